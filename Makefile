@@ -1,0 +1,58 @@
+# `make demo` and `make test` need Python 3.11 and nothing else; the first of them makes .venv.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/.ready
+PHOTO := demo_out/coffee.png
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types format parity speed clean
+
+help:
+	@echo "make demo    segment a photo, pictures and JSON go to demo_out/"
+	@echo "make test    lint, types and every test"
+	@echo "make lint | types | format | parity | speed | clean"
+
+# Torch comes first, as pinned, so that no other package chooses its version. A failed step leaves no stamp.
+$(READY): pyproject.toml constraints.txt
+	@echo "Installing into .venv; this happens once and takes a few minutes."
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	@mkdir -p demo_out
+	@$(BIN)/python -c "from PIL import Image; from skimage import data; \
+	Image.fromarray(data.coffee()).save('$(PHOTO)')"
+	$(BIN)/sam2-hf segment $(PHOTO) --point 290,225 --out demo_out/segment
+	$(BIN)/sam2-hf everything $(PHOTO) --out demo_out/everything
+	@echo
+	@echo "The photo is $(PHOTO) (scikit-image's coffee cup, CC0). What was made of it:"
+	@find demo_out/segment demo_out/everything -type f | sort | sed 's/^/  /'
+
+test: lint types
+	$(BIN)/pytest -m ""
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+parity: $(READY)
+	$(BIN)/pytest -m "" tests/parity
+
+speed: $(READY)
+	$(BIN)/python -m evaluation.speed
+
+clean:
+	rm -rf .venv demo_out .mypy_cache .pytest_cache .ruff_cache
