@@ -1,0 +1,108 @@
+"""Attention between a few tokens and many image cells without projecting the cells.
+
+A product of three matrices may be taken in either order. A score is `q . (W x)` for every cell x;
+`(q W) . x` is the same number, and with eight tokens in eight heads it costs half the products of
+projecting 4,096 cells, and no intermediate of their size. The same holds for values, since
+attention weights sum to 1: `sum(a W x + a b)` is `W sum(a x) + b`. Both functions equal
+`PromptAttention.forward` up to the order of summation.
+
+Suffixes: b = images, p = objects of an image, t = tokens of an object, n = image cells, a = heads,
+d = channels of a head, c = channels. Image tensors may have p = 1 where all objects share them.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Projections(Protocol):
+    """What an attention layer is made of."""
+
+    num_heads: int
+    scaling: float
+    q_proj: nn.Linear
+    k_proj: nn.Linear
+    v_proj: nn.Linear
+    o_proj: nn.Linear
+
+
+def ask_image(
+    layers: Projections,
+    tokens_bptc: Tensor,
+    keys_bpnc: Tensor,
+    values_bpnc: Tensor,
+    similarity: Tensor | None,
+) -> Tensor:
+    """Let a few tokens look at many cells.
+
+    Args:
+        layers: The attention.
+        tokens_bptc: Queries.
+        keys_bpnc: Cells as keys, one set for each object.
+        values_bpnc: Cells as values, likewise.
+        similarity: Added to the scores, broadcastable to `(b * p, a, t, n)`.
+
+    Returns:
+        What each token found, `(b, p, t, c)`.
+    """
+    heads = layers.num_heads
+    shape = tokens_bptc.shape[:3]
+    query_ptad = (
+        layers.q_proj(tokens_bptc).flatten(0, 1).unflatten(-1, (heads, -1)) * layers.scaling
+    )
+    # the key's bias adds the same to all scores of a token, which softmax takes away again
+    query_patc = torch.einsum(
+        "ptad,adc->patc", query_ptad, layers.k_proj.weight.unflatten(0, (heads, -1))
+    )
+    scores_patn = (query_patc.flatten(1, 2) @ keys_bpnc.flatten(0, 1).mT).unflatten(1, (heads, -1))
+    if similarity is not None:
+        scores_patn = scores_patn + similarity
+    found_patc = scores_patn.softmax(dim=-1).flatten(1, 2) @ values_bpnc.flatten(0, 1)
+    weight_adc = layers.v_proj.weight.unflatten(0, (heads, -1))
+    found_ptad = torch.einsum("patc,adc->ptad", found_patc.unflatten(1, (heads, -1)), weight_adc)
+    return layers.o_proj(found_ptad.flatten(2) + layers.v_proj.bias).unflatten(0, shape[:2])
+
+
+def tell_image(
+    layers: Projections,
+    cells_bpnc: Tensor,
+    keys_bptc: Tensor,
+    values_bptc: Tensor,
+    padding: Tensor | None,
+) -> Tensor:
+    """Let many cells look at a few tokens.
+
+    Args:
+        layers: The attention.
+        cells_bpnc: Queries, p = 1 while all objects share them.
+        keys_bptc: Tokens as keys.
+        values_bptc: Tokens as values.
+        padding: Minus infinity at tokens to leave out, `(b * p, 1, 1, t)`.
+
+    Returns:
+        What each cell found, `(b, p, n, c)`.
+    """
+    heads = layers.num_heads
+    batch, objects, count, _ = keys_bptc.shape
+    key_bptad = layers.k_proj(keys_bptc).unflatten(-1, (heads, -1)) * layers.scaling
+    query_weight = layers.q_proj.weight.unflatten(0, (heads, -1))
+    key_bpatc = torch.einsum("bptad,adc->bpatc", key_bptad, query_weight)
+    offset_bpat = torch.einsum(
+        "bptad,ad->bpat", key_bptad, layers.q_proj.bias.unflatten(0, (heads, -1))
+    )
+    if padding is not None:
+        offset_bpat = offset_bpat + padding.reshape(batch, objects, 1, count)
+    # objects that share the cells are rows of one product
+    sets = cells_bpnc.shape[1]
+    rows_src = key_bpatc.reshape(batch * sets, -1, key_bpatc.shape[-1])
+    offset_s = offset_bpat.reshape(batch * sets, -1, 1)
+    scores_srn = torch.baddbmm(offset_s, rows_src, cells_bpnc.flatten(0, 1).mT)
+    weights_batn = scores_srn.reshape(batch * objects, heads, count, -1).softmax(dim=2)
+    value_bptad = layers.v_proj(values_bptc).unflatten(-1, (heads, -1))
+    output_weight = layers.o_proj.weight.unflatten(1, (heads, -1))
+    value_batc = torch.einsum("bptad,cad->bpatc", value_bptad, output_weight).flatten(0, 1)
+    found = torch.baddbmm(
+        layers.o_proj.bias, weights_batn.flatten(1, 2).mT, value_batc.flatten(1, 2)
+    )
+    return found.unflatten(0, (batch, objects))

@@ -1,0 +1,185 @@
+"""Write folders in transformers' format from original checkpoints, and the other way round."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers.configuration_utils import PreTrainedConfig
+
+from .checkpoint_errors import CheckpointError, CheckpointNotFoundError
+from .checkpoint_names import check_names, to_original
+from .checkpoint_search import CONFIG, config_beside, first_line
+from .configuration_sam2_video import Sam2VideoConfig
+from .hub_search import HubOptions, find_any_original
+from .model_card import model_card
+from .original_checkpoint import load_original
+from .whole_writes import require_free, written_whole
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+IMAGENET_MEAN = [0.485, 0.456, 0.406]
+IMAGENET_STD = [0.229, 0.224, 0.225]
+BILINEAR = 2  # PIL's number, as processor configs store it
+
+
+def convert_to_folder(
+    source: str | os.PathLike[str],
+    out_dir: str | os.PathLike[str],
+    *,
+    config: PreTrainedConfig | None = None,
+    repo_id: str | None = None,
+    options: HubOptions | None = None,
+) -> Path:
+    """Convert an original checkpoint to a folder that transformers and this package load.
+
+    The folder holds every weight, memory included, with the config, the processor's config and a
+    model card. It appears whole or not at all.
+
+    Args:
+        source: A `.pt` file, a folder or a Hub repo with exactly one.
+        out_dir: The folder to make; it must not exist, or be empty.
+        config: What the weights cannot tell, as in `load_original`.
+        repo_id: The Hub repo the model card speaks of; without one, the name of the folder.
+        options: How to ask the Hub.
+
+    Returns:
+        `out_dir`.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be used; see `load_original`.
+        CheckpointWriteError: If the folder is not empty or cannot be written.
+    """
+    target = Path(out_dir)
+    require_free(target)
+    original = find_any_original(source, options or HubOptions())
+    described, weights = load_original(original, config)
+    described.architectures = ["Sam2VideoModel"]
+    described.dtype = next(iter(weights.values())).dtype
+    with written_whole(target) as folder:
+        folder.mkdir()
+        _write_json(folder / CONFIG, _told(described.to_dict()))
+        _write_json(folder / "processor_config.json", _processor_config(described))
+        card = model_card(described, weights, source=original, repo_id=repo_id or target.name)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
+        save_file(contiguous, folder / WEIGHTS, metadata={"format": "pt"})
+    return target
+
+
+def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLike[str]) -> Path:
+    """Convert a folder in transformers' format back to an original checkpoint, bit by bit.
+
+    Args:
+        folder: Holds `model.safetensors` (or its shards) and `config.json`.
+        out_file: The `.pt` to write, `{"model": weights}`; an existing file is replaced.
+
+    Returns:
+        `out_file`.
+
+    Raises:
+        CheckpointError: If the folder has no weights, damaged ones, or not those of a whole SAM 2.
+        CheckpointWriteError: If the file cannot be written.
+    """
+    target = Path(out_file)
+    original = to_original(read_folder(folder))
+    config = config_beside(Path(folder) / WEIGHTS)
+    if config is None:
+        raise CheckpointError(f"{folder} has no config.json of a SAM 2. Pass a complete folder.")
+    check_names(original, config, source=str(folder))
+    with written_whole(target) as hidden, hidden.open("wb") as file:
+        torch.save({"model": original}, file)
+    return target
+
+
+def read_folder(folder: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read the safetensors of a folder, in one file or in shards.
+
+    Args:
+        folder: A folder in transformers' format, or the path of one `.safetensors` file.
+
+    Returns:
+        Tensors by our names, on the CPU.
+
+    Raises:
+        CheckpointNotFoundError: If there are none.
+        CheckpointError: If a file is damaged.
+    """
+    path = Path(folder)
+    if path.is_file():
+        files = [path]
+    elif (path / INDEX).is_file():
+        index = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        files = sorted({path / name for name in index["weight_map"].values()})
+    else:
+        files = [path / WEIGHTS]
+    weights: dict[str, Tensor] = {}
+    for file in files:
+        weights |= _read_safetensors(file)
+    return weights
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read one file."""
+    if not path.is_file():
+        raise CheckpointNotFoundError(f"there is no file {path}. Check the path.")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged: {first_line(error)}. Download or copy it again."
+        ) from error
+
+
+def _processor_config(config: Sam2VideoConfig) -> dict[str, Any]:
+    """Describe the processor of the released models, for this input size."""
+    prompts = config.to_dict()["prompt_encoder_config"]
+    side, cell = prompts["image_size"], prompts["patch_size"]
+    common = {
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": IMAGENET_MEAN,
+        "image_std": IMAGENET_STD,
+        "resample": BILINEAR,
+        "rescale_factor": 1 / 255,
+        "size": {"height": side, "width": side},
+    }
+    mask_side = 4 * side // cell  # four mask cells per cell of the image embedding
+    image = {
+        **common,
+        "image_processor_type": "Sam2ImageProcessor",
+        "mask_size": {"height": mask_side, "width": mask_side},
+    }
+    return {
+        "image_processor": image,
+        "video_processor": {**common, "video_processor_type": "Sam2VideoVideoProcessor"},
+        "processor_class": "Sam2VideoProcessor",
+        "point_pad_value": -10,
+        "target_size": side,
+    }
+
+
+def _told(fields: dict[str, Any]) -> dict[str, Any]:
+    """Keep what a config says about SAM 2, without what every config of transformers repeats."""
+    defaults = PreTrainedConfig().to_dict()
+    kept = {
+        name: _told(value) if isinstance(value, dict) else value
+        for name, value in fields.items()
+        if name in ("model_type", "transformers_version")
+        or name not in defaults
+        or value != defaults[name]
+    }
+    kept.pop("_name_or_path", None)
+    return kept
+
+
+def _write_json(path: Path, fields: Mapping[str, Any]) -> None:
+    """Write one of the small files of a folder."""
+    path.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,152 @@
+"""Sizes and switches of the whole of SAM 2, field for field those of the published files."""
+
+from typing import Any, ClassVar
+
+from huggingface_hub.dataclasses import strict
+from transformers.configuration_utils import PreTrainedConfig
+
+from .configuration_sam2 import (
+    UNSET,
+    DecoderConfig,
+    Ints,
+    PromptConfig,
+    Sam2MaskDecoderConfig,
+    Sam2PromptEncoderConfig,
+    Sam2VisionConfig,
+    VisionConfig,
+)
+
+
+@strict
+class Sam2VideoPromptEncoderConfig(Sam2PromptEncoderConfig):
+    """Describe a video model's prompt encoder, field for field a [`Sam2PromptEncoderConfig`]."""
+
+    model_type = "sam2_video_prompt_encoder"
+
+
+@strict
+class Sam2VideoMaskDecoderConfig(Sam2MaskDecoderConfig):
+    """Describe a video model's mask decoder, field for field a [`Sam2MaskDecoderConfig`]."""
+
+    model_type = "sam2_video_mask_decoder"
+
+
+@strict
+class Sam2VideoConfig(PreTrainedConfig):
+    """Describe SAM 2 for videos; the defaults are SAM 2.1's.
+
+    SAM 2.0 differs in two fields, `enable_occlusion_spatial_embedding` and
+    `enable_temporal_pos_encoding_for_object_pointers`, which are both off there.
+
+    Args:
+        vision_config (`dict | Sam2VisionConfig`, *optional*): The image encoder.
+        prompt_encoder_config (`dict | Sam2VideoPromptEncoderConfig`, *optional*): The prompt
+            encoder.
+        mask_decoder_config (`dict | Sam2VideoMaskDecoderConfig`, *optional*): The mask decoder.
+        initializer_range (`float`, defaults to 0.02): Deviation of freshly drawn weights.
+        num_maskmem (`int`, defaults to 7): Spatial memories a frame looks at, the prompted ones
+            counted as one.
+        image_size (`int`, defaults to 1024): Side of the square input, model pixels.
+        sigmoid_scale_for_mem_enc (`float`, defaults to 20.0): Scale of a mask before the memory
+            encoder.
+        sigmoid_bias_for_mem_enc (`float`, defaults to -10.0): Shift of a mask before the memory
+            encoder.
+        enable_occlusion_spatial_embedding (`bool`, defaults to `True`): Whether the memory of an
+            object that is out of view is marked.
+        multimask_output_in_sam (`bool`, defaults to `True`): Whether few clicks yield three
+            candidate masks.
+        multimask_min_pt_num (`int`, defaults to 0): Fewest clicks that do.
+        multimask_max_pt_num (`int`, defaults to 1): Most clicks that do.
+        multimask_output_for_tracking (`bool`, defaults to `True`): Whether tracked frames do.
+        max_object_pointers_in_encoder (`int`, defaults to 16): Object pointers a frame looks at.
+        max_cond_frame_num (`int`, defaults to -1): Prompted frames a frame looks at; -1 means all.
+        enable_temporal_pos_encoding_for_object_pointers (`bool`, defaults to `True`): Whether
+            pointers carry their age.
+        memory_attention_hidden_size (`int`, defaults to 256): Channels of memory attention.
+        memory_attention_num_layers (`int`, defaults to 4): Its layers.
+        memory_attention_num_attention_heads (`int`, defaults to 1): Its heads.
+        memory_attention_downsample_rate (`int`, defaults to 1): How much its attentions shrink the
+            channels.
+        memory_attention_feed_forward_hidden_size (`int`, defaults to 2048): Hidden width of its
+            MLPs.
+        memory_attention_feed_forward_hidden_act (`str`, defaults to `"relu"`): Activation of its
+            MLPs.
+        memory_attention_dropout (`float`, defaults to 0.1): Its dropout while training.
+        memory_attention_rope_feat_sizes (`list[int]`, defaults to `[64, 64]`): Grid of its rotary
+            positions.
+        memory_attention_rope_dropout (`float`, defaults to 0.1): Dropout of its attention weights
+            while training.
+        memory_encoder_hidden_size (`int`, defaults to 256): Channels inside the memory encoder.
+        memory_encoder_output_channels (`int`, defaults to 64): Channels of a spatial memory.
+        rope_parameters (`dict`, *optional*): Kind and base of the rotary positions.
+        mask_downsampler_embed_dim (`int`, defaults to 256): Channels of the shrunk mask.
+        mask_downsampler_kernel_size (`int`, defaults to 3): Kernel of the mask's convolutions.
+        mask_downsampler_stride (`int`, defaults to 2): Stride of each.
+        mask_downsampler_padding (`int`, defaults to 1): Padding of each.
+        mask_downsampler_total_stride (`int`, defaults to 16): Stride of all together.
+        mask_downsampler_hidden_act (`str`, defaults to `"gelu"`): Activation between them.
+        memory_fuser_num_layers (`int`, defaults to 2): ConvNeXt blocks that fuse picture and mask.
+        memory_fuser_embed_dim (`int`, defaults to 256): Their channels.
+        memory_fuser_intermediate_dim (`int`, defaults to 1024): Hidden width of their MLPs.
+        memory_fuser_kernel_size (`int`, defaults to 7): Kernel of their depthwise convolutions.
+        memory_fuser_padding (`int`, defaults to 3): Padding of these.
+        memory_fuser_layer_scale_init_value (`float`, defaults to 1e-6): First value of their layer
+            scale.
+        memory_fuser_hidden_act (`str`, defaults to `"gelu"`): Their activation.
+    """
+
+    model_type = "sam2_video"
+    default_rope_type = "axial"
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {
+        "vision_config": Sam2VisionConfig,
+        "prompt_encoder_config": Sam2VideoPromptEncoderConfig,
+        "mask_decoder_config": Sam2VideoMaskDecoderConfig,
+    }
+
+    vision_config: VisionConfig = UNSET
+    prompt_encoder_config: PromptConfig = UNSET
+    mask_decoder_config: DecoderConfig = UNSET
+    initializer_range: float = 0.02
+    num_maskmem: int = 7
+    image_size: int | list[int] | tuple[int, int] = 1024
+    sigmoid_scale_for_mem_enc: float = 20.0
+    sigmoid_bias_for_mem_enc: float = -10.0
+    enable_occlusion_spatial_embedding: bool = True
+    multimask_output_in_sam: bool = True
+    multimask_min_pt_num: int = 0
+    multimask_max_pt_num: int = 1
+    multimask_output_for_tracking: bool = True
+    max_object_pointers_in_encoder: int = 16
+    max_cond_frame_num: int = -1
+    enable_temporal_pos_encoding_for_object_pointers: bool = True
+    memory_attention_hidden_size: int = 256
+    memory_attention_num_layers: int = 4
+    memory_attention_num_attention_heads: int = 1
+    memory_attention_downsample_rate: int = 1
+    memory_attention_feed_forward_hidden_size: int = 2048
+    memory_attention_feed_forward_hidden_act: str = "relu"
+    memory_attention_dropout: float | int = 0.1
+    memory_attention_rope_feat_sizes: Ints = UNSET
+    memory_attention_rope_dropout: float | int = 0.1
+    memory_encoder_hidden_size: int = 256
+    memory_encoder_output_channels: int = 64
+    rope_parameters: dict[str, Any] | None = None
+    mask_downsampler_embed_dim: int = 256
+    mask_downsampler_kernel_size: int = 3
+    mask_downsampler_stride: int = 2
+    mask_downsampler_padding: int = 1
+    mask_downsampler_total_stride: int = 16
+    mask_downsampler_hidden_act: str = "gelu"
+    memory_fuser_num_layers: int = 2
+    memory_fuser_embed_dim: int = 256
+    memory_fuser_intermediate_dim: int = 1024
+    memory_fuser_kernel_size: int = 7
+    memory_fuser_padding: int = 3
+    memory_fuser_layer_scale_init_value: float = 1e-6
+    memory_fuser_hidden_act: str = "gelu"
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in the grid of the rotary positions where it is not given."""
+        if self.memory_attention_rope_feat_sizes is None:
+            self.memory_attention_rope_feat_sizes = [64, 64]
+        super().__post_init__(**kwargs)

@@ -1,0 +1,256 @@
+"""The trunk: a hierarchical vision transformer that mostly looks through small windows.
+
+Suffixes: b = images, n = windows of all images, h, w = rows and columns of the grid, c = channels.
+"""
+
+from functools import reduce
+from itertools import accumulate
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .attention import attend
+from .configuration_sam2 import Sam2HieraDetConfig
+from .layers import FeedForward
+from .outputs import Sam2HieraDetModelOutput
+from .pretrained import Sam2PreTrainedModel
+from .weight_cache import WeightCache
+
+
+class PatchEmbedding(nn.Module):
+    """Cut a picture into overlapping patches of 7 x 7 pixels, one every 4 pixels."""
+
+    def __init__(self, config: Sam2HieraDetConfig) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(
+            config.num_channels,
+            config.hidden_size,
+            kernel_size=_pair(config.patch_kernel_size),
+            stride=_pair(config.patch_stride),
+            padding=_pair(config.patch_padding),
+        )
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Embed `(b, 3, height, width)` as `(b, h, w, c)`."""
+        return self.projection(pixel_values.to(self.projection.weight.dtype)).permute(0, 2, 3, 1)
+
+
+class WindowAttention(nn.Module):
+    """Self-attention inside a window; at the start of a stage it also halves the grid.
+
+    Source: sam2/modeling/backbones/hieradet.py:42-84 @ 2b90b9f.
+    """
+
+    is_causal = False  # SDPA backends ask their module for it
+
+    def __init__(
+        self,
+        config: Sam2HieraDetConfig,
+        dims: tuple[int, int],
+        num_heads: int,
+        stride: tuple[int, int] | None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        width_in, width_out = dims
+        self.num_heads = num_heads
+        self.stride = stride
+        self.scaling = (width_out // num_heads) ** -0.5
+        self.qkv = nn.Linear(width_in, width_out * 3)
+        self.proj = nn.Linear(width_out, width_out)
+
+    def forward(self, windows_nhwc: Tensor) -> Tensor:
+        """Mix the tokens of each window.
+
+        Args:
+            windows_nhwc: Windows, `(n, h, w, c)`.
+
+        Returns:
+            Windows, `(n, h / stride, w / stride, c out)`.
+        """
+        query_nhwc, key_nhwc, value_nhwc = self.qkv(windows_nhwc).chunk(3, dim=-1)
+        if self.stride is not None:
+            query_nhwc = pool(query_nhwc, self.stride)
+        height, width = query_nhwc.shape[1:3]
+        heads = [
+            tokens.unflatten(-1, (self.num_heads, -1))
+            for tokens in (query_nhwc, key_nhwc, value_nhwc)
+        ]
+        query, key, value = (
+            tokens.flatten(1, 2).transpose(1, 2) for tokens in heads
+        )  # (n, heads, h * w, c)
+        mixed = attend(self, self.config, (query, key, value), self.scaling)
+        return self.proj(mixed.reshape(-1, height, width, self.num_heads * mixed.shape[-1]))
+
+
+class HieraBlock(GradientCheckpointingLayer):
+    """One transformer block of the trunk.
+
+    The first block of a stage works on the windows of the stage before and then changes width and
+    grid.
+
+    Args:
+        config: The trunk's config.
+        stage: Index of the stage, from 0.
+        block: Index of the block in its stage, from 0.
+
+    Source: sam2/modeling/backbones/hieradet.py:87-168 @ 2b90b9f.
+    """
+
+    def __init__(self, config: Sam2HieraDetConfig, stage: int, block: int) -> None:
+        super().__init__()
+        opens_stage = stage > 0 and block == 0
+        previous = stage - 1 if opens_stage else stage
+        width_in, width_out = (
+            config.embed_dim_per_stage[previous],
+            config.embed_dim_per_stage[stage],
+        )
+        is_global = sum(config.blocks_per_stage[:stage]) + block in config.global_attention_blocks
+        self.window_size = 0 if is_global else config.window_size_per_stage[previous]
+        pools = opens_stage and stage <= config.num_query_pool_stages
+        self.stride = _pair(config.query_stride) if pools else None
+        self.layer_norm1 = nn.LayerNorm(width_in, eps=config.layer_norm_eps)
+        self.attn = WindowAttention(
+            config, (width_in, width_out), config.num_attention_heads_per_stage[stage], self.stride
+        )
+        self.layer_norm2 = nn.LayerNorm(width_out, eps=config.layer_norm_eps)
+        hidden = int(width_out * config.mlp_ratio)
+        self.mlp = FeedForward(
+            (width_out, hidden, width_out), num_layers=2, activation=config.hidden_act
+        )
+        self.proj = nn.Linear(width_in, width_out) if width_in != width_out else None
+
+    def forward(self, tokens_bhwc: Tensor) -> Tensor:
+        """Transform the grid `(b, h, w, c)`; pooling halves its rows and columns."""
+        normed_bhwc = self.layer_norm1(tokens_bhwc)
+        residual_bhwc = tokens_bhwc if self.proj is None else self.proj(normed_bhwc)
+        if self.proj is not None and self.stride is not None:
+            residual_bhwc = pool(residual_bhwc, self.stride)
+        tokens_bhwc = residual_bhwc + self._attend_in_windows(normed_bhwc, residual_bhwc.shape[1:3])
+        return tokens_bhwc + self.mlp(self.layer_norm2(tokens_bhwc))
+
+    def _attend_in_windows(self, tokens_bhwc: Tensor, grid_out: torch.Size) -> Tensor:
+        """Attend window by window and put the windows back on a grid of size `grid_out`."""
+        if self.window_size == 0:
+            return self.attn(tokens_bhwc)
+        batch = tokens_bhwc.shape[0]
+        windows_nhwc = self.attn(split_windows(tokens_bhwc, self.window_size))
+        return join_windows(windows_nhwc, batch, (grid_out[0], grid_out[1]))
+
+
+class Sam2HieraDetModel(Sam2PreTrainedModel):
+    """The trunk as a model of its own, `model_type` `sam2_hiera_det_model`.
+
+    Source: sam2/modeling/backbones/hieradet.py:171-317 @ 2b90b9f.
+    Differs: the stretched position table is kept while the weights stand still.
+    """
+
+    config: Sam2HieraDetConfig
+    _can_record_outputs: ClassVar[dict[str, Any]] = {
+        "hidden_states": HieraBlock,
+        "attentions": WindowAttention,
+    }
+
+    def __init__(self, config: Sam2HieraDetConfig) -> None:
+        super().__init__(config)
+        window = config.window_size_per_stage[0]
+        background = config.window_positional_embedding_background_size
+        self.patch_embed = PatchEmbedding(config)
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.hidden_size, *background))
+        self.pos_embed_window = nn.Parameter(torch.zeros(1, config.hidden_size, window, window))
+        self.blocks = nn.ModuleList(
+            HieraBlock(config, stage, block)
+            for stage, depth in enumerate(config.blocks_per_stage)
+            for block in range(depth)
+        )
+        self.stage_ends = [end - 1 for end in accumulate(config.blocks_per_stage)]
+        self._positions = WeightCache()
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the patch embedding."""
+        return self.patch_embed
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self, pixel_values: Tensor | None = None, **kwargs: Any
+    ) -> tuple[Any, ...] | Sam2HieraDetModelOutput:
+        """Extract features at strides 4, 8, 16 and 32.
+
+        Args:
+            pixel_values: Normalised pictures, `(b, 3, height, width)`, both sizes multiples of 32.
+            **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
+
+        Raises:
+            ValueError: If there is no picture.
+        """
+        if pixel_values is None:
+            raise ValueError("pixel_values is None: pass the pictures, (batch, 3, height, width).")
+        tokens_bhwc = self.patch_embed(pixel_values)
+        tokens_bhwc = tokens_bhwc + self._position_table(tokens_bhwc.shape[1], tokens_bhwc.shape[2])
+        stages = []
+        for index, block in enumerate(self.blocks):
+            tokens_bhwc = block(tokens_bhwc)
+            if index in self.stage_ends:
+                stages.append(tokens_bhwc)
+        return Sam2HieraDetModelOutput(
+            last_hidden_state=tokens_bhwc, intermediate_hidden_states=tuple(stages)
+        )
+
+    def _position_table(self, height: int, width: int) -> Tensor:
+        """Tile the window table over the stretched background table, `(1, height, width, c)`."""
+
+        def compute() -> Tensor:
+            # float32: half precision rounds each of bicubic's sixteen products
+            stretched = functional.interpolate(
+                self.pos_embed.float(), size=(height, width), mode="bicubic"
+            )
+            window = self.pos_embed_window.float()
+            tiles = window.tile((1, 1, height // window.shape[2], width // window.shape[3]))
+            return (stretched + tiles).permute(0, 2, 3, 1).to(self.pos_embed.dtype).contiguous()
+
+        return self._positions.get(
+            (self.pos_embed, self.pos_embed_window), (height, width), compute
+        )
+
+
+def pool(grid_bhwc: Tensor, stride: tuple[int, int]) -> Tensor:
+    """Keep the maximum of each `stride` cell; what does not fill a cell is dropped."""
+    down, across = stride
+    whole = grid_bhwc[
+        :, : grid_bhwc.shape[1] // down * down, : grid_bhwc.shape[2] // across * across
+    ]
+    # slice by slice: seven times faster than `amax` over two dimensions, and no change of layout as
+    # for `max_pool2d`
+    return reduce(
+        torch.maximum, (whole[:, y::down, x::across] for y in range(down) for x in range(across))
+    )
+
+
+def split_windows(grid_bhwc: Tensor, size: int) -> Tensor:
+    """Cut a grid, padded with zeros, into windows: `(b, h, w, c)` -> `(n, size, size, c)`."""
+    height, width = grid_bhwc.shape[1:3]
+    padded = functional.pad(grid_bhwc, (0, 0, 0, -width % size, 0, -height % size))
+    cells = padded.unflatten(2, (-1, size)).unflatten(
+        1, (-1, size)
+    )  # (b, rows, size, columns, size, c)
+    return cells.transpose(2, 3).flatten(0, 2)
+
+
+def join_windows(windows_nhwc: Tensor, batch: int, grid: tuple[int, int]) -> Tensor:
+    """Undo `split_windows`: `(n, size, size, c)` -> `(batch, *grid, c)`."""
+    size = windows_nhwc.shape[1]
+    rows = -(-grid[0] // size)
+    cells = windows_nhwc.unflatten(0, (batch, rows, -1)).transpose(2, 3)
+    return cells.flatten(3, 4).flatten(1, 2)[:, : grid[0], : grid[1]]
+
+
+def _pair(value: int | list[int]) -> tuple[int, int]:
+    """Read one number as the same for rows and columns."""
+    return (value, value) if isinstance(value, int) else (value[0], value[1])

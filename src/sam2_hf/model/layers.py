@@ -1,0 +1,44 @@
+"""Small layers that several parts share.
+
+Suffixes: b = images or objects, c = channels, h, w = rows and columns.
+"""
+
+from torch import Tensor, nn
+from transformers.activations import ACT2FN
+
+
+class FeedForward(nn.Module):
+    """Stack `num_layers` linear layers with an activation between them.
+
+    Args:
+        dims: Width of input, hidden layers and output.
+        num_layers: How many linear layers, at least 2.
+        activation: Name of the activation, as in `transformers.activations`.
+
+    Source: sam2/modeling/sam2_utils.py:108-136 @ 2b90b9f.
+    """
+
+    def __init__(
+        self, dims: tuple[int, int, int], num_layers: int, activation: str = "relu"
+    ) -> None:
+        super().__init__()
+        width_in, width, width_out = dims
+        self.activation = ACT2FN[activation]
+        self.proj_in = nn.Linear(width_in, width)
+        self.proj_out = nn.Linear(width, width_out)
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(num_layers - 2))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Transform the last dimension."""
+        hidden = self.activation(self.proj_in(hidden))
+        for layer in self.layers:
+            hidden = self.activation(layer(hidden))
+        return self.proj_out(hidden)
+
+
+class ChannelLayerNorm(nn.LayerNorm):
+    """Normalise the channels of a map, `(b, c, h, w)` in and out."""
+
+    def forward(self, map_bchw: Tensor) -> Tensor:
+        """Normalise over channels at every pixel."""
+        return super().forward(map_bchw.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

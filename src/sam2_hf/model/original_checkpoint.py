@@ -1,0 +1,226 @@
+"""Load models from the original `.pt` checkpoints, beside everything transformers loads itself."""
+
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers.configuration_utils import PreTrainedConfig
+from transformers.modeling_utils import PreTrainedModel
+
+from .checkpoint_errors import CheckpointError as CheckpointError, CheckpointNotFoundError
+from .checkpoint_names import check_names, to_ours
+from .checkpoint_search import config_beside, find_local_original, first_line, require_weights
+from .configuration_sam2_video import Sam2VideoConfig
+from .hub_search import HubOptions, damaged_file, find_hub_original
+from .weight_sizes import config_from_weights
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+SHAPES_SHOWN = 3
+_PART_OF_MODEL = {  # the models inside the model: where their weights are, and their config
+    "sam2_vision_model": ("vision_encoder.", ("vision_config",)),
+    "sam2_hiera_det_model": ("vision_encoder.backbone.", ("vision_config", "backbone_config")),
+}
+
+
+def read_original(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read the weights of an original checkpoint; nothing in the file is run.
+
+    Args:
+        path: A `.pt` file that holds `{"model": weights}`, as released and as training saves it,
+            or the weights alone.
+
+    Returns:
+        Tensors by their original names, on the CPU.
+
+    Raises:
+        CheckpointNotFoundError: If there is no such file.
+        CheckpointError: If the file is damaged, holds something else, or tries to run code.
+    """
+    if not Path(path).is_file():
+        raise CheckpointNotFoundError(f"there is no file {path}. Check the path.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} was not opened: it is no plain file of tensors, and may run code when "
+            "unpickled. Use a checkpoint that holds tensors only."
+        ) from error
+    except Exception as error:  # a damaged file makes torch raise almost anything
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint, it is damaged or of another kind: "
+            f"{first_line(error)}. Download it again."
+        ) from error
+    weights = content.get("model", content) if isinstance(content, dict) else content
+    if not isinstance(weights, Mapping) or not weights:
+        raise CheckpointError(
+            f"{path} holds a {type(weights).__name__} instead of named weights. "
+            "Use an original SAM 2 checkpoint."
+        )
+    strays = [
+        str(name)
+        for name, value in weights.items()
+        if not (isinstance(name, str) and isinstance(value, Tensor))
+    ]
+    if strays:
+        raise CheckpointError(
+            f"{path} holds {len(strays)} entries that are no named tensors, {strays[0]} among "
+            'them. Use an original SAM 2 checkpoint, {"model": weights}.'
+        )
+    return dict(weights)
+
+
+def load_original(
+    path: str | os.PathLike[str], config: PreTrainedConfig | None = None, *, memory: bool = True
+) -> tuple[Sam2VideoConfig, dict[str, Tensor]]:
+    """Read an original checkpoint as a config and weights by our names.
+
+    Args:
+        path: A `.pt` file.
+        config: What the weights cannot tell (heads, windows, global blocks, input size), as a
+            `Sam2Config` or `Sam2VideoConfig`. Left out, a `config.json` beside the file is taken,
+            or else the table of released models.
+        memory: Whether the weights that only videos need must be there.
+
+    Returns:
+        The config, and every tensor of the file by our names.
+
+    Raises:
+        CheckpointError: If the file is unusable (`read_original`), is no released model and no
+            config is given, contradicts the config, or has missing or foreign weights.
+    """
+    original = read_original(path)
+    stated = config if config is not None else config_beside(path)
+    described = config_from_weights(original, stated, source=str(path))
+    check_names(original, described, source=str(path), memory=memory)
+    return described, to_ours(original)
+
+
+def from_original(
+    cls: type[Model], path: str | os.PathLike[str], *model_args: Any, **kwargs: Any
+) -> Model:
+    """Build a model from an original checkpoint.
+
+    Args:
+        cls: The model's class.
+        path: A `.pt` file.
+        *model_args: Handed to the model's constructor.
+        **kwargs: As in `from_pretrained`. Names of config fields change these fields, unless
+            `config` is given.
+
+    Returns:
+        What `from_pretrained` returns: the model, or with `output_loading_info` a pair.
+
+    Raises:
+        CheckpointError: See `load_original`.
+    """
+    stated = kwargs.pop("config", None)
+    if isinstance(stated, str | os.PathLike):
+        stated = Sam2VideoConfig.from_pretrained(stated)
+    wants_memory = issubclass(_config_class(cls), Sam2VideoConfig)
+    described, everything = load_original(path, stated, memory=wants_memory)
+    config, weights = _for_class(cls, described, everything)
+    if stated is None:
+        for name in [name for name in kwargs if name in config.to_dict() and name != "dtype"]:
+            setattr(config, name, kwargs.pop(name))
+    try:
+        loaded = cls.from_pretrained(None, *model_args, config=config, state_dict=weights, **kwargs)
+    except RuntimeError as error:
+        clashes = _shape_clashes(cls, config, weights)
+        if not clashes:
+            raise
+        raise CheckpointError(
+            f"{path} does not fit its config: {clashes}. Pass the config it was trained with."
+        ) from error
+    model = loaded[0] if isinstance(loaded, tuple) else loaded
+    model.config.name_or_path = model.name_or_path = str(path)
+    return loaded
+
+
+def load_pretrained(
+    ordinary: Callable[..., Model],
+    source: str | os.PathLike[str] | None,
+    *model_args: Any,
+    **kwargs: Any,
+) -> Model:
+    """Load a model from any of the three formats.
+
+    A repo with safetensors costs the requests transformers makes and none more: the Hub is asked
+    for a `.pt` only after transformers has found nothing it knows.
+
+    Args:
+        ordinary: transformers' `from_pretrained`, bound to the model's class.
+        source: Hub id, folder, or path to a `.pt`.
+        *model_args: Handed to the model's constructor.
+        **kwargs: As in `from_pretrained`.
+
+    Returns:
+        What `ordinary` returns.
+
+    Raises:
+        CheckpointNotFoundError: If there are no weights: no such file, folder, repo or revision,
+            a folder or repo without weights, or no network and nothing in the cache.
+        CheckpointError: If the weights are damaged or not those of a SAM 2.
+    """
+    if source is None or kwargs.get("gguf_file"):
+        return ordinary(source, *model_args, **kwargs)
+    cls = cast(type[Model], getattr(ordinary, "__self__", None))
+    options = HubOptions.from_kwargs(kwargs)
+    if (local := find_local_original(source, options.subfolder)) is not None:
+        return from_original(cls, local, *model_args, **kwargs)
+    try:
+        return ordinary(source, *model_args, **kwargs)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{damaged_file(source, options)} is damaged: {first_line(error)}. Download or copy "
+            "it again (from the Hub: force_download=True)."
+        ) from error
+    except OSError as error:
+        if os.path.isdir(source):
+            require_weights(source, options.subfolder)
+        if os.path.exists(source) or kwargs.get("use_safetensors"):
+            raise
+        found = find_hub_original(str(source), options, failure=error)
+    return from_original(cls, found, *model_args, **kwargs)
+
+
+def _for_class(
+    cls: type[PreTrainedModel], config: Sam2VideoConfig, weights: dict[str, Tensor]
+) -> tuple[PreTrainedConfig, dict[str, Tensor]]:
+    """Take what one class of models needs from the whole."""
+    config_class = _config_class(cls)
+    model_type = config_class.model_type
+    if model_type in _PART_OF_MODEL:
+        prefix, fields = _PART_OF_MODEL[model_type]
+        part = {name: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+        weights = {name.removeprefix(prefix): tensor for name, tensor in part.items()}
+        return reduce(getattr, fields, config), weights
+    if isinstance(config, config_class):
+        return config, weights
+    return config_class.from_dict(config.to_dict()), weights
+
+
+def _shape_clashes(
+    cls: type[PreTrainedModel], config: PreTrainedConfig, weights: Mapping[str, Tensor]
+) -> str:
+    """Say which weights have other shapes than the config asks for; empty if none."""
+    with torch.device("meta"):
+        expected = cls(config).state_dict()
+    clashes = [
+        f"{name} is {tuple(weights[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in weights and weights[name].shape != tensor.shape
+    ]
+    more = f" and {len(clashes) - SHAPES_SHOWN} more" if len(clashes) > SHAPES_SHOWN else ""
+    return "; ".join(clashes[:SHAPES_SHOWN]) + more
+
+
+def _config_class(cls: type[PreTrainedModel]) -> type[PreTrainedConfig]:
+    """Return the config class of a model class."""
+    return cast(type[PreTrainedConfig], cls.config_class)

@@ -1,0 +1,141 @@
+"""What the models hand out.
+
+Suffixes: b = images, p = objects (prompts) of an image, m = masks of an object, n = tokens of the
+image embedding, t = decoder tokens, c = channels, h, w = rows and columns.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class Sam2HieraDetModelOutput(ModelOutput):
+    """Features of the trunk.
+
+    Args:
+        last_hidden_state: Output of the last block, `(b, h, w, c)`.
+        intermediate_hidden_states: Output of each stage's last block, finest first, each `(b, h, w,
+            c)`.
+        hidden_states: Input of the first block and output of every block; with
+            `output_hidden_states=True`.
+        attentions: Output of every attention module, `(windows, h, w, c)`; with
+            `output_attentions=True`.
+    """
+
+    last_hidden_state: Tensor | None = None
+    intermediate_hidden_states: tuple[Tensor, ...] | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class Sam2VisionEncoderOutput(BaseModelOutputWithPooling):
+    """Features of the image encoder.
+
+    Args:
+        last_hidden_state: Output of the trunk's last block, `(b, h, w, c)`.
+        pooler_output: Always None; kept because the base class has it.
+        hidden_states: As in [`Sam2HieraDetModelOutput`].
+        attentions: As in [`Sam2HieraDetModelOutput`].
+        fpn_hidden_states: Neck features, finest first, each `(b, 256, h, w)`.
+        fpn_position_encoding: Sine positions of the same shapes.
+    """
+
+    fpn_hidden_states: tuple[Tensor, ...] | list[Tensor] | None = None
+    fpn_position_encoding: tuple[Tensor, ...] | list[Tensor] | None = None
+
+
+@dataclass
+class Sam2ImageSegmentationOutput(ModelOutput):
+    """Masks for the prompts of some images.
+
+    Args:
+        iou_scores: Predicted IoU of each mask, `(b, p, m)`, probability.
+        pred_masks: Mask logits at a quarter of the input size, `(b, p, m, h, w)`; above 0 is the
+            object.
+        object_score_logits: Whether the object is in view at all, `(b, p, 1)`, logits.
+        image_embeddings: What `get_image_embeddings` returns, to be passed in again for the next
+            prompt.
+        vision_hidden_states: As in [`Sam2HieraDetModelOutput`]; with `output_hidden_states=True`.
+        vision_attentions: As in [`Sam2HieraDetModelOutput`]; with `output_attentions=True`.
+        mask_decoder_attentions: Output of each layer's image-to-token attention; with
+            `output_attentions=True`.
+    """
+
+    iou_scores: Tensor | None = None
+    pred_masks: Tensor | None = None
+    object_score_logits: Tensor | None = None
+    image_embeddings: tuple[Tensor, ...] | list[Tensor] | None = None
+    vision_hidden_states: tuple[Tensor, ...] | None = None
+    vision_attentions: tuple[Tensor, ...] | None = None
+    mask_decoder_attentions: tuple[Tensor, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptEmbeddings:
+    """Prompts as the mask decoder reads them.
+
+    Attributes:
+        sparse_bptc: Tokens of clicks and boxes, `(b, p, t, 256)`.
+        dense_bpnc: Mask prompts as an addition to the image embedding, `(b, p, n, 256)`, or `(1, 1,
+            1, 256)` for none.
+        keep_bpt: False where a token only pads a shorter prompt, `(b, p, t)` bool; None if nothing
+            is padded.
+    """
+
+    sparse_bptc: Tensor
+    dense_bpnc: Tensor
+    keep_bpt: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedTokens:
+    """The mask decoder's answer before any mask is drawn; cheap next to the masks themselves.
+
+    Attributes:
+        image_bpnc: Image tokens after the two-way transformer, `(b, p, n, 256)`.
+        mask_tokens_bpmc: One token per candidate mask (the single mask, then the three), `(b, p, 4,
+            256)`.
+        iou_bpm: Predicted IoU of each candidate, `(b, p, 4)`, probability.
+        score_bp1: Object score, `(b, p, 1)`, logits.
+    """
+
+    image_bpnc: Tensor
+    mask_tokens_bpmc: Tensor
+    iou_bpm: Tensor
+    score_bp1: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedMasks:
+    """The masks chosen for each object.
+
+    Attributes:
+        logits_bpmhw: Mask logits at a quarter of the input size, `(b, p, m, h, w)`.
+        iou_bpm: Predicted IoU, `(b, p, m)`, probability.
+        tokens_bpmc: The tokens that object pointers are made of, `(b, p, m, 256)`.
+        score_bp1: Object score, `(b, p, 1)`, logits.
+    """
+
+    logits_bpmhw: Tensor
+    iou_bpm: Tensor
+    tokens_bpmc: Tensor
+    score_bp1: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatedMasks:
+    """Those masks of many prompts whose predicted IoU passed a gate, prompt by prompt.
+
+    Attributes:
+        logits_mhw: Mask logits at a quarter of the input size, `(m, h, w)`.
+        iou_m: Predicted IoU, `(m,)`, probability.
+        prompt_m: Which prompt each mask answers, `(m,)` int64.
+    """
+
+    logits_mhw: Tensor
+    iou_m: Tensor
+    prompt_m: Tensor

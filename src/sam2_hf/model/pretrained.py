@@ -1,0 +1,67 @@
+"""What every model of this package has in common: loading, first weights, supported backends."""
+
+import os
+from typing import Any, Self
+
+import torch
+from torch import nn
+from transformers import initialization as init
+from transformers.modeling_utils import PreTrainedModel
+
+from .configuration_sam2 import Sam2Config
+from .original_checkpoint import load_pretrained
+from .position_encoding import FourierPositions
+
+
+class Sam2PreTrainedModel(PreTrainedModel):
+    """Base of the models; adds reading original `.pt` checkpoints to `from_pretrained`."""
+
+    config: Sam2Config
+    base_model_prefix = "sam2"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+    # Fourier frequencies, see position_encoding.py
+    _keep_in_fp32_modules_strict = ("shared_embedding", "shared_image_embedding")
+
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        # transformers guesses it from the source text of the model's file; ours is in attention.py
+        return True
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str] | None,
+        *model_args: Any,
+        **kwargs: Any,
+    ) -> Self:
+        """Load a model from the Hub, a folder or an original checkpoint.
+
+        Args:
+            pretrained_model_name_or_path: Hub id such as `facebook/sam2.1-hiera-tiny`, a folder in
+                transformers' format, a folder or Hub repo that holds only the original `.pt`, or a
+                path to one.
+            *model_args: Handed to the model's constructor.
+            **kwargs: As in `transformers.PreTrainedModel.from_pretrained`: `config`, `dtype`,
+                `device_map`, `revision`, `cache_dir`, `token`, `attn_implementation`, ...
+
+        Raises:
+            CheckpointError: If there are no weights, or not those of a SAM 2.
+        """
+        return load_pretrained(
+            super().from_pretrained, pretrained_model_name_or_path, *model_args, **kwargs
+        )
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Draw first weights; transformers calls it for modules a checkpoint left out."""
+        super()._init_weights(module)
+        if isinstance(module, FourierPositions):
+            init.normal_(module.positional_embedding, std=module.scale)
+        for name in ("pos_embed", "pos_embed_window", "no_memory_embedding"):
+            if isinstance(parameter := module._parameters.get(name), nn.Parameter):
+                init.zeros_(parameter)

@@ -1,0 +1,147 @@
+"""The prompt encoder: clicks, boxes and masks become tokens and an addition to the image embedding.
+
+Suffixes: b = images, p = objects of an image, t = tokens of an object, c = channels,
+n = cells of the image embedding, h, w = rows and columns.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.activations import ACT2FN
+
+from .configuration_sam2 import Sam2PromptEncoderConfig
+from .layers import ChannelLayerNorm
+from .outputs import PromptEmbeddings
+from .position_encoding import FourierPositions
+
+NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = 0, 1, 2, 3  # rows of `point_embed`
+NOT_A_POINT = -1  # a token that closes every prompt without a box
+PADDING = -10  # fills up shorter prompts; never looked at
+
+
+class MaskEmbedding(nn.Module):
+    """Shrink a mask prompt four times to the grid of the image embedding."""
+
+    def __init__(self, config: Sam2PromptEncoderConfig) -> None:
+        super().__init__()
+        wide, narrow = config.mask_input_channels, config.mask_input_channels // 4
+        self.activation = ACT2FN[config.hidden_act]
+        self.conv1 = nn.Conv2d(1, narrow, kernel_size=2, stride=2)
+        self.conv2 = nn.Conv2d(narrow, wide, kernel_size=2, stride=2)
+        self.conv3 = nn.Conv2d(wide, config.hidden_size, kernel_size=1)
+        self.layer_norm1 = ChannelLayerNorm(narrow, eps=config.layer_norm_eps)
+        self.layer_norm2 = ChannelLayerNorm(wide, eps=config.layer_norm_eps)
+
+    def forward(self, logits_b1hw: Tensor) -> Tensor:
+        """Embed masks `(b, 1, 4h, 4w)`, logits, as `(b, 256, h, w)`."""
+        hidden_bchw = self.activation(self.layer_norm1(self.conv1(logits_b1hw)))
+        hidden_bchw = self.activation(self.layer_norm2(self.conv2(hidden_bchw)))
+        return self.conv3(hidden_bchw)
+
+
+class PromptEncoder(nn.Module):
+    """Encode the prompts of every object of every image.
+
+    Source: sam2/modeling/sam/prompt_encoder.py:17-202 @ 2b90b9f.
+    Differs: tokens that pad a shorter prompt are marked, so that the decoder can leave them out; a
+        mask prompt may
+    belong to one object or to all objects of an image.
+    """
+
+    def __init__(self, config: Sam2PromptEncoderConfig) -> None:
+        super().__init__()
+        self.image_size = _side(config.image_size)
+        self.grid = (self.image_size // _side(config.patch_size),) * 2
+        self.mask_input_size = (4 * self.grid[0], 4 * self.grid[1])
+        self.shared_embedding = FourierPositions(config.hidden_size, config.scale)
+        self.mask_embed = MaskEmbedding(config)
+        self.no_mask_embed = nn.Embedding(1, config.hidden_size)
+        self.point_embed = nn.Embedding(config.num_point_embeddings, config.hidden_size)
+        self.not_a_point_embed = nn.Embedding(1, config.hidden_size)
+
+    def forward(
+        self,
+        points_bpt2: Tensor | None,
+        labels_bpt: Tensor | None,
+        boxes_bp4: Tensor | None = None,
+        masks_bphw: Tensor | None = None,
+    ) -> PromptEmbeddings:
+        """Encode prompts.
+
+        Args:
+            points_bpt2: Clicks as (x, y) in model pixels.
+            labels_bpt: 1 on the object, 0 beside it, 2 and 3 corners of a box, -1 not a point, -10
+                padding.
+            boxes_bp4: Boxes as (x0, y0, x1, y1) in model pixels; all -10 is padding.
+            masks_bphw: Earlier mask logits, `(b, p or 1, 4h, 4w)`, at `mask_input_size`.
+
+        Raises:
+            ValueError: If there are points without labels, or neither points nor boxes.
+        """
+        tokens: list[Tensor] = []
+        labels: list[Tensor] = []
+        if points_bpt2 is not None:
+            if labels_bpt is None:
+                raise ValueError(
+                    "There are points without labels: pass 1 for each point on the object, 0 for "
+                    "each beside it."
+                )
+            tokens.append(self._embed_points(points_bpt2, labels_bpt))
+            labels.append(labels_bpt)
+        if boxes_bp4 is not None:
+            corners_bpt2 = boxes_bp4.unflatten(-1, (2, 2))
+            corner_labels = labels_for_boxes(boxes_bp4)
+            tokens.append(self._embed_points(corners_bpt2, corner_labels))
+            labels.append(corner_labels)
+        if not tokens:
+            raise ValueError(
+                "There are neither points nor boxes to encode: pass at least one of them."
+            )
+        closing = self.not_a_point_embed.weight.expand(*tokens[0].shape[:2], 1, -1)
+        all_labels = torch.cat(labels, dim=2)
+        keep_bpt = functional.pad(all_labels != PADDING, (0, 1), value=True)
+        padded = bool((all_labels == PADDING).any())
+        return PromptEmbeddings(
+            sparse_bptc=torch.cat([*tokens, closing], dim=2),
+            dense_bpnc=self._embed_masks(masks_bphw),
+            keep_bpt=keep_bpt if padded else None,
+        )
+
+    def _embed_points(self, points_bpt2: Tensor, labels_bpt: Tensor) -> Tensor:
+        """Add a place and a kind for every point, `(b, p, t, 256)`."""
+        # + 0.5: a click means the centre of its pixel
+        places_bptc = self.shared_embedding((points_bpt2.float() + 0.5) / self.image_size)
+        kinds_bptc = self.point_embed(labels_bpt.long().clamp(min=0))
+        tokens_bptc = places_bptc.to(kinds_bptc.dtype) + kinds_bptc
+        labels_bpt1 = labels_bpt[..., None]
+        tokens_bptc = torch.where(
+            labels_bpt1 == NOT_A_POINT, self.not_a_point_embed.weight, tokens_bptc
+        )
+        return tokens_bptc.masked_fill(labels_bpt1 == PADDING, 0.0)
+
+    def _embed_masks(self, masks_bphw: Tensor | None) -> Tensor:
+        """Embed mask prompts, `(b, p, n, 256)`."""
+        if masks_bphw is None:
+            return self.no_mask_embed.weight[None, None]
+        logits_b1hw = masks_bphw.to(self.mask_embed.conv1.weight.dtype).flatten(0, 1)[:, None]
+        dense_bchw = self.mask_embed(logits_b1hw)
+        return dense_bchw.flatten(2).transpose(1, 2).unflatten(0, masks_bphw.shape[:2])
+
+
+def _side(size: int | list[int] | tuple[int, int]) -> int:
+    """Read the side of a square.
+
+    Raises:
+        ValueError: If rows and columns differ.
+    """
+    sides = {size} if isinstance(size, int) else set(size)
+    if len(sides) != 1:
+        raise ValueError(f"the size {size} is not square: SAM 2 reads square input, e.g. 1024.")
+    return sides.pop()
+
+
+def labels_for_boxes(boxes_bp4: Tensor) -> Tensor:
+    """Label the corners of each box, as padding where the box is; `(b, p, 2)` int64."""
+    corners = torch.tensor([TOP_LEFT, BOTTOM_RIGHT], device=boxes_bp4.device)
+    is_padding = (boxes_bp4 == PADDING).all(dim=-1, keepdim=True)
+    return torch.where(is_padding, PADDING, corners)

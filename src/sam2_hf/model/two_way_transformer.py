@@ -1,0 +1,157 @@
+"""The two-way transformer: prompt tokens and image tokens look at each other.
+
+Suffixes: b = images, p = objects of an image, t = tokens of an object, n = image tokens, c =
+channels. What all objects of an image share has p = 1 until something makes it differ.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from .attention import PromptAttention
+from .configuration_sam2 import Sam2MaskDecoderConfig
+from .layers import FeedForward
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AttentionHints:
+    """What the attentions are told besides their tokens; each is added to the scaled products.
+
+    Attributes:
+        padding: Minus infinity at tokens that pad a shorter prompt, `(b * p, 1, 1, t)`.
+        similarity: Preference for image tokens (PerSAM's target-guided attention), `(b * p, 1, t,
+            n)` or broadcastable.
+        target_bptc: Embedding of a wanted concept, added to the tokens before each layer (PerSAM).
+    """
+
+    padding: Tensor | None = None
+    similarity: Tensor | None = None
+    target_bptc: Tensor | None = None
+
+
+NO_HINTS = AttentionHints()
+
+
+class TwoWayBlock(GradientCheckpointingLayer):
+    """Tokens look at tokens, tokens at the image, the image at tokens.
+
+    Args:
+        config: The mask decoder's config.
+        first: Whether this is the first block, whose tokens are still nothing but their positions.
+
+    Source: sam2/modeling/sam/transformer.py:110-187 @ 2b90b9f.
+    """
+
+    def __init__(self, config: Sam2MaskDecoderConfig, *, first: bool) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.first = first
+        self.self_attn = PromptAttention(config, downsample_rate=1)
+        self.layer_norm1 = nn.LayerNorm(width)
+        self.cross_attn_token_to_image = PromptAttention(config, config.attention_downsample_rate)
+        self.layer_norm2 = nn.LayerNorm(width)
+        # two linear layers whatever the transformer's depth; the published configs have depth 2 as
+        # well
+        self.mlp = FeedForward((width, config.mlp_dim, width), num_layers=config.num_hidden_layers)
+        self.layer_norm3 = nn.LayerNorm(width)
+        self.layer_norm4 = nn.LayerNorm(width)
+        self.cross_attn_image_to_token = PromptAttention(config, config.attention_downsample_rate)
+
+    def forward(
+        self,
+        tokens_bptc: Tensor,
+        image_bpnc: Tensor,
+        token_positions_bptc: Tensor,
+        image_positions_11nc: Tensor,
+        hints: AttentionHints = NO_HINTS,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Exchange information once in each direction.
+
+        Args:
+            tokens_bptc: Tokens.
+            image_bpnc: Image tokens, p = 1 while all objects share them.
+            token_positions_bptc: Added to tokens wherever they ask or are asked.
+            image_positions_11nc: The same for image tokens.
+            hints: See [`AttentionHints`].
+
+        Returns:
+            Tokens, image tokens, and what the image tokens found, `(b * p, 1, n, 256)`, to be
+            recorded.
+        """
+        if self.first:
+            tokens_bptc = self.self_attn(tokens_bptc, tokens_bptc, tokens_bptc, hints.padding)
+        else:
+            placed_bptc = tokens_bptc + token_positions_bptc
+            tokens_bptc = tokens_bptc + self.self_attn(
+                placed_bptc, placed_bptc, tokens_bptc, hints.padding
+            )
+        tokens_bptc = self.layer_norm1(tokens_bptc)
+
+        placed_image_bpnc = image_bpnc + image_positions_11nc
+        found_bptc = self.cross_attn_token_to_image(
+            tokens_bptc + token_positions_bptc, placed_image_bpnc, image_bpnc, hints.similarity
+        )
+        tokens_bptc = self.layer_norm2(tokens_bptc + found_bptc)
+        tokens_bptc = self.layer_norm3(tokens_bptc + self.mlp(tokens_bptc))
+
+        found_bpnc = self.cross_attn_image_to_token(
+            placed_image_bpnc, tokens_bptc + token_positions_bptc, tokens_bptc, hints.padding
+        )
+        return (
+            tokens_bptc,
+            self.layer_norm4(image_bpnc + found_bpnc),
+            found_bpnc.flatten(0, 1)[:, None],
+        )
+
+
+class TwoWayTransformer(nn.Module):
+    """Run the blocks, then let the tokens look at the image once more.
+
+    Source: sam2/modeling/sam/transformer.py:20-107 @ 2b90b9f.
+    """
+
+    def __init__(self, config: Sam2MaskDecoderConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            TwoWayBlock(config, first=index == 0) for index in range(config.num_hidden_layers)
+        )
+        self.final_attn_token_to_image = PromptAttention(config, config.attention_downsample_rate)
+        self.layer_norm_final_attn = nn.LayerNorm(config.hidden_size)
+
+    def forward(
+        self,
+        tokens_bptc: Tensor,
+        image_bpnc: Tensor,
+        image_positions_11nc: Tensor,
+        hints: AttentionHints = NO_HINTS,
+    ) -> tuple[Tensor, Tensor]:
+        """Return tokens `(b, p, t, 256)` and image tokens `(b, p, n, 256)` after all layers."""
+        positions_bptc = tokens_bptc
+        if hints.target_bptc is not None:  # PerSAM adds it in place, so to the positions too, once
+            positions_bptc = positions_bptc + hints.target_bptc
+        for layer in self.layers:
+            if hints.target_bptc is not None:
+                tokens_bptc = tokens_bptc + hints.target_bptc
+            tokens_bptc, image_bpnc, _ = layer(
+                tokens_bptc, image_bpnc, positions_bptc, image_positions_11nc, hints
+            )
+        found_bptc = self.final_attn_token_to_image(
+            tokens_bptc + positions_bptc, image_bpnc + image_positions_11nc, image_bpnc
+        )
+        return self.layer_norm_final_attn(tokens_bptc + found_bptc), image_bpnc
+
+
+def padding_mask(keep_bpt: Tensor, num_free: int, dtype: torch.dtype) -> Tensor:
+    """Turn marks of real prompt tokens into a mask to add, `(b * p, 1, 1, num_free + t)`.
+
+    Args:
+        keep_bpt: False at padding.
+        num_free: How many tokens stand before the prompt's and are never padding.
+        dtype: Dtype of the attention.
+    """
+    allowed = nn.functional.pad(keep_bpt, (num_free, 0), value=True).flatten(0, 1)[:, None, None]
+    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(
+        ~allowed, -torch.inf
+    )

@@ -1,0 +1,54 @@
+"""Keep what follows from weights alone, for as long as the weights stay what they are."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class WeightCache:
+    """Hold one tensor that is computed from weights and a key (a size, a dtype).
+
+    The tensor is computed afresh whenever a weight was written to, replaced, moved or cast, and
+    always while gradients are recorded: training never sees a kept tensor. Copies and pickles of a
+    model start with an empty cache.
+    """
+
+    def __init__(self) -> None:
+        self._weights: tuple[Tensor, ...] = ()
+        self._stamp: tuple[Any, ...] | None = None
+        self._value: Tensor | None = None
+
+    def get(
+        self, weights: tuple[Tensor, ...], key: tuple[Any, ...], compute: Callable[[], Tensor]
+    ) -> Tensor:
+        """Return `compute()`, or its earlier result if neither `weights` nor `key` changed since.
+
+        Args:
+            weights: Every tensor that `compute` reads.
+            key: Everything else it depends on.
+            compute: Makes the tensor; called without recording gradients when its result is kept.
+        """
+        if torch.compiler.is_compiling() or (
+            torch.is_grad_enabled() and any(w.requires_grad for w in weights)
+        ):
+            return compute()
+        if any(w.is_inference() for w in weights):  # such tensors carry no version to compare
+            return compute()
+        stamp = (key, *((w.data_ptr(), w._version, w.dtype, w.device) for w in weights))
+        if self._value is None or stamp != self._stamp:
+            # A tensor made in inference mode could not take part in training later on.
+            with torch.inference_mode(mode=False), torch.no_grad():
+                self._value = compute()
+            self._stamp = stamp
+            self._weights = tuple(
+                w.detach() for w in weights
+            )  # held, so that no address is used twice
+        return self._value
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "WeightCache":
+        return WeightCache()
+
+    def __reduce__(self) -> tuple[type["WeightCache"], tuple[()]]:
+        return WeightCache, ()
