@@ -1,0 +1,104 @@
+"""SAM 2 for images and videos: the public names, each loaded when it is first asked for.
+
+Importing this package loads neither torch nor transformers and changes nothing outside it. A name
+is listed twice: in the imports, for editors and type checkers, and in the table, for programs.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from sam2_hf.model.checkpoint_errors import CheckpointError as CheckpointError
+    from sam2_hf.model.configuration_sam2 import (
+        Sam2Config as Sam2Config,
+        Sam2HieraDetConfig as Sam2HieraDetConfig,
+        Sam2MaskDecoderConfig as Sam2MaskDecoderConfig,
+        Sam2PromptEncoderConfig as Sam2PromptEncoderConfig,
+        Sam2VisionConfig as Sam2VisionConfig,
+    )
+    from sam2_hf.model.configuration_sam2_video import (
+        Sam2VideoConfig as Sam2VideoConfig,
+        Sam2VideoMaskDecoderConfig as Sam2VideoMaskDecoderConfig,
+        Sam2VideoPromptEncoderConfig as Sam2VideoPromptEncoderConfig,
+    )
+    from sam2_hf.model.hiera import Sam2HieraDetModel as Sam2HieraDetModel
+    from sam2_hf.model.image_encoder import Sam2VisionModel as Sam2VisionModel
+    from sam2_hf.model.modeling_sam2 import Sam2Model as Sam2Model
+    from sam2_hf.model.outputs import (
+        Sam2HieraDetModelOutput as Sam2HieraDetModelOutput,
+        Sam2ImageSegmentationOutput as Sam2ImageSegmentationOutput,
+        Sam2VisionEncoderOutput as Sam2VisionEncoderOutput,
+    )
+    from sam2_hf.model.pretrained import Sam2PreTrainedModel as Sam2PreTrainedModel
+    from sam2_hf.pipelines.encoded_image import EncodedImage as EncodedImage
+    from sam2_hf.pipelines.generated_masks import (
+        GeneratedMask as GeneratedMask,
+        GeneratedMasks as GeneratedMasks,
+    )
+    from sam2_hf.pipelines.image_segmentation import (
+        ImageSegmentationPipeline as ImageSegmentationPipeline,
+    )
+    from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline as MaskGenerationPipeline
+    from sam2_hf.pipelines.registry import pipeline as pipeline, register as register
+    from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor as Sam2ImageProcessor
+    from sam2_hf.processing.processing_sam2 import Sam2Processor as Sam2Processor
+    from sam2_hf.processing.prompts import Click as Click, ObjectPrompt as ObjectPrompt
+
+    from .errors import (
+        ImageError as ImageError,
+        OutputError as OutputError,
+        PromptError as PromptError,
+        Sam2Error as Sam2Error,
+    )
+
+_MODULE_OF = {
+    "CheckpointError": "model.checkpoint_errors",
+    "Click": "processing.prompts",
+    "EncodedImage": "pipelines.encoded_image",
+    "GeneratedMask": "pipelines.generated_masks",
+    "GeneratedMasks": "pipelines.generated_masks",
+    "ImageError": "errors",
+    "ImageSegmentationPipeline": "pipelines.image_segmentation",
+    "MaskGenerationPipeline": "pipelines.mask_generation",
+    "ObjectPrompt": "processing.prompts",
+    "OutputError": "errors",
+    "PromptError": "errors",
+    "Sam2Config": "model.configuration_sam2",
+    "Sam2Error": "errors",
+    "Sam2HieraDetConfig": "model.configuration_sam2",
+    "Sam2HieraDetModel": "model.hiera",
+    "Sam2HieraDetModelOutput": "model.outputs",
+    "Sam2ImageProcessor": "processing.image_processing_sam2",
+    "Sam2ImageSegmentationOutput": "model.outputs",
+    "Sam2MaskDecoderConfig": "model.configuration_sam2",
+    "Sam2Model": "model.modeling_sam2",
+    "Sam2PreTrainedModel": "model.pretrained",
+    "Sam2Processor": "processing.processing_sam2",
+    "Sam2PromptEncoderConfig": "model.configuration_sam2",
+    "Sam2VideoConfig": "model.configuration_sam2_video",
+    "Sam2VideoMaskDecoderConfig": "model.configuration_sam2_video",
+    "Sam2VideoPromptEncoderConfig": "model.configuration_sam2_video",
+    "Sam2VisionConfig": "model.configuration_sam2",
+    "Sam2VisionEncoderOutput": "model.outputs",
+    "Sam2VisionModel": "model.image_encoder",
+    "pipeline": "pipelines.registry",
+    "register": "pipelines.registry",
+}
+
+__all__ = [*_MODULE_OF, "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use and keep it."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the names that are loaded and those that are not yet."""
+    return sorted({*globals(), *_MODULE_OF})

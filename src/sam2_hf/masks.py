@@ -1,0 +1,187 @@
+"""What is done to mask logits after the decoder: resize, keep apart, clean, measure.
+
+Suffixes: b = objects, k = masks of one object, m = any masks, h, w = rows and columns. Logits are
+unbounded; a mask is where they are above a threshold (0 unless said otherwise).
+"""
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional
+
+HOLE_FILL_MARGIN = 10.0  # how far beyond the threshold a cleaned pixel is put, as the original does
+APART_LOGIT = -10.0  # the most a pixel keeps where another object is stronger (sigmoid 4.5e-5)
+EIGHT_NEIGHBOURS = np.stack([np.zeros((3, 3), bool), np.ones((3, 3), bool), np.zeros((3, 3), bool)])
+
+
+def resize_masks(logits_bkhw: Tensor, size: tuple[int, int]) -> Tensor:
+    """Stretch mask logits to another size.
+
+    Args:
+        logits_bkhw: `(b, k, h, w)`, logits of any float type.
+        size: `(height, width)` wanted.
+
+    Returns:
+        `(b, k, height, width)`, float32; the same bits however many masks there are.
+
+    Source: sam2/utils/transforms.py:117 @ 2b90b9f.
+    """
+    logits = logits_bkhw.to(torch.float32)  # half precision would leave steps along the outline
+    if logits.shape[-2:] == tuple(size):
+        return logits
+    if logits.numel() == 0:  # no object; interpolation refuses an empty batch
+        return logits.new_zeros((*logits.shape[:-2], *size))
+    # One map per batch entry: several channels take another kernel of torch's where there is one
+    # thread, which is half as fast and differs in the last bit.
+    flat = logits.reshape(-1, 1, *logits.shape[-2:])
+    enlarged = functional.interpolate(flat, size, mode="bilinear", align_corners=False)
+    return enlarged.reshape(*logits.shape[:-2], *size)
+
+
+def keep_apart(logits_bkhw: Tensor) -> Tensor:
+    """Leave each pixel to the object that is strongest there.
+
+    Args:
+        logits_bkhw: `(b, k, h, w)`; objects compete, the masks of one object do not.
+
+    Returns:
+        New tensor of the same shape: losers are at most `APART_LOGIT`.
+
+    Source: sam2/modeling/sam2_base.py:893-909 @ 2b90b9f.
+    """
+    winner_1khw = logits_bkhw.argmax(dim=0, keepdim=True)
+    number_b111 = torch.arange(len(logits_bkhw), device=logits_bkhw.device)[:, None, None, None]
+    return logits_bkhw.where(winner_1khw == number_b111, logits_bkhw.clamp(max=APART_LOGIT))
+
+
+def component_areas(masks_mhw: Tensor) -> Tensor:
+    """Tell every pixel the size of the connected patch it lies in (8 neighbours).
+
+    Args:
+        masks_mhw: `(m, h, w)`, boolean, any device.
+
+    Returns:
+        `(m, h, w)`, int32: area of the patch in pixels, 0 outside the mask.
+
+    Source: sam2/utils/misc.py:47-63 @ 2b90b9f (there a CUDA extension).
+    Differs: runs everywhere and gives the same numbers everywhere; counted on the host.
+    """
+    host = masks_mhw.detach().cpu().numpy()
+    # One call for the whole stack: neighbours never reach into the mask before or after.
+    labels, _ = ndimage.label(host, structure=EIGHT_NEIGHBOURS)
+    areas = np.bincount(labels.reshape(-1), minlength=1).astype(np.int32)
+    areas[0] = 0
+    return torch.from_numpy(areas[labels]).to(masks_mhw.device)
+
+
+def fill_holes(logits: Tensor, max_area: float, threshold: float = 0.0) -> Tensor:
+    """Close holes of at most `max_area` pixels.
+
+    Args:
+        logits: `(..., h, w)`. The original does this before the resize, so `max_area` counts
+            pixels of the low-resolution mask.
+        max_area: Largest hole to close, in pixels of `logits`; 0 closes none.
+        threshold: Where the mask begins.
+
+    Returns:
+        New tensor (or `logits` itself if nothing is to be done); a closed hole holds
+        `threshold + 10`.
+
+    Source: sam2/utils/transforms.py:77-104 @ 2b90b9f.
+    """
+    return _repaint_small(logits, logits <= threshold, max_area, threshold + HOLE_FILL_MARGIN)
+
+
+def remove_sprinkles(logits: Tensor, max_area: float, threshold: float = 0.0) -> Tensor:
+    """Erase patches of at most `max_area` pixels; an erased one holds `threshold - 10`.
+
+    Arguments and result as in `fill_holes`, which the original runs first.
+    """
+    return _repaint_small(logits, logits > threshold, max_area, threshold - HOLE_FILL_MARGIN)
+
+
+def clean_masks(
+    logits: Tensor, max_hole_area: float, max_sprinkle_area: float, threshold: float = 0.0
+) -> Tensor:
+    """Fill holes and remove sprinkles, both as they are in the mask given.
+
+    A sprinkle around a hole is judged by its own area, not by what it has when the hole is filled;
+    the filled hole stays.
+
+    Args:
+        logits: `(..., h, w)`, low resolution.
+        max_hole_area: As in `fill_holes`.
+        max_sprinkle_area: As in `remove_sprinkles`.
+        threshold: Where the mask begins.
+
+    Returns:
+        New tensor, or `logits` itself if nothing is to be done.
+
+    Source: sam2/utils/transforms.py:77-104 @ 2b90b9f.
+    """
+    filled = fill_holes(logits, max_hole_area, threshold)
+    if max_sprinkle_area <= 0:
+        return filled
+    swept = remove_sprinkles(logits, max_sprinkle_area, threshold)
+    # A hole is below the threshold and a sprinkle above, so no pixel is both.
+    return filled.where(logits <= threshold, swept)
+
+
+def _repaint_small(logits: Tensor, patches: Tensor, max_area: float, value: float) -> Tensor:
+    if max_area <= 0 or logits.numel() == 0:
+        return logits
+    areas = component_areas(patches.reshape(-1, *patches.shape[-2:])).reshape(logits.shape)
+    return logits.masked_fill((areas > 0) & (areas <= max_area), value)
+
+
+def stability_score(logits_mhw: Tensor, threshold: float = 0.0, offset: float = 1.0) -> Tensor:
+    """Measure how little a mask changes when its threshold moves.
+
+    Args:
+        logits_mhw: `(..., h, w)`.
+        threshold: Where the mask begins.
+        offset: How far the threshold is moved up and down.
+
+    Returns:
+        `(...)`: pixels above the higher threshold over pixels above the lower one, 0-1. Not a
+        number where nothing is above the lower one, so `score >= limit` drops an empty mask, as
+        in the original.
+
+    Source: sam2/utils/amg.py:158-177 @ 2b90b9f.
+    """
+    above = _count_above(logits_mhw, threshold + offset)
+    below = _count_above(logits_mhw, threshold - offset)
+    return above / below
+
+
+def _count_above(logits: Tensor, threshold: float) -> Tensor:
+    """Count pixels above a threshold; row by row first, in the narrowest type that holds a row."""
+    row_type = torch.int16 if logits.shape[-1] <= torch.iinfo(torch.int16).max else torch.int32
+    rows = (logits > threshold).sum(dim=-1, dtype=row_type)
+    return rows.sum(dim=-1, dtype=torch.int32)
+
+
+def masks_to_boxes(masks: Tensor) -> Tensor:
+    """Find the box around each mask.
+
+    Args:
+        masks: `(..., h, w)`, boolean.
+
+    Returns:
+        `(..., 4)`, int64: x0, y0, x1, y1 of the outermost pixels (x1 and y1 inclusive); zeros for
+        an empty mask.
+
+    Source: sam2/utils/amg.py:307-348 @ 2b90b9f.
+    """
+    flags = masks.view(torch.uint8)  # the maximum of bytes is far quicker than `any`
+    x0, x1 = _extent(flags.amax(dim=-2))
+    y0, y1 = _extent(flags.amax(dim=-1))
+    return torch.stack([x0, y0, x1, y1], dim=-1)
+
+
+def _extent(flags: Tensor) -> tuple[Tensor, Tensor]:
+    """First and last 1 along the last axis; 0 and 0 if there is none."""
+    first = flags.argmax(dim=-1)
+    last = flags.shape[-1] - 1 - flags.flip(-1).argmax(dim=-1)
+    return first, last * flags.amax(dim=-1)

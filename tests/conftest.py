@@ -1,0 +1,120 @@
+"""What tests share: small models, the golden files, and skips where a machine lacks a device.
+
+Models are built once and used by every test, so a test that changes one makes its own copy.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from seeded_weights import fill
+
+import sam2_hf
+from sam2_hf.model.checkpoint_names import to_ours
+
+GOLDEN = Path(__file__).parent / "golden"
+MICRO_SIZE = 256
+TINY_SIZE = 64
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what this machine has too few CUDA devices for."""
+    devices = torch.cuda.device_count()
+    for item in items:
+        for marker, needed in (("gpu", 1), ("multi_gpu", 2)):
+            if item.get_closest_marker(marker) and devices < needed:
+                item.add_marker(pytest.mark.skip(reason=f"needs {needed} CUDA device(s)"))
+
+
+def feature_sizes(image_size):
+    """Rows and columns of the three feature maps of an input size."""
+    return [[image_size // stride] * 2 for stride in (4, 8, 16)]
+
+
+@pytest.fixture(scope="session")
+def micro_config():
+    """The small architecture of golden/manifests/micro.json: SAM 2.1, 256 pixels."""
+    trunk = {
+        "hidden_size": 32,
+        "image_size": [MICRO_SIZE, MICRO_SIZE],
+        "blocks_per_stage": [1, 2, 3, 1],
+        "embed_dim_per_stage": [32, 64, 128, 256],
+        "num_attention_heads_per_stage": [1, 2, 4, 8],
+        "window_size_per_stage": [8, 4, 7, 4],
+        "global_attention_blocks": [4],
+    }
+    vision = {
+        "backbone_config": trunk,
+        "backbone_channel_list": [256, 128, 64, 32],
+        "backbone_feature_sizes": feature_sizes(MICRO_SIZE),
+    }
+    prompts = {"image_size": MICRO_SIZE}
+    return sam2_hf.Sam2Config(vision_config=vision, prompt_encoder_config=prompts)
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """The least model there is, for tests about shapes and plumbing: 32 channels, 64 pixels."""
+    trunk = {
+        "hidden_size": 16,
+        "image_size": [TINY_SIZE, TINY_SIZE],
+        "blocks_per_stage": [1, 1, 2, 1],
+        "embed_dim_per_stage": [16, 24, 32, 48],
+        "num_attention_heads_per_stage": [1, 1, 2, 2],
+        "window_size_per_stage": [4, 4, 4, 2],
+        "global_attention_blocks": [3],
+    }
+    vision = {
+        "backbone_config": trunk,
+        "backbone_channel_list": [48, 32, 24, 16],
+        "backbone_feature_sizes": feature_sizes(TINY_SIZE),
+        "fpn_hidden_size": 32,
+    }
+    return sam2_hf.Sam2Config(
+        vision_config=vision,
+        prompt_encoder_config={"hidden_size": 32, "image_size": TINY_SIZE},
+        mask_decoder_config={"hidden_size": 32, "mlp_dim": 64, "iou_head_hidden_dim": 32},
+    )
+
+
+@pytest.fixture(scope="session")
+def seeded_checkpoint():
+    """A function from an architecture's name to weights drawn by formula, in original names."""
+
+    def load(architecture):
+        shapes = json.loads((GOLDEN / "manifests" / f"{architecture}.json").read_text())
+        return {name: torch.from_numpy(array) for name, array in fill(shapes).items()}
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def micro_model(seeded_checkpoint, micro_config):
+    """The micro image model with the weights of golden/micro.npz, in eval mode."""
+    model = sam2_hf.Sam2Model(micro_config)
+    weights = to_ours(seeded_checkpoint("micro"))
+    model.load_state_dict({name: weights[name] for name in model.state_dict()})
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_config):
+    """A tiny image model with weights drawn by torch from a fixed seed, in eval mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return sam2_hf.Sam2Model(tiny_config).eval()
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """A function that reads a golden file: `golden("micro")["image/point/multi/iou"]`."""
+
+    @cache
+    def load(name):
+        with np.load(GOLDEN / f"{name}.npz") as arrays:
+            return dict(arrays)
+
+    return load
