@@ -1,0 +1,261 @@
+"""The image processor: pictures to model input, and the steps that pipelines ask of it.
+
+Suffixes: c = channels, h, w = rows and columns.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.image_processing_backends import PilBackend
+from transformers.image_processing_utils import BatchFeature, get_size_dict
+from transformers.image_utils import (
+    IMAGENET_DEFAULT_MEAN,
+    IMAGENET_DEFAULT_STD,
+    PILImageResampling,
+    SizeDict,
+)
+from transformers.processing_utils import ImagesKwargs
+
+from sam2_hf.errors import ImageError
+from sam2_hf.rle import Rle
+
+from .everything_processing import (
+    CropPlan,
+    FilterRules,
+    cut_crops,
+    filter_masks,
+    suppress_repeats,
+)
+from .images import ImageSource, list_images, load_image, to_rgb, to_tensor
+from .label_maps import label_maps
+from .mask_post_processing import MaskOptions, finish_masks
+from .pixel_rules import pixel_rules, size_pair
+from .pixel_values import to_pixel_values
+
+COMPAT = ("official", "transformers")
+
+
+class Sam2ImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]
+    """What an image processor can be told, once or for one call.
+
+    Args:
+        mask_size (`dict[str, int]`): Size `{"height": int, "width": int}` of segmentation maps.
+        compat (`str`): "official" resizes floats as the original does; "transformers" rounds to
+            bytes after the resize.
+    """
+
+    mask_size: int | list[int] | tuple[int, ...] | dict[str, int] | None
+    compat: str | None
+
+
+class Sam2ImageProcessor(PilBackend):
+    """Prepare pictures for SAM 2, and bring masks back to their size.
+
+    It needs neither torchvision nor OpenCV, and takes the arguments and files of the class of this
+    name in transformers.
+
+    Differs from transformers: `compat`; pictures given as floats 0-1 are not scaled down a second
+    time; holes and speckles are really cleaned; grids of points fit pictures that are not square.
+    """
+
+    valid_kwargs = Sam2ImageProcessorKwargs
+    model_input_names = ["pixel_values"]  # noqa: RUF012 - transformers reads a list
+    resample = PILImageResampling.BILINEAR
+    image_mean = IMAGENET_DEFAULT_MEAN
+    image_std = IMAGENET_DEFAULT_STD
+    size = {"height": 1024, "width": 1024}  # noqa: RUF012
+    mask_size = {"height": 256, "width": 256}  # noqa: RUF012
+    do_resize = True
+    do_rescale = True
+    do_normalize = True
+    do_convert_rgb = True
+    compat = "official"
+
+    def preprocess(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        segmentation_maps: ImageSource | Sequence[ImageSource] | None = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """Prepare pictures, and segmentation maps if there are any.
+
+        Args:
+            images: One picture or several: paths, PIL images, arrays or tensors, each of its own
+                size. Grey, transparent and 16-bit ones become RGB.
+            segmentation_maps: One map `(height, width)` of whole numbers per picture.
+            **kwargs: See [`Sam2ImageProcessorKwargs`].
+
+        Returns:
+            `pixel_values` `(b, 3, height, width)`, float32; `original_sizes` `(height, width)` of
+            each picture; and `labels` `(b, height, width)`, int64, at `mask_size`.
+
+        Raises:
+            ImageError: A picture or map is unreadable, or an option makes no sense.
+        """
+        return super().preprocess(images, segmentation_maps, **kwargs)
+
+    def fetch_images(self, image_url_or_urls: object) -> object:
+        """Read pictures from paths or addresses; see [`images.load_image`]."""
+        if isinstance(image_url_or_urls, (list, tuple)):
+            return [self.fetch_images(image) for image in image_url_or_urls]
+        return load_image(image_url_or_urls)  # type: ignore[arg-type]  # it refuses the rest
+
+    def _standardize_kwargs(self, mask_size: object = None, **kwargs: Any) -> dict[str, Any]:
+        """Bring sizes into one form and refuse what cannot be done."""
+        if mask_size is not None and not isinstance(mask_size, SizeDict):
+            mask_size = SizeDict(**get_size_dict(mask_size, param_name="mask_size"))
+        if kwargs.get("compat") is None:
+            kwargs["compat"] = type(self).compat
+        if kwargs["compat"] not in COMPAT:
+            raise ImageError(f"compat={kwargs['compat']!r} is unknown. Choose one of {COMPAT}.")
+        standard: dict[str, Any] = super()._standardize_kwargs(**kwargs)
+        return {**standard, "mask_size": mask_size}
+
+    def _preprocess_image_like_inputs(
+        self, images: object, segmentation_maps: object = None, **kwargs: Any
+    ) -> BatchFeature:
+        rules = pixel_rules(kwargs)
+        convert = to_rgb if kwargs["do_convert_rgb"] else to_tensor
+        pixel_values, original_sizes = [], []
+        for image in list_images(images):
+            pixels_chw = convert(image, kwargs.get("input_data_format")).to(kwargs.get("device"))
+            original_sizes.append(tuple(pixels_chw.shape[-2:]))
+            pixel_values.append(to_pixel_values(pixels_chw, rules))
+        data: dict[str, Any] = {"pixel_values": pixel_values, "original_sizes": original_sizes}
+        if segmentation_maps is not None:
+            size = size_pair(kwargs["mask_size"], "mask_size") if kwargs["do_resize"] else None
+            data["labels"] = label_maps(segmentation_maps, len(pixel_values), size)
+        return BatchFeature(data=data, tensor_type=kwargs.get("return_tensors"))
+
+    def generate_crop_boxes(  # noqa: PLR0913 - the signature is transformers'
+        self,
+        image: ImageSource,
+        target_size: int,
+        crop_n_layers: int = 0,
+        overlap_ratio: float = 512 / 1500,
+        points_per_crop: int = 32,
+        crop_n_points_downscale_factor: int = 1,
+        device: torch.device | str | None = None,
+    ) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
+        """Cut a picture into crops and lay points over them.
+
+        Args:
+            image: The picture.
+            target_size: Input size of the model, such as 1024.
+            crop_n_layers: Layers of crops beside the whole picture.
+            overlap_ratio: Overlap in the first layer, as a part of the shorter side.
+            points_per_crop: Points along a side of the whole picture.
+            crop_n_points_downscale_factor: How much sparser each further layer is.
+            device: Where boxes, points and labels go; the CPU if None.
+
+        Returns:
+            Boxes `(crops, 4)`, points `(1, points, crops, 2)` in model pixels, crops as
+            `(3, height, width)` each, labels `(1, points, crops)`.
+        """
+        plan = CropPlan(
+            num_layers=crop_n_layers,
+            overlap_ratio=overlap_ratio,
+            points_per_side=points_per_crop,
+            downscale=crop_n_points_downscale_factor,
+        )
+        crops = cut_crops(to_rgb(image), target_size, plan)
+        boxes, points, labels = (
+            tensor.to(device) for tensor in (crops.boxes_g4, crops.points_1ng2, crops.labels_1ng)
+        )
+        return boxes, points, crops.images, labels
+
+    def filter_masks(  # noqa: PLR0913 - the signature is transformers'
+        self,
+        masks: Tensor,
+        iou_scores: Tensor,
+        original_size: Sequence[int],
+        cropped_box_image: Sequence[float] | Tensor,
+        pred_iou_thresh: float = 0.88,
+        stability_score_thresh: float = 0.95,
+        mask_threshold: float = 0,
+        stability_score_offset: float = 1,
+    ) -> tuple[list[Rle], Tensor, Tensor]:
+        """Drop poor masks of a crop and those that it cut off.
+
+        Args:
+            masks: `(prompts, masks, height, width)`, logits at the size of the crop.
+            iou_scores: `(prompts, masks)`.
+            original_size: `(height, width)` of the whole picture.
+            cropped_box_image: The crop, `(x0, y0, x1, y1)`.
+            pred_iou_thresh: The predicted IoU must be above it.
+            stability_score_thresh: The stability score must be at least this.
+            mask_threshold: Where a mask begins.
+            stability_score_offset: How far the stability score moves it.
+
+        Returns:
+            Run lengths, predicted IoU and boxes, all in the frame of the whole picture.
+        """
+        rules = FilterRules(
+            pred_iou_thresh=pred_iou_thresh,
+            stability_score_thresh=stability_score_thresh,
+            mask_threshold=mask_threshold,
+            stability_score_offset=stability_score_offset,
+        )
+        height, width = (int(side) for side in original_size)
+        crop_box = [float(edge) for edge in cropped_box_image]
+        iou_m = iou_scores.flatten(0, 1).to(masks.device)
+        return filter_masks(masks.flatten(0, 1), iou_m, (height, width), crop_box, rules)
+
+    def post_process_for_mask_generation(
+        self,
+        all_masks: Sequence[Rle],
+        all_scores: Tensor,
+        all_boxes: Tensor,
+        crops_nms_thresh: float,
+    ) -> tuple[list[Tensor], Tensor, list[Rle], Tensor]:
+        """Keep the best of masks whose boxes overlap more than `crops_nms_thresh`.
+
+        Returns:
+            Boolean masks `(height, width)`, predicted IoU, run lengths, boxes; best first.
+        """
+        return suppress_repeats(all_masks, all_scores, all_boxes, crops_nms_thresh)
+
+    def post_process_masks(  # noqa: PLR0913 - the signature is transformers'
+        self,
+        masks: object,
+        original_sizes: object,
+        mask_threshold: float = 0.0,
+        binarize: bool = True,  # noqa: FBT001, FBT002
+        max_hole_area: float = 0.0,
+        max_sprinkle_area: float = 0.0,
+        apply_non_overlapping_constraints: bool = False,  # noqa: FBT001, FBT002
+        *,
+        num_objects: Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> list[Tensor]:
+        """Bring low-resolution masks to the size of their pictures.
+
+        Args:
+            masks: `(objects, masks, height, width)` per picture, logits: a list, or one tensor or
+                array. Left as they are.
+            original_sizes: `(height, width)` of each picture.
+            mask_threshold: Where a mask begins.
+            binarize: Whether to give booleans instead of logits.
+            max_hole_area: Largest hole to fill, pixels of the low-resolution mask.
+            max_sprinkle_area: Largest speckle to remove, likewise.
+            apply_non_overlapping_constraints: Whether each pixel belongs to one object at most.
+            num_objects: Objects of each picture before padding; the rest is cut off.
+            **kwargs: Ignored; older callers pass `reshaped_input_sizes`.
+
+        Returns:
+            `(objects, masks, height, width)` per picture.
+
+        Raises:
+            TypeError: `masks` holds neither tensors nor arrays.
+            PromptError: The numbers of images differ.
+        """
+        options = MaskOptions(
+            mask_threshold=mask_threshold,
+            binarize=binarize,
+            max_hole_area=max_hole_area,
+            max_sprinkle_area=max_sprinkle_area,
+            apply_non_overlapping_constraints=apply_non_overlapping_constraints,
+        )
+        return finish_masks(masks, original_sizes, num_objects, options)

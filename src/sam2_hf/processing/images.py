@@ -1,0 +1,234 @@
+"""Pictures of any kind, from anywhere, made into RGB tensors.
+
+Suffixes: c = channels (3 after conversion), h, w = rows and columns of the original picture.
+"""
+
+import os
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from transformers.image_utils import load_image as load_from_address
+
+from sam2_hf.errors import ImageError
+
+ImageSource = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
+
+RGB, RGBA = 3, 4
+CHANNELS = (1, RGB, RGBA)  # grey, colour, colour with transparency
+MAP_DIMENSIONS, IMAGE_DIMENSIONS, BATCH_DIMENSIONS = 2, 3, 4
+BYTE, WORD = 255, 65535
+ROUNDING_SLACK = 1e-3  # floats this far beyond 0-1 come from resizing, not from another scale
+ADDRESS_STARTS = ("http://", "https://", "data:image/")
+NUMERIC_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # PIL clips these when it converts
+
+
+def load_image(source: ImageSource) -> Image.Image | np.ndarray | Tensor:
+    """Read a picture from a file or an address; hand on one that is already in memory.
+
+    A file is turned upright as its EXIF entry says, so that pixels lie where a viewer shows them.
+
+    Args:
+        source: Path, `http(s)` address, `data:` address, or a picture.
+
+    Raises:
+        ImageError: There is no such file, or it is not a readable picture.
+    """
+    if isinstance(source, (Image.Image, np.ndarray, Tensor)):
+        return source
+    if isinstance(source, str) and source.startswith(ADDRESS_STARTS):
+        return _fetch(source)
+    if isinstance(source, (str, os.PathLike)):
+        return _read(source)
+    raise ImageError(
+        f"an image cannot be made of a {type(source).__name__}. "
+        "Give a path, a PIL image, an array (height, width, 3) or a tensor (3, height, width)."
+    )
+
+
+def list_images(images: object) -> list[ImageSource]:
+    """List the pictures of one picture, a list, nested lists, or an array with one axis more.
+
+    Raises:
+        ImageError: There is none.
+    """
+    if isinstance(images, (np.ndarray, Tensor)) and images.ndim == BATCH_DIMENSIONS:
+        images = list(images)
+    if not isinstance(images, (list, tuple)):
+        return [images]  # type: ignore[list-item]  # `load_image` refuses what is no picture
+    flat = [image for item in images for image in list_images(item)]
+    if not flat:
+        raise ImageError("the list of images is empty. Give at least one image.")
+    return flat
+
+
+def to_rgb(image: ImageSource, channels: str | None = None) -> Tensor:
+    """Make a picture RGB.
+
+    Grey is repeated, transparency is laid on white, 16-bit values keep their precision.
+
+    Args:
+        image: Anything `load_image` takes; arrays as in `to_tensor`.
+        channels: As in `to_tensor`.
+
+    Returns:
+        `(3, h, w)`, uint8 0-255 or float32 0-1, contiguous. May share memory with `image`.
+
+    Raises:
+        ImageError: The shape, the number of channels or the values make no picture.
+    """
+    pixels_chw = unit_range(to_tensor(image, channels))
+    if len(pixels_chw) == RGBA:
+        return _lay_on_white(pixels_chw)
+    return pixels_chw.expand(RGB, -1, -1).contiguous()
+
+
+def to_tensor(image: ImageSource, channels: str | None = None) -> Tensor:
+    """Bring a picture into one layout, with the channels and the range of values it has.
+
+    Args:
+        image: Anything `load_image` takes. Arrays and tensors are `(h, w)`, `(h, w, c)` or
+            `(c, h, w)` with 1, 3 or 4 channels; bytes, 16-bit words, booleans or floats.
+        channels: "channels_first" or "channels_last" where an array could be read both ways;
+            otherwise arrays are read as `(h, w, c)` and tensors as `(c, h, w)`.
+
+    Returns:
+        `(c, h, w)`, uint8 or float32.
+
+    Raises:
+        ImageError: As in `to_rgb`.
+    """
+    image = load_image(image)
+    if isinstance(image, Image.Image):
+        image, channels = _pil_pixels(image), "channels_last"
+    tensor_first = isinstance(image, Tensor)
+    values = image if isinstance(image, Tensor) else as_tensor(image)
+    if values.numel() == 0:
+        raise ImageError(f"the image has no pixels (shape {tuple(values.shape)}).")
+    return _channels_first(_bytes_or_floats(values), channels, tensor_first=tensor_first)
+
+
+def unit_range(pixels_chw: Tensor) -> Tensor:
+    """Bring float pixels into 0-1; bytes stay as they are.
+
+    Raises:
+        ImageError: Values are not finite, negative, or above 255.
+    """
+    if pixels_chw.dtype == torch.uint8:
+        return pixels_chw
+    low, high = (float(value) for value in torch.aminmax(pixels_chw))
+    if low >= -ROUNDING_SLACK and high <= 1 + ROUNDING_SLACK:
+        return pixels_chw.clamp(0, 1)
+    if low >= 0 and high <= BYTE:
+        return pixels_chw / BYTE
+    raise ImageError(
+        f"the image has values from {low:g} to {high:g}. "
+        "Give bytes 0-255 or floats 0-1, and no values that are not numbers."
+    )
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """Share memory where torch can; copy read-only and mirrored arrays.
+
+    Raises:
+        ImageError: The array holds no numbers.
+    """
+    if array.dtype.kind not in "buif":
+        raise ImageError(
+            f"an image array holds {array.dtype} values. Give bytes 0-255 or floats 0-1."
+        )
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    mirrored = any(stride < 0 for stride in native.strides)
+    return torch.from_numpy(native.copy() if mirrored or not native.flags.writeable else native)
+
+
+def _fetch(address: str) -> Image.Image:
+    try:
+        return load_from_address(address)
+    except Exception as error:  # the client that fetches has errors of its own for every trouble
+        raise ImageError(
+            f"{address[:100]} cannot be read as an image: {error}. "
+            "Check the address and the network, or download the picture and give its path."
+        ) from error
+
+
+def _read(path: str | os.PathLike[str]) -> Image.Image:
+    """Open a file; every way in which that can fail becomes one error."""
+    try:
+        return _open_upright(path)
+    except FileNotFoundError as error:
+        raise ImageError(f"there is no image file {path}. Check the path.") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path} is too large to open safely: {error}") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise ImageError(
+            f"{path} cannot be read as an image: {error}. "
+            "Give a complete PNG, JPEG or another kind that PIL reads."
+        ) from error
+
+
+def _open_upright(path: str | os.PathLike[str]) -> Image.Image:
+    with Image.open(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        upright.load()  # a truncated file shows here
+    return upright
+
+
+def _pil_pixels(image: Image.Image) -> np.ndarray:
+    """Pixels `(h, w)` or `(h, w, c)`: numbers as they are, everything else as RGB or RGBA."""
+    if image.mode in NUMERIC_MODES:
+        values = np.array(image)
+        deep = image.mode == "I" and values.max(initial=0) > BYTE
+        return values.clip(0, WORD).astype(np.uint16) if deep else values
+    has_alpha = image.mode[-1] in "Aa" or image.info.get("transparency") is not None
+    try:
+        return np.array(image.convert("RGBA" if has_alpha else "RGB"))
+    except ValueError as error:
+        raise ImageError(
+            f"an image of PIL's mode {image.mode} has no RGB form: {error}."
+        ) from error
+
+
+def _bytes_or_floats(values: Tensor) -> Tensor:
+    """Bytes from booleans and small whole numbers, floats 0-1 from words, float32 from floats."""
+    if values.dtype == torch.bool:
+        return values.to(torch.uint8) * BYTE
+    if values.dtype == torch.uint16:
+        return values.to(torch.float32) / WORD
+    if values.dtype == torch.uint8:
+        return values
+    if values.is_floating_point():
+        return values.to(torch.float32)
+    low, high = (int(value) for value in torch.aminmax(values.to(torch.int64)))
+    if low < 0 or high > BYTE:
+        raise ImageError(
+            f"the image has whole numbers from {low} to {high}. Give bytes 0-255, 16-bit words as "
+            "uint16, or divide by the largest value to get floats 0-1."
+        )
+    return values.to(torch.uint8)
+
+
+def _channels_first(values: Tensor, channels: str | None, *, tensor_first: bool) -> Tensor:
+    """Move the axis of channels to the front, adding it to a grey picture."""
+    if values.ndim == MAP_DIMENSIONS:
+        return values[None]
+    axes = {"channels_first": 0, "channels_last": -1}
+    order = [axes[channels]] if channels in axes else [0, -1] if tensor_first else [-1, 0]
+    if values.ndim == IMAGE_DIMENSIONS:
+        for axis in order:
+            if values.shape[axis] in CHANNELS:
+                return values.movedim(axis, 0)
+    raise ImageError(
+        f"an image has the shape {tuple(values.shape)}, where no axis has 1, 3 or 4 channels. Give "
+        "(height, width, 3) or (3, height, width), grey as (height, width); several images as a "
+        "list."
+    )
+
+
+def _lay_on_white(pixels_4hw: Tensor) -> Tensor:
+    """Blend colour over white by its opacity."""
+    white = float(BYTE) if pixels_4hw.dtype == torch.uint8 else 1.0
+    colour, opacity = pixels_4hw[:RGB].to(torch.float32), pixels_4hw[RGB:] / white
+    blended = colour * opacity + white * (1 - opacity)
+    return blended.round().to(torch.uint8) if white == BYTE else blended

@@ -1,0 +1,141 @@
+"""From the decoder's low-resolution logits to masks of the original pictures.
+
+Suffixes: p = objects of one image, k = masks of one object, h, w = rows and columns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam2_hf.errors import PromptError
+from sam2_hf.masks import clean_masks, keep_apart, resize_masks
+from sam2_hf.upsampled_masks import upsampled_masks
+
+MASK_DIMENSIONS = 4
+SIZE_NUMBERS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskOptions:
+    """What to do with masks on the way.
+
+    Attributes:
+        mask_threshold: Where a mask begins, logits.
+        binarize: Whether to give booleans instead of logits.
+        max_hole_area: Largest hole to fill, pixels of the low-resolution mask; 0 fills none.
+        max_sprinkle_area: Largest speckle to remove, likewise.
+        apply_non_overlapping_constraints: Whether each pixel belongs to one object at most.
+    """
+
+    mask_threshold: float = 0.0
+    binarize: bool = True
+    max_hole_area: float = 0.0
+    max_sprinkle_area: float = 0.0
+    apply_non_overlapping_constraints: bool = False
+
+
+def finish_masks(
+    masks: object, original_sizes: object, num_objects: Sequence[int] | None, options: MaskOptions
+) -> list[Tensor]:
+    """Clean, enlarge and binarize the masks of several images.
+
+    Args:
+        masks: One entry per image, `(p, k, h, w)`, logits: a list of tensors or arrays, or one
+            tensor or array. Left as they are.
+        original_sizes: `(height, width)` of each image.
+        num_objects: Objects of each image before padding; the rest is cut off.
+        options: What to do.
+
+    Returns:
+        One tensor per image, `(p, k, height, width)`.
+
+    Raises:
+        TypeError: `masks` is neither tensors nor arrays.
+        PromptError: The numbers of images differ, or a mask is no map.
+    """
+    sizes = read_sizes(original_sizes)
+    if not isinstance(masks, (list, tuple, Tensor, np.ndarray)):
+        raise _wrong_type(masks)
+    logits = [_logits(image_masks) for image_masks in masks]
+    for name, values in (("masks", logits), ("num_objects", num_objects)):
+        if values is not None and len(values) != len(sizes):
+            raise PromptError(
+                f"{name} has {len(values)} entries for {len(sizes)} image(s) in original_sizes. "
+                "Give one per image."
+            )
+    if num_objects is not None:
+        logits = [own[:count] for own, count in zip(logits, num_objects, strict=True)]
+    return [_finish(own, size, options) for own, size in zip(logits, sizes, strict=True)]
+
+
+def read_sizes(original_sizes: object) -> list[tuple[int, int]]:
+    """Read `(height, width)` of each image from lists, an array or a tensor.
+
+    Raises:
+        PromptError: They are not pairs of positive numbers.
+    """
+    values = _plain(original_sizes)
+    sizes: list[tuple[int, int]] = []
+    for size in values if isinstance(values, Sequence) else [values]:
+        pair = _plain(size)
+        is_pair = isinstance(pair, Sequence) and len(pair) == SIZE_NUMBERS
+        if not is_pair or not all(isinstance(side, (int, float)) and side >= 1 for side in pair):
+            raise PromptError(
+                f"original_sizes holds {size!r}. Give (height, width) of every image, such as "
+                "[[1200, 1800]]."
+            )
+        sizes.append((int(pair[0]), int(pair[1])))
+    return sizes
+
+
+def _plain(values: Any) -> Any:  # noqa: ANN401 - whatever a caller has
+    return values.tolist() if isinstance(values, (Tensor, np.ndarray)) else values
+
+
+def _finish(logits_pkhw: Tensor, size: tuple[int, int], options: MaskOptions) -> Tensor:
+    cleaned = clean_masks(
+        logits_pkhw, options.max_hole_area, options.max_sprinkle_area, options.mask_threshold
+    )
+    if options.binarize and not options.apply_non_overlapping_constraints:
+        return _binarized(cleaned, size, options.mask_threshold)
+    enlarged = resize_masks(cleaned, size)
+    if options.apply_non_overlapping_constraints:
+        enlarged = keep_apart(enlarged)
+    return enlarged > options.mask_threshold if options.binarize else enlarged
+
+
+def _binarized(logits_pkhw: Tensor, size: tuple[int, int], threshold: float) -> Tensor:
+    """Enlarge and cut in one go; equal to `resize_masks(...) > threshold`."""
+    masks = logits_pkhw.new_empty((*logits_pkhw.shape[:2], *size), dtype=torch.bool)
+    for mask, enlarged in zip(
+        masks.flatten(0, 1),
+        upsampled_masks(logits_pkhw.flatten(0, 1), size, threshold),
+        strict=True,
+    ):
+        mask.copy_(enlarged)
+    return masks
+
+
+def _logits(masks: object) -> Tensor:
+    """Read the masks of one image."""
+    if isinstance(masks, np.ndarray):
+        masks = torch.from_numpy(masks)
+    if not isinstance(masks, Tensor):
+        raise _wrong_type(masks)
+    if masks.ndim != MASK_DIMENSIONS:
+        raise PromptError(
+            f"the masks of one image have the shape {tuple(masks.shape)}. Give "
+            "(objects, masks per object, height, width), as pred_masks has them for each image."
+        )
+    return masks
+
+
+def _wrong_type(masks: object) -> TypeError:
+    return TypeError(
+        f"masks are given as {type(masks).__name__}. "
+        "Give a tensor, an array, or a list with one tensor or array per image."
+    )

@@ -1,0 +1,151 @@
+"""Prompts as nested lists, arrays or tensors, read into one tensor per object and checked.
+
+Suffixes: n = points of one object, 2 = x and y, 4 = x0, y0, x1, y1, h, w = rows and columns of a
+mask prompt. `[image][object]` stands for a list of lists.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam2_hf.errors import PromptError
+
+from .prompts import read_mask
+
+Objects = list[list[Tensor]]  # [image][object]
+OBJECT_LEVEL = 2
+MAP_DIMENSIONS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Nesting:
+    """How deep an argument is nested, in words a message can use.
+
+    Attributes:
+        name: Name of the argument.
+        levels: What each level of lists stands for.
+        length: How many numbers the innermost lists hold; None if any.
+        example: One image with one object.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    length: int | None
+    example: str
+
+    def __str__(self) -> str:
+        """Write the levels as indices."""
+        return "".join(f"[{level}]" for level in self.levels)
+
+
+POINTS = Nesting("input_points", ("image", "object", "point", "x, y"), 2, "[[[[500, 375]]]]")
+LABELS = Nesting("input_labels", ("image", "object", "point"), None, "[[[1]]]")
+BOXES = Nesting("input_boxes", ("image", "object", "x0, y0, x1, y1"), 4, "[[[75, 275, 1725, 850]]]")
+
+
+def read_nested(data: object, nesting: Nesting) -> Objects:
+    """Read points, labels or boxes.
+
+    Args:
+        data: Lists, tuples, arrays, tensors, or any of these inside each other. Left as it is.
+        nesting: How deep it must be.
+
+    Returns:
+        For each image, for each object a tensor of doubles: `(n, 2)`, `(n,)` or `(4,)`.
+
+    Raises:
+        PromptError: There is nothing in it, the depth is wrong, or a point or box has too many or
+            too few numbers.
+    """
+    lists = _plain(data, nesting)
+    depths = set(_depths(lists))
+    wanted = len(nesting.levels)
+    if not depths:
+        raise PromptError(
+            f"{nesting.name} is empty. Give at least one prompt, such as {nesting.example}, or "
+            "leave the argument out."
+        )
+    if depths != {wanted}:
+        raise PromptError(
+            f"{nesting.name} has {_words(depths)} levels of nesting, it needs {wanted}: {nesting}. "
+            f"One image with one object is {nesting.example}."
+        )
+    return [[_object_tensor(prompt, nesting) for prompt in objects] for objects in lists]
+
+
+def read_masks(data: Any, num_images: int) -> Objects:  # noqa: ANN401 - whatever a caller has
+    """Read mask prompts.
+
+    Args:
+        data: Logits, `(images, objects, h, w)`, with or without an axis of length 1 before `h`; or
+            a list with one `(objects, h, w)` or list of `(h, w)` per image.
+        num_images: How many images there are; for one, the outermost level may be missing.
+
+    Returns:
+        For each image, for each object `(h, w)`.
+
+    Raises:
+        PromptError: A mask is no single map, or the nesting is wrong.
+    """
+    images = data if isinstance(data, (list, tuple)) else _as_array(data)
+    if isinstance(images, Tensor) and images.ndim <= MAP_DIMENSIONS + 1 and num_images == 1:
+        images = images[None]
+    objects = [entry if isinstance(entry, (list, tuple)) else _maps(entry) for entry in images]
+    return [[read_mask(_as_array(mask)) for mask in entry] for entry in objects]
+
+
+def _maps(masks: Any) -> list[Tensor]:  # noqa: ANN401
+    """Take the masks of one image apart."""
+    tensor = _as_array(masks)
+    return [tensor] if tensor.ndim <= MAP_DIMENSIONS else list(tensor)
+
+
+def _as_array(data: Any) -> Tensor:  # noqa: ANN401
+    try:
+        return data.detach() if isinstance(data, Tensor) else torch.from_numpy(np.array(data))
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"input_masks cannot be read as maps of numbers: {error}.") from error
+
+
+def _plain(data: object, nesting: Nesting) -> Any:  # noqa: ANN401
+    """Copy into plain lists and numbers."""
+    if isinstance(data, (np.ndarray, np.generic, Tensor)):
+        return _plain(data.tolist(), nesting)  # an array of objects holds more lists
+    if isinstance(data, (list, tuple)):
+        return [_plain(item, nesting) for item in data]
+    if isinstance(data, (int, float)):
+        return data
+    raise PromptError(
+        f"{nesting.name} holds {data!r}, which is no number. Give lists, an array or a tensor, "
+        f"such as {nesting.example}."
+    )
+
+
+def _depths(lists: object, depth: int = 0) -> Iterator[int]:
+    """List at how many levels the numbers lie."""
+    if not isinstance(lists, list):
+        yield depth
+        return
+    for item in lists:
+        yield from _depths(item, depth + 1)
+
+
+def _words(depths: set[int]) -> str:
+    return " and ".join(str(depth) for depth in sorted(depths))
+
+
+def _object_tensor(prompt: Sequence[Any], nesting: Nesting) -> Tensor:
+    """Read one object's numbers, making sure of their count."""
+    has_places = len(nesting.levels) > OBJECT_LEVEL + 1
+    for place in prompt if has_places else [prompt]:
+        if nesting.length is not None and len(place) != nesting.length:
+            raise PromptError(
+                f"{nesting.name} holds {place} where {nesting.length} numbers are needed: "
+                f"({nesting.levels[-1]})."
+            )
+    tensor = torch.tensor(prompt, dtype=torch.float64)
+    return tensor.reshape(-1, nesting.length or 1) if has_places else tensor

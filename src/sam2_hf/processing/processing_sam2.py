@@ -1,0 +1,167 @@
+"""The processor: pictures and prompts in, model input out, and masks back to the pictures."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+from transformers.image_processing_utils import BatchFeature
+from transformers.processing_utils import ProcessorMixin
+
+from sam2_hf.errors import PromptError
+
+from .image_processing_sam2 import Sam2ImageProcessor
+from .images import ImageSource
+from .mask_post_processing import read_sizes
+from .prompt_tensors import ARGUMENTS, count_objects, pad_prompts, read_prompts
+
+
+class Sam2Processor(ProcessorMixin):
+    """Prepare pictures with their prompts, and bring masks back.
+
+    Takes the arguments and files of the class of this name in transformers.
+
+    Differs from transformers: `input_masks`, one per object; every image may have its own number
+    of objects and points, boxes included; nothing of the caller's is changed; prompts are checked.
+
+    Args:
+        image_processor: Prepares the pictures.
+        target_size: Input size of the model that places are scaled to; the height of
+            `image_processor.size` if None.
+        point_pad_value: Both coordinates of a point that is padding.
+    """
+
+    def __init__(
+        self,
+        image_processor: Sam2ImageProcessor,
+        target_size: int | None = None,
+        point_pad_value: int = -10,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(image_processor, **kwargs)
+        self.point_pad_value = point_pad_value
+        self.target_size = target_size or image_processor.size["height"]
+
+    def __call__(  # noqa: PLR0913 - the signature is transformers'
+        self,
+        images: ImageSource | Sequence[ImageSource] | None = None,
+        segmentation_maps: ImageSource | Sequence[ImageSource] | None = None,
+        input_points: object = None,
+        input_labels: object = None,
+        input_boxes: object = None,
+        original_sizes: object = None,
+        return_tensors: str | None = None,
+        *,
+        input_masks: object = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """Prepare pictures and prompts.
+
+        Args:
+            images: One picture or several, as [`Sam2ImageProcessor.preprocess`] takes them; None if
+                they are encoded already.
+            segmentation_maps: One map per picture, for training.
+            input_points: `[image][object][point][x, y]`, pixels of the original picture.
+            input_labels: `[image][object][point]`: 1 on the object, 0 beside it, 2 and 3 corners of
+                a box, -10 padding; all 1 if None.
+            input_boxes: `[image][object][x0, y0, x1, y1]`, pixels of the original picture.
+            original_sizes: `(height, width)` of each picture, where there are no `images`.
+            return_tensors: "pt" for tensors, "np" for arrays.
+            input_masks: Low-resolution logits, `[image][object]` of `(size / 4, size / 4)`, or one
+                for all objects of an image.
+            **kwargs: Options of the image processor for this call.
+
+        Returns:
+            What the model takes, and `original_sizes`. Shorter prompts are filled up with label
+            -10 and boxes of -10; `count_objects` tells how many objects each image really has.
+
+        Raises:
+            ImageError: A picture cannot be used.
+            PromptError: A prompt cannot be used; the message names it.
+        """
+        values = (input_points, input_labels, input_boxes, input_masks)
+        given = {
+            name: value for name, value in zip(ARGUMENTS, values, strict=True) if value is not None
+        }
+        target_size = self.target_size
+        if images is not None:
+            encoding = self.image_processor(
+                images, segmentation_maps, return_tensors=return_tensors, **kwargs
+            )
+            _check_sizes(original_sizes, encoding["original_sizes"])
+            if "size" in kwargs:
+                target_size = encoding["pixel_values"][0].shape[-2]
+        elif original_sizes is not None:
+            encoding = BatchFeature(
+                {"original_sizes": read_sizes(original_sizes)}, tensor_type=return_tensors
+            )
+        else:
+            raise PromptError("there are neither images nor original_sizes. Give one of them.")
+        if given:
+            sizes = read_sizes(encoding["original_sizes"])
+            encoding.update(self._prompt_tensors(given, sizes, target_size))
+        return encoding
+
+    def _prompt_tensors(
+        self, given: Mapping[str, object], sizes: list[tuple[int, int]], target_size: int
+    ) -> dict[str, Tensor]:
+        prompts = read_prompts(given, len(sizes), self.point_pad_value)
+        scaled = []
+        for index, (one, size) in enumerate(zip(prompts, sizes, strict=True)):
+            one.check(size, target_size, f"image {index}")
+            scaled.append(one.scaled(size, target_size))
+        return pad_prompts(scaled, self.point_pad_value)
+
+    def count_objects(self, inputs: Mapping[str, Tensor]) -> list[int]:
+        """Count the objects of each image, leaving out padding; for `post_process_masks`."""
+        return count_objects(inputs)
+
+    def post_process_masks(  # noqa: PLR0913 - the signature is transformers'
+        self,
+        masks: object,
+        original_sizes: object,
+        mask_threshold: float = 0.0,
+        binarize: bool = True,  # noqa: FBT001, FBT002
+        max_hole_area: float = 0.0,
+        max_sprinkle_area: float = 0.0,
+        apply_non_overlapping_constraints: bool = False,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> list[Tensor]:
+        """Bring masks to their pictures; see [`Sam2ImageProcessor.post_process_masks`].
+
+        With `num_objects=processor.count_objects(inputs)` padding is cut off.
+        """
+        return self.image_processor.post_process_masks(
+            masks,
+            original_sizes,
+            mask_threshold,
+            binarize,
+            max_hole_area,
+            max_sprinkle_area,
+            apply_non_overlapping_constraints,
+            **kwargs,
+        )
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """What a call with pictures alone returns."""
+        return [*self.image_processor.model_input_names, "original_sizes"]
+
+    @classmethod
+    def _get_arguments_from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        processor_dict: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> list[Sam2ImageProcessor]:
+        """Load our image processor, where transformers would look its own up by name."""
+        return [Sam2ImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs)]
+
+
+def _check_sizes(given: object, found: object) -> None:
+    if given is None or read_sizes(given) == read_sizes(found):
+        return
+    raise PromptError(
+        f"original_sizes says {read_sizes(given)}, the images are {read_sizes(found)} (height, "
+        "width). Leave original_sizes out where there are images."
+    )

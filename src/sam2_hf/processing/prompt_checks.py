@@ -1,0 +1,148 @@
+"""What a prompt must be before the model sees it. Every refusal is a `PromptError` that names it.
+
+Suffixes: n = points or boxes, 2 = x and y, 4 = x0, y0, x1, y1; pixels of the original frame.
+"""
+
+import torch
+from torch import Tensor
+
+from sam2_hf.errors import PromptError
+
+PADDING_LABEL = -10
+NOT_A_POINT_LABEL = -1
+LABELS = {1: "positive", 0: "negative", 2: "top-left corner of a box", 3: "bottom-right corner"}
+PLACELESS_LABELS = (
+    PADDING_LABEL,
+    NOT_A_POINT_LABEL,
+)  # the model does not look at their coordinates
+OUTSIDE_TOLERANCE = 1.0  # pixels; a click on the very edge survives rounding and rescaling
+
+
+def check_labels(labels_n: Tensor, what: str) -> None:
+    """Refuse labels that no prompt encoder knows.
+
+    Args:
+        labels_n: `(n,)`.
+        what: Whose labels, for the message.
+
+    Raises:
+        PromptError: A label is none of 1, 0, 2, 3, -1, -10.
+    """
+    known = torch.tensor([*LABELS, *PLACELESS_LABELS], device=labels_n.device)
+    wrong = ~torch.isin(labels_n.to(torch.float64), known.to(torch.float64))
+    if wrong.any():
+        raise PromptError(
+            f"label {_number(labels_n[wrong][0])} of {what} is unknown. "
+            "Use 1 for a positive and 0 for a negative point (2 and 3 mark the corners of a box, "
+            "-1 no point, -10 padding)."
+        )
+
+
+def check_points(
+    points_n2: Tensor, labels_n: Tensor, original_size: tuple[int, int], what: str
+) -> None:
+    """Refuse points that are nowhere on the picture.
+
+    Args:
+        points_n2: `(n, 2)`.
+        labels_n: `(n,)`. Padding and "not a point" may lie anywhere, box corners too.
+        original_size: `(height, width)`.
+        what: Whose points, for the message.
+
+    Raises:
+        PromptError: A coordinate is not finite, or a click is more than a pixel outside.
+
+    Differs: the original takes any place, and answers with a mask of something else.
+    """
+    check_finite(points_n2, f"a point of {what}")
+    height, width = original_size
+    limit = torch.tensor([width, height], device=points_n2.device) + OUTSIDE_TOLERANCE
+    outside = ((points_n2 < -OUTSIDE_TOLERANCE) | (points_n2 > limit)).any(dim=-1)
+    outside &= (labels_n == 0) | (labels_n == 1)
+    if outside.any():
+        raise PromptError(
+            f"point {_numbers(points_n2[outside][0])} of {what} lies outside the picture, which is "
+            f"{width} pixels wide and {height} high. Give (x, y) in pixels of the original "
+            "picture, not (row, column) and not fractions of its size."
+        )
+
+
+def check_boxes(boxes_n4: Tensor, original_size: tuple[int, int], what: str) -> None:
+    """Refuse boxes that are turned over or miss the picture.
+
+    A box may hang over the edge, as those of detectors often do.
+
+    Args:
+        boxes_n4: `(n, 4)`.
+        original_size: `(height, width)`.
+        what: Whose boxes, for the message.
+
+    Raises:
+        PromptError: A coordinate is not finite, x1 < x0, y1 < y0, or nothing of the picture is in
+            the box.
+    """
+    check_finite(boxes_n4, f"the box of {what}")
+    height, width = original_size
+    corner, far_corner = boxes_n4[..., :2], boxes_n4[..., 2:]
+    turned = (far_corner < corner).any(dim=-1)
+    if turned.any():
+        raise PromptError(
+            f"box {_numbers(boxes_n4[turned][0])} of {what} ends before it begins. "
+            "Give (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1: two corners, not corner and size."
+        )
+    limit = torch.tensor([width, height], device=boxes_n4.device) + OUTSIDE_TOLERANCE
+    missed = ((far_corner < -OUTSIDE_TOLERANCE) | (corner > limit)).any(dim=-1)
+    if missed.any():
+        raise PromptError(
+            f"box {_numbers(boxes_n4[missed][0])} of {what} lies outside the picture, which is "
+            f"{width} pixels wide and {height} high. Give (x0, y0, x1, y1) in pixels of the "
+            "original picture."
+        )
+
+
+def check_mask(mask_hw: Tensor, model_size: int, what: str) -> None:
+    """Refuse a mask prompt that is not a low-resolution map of logits.
+
+    Args:
+        mask_hw: `(h, w)`.
+        model_size: Input size of the model, such as 1024.
+        what: Whose mask, for the message.
+
+    Raises:
+        PromptError: It is not a quarter of the input size, is boolean, or not finite.
+    """
+    side = model_size // 4
+    if mask_hw.shape[-2:] != (side, side):
+        found = " x ".join(map(str, mask_hw.shape))
+        raise PromptError(
+            f"the mask prompt of {what} is {found}, the model wants {side} x {side}: a quarter of "
+            f"its input size {model_size}. Give `pred_masks` of an earlier prediction as it came, "
+            "or resize yours."
+        )
+    if mask_hw.dtype == torch.bool:
+        raise PromptError(
+            f"the mask prompt of {what} is boolean, the model wants logits. "
+            "Give torch.where(mask, 10.0, -10.0)."
+        )
+    check_finite(mask_hw, f"the mask prompt of {what}")
+
+
+def check_finite(values: Tensor, what: str) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        PromptError: One of `values` is not a finite number.
+    """
+    wrong = ~torch.isfinite(values)
+    if wrong.any():
+        raise PromptError(
+            f"{what} holds {_number(values[wrong][0])}, which is no place. Give finite numbers."
+        )
+
+
+def _number(value: Tensor) -> str:
+    return f"{value.item():g}"
+
+
+def _numbers(values: Tensor) -> str:
+    return f"({', '.join(f'{value:g}' for value in values.tolist())})"

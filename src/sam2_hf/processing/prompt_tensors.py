@@ -1,0 +1,209 @@
+"""Nested prompts of a batch of images, checked, scaled and padded for the model.
+
+Suffixes: b = images, p = objects, n = points of one object, 2 = x and y, 4 = x0, y0, x1, y1,
+h, w = rows and columns of a mask prompt.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sam2_hf.errors import PromptError
+from sam2_hf.geometry import boxes_to_model_pixels, to_model_pixels
+
+from .nested_prompts import BOXES, LABELS, POINTS, Objects, read_masks, read_nested
+from .prompt_checks import PADDING_LABEL, check_boxes, check_labels, check_mask, check_points
+from .prompts import pad_objects
+
+ARGUMENTS = ("input_points", "input_labels", "input_boxes", "input_masks")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImagePrompts:
+    """The prompts of one image: one tensor per object, or None for a kind that was not given.
+
+    Attributes:
+        points: Each `(n, 2)`, pixels of the original frame, or model pixels once `scaled`.
+        labels: Each `(n,)`; -10 is padding.
+        boxes: Each `(4,)`; all -10 is padding.
+        masks: Each `(h, w)`, logits.
+    """
+
+    points: list[Tensor] | None
+    labels: list[Tensor] | None
+    boxes: list[Tensor] | None
+    masks: list[Tensor] | None
+
+    def check(self, size: tuple[int, int], model_size: int, image: str) -> None:
+        """Compare every object with its picture.
+
+        Args:
+            size: `(height, width)` of the picture.
+            model_size: Input size of the model.
+            image: What to call the picture in a message.
+
+        Raises:
+            PromptError: A label is unknown, labels and points differ in number, a place is
+                outside, a box is turned over, a mask has another size than the model takes, or an
+                object has nothing in it.
+        """
+        for index in range(self._count(image)):
+            what = f"object {index} of {image}"
+            if self.points is not None and self.labels is not None:
+                _check_clicks(self.points[index], self.labels[index], size, what)
+            if self.boxes is not None and not _is_padding(self.boxes[index]):
+                check_boxes(self.boxes[index][None], size, what)
+            if self.masks is not None:
+                check_mask(self.masks[index], model_size, what)
+            if self.points is not None and not len(self.points[index]) and self.boxes is None:
+                raise PromptError(f"{what} has no point. Give it one, or leave the object out.")
+
+    def scaled(self, size: tuple[int, int], model_size: int) -> "ImagePrompts":
+        """Carry places from the original frame to model pixels; padding stays as it is."""
+        points, boxes = self.points, self.boxes
+        if points is not None and self.labels is not None:
+            points = [
+                torch.where(label[:, None] == PADDING_LABEL, xy, _scaled(xy, size, model_size))
+                for xy, label in zip(points, self.labels, strict=True)
+            ]
+        if boxes is not None:
+            boxes = [
+                box if _is_padding(box) else boxes_to_model_pixels(box, size, model_size)
+                for box in boxes
+            ]
+        return replace(self, points=points, boxes=boxes)
+
+    def _count(self, image: str) -> int:
+        """Number of objects, on which all kinds must agree."""
+        kinds = dict(
+            zip(ARGUMENTS, (self.points, self.labels, self.boxes, self.masks), strict=True)
+        )
+        counts = {name: len(objects) for name, objects in kinds.items() if objects is not None}
+        if len(set(counts.values())) > 1:
+            listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+            raise PromptError(
+                f"the numbers of objects of {image} differ: {listed}. Give every object an entry "
+                "in each; an object without points has the empty list []."
+            )
+        if not any(counts.values()):
+            raise PromptError(
+                f"{image} has no object to segment. Leave the image out, or add a prompt for it."
+            )
+        return max(counts.values())
+
+
+def read_prompts(
+    arguments: Mapping[str, object], num_images: int, point_pad_value: float
+) -> list[ImagePrompts]:
+    """Read nested arguments.
+
+    Args:
+        arguments: Those of `ARGUMENTS` that were given. Left as they are.
+        num_images: How many images there are.
+        point_pad_value: Both coordinates of a point that is padding.
+
+    Returns:
+        One entry per image.
+
+    Raises:
+        PromptError: The nesting is wrong, the number of images differs, or labels came without
+            points.
+    """
+    if "input_labels" in arguments and "input_points" not in arguments:
+        raise PromptError("input_labels came without input_points. Give both, or neither.")
+    read: dict[str, Objects] = {
+        nesting.name: read_nested(arguments[nesting.name], nesting)
+        for nesting in (POINTS, LABELS, BOXES)
+        if nesting.name in arguments
+    }
+    if "input_masks" in arguments:
+        read["input_masks"] = read_masks(arguments["input_masks"], num_images)
+    for name, images in read.items():
+        if len(images) != num_images:
+            raise PromptError(
+                f"{name} has prompts for {len(images)} image(s), there are {num_images}. "
+                "Give one list of objects per image."
+            )
+    return [_of_image(read, index, point_pad_value) for index in range(num_images)]
+
+
+def pad_prompts(prompts: Sequence[ImagePrompts], point_pad_value: float) -> dict[str, Tensor]:
+    """Stack the prompts of all images.
+
+    Args:
+        prompts: Scaled, all with the same kinds.
+        point_pad_value: Both coordinates of a point that is padding.
+
+    Returns:
+        `input_points` `(b, p, n, 2)`, `input_labels` `(b, p, n)`, `input_boxes` `(b, p, 4)` and
+        `input_masks` `(b, p, h, w)`, whichever there are.
+    """
+    kinds = {
+        "input_points": ([one.points for one in prompts], float(point_pad_value), torch.float32),
+        "input_labels": ([one.labels for one in prompts], PADDING_LABEL, torch.int64),
+        "input_boxes": ([one.boxes for one in prompts], float(PADDING_LABEL), torch.float32),
+        "input_masks": ([one.masks for one in prompts], 0.0, torch.float32),
+    }
+    return {
+        name: pad_objects([image for image in images if image is not None], value).to(dtype)
+        for name, (images, value, dtype) in kinds.items()
+        if images[0] is not None
+    }
+
+
+def count_objects(inputs: Mapping[str, Tensor]) -> list[int]:
+    """Count the objects of each image that are not padding.
+
+    Args:
+        inputs: What `pad_prompts` gave.
+
+    Returns:
+        One number per image.
+    """
+    real = []
+    if "input_labels" in inputs:
+        real.append((inputs["input_labels"] != PADDING_LABEL).any(dim=-1))
+    if "input_boxes" in inputs:
+        real.append((inputs["input_boxes"] != PADDING_LABEL).any(dim=-1))
+    if real:
+        return [int(count) for count in torch.stack(real).any(dim=0).sum(dim=-1)]
+    masks = inputs.get("input_masks")
+    return [] if masks is None else [masks.shape[1]] * len(masks)
+
+
+def _of_image(read: Mapping[str, Objects], index: int, point_pad_value: float) -> ImagePrompts:
+    points, labels, boxes, masks = (
+        read[name][index] if name in read else None for name in ARGUMENTS
+    )
+    if points is not None and labels is None:
+        labels = [_default_labels(xy, point_pad_value) for xy in points]
+    objects = points or boxes
+    if masks is not None and objects and len(masks) == 1:
+        masks = masks * len(objects)  # one mask for all objects of the image
+    return ImagePrompts(points=points, labels=labels, boxes=boxes, masks=masks)
+
+
+def _default_labels(points_n2: Tensor, point_pad_value: float) -> Tensor:
+    """Positive, where a point is no padding."""
+    padding = (points_n2 == point_pad_value).all(dim=-1)
+    return torch.where(padding, PADDING_LABEL, 1)
+
+
+def _check_clicks(points_n2: Tensor, labels_n: Tensor, size: tuple[int, int], what: str) -> None:
+    if len(points_n2) != len(labels_n):
+        raise PromptError(
+            f"{what} has {len(points_n2)} point(s) and {len(labels_n)} label(s). "
+            "Give one label per point: 1 on the object, 0 beside it."
+        )
+    check_labels(labels_n, what)
+    check_points(points_n2, labels_n, size, what)
+
+
+def _scaled(xy: Tensor, size: tuple[int, int], model_size: int) -> Tensor:
+    return to_model_pixels(xy, size, model_size).to(xy.dtype)
+
+
+def _is_padding(box_4: Tensor) -> bool:
+    return bool((box_4 == PADDING_LABEL).all())

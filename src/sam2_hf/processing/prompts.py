@@ -1,0 +1,280 @@
+"""Prompts as a person thinks of them, and as the padded tensors a model takes.
+
+Suffixes: b = images, p = objects of one image, n = labelled points of one object, 2 = x and y,
+h, w = rows and columns of a mask prompt (input size / 4).
+"""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam2_hf.errors import PromptError
+from sam2_hf.geometry import BOX_CORNER_LABELS, to_model_pixels
+
+from .prompt_checks import (
+    PADDING_LABEL,
+    check_boxes,
+    check_finite,
+    check_mask,
+    check_points,
+)
+
+BOX_NUMBERS = 4
+MASK_DIMENSIONS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """One point that a person put on or off an object.
+
+    Attributes:
+        xy: `(x, y)` in pixels of the original picture.
+        positive: Whether the point belongs to the object.
+
+    Raises:
+        PromptError: `xy` is not two finite numbers.
+    """
+
+    xy: tuple[float, float]
+    _: KW_ONLY
+    positive: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "xy", _floats(self.xy, 2, "a click", "(x, y)"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectPrompt:
+    """All that a person said about one object of one picture.
+
+    Attributes:
+        clicks: Positive and negative points.
+        box: `(x0, y0, x1, y1)` in pixels of the original picture.
+        mask_logits: Low-resolution mask of an earlier prediction, logits, `(h, w)` or
+            `(1, h, w)` with h = w = input size / 4.
+
+    Raises:
+        PromptError: There is nothing in it, or a part is malformed.
+    """
+
+    clicks: Sequence[Click] = ()
+    box: tuple[float, float, float, float] | None = None
+    mask_logits: Tensor | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        clicks = (self.clicks,) if isinstance(self.clicks, Click) else tuple(self.clicks)
+        object.__setattr__(self, "clicks", clicks)
+        if self.box is not None:
+            box = _floats(self.box, BOX_NUMBERS, "a box", "(x0, y0, x1, y1)")
+            object.__setattr__(self, "box", box)
+        if self.mask_logits is not None:
+            object.__setattr__(self, "mask_logits", read_mask(self.mask_logits))
+        if not clicks and self.box is None and self.mask_logits is None:
+            raise PromptError(
+                "the prompt is empty: it has no click, no box and no mask. "
+                "Give at least one, such as ObjectPrompt(clicks=[Click((x, y))])."
+            )
+
+    def labelled_points(self) -> tuple[Tensor, Tensor]:
+        """List corners of the box, then clicks, with their labels: `(n, 2)` and `(n,)`.
+
+        Source: sam2/sam2_image_predictor.py:393-404 @ 2b90b9f (box first).
+        """
+        corners = [] if self.box is None else [self.box[:2], self.box[2:]]
+        xy = [*corners, *(click.xy for click in self.clicks)]
+        corner_labels = [] if self.box is None else list(BOX_CORNER_LABELS)
+        labels = [*corner_labels, *(int(click.positive) for click in self.clicks)]
+        return (
+            torch.tensor(xy, dtype=torch.float32).reshape(-1, 2),
+            torch.tensor(labels, dtype=torch.int64),
+        )
+
+    def check(self, original_size: tuple[int, int], model_size: int, what: str) -> None:
+        """Compare with the picture the prompt is for.
+
+        Args:
+            original_size: `(height, width)` of the picture.
+            model_size: Input size of the model.
+            what: What to call this object in a message.
+
+        Raises:
+            PromptError: A click or the box is outside, the box is turned over, or the mask has
+                another size than the model takes.
+        """
+        points_n2, labels_n = self.labelled_points()
+        check_points(points_n2, labels_n, original_size, what)
+        if self.box is not None:
+            check_boxes(torch.tensor([self.box]), original_size, what)
+        if self.mask_logits is not None:
+            check_mask(self.mask_logits, model_size, what)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptBatch:
+    """Prompts of several pictures, padded to one shape.
+
+    Attributes:
+        input_points: `(b, p, n, 2)`, model pixels, or None if no object has a point or box.
+        input_labels: `(b, p, n)`, int64; -10 is padding, which the model ignores.
+        input_masks: `(b, p, h, w)`, logits, or None.
+        num_objects: Objects of each image before padding.
+    """
+
+    input_points: Tensor | None
+    input_labels: Tensor | None
+    input_masks: Tensor | None
+    num_objects: tuple[int, ...]
+
+    @classmethod
+    def from_prompts(
+        cls,
+        prompts: Sequence[Sequence[ObjectPrompt]],
+        original_sizes: Sequence[tuple[int, int]],
+        model_size: int,
+    ) -> "PromptBatch":
+        """Check, scale and pad.
+
+        Args:
+            prompts: For each image its objects.
+            original_sizes: `(height, width)` of each image.
+            model_size: Input size of the model, such as 1024.
+
+        Raises:
+            PromptError: A prompt does not fit its picture, an image has no object, the numbers of
+                images differ, or objects that need separate calls are mixed (see
+                `group_by_kind`).
+        """
+        _check_batch(prompts, original_sizes, model_size)
+        points, labels = [], []
+        for objects, size in zip(prompts, original_sizes, strict=True):
+            pairs = [prompt.labelled_points() for prompt in objects]
+            points.append([to_model_pixels(xy, size, model_size) for xy, _ in pairs])
+            labels.append([label for _, label in pairs])
+        masks = [[p.mask_logits for p in row if p.mask_logits is not None] for row in prompts]
+        has_points = any(len(label_n) for objects in labels for label_n in objects)
+        return cls(
+            input_points=pad_objects(points, float(PADDING_LABEL)) if has_points else None,
+            input_labels=pad_objects(labels, PADDING_LABEL) if has_points else None,
+            input_masks=pad_objects(masks, 0.0) if masks[0] else None,
+            num_objects=tuple(len(objects) for objects in prompts),
+        )
+
+    def to(self, device: torch.device | str) -> "PromptBatch":
+        """Return this batch on `device`."""
+        moved = {name: tensor.to(device) for name, tensor in self.model_inputs().items()}
+        return PromptBatch(
+            input_points=moved.get("input_points"),
+            input_labels=moved.get("input_labels"),
+            input_masks=moved.get("input_masks"),
+            num_objects=self.num_objects,
+        )
+
+    def model_inputs(self) -> dict[str, Tensor]:
+        """List what is there under the names of the model's arguments."""
+        named = {
+            "input_points": self.input_points,
+            "input_labels": self.input_labels,
+            "input_masks": self.input_masks,
+        }
+        return {name: tensor for name, tensor in named.items() if tensor is not None}
+
+
+def group_by_kind(prompts: Sequence[ObjectPrompt]) -> list[list[int]]:
+    """Sort objects into groups that can share one call of the model.
+
+    With and without a mask prompt, with and without points: the model takes each kind by itself.
+
+    Returns:
+        Positions in `prompts`, group by group, each in order.
+    """
+    groups: dict[tuple[bool, bool], list[int]] = {}
+    for index, prompt in enumerate(prompts):
+        groups.setdefault(_kind(prompt), []).append(index)
+    return list(groups.values())
+
+
+def read_mask(mask: Tensor | np.ndarray) -> Tensor:
+    """Read one mask prompt: leading axes of length 1 fall away, numbers become float32.
+
+    Args:
+        mask: `(h, w)`, `(1, h, w)` and so on.
+
+    Returns:
+        `(h, w)`; booleans stay booleans, so that the check can name them.
+
+    Raises:
+        PromptError: It is more than one map.
+    """
+    tensor = torch.as_tensor(mask)
+    while tensor.ndim > MASK_DIMENSIONS and tensor.shape[0] == 1:
+        tensor = tensor[0]
+    if tensor.ndim != MASK_DIMENSIONS:
+        raise PromptError(
+            f"a mask prompt has the shape {tuple(tensor.shape)}, it must be one map (height, "
+            "width). Choose one of the three masks of an earlier prediction."
+        )
+    return tensor if tensor.dtype == torch.bool else tensor.to(torch.float32)
+
+
+def pad_objects(tensors: Sequence[Sequence[Tensor]], value: float) -> Tensor:
+    """Stack tensors of every object of every image into one, filled up with `value`.
+
+    Args:
+        tensors: For each image, for each object a tensor; they differ in their first axis only.
+        value: What to fill up with.
+
+    Returns:
+        `(b, p, ...)`, as large as the largest.
+    """
+    objects = [tensor for image in tensors for tensor in image]
+    longest = max(len(tensor) for tensor in objects)
+    most = max(len(image) for image in tensors)
+    shape = (len(tensors), most, longest, *objects[0].shape[1:])
+    padded = torch.full(shape, value, dtype=objects[0].dtype)
+    for image_index, image in enumerate(tensors):
+        for object_index, tensor in enumerate(image):
+            padded[image_index, object_index, : len(tensor)] = tensor
+    return padded
+
+
+def _check_batch(
+    prompts: Sequence[Sequence[ObjectPrompt]],
+    original_sizes: Sequence[tuple[int, int]],
+    model_size: int,
+) -> None:
+    if len(prompts) != len(original_sizes):
+        raise PromptError(
+            f"there are prompts for {len(prompts)} image(s) and {len(original_sizes)} image(s). "
+            "Give one list of objects per image."
+        )
+    for image_index, (objects, size) in enumerate(zip(prompts, original_sizes, strict=True)):
+        if not objects:
+            raise PromptError(
+                f"image {image_index} has no object to segment. Leave the image out, or add a "
+                "prompt for it."
+            )
+        for object_index, prompt in enumerate(objects):
+            prompt.check(size, model_size, f"object {object_index} of image {image_index}")
+    if len({_kind(prompt) for objects in prompts for prompt in objects}) > 1:
+        raise PromptError(
+            "objects with and without a mask prompt (or without any point) cannot share one call. "
+            "Prompt them one after another; `group_by_kind` sorts them."
+        )
+
+
+def _kind(prompt: ObjectPrompt) -> tuple[bool, bool]:
+    return prompt.mask_logits is not None, bool(prompt.clicks) or prompt.box is not None
+
+
+def _floats(values: Sequence[float], count: int, what: str, form: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != count:
+        raise PromptError(f"{what} is {values!r}, it must be {count} numbers {form}.")
+    check_finite(torch.tensor(numbers, dtype=torch.float64), f"{what} {numbers}")
+    return numbers

@@ -1,0 +1,183 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sam2_hf.errors import ImageError
+from sam2_hf.processing.images import list_images, load_image, to_rgb, to_tensor, unit_range
+
+RED = (200, 30, 10)
+
+
+def picture(height=5, width=7):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def channels_first(array):
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda array: array,
+        Image.fromarray,
+        torch.from_numpy,
+        channels_first,
+        lambda array: array.transpose(2, 0, 1),
+        lambda array: array[:, ::-1][:, ::-1],
+        lambda array: array.astype(np.int64),
+        lambda array: np.frombuffer(array.tobytes(), np.uint8).reshape(array.shape),
+    ],
+)
+def test_every_way_to_hold_a_picture_gives_the_same_bytes(kind):
+    array = picture()
+
+    assert torch.equal(to_rgb(kind(array)), channels_first(array))
+
+
+def test_arrays_read_channels_last_and_tensors_first_unless_told():
+    ambiguous = picture(3, 3)
+
+    assert torch.equal(to_rgb(ambiguous), channels_first(ambiguous))
+    assert torch.equal(to_rgb(torch.from_numpy(ambiguous)), torch.from_numpy(ambiguous))
+    assert torch.equal(to_rgb(ambiguous, "channels_first"), torch.from_numpy(ambiguous))
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("1", 1, (255, 255, 255)),
+        ("L", 77, (77, 77, 77)),
+        ("RGB", RED, RED),
+        ("RGBA", (*RED, 255), RED),
+        ("RGBA", (*RED, 0), (255, 255, 255)),
+        ("LA", (77, 255), (77, 77, 77)),
+        ("CMYK", (0, 0, 0, 255), (0, 0, 0)),
+        ("YCbCr", (128, 128, 128), (128, 128, 128)),
+    ],
+)
+def test_pils_modes_become_rgb(mode, colour, expected):
+    pixels = to_rgb(Image.new(mode, (2, 3), colour))
+
+    assert pixels.dtype == torch.uint8
+    assert pixels.shape == (3, 3, 2)
+    assert tuple(pixels[:, 0, 0].tolist()) == expected
+
+
+def test_a_palette_image_gives_its_colours_and_its_transparency():
+    image = Image.new("P", (2, 1))
+    image.putpalette([*RED, 1, 2, 3])
+    image.putpixel((1, 0), 1)
+    image.info["transparency"] = 1
+
+    assert to_rgb(image)[:, 0].T.tolist() == [list(RED), [255, 255, 255]]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I"])
+def test_sixteen_bit_pictures_keep_their_precision(mode):
+    """PIL's own conversion clips everything above 255 to white."""
+    words = np.array([[0, 1000, 65535]], dtype=np.uint16 if mode == "I;16" else np.int32)
+
+    pixels = to_rgb(Image.fromarray(words))
+
+    assert pixels.dtype == torch.float32
+    torch.testing.assert_close(pixels[0], torch.tensor([[0, 1000 / 65535, 1]]))
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+def test_floats_may_run_to_one_or_to_255(scale):
+    array = picture()
+
+    pixels = to_rgb((array / 255 * scale).astype(np.float32))
+
+    torch.testing.assert_close(pixels, channels_first(array) / 255)
+
+
+def test_grey_boolean_and_single_channel_arrays_are_repeated():
+    mask = np.array([[True, False]])
+
+    for array in (mask, mask[..., None], mask[None]):
+        assert to_rgb(array).tolist() == [[[255, 0]]] * 3
+
+
+def test_transparency_of_arrays_is_laid_on_white():
+    half = np.full((1, 1, 4), 0.5, dtype=np.float32)
+
+    assert to_rgb(half).flatten().tolist() == [0.75] * 3
+    assert to_rgb((half * 255).astype(np.uint8)).flatten().tolist() == [191] * 3
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((5, 7, 2), np.uint8), r"\(5, 7, 2\)"),
+        (np.zeros((7, 6, 5), np.uint8), r"\(7, 6, 5\)"),
+        (np.zeros((2, 3, 4, 3), np.uint8), "several images as a list"),
+        (np.zeros((0, 4, 3), np.uint8), "no pixels"),
+        (np.full((4, 6, 3), np.nan), "nan"),
+        (np.full((4, 6, 3), 300), "300"),
+        (np.full((4, 6, 3), -0.5), "-0.5"),
+        (np.full((4, 6, 3), "x"), "values"),
+        (42, "int"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_its_reason(image, words):
+    with pytest.raises(ImageError, match=words):
+        to_rgb(image)
+
+
+def test_a_file_is_turned_as_its_camera_says(tmp_path):
+    image, exif = Image.new("RGB", (6, 4), RED), Image.Exif()
+    exif[0x0112] = 6  # orientation: turned by a quarter
+    image.save(tmp_path / "turned.png", exif=exif)
+
+    assert load_image(tmp_path / "turned.png").size == (4, 6)
+    assert to_rgb(str(tmp_path / "turned.png")).shape == (3, 6, 4)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"])
+def test_an_unreadable_file_is_named(tmp_path, content):
+    path = tmp_path / "broken.png"
+    path.write_bytes(content)
+
+    with pytest.raises(ImageError, match=r"broken\.png"):
+        to_rgb(path)
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = tmp_path / "half.png"
+    Image.fromarray(picture(50, 50)).save(path)
+    path.write_bytes(path.read_bytes()[:-2000])
+
+    with pytest.raises(ImageError, match=r"half\.png"):
+        load_image(path)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    for path in (tmp_path / "nothing.png", tmp_path):
+        with pytest.raises(ImageError, match=path.name):
+            load_image(path)
+
+
+def test_an_unreachable_address_is_named():
+    with pytest.raises(ImageError, match=r"http://127\.0\.0\.1:9/x\.png"):
+        load_image("http://127.0.0.1:9/x.png")
+
+
+def test_pictures_are_listed_from_any_nesting():
+    array = picture()
+
+    assert len(list_images(array)) == 1
+    assert len(list_images([array, [array, array]])) == 3
+    assert len(list_images(np.stack([array, array]))) == 2
+    with pytest.raises(ImageError, match="empty"):
+        list_images([])
+
+
+def test_values_are_only_judged_when_asked():
+    wide = np.full((2, 2, 3), -7.0)
+
+    assert to_tensor(wide).min() == -7
+    with pytest.raises(ImageError, match="-7"):
+        unit_range(to_tensor(wide))
