@@ -79,9 +79,12 @@ def find_hub_original(
         raise failure
     only = only_original(names, repo_id)
     if only is None:
+        what = "original checkpoint, a .pt file"
+        if failure is not None:
+            what = "weights, neither model.safetensors nor a .pt file"
         raise CheckpointNotFoundError(
-            f"the repo {repo_id}{_at(options)} has no weights, neither model.safetensors nor a .pt "
-            f"file; it holds {listing(names)}. Check the id and the revision."
+            f"the repo {repo_id}{_at(options)} has no {what}; it holds {listing(names)}. "
+            "Check the id and the revision."
         ) from failure
     if CONFIG in names:
         _download(repo_id, CONFIG, options)

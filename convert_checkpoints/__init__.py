@@ -1,0 +1,1 @@
+"""Commands about checkpoints: to the Hub's format, back, comparing, checking the released ones."""

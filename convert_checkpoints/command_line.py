@@ -1,0 +1,30 @@
+"""What the commands have in common: what they print, and how they fail."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from sam2_hf import Sam2Error
+
+EQUAL, DIFFERENT, FAILED = 0, 1, 2  # exit codes
+
+
+def say(line: str) -> None:
+    """Write one line of the result."""
+    sys.stdout.write(line + "\n")
+
+
+def run(command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> int:
+    """Run a command; an error of ours or of the system becomes one line and exit code 2.
+
+    Args:
+        command: Takes the arguments, returns an exit code.
+        arguments: What the user typed after the command; read from the process if None.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        return command(sys.argv[1:] if arguments is None else arguments)
+    except (Sam2Error, OSError, ValueError) as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return FAILED
