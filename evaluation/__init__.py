@@ -1,0 +1,1 @@
+"""Measures the package: scores on data sets, speed against other implementations."""
