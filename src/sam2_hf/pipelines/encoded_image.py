@@ -1,0 +1,169 @@
+"""A photo after the image encoder: made once, prompted many times, kept in a file if wanted.
+
+Suffixes: c = channels, h, w = rows and columns of the coarsest map (1/16 of the model's input).
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sam2_hf.errors import ImageError
+from sam2_hf.model.modeling_sam2 import Sam2Model
+
+from .atomic_files import write_atomically
+
+FORMAT = "sam2_hf.encoded_image.1"
+LEVELS = ("stride_4", "stride_8", "stride_16")  # names of the maps in the file
+PROBES = 4  # values of each weight that go into the fingerprint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedImage:
+    """What the mask decoder needs to know about a photo.
+
+    Attributes:
+        embeddings: `(1, 32, 4h, 4w)`, `(1, 64, 2h, 2w)` and `(1, 256, h, w)`, in the model's dtype.
+        original_size: `(height, width)` of the photo, pixels.
+        fingerprint: Which model made it, see [`fingerprint`].
+    """
+
+    embeddings: tuple[Tensor, ...]
+    original_size: tuple[int, int]
+    fingerprint: str
+
+    def to(self, device: torch.device | str) -> "EncodedImage":
+        """Return this photo on `device`; all its tensors move together."""
+        return replace(self, embeddings=tuple(level.to(device) for level in self.embeddings))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a safetensors file.
+
+        Args:
+            path: Where to; missing folders are made, an older file is replaced as a whole.
+
+        Raises:
+            OutputError: It cannot be written; nothing half-written is left.
+        """
+        levels = (level.detach().cpu().contiguous() for level in self.embeddings)
+        height, width = self.original_size
+        about = {"format": FORMAT, "fingerprint": self.fingerprint}
+        about |= {"height": str(height), "width": str(width)}
+        return write_atomically(path, save(dict(zip(LEVELS, levels, strict=True)), metadata=about))
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, device: torch.device | str = "cpu"
+    ) -> "EncodedImage":
+        """Read a file that `save` wrote.
+
+        Args:
+            path: The file.
+            device: Where the tensors go.
+
+        Raises:
+            ImageError: The file is missing, damaged, or holds something else.
+        """
+        try:
+            with safe_open(path, framework="pt", device=str(device)) as file:
+                about = file.metadata() or {}
+                _check_format(path, about)
+                embeddings = tuple(file.get_tensor(name) for name in LEVELS)
+        except (SafetensorError, OSError) as error:
+            raise ImageError(
+                f"cannot read the encoded image {path}: {error}. Encode the photo anew and save it."
+            ) from error
+        size = int(about["height"]), int(about["width"])
+        return cls(embeddings, size, about["fingerprint"])
+
+
+def fingerprint(model: Sam2Model) -> str:
+    """Tell models apart by what an encoding depends on: image encoder, input size and dtype.
+
+    A few values of every weight are looked at, so it is quick and any training shows. The prompt
+    encoder and the mask decoder's transformer play no part: tune them, and older encodings stay
+    valid.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    vision = model.config.vision_config.to_diff_dict()
+    digest.update(json.dumps(_without_origin(vision), sort_keys=True, default=str).encode())
+    digest.update(f"{model.dtype} {model.config.prompt_encoder_config.image_size}".encode())
+    probes = [weight.detach().flatten() for weight in _encoder_weights(model)]
+    samples = [probe[:: max(1, probe.numel() // PROBES)][:PROBES].float() for probe in probes]
+    digest.update(torch.cat(samples).cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class Fingerprint:
+    """The fingerprint of one model, taken again only when a weight was written to or replaced.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: Sam2Model) -> None:
+        self.model = model
+        self._stamp: tuple[Any, ...] | None = None
+        self._value = ""
+
+    def current(self) -> str:
+        """Return [`fingerprint`] of the model as it is now."""
+        weights = list(_encoder_weights(self.model))
+        if any(weight.is_inference() for weight in weights):  # these do not count their changes
+            return fingerprint(self.model)
+        stamp = tuple((weight.data_ptr(), weight._version, weight.dtype) for weight in weights)
+        if stamp != self._stamp:
+            self._value = fingerprint(self.model)
+            self._stamp = stamp
+        return self._value
+
+
+def check_fingerprint(encoded: EncodedImage, model_fingerprint: str) -> None:
+    """Refuse an encoding that another model made.
+
+    Raises:
+        ImageError: The fingerprints differ.
+    """
+    if encoded.fingerprint != model_fingerprint:
+        raise ImageError(
+            f"this image was encoded by another model ({encoded.fingerprint[:8]}, here "
+            f"{model_fingerprint[:8]}): other weights, another size or another dtype. "
+            "Encode it with this model, or load the model that was used."
+        )
+
+
+def _check_format(path: str | os.PathLike[str], about: dict[str, str]) -> None:
+    if about.get("format") != FORMAT:
+        raise ImageError(
+            f"{path} is a safetensors file without an encoded image in it "
+            f"(format {about.get('format', 'not given')!r}, expected {FORMAT!r}). "
+            "Pass a file that EncodedImage.save wrote."
+        )
+
+
+def _encoder_weights(model: Sam2Model) -> Iterator[Tensor]:
+    yield from model.vision_encoder.parameters()
+    yield from model.mask_decoder.conv_s0.parameters()
+    yield from model.mask_decoder.conv_s1.parameters()
+    yield model.no_memory_embedding
+
+
+def _without_origin(config: dict[str, Any]) -> dict[str, Any]:
+    """Drop what saving, loading and moving a model changes although it stays the same model."""
+    passing = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures")
+    return {
+        key: _without_origin(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key not in passing and not str(key).startswith("_")
+    }

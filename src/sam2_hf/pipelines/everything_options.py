@@ -1,0 +1,153 @@
+"""The options of "everything", under the original generator's names and under transformers'."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from sam2_hf.errors import PromptError
+
+from .point_grid import Grid, layer_grids, own_grids
+
+OutputMode = Literal["binary_mask", "uncompressed_rle", "coco_rle"]
+
+# transformers' name -> the options it stands for. It has one suppression over the masks of all
+# crops, so its threshold becomes that of both of ours.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "points_per_crop": ("points_per_side",),
+    "crops_n_layers": ("crop_n_layers",),
+    "crops_nms_thresh": ("box_nms_thresh", "crop_nms_thresh"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EverythingOptions:
+    """How "everything" clicks, what it keeps and what it hands out.
+
+    Attributes:
+        points_per_side: Clicks along each side of the photo; None with `point_grids`.
+        points_per_batch: Clicks decoded at once; more is faster and takes more memory.
+        pred_iou_thresh: Masks must have a predicted IoU above this; 0 keeps all.
+        stability_score_thresh: Masks must be at least this stable; 0 keeps all.
+        stability_score_offset: Stability is the IoU of the mask cut this much above and below its
+            threshold, logits.
+        mask_threshold: A pixel with a larger logit belongs to the mask.
+        box_nms_thresh: Of two masks of a crop whose boxes overlap more than this (IoU), the one
+            with the better predicted IoU stays.
+        crop_n_layers: Layers of crops besides the whole photo; layer n has `4 ** n` crops.
+        crop_nms_thresh: As `box_nms_thresh`, between crops; the mask of the smaller crop stays.
+        crop_overlap_ratio: Overlap of the first layer's crops, share of the photo's short side.
+        crop_n_points_downscale_factor: Points per side shrink by this factor per layer.
+        point_grids: Own clicks instead of `points_per_side`, one `(n, 2)` array per layer, shares
+            of width and height in [0, 1].
+        min_mask_region_area: Holes and speckles up to this area are removed; pixels of the
+            decoder's low-resolution mask (256 x 256 for a 1024-pixel model), as in the original.
+        output_mode: What `generate` puts under "segmentation".
+        use_m2m: Whether every mask is decoded once more with itself as a prompt.
+        multimask_output: Whether a click gives three masks instead of one.
+        output_rle_mask: Whether the result has "rle_mask", as transformers' pipeline calls it.
+        output_bboxes_mask: Whether the result has "bounding_boxes", likewise.
+        max_hole_area: Overrides `min_mask_region_area` for holes (transformers' name).
+        max_sprinkle_area: Overrides `min_mask_region_area` for speckles (transformers' name).
+
+    Source: sam2/automatic_mask_generator.py:36-146 @ 2b90b9f.
+    """
+
+    points_per_side: int | None = 32
+    points_per_batch: int = 64
+    pred_iou_thresh: float = 0.8
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    mask_threshold: float = 0.0
+    box_nms_thresh: float = 0.7
+    crop_n_layers: int = 0
+    crop_nms_thresh: float = 0.7
+    crop_overlap_ratio: float = 512 / 1500
+    crop_n_points_downscale_factor: int = 1
+    point_grids: Sequence[Any] | None = None
+    min_mask_region_area: float = 0
+    output_mode: OutputMode = "binary_mask"
+    use_m2m: bool = False
+    multimask_output: bool = True
+    output_rle_mask: bool = False
+    output_bboxes_mask: bool = False
+    max_hole_area: float | None = None
+    max_sprinkle_area: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_counts(self)
+        if self.output_mode not in get_args(OutputMode):
+            raise PromptError(
+                f"output_mode is {self.output_mode!r}. "
+                f"Choose one of: {', '.join(get_args(OutputMode))}."
+            )
+
+    def changed(self, **options: Any) -> "EverythingOptions":
+        """Return a copy with other values, given under either set of names.
+
+        Raises:
+            TypeError: No option has that name.
+            PromptError: A value cannot be used.
+        """
+        own: dict[str, Any] = {}
+        known = {field.name for field in fields(self)}
+        for name, value in options.items():
+            if name not in known and name not in ALIASES:
+                raise TypeError(_unknown(name, known | set(ALIASES)))
+            # a name of the original's goes before an alias that means the same
+            own |= {target: value for target in ALIASES.get(name, ()) if target not in options}
+            own |= {name: value} if name in known else {}
+        if own.get("point_grids") is not None and "points_per_side" not in own:
+            own["points_per_side"] = None
+        return replace(self, **own)
+
+    def grids(self) -> list[Grid]:
+        """List the click grid of every layer, shares of width and height.
+
+        Raises:
+            PromptError: A layer has no points, or an own grid is not usable.
+        """
+        if self.point_grids is not None:
+            return own_grids(self.point_grids, num_layers=self.crop_n_layers)
+        return layer_grids(
+            int(self.points_per_side or 0),
+            num_layers=self.crop_n_layers,
+            downscale=self.crop_n_points_downscale_factor,
+        )
+
+    @property
+    def hole_area(self) -> float:
+        """Largest hole to fill, pixels of the low-resolution mask."""
+        return self.min_mask_region_area if self.max_hole_area is None else self.max_hole_area
+
+    @property
+    def sprinkle_area(self) -> float:
+        """Largest speckle to remove, pixels of the low-resolution mask."""
+        own = self.max_sprinkle_area
+        return self.min_mask_region_area if own is None else own
+
+
+def _check_counts(options: EverythingOptions) -> None:
+    if (options.points_per_side is None) == (options.point_grids is None):
+        raise PromptError(
+            f"points_per_side is {options.points_per_side} and point_grids is "
+            f"{'not given' if options.point_grids is None else 'given'}. Give exactly one of them."
+        )
+    counts = {
+        "points_per_batch": 1,
+        "crop_n_points_downscale_factor": 1,
+        "crop_n_layers": 0,
+        "points_per_side": 1,
+    }
+    for name, least in counts.items():
+        value = getattr(options, name)
+        if value is not None and (isinstance(value, bool) or int(value) != value or value < least):
+            raise PromptError(
+                f"{name} is {value!r}, it must be a whole number of at least {least}."
+            )
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(sorted(known))}."
+    return f"mask generation has no option {name!r}. {hint}"

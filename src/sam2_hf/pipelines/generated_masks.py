@@ -1,0 +1,142 @@
+"""What "everything" hands out: records of masks, and the list of them for one photo."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_hf import rle as run_lengths
+from sam2_hf.rle import CocoRle, Rle
+
+from .everything_options import EverythingOptions, OutputMode
+
+Xywh = tuple[float, float, float, float]
+Column = Any  # a list of masks or of run lengths, or a tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GeneratedMask:
+    """One mask that "everything" found; pixels are those of the photo.
+
+    Attributes:
+        rle: The mask as uncompressed run lengths.
+        area: Pixels inside.
+        bbox: `(x, y, width, height)` between the outermost pixels.
+        predicted_iou: The model's own idea of the mask's quality, 0-1.
+        point_coords: The click that gave the mask, `((x, y),)`.
+        stability_score: IoU of the mask cut at a higher and at a lower threshold, 0-1.
+        crop_box: `(x, y, width, height)` of the crop it was found in.
+    """
+
+    rle: Rle
+    area: int
+    bbox: Xywh
+    predicted_iou: float
+    point_coords: tuple[tuple[float, float], ...]
+    stability_score: float
+    crop_box: Xywh
+
+    @property
+    def segmentation(self) -> NDArray[np.bool_]:
+        """The mask, `(height, width)` bool, drawn afresh at each call."""
+        return run_lengths.decode(self.rle)
+
+    @property
+    def coco_rle(self) -> CocoRle:
+        """The mask as COCO's tools and JSON files want it."""
+        return run_lengths.to_coco(self.rle)
+
+    def as_record(self, output_mode: OutputMode = "binary_mask") -> dict[str, Any]:
+        """Return the dictionary that the original generator returns for a mask.
+
+        Args:
+            output_mode: What "segmentation" holds: a bool array, run lengths, or COCO's.
+        """
+        if output_mode == "binary_mask":
+            segmentation: Any = self.segmentation
+        else:
+            segmentation = self.rle if output_mode == "uncompressed_rle" else self.coco_rle
+        return {
+            "segmentation": segmentation,
+            "area": self.area,
+            "bbox": list(self.bbox),
+            "predicted_iou": self.predicted_iou,
+            "point_coords": [list(xy) for xy in self.point_coords],
+            "stability_score": self.stability_score,
+            "crop_box": list(self.crop_box),
+        }
+
+
+class GeneratedMasks(Sequence[GeneratedMask]):
+    """The masks of one photo: best predicted IoU first, or with crops, smaller crops first.
+
+    It is a sequence of [`GeneratedMask`]; `["masks"]`, `["scores"]` and, if asked for,
+    `["rle_mask"]` and `["bounding_boxes"]` give what transformers' pipeline returns under these
+    keys.
+    """
+
+    def __init__(
+        self, masks: Sequence[GeneratedMask], size: tuple[int, int], options: EverythingOptions
+    ) -> None:
+        self.size = size
+        self.options = options
+        self._masks = tuple(masks)
+
+    @overload
+    def __getitem__(self, key: int) -> GeneratedMask: ...
+    @overload
+    def __getitem__(self, key: slice) -> "GeneratedMasks": ...
+    @overload
+    def __getitem__(self, key: str) -> Column: ...
+    def __getitem__(self, key: int | slice | str) -> Column:
+        """Return a mask by number, some by a slice, or a column under transformers' name.
+
+        Raises:
+            KeyError: There is no such column, or it was not asked for.
+        """
+        if isinstance(key, slice):
+            return GeneratedMasks(self._masks[key], self.size, self.options)
+        if isinstance(key, int):
+            return self._masks[key]
+        columns = self._columns()
+        if key not in columns:
+            raise KeyError(f"there is no {key!r}. There are: {', '.join(columns)}.")
+        return columns[key]()
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __iter__(self) -> Iterator[GeneratedMask]:
+        return iter(self._masks)
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"GeneratedMasks({len(self)} masks of a {width} x {height} photo)"
+
+    def keys(self) -> list[str]:
+        """List the columns that can be had by name, as transformers' pipeline calls them."""
+        return list(self._columns())
+
+    def as_records(self) -> list[dict[str, Any]]:
+        """List the original's dictionaries, with "segmentation" as `output_mode` says."""
+        return [mask.as_record(self.options.output_mode) for mask in self._masks]
+
+    def _columns(self) -> dict[str, Callable[[], Any]]:
+        columns: dict[str, Callable[[], Any]] = {
+            "masks": lambda: [mask.segmentation for mask in self._masks],
+            "scores": lambda: torch.tensor([mask.predicted_iou for mask in self._masks]),
+        }
+        if self.options.output_rle_mask:
+            columns["rle_mask"] = lambda: [mask.rle for mask in self._masks]
+        if self.options.output_bboxes_mask:
+            columns["bounding_boxes"] = self._corners
+        return columns
+
+    def _corners(self) -> Tensor:
+        """Boxes as x0, y0, x1, y1, `(masks, 4)` float32."""
+        corners = [(x, y, x + w, y + h) for x, y, w, h in (mask.bbox for mask in self._masks)]
+        return torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)

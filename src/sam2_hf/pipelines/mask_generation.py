@@ -1,0 +1,177 @@
+"""Everything in a photo: click on a grid, keep the masks that are good, stable and new."""
+
+from collections.abc import Callable
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+
+from sam2_hf import rle as run_lengths
+from sam2_hf.boxes import nms, xyxy_to_xywh
+from sam2_hf.model.modeling_sam2 import Sam2Model
+from sam2_hf.processing.images import ImageSource, to_rgb
+from sam2_hf.upsampled_masks import upsampled_masks
+
+from .crop_search import CropSearch, FoundMasks
+from .everything_options import EverythingOptions
+from .generated_masks import GeneratedMask, GeneratedMasks
+from .photo_encoder import PhotoEncoder, Processor
+from .point_grid import Crop, crops_of
+
+Progress = Callable[[int, int], None]
+
+
+class MaskGenerationPipeline:
+    """Find all masks of a photo, with the options, defaults and results of the original generator.
+
+    Args:
+        model: The model, on its device.
+        processor: Image processor (or a processor that has one); a standard one if left out.
+        **options: See [`EverythingOptions`]; transformers' names `points_per_crop`,
+            `crops_n_layers` and `crops_nms_thresh` are understood too.
+
+    Raises:
+        TypeError: No option has that name.
+        PromptError: An option has a value that cannot be used.
+
+    Source: sam2/automatic_mask_generator.py:36-454 @ 2b90b9f.
+    Differs: the predicted IoU decides before a mask is drawn, boxes are compared before run lengths
+        are made, and `min_mask_region_area` works on any device; all that is kept is the same.
+    """
+
+    def __init__(self, model: Sam2Model, processor: Processor = None, **options: Any) -> None:
+        self.model = model
+        self.options = EverythingOptions().changed(**options)
+        self._encoder = PhotoEncoder(model, processor)
+
+    @overload
+    def __call__(
+        self, images: ImageSource, *, on_progress: Progress | None = None, **options: Any
+    ) -> GeneratedMasks: ...
+    @overload
+    def __call__(
+        self, images: list[ImageSource], *, on_progress: Progress | None = None, **options: Any
+    ) -> list[GeneratedMasks]: ...
+    def __call__(
+        self, images: Any, *, on_progress: Progress | None = None, **options: Any
+    ) -> GeneratedMasks | list[GeneratedMasks]:
+        """Find all masks of one photo, or of each photo of a list.
+
+        Args:
+            images: A path, URL, PIL picture, `(height, width, 3)` array, or a list of them.
+            on_progress: Told after each batch how many clicks of the photo are done, of how many.
+            **options: Options for this call alone.
+
+        Returns:
+            The masks, best first (with crops: smaller crops first); a list of them for a list.
+
+        Raises:
+            ImageError: A photo cannot be read.
+            PromptError: An option has a value that cannot be used.
+            TypeError: No option has that name.
+        """
+        chosen = self.options.changed(**options) if options else self.options
+        if isinstance(images, list | tuple):
+            return [self._find(image, chosen, on_progress) for image in images]
+        return self._find(images, chosen, on_progress)
+
+    def generate(self, image: ImageSource) -> list[dict[str, Any]]:
+        """Find all masks of one photo, as the original's records.
+
+        Args:
+            image: A path, URL, PIL picture or `(height, width, 3)` array.
+
+        Returns:
+            Dictionaries with `segmentation` (as `output_mode` says), `area`, `bbox` (x, y, width,
+            height), `predicted_iou`, `point_coords`, `stability_score` and `crop_box`.
+
+        Raises:
+            ImageError: The photo cannot be read.
+        """
+        return self._find(image, self.options, None).as_records()
+
+    @torch.no_grad()
+    def _find(
+        self, image: ImageSource, options: EverythingOptions, on_progress: Progress | None
+    ) -> GeneratedMasks:
+        """Search every crop, drop what several crops found, write run lengths of the rest.
+
+        Source: sam2/automatic_mask_generator.py:222-252 @ 2b90b9f.
+        """
+        photo_3hw = to_rgb(image)
+        size = photo_3hw.shape[1], photo_3hw.shape[2]
+        grids = options.grids()
+        crops = crops_of(
+            size, num_layers=options.crop_n_layers, overlap_ratio=options.crop_overlap_ratio
+        )
+        counter = _Counter(sum(len(grids[crop.layer]) for crop in crops), on_progress)
+        found = []
+        for crop in crops:
+            x0, y0, x1, y1 = crop.xyxy
+            embeddings = self._encoder.embeddings(photo_3hw[:, y0:y1, x0:x1])
+            search = CropSearch(
+                self.model, self._encoder.model_size, embeddings, crop, size, options
+            )
+            found.append(search.run(grids[crop.layer], counter.add))
+        kept = _kept_across_crops(found, crops, options.crop_nms_thresh)
+        masks = [
+            _record(found[number], row, crops[number], size, options.mask_threshold)
+            for number, row in kept
+        ]
+        return GeneratedMasks(masks, size, options)
+
+
+class _Counter:
+    """Count clicks and pass the count on."""
+
+    def __init__(self, total: int, on_progress: Progress | None) -> None:
+        self.done = 0
+        self.total = total
+        self.on_progress = on_progress
+
+    def add(self, clicks: int) -> None:
+        self.done += clicks
+        if self.on_progress is not None:
+            self.on_progress(self.done, self.total)
+
+
+def _kept_across_crops(
+    found: list[FoundMasks], crops: list[Crop], iou_threshold: float
+) -> list[tuple[int, int]]:
+    """List the masks that stay as (crop, row in that crop); of repeats the smaller crop's stays."""
+    places = [(number, row) for number, part in enumerate(found) for row in range(len(part))]
+    if len(crops) == 1:
+        return places
+    boxes_m4 = torch.cat([part.boxes_m4 for part in found]).float()
+    areas = [float(crops[number].area) for number, _ in places]
+    scores_m = 1 / torch.tensor(areas, device=boxes_m4.device)
+    return [places[index] for index in nms(boxes_m4, scores_m, iou_threshold).tolist()]
+
+
+def _record(
+    found: FoundMasks, row: int, crop: Crop, size: tuple[int, int], threshold: float
+) -> GeneratedMask:
+    """Draw one mask in the photo's frame and write down what is known about it."""
+    (mask_hw,) = upsampled_masks(found.logits_mhw[row : row + 1], crop.size, threshold)
+    rle = run_lengths.encode(_uncropped(mask_hw, crop, size))
+    box = xyxy_to_xywh(found.boxes_m4[row]).tolist()
+    left, top, right, bottom = map(float, crop.xyxy)
+    x, y = found.points_m2[row].tolist()
+    return GeneratedMask(
+        rle=rle,
+        area=run_lengths.area(rle),
+        bbox=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
+        predicted_iou=found.iou_m[row].item(),
+        point_coords=((x, y),),
+        stability_score=found.stability_m[row].item(),
+        crop_box=(left, top, right - left, bottom - top),
+    )
+
+
+def _uncropped(mask_hw: Tensor, crop: Crop, size: tuple[int, int]) -> Tensor:
+    """Put a mask of a crop into a frame of the photo's size."""
+    if crop.size == size:
+        return mask_hw
+    whole_hw = mask_hw.new_zeros(size)
+    whole_hw[crop.top : crop.bottom, crop.left : crop.right] = mask_hw
+    return whole_hw

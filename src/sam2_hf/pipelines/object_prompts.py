@@ -1,0 +1,157 @@
+"""The ways to say which object is meant, brought to one form."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+
+from sam2_hf.errors import PromptError
+from sam2_hf.processing.prompts import Click, ObjectPrompt
+
+COORDINATES = 2
+TABLE = 2  # dimensions of a list of points
+Given = Any  # whatever a caller has: numbers, lists, arrays, tensors
+
+
+class PromptParts(TypedDict, total=False):
+    """One object as keyword arguments; pixels of the photo.
+
+    Attributes:
+        points: One `(x, y)`, several, or [`Click`]s.
+        labels: 1 for a point on the object, 0 for one beside it; all 1 if left out.
+        box: `(x0, y0, x1, y1)`.
+        mask: Low-resolution logits of an earlier answer, `(h, w)`.
+    """
+
+    points: Any
+    labels: Any
+    box: Any
+    mask: Any
+
+
+PARTS = frozenset(PromptParts.__annotations__)
+OneObject = ObjectPrompt | PromptParts
+Objects = OneObject | Sequence[OneObject] | Mapping[Hashable, OneObject]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedObjects:
+    """What was asked about one photo.
+
+    Attributes:
+        names: Name or number of each object, for messages and for `shaped`.
+        prompts: The objects.
+        form: Whether one object, a list or a dictionary of objects was given.
+    """
+
+    names: tuple[Hashable, ...]
+    prompts: tuple[ObjectPrompt, ...]
+    form: type
+
+    @classmethod
+    def read(cls, objects: Objects | None, parts: Mapping[str, Any]) -> "AskedObjects":
+        """Understand the arguments of a call.
+
+        Args:
+            objects: One object, a list of objects, or a dictionary from names to objects.
+            parts: One object's parts given as keyword arguments instead.
+
+        Raises:
+            PromptError: Both or neither are given, or a part cannot be understood.
+        """
+        given = {name: part for name, part in parts.items() if part is not None}
+        if (objects is None) == (not given):
+            raise PromptError(
+                f"there {'is no prompt' if objects is None else 'are both objects and keywords'}. "
+                "Give points=, box= or mask= for one object, or objects= for several."
+            )
+        asked: Any = given if objects is None else objects
+        if isinstance(asked, ObjectPrompt) or _is_parts(asked):
+            return cls(("the object",), (object_prompt(asked),), ObjectPrompt)
+        if isinstance(asked, Mapping):
+            names, values = tuple(asked), list(asked.values())
+        else:
+            names, values = tuple(range(len(asked))), list(asked)
+        if not values:
+            raise PromptError("the list of objects is empty. Give at least one object.")
+        form = dict if isinstance(asked, Mapping) else list
+        return cls(names, tuple(map(object_prompt, values)), form)
+
+    def check(self, original_size: tuple[int, int], model_size: int) -> None:
+        """Compare every prompt with the photo's and the model's size.
+
+        Raises:
+            PromptError: A click or box is outside, a box is turned over, or a mask does not fit.
+        """
+        for name, prompt in zip(self.names, self.prompts, strict=True):
+            what = str(name) if self.form is ObjectPrompt else f"object {name!r}"
+            prompt.check(original_size, model_size, what)
+
+    def shaped(self, results: Sequence[Given]) -> Given:
+        """Return answers in the form the objects came in: one, a list, or a dictionary."""
+        if self.form is ObjectPrompt:
+            return results[0]
+        return dict(zip(self.names, results, strict=True)) if self.form is dict else list(results)
+
+
+def object_prompt(given: Given) -> ObjectPrompt:
+    """Read one object.
+
+    Args:
+        given: An [`ObjectPrompt`], or a dictionary with `points`, `labels`, `box`, `mask`.
+
+    Raises:
+        PromptError: It is something else, or a part cannot be understood.
+    """
+    if isinstance(given, ObjectPrompt):
+        return given
+    if not isinstance(given, Mapping) or not set(given) <= PARTS:
+        raise PromptError(
+            f"an object is given as {given!r:.80}. Give ObjectPrompt(clicks=..., box=...), or a "
+            "dictionary with some of points, labels, box and mask."
+        )
+    clicks = _clicks(given.get("points"), given.get("labels"))
+    return ObjectPrompt(clicks=clicks, box=given.get("box"), mask_logits=given.get("mask"))
+
+
+def _clicks(points: Given, labels: Given) -> tuple[Click, ...]:
+    if points is None:
+        if labels is not None:
+            raise PromptError(f"labels are {labels!r} but there are no points. Give points too.")
+        return ()
+    if isinstance(points, Click):
+        return (points,)
+    if len(points) and all(isinstance(point, Click) for point in points):
+        return tuple(points)
+    table = _table(points)
+    kinds = np.ones(len(table)) if labels is None else np.asarray(labels).reshape(-1)
+    if len(kinds) != len(table):
+        raise PromptError(
+            f"there are {len(table)} points and {len(kinds)} labels. Give one label per point: 1 "
+            "for a point on the object, 0 for one beside it."
+        )
+    if not np.isin(kinds, (0, 1)).all():
+        raise PromptError(
+            f"labels are {kinds.tolist()}. Use 1 for a point on the object, 0 for one beside it."
+        )
+    return tuple(Click((x, y), positive=bool(k)) for (x, y), k in zip(table, kinds, strict=True))
+
+
+def _table(points: Given) -> list[tuple[float, float]]:
+    """Read one point or several as rows of x and y."""
+    try:
+        table = np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError):
+        table = np.empty(0)
+    table = table[None] if table.shape == (COORDINATES,) else table
+    if table.ndim != TABLE or table.shape[1] != COORDINATES:
+        raise PromptError(f"points are {points!r:.80}. Give (x, y), or a list of (x, y).")
+    return [(float(x), float(y)) for x, y in table]
+
+
+def _is_parts(asked: Given) -> bool:
+    """Tell a dictionary of one object's parts from one of named objects."""
+    if not isinstance(asked, Mapping) or not asked or not set(asked) <= PARTS:
+        return False
+    return not any(isinstance(value, Mapping | ObjectPrompt) for value in asked.values())

@@ -1,0 +1,44 @@
+"""From photos to the maps that the mask decoder looks at.
+
+Suffixes: 3hw = red, green and blue, rows, columns of a photo.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from sam2_hf.model.modeling_sam2 import Sam2Model
+from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
+
+Processor = Any  # an image processor, a processor with one inside, or None
+
+
+class PhotoEncoder:
+    """Prepare photos for one model and encode them.
+
+    Args:
+        model: The model, on its device.
+        processor: Image processor, or a processor with an `image_processor`; a standard one if
+            None. Whatever size it says, photos are made as large as the model wants them.
+    """
+
+    def __init__(self, model: Sam2Model, processor: Processor = None) -> None:
+        self.model = model
+        side: Any = model.config.prompt_encoder_config.image_size
+        self.model_size = int(side)
+        self._size = {"height": self.model_size, "width": self.model_size}
+        inner = getattr(processor, "image_processor", processor)
+        self.processor = Sam2ImageProcessor(size=self._size) if inner is None else inner
+
+    def embeddings(self, *photos_3hw: Tensor) -> list[Tensor]:
+        """Encode photos in one batch.
+
+        Args:
+            *photos_3hw: `(3, height, width)`, uint8 or float32 0-1; sizes may differ.
+
+        Returns:
+            Maps at strides 4, 8 and 16 of the model's input, each `(photos, c, h, w)`.
+        """
+        prepared = self.processor(images=list(photos_3hw), return_tensors="pt", size=self._size)
+        pixels = prepared["pixel_values"].to(self.model.device, self.model.dtype)
+        return list(self.model.get_image_embeddings(pixels))

@@ -1,0 +1,113 @@
+"""Where "everything" clicks: on the photo, and on overlapping crops of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_hf.errors import PromptError
+from sam2_hf.geometry import crop_boxes, point_grids_per_layer
+
+Grid = NDArray[np.float64]  # (n, 2), x and y as shares of width and height
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A rectangle of the photo that is looked at on its own.
+
+    Attributes:
+        left: First column, pixels of the photo.
+        top: First row.
+        right: Column after the last.
+        bottom: Row after the last.
+        layer: 0 for the whole photo; each further layer has twice as many crops along a side.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    layer: int = 0
+
+    @property
+    def xyxy(self) -> tuple[int, int, int, int]:
+        """`(left, top, right, bottom)`."""
+        return self.left, self.top, self.right, self.bottom
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(height, width)`, pixels."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def area(self) -> int:
+        """Pixels inside."""
+        return self.size[0] * self.size[1]
+
+
+def crops_of(size: tuple[int, int], *, num_layers: int, overlap_ratio: float) -> list[Crop]:
+    """Lay overlapping crops over a photo, the whole photo first; see [`geometry.crop_boxes`].
+
+    Args:
+        size: `(height, width)` of the photo, pixels.
+        num_layers: Crop layers besides the whole photo.
+        overlap_ratio: Overlap in the first layer as a share of the photo's short side.
+    """
+    boxes, layers = crop_boxes(size, num_layers, overlap_ratio)
+    crops = [
+        Crop(left, top, right, bottom, layer)
+        for (left, top, right, bottom), layer in zip(boxes, layers, strict=True)
+    ]
+    # On a photo of a few pixels, rounding pushes some crops off its edge.
+    return [crop for crop in crops if min(crop.size) > 0]
+
+
+def layer_grids(points_per_side: int, *, num_layers: int, downscale: int) -> list[Grid]:
+    """Make one grid per layer, each `downscale` times sparser than the one before.
+
+    Args:
+        points_per_side: Points along a side for the whole photo.
+        num_layers: Crop layers besides the whole photo.
+        downscale: Factor between the points per side of one layer and the next.
+
+    Raises:
+        PromptError: The last layer would get no point at all.
+    """
+    if points_per_side < downscale**num_layers:
+        raise PromptError(
+            f"crop layer {num_layers} would have no points: points_per_side {points_per_side} "
+            f"divided by crop_n_points_downscale_factor {downscale} to the power {num_layers} is "
+            "below 1. "
+            "Use more points per side or a smaller factor."
+        )
+    return point_grids_per_layer(points_per_side, num_layers, downscale)
+
+
+def own_grids(grids: Sequence[object], *, num_layers: int) -> list[Grid]:
+    """Check grids that a caller brought along.
+
+    Args:
+        grids: One array-like `(n, 2)` per layer, x and y as shares of width and height in [0, 1].
+        num_layers: Crop layers besides the whole photo.
+
+    Raises:
+        PromptError: Too few grids, or one that is not `(n, 2)` finite numbers in [0, 1].
+    """
+    checked = [np.asarray(grid, dtype=np.float64) for grid in grids]
+    if len(checked) < num_layers + 1:
+        raise PromptError(
+            f"point_grids has {len(checked)} grids for {num_layers + 1} layers. "
+            "Give one for the whole photo and one for each crop layer."
+        )
+    for layer, grid in enumerate(checked):
+        if grid.ndim != 2 or grid.shape[1] != 2 or len(grid) == 0:  # noqa: PLR2004 - rows of x, y
+            raise PromptError(
+                f"point_grids[{layer}] has shape {grid.shape}. It must be (number of points, 2)."
+            )
+        if not np.all((grid >= 0) & (grid <= 1)):  # NaN fails this too
+            raise PromptError(
+                f"point_grids[{layer}] has values from {grid.min()} to {grid.max()}. Points are "
+                "shares of the photo's width and height: divide pixels by these to get 0-1."
+            )
+    return checked

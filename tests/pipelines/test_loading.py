@@ -1,0 +1,60 @@
+"""Models and image processors from wherever they are."""
+
+import pytest
+import torch
+
+from sam2_hf import CheckpointError, PromptError
+from sam2_hf.pipelines.loading import load_image_processor, load_model
+from tests.small_checkpoint import save_original
+
+
+def test_a_folder_is_loaded_in_float32_and_eval_mode(saved_model, tiny_model):
+    model = load_model(saved_model)
+
+    assert (model.dtype, model.training) == (torch.float32, False)
+    assert torch.equal(model.no_memory_embedding, tiny_model.no_memory_embedding)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", torch.bfloat16])
+def test_a_dtype_is_a_name_or_a_dtype(saved_model, dtype):
+    assert load_model(saved_model, device="cpu", dtype=dtype).dtype == torch.bfloat16
+
+
+def test_a_model_is_taken_as_it_is(tiny_model):
+    assert load_model(tiny_model) is tiny_model
+
+
+@pytest.mark.parametrize("device", ["cpu", -1, torch.device("cpu")])
+def test_a_device_is_a_name_a_number_or_a_device(saved_model, device):
+    assert load_model(saved_model, device=device).device == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"device": "tpu0"}, "device 'tpu0' cannot be used"),
+        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
+        ({"dtype": "int8"}, "dtype 'int8' cannot be used"),
+        ({"dtype": "float31"}, "dtype 'float31' cannot be used"),
+    ],
+)
+def test_what_this_machine_lacks_is_an_error_of_ours(saved_model, wanted, message):
+    with pytest.raises(PromptError, match=message):
+        load_model(saved_model, **wanted)
+
+
+def test_a_path_to_nothing_is_an_error_of_ours():
+    with pytest.raises(CheckpointError, match="there is no file"):
+        load_model("./none.pt")
+
+
+def test_the_processor_saved_beside_a_model_is_found(saved_model):
+    assert load_image_processor(saved_model).size["height"] == 64
+
+
+def test_without_a_saved_processor_there_is_none(saved_model, tiny_model, tmp_path):
+    (saved_model / "processor_config.json").unlink()
+
+    assert load_image_processor(saved_model) is None
+    assert load_image_processor(tiny_model) is None
+    assert load_image_processor(save_original(tmp_path / "small.pt")) is None

@@ -1,0 +1,118 @@
+"""`pipeline` and `register`."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+
+import sam2_hf
+from sam2_hf import (
+    ImageSegmentationPipeline,
+    MaskGenerationPipeline,
+    PromptError,
+    Sam2ImageProcessor,
+)
+
+LOOSE = {"pred_iou_thresh": 0.1, "stability_score_thresh": 0.0, "points_per_crop": 4}
+
+AFTER_REGISTER = """
+import sys
+import numpy as np
+from PIL import Image
+from transformers import (
+    AutoConfig, AutoImageProcessor, AutoModel, AutoModelForMaskGeneration, AutoProcessor, pipeline
+)
+from transformers.utils import logging
+import sam2_hf
+
+logging.disable_progress_bar()
+folder = sys.argv[1]
+autos = (AutoConfig, AutoModel, AutoModelForMaskGeneration, AutoImageProcessor, AutoProcessor)
+sam2_hf.register()
+sam2_hf.register()
+for auto in autos:
+    print(type(auto.from_pretrained(folder)).__module__)
+everything = pipeline("mask-generation", model=folder)
+print(type(everything.model).__module__)
+masks = everything(Image.fromarray(np.zeros((30, 50, 3), np.uint8)), points_per_crop=2)
+print(sorted(masks))
+"""
+
+
+@pytest.mark.parametrize(
+    ("task", "kind"),
+    [
+        ("mask-generation", MaskGenerationPipeline),
+        ("image-segmentation", ImageSegmentationPipeline),
+        ("promptable-image-segmentation", ImageSegmentationPipeline),
+    ],
+)
+def test_a_task_is_a_pipeline_of_ours(saved_model, task, kind):
+    made = sam2_hf.pipeline(task, model=saved_model)
+
+    assert type(made) is kind
+    assert type(made.model) is sam2_hf.Sam2Model
+
+
+def test_a_model_and_a_processor_may_be_given(tiny_model, wide):
+    processor = Sam2ImageProcessor(compat="transformers")
+
+    made = sam2_hf.pipeline(
+        "image-segmentation", tiny_model, image_processor=processor, device="cpu"
+    )
+
+    assert made.model is tiny_model
+    assert made(wide, points=(1, 1)).masks.shape == (3, 60, 120)
+
+
+def test_a_processor_may_be_named_by_its_folder(tiny_model, saved_model):
+    made = sam2_hf.pipeline("mask-generation", tiny_model, image_processor=saved_model)
+
+    assert made._encoder.processor.size["height"] == 64
+
+
+def test_options_reach_the_pipeline(saved_model):
+    made = sam2_hf.pipeline("mask-generation", saved_model, points_per_side=3, dtype="bfloat16")
+
+    assert made.options.points_per_side == 3
+    assert made.model.dtype == torch.bfloat16
+
+
+def test_an_unknown_task_is_named(tiny_model):
+    with pytest.raises(PromptError, match="no task 'mask-making'"):
+        sam2_hf.pipeline("mask-making", tiny_model)
+
+
+def test_transformers_own_pipeline_runs_on_our_objects(micro_model, wide):
+    """On a photo that is not square, where its own processor never clicks on a part."""
+    processor = Sam2ImageProcessor(size={"height": 256, "width": 256})
+    theirs = transformers.pipeline("mask-generation", model=micro_model, image_processor=processor)
+
+    result = theirs(Image.fromarray(wide), crops_nms_thresh=1.0, **LOOSE)
+
+    ours = MaskGenerationPipeline(micro_model, processor)(wide, crops_nms_thresh=1.0, **LOOSE)
+    assert len(result["masks"]) == len(ours) > 10
+    for mask, record in zip(result["masks"], ours, strict=True):
+        assert np.mean(np.asarray(mask) != record.segmentation) < 0.001
+
+
+def test_after_register_the_auto_classes_are_ours(saved_model):
+    command = [sys.executable, "-c", AFTER_REGISTER, str(saved_model)]
+
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+
+    assert done.returncode == 0, done.stderr
+    *modules, keys = done.stdout.splitlines()
+    assert all(module.startswith("sam2_hf.") for module in modules), modules
+    assert keys == "['masks', 'scores']"
+
+
+def test_after_register_a_video_checkpoint_is_an_image_model_for_mask_generation(saved_model):
+    config = (saved_model / "config.json").read_text().replace('"sam2"', '"sam2_video"')
+    (saved_model / "config.json").write_text(config)
+
+    test_after_register_the_auto_classes_are_ours(saved_model)
