@@ -1,0 +1,191 @@
+"""The options of every command. Nothing here loads torch, so help comes at once."""
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sam2_hf import __version__
+
+from .exit_codes import FAILED
+
+Commands = Any  # what argparse's add_subparsers returns, which has no public type
+Click = tuple[float, float, bool]
+Box = tuple[float, float, float, float]
+
+DEFAULT_FOLDER = Path("sam2_out")
+DTYPES = ("float32", "bfloat16", "float16")
+
+SEGMENT_EXAMPLES = """\
+examples:
+  sam2-hf segment cup.jpg --point 290,225
+  sam2-hf segment cup.jpg --point 290,225 --point 400,60,- --out masks
+  sam2-hf segment cup.jpg --box 170,20,420,350 --model facebook/sam2.1-hiera-large
+
+X grows to the right and Y downwards, in pixels of the photo. A point that ends in ,- is beside
+the object. One click may mean a part or the whole, so three masks are made; the best one is
+written, or all with --all. More prompts say what is meant: then there is one mask."""
+
+EVERYTHING_EXAMPLES = """\
+examples:
+  sam2-hf everything street.jpg
+  sam2-hf everything holiday/*.jpg --out masks --points-per-side 16
+  sam2-hf everything scan.png --crop-n-layers 1 --device cuda --dtype bfloat16
+
+Ctrl-C stops; photos that are finished stay in the folder."""
+
+EXAMPLES = """\
+examples:
+  sam2-hf segment cup.jpg --point 290,225             one object, clicked on
+  sam2-hf everything street.jpg --out masks           all objects
+  sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny  an original checkpoint, for the Hub
+
+`sam2-hf COMMAND --help` shows the options of a command."""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line long."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with the message and a hint."""
+        self.exit(FAILED, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = OneLineParser(
+        prog="sam2-hf",
+        description="SAM 2: cut objects out of photos.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sam2-hf {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_segment(commands)
+    _add_everything(commands)
+    _add_convert(commands)
+    return parser
+
+
+def _add_segment(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "segment",
+        help="segment the object that clicks or a box point at",
+        description="Segment the object that clicks or a box point at.",
+        epilog=SEGMENT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("photo", metavar="PHOTO", help="picture file")
+    parser.add_argument(
+        "--point",
+        dest="points",
+        metavar="X,Y[,-]",
+        action="append",
+        default=[],
+        type=point,
+        help="a point on the object, or with ,- beside it; may be repeated",
+    )
+    parser.add_argument(
+        "--box",
+        dest="boxes",
+        metavar="X0,Y0,X1,Y1",
+        action="append",
+        default=[],
+        type=box,
+        help="a box around the object; several boxes, without points, mean several objects",
+    )
+    parser.add_argument("--all", action="store_true", help="write every mask, not only the best")
+    _add_common(parser)
+
+
+def _add_everything(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "everything",
+        help="segment all objects of one or several photos",
+        description="Segment all objects of one or several photos.",
+        epilog=EVERYTHING_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("photos", metavar="PHOTO", nargs="+", help="picture files")
+    _add_common(parser)
+    search = parser.add_argument_group("which masks")
+    numbers = {
+        "--points-per-side": (int, "clicks along each side of the photo (32)"),
+        "--points-per-batch": (int, "clicks decoded at once; fewer need less memory (64)"),
+        "--pred-iou-thresh": (float, "least predicted quality of a mask, 0-1 (0.8)"),
+        "--stability-score-thresh": (float, "least stability of a mask, 0-1 (0.95)"),
+        "--box-nms-thresh": (float, "overlap of boxes from which masks are the same, 0-1 (0.7)"),
+        "--crop-n-layers": (int, "look closer: layers of crops besides the photo (0)"),
+        "--min-mask-region-area": (int, "remove holes and speckles up to this size (0)"),
+    }
+    for name, (kind, text) in numbers.items():
+        metavar = "N" if kind is int else "X"
+        search.add_argument(name, type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
+    search.add_argument(
+        "--use-m2m",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="decode every mask once more with itself as a prompt",
+    )
+
+
+def _add_convert(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "convert",
+        help="convert an original .pt checkpoint to a Hub folder",
+        description="Convert an original .pt checkpoint to a folder in the Hub's format.",
+        epilog="example:\n  sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="IN", type=Path, help="the .pt file")
+    parser.add_argument("target", metavar="OUT", type=Path, help="the folder to write")
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=DEFAULT_FOLDER,
+        help=f"folder for the results, made if need be ({DEFAULT_FOLDER})",
+    )
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        metavar="ID_OR_PATH",
+        help="Hub id, folder or .pt file (facebook/sam2.1-hiera-tiny)",
+    )
+    model.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (a GPU if there is one)")
+    model.add_argument("--dtype", choices=DTYPES, help="type of the weights (float32)")
+
+
+def point(text: str) -> Click:
+    """Read `X,Y` or `X,Y,-`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    *numbers, sign = text.split(",") if text.endswith((",-", ",+")) else [*text.split(","), "+"]
+    x, y = _numbers(numbers, 2, f"{text!r} is not X,Y or X,Y,- such as 290,225 or 400,60,-")
+    return x, y, sign == "+"
+
+
+def box(text: str) -> Box:
+    """Read `X0,Y0,X1,Y1`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    problem = f"{text!r} is not X0,Y0,X1,Y1 such as 170,20,420,350"
+    x0, y0, x1, y1 = _numbers(text.split(","), 4, problem)
+    return x0, y0, x1, y1
+
+
+def _numbers(texts: list[str], count: int, problem: str) -> list[float]:
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise argparse.ArgumentTypeError(problem)
+    return numbers

@@ -1,0 +1,23 @@
+"""`sam2-hf convert`: an original checkpoint becomes a folder in the Hub's format, or back."""
+
+import argparse
+from pathlib import Path
+
+from sam2_hf.model.checkpoint_folder import convert_to_folder, revert_to_original
+
+from .exit_codes import DONE
+from .messages import say
+
+ORIGINAL_SUFFIXES = (".pt", ".pth")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert `source` to `target`; a target that ends in .pt means back to the original format.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be used, or the result cannot be written.
+    """
+    target = Path(arguments.target)
+    convert = revert_to_original if target.suffix in ORIGINAL_SUFFIXES else convert_to_folder
+    say(f"{arguments.source} -> {convert(arguments.source, target)}")
+    return DONE

@@ -1,0 +1,98 @@
+"""`sam2-hf everything`: all masks of one or several photos."""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from sam2_hf.errors import ImageError
+from sam2_hf.overlay import draw_overlay, label_picture
+from sam2_hf.pipelines.everything_options import EverythingOptions
+from sam2_hf.pipelines.generated_masks import GeneratedMasks
+from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline
+from sam2_hf.processing.images import to_rgb
+
+from .exit_codes import DONE, FAILED, INTERRUPTED
+from .messages import note, one_line, say
+from .model_choice import choose_model
+from .output_files import (
+    annotation,
+    as_picture,
+    prepare_folder,
+    unique_stems,
+    with_ending,
+    write_coco,
+    write_png,
+)
+from .progress import PhotoProgress
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Segment every photo and write an overlay, a label map and a JSON file for each.
+
+    A photo that cannot be read is reported and left out; the exit code tells. Ctrl-C keeps what is
+    finished.
+
+    Raises:
+        PromptError: An option has a value that cannot be used.
+        OutputError: The results cannot be written.
+    """
+    known = {field.name for field in fields(EverythingOptions)}
+    options = {name: value for name, value in vars(arguments).items() if name in known}
+    EverythingOptions().changed(**options).grids()  # complains before anything is loaded
+    prepare_folder(arguments.out)
+    with PhotoProgress(len(arguments.photos)) as progress:
+        try:
+            readable = _segment_all(arguments, options, progress)
+        except KeyboardInterrupt:
+            count = f"{progress.done} of {progress.total} photos are done"
+            note(f"interrupted; {count}, their files stay in {arguments.out}")
+            return INTERRUPTED
+    return DONE if readable else FAILED
+
+
+def _segment_all(
+    arguments: argparse.Namespace, options: dict[str, object], progress: PhotoProgress
+) -> bool:
+    """Segment one photo after another; tell whether all could be read."""
+    chosen = choose_model(arguments)
+    pipeline = MaskGenerationPipeline(chosen.model, chosen.image_processor, **options)
+    readable = True
+    for photo, stem in zip(arguments.photos, unique_stems(arguments.photos), strict=True):
+        progress.begin(photo)
+        try:
+            photo_3hw = to_rgb(photo)
+        except ImageError as error:
+            readable = False
+            progress.end()
+            note(f"error: {one_line(error)}")
+            continue
+        masks = pipeline(photo_3hw, on_progress=progress.clicks)
+        arrays = masks["masks"]
+        overlay = draw_overlay(as_picture(photo_3hw), arrays)
+        base = arguments.out / f"{stem}_everything"
+        files = [
+            write_png(with_ending(base, "_overlay.png"), overlay),
+            write_png(with_ending(base, "_masks.png"), label_picture(arrays, masks.size)),
+            write_coco(
+                with_ending(base, ".json"), photo, masks.size, _annotations(masks), chosen.name
+            ),
+        ]
+        progress.end()
+        say("\n  ".join([f"{Path(photo).name}: {len(masks)} masks", *map(str, files)]))
+    return readable
+
+
+def _annotations(masks: GeneratedMasks) -> list[dict[str, Any]]:
+    return [
+        annotation(
+            mask.coco_rle,
+            mask.bbox,
+            area=mask.area,
+            predicted_iou=mask.predicted_iou,
+            stability_score=mask.stability_score,
+            point_coords=mask.point_coords,
+            crop_box=mask.crop_box,
+        )
+        for mask in masks
+    ]

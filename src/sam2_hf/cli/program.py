@@ -1,0 +1,44 @@
+"""Run a command and turn whatever goes wrong into one line and an exit code."""
+
+import importlib
+from collections.abc import Sequence
+
+from sam2_hf.errors import Sam2Error
+
+from .arguments import build_parser
+from .exit_codes import FAILED, INTERRUPTED
+from .messages import note, one_line
+
+MODULES = {
+    "segment": "sam2_hf.cli.segment",
+    "everything": "sam2_hf.cli.everything",
+    "convert": "sam2_hf.cli.convert",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments without the program's name; those of the process if None.
+
+    Returns:
+        Exit code: 0 done, 2 something went wrong (one line on stderr says what), 130 interrupted.
+    """
+    try:
+        arguments = build_parser().parse_args(argv)
+        # Loaded only now: `--help` and a misspelt option need not wait for torch.
+        command = importlib.import_module(MODULES[arguments.command])
+        return int(command.run(arguments))
+    except SystemExit as leaving:  # from argparse: help, version, wrong usage
+        return leaving.code if isinstance(leaving.code, int) else FAILED
+    except KeyboardInterrupt:
+        note("interrupted")
+        return INTERRUPTED
+    except (Sam2Error, OSError, ValueError, MemoryError) as error:
+        note(f"error: {one_line(error)}")
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        note("error: out of memory. Try --points-per-batch 16, --dtype bfloat16 or --device cpu.")
+    return FAILED

@@ -1,0 +1,132 @@
+"""`sam2-hf segment`: what a person points at in a photo becomes a mask."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from sam2_hf import rle as run_lengths
+from sam2_hf.boxes import xyxy_to_xywh
+from sam2_hf.errors import PromptError
+from sam2_hf.overlay import DrawnPrompts, draw_overlay, label_picture
+from sam2_hf.pipelines.image_segmentation import ImageSegmentationPipeline
+from sam2_hf.pipelines.segmentation_result import SegmentationResult
+from sam2_hf.processing.images import to_rgb
+from sam2_hf.processing.prompts import Click, ObjectPrompt
+from sam2_hf.upsampled_masks import upsampled_statistics
+
+from .exit_codes import DONE
+from .messages import say
+from .model_choice import choose_model
+from .output_files import (
+    annotation,
+    as_picture,
+    prepare_folder,
+    unique_stems,
+    with_ending,
+    write_coco,
+    write_png,
+)
+
+INSIDE = 255  # grey level of the mask in the mask picture of a single object
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Segment and write an overlay, a mask picture and a JSON file.
+
+    Raises:
+        ImageError: The photo cannot be read.
+        PromptError: The prompts do not fit together or do not fit the photo.
+        OutputError: The results cannot be written.
+    """
+    prompts = _prompts(arguments)
+    photo_3hw = to_rgb(arguments.photo)
+    size = photo_3hw.shape[1], photo_3hw.shape[2]
+    for prompt in prompts:  # before anything is loaded; the model's size plays no part here
+        prompt.check(size, 0, "the object")
+    prepare_folder(arguments.out)
+    chosen = choose_model(arguments)
+    pipeline = ImageSegmentationPipeline(chosen.model, chosen.image_processor)
+    is_ambiguous = len(arguments.points) == 1 and not arguments.boxes
+    results = pipeline(photo_3hw, prompts, multimask=is_ambiguous or arguments.all)
+    photo_hw3 = as_picture(photo_3hw)
+    (stem,) = unique_stems([arguments.photo])
+    drawn = DrawnPrompts(tuple(arguments.points), tuple(arguments.boxes))
+    for tag, rows in _pictures(results, every=arguments.all).items():
+        masks = [result.masks[row] for result, row in rows]
+        base = arguments.out / f"{stem}_segment{tag}"
+        overlay = draw_overlay(photo_hw3, masks, drawn)
+        files = [
+            write_png(with_ending(base, "_overlay.png"), overlay),
+            write_png(with_ending(base, "_mask.png"), _mask_picture(masks)),
+            write_coco(
+                with_ending(base, ".json"),
+                arguments.photo,
+                size,
+                [_annotation(result, row, arguments) for result, row in rows],
+                chosen.name,
+            ),
+        ]
+        scores = ", ".join(f"{result.scores[row]:.3f}" for result, row in rows)
+        say(f"{Path(arguments.photo).name}: predicted IoU {scores}")
+        say("\n".join(f"  {file}" for file in files))
+    return DONE
+
+
+def _prompts(arguments: argparse.Namespace) -> list[ObjectPrompt]:
+    """Make objects of the points and boxes: one, or one per box.
+
+    Raises:
+        PromptError: There is neither, or points come with several boxes.
+    """
+    clicks = [Click((x, y), positive=positive) for x, y, positive in arguments.points]
+    boxes = arguments.boxes
+    if clicks and len(boxes) > 1:
+        raise PromptError(
+            f"there are points and {len(boxes)} boxes, so it is not clear which box the points "
+            "belong to. Give points with one box, or boxes alone."
+        )
+    if not clicks and not boxes:
+        raise PromptError("there is no prompt. Point at the object with --point X,Y or --box.")
+    if clicks:
+        return [ObjectPrompt(clicks=clicks, box=boxes[0] if boxes else None)]
+    return [ObjectPrompt(box=box) for box in boxes]
+
+
+def _pictures(
+    results: list[SegmentationResult], *, every: bool
+) -> dict[str, list[tuple[SegmentationResult, int]]]:
+    """Deal masks out to sets of files: the best of each object in one, or one for each mask."""
+    if not every:
+        return {"": [(result, result.best_index) for result in results]}
+    rows = [(result, row) for result in results for row in range(len(result.masks))]
+    return {f"_{number}": [one] for number, one in enumerate(rows, 1)}
+
+
+def _annotation(
+    result: SegmentationResult, row: int, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    rle = run_lengths.encode(result.masks[row])
+    logits_1hw = torch.from_numpy(result.low_res_logits[row : row + 1])
+    measured = upsampled_statistics(logits_1hw, result.masks.shape[-2:])
+    return annotation(
+        run_lengths.to_coco(rle),
+        xyxy_to_xywh(measured.boxes_m4[0]).tolist(),
+        area=run_lengths.area(rle),
+        predicted_iou=float(result.scores[row]),
+        stability_score=float(torch.nan_to_num(measured.stability_m)[0]),
+        object_score=result.object_score,
+        prompt_points=[[x, y, int(positive)] for x, y, positive in arguments.points],
+        prompt_boxes=[list(box) for box in arguments.boxes],
+    )
+
+
+def _mask_picture(masks: list[NDArray[np.bool_]]) -> Image.Image:
+    """Draw one object in black and white, several as numbered colours."""
+    if len(masks) == 1:
+        return Image.fromarray(masks[0].astype(np.uint8) * INSIDE)
+    return label_picture(masks, masks[0].shape)
