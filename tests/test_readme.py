@@ -1,0 +1,52 @@
+"""The README's Python blocks run as they stand, on the micro model in place of a Hub id."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from seeded_inputs import photo
+
+import sam2_hf
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+HUB_ID = "facebook/sam2.1-hiera-tiny"
+
+
+@pytest.fixture
+def folder(tmp_path, micro_model, monkeypatch):
+    """A working folder with two photos and the micro model saved in it."""
+    processor = sam2_hf.Sam2Processor(
+        sam2_hf.Sam2ImageProcessor(size={"height": 256, "width": 256})
+    )
+    micro_model.save_pretrained(tmp_path / "micro")
+    processor.save_pretrained(tmp_path / "micro")
+    for name in ("photo.jpg", "street.jpg"):
+        Image.fromarray(photo(900, 1200, 1)).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_python_blocks_run_one_after_another(folder):
+    names = {}
+
+    for block in BLOCKS:
+        exec(block.replace(HUB_ID, "./micro").replace("=32", "=4"), names)
+
+    assert names["mask"].shape == (900, 1200)
+    assert names["masks"].shape == (1, 3, 900, 1200)
+    assert names["found_cat"].best.dtype == bool
+    assert (folder / "photo.safetensors").exists()
+
+
+def test_every_file_that_is_named_exists():
+    root = Path(__file__).parents[1]
+    tree = re.findall(r"`(model|processing|pipelines)/(\w+\.py)`", README)
+
+    assert tree
+    assert all((root / "src/sam2_hf" / package / name).exists() for package, name in tree)
+
+
+def test_it_is_short_enough_to_be_read():
+    assert README.count("\n") <= 200
