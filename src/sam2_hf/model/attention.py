@@ -135,7 +135,9 @@ class PromptAttention(nn.Module):
             and query_bpqc.shape[1] == key_bpkc.shape[1]
         ):
             return ask_image(self, query_bpqc, key_bpkc, value_bpkc, attention_mask)
-        if self._pays_to_absorb(query_bpqc) and self._are_few(key_bpkc):
+        if self._pays_to_absorb(query_bpqc) and self._can_tell(
+            query_bpqc, key_bpkc, attention_mask
+        ):
             return tell_image(self, query_bpqc, key_bpkc, value_bpkc, attention_mask)
         num_objects = max(query_bpqc.shape[1], key_bpkc.shape[1])
         query = self._split(self.q_proj(query_bpqc), num_objects)
@@ -152,6 +154,13 @@ class PromptAttention(nn.Module):
             self.training or torch.is_grad_enabled() or self.config._attn_implementation != "sdpa"
         )
         return not is_plain and tokens.dtype == torch.float32
+
+    def _can_tell(self, query_bpqc: Tensor, key_bpkc: Tensor, mask: Tensor | None) -> bool:
+        """Whether the keys are few and of every object, and the mask leaves out keys alone."""
+        batch, objects, count, _ = key_bpkc.shape
+        leaves_out_keys = mask is None or mask.shape == (batch * objects, 1, 1, count)
+        is_of_each_object = query_bpqc.shape[1] in (1, objects)
+        return self._are_few(key_bpkc) and is_of_each_object and leaves_out_keys
 
     def _are_few(self, tokens: Tensor) -> bool:
         """Whether these tokens, one row per head, are fewer than a projection's channels."""

@@ -35,9 +35,8 @@ def decode_gated(
         min_iou: Probability; 0 or less keeps every mask.
 
     Source: sam2/automatic_mask_generator.py:310-342 @ 2b90b9f.
-    Differs: the gate comes before the drawing. Which masks pass is the same, since the predicted
-        IoU does not
-    depend on the drawn mask.
+    Differs: the gate comes before the drawing. The same masks pass, since the predicted IoU does
+        not depend on the drawn mask.
     """
     iou_pm = tokens.iou_bpm[0]
     wanted_pm = torch.ones_like(iou_pm, dtype=torch.bool) if min_iou <= 0 else iou_pm > min_iou
