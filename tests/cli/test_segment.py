@@ -1,0 +1,174 @@
+"""`sam2-hf segment`."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam2_hf import ImageSegmentationPipeline, rle
+from sam2_hf.cli import main
+from sam2_hf.pipelines import loading
+
+
+@pytest.fixture
+def segment(model_folder, cup, tmp_path):
+    """Run the command on the photo; results go to `out`."""
+
+    def run(*arguments, model=model_folder):
+        chosen = [] if model is None else ["--model", model]
+        out = ["--out", str(tmp_path / "out")]
+        return main(["segment", str(cup), *chosen, *out, *arguments])
+
+    return run
+
+
+def read_json(path):
+    return json.loads(path.read_text())
+
+
+def test_a_click_gives_three_files(segment, tmp_path, capsys):
+    assert segment("--point", "30,20") == 0
+
+    out = tmp_path / "out"
+    names = ["cup_segment.json", "cup_segment_mask.png", "cup_segment_overlay.png"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    told = capsys.readouterr().out
+    assert "predicted IoU 0." in told
+    assert all(str(out / name) in told for name in names)
+
+
+def test_the_files_hold_the_mask_of_the_pipeline(segment, model_folder, cup, tmp_path):
+    segment("--point", "30,20")
+
+    result = ImageSegmentationPipeline(loading.load_model(model_folder))(cup, points=(30, 20))
+    mask = np.asarray(Image.open(tmp_path / "out" / "cup_segment_mask.png"))
+    np.testing.assert_array_equal(mask > 0, result.best)
+    (annotation,) = read_json(tmp_path / "out" / "cup_segment.json")["annotations"]
+    decoded = rle.decode(rle.from_coco(annotation["segmentation"]))
+    np.testing.assert_array_equal(decoded, result.best)
+    assert annotation["area"] == result.best.sum()
+    assert annotation["predicted_iou"] == pytest.approx(result.best_score, abs=1e-5)
+    assert 0 <= annotation["stability_score"] <= 1
+    assert annotation["prompt_points"] == [[30, 20, 1]]
+
+
+def test_the_overlay_has_the_photos_size_and_shows_the_click(segment, cup, tmp_path):
+    segment("--point", "30,20")
+
+    overlay = np.asarray(Image.open(tmp_path / "out" / "cup_segment_overlay.png")).astype(int)
+    assert overlay.shape == (60, 120, 3)
+    red, green, blue = overlay[20, 30]
+    assert green > max(red, blue)
+
+
+def test_one_click_is_ambiguous_and_more_prompts_are_not(segment, monkeypatch):
+    asked = []
+    answer = ImageSegmentationPipeline.__call__
+
+    def note(self, images, objects, *, multimask):
+        asked.append(multimask)
+        return answer(self, images, objects, multimask=multimask)
+
+    monkeypatch.setattr(ImageSegmentationPipeline, "__call__", note)
+
+    segment("--point", "30,20")
+    segment("--point", "30,20", "--point", "100,50,-")
+    segment("--box", "10,10,60,50")
+    segment("--box", "10,10,60,50", "--point", "30,20")
+
+    assert asked == [True, False, False, False]
+
+
+def test_all_writes_every_mask(segment, tmp_path):
+    assert segment("--point", "30,20", "--all") == 0
+
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {f"cup_segment_{number}_mask.png" for number in (1, 2, 3)} < names
+    assert len(names) == 9
+
+
+def test_several_boxes_are_several_objects(segment, tmp_path):
+    assert segment("--box", "5,5,60,50", "--box", "50,10,115,55") == 0
+
+    content = read_json(tmp_path / "out" / "cup_segment.json")
+    assert [one["id"] for one in content["annotations"]] == [1, 2]
+    with Image.open(tmp_path / "out" / "cup_segment_mask.png") as mask:
+        assert mask.mode == "P"  # numbered colours
+
+
+def test_other_weights_types_are_understood(segment):
+    assert segment("--point", "30,20", "--dtype", "bfloat16", "--device", "cpu") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "there is no prompt"),
+        (["--point", "130,20"], "lies outside the picture"),
+        (["--box", "50,10,20,50"], "ends before it begins"),
+        (["--point", "1,1", "--box", "1,1,9,9", "--box", "2,2,9,9"], "2 boxes"),
+        (["--point", "1,1", "--device", "tpu"], "device 'tpu' cannot be used"),
+    ],
+)
+def test_a_prompt_that_cannot_be_used_is_one_line(segment, one_error_line, arguments, message):
+    assert segment(*arguments) == 2
+
+    assert message in one_error_line()
+
+
+def test_a_model_that_is_not_there_is_one_line(segment, one_error_line, no_network):
+    assert segment("--point", "1,1", model="someone/none") == 2
+
+    assert "the model someone/none is not on this machine" in one_error_line()
+
+
+def test_a_folder_without_weights_is_one_line(segment, one_error_line, tmp_path):
+    (tmp_path / "empty").mkdir()
+
+    assert segment("--point", "1,1", model=str(tmp_path / "empty")) == 2
+
+    assert "has no weights" in one_error_line()
+
+
+def test_a_damaged_checkpoint_is_one_line(segment, one_error_line, tmp_path):
+    (tmp_path / "broken.pt").write_bytes(b"PK\x03\x04 not really")
+
+    assert segment("--point", "1,1", model=str(tmp_path / "broken.pt")) == 2
+
+    assert "broken.pt" in one_error_line()
+
+
+def test_without_model_and_network_made_up_weights_are_announced(segment, capsys, no_network):
+    assert segment("--point", "30,20", model=None) == 0
+
+    (notice,) = capsys.readouterr().err.splitlines()
+    assert notice.endswith("going on with made-up weights: these masks mean nothing.")
+
+
+def test_made_up_weights_are_named_in_the_results(segment, tmp_path, no_network):
+    segment("--point", "30,20", model=None)
+
+    info = read_json(tmp_path / "out" / "cup_segment.json")["info"]
+    assert info["model"] == "placeholder with made-up weights"
+
+
+def test_a_default_model_that_breaks_off_is_replaced_and_said_so(segment, capsys, monkeypatch):
+    def break_off(source, **options):
+        raise OSError("connection reset")
+
+    monkeypatch.setattr("sam2_hf.cli.model_choice.load_model", failing_once(break_off))
+
+    assert segment("--point", "30,20", model=None) == 0
+
+    assert "could not be fetched (connection reset)" in capsys.readouterr().err
+
+
+def failing_once(fail):
+    calls = []
+
+    def load(source, **options):
+        calls.append(source)
+        return fail(source) if len(calls) == 1 else loading.load_model(source, **options)
+
+    return load

@@ -1,0 +1,96 @@
+"""Who may import whom: values, then processing and model, then pipelines, then programs."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+VALUES = {path.stem for path in ROOT.glob("src/sam2_hf/*.py")} - {"__init__", "cli"}
+PROGRAMS = {"convert_checkpoints", "evaluation", "spaces"}
+BASE = VALUES | {"processing", "model", "video"}
+ALL = BASE | {"pipelines", "training", "export"}
+MAY_IMPORT = {
+    **dict.fromkeys(VALUES, VALUES),
+    "model": set(),
+    "processing": VALUES,
+    **dict.fromkeys(("video", "pipelines", "training", "export"), BASE),
+    "__init__": ALL,
+    **{name: ALL | {"__init__"} for name in ("cli", *PROGRAMS)},
+}
+MODEL_NEEDS = {"torch", "transformers", "huggingface_hub", "safetensors", *sys.stdlib_module_names}
+OPTIONAL = {"accelerate", "av", "datasets", "gradio", "onnx", "onnxruntime", "onnxscript"}
+FILES = sorted(p for top in ("src", *PROGRAMS) for p in (ROOT / top).rglob("*.py"))
+Import = ast.Import | ast.ImportFrom
+
+
+def parts_of(path: Path) -> list[str]:
+    """Dotted name of a file, e.g. ["sam2_hf", "model", "rope"]."""
+    return list(path.relative_to(ROOT).with_suffix("").parts)[path.is_relative_to(ROOT / "src") :]
+
+
+def layer_of(parts: list[str]) -> str:
+    """The name that decides what may be imported; a public name belongs to `__init__`."""
+    name = parts[0] if parts[0] in PROGRAMS else (*parts[1:], "__init__")[0]
+    return name if name in MAY_IMPORT else "__init__"
+
+
+def imports_of(node: ast.AST) -> list[tuple[int, str]]:
+    """Every import below a node, as its number of leading dots and its dotted name."""
+    found = []
+    for child in ast.walk(node):
+        if isinstance(child, ast.ImportFrom) and child.module in {None, "sam2_hf"}:
+            folder = f"{child.module}." if child.module else ""
+            found.extend((child.level, f"{folder}{alias.name}") for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            found.append((child.level, child.module))
+        elif isinstance(child, ast.Import):
+            found.extend((0, alias.name) for alias in child.names)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: ".".join(parts_of(path)))
+def test_a_file_imports_only_from_its_folder_and_the_layers_above(path):
+    own = parts_of(path)
+    for dots, name in imports_of(ast.parse(path.read_text(encoding="utf-8"))):
+        target = [*own[:-1], *name.split(".")] if dots else name.split(".")
+        if dots:
+            assert (dots, "." in name) == (1, False), f"{name}: write the whole name across folders"
+        elif target[0] in {"sam2_hf", *PROGRAMS}:
+            assert target[:-1] != own[:-1], f"{name}: write one dot inside a folder"
+        if target[0] in {"sam2_hf", *PROGRAMS}:
+            allowed = {layer_of(own), *MAY_IMPORT[layer_of(own)]}
+            assert layer_of(target) in allowed, f"{'.'.join(own)} must not import {name}"
+
+
+def test_every_file_has_its_place_in_the_picture():
+    places = {parts[0] if parts[0] in PROGRAMS else parts[1] for parts in map(parts_of, FILES)}
+
+    assert places <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: ".".join(parts_of(path)))
+def test_only_optional_packages_are_imported_inside_functions(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+    inside = {name.split(".")[0] for function in functions for _, name in imports_of(function)}
+
+    assert inside <= OPTIONAL
+
+
+def test_the_model_folder_is_flat_and_needs_only_torch_and_the_hub():
+    """The Hub's code saving cannot resolve `from .layers.rope import x`."""
+    model = ROOT / "src/sam2_hf/model"
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in model.glob("*.py")]
+
+    assert all(path.parent == model for path in model.rglob("*.py"))
+    assert {n.split(".")[0] for t in trees for dots, n in imports_of(t) if not dots} <= MODEL_NEEDS
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: ".".join(parts_of(path)))
+def test_nothing_imports_every_name_of_a_module(path):
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+    assert not [n for n in nodes if isinstance(n, Import) and n.names[0].name == "*"]
