@@ -3,20 +3,15 @@
 Models are built once and used by every test, so a test that changes one makes its own copy.
 """
 
-import json
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from seeded_weights import fill
+from golden_cases import GOLDEN, case, image_config, seeded_model, seeded_weights
 
 import sam2_hf
-from sam2_hf.model.checkpoint_names import to_ours
 
-GOLDEN = Path(__file__).parent / "golden"
-MICRO_SIZE = 256
 TINY_SIZE = 64
 
 
@@ -37,22 +32,7 @@ def feature_sizes(image_size):
 @pytest.fixture(scope="session")
 def micro_config():
     """The small architecture of golden/manifests/micro.json: SAM 2.1, 256 pixels."""
-    trunk = {
-        "hidden_size": 32,
-        "image_size": [MICRO_SIZE, MICRO_SIZE],
-        "blocks_per_stage": [1, 2, 3, 1],
-        "embed_dim_per_stage": [32, 64, 128, 256],
-        "num_attention_heads_per_stage": [1, 2, 4, 8],
-        "window_size_per_stage": [8, 4, 7, 4],
-        "global_attention_blocks": [4],
-    }
-    vision = {
-        "backbone_config": trunk,
-        "backbone_channel_list": [256, 128, 64, 32],
-        "backbone_feature_sizes": feature_sizes(MICRO_SIZE),
-    }
-    prompts = {"image_size": MICRO_SIZE}
-    return sam2_hf.Sam2Config(vision_config=vision, prompt_encoder_config=prompts)
+    return image_config(case("micro"))
 
 
 @pytest.fixture(scope="session")
@@ -83,21 +63,13 @@ def tiny_config():
 @pytest.fixture(scope="session")
 def seeded_checkpoint():
     """A function from an architecture's name to weights drawn by formula, in original names."""
-
-    def load(architecture):
-        shapes = json.loads((GOLDEN / "manifests" / f"{architecture}.json").read_text())
-        return {name: torch.from_numpy(array) for name, array in fill(shapes).items()}
-
-    return load
+    return seeded_weights
 
 
 @pytest.fixture(scope="session")
-def micro_model(seeded_checkpoint, micro_config):
+def micro_model():
     """The micro image model with the weights of golden/micro.npz, in eval mode."""
-    model = sam2_hf.Sam2Model(micro_config)
-    weights = to_ours(seeded_checkpoint("micro"))
-    model.load_state_dict({name: weights[name] for name in model.state_dict()})
-    return model.eval()
+    return seeded_model(case("micro"))
 
 
 @pytest.fixture(scope="session")

@@ -86,14 +86,24 @@ def case(name: str) -> Case:
     return Case(name, released_config(name), name)
 
 
+def seeded_weights(manifest: str) -> dict[str, Tensor]:
+    """Draw a checkpoint's weights by formula, in original names."""
+    shapes = json.loads((GOLDEN / "manifests" / f"{manifest}.json").read_text())
+    return {name: torch.from_numpy(array) for name, array in fill(shapes).items()}
+
+
+def image_config(of: Case) -> Sam2Config:
+    """Describe the image part of an architecture."""
+    fields = of.config.to_dict()
+    parts = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+    return Sam2Config(**{part: fields[part] for part in parts})
+
+
 def seeded_model(of: Case, dtype: torch.dtype = torch.float32) -> Sam2Model:
     """Build the image model with the weights that are drawn by formula."""
-    shapes = json.loads((GOLDEN / "manifests" / f"{of.manifest}.json").read_text())
-    weights = to_ours({name: torch.from_numpy(array) for name, array in fill(shapes).items()})
-    fields = of.config.to_dict()
-    fields.pop("model_type")
+    weights = to_ours(seeded_weights(of.manifest))
     with torch.device("meta"):
-        model = Sam2Model(Sam2Config.from_dict(fields))
+        model = Sam2Model(image_config(of))
     wanted = model.state_dict().keys()
     model.load_state_dict({name: weights[name] for name in wanted}, assign=True)
     return model.to(dtype).eval()

@@ -44,6 +44,7 @@ def decode_gated(
         wanted_pm = wanted_pm & (torch.arange(iou_pm.shape[1], device=iou_pm.device) > 0)
     drawn: list[tuple[Tensor, Tensor]] = []
     chosen: list[Tensor] = []
+    # splitting no prompts gives one empty part, so there is always something to join
     for prompts_p in wanted_pm.any(dim=1).nonzero()[:, 0].split(PROMPTS_AT_ONCE):
         logits_pmhw = _draw(decoder, tokens, image_embeddings, prompts_p)
         if multimask or not decoder.config.dynamic_multimask_via_stability:
@@ -59,11 +60,6 @@ def decode_gated(
         index_m, mask_m = mask_pm.nonzero(as_tuple=True)
         drawn.append((logits_pmhw[index_m, mask_m], iou_pm[prompts_p[index_m], mask_m]))
         chosen.append(prompts_p[index_m])
-    if not drawn:
-        height, width = image_embeddings[0].shape[-2:]
-        return GatedMasks(
-            iou_pm.new_empty(0, height, width), iou_pm.new_empty(0), wanted_pm.new_empty(0).long()
-        )
     logits_mhw, iou_m = (torch.cat(parts) for parts in zip(*drawn, strict=True))
     return GatedMasks(logits_mhw, iou_m, torch.cat(chosen))
 

@@ -4,6 +4,7 @@ Suffixes: b = images or objects, c = channels, h, w = rows and columns.
 """
 
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers.activations import ACT2FN
 
 
@@ -42,3 +43,17 @@ class ChannelLayerNorm(nn.LayerNorm):
     def forward(self, map_bchw: Tensor) -> Tensor:
         """Normalise over channels at every pixel."""
         return super().forward(map_bchw.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def pointwise(conv: nn.Conv2d, map_bchw: Tensor) -> Tensor:
+    """Apply a convolution of kernel 1 as a matrix product over channels.
+
+    Args:
+        conv: The convolution, stride 1, no padding.
+        map_bchw: A map, `(b, c, h, w)`; quickest where its channels lie side by side.
+
+    Returns:
+        A map, `(b, c out, h, w)`, whose channels lie side by side: what reads it is token-major.
+    """
+    mapped_bhwc = functional.linear(map_bchw.permute(0, 2, 3, 1), conv.weight.flatten(1), conv.bias)
+    return mapped_bhwc.permute(0, 3, 1, 2)

@@ -16,6 +16,7 @@ from .configuration_sam2 import Sam2Config
 from .fpn_neck import neck_positions
 from .gated_decoding import decode_gated
 from .image_encoder import Sam2VisionModel
+from .layers import pointwise
 from .mask_decoder import MaskDecoder
 from .outputs import (
     GatedMasks,
@@ -80,7 +81,7 @@ class Sam2Model(Sam2PreTrainedModel):
 
         def compute() -> Tensor:
             positions_hwc = self.shared_image_embedding(cell_centres(*grid, frequencies.device))
-            return positions_hwc.permute(2, 0, 1)[None].contiguous()
+            return positions_hwc.permute(2, 0, 1)[None]  # stays token-major, as it is read
 
         return self._grid_positions.get((frequencies,), grid, compute)
 
@@ -249,7 +250,11 @@ class Sam2Model(Sam2PreTrainedModel):
         """Run the image encoder and narrow its two finer maps, once for all prompts."""
         features = self.vision_encoder.encode(pixel_values, **kwargs)
         fine, coarse, embedding = _maps(features)
-        narrowed = (self.mask_decoder.conv_s0(fine), self.mask_decoder.conv_s1(coarse), embedding)
+        narrowed = (
+            pointwise(self.mask_decoder.conv_s0, fine),
+            pointwise(self.mask_decoder.conv_s1, coarse),
+            embedding,
+        )
         features.fpn_hidden_states = narrowed
         return features
 

@@ -12,7 +12,8 @@ class WeightCache:
 
     The tensor is computed afresh whenever a weight was written to, replaced, moved or cast, and
     always while gradients are recorded: training never sees a kept tensor. Copies and pickles of a
-    model start with an empty cache.
+    model start with an empty cache. A write through `parameter.data`, which torch does not count,
+    is not noticed; `torch.no_grad()` is the way to write to weights.
     """
 
     def __init__(self) -> None:

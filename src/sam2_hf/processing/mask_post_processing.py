@@ -13,7 +13,6 @@ from torch import Tensor
 
 from sam2_hf.errors import PromptError
 from sam2_hf.masks import clean_masks, keep_apart, resize_masks
-from sam2_hf.upsampled_masks import upsampled_masks
 
 MASK_DIMENSIONS = 4
 SIZE_NUMBERS = 2
@@ -100,24 +99,10 @@ def _finish(logits_pkhw: Tensor, size: tuple[int, int], options: MaskOptions) ->
     cleaned = clean_masks(
         logits_pkhw, options.max_hole_area, options.max_sprinkle_area, options.mask_threshold
     )
-    if options.binarize and not options.apply_non_overlapping_constraints:
-        return _binarized(cleaned, size, options.mask_threshold)
     enlarged = resize_masks(cleaned, size)
     if options.apply_non_overlapping_constraints:
         enlarged = keep_apart(enlarged)
     return enlarged > options.mask_threshold if options.binarize else enlarged
-
-
-def _binarized(logits_pkhw: Tensor, size: tuple[int, int], threshold: float) -> Tensor:
-    """Enlarge and cut in one go; equal to `resize_masks(...) > threshold`."""
-    masks = logits_pkhw.new_empty((*logits_pkhw.shape[:2], *size), dtype=torch.bool)
-    for mask, enlarged in zip(
-        masks.flatten(0, 1),
-        upsampled_masks(logits_pkhw.flatten(0, 1), size, threshold),
-        strict=True,
-    ):
-        mask.copy_(enlarged)
-    return masks
 
 
 def _logits(masks: object) -> Tensor:
