@@ -46,7 +46,7 @@ def test_completing_leaves_the_prompts_that_were_given_alone():
 def test_points_and_boxes_of_different_numbers_of_objects_are_refused():
     prompts = Prompts(torch.zeros(1, 3, 1, 2), None, torch.zeros(1, 2, 4))
 
-    with pytest.raises(ValueError, match="points for 3 objects and 2 boxes"):
+    with pytest.raises(ValueError, match="points for 3 objects of 1 images and 2 boxes"):
         prompts.completed(MASK_SIZE)
 
 
@@ -118,3 +118,24 @@ def test_without_padding_nothing_is_copied(ghosts):
     values = torch.ones(1, 2, 3)
 
     assert blank(values, ghosts, 0.0) is values
+
+
+@pytest.mark.parametrize(
+    ("prompts", "complaint"),
+    [
+        ({"points_bpt2": torch.zeros(1, 1, 1, 2), "labels_bpt": torch.ones(1, 1, 2)}, "one label"),
+        ({"points_bpt2": torch.zeros(2, 1, 1, 2)}, "2 images and 1 images"),
+        ({"boxes_bp4": torch.zeros(2, 3, 4)}, "2 images and 1 images"),
+        (
+            {"points_bpt2": torch.zeros(1, 3, 1, 2), "masks_bphw": torch.zeros(1, 2, 16, 16)},
+            "one mask per image or one per object",
+        ),
+        (
+            {"points_bpt2": torch.zeros(1, 3, 1, 2), "boxes_bp4": torch.zeros(1, 2, 4)},
+            "as many bounding boxes",
+        ),
+    ],
+)
+def test_prompts_that_do_not_fit_together_are_refused(prompts, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Prompts(**prompts).completed((16, 16), torch.zeros(1, 8, 4, 4))

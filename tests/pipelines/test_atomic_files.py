@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,18 @@ from sam2_hf import OutputError
 from sam2_hf.pipelines.atomic_files import write_atomically
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """Files of this process can hold no more than 1,000 bytes, as if the disk were full."""
+    """Files of this process can hold no more than 1,000 bytes, as if the disk were full.
+
+    Not a fixture: pytest writes its own output, perhaps to a longer file, before a fixture ends.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_file_holds_what_was_given_and_nothing_else_is_left(tmp_path):
@@ -36,11 +42,11 @@ def test_an_older_file_is_replaced(tmp_path):
     assert path.read_bytes() == b"new"
 
 
-def test_a_full_disk_leaves_the_old_file_and_no_new_one(tmp_path, full_disk):
+def test_a_full_disk_leaves_the_old_file_and_no_new_one(tmp_path):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
 
-    with pytest.raises(OutputError, match="Nothing was left half-written"):
+    with pytest.raises(OutputError, match="Nothing was left half-written"), full_disk():
         write_atomically(path, bytes(5000))
 
     assert path.read_bytes() == b"old"

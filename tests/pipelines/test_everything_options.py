@@ -88,3 +88,11 @@ def test_holes_and_speckles_may_have_areas_of_their_own():
 def test_values_that_cannot_be_used_are_refused_at_once(given, message):
     with pytest.raises(PromptError, match=message):
         EverythingOptions().changed(**given)
+
+
+@pytest.mark.parametrize(
+    "option", [{"pred_iou_thresh": float("nan")}, {"crop_overlap_ratio": 1.5}], ids=str
+)
+def test_numbers_that_cannot_be_meant_are_refused(option):
+    with pytest.raises(PromptError, match=next(iter(option))):
+        EverythingOptions().changed(**option)

@@ -137,8 +137,12 @@ def _add_convert(commands: Commands) -> None:
         epilog="example:\n  sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="IN", type=Path, help="the .pt file")
-    parser.add_argument("target", metavar="OUT", type=Path, help="the folder to write")
+    parser.add_argument(
+        "source", metavar="IN", type=Path, help="the .pt file, or a folder to turn back"
+    )
+    parser.add_argument(
+        "target", metavar="OUT", type=Path, help="the folder to write, or a .pt file"
+    )
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,8 @@ from .arguments import build_parser
 from .exit_codes import FAILED, INTERRUPTED
 from .messages import note, one_line
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's words on a GPU, on the CPU
+
 MODULES = {
     "segment": "sam2_hf.cli.segment",
     "everything": "sam2_hf.cli.everything",
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Sam2Error, OSError, ValueError, MemoryError) as error:
         note(f"error: {one_line(error)}")
     except RuntimeError as error:
-        if "out of memory" not in str(error):
+        if not any(phrase in str(error) for phrase in OUT_OF_MEMORY):
             raise
-        note("error: out of memory. Try --points-per-batch 16, --dtype bfloat16 or --device cpu.")
+        note("error: out of memory. Try a smaller --model, --dtype bfloat16 or --device cpu.")
     return FAILED

@@ -12,6 +12,7 @@ from PIL import Image
 from sam2_hf import rle as run_lengths
 from sam2_hf.boxes import xyxy_to_xywh
 from sam2_hf.errors import PromptError
+from sam2_hf.masks import masks_to_boxes
 from sam2_hf.overlay import DrawnPrompts, draw_overlay, label_picture
 from sam2_hf.pipelines.image_segmentation import ImageSegmentationPipeline
 from sam2_hf.pipelines.segmentation_result import SegmentationResult
@@ -110,12 +111,13 @@ def _pictures(
 def _annotation(
     result: SegmentationResult, row: int, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    rle = run_lengths.encode(result.masks[row])
+    mask = result.masks[row]
+    rle = run_lengths.encode(mask)
     logits_1hw = torch.from_numpy(result.low_res_logits[row : row + 1])
     measured = upsampled_statistics(logits_1hw, result.masks.shape[-2:])
     return annotation(
         run_lengths.to_coco(rle),
-        xyxy_to_xywh(measured.boxes_m4[0]).tolist(),
+        xyxy_to_xywh(masks_to_boxes(torch.from_numpy(mask)[None])[0]).tolist(),
         area=run_lengths.area(rle),
         predicted_iou=float(result.scores[row]),
         stability_score=float(torch.nan_to_num(measured.stability_m)[0]),

@@ -25,9 +25,8 @@ class MaskDecoder(nn.Module):
 
     Source: sam2/modeling/sam/mask_decoder.py:14-295 @ 2b90b9f.
     Differs: quality is known before masks are drawn, so that hopeless masks can be left out; what
-        objects of an
-    image share is never repeated; upscaling is matrix products (equal up to the order of
-    summation).
+        objects of an image share is never repeated; upscaling is matrix products (equal up to the
+        order of summation).
     """
 
     def __init__(self, config: Sam2MaskDecoderConfig) -> None:

@@ -238,7 +238,8 @@ class Sam2Model(Sam2PreTrainedModel):
             multimask_output: As in `forward`.
             min_iou: Probability; 0 or less keeps every mask.
         """
-        prompts = Prompts(input_points, input_labels, None, input_masks).completed(self._mask_size)
+        prompts = Prompts(input_points, input_labels, None, input_masks)
+        prompts = prompts.completed(self._mask_size, image_embeddings[-1])
         tokens = self.mask_decoder.decode_tokens(
             image_embeddings[-1], self._positions_11nc(), self._embed(prompts), NO_HINTS
         )

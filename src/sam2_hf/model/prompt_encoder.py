@@ -44,8 +44,7 @@ class PromptEncoder(nn.Module):
 
     Source: sam2/modeling/sam/prompt_encoder.py:17-202 @ 2b90b9f.
     Differs: tokens that pad a shorter prompt are marked, so that the decoder can leave them out; a
-        mask prompt may
-    belong to one object or to all objects of an image.
+        mask prompt may belong to one object or to all objects of an image.
     """
 
     def __init__(self, config: Sam2PromptEncoderConfig) -> None:

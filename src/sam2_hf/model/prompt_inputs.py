@@ -41,7 +41,7 @@ class Prompts:
                 token that is not a point.
 
         Raises:
-            ValueError: If points and boxes are of different numbers of objects.
+            ValueError: If points, labels, boxes, masks and images differ in number.
         """
         points, labels, masks = self.points_bpt2, self.labels_bpt, self.masks_bphw
         if masks is not None:
@@ -53,8 +53,9 @@ class Prompts:
             labels = torch.full(shape, NOT_A_POINT, device=device)
         if points is not None and labels is None:
             labels = torch.ones_like(points[..., 0], dtype=torch.long)
-        self._require_same_objects()
-        return replace(self, points_bpt2=points, labels_bpt=labels, masks_bphw=masks)
+        completed = replace(self, points_bpt2=points, labels_bpt=labels, masks_bphw=masks)
+        completed._require_fit(None if embedding_bchw is None else embedding_bchw.shape[0])
+        return completed
 
     def padding_objects(self) -> Tensor | None:
         """Mark objects of nothing but padding, `(b, p)` bool; None without points and boxes."""
@@ -65,14 +66,40 @@ class Prompts:
         ]
         return torch.stack(marks).all(dim=0) if marks else None
 
+    def _require_fit(self, batch: int | None) -> None:
+        """Refuse what broadcasting would quietly stretch."""
+        self._require_same_objects()
+        points, labels, masks = self.points_bpt2, self.labels_bpt, self.masks_bphw
+        if points is not None and labels is not None and labels.shape != points.shape[:-1]:
+            raise ValueError(
+                f"input_labels have the shape {tuple(labels.shape)} for input_points "
+                f"{tuple(points.shape)}. Give one label per point."
+            )
+        places = points if points is not None else self.boxes_bp4
+        if places is None:
+            return
+        if batch is not None and places.shape[0] != batch:
+            raise ValueError(
+                f"There are prompts for {places.shape[0]} images and {batch} images. "
+                "Give the prompts of each image."
+            )
+        if masks is not None and (
+            masks.shape[0] != places.shape[0] or masks.shape[1] not in (1, places.shape[1])
+        ):
+            raise ValueError(
+                f"input_masks have the shape {tuple(masks.shape)} for {places.shape[0]} images of "
+                f"{places.shape[1]} objects. Give one mask per image or one per object."
+            )
+
     def _require_same_objects(self) -> None:
         if self.points_bpt2 is None or self.boxes_bp4 is None:
             return
-        clicked, boxed = self.points_bpt2.shape[1], self.boxes_bp4.shape[1]
+        clicked, boxed = self.points_bpt2.shape[:2], self.boxes_bp4.shape[:2]
         if clicked != boxed:
             raise ValueError(
                 f"You should provide as many bounding boxes as input points per box. Got points "
-                f"for {clicked} objects and {boxed} boxes."
+                f"for {clicked[1]} objects of {clicked[0]} images and {boxed[1]} boxes on "
+                f"{boxed[0]}."
             )
 
 

@@ -1,6 +1,7 @@
 """The options of "everything", under the original generator's names and under transformers'."""
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
@@ -76,6 +77,7 @@ class EverythingOptions:
 
     def __post_init__(self) -> None:
         _check_counts(self)
+        _check_numbers(self)
         if self.output_mode not in get_args(OutputMode):
             raise PromptError(
                 f"output_mode is {self.output_mode!r}. "
@@ -145,6 +147,18 @@ def _check_counts(options: EverythingOptions) -> None:
             raise PromptError(
                 f"{name} is {value!r}, it must be a whole number of at least {least}."
             )
+
+
+def _check_numbers(options: EverythingOptions) -> None:
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise PromptError(f"{field.name} is {value!r}, it must be a finite number.")
+    if not 0 <= options.crop_overlap_ratio < 1:
+        raise PromptError(
+            f"crop_overlap_ratio is {options.crop_overlap_ratio!r}, it must be at least 0 and "
+            "less than 1."
+        )
 
 
 def _unknown(name: str, known: set[str]) -> str:

@@ -1,5 +1,6 @@
 """What "everything" hands out: records of masks, and the list of them for one photo."""
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -100,12 +101,16 @@ class GeneratedMasks(Sequence[GeneratedMask]):
         """
         if isinstance(key, slice):
             return GeneratedMasks(self._masks[key], self.size, self.options)
-        if isinstance(key, int):
-            return self._masks[key]
+        if not isinstance(key, str):
+            return self._masks[operator.index(key)]
         columns = self._columns()
         if key not in columns:
             raise KeyError(f"there is no {key!r}. There are: {', '.join(columns)}.")
         return columns[key]()
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is such a column, or such a mask."""
+        return key in self._columns() if isinstance(key, str) else key in self._masks
 
     def __len__(self) -> int:
         return len(self._masks)

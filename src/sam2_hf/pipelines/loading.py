@@ -60,8 +60,10 @@ def load_image_processor(source: object) -> Sam2ImageProcessor | None:
         return None
     try:
         return Sam2ImageProcessor.from_pretrained(where_or_id(source), **loading_options(source))
-    except OSError:  # a repo with nothing but a .pt
-        return None
+    except OSError:
+        if where.is_dir():  # what lies there is broken
+            raise
+        return None  # a repo with nothing but a .pt
 
 
 def where_or_id(source: Source) -> str:

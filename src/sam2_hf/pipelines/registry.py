@@ -84,13 +84,14 @@ def register() -> None:
 
     Afterwards `transformers.pipeline("mask-generation", model="facebook/sam2.1-hiera-tiny")`,
     `AutoModel`, `AutoConfig`, `AutoImageProcessor` and `AutoProcessor` give these classes.
-    Calling it again does nothing new; importing this package never calls it.
+    Calling it again does nothing new; importing this package never calls it. A `sam2_video`
+    checkpoint is read as an image model: there is no video model here yet.
     """
     for config in CONFIGS:
         AutoConfig.register(config.model_type, config, exist_ok=True)
     for config, model in MODELS:
         # Not AutoModel.register: it refuses a model whose own config has another name, but the
-        # image model serves video checkpoints too, as it does in transformers' own table.
+        # published image checkpoints carry video configs.
         AutoModel._model_mapping.register(config, model, exist_ok=True)
     for config in (Sam2Config, Sam2VideoConfig):
         AutoModelForMaskGeneration._model_mapping.register(config, Sam2Model, exist_ok=True)
