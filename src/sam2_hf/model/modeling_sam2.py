@@ -19,6 +19,7 @@ from .image_encoder import Sam2VisionModel
 from .layers import pointwise
 from .mask_decoder import MaskDecoder
 from .outputs import (
+    DecodedMasks,
     GatedMasks,
     PromptEmbeddings,
     Sam2ImageSegmentationOutput,
@@ -188,34 +189,18 @@ class Sam2Model(Sam2PreTrainedModel):
             ValueError: If pictures and embeddings are both given or both missing, or prompts do not
                 fit together.
         """
-        if (pixel_values is None) == (image_embeddings is None):
-            raise ValueError(
-                "Exactly one of pixel_values or image_embeddings must be given: encode, or reuse."
-            )
-        features = (
-            Sam2VisionEncoderOutput()
-            if pixel_values is None
-            else self._encode(pixel_values, **kwargs)
-        )
-        embeddings = list(image_embeddings or self._embeddings(features))
+        features, embeddings = self._encoded(pixel_values, image_embeddings, **kwargs)
         prompts = Prompts(input_points, input_labels, input_boxes, input_masks)
         prompts = prompts.completed(self._mask_size, embeddings[-1])
+        hints = AttentionHints(similarity=attention_similarity, target_bptc=target_embedding)
         decoded = self.mask_decoder(
             embeddings,
             self._positions_11nc(),
             self._embed(prompts),
-            AttentionHints(similarity=attention_similarity, target_bptc=target_embedding),
+            hints,
             multimask_output=multimask_output,
         )
-        ghosts_bp = prompts.padding_objects()
-        return Sam2ImageSegmentationOutput(
-            iou_scores=blank(decoded.iou_bpm, ghosts_bp, 0.0),
-            pred_masks=blank(decoded.logits_bpmhw, ghosts_bp, NO_OBJECT),
-            object_score_logits=blank(decoded.score_bp1, ghosts_bp, NO_OBJECT),
-            image_embeddings=embeddings,
-            vision_hidden_states=features.hidden_states,
-            vision_attentions=features.attentions,
-        )
+        return _as_output(decoded, prompts.padding_objects(), features, embeddings)
 
     @torch.no_grad()
     def decode_gated(
@@ -245,6 +230,19 @@ class Sam2Model(Sam2PreTrainedModel):
         )
         return decode_gated(
             self.mask_decoder, tokens, image_embeddings, multimask=multimask_output, min_iou=min_iou
+        )
+
+    def _encoded(
+        self, pixel_values: Tensor | None, image_embeddings: list[Tensor] | None, **kwargs: Any
+    ) -> tuple[Sam2VisionEncoderOutput, list[Tensor]]:
+        """Encode pictures, or take embeddings over; there must be one of them."""
+        if pixel_values is not None and image_embeddings is None:
+            features = self._encode(pixel_values, **kwargs)
+            return features, self._embeddings(features)
+        if pixel_values is None and image_embeddings is not None:
+            return Sam2VisionEncoderOutput(), list(image_embeddings)
+        raise ValueError(
+            "Exactly one of pixel_values or image_embeddings must be given: encode, or reuse."
         )
 
     def _encode(self, pixel_values: Tensor, **kwargs: Any) -> Sam2VisionEncoderOutput:
@@ -281,3 +279,20 @@ class Sam2Model(Sam2PreTrainedModel):
 def _maps(features: Sam2VisionEncoderOutput) -> list[Tensor]:
     """List the neck features, finest first."""
     return list(features.fpn_hidden_states or ())
+
+
+def _as_output(
+    decoded: DecodedMasks,
+    ghosts_bp: Tensor | None,
+    features: Sam2VisionEncoderOutput,
+    embeddings: list[Tensor],
+) -> Sam2ImageSegmentationOutput:
+    """Put the answer together, with nothing in place of padding objects."""
+    return Sam2ImageSegmentationOutput(
+        iou_scores=blank(decoded.iou_bpm, ghosts_bp, 0.0),
+        pred_masks=blank(decoded.logits_bpmhw, ghosts_bp, NO_OBJECT),
+        object_score_logits=blank(decoded.score_bp1, ghosts_bp, NO_OBJECT),
+        image_embeddings=embeddings,
+        vision_hidden_states=features.hidden_states,
+        vision_attentions=features.attentions,
+    )

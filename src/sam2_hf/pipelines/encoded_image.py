@@ -115,6 +115,7 @@ class Fingerprint:
     def __init__(self, model: Sam2Model) -> None:
         self.model = model
         self._stamp: tuple[Any, ...] | None = None
+        self._weights: list[Tensor] = []
         self._value = ""
 
     def current(self) -> str:
@@ -126,6 +127,7 @@ class Fingerprint:
         if stamp != self._stamp:
             self._value = fingerprint(self.model)
             self._stamp = stamp
+            self._weights = [w.detach() for w in weights]  # held, so that no address is used twice
         return self._value
 
 

@@ -83,24 +83,34 @@ class Sam2Processor(ProcessorMixin):
         given = {
             name: value for name, value in zip(ARGUMENTS, values, strict=True) if value is not None
         }
-        target_size = self.target_size
+        encoding = self._encode(images, segmentation_maps, original_sizes, return_tensors, **kwargs)
+        if given:
+            resized = images is not None and "size" in kwargs
+            side = encoding["pixel_values"][0].shape[-2] if resized else self.target_size
+            sizes = read_sizes(encoding["original_sizes"])
+            encoding.update(self._prompt_tensors(given, sizes, side))
+        return encoding
+
+    def _encode(
+        self,
+        images: ImageSource | Sequence[ImageSource] | None,
+        segmentation_maps: ImageSource | Sequence[ImageSource] | None,
+        original_sizes: object,
+        return_tensors: str | None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """Prepare the pictures, or note the sizes of those that are encoded already."""
         if images is not None:
             encoding = self.image_processor(
                 images, segmentation_maps, return_tensors=return_tensors, **kwargs
             )
             _check_sizes(original_sizes, encoding["original_sizes"])
-            if "size" in kwargs:
-                target_size = encoding["pixel_values"][0].shape[-2]
-        elif original_sizes is not None:
-            encoding = BatchFeature(
-                {"original_sizes": read_sizes(original_sizes)}, tensor_type=return_tensors
-            )
-        else:
+            return encoding
+        if original_sizes is None:
             raise PromptError("there are neither images nor original_sizes. Give one of them.")
-        if given:
-            sizes = read_sizes(encoding["original_sizes"])
-            encoding.update(self._prompt_tensors(given, sizes, target_size))
-        return encoding
+        return BatchFeature(
+            {"original_sizes": read_sizes(original_sizes)}, tensor_type=return_tensors
+        )
 
     def _prompt_tensors(
         self, given: Mapping[str, object], sizes: list[tuple[int, int]], target_size: int
