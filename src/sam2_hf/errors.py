@@ -1,5 +1,7 @@
 """The errors a user can meet. Each message says what happened, the value, and what to do."""
 
+from collections.abc import Collection
+
 
 class Sam2Error(Exception):
     """Parent of every error raised outside `model/`, so that one `except` catches them all."""
@@ -25,3 +27,40 @@ class MissingPackageError(Sam2Error, ImportError):
             f"{purpose} needs the package {package}, which is not installed. {install}"
         )
         self.package = package
+
+
+class VideoError(Sam2Error, ValueError):
+    """A video cannot be opened: it is missing, empty, of no known kind, or more than one."""
+
+
+class FrameError(Sam2Error, LookupError):
+    """A frame cannot be had: it is beyond the video, unreadable, or dropped by a live stream."""
+
+
+class SessionError(Sam2Error, RuntimeError):
+    """A session is asked for something it cannot do in its present state."""
+
+
+class UnknownObjectError(Sam2Error, LookupError):
+    """An object id that nobody has pointed at."""
+
+    def __init__(self, object_id: int, known_ids: Collection[int]) -> None:
+        known = ", ".join(map(str, sorted(known_ids))) or "none"
+        super().__init__(
+            f"there is no object {object_id} in this session. Objects: {known}. "
+            f"session.click(frame=..., object_id={object_id}, xy=(x, y)) would add it."
+        )
+
+
+class NoPromptError(Sam2Error, LookupError):
+    """Something was asked to be tracked before anyone pointed at it."""
+
+    def __init__(self, object_id: int | None, prompted_ids: Collection[int]) -> None:
+        known = ", ".join(map(str, sorted(prompted_ids))) or "none"
+        who, number = ("no object", 1) if object_id is None else (f"object {object_id}", object_id)
+        has = "has a prompt" if object_id is None else "has no prompt"
+        super().__init__(
+            f"{who} {has}, so there is nothing to propagate. "
+            f"Call session.click(frame=..., object_id={number}, xy=(x, y)) first, or add "
+            f"a box or a mask. Objects with a prompt: {known}."
+        )

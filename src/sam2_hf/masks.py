@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 HOLE_FILL_MARGIN = 10.0  # how far beyond the threshold a cleaned pixel is put, as the original does
+TRACKED_HOLE_MARGIN = 0.1  # the same on tracked frames, whose logits are shown to the decoder again
 APART_LOGIT = -10.0  # the most a pixel keeps where another object is stronger (sigmoid 4.5e-5)
 EIGHT_NEIGHBOURS = np.stack([np.zeros((3, 3), bool), np.ones((3, 3), bool), np.zeros((3, 3), bool)])
 
@@ -75,7 +76,9 @@ def component_areas(masks_mhw: Tensor) -> Tensor:
     return torch.from_numpy(areas[labels]).to(masks_mhw.device)
 
 
-def fill_holes(logits: Tensor, max_area: float, threshold: float = 0.0) -> Tensor:
+def fill_holes(
+    logits: Tensor, max_area: float, threshold: float = 0.0, margin: float = HOLE_FILL_MARGIN
+) -> Tensor:
     """Close holes of at most `max_area` pixels.
 
     Args:
@@ -83,14 +86,15 @@ def fill_holes(logits: Tensor, max_area: float, threshold: float = 0.0) -> Tenso
             pixels of the low-resolution mask.
         max_area: Largest hole to close, in pixels of `logits`; 0 closes none.
         threshold: Where the mask begins.
+        margin: How far above the threshold a closed hole is put; `TRACKED_HOLE_MARGIN` in videos.
 
     Returns:
         New tensor (or `logits` itself if nothing is to be done); a closed hole holds
-        `threshold + 10`.
+        `threshold + margin`.
 
-    Source: sam2/utils/transforms.py:77-104 @ 2b90b9f.
+    Source: sam2/utils/transforms.py:77-104 and sam2/utils/misc.py:312-338 @ 2b90b9f.
     """
-    return _repaint_small(logits, logits <= threshold, max_area, threshold + HOLE_FILL_MARGIN)
+    return _repaint_small(logits, logits <= threshold, max_area, threshold + margin)
 
 
 def remove_sprinkles(logits: Tensor, max_area: float, threshold: float = 0.0) -> Tensor:

@@ -16,6 +16,7 @@ from sam2_hf import Sam2ImageProcessor, Sam2Model, Sam2Processor
 from sam2_hf.model.checkpoint_names import to_ours
 from sam2_hf.model.configuration_sam2 import Sam2Config, with_image_size
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.released_models import released_config
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -107,6 +108,14 @@ def seeded_model(of: Case, dtype: torch.dtype = torch.float32) -> Sam2Model:
     wanted = model.state_dict().keys()
     model.load_state_dict({name: weights[name] for name in wanted}, assign=True)
     return model.to(dtype).eval()
+
+
+def seeded_video_model(of: Case) -> Sam2VideoModel:
+    """Build the video model with the weights that are drawn by formula."""
+    with torch.device("meta"):
+        model = Sam2VideoModel(of.config)
+    model.load_state_dict(to_ours(seeded_weights(of.manifest)), assign=True)
+    return model.eval()
 
 
 def processor_for(of: Case) -> Sam2Processor:

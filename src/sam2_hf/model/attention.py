@@ -53,6 +53,7 @@ def attend(
     queries: tuple[Tensor, Tensor, Tensor],
     scaling: float,
     attention_mask: Tensor | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """Attend with the backend of `config` (eager, SDPA, flash attention, ...).
 
@@ -63,6 +64,7 @@ def attend(
         scaling: Factor of the products.
         attention_mask: Added to the products; flash attention cannot do that, so SDPA steps in for
             this call.
+        dropout: Probability with which a weight is left out.
 
     Returns:
         Attended values, `(b, q, a, c)`.
@@ -78,7 +80,7 @@ def attend(
         key,
         value,
         attention_mask=attention_mask,
-        dropout=0.0,
+        dropout=dropout,
         scaling=scaling,
         is_causal=False,
     )

@@ -139,3 +139,47 @@ class GatedMasks:
     logits_mhw: Tensor
     iou_m: Tensor
     prompt_m: Tensor
+
+
+@dataclass
+class Sam2VideoSegmentationOutput(ModelOutput):
+    """Masks of the tracked objects on one frame.
+
+    Args:
+        object_ids: The objects, in the order of the rows below.
+        pred_masks: Mask logits at a quarter of the input size, `(objects, 1, h, w)`.
+        object_score_logits: Whether each object is in view, `(objects, 1)`, logits.
+        frame_idx: The frame, counted from 0.
+        iou_scores: Predicted IoU of each mask, `(objects, 1)`, probability.
+    """
+
+    object_ids: list[int] | None = None
+    pred_masks: Tensor | None = None
+    object_score_logits: Tensor | None = None
+    frame_idx: int | None = None
+    iou_scores: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectMasks:
+    """What the decoder says about objects of one frame, `b` = objects.
+
+    Attributes:
+        candidates_bmhw: Mask logits of every candidate at a quarter of the input size; -1024
+            everywhere where the object is out of view.
+        candidate_iou_bm: Their predicted IoU, probability.
+        logits_b1hw: The best candidate.
+        iou_b1: Its predicted IoU.
+        pointer_bd: Object pointer, `(b, 256)`.
+        score_b1: Object score, logits; above 0 the object is in view.
+        full_logits_b1hw: A given mask at input size, for the memory encoder; None where
+            `logits_b1hw` is all there is.
+    """
+
+    candidates_bmhw: Tensor
+    candidate_iou_bm: Tensor
+    logits_b1hw: Tensor
+    iou_b1: Tensor
+    pointer_bd: Tensor
+    score_b1: Tensor
+    full_logits_b1hw: Tensor | None = None

@@ -9,8 +9,16 @@ from transformers import initialization as init
 from transformers.modeling_utils import PreTrainedModel
 
 from .configuration_sam2 import Sam2Config
+from .memory_encoder import FuserBlock
 from .original_checkpoint import load_pretrained
 from .position_encoding import FourierPositions
+
+MEMORY_CODES = (
+    "memory_temporal_positional_encoding",
+    "no_memory_positional_encoding",
+    "no_object_pointer",
+    "occlusion_spatial_embedding_parameter",
+)
 
 
 class Sam2PreTrainedModel(PreTrainedModel):
@@ -65,3 +73,8 @@ class Sam2PreTrainedModel(PreTrainedModel):
         for name in ("pos_embed", "pos_embed_window", "no_memory_embedding"):
             if isinstance(parameter := module._parameters.get(name), nn.Parameter):
                 init.zeros_(parameter)
+        for name in MEMORY_CODES:
+            if isinstance(parameter := module._parameters.get(name), nn.Parameter):
+                init.trunc_normal_(parameter, std=self.config.initializer_range)
+        if isinstance(module, FuserBlock):
+            init.constant_(module.scale, module.first_scale)

@@ -1,0 +1,96 @@
+"""Memories as tokens that memory attention reads: what was there, and when and where it was.
+
+Suffixes: b = objects, k = tokens of all memories, n = cells of the memory grid, p = pointers,
+c = memory channels (64), d = decoder channels (256), h, w = rows and columns.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .position_encoding import TEMPERATURE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recollection:
+    """What a group of objects looks back on from one frame; all remember equally much.
+
+    Attributes:
+        spatial: Spatial memories, each `(b, 64, h, w)`.
+        ages: Of each spatial memory, which row of the temporal table it takes: 1 for the nearest
+            tracked frame, 2 for the next, ...; `num_maskmem` for every prompted frame.
+        pointers_bpd: Object pointers, `(b, p, 256)`; None if there is none.
+        times_bp: How far back each pointer lies as a part of the longest time, signed; `(b, p)`.
+    """
+
+    spatial: tuple[Tensor, ...]
+    ages: tuple[int, ...]
+    pointers_bpd: Tensor | None = None
+    times_bp: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryTokens:
+    """Keys and values of memory attention.
+
+    Attributes:
+        content_bkc: What is remembered: cells of all spatial memories, then pieces of pointers.
+        positions_bkc: Where and when it was, `(b or 1, k, 64)`.
+        num_pointer_tokens: How many tokens at the end have no place on the grid.
+    """
+
+    content_bkc: Tensor
+    positions_bkc: Tensor
+    num_pointer_tokens: int
+
+
+def spatial_tokens(
+    recollection: Recollection, grid_1nc: Tensor, temporal_m11c: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Lay out the cells of all spatial memories.
+
+    Args:
+        recollection: The memories.
+        grid_1nc: Position of each cell, the same for every frame.
+        temporal_m11c: Learnt code of each age, `(num_maskmem, 1, 1, 64)`.
+
+    Returns:
+        Content `(b, m * n, 64)` and positions `(1, m * n, 64)`.
+
+    Source: sam2/modeling/sam2_base.py:565-586 @ 2b90b9f.
+    Differs: positions are made once for all objects.
+    """
+    dtype = temporal_m11c.dtype  # memories may be stored in half precision
+    content = [memory.flatten(2).transpose(1, 2).to(dtype) for memory in recollection.spatial]
+    positions = [grid_1nc + temporal_m11c[age - 1] for age in recollection.ages]
+    return torch.cat(content, dim=1), torch.cat(positions, dim=1)
+
+
+def pointer_tokens(pointers_bpd: Tensor, codes_bpc: Tensor) -> tuple[Tensor, Tensor]:
+    """Cut every pointer into tokens as narrow as a memory; the pieces share the pointer's time.
+
+    Args:
+        pointers_bpd: Object pointers, `(b, p, 256)`.
+        codes_bpc: Code of each one's time, `(b, p, 64)`.
+
+    Returns:
+        Content and positions, each `(b, p * 4, 64)`.
+
+    Source: sam2/modeling/sam2_base.py:638-645 @ 2b90b9f.
+    """
+    width = codes_bpc.shape[-1]
+    pieces = pointers_bpd.shape[-1] // width
+    content = pointers_bpd.unflatten(-1, (pieces, width)).flatten(1, 2)
+    return content.to(codes_bpc.dtype), codes_bpc.repeat_interleave(pieces, dim=1)
+
+
+def time_code(times_bp: Tensor, channels: int) -> Tensor:
+    """Encode times as sines and cosines, `(b, p, channels)`, float32.
+
+    Source: sam2/modeling/sam2_utils.py:68-78 @ 2b90b9f.
+    """
+    half = channels // 2
+    step = torch.arange(half, dtype=torch.float32, device=times_bp.device) // 2
+    angle = times_bp.float()[..., None] / TEMPERATURE ** (2 * step / half)
+    return torch.cat((angle.sin(), angle.cos()), dim=-1)

@@ -1,0 +1,283 @@
+"""SAM 2 for videos: the image model's parts, and a memory of earlier frames.
+
+The model owns no state. Its public steps are the paper's: encode a frame, condition it on memories
+that the caller hands over, decode masks, encode a memory for the caller to keep.
+
+Suffixes: b = objects, m = masks of an object, n = cells of the image embedding, t = points of an
+object, p = pointers, c = memory channels (64), d = decoder channels (256), h, w = rows and columns.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .configuration_sam2_video import Sam2VideoConfig
+from .frame_memory import FrameFeatures
+from .inference_session import InferenceSession
+from .layers import FeedForward
+from .memory_attention import MemoryAttention
+from .memory_encoder import MemoryEncoder
+from .memory_tokens import MemoryTokens, Recollection, pointer_tokens, spatial_tokens, time_code
+from .outputs import ObjectMasks, Sam2VideoSegmentationOutput
+from .position_encoding import sine_table
+from .prompt_inputs import NO_OBJECT, Prompts
+from .promptable_model import PromptableModel, feature_maps
+from .two_way_transformer import NO_HINTS
+
+# A mask that a person gives is believed: these logits are 0.99995 and 0.00005 as probabilities.
+GIVEN_SCALE, GIVEN_SHIFT = 20.0, -10.0
+
+
+class Sam2VideoModel(PromptableModel):
+    """SAM 2 for videos, `model_type` `sam2_video`; 2.0 and 2.1 differ by two fields of the config.
+
+    Source: sam2/modeling/sam2_base.py @ 2b90b9f.
+    """
+
+    config: Sam2VideoConfig
+    base_model_prefix = "sam2_video"
+    input_modalities = ("video",)
+
+    def __init__(self, config: Sam2VideoConfig) -> None:
+        super().__init__(config)
+        width = config.vision_config.fpn_hidden_size
+        memory_width = config.memory_encoder_output_channels
+        self.memory_attention = MemoryAttention(config)
+        self.memory_encoder = MemoryEncoder(config)
+        self.memory_temporal_positional_encoding = nn.Parameter(
+            torch.zeros(config.num_maskmem, 1, 1, memory_width)
+        )
+        # Never read: kept because every published checkpoint has it.
+        self.no_memory_positional_encoding = nn.Parameter(torch.zeros(1, 1, width))
+        self.no_object_pointer = nn.Parameter(torch.zeros(1, width))
+        self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
+        self.object_pointer_proj = FeedForward((width, width, width), num_layers=3)
+        self.temporal_positional_encoding_projection_layer = (
+            nn.Linear(width, memory_width)
+            if config.enable_temporal_pos_encoding_for_object_pointers
+            else None
+        )
+        self.occlusion_spatial_embedding_parameter = (
+            nn.Parameter(torch.zeros(1, memory_width))
+            if config.enable_occlusion_spatial_embedding
+            else None
+        )
+        self.post_init()
+
+    def encode_image(self, pixel_values: Tensor) -> FrameFeatures:
+        """Encode frames.
+
+        Args:
+            pixel_values: Normalised frames, `(b, 3, image_size, image_size)`; one for all objects
+                or one for each.
+        """
+        return FrameFeatures(*feature_maps(self._encode(pixel_values)))
+
+    def condition_on_memory(
+        self, features: FrameFeatures, recollection: Recollection | None
+    ) -> Tensor:
+        """Fuse what objects remember into a frame.
+
+        Args:
+            features: The frame.
+            recollection: Their memories; None on a frame that is segmented from prompts alone.
+
+        Returns:
+            Image embedding, `(b, 256, h, w)`; `(1, 256, h, w)` without memories.
+
+        Source: sam2/modeling/sam2_base.py:497-676 @ 2b90b9f.
+        """
+        embedding = features.embedding_bchw
+        if recollection is None:
+            return embedding + self.no_memory_embedding.transpose(1, 2)[..., None]
+        _, width, *grid = embedding.shape
+        positions = sine_table(*grid, width, embedding.device, embedding.dtype)
+        return self.memory_attention(embedding, positions, self._tokens(recollection, *grid))
+
+    def decode_masks(
+        self,
+        features: FrameFeatures,
+        embedding_bdhw: Tensor,
+        prompts: Prompts,
+        *,
+        multimask_output: bool,
+    ) -> ObjectMasks:
+        """Decode one mask for each object, with its quality, presence and pointer.
+
+        Args:
+            features: The frame.
+            embedding_bdhw: What `condition_on_memory` returned.
+            prompts: Prompts of each object in model pixels, shapes `(b, 1, ...)`; may be empty.
+            multimask_output: Whether to choose among three masks, or take the single one.
+
+        Source: sam2/modeling/sam2_base.py:257-413 @ 2b90b9f.
+        """
+        objects = max(
+            [len(embedding_bdhw)]
+            + [len(p) for p in (prompts.points_bpt2, prompts.masks_bphw) if p is not None]
+        )
+        embedding_bdhw = embedding_bdhw.expand(objects, -1, -1, -1)
+        decoded = self.mask_decoder(
+            features.with_embedding(embedding_bdhw),
+            self._positions_11nc(),
+            self._embed(prompts.completed(self._mask_size, embedding_bdhw)),
+            NO_HINTS,
+            multimask_output=multimask_output,
+        )
+        score_b1 = decoded.score_bp1[:, 0]
+        in_view_b1 = score_b1 > 0
+        # float32: half precision would leave steps along the outline when masks are enlarged
+        candidates_bmhw = decoded.logits_bpmhw[:, 0].float()
+        candidates_bmhw = candidates_bmhw.where(in_view_b1[..., None, None], NO_OBJECT)
+        iou_bm = decoded.iou_bpm[:, 0]
+        best_b1 = iou_bm.argmax(dim=-1, keepdim=True)
+        token_bd = decoded.tokens_bpmc[:, 0].take_along_dim(best_b1[..., None], dim=1)[:, 0]
+        return ObjectMasks(
+            candidates_bmhw,
+            iou_bm,
+            candidates_bmhw.take_along_dim(best_b1[..., None, None], dim=1),
+            iou_bm.gather(1, best_b1),
+            self._pointer(self.object_pointer_proj(token_bd), in_view_b1),
+            score_b1,
+        )
+
+    def adopt_masks(self, features: FrameFeatures, mask_b1hw: Tensor) -> ObjectMasks:
+        """Take given masks for the answer; the decoder only finds the pointers to them.
+
+        Args:
+            features: The frame.
+            mask_b1hw: Masks at input size, 0 and 1.
+
+        Source: sam2/modeling/sam2_base.py:415-462 @ 2b90b9f.
+        """
+        mask_b1hw = mask_b1hw.to(self.dtype)
+        full_b1hw = mask_b1hw.float() * GIVEN_SCALE + GIVEN_SHIFT
+        logits_b1hw = functional.interpolate(
+            full_b1hw, self._mask_size, mode="bilinear", antialias=True
+        )
+        prompts = Prompts(masks_bphw=self.mask_downsample(mask_b1hw))
+        # The embedding goes in as it is, unmarked: so it was in training.
+        found = self.decode_masks(
+            features, features.embedding_bchw, prompts, multimask_output=False
+        )
+        in_view_b1 = mask_b1hw.flatten(1).gt(0).any(dim=1, keepdim=True)
+        iou_b1 = torch.ones_like(found.score_b1)
+        return ObjectMasks(
+            logits_b1hw,
+            iou_b1,
+            logits_b1hw,
+            iou_b1,
+            self._pointer(found.pointer_bd, in_view_b1),
+            in_view_b1.to(found.score_b1.dtype) * GIVEN_SCALE + GIVEN_SHIFT,
+            full_b1hw,
+        )
+
+    def encode_memory(
+        self, features: FrameFeatures, logits_b1hw: Tensor, score_b1: Tensor, *, binarize: bool
+    ) -> Tensor:
+        """Encode what a frame and its masks should be remembered by.
+
+        Args:
+            features: The frame.
+            logits_b1hw: Mask logits, enlarged to the input size if they are smaller.
+            score_b1: Object scores, logits.
+            binarize: Whether to encode the mask as a person sees it, instead of its probabilities.
+
+        Returns:
+            Spatial memory, `(b, 64, h, w)`.
+
+        Source: sam2/modeling/sam2_base.py:678-726 @ 2b90b9f.
+        """
+        side = self.prompt_encoder.image_size
+        if logits_b1hw.shape[-1] != side:
+            logits_b1hw = functional.interpolate(logits_b1hw.float(), (side, side), mode="bilinear")
+        shares_b1hw = (logits_b1hw > 0).float() if binarize else logits_b1hw.sigmoid()
+        scale, shift = self.config.sigmoid_scale_for_mem_enc, self.config.sigmoid_bias_for_mem_enc
+        mask_b1hw = (shares_b1hw * scale + shift).to(features.embedding_bchw.dtype)
+        memory_bchw = self.memory_encoder(features.embedding_bchw, mask_b1hw)
+        if (mark_1c := self.occlusion_spatial_embedding_parameter) is not None:
+            hidden_b1 = (score_b1 <= 0).to(memory_bchw.dtype)
+            memory_bchw = memory_bchw + (hidden_b1 * mark_1c)[..., None, None]
+        return memory_bchw
+
+    def forward(
+        self,
+        inference_session: InferenceSession,
+        frame_idx: int | None = None,
+        frame: Tensor | None = None,
+        reverse: bool = False,  # noqa: FBT001, FBT002
+        run_mem_encoder: bool = True,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> Sam2VideoSegmentationOutput:
+        """Segment one frame of a session, with the name and arguments of transformers.
+
+        Args:
+            inference_session: A `Sam2VideoInferenceSession`, which does the work.
+            frame_idx: The frame; left out for a new one of a stream.
+            frame: Its pixel values, `(3, image_size, image_size)`, when streaming.
+            reverse: Whether time runs backwards.
+            run_mem_encoder: Whether the frame is to be remembered.
+            **kwargs: Ignored, as in transformers.
+        """
+        return inference_session.segment_frame(
+            self,
+            frame_idx=frame_idx,
+            frame=frame,
+            reverse=reverse,
+            remember=run_mem_encoder,
+        )
+
+    def propagate_in_video_iterator(
+        self,
+        inference_session: InferenceSession,
+        start_frame_idx: int | None = None,
+        max_frame_num_to_track: int | None = None,
+        reverse: bool = False,  # noqa: FBT001, FBT002
+        show_progress_bar: bool = False,  # noqa: FBT001, FBT002
+    ) -> Iterator[Sam2VideoSegmentationOutput]:
+        """Track through a session's video, with the name and arguments of transformers.
+
+        Args:
+            inference_session: A `Sam2VideoInferenceSession`, which does the work.
+            start_frame_idx: First frame; the earliest prompted one if left out.
+            max_frame_num_to_track: How many frames after the first; all if left out.
+            reverse: Whether time runs backwards.
+            show_progress_bar: Whether to show one.
+        """
+        return inference_session.iterate_frames(
+            self,
+            start_frame_idx=start_frame_idx,
+            max_frame_num_to_track=max_frame_num_to_track,
+            reverse=reverse,
+            show_progress_bar=show_progress_bar,
+        )
+
+    def _tokens(self, recollection: Recollection, height: int, width: int) -> MemoryTokens:
+        """Lay memories out for memory attention."""
+        temporal = self.memory_temporal_positional_encoding
+        channels = temporal.shape[-1]
+        grid_1chw = sine_table(height, width, channels, temporal.device, temporal.dtype)
+        content, positions = spatial_tokens(
+            recollection, grid_1chw.flatten(2).transpose(1, 2), temporal
+        )
+        pointers, times = recollection.pointers_bpd, recollection.times_bp
+        if pointers is None or times is None:
+            return MemoryTokens(content, positions, 0)
+        pieces, codes = pointer_tokens(pointers, self._time_codes(times, channels))
+        positions = torch.cat((positions.expand(len(codes), -1, -1), codes), dim=1)
+        return MemoryTokens(torch.cat((content, pieces), dim=1), positions, pieces.shape[1])
+
+    def _time_codes(self, times_bp: Tensor, channels: int) -> Tensor:
+        """Encode the times of pointers, `(b, p, 64)`; zeros in SAM 2.0."""
+        projection = self.temporal_positional_encoding_projection_layer
+        if projection is None:
+            weight = self.memory_temporal_positional_encoding
+            return weight.new_zeros(*times_bp.shape, channels)
+        return projection(time_code(times_bp, projection.in_features).to(projection.weight.dtype))
+
+    def _pointer(self, pointer_bd: Tensor, in_view_b1: Tensor) -> Tensor:
+        """Replace the pointer of an object that is out of view."""
+        return pointer_bd.where(in_view_b1, self.no_object_pointer.to(pointer_bd.dtype))

@@ -1,0 +1,65 @@
+"""Axial rotary positions: channel pairs of queries and keys turn by the place of their cell.
+
+Suffixes: b = objects, a = heads, n = cells of a grid, m = frames that share the grid, c = channels,
+x = pairs of channels.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+KEPT_TABLES = 4  # one or two grids, on one or two devices
+
+
+@lru_cache(maxsize=KEPT_TABLES)
+def rotary_table(
+    height: int, width: int, channels: int, theta: float, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Tabulate the turns of every cell: the first half of the pairs by column, the rest by row.
+
+    Args:
+        height: Rows of the grid.
+        width: Columns of the grid.
+        channels: Channels of one head, a multiple of 4.
+        theta: Base of the wave lengths.
+        device: Where to put the tables.
+
+    Returns:
+        Cosines and sines, each `(height * width, channels / 2)`, float32; shared by all callers,
+        not to be written to.
+
+    Source: sam2/modeling/position_encoding.py:182-199 @ 2b90b9f.
+    """
+    with torch.inference_mode(mode=False), torch.no_grad():
+        exponent = torch.arange(0, channels, 4, dtype=torch.float32, device=device) / channels
+        frequency_x = 1.0 / theta**exponent
+        column_w = torch.arange(width, dtype=torch.float32, device=device)
+        row_h = torch.arange(height, dtype=torch.float32, device=device)
+        by_column = torch.outer(column_w, frequency_x).expand(height, -1, -1)
+        by_row = torch.outer(row_h, frequency_x)[:, None].expand(-1, width, -1)
+        angle_nx = torch.cat((by_column, by_row), dim=-1).flatten(0, 1)
+        return angle_nx.cos(), angle_nx.sin()
+
+
+def rotate(tokens_banc: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn the channel pairs of tokens that lie on the table's grid, once or several times over.
+
+    Args:
+        tokens_banc: `(b, a, m * n, c)`: m grids of n cells, one after the other.
+        table: What `rotary_table` returned for the grid.
+
+    Returns:
+        New tensor of the same shape and dtype; computed in float32, as the turns of far cells are
+        hundreds of radians.
+
+    Source: sam2/modeling/position_encoding.py:210-239 @ 2b90b9f.
+    Differs: real arithmetic, and the table is broadcast over the grids instead of repeated.
+    """
+    cos_nx, sin_nx = table
+    grids_bamnx2 = tokens_banc.float().unflatten(-1, (-1, 2)).unflatten(2, (-1, len(cos_nx)))
+    first, second = grids_bamnx2.unbind(dim=-1)
+    turned = torch.stack(
+        (first * cos_nx - second * sin_nx, first * sin_nx + second * cos_nx), dim=-1
+    )
+    return turned.flatten(-2).flatten(2, 3).to(tokens_banc.dtype)
