@@ -1,0 +1,211 @@
+"""The mask of one object on every frame, kept as run lengths.
+
+Suffixes: h, w = rows and columns in pixels of the original frame.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_hf import rle
+from sam2_hf.errors import FrameError, SessionError
+
+from .frame_scores import FrameScore, FrameScores
+from .history import History, Key
+
+KIND = "mask"
+RUNS_SHOWN = 8  # of consecutive frames, in an error message
+
+
+class Masklet:
+    """The mask of one object on every frame where it has one; a view, which sees later frames too.
+
+    Attributes:
+        object_id: The caller's number of the object.
+        size: `(height, width)` of every mask, pixels of the original frame.
+    """
+
+    def __init__(
+        self, object_id: int, history: History, scores: FrameScores, size: tuple[int, int]
+    ) -> None:
+        self.object_id = object_id
+        self.size = size
+        self._history = history
+        self._scores = scores
+
+    @property
+    def frames(self) -> list[int]:
+        """Frames with a mask, in order. The mask is empty where the object is out of view."""
+        return list(self._scores)
+
+    def mask(self, frame: int) -> NDArray[np.bool_]:
+        """Draw the mask of a frame: `(height, width)`, boolean.
+
+        Raises:
+            FrameError: There is no mask on this frame.
+        """
+        return rle.decode(rle.from_coco(self.rle(frame)))
+
+    def rle(self, frame: int) -> rle.CocoRle:
+        """Give the mask of a frame as COCO's compressed run lengths, ready for JSON.
+
+        Raises:
+            FrameError: There is no mask on this frame.
+        """
+        record = self._history.get(_key(self.object_id, frame)) if frame in self else None
+        if record is None:
+            raise self._no_mask(frame)
+        return {"size": [*self.size], "counts": record["counts"].numpy().tobytes().decode("ascii")}
+
+    def iou(self, frame: int) -> float:
+        """Predicted IoU of the mask, about 0 to 1.
+
+        Raises:
+            FrameError: There is no mask on this frame.
+        """
+        return self._score(frame).iou
+
+    def object_score(self, frame: int) -> float:
+        """Object score in logits; above 0 the object is in view.
+
+        Raises:
+            FrameError: There is no mask on this frame.
+        """
+        return self._score(frame).object_score
+
+    def area(self, frame: int) -> int:
+        """Pixels of the mask, known without drawing it.
+
+        Raises:
+            FrameError: There is no mask on this frame.
+        """
+        return self._score(frame).area
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    def __contains__(self, frame: int) -> bool:
+        return frame in self._scores
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+        """Go through frames and masks in order, drawing each mask when it is asked for."""
+        return ((frame, self.mask(frame)) for frame in self.frames)
+
+    def _score(self, frame: int) -> FrameScore:
+        if frame not in self:
+            raise self._no_mask(frame)
+        return self._scores[frame]
+
+    def _no_mask(self, frame: int) -> FrameError:
+        return FrameError(
+            f"object {self.object_id} has no mask on frame {frame}. Frames with a mask: "
+            f"{describe_frames(self.frames)}. session.propagate() tracks further."
+        )
+
+
+class MaskletStore:
+    """The writing side of a masklet: what a session puts in, and throws away.
+
+    Args:
+        object_id: The caller's number of the object.
+        history: Where the masks go.
+        size: `(height, width)` of every mask, pixels of the original frame.
+        scores: Scores of the frames whose masks are in `history` already.
+    """
+
+    def __init__(
+        self,
+        object_id: int,
+        history: History,
+        size: tuple[int, int],
+        scores: FrameScores | None = None,
+    ) -> None:
+        self._object_id = object_id
+        self._history = history
+        self._size = size
+        self._scores = FrameScores() if scores is None else scores
+
+    @property
+    def masklet(self) -> Masklet:
+        """What the caller gets to see."""
+        return Masklet(self._object_id, self._history, self._scores, self._size)
+
+    def put(
+        self, frame: int, mask_hw: NDArray[np.bool_] | Tensor, iou: float, score: float
+    ) -> None:
+        """Keep the mask of a frame, in place of an older one.
+
+        Args:
+            frame: Frame number.
+            mask_hw: `(height, width)`, boolean.
+            iou: Predicted IoU.
+            score: Object score, logits.
+
+        Raises:
+            OutputError: The disk is full; the mask is kept all the same, see `History.put`.
+            SessionError: The mask has another size than the video.
+        """
+        if tuple(mask_hw.shape) != self._size:
+            raise SessionError(
+                f"the mask of object {self._object_id} on frame {frame} is {tuple(mask_hw.shape)}, "
+                f"and frames are {self._size} (height, width). All frames must have one size."
+            )
+        runs = rle.encode(mask_hw)
+        counts = bytearray(rle.to_coco(runs)["counts"], "ascii")
+        self._scores[frame] = FrameScore(iou, score, rle.area(runs))
+        self._history.put(
+            _key(self._object_id, frame), {"counts": torch.frombuffer(counts, dtype=torch.uint8)}
+        )
+
+    def discard(self, frame: int) -> None:
+        """Forget the mask of a frame, if there is one."""
+        if frame in self._scores:
+            del self._scores[frame]
+        self._history.discard(_key(self._object_id, frame))
+
+    def drop_before(self, frame: int) -> None:
+        """Forget every mask before a frame, as a window of a live stream does."""
+        for old in [one for one in self._scores if one < frame]:
+            self.discard(old)
+
+    def clear(self) -> None:
+        """Forget every mask."""
+        for frame in list(self._scores):
+            self.discard(frame)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Write the scores as columns; the masks are in the history."""
+        return self._scores.tensors()
+
+    @classmethod
+    def restored(
+        cls,
+        object_id: int,
+        history: History,
+        size: tuple[int, int],
+        columns: Mapping[str, Tensor],
+    ) -> "MaskletStore":
+        """Go on with a masklet whose masks are in the history, from what `tensors` wrote."""
+        return cls(object_id, history, size, FrameScores.from_tensors(columns))
+
+
+def describe_frames(frames: list[int]) -> str:
+    """Name frames briefly: "0-5, 9 (7 frames)"; "none" if there are none."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    shown = [str(a) if a == b else f"{a}-{b}" for a, b in runs[:RUNS_SHOWN]]
+    if len(runs) > RUNS_SHOWN:
+        shown.append(f"... {runs[-1][1]}")
+    count = f"{len(frames)} frame{'s' * (len(frames) > 1)}"
+    return f"{', '.join(shown)} ({count})" if frames else "none"
+
+
+def _key(object_id: int, frame: int) -> Key:
+    return object_id, frame, KIND
