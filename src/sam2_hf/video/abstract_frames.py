@@ -1,0 +1,118 @@
+"""What a session knows of a video: how many frames, how large, and the pixels of one.
+
+Suffixes: hw3 = rows and columns of the original frame, red green blue; 3ss = red green blue, rows
+and columns of the model's input.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from fractions import Fraction
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_hf.errors import FrameError
+
+
+class Frames(ABC):
+    """Where pixels come from. One session reads one `Frames`, in whatever order it likes.
+
+    Attributes:
+        size: `(height, width)` of the original frames, upright. None for a live stream before its
+            first frame.
+        num_frames: None for a live stream, and for an iterator that has not ended.
+        fps: Frames per second on average. None where nothing is known of time.
+    """
+
+    size: tuple[int, int] | None
+    num_frames: int | None
+    fps: Fraction | None
+
+    def reaches(self, frame: int) -> bool:
+        """Tell whether a frame comes before the end, cheaply. An iterator is read up to there."""
+        return self.num_frames is not None and 0 <= frame < self.num_frames
+
+    def require(self, frame: int) -> None:
+        """Refuse a frame that cannot be had, without decoding it.
+
+        Raises:
+            FrameError: It is beyond the video, or has been dropped.
+        """
+        self.time(frame)
+
+    @abstractmethod
+    def time(self, frame: int) -> float | None:
+        """Say when a frame is shown, in seconds after the first; None where that is unknown.
+
+        Raises:
+            FrameError: There is no such frame.
+        """
+
+    @abstractmethod
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        """Read the pixels of a frame, upright and at original size.
+
+        Returns:
+            `(height, width, 3)`, RGB. Read-only, because others read the same memory: copy it to
+            draw on it.
+
+        Raises:
+            FrameError: There is no such frame, it is unreadable, or it has been dropped.
+        """
+
+    @abstractmethod
+    def pixel_values(self, frame: int, device: torch.device | str | None = None) -> Tensor:
+        """Read a frame as model input.
+
+        Args:
+            frame: Its number, from 0.
+            device: Where it is wanted. Bytes travel, and become floats there.
+
+        Returns:
+            `(3, S, S)`, float32, normalized.
+
+        Raises:
+            FrameError: As in `picture`.
+        """
+
+    @abstractmethod
+    def expect(self, frames: Sequence[int]) -> None:
+        """Say which frames are read next, in order, so that they are decoded ahead.
+
+        A later call replaces what an earlier one said. Any frame may still be read at any time.
+
+        Args:
+            frames: Frame numbers; a `range`, forward or backward, costs nothing.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End threads and close files. A second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def check_range(frame: int, num_frames: int, name: str) -> None:
+    """Refuse a frame that the video does not have.
+
+    Raises:
+        FrameError: Naming the video and its range.
+    """
+    if not 0 <= frame < num_frames:
+        raise FrameError(
+            f"frame {frame} is out of range: {name} has {num_frames} "
+            f"{'frame' if num_frames == 1 else 'frames'}, 0 to {num_frames - 1}."
+        )

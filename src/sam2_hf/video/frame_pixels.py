@@ -1,0 +1,132 @@
+"""How frames become model input: bytes of any size, bytes at input size, normalized floats.
+
+Two steps, because the first is slow, runs in background threads and gives few bytes to keep, and
+the second is quick and can run where the model runs.
+
+Suffixes: hw3 = rows, columns, red green blue; 3hw = red green blue first; s = input size.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+from sam2_hf.processing.images import ImageSource, load_image, to_rgb
+from sam2_hf.processing.pixel_values import Compat, PixelRules, to_pixel_values
+
+BYTE = 255
+RGB_DIMENSIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FramePixels:
+    """The rules by which frames become model input.
+
+    Attributes:
+        image_size: Rows and columns of the input, in pixels.
+        compat: "official" resizes with Pillow's bicubic filter, as the original does when it reads
+            a folder of JPEGs. "transformers" resizes bilinearly, as its video processor does.
+    """
+
+    image_size: int
+    compat: Compat = "official"
+
+    def shrink(self, picture_hw3: NDArray[np.uint8]) -> Tensor:
+        """Resize a frame to input size.
+
+        Args:
+            picture_hw3: RGB, uint8; may be read-only, stays as it is.
+
+        Returns:
+            `(3, S, S)`, uint8, contiguous.
+
+        Source: sam2/utils/misc.py:92-101 @ 2b90b9f.
+        """
+        if self.compat == "transformers":
+            return self._shrink_as_transformers(picture_hw3)
+        shrunk = Image.fromarray(picture_hw3).resize((self.image_size, self.image_size))
+        return torch.from_numpy(np.array(shrunk)).permute(2, 0, 1).contiguous()
+
+    def normalize(self, bytes_3ss: Tensor, device: torch.device | str | None = None) -> Tensor:
+        """Turn bytes into what the image encoder was trained on.
+
+        Args:
+            bytes_3ss: From `shrink`.
+            device: Where the floats are wanted.
+
+        Returns:
+            `(3, S, S)`, float32.
+
+        Source: sam2/utils/misc.py:94-96, :267-277 @ 2b90b9f.
+        Differs: divides in float32 instead of float64, equal for every byte. The divisor is a
+            tensor, because CUDA multiplies by the inverse of a plain number.
+        """
+        moved_3ss = bytes_3ss.to(device) if device is not None else bytes_3ss
+        values_3ss = moved_3ss.to(torch.float32)
+        for numbers, step in (
+            ((BYTE, BYTE, BYTE), Tensor.div_),
+            (IMAGENET_DEFAULT_MEAN, Tensor.sub_),
+            (IMAGENET_DEFAULT_STD, Tensor.div_),
+        ):
+            per_channel = torch.tensor(numbers, dtype=torch.float32, device=values_3ss.device)
+            step(values_3ss, per_channel.view(3, 1, 1))
+        return values_3ss
+
+    def _shrink_as_transformers(self, picture_hw3: NDArray[np.uint8]) -> Tensor:
+        size = (self.image_size, self.image_size)
+        rules = PixelRules(
+            size=size,
+            resampling="bilinear",
+            rescale_factor=None,
+            mean=None,
+            std=None,
+            compat="transformers",
+        )
+        return to_pixel_values(to_rgb(picture_hw3, "channels_last"), rules).to(torch.uint8)
+
+
+def to_picture(source: ImageSource, channels: str | None = None) -> NDArray[np.uint8]:
+    """Make RGB bytes of a picture of any kind.
+
+    Args:
+        source: A path, or a picture in memory; see [`images.to_rgb`].
+        channels: "channels_first" or "channels_last" where an array could be read both ways.
+
+    Returns:
+        `(h, w, 3)`, uint8, read-only. Shares memory with `source` where that holds such bytes.
+
+    Raises:
+        ImageError: It is unreadable, or no picture.
+    """
+    image = load_image(source)
+    if isinstance(image, Image.Image) and image.mode == "RGB" and "transparency" not in image.info:
+        return read_only(np.asarray(image))
+    if isinstance(image, np.ndarray) and channels != "channels_first" and _is_rgb_bytes(image):
+        return read_only(image)
+    if isinstance(image, Tensor):
+        image = image.detach().cpu()
+    pixels_3hw = to_rgb(image, channels)
+    if pixels_3hw.dtype != torch.uint8:
+        pixels_3hw = (pixels_3hw * BYTE).round().to(torch.uint8)
+    return read_only(pixels_3hw.permute(1, 2, 0).contiguous().numpy())
+
+
+def read_only(picture_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a view that cannot be written to; the array itself stays as it was."""
+    view_hw3 = picture_hw3.view()
+    view_hw3.flags.writeable = False
+    return view_hw3
+
+
+def _is_rgb_bytes(array: NDArray[np.generic]) -> bool:
+    """Whether nothing has to be converted. Empty arrays are refused elsewhere."""
+    return (
+        array.dtype == np.uint8
+        and array.ndim == RGB_DIMENSIONS
+        and array.shape[-1] == RGB_DIMENSIONS
+        and array.size > 0
+    )

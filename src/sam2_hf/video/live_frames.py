@@ -1,0 +1,161 @@
+"""A live stream: frames come one by one, and the last ones are kept.
+
+Suffixes: hw3 = rows, columns, red green blue; 3ss = red green blue, input rows and columns.
+"""
+
+import operator
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_hf.errors import FrameError, ImageError
+from sam2_hf.processing.images import ImageSource
+
+from .abstract_frames import Frames
+from .frame_pixels import FramePixels, to_picture
+from .frame_window import FrameWindow, ReceivedFrame
+
+WINDOW = 32  # frames; at 30 frames a second, a click may come one second late
+INPUT_DIMENSIONS = 3
+
+
+class LiveFrames(Frames):
+    """Frames that are appended as a camera gives them.
+
+    Args:
+        window: How many of the last frames are kept, to be read or prompted.
+        pixels: How frames become model input. `open_frames` sets it to what the model needs.
+
+    Raises:
+        VideoError: The window is not positive.
+    """
+
+    num_frames: int | None = None
+    fps: Fraction | None = None
+
+    def __init__(self, window: int = WINDOW, pixels: FramePixels | None = None) -> None:
+        self.size = None
+        self.pixels = pixels
+        self._window = FrameWindow(
+            window, advice=f"Keep more of them with LiveFrames(window={2 * window})."
+        )
+
+    @property
+    def kept(self) -> range:
+        """The frames that can be read."""
+        return self._window.kept
+
+    @property
+    def num_received(self) -> int:
+        """How many frames were appended, those included that have been dropped."""
+        return self._window.num_received
+
+    def append(self, picture: ImageSource) -> int:
+        """Add a frame; the oldest one is dropped if the window is full.
+
+        Args:
+            picture: A picture of any kind. It is copied.
+
+        Returns:
+            The number of the frame.
+
+        Raises:
+            FrameError: It is no picture, or has another size than the frames before.
+        """
+        try:
+            picture_hw3 = to_picture(picture)
+        except ImageError as error:
+            raise FrameError(f"frame {self.num_received} cannot be read: {error}") from error
+        frame = self._window.add_picture(picture_hw3)
+        self.size = self._window.size
+        return frame
+
+    def append_pixel_values(
+        self, pixel_values_3ss: Tensor, size: tuple[int, int] | None = None
+    ) -> int:
+        """Add a frame that is model input already.
+
+        Args:
+            pixel_values_3ss: `(3, S, S)`, normalized. It is copied, and stays on its device.
+            size: `(height, width)` of the original frame. Without it, that of the frames before,
+                or the input size.
+
+        Returns:
+            The number of the frame.
+
+        Raises:
+            FrameError: The shape is not `(3, S, S)`, or the size is not that of the frames before.
+        """
+        shape = tuple(pixel_values_3ss.shape)
+        side = self.pixels.image_size if self.pixels is not None else shape[-1]
+        if len(shape) != INPUT_DIMENSIONS or shape != (3, side, side):
+            raise FrameError(
+                f"pixel values have the shape {shape}, but one frame of input is "
+                f"(3, {side}, {side}). Give what the processor returns for one frame."
+            )
+        values_3ss = pixel_values_3ss.detach().to(torch.float32, copy=True)
+        height, width = size or self.size or (side, side)
+        frame = self._window.add(ReceivedFrame(pixel_values_3ss=values_3ss), (height, width))
+        self.size = self._window.size
+        return frame
+
+    def go_on_from(self, num_received: int, size: tuple[int, int] | None) -> None:
+        """Number frames as if so many had come and been dropped, to go on with a saved session.
+
+        Args:
+            num_received: How many.
+            size: `(height, width)` of them; None if there were none.
+
+        Raises:
+            FrameError: Frames have come already.
+        """
+        self._window.go_on_from(num_received, size)
+        self.size = size
+
+    def reaches(self, frame: int) -> bool:
+        """Tell whether a frame has come, be it dropped again or not."""
+        return 0 <= frame < self.num_received
+
+    def require(self, frame: int) -> None:
+        """Refuse a frame that has been dropped or has not come yet."""
+        self._window.get(operator.index(frame))
+
+    def time(self, frame: int) -> None:
+        """Nothing is known of time."""
+
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        """Read an appended frame; see [`Frames.picture`].
+
+        Raises:
+            FrameError: It has been dropped, has not come yet, or came as pixel values only.
+        """
+        picture_hw3 = self._window.get(operator.index(frame)).picture_hw3
+        if picture_hw3 is None:
+            raise FrameError(
+                f"frame {frame} came as prepared pixel values only, so there is no picture of it. "
+                "Append pictures to read them back."
+            )
+        return picture_hw3
+
+    def pixel_values(self, frame: int, device: torch.device | str | None = None) -> Tensor:
+        """Read an appended frame as model input; see [`Frames.pixel_values`]."""
+        received = self._window.get(operator.index(frame))
+        if received.pixel_values_3ss is not None:
+            return received.pixel_values_3ss.to(device or received.pixel_values_3ss.device)
+        if self.pixels is None:
+            raise FrameError(
+                "the stream does not know the model's input size. Open it with open_frames, or "
+                "give LiveFrames(pixels=FramePixels(image_size=...))."
+            )
+        return self.pixels.normalize(self.pixels.shrink(self.picture(frame)), device)
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """Frames come when they come."""
+
+    def close(self) -> None:
+        """Forget the frames."""
+        self._window.clear()

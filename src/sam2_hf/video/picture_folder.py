@@ -1,0 +1,83 @@
+"""A video that lies as pictures in a folder, in the order a person would count them."""
+
+import os
+import re
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+from sam2_hf.errors import ImageError, VideoError
+
+from .frame_pixels import to_picture
+from .picture_source import Finish, PictureSource
+
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+class PictureFolder(PictureSource):
+    """The pictures of a folder. Other files, folders and hidden files do not count.
+
+    Only the first picture is opened at the start.
+
+    Args:
+        folder: Pictures of any names; `frame2.jpg` comes before `frame10.jpg`.
+
+    Raises:
+        VideoError: There is no picture, or the first is unreadable.
+    """
+
+    fps: Fraction | None = None
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self._names = list_pictures(self.folder)
+        self.num_frames = len(self._names)
+        try:
+            height, width, _ = to_picture(self.folder / self._names[0]).shape
+        except ImageError as error:
+            raise VideoError(f"the first picture of {folder} is unreadable: {error}") from error
+        self.size = height, width
+
+    def take(self, frame: int) -> Finish:
+        """Leave the reading to the threads; see [`PictureSource.take`]."""
+        return partial(to_picture, self.folder / self._names[frame])
+
+    def describe(self, frame: int) -> str:
+        """Name a frame and its file."""
+        return f"frame {frame} ({self.folder / self._names[frame]})"
+
+    def time(self, frame: int) -> None:
+        """Nothing is known of time."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def list_pictures(folder: Path) -> list[str]:
+    """List the names of the pictures in a folder, in natural order.
+
+    Raises:
+        VideoError: There is none, or the folder cannot be read.
+    """
+    try:
+        names = [entry.name for entry in os.scandir(folder) if not entry.is_dir()]
+    except OSError as error:
+        raise VideoError(f"the folder {folder} cannot be read: {error.strerror}.") from error
+    pictures = [name for name in names if is_picture_name(name)]
+    if not pictures:
+        raise VideoError(
+            f"the folder {folder} has no pictures, and {len(names)} other files. The frames of a "
+            f"video end in {', '.join(PICTURE_ENDINGS)}."
+        )
+    return sorted(pictures, key=natural_order)
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of this name is a frame: hidden files and other kinds are not."""
+    return not name.startswith(".") and name.lower().endswith(PICTURE_ENDINGS)
+
+
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """Sort numbers in names by value, and names that differ in zeros or case only by their text."""
+    parts = re.split("([0-9]+)", name.casefold())
+    return [int(part) if odd % 2 else part for odd, part in enumerate(parts)], name
