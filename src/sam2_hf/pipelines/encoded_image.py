@@ -3,8 +3,6 @@
 Suffixes: c = channels, h, w = rows and columns of the coarsest map (1/16 of the model's input).
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,12 +16,12 @@ from torch import Tensor
 
 from sam2_hf.errors import ImageError
 from sam2_hf.model.modeling_sam2 import Sam2Model
+from sam2_hf.model.weight_fingerprint import weight_fingerprint
 
 from .atomic_files import write_atomically
 
 FORMAT = "sam2_hf.encoded_image.1"
 LEVELS = ("stride_4", "stride_8", "stride_16")  # names of the maps in the file
-PROBES = 4  # values of each weight that go into the fingerprint
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,14 +93,8 @@ def fingerprint(model: Sam2Model) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    digest = hashlib.sha256()
-    vision = model.config.vision_config.to_diff_dict()
-    digest.update(json.dumps(_without_origin(vision), sort_keys=True, default=str).encode())
-    digest.update(f"{model.dtype} {model.config.prompt_encoder_config.image_size}".encode())
-    probes = [weight.detach().flatten() for weight in _encoder_weights(model)]
-    samples = [probe[:: max(1, probe.numel() // PROBES)][:PROBES].float() for probe in probes]
-    digest.update(torch.cat(samples).cpu().numpy().tobytes())
-    return digest.hexdigest()
+    size = model.config.prompt_encoder_config.image_size
+    return weight_fingerprint(model.config.vision_config, _encoder_weights(model), str(size))
 
 
 class Fingerprint:
@@ -159,13 +151,3 @@ def _encoder_weights(model: Sam2Model) -> Iterator[Tensor]:
     yield from model.mask_decoder.conv_s0.parameters()
     yield from model.mask_decoder.conv_s1.parameters()
     yield model.no_memory_embedding
-
-
-def _without_origin(config: dict[str, Any]) -> dict[str, Any]:
-    """Drop what saving, loading and moving a model changes although it stays the same model."""
-    passing = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures")
-    return {
-        key: _without_origin(value) if isinstance(value, dict) else value
-        for key, value in config.items()
-        if key not in passing and not str(key).startswith("_")
-    }
