@@ -6,14 +6,13 @@ memories make it differ.
 """
 
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import attend
 from .configuration_sam2_video import Sam2VideoConfig
 from .memory_tokens import MemoryTokens
-from .rope import rotary_table, rotate
+from .rope import rotary_table, rotated
 
 Table = tuple[Tensor, Tensor]
 DEFAULT_THETA = 10_000.0  # base of the rotary wave lengths in every released model
@@ -60,17 +59,9 @@ class RotaryAttention(nn.Module):
         Returns:
             What each cell found, `(b, n, 256)`.
         """
-        query = rotate(self._split(self.q_proj(query_bqd)), table)
+        query = rotated(self._split(self.q_proj(query_bqd)), table)
         key, value = self._split(self.k_proj(key_bkc)), self._split(self.v_proj(value_bkc))
-        placed = key.shape[2] - unplaced
-        turned = rotate(key[:, :, :placed], table)
-        # in place where autograd does not look on: a second copy of all keys is what it saves
-        if not key.requires_grad:
-            key[:, :, :placed] = turned
-        else:
-            key = functional.pad(turned, (0, 0, 0, unplaced)) + functional.pad(
-                key[:, :, placed:], (0, 0, placed, 0)
-            )
+        key = rotated(key, table, unplaced)
         query = query.expand(key.shape[0], -1, -1, -1)
         dropout = self.dropout if self.training else 0.0
         found = attend(self, self.config, (query, key, value), self.scaling, dropout=dropout)
@@ -106,14 +97,20 @@ class MemoryAttentionLayer(GradientCheckpointingLayer):
         cells_bnd = cells_bnd + self.dropout(self.self_attn(normed, normed, normed, table))
         found = self.cross_attn_image(
             self.layer_norm2(cells_bnd),
-            memories.content_bkc + memories.positions_bkc,
+            memories.keys_bkc,
             memories.content_bkc,
             table,
             memories.num_pointer_tokens,
         )
         cells_bnd = cells_bnd + self.dropout(found)
-        hidden = self.dropout(self.activation(self.linear1(self.layer_norm3(cells_bnd))))
+        hidden = self.dropout(self._activate(self.linear1(self.layer_norm3(cells_bnd))))
         return cells_bnd + self.dropout(self.linear2(hidden))
+
+    def _activate(self, hidden_bnc: Tensor) -> Tensor:
+        """Apply the activation; where nobody records, in the memory that is just being written."""
+        if isinstance(self.activation, nn.ReLU) and not hidden_bnc.requires_grad:
+            return hidden_bnc.relu_()
+        return self.activation(hidden_bnc)
 
 
 class MemoryAttention(nn.Module):

@@ -36,12 +36,12 @@ class MemoryTokens:
 
     Attributes:
         content_bkc: What is remembered: cells of all spatial memories, then pieces of pointers.
-        positions_bkc: Where and when it was, `(b or 1, k, 64)`.
+        keys_bkc: The same with where and when it was; every layer looks for these.
         num_pointer_tokens: How many tokens at the end have no place on the grid.
     """
 
     content_bkc: Tensor
-    positions_bkc: Tensor
+    keys_bkc: Tensor
     num_pointer_tokens: int
 
 

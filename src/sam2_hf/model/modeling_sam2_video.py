@@ -263,12 +263,16 @@ class Sam2VideoModel(PromptableModel):
         content, positions = spatial_tokens(
             recollection, grid_1chw.flatten(2).transpose(1, 2), temporal
         )
+        keys = content + positions
         pointers, times = recollection.pointers_bpd, recollection.times_bp
         if pointers is None or times is None:
-            return MemoryTokens(content, positions, 0)
+            return MemoryTokens(content, keys, 0)
         pieces, codes = pointer_tokens(pointers, self._time_codes(times, channels))
-        positions = torch.cat((positions.expand(len(codes), -1, -1), codes), dim=1)
-        return MemoryTokens(torch.cat((content, pieces), dim=1), positions, pieces.shape[1])
+        return MemoryTokens(
+            torch.cat((content, pieces), dim=1),
+            torch.cat((keys, pieces + codes), dim=1),
+            pieces.shape[1],
+        )
 
     def _time_codes(self, times_bp: Tensor, channels: int) -> Tensor:
         """Encode the times of pointers, `(b, p, 64)`; zeros in SAM 2.0."""
