@@ -8,7 +8,15 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from golden_cases import GOLDEN, case, image_config, seeded_model, seeded_weights
+from golden_cases import (
+    GOLDEN,
+    case,
+    image_config,
+    seeded_model,
+    seeded_video_model,
+    seeded_weights,
+)
+from peers import draw_weights
 
 import sam2_hf
 
@@ -78,6 +86,48 @@ def tiny_model(tiny_config):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return sam2_hf.Sam2Model(tiny_config).eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_video_config(tiny_config):
+    """The tiny model with a memory: two layers of attention, 16 channels in a spatial memory."""
+    parts = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+    fields = tiny_config.to_dict()
+    return sam2_hf.Sam2VideoConfig(
+        **{part: {**fields[part], "model_type": None} for part in parts},
+        image_size=TINY_SIZE,
+        memory_attention_hidden_size=32,
+        memory_attention_num_layers=2,
+        memory_attention_feed_forward_hidden_size=64,
+        memory_attention_rope_feat_sizes=[TINY_SIZE // 16] * 2,
+        memory_encoder_hidden_size=32,
+        memory_encoder_output_channels=16,
+        mask_downsampler_embed_dim=32,
+        memory_fuser_embed_dim=32,
+        memory_fuser_intermediate_dim=64,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_video_model(tiny_video_config):
+    """A tiny video model with weights drawn from a fixed seed, whose objects are in view."""
+    model = draw_weights(sam2_hf.Sam2VideoModel(tiny_video_config), seed=1).eval()
+    with torch.no_grad():
+        model.mask_decoder.pred_obj_score_head.proj_out.bias.add_(5.0)
+    return model
+
+
+@pytest.fixture(scope="session")
+def video_processor(tiny_video_config):
+    """A video processor for the tiny video model."""
+    size = {"height": tiny_video_config.image_size, "width": tiny_video_config.image_size}
+    return sam2_hf.Sam2VideoProcessor(sam2_hf.Sam2ImageProcessor(size=size))
+
+
+@pytest.fixture(scope="session")
+def micro_video_model():
+    """The micro video model with the weights of golden/micro.npz, in eval mode."""
+    return seeded_video_model(case("micro"))
 
 
 @pytest.fixture(scope="session")

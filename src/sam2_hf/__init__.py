@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from sam2_hf.model.hiera import Sam2HieraDetModel as Sam2HieraDetModel
     from sam2_hf.model.image_encoder import Sam2VisionModel as Sam2VisionModel
     from sam2_hf.model.modeling_sam2 import Sam2Model as Sam2Model
+    from sam2_hf.model.modeling_sam2_video import Sam2VideoModel as Sam2VideoModel
     from sam2_hf.model.outputs import (
         Sam2HieraDetModelOutput as Sam2HieraDetModelOutput,
         Sam2ImageSegmentationOutput as Sam2ImageSegmentationOutput,
+        Sam2VideoSegmentationOutput as Sam2VideoSegmentationOutput,
         Sam2VisionEncoderOutput as Sam2VisionEncoderOutput,
     )
     from sam2_hf.model.pretrained import Sam2PreTrainedModel as Sam2PreTrainedModel
@@ -42,29 +44,56 @@ if TYPE_CHECKING:
     )
     from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline as MaskGenerationPipeline
     from sam2_hf.pipelines.registry import pipeline as pipeline, register as register
+    from sam2_hf.pipelines.video_segmentation import (
+        VideoSegmentation as VideoSegmentation,
+        VideoSegmentationPipeline as VideoSegmentationPipeline,
+    )
     from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor as Sam2ImageProcessor
     from sam2_hf.processing.processing_sam2 import Sam2Processor as Sam2Processor
     from sam2_hf.processing.prompts import Click as Click, ObjectPrompt as ObjectPrompt
+    from sam2_hf.video.frame_result import FrameResult as FrameResult
+    from sam2_hf.video.live_frames import LiveFrames as LiveFrames
+    from sam2_hf.video.masklet import Masklet as Masklet
+    from sam2_hf.video.processing_sam2_video import Sam2VideoProcessor as Sam2VideoProcessor
+    from sam2_hf.video.review import FrameToReview as FrameToReview, ReviewRules as ReviewRules
+    from sam2_hf.video.session import Sam2VideoInferenceSession as Sam2VideoInferenceSession
+    from sam2_hf.video.session_options import SessionOptions as SessionOptions
+    from sam2_hf.video.video_processing_sam2_video import (
+        Sam2VideoVideoProcessor as Sam2VideoVideoProcessor,
+    )
+    from sam2_hf.video.video_prompt import VideoPrompt as VideoPrompt
 
     from .errors import (
+        FrameError as FrameError,
         ImageError as ImageError,
+        NoPromptError as NoPromptError,
         OutputError as OutputError,
         PromptError as PromptError,
         Sam2Error as Sam2Error,
+        SessionError as SessionError,
+        UnknownObjectError as UnknownObjectError,
+        VideoError as VideoError,
     )
 
 _MODULE_OF = {
     "CheckpointError": "model.checkpoint_errors",
     "Click": "processing.prompts",
     "EncodedImage": "pipelines.encoded_image",
+    "FrameError": "errors",
+    "FrameResult": "video.frame_result",
+    "FrameToReview": "video.review",
     "GeneratedMask": "pipelines.generated_masks",
     "GeneratedMasks": "pipelines.generated_masks",
     "ImageError": "errors",
     "ImageSegmentationPipeline": "pipelines.image_segmentation",
+    "LiveFrames": "video.live_frames",
     "MaskGenerationPipeline": "pipelines.mask_generation",
+    "Masklet": "video.masklet",
+    "NoPromptError": "errors",
     "ObjectPrompt": "processing.prompts",
     "OutputError": "errors",
     "PromptError": "errors",
+    "ReviewRules": "video.review",
     "Sam2Config": "model.configuration_sam2",
     "Sam2Error": "errors",
     "Sam2HieraDetConfig": "model.configuration_sam2",
@@ -78,11 +107,23 @@ _MODULE_OF = {
     "Sam2Processor": "processing.processing_sam2",
     "Sam2PromptEncoderConfig": "model.configuration_sam2",
     "Sam2VideoConfig": "model.configuration_sam2_video",
+    "Sam2VideoInferenceSession": "video.session",
     "Sam2VideoMaskDecoderConfig": "model.configuration_sam2_video",
+    "Sam2VideoModel": "model.modeling_sam2_video",
+    "Sam2VideoProcessor": "video.processing_sam2_video",
     "Sam2VideoPromptEncoderConfig": "model.configuration_sam2_video",
+    "Sam2VideoSegmentationOutput": "model.outputs",
+    "Sam2VideoVideoProcessor": "video.video_processing_sam2_video",
     "Sam2VisionConfig": "model.configuration_sam2",
     "Sam2VisionEncoderOutput": "model.outputs",
     "Sam2VisionModel": "model.image_encoder",
+    "SessionError": "errors",
+    "SessionOptions": "video.session_options",
+    "UnknownObjectError": "errors",
+    "VideoError": "errors",
+    "VideoPrompt": "video.video_prompt",
+    "VideoSegmentation": "pipelines.video_segmentation",
+    "VideoSegmentationPipeline": "pipelines.video_segmentation",
     "pipeline": "pipelines.registry",
     "register": "pipelines.registry",
 }

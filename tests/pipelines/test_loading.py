@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from golden_cases import seeded_weights
 
-from sam2_hf import CheckpointError, PromptError
-from sam2_hf.pipelines.loading import load_image_processor, load_model
+from sam2_hf import CheckpointError, PromptError, Sam2VideoModel
+from sam2_hf.pipelines.loading import load_image_processor, load_model, load_video_model
 from tests.small_checkpoint import save_original
 
 
@@ -41,6 +42,30 @@ def test_a_device_is_a_name_a_number_or_a_device(saved_model, device):
 def test_what_this_machine_lacks_is_an_error_of_ours(saved_model, wanted, message):
     with pytest.raises(PromptError, match=message):
         load_model(saved_model, **wanted)
+
+
+def test_a_video_model_is_loaded_whole(saved_video_model, tiny_video_model):
+    model = load_video_model(saved_video_model, dtype="bfloat16", device="cpu")
+
+    assert (model.dtype, model.training) == (torch.bfloat16, False)
+    assert model.state_dict().keys() == tiny_video_model.state_dict().keys()
+    assert load_video_model(tiny_video_model) is tiny_video_model
+
+
+def test_a_video_model_comes_from_an_original_file_too(micro_video_model, tmp_path):
+    torch.save({"model": seeded_weights("micro")}, tmp_path / "micro.pt")
+    micro_video_model.config.save_pretrained(tmp_path)
+
+    model = load_video_model(tmp_path / "micro.pt", device="cpu")
+
+    wanted = micro_video_model.state_dict()
+    assert isinstance(model, Sam2VideoModel)
+    assert all(torch.equal(value, wanted[name]) for name, value in model.state_dict().items())
+
+
+def test_an_image_model_is_no_video_model(tiny_model):
+    with pytest.raises(PromptError, match="the model is a Sam2Model, a Sam2VideoModel is needed"):
+        load_video_model(tiny_model)
 
 
 def test_a_path_to_nothing_is_an_error_of_ours():

@@ -42,6 +42,38 @@ masks = everything(Image.fromarray(np.zeros((30, 50, 3), np.uint8)), points_per_
 print(sorted(masks))
 """
 
+AFTER_REGISTER_VIDEO = """
+import sys
+import numpy as np
+from PIL import Image
+from transformers import (
+    AutoConfig, AutoImageProcessor, AutoModel, AutoModelForMaskGeneration, AutoProcessor, pipeline
+)
+from transformers.models.auto.video_processing_auto import AutoVideoProcessor
+from transformers.utils import logging
+import sam2_hf
+
+logging.disable_progress_bar()
+folder = sys.argv[1]
+sam2_hf.register()
+for auto in (
+    AutoConfig, AutoModel, AutoModelForMaskGeneration, AutoImageProcessor, AutoVideoProcessor,
+    AutoProcessor,
+):
+    kind = type(auto.from_pretrained(folder))
+    print(kind.__module__.split(".")[0], kind.__name__)
+everything = pipeline("mask-generation", model=folder)
+print(type(everything.model).__module__.split(".")[0], type(everything.model).__name__)
+masks = everything(Image.fromarray(np.zeros((30, 50, 3), np.uint8)), points_per_crop=2)
+print(sorted(masks))
+model, processor = AutoModel.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+session = processor.init_video_session(np.zeros((3, 30, 50, 3), np.uint8))
+processor.add_inputs_to_inference_session(
+    session, frame_idx=0, obj_ids=1, input_points=[[[[9, 9]]]], input_labels=[[[1]]]
+)
+print([output.frame_idx for output in model.propagate_in_video_iterator(session)])
+"""
+
 
 @pytest.mark.parametrize(
     ("task", "kind"),
@@ -51,11 +83,37 @@ print(sorted(masks))
         ("promptable-image-segmentation", ImageSegmentationPipeline),
     ],
 )
-def test_a_task_is_a_pipeline_of_ours(saved_model, task, kind):
+def test_an_image_task_is_a_pipeline_of_ours(saved_model, task, kind):
     made = sam2_hf.pipeline(task, model=saved_model)
 
     assert type(made) is kind
     assert type(made.model) is sam2_hf.Sam2Model
+
+
+@pytest.mark.parametrize("task", ["video-segmentation", "promptable-video-segmentation"])
+def test_a_video_task_is_a_pipeline_of_ours(saved_video_model, task):
+    made = sam2_hf.pipeline(task, saved_video_model, device="cpu", compat="official")
+
+    assert type(made) is sam2_hf.VideoSegmentationPipeline
+    assert type(made.model) is sam2_hf.Sam2VideoModel
+    assert made.options == sam2_hf.SessionOptions.preset("official")
+
+
+@pytest.mark.parametrize(
+    ("task", "fixture", "needed"),
+    [
+        ("video-segmentation", "tiny_model", "Sam2VideoModel"),
+        ("mask-generation", "tiny_video_model", "Sam2Model"),
+    ],
+)
+def test_a_model_of_the_other_kind_is_refused(request, task, fixture, needed):
+    with pytest.raises(PromptError, match=f"a {needed} is needed"):
+        sam2_hf.pipeline(task, request.getfixturevalue(fixture))
+
+
+def test_a_video_pipeline_has_no_image_processor(tiny_video_model):
+    with pytest.raises(PromptError, match="a video pipeline has no image_processor"):
+        sam2_hf.pipeline("video-segmentation", tiny_video_model, image_processor="here")
 
 
 def test_a_model_and_a_processor_may_be_given(tiny_model, wide):
@@ -111,8 +169,14 @@ def test_after_register_the_auto_classes_are_ours(saved_model):
     assert keys == "['masks', 'scores']"
 
 
-def test_after_register_a_video_checkpoint_is_an_image_model_for_mask_generation(saved_model):
-    config = (saved_model / "config.json").read_text().replace('"sam2"', '"sam2_video"')
-    (saved_model / "config.json").write_text(config)
+def test_after_register_a_video_checkpoint_is_a_video_model_and_an_image_model(saved_video_model):
+    command = [sys.executable, "-c", AFTER_REGISTER_VIDEO, str(saved_video_model)]
 
-    test_after_register_the_auto_classes_are_ours(saved_model)
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+
+    assert done.returncode == 0, done.stderr
+    *names, masks, outputs = done.stdout.splitlines()
+    wanted = ["VideoConfig", "VideoModel", "Model", "ImageProcessor", "VideoVideoProcessor"]
+    wanted += ["VideoProcessor", "Model"]
+    assert names == [f"sam2_hf Sam2{name}" for name in wanted]
+    assert (masks, outputs) == ("['masks', 'scores']", "[0, 1, 2]")

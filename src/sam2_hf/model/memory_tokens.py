@@ -29,6 +29,16 @@ class Recollection:
     pointers_bpd: Tensor | None = None
     times_bp: Tensor | None = None
 
+    def to(self, device: torch.device | str) -> "Recollection":
+        """Return these memories on `device`."""
+        pointers, times = self.pointers_bpd, self.times_bp
+        return Recollection(
+            tuple(memory.to(device) for memory in self.spatial),
+            self.ages,
+            None if pointers is None else pointers.to(device),
+            None if times is None else times.to(device),
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryTokens:

@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from sam2_hf.errors import PromptError
 from sam2_hf.model.modeling_sam2 import Sam2Model
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 
 from .hub_access import loading_options
@@ -16,6 +18,7 @@ PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 Source = str | os.PathLike[str]
 Device = torch.device | str | int
 Dtype = torch.dtype | str
+Loaded = TypeVar("Loaded", Sam2Model, Sam2VideoModel)
 
 
 def load_model(
@@ -33,13 +36,14 @@ def load_model(
         CheckpointError: There is no such model, or its weights cannot be used.
         PromptError: There is no such device or dtype.
     """
-    wanted = None if device is None else _device(device)
-    kind = None if dtype is None else _dtype(dtype)
-    if isinstance(source, Sam2Model):
-        return source.to(device=wanted or source.device, dtype=kind or source.dtype).eval()
-    where = os.path.expanduser(os.fspath(source))
-    model = Sam2Model.from_pretrained(where, dtype=kind or torch.float32, **loading_options(where))
-    return model.to(wanted or default_device()).eval()
+    return _load(Sam2Model, source, device, dtype)
+
+
+def load_video_model(
+    source: Source | Sam2VideoModel, *, device: Device | None = None, dtype: Dtype | None = None
+) -> Sam2VideoModel:
+    """Load a video model for use, or move one that is loaded; see [`load_model`]."""
+    return _load(Sam2VideoModel, source, device, dtype)
 
 
 def load_image_processor(source: object) -> Sam2ImageProcessor | None:
@@ -74,6 +78,24 @@ def where_or_id(source: Source) -> str:
 def default_device() -> torch.device:
     """Choose the GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _load(
+    kind: type[Loaded], source: Source | Loaded, device: Device | None, dtype: Dtype | None
+) -> Loaded:
+    """Load a model of one of the two kinds, or move it."""
+    wanted = None if device is None else _device(device)
+    number = None if dtype is None else _dtype(dtype)
+    if isinstance(source, kind):
+        return source.to(device=wanted or source.device, dtype=number or source.dtype).eval()
+    if not isinstance(source, (str, os.PathLike)):
+        raise PromptError(
+            f"the model is a {type(source).__name__}, a {kind.__name__} is needed. Give one, or "
+            "a Hub id, a folder or the path of a .pt."
+        )
+    where = where_or_id(source)
+    model = kind.from_pretrained(where, dtype=number or torch.float32, **loading_options(where))
+    return model.to(wanted or default_device()).eval()
 
 
 def _device(device: Device) -> torch.device:

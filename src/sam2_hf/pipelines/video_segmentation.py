@@ -1,0 +1,231 @@
+"""Prompts and a video in, masklets out; several videos one after another.
+
+Suffixes: h, w = rows and columns in pixels of the original frame.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import Any, Self, cast, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_hf.errors import PromptError
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.video.masklet import Masklet
+from sam2_hf.video.propagation import Course
+from sam2_hf.video.review import FrameToReview, ReviewRules
+from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.session_options import SessionOptions
+from sam2_hf.video.video_prompt import VideoPrompt
+
+Progress = Callable[[int, int | None], None]
+Prompts = VideoPrompt | Sequence[VideoPrompt]
+
+
+class VideoSegmentation:
+    """The masklets of a video. Their masks are kept in RAM, and beyond a budget in a file.
+
+    Attributes:
+        masklets: Object id -> its mask on every frame.
+        size: `(height, width)` of the frames.
+        num_frames: How many there are; None if nobody has read to the end.
+        fps: Frames per second on average; None if unknown.
+        times: When each tracked frame is shown, in seconds; None where that is unknown.
+        frames_to_review: Where a person should look, worst first.
+    """
+
+    def __init__(self, session: Sam2VideoInferenceSession, rules: ReviewRules | None) -> None:
+        frames = session.frames
+        self.masklets: Mapping[int, Masklet] = {
+            object_id: session.masklet(object_id) for object_id in session.object_ids
+        }
+        self.size = cast("tuple[int, int]", session.size)  # something was tracked, so it is known
+        self.num_frames: int | None = session.num_frames
+        self.fps: Fraction | None = frames.fps
+        self.times = {frame: frames.time(frame) for frame in self.frames}
+        self.frames_to_review: list[FrameToReview] = session.frames_to_review(rules)
+        self._session = session
+        session.settle()
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """The objects, in the order in which they were prompted."""
+        return tuple(self.masklets)
+
+    @property
+    def frames(self) -> list[int]:
+        """Frames with a mask of some object, in order."""
+        return sorted({frame for masklet in self.masklets.values() for frame in masklet.frames})
+
+    def masks(self, frame: int) -> dict[int, NDArray[np.bool_]]:
+        """Draw the masks of a frame, `(height, width)` each, of the objects that have one."""
+        return {
+            object_id: masklet.mask(frame)
+            for object_id, masklet in self.masklets.items()
+            if frame in masklet
+        }
+
+    def close(self) -> None:
+        """Let go of the masks; a second call does nothing."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How to go through a video."""
+
+    direction: Course
+    progress: bool
+    on_progress: Progress | None
+
+
+class VideoSegmentationPipeline:
+    """Track what clicks, boxes and masks point at through videos.
+
+    Args:
+        model: The model, on its device, in eval mode.
+        rules: When a frame is to be reviewed.
+        **options: Options of every session, see [`SessionOptions`]; `compat="official"` takes the
+            original's defaults.
+
+    Raises:
+        SessionError: There is no such option, or its value makes no sense.
+    """
+
+    def __init__(
+        self, model: Sam2VideoModel, *, rules: ReviewRules | None = None, **options: Any
+    ) -> None:
+        self.model = model
+        self.options = SessionOptions.preset(**options)
+        self._rules = rules
+
+    def open(self, video: object) -> Sam2VideoInferenceSession:
+        """Open a session on a video, to click, look and correct; see [`open_frames`].
+
+        Raises:
+            VideoError: The video cannot be opened.
+        """
+        return Sam2VideoInferenceSession.open(video, self.model, options=self.options)
+
+    @overload
+    def __call__(
+        self,
+        video: object,
+        prompts: Prompts,
+        direction: Course = ...,
+        *,
+        progress: bool = ...,
+        on_progress: Progress | None = ...,
+    ) -> VideoSegmentation: ...
+    @overload
+    def __call__(
+        self,
+        video: Sequence[object],
+        prompts: Sequence[Sequence[VideoPrompt]],
+        direction: Course = ...,
+        *,
+        progress: bool = ...,
+        on_progress: Progress | None = ...,
+    ) -> Iterator[VideoSegmentation]: ...
+    def __call__(
+        self,
+        video: object,
+        prompts: Any,
+        direction: Course = "both",
+        *,
+        progress: bool = False,
+        on_progress: Progress | None = None,
+    ) -> VideoSegmentation | Iterator[VideoSegmentation]:
+        """Track objects through one video, or through several.
+
+        Args:
+            video: A video file, a folder of pictures, or frames, see [`open_frames`]; or a list of
+                these.
+            prompts: [`VideoPrompt`]s; for a list of videos, one list of them for each.
+            direction: "both" ways from the first prompted frame, "forward" or "backward".
+            progress: Whether to show a progress bar.
+            on_progress: Told after each frame how many are done, of how many (None if unknown).
+
+        Returns:
+            A [`VideoSegmentation`]; for several videos an iterator of them, which works on each
+            video when it is asked for it, and holds nothing of those before but their masks.
+
+        Raises:
+            VideoError: A video cannot be opened.
+            FrameError: A frame cannot be had.
+            PromptError: A prompt cannot be used, or not every video has its list of them.
+        """
+        run = _Run(direction, progress, on_progress)
+        if isinstance(prompts, VideoPrompt):
+            return self._track(video, [prompts], run)
+        asked = list(prompts)
+        if not asked:
+            raise PromptError("there is no prompt. Give VideoPrompt(frame, object_id, clicks=...).")
+        if all(isinstance(one, VideoPrompt) for one in asked):
+            return self._track(video, asked, run)
+        return self._each(_pairs(video, asked), run)
+
+    def _each(
+        self, pairs: list[tuple[object, list[VideoPrompt]]], run: _Run
+    ) -> Iterator[VideoSegmentation]:
+        for video, prompts in pairs:
+            yield self._track(video, prompts, run)
+
+    def _track(self, video: object, prompts: Sequence[VideoPrompt], run: _Run) -> VideoSegmentation:
+        """Track through one video, in a session of its own."""
+        session = self.open(video)
+        try:
+            for prompt in prompts:
+                prompt.add_to(session)
+            total = _count_frames(session, prompts, run.direction)
+            results = session.propagate(direction=run.direction, progress=run.progress)
+            for done, _ in enumerate(results, start=1):
+                if run.on_progress is not None:
+                    run.on_progress(done, total)
+            return VideoSegmentation(session, self._rules)
+        except BaseException:
+            session.close()
+            raise
+
+
+def _pairs(videos: object, prompts: list[Any]) -> list[tuple[object, list[VideoPrompt]]]:
+    """Put each video together with its prompts."""
+    count = len(videos) if isinstance(videos, (list, tuple)) else 1
+    if not isinstance(videos, (list, tuple)) or count != len(prompts):
+        raise PromptError(
+            f"there are {count} video(s) and {len(prompts)} lists of prompts. Give one list of "
+            "VideoPrompts for each video."
+        )
+    pairs = []
+    for place, (video, asked) in enumerate(zip(videos, prompts, strict=True)):
+        own = [asked] if isinstance(asked, VideoPrompt) else list(asked)
+        if not own or not all(isinstance(one, VideoPrompt) for one in own):
+            raise PromptError(f"the prompts of video {place} are {asked!r:.80}, no VideoPrompts.")
+        pairs.append((video, own))
+    return pairs
+
+
+def _count_frames(
+    session: Sam2VideoInferenceSession, prompts: Sequence[VideoPrompt], direction: Course
+) -> int | None:
+    """Count the frames that will be visited; None if nobody knows."""
+    prompted = [prompt.frame for prompt in prompts]
+    if direction == "backward":
+        return max(prompted) + 1
+    if session.num_frames is None:
+        return None
+    return session.num_frames - (min(prompted) if direction == "forward" else 0)

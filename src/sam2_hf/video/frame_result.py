@@ -1,0 +1,114 @@
+"""What is known about the objects of one frame.
+
+Suffixes: b = objects, h, w = rows and columns.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_hf.masks import keep_apart, resize_masks
+from sam2_hf.upsampled_masks import upsampled_masks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameOutput:
+    """The answer for one object on one frame.
+
+    Attributes:
+        logits_1hw: Mask logits at a quarter of the input size, small holes closed, float32.
+        iou_1: Predicted IoU, probability.
+        score_1: Object score, logits; above 0 the object is in view.
+    """
+
+    logits_1hw: Tensor
+    iou_1: Tensor
+    score_1: Tensor
+
+    def to(self, device: torch.device | str) -> "FrameOutput":
+        """Return this answer on `device`."""
+        return FrameOutput(
+            self.logits_1hw.to(device), self.iou_1.to(device), self.score_1.to(device)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """The masks of all objects on one frame.
+
+    Attributes:
+        frame: Which frame, counted from 0.
+        object_ids: The objects, in the order of the rows below.
+        logits_bhw: Mask logits at a quarter of the input size, float32.
+        iou_b: Predicted IoU, probability.
+        score_b: Object scores, logits; above 0 the object is in view.
+        size: `(height, width)` of the original frame.
+        prompted: Objects that have a prompt on this frame.
+        non_overlapping: Whether a pixel belongs to one object at most.
+    """
+
+    frame: int
+    object_ids: tuple[int, ...]
+    logits_bhw: Tensor
+    iou_b: Tensor
+    score_b: Tensor
+    size: tuple[int, int]
+    prompted: frozenset[int] = frozenset()
+    non_overlapping: bool = False
+
+    @classmethod
+    def of_outputs(
+        cls,
+        frame: int,
+        outputs: dict[int, FrameOutput],
+        size: tuple[int, int],
+        prompted: frozenset[int],
+        *,
+        non_overlapping: bool,
+    ) -> "FrameResult":
+        """Put the answers for single objects together; without objects it holds no rows."""
+        parts = list(outputs.values())
+        empty = torch.zeros(0)
+        return cls(
+            frame,
+            tuple(outputs),
+            torch.cat([one.logits_1hw for one in parts]) if parts else torch.zeros(0, *size),
+            torch.cat([one.iou_1 for one in parts]) if parts else empty,
+            torch.cat([one.score_1 for one in parts]) if parts else empty,
+            size,
+            prompted,
+            non_overlapping,
+        )
+
+    @cached_property
+    def masks(self) -> dict[int, NDArray[np.bool_]]:
+        """Mask of each object at the frame's original size, `(height, width)`."""
+        if self.non_overlapping and len(self.object_ids) > 1:
+            masks: Iterable[NDArray[np.bool_]] = (self.video_logits()[:, 0] > 0).numpy(force=True)
+        else:
+            found = upsampled_masks(self.logits_bhw, self.size)
+            masks = (mask_hw.numpy(force=True) for mask_hw in found)
+        return dict(zip(self.object_ids, masks, strict=True))
+
+    @cached_property
+    def iou(self) -> dict[int, float]:
+        """Predicted IoU of each object's mask, probability."""
+        return dict(zip(self.object_ids, self.iou_b.tolist(), strict=True))
+
+    @cached_property
+    def object_score(self) -> dict[int, float]:
+        """Object score of each object, logits; above 0 it is in view."""
+        return dict(zip(self.object_ids, self.score_b.tolist(), strict=True))
+
+    def video_logits(self) -> Tensor:
+        """Return mask logits at the frame's original size, `(b, 1, height, width)`.
+
+        Source: sam2/sam2_video_predictor.py:382-402 @ 2b90b9f.
+        """
+        logits_b1hw = resize_masks(self.logits_bhw[:, None], self.size)
+        return keep_apart(logits_b1hw) if self.non_overlapping else logits_b1hw

@@ -1,0 +1,107 @@
+"""Points with labels, as transformers' API has them, to and from what a session keeps.
+
+Suffixes: n = points of one object, 2 = x and y, 4 = x0, y0, x1, y1; pixels of the original frame.
+"""
+
+import torch
+from torch import Tensor
+
+from sam2_hf.errors import PromptError
+from sam2_hf.geometry import BOX_CORNER_LABELS
+from sam2_hf.processing.prompt_checks import PLACELESS_LABELS, check_labels
+from sam2_hf.processing.prompts import Click
+
+from .object_prompts import FramePrompts, Xyxy
+
+TOP_LEFT, BOTTOM_RIGHT = BOX_CORNER_LABELS
+
+
+def frame_prompts(
+    points_n2: Tensor, labels_n: Tensor, box_4: Tensor | None, what: str
+) -> FramePrompts:
+    """Sort labelled points into clicks and the box.
+
+    Args:
+        points_n2: `(n, 2)`.
+        labels_n: `(n,)`: 1 on the object, 0 beside it, 2 and 3 corners of a box; -1 and -10 are no
+            points and are left out.
+        box_4: The box, where it is given by itself.
+        what: Whose they are, for messages.
+
+    Raises:
+        PromptError: A label is unknown, a corner is missing, there are two boxes, or nothing.
+    """
+    check_labels(labels_n, what)
+    corners: dict[int, tuple[float, float]] = {}
+    clicks = []
+    for (x, y), label in zip(points_n2.tolist(), labels_n.tolist(), strict=True):
+        if label in BOX_CORNER_LABELS:
+            if label in corners:
+                raise PromptError(f"{what} has two boxes. Give one, or make it two objects.")
+            corners[int(label)] = (x, y)
+        elif label not in PLACELESS_LABELS:
+            clicks.append(Click((x, y), positive=bool(label)))
+    box = _box_of_corners(corners, what)
+    if box_4 is not None:
+        if box is not None:
+            raise PromptError(f"{what} has a box and points labelled as corners. Give one of them.")
+        x0, y0, x1, y1 = box_4.tolist()
+        box = (x0, y0, x1, y1)
+    if box is None and not clicks:
+        raise PromptError(f"{what} has no point and no box. Give it one, or leave the object out.")
+    return FramePrompts(clicks=tuple(clicks), box=box)
+
+
+def scaled(
+    prompts: FramePrompts, given_size: tuple[int, int], size: tuple[int, int]
+) -> FramePrompts:
+    """Carry prompts from a frame of one size to a frame of another; sizes are `(height, width)`."""
+    if tuple(given_size) == tuple(size):
+        return prompts
+    down, right = size[0] / given_size[0], size[1] / given_size[1]
+    clicks = tuple(
+        Click((one.xy[0] * right, one.xy[1] * down), positive=one.positive)
+        for one in prompts.clicks
+    )
+    box = prompts.box
+    if box is not None:
+        box = (box[0] * right, box[1] * down, box[2] * right, box[3] * down)
+    return FramePrompts(clicks=clicks, box=box)
+
+
+def points_and_labels(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Take apart what transformers keeps for one object on one frame.
+
+    Args:
+        inputs: `point_coords`, `(1, 1, n, 2)`, and `point_labels`, `(1, 1, n)`.
+
+    Returns:
+        `(n, 2)` and `(n,)`.
+
+    Raises:
+        PromptError: One of them is missing, or their numbers differ.
+    """
+    if set(inputs) != {"point_coords", "point_labels"}:
+        raise PromptError(
+            f"inputs hold {', '.join(map(str, inputs)) or 'nothing'}. Give point_coords and "
+            "point_labels."
+        )
+    points_n2 = torch.as_tensor(inputs["point_coords"]).reshape(-1, 2)
+    labels_n = torch.as_tensor(inputs["point_labels"]).reshape(-1)
+    if len(points_n2) != len(labels_n):
+        raise PromptError(
+            f"there are {len(points_n2)} point(s) and {len(labels_n)} label(s). Give one label per "
+            "point."
+        )
+    return points_n2, labels_n
+
+
+def _box_of_corners(corners: dict[int, tuple[float, float]], what: str) -> Xyxy | None:
+    if not corners:
+        return None
+    if len(corners) != len(BOX_CORNER_LABELS):
+        raise PromptError(
+            f"{what} has one corner of a box only. Label the top left one 2 and the bottom right "
+            "one 3."
+        )
+    return (*corners[TOP_LEFT], *corners[BOTTOM_RIGHT])

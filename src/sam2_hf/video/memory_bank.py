@@ -1,0 +1,142 @@
+"""The memory bank of one object: what can be read again stays on the device, the rest leaves it.
+
+The official terms: prompted frames are "conditioning frames", tracked ones "non-conditioning".
+Suffixes: b = objects (1 here), c = memory channels, d = decoder channels, h, w = rows and columns.
+"""
+
+import torch
+from torch import Tensor
+
+from sam2_hf.model.frame_memory import FrameMemory
+
+from .frame_result import FrameOutput
+from .history import History
+from .memory_selection import MemoryRules, Moment, pointer_frames, recent_frames
+
+MEMORY = "memory"  # kind of record in the history
+
+
+class MemoryBank:
+    """Memories of prompted frames, for good; those of tracked frames, as long as they are read.
+
+    Args:
+        object_id: Whose memories these are.
+        history: Takes every tracked memory, and gives it back when tracking starts elsewhere.
+        device: Where memories are stored that are about to be read.
+        compute_device: Where they are read.
+    """
+
+    def __init__(
+        self,
+        object_id: int,
+        history: History,
+        device: torch.device | str,
+        compute_device: torch.device | str,
+    ) -> None:
+        self.prompted: dict[int, FrameMemory] = {}
+        self._object_id = object_id
+        self._history = history
+        self.device = device
+        self._compute_device = compute_device
+        self._spatial: dict[int, Tensor] = {}
+        self._pointers: dict[int, Tensor] = {}
+
+    def remember(self, memory: FrameMemory, output: FrameOutput) -> None:
+        """Store what was tracked on a frame.
+
+        Raises:
+            OutputError: The disk is full; the memory is stored all the same.
+        """
+        stored = memory.to(self.device)
+        self._spatial[memory.frame] = stored.spatial_bchw
+        self._pointers[memory.frame] = stored.pointer_bd
+        record = {
+            "spatial": stored.spatial_bchw.cpu(),
+            "pointer": stored.pointer_bd.cpu(),
+            "logits": output.logits_1hw.cpu(),
+            "iou": output.iou_1.cpu(),
+            "score": output.score_1.cpu(),
+        }
+        self._history.put(self._key(memory.frame), record)
+
+    def remember_prompted(self, memory: FrameMemory) -> None:
+        """Store what is known about a prompted frame, in place of what was tracked there."""
+        self.forget(memory.frame)
+        self.prompted[memory.frame] = memory.to(self.device)
+
+    def spatial_bchw(self, frame: int) -> Tensor | None:
+        """Look up the spatial memory of a tracked frame; None if there is none."""
+        self._fetch(frame, self._spatial)
+        memory = self._spatial.get(frame)
+        return None if memory is None else memory.to(self._compute_device)
+
+    def pointer_bd(self, frame: int) -> Tensor | None:
+        """Look up the object pointer of a tracked frame; None if there is none."""
+        self._fetch(frame, self._pointers)
+        pointer = self._pointers.get(frame)
+        return None if pointer is None else pointer.to(self._compute_device)
+
+    def output(self, frame: int) -> FrameOutput | None:
+        """Look up the answer on a tracked frame; None if there is none."""
+        record = self._history.get(self._key(frame))
+        if record is None:
+            return None
+        logits, iou, score = (
+            record[name].to(self._compute_device) for name in ("logits", "iou", "score")
+        )
+        return FrameOutput(logits, iou, score)
+
+    def demote(self, frame: int, output: FrameOutput) -> None:
+        """Treat a prompted frame as a tracked one, since its prompt is gone."""
+        self.remember(self.prompted.pop(frame), output)
+
+    def forget(self, frame: int) -> None:
+        """Drop what was tracked on a frame."""
+        self._spatial.pop(frame, None)
+        self._pointers.pop(frame, None)
+        self._history.discard(self._key(frame))
+
+    def clear(self) -> None:
+        """Drop all memories."""
+        for frame in {*self.tracked, *self._spatial, *self._pointers}:
+            self.forget(frame)
+        self.prompted.clear()
+
+    def retire(self, now: Moment, rules: MemoryRules) -> None:
+        """Let memories leave the device that cannot be read from the frame `now` on."""
+        count = rules.num_memories - 1
+        spatial = set(recent_frames(now, count=count, stride=rules.stride))
+        pointers = set(pointer_frames(now, count=rules.num_pointers))
+        for frame in [frame for frame in self._spatial if frame not in spatial]:
+            del self._spatial[frame]
+        for frame in [frame for frame in self._pointers if frame not in pointers]:
+            del self._pointers[frame]
+
+    @property
+    def tracked(self) -> list[int]:
+        """Frames of which a tracked memory is kept somewhere, in order."""
+        return self._history.frames(self._object_id, MEMORY)
+
+    @property
+    def device_bytes(self) -> int:
+        """Bytes of what is about to be read."""
+        prompted = (
+            tensor.nbytes
+            for memory in self.prompted.values()
+            for tensor in (memory.spatial_bchw, memory.pointer_bd, memory.score_b1)
+        )
+        kept = (
+            tensor.nbytes for kind in (self._spatial, self._pointers) for tensor in kind.values()
+        )
+        return sum(prompted) + sum(kept)
+
+    def _fetch(self, frame: int, kept: dict[int, Tensor]) -> None:
+        """Bring a memory back to the device if it has left it."""
+        if frame in kept or self._key(frame) not in self._history:
+            return
+        record = self._history.get(self._key(frame)) or {}
+        name = "spatial" if kept is self._spatial else "pointer"
+        kept[frame] = record[name].to(self.device)
+
+    def _key(self, frame: int) -> tuple[int, int, str]:
+        return self._object_id, frame, MEMORY

@@ -1,0 +1,255 @@
+"""The video processor's API of transformers: makes sessions, and gives prompts to them.
+
+Suffixes: h, w = rows and columns.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from sam2_hf.errors import PromptError, SessionError
+from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
+from sam2_hf.processing.mask_post_processing import read_sizes
+from sam2_hf.processing.processing_sam2 import Sam2Processor
+
+from .frame_pixels import FramePixels
+from .frames import Frames, open_frames
+from .labelled_points import scaled
+from .object_arguments import Ids, list_masks, prompts_of_object, read_frame, read_ids
+from .object_prompts import FramePrompts
+from .prepared_frames import PreparedStream
+from .prompt_reading import Mask, read_mask
+from .session import Sam2VideoInferenceSession
+from .session_options import SessionOptions
+from .video_processing_sam2_video import Sam2VideoVideoProcessor
+
+Masks = Mask | Sequence[Mask]
+Device = torch.device | str
+
+
+class Sam2VideoProcessor(Sam2Processor):
+    """Open sessions on videos and streams, and give them prompts.
+
+    Takes the arguments and files of the class of this name in transformers.
+
+    Differs from transformers: frames are read when they are needed; sessions have this package's
+    options, `compat="transformers"` has those of transformers; prompts given in several calls add
+    up; a method that adds prompts returns the session, and leaves its arguments as they are.
+
+    Args:
+        image_processor: Prepares single pictures, as those of a stream.
+        video_processor: Prepares whole videos; made from the image processor's size if None.
+        target_size: Input size of the model; the height of `image_processor.size` if None.
+        point_pad_value: Both coordinates of a point that is padding.
+    """
+
+    def __init__(
+        self,
+        image_processor: Sam2ImageProcessor,
+        video_processor: Sam2VideoVideoProcessor | None = None,
+        target_size: int | None = None,
+        point_pad_value: int = -10,
+        **kwargs: Any,
+    ) -> None:
+        if video_processor is None:
+            side = image_processor.size["height"]
+            video_processor = Sam2VideoVideoProcessor(size={"height": side, "width": side})
+        super().__init__(
+            image_processor,
+            target_size,
+            point_pad_value,
+            video_processor=video_processor,
+            **kwargs,
+        )
+
+    def init_video_session(  # noqa: PLR0913 - the signature is transformers'
+        self,
+        video: object = None,
+        inference_device: Device = "cpu",
+        inference_state_device: Device | None = None,
+        processing_device: Device | None = None,
+        video_storage_device: Device | None = None,
+        max_vision_features_cache_size: int = 1,
+        dtype: torch.dtype | str = torch.float32,
+        *,
+        options: SessionOptions | None = None,
+        **changes: Any,
+    ) -> Sam2VideoInferenceSession:
+        """Open a session on a video, or on a live stream.
+
+        Args:
+            video: Whatever [`open_frames`] takes; None for a live stream.
+            inference_device: Where the model is.
+            inference_state_device: Where memories are stored; where the model is if None.
+            processing_device: Ignored: frames are prepared by threads on the CPU.
+            video_storage_device: Where frames of a stream that came as model input are; where the
+                model is if None. Others are held as bytes in RAM, a few at a time.
+            max_vision_features_cache_size: Frames whose image features are kept.
+            dtype: Type of the frames that `session.get_frame` gives.
+            options: See [`SessionOptions`].
+            **changes: Single options; `compat="transformers"` takes transformers' own,
+                `compat="official"` the original's.
+
+        Raises:
+            VideoError: The video cannot be opened, or there are several.
+            SessionError: There is no such option, or its value makes no sense.
+        """
+        if options is not None and changes:
+            raise SessionError(f"give either options or single ones ({', '.join(changes)}).")
+        features = {"cached_features": max_vision_features_cache_size}
+        chosen = options or SessionOptions.preset(**(features | changes))
+        return Sam2VideoInferenceSession(
+            inference_device=inference_device,
+            inference_state_device=inference_state_device or inference_device,
+            video_storage_device=video_storage_device or inference_device,
+            dtype=dtype,
+            frames=self._frames(video, chosen),
+            options=chosen,
+            image_size=self.target_size,
+        )
+
+    def add_inputs_to_inference_session(  # noqa: PLR0913 - the signature is transformers'
+        self,
+        inference_session: Sam2VideoInferenceSession,
+        frame_idx: int,
+        obj_ids: Ids,
+        input_points: object = None,
+        input_labels: object = None,
+        input_boxes: object = None,
+        input_masks: Masks | None = None,
+        original_size: object = None,
+        clear_old_inputs: bool = True,  # noqa: FBT001, FBT002
+    ) -> Sam2VideoInferenceSession:
+        """Give prompts for one object or several on a frame.
+
+        Args:
+            inference_session: The session.
+            frame_idx: The frame; of a live stream also one that is still to come.
+            obj_ids: The object, or a list of them.
+            input_points: `[1][object][point][x, y]`, pixels of the original frame.
+            input_labels: `[1][object][point]`: 1 on the object, 0 beside it; all 1 if None.
+            input_boxes: `[1][object][x0, y0, x1, y1]`.
+            input_masks: One mask `(h, w)` for each object, of any size: a list, an array or a
+                tensor; what is not 0 is the object. Not together with the others.
+            original_size: `(height, width)` that places are measured in; needed before the first
+                frame of a stream.
+            clear_old_inputs: Whether clicks and box of these objects on this frame are replaced, or
+                added to. The mask that was found from them is refined in both cases.
+
+        Returns:
+            The session.
+
+        Raises:
+            PromptError: The prompts cannot be used, or there is another number of objects.
+            FrameError: There is no such frame.
+        """
+        places = (input_points, input_labels, input_boxes)
+        if input_masks is None:
+            return self.process_new_points_or_boxes_for_video_frame(
+                inference_session, frame_idx, obj_ids, *places, original_size, clear_old_inputs
+            )
+        if any(one is not None for one in places):
+            raise PromptError(
+                "masks came together with points or boxes. Give masks alone: points that are given "
+                "later refine them."
+            )
+        if original_size is not None:
+            self._given_size(inference_session, original_size)
+        return self.process_new_mask_for_video_frame(
+            inference_session, frame_idx, obj_ids, input_masks
+        )
+
+    def process_new_points_or_boxes_for_video_frame(  # noqa: PLR0913 - transformers' signature
+        self,
+        inference_session: Sam2VideoInferenceSession,
+        frame_idx: int,
+        obj_ids: Ids,
+        input_points: object = None,
+        input_labels: object = None,
+        input_boxes: object = None,
+        original_size: object = None,
+        clear_old_inputs: bool = True,  # noqa: FBT001, FBT002
+    ) -> Sam2VideoInferenceSession:
+        """Give clicks and boxes; see [`add_inputs_to_inference_session`]."""
+        ids = read_ids(obj_ids)
+        given_size = self._given_size(inference_session, original_size)
+        size = inference_session.known_size or given_size
+        values = (input_points, input_labels, input_boxes)
+        asked = read_frame(values, given_size, self.target_size, self.point_pad_value)
+        found = []
+        for place, number in enumerate(ids):
+            prompts = scaled(prompts_of_object(asked, place, len(ids)), given_size, size)
+            if not clear_old_inputs:
+                earlier = inference_session.prompts_of(frame_idx, number)
+                box = prompts.box or earlier.box
+                prompts = FramePrompts(clicks=(*earlier.clicks, *prompts.clicks), box=box)
+            found.append(prompts)
+        for number, prompts in zip(ids, found, strict=True):  # all of them can be used
+            inference_session.put_prompts(frame_idx, number, prompts)
+        return inference_session
+
+    def process_new_mask_for_video_frame(
+        self,
+        inference_session: Sam2VideoInferenceSession,
+        frame_idx: int,
+        obj_ids: Ids,
+        input_masks: Masks,
+    ) -> Sam2VideoInferenceSession:
+        """Give masks; see [`add_inputs_to_inference_session`]."""
+        ids = read_ids(obj_ids)
+        masks = [
+            read_mask(mask, None, self.target_size, f"object {number}")
+            for number, mask in zip(ids, list_masks(input_masks, len(ids)), strict=True)
+        ]
+        for number, mask_hw in zip(ids, masks, strict=True):
+            inference_session.put_prompts(frame_idx, number, FramePrompts(mask_hw=mask_hw))
+        return inference_session
+
+    def check_argument_for_proper_class(self, argument_name: str, argument: object) -> type:
+        """Refuse a video processor that is none; transformers cannot look its own up by name."""
+        if argument_name != "video_processor":
+            return super().check_argument_for_proper_class(argument_name, argument)
+        if not isinstance(argument, Sam2VideoVideoProcessor):
+            raise TypeError(
+                f"video_processor is a {type(argument).__name__}, it must be a "
+                "Sam2VideoVideoProcessor."
+            )
+        return Sam2VideoVideoProcessor
+
+    @classmethod
+    def _get_arguments_from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        processor_dict: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Load our processors, where transformers would look its own up by name."""
+        return [
+            Sam2ImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs),
+            Sam2VideoVideoProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs),
+        ]
+
+    def _frames(self, video: object, options: SessionOptions) -> Frames:
+        """Open a video, or make a stream."""
+        compat, side = options.frame_compat, self.target_size
+        if video is None:
+            return PreparedStream(window=options.window, pixels=FramePixels(side, compat))
+        return open_frames(video, image_size=side, compat=compat, ring=options.window)
+
+    def _given_size(
+        self, session: Sam2VideoInferenceSession, original_size: object
+    ) -> tuple[int, int]:
+        """Return the size that places are measured in; a stream without one takes it over."""
+        if original_size is None:
+            if session.known_size is None:
+                raise PromptError(
+                    "original_size is missing: nobody knows how large the frames of this stream "
+                    "are. Give (height, width) of the frame the points are meant for."
+                )
+            return session.known_size
+        (size,) = read_sizes([original_size])
+        if session.known_size is None:
+            session.video_height, session.video_width = size
+        return size

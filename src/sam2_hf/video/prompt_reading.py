@@ -1,0 +1,130 @@
+"""What the session's verbs are given, read and checked once."""
+
+import operator
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from sam2_hf.errors import PromptError
+from sam2_hf.processing.prompts import Click, ObjectPrompt
+
+from .object_prompts import Xyxy
+
+Xy = tuple[float, float]
+Mask = np.ndarray | Tensor | Image.Image
+MASK_DIMENSIONS = 2
+NO_LIMIT = 0  # of sizes that nobody knows yet
+
+
+def read_object_id(object_id: object) -> int:
+    """Read an object's id: any whole number.
+
+    Raises:
+        PromptError: It is something else.
+    """
+    try:
+        if isinstance(object_id, bool):
+            raise TypeError
+        return operator.index(object_id)  # type: ignore[arg-type]  # whatever can be one
+    except TypeError:
+        raise PromptError(f"object_id is {object_id!r}, it must be a whole number.") from None
+
+
+def read_clicks(
+    xy: object, positive: object, size: tuple[int, int] | None, what: str
+) -> tuple[Click, ...]:
+    """Read one click or several.
+
+    Args:
+        xy: `(x, y)`, or a list, array or tensor of them.
+        positive: One flag for all, or one for each.
+        size: `(height, width)` of the frame; None if nobody knows yet.
+        what: Whose clicks, for messages.
+
+    Raises:
+        PromptError: There is none, one lies outside, or flags and clicks differ in number.
+    """
+    try:
+        points_n2 = torch.as_tensor(np.asarray(xy, dtype=np.float64))
+    except (TypeError, ValueError):
+        points_n2 = torch.zeros(0)
+    if points_n2.ndim == 1:
+        points_n2 = points_n2[None]
+    if points_n2.ndim != 2 or points_n2.shape[-1] != 2 or not len(points_n2):  # noqa: PLR2004
+        raise PromptError(f"a click of {what} is {xy!r}. Give (x, y), or a list of (x, y).")
+    flags = np.atleast_1d(np.asarray(positive)).astype(bool).tolist()
+    if len(flags) == 1:
+        flags *= len(points_n2)
+    if len(flags) != len(points_n2):
+        raise PromptError(
+            f"there are {len(points_n2)} clicks of {what} and {len(flags)} values of positive. "
+            "Give one for all, or one for each."
+        )
+    clicks = tuple(
+        Click((x, y), positive=flag) for (x, y), flag in zip(points_n2.tolist(), flags, strict=True)
+    )
+    if size is not None:
+        ObjectPrompt(clicks=clicks).check(size, NO_LIMIT, what)
+    return clicks
+
+
+def read_box(xyxy: Sequence[float], size: tuple[int, int] | None, what: str) -> Xyxy:
+    """Read a box.
+
+    Raises:
+        PromptError: It is not four numbers, is turned over, or lies outside the frame.
+    """
+    values = xyxy.tolist() if isinstance(xyxy, (np.ndarray, Tensor)) else xyxy
+    prompt = ObjectPrompt(box=values)  # type: ignore[arg-type]  # it counts them
+    if size is not None:
+        prompt.check(size, NO_LIMIT, what)
+    if prompt.box is None:
+        raise PromptError(f"the box of {what} is missing. Give (x0, y0, x1, y1).")
+    return prompt.box
+
+
+def read_mask(mask: Mask, size: tuple[int, int] | None, side: int, what: str) -> Tensor:
+    """Read a mask and bring it to the model's input size.
+
+    Args:
+        mask: `(height, width)`, also with leading axes of length 1; what is not 0 is the object.
+        size: `(height, width)` of the frame; None allows any.
+        side: Input size of the model.
+        what: Whose mask, for messages.
+
+    Returns:
+        `(side, side)`, boolean.
+
+    Raises:
+        PromptError: It is not one map, or of another size than the frame.
+
+    Source: sam2/sam2_video_predictor.py:312-334 @ 2b90b9f.
+    """
+    array = mask if isinstance(mask, Tensor) else np.array(mask)  # torch warns of read-only ones
+    try:
+        mask_hw = torch.as_tensor(array).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        mask_hw = torch.zeros(0)
+    while mask_hw.ndim > MASK_DIMENSIONS and mask_hw.shape[0] == 1:
+        mask_hw = mask_hw[0]
+    if mask_hw.ndim != MASK_DIMENSIONS:
+        raise PromptError(
+            f"the mask of {what} has the shape {tuple(mask_hw.shape)}, it must be one map "
+            "(height, width)."
+        )
+    if size is not None and tuple(mask_hw.shape) != tuple(size):
+        raise PromptError(
+            f"the mask of {what} is {tuple(mask_hw.shape)} and the frames are {tuple(size)} "
+            "(height, width). Give the mask at the size of the original frame."
+        )
+    mask_hw = mask_hw != 0
+    if mask_hw.shape == (side, side):
+        return mask_hw
+    resized = functional.interpolate(
+        mask_hw.float()[None, None], (side, side), mode="bilinear", antialias=True
+    )
+    return resized[0, 0] >= 0.5  # noqa: PLR2004 - the middle between out and in

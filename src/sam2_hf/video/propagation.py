@@ -1,0 +1,59 @@
+"""Which frames a propagation visits, in which order. Plain integers in, plain integers out."""
+
+from collections.abc import Collection, Iterable
+from itertools import count
+from typing import Literal
+
+from sam2_hf.errors import FrameError, SessionError
+
+from .memory_selection import Direction
+
+Course = Literal["forward", "backward", "both"]
+
+
+def visits(
+    start: int | None,
+    limit: int | None,
+    course: Course,
+    num_frames: int | None,
+    prompted: Collection[int],
+) -> list[tuple[Iterable[int], Direction]]:
+    """List the runs of a propagation.
+
+    Args:
+        start: First frame. If None: the first prompted frame, or the last one where time only runs
+            backwards.
+        limit: How many frames to visit, in each direction; all if None. The first frame counts as
+            one of those ahead.
+        course: Forward in time, backward, or forward and then backward from the same frame.
+        num_frames: Frames of the video; None if nobody knows yet.
+        prompted: Frames with a prompt; at least one.
+
+    Returns:
+        Frames and direction of each run; no frame is visited twice.
+
+    Raises:
+        FrameError: There is no such first frame.
+        SessionError: There is no such course, or the limit is negative.
+    """
+    if course not in ("forward", "backward", "both"):
+        raise SessionError(f"direction {course!r} is unknown. Use forward, backward or both.")
+    if limit is not None and limit < 0:
+        raise SessionError(f"limit is {limit}; it must be a number of frames, 0 or more.")
+    if start is None:
+        start = max(prompted) if course == "backward" else min(prompted)
+    if start < 0 or (num_frames is not None and start >= num_frames):
+        last = "" if num_frames is None else f" up to {num_frames - 1}"
+        raise FrameError(f"there is no frame {start} to start from: frames count from 0{last}.")
+    ends = [
+        end for end in (num_frames, None if limit is None else start + limit) if end is not None
+    ]
+    ahead: Iterable[int] = range(start, min(ends)) if ends else count(start)
+    first_behind = start if course == "backward" else start - 1
+    behind = range(first_behind, -1, -1)[:limit]
+    runs: list[tuple[Iterable[int], Direction]] = []
+    if course != "backward":
+        runs.append((ahead, "forward"))
+    if course != "forward":
+        runs.append((behind, "backward"))
+    return runs

@@ -1,0 +1,266 @@
+"""The video session: click an object on one frame, follow it through all of them.
+
+The session owns everything that changes; the model owns nothing. Coordinates are pixels of the
+original frame, (x, y), top-left 0; frames count from 0; an object's id is any whole number.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sam2_hf.errors import SessionError
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.processing.images import ImageSource
+
+from .frame_result import FrameResult
+from .live_frames import LiveFrames
+from .masklet import Masklet
+from .object_prompts import FramePrompts
+from .prompt_answers import answer_prompts, commit
+from .prompt_reading import Mask, Xy, read_box, read_clicks, read_mask
+from .propagation import Course, visits
+from .review import FrameToReview, ReviewRules, frames_to_review
+from .session_options import SessionOptions
+from .session_state import load_tracker, open_session_frames, save_tracker
+from .tracker import Tracker
+from .transformers_session import TransformersSession
+
+
+class Sam2VideoInferenceSession(TransformersSession):
+    """Everything about one video while it is being segmented.
+
+    Open one with `Sam2VideoInferenceSession.open(video, model)`. The constructor takes the
+    arguments of transformers' class of this name; see [`TransformersSession`] for those and for
+    the other names it has there.
+    """
+
+    @classmethod
+    def open(
+        cls,
+        video: object,
+        model: Sam2VideoModel,
+        *,
+        options: SessionOptions | None = None,
+        **changes: Any,
+    ) -> "Sam2VideoInferenceSession":
+        """Open a session on a video, or on a live stream.
+
+        Args:
+            video: A video file, a folder of pictures, a list, array or tensor of frames, an
+                iterator, or None for a live stream; see [`open_frames`].
+            model: The model, in eval mode.
+            options: See [`SessionOptions`].
+            **changes: Single options, such as `keep="window"`; `compat="official"` takes the
+                original's defaults.
+
+        Raises:
+            VideoError: The video cannot be opened.
+            SessionError: There is no such option, or its value makes no sense.
+        """
+        if options is not None and changes:
+            raise SessionError(f"give either options or single ones ({', '.join(changes)}).")
+        chosen = options or SessionOptions.preset(**changes)
+        frames = open_session_frames(video, chosen, model.prompt_encoder.image_size)
+        return cls._around(Tracker(frames, chosen, model))
+
+    def click(
+        self, frame: int, object_id: int, xy: Xy | Sequence[Xy], *, positive: object = True
+    ) -> None:
+        """Add one click or several to what was said about an object on a frame.
+
+        Args:
+            frame: Which frame.
+            object_id: Which object; a new id is a new object.
+            xy: `(x, y)`, or a list of them.
+            positive: Whether the click is on the object; one for all, or one for each.
+
+        Raises:
+            FrameError: There is no such frame, or a stream has dropped it.
+            PromptError: A click lies outside the frame, or is malformed.
+        """
+        self._require(frame)
+        clicks = read_clicks(xy, positive, self.size, f"object {object_id}")
+        one = self._to_change(object_id)
+        one.add(frame, one.prompts.get(frame, FramePrompts()).with_clicks(clicks))
+
+    def box(self, frame: int, object_id: int, xyxy: Sequence[float]) -> None:
+        """Draw a box around an object on a frame; it joins the clicks there.
+
+        Args:
+            frame: Which frame.
+            object_id: Which object.
+            xyxy: `(x0, y0, x1, y1)`.
+
+        Raises:
+            FrameError: There is no such frame, or a stream has dropped it.
+            PromptError: The box is turned over or lies outside the frame.
+        """
+        self._require(frame)
+        box = read_box(xyxy, self.size, f"object {object_id}")
+        one = self._to_change(object_id)
+        one.add(frame, one.prompts.get(frame, FramePrompts()).with_box(box))
+
+    def mask(self, frame: int, object_id: int, mask_hw: Mask) -> None:
+        """Give the mask of an object on a frame; it takes the place of clicks and box there.
+
+        Args:
+            frame: Which frame.
+            object_id: Which object.
+            mask_hw: Array, tensor or picture of the frame's size; what is not 0 is the object.
+
+        Raises:
+            FrameError: There is no such frame, or a stream has dropped it.
+            PromptError: The mask has another size than the frame.
+        """
+        self._require(frame)
+        side = self._tracker.model.prompt_encoder.image_size
+        mask = read_mask(mask_hw, self.size, side, f"object {object_id}")
+        self._to_change(object_id).add(frame, FramePrompts().with_mask(mask))
+
+    def preview(self, frame: int) -> FrameResult:
+        """Show the masks of a frame, with all prompts so far; what is tracked later stays the same.
+
+        Raises:
+            FrameError: There is no such frame, or a stream has dropped it.
+        """
+        self._require(frame)
+        answers = {
+            one.object_id: answer_prompts(self._tracker, one, frame)
+            for one in self._tracker.objects.values()
+        }
+        known = {number: answer for number, answer in answers.items() if answer is not None}
+        return self._tracker.result(frame, known)
+
+    def propagate(
+        self,
+        start: int | None = None,
+        limit: int | None = None,
+        direction: Course = "forward",
+        *,
+        progress: bool = False,
+    ) -> Iterator[FrameResult]:
+        """Track all objects through the video, frame by frame; each result is kept as it comes.
+
+        Args:
+            start: First frame; the first prompted one if None (backward: the last one).
+            limit: How many frames, in each direction; all if None.
+            direction: "forward", "backward", or "both": forward, then back from `start`.
+            progress: Whether to show a progress bar.
+
+        Returns:
+            Results, as they are made. Stopping early loses nothing.
+
+        Raises:
+            NoPromptError: There is no object, or one of them has no prompt.
+            FrameError: A frame cannot be had; those before it are tracked.
+            OutputError: The disk is full; what was tracked is kept, go on when there is space.
+        """
+        if isinstance(self.frames, LiveFrames):
+            raise SessionError("a live stream has no next frame yet. Pass each to session.step().")
+        self._tracker.require_prompts()
+        prompted = {frame for one in self._tracker.objects.values() for frame in one.frames}
+        runs = visits(start, limit, direction, self.num_frames, prompted)
+        return self._run(runs, progress=progress)
+
+    def step(self, picture: ImageSource) -> FrameResult:
+        """Append a frame to a live stream and track all objects on it.
+
+        Args:
+            picture: PIL picture, array `(height, width, 3)` or tensor.
+
+        Raises:
+            SessionError: The session has a video of its own.
+            FrameError: The picture has another size than those before.
+        """
+        live = self._live()
+        commit(self._tracker)  # while the oldest frame, which a prompt may be on, is still there
+        return self._step(live.append(picture))
+
+    def remove(self, object_id: int) -> None:
+        """Remove an object with all its masks; the others stay as they are.
+
+        Raises:
+            UnknownObjectError: There is no such object.
+        """
+        one = self._known(object_id)
+        self._undo.push(one, existed=True)
+        del self._tracker.objects[one.object_id]
+
+    def clear(self, frame: int, object_id: int) -> None:
+        """Take back all prompts of an object on a frame; what was tracked stays.
+
+        Raises:
+            UnknownObjectError: There is no such object.
+        """
+        one = self._known(object_id)
+        self._undo.push(one, existed=True)
+        one.clear(frame)
+
+    def undo(self) -> bool:
+        """Undo the last click, box, mask, clear or remove; masks follow with the next propagate.
+
+        Returns:
+            Whether there was anything to undo.
+        """
+        snapshot = self._undo.pop()
+        if snapshot is None:
+            return False
+        snapshot.restore()
+        if snapshot.existed:
+            self._tracker.take_back(snapshot.one)
+        else:
+            self._tracker.forget(snapshot.one.object_id)
+        return True
+
+    def reset(self) -> None:
+        """Remove all objects for good; the frames stay."""
+        for object_id in self.object_ids:
+            self._tracker.forget(object_id)
+        self._undo.clear()
+
+    def masklet(self, object_id: int) -> Masklet:
+        """Return the masks of an object so far.
+
+        Raises:
+            UnknownObjectError: There is no such object.
+        """
+        return self._tracker.masklet_store(self._known(object_id)).masklet
+
+    def frames_to_review(
+        self, rules: ReviewRules | None = None, *, one_per_run: bool = True
+    ) -> list[FrameToReview]:
+        """List the frames where a person should look, worst first; see [`ReviewRules`]."""
+        objects = self._tracker.objects.values()
+        return frames_to_review(
+            [self._tracker.masklet_store(one).masklet for one in objects],
+            rules=rules,
+            prompted={(frame, one.object_id) for one in objects for frame in one.prompts},
+            one_per_run=one_per_run,
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Save everything but video and model, to go on in another process with equal bits.
+
+        Args:
+            folder: Where to. A save that is interrupted leaves the one before as it was.
+
+        Raises:
+            OutputError: The folder cannot be written, or the disk is full.
+        """
+        save_tracker(self._tracker, Path(folder))
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, video: object, model: Sam2VideoModel
+    ) -> "Sam2VideoInferenceSession":
+        """Go on with a saved session.
+
+        Args:
+            folder: What was given to `save`.
+            video: The same video; None for a stream, which goes on where it was.
+            model: The same model.
+
+        Raises:
+            SessionError: There is no save, it is damaged, or video or model are others.
+        """
+        return cls._around(load_tracker(Path(folder), video, model))

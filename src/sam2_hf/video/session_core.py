@@ -1,0 +1,149 @@
+"""What every way of using a session has in common: its parts, stepping, saving, closing."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from types import TracebackType
+from typing import Self, SupportsIndex
+
+from tqdm import tqdm
+
+from sam2_hf.errors import FrameError, SessionError, UnknownObjectError
+
+from .bytes_held import BytesHeld
+from .frame_result import FrameResult
+from .frames import Frames
+from .live_frames import LiveFrames
+from .memory_selection import Direction
+from .prompt_answers import commit
+from .prompt_reading import read_object_id
+from .session_options import SessionOptions
+from .tracked_object import TrackedObject
+from .tracker import Tracker
+from .undo import UndoStack
+
+Runs = list[tuple[Iterable[int], Direction]]
+
+
+class SessionCore:
+    """Base of the session class, not one itself."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._undo = UndoStack()
+
+    @property
+    def frames(self) -> Frames:
+        """Where pixels come from."""
+        return self._tracker.frames
+
+    @property
+    def options(self) -> SessionOptions:
+        """How the session was opened."""
+        return self._tracker.options
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """The objects, in the order in which they came."""
+        return tuple(self._tracker.objects)
+
+    @property
+    def num_frames(self) -> int | None:
+        """Frames of the video; of a stream None, unless it has ended."""
+        return self._tracker.frames.num_frames
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """`(height, width)` of the original frames; None before the first one of a stream."""
+        return self._tracker.frames.size
+
+    def bytes_held(self) -> BytesHeld:
+        """Count what is held on the device, in RAM and on disk; decoded frames are not counted."""
+        return self._tracker.bytes_held()
+
+    def close(self) -> None:
+        """Let go of video, memories and spill file; a second call does nothing."""
+        self._tracker.close()
+
+    def settle(self) -> None:
+        """Let go of video, features and memories for good, and keep the masks, in RAM or on disk.
+
+        For results that outlive the work on them: masklets can be read, nothing can be tracked.
+        """
+        self._tracker.settle()
+        self._undo.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self, runs: Runs, *, progress: bool) -> Iterator[FrameResult]:
+        """Remember all prompts, then visit frames; see `propagate`."""
+        commit(self._tracker)
+        total = sum(len(frames) if isinstance(frames, range) else 0 for frames, _ in runs)
+        bar = tqdm(total=total or None, unit="frame", desc="tracking", disable=not progress)
+        with closing(bar):
+            for frames, direction in runs:
+                if isinstance(frames, range):
+                    self.frames.expect(frames)
+                for frame in frames:
+                    if not self.frames.reaches(frame):
+                        break  # an iterator has ended
+                    result = self._tracker.segment(frame, direction)
+                    bar.update()
+                    yield result
+
+    def _live(self) -> LiveFrames:
+        """Return the live stream.
+
+        Raises:
+            SessionError: The session has a video instead.
+        """
+        if not isinstance(self.frames, LiveFrames):
+            raise SessionError(
+                "this session has a video of its own: use session.propagate(). For a stream, open "
+                "the session with video=None."
+            )
+        return self.frames
+
+    def _step(self, frame: int, *, remember: bool = True) -> FrameResult:
+        """Track all objects on a frame that a stream has just got."""
+        commit(self._tracker)
+        return self._tracker.segment(frame, "forward", remember=remember)
+
+    def _require(self, frame: int) -> None:
+        """Refuse a frame that cannot be had.
+
+        Raises:
+            FrameError: It is beyond the video, dropped by a stream, or no number.
+        """
+        if isinstance(frame, bool) or not isinstance(frame, SupportsIndex):
+            raise FrameError(f"frame is {frame!r}, it must be a whole number, counted from 0.")
+        self.frames.require(frame)
+
+    def _known(self, object_id: int) -> TrackedObject:
+        """Look an object up.
+
+        Raises:
+            UnknownObjectError: There is no such object.
+        """
+        number = read_object_id(object_id)
+        if number not in self._tracker.objects:
+            raise UnknownObjectError(number, self._tracker.objects)
+        return self._tracker.objects[number]
+
+    def _to_change(self, object_id: int) -> TrackedObject:
+        """Look an object up, or make it, and note what it was like."""
+        number = read_object_id(object_id)
+        existed = number in self._tracker.objects
+        if not existed:  # the number of a removed object: its masks cannot come back any more
+            self._undo.forget_object(number)
+        one = self._tracker.object(number)
+        self._undo.push(one, existed=existed)
+        return one

@@ -1,0 +1,133 @@
+"""What a session may be told; the defaults are this package's, two presets are the others'."""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from sam2_hf.errors import SessionError
+
+PRESETS = ("sam2_hf", "official", "transformers")
+LEAST_WINDOW = 16  # frames; what a tracked frame can look back on
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """Options of a session; those of the original keep the original's names.
+
+    Attributes:
+        add_all_frames_to_correct_as_cond: Whether a frame that is corrected after it was tracked
+            becomes a prompted frame for good. Without it the next `propagate` overwrites the
+            correction, as in the original by default.
+        prev_sam_mask_logits: Whether a correction starts from the mask that is corrected.
+        clear_non_cond_mem_around_input: Whether tracked memories around a prompted frame are
+            forgotten.
+        memory_temporal_stride_for_eval: Distance between the older memories, frames.
+        max_cond_frames_in_attn: How many prompted frames a frame looks at, nearest first; the
+            checkpoint's choice if None, all if -1.
+        binarize_mask_from_pts_for_mem_enc: Whether prompted frames are remembered by the mask as
+            it is seen, instead of by its probabilities.
+        non_overlap_masks: Whether a pixel belongs to one object at most in what is handed out.
+        non_overlap_masks_for_mem_enc: Whether it does in what is remembered.
+        fill_hole_area: Largest hole that is closed, pixels of the low-resolution mask.
+        mask_prompts_at_full_resolution: Whether a given mask is remembered as it is, instead of by
+            way of the low-resolution mask.
+        pointer_times: "fixed" measures the age of pointers by the model's longest time, so a clip
+            gives the same masks as a stream and as a video; "clip" shortens it for clips of fewer
+            than 16 frames, as the two other implementations do.
+        frame_compat: How frames are resized: "official" (bicubic, as PIL) or "transformers"
+            (bilinear).
+        memory_dtype: How spatial memories are stored.
+        keep: "all" keeps the memories and masks of every frame, in RAM and then in a file;
+            "window" forgets all but the last `window` frames and the prompted ones.
+        window: Frames that a stream or `keep="window"` keeps.
+        ram_budget: Bytes of RAM for what has left the device, before a file is used.
+        spill_folder: Where that file goes; a temporary folder if None.
+        cached_features: Frames whose image features are kept on the device.
+
+    Raises:
+        SessionError: A value makes no sense.
+    """
+
+    add_all_frames_to_correct_as_cond: bool = True
+    prev_sam_mask_logits: bool = True
+    clear_non_cond_mem_around_input: bool = False
+    memory_temporal_stride_for_eval: int = 1
+    max_cond_frames_in_attn: int | None = None
+    binarize_mask_from_pts_for_mem_enc: bool = True
+    non_overlap_masks: bool = False
+    non_overlap_masks_for_mem_enc: bool = False
+    fill_hole_area: int = 8
+    mask_prompts_at_full_resolution: bool = False
+    pointer_times: Literal["fixed", "clip"] = "fixed"
+    frame_compat: Literal["official", "transformers"] = "official"
+    memory_dtype: torch.dtype = torch.bfloat16
+    keep: Literal["all", "window"] = "all"
+    window: int = 32
+    ram_budget: int = 512 * MIB
+    spill_folder: Path | None = None
+    cached_features: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse values that would only fail, or mislead, later."""
+        self._require_choice("pointer_times", ("fixed", "clip"))
+        self._require_choice("frame_compat", ("official", "transformers"))
+        self._require_choice("keep", ("all", "window"))
+        self._require_at_least("memory_temporal_stride_for_eval", 1)
+        self._require_at_least("window", LEAST_WINDOW)
+        self._require_at_least("cached_features", 1)
+        self._require_at_least("fill_hole_area", 0)
+        self._require_at_least("ram_budget", 0)
+        limit = self.max_cond_frames_in_attn
+        if limit is not None and limit != -1 and limit < 2:  # noqa: PLR2004 - before and after
+            raise SessionError(
+                f"max_cond_frames_in_attn is {limit}; it must be -1 (all) or at least 2: the "
+                "prompted frames before and after."
+            )
+        if not self.memory_dtype.is_floating_point:
+            raise SessionError(f"memory_dtype is {self.memory_dtype}; it must be a float type.")
+
+    @classmethod
+    def preset(cls, compat: str = "sam2_hf", **changes: Any) -> "SessionOptions":
+        """Make the options under which another implementation's numbers come out.
+
+        Args:
+            compat: "sam2_hf" for this package's defaults; "official" for those of the original's
+                builder; "transformers" for those of transformers' video classes.
+            **changes: Fields to change.
+
+        Raises:
+            SessionError: There is no such preset or option.
+        """
+        if compat not in PRESETS:
+            raise SessionError(f"compat={compat!r} is unknown. Choose one of {', '.join(PRESETS)}.")
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(changes) - known):
+            raise SessionError(
+                f"there is no option {unknown[0]!r}. Options: {', '.join(sorted(known))}."
+            )
+        chosen = {
+            "sam2_hf": cls(),
+            "official": cls(add_all_frames_to_correct_as_cond=False, pointer_times="clip"),
+            "transformers": cls(
+                add_all_frames_to_correct_as_cond=False,
+                prev_sam_mask_logits=False,
+                fill_hole_area=0,
+                mask_prompts_at_full_resolution=True,
+                pointer_times="clip",
+                frame_compat="transformers",
+            ),
+        }[compat]
+        return replace(chosen, **changes)
+
+    def _require_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if value not in choices:
+            raise SessionError(f"{name} is {value!r}. Choose one of {', '.join(choices)}.")
+
+    def _require_at_least(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if value < least:
+            raise SessionError(f"{name} is {value}; it must be at least {least}.")

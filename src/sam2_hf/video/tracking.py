@@ -1,0 +1,192 @@
+"""One tracking step: pure, for all objects of a frame at once; sessions and training share it.
+
+Suffixes: b = objects, p = pointers, c = memory channels (64), d = decoder channels (256), h, w =
+rows and columns.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
+from sam2_hf.model.memory_tokens import Recollection
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.outputs import ObjectMasks
+from sam2_hf.model.prompt_inputs import Prompts
+
+from .memory_selection import (
+    MemoryRules,
+    Moment,
+    closest_prompted,
+    pointer_frames,
+    recent_frames,
+)
+
+NO_PROMPTS = Prompts()
+
+
+class Memories(Protocol):
+    """What one object remembers, or several that have always been tracked together."""
+
+    @property
+    def prompted(self) -> Mapping[int, FrameMemory]:
+        """Memories of prompted frames, by frame."""
+
+    def spatial_bchw(self, frame: int) -> Tensor | None:
+        """Spatial memory of a tracked frame; None if there is none."""
+
+    def pointer_bd(self, frame: int) -> Tensor | None:
+        """Object pointer of a tracked frame; None if there is none."""
+
+
+def track_step(
+    model: Sam2VideoModel,
+    features: FrameFeatures,
+    memories: Sequence[Memories] | None,
+    prompts: Prompts,
+    now: Moment,
+    rules: MemoryRules,
+) -> ObjectMasks:
+    """Segment one frame for every object at once; read and return, store nothing.
+
+    Args:
+        model: The model.
+        features: The frame; one for all objects, or one for each.
+        memories: What each object remembers; None on a frame that is segmented from its prompts
+            alone, as the first one is.
+        prompts: Clicks and earlier mask logits of every object, in model pixels, shapes
+            `(b, 1, ...)`; `NO_PROMPTS` on a frame that is only tracked.
+        now: Which frame it is.
+        rules: How far memory reaches.
+
+    Returns:
+        Masks, scores and pointers, objects in the order of `memories`.
+
+    Source: sam2/modeling/sam2_base.py:728-799 @ 2b90b9f.
+    Differs: objects are the batch. Those that remember equally much run together, so no token is
+        padded and the numbers are those of each object alone.
+    """
+    multimask = chooses_among_masks(model, prompts, tracked=memories is not None)
+    if memories is None:
+        embedding = model.condition_on_memory(features, None)
+        return model.decode_masks(features, embedding, prompts, multimask_output=multimask)
+    recollections = [recollect(one, now, rules) for one in memories]
+    starts = _starts(recollections)
+    device = features.embedding_bchw.device
+    found: list[tuple[list[int], ObjectMasks]] = []
+    for group in _alike(recollections):
+        rows = [row for index in group for row in range(starts[index], starts[index + 1])]
+        # memories may be stored elsewhere than where the model is
+        together = _join([recollections[index] for index in group]).to(device)
+        own = _rows(features, rows)
+        embedding = model.condition_on_memory(own, together)
+        asked = _rows_of_prompts(prompts, rows)
+        found.append((rows, model.decode_masks(own, embedding, asked, multimask_output=multimask)))
+    return _in_order(found)
+
+
+def chooses_among_masks(model: Sam2VideoModel, prompts: Prompts, *, tracked: bool) -> bool:
+    """Tell whether a step decodes three masks and keeps the best one.
+
+    Source: sam2/modeling/sam2_base.py:883-891 @ 2b90b9f.
+    """
+    config = model.config
+    count = 0 if prompts.labels_bpt is None else prompts.labels_bpt.shape[-1]
+    in_range = config.multimask_min_pt_num <= count <= config.multimask_max_pt_num
+    allowed = config.multimask_output_for_tracking or not tracked
+    return config.multimask_output_in_sam and allowed and in_range
+
+
+def recollect(memories: Memories, now: Moment, rules: MemoryRules) -> Recollection:
+    """Gather what may be looked at from a frame.
+
+    Source: sam2/modeling/sam2_base.py:520-637 @ 2b90b9f.
+    """
+    chosen, others = closest_prompted(now.frame, memories.prompted, rules.max_prompted)
+    others_set = set(others)
+    spatial = [memories.prompted[frame].spatial_bchw for frame in chosen]
+    ages = [rules.num_memories] * len(chosen)
+    count = rules.num_memories - 1
+    for steps, frame in zip(
+        range(count, 0, -1), recent_frames(now, count=count, stride=rules.stride), strict=True
+    ):
+        memory = memories.spatial_bchw(frame)
+        if memory is None and frame in others_set:
+            memory = memories.prompted[frame].spatial_bchw
+        if memory is not None:
+            spatial.append(memory)
+            ages.append(steps)
+    pointers = [
+        (now.back_to(frame), memories.prompted[frame].pointer_bd)
+        for frame in chosen
+        if now.back_to(frame) >= 0 or not rules.past_pointers_only
+    ]
+    for frame in pointer_frames(now, count=rules.num_pointers):
+        pointer = memories.pointer_bd(frame)
+        if pointer is None and frame in others_set:
+            pointer = memories.prompted[frame].pointer_bd
+        if pointer is not None:
+            pointers.append((now.back_to(frame), pointer))
+    if not pointers:
+        return Recollection(tuple(spatial), tuple(ages))
+    pointers_bpd = torch.stack([pointer for _, pointer in pointers], dim=1)
+    times_p = torch.tensor([float(time) for time, _ in pointers], device=pointers_bpd.device)
+    times_bp = (times_p / rules.longest_time(now)).expand(len(pointers_bpd), -1)
+    return Recollection(tuple(spatial), tuple(ages), pointers_bpd, times_bp)
+
+
+def _alike(recollections: list[Recollection]) -> list[list[int]]:
+    """Group objects that look at the same ages and equally many pointers."""
+    groups: dict[tuple[tuple[int, ...], int], list[int]] = {}
+    for index, one in enumerate(recollections):
+        count = 0 if one.pointers_bpd is None else one.pointers_bpd.shape[1]
+        groups.setdefault((one.ages, count), []).append(index)
+    return list(groups.values())
+
+
+def _starts(recollections: list[Recollection]) -> list[int]:
+    """List the first row of each, and the end."""
+    starts = [0]
+    for one in recollections:
+        starts.append(starts[-1] + len(one.spatial[0]))
+    return starts
+
+
+def _join(parts: list[Recollection]) -> Recollection:
+    """Stack the memories of several objects that remember equally much."""
+    if len(parts) == 1:
+        return parts[0]
+    spatial = tuple(torch.cat(rows) for rows in zip(*(p.spatial for p in parts), strict=True))
+    pointers = [part.pointers_bpd for part in parts if part.pointers_bpd is not None]
+    times = [part.times_bp for part in parts if part.times_bp is not None]
+    return Recollection(
+        spatial,
+        parts[0].ages,
+        torch.cat(pointers) if pointers else None,
+        torch.cat(times) if times else None,
+    )
+
+
+def _rows(features: FrameFeatures, rows: list[int]) -> FrameFeatures:
+    """Take the frames of some objects; what all share stays as it is."""
+    if len(features.embedding_bchw) == 1:
+        return features
+    return FrameFeatures(*(getattr(features, field.name)[rows] for field in fields(features)))
+
+
+def _rows_of_prompts(prompts: Prompts, rows: list[int]) -> Prompts:
+    values = (getattr(prompts, field.name) for field in fields(prompts))
+    return Prompts(*(None if value is None else value[rows] for value in values))
+
+
+def _in_order(found: list[tuple[list[int], ObjectMasks]]) -> ObjectMasks:
+    """Join the answers of all groups, objects in their own order."""
+    if len(found) == 1:
+        return found[0][1]
+    order = torch.tensor([row for rows, _ in found for row in rows]).argsort()
+    names = [field.name for field in fields(ObjectMasks) if field.name != "full_logits_b1hw"]
+    joined = (torch.cat([getattr(masks, name) for _, masks in found]) for name in names)
+    return ObjectMasks(*(values[order.to(values.device)] for values in joined))

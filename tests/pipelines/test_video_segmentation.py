@@ -1,0 +1,185 @@
+"""Prompts and a video in, masklets out."""
+
+import numpy as np
+import pytest
+import torch
+
+from sam2_hf import (
+    PromptError,
+    ReviewRules,
+    SessionError,
+    SessionOptions,
+    VideoError,
+    VideoPrompt,
+    VideoSegmentation,
+    VideoSegmentationPipeline,
+)
+from tests.video.transformers_usage import SIZE, clip
+
+CLICK = VideoPrompt(2, 7, clicks=(30, 20))
+BOX = VideoPrompt(4, 3, box=(10, 12, 40, 30))
+
+
+@pytest.fixture
+def segment(tiny_video_model):
+    """The pipeline."""
+    return VideoSegmentationPipeline(tiny_video_model)
+
+
+def test_a_prompted_video_has_a_masklet_of_each_object(segment):
+    result = segment(clip(), [CLICK, BOX])
+
+    assert (result.object_ids, result.size, result.num_frames) == ((7, 3), SIZE, 8)
+    assert result.frames == result.masklets[7].frames == result.masklets[3].frames == [*range(8)]
+    assert {number: mask.shape for number, mask in result.masks(5).items()} == {7: SIZE, 3: SIZE}
+
+
+@pytest.mark.parametrize(
+    ("direction", "frames"),
+    [("both", [*range(8)]), ("forward", [2, 3, 4, 5, 6, 7]), ("backward", [0, 1, 2, 3, 4])],
+)
+def test_a_direction_may_be_chosen(segment, direction, frames):
+    assert segment(clip(), [CLICK, BOX], direction).frames == frames
+
+
+def test_one_prompt_needs_no_list(segment):
+    assert segment(clip(), CLICK).object_ids == (7,)
+
+
+def test_the_masks_are_those_of_a_session(segment):
+    session = segment.open(clip())
+    session.click(2, 7, (30, 20))
+    expected = {result.frame: result.masks[7] for result in session.propagate(direction="both")}
+
+    result = segment(clip(), CLICK)
+
+    for frame, mask in expected.items():
+        assert np.array_equal(result.masks(frame)[7], mask)
+
+
+def test_nothing_but_masks_is_held_when_a_video_is_done(segment):
+    result = segment(clip(), [CLICK, BOX])
+
+    held = result._session.bytes_held()
+    masks = sum(len(m.rle(f)["counts"]) for m in result.masklets.values() for f in m.frames)
+    assert held.device == 0
+    assert masks < held.ram < masks + 16 * 1024  # a record of a mask takes some hundred bytes
+
+
+def test_doubtful_frames_are_listed_by_the_rules_given(tiny_video_model):
+    strict = VideoSegmentationPipeline(tiny_video_model, rules=ReviewRules(min_iou=2.0))
+    lenient = VideoSegmentationPipeline(
+        tiny_video_model, rules=ReviewRules(-9.0, 0.0, 0, max_area_factor=1e9)
+    )
+
+    assert strict(clip(), CLICK).frames_to_review
+    assert lenient(clip(), CLICK).frames_to_review == []
+
+
+def test_several_videos_of_different_lengths_come_one_by_one(segment):
+    results = segment([clip(3), clip(5)], [[VideoPrompt(0, 1, clicks=(30, 20))], [CLICK, BOX]])
+
+    found = [(result.num_frames, result.object_ids) for result in results]
+
+    assert found == [(3, (1,)), (5, (7, 3))]
+
+
+def test_the_next_video_waits_until_it_is_asked_for(segment):
+    opened = []
+    segment.open = lambda video: opened.append(len(video)) or type(segment).open(segment, video)
+
+    results = segment([clip(3), clip(5)], [[CLICK], [CLICK]])
+    before = [*opened]
+    next(results)
+
+    assert (before, opened) == ([], [3])
+
+
+@pytest.mark.parametrize(
+    ("videos", "prompts", "message"),
+    [
+        ([clip(3)], [[CLICK], [CLICK]], r"1 video\(s\) and 2 lists"),
+        (clip(3), [[CLICK]], "Give one list of VideoPrompts for each video"),
+        ([clip(3), clip(3)], [[CLICK], []], "the prompts of video 1"),
+        (clip(3), [], "there is no prompt"),
+        ([clip(3)], [[(3, 3)]], "the prompts of video 0"),
+    ],
+)
+def test_videos_and_prompts_must_go_together(segment, videos, prompts, message):
+    with pytest.raises(PromptError, match=message):
+        segment(videos, prompts)
+
+
+def test_two_videos_are_not_one(segment):
+    with pytest.raises(VideoError, match="2 videos where one is expected"):
+        segment([clip(3), clip(3)], [CLICK])
+
+
+def test_progress_is_told_after_each_frame(segment):
+    told = []
+
+    segment(clip(4), CLICK, on_progress=lambda done, total: told.append((done, total)))
+
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_nobody_knows_how_many_frames_an_iterator_gives(segment):
+    told = []
+    prompt = VideoPrompt(0, 1, clicks=(30, 20))
+
+    result = segment(
+        iter(clip(4)), prompt, "forward", on_progress=lambda *counts: told.append(counts)
+    )
+
+    assert told[-1] == (4, None)
+    assert result.num_frames == 4
+
+
+def test_a_bar_is_shown_on_request(segment, capsys):
+    segment(clip(3), CLICK, progress=True)
+
+    assert "tracking" in capsys.readouterr().err
+
+
+def test_options_are_those_of_every_session(tiny_video_model):
+    segment = VideoSegmentationPipeline(tiny_video_model, compat="official", window=64)
+
+    assert segment.options == SessionOptions.preset("official", window=64)
+    assert segment.open(clip()).options is segment.options
+
+
+def test_an_unknown_option_is_refused(tiny_video_model):
+    with pytest.raises(SessionError, match="no option 'windows'"):
+        VideoSegmentationPipeline(tiny_video_model, windows=64)
+
+
+def test_a_prompt_that_does_not_fit_closes_the_video(segment, monkeypatch):
+    session, closed = segment.open(clip()), []
+    monkeypatch.setattr(segment, "open", lambda _: session)
+    monkeypatch.setattr(session.frames, "close", lambda: closed.append(True))
+
+    with pytest.raises(PromptError, match="lies outside"):
+        segment(clip(), VideoPrompt(0, 1, clicks=(999, 3)))
+
+    assert closed
+
+
+def test_times_and_rate_are_the_videos(segment):
+    result = segment(clip(3), VideoPrompt(0, 1, clicks=(3, 3)))
+
+    assert (result.fps, result.times) == (None, {0: None, 1: None, 2: None})
+
+
+def test_a_closed_result_has_no_masks_any_more(segment):
+    with segment(clip(3), VideoPrompt(0, 1, clicks=(3, 3))) as result:
+        assert isinstance(result, VideoSegmentation)
+        assert result.masks(0)[1].shape == SIZE
+
+    with pytest.raises(SessionError, match="closed"):
+        result.masks(0)
+
+
+def test_tracking_leaves_torchs_gradients_as_they_were(segment):
+    segment(clip(3), VideoPrompt(0, 1, clicks=(3, 3)))
+
+    assert torch.is_grad_enabled()
