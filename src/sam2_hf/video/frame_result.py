@@ -71,13 +71,13 @@ class FrameResult:
         *,
         non_overlapping: bool,
     ) -> "FrameResult":
-        """Put the answers for single objects together; without objects it holds no rows."""
+        """Put the answers for single objects together; without objects there are no rows."""
         parts = list(outputs.values())
         empty = torch.zeros(0)
         return cls(
             frame,
             tuple(outputs),
-            torch.cat([one.logits_1hw for one in parts]) if parts else torch.zeros(0, *size),
+            torch.cat([one.logits_1hw for one in parts]) if parts else empty.reshape(0, 1, 1),
             torch.cat([one.iou_1 for one in parts]) if parts else empty,
             torch.cat([one.score_1 for one in parts]) if parts else empty,
             size,

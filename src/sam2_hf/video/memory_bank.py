@@ -22,22 +22,14 @@ class MemoryBank:
     Args:
         object_id: Whose memories these are.
         history: Takes every tracked memory, and gives it back when tracking starts elsewhere.
-        device: Where memories are stored that are about to be read.
-        compute_device: Where they are read.
+        device: Where memories are stored that are about to be read; whoever reads them moves them.
     """
 
-    def __init__(
-        self,
-        object_id: int,
-        history: History,
-        device: torch.device | str,
-        compute_device: torch.device | str,
-    ) -> None:
+    def __init__(self, object_id: int, history: History, device: torch.device | str) -> None:
         self.prompted: dict[int, FrameMemory] = {}
         self._object_id = object_id
         self._history = history
         self.device = device
-        self._compute_device = compute_device
         self._spatial: dict[int, Tensor] = {}
         self._pointers: dict[int, Tensor] = {}
 
@@ -67,24 +59,35 @@ class MemoryBank:
     def spatial_bchw(self, frame: int) -> Tensor | None:
         """Look up the spatial memory of a tracked frame; None if there is none."""
         self._fetch(frame, self._spatial)
-        memory = self._spatial.get(frame)
-        return None if memory is None else memory.to(self._compute_device)
+        return self._spatial.get(frame)
 
     def pointer_bd(self, frame: int) -> Tensor | None:
         """Look up the object pointer of a tracked frame; None if there is none."""
         self._fetch(frame, self._pointers)
-        pointer = self._pointers.get(frame)
-        return None if pointer is None else pointer.to(self._compute_device)
+        return self._pointers.get(frame)
 
     def output(self, frame: int) -> FrameOutput | None:
-        """Look up the answer on a tracked frame; None if there is none."""
-        record = self._history.get(self._key(frame))
+        """Look up the answer on a tracked frame, in RAM; None if there is none."""
+        record = self.record(frame)
         if record is None:
             return None
-        logits, iou, score = (
-            record[name].to(self._compute_device) for name in ("logits", "iou", "score")
-        )
-        return FrameOutput(logits, iou, score)
+        return FrameOutput(record["logits"], record["iou"], record["score"])
+
+    def record(self, frame: int) -> dict[str, Tensor] | None:
+        """Look up everything that is kept of a tracked frame; None if there is nothing."""
+        return self._history.get(self._key(frame))
+
+    def put_back(self, frame: int, record: dict[str, Tensor] | None) -> None:
+        """Make what was tracked on a frame what it was when `record` was looked up."""
+        self.forget(frame)
+        if record is not None:
+            self._history.put(self._key(frame), record)
+
+    def rest(self) -> None:
+        """Let the device go: nothing is read until the object comes back."""
+        self._spatial.clear()
+        self._pointers.clear()
+        self.prompted = {frame: memory.to("cpu") for frame, memory in self.prompted.items()}
 
     def demote(self, frame: int, output: FrameOutput) -> None:
         """Treat a prompted frame as a tracked one, since its prompt is gone."""

@@ -52,6 +52,11 @@ class MemoryRules:
     past_pointers_only: bool = True
     clip_times: bool = False
 
+    @property
+    def reach(self) -> int:
+        """How many frames back something may be read."""
+        return max(self.num_pointers, (self.num_memories - 1) * self.stride + 1)
+
     def longest_time(self, now: Moment) -> int:
         """Return the time, in frames, that counts as 1 for a pointer."""
         count = self.num_pointers

@@ -80,7 +80,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         """
         self._require(frame)
         clicks = read_clicks(xy, positive, self.size, f"object {object_id}")
-        one = self._to_change(object_id)
+        one = self._to_change(object_id, frame)
         one.add(frame, one.prompts.get(frame, FramePrompts()).with_clicks(clicks))
 
     def box(self, frame: int, object_id: int, xyxy: Sequence[float]) -> None:
@@ -97,7 +97,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         """
         self._require(frame)
         box = read_box(xyxy, self.size, f"object {object_id}")
-        one = self._to_change(object_id)
+        one = self._to_change(object_id, frame)
         one.add(frame, one.prompts.get(frame, FramePrompts()).with_box(box))
 
     def mask(self, frame: int, object_id: int, mask_hw: Mask) -> None:
@@ -115,7 +115,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         self._require(frame)
         side = self._tracker.model.prompt_encoder.image_size
         mask = read_mask(mask_hw, self.size, side, f"object {object_id}")
-        self._to_change(object_id).add(frame, FramePrompts().with_mask(mask))
+        self._to_change(object_id, frame).add(frame, FramePrompts().with_mask(mask))
 
     def preview(self, frame: int) -> FrameResult:
         """Show the masks of a frame, with all prompts so far; what is tracked later stays the same.
@@ -183,8 +183,9 @@ class Sam2VideoInferenceSession(TransformersSession):
             UnknownObjectError: There is no such object.
         """
         one = self._known(object_id)
-        self._undo.push(one, existed=True)
+        self._note(one, None)
         del self._tracker.objects[one.object_id]
+        one.bank.rest()
 
     def clear(self, frame: int, object_id: int) -> None:
         """Take back all prompts of an object on a frame; what was tracked stays.
@@ -193,11 +194,15 @@ class Sam2VideoInferenceSession(TransformersSession):
             UnknownObjectError: There is no such object.
         """
         one = self._known(object_id)
-        self._undo.push(one, existed=True)
-        one.clear(frame)
+        if frame in one.prompts:
+            self._note(one, frame)
+            one.clear(frame)
 
     def undo(self) -> bool:
-        """Undo the last click, box, mask, clear or remove; masks follow with the next propagate.
+        """Undo the last click, box, mask, clear or remove.
+
+        What has been tracked since stays, until the next propagate overwrites it. Of removed
+        objects the last 8 can come back.
 
         Returns:
             Whether there was anything to undo.
@@ -206,10 +211,10 @@ class Sam2VideoInferenceSession(TransformersSession):
         if snapshot is None:
             return False
         snapshot.restore()
-        if snapshot.existed:
-            self._tracker.take_back(snapshot.one)
-        else:
+        if snapshot.place is None:
             self._tracker.forget(snapshot.one.object_id)
+        else:
+            self._tracker.take_back(snapshot.one, snapshot.place)
         return True
 
     def reset(self) -> None:

@@ -19,7 +19,7 @@ from .prompt_reading import read_object_id
 from .session_options import SessionOptions
 from .tracked_object import TrackedObject
 from .tracker import Tracker
-from .undo import UndoStack
+from .undo import Snapshot, UndoStack
 
 Runs = list[tuple[Iterable[int], Direction]]
 
@@ -138,12 +138,20 @@ class SessionCore:
             raise UnknownObjectError(number, self._tracker.objects)
         return self._tracker.objects[number]
 
-    def _to_change(self, object_id: int) -> TrackedObject:
+    def _to_change(self, object_id: int, frame: int) -> TrackedObject:
         """Look an object up, or make it, and note what it was like."""
         number = read_object_id(object_id)
-        existed = number in self._tracker.objects
-        if not existed:  # the number of a removed object: its masks cannot come back any more
-            self._undo.forget_object(number)
+        if number in self._tracker.objects:
+            self._note(self._tracker.objects[number], frame)
+            return self._tracker.objects[number]
+        # the number of a removed object: its masks cannot come back any more
+        self._undo.forget_object(number)
         one = self._tracker.object(number)
-        self._undo.push(one, existed=existed)
+        self._undo.push(Snapshot.of(one, None, frame))
         return one
+
+    def _note(self, one: TrackedObject, frame: int | None) -> None:
+        """Note what an object is like before a verb changes it."""
+        place = list(self._tracker.objects).index(one.object_id)
+        for gone in self._undo.push(Snapshot.of(one, place, frame)):
+            self._tracker.let_go(gone)

@@ -97,8 +97,9 @@ class TrackedObject:
         return bool(self.bank.prompted or self.pending or self.rounds)
 
     def keep_near(self, frame: int, reach: int) -> None:
-        """Forget what was tracked `reach` frames and more from a frame."""
-        for far in [other for other in self.directions if abs(other - frame) >= reach]:
+        """Forget what was tracked `reach` frames and more from a frame; prompted frames stay."""
+        tracked = [other for other in self.directions if other not in self.prompts]
+        for far in [other for other in tracked if abs(other - frame) >= reach]:
             del self.directions[far]
             self.bank.forget(far)
             if self.masklet is not None:

@@ -6,7 +6,7 @@ Suffixes: b = objects, d = decoder channels, h, w = rows and columns, S = input 
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -28,8 +28,6 @@ from .memory_selection import Direction, MemoryRules, Moment
 from .session_options import SessionOptions
 from .tracked_object import TrackedObject
 from .tracking import NO_PROMPTS, track_step
-
-MAX_PREVIOUS_LOGIT = 32.0  # earlier mask logits are shown to the decoder within these bounds
 
 
 class Tracker:
@@ -112,13 +110,21 @@ class Tracker:
     def new_object(self, object_id: int) -> TrackedObject:
         """Add an object, to which tracked memories may belong already."""
         device = self._model.device if self._model is not None else "cpu"
-        bank = MemoryBank(object_id, self.history, self._state_device or device, device)
+        bank = MemoryBank(object_id, self.history, self._state_device or device)
         self.objects[object_id] = TrackedObject(object_id, bank)
         return self.objects[object_id]
 
-    def take_back(self, one: TrackedObject) -> None:
-        """Count an object in again that was removed."""
-        self.objects[one.object_id] = one
+    def take_back(self, one: TrackedObject, place: int) -> None:
+        """Count an object in again that was removed, at the place it had."""
+        if one.object_id not in self.objects:
+            objects = list(self.objects.items())
+            objects.insert(place, (one.object_id, one))
+            self.objects = dict(objects)
+
+    def let_go(self, one: TrackedObject) -> None:
+        """Drop what is kept of a removed object, unless its number is another one's by now."""
+        if one.object_id not in self.objects:
+            self.history.discard_object(one.object_id)
 
     def forget(self, object_id: int) -> None:
         """Drop an object and everything that is kept of it."""
@@ -241,17 +247,9 @@ class Tracker:
         self, frame: int, spatial_bchw: Tensor, pointer_bd: Tensor, score_b1: Tensor
     ) -> list[FrameMemory]:
         """Part the memories of a frame by object; copies, so that each is freed by itself."""
-        spatial_bchw = spatial_bchw.to(self.options.memory_dtype)
-        rows: Sequence[slice] = [slice(row, row + 1) for row in range(len(spatial_bchw))]
-        return [
-            FrameMemory(
-                frame,
-                spatial_bchw[row].clone(),
-                pointer_bd[row].clone(),
-                score_b1[row].clone(),
-            )
-            for row in rows
-        ]
+        parts = (spatial_bchw.to(self.options.memory_dtype), pointer_bd, score_b1)
+        rows = (slice(row, row + 1) for row in range(len(spatial_bchw)))
+        return [FrameMemory(frame, *(part[row].clone() for part in parts)) for row in rows]
 
     def outputs(self, masks: ObjectMasks) -> list[FrameOutput]:
         """Close small holes and part the answers by object."""
@@ -270,7 +268,7 @@ class Tracker:
         with _noted(full):
             self.masklet_store(one).put(result.frame, result.masks[number], *scores)
         if self.keeps_window:
-            one.keep_near(result.frame, self.options.window)
+            one.keep_near(result.frame, max(self.options.window, self.rules.reach))
 
     def _retire(self, one: TrackedObject, frame: int, direction: Direction) -> None:
         """Let memories leave the device that the next frame cannot read."""

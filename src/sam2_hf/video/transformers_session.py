@@ -105,7 +105,7 @@ class TransformersSession(TransformersFrames):
             FrameError: There is no such frame, or a stream has dropped it.
         """
         self._require_promptable(frame)
-        self._to_change(object_id).add(frame, prompts)
+        self._to_change(object_id, frame).add(frame, prompts)
 
     def add_point_inputs(self, obj_idx: int, frame_idx: int, inputs: dict[str, Tensor]) -> None:
         """Put clicks, and corners of a box, in the place of the prompts on a frame.
@@ -203,6 +203,7 @@ class TransformersSession(TransformersFrames):
         """
         self._bind(model)
         if frame is not None:
+            commit(self._tracker)  # while the oldest frame, which a prompt may be on, is there
             number = self.add_new_frame(frame, frame_idx)
         elif frame_idx is None:
             raise FrameError("there is neither frame_idx nor frame. Give one of them.")
@@ -266,7 +267,7 @@ class TransformersSession(TransformersFrames):
         one = self._at(obj_idx)
         prompts = one.prompts.get(frame)
         if prompts is not None and (prompts.mask_hw is not None) == masks:
-            self._undo.push(one, existed=True)
+            self._note(one, frame)
             one.clear(frame)
 
     def _require_promptable(self, frame: int) -> None:

@@ -2,51 +2,74 @@
 
 from dataclasses import dataclass, field
 
+from torch import Tensor
+
 from sam2_hf.model.frame_memory import FrameMemory
 
 from .frame_result import FrameOutput
+from .memory_selection import Direction
 from .object_prompts import FramePrompts
 from .tracked_object import PromptedOutput, TrackedObject
 
 DEPTH = 100  # verbs that can be undone
+REMOVED_KEPT = 8  # removed objects that can come back; their masks and memories stay until then
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """What prompts had made of an object; what was tracked is not part of it.
+    """What prompts had made of an object, and what was tracked on the frame they were about.
 
     Attributes:
         one: The object itself.
-        existed: Whether it was one of the session's.
+        place: Which of the session's objects it was; None if it was none.
+        frame: The frame that the verb is about; None if it is about all.
     """
 
     one: TrackedObject
-    existed: bool
+    place: int | None
+    frame: int | None
     prompts: dict[int, FramePrompts]
     rounds: dict[int, tuple[FramePrompts, ...]]
     pending: dict[int, PromptedOutput]
     outputs: dict[int, FrameOutput]
     prompted: dict[int, FrameMemory]
+    direction: Direction | None
+    tracked: dict[str, Tensor] | None
 
     @classmethod
-    def of(cls, one: TrackedObject, *, existed: bool) -> "Snapshot":
+    def of(cls, one: TrackedObject, place: int | None, frame: int | None) -> "Snapshot":
         """Note the state of an object; everything in it is immutable, so only dicts are copied."""
         return cls(
             one,
-            existed,
+            place,
+            frame,
             dict(one.prompts),
             dict(one.rounds),
             dict(one.pending),
             dict(one.outputs),
             dict(one.bank.prompted),
+            None if frame is None else one.directions.get(frame),
+            None if frame is None else one.bank.record(frame),
         )
 
     def restore(self) -> None:
         """Put the object back into this state."""
-        one = self.one
+        one, frame = self.one, self.frame
         one.prompts, one.rounds = dict(self.prompts), dict(self.rounds)
         one.pending, one.outputs = dict(self.pending), dict(self.outputs)
         one.bank.prompted = dict(self.prompted)
+        if frame is None:
+            return
+        one.bank.put_back(frame, self.tracked)
+        if self.direction is None:
+            one.directions.pop(frame, None)
+        else:
+            one.directions[frame] = self.direction
+
+    @property
+    def is_removal(self) -> bool:
+        """Whether the verb removed the object."""
+        return self.place is not None and self.frame is None
 
 
 @dataclass(slots=True, eq=False)
@@ -55,10 +78,16 @@ class UndoStack:
 
     _snapshots: list[Snapshot] = field(default_factory=list)
 
-    def push(self, one: TrackedObject, *, existed: bool) -> None:
-        """Note an object before it is changed."""
-        self._snapshots.append(Snapshot.of(one, existed=existed))
-        del self._snapshots[:-DEPTH]
+    def push(self, snapshot: Snapshot) -> list[TrackedObject]:
+        """Note an object before it is changed; return the removed ones that cannot come back."""
+        self._snapshots.append(snapshot)
+        removals = [one for one in self._snapshots if one.is_removal]
+        begin = max(0, len(self._snapshots) - DEPTH)
+        if len(removals) > REMOVED_KEPT:
+            begin = max(begin, self._snapshots.index(removals[-REMOVED_KEPT - 1]) + 1)
+        dropped = self._snapshots[:begin]
+        del self._snapshots[:begin]
+        return [one.one for one in dropped if one.is_removal]
 
     def pop(self) -> Snapshot | None:
         """Take the last change off; None if there is none."""

@@ -1,0 +1,99 @@
+"""A small video model whose every weight matters, and what it is shown."""
+
+import copy
+from functools import cache
+
+import numpy as np
+import torch
+from peers import draw_weights
+
+from sam2_hf.model.memory_tokens import Recollection
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.prompt_inputs import Prompts
+from tests.small_checkpoint import SIDE, small_config
+
+IN_VIEW = 2.0  # what is added to object scores: weights that are drawn say that nothing is there
+SHARPER = 4.0  # how much mask logits are spread, so that some lie on either side of zero
+SAM_2_0 = {
+    "enable_occlusion_spatial_embedding": False,
+    "enable_temporal_pos_encoding_for_object_pointers": False,
+}
+GRID, HIDDEN, MEMORY = SIDE // 16, 32, 16  # of the small config
+
+
+@cache
+def drawn_video_model(version="2.1"):
+    """The small video model with drawn weights, in eval mode; not to be changed."""
+    model = Sam2VideoModel(small_config(**(SAM_2_0 if version == "2.0" else {})))
+    draw_weights(model)
+    with torch.no_grad():
+        model.mask_decoder.pred_obj_score_head.proj_out.bias.add_(IN_VIEW)
+        for head in model.mask_decoder.output_hypernetworks_mlps:
+            head.proj_out.weight.mul_(SHARPER)
+    return model.eval()
+
+
+def own_video_model(version="2.1"):
+    """A copy of it to be changed."""
+    return copy.deepcopy(drawn_video_model(version))
+
+
+def noise_clip(num_frames=8, height=48, width=72, seed=0):
+    """A clip of noise, `(frames, height, width, 3)`: to a drawn model all frames differ."""
+    return np.random.default_rng(seed).integers(
+        0, 256, (num_frames, height, width, 3), dtype=np.uint8
+    )
+
+
+def pixel_values(count=1, seed=1):
+    """Normalised pictures."""
+    return torch.randn(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+
+
+def recollection(objects, *, ages=(7, 2, 1), pointers=3, seed=2):
+    """Memories of objects that remember equally much."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    spatial = tuple(draw(objects, MEMORY, GRID, GRID) for _ in ages)
+    if not pointers:
+        return Recollection(spatial, tuple(ages))
+    return Recollection(
+        spatial, tuple(ages), draw(objects, pointers, HIDDEN), draw(objects, pointers).abs()
+    )
+
+
+def row_of(memories, row):
+    """What one object of a group remembers."""
+    rows = slice(row, row + 1)
+    pointers, times = memories.pointers_bpd, memories.times_bp
+    return Recollection(
+        tuple(one[rows] for one in memories.spatial),
+        memories.ages,
+        None if pointers is None else pointers[rows],
+        None if times is None else times[rows],
+    )
+
+
+def track(model, features, memories, prompts=None, *, multimask_output=True):
+    """Condition a frame on memories, or on none, and decode it."""
+    embedding = model.condition_on_memory(features, memories)
+    return model.decode_masks(
+        features, embedding, prompts or Prompts(), multimask_output=multimask_output
+    )
+
+
+def clicks(objects=2, points=1, seed=3):
+    """Positive clicks on every object."""
+    generator = torch.Generator().manual_seed(seed)
+    points_bpt2 = torch.rand(objects, 1, points, 2, generator=generator) * SIDE
+    return Prompts(points_bpt2, torch.ones(objects, 1, points, dtype=torch.long))
+
+
+def disc_masks():
+    """Two masks at input size, the second one empty."""
+    row, column = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    disc = ((row - 20) ** 2 + (column - 40) ** 2 < 100).float()
+    return torch.stack((disc, torch.zeros_like(disc)))[:, None]

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from sam2_hf.video.frame_result import FrameOutput, FrameResult
+
+SIZE = (30, 50)
+
+
+def output(seed, iou=0.9, score=4.0):
+    logits = torch.randn(1, 16, 16, generator=torch.Generator().manual_seed(seed)) * 3
+    return FrameOutput(logits, torch.tensor([iou]), torch.tensor([score]))
+
+
+def result(*seeds, non_overlapping=False, size=SIZE):
+    outputs = {10 + seed: output(seed, iou=seed / 10, score=float(seed)) for seed in seeds}
+    return FrameResult.of_outputs(
+        4, outputs, size, frozenset({11}), non_overlapping=non_overlapping
+    )
+
+
+def test_objects_lie_in_the_order_they_were_given():
+    found = result(2, 1)
+
+    assert found.object_ids == (12, 11)
+    assert torch.equal(found.logits_bhw[1:], output(1).logits_1hw)
+    assert found.iou == {12: pytest.approx(0.2), 11: pytest.approx(0.1)}
+    assert found.object_score == {12: 2.0, 11: 1.0}
+    assert (found.frame, found.prompted) == (4, frozenset({11}))
+
+
+@pytest.mark.parametrize("non_overlapping", [False, True])
+def test_masks_are_boolean_arrays_of_the_original_size(non_overlapping):
+    """Also a single object, and also where objects are kept apart."""
+    for seeds in ((1,), (1, 2)):
+        masks = result(*seeds, non_overlapping=non_overlapping).masks
+
+        assert all(isinstance(mask, np.ndarray) for mask in masks.values())
+        assert {(mask.shape, mask.dtype.name) for mask in masks.values()} == {(SIZE, "bool")}
+
+
+def test_a_mask_is_where_the_enlarged_logits_are_positive():
+    enlarged = functional.interpolate(output(1).logits_1hw[None], SIZE, mode="bilinear")
+
+    assert np.array_equal(result(1).masks[11], (enlarged[0, 0] > 0).numpy())
+
+
+def test_masks_are_made_once():
+    found = result(1)
+
+    assert found.masks is found.masks
+
+
+def test_masks_of_several_objects_are_those_of_each_alone():
+    together = result(1, 2).masks
+
+    assert all(
+        np.array_equal(together[10 + seed], result(seed).masks[10 + seed]) for seed in (1, 2)
+    )
+
+
+def test_kept_apart_a_pixel_belongs_to_the_strongest_object():
+    apart = result(1, 2, 3, non_overlapping=True)
+
+    count = sum(mask.astype(int) for mask in apart.masks.values())
+    together = result(1, 2, 3)
+    anywhere = np.any(list(together.masks.values()), axis=0)
+    assert sum(mask.astype(int) for mask in together.masks.values()).max() > 1
+    assert np.array_equal(count == 1, anywhere)
+    winner = together.video_logits()[:, 0].argmax(dim=0).numpy()
+    assert np.array_equal(apart.masks[12] & (winner != 1), np.zeros(SIZE, bool))
+
+
+def test_video_logits_have_the_original_size():
+    found = result(1, 2)
+
+    assert found.video_logits().shape == (2, 1, *SIZE)
+    assert np.array_equal(found.video_logits()[0, 0] > 0, found.masks[11])
+
+
+def test_a_frame_without_objects_has_no_rows():
+    empty = result()
+
+    assert (empty.object_ids, empty.masks, empty.iou, empty.object_score) == ((), {}, {}, {})
+    assert empty.video_logits().shape == (0, 1, *SIZE)
+    assert len(empty.iou_b) == len(empty.score_b) == 0

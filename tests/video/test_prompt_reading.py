@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sam2_hf.errors import PromptError
+from sam2_hf.video.prompt_reading import read_box, read_clicks, read_mask, read_object_id
+
+SIZE = (48, 72)
+WHO = "object 3"
+
+
+@pytest.mark.parametrize("given", [7, np.int64(7), torch.tensor(7)])
+def test_an_object_id_is_any_whole_number(given):
+    number = read_object_id(given)
+
+    assert number == 7
+    assert type(number) is int
+
+
+@pytest.mark.parametrize("given", [1.5, "1", None, True, [1]])
+def test_what_is_no_whole_number_is_no_object_id(given):
+    with pytest.raises(PromptError, match="must be a whole number"):
+        read_object_id(given)
+
+
+@pytest.mark.parametrize(
+    "xy",
+    [
+        (10, 20),
+        [10, 20],
+        np.array([10, 20]),
+        torch.tensor([10.0, 20.0]),
+        [(10, 20)],
+        np.array([[10.0, 20.0]]),
+    ],
+)
+def test_one_click_is_read_from_any_kind_of_pair(xy):
+    [click] = read_clicks(xy, positive=True, size=SIZE, what=WHO)
+
+    assert click.xy == (10.0, 20.0)
+    assert click.positive is True
+
+
+@pytest.mark.parametrize(
+    "positive", [[True, False], (1, 0), np.array([1, 0]), torch.tensor([True, False])]
+)
+def test_several_clicks_have_a_flag_each(positive):
+    clicks = read_clicks([(1, 2), (3, 4)], positive=positive, size=SIZE, what=WHO)
+
+    assert [(click.xy, click.positive) for click in clicks] == [
+        ((1.0, 2.0), True),
+        ((3.0, 4.0), False),
+    ]
+
+
+def test_one_flag_counts_for_all_clicks():
+    clicks = read_clicks([(1, 2), (3, 4)], positive=False, size=SIZE, what=WHO)
+
+    assert [click.positive for click in clicks] == [False, False]
+
+
+@pytest.mark.parametrize("positive", [[True], [True, False, True]])
+def test_flags_and_clicks_must_be_equally_many(positive):
+    clicks = [(1, 2)] * (len(positive) + 1)
+
+    if len(positive) == 1:  # one for all
+        assert len(read_clicks(clicks, positive=positive, size=SIZE, what=WHO)) == 2
+    else:
+        with pytest.raises(PromptError, match="4 clicks of object 3 and 3 values of positive"):
+            read_clicks(clicks, positive=positive, size=SIZE, what=WHO)
+
+
+@pytest.mark.parametrize("xy", [(), [], (1,), (1, 2, 3), "here", None, [(1, 2, 3)], [[[1, 2]]]])
+def test_what_is_no_click_is_refused(xy):
+    with pytest.raises(PromptError, match="object 3"):
+        read_clicks(xy, positive=True, size=SIZE, what=WHO)
+
+
+@pytest.mark.parametrize("xy", [(-2, 5), (74, 5), (5, 50), (float("nan"), 5), (5, float("inf"))])
+def test_a_click_outside_the_frame_is_refused(xy):
+    with pytest.raises(PromptError):
+        read_clicks(xy, positive=True, size=SIZE, what=WHO)
+
+
+def test_while_nobody_knows_the_size_any_place_is_taken():
+    assert read_clicks((500, 500), positive=True, size=None, what=WHO)[0].xy == (500.0, 500.0)
+
+
+@pytest.mark.parametrize(
+    "xyxy", [(1, 2, 30, 40), np.array([1, 2, 30, 40]), torch.tensor([1, 2, 30, 40])]
+)
+def test_a_box_is_read_from_any_four_numbers(xyxy):
+    assert read_box(xyxy, SIZE, WHO) == (1.0, 2.0, 30.0, 40.0)
+
+
+@pytest.mark.parametrize(
+    "xyxy",
+    [(1, 2, 3), (30, 2, 1, 40), (1, 40, 30, 2), (-9, 2, -5, 40), (80, 2, 90, 40), None, "box"],
+)
+def test_what_is_no_box_is_refused(xyxy):
+    with pytest.raises(PromptError):
+        read_box(xyxy, SIZE, WHO)
+
+
+def a_mask():
+    mask = np.zeros(SIZE, dtype=np.uint8)
+    mask[:24, :36] = 255
+    return mask
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda mask: mask,
+        lambda mask: mask > 0,
+        lambda mask: mask.astype(np.float32),
+        lambda mask: torch.from_numpy(mask)[None, None],
+        lambda mask: Image.fromarray(mask),
+        lambda mask: Image.fromarray(mask).convert("1"),
+    ],
+    ids=["bytes", "booleans", "floats", "tensor", "picture", "black and white"],
+)
+def test_a_mask_of_any_kind_is_brought_to_the_models_size(form):
+    found = read_mask(form(a_mask()), SIZE, 64, WHO)
+
+    expected = torch.zeros(64, 64, dtype=torch.bool)
+    expected[:32, :32] = True
+    assert torch.equal(found, expected)
+
+
+def test_a_mask_of_the_models_size_stays_as_it_is():
+    drawn = torch.rand(64, 64, generator=torch.Generator().manual_seed(0)) > 0.5
+
+    assert torch.equal(read_mask(drawn, (64, 64), 64, WHO), drawn)
+
+
+def test_reading_a_mask_leaves_it_alone_and_keeps_no_hold_of_it():
+    given = a_mask()
+
+    found = read_mask(given, SIZE, 64, WHO)
+    given[:] = 255
+
+    assert not found.all()
+
+
+def test_a_mask_of_another_size_is_refused_with_both_sizes():
+    with pytest.raises(PromptError, match=r"\(10, 20\) and the frames are \(48, 72\)"):
+        read_mask(np.zeros((10, 20)), SIZE, 64, WHO)
+
+
+@pytest.mark.parametrize("mask", [np.zeros((2, 48, 72)), np.zeros(5), "mask", None])
+def test_what_is_not_one_map_is_refused(mask):
+    with pytest.raises(PromptError, match="must be one map"):
+        read_mask(mask, SIZE, 64, WHO)
+
+
+def test_a_mask_may_be_empty():
+    assert not read_mask(np.zeros(SIZE), SIZE, 64, WHO).any()
