@@ -13,6 +13,7 @@ from sam2_hf.overlay import (
     label_map,
     label_picture,
     mask_colours,
+    object_colours,
 )
 
 SIZE = (60, 90)
@@ -153,3 +154,18 @@ def test_a_label_picture_without_masks_is_all_background():
 
     assert picture.size == (90, 60)
     assert not np.asarray(picture).any()
+
+
+def test_colours_may_be_chosen_by_the_caller(photo):
+    picture = draw_overlay(photo, [LARGE], colours=[(200, 0, 100)])
+
+    expected = np.rint((1 - FILL) * GREY + FILL * np.array((200, 0, 100)))
+    np.testing.assert_array_equal(picture[30, 45], expected)
+
+
+def test_fourteen_objects_of_a_video_have_different_colours_and_then_they_repeat():
+    colours = object_colours(15)
+
+    assert len(set(colours)) == 14
+    assert colours[14] == colours[0]
+    assert object_colours(3) == colours[:3]

@@ -70,6 +70,8 @@ def draw_overlay(
     image_hw3: NDArray[np.uint8],
     masks: Sequence[NDArray[np.bool_]],
     prompts: DrawnPrompts | None = None,
+    *,
+    colours: Sequence[Rgb] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw masks, their contours and the prompts over a photo.
 
@@ -79,20 +81,22 @@ def draw_overlay(
         image_hw3: The photo, `(height, width, 3)` uint8.
         masks: One `(height, width)` bool array per mask.
         prompts: Clicks and boxes to draw on top of everything.
+        colours: One per mask; chosen so that neighbours differ if None.
 
     Returns:
         The picture, `(height, width, 3)` uint8. The photo itself is left as it was.
     """
     height, width = image_hw3.shape[:2]
     stroke = _Stroke.for_size(height, width)
-    colours = np.array(mask_colours(masks), np.float32).reshape(-1, 3)
+    chosen = mask_colours(masks) if colours is None else colours
+    colours_n3 = np.array(chosen, np.float32).reshape(-1, 3)
     labels_hw = label_map(masks, (height, width))
     canvas_hw3 = image_hw3.astype(np.float32)
     inside_hw = labels_hw > 0
     canvas_hw3[inside_hw] *= 1 - FILL
-    canvas_hw3[inside_hw] += FILL * colours[labels_hw[inside_hw] - 1]
+    canvas_hw3[inside_hw] += FILL * colours_n3[labels_hw[inside_hw] - 1]
     for index in _largest_first(masks):
-        _draw_contour(canvas_hw3, masks[index], colours[index], stroke)
+        _draw_contour(canvas_hw3, masks[index], colours_n3[index], stroke)
     picture = np.clip(np.rint(canvas_hw3), 0, 255).astype(np.uint8)
     return picture if prompts is None else _draw_prompts(picture, prompts, stroke)
 
@@ -136,7 +140,7 @@ def mask_colours(masks: Sequence[NDArray[np.bool_]]) -> list[Rgb]:
 
     The choice follows the order of the masks, so the same masks always get the same colours.
     """
-    palette = [*OKABE_ITO, *(_mixed(colour, WHITE, 0.45) for colour in OKABE_ITO)]
+    palette = _palette()
     boxes = [_box(mask) for mask in masks]
     chosen: list[int] = []
     for index, box in enumerate(boxes):
@@ -145,6 +149,19 @@ def mask_colours(masks: Sequence[NDArray[np.bool_]]) -> list[Rgb]:
         cost = [(near.count(c), chosen.count(c), c) for c in range(len(palette))]
         chosen.append(min(cost)[-1])
     return [palette[c] for c in chosen]
+
+
+def object_colours(count: int) -> list[Rgb]:
+    """List colours for that many objects of a video, where an object keeps its colour.
+
+    From the fifteenth on they come round again.
+    """
+    palette = _palette()
+    return [palette[place % len(palette)] for place in range(count)]
+
+
+def _palette() -> list[Rgb]:
+    return [*OKABE_ITO, *(_mixed(colour, WHITE, 0.45) for colour in OKABE_ITO)]
 
 
 def _largest_first(masks: Sequence[NDArray[np.bool_]]) -> list[int]:

@@ -26,3 +26,11 @@ def saved_model(tiny_model, tmp_path):
     tiny_model.save_pretrained(tmp_path / "tiny")
     processor.save_pretrained(tmp_path / "tiny")
     return tmp_path / "tiny"
+
+
+@pytest.fixture
+def saved_video_model(tiny_video_model, video_processor, tmp_path):
+    """A folder with the tiny video model and its processor."""
+    tiny_video_model.save_pretrained(tmp_path / "tiny-video")
+    video_processor.save_pretrained(tmp_path / "tiny-video")
+    return tmp_path / "tiny-video"

@@ -1,0 +1,101 @@
+"""The masks of a video drawn over its frames: each object keeps its colour and wears its number.
+
+Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sam2_hf.overlay import DrawnPrompts, Rgb, draw_overlay, object_colours
+
+Corners = tuple[int, int, int, int]  # left, top, right, bottom
+
+BLACK: Rgb = (0, 0, 0)
+WHITE: Rgb = (255, 255, 255)
+LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look
+BRIGHT = 128  # from this luma on, black letters are easier to read than white ones
+TEXT_SHARE, LEAST_TEXT, MOST_TEXT = 0.022, 10.0, 48.0  # of the longer side; pixels
+SUPERSAMPLING = 4  # labels are drawn this much larger and shrunk, so that their edges are smooth
+
+
+def draw_masklets(
+    picture_hw3: NDArray[np.uint8],
+    masks: Mapping[int, NDArray[np.bool_]],
+    object_ids: Sequence[int],
+    prompts: DrawnPrompts | None = None,
+) -> NDArray[np.uint8]:
+    """Draw the objects of one frame.
+
+    Args:
+        picture_hw3: The frame, `(height, width, 3)` uint8.
+        masks: `(height, width)` bool by object id; empty where an object is hidden.
+        object_ids: Every object of the video, in an order that stays the same: a place in it is a
+            colour. From two objects on, each has its number at its top.
+        prompts: Clicks and boxes of this frame.
+
+    Returns:
+        The picture, `(height, width, 3)` uint8.
+    """
+    by_id = dict(zip(object_ids, object_colours(len(object_ids)), strict=True))
+    shown = [object_id for object_id in object_ids if object_id in masks]
+    picture = draw_overlay(
+        picture_hw3,
+        [masks[object_id] for object_id in shown],
+        prompts,
+        colours=[by_id[object_id] for object_id in shown],
+    )
+    if len(object_ids) == 1:
+        return picture
+    canvas = Image.fromarray(picture)
+    text_size = float(np.clip(TEXT_SHARE * max(canvas.size), LEAST_TEXT, MOST_TEXT))
+    taken: list[Corners] = []
+    for object_id in shown:
+        if masks[object_id].any():
+            label, opacity = _label(str(object_id), text_size, by_id[object_id])
+            taken.append(_place(label.size, canvas.size, masks[object_id], taken))
+            canvas.paste(label, taken[-1][:2], opacity)
+    return np.asarray(canvas)
+
+
+def _place(
+    size: tuple[int, int],
+    canvas_size: tuple[int, int],
+    mask_hw: NDArray[np.bool_],
+    taken: Sequence[Corners],
+) -> Corners:
+    """Choose where a label goes: on the top edge of its mask, beside labels that are there."""
+    row = int(np.flatnonzero(mask_hw.any(axis=1))[0])
+    columns = np.flatnonzero(mask_hw[row])
+    column = int(columns[len(columns) // 2])
+    left = min(max(column - size[0] // 2, 0), max(canvas_size[0] - size[0], 0))
+    top = min(max(row - size[1] // 2, 0), max(canvas_size[1] - size[1], 0))
+    for other in sorted(taken):
+        x0, y0, x1, y1 = other
+        if left < x1 and x0 < left + size[0] and top < y1 and y0 < top + size[1]:
+            left = x1
+    return left, top, left + size[0], top + size[1]
+
+
+def _label(text: str, text_size: float, colour: Rgb) -> tuple[Image.Image, Image.Image]:
+    """Draw a label, and how opaque it is."""
+    font = ImageFont.load_default(text_size * SUPERSAMPLING)
+    left, top, right, bottom = font.getbbox(text)
+    height = 1.5 * text_size * SUPERSAMPLING
+    width = max(right - left + 0.7 * text_size * SUPERSAMPLING, height)
+    size = (round(width), round(height))
+    alpha = Image.new("L", size)
+    rim = 0.1 * text_size * SUPERSAMPLING
+    radius = height / 2
+    ImageDraw.Draw(alpha).rounded_rectangle((0, 0, size[0] - 1, size[1] - 1), radius, fill=255)
+    label = Image.new("RGB", size, WHITE)
+    pen = ImageDraw.Draw(label)
+    inner = (rim, rim, size[0] - 1 - rim, size[1] - 1 - rim)
+    pen.rounded_rectangle(inner, radius - rim, fill=colour)
+    luma = sum(share * part for share, part in zip(LUMA, colour, strict=True))
+    place = ((size[0] - left - right) / 2, (size[1] - top - bottom) / 2)
+    pen.text(place, text, BLACK if luma > BRIGHT else WHITE, font)
+    small = (round(width / SUPERSAMPLING), round(height / SUPERSAMPLING))
+    return label.resize(small, Image.Resampling.BOX), alpha.resize(small, Image.Resampling.BOX)
