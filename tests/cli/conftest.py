@@ -8,7 +8,9 @@ from PIL import Image
 from seeded_inputs import photo
 
 from sam2_hf import Sam2ImageProcessor, Sam2Processor
-from sam2_hf.pipelines.placeholder import SIDE, placeholder_model
+from sam2_hf.cli import main
+from sam2_hf.pipelines.placeholder import SIDE, placeholder_model, placeholder_video_model
+from sam2_hf.pipelines.video_writer import video_writer
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +35,47 @@ def stored_photo(tmp_path_factory):
 def cup(stored_photo, tmp_path):
     """That photo in a folder of the test's own."""
     return shutil.copy(stored_photo, tmp_path / "cup.png")
+
+
+@pytest.fixture(scope="session")
+def video_model_folder(tmp_path_factory):
+    """A video model, saved."""
+    folder = tmp_path_factory.mktemp("video-model")
+    placeholder_video_model().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """A video of 8 frames of 48 x 64 pixels, 10 a second: a photo that moves to the left."""
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    wide = photo(48, 96, 1)
+    with video_writer(path, fps=10) as writer:
+        for frame in range(8):
+            writer.write(wide[:, 4 * frame : 4 * frame + 64])
+    return path
+
+
+@pytest.fixture(scope="session")
+def long_clip(tmp_path_factory):
+    """A video of 24 frames whose index comes first, so that it can be cut off."""
+    path = tmp_path_factory.mktemp("clips") / "long.mp4"
+    with video_writer(path) as writer:
+        for frame in range(24):
+            writer.write(photo(48, 64, frame))
+    return path
+
+
+@pytest.fixture
+def track(video_model_folder, clip, tmp_path):
+    """Run `sam2-hf track` on the clip; results go to `out`."""
+
+    def run(*arguments, video=clip, model=video_model_folder):
+        chosen = [] if model is None else ["--model", model]
+        videos = [] if video is None else [str(video)]
+        return main(["track", *videos, *chosen, "--out", str(tmp_path / "out"), *arguments])
+
+    return run
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ def test_the_version_is_told(capsys):
     assert capsys.readouterr().out == f"sam2-hf {sam2_hf.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["segment"], ["everything"], ["convert"]])
+@pytest.mark.parametrize("arguments", [[], ["segment"], ["everything"], ["track"], ["convert"]])
 def test_help_has_an_example_of_every_command(capsys, arguments):
     assert main([*arguments, "--help"]) == 0
 
@@ -33,6 +33,9 @@ def test_help_has_an_example_of_every_command(capsys, arguments):
         ["segment", "cup.jpg", "--point", "here"],
         ["segment", "cup.jpg", "--dtype", "int8"],
         ["everything", "cup.jpg", "--points-per-side", "many"],
+        ["track", "cup.mp4", "--click", "290,225"],
+        ["track", "cup.mp4", "--outputs", "gif"],
+        ["track", "cup.mp4", "--limit", "0"],
         ["convert", "only-one"],
     ],
 )
@@ -88,9 +91,10 @@ def test_the_program_runs_in_a_process_of_its_own(model_folder, cup, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
-def test_help_loads_neither_torch_nor_transformers():
+@pytest.mark.parametrize("command", ["segment", "track"])
+def test_help_loads_neither_torch_nor_transformers(command):
     code = (
-        "import sys; from sam2_hf.cli import main; main(['segment', '--help']); "
+        f"import sys; from sam2_hf.cli import main; main(['{command}', '--help']); "
         "sys.exit(bool({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
     )
 

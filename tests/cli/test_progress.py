@@ -1,9 +1,9 @@
-"""The progress bar."""
+"""The progress bars."""
 
 import io
 import sys
 
-from sam2_hf.cli.progress import PhotoProgress
+from sam2_hf.cli.progress import FrameProgress, PhotoProgress
 
 
 class Terminal(io.StringIO):
@@ -37,3 +37,40 @@ def test_a_file_sees_nothing(monkeypatch):
         progress.end()
 
     assert sys.stderr.getvalue() == ""
+
+
+def test_a_terminal_sees_how_many_frames_there_are_in_a_second(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    with FrameProgress("tracking", 40, done=30) as progress:
+        progress.advance()
+        progress._bar.refresh()
+
+    shown = terminal.getvalue()
+    assert "tracking" in shown
+    assert "31/40" in shown
+    assert " frames/s" in shown
+
+
+def test_frames_of_an_earlier_run_do_not_count_as_speed(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+
+    with FrameProgress("tracking", 40, done=30) as progress:
+        progress._began -= 2.0
+        for _ in range(4):
+            progress.advance()
+
+    assert 1.5 < progress.rate < 2.1
+    assert sys.stderr.getvalue() == ""
+
+
+def test_a_stream_shows_frames_without_an_end(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    with FrameProgress("tracking", None) as progress:
+        progress.advance()
+        progress._bar.refresh()
+
+    assert "tracking 1 frames [" in terminal.getvalue()

@@ -1,3 +1,3 @@
-"""The command line: `sam2-hf segment`, `sam2-hf everything`, `sam2-hf convert`."""
+"""The command line: `sam2-hf segment`, `everything`, `track`, `convert`."""
 
 from .program import main as main

@@ -1,17 +1,16 @@
 """The options of every command. Nothing here loads torch, so help comes at once."""
 
 import argparse
-import math
 from pathlib import Path
 from typing import Any, NoReturn
 
 from sam2_hf import __version__
 
+from .argument_types import box, point
 from .exit_codes import FAILED
+from .track_arguments import TRACK_EXAMPLES, add_track_options
 
 Commands = Any  # what argparse's add_subparsers returns, which has no public type
-Click = tuple[float, float, bool]
-Box = tuple[float, float, float, float]
 
 DEFAULT_FOLDER = Path("sam2_out")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -38,6 +37,7 @@ EXAMPLES = """\
 examples:
   sam2-hf segment cup.jpg --point 290,225             one object, clicked on
   sam2-hf everything street.jpg --out masks           all objects
+  sam2-hf track cup.mp4 --click 0:1:290,225           one object through a video
   sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny  an original checkpoint, for the Hub
 
 `sam2-hf COMMAND --help` shows the options of a command."""
@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = OneLineParser(
         prog="sam2-hf",
-        description="SAM 2: cut objects out of photos.",
+        description="SAM 2: cut objects out of photos and videos.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -63,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_segment(commands)
     _add_everything(commands)
+    _add_track(commands)
     _add_convert(commands)
     return parser
 
@@ -129,6 +130,18 @@ def _add_everything(commands: Commands) -> None:
     )
 
 
+def _add_track(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "track",
+        help="follow objects through a video",
+        description="Follow the objects that clicks, boxes or masks point at through a video.",
+        epilog=TRACK_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_track_options(parser)
+    _add_common(parser)
+
+
 def _add_convert(commands: Commands) -> None:
     parser = commands.add_parser(
         "convert",
@@ -161,35 +174,3 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     model.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (a GPU if there is one)")
     model.add_argument("--dtype", choices=DTYPES, help="type of the weights (float32)")
-
-
-def point(text: str) -> Click:
-    """Read `X,Y` or `X,Y,-`.
-
-    Raises:
-        argparse.ArgumentTypeError: It is something else.
-    """
-    *numbers, sign = text.split(",") if text.endswith((",-", ",+")) else [*text.split(","), "+"]
-    x, y = _numbers(numbers, 2, f"{text!r} is not X,Y or X,Y,- such as 290,225 or 400,60,-")
-    return x, y, sign == "+"
-
-
-def box(text: str) -> Box:
-    """Read `X0,Y0,X1,Y1`.
-
-    Raises:
-        argparse.ArgumentTypeError: It is something else.
-    """
-    problem = f"{text!r} is not X0,Y0,X1,Y1 such as 170,20,420,350"
-    x0, y0, x1, y1 = _numbers(text.split(","), 4, problem)
-    return x0, y0, x1, y1
-
-
-def _numbers(texts: list[str], count: int, problem: str) -> list[float]:
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise argparse.ArgumentTypeError(problem)
-    return numbers

@@ -14,6 +14,7 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's words on a
 MODULES = {
     "segment": "sam2_hf.cli.segment",
     "everything": "sam2_hf.cli.everything",
+    "track": "sam2_hf.cli.track",
     "convert": "sam2_hf.cli.convert",
 }
 

@@ -1,6 +1,7 @@
-"""A progress bar over photos, on stderr; nothing where stderr is a file."""
+"""Progress bars over photos and over frames, on stderr; nothing where stderr is a file."""
 
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -8,6 +9,8 @@ from typing import Self
 from tqdm import tqdm
 
 BAR = "{desc} |{bar:30}| {percentage:3.0f}% [{elapsed}<{remaining}]"
+FRAME_BAR = "{desc} |{bar:30}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
+FRAME_COUNT = "{desc} {n_fmt} frames [{elapsed}, {rate_noinv_fmt}]"  # of who knows how many
 
 
 class PhotoProgress:
@@ -49,3 +52,49 @@ class PhotoProgress:
         self.done += 1
         self._bar.n = self.done
         self._bar.clear()
+
+
+class FrameProgress:
+    """Count frames, and tell how many there are in a second.
+
+    Args:
+        what: What is being done, in front of the bar.
+        total: How many frames there are; None if nobody knows.
+        done: How many of them were done before; they do not count as speed.
+    """
+
+    def __init__(self, what: str, total: int | None, done: int = 0) -> None:
+        self._began = time.monotonic()
+        self.counted = 0
+        self._bar = tqdm(
+            desc=what,
+            total=total,
+            initial=done,
+            unit=" frames",
+            bar_format=FRAME_COUNT if total is None else FRAME_BAR,
+            file=sys.stderr,
+            disable=None,
+            leave=False,
+            mininterval=0.2,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    @property
+    def rate(self) -> float:
+        """Frames per second so far."""
+        return self.counted / max(time.monotonic() - self._began, 1e-9)
+
+    def advance(self) -> None:
+        """Count a frame."""
+        self.counted += 1
+        self._bar.update(1)

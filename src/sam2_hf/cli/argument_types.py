@@ -1,0 +1,151 @@
+"""What the texts of the command line mean. Nothing here loads torch, so help comes at once."""
+
+import argparse
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+Click = tuple[float, float, bool]
+Box = tuple[float, float, float, float]
+
+OUTPUTS = ("mp4", "png", "objects", "json", "csv")
+
+
+class ClickPrompt(NamedTuple):
+    """A click in a video: which frame, which object, where, and whether it is on the object."""
+
+    frame: int
+    object_id: int
+    click: Click
+
+
+class BoxPrompt(NamedTuple):
+    """A box in a video: which frame, which object, where."""
+
+    frame: int
+    object_id: int
+    box: Box
+
+
+class MaskPrompt(NamedTuple):
+    """A mask in a video: which frame, which object, which picture."""
+
+    frame: int
+    object_id: int
+    file: Path
+
+
+def point(text: str) -> Click:
+    """Read `X,Y` or `X,Y,-`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    *numbers, sign = text.split(",") if text.endswith((",-", ",+")) else [*text.split(","), "+"]
+    x, y = _numbers(numbers, 2, f"{text!r} is not X,Y or X,Y,- such as 290,225 or 400,60,-")
+    return x, y, sign == "+"
+
+
+def box(text: str) -> Box:
+    """Read `X0,Y0,X1,Y1`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    problem = f"{text!r} is not X0,Y0,X1,Y1 such as 170,20,420,350"
+    x0, y0, x1, y1 = _numbers(text.split(","), 4, problem)
+    return x0, y0, x1, y1
+
+
+def video_click(text: str) -> ClickPrompt:
+    """Read `FRAME:OBJECT:X,Y` or `FRAME:OBJECT:X,Y,-`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    frame, object_id, rest = _placed(text, "FRAME:OBJECT:X,Y[,-]", "0:1:290,225")
+    return ClickPrompt(frame, object_id, point(rest))
+
+
+def video_box(text: str) -> BoxPrompt:
+    """Read `FRAME:OBJECT:X0,Y0,X1,Y1`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    frame, object_id, rest = _placed(text, "FRAME:OBJECT:X0,Y0,X1,Y1", "0:1:170,20,420,350")
+    return BoxPrompt(frame, object_id, box(rest))
+
+
+def video_mask(text: str) -> MaskPrompt:
+    """Read `FRAME:OBJECT:FILE`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    frame, object_id, rest = _placed(text, "FRAME:OBJECT:FILE", "0:1:cup.png")
+    return MaskPrompt(frame, object_id, Path(rest))
+
+
+def outputs(text: str) -> tuple[str, ...]:
+    """Read a list such as `mp4,json`.
+
+    Raises:
+        argparse.ArgumentTypeError: Something in it is unknown, or there is nothing.
+    """
+    chosen = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [part for part in chosen if part not in OUTPUTS]
+    if unknown or not chosen:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of {', '.join(OUTPUTS)}, such as mp4,json"
+        )
+    return tuple(kind for kind in OUTPUTS if kind in chosen)
+
+
+def whole_number(text: str) -> int:
+    """Read a number that counts something, from 0.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+    return number
+
+
+def count(text: str) -> int:
+    """Read a number of things, at least one.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    number = whole_number(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError("0 is too few, it must be at least 1")
+    return number
+
+
+def _placed(text: str, form: str, example: str) -> tuple[int, int, str]:
+    """Part `FRAME:OBJECT:REST`; a colon in the rest stays."""
+    frame, object_id, rest = [*text.split(":", 2), "", ""][:3]
+    try:
+        numbers = int(frame), int(object_id)
+    except ValueError:
+        numbers = -1, 0
+    if numbers[0] < 0 or not rest:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {form} such as {example}")
+    return *numbers, rest
+
+
+def _numbers(texts: list[str], count: int, problem: str) -> list[float]:
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise argparse.ArgumentTypeError(problem)
+    return numbers

@@ -1,0 +1,81 @@
+"""`sam2-hf track`: what a person points at is followed through a video."""
+
+import argparse
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+from sam2_hf.errors import PromptError
+from sam2_hf.video.frames import open_frames
+
+from .exit_codes import INTERRUPTED
+from .interruption import Interruption, StopAskedError
+from .messages import note
+from .model_choice import choose_video_model
+from .output_files import prepare_folder
+from .track_camera import track_camera
+from .track_outputs import TrackOutputs
+from .track_plan import TrackPlan
+from .track_report import tell
+from .track_state import TrackState
+from .video_prompts import VideoPrompts
+from .video_tracking import VideoTracking
+
+ANY_SIDE = 64  # input size for frames of which only size and number are asked
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Track, and write overlay, masks, run lengths and scores.
+
+    Raises:
+        PromptError: The prompts cannot be used, or there is not one video.
+        VideoError: The video cannot be read.
+        FrameError: A prompt is for a frame beyond the video.
+        SessionError: There is something else to resume than what the command says.
+        OutputError: The results cannot be written.
+    """
+    if (arguments.video is None) == (arguments.camera is None):
+        raise PromptError("give one video, or a camera with --camera 0, and not both.")
+    prompts = VideoPrompts.from_arguments(arguments)
+    if arguments.camera is not None:
+        prepare_folder(arguments.out)
+        return track_camera(arguments, prompts)
+    return _track_video(arguments, prompts)
+
+
+def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
+    path = Path(arguments.video).expanduser()
+    with open_frames(path, image_size=ANY_SIDE) as frames:
+        size, num_frames = frames.size, frames.num_frames
+    if size is None or num_frames is None:
+        raise PromptError(f"{path} is a stream; track a video file or a folder of images.")
+    prompts.check(size, num_frames, path.name)
+    plan = TrackPlan.for_video(arguments, prompts, size, num_frames)
+    prepare_folder(arguments.out)
+    stem = path.absolute().stem if path.is_file() else path.absolute().name
+    state = TrackState(arguments.out / f".{stem}.state")
+    outputs = TrackOutputs(arguments.outputs, stem, arguments.out, state.staged)
+    outputs.check(prompts.object_ids)
+    chosen = choose_video_model(arguments)
+    tracking = VideoTracking(path, replace(plan, model=chosen.name), prompts, state)
+    with (
+        contextlib.closing(state),
+        Interruption() as stop,
+        tracking.open_session(chosen, resume=arguments.resume) as session,
+    ):
+        try:
+            outcome = tracking.track(session, stop)
+            outputs.begin()
+            tracking.write(outputs, session, stop)
+        except StopAskedError:
+            state.save(session)
+            note(
+                f"interrupted; {len(state.journal)} frames are kept in {state.folder}. Go on with "
+                "the same command and --resume."
+            )
+            return INTERRUPTED
+        about = tracking.facts(session, stem)
+        outputs.write_tables(about, state.journal)
+        num_tracked, files = len(state.journal), outputs.publish()
+    state.discard()
+    return tell(about, num_tracked, outcome, files)

@@ -1,0 +1,218 @@
+"""The files that `sam2-hf track` writes; they grow out of sight and appear when all are whole.
+
+Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_hf.errors import OutputError
+from sam2_hf.pipelines.mask_pictures import check_label_ids, write_label_png, write_object_png
+from sam2_hf.pipelines.masklet_files import VideoFacts, write_masklets, write_scores
+from sam2_hf.pipelines.masklet_overlay import draw_masklets
+from sam2_hf.pipelines.tracked_frames import TrackedFrame
+from sam2_hf.pipelines.video_writer import VideoWriter, import_av, video_writer
+from sam2_hf.video.picture_folder import list_pictures
+
+from .video_prompts import VideoPrompts
+
+ENDINGS = {
+    "mp4": "_overlay.mp4",
+    "png": "_masks",
+    "objects": "_objects",
+    "json": "_masklets.json",
+    "csv": "_scores.csv",
+}
+FOLDERS = ("png", "objects")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameNames:
+    """What the PNG of a frame is called: its number, or the name of the picture it came from.
+
+    Attributes:
+        stems: Names of the pictures; none means numbers.
+    """
+
+    stems: tuple[str, ...] = ()
+
+    @classmethod
+    def for_video(cls, path: Path) -> "FrameNames":
+        """Take the names of a folder's pictures, if they differ without their endings."""
+        stems = tuple(Path(name).stem for name in list_pictures(path)) if path.is_dir() else ()
+        return cls(stems if len(set(stems)) == len(stems) else ())
+
+    def of(self, frame: int) -> str:
+        """Name a frame's PNG."""
+        return f"{self.stems[frame] if self.stems else f'{frame:05d}'}.png"
+
+
+class TrackOutputs:
+    """The results of one video.
+
+    Args:
+        kinds: What to write.
+        stem: How their names begin.
+        target: The folder they are for.
+        staged: The folder they grow in, on the same disk.
+
+    Raises:
+        MissingPackageError: There is to be a video and PyAV is not installed.
+    """
+
+    def __init__(self, kinds: tuple[str, ...], stem: str, target: Path, staged: Path) -> None:
+        self.kinds = kinds
+        self._stem = stem
+        self._target = target
+        self._staged = staged
+        if "mp4" in kinds:
+            import_av()
+
+    @property
+    def needs_pictures(self) -> bool:
+        """Whether pixels of the video are needed again."""
+        return "mp4" in self.kinds
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether anything is made frame by frame."""
+        return self.needs_pictures or any(kind in FOLDERS for kind in self.kinds)
+
+    def check(self, object_ids: Iterable[int]) -> None:
+        """Complain about objects that cannot be written.
+
+        Raises:
+            PromptError: An id does not fit into a palette PNG.
+        """
+        if "png" in self.kinds:
+            check_label_ids(object_ids)
+
+    def begin(self) -> None:
+        """Remove what a killed run left half-written."""
+        shutil.rmtree(self._staged, ignore_errors=True)
+
+    def growing(self, kind: str) -> Path:
+        """Tell where a result grows."""
+        return self._staged / f"{self._stem}{ENDINGS[kind]}"
+
+    def write_tables(self, about: VideoFacts, frames: Iterable[TrackedFrame]) -> None:
+        """Write run lengths and scores.
+
+        Raises:
+            OutputError: They cannot be written.
+        """
+        if "json" in self.kinds:
+            write_masklets(self.growing("json"), about, frames)
+        if "csv" in self.kinds:
+            write_scores(self.growing("csv"), frames)
+
+    def publish(self) -> list[Path]:
+        """Let everything appear under its name; PNGs of an earlier run go.
+
+        Returns:
+            The files and folders.
+
+        Raises:
+            OutputError: The folder cannot be written to.
+        """
+        published = []
+        try:
+            for kind in self.kinds:
+                source, target = self.growing(kind), self._target / f"{self._stem}{ENDINGS[kind]}"
+                if kind in FOLDERS:
+                    _publish_pngs(source, target)
+                else:
+                    source.replace(target)
+                published.append(target)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to {self._target}: {error.strerror or error}. "
+                "Free the name or choose another --out."
+            ) from error
+        return published
+
+
+class FrameWriter:
+    """The results that are made frame by frame: overlay and PNGs; to be used with `with`.
+
+    Args:
+        outputs: What to write, and where.
+        prompts: To be drawn.
+        names: What PNGs are called.
+        fps: Frames per second of the overlay where frames have no times.
+    """
+
+    def __init__(
+        self,
+        outputs: TrackOutputs,
+        prompts: VideoPrompts,
+        names: FrameNames,
+        fps: float | None,
+    ) -> None:
+        self._outputs = outputs
+        self._prompts = prompts
+        self._names = names
+        self._fps = fps
+        self._stack = contextlib.ExitStack()
+        self._video: VideoWriter | None = None
+
+    def __enter__(self) -> Self:
+        if "mp4" in self._outputs.kinds:
+            path = self._outputs.growing("mp4")
+            self._video = self._stack.enter_context(video_writer(path, fps=self._fps))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    def write(
+        self, tracked: TrackedFrame, size: tuple[int, int], picture_hw3: NDArray[np.uint8] | None
+    ) -> None:
+        """Add a frame.
+
+        Args:
+            tracked: What was found.
+            size: `(height, width)` of the video.
+            picture_hw3: The frame itself, `(height, width, 3)`; only the overlay needs it.
+
+        Raises:
+            OutputError: A file cannot be written.
+        """
+        masks = tracked.masks()
+        name = self._names.of(tracked.frame)
+        if "png" in self._outputs.kinds:
+            write_label_png(self._outputs.growing("png") / name, masks, size)
+        if "objects" in self._outputs.kinds:
+            for object_id, mask_hw in masks.items():
+                folder = self._outputs.growing("objects") / f"{object_id:03d}"
+                write_object_png(folder / name, mask_hw)
+        if self._video is not None and picture_hw3 is not None:
+            drawn = self._prompts.drawn_on(tracked.frame)
+            overlay = draw_masklets(picture_hw3, masks, self._prompts.object_ids, drawn)
+            self._video.write(overlay, tracked.time_s)
+
+
+def _publish_pngs(source: Path, target: Path) -> None:
+    """Replace the PNGs of a folder, and of folders in it; whatever else lies there stays."""
+    new = {path.relative_to(source) for path in source.rglob("*.png")}
+    for old in target.rglob("*.png"):
+        if old.relative_to(target) not in new:
+            old.unlink()
+    for name in sorted(new):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).replace(target / name)
+    for folder in [path for path in target.iterdir() if path.is_dir() and not any(path.iterdir())]:
+        folder.rmdir()

@@ -1,0 +1,151 @@
+"""What a run of `sam2-hf track` is to do: enough to tell whether another one would do the same."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from sam2_hf.errors import FrameError, SessionError
+
+from .video_prompts import VideoPrompts
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Frames to visit, one after another.
+
+    Attributes:
+        direction: Which way time runs.
+        first: Where it begins.
+        count: How many frames.
+    """
+
+    direction: Literal["forward", "backward"]
+    first: int
+    count: int
+
+    def frame(self, place: int) -> int:
+        """Tell which frame comes at a place."""
+        return self.first + (place if self.direction == "forward" else -place)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackPlan:
+    """What decides about the result of a run.
+
+    Attributes:
+        video: File or folder name.
+        height: Rows of the video.
+        width: Columns of the video.
+        num_frames: Its frames.
+        prompts: Each as a text.
+        model: What the model is called.
+        dtype: Type of its weights.
+        direction: Where to go.
+        start: First frame.
+        limit: Most frames in each direction; None means all.
+        no_overlap: Whether a pixel belongs to one object at most.
+    """
+
+    video: str
+    height: int
+    width: int
+    num_frames: int
+    prompts: tuple[str, ...]
+    model: str
+    dtype: str
+    direction: str
+    start: int
+    limit: int | None
+    no_overlap: bool
+
+    @classmethod
+    def for_video(
+        cls,
+        arguments: argparse.Namespace,
+        prompts: VideoPrompts,
+        size: tuple[int, int],
+        num_frames: int,
+    ) -> "TrackPlan":
+        """Make the plan of a command line; the model's name is still missing.
+
+        Raises:
+            FrameError: The first frame is beyond the video.
+        """
+        start = arguments.start
+        if start is None:
+            first_prompt, last_prompt = prompts.frames[0], prompts.frames[-1]
+            start = last_prompt if arguments.direction == "backward" else first_prompt
+        if start >= num_frames:
+            raise FrameError(
+                f"--start {start} is beyond {arguments.video}, which has {num_frames} frame(s): "
+                f"0 to {num_frames - 1}."
+            )
+        return cls(
+            video=Path(arguments.video).absolute().name,
+            height=size[0],
+            width=size[1],
+            num_frames=num_frames,
+            prompts=prompts.described(),
+            model="",
+            dtype=arguments.dtype or "float32",
+            direction=arguments.direction,
+            start=start,
+            limit=arguments.limit,
+            no_overlap=arguments.no_overlap,
+        )
+
+    @classmethod
+    def from_fields(cls, content: dict[str, Any]) -> "TrackPlan":
+        """Read what `asdict` wrote and JSON carried.
+
+        Raises:
+            SessionError: It was written by another version.
+        """
+        if set(content) != {field.name for field in fields(cls)}:
+            raise SessionError(
+                "what is to be resumed was begun by another version of sam2-hf. "
+                "Leave out --resume to begin anew."
+            )
+        return cls(**{**content, "prompts": tuple(content["prompts"])})
+
+    def runs(self) -> list[Run]:
+        """List the runs: forward from the start, then backward, as a session's "both"."""
+        most = self.num_frames if self.limit is None else self.limit
+        runs = []
+        if self.direction != "backward":
+            runs.append(Run("forward", self.start, min(most, self.num_frames - self.start)))
+        if self.direction != "forward":
+            first = self.start if self.direction == "backward" else self.start - 1
+            runs.append(Run("backward", first, min(most, first + 1)))
+        return runs
+
+    def require_same(self, now: "TrackPlan") -> None:
+        """Refuse to go on with something else.
+
+        Args:
+            now: What the command line says now.
+
+        Raises:
+            SessionError: Naming all that differs.
+        """
+        if differences := list(self._differences(now)):
+            raise SessionError(
+                f"--resume cannot go on, since the command is not the same: "
+                f"{'; '.join(differences)}. Repeat the earlier command, or leave out --resume to "
+                "begin anew."
+            )
+
+    def _differences(self, now: "TrackPlan") -> Iterator[str]:
+        before, after = asdict(self), asdict(now)
+        for name, value in before.items():
+            if name == "prompts" and value != after[name]:
+                added = [text for text in after[name] if text not in value]
+                gone = [text for text in value if text not in after[name]]
+                yield ", ".join(
+                    [f"new is {text}" for text in added] + [f"{t} is gone" for t in gone]
+                    or ["the prompts come in another order"]
+                )
+            elif value != after[name]:
+                yield f"{name.replace('_', ' ')} was {value}, is {after[name]}"

@@ -1,0 +1,210 @@
+"""What a run of `sam2-hf track` keeps on the disk, so that it can go on after being killed.
+
+folder/plan.json         what the run does
+folder/progress.json     how far the last save is
+folder/next.json         how far the save is that is being made
+folder/results.jsonl     tracked frames, of which the first bytes count
+folder/session/          the session, saved whole or not at all by itself
+folder/spill/            what the session keeps on the disk
+folder/staged/           result files that are not finished
+"""
+
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sam2_hf.errors import OutputError, SessionError
+from sam2_hf.pipelines.atomic_files import write_atomically
+from sam2_hf.pipelines.tracked_frames import FrameJournal, TrackedFrame
+from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.session_files import CURRENT
+
+from .track_plan import TrackPlan
+
+PLAN, PROGRESS, NEXT = "plan.json", "progress.json", "next.json"
+SAVE_EVERY = 20.0  # seconds
+SAVE_SHARE = 0.05  # of the time, at most, goes into saving
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far tracking is.
+
+    Attributes:
+        run: Which of the plan's runs.
+        done: Frames of that run that are done.
+        journal_bytes: How much of the journal counts.
+        failure: Why an earlier run ended before its time; empty if none did.
+        session_before: What the session's folder said before the save that this belongs to.
+    """
+
+    run: int = 0
+    done: int = 0
+    journal_bytes: int = 0
+    failure: str = ""
+    session_before: str = ""
+
+
+class TrackState:
+    """The folder of one run.
+
+    Args:
+        folder: Hidden, beside the results.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.progress = Progress()
+        self._journal: FrameJournal | None = None
+        self._saved_at = time.monotonic()
+        self._save_seconds = 0.0
+
+    @property
+    def session_folder(self) -> Path:
+        """Where the session is saved."""
+        return self.folder / "session"
+
+    @property
+    def staged(self) -> Path:
+        """Where result files grow."""
+        return self.folder / "staged"
+
+    @property
+    def spill_folder(self) -> Path:
+        """Where the session puts what does not fit into RAM: a save can then link to it."""
+        return self.folder / "spill"
+
+    @property
+    def exists(self) -> bool:
+        """Whether an earlier run left something."""
+        return (self.folder / PLAN).is_file()
+
+    @property
+    def journal(self) -> FrameJournal:
+        """The tracked frames."""
+        if self._journal is None:
+            path = self.folder / "results.jsonl"
+            self._journal = FrameJournal(path, length=self.progress.journal_bytes)
+        return self._journal
+
+    def begin(self, plan: TrackPlan) -> None:
+        """Start anew; what an earlier run left is removed.
+
+        Raises:
+            OutputError: The folder cannot be written to.
+        """
+        self.discard()
+        self._write(PLAN, asdict(plan))
+
+    def resume(self, plan: TrackPlan) -> bool:
+        """Find out where to go on.
+
+        Returns:
+            Whether there is anything to go on with.
+
+        Raises:
+            SessionError: The earlier run did something else, or its files are damaged.
+        """
+        if not self.exists:
+            return False
+        try:
+            TrackPlan.from_fields(self._read(PLAN)).require_same(plan)
+            latest = self._latest()
+        except (OSError, ValueError, TypeError) as error:
+            raise SessionError(
+                f"{self.folder} is damaged ({error}). Leave out --resume to begin anew."
+            ) from error
+        if latest is not None:
+            self.progress = latest
+        return latest is not None
+
+    def add(self, tracked: TrackedFrame) -> None:
+        """Keep a frame that is done.
+
+        Raises:
+            OutputError: The disk is full.
+        """
+        self.journal.add(tracked)
+        self.progress = replace(self.progress, done=self.progress.done + 1)
+
+    def end_run(self, failure: str = "") -> None:
+        """Go over to the next run of the plan.
+
+        Args:
+            failure: Why this one ended early, if it did; the first reason is kept.
+        """
+        known = self.progress.failure or failure
+        self.progress = replace(self.progress, run=self.progress.run + 1, done=0, failure=known)
+
+    def save(self, session: Sam2VideoInferenceSession) -> None:
+        """Save everything, so that `resume` goes on here.
+
+        Raises:
+            OutputError: The disk is full; the save before counts.
+        """
+        began = time.monotonic()
+        mark = self._session_mark()
+        length = self.journal.secure()
+        self.progress = replace(self.progress, journal_bytes=length, session_before=mark)
+        self._write(NEXT, asdict(self.progress))
+        session.save(self.session_folder)
+        (self.folder / NEXT).replace(self.folder / PROGRESS)
+        self._saved_at = time.monotonic()
+        self._save_seconds = self._saved_at - began
+
+    def save_now_and_then(self, session: Sam2VideoInferenceSession) -> None:
+        """Save if the last time is long ago, measured by how long it took.
+
+        Raises:
+            OutputError: The disk is full; the save before counts.
+        """
+        if time.monotonic() - self._saved_at > max(SAVE_EVERY, self._save_seconds / SAVE_SHARE):
+            self.save(session)
+
+    def close(self) -> None:
+        """Let go of the journal; what is on the disk stays."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def discard(self) -> None:
+        """Remove the folder.
+
+        Raises:
+            OutputError: Something in it cannot be removed.
+        """
+        self.close()
+        self.progress = Progress()
+        try:
+            (self.folder / PLAN).unlink(missing_ok=True)  # first: half a state is none
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+        except OSError as error:
+            raise OutputError(f"cannot remove {self.folder}: {error.strerror or error}.") from error
+
+    def _latest(self) -> Progress | None:
+        """Read how far the last whole save is.
+
+        A process may have been killed right after the session was saved and before that was noted.
+        The session's folder has changed then, and what was to be noted counts.
+        """
+        if (self.folder / NEXT).is_file():
+            coming = Progress(**self._read(NEXT))
+            if coming.session_before != self._session_mark():
+                return coming
+        return Progress(**self._read(PROGRESS)) if (self.folder / PROGRESS).is_file() else None
+
+    def _session_mark(self) -> str:
+        """Text by which a save of the session is told from another."""
+        current = self.session_folder / CURRENT
+        return current.read_text(encoding="utf-8") if current.is_file() else ""
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        write_atomically(self.folder / name, f"{json.dumps(content, indent=1)}\n".encode())
+
+    def _read(self, name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / name).read_bytes())
+        return content

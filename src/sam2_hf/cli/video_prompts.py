@@ -1,0 +1,178 @@
+"""The prompts of `sam2-hf track`: checked against the video, given to a session, drawn.
+
+Suffixes: h, w = rows and columns in pixels of the video.
+"""
+
+import argparse
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from sam2_hf.errors import FrameError, ImageError, PromptError
+from sam2_hf.overlay import DrawnPrompts
+from sam2_hf.processing.prompts import Click, ObjectPrompt
+from sam2_hf.video.session import Sam2VideoInferenceSession
+
+from .argument_types import BoxPrompt, ClickPrompt
+
+BRIGHT_SHARE = 0.5  # of the brightest pixel; above it a pixel of a mask picture is the object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenMask:
+    """A mask that was read from a picture."""
+
+    frame: int
+    object_id: int
+    file: Path
+    mask_hw: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoPrompts:
+    """All prompts of the command line.
+
+    Attributes:
+        clicks: In the order they were given.
+        boxes: In the order they were given.
+        masks: In the order they were given.
+    """
+
+    clicks: tuple[ClickPrompt, ...]
+    boxes: tuple[BoxPrompt, ...]
+    masks: tuple[GivenMask, ...]
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace) -> "VideoPrompts":
+        """Collect them, and read the masks.
+
+        Raises:
+            PromptError: There is none.
+            ImageError: A mask cannot be read.
+        """
+        if not (arguments.clicks or arguments.boxes or arguments.masks):
+            raise PromptError(
+                "there is no prompt. Point at an object with --click FRAME:OBJECT:X,Y, --box or "
+                "--mask, for example --click 0:1:290,225."
+            )
+        masks = [
+            GivenMask(one.frame, one.object_id, one.file, read_mask(one.file, one.object_id))
+            for one in arguments.masks
+        ]
+        return cls(tuple(arguments.clicks), tuple(arguments.boxes), tuple(masks))
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Every object, in order."""
+        return tuple(sorted({object_id for _, object_id in self._places()}))
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Every frame with a prompt, in order."""
+        return tuple(sorted({frame for frame, _ in self._places()}))
+
+    def check(self, size: tuple[int, int], num_frames: int, video: str) -> None:
+        """Compare with the video they are for.
+
+        Args:
+            size: `(height, width)`.
+            num_frames: How many frames it has.
+            video: What to call it in a message.
+
+        Raises:
+            FrameError: A frame is beyond the end.
+            PromptError: A click or box lies outside, or a mask has another size.
+        """
+        for frame in self.frames:
+            if frame >= num_frames:
+                raise FrameError(
+                    f"a prompt is for frame {frame}, but {video} has {num_frames} frame(s): "
+                    f"0 to {num_frames - 1}."
+                )
+        for frame, object_id, (x, y, positive) in self.clicks:
+            prompt = ObjectPrompt(clicks=(Click((x, y), positive=positive),))
+            prompt.check(size, 0, f"object {object_id} on frame {frame}")
+        for frame, object_id, box in self.boxes:
+            ObjectPrompt(box=box).check(size, 0, f"object {object_id} on frame {frame}")
+        for one in self.masks:
+            if one.mask_hw.shape != size:
+                raise PromptError(
+                    f"the mask {one.file} is {one.mask_hw.shape[1]} x {one.mask_hw.shape[0]} "
+                    f"pixels, {video} is {size[1]} x {size[0]} (width x height). "
+                    "Resize it without smoothing."
+                )
+
+    def give_to(self, session: Sam2VideoInferenceSession) -> None:
+        """Pass them on: what belongs to one object and frame in one go, boxes before clicks."""
+        for one in self.masks:
+            session.mask(one.frame, one.object_id, one.mask_hw)
+        for frame, object_id, box in self.boxes:
+            session.box(frame, object_id, box)
+        for frame, object_id in dict.fromkeys(click[:2] for click in self.clicks):
+            clicks = [one.click for one in self.clicks if one[:2] == (frame, object_id)]
+            points = [(x, y) for x, y, _ in clicks]
+            session.click(frame, object_id, points, positive=[sign for _, _, sign in clicks])
+
+    def drawn_on(self, frame: int) -> DrawnPrompts | None:
+        """Collect what to draw on a frame; None if there is nothing."""
+        clicks = tuple(one.click for one in self.clicks if one.frame == frame)
+        boxes = tuple(one.box for one in self.boxes if one.frame == frame)
+        return DrawnPrompts(clicks, boxes) if clicks or boxes else None
+
+    def described(self) -> tuple[str, ...]:
+        """Write each as a text by which it is known again; a mask by its pixels."""
+        texts = [
+            f"--click {frame}:{object_id}:{x:g},{y:g}{'' if positive else ',-'}"
+            for frame, object_id, (x, y, positive) in self.clicks
+        ]
+        texts += [
+            f"--box {frame}:{object_id}:{','.join(f'{value:g}' for value in box)}"
+            for frame, object_id, box in self.boxes
+        ]
+        for one in self.masks:
+            pixels = zlib.crc32(np.packbits(one.mask_hw).tobytes())
+            texts.append(
+                f"--mask {one.frame}:{one.object_id}:{one.file.name} (pixels {pixels:08x})"
+            )
+        return tuple(texts)
+
+    def _places(self) -> set[tuple[int, int]]:
+        """Frames and objects with a prompt."""
+        places = {one[:2] for one in (*self.clicks, *self.boxes)}
+        return places | {(one.frame, one.object_id) for one in self.masks}
+
+
+def read_mask(file: Path, object_id: int) -> NDArray[np.bool_]:
+    """Read a mask: the label `object_id` of a palette picture with several, else what is bright.
+
+    Args:
+        file: Any picture PIL reads.
+        object_id: Whose mask it is.
+
+    Raises:
+        ImageError: It cannot be read, or has several labels without this one.
+        PromptError: No pixel belongs to the object.
+    """
+    try:
+        with Image.open(file) as picture:
+            is_labels = picture.mode == "P"
+            values_hw = np.asarray(picture if is_labels else picture.convert("L"))
+    except FileNotFoundError as error:
+        raise ImageError(f"there is no mask file {file}. Check the path.") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise ImageError(f"{file} cannot be read as a mask: {error}. Give a PNG.") from error
+    labels = [int(label) for label in np.unique(values_hw) if label] if is_labels else []
+    if not values_hw.any():
+        raise PromptError(f"the mask {file} is empty: every pixel is 0. Paint the object white.")
+    if len(labels) > 1 and object_id not in labels:
+        raise ImageError(
+            f"{file} has the labels {', '.join(map(str, labels))}, but not {object_id}. "
+            "Number the objects as in the picture."
+        )
+    if len(labels) > 1:
+        return values_hw == object_id
+    return values_hw > (0 if is_labels else BRIGHT_SHARE * values_hw.max())

@@ -1,0 +1,134 @@
+"""Prompts of a video, from the command line."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt
+from sam2_hf.cli.video_prompts import GivenMask, VideoPrompts, read_mask
+from sam2_hf.errors import FrameError, ImageError, PromptError
+
+SIZE = (4, 6)
+CLICKS = (
+    ClickPrompt(2, 5, (1, 2, True)),
+    ClickPrompt(0, 1, (3, 3, True)),
+    ClickPrompt(2, 5, (4, 0, False)),
+)
+
+
+class Noted:
+    """A session that only takes notes."""
+
+    def __init__(self):
+        self.calls = []
+
+    def click(self, frame, object_id, xy, *, positive):
+        self.calls.append(("click", frame, object_id, xy, positive))
+
+    def box(self, *arguments):
+        self.calls.append(("box", *arguments))
+
+    def mask(self, frame, object_id, mask_hw):
+        self.calls.append(("mask", frame, object_id, mask_hw.sum()))
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A function that saves pixel values and returns where."""
+
+    def save(values, mode="L"):
+        image = Image.fromarray(np.array(values, np.uint8))
+        if mode == "P":
+            image.putpalette([0, 0, 0, 9, 9, 9, 200, 0, 0])
+        image.save(tmp_path / "mask.png")
+        return tmp_path / "mask.png"
+
+    return save
+
+
+def test_what_belongs_together_goes_to_the_session_in_one_call():
+    session = Noted()
+    box = BoxPrompt(0, 1, (0.0, 0.0, 3.0, 3.0))
+
+    VideoPrompts(CLICKS, (box,), ()).give_to(session)
+
+    assert session.calls == [
+        ("box", 0, 1, (0.0, 0.0, 3.0, 3.0)),
+        ("click", 2, 5, [(1, 2), (4, 0)], [True, False]),
+        ("click", 0, 1, [(3, 3)], [True]),
+    ]
+
+
+def test_objects_and_frames_are_listed_in_order():
+    prompts = VideoPrompts(CLICKS, (), (GivenMask(9, 3, None, np.ones(SIZE, bool)),))
+
+    assert (prompts.object_ids, prompts.frames) == ((1, 3, 5), (0, 2, 9))
+
+
+def test_only_the_prompts_of_a_frame_are_drawn_on_it():
+    prompts = VideoPrompts(CLICKS, (), ())
+
+    assert prompts.drawn_on(2).clicks == ((1, 2, True), (4, 0, False))
+    assert prompts.drawn_on(1) is None
+
+
+def test_a_prompt_beyond_the_video_is_named():
+    with pytest.raises(FrameError, match=r"frame 2, but clip has 2 frame\(s\): 0 to 1"):
+        VideoPrompts(CLICKS, (), ()).check(SIZE, 2, "clip")
+
+
+def test_a_click_outside_is_named():
+    with pytest.raises(PromptError, match="object 1 on frame 0"):
+        VideoPrompts(CLICKS, (), ()).check((1, 6), 9, "clip")
+
+
+def test_a_mask_of_another_size_is_named(tmp_path):
+    mask = GivenMask(0, 1, tmp_path / "mask.png", np.ones((4, 7), bool))
+
+    with pytest.raises(PromptError, match=r"mask.png is 7 x 4 pixels, clip is 6 x 4"):
+        VideoPrompts((), (), (mask,)).check(SIZE, 9, "clip")
+
+
+def test_no_prompt_at_all_is_an_error():
+    with pytest.raises(PromptError, match="there is no prompt"):
+        VideoPrompts.from_arguments(argparse.Namespace(clicks=[], boxes=[], masks=[]))
+
+
+@pytest.mark.parametrize("values", [[[0, 255, 200, 90]], [[0, 1, 1, 0]]])
+def test_the_bright_part_of_a_grey_picture_is_the_object(picture, values):
+    assert read_mask(picture(values), 7).tolist() == [[False, True, True, False]]
+
+
+def test_a_palette_picture_with_several_labels_gives_the_objects_own(picture):
+    path = picture([[0, 1, 2, 2]], mode="P")
+
+    assert read_mask(path, 2).tolist() == [[False, False, True, True]]
+    with pytest.raises(ImageError, match="has the labels 1, 2, but not 3"):
+        read_mask(path, 3)
+
+
+def test_a_palette_picture_with_one_label_fits_any_object(picture):
+    assert read_mask(picture([[0, 2, 2]], mode="P"), 1).tolist() == [[False, True, True]]
+
+
+def test_a_mask_that_cannot_be_read_or_is_empty_is_named(picture, tmp_path):
+    with pytest.raises(ImageError, match="there is no mask file"):
+        read_mask(tmp_path / "none.png", 1)
+    with pytest.raises(PromptError, match="is empty"):
+        read_mask(picture([[0, 0]]), 1)
+    (tmp_path / "mask.png").write_text("no picture")
+    with pytest.raises(ImageError, match="cannot be read as a mask"):
+        read_mask(tmp_path / "mask.png", 1)
+
+
+def test_a_mask_is_known_again_by_its_pixels():
+    mask = np.eye(4, dtype=bool)
+    given = [GivenMask(0, 1, Path("mask.png"), pixels) for pixels in (mask, mask.copy(), ~mask)]
+
+    texts = [VideoPrompts(CLICKS, (), (one,)).described() for one in given]
+
+    assert texts[0][:3] == ("--click 2:5:1,2", "--click 0:1:3,3", "--click 2:5:4,0,-")
+    assert texts[0] == texts[1] != texts[2]
