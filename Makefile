@@ -4,6 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
 PHOTO := demo_out/coffee.png
+CLIP := demo_out/clip.mp4
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 TORCH := $(shell grep '^torch==' constraints.txt)
@@ -12,7 +13,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 .PHONY: help demo test lint types format parity speed clean
 
 help:
-	@echo "make demo    segment a photo, pictures and JSON go to demo_out/"
+	@echo "make demo    segment a photo, track through a clip; pictures, video and JSON go to demo_out/"
 	@echo "make test    lint, types and every test"
 	@echo "make lint | types | format | parity | speed | clean"
 
@@ -30,9 +31,12 @@ demo: $(READY)
 	Image.fromarray(data.coffee()).save('$(PHOTO)')"
 	$(BIN)/sam2-hf segment $(PHOTO) --point 290,225 --out demo_out/segment
 	$(BIN)/sam2-hf everything $(PHOTO) --out demo_out/everything
+	@$(BIN)/python -m evaluation.demo_clip $(CLIP)
+	$(BIN)/sam2-hf track $(CLIP) --click 0:1:95,238 --click 0:2:389,119 --out demo_out/track
 	@echo
-	@echo "The photo is $(PHOTO) (scikit-image's coffee cup, CC0). What was made of it:"
-	@find demo_out/segment demo_out/everything -type f | sort | sed 's/^/  /'
+	@echo "The photo is $(PHOTO) (scikit-image's coffee cup, CC0), the clip $(CLIP) is made of four"
+	@echo "of its free photos. What was made of them:"
+	@find demo_out/segment demo_out/everything demo_out/track -maxdepth 1 -mindepth 1 | sort | sed 's/^/  /'
 
 test: lint types
 	$(BIN)/pytest -m ""

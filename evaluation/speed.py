@@ -11,10 +11,7 @@ asked for.
 import argparse
 import json
 import platform
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,24 +33,12 @@ from sam2_hf import (
 )
 from sam2_hf.model.released_models import released_config
 
+from .timing import Result, draw_weights, require_close, require_equal_masks, take_turns
+from .video_speed import VIDEO_CASES
+
 PHOTO_SIZE = (1200, 1800)  # rows, columns; a camera picture of moderate size
 GRID = 16  # clicks per side in everything-mode; the original's default is 32
-TOLERANCE = 1e-3  # logits; both are float32 and differ by the order of summation
-FLIPPED_PIXELS = 1e-4  # share of a mask whose logits are within rounding of the threshold
 WANTED_SHARE = 0.1  # of the masks pass the gate of everything-mode
-
-Timed = Callable[[], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Medians of one case, in seconds, and how many times faster this package is."""
-
-    case: str
-    ours: float
-    transformers: float
-    ratio: float
-    spread: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +61,7 @@ class Subjects:
             for key in ("vision_config", "prompt_encoder_config", "mask_decoder_config")
         }
         peer = transformers.Sam2Model(transformers.Sam2Config(**parts)).eval()
-        for name, parameter in peer.named_parameters():
-            if (
-                "norm" not in name
-            ):  # the library's first weights are so small that every mask is a constant
-                torch.nn.init.normal_(parameter, std=fan_in(parameter) ** -0.5)
+        draw_weights(peer)
         ours = Sam2Model(Sam2Config(**parts)).eval()
         ours.load_state_dict(peer.state_dict())
         rows, columns = PHOTO_SIZE
@@ -93,11 +74,6 @@ class Subjects:
         processor = Sam2Processor(Sam2ImageProcessor())
         pixels = processor(images=photo, return_tensors="pt")["pixel_values"]
         return cls(ours, peer, processor, photo, pixels)
-
-
-def fan_in(parameter: Tensor) -> int:
-    """Count a weight's inputs per output; 400 for vectors, whose deviation is then 0.05."""
-    return parameter[0].numel() if parameter.dim() > 1 else 400
 
 
 def time_encode(subjects: Subjects, rounds: int) -> Result:
@@ -191,51 +167,12 @@ def to_picture(photo: Tensor) -> Image.Image:
     return Image.fromarray(photo.permute(1, 2, 0).numpy())
 
 
-def take_turns(case: str, ours: Timed, peer: Timed, rounds: int) -> Result:
-    """Run both in turn; the spread is the distance of the ratios' quartiles over their median."""
-    mine, theirs = [], []
-    for _ in range(rounds):
-        mine.append(seconds(ours))
-        theirs.append(seconds(peer))
-    ratios = sorted(t / m for m, t in zip(mine, theirs, strict=True))
-    spread = (ratios[len(ratios) * 3 // 4] - ratios[len(ratios) // 4]) / statistics.median(ratios)
-    first, second = statistics.median(mine), statistics.median(theirs)
-    return Result(
-        case, round(first, 4), round(second, 4), round(second / first, 2), round(spread, 2)
-    )
-
-
-def seconds(work: Timed) -> float:
-    """Time one call."""
-    start = time.perf_counter()
-    with torch.inference_mode():
-        work()
-    return time.perf_counter() - start
-
-
-def require_close(mine: Tensor, theirs: Tensor, what: str) -> None:
-    """End the run if two float tensors differ by more than rounding."""
-    worst = (mine.float() - theirs.float()).abs().max().item()
-    if worst > TOLERANCE * max(1.0, theirs.float().std().item()):
-        raise SystemExit(
-            f"{what} differ by {worst:.2e}: nothing is timed until the answers are equal."
-        )
-
-
-def require_equal_masks(mine: Tensor, theirs: Tensor) -> None:
-    """End the run if two boolean masks differ in more than a few boundary pixels."""
-    share = (mine != theirs).float().mean().item()
-    if share > FLIPPED_PIXELS:
-        raise SystemExit(
-            f"masks differ in {share:.2%} of their pixels: nothing is timed until they are equal."
-        )
-
-
 def as_table(results: list[Result]) -> str:
     """Write the results as a Markdown table."""
     rows = ["| case | sam2_hf | transformers | ratio | spread |", "|---|---|---|---|---|"]
     rows += [
-        f"| {r.case} | {r.ours:.3f} s | {r.transformers:.3f} s | {r.ratio:.2f}x | {r.spread:.0%} |"
+        f"| {r.case} | {r.ours:.3f} {r.unit} | {r.transformers:.3f} {r.unit} | {r.ratio:.2f}x | "
+        f"{r.spread:.0%} |"
         for r in results
     ]
     return "\n".join(rows)
@@ -255,7 +192,8 @@ def environment(size: str) -> dict[str, Any]:
     }
 
 
-CASES = {"encode": time_encode, "click": time_click, "everything": time_everything}
+IMAGE_CASES = {"encode": time_encode, "click": time_click, "everything": time_everything}
+CASES = [*IMAGE_CASES, *VIDEO_CASES]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -267,7 +205,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=int, default=5, help="how often each side runs (a click: four times that)"
     )
-    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--cases", nargs="+", default=CASES, choices=CASES)
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     return parser
 
@@ -275,10 +213,13 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Time the cases and print a table."""
     options = build_parser().parse_args(arguments)
-    subjects = Subjects.build(options.size)
-    results = []
+    results: list[Result] = []
+    subjects = Subjects.build(options.size) if set(options.cases) & set(IMAGE_CASES) else None
     for name in options.cases:
-        results.append(CASES[name](subjects, options.rounds))
+        if name in IMAGE_CASES and subjects is not None:
+            results.append(IMAGE_CASES[name](subjects, options.rounds))
+        else:
+            results.extend(VIDEO_CASES[name](options.size))
         sys.stderr.write(f"{results[-1]}\n")
     sys.stdout.write(as_table(results) + "\n")
     if options.out:

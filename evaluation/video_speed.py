@@ -1,0 +1,189 @@
+"""Time tracking against transformers' video classes: equal weights, equal frames, equal masks.
+
+Both sides segment the same frame in turn; what counts are frames whose memory is full. Memory peaks
+are those of one process for each side.
+"""
+
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_hf import Sam2VideoConfig, Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
+from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.released_models import released_config
+from sam2_hf.pipelines.video_writer import video_writer
+
+from .timing import Result, draw_weights
+
+INPUT_SIDE = 1024  # model pixels, as in the released checkpoints
+NUM_FRAMES = 12
+FULL = 8  # the first frame that looks back on as many memories as there can be
+LOGIT_SHARE = 0.02  # of the deviation: transformers rounds memories, and so does this package
+LONG_VIDEO = 2000  # frames
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSubjects:
+    """Two models with equal weights, and the frames of a clip as both read them."""
+
+    ours: Sam2VideoModel
+    peer: Any
+    frames: NDArray[np.uint8]
+
+    @classmethod
+    def build(cls, size: str, side: int | None = None) -> "VideoSubjects":
+        """Draw random weights, and a square clip in which something moves."""
+        torch.manual_seed(0)
+        config = released_config(f"sam2.1_hiera_{size}")
+        side = side or INPUT_SIDE
+        config = with_image_size(config, side)
+        peer_config = transformers.Sam2VideoConfig.from_dict(config.to_dict())
+        peer = transformers.Sam2VideoModel(peer_config).eval()
+        draw_weights(peer)
+        ours = Sam2VideoModel(Sam2VideoConfig.from_dict(config.to_dict())).eval()
+        ours.load_state_dict(peer.state_dict())
+        return cls(ours, peer, moving_clip(NUM_FRAMES, side))
+
+    def clicks(self, num_objects: int) -> list[tuple[float, float]]:
+        """Choose a place for the click on each object."""
+        side = self.frames.shape[1]
+        return [(side * (i + 1) / (num_objects + 1), side / 2) for i in range(num_objects)]
+
+    def open_ours(self, num_objects: int) -> Sam2VideoInferenceSession:
+        """Open a session of this package and click the objects."""
+        options = SessionOptions.preset("transformers")
+        session = Sam2VideoInferenceSession.open(self.frames, self.ours, options=options)
+        for number, xy in enumerate(self.clicks(num_objects), 1):
+            session.click(0, number, xy)
+        return session
+
+    def open_peer(self, num_objects: int) -> Any:  # noqa: ANN401 - transformers' session
+        """Open a session of transformers on the same pixels and click the objects."""
+        with closing(Sam2VideoInferenceSession.open(self.frames, self.ours)) as mine:
+            pixels = torch.stack([mine.frames.pixel_values(i) for i in range(len(self.frames))])
+        side = self.frames.shape[1]
+        session = transformers.models.sam2_video.modeling_sam2_video.Sam2VideoInferenceSession(
+            video=pixels, video_height=side, video_width=side, dtype=torch.float32
+        )
+        for number, xy in enumerate(self.clicks(num_objects), 1):
+            points = {
+                "point_coords": torch.tensor([[[xy]]], dtype=torch.float32),
+                "point_labels": torch.ones(1, 1, 1, dtype=torch.int32),
+            }
+            session.add_point_inputs(session.obj_id_to_idx(number), 0, points)
+        session.obj_with_new_inputs = list(range(1, num_objects + 1))
+        return session
+
+
+def moving_clip(count: int, side: int) -> NDArray[np.uint8]:
+    """Draw smooth noise that shifts from frame to frame, `(count, side, side, 3)`."""
+    coarse = torch.randint(0, 256, (1, 3, 24, 24), dtype=torch.float32)
+    wide = torch.nn.functional.interpolate(coarse, (side + count, side + count), mode="bicubic")
+    picture = wide[0].clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    return np.stack([picture[i : i + side, i : i + side] for i in range(count)])
+
+
+def time_tracking(size: str, num_objects: int) -> list[Result]:
+    """Time frames in turn, after the masks of the first tracked one turned out to be equal."""
+    subjects = VideoSubjects.build(size)
+    theirs = subjects.open_peer(num_objects)
+    mine_s, theirs_s = [], []
+    with subjects.open_ours(num_objects) as session, torch.inference_mode():
+        results = session.propagate()
+        for frame in range(NUM_FRAMES):
+            mine, taken = timed(lambda: next(results).logits_bhw)
+            answer, taken_there = timed(partial(subjects.peer, theirs, frame_idx=frame))
+            peer = answer.pred_masks[:, 0]
+            if frame <= 1:
+                require_alike(mine, peer, frame)
+            if frame >= FULL:
+                mine_s.append(taken)
+                theirs_s.append(taken_there)
+    ratios = sorted(t / m for m, t in zip(mine_s, theirs_s, strict=True))
+    first, second = statistics.median(mine_s), statistics.median(theirs_s)
+    spread = (ratios[-1] - ratios[0]) / statistics.median(ratios)
+    plural = "" if num_objects == 1 else "s"
+    case = f"video, {num_objects} object{plural}, a frame"
+    return [Result(case, first, second, second / first, spread)]
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """Run once; return the answer and the seconds it took."""
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
+
+
+def require_alike(mine: Tensor, theirs: Tensor, frame: int) -> None:
+    """End the run if the masks of a frame are not the same."""
+    share = ((mine - theirs).abs().max() / theirs.std()).item()
+    if mine.shape != theirs.shape or share > LOGIT_SHARE:
+        raise SystemExit(f"logits of frame {frame} differ by {share:.1%} of their deviation.")
+
+
+def measure_peaks(size: str) -> list[Result]:
+    """Compare the peak memory of tracking one object, each side in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    peaks = []
+    for side in ("ours", "peer"):
+        with context.Pool(1) as pool:
+            peaks.append(pool.apply(peak_of, (size, side)))
+    case = f"peak memory, {NUM_FRAMES} frames, 1 object"
+    return [Result(case, peaks[0], peaks[1], peaks[1] / peaks[0], 0.0, "MiB")]
+
+
+def peak_of(size: str, side: str) -> float:
+    """Track a clip with one side's classes; return the process's peak, MiB."""
+    subjects = VideoSubjects.build(size)
+    with torch.inference_mode():
+        if side == "ours":
+            with subjects.open_ours(1) as session:
+                for _ in session.propagate():
+                    pass
+        else:
+            session = subjects.open_peer(1)
+            for frame in range(NUM_FRAMES):
+                subjects.peer(session, frame_idx=frame)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (MIB if sys.platform == "darwin" else 1024)
+
+
+def time_start(size: str) -> list[Result]:
+    """Time opening a session on a long video file; transformers would decode all of it first."""
+    subjects = VideoSubjects.build(size, side=256)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "long.mp4"
+        frames = moving_clip(50, 128)
+        with video_writer(path, fps=30) as writer:
+            for number in range(LONG_VIDEO):
+                writer.write(frames[number % len(frames)])
+        start = time.perf_counter()
+        with Sam2VideoInferenceSession.open(path, subjects.ours) as session:
+            taken = time.perf_counter() - start
+            if session.num_frames != LONG_VIDEO:
+                raise SystemExit(f"{session.num_frames} frames instead of {LONG_VIDEO}.")
+    case = f"session start, {LONG_VIDEO} frames"
+    return [Result(case, taken, float("nan"), float("nan"), 0.0)]
+
+
+VIDEO_CASES: dict[str, Callable[[str], list[Result]]] = {
+    "video1": lambda size: time_tracking(size, 1),
+    "video5": lambda size: time_tracking(size, 5),
+    "start": time_start,
+    "peak": measure_peaks,
+}
