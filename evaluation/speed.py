@@ -170,11 +170,10 @@ def to_picture(photo: Tensor) -> Image.Image:
 def as_table(results: list[Result]) -> str:
     """Write the results as a Markdown table."""
     rows = ["| case | sam2_hf | transformers | ratio | spread |", "|---|---|---|---|---|"]
-    rows += [
-        f"| {r.case} | {r.ours:.3f} {r.unit} | {r.transformers:.3f} {r.unit} | {r.ratio:.2f}x | "
-        f"{r.spread:.0%} |"
-        for r in results
-    ]
+    for r in results:
+        theirs = "not run" if r.transformers is None else f"{r.transformers:.3f} {r.unit}"
+        ratio = "" if r.ratio is None else f"{r.ratio:.2f}x"
+        rows.append(f"| {r.case} | {r.ours:.3f} {r.unit} | {theirs} | {ratio} | {r.spread:.0%} |")
     return "\n".join(rows)
 
 

@@ -17,12 +17,12 @@ Timed = Callable[[], Any]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Medians of one case, and how many times better this package is."""
+    """Medians of one case, and how many times better this package is; None where it cannot be run."""
 
     case: str
     ours: float
-    transformers: float
-    ratio: float
+    transformers: float | None
+    ratio: float | None
     spread: float
     unit: str = "s"
 

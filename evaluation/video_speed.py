@@ -178,7 +178,7 @@ def time_start(size: str) -> list[Result]:
             if session.num_frames != LONG_VIDEO:
                 raise SystemExit(f"{session.num_frames} frames instead of {LONG_VIDEO}.")
     case = f"session start, {LONG_VIDEO} frames"
-    return [Result(case, taken, float("nan"), float("nan"), 0.0)]
+    return [Result(case, taken, None, None, 0.0)]
 
 
 VIDEO_CASES: dict[str, Callable[[str], list[Result]]] = {

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from seeded_inputs import photo
+from seeded_inputs import clip, photo
 
 import sam2_hf
+from sam2_hf.pipelines.video_writer import video_writer
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -15,15 +16,18 @@ HUB_ID = "facebook/sam2.1-hiera-tiny"
 
 
 @pytest.fixture
-def folder(tmp_path, micro_model, monkeypatch):
-    """A working folder with two photos and the micro model saved in it."""
+def folder(tmp_path, micro_video_model, monkeypatch):
+    """A working folder with two photos, a clip and the micro model saved in it."""
     processor = sam2_hf.Sam2Processor(
         sam2_hf.Sam2ImageProcessor(size={"height": 256, "width": 256})
     )
-    micro_model.save_pretrained(tmp_path / "micro")
+    micro_video_model.save_pretrained(tmp_path / "micro")
     processor.save_pretrained(tmp_path / "micro")
     for name in ("photo.jpg", "street.jpg"):
         Image.fromarray(photo(900, 1200, 1)).save(tmp_path / name)
+    with video_writer(tmp_path / "clip.mp4", fps=25) as writer:
+        for frame in clip(10, 180, 240, 3):
+            writer.write(frame)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -38,11 +42,13 @@ def test_the_python_blocks_run_one_after_another(folder):
     assert names["masks"].shape == (1, 3, 900, 1200)
     assert names["found_cat"].best.dtype == bool
     assert (folder / "photo.safetensors").exists()
+    assert names["session"].masklet(1).frames == list(range(10))
+    assert names["found"].masklets[1].mask(5).shape == (180, 240)
 
 
 def test_every_file_that_is_named_exists():
     root = Path(__file__).parents[1]
-    tree = re.findall(r"`(model|processing|pipelines)/(\w+\.py)`", README)
+    tree = re.findall(r"`(model|processing|video|pipelines)/(\w+\.py)`", README)
 
     assert tree
     assert all((root / "src/sam2_hf" / package / name).exists() for package, name in tree)

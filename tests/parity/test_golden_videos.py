@@ -63,6 +63,13 @@ def click_and_box(session):
         yield "A2", result
 
 
+@cache
+def case_a(name):
+    """Case A up to its first tracking, once for the tests that only look at it."""
+    session = open_session(name)
+    return session, list(click_and_box(session))
+
+
 def compare(golden, tag, result, area=None, logit=None):
     """Hold a result to its entry; `logit` is absolute, or a part of the deviation if None."""
     area = area or (TRACKED_AREA if result.logits_bhw.shape[-1] == 64 else WIDE_AREA)
@@ -84,7 +91,7 @@ def compare(golden, tag, result, area=None, logit=None):
 def test_clicks_and_boxes_are_answered_and_tracked_as_in_the_original(golden, name):
     exact = case(name).logit_tolerance
 
-    steps = list(click_and_box(open_session(name)))
+    _, steps = case_a(name)
 
     assert len(steps) == 2 + FRAMES.get(name, 3)
     for tag, result in steps:
@@ -104,8 +111,7 @@ def stored(session, object_id, frame):
 
 @pytest.mark.parametrize("name", [*LONG, *SHORT])
 def test_memories_and_pointers_are_stored_as_in_the_original(golden, name):
-    session = open_session(name)
-    list(click_and_box(session))
+    session, _ = case_a(name)
 
     for index, object_id in enumerate((2, 5)):
         for frame in range(FRAMES.get(name, 3)):
@@ -125,8 +131,7 @@ def test_memories_and_pointers_are_stored_as_in_the_original(golden, name):
 @pytest.mark.parametrize("name", ["micro", "micro20"])
 def test_memories_are_equal_where_no_pixel_is_binarised_the_other_way(golden, name):
     """Object 2 of the micro models has no such pixel: everything is within rounding."""
-    session = open_session(name)
-    list(click_and_box(session))
+    session, _ = case_a(name)
 
     for frame in range(FRAMES[name]):
         key = f"video/A2state/0/{frame:03d}"
