@@ -17,7 +17,7 @@ Timed = Callable[[], Any]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Medians of one case, and how many times better this package is; None where it cannot be run."""
+    """Medians of one case and how many times better this package is; None if a peer cannot run."""
 
     case: str
     ours: float
