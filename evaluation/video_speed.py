@@ -35,7 +35,7 @@ NUM_FRAMES = 12
 FULL = 8  # the first frame that looks back on as many memories as there can be
 LOGIT_SHARE = 0.02  # of the deviation: transformers rounds memories, and so does this package
 LONG_VIDEO = 2000  # frames
-MIB = 2**20
+KIB = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +159,17 @@ def peak_of(size: str, side: str) -> float:
             session = subjects.open_peer(1)
             for frame in range(NUM_FRAMES):
                 subjects.peer(session, frame_idx=frame)
+    return peak_rss()
+
+
+def peak_rss() -> float:
+    """Read the peak of this process, MiB; `getrusage` would tell the parent's if that was more."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) / KIB
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (MIB if sys.platform == "darwin" else 1024)
+    return peak / (KIB**2 if sys.platform == "darwin" else KIB)
 
 
 def time_start(size: str) -> list[Result]:
