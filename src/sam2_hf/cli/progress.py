@@ -3,17 +3,17 @@
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tqdm import tqdm
+
+from sam2_hf.closing import Closing
 
 BAR = "{desc} |{bar:30}| {percentage:3.0f}% [{elapsed}<{remaining}]"
 FRAME_BAR = "{desc} |{bar:30}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
 FRAME_COUNT = "{desc} {n_fmt} frames [{elapsed}, {rate_noinv_fmt}]"  # of who knows how many
 
 
-class PhotoProgress:
+class PhotoProgress(Closing):
     """Count photos, and within a photo its clicks.
 
     Args:
@@ -27,15 +27,8 @@ class PhotoProgress:
             total=total, bar_format=BAR, file=sys.stderr, disable=None, leave=False, mininterval=0.2
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the bar away."""
         self._bar.close()
 
     def begin(self, photo: str) -> None:
@@ -54,7 +47,7 @@ class PhotoProgress:
         self._bar.clear()
 
 
-class FrameProgress:
+class FrameProgress(Closing):
     """Count frames, and tell how many there are in a second.
 
     Args:
@@ -78,15 +71,8 @@ class FrameProgress:
             mininterval=0.2,
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the bar away."""
         self._bar.close()
 
     @property

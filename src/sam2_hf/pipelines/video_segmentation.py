@@ -6,12 +6,12 @@ Suffixes: h, w = rows and columns in pixels of the original frame.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, Self, cast, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2_hf.closing import Closing
 from sam2_hf.errors import PromptError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.video.masklet import Masklet
@@ -25,7 +25,7 @@ Progress = Callable[[int, int | None], None]
 Prompts = VideoPrompt | Sequence[VideoPrompt]
 
 
-class VideoSegmentation:
+class VideoSegmentation(Closing):
     """The masklets of a video. Their masks are kept in RAM, and beyond a budget in a file.
 
     Attributes:
@@ -71,17 +71,6 @@ class VideoSegmentation:
     def close(self) -> None:
         """Let go of the masks; a second call does nothing."""
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True, slots=True)

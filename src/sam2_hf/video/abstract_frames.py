@@ -4,21 +4,20 @@ Suffixes: hw3 = rows and columns of the original frame, red green blue; 3ss = re
 and columns of the model's input.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from fractions import Fraction
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sam2_hf.closing import Closing
 from sam2_hf.errors import FrameError
 
 
-class Frames(ABC):
+class Frames(Closing):
     """Where pixels come from. One session reads one `Frames`, in whatever order it likes.
 
     Attributes:
@@ -88,21 +87,6 @@ class Frames(ABC):
         Args:
             frames: Frame numbers; a `range`, forward or backward, costs nothing.
         """
-
-    @abstractmethod
-    def close(self) -> None:
-        """End threads and close files. A second call does nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def check_range(frame: int, num_frames: int, name: str) -> None:

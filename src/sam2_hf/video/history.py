@@ -4,11 +4,10 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from torch import Tensor
 
+from sam2_hf.closing import Closing
 from sam2_hf.errors import OutputError, SessionError
 
 from .segment_files import SEGMENT_BYTES, SegmentFiles, segment_of
@@ -18,7 +17,7 @@ Key = tuple[int, int, str]  # object id, frame, kind ("memory" or "mask")
 NOT_WRITTEN = b""  # the place of a record that is nowhere but in RAM
 
 
-class History:
+class History(Closing):
     """Records of named tensors, found by object, frame and kind.
 
     New records stay in RAM. When they take more than the budget, those put first go to files, of
@@ -149,17 +148,6 @@ class History:
         self._places.clear()
         self._bytes_in_ram = 0
         self.files.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _make_room(self) -> None:
         """Move the records put first out of RAM until the rest fits."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from types import TracebackType
-from typing import Self, SupportsIndex
+from typing import SupportsIndex
 
 from tqdm import tqdm
 
+from sam2_hf.closing import Closing
 from sam2_hf.errors import FrameError, SessionError, UnknownObjectError
 
 from .bytes_held import BytesHeld
@@ -24,7 +24,7 @@ from .undo import Snapshot, UndoStack
 Runs = list[tuple[Iterable[int], Direction]]
 
 
-class SessionCore:
+class SessionCore(Closing):
     """Base of the session class, not one itself."""
 
     def __init__(self, tracker: Tracker) -> None:
@@ -71,17 +71,6 @@ class SessionCore:
         """
         self._tracker.settle()
         self._undo.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _run(self, runs: Runs, *, progress: bool) -> Iterator[FrameResult]:
         """Remember all prompts, then visit frames; see `propagate`."""
