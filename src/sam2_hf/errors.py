@@ -34,7 +34,13 @@ class VideoError(Sam2Error, ValueError):
 
 
 class FrameError(Sam2Error, LookupError):
-    """A frame cannot be had: it is beyond the video, unreadable, or dropped by a live stream."""
+    """A frame cannot be had: it is beyond the video, unreadable, or dropped by a live stream.
+
+    Attributes:
+        tracked: What the video pipeline had tracked before it met the frame; None elsewhere.
+    """
+
+    tracked: object = None
 
 
 class SessionError(Sam2Error, RuntimeError):

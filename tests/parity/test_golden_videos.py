@@ -33,6 +33,7 @@ WIDE_AREA = 0.01  # at full width, where the original is up to 0.6 % from its ow
 TRACKED_LOGIT = 0.05  # of the deviation; measured 0.02
 # The corrected frame starts from a tracked mask, and a mask prompt amplifies its difference again.
 CORRECTED_AREA = {"micro": 0.005, "micro20": 0.005, "512": 0.05}  # tiny: any, see above
+CORRECTED_LOGIT = 0.2  # of the deviation; at 512 one or two threads alone make 0.02 of it
 FEW_PIXELS = 20  # of 518,400: logits within rounding of 0, at whatever area
 
 
@@ -151,7 +152,8 @@ def test_a_correction_is_answered_and_lost_as_in_the_original(golden, name):
 
     corrected = session.preview(middle)
     if name in CORRECTED_AREA:
-        compare(golden(name), "A3", corrected, area=CORRECTED_AREA[name])
+        limit = CORRECTED_LOGIT * float(golden(name)[f"video/A3/{middle:03d}/logits/std"])
+        compare(golden(name), "A3", corrected, area=CORRECTED_AREA[name], logit=limit)
     assert list(corrected.object_ids) == golden(name)[f"video/A3/{middle:03d}/ids"].tolist()
     for result in session.propagate():
         compare(golden(name), "A4", result)

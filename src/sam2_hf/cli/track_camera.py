@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_hf.errors import FrameError, PromptError
+from sam2_hf.errors import FrameError, OutputError, PromptError
 from sam2_hf.pipelines.masklet_files import VideoFacts
 from sam2_hf.pipelines.tracked_frames import TrackedFrame
 from sam2_hf.video.session import Sam2VideoInferenceSession
@@ -56,9 +56,16 @@ def track_camera(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
             seen = len(state.journal)
             about = VideoFacts(stem, camera.size, seen, None, chosen.name, prompts.object_ids)
             outputs.write_tables(about, state.journal)
-            return tell(about, seen, outcome, outputs.publish())
-        finally:
+            files = outputs.publish()
+        except OutputError as error:
+            raise OutputError(
+                f"{one_line(error)} What was tracked so far stays in {state.folder}."
+            ) from error
+        except BaseException:
             state.discard()
+            raise
+        state.discard()
+        return tell(about, seen, outcome, files)
 
 
 def _follow(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf.closing import Closing
-from sam2_hf.errors import PromptError
+from sam2_hf.errors import FrameError, PromptError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.video.masklet import Masklet
 from sam2_hf.video.propagation import Course
@@ -155,7 +155,7 @@ class VideoSegmentationPipeline:
 
         Raises:
             VideoError: A video cannot be opened.
-            FrameError: A frame cannot be had.
+            FrameError: A frame cannot be had; `tracked` of the error holds the frames before it.
             PromptError: A prompt cannot be used, or not every video has its list of them.
         """
         run = _Run(direction, progress, on_progress)
@@ -186,6 +186,9 @@ class VideoSegmentationPipeline:
                 if run.on_progress is not None:
                     run.on_progress(done, total)
             return VideoSegmentation(session, self._rules)
+        except FrameError as error:
+            error.tracked = VideoSegmentation(session, self._rules)
+            raise
         except BaseException:
             session.close()
             raise

@@ -77,6 +77,10 @@ class MemoryBank:
         """Look up everything that is kept of a tracked frame; None if there is nothing."""
         return self._history.get(self._key(frame))
 
+    def remembers(self, frame: int) -> bool:
+        """Tell whether anything is kept of a tracked frame."""
+        return self._key(frame) in self._history
+
     def put_back(self, frame: int, record: dict[str, Tensor] | None) -> None:
         """Make what was tracked on a frame what it was when `record` was looked up."""
         self.forget(frame)

@@ -29,11 +29,15 @@ def answer_prompts(tracker: Tracker, one: TrackedObject, frame: int) -> FrameOut
 
     Source: sam2/sam2_video_predictor.py:225-292 and 326-380 @ 2b90b9f.
     """
-    initial = frame not in one.directions or not one.bank.prompted
     while rounds := one.rounds.get(frame):
-        masks = _answer(tracker, one, frame, rounds[0], initial=initial)
+        asked = one.asked[frame]
+        masks = _answer(tracker, one, frame, rounds[0])
+        keeps_full = tracker.options.mask_prompts_at_full_resolution
         one.pending[frame] = PromptedOutput(
-            tracker.outputs(masks)[0], masks.pointer_bd, masks.full_logits_b1hw, initial
+            tracker.outputs(masks)[0],
+            masks.pointer_bd,
+            masks.full_logits_b1hw if keeps_full else None,
+            asked.direction is None,
         )
         one.rounds[frame] = rounds[1:]  # one by one: a frame that cannot be read loses none
     one.rounds.pop(frame, None)
@@ -63,28 +67,28 @@ def _is_to_come(tracker: Tracker, frame: int) -> bool:
     return isinstance(tracker.frames, LiveFrames) and frame >= tracker.frames.num_received
 
 
-def _answer(
-    tracker: Tracker, one: TrackedObject, frame: int, prompts: FramePrompts, *, initial: bool
-) -> ObjectMasks:
+def _answer(tracker: Tracker, one: TrackedObject, frame: int, prompts: FramePrompts) -> ObjectMasks:
     """Run the decoder on the prompts of one round."""
     features, model = tracker.image_features(frame), tracker.model
     if prompts.mask_hw is not None:
         return model.adopt_masks(features, prompts.mask_hw[None, None].to(model.device))
     points_n2, labels_n = prompts.model_points(tracker.size, model.prompt_encoder.image_size)
-    earlier = one.last_output(frame) if tracker.options.prev_sam_mask_logits else None
+    asked, earlier = one.asked[frame], None
+    if tracker.options.prev_sam_mask_logits:
+        earlier = one.last_output(frame) if asked.has_mask else one.last_answer(frame)
     logits_11hw = None
     if earlier is not None:
         logits_11hw = earlier.logits_1hw[None].to(model.device)
         logits_11hw = logits_11hw.clamp(-MAX_PREVIOUS_LOGIT, MAX_PREVIOUS_LOGIT)
-    asked = Prompts(
+    prompts_b1 = Prompts(
         points_n2[None, None].to(model.device),
         labels_n[None, None].to(model.device),
         masks_bphw=logits_11hw,
     )
-    direction = one.directions.get(frame, "forward")
-    now = Moment(frame, direction, tracker.frames.num_frames)
-    memories = None if initial else [one.bank]
-    return track_step(model, features, memories, asked, now, tracker.rules)
+    now = Moment(frame, asked.direction or "forward", tracker.frames.num_frames)
+    # without a prompted frame, as after `clear`, there is nothing to look back on
+    memories = [one.bank] if asked.direction and one.bank.prompted else None
+    return track_step(model, features, memories, prompts_b1, now, tracker.rules)
 
 
 def _remember_prompted(tracker: Tracker, frame: int) -> None:

@@ -17,6 +17,7 @@ from .object_prompts import Xyxy
 Xy = tuple[float, float]
 Mask = np.ndarray | Tensor | Image.Image
 MASK_DIMENSIONS = 2
+LARGEST_ID = 2**63 - 1  # what a file can hold
 NO_LIMIT = 0  # of sizes that nobody knows yet
 
 
@@ -29,9 +30,12 @@ def read_object_id(object_id: object) -> int:
     try:
         if isinstance(object_id, bool):
             raise TypeError
-        return operator.index(object_id)  # type: ignore[arg-type]  # whatever can be one
+        number = operator.index(object_id)  # type: ignore[arg-type]  # whatever can be one
     except TypeError:
         raise PromptError(f"object_id is {object_id!r}, it must be a whole number.") from None
+    if not -LARGEST_ID <= number <= LARGEST_ID:
+        raise PromptError(f"object_id is {number}; it must have no more than 63 bits.")
+    return number
 
 
 def read_clicks(

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from itertools import count
-from typing import Literal
+from typing import Literal, SupportsIndex
 
 from sam2_hf.errors import FrameError, SessionError
 
@@ -38,8 +38,7 @@ def visits(
     """
     if course not in ("forward", "backward", "both"):
         raise SessionError(f"direction {course!r} is unknown. Use forward, backward or both.")
-    if limit is not None and limit < 0:
-        raise SessionError(f"limit is {limit}; it must be a number of frames, 0 or more.")
+    _check_numbers(start, limit)
     if start is None:
         start = max(prompted) if course == "backward" else min(prompted)
     if start < 0 or (num_frames is not None and start >= num_frames):
@@ -57,3 +56,14 @@ def visits(
     if course != "forward":
         runs.append((behind, "backward"))
     return runs
+
+
+def _check_numbers(start: object, limit: object) -> None:
+    """Refuse what are no numbers of frames."""
+    for name, number in (("start", start), ("limit", limit)):
+        if number is not None and (
+            isinstance(number, bool) or not isinstance(number, SupportsIndex)
+        ):
+            raise SessionError(f"{name} is {number!r}; it must be a whole number of frames.")
+    if isinstance(limit, int) and limit < 0:
+        raise SessionError(f"limit is {limit}; it must be a number of frames, 0 or more.")

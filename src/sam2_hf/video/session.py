@@ -78,7 +78,7 @@ class Sam2VideoInferenceSession(TransformersSession):
             FrameError: There is no such frame, or a stream has dropped it.
             PromptError: A click lies outside the frame, or is malformed.
         """
-        self._require(frame)
+        frame = self._require(frame)
         clicks = read_clicks(xy, positive, self.size, f"object {object_id}")
         one = self._to_change(object_id, frame)
         one.add(frame, one.prompts.get(frame, FramePrompts()).with_clicks(clicks))
@@ -95,7 +95,7 @@ class Sam2VideoInferenceSession(TransformersSession):
             FrameError: There is no such frame, or a stream has dropped it.
             PromptError: The box is turned over or lies outside the frame.
         """
-        self._require(frame)
+        frame = self._require(frame)
         box = read_box(xyxy, self.size, f"object {object_id}")
         one = self._to_change(object_id, frame)
         one.add(frame, one.prompts.get(frame, FramePrompts()).with_box(box))
@@ -112,7 +112,7 @@ class Sam2VideoInferenceSession(TransformersSession):
             FrameError: There is no such frame, or a stream has dropped it.
             PromptError: The mask has another size than the frame.
         """
-        self._require(frame)
+        frame = self._require(frame)
         side = self._tracker.model.prompt_encoder.image_size
         mask = read_mask(mask_hw, self.size, side, f"object {object_id}")
         self._to_change(object_id, frame).add(frame, FramePrompts().with_mask(mask))
@@ -123,7 +123,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         Raises:
             FrameError: There is no such frame, or a stream has dropped it.
         """
-        self._require(frame)
+        frame = self._require(frame)
         answers = {
             one.object_id: answer_prompts(self._tracker, one, frame)
             for one in self._tracker.objects.values()
@@ -211,6 +211,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         if snapshot is None:
             return False
         snapshot.restore()
+        self._drop_lost(snapshot.one)
         if snapshot.place is None:
             self._tracker.forget(snapshot.one.object_id)
         else:
@@ -219,9 +220,7 @@ class Sam2VideoInferenceSession(TransformersSession):
 
     def reset(self) -> None:
         """Remove all objects for good; the frames stay."""
-        for object_id in self.object_ids:
-            self._tracker.forget(object_id)
-        self._undo.clear()
+        self.reset_tracking_data()
 
     def masklet(self, object_id: int) -> Masklet:
         """Return the masks of an object so far.

@@ -1,5 +1,6 @@
 """What every way of using a session has in common: its parts, stepping, saving, closing."""
 
+import operator
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import SupportsIndex
@@ -7,7 +8,7 @@ from typing import SupportsIndex
 from tqdm import tqdm
 
 from sam2_hf.closing import Closing
-from sam2_hf.errors import FrameError, SessionError, UnknownObjectError
+from sam2_hf.errors import FrameError, OutputError, SessionError, UnknownObjectError
 
 from .bytes_held import BytesHeld
 from .frame_result import FrameResult
@@ -70,9 +71,11 @@ class SessionCore(Closing):
         For results that outlive the work on them: masklets can be read, nothing can be tracked.
         """
         self._tracker.settle()
-        self._undo.clear()
+        self._forget_changes()
 
-    def _run(self, runs: Runs, *, progress: bool) -> Iterator[FrameResult]:
+    def _run(
+        self, runs: Runs, *, progress: bool, passes_prompted: bool = True
+    ) -> Iterator[FrameResult]:
         """Remember all prompts, then visit frames; see `propagate`."""
         commit(self._tracker)
         total = sum(len(frames) if isinstance(frames, range) else 0 for frames, _ in runs)
@@ -84,9 +87,14 @@ class SessionCore(Closing):
                 for frame in frames:
                     if not self.frames.reaches(frame):
                         break  # an iterator has ended
-                    result = self._tracker.segment(frame, direction)
+                    full: list[OutputError] = []
+                    result = self._tracker.segment(
+                        frame, direction, passes_prompted=passes_prompted, full=full
+                    )
                     bar.update()
                     yield result
+                    if full:  # the frame is tracked and handed out; there is no room for more
+                        raise full[0]
 
     def _live(self) -> LiveFrames:
         """Return the live stream.
@@ -106,15 +114,17 @@ class SessionCore(Closing):
         commit(self._tracker)
         return self._tracker.segment(frame, "forward", remember=remember)
 
-    def _require(self, frame: int) -> None:
-        """Refuse a frame that cannot be had.
+    def _require(self, frame: int) -> int:
+        """Refuse a frame that cannot be had; return its number as a plain one.
 
         Raises:
             FrameError: It is beyond the video, dropped by a stream, or no number.
         """
         if isinstance(frame, bool) or not isinstance(frame, SupportsIndex):
             raise FrameError(f"frame is {frame!r}, it must be a whole number, counted from 0.")
-        self.frames.require(frame)
+        number = operator.index(frame)
+        self.frames.require(number)
+        return number
 
     def _known(self, object_id: int) -> TrackedObject:
         """Look an object up.
@@ -136,11 +146,27 @@ class SessionCore(Closing):
         # the number of a removed object: its masks cannot come back any more
         self._undo.forget_object(number)
         one = self._tracker.object(number)
-        self._undo.push(Snapshot.of(one, None, frame))
+        self._push(Snapshot.of(one, None, frame))
         return one
 
     def _note(self, one: TrackedObject, frame: int | None) -> None:
         """Note what an object is like before a verb changes it."""
         place = list(self._tracker.objects).index(one.object_id)
-        for gone in self._undo.push(Snapshot.of(one, place, frame)):
+        self._push(Snapshot.of(one, place, frame))
+
+    def _drop_lost(self, one: TrackedObject) -> None:
+        """Drop prompts that were never answered, on frames that a stream has dropped since."""
+        for frame in list(one.rounds):
+            try:
+                self.frames.require(frame)
+            except FrameError:
+                one.clear(frame)
+
+    def _push(self, snapshot: Snapshot) -> None:
+        for gone in self._undo.push(snapshot):
+            self._tracker.let_go(gone)
+
+    def _forget_changes(self) -> None:
+        """Drop what could be undone, and the removed objects with it."""
+        for gone in self._undo.clear():
             self._tracker.let_go(gone)

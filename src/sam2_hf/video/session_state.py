@@ -25,7 +25,7 @@ from .object_prompts import FramePrompts
 from .prompt_answers import commit
 from .session_files import SavedSession, read_session, write_session
 from .session_options import SessionOptions
-from .tracked_object import PromptedOutput, TrackedObject
+from .tracked_object import Asked, PromptedOutput, TrackedObject
 from .tracker import Tracker
 
 Named = dict[str, Tensor]
@@ -68,6 +68,9 @@ def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
         raise
     saved.history.ram_budget = options.ram_budget
     tracker = Tracker(frames, options, model, history=saved.history)
+    known = {fields["id"] for fields in saved.document["objects"]}
+    for object_id in {key[0] for key, _ in saved.history.places()} - known:
+        saved.history.discard_object(object_id)  # was removed; undo is not saved
     for fields in saved.document["objects"]:
         _read_object(tracker, fields, saved.tensors)
     return tracker
@@ -164,6 +167,7 @@ def _write_object(one: TrackedObject, tensors: Named) -> Document:
             for frame, rounds in one.rounds.items()
             for index, prompts in enumerate(rounds)
         ],
+        "asked": [[frame, asked.direction, asked.has_mask] for frame, asked in one.asked.items()],
         "prompted": list(one.bank.prompted),
         "outputs": list(one.outputs),
         "pending": [[frame, pending.initial] for frame, pending in one.pending.items()],
@@ -199,6 +203,7 @@ def _read_object(tracker: Tracker, fields: Document, tensors: Named) -> None:
         prefix = f"{own}scores/"
         columns = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
         one.masklet = MaskletStore.restored(one.object_id, tracker.history, tracker.size, columns)
+    one.asked = {frame: Asked(way, has_mask) for frame, way, has_mask in fields["asked"]}
     one.prompts = dict(_read_prompts(fields["prompts"], tensors))
     for frame, prompts in _read_prompts(fields["rounds"], tensors):
         one.rounds[frame] = (*one.rounds.get(frame, ()), prompts)

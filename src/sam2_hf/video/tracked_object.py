@@ -28,6 +28,19 @@ class PromptedOutput:
     initial: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a frame was when somebody said something about it; later tracking does not change it.
+
+    Attributes:
+        direction: Which way time ran when it had been tracked; None if it had not.
+        has_mask: Whether there was a tracked mask to start from.
+    """
+
+    direction: Direction | None
+    has_mask: bool
+
+
 @dataclass(slots=True, eq=False)
 class TrackedObject:
     """State of one object; the session's tracker changes it, nothing else does.
@@ -37,6 +50,7 @@ class TrackedObject:
         bank: Its memories.
         prompts: Frame -> all prompts there.
         rounds: Frame -> prompts after each call that the decoder has not answered yet.
+        asked: Frame -> what it was when the first of these calls came.
         pending: Frame -> answer that is not remembered yet.
         outputs: Frame -> answer on a remembered prompted frame.
         directions: Frame -> which way time ran when it was tracked last.
@@ -47,6 +61,7 @@ class TrackedObject:
     bank: MemoryBank
     prompts: dict[int, FramePrompts] = field(default_factory=dict)
     rounds: dict[int, tuple[FramePrompts, ...]] = field(default_factory=dict)
+    asked: dict[int, Asked] = field(default_factory=dict)
     pending: dict[int, PromptedOutput] = field(default_factory=dict)
     outputs: dict[int, FrameOutput] = field(default_factory=dict)
     directions: dict[int, Direction] = field(default_factory=dict)
@@ -54,14 +69,21 @@ class TrackedObject:
 
     def add(self, frame: int, prompts: FramePrompts) -> None:
         """Note the prompts of a frame after one more call."""
+        if not self.rounds.get(frame):
+            tracked = self.bank.prompted and self.directions.get(frame)
+            self.asked[frame] = Asked(tracked or None, self.bank.remembers(frame))
         self.prompts[frame] = prompts
         self.rounds[frame] = (*self.rounds.get(frame, ()), prompts)
 
     def last_output(self, frame: int) -> FrameOutput | None:
         """Return the newest answer on a frame; None if there is none."""
+        return self.last_answer(frame) or self.bank.output(frame)
+
+    def last_answer(self, frame: int) -> FrameOutput | None:
+        """Return the newest answer to the prompts of a frame; None if there is none."""
         if frame in self.pending:
             return self.pending[frame].answer
-        return self.outputs.get(frame) or self.bank.output(frame)
+        return self.outputs.get(frame)
 
     def clear(self, frame: int) -> None:
         """Take back the prompts of a frame; a remembered one counts as tracked from now on.
@@ -70,10 +92,11 @@ class TrackedObject:
         """
         self.prompts.pop(frame, None)
         self.rounds.pop(frame, None)
+        self.asked.pop(frame, None)
         self.pending.pop(frame, None)
         if frame in self.outputs:
-            self.bank.demote(frame, self.outputs.pop(frame))
             self.directions.pop(frame, None)
+            self.bank.demote(frame, self.outputs.pop(frame))
 
     @property
     def frames(self) -> set[int]:
@@ -98,9 +121,10 @@ class TrackedObject:
 
     def keep_near(self, frame: int, reach: int) -> None:
         """Forget what was tracked `reach` frames and more from a frame; prompted frames stay."""
-        tracked = [other for other in self.directions if other not in self.prompts]
-        for far in [other for other in tracked if abs(other - frame) >= reach]:
-            del self.directions[far]
+        masks = () if self.masklet is None else self.masklet.masklet.frames
+        kept = {*self.directions, *self.bank.tracked, *masks}
+        for far in [f for f in kept if abs(f - frame) >= reach and f not in self.prompts]:
+            self.directions.pop(far, None)
             self.bank.forget(far)
             if self.masklet is not None:
                 self.masklet.discard(far)

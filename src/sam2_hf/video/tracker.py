@@ -11,165 +11,53 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import NoPromptError, OutputError, SessionError
-from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes, keep_apart
+from sam2_hf.errors import OutputError, SessionError
+from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes, keep_apart, resize_masks
 from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
-from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import ObjectMasks
 
-from .bytes_held import BytesHeld
-from .feature_cache import FeatureCache
 from .frame_result import FrameOutput, FrameResult
-from .frames import Frames
-from .history import History
-from .masklet import MaskletStore
-from .memory_bank import MemoryBank
-from .memory_selection import Direction, MemoryRules, Moment
-from .session_options import SessionOptions
+from .memory_selection import Direction, Moment
 from .tracked_object import TrackedObject
+from .tracker_state import TrackerState
 from .tracking import NO_PROMPTS, track_step
 
 
-class Tracker:
-    """Frames, objects and their memories, and the steps that change them.
-
-    Args:
-        frames: Where pixels come from.
-        options: How to track.
-        model: The model; None until the first call of transformers' API brings it.
-        state_device: Where memories are stored; where the model is if None.
-        history: What has left the device already; nothing if None.
-    """
-
-    def __init__(
-        self,
-        frames: Frames,
-        options: SessionOptions,
-        model: Sam2VideoModel | None = None,
-        state_device: torch.device | str | None = None,
-        history: History | None = None,
-    ) -> None:
-        self.frames = frames
-        self.options = options
-        self.objects: dict[int, TrackedObject] = {}
-        if history is None:
-            history = History(ram_budget=options.ram_budget, folder=options.spill_folder)
-        self.history = history
-        self.features = FeatureCache(options.cached_features)
-        # by option, and in a stream, whose frames cannot be had again either
-        self.keeps_window = options.keep == "window" or frames.num_frames is None
-        self._model = model
-        self._state_device = state_device
-
-    @property
-    def model(self) -> Sam2VideoModel:
-        """The model.
-
-        Raises:
-            SessionError: There is none yet.
-        """
-        if self._model is None:
-            raise SessionError(
-                "this session has no model yet. Open it with "
-                "Sam2VideoInferenceSession.open(video, model), or call model(session, ...)."
-            )
-        return self._model
-
-    def bind(self, model: Sam2VideoModel) -> None:
-        """Take a model; features of another one are forgotten."""
-        if model is not self._model:
-            self.features.clear()
-        self._model = model
-
-    @property
-    def rules(self) -> MemoryRules:
-        """How far memory reaches, by the model's config and the options."""
-        config, options = self.model.config, self.options
-        limit = options.max_cond_frames_in_attn
-        return MemoryRules(
-            num_memories=config.num_maskmem,
-            num_pointers=config.max_object_pointers_in_encoder,
-            stride=options.memory_temporal_stride_for_eval,
-            max_prompted=config.max_cond_frame_num if limit is None else limit,
-            clip_times=options.pointer_times == "clip",
-        )
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """`(height, width)` of the original frames; of the model's input if nobody knows."""
-        side = self.model.prompt_encoder.image_size
-        return self.frames.size or (side, side)
-
-    def object(self, object_id: int) -> TrackedObject:
-        """Return an object; a new one if the id is new."""
-        if object_id not in self.objects:
-            self.history.discard_object(object_id)  # of a removed object of that number
-            self.new_object(object_id)
-        return self.objects[object_id]
-
-    def new_object(self, object_id: int) -> TrackedObject:
-        """Add an object, to which tracked memories may belong already."""
-        device = self._model.device if self._model is not None else "cpu"
-        bank = MemoryBank(object_id, self.history, self._state_device or device)
-        self.objects[object_id] = TrackedObject(object_id, bank)
-        return self.objects[object_id]
-
-    def take_back(self, one: TrackedObject, place: int) -> None:
-        """Count an object in again that was removed, at the place it had."""
-        if one.object_id not in self.objects:
-            objects = list(self.objects.items())
-            objects.insert(place, (one.object_id, one))
-            self.objects = dict(objects)
-
-    def let_go(self, one: TrackedObject) -> None:
-        """Drop what is kept of a removed object, unless its number is another one's by now."""
-        if one.object_id not in self.objects:
-            self.history.discard_object(one.object_id)
-
-    def forget(self, object_id: int) -> None:
-        """Drop an object and everything that is kept of it."""
-        self.objects.pop(object_id, None)
-        self.history.discard_object(object_id)
-
-    def masklet_store(self, one: TrackedObject) -> MaskletStore:
-        """Return where the masks of an object go."""
-        if one.masklet is None:
-            one.masklet = MaskletStore(one.object_id, self.history, self.size)
-        return one.masklet
-
-    def bytes_held(self) -> BytesHeld:
-        """Count what is held; see `SessionCore.bytes_held`."""
-        banks = sum(one.bank.device_bytes for one in self.objects.values())
-        outputs = sum(one.device_bytes for one in self.objects.values())
-        device = self.features.num_bytes + banks + outputs
-        return BytesHeld(device, self.history.bytes_in_ram, self.history.bytes_on_disk)
-
-    def close(self) -> None:
-        """Let go of frames and history."""
-        self.frames.close()
-        self.history.close()
-        self.features.clear()
-
-    def settle(self) -> None:
-        """Let go of everything but the masks."""
-        self.frames.close()
-        self.features.clear()
-        for one in self.objects.values():
-            one.bank.clear()
-            one.outputs.clear()
+class Tracker(TrackerState):
+    """The steps: encode a frame, segment it for every object, keep what came out."""
 
     def image_features(self, frame: int) -> FrameFeatures:
         """Encode a frame, or take its features from the cache."""
 
         def encode() -> FrameFeatures:
+            if self.model.training:
+                raise SessionError(
+                    "the model is in train mode, which drops out at random. Call model.eval()."
+                )
             pixels = self.frames.pixel_values(frame)[None]
             return self.model.encode_image(pixels.to(self.model.device, self.model.dtype))
 
         return self.features.get(frame, encode)
 
     @torch.no_grad()
-    def segment(self, frame: int, direction: Direction, *, remember: bool = True) -> FrameResult:
+    def segment(
+        self,
+        frame: int,
+        direction: Direction,
+        *,
+        remember: bool = True,
+        passes_prompted: bool = True,
+        full: list[OutputError] | None = None,
+    ) -> FrameResult:
         """Segment a frame: prompted objects keep their answer, the others are tracked.
+
+        Args:
+            frame: Which frame.
+            direction: Which way time runs.
+            remember: Whether tracked objects leave a memory.
+            passes_prompted: Whether a prompted frame counts as tracked from now on, so that a later
+                click on it is a correction; under transformers' names it does not.
+            full: Takes what no disk took, instead of raising it.
 
         Raises:
             FrameError: The frame cannot be had.
@@ -181,19 +69,22 @@ class Tracker:
         ]
         device = self.model.device
         outputs = {one.object_id: one.outputs[frame].to(device) for one in prompted}
-        full: list[OutputError] = []
+        not_written: list[OutputError] = []
         if tracked:
             now = Moment(frame, direction, self.frames.num_frames)
-            outputs |= self._track(tracked, now, full if remember else None)
+            outputs |= self._track(tracked, now, not_written if remember else None)
         result = self.result(frame, outputs)
         for one in (*prompted, *tracked):
-            one.directions[frame] = direction
+            if passes_prompted or frame not in one.outputs:
+                one.directions[frame] = direction
             self._retire(one, frame, direction)
-            self._keep_mask(one, result, full)
+            self._keep_mask(one, result, not_written)
             if frame in one.outputs and self.options.clear_non_cond_mem_around_input:
                 self.forget_around(one, frame)
-        if full:  # only now: every object of the frame is stored
-            raise full[0]
+        if full is not None:
+            full += not_written
+        elif not_written:  # only now: every object of the frame is stored
+            raise not_written[0]
         return result
 
     def result(self, frame: int, outputs: dict[int, FrameOutput]) -> FrameResult:
@@ -205,19 +96,6 @@ class Tracker:
             frozenset(one.object_id for one in self.objects.values() if frame in one.prompts),
             non_overlapping=self.options.non_overlap_masks,
         )
-
-    def require_prompts(self) -> None:
-        """Refuse to track what nobody has pointed at.
-
-        Raises:
-            NoPromptError: There is no object, or one of them has no prompt.
-        """
-        with_prompt = [one.object_id for one in self.objects.values() if one.has_prompts]
-        for one in self.objects.values():
-            if not one.has_prompts:
-                raise NoPromptError(one.object_id, with_prompt)
-        if not self.objects:
-            raise NoPromptError(None, ())
 
     def _track(
         self, tracked: list[TrackedObject], now: Moment, full: list[OutputError] | None
@@ -231,9 +109,7 @@ class Tracker:
         masks = track_step(self.model, features, banks, NO_PROMPTS, now, self.rules)
         outputs = self.outputs(masks)
         if full is not None:
-            logits_b1hw = masks.logits_b1hw
-            if self.options.non_overlap_masks_for_mem_enc:
-                logits_b1hw = keep_apart(logits_b1hw)
+            logits_b1hw = self._apart(masks.logits_b1hw, now.frame)
             spatial = self.model.encode_memory(
                 features, logits_b1hw, masks.score_b1, binarize=False
             )
@@ -242,6 +118,16 @@ class Tracker:
                 with _noted(full):
                     one.bank.remember(memory, output)
         return {one.object_id: output for one, output in zip(tracked, outputs, strict=True)}
+
+    def _apart(self, logits_b1hw: Tensor, frame: int) -> Tensor:
+        """Leave each pixel to one object where memory wants it so, prompted ones included."""
+        if not self.options.non_overlap_masks_for_mem_enc:
+            return logits_b1hw
+        others = [one.outputs[frame] for one in self.objects.values() if frame in one.outputs]
+        prompted = [other.logits_1hw[None].to(logits_b1hw.device) for other in others]
+        side = self.model.prompt_encoder.image_size  # enlarged first, or a gap would open
+        enlarged = resize_masks(torch.cat([logits_b1hw, *prompted]), (side, side))
+        return keep_apart(enlarged)[: len(logits_b1hw)]
 
     def memories(
         self, frame: int, spatial_bchw: Tensor, pointer_bd: Tensor, score_b1: Tensor

@@ -104,8 +104,8 @@ class TransformersSession(TransformersFrames):
         Raises:
             FrameError: There is no such frame, or a stream has dropped it.
         """
-        self._require_promptable(frame)
-        self._to_change(object_id, frame).add(frame, prompts)
+        number = self._require_promptable(frame)
+        self._to_change(object_id, number).add(number, prompts)
 
     def add_point_inputs(self, obj_idx: int, frame_idx: int, inputs: dict[str, Tensor]) -> None:
         """Put clicks, and corners of a box, in the place of the prompts on a frame.
@@ -176,7 +176,7 @@ class TransformersSession(TransformersFrames):
         """Remove all objects for good; frames and image features stay."""
         for object_id in self.object_ids:
             self._tracker.forget(object_id)
-        self._undo.clear()
+        self._forget_changes()
 
     def reset_inference_session(self) -> None:
         """Remove all objects for good, and the image features; the frames stay."""
@@ -213,7 +213,8 @@ class TransformersSession(TransformersFrames):
         commit(self._tracker)
         direction: Direction = "backward" if reverse else "forward"
         return segmentation_output(
-            self._tracker.segment(number, direction, remember=remember), model
+            self._tracker.segment(number, direction, remember=remember, passes_prompted=False),
+            model,
         )
 
     def iterate_frames(
@@ -250,7 +251,7 @@ class TransformersSession(TransformersFrames):
     def _outputs(
         self, runs: Runs, model: Sam2VideoModel, *, progress: bool
     ) -> Iterator[Sam2VideoSegmentationOutput]:
-        for result in self._run(runs, progress=progress):
+        for result in self._run(runs, progress=progress, passes_prompted=False):
             yield segmentation_output(result, model)
 
     def _at(self, obj_idx: int) -> TrackedObject:
@@ -270,12 +271,12 @@ class TransformersSession(TransformersFrames):
             self._note(one, frame)
             one.clear(frame)
 
-    def _require_promptable(self, frame: int) -> None:
-        """Refuse a frame that cannot be had and will not come either."""
-        frames = self.frames
-        if isinstance(frames, LiveFrames) and operator.index(frame) >= frames.num_received:
-            return
-        self._require(frame)
+    def _require_promptable(self, frame: int) -> int:
+        """Refuse a frame that cannot be had and will not come either; return its number."""
+        frames, number = self.frames, operator.index(frame)
+        if isinstance(frames, LiveFrames) and number >= frames.num_received:
+            return number
+        return self._require(number)
 
     def _input_size(self) -> int:
         if self._image_size is None:

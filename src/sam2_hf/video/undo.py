@@ -9,7 +9,7 @@ from sam2_hf.model.frame_memory import FrameMemory
 from .frame_result import FrameOutput
 from .memory_selection import Direction
 from .object_prompts import FramePrompts
-from .tracked_object import PromptedOutput, TrackedObject
+from .tracked_object import Asked, PromptedOutput, TrackedObject
 
 DEPTH = 100  # verbs that can be undone
 REMOVED_KEPT = 8  # removed objects that can come back; their masks and memories stay until then
@@ -30,41 +30,44 @@ class Snapshot:
     frame: int | None
     prompts: dict[int, FramePrompts]
     rounds: dict[int, tuple[FramePrompts, ...]]
+    asked: dict[int, Asked]
     pending: dict[int, PromptedOutput]
     outputs: dict[int, FrameOutput]
     prompted: dict[int, FrameMemory]
-    direction: Direction | None
-    tracked: dict[str, Tensor] | None
+    directions: dict[int, Direction | None]
+    tracked: dict[int, dict[str, Tensor] | None]
 
     @classmethod
     def of(cls, one: TrackedObject, place: int | None, frame: int | None) -> "Snapshot":
         """Note the state of an object; everything in it is immutable, so only dicts are copied."""
+        open_frames = {*one.rounds, *(() if frame is None else (frame,))}
         return cls(
             one,
             place,
             frame,
             dict(one.prompts),
             dict(one.rounds),
+            dict(one.asked),
             dict(one.pending),
             dict(one.outputs),
             dict(one.bank.prompted),
-            None if frame is None else one.directions.get(frame),
-            None if frame is None else one.bank.record(frame),
+            {number: one.directions.get(number) for number in open_frames},
+            {number: one.bank.record(number) for number in open_frames},
         )
 
     def restore(self) -> None:
         """Put the object back into this state."""
-        one, frame = self.one, self.frame
+        one = self.one
         one.prompts, one.rounds = dict(self.prompts), dict(self.rounds)
-        one.pending, one.outputs = dict(self.pending), dict(self.outputs)
-        one.bank.prompted = dict(self.prompted)
-        if frame is None:
-            return
-        one.bank.put_back(frame, self.tracked)
-        if self.direction is None:
-            one.directions.pop(frame, None)
-        else:
-            one.directions[frame] = self.direction
+        one.asked, one.pending = dict(self.asked), dict(self.pending)
+        one.outputs, one.bank.prompted = dict(self.outputs), dict(self.prompted)
+        for frame, direction in self.directions.items():
+            if direction is None:
+                one.directions.pop(frame, None)
+            else:
+                one.directions[frame] = direction
+        for frame, record in self.tracked.items():
+            one.bank.put_back(frame, record)
 
     @property
     def is_removal(self) -> bool:
@@ -97,6 +100,8 @@ class UndoStack:
         """Drop the changes of an object whose number somebody else takes."""
         self._snapshots = [s for s in self._snapshots if s.one.object_id != object_id]
 
-    def clear(self) -> None:
-        """Drop everything."""
+    def clear(self) -> list[TrackedObject]:
+        """Drop everything; return the removed objects, which cannot come back."""
+        removed = [one.one for one in self._snapshots if one.is_removal]
         self._snapshots.clear()
+        return removed

@@ -1,0 +1,159 @@
+"""What a session's engine works on: frames, model, objects, and where their memories go."""
+
+import torch
+
+from sam2_hf.errors import NoPromptError, SessionError
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+
+from .bytes_held import BytesHeld
+from .feature_cache import FeatureCache
+from .frames import Frames
+from .history import History
+from .live_frames import LiveFrames
+from .masklet import MaskletStore
+from .memory_bank import MemoryBank
+from .memory_selection import MemoryRules
+from .session_options import SessionOptions
+from .tracked_object import TrackedObject
+
+
+class TrackerState:
+    """Frames, objects and their memories, and the steps that change them.
+
+    Args:
+        frames: Where pixels come from.
+        options: How to track.
+        model: The model; None until the first call of transformers' API brings it.
+        state_device: Where memories are stored; where the model is if None.
+        history: What has left the device already; nothing if None.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        options: SessionOptions,
+        model: Sam2VideoModel | None = None,
+        state_device: torch.device | str | None = None,
+        history: History | None = None,
+    ) -> None:
+        self.frames = frames
+        self.options = options
+        self.objects: dict[int, TrackedObject] = {}
+        if history is None:
+            history = History(ram_budget=options.ram_budget, folder=options.spill_folder)
+        self.history = history
+        self.features = FeatureCache(options.cached_features)
+        # by option, and in a stream, whose frames cannot be had again either
+        self.keeps_window = options.keep == "window" or isinstance(frames, LiveFrames)
+        self._model = model
+        self._state_device = state_device
+
+    @property
+    def model(self) -> Sam2VideoModel:
+        """The model.
+
+        Raises:
+            SessionError: There is none yet.
+        """
+        if self._model is None:
+            raise SessionError(
+                "this session has no model yet. Open it with "
+                "Sam2VideoInferenceSession.open(video, model), or call model(session, ...)."
+            )
+        return self._model
+
+    def bind(self, model: Sam2VideoModel) -> None:
+        """Take a model; features of another one are forgotten."""
+        if model is not self._model:
+            self.features.clear()
+        self._model = model
+
+    @property
+    def rules(self) -> MemoryRules:
+        """How far memory reaches, by the model's config and the options."""
+        config, options = self.model.config, self.options
+        limit = options.max_cond_frames_in_attn
+        return MemoryRules(
+            num_memories=config.num_maskmem,
+            num_pointers=config.max_object_pointers_in_encoder,
+            stride=options.memory_temporal_stride_for_eval,
+            max_prompted=config.max_cond_frame_num if limit is None else limit,
+            clip_times=options.pointer_times == "clip",
+        )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(height, width)` of the original frames; of the model's input if nobody knows."""
+        side = self.model.prompt_encoder.image_size
+        return self.frames.size or (side, side)
+
+    def object(self, object_id: int) -> TrackedObject:
+        """Return an object; a new one if the id is new."""
+        if object_id not in self.objects:
+            self.history.discard_object(object_id)  # of a removed object of that number
+            self.new_object(object_id)
+        return self.objects[object_id]
+
+    def new_object(self, object_id: int) -> TrackedObject:
+        """Add an object, to which tracked memories may belong already."""
+        device = self._model.device if self._model is not None else "cpu"
+        bank = MemoryBank(object_id, self.history, self._state_device or device)
+        self.objects[object_id] = TrackedObject(object_id, bank)
+        return self.objects[object_id]
+
+    def take_back(self, one: TrackedObject, place: int) -> None:
+        """Count an object in again that was removed, at the place it had."""
+        if one.object_id not in self.objects:
+            objects = list(self.objects.items())
+            objects.insert(place, (one.object_id, one))
+            self.objects = dict(objects)
+
+    def let_go(self, one: TrackedObject) -> None:
+        """Drop what is kept of a removed object, unless its number is another one's by now."""
+        if one.object_id not in self.objects:
+            self.history.discard_object(one.object_id)
+
+    def forget(self, object_id: int) -> None:
+        """Drop an object and everything that is kept of it."""
+        self.objects.pop(object_id, None)
+        self.history.discard_object(object_id)
+
+    def masklet_store(self, one: TrackedObject) -> MaskletStore:
+        """Return where the masks of an object go."""
+        if one.masklet is None:
+            one.masklet = MaskletStore(one.object_id, self.history, self.size)
+        return one.masklet
+
+    def bytes_held(self) -> BytesHeld:
+        """Count what is held; see `SessionCore.bytes_held`."""
+        banks = sum(one.bank.device_bytes for one in self.objects.values())
+        outputs = sum(one.device_bytes for one in self.objects.values())
+        device = self.features.num_bytes + banks + outputs
+        return BytesHeld(device, self.history.bytes_in_ram, self.history.bytes_on_disk)
+
+    def close(self) -> None:
+        """Let go of frames and history."""
+        self.frames.close()
+        self.history.close()
+        self.features.clear()
+
+    def settle(self) -> None:
+        """Let go of everything but the masks."""
+        self.frames.close()
+        self.features.clear()
+        for one in self.objects.values():
+            one.bank.clear()
+            one.outputs.clear()
+
+    def require_prompts(self) -> None:
+        """Refuse to track what nobody has pointed at.
+
+        Raises:
+            NoPromptError: There is no object, or one of them has no prompt.
+        """
+        with_prompt = [one.object_id for one in self.objects.values() if one.has_prompts]
+        for one in self.objects.values():
+            if not one.has_prompts:
+                raise NoPromptError(one.object_id, with_prompt)
+        if not self.objects:
+            raise NoPromptError(None, ())

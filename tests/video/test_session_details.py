@@ -1,0 +1,132 @@
+"""What a careful reader of the session found, one test each."""
+
+import numpy as np
+import pytest
+import torch
+
+from sam2_hf.errors import FrameError, SessionError
+from sam2_hf.pipelines.video_segmentation import VideoSegmentationPipeline
+from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.video_prompt import VideoPrompt
+from tests.drawn_video import drawn_video_model, noise_clip
+from tests.fakes import FakeModel, fake_clip, fake_session_on
+
+
+def drawn_session(**options):
+    return Sam2VideoInferenceSession.open(noise_clip(8), drawn_video_model(), **options)
+
+
+@pytest.mark.parametrize("compat", ["sam2_hf", "official", "transformers"])
+def test_a_second_click_refines_a_frame_that_transformers_names_have_answered(compat):
+    """There a prompted frame is answered again from its prompts, never as a correction."""
+    model, session, at_once = drawn_video_model(), *(drawn_session(compat=compat) for _ in "ab")
+    session.click(0, 1, (20, 20))
+    first = model(session, frame_idx=0).pred_masks
+    session.click(0, 1, (50, 30))
+    refined = model(session, frame_idx=0).pred_masks
+
+    at_once.click(0, 1, (20, 20))
+    at_once.preview(0)
+    at_once.click(0, 1, (50, 30))
+    expected = at_once.preview(0).logits_bhw[:, None]
+
+    assert torch.allclose(refined, expected, atol=1e-5)
+    assert not torch.allclose(refined, first, atol=1e-3)
+
+
+def test_an_iterator_keeps_every_mask():
+    session = Sam2VideoInferenceSession.open(iter(fake_clip(60)), FakeModel())
+    session.click(0, 1, (20, 20))
+
+    list(session.propagate())
+
+    assert session.masklet(1).frames == list(range(60))
+
+
+def test_a_model_in_train_mode_is_refused():
+    model = drawn_video_model()
+    session = Sam2VideoInferenceSession.open(noise_clip(2), model)
+    session.click(0, 1, (20, 20))
+    model.train()
+    try:
+        with pytest.raises(SessionError, match="eval"):
+            session.preview(0)
+    finally:
+        model.eval()
+
+
+@pytest.mark.parametrize("frame", [np.int64(3), torch.tensor(3), np.array(3)])
+def test_a_frame_number_of_any_kind_is_the_same_frame(frame):
+    session = fake_session_on(8)
+
+    session.click(frame, 1, (20, 20))
+    session.click(3, 1, (22, 20))
+
+    assert [type(key) for key in session._tracker.objects[1].prompts] == [int]
+    assert len(session.prompts_of(3, 1).clicks) == 2
+
+
+def test_a_click_during_a_propagation_is_one_on_a_frame_not_yet_tracked():
+    """With and without a look at it in between."""
+    looked, not_looked = (drawn_session(compat="official") for _ in "ab")
+    for session in (looked, not_looked):
+        session.click(0, 1, (20, 20))
+        results = session.propagate()
+        next(results)
+        session.click(6, 1, (50, 30))
+        if session is looked:
+            session.preview(6)
+        list(results)
+        list(session.propagate())
+
+    prompted = [sorted(s._tracker.objects[1].bank.prompted) for s in (looked, not_looked)]
+    assert prompted == [[0, 6], [0, 6]]
+
+
+def test_a_removed_object_is_not_in_a_save(tmp_path):
+    model = drawn_video_model()
+    session = Sam2VideoInferenceSession.open(noise_clip(6), model)
+    for number in (1, 2):
+        session.click(0, number, (20, 10 * number))
+    list(session.propagate())
+    session.remove(2)
+    session.save(tmp_path)
+
+    loaded = Sam2VideoInferenceSession.load(tmp_path, noise_clip(6), model)
+
+    assert {key[0] for key, _ in loaded._tracker.history.places()} == {1}
+
+
+def test_reset_lets_removed_objects_go_too():
+    session = fake_session_on(6)
+    session.click(0, 1, (20, 20))
+    list(session.propagate())
+    session.remove(1)
+
+    session.reset()
+
+    assert len(session._tracker.history) == 0
+    assert not session.undo()
+
+
+def test_undo_on_a_stream_drops_what_can_no_longer_be_answered():
+    session = fake_session_on(None)
+    session.step(fake_clip(1)[0])
+    session.click(0, 1, (20, 20))
+    session.click(0, 1, (22, 20))
+    for picture in fake_clip(40):
+        session.step(picture)
+
+    session.undo()
+
+    assert session.step(fake_clip(1)[0]).frame == 41
+
+
+def test_the_pipeline_hands_out_what_was_tracked_before_a_frame_that_cannot_be_had():
+    clip = [*fake_clip(6), "no such picture.png"]
+    track = VideoSegmentationPipeline(FakeModel())
+
+    with pytest.raises(FrameError) as caught:
+        track(clip, [VideoPrompt(frame=0, object_id=1, clicks=(20, 20))])
+
+    assert caught.value.tracked.masklets[1].frames == list(range(6))
