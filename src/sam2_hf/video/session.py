@@ -243,7 +243,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         )
 
     def save(self, folder: str | Path) -> None:
-        """Save everything but video and model, to go on in another process with equal bits.
+        """Save everything but video, model and undo, to go on in another process with equal bits.
 
         Args:
             folder: Where to. A save that is interrupted leaves the one before as it was.
@@ -265,6 +265,7 @@ class Sam2VideoInferenceSession(TransformersSession):
             model: The same model.
 
         Raises:
-            SessionError: There is no save, it is damaged, or video or model are others.
+            SessionError: There is no save, it is damaged, the model is another one, or the video
+                has another size or length.
         """
         return cls._around(load_tracker(Path(folder), video, model))

@@ -41,8 +41,9 @@ class SessionOptions:
             (bilinear).
         memory_dtype: How spatial memories are stored.
         keep: "all" keeps the memories and masks of every frame, in RAM and then in a file;
-            "window" forgets all but the last `window` frames and the prompted ones.
-        window: Frames that a stream or `keep="window"` keeps.
+            "window" forgets all but the last `window` frames and the prompted ones, as a live
+            stream always does.
+        window: Frames that a stream or `keep="window"` keeps; more where memory reaches further.
         ram_budget: Bytes of RAM for what has left the device, before a file is used.
         spill_folder: Where that file goes; a temporary folder if None.
         cached_features: Frames whose image features are kept on the device.
