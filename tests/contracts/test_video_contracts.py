@@ -108,9 +108,26 @@ def test_5_every_stored_tensor_is_on_the_storage_device():
 
     commit(session._tracker)
 
-    memories = session._tracker.objects[1].bank.prompted.values()
-    tensors = [t for m in memories for t in (m.spatial_bchw, m.pointer_bd, m.score_b1)]
+    bank = session._tracker.objects[1].bank
+    tensors = [
+        t for m in bank.prompted.values() for t in (m.spatial_bchw, m.pointer_bd, m.score_b1)
+    ]
     assert [tensor.device.type for tensor in tensors] == ["meta"] * 6
+
+
+def test_5_tracked_memories_are_on_the_storage_device_too(monkeypatch):
+    """They are written past the code that moves them: HF modeling_sam2_video.py:2794-2795."""
+    session = fake_session_on(8)
+    session.click(0, 1, (20, 20))
+    list(session.propagate(limit=2))
+    bank = session._tracker.objects[1].bank
+    bank.device = "meta"
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: torch.zeros(tensor.shape))
+
+    list(session.propagate(start=2, limit=1))
+
+    assert bank.spatial_bchw(2).device.type == "meta"
+    assert bank.pointer_bd(2).device.type == "meta"
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
@@ -202,6 +219,7 @@ def test_11_removing_an_object_leaves_the_other_masklets_bit_identical():
     before = {number: list(session.masklet(number)) for number in (2, 3)}
 
     session.remove(1)
+    list(session.propagate())  # tracked once more, without it
 
     assert session.object_ids == (2, 3)
     for number, masks in before.items():

@@ -41,7 +41,9 @@ class LiveFrames(Frames):
         self.size = None
         self.pixels = pixels
         self._window = FrameWindow(
-            window, advice=f"Keep more of them with LiveFrames(window={2 * window})."
+            window,
+            advice=f"Keep more of them with LiveFrames(window={2 * window}) (a session: "
+            f"window={2 * window}).",
         )
 
     @property

@@ -131,7 +131,9 @@ def open_session_frames(video: object, options: SessionOptions, side: int) -> Fr
         VideoError: It cannot be opened.
     """
     source = LiveFrames(window=options.window) if video is None else video
-    return open_frames(source, image_size=side, compat=options.frame_compat)
+    # an iterator cannot go back, so it keeps as many frames as a stream does
+    ring = {"ring": options.window} if isinstance(video, Iterator) else {}
+    return open_frames(source, image_size=side, compat=options.frame_compat, **ring)
 
 
 def _write_object(one: TrackedObject, tensors: Named) -> Document:

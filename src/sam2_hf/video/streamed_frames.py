@@ -47,8 +47,8 @@ class StreamedFrames(Frames):
         self._pixels = pixels
         self._window = FrameWindow(
             window,
-            advice=f"Keep more of them with ring={2 * window}; a list, a folder and a video file "
-            "keep every frame within reach.",
+            advice=f"Keep more of them with ring={2 * window} (a session: window={2 * window}); a "
+            "list, a folder and a video file keep every frame within reach.",
         )
         self._lock = threading.Lock()
         self._receive_until(0)
