@@ -37,6 +37,15 @@ def feature_sizes(image_size):
     return [[image_size // stride] * 2 for stride in (4, 8, 16)]
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Models this small spend more time waking a second thread than it saves."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def micro_config():
     """The small architecture of golden/manifests/micro.json: SAM 2.1, 256 pixels."""

@@ -88,13 +88,6 @@ def test_a_frame_without_a_mask_says_which_frames_have_one(store, name):
         getattr(store.masklet, name)(13)
 
 
-def test_frames_before_a_window_are_dropped_everywhere(store, history):
-    store.drop_before(12)
-
-    assert store.masklet.frames == [12, 20]
-    assert history.frames(3, "mask") == [12, 20]
-
-
 def test_discarded_and_cleared_masks_are_gone(store, history):
     store.discard(10)
     store.discard(99)

@@ -166,11 +166,6 @@ class MaskletStore:
             del self._scores[frame]
         self._history.discard(_key(self._object_id, frame))
 
-    def drop_before(self, frame: int) -> None:
-        """Forget every mask before a frame, as a window of a live stream does."""
-        for old in [one for one in self._scores if one < frame]:
-            self.discard(old)
-
     def clear(self) -> None:
         """Forget every mask."""
         for frame in list(self._scores):
