@@ -43,6 +43,14 @@ class FrameError(Sam2Error, LookupError):
     tracked: object = None
 
 
+class DataError(Sam2Error, ValueError):
+    """A photo, clip or mask of a data set cannot be used, or there is none at all."""
+
+
+class TrainingError(Sam2Error, RuntimeError):
+    """A training run cannot start or go on."""
+
+
 class SessionError(Sam2Error, RuntimeError):
     """A session is asked for something it cannot do in its present state."""
 
