@@ -3,9 +3,8 @@
 Suffixes: b = images, n = windows of all images, h, w = rows and columns of the grid, c = channels.
 """
 
-from functools import reduce
 from itertools import accumulate
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -124,6 +123,7 @@ class HieraBlock(GradientCheckpointingLayer):
             (width_out, hidden, width_out), num_layers=2, activation=config.hidden_act
         )
         self.proj = nn.Linear(width_in, width_out) if width_in != width_out else None
+        self.drop_path = 0.0  # probability with which training skips a branch for a picture
 
     def forward(self, tokens_bhwc: Tensor) -> Tensor:
         """Transform the grid `(b, h, w, c)`; pooling halves its rows and columns."""
@@ -131,8 +131,15 @@ class HieraBlock(GradientCheckpointingLayer):
         residual_bhwc = tokens_bhwc if self.proj is None else self.proj(normed_bhwc)
         if self.proj is not None and self.stride is not None:
             residual_bhwc = pool(residual_bhwc, self.stride)
-        tokens_bhwc = residual_bhwc + self._attend_in_windows(normed_bhwc, residual_bhwc.shape[1:3])
-        return tokens_bhwc + self.mlp(self.layer_norm2(tokens_bhwc))
+        mixed_bhwc = self._attend_in_windows(normed_bhwc, residual_bhwc.shape[1:3])
+        tokens_bhwc = residual_bhwc + self._maybe_dropped(mixed_bhwc)
+        return tokens_bhwc + self._maybe_dropped(self.mlp(self.layer_norm2(tokens_bhwc)))
+
+    def _maybe_dropped(self, branch_bhwc: Tensor) -> Tensor:
+        """Leave a branch out at random in training."""
+        if not self.training or self.drop_path == 0.0:
+            return branch_bhwc
+        return drop_branch(branch_bhwc, self.drop_path)
 
     def _attend_in_windows(self, tokens_bhwc: Tensor, grid_out: torch.Size) -> Tensor:
         """Attend window by window and put the windows back on a grid of size `grid_out`."""
@@ -175,6 +182,25 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         """Return the patch embedding."""
         return self.patch_embed
+
+    def set_drop_path(self, rate: float) -> None:
+        """Let training skip branches of blocks at random: never the first's, most often the last's.
+
+        The rate is no part of the config, is not saved, and means nothing in `eval()`.
+
+        Args:
+            rate: Probability for the last block, 0 to below 1; it grows evenly from 0 at the first.
+
+        Raises:
+            ValueError: If the rate is no such probability.
+
+        Source: sam2/modeling/backbones/hieradet.py:129-155 @ 2b90b9f.
+        """
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f"the drop path rate {rate} is not a probability: give 0 to below 1.")
+        last = max(len(self.blocks) - 1, 1)
+        for index, block in enumerate(self.blocks):
+            cast(HieraBlock, block).drop_path = rate * index / last
 
     @merge_with_config_defaults
     @capture_outputs
@@ -220,17 +246,25 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
         )
 
 
+def drop_branch(branch_bhwc: Tensor, rate: float) -> Tensor:
+    """Set a branch to zero for some pictures, and scale it up for the others.
+
+    Args:
+        branch_bhwc: What a block would add to its input.
+        rate: Probability of zero, below 1.
+
+    Source: sam2/modeling/sam2_utils.py:89-105 @ 2b90b9f.
+    """
+    keep = 1.0 - rate
+    kept_b111 = branch_bhwc.new_empty((len(branch_bhwc), 1, 1, 1)).bernoulli_(keep)
+    return branch_bhwc * kept_b111.div_(keep)
+
+
 def pool(grid_bhwc: Tensor, stride: tuple[int, int]) -> Tensor:
     """Keep the maximum of each `stride` cell; what does not fill a cell is dropped."""
-    down, across = stride
-    whole = grid_bhwc[
-        :, : grid_bhwc.shape[1] // down * down, : grid_bhwc.shape[2] // across * across
-    ]
-    # slice by slice: seven times faster than `amax` over two dimensions, and no change of layout as
-    # for `max_pool2d`
-    return reduce(
-        torch.maximum, (whole[:, y::down, x::across] for y in range(down) for x in range(across))
-    )
+    # channels stay last in memory, both ways; two to three times faster than `maximum` of slices,
+    # whose gradient has to find out again which one was largest
+    return functional.max_pool2d(grid_bhwc.permute(0, 3, 1, 2), stride).permute(0, 2, 3, 1)
 
 
 def split_windows(grid_bhwc: Tensor, size: int) -> Tensor:

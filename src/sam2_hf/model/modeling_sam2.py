@@ -13,6 +13,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_sam2 import Sam2Config
 from .gated_decoding import decode_gated
+from .mask_losses import LossRules, mask_losses, read_labels
 from .outputs import (
     DecodedMasks,
     GatedMasks,
@@ -23,6 +24,8 @@ from .prompt_inputs import NO_OBJECT, Prompts, blank
 from .promptable_model import PromptableModel
 from .two_way_transformer import NO_HINTS, AttentionHints, TwoWayBlock
 
+LABEL_DIMENSIONS = 4
+
 
 class Sam2Model(PromptableModel):
     """SAM 2 for images, `model_type` `sam2`; reads video checkpoints too, but not their memory.
@@ -31,6 +34,7 @@ class Sam2Model(PromptableModel):
     """
 
     input_modalities = ("image",)
+    accepts_loss_kwargs = False  # or Trainers would count labels to divide the loss by
     _can_record_outputs: ClassVar[dict[str, Any]] = {
         "mask_decoder_attentions": OutputRecorder(TwoWayBlock, index=2)
     }
@@ -61,6 +65,8 @@ class Sam2Model(PromptableModel):
         multimask_output: bool = True,  # noqa: FBT001, FBT002 - transformers' signature
         attention_similarity: Tensor | None = None,
         target_embedding: Tensor | None = None,
+        *,
+        labels: Tensor | None = None,
         **kwargs: Any,
     ) -> Sam2ImageSegmentationOutput:
         """Answer prompts on pictures.
@@ -82,24 +88,22 @@ class Sam2Model(PromptableModel):
             attention_similarity: PerSAM's preference for image cells, added to the tokens'
                 attention.
             target_embedding: PerSAM's embedding of the wanted concept, added to the tokens.
+            labels: True masks for a `loss`, `(b, p, height, width)`, bool, of any size.
             **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
 
         Raises:
             ValueError: If pictures and embeddings are both given or both missing, or prompts do not
-                fit together.
+                fit together, or there is not one label for each object.
         """
         features, embeddings = self._encoded(pixel_values, image_embeddings, **kwargs)
         prompts = Prompts(input_points, input_labels, input_boxes, input_masks)
         prompts = prompts.completed(self._mask_size, embeddings[-1])
         hints = AttentionHints(similarity=attention_similarity, target_bptc=target_embedding)
-        decoded = self.mask_decoder(
-            embeddings,
-            self._positions_11nc(),
-            self._embed(prompts),
-            hints,
-            multimask_output=multimask_output,
-        )
-        return _as_output(decoded, prompts.padding_objects(), features, embeddings)
+        given = (embeddings, self._positions_11nc(), self._embed(prompts), hints)
+        decoded = self.mask_decoder(*given, multimask_output=multimask_output)
+        output = _as_output(decoded, prompts.padding_objects(), features, embeddings)
+        output.loss = _loss(decoded, prompts.padding_objects(), labels)
+        return output
 
     @torch.no_grad()
     def decode_gated(
@@ -160,3 +164,28 @@ def _as_output(
         vision_hidden_states=features.hidden_states,
         vision_attentions=features.attentions,
     )
+
+
+def _loss(
+    decoded: DecodedMasks, ghosts_bp: Tensor | None, labels_bphw: Tensor | None
+) -> Tensor | None:
+    """Compare the answers with true masks if there are any; mean over objects without padding.
+
+    Raises:
+        ValueError: There is not one label for each object.
+    """
+    if labels_bphw is None:
+        return None
+    shape = decoded.logits_bpmhw.shape[:2]
+    if labels_bphw.dim() != LABEL_DIMENSIONS or labels_bphw.shape[:2] != shape:
+        raise ValueError(
+            f"labels have the shape {tuple(labels_bphw.shape)} for {shape[0]} images of {shape[1]} "
+            "objects. Give one true mask per object, (images, objects, height, width)."
+        )
+    is_real_bp = torch.ones(shape, dtype=torch.bool) if ghosts_bp is None else ~ghosts_bp
+    answers = (decoded.logits_bpmhw, decoded.iou_bpm, decoded.score_bp1, labels_bphw)
+    # the first dimension of the rest is that of all objects of all images
+    logits_bmhw, iou_bm, score_b1, labels_bhw = (one[is_real_bp] for one in answers)
+    rules = LossRules()
+    losses, _ = mask_losses(logits_bmhw, iou_bm, score_b1, read_labels(labels_bhw, rules), rules)
+    return losses.divided(max(len(labels_bhw), 1)).total(rules)

@@ -63,6 +63,8 @@ class Sam2ImageSegmentationOutput(ModelOutput):
         vision_attentions: As in [`Sam2HieraDetModelOutput`]; with `output_attentions=True`.
         mask_decoder_attentions: Output of each layer's image-to-token attention; with
             `output_attentions=True`.
+        loss: What to minimise, a scalar; with `labels`. Last, because transformers has no such
+            field here.
     """
 
     iou_scores: Tensor | None = None
@@ -72,6 +74,7 @@ class Sam2ImageSegmentationOutput(ModelOutput):
     vision_hidden_states: tuple[Tensor, ...] | None = None
     vision_attentions: tuple[Tensor, ...] | None = None
     mask_decoder_attentions: tuple[Tensor, ...] | None = None
+    loss: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

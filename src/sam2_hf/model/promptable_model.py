@@ -50,6 +50,17 @@ class PromptableModel(Sam2PreTrainedModel):
         """Return the trunk's patch embedding."""
         return self.vision_encoder.get_input_embeddings()
 
+    def set_drop_path(self, rate: float) -> None:
+        """Let training skip branches of the trunk's blocks at random; see `Sam2HieraDetModel`.
+
+        Args:
+            rate: Probability for the last block, 0 to below 1.
+
+        Raises:
+            ValueError: If the rate is no such probability.
+        """
+        self.vision_encoder.backbone.set_drop_path(rate)
+
     def get_image_wide_positional_embeddings(self) -> Tensor:
         """Return the position of every cell of the image embedding, `(1, 256, h, w)`, float32."""
         frequencies = self.shared_image_embedding.positional_embedding
