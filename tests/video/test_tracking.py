@@ -9,7 +9,7 @@ from peers import largest_difference
 from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
 from sam2_hf.model.prompt_inputs import Prompts
 from sam2_hf.video.memory_selection import MemoryRules, Moment
-from sam2_hf.video.tracking import NO_PROMPTS, track_step
+from sam2_hf.video.tracking import NO_PROMPTS, decode_views, look_back, track_step
 from tests.drawn_video import (
     GRID,
     clicks,
@@ -226,3 +226,17 @@ def test_a_step_in_training_gives_gradients_to_memory_encoder_and_attention():
     for part in (model.memory_encoder, model.memory_attention, model.object_pointer_proj):
         assert any(weight.grad.any() for weight in part.parameters())
     assert model.vision_encoder.backbone.patch_embed.projection.weight.grad.any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("banks", [many, lambda: None])
+def test_a_view_of_a_frame_answers_prompt_after_prompt(model, features, banks):
+    prompts = clicks(objects=4)
+    corrected = replace(clicks(objects=4, points=2), masks_bphw=torch.zeros(4, 1, 16, 16))
+
+    views = look_back(model, features, banks(), NOW, RULES)
+
+    for asked in (prompts, corrected, prompts):
+        ours = decode_views(model, views, asked)
+        theirs = track_step(model, features, banks(), asked, NOW, RULES)
+        assert all(torch.equal(getattr(ours, name), getattr(theirs, name)) for name in ANSWER)

@@ -5,7 +5,7 @@ rows and columns.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import torch
@@ -69,23 +69,78 @@ def track_step(
     Differs: objects are the batch. Those that remember equally much run together, so no token is
         padded and the numbers are those of each object alone.
     """
-    multimask = chooses_among_masks(model, prompts, tracked=memories is not None)
+    return decode_views(model, look_back(model, features, memories, now, rules), prompts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameView:
+    """A frame as objects see it that remember equally much.
+
+    Attributes:
+        features: The frame; one for all these objects, or one for each.
+        embedding_bdhw: What they remember, fused into it; b = 1 on a frame without memories.
+        rows: Which rows of the prompts belong to them; None for all.
+        tracked: Whether memories were looked at.
+    """
+
+    features: FrameFeatures
+    embedding_bdhw: Tensor
+    rows: list[int] | None
+    tracked: bool
+
+
+def look_back(
+    model: Sam2VideoModel,
+    features: FrameFeatures,
+    memories: Sequence[Memories] | None,
+    now: Moment,
+    rules: MemoryRules,
+) -> list[FrameView]:
+    """Fuse memories into a frame: the half of a step that does not depend on prompts.
+
+    Prompts that follow each other on one frame share it. Arguments as in `track_step`.
+
+    Returns:
+        One view for each group of objects that remember equally much.
+    """
     if memories is None:
-        embedding = model.condition_on_memory(features, None)
-        return model.decode_masks(features, embedding, prompts, multimask_output=multimask)
+        return [FrameView(features, model.condition_on_memory(features, None), None, tracked=False)]
     recollections = [recollect(one, now, rules) for one in memories]
     starts = _starts(recollections)
     device = features.embedding_bchw.device
-    found: list[tuple[list[int], ObjectMasks]] = []
+    views = []
     for group in _alike(recollections):
         rows = [row for index in group for row in range(starts[index], starts[index + 1])]
         # memories may be stored elsewhere than where the model is
         together = _join([recollections[index] for index in group]).to(device)
-        own = _rows(features, rows)
+        is_all = rows == list(range(starts[-1]))
+        own = features if is_all else _rows(features, rows)
         embedding = model.condition_on_memory(own, together)
-        asked = _rows_of_prompts(prompts, rows)
-        found.append((rows, model.decode_masks(own, embedding, asked, multimask_output=multimask)))
-    return _in_order(found)
+        views.append(FrameView(own, embedding, None if is_all else rows, tracked=True))
+    return views
+
+
+def decode_views(model: Sam2VideoModel, views: list[FrameView], prompts: Prompts) -> ObjectMasks:
+    """Decode the masks of every object: the half of a step that prompts take part in.
+
+    Args:
+        model: The model.
+        views: What `look_back` returned.
+        prompts: As in `track_step`.
+
+    Returns:
+        Masks, scores and pointers, objects in the order of the prompts.
+    """
+    multimask = chooses_among_masks(model, prompts, tracked=views[0].tracked)
+    found = []
+    for view in views:
+        asked = prompts if view.rows is None else _rows_of_prompts(prompts, view.rows)
+        found.append(
+            model.decode_masks(
+                view.features, view.embedding_bdhw, asked, multimask_output=multimask
+            )
+        )
+    return _in_order([view.rows or [] for view in views], found)
 
 
 def chooses_among_masks(model: Sam2VideoModel, prompts: Prompts, *, tracked: bool) -> bool:
@@ -182,11 +237,11 @@ def _rows_of_prompts(prompts: Prompts, rows: list[int]) -> Prompts:
     return Prompts(*(None if value is None else value[rows] for value in values))
 
 
-def _in_order(found: list[tuple[list[int], ObjectMasks]]) -> ObjectMasks:
+def _in_order(rows: list[list[int]], found: list[ObjectMasks]) -> ObjectMasks:
     """Join the answers of all groups, objects in their own order."""
     if len(found) == 1:
-        return found[0][1]
-    order = torch.tensor([row for rows, _ in found for row in rows]).argsort()
+        return found[0]
+    order = torch.tensor([row for group in rows for row in group]).argsort()
     names = [field.name for field in fields(ObjectMasks) if field.name != "full_logits_b1hw"]
-    joined = (torch.cat([getattr(masks, name) for _, masks in found]) for name in names)
+    joined = (torch.cat([getattr(masks, name) for masks in found]) for name in names)
     return ObjectMasks(*(values[order.to(values.device)] for values in joined))

@@ -1,0 +1,1 @@
+"""Training: data, the objective, and the trainer."""

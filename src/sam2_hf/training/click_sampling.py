@@ -1,0 +1,180 @@
+"""Where a person would click next: into the error, or onto the object; and sloppy boxes.
+
+Suffixes: n = objects, h, w = rows and columns of the true masks, which are those of the model's
+input, so that pixels of a mask are model pixels; k = whatever is drawn for one prompt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+NUMBERS_PER_PROMPT = 4  # a box needs one for each side, a click only the first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clicks:
+    """One click for each object.
+
+    Attributes:
+        xy_n2: Model pixels, float32.
+        labels_n: 1 on the object, 0 beside it, int64.
+    """
+
+    xy_n2: Tensor
+    labels_n: Tensor
+
+
+def draw_numbers(
+    objects_per_clip: Sequence[int],
+    seeds: Sequence[int] | None,
+    prompts: tuple[int, int],
+    device: torch.device,
+) -> Tensor:
+    """Draw everything random about the prompts of a batch of clips.
+
+    Args:
+        objects_per_clip: How many objects each clip has.
+        seeds: One for each clip; its numbers depend on nothing else. Without them, they come from
+            torch's global generator.
+        prompts: Frames of each clip, and the most prompts an object gets on a frame.
+        device: Where they are needed.
+
+    Returns:
+        `(objects of all clips, *prompts, 4)`, 0 to below 1.
+    """
+    shape = (*prompts, NUMBERS_PER_PROMPT)
+    if seeds is None:
+        return torch.rand((sum(objects_per_clip), *shape)).to(device)
+    drawn = [
+        torch.rand((count, *shape), generator=torch.Generator().manual_seed(int(seed)))
+        for count, seed in zip(objects_per_clip, seeds, strict=True)
+    ]
+    return torch.cat(drawn).to(device)
+
+
+def uniform_clicks(truth_nhw: Tensor, guess_nhw: Tensor | None, numbers_n: Tensor) -> Clicks:
+    """Click anywhere in the error, every pixel of it as likely as any other.
+
+    Where nothing is wrong, the click goes beside the object; onto it if it fills the frame.
+
+    Args:
+        truth_nhw: True masks, bool.
+        guess_nhw: Predicted masks, bool; None for a click onto the object.
+        numbers_n: Which pixel, 0 to below 1.
+
+    Source: sam2/modeling/sam2_utils.py:192-240 @ 2b90b9f.
+    Differs: one number an object instead of two for every pixel; the same distribution. On an
+        object that fills the frame and is found, the original clicks at (0, 0) and calls it
+        background.
+    """
+    region_nhw = truth_nhw if guess_nhw is None else truth_nhw ^ guess_nhw
+    rows_nh = region_nhw.sum(dim=2, dtype=torch.int32)  # four times as fast as int64
+    nothing_n = rows_nh.sum(dim=1) == 0
+    if bool(nothing_n.any()):
+        region_nhw = _or_background(region_nhw, truth_nhw, nothing_n)
+        rows_nh = region_nhw.sum(dim=2, dtype=torch.int32)
+    ends_nh = rows_nh.cumsum(dim=1)
+    count_n = ends_nh[:, -1]
+    wanted_n1 = torch.minimum((numbers_n * count_n).long(), count_n - 1)[:, None]
+    y_n1 = torch.searchsorted(ends_nh, wanted_n1, right=True)
+    wanted_n1 = wanted_n1 - (ends_nh - rows_nh).gather(1, y_n1)
+    each = torch.arange(len(truth_nhw), device=truth_nhw.device)[:, None]
+    ends_nw = region_nhw[each[:, 0], y_n1[:, 0]].cumsum(dim=1)
+    x_n1 = torch.searchsorted(ends_nw, wanted_n1, right=True)
+    labels_n1 = truth_nhw[each, y_n1, x_n1]
+    return Clicks(torch.cat((x_n1, y_n1), dim=1).float(), labels_n1[:, 0].long())
+
+
+def innermost_clicks(truth_nhw: Tensor, guess_nhw: Tensor | None) -> Clicks:
+    """Click where the error is thickest: at the pixel farthest from what is right.
+
+    Where nothing is wrong, the click goes beside the object; onto it if it fills the frame. Works
+    on the CPU, object by object.
+
+    Args:
+        truth_nhw: True masks, bool.
+        guess_nhw: Predicted masks, bool; None for a click onto the object.
+
+    Source: sam2/modeling/sam2_utils.py:243-304 @ 2b90b9f.
+    Differs: where nothing is wrong, the original clicks at (0, 0) and calls it background.
+    """
+    truth = truth_nhw.cpu().numpy()
+    guess = np.zeros_like(truth) if guess_nhw is None else guess_nhw.cpu().numpy()
+    found = [_innermost_click(*masks) for masks in zip(truth, guess, strict=True)]
+    xyl = torch.tensor(found, device=truth_nhw.device).reshape(-1, 3)
+    return Clicks(xyl[:, :2].float(), xyl[:, 2])
+
+
+def noisy_boxes(truth_nhw: Tensor, numbers_n4: Tensor, noise: float, limit: float) -> Tensor:
+    """Draw a box around each object as sloppily as a person does.
+
+    Args:
+        truth_nhw: True masks, bool. Where one is empty, the box is turned over: from the lower
+            right corner of the frame to the upper left one.
+        numbers_n4: How far each side is off, 0 to below 1.
+        noise: The most it is off, as a part of the box's width or height.
+        limit: The most it is off, model pixels.
+
+    Returns:
+        `(n, 4)`: x and y of the first and the last pixel, model pixels.
+
+    Source: sam2/modeling/sam2_utils.py:140-189 and sam2/utils/misc.py:67-90 @ 2b90b9f.
+    """
+    height, width = truth_nhw.shape[-2:]
+    x_n2 = _first_and_last(truth_nhw.any(dim=1))
+    y_n2 = _first_and_last(truth_nhw.any(dim=2))
+    box_n4 = torch.stack((x_n2[:, 0], y_n2[:, 0], x_n2[:, 1], y_n2[:, 1]), dim=1).float()
+    if noise <= 0:
+        return box_n4
+    sides_n2 = box_n4[:, 2:] - box_n4[:, :2]
+    most_n4 = (sides_n2 * noise).clamp(max=limit).repeat(1, 2)
+    box_n4 = box_n4 + (2 * numbers_n4 - 1) * most_n4
+    bounds = box_n4.new_tensor([width - 1, height - 1, width - 1, height - 1])
+    return box_n4.clamp(min=torch.zeros_like(bounds), max=bounds)
+
+
+def _or_background(region_nhw: Tensor, truth_nhw: Tensor, nothing_n: Tensor) -> Tensor:
+    """Replace empty regions by the background, or by the object where there is none."""
+    fills_n11 = truth_nhw.flatten(1).all(dim=1)[:, None, None]
+    instead_nhw = torch.where(fills_n11, truth_nhw, ~truth_nhw)
+    return torch.where(nothing_n[:, None, None], instead_nhw, region_nhw)
+
+
+def _innermost_click(
+    truth_hw: NDArray[np.bool_], guess_hw: NDArray[np.bool_]
+) -> tuple[int, int, int]:
+    """Find x, y and label of one click."""
+    missed, wrong = truth_hw & ~guess_hw, guess_hw & ~truth_hw
+    if not missed.any() and not wrong.any():
+        missed, wrong = (truth_hw, wrong) if truth_hw.all() else (missed, ~truth_hw)
+    depth_missed, x_missed, y_missed = _innermost(missed)
+    depth_wrong, x_wrong, y_wrong = _innermost(wrong)
+    if depth_missed > depth_wrong:
+        return x_missed, y_missed, 1
+    return x_wrong, y_wrong, 0
+
+
+def _innermost(region_hw: NDArray[np.bool_]) -> tuple[float, int, int]:
+    """Find the depth of a region, and x and y of its first deepest pixel; depth 0 if empty."""
+    rows, columns = (np.flatnonzero(region_hw.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return 0.0, 0, 0
+    top, left = rows[0], columns[0]
+    crop = region_hw[top : rows[-1] + 1, left : columns[-1] + 1]
+    # the frame's edge counts as an edge of the object
+    depth = distance_transform_edt(np.pad(crop, 1))[1:-1, 1:-1]
+    y, x = divmod(int(depth.argmax()), depth.shape[1])
+    return float(depth[y, x]), int(left) + x, int(top) + y
+
+
+def _first_and_last(line_nk: Tensor) -> Tensor:
+    """Find the first and the last True of each line, `(n, 2)`; its length and -1 if none is."""
+    length = line_nk.shape[1]
+    place = torch.arange(length, device=line_nk.device)
+    first = torch.where(line_nk, place, length).amin(dim=1)
+    return torch.stack((first, torch.where(line_nk, place, -1).amax(dim=1)), dim=1)
