@@ -1,0 +1,115 @@
+"""Clips as a data set gives them, and batches of clips as the model takes them.
+
+Suffixes: b = clips, o = objects, t = frames, h, w = rows and columns, S = input size, 3 = red,
+green, blue.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+BYTE = 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """Frames with the masklets of some objects; a photo is a clip of one frame.
+
+    Attributes:
+        frames_thw3: `(t, h, w, 3)`, uint8, RGB.
+        masks_othw: `(o, t, h, w)`, bool. Every object is visible on the first frame.
+        name: What the data set calls it.
+    """
+
+    frames_thw3: NDArray[np.uint8]
+    masks_othw: NDArray[np.bool_]
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipBatch:
+    """Clips of one source and one length.
+
+    Attributes:
+        clips_bt3hw: `(b, t, 3, S, S)`, normalized as the image encoder wants it.
+        labels_bothw: `(b, o, t, S, S)`, bool. An object that is empty on all frames is padding.
+        seeds_b: `(b,)`, int64. All that is drawn for a clip's clicks follows from it.
+        names: What the data set calls the clips.
+        source: What reports call their source.
+        skipped: A message for each item that could not be used and was replaced.
+    """
+
+    clips_bt3hw: Tensor
+    labels_bothw: Tensor
+    seeds_b: Tensor
+    names: tuple[str, ...]
+    source: str
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def num_objects(self) -> int:
+        """Count the objects of all clips, without padding."""
+        return int(self.labels_bothw.flatten(2).any(dim=2).sum())
+
+    def to(self, device: torch.device | str) -> "ClipBatch":
+        """Return this batch on a device."""
+        return replace(
+            self,
+            clips_bt3hw=self.clips_bt3hw.to(device, non_blocking=True),
+            labels_bothw=self.labels_bothw.to(device, non_blocking=True),
+            seeds_b=self.seeds_b.to(device, non_blocking=True),
+        )
+
+    def pin_memory(self) -> "ClipBatch":
+        """Return this batch in memory from which a GPU copies quickly."""
+        return replace(
+            self,
+            clips_bt3hw=self.clips_bt3hw.pin_memory(),
+            labels_bothw=self.labels_bothw.pin_memory(),
+            seeds_b=self.seeds_b.pin_memory(),
+        )
+
+
+def collate(clips: Sequence[Clip], seeds: Sequence[int], source: str) -> ClipBatch:
+    """Make a batch of clips of equal sizes; clips with fewer objects get empty ones.
+
+    Args:
+        clips: At least one.
+        seeds: One per clip.
+        source: What reports call their source.
+    """
+    frames_bthw3 = np.stack([clip.frames_thw3 for clip in clips])
+    num_objects = max(len(clip.masks_othw) for clip in clips)
+    labels_bothw = np.zeros((len(clips), num_objects, *frames_bthw3.shape[1:4]), np.bool_)
+    for labels_othw, clip in zip(labels_bothw, clips, strict=True):
+        labels_othw[: len(clip.masks_othw)] = clip.masks_othw
+    return ClipBatch(
+        clips_bt3hw=normalize(torch.from_numpy(frames_bthw3)),
+        labels_bothw=torch.from_numpy(labels_bothw),
+        seeds_b=torch.tensor(seeds, dtype=torch.int64),
+        names=tuple(clip.name for clip in clips),
+        source=source,
+    )
+
+
+def normalize(frames_bthw3: Tensor) -> Tensor:
+    """Turn bytes into what the image encoder is trained on.
+
+    Args:
+        frames_bthw3: `(..., h, w, 3)`, uint8.
+
+    Returns:
+        `(..., 3, h, w)`, contiguous.
+    """
+    # Bytes are moved before they become floats, of which four times as many would move.
+    values_bt3hw = frames_bthw3.movedim(-1, -3).contiguous().to(torch.float32).div_(BYTE)
+    mean, std = (
+        torch.tensor(numbers).view(3, 1, 1)
+        for numbers in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+    )
+    return values_bt3hw.sub_(mean).div_(std)

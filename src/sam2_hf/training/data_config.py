@@ -1,0 +1,175 @@
+"""What to train on: sources, how they are mixed, and how their clips are varied. Plain values only.
+
+A recipe file holds these fields under the same names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sam2_hf.errors import TrainingError
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """How a clip is varied: one draw for all its frames. The defaults are the original's for MOSE.
+
+    Colours change as often as their amount is not 0: a brightness of 0.1 draws a factor from 0.9 to
+    1.1.
+
+    Args:
+        horizontal_flip: Probability of mirroring left and right.
+        vertical_flip: Probability of mirroring top and bottom.
+        degrees: Largest turn to either side, in degrees.
+        shear: Largest slant to either side, in degrees.
+        zoom: Smallest and largest magnification. Above 1 a part of the picture fills the input,
+            below 1 the picture has a margin. `(1, 1)` shows the whole picture.
+        zoom_on_object: Probability that a zoom goes to one of the objects, and not anywhere.
+        stretch: Largest change of the ratio of the sides; 1 for none.
+        brightness: For all frames alike.
+        contrast: For all frames alike.
+        saturation: For all frames alike.
+        hue: For all frames alike, as a share of the colour circle, up to 0.5.
+        frame_brightness: On top of it, anew for each frame, and so on.
+        frame_contrast: For each frame.
+        frame_saturation: For each frame.
+        frame_hue: For each frame.
+        grayscale: Probability of taking the colours off all frames.
+        mosaic: Probability of showing the clip four times, two by two, where the objects are meant
+            in one of them only.
+
+    Source: sam2/configs/sam2.1_training/sam2.1_hiera_b+_MOSE_finetune.yaml:24-52 @ 2b90b9f.
+    """
+
+    horizontal_flip: float = 0.5
+    vertical_flip: float = 0.0
+    degrees: float = 25.0
+    shear: float = 20.0
+    zoom: Range = (1.0, 1.0)
+    zoom_on_object: float = 0.5
+    stretch: float = 1.0
+    brightness: float = 0.1
+    contrast: float = 0.03
+    saturation: float = 0.03
+    hue: float = 0.0
+    frame_brightness: float = 0.1
+    frame_contrast: float = 0.05
+    frame_saturation: float = 0.05
+    frame_hue: float = 0.0
+    grayscale: float = 0.05
+    mosaic: float = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = self.zoom
+        if not 0 < low <= high:
+            raise TrainingError(f"zoom={self.zoom} must be two factors above 0, the smaller first.")
+        if self.stretch < 1:
+            raise TrainingError(f"stretch={self.stretch} must be 1 or more; 1 keeps the sides.")
+        for name in ("horizontal_flip", "vertical_flip", "zoom_on_object", "grayscale", "mosaic"):
+            _require_share(name, getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """Photos or videos of one kind in one place, and how clips are taken from them.
+
+    Args:
+        kind: How they lie on the disk; see `source_registry`.
+        path: Folder or file; for the kind "hub" also the id of a data set.
+        name: What reports call it; kind and path by default.
+        weight: How often a step takes its clips here, relative to the other sources.
+        batch_size: Clips of one step, over all processes and accumulated parts.
+        num_frames: Frames of a clip; 1 for photos, 0 for whole sequences.
+        max_objects: Most objects of a clip; 0 for all.
+        frame_step: Smallest and largest distance between two frames of a clip, in annotated frames.
+        reverse: Probability that time runs backward.
+        only: Names of photos or sequences to take, also with `*`; or the path of a `.txt` file
+            with a name in each line. Empty takes all.
+        exclude: Names to leave out, in the same way.
+        repeat: How often each is taken in an epoch.
+        min_area: Smallest area of an object on the first frame, as a share of the picture.
+        max_area: Largest area.
+        starts_at: Share of the run after which the source joins in.
+        augment: How clips are varied; None only resizes them.
+        options: What only this kind knows; see its reader.
+    """
+
+    kind: str
+    path: str = ""
+    name: str = ""
+    weight: float = 1.0
+    batch_size: int = 8
+    num_frames: int = 1
+    max_objects: int = 3
+    frame_step: tuple[int, int] = (1, 1)
+    reverse: float = 0.0
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    repeat: int = 1
+    min_area: float = 0.0
+    max_area: float = 1.0
+    starts_at: float = 0.0
+    augment: Augmentation | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        low, high = self.frame_step
+        if not 1 <= low <= high:
+            raise TrainingError(
+                f"frame_step={self.frame_step} must be two distances of 1 or more, the smaller "
+                "first; (1, 1) takes neighbours."
+            )
+        if min(self.batch_size, self.repeat) < 1 or min(self.num_frames, self.max_objects) < 0:
+            raise TrainingError(
+                f"batch_size={self.batch_size} and repeat={self.repeat} must be 1 or more, "
+                f"num_frames={self.num_frames} and max_objects={self.max_objects} 0 or more."
+            )
+        if self.weight < 0:
+            raise TrainingError(f"weight={self.weight} must be 0 or more.")
+        for name in ("reverse", "min_area", "max_area", "starts_at"):
+            _require_share(name, getattr(self, name))
+
+    @property
+    def label(self) -> str:
+        """What reports and messages call the source."""
+        return self.name or f"{self.kind}:{self.path}".rstrip(":")
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """The sources of a run.
+
+    Args:
+        sources: At least one.
+        image_size: Rows and columns of the model's input, in pixels.
+        seed: All that is drawn follows from it.
+        num_steps: Steps of the whole run, of which `starts_at` is a share; 0 lets every source take
+            part from the beginning.
+        on_bad_data: "skip" takes another item and reports it; "raise" ends the run.
+    """
+
+    sources: tuple[SourceConfig, ...]
+    image_size: int
+    seed: int = 0
+    num_steps: int = 0
+    on_bad_data: Literal["skip", "raise"] = "skip"
+
+    def __post_init__(self) -> None:
+        if self.image_size < 2 or self.image_size % 2:  # noqa: PLR2004 - halves for the mosaic
+            raise TrainingError(f"image_size={self.image_size} must be an even number of pixels.")
+        if self.seed < 0:
+            raise TrainingError(f"seed={self.seed} must be 0 or more.")
+        if self.on_bad_data not in ("skip", "raise"):
+            raise TrainingError(f'on_bad_data="{self.on_bad_data}" must be "skip" or "raise".')
+        if not any(source.weight > 0 for source in self.sources):
+            raise TrainingError(
+                f"none of the {len(self.sources)} data sources has a weight above 0, so there is "
+                "nothing to train on. Give at least one source."
+            )
+
+
+def _require_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise TrainingError(f"{name}={value} must be from 0 to 1.")

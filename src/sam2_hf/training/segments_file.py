@@ -1,0 +1,95 @@
+"""JSON files with the run lengths of a photo (SA-1B) or a video (SA-V)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sam2_hf.errors import DataError
+
+FRAMES_PER_SECOND = 24  # of SA-V's videos; the files state at how many a second are annotated
+EXPECTED = (
+    'Expected {"annotations": [{"segmentation": run lengths}, ...]} as in SA-1B, or '
+    '{"masklet": [[run lengths of each object] for each frame]} as in SA-V.'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedFrame:
+    """What a file says about one frame.
+
+    Attributes:
+        number: Of the frame in its video.
+        segmentations: Of each object; None where it was not annotated.
+    """
+
+    number: int
+    segmentations: Sequence[object]
+
+
+def read_segments_file(path: str, every: int) -> list[AnnotatedFrame]:
+    """Read the annotated frames of a file.
+
+    Args:
+        path: The file.
+        every: Distance between two annotated frames, if the file does not tell it.
+
+    Raises:
+        DataError: It is not there, is no JSON, has another form, or annotates nothing.
+
+    Source: training/dataset/vos_segment_loader.py:21-47, :206-249,
+    training/dataset/vos_raw_dataset.py:289-297 @ 2b90b9f.
+    Differs: a frame where some object is not annotated counts for the others.
+    """
+    content = load_json(path)
+    try:
+        if isinstance(content, dict) and "annotations" in content:
+            listed = [one["segmentation"] for one in content["annotations"]]
+            return [AnnotatedFrame(0, listed)]
+        frames, every = _masklets(content, every)
+    except (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise DataError(f"{path} has no masks in a known form. {EXPECTED}") from error
+    annotated = [
+        AnnotatedFrame(place * every, segmentations)
+        for place, segmentations in enumerate(frames)
+        if segmentations and any(one is not None for one in segmentations)
+    ]
+    if not annotated:
+        raise DataError(f"{path} annotates none of its {len(frames)} frame(s).")
+    return annotated
+
+
+def load_json(path: str | Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Read a JSON file.
+
+    Raises:
+        DataError: It is not there, or is damaged.
+    """
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    return parse_json(text, str(path))
+
+
+def parse_json(text: str | bytes, place: str) -> Any:  # noqa: ANN401 - whatever it holds
+    """Read JSON that came from somewhere.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{place} holds no JSON, or not all of it: {error}.") from error
+
+
+def _masklets(content: Any, every: int) -> tuple[list[list[object]], int]:  # noqa: ANN401
+    if isinstance(content, list):
+        return content, every
+    frames = content["masklet" if "masklet" in content else "masks"]
+    if "fps" in content:
+        stated = content["fps"][0] if isinstance(content["fps"], list) else content["fps"]
+        every = FRAMES_PER_SECOND // int(stated)
+    return list(frames), every
