@@ -11,6 +11,7 @@ from sam2_hf import Sam2ImageProcessor, Sam2Processor
 from sam2_hf.cli import main
 from sam2_hf.pipelines.placeholder import SIDE, placeholder_model, placeholder_video_model
 from sam2_hf.pipelines.video_writer import video_writer
+from tests.bundled_checkpoint import bundle, look_for_bundled_models_in
 
 
 @pytest.fixture(scope="session")
@@ -80,9 +81,17 @@ def track(video_model_folder, clip, tmp_path):
 
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
-    """No Hub and nothing in the cache."""
+    """No Hub, nothing in the cache, and no bundled model."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty-cache"))
+    look_for_bundled_models_in(tmp_path / "none", monkeypatch)
+
+
+@pytest.fixture
+def bundled(no_network, monkeypatch, tmp_path):
+    """A bundled model, and no other."""
+    monkeypatch.chdir(tmp_path)
+    return bundle(placeholder_video_model(), tmp_path / "bundled", monkeypatch)
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ import pytest
 import torch
 from golden_cases import seeded_weights
 
-from sam2_hf import CheckpointError, PromptError, Sam2VideoModel
+from sam2_hf import CheckpointError, PromptError, Sam2VideoModel, VideoPrompt, pipeline
+from sam2_hf.pipelines import hub_access
 from sam2_hf.pipelines.loading import load_image_processor, load_model, load_video_model
+from tests.bundled_checkpoint import NAME, bundle, forbid_network
 from tests.small_checkpoint import save_original
 
 
@@ -83,3 +85,34 @@ def test_without_a_saved_processor_there_is_none(saved_model, tiny_model, tmp_pa
     assert load_image_processor(saved_model) is None
     assert load_image_processor(tiny_model) is None
     assert load_image_processor(save_original(tmp_path / "small.pt")) is None
+
+
+@pytest.fixture
+def bundled(tiny_video_model, tmp_path, monkeypatch):
+    """The tiny video model as the bundled one; nobody may be asked for it."""
+    monkeypatch.chdir(tmp_path)
+    forbid_network(monkeypatch)
+    monkeypatch.setattr(hub_access, "hub_answers", lambda *_: pytest.fail("the Hub was asked"))
+    return bundle(tiny_video_model, tmp_path / "bundled", monkeypatch)
+
+
+def test_a_bundled_model_needs_no_network(bundled):
+    assert load_model(NAME).config.prompt_encoder_config.image_size == 64
+    assert load_video_model(NAME).config.image_size == 64
+    assert load_image_processor(NAME).size["height"] == 64
+
+
+@pytest.mark.parametrize("task", ["image-segmentation", "mask-generation"])
+def test_a_pipeline_takes_a_bundled_model_by_name(bundled, wide, task):
+    segment = pipeline(task, model=NAME, **({} if "image" in task else {"points_per_side": 2}))
+
+    assert segment._encoder.processor.size["height"] == 64
+    segment(wide, **({"points": (60, 30)} if "image" in task else {}))
+
+
+def test_a_video_pipeline_takes_a_bundled_model_by_name(bundled, wide):
+    track = pipeline("video-segmentation", model=NAME)
+
+    found = track([wide, wide], [VideoPrompt(frame=0, object_id=1, clicks=(60, 30))])
+
+    assert found.masklets[1].mask(1).shape == (60, 120)

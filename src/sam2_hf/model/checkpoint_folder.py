@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.configuration_utils import PreTrainedConfig
 
+from .bundled_models import bundled_folder
 from .checkpoint_errors import CheckpointError, CheckpointNotFoundError
 from .checkpoint_names import check_names, to_original
 from .checkpoint_search import CONFIG, config_beside, first_line
@@ -76,7 +77,8 @@ def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLi
     """Convert a folder in transformers' format back to an original checkpoint, bit by bit.
 
     Args:
-        folder: Holds `model.safetensors` (or its shards) and `config.json`.
+        folder: Holds `model.safetensors` (or its shards) and `config.json`; or the name of a
+            bundled checkpoint.
         out_file: The `.pt` to write, `{"model": weights}`; an existing file is replaced.
 
     Returns:
@@ -86,7 +88,7 @@ def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLi
         CheckpointError: If the folder has no weights, damaged ones, or not those of a whole SAM 2.
         CheckpointWriteError: If the file cannot be written.
     """
-    target = Path(out_file)
+    target, folder = Path(out_file), bundled_folder(folder) or folder
     original = to_original(read_folder(folder))
     config = config_beside(Path(folder) / WEIGHTS)
     if config is None:

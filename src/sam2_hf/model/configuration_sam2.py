@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
+from .bundled_models import FromBundled
+
 TOTAL_STRIDE = 32  # model pixels per token of the trunk's last stage
 Config = TypeVar("Config", bound=PreTrainedConfig)
 
@@ -28,7 +30,7 @@ else:
 
 
 @strict
-class Sam2HieraDetConfig(PreTrainedConfig):
+class Sam2HieraDetConfig(FromBundled, PreTrainedConfig):
     """Describe the Hiera trunk; the defaults are the tiny model's.
 
     Args:
@@ -106,7 +108,7 @@ class Sam2HieraDetConfig(PreTrainedConfig):
 
 
 @strict
-class Sam2VisionConfig(PreTrainedConfig):
+class Sam2VisionConfig(FromBundled, PreTrainedConfig):
     """Describe the image encoder: a Hiera trunk and the pyramid neck above it.
 
     Args:
@@ -122,8 +124,7 @@ class Sam2VisionConfig(PreTrainedConfig):
         fpn_top_down_levels (`list[int]`, defaults to `[2, 3]`): Levels that also receive the
             coarser level.
         num_feature_levels (`int`, defaults to 3): How many levels are handed out, the finest ones.
-        hidden_act (`str`, defaults to `"gelu"`): Kept for the published files; the neck has no
-            activation.
+        hidden_act (`str`, defaults to `"gelu"`): Kept for the published files.
         layer_norm_eps (`float`, defaults to 1e-6): Kept for the published files.
         initializer_range (`float`, defaults to 0.02): Deviation of freshly drawn weights.
     """
@@ -161,7 +162,7 @@ class Sam2VisionConfig(PreTrainedConfig):
 
 
 @strict
-class Sam2PromptEncoderConfig(PreTrainedConfig):
+class Sam2PromptEncoderConfig(FromBundled, PreTrainedConfig):
     """Describe the prompt encoder.
 
     Args:
@@ -190,7 +191,7 @@ class Sam2PromptEncoderConfig(PreTrainedConfig):
 
 
 @strict
-class Sam2MaskDecoderConfig(PreTrainedConfig):
+class Sam2MaskDecoderConfig(FromBundled, PreTrainedConfig):
     """Describe the mask decoder.
 
     Args:
@@ -230,7 +231,7 @@ class Sam2MaskDecoderConfig(PreTrainedConfig):
 
 
 @strict
-class Sam2Config(PreTrainedConfig):
+class Sam2Config(FromBundled, PreTrainedConfig):
     """Describe SAM 2 for images: image encoder, prompt encoder, mask decoder.
 
     A saved video config (`model_type` `sam2_video`, as the published checkpoints carry) is read
@@ -285,9 +286,8 @@ def with_image_size(config: Config, image_size: int) -> Config:
     fields["vision_config"]["backbone_feature_sizes"] = [
         [image_size // stride] * 2 for stride in (4, 8, 16)
     ]
-    if (
-        "image_size" in fields
-    ):  # video configs repeat it at the top, with the grid of memory attention
+    # video configs repeat it at the top, with the grid of memory attention
+    if "image_size" in fields:
         fields["image_size"] = image_size
         fields["memory_attention_rope_feat_sizes"] = [image_size // 16] * 2
     return type(config).from_dict(fields)

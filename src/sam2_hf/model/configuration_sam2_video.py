@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
+from .bundled_models import FromBundled
 from .configuration_sam2 import (
     UNSET,
     DecoderConfig,
@@ -32,7 +33,7 @@ class Sam2VideoMaskDecoderConfig(Sam2MaskDecoderConfig):
 
 
 @strict
-class Sam2VideoConfig(PreTrainedConfig):
+class Sam2VideoConfig(FromBundled, PreTrainedConfig):
     """Describe SAM 2 for videos; the defaults are SAM 2.1's.
 
     SAM 2.0 differs in two fields, `enable_occlusion_spatial_embedding` and

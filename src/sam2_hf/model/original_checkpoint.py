@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_utils import PreTrainedModel
 
+from .bundled_models import bundled_folder
 from .checkpoint_errors import CheckpointError as CheckpointError, CheckpointNotFoundError
 from .checkpoint_names import check_names, to_ours
 from .checkpoint_search import config_beside, find_local_original, first_line, require_weights
@@ -138,9 +139,7 @@ def from_original(
         raise CheckpointError(
             f"{path} does not fit its config: {clashes}. Pass the config it was trained with."
         ) from error
-    model = loaded[0] if isinstance(loaded, tuple) else loaded
-    model.config.name_or_path = model.name_or_path = str(path)
-    return loaded
+    return _named(loaded, str(path))
 
 
 def load_pretrained(
@@ -149,14 +148,14 @@ def load_pretrained(
     *model_args: Any,
     **kwargs: Any,
 ) -> Model:
-    """Load a model from any of the three formats.
+    """Load a model from any of the three formats, or one that comes with this package.
 
     A repo with safetensors costs the requests transformers makes and none more: the Hub is asked
     for a `.pt` only after transformers has found nothing it knows.
 
     Args:
         ordinary: transformers' `from_pretrained`, bound to the model's class.
-        source: Hub id, folder, or path to a `.pt`.
+        source: Name of a bundled checkpoint, Hub id, folder, or path to a `.pt`.
         *model_args: Handed to the model's constructor.
         **kwargs: As in `from_pretrained`.
 
@@ -170,6 +169,8 @@ def load_pretrained(
     """
     if source is None or kwargs.get("gguf_file"):
         return ordinary(source, *model_args, **kwargs)
+    if (bundled := bundled_folder(source)) is not None:
+        return _named(load_pretrained(ordinary, bundled, *model_args, **kwargs), str(source))
     cls = cast(type[Model], getattr(ordinary, "__self__", None))
     options = HubOptions.from_kwargs(kwargs)
     if (local := find_local_original(source, options.subfolder)) is not None:
@@ -188,6 +189,13 @@ def load_pretrained(
             raise
         found = find_hub_original(str(source), options, failure=error)
     return from_original(cls, found, *model_args, **kwargs)
+
+
+def _named(loaded: Model, name: str) -> Model:
+    """Let a model, or the first of a pair, say where it comes from."""
+    model = loaded[0] if isinstance(loaded, tuple) else loaded
+    model.config.name_or_path = model.name_or_path = name
+    return loaded
 
 
 def _for_class(

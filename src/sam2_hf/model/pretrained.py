@@ -52,7 +52,7 @@ class Sam2PreTrainedModel(PreTrainedModel):
         Args:
             pretrained_model_name_or_path: Hub id such as `facebook/sam2.1-hiera-tiny`, a folder in
                 transformers' format, a folder or Hub repo that holds only the original `.pt`, or a
-                path to one.
+                path to one; or `sam2-hiera-micro`, a small model that comes with this package.
             *model_args: Handed to the model's constructor.
             **kwargs: As in `transformers.PreTrainedModel.from_pretrained`: `config`, `dtype`,
                 `device_map`, `revision`, `cache_dir`, `token`, `attn_implementation`, ...

@@ -10,6 +10,7 @@ from pathlib import Path
 from huggingface_hub import constants, get_session
 from huggingface_hub.file_download import repo_folder_name
 
+from sam2_hf.model.bundled_models import bundled_folder, offline_hint
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
 
 SECONDS_TO_ANSWER = 4.0  # huggingface_hub itself retries for about 23 seconds before it gives up
@@ -48,18 +49,18 @@ def loading_options(source: str | os.PathLike[str]) -> dict[str, bool]:
     """Choose how to load a model, without waiting for a network that is not there.
 
     Args:
-        source: Hub id or path.
+        source: Hub id, name of a bundled checkpoint, or path.
 
     Returns:
         `{"local_files_only": True}` where the cache has the model and the Hub does not answer, else
         nothing special.
 
     Raises:
-        CheckpointNotFoundError: It is no file or folder here, not in the cache, and the Hub does
-            not answer.
+        CheckpointNotFoundError: It is no file or folder here, not bundled, not in the cache, and
+            the Hub does not answer.
     """
     name = os.fspath(source)
-    if Path(name).expanduser().exists():
+    if Path(name).expanduser().exists() or bundled_folder(name) is not None:
         return {}
     if not _may_be_hub_id(name):
         raise CheckpointNotFoundError(
@@ -72,7 +73,7 @@ def loading_options(source: str | os.PathLike[str]) -> dict[str, bool]:
         return {"local_files_only": True}
     raise CheckpointNotFoundError(
         f"the model {name} is not on this machine and {constants.ENDPOINT} does not answer. "
-        "Connect to a network, or give the path of a folder or a .pt file."
+        f"Connect to a network, or give the path of a folder or a .pt file.{offline_hint()}"
     )
 
 

@@ -21,6 +21,7 @@ from transformers.processing_utils import ImagesKwargs
 from sam2_hf.errors import ImageError
 from sam2_hf.rle import Rle
 
+from .bundled_processors import FromBundled
 from .everything_processing import (
     CropPlan,
     FilterRules,
@@ -50,7 +51,7 @@ class Sam2ImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-
     compat: str | None
 
 
-class Sam2ImageProcessor(PilBackend):
+class Sam2ImageProcessor(FromBundled, PilBackend):
     """Prepare pictures for SAM 2, and bring masks back to their size.
 
     It needs neither torchvision nor OpenCV, and takes the arguments and files of the class of this

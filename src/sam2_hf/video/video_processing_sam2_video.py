@@ -17,12 +17,13 @@ from transformers.image_utils import (
 from transformers.video_processing_utils import VideoProcessorMixin
 
 from sam2_hf.errors import VideoError
+from sam2_hf.processing.bundled_processors import FromBundled
 from sam2_hf.processing.mask_post_processing import MaskOptions, finish_masks
 
 from .frames import is_video, open_frames
 
 
-class Sam2VideoVideoProcessor(VideoProcessorMixin):
+class Sam2VideoVideoProcessor(FromBundled, VideoProcessorMixin):
     """Prepare whole videos, without torchvision.
 
     Takes the files of the class of this name in transformers. Resizing and normalization are those

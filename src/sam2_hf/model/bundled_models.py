@@ -1,0 +1,63 @@
+"""Checkpoints that come with this package: found by their bare name, without any network."""
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from transformers.utils import logging
+
+BUNDLED = Path(__file__).parents[1] / "bundled"  # a folder per checkpoint
+SMALL_MODEL = "sam2-hiera-micro"
+
+logger = logging.get_logger(__name__)
+
+
+class FromBundled:
+    """Mix into a class with `from_pretrained`: it then knows bundled checkpoints by name, too."""
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
+    ) -> Self:
+        """Load from a bundled checkpoint, a folder or the Hub; else as the base class does."""
+        source = bundled_folder(pretrained_model_name_or_path) or pretrained_model_name_or_path
+        return super().from_pretrained(source, *args, **kwargs)  # type: ignore[misc]
+
+
+def bundled_folder(name: str | os.PathLike[str]) -> Path | None:
+    """Find the folder of a bundled checkpoint.
+
+    A folder of this name on disk wins, as it does over a Hub id; a note in the log says so once.
+
+    Args:
+        name: What `from_pretrained` is given.
+
+    Returns:
+        None for everything else: paths, Hub ids, unknown names.
+    """
+    bare = os.fspath(name)
+    if bare in ("", ".", "..") or Path(bare).name != bare:
+        return None
+    folder = BUNDLED / bare
+    if not (folder / "config.json").is_file():
+        return None
+    if Path(bare).is_dir():
+        logger.warning_once(
+            f"{bare} is taken from the folder {Path(bare).absolute()}, not from the checkpoint of "
+            "this name that comes with sam2_hf. Rename the folder to get that one."
+        )
+        return None
+    return folder
+
+
+def small_model_folder() -> Path | None:
+    """Find the small checkpoint that needs no network; None if this copy has no weights of it."""
+    folder = BUNDLED / SMALL_MODEL
+    return folder if any(folder.glob("*.safetensors")) else None
+
+
+def offline_hint() -> str:
+    """Return a sentence for errors about a Hub that does not answer; empty if nothing helps."""
+    if small_model_folder() is None:
+        return ""
+    return f" {SMALL_MODEL!r} comes with sam2_hf and needs no network."

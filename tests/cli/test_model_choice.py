@@ -1,0 +1,70 @@
+"""Which model the command line uses where the default one cannot be had."""
+
+import json
+
+import pytest
+
+from sam2_hf.cli import main
+from sam2_hf.pipelines.loading import DEFAULT_MODEL
+from tests.bundled_checkpoint import NAME
+
+
+@pytest.fixture
+def segment(cup, tmp_path):
+    """Run `sam2-hf segment`; returns the name of the model in its results."""
+
+    def run(*arguments):
+        out = tmp_path / "out"
+        assert main(["segment", str(cup), "--point", "30,20", "--out", str(out), *arguments]) == 0
+        return json.loads((out / "cup_segment.json").read_text())["info"]["model"]
+
+    return run
+
+
+def test_without_the_default_model_the_bundled_one_goes_on_and_one_line_says_so(
+    segment, bundled, capsys
+):
+    assert segment() == NAME
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{DEFAULT_MODEL} is not on this machine" in line
+    assert f"going on with {NAME}" in line
+    assert "prefer a released checkpoint" in line
+
+
+def test_the_bundled_model_is_the_one_of_the_package_whatever_lies_around(
+    segment, bundled, tmp_path
+):
+    (tmp_path / NAME).mkdir()
+
+    assert segment() == NAME
+
+
+def test_whoever_asks_for_the_bundled_model_hears_once_that_there_are_better_ones(
+    segment, bundled, capsys
+):
+    assert segment("--model", NAME) == NAME
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "prefer a released checkpoint" in line
+
+
+def test_another_model_is_used_without_a_word(segment, bundled, model_folder, capsys):
+    assert segment("--model", model_folder) == model_folder
+
+    assert capsys.readouterr().err == ""
+
+
+def test_videos_are_tracked_with_the_bundled_model_too(bundled, track, tmp_path):
+    assert track("--click", "0:1:30,20", "--limit", "1", "--outputs", "json", model=None) == 0
+
+    content = json.loads((tmp_path / "out" / "clip_masklets.json").read_text())
+    assert content["model"] == NAME
+
+
+def test_a_model_that_cannot_be_reached_is_an_error_that_names_the_bundled_one(
+    cup, bundled, one_error_line
+):
+    assert main(["segment", str(cup), "--point", "3,2", "--model", "some/model"]) == 2
+
+    assert f"'{NAME}' comes with sam2_hf" in one_error_line()
