@@ -1,11 +1,12 @@
 """Time this package against transformers' SAM 2: one process, equal weights, equal answers.
 
     python -m evaluation.speed --size tiny --rounds 5 --out speed.json
+    python -m evaluation.speed --cases train-photos train-clips --training-data PATH
 
 Both sides take turns, so that whatever else the machine does hits both; what counts is the ratio of
 medians. Before anything is timed, the answers are compared: a fast wrong answer ends the run with
 an error. float32 only: in bfloat16 the two sides round differently, and equal answers could not be
-asked for.
+asked for. Training has no peer: transformers cannot train on videos.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from sam2_hf import (
 from sam2_hf.model.released_models import released_config
 
 from .timing import Result, draw_weights, require_close, require_equal_masks, take_turns
+from .training_speed import TRAINING_CASES
 from .video_speed import VIDEO_CASES
 
 PHOTO_SIZE = (1200, 1800)  # rows, columns; a camera picture of moderate size
@@ -192,7 +194,7 @@ def environment(size: str) -> dict[str, Any]:
 
 
 IMAGE_CASES = {"encode": time_encode, "click": time_click, "everything": time_everything}
-CASES = [*IMAGE_CASES, *VIDEO_CASES]
+CASES = [*IMAGE_CASES, *VIDEO_CASES, *TRAINING_CASES]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -205,6 +207,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--rounds", type=int, default=5, help="how often each side runs (a click: four times that)"
     )
     parser.add_argument("--cases", nargs="+", default=CASES, choices=CASES)
+    parser.add_argument(
+        "--training-data",
+        type=Path,
+        metavar="PATH",
+        help="train on bsds500/ and davis16-half/ of this folder instead of made-up clips",
+    )
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     return parser
 
@@ -217,6 +225,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in options.cases:
         if name in IMAGE_CASES and subjects is not None:
             results.append(IMAGE_CASES[name](subjects, options.rounds))
+        elif name in TRAINING_CASES:
+            results.extend(TRAINING_CASES[name](options.training_data, options.rounds))
         else:
             results.extend(VIDEO_CASES[name](options.size))
         sys.stderr.write(f"{results[-1]}\n")

@@ -1,0 +1,60 @@
+"""Pictures in rows under each other, each with a line of text.
+
+Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+CELL = (480, 360)  # pixels, width and height; pictures are shrunk or enlarged to fit
+TITLE = 18  # pixels of the line above a picture
+GAP = 6
+PAPER, INK = (255, 255, 255), (40, 40, 40)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """A picture and what stands above it."""
+
+    title: str
+    picture_hw3: NDArray[np.uint8]
+
+
+def contact_sheet(rows: Sequence[Sequence[Cell]]) -> Image.Image:
+    """Put pictures on one sheet; a row may be shorter than the others.
+
+    Args:
+        rows: At least one picture.
+    """
+    fitted = [[_fitted(cell.picture_hw3) for cell in row] for row in rows]
+    columns = max(len(row) for row in fitted)
+    heights = [max(one.height for one in row) + TITLE + GAP for row in fitted]
+    tops = [GAP, *(GAP + end for end in accumulate(heights))]
+    sheet = Image.new("RGB", (columns * (CELL[0] + GAP) + GAP, tops[-1]), PAPER)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(TITLE - 5)
+    for top, cells, pictures in zip(tops, rows, fitted, strict=False):
+        for column, (cell, picture) in enumerate(zip(cells, pictures, strict=True)):
+            left = GAP + column * (CELL[0] + GAP)
+            pen.text((left, top), cell.title, fill=INK, font=font)
+            sheet.paste(picture, (left, top + TITLE))
+    return sheet
+
+
+def save_sheet(rows: Sequence[Sequence[Cell]], path: Path) -> Path:
+    """Write a contact sheet as a PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    contact_sheet(rows).save(path)
+    return path
+
+
+def _fitted(picture_hw3: NDArray[np.uint8]) -> Image.Image:
+    height, width = picture_hw3.shape[:2]
+    scale = min(CELL[0] / width, CELL[1] / height)
+    size = max(round(scale * width), 1), max(round(scale * height), 1)
+    return Image.fromarray(picture_hw3).resize(size, Image.Resampling.LANCZOS)

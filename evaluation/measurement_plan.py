@@ -1,0 +1,120 @@
+"""What is to be measured, and the file that fills up with it.
+
+A measurement that was interrupted goes on where it was: what is finished and still holds is kept.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from sam2_hf.pipelines.atomic_files import write_atomically
+
+from .clip_baselines import track_without_model
+from .clip_sets import ClipSet
+from .guesses import Guesser
+from .measured_model import MeasuredModel
+from .measurements import ClipScores, PhotoScores, Tracker, measure_clips, measure_photos
+from .micro_table import as_markdown
+from .photo_baselines import guess_without_model
+from .photo_sets import PhotoSet
+from .score_file import FILE_NAME, Part, Scores, digest, load_scores
+
+BASELINES, MODEL = "baselines", "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One part of the scores.
+
+    Attributes:
+        data_set: Name of the set.
+        subject: `BASELINES` or `MODEL`.
+        depends: Digest of all that the scores depend on.
+        measure: Does it.
+    """
+
+    data_set: str
+    subject: str
+    depends: str
+    measure: Callable[[], PhotoScores | ClipScores] = field(repr=False, compare=False)
+
+    def is_done_by(self, part: Part) -> bool:
+        """Tell whether a part is what this job would measure."""
+        return (part.data_set, part.subject, part.depends) == (
+            self.data_set,
+            self.subject,
+            self.depends,
+        )
+
+
+def baseline_jobs(photo_sets: Sequence[PhotoSet], clips: ClipSet) -> list[Job]:
+    """Plan what needs no model."""
+    jobs = []
+    for photos in photo_sets:
+        measure = partial(measure_photos, photos, guess_without_model, _title(photos, BASELINES))
+        jobs.append(Job(photos.name, BASELINES, digest(photos.files), measure))
+    follow = partial(measure_clips, clips, track_without_model, _title(clips, BASELINES))
+    return [*jobs, Job(clips.name, BASELINES, digest(clips.files), follow)]
+
+
+def model_jobs(
+    photo_sets: Sequence[PhotoSet],
+    clips: ClipSet,
+    model: MeasuredModel,
+    answers: tuple[Guesser, Tracker],
+) -> list[Job]:
+    """Plan what a model is asked.
+
+    Args:
+        photo_sets: Photos to click.
+        clips: Clips to track through.
+        model: Which model it is.
+        answers: How it answers clicks, and how it tracks.
+    """
+    guess, track = answers
+    jobs = []
+    for photos in photo_sets:
+        measure = partial(measure_photos, photos, guess, _title(photos, MODEL))
+        jobs.append(Job(photos.name, MODEL, digest(photos.files, model.sha256), measure))
+    follow = partial(measure_clips, clips, track, _title(clips, MODEL))
+    return [*jobs, Job(clips.name, MODEL, digest(clips.files, model.sha256), follow)]
+
+
+def carry_out(jobs: Sequence[Job], model: MeasuredModel | None, folder: Path) -> Scores:
+    """Do all jobs, writing `scores.json` and `scores.md` after each.
+
+    Args:
+        jobs: What to measure; parts in the folder that none of them would measure are dropped.
+        model: Which model the scores are about; None for baselines alone.
+        folder: Where the files go.
+
+    Returns:
+        All scores.
+
+    Raises:
+        OutputError: The folder cannot be written to.
+        DataError: A picture cannot be read, or there are scores in the folder that cannot be.
+    """
+    before = load_scores(folder).parts if (folder / FILE_NAME).exists() else ()
+    kept = tuple(part for part in before if any(job.is_done_by(part) for job in jobs))
+    scores = Scores(model, kept)
+    for job in jobs:
+        if any(job.is_done_by(part) for part in kept):
+            sys.stderr.write(f"{job.data_set}, {job.subject}: kept from an earlier run\n")
+            continue
+        scores = scores.with_part(Part(job.data_set, job.subject, job.depends, job.measure()))
+        write_scores(scores, folder)
+    write_scores(scores, folder)
+    return scores
+
+
+def write_scores(scores: Scores, folder: Path) -> None:
+    """Write the scores, and their tables."""
+    scores.save(folder)
+    write_atomically(folder / "scores.md", as_markdown(scores).encode())
+
+
+def _title(data_set: PhotoSet | ClipSet, subject: str) -> str:
+    return f"{data_set.name}, {subject}"
