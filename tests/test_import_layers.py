@@ -20,7 +20,10 @@ MAY_IMPORT = {
     **{name: ALL | {"__init__"} for name in ("cli", *PROGRAMS)},
 }
 MODEL_NEEDS = {"torch", "transformers", "huggingface_hub", "safetensors", *sys.stdlib_module_names}
-OPTIONAL = {"accelerate", "av", "datasets", "gradio", "onnx", "onnxruntime", "onnxscript"}
+OPTIONAL = {
+    *("accelerate", "av", "datasets", "gradio", "matplotlib", "onnx", "onnxruntime", "onnxscript"),
+    *("peft", "tensorboard"),
+}
 FILES = sorted(p for top in ("src", *PROGRAMS) for p in (ROOT / top).rglob("*.py"))
 Import = ast.Import | ast.ImportFrom
 

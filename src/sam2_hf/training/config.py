@@ -1,0 +1,251 @@
+"""What a training run is: every setting in one frozen dataclass, as YAML holds it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sam2_hf.errors import TrainingError
+from sam2_hf.model.mask_losses import LossRules
+
+from .data_config import SourceConfig
+from .prompt_schedule import PromptSchedule
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiserConfig:
+    """How weights move.
+
+    Attributes:
+        learning_rate: Highest learning rate.
+        vision_learning_rate: That of the vision encoder (trunk and neck); the same if None.
+        vision_begins: Steps for which the vision encoder stays as it is. From scratch, the decoder
+            finds out what a click is while features stand still, and hardly ever while they move.
+        layer_decay: Factor of the rate from each block of the trunk to the one before it; 1 for
+            none. Position tables keep the whole rate.
+        weight_decay: Decay of weights; 0 for biases and norms whatever it is.
+        betas: AdamW's two moving averages.
+        clip_norm: Largest norm of all gradients together; None for no limit.
+        warmup_steps: Steps over which the rate rises.
+        schedule: "cosine" falls to `final_share` at the end, "constant" stays.
+        final_share: What is left of the rate at the end.
+    """
+
+    learning_rate: float = 5e-6
+    vision_learning_rate: float | None = None
+    vision_begins: int = 0
+    layer_decay: float = 1.0
+    weight_decay: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float | None = 0.1
+    warmup_steps: int = 0
+    schedule: Literal["cosine", "constant"] = "cosine"
+    final_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        for name in ("learning_rate", "vision_learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            require(value is None or value > 0, name, value, "above 0")
+        require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "above 0, at most 1")
+        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        require(all(0 <= b < 1 for b in self.betas), "betas", self.betas, "from 0, below 1")
+        for name in ("warmup_steps", "vision_begins"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        require(0 <= self.final_share <= 1, "final_share", self.final_share, "from 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class LoraConfig:
+    """Low-rank adapters in place of learning whole matrices; needs the package peft.
+
+    Attributes:
+        rank: Inner width of an adapter.
+        alpha: Scale of adapters: they are multiplied by `alpha / rank`.
+        dropout: Dropout in front of them.
+        targets: Ends of the names of the linear layers that get one.
+        also: Patterns of names of parameters that learn as a whole beside them; the rest is frozen.
+        merge: Whether saved models have the adapters merged into their weights, so that they load
+            without peft. The adapters are saved beside them in any case.
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ("attn.qkv", "attn.proj")
+    also: tuple[str, ...] = ()
+    merge: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        require(self.rank >= 1, "rank", self.rank, "1 or more")
+        require(self.alpha > 0, "alpha", self.alpha, "above 0")
+        require(0 <= self.dropout < 1, "dropout", self.dropout, "from 0, below 1")
+        require(bool(self.targets), "targets", self.targets, "the end of one layer's name or more")
+        if self.also and not self.merge:
+            raise TrainingError(
+                f"also is {list(self.also)} and merge is false, but what learns as a whole is no "
+                "part of the adapters and would be lost. Set merge: true."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationConfig:
+    """How the model is looked at while it learns.
+
+    Photos (`num_frames: 1`) get one click in the middle of each object; clips (`num_frames: 0` for
+    whole videos) get the true masks on the first frame.
+
+    Attributes:
+        sources: Data to validate on; none for no validation.
+        every: Steps between two validations.
+        max_items: Most photos or clips of each source; None for all.
+        max_objects: Most objects of a photo or clip, the largest first; None for all. The limits of
+            area are those of each source; its own `max_objects` and `batch_size` do not matter.
+    """
+
+    sources: tuple[SourceConfig, ...] = ()
+    every: int = 1000
+    max_items: int | None = None
+    max_objects: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        require(self.every >= 1, "every", self.every, "1 or more")
+        for name in ("max_items", "max_objects"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, name, value, "1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingConfig:
+    """What a run tells about itself.
+
+    Attributes:
+        every: Steps between two lines.
+        picture_every: Steps between two pictures of predictions; 0 for none.
+        pictures: Rows of such a picture.
+        tensorboard: Whether to write for TensorBoard too; needs the package tensorboard.
+    """
+
+    every: int = 20
+    picture_every: int = 1000
+    pictures: int = 6
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        require(self.every >= 1, "every", self.every, "1 or more")
+        require(self.picture_every >= 0, "picture_every", self.picture_every, "0 or more")
+        require(self.pictures >= 1, "pictures", self.pictures, "1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointConfig:
+    """What is kept of a run.
+
+    Attributes:
+        every: Steps between two checkpoints to resume from.
+        keep: How many of them are kept, the newest.
+        dtype: Type of the weights in saved model folders.
+    """
+
+    every: int = 500
+    keep: int = 2
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        require(self.every >= 1, "every", self.every, "1 or more")
+        require(self.keep >= 1, "keep", self.keep, "1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        model: Hub id, folder, original `.pt`, or "sam2-hiera-micro".
+        output: Folder for checkpoints, logs and models.
+        data: Where clips come from; each step draws from one source, by weight.
+        steps: Steps of the whole run; either this or `epochs`.
+        epochs: How often all data are seen.
+        from_scratch: Whether weights are drawn afresh; then only the model's sizes are read.
+        image_size: Side of the square input, model pixels; the model's own if None.
+        seed: All that is random follows from it.
+        precision: "bf16" and "fp16" compute in half precision, with weights in float32.
+        gradient_accumulation: Parts each process takes its share of a step's clips in.
+        gradient_checkpointing: Whether to save memory by computing activations twice.
+        compile: Whether torch compiles the blocks of the trunk.
+        workers: Processes that prepare clips, for each training process.
+        on_bad_data: Whether a damaged picture or clip is skipped and counted, or ends the run.
+        plan_per: Whether all parts of a step are prompted by one plan, or each part by its own.
+        prompts: How clips are prompted.
+        losses: What is minimised.
+        optimiser: How weights move.
+        drop_path: Share of residual branches that the last block of the trunk leaves out; it grows
+            from 0 at the first block.
+        ema_decay: Decay of a moving average of the weights, which is then validated and saved; None
+            for no average.
+        frozen: Patterns of names of parameters that do not learn, such as `vision_encoder.*`.
+        lora: Adapters; None for learning the weights themselves.
+        validation: How the model is looked at.
+        logging: What is told.
+        checkpoints: What is kept.
+        push: Hub repo, `owner/name`, that gets the model at the end.
+    """
+
+    model: str
+    output: str
+    data: tuple[SourceConfig, ...]
+    steps: int | None = None
+    epochs: float | None = None
+    from_scratch: bool = False
+    image_size: int | None = None
+    seed: int = 0
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    gradient_accumulation: int = 1
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    workers: int = 2
+    on_bad_data: Literal["skip", "raise"] = "skip"
+    plan_per: Literal["step", "part"] = "step"
+    prompts: PromptSchedule = field(default_factory=PromptSchedule)
+    losses: LossRules = field(default_factory=LossRules)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    drop_path: float = 0.0
+    ema_decay: float | None = None
+    frozen: tuple[str, ...] = ()
+    lora: LoraConfig | None = None
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+    checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
+    push: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense, or that do not go together."""
+        require(bool(self.model), "model", self.model, "a Hub id, a folder or a file")
+        require(bool(self.output), "output", self.output, "a folder")
+        require(bool(self.data), "data", self.data, "a list of one source or more")
+        if (self.steps is None) == (self.epochs is None):
+            raise TrainingError(
+                f"steps is {self.steps} and epochs is {self.epochs}: give one of them, to say how "
+                "long to train."
+            )
+        for name in ("steps", "gradient_accumulation"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, name, value, "1 or more")
+        require(self.epochs is None or self.epochs > 0, "epochs", self.epochs, "above 0")
+        require(self.workers >= 0, "workers", self.workers, "0 or more")
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
+        for name in ("drop_path", "ema_decay"):
+            value = getattr(self, name)
+            require(value is None or 0 <= value < 1, name, value, "from 0, below 1")
+
+
+def require(is_fine: bool, name: str, value: object, wanted: str) -> None:  # noqa: FBT001
+    """Refuse a setting.
+
+    Raises:
+        TrainingError: It is not fine.
+    """
+    if not is_fine:
+        raise TrainingError(f"{name} is {value}, but it must be {wanted}.")

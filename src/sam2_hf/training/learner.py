@@ -1,0 +1,222 @@
+"""The model, its objective and its optimiser on one device or many, one step at a time."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam2_hf.errors import TrainingError
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+
+from .clips import ClipBatch
+from .config import TrainConfig
+from .ema import WeightAverage
+from .learning_rate import rate_factor
+from .model_folder import snapshot
+from .objective import Sam2VideoForTraining
+from .parameter_groups import make_optimiser, paces, set_rates
+from .sharded import fill, whole
+from .step_values import part_values, step_values
+from .training_output import TrainingOutput
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+PLAN, DROPOUT = 0, 1  # what a seed is for
+WEIGHTS, OPTIMISER, EMA = "weights", "optimiser", "ema"  # files of a checkpoint
+
+
+class Learner:
+    """All that changes in a step.
+
+    Args:
+        config: The run.
+        model: The model, in train mode; moved to the device of `accelerator`.
+        accelerator: Spreads it over processes and sets the precision.
+        steps: Steps of the whole run.
+
+    Raises:
+        TrainingError: Weights are sharded by FSDP 1, which hides their names.
+    """
+
+    def __init__(
+        self, config: TrainConfig, model: Sam2VideoModel, accelerator: "Accelerator", steps: int
+    ) -> None:
+        self.config, self.steps, self.accelerator = config, steps, accelerator
+        self.is_sharded = str(accelerator.distributed_type) == "DistributedType.FSDP"
+        if self.is_sharded and not accelerator.is_fsdp2:
+            raise TrainingError(
+                "the launch config asks for FSDP 1, but checkpoints of a run need FSDP 2. "
+                "Set fsdp_version: 2 there."
+            )
+        self.model = model
+        if accelerator.device.type == "cpu":
+            _attend_plainly(model)
+        optimiser = make_optimiser(
+            dict(model.named_parameters()), paces(model, config.optimiser), config.optimiser
+        )
+        objective = Sam2VideoForTraining(model, config.prompts, config.losses)
+        self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
+        # after `prepare`, since sharding replaces parameters
+        self.is_whole = True  # not in the middle of changing weights
+        self.learning = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        decay = config.ema_decay
+        self.average = None if decay is None else WeightAverage(self.learning, decay)
+
+    def step(self, parts: Sequence[ClipBatch], step: int, mean_objects: float) -> Tensor:
+        """Learn from this process's parts of a step.
+
+        Args:
+            parts: The parts, in order.
+            step: Which step, counted from 0.
+            mean_objects: Objects of the whole step, divided by the number of processes.
+
+        Returns:
+            What was measured, see `step_values`.
+        """
+        set_rates(self.optimiser, self.config.optimiser, step, self.steps)
+        first_part = self.accelerator.process_index * len(parts)
+        values: list[Tensor] = []
+        for place, batch in enumerate(parts):
+            is_last = place == len(parts) - 1
+            alone = (
+                contextlib.nullcontext() if is_last else self.accelerator.no_sync(self.objective)
+            )
+            with alone:
+                output = self._forward(
+                    batch.to(self.accelerator.device), step, first_part + place, mean_objects
+                )
+                self.accelerator.backward(output["loss"])
+            values.append(part_values(output, len(parts)))
+        self.is_whole = False
+        norm = self._clip()
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update(step)
+        self.is_whole = True
+        skipped = sum(len(batch.skipped) for batch in parts)
+        return step_values(torch.stack(values).sum(dim=0), norm, skipped)
+
+    def snapshot(self) -> Sam2VideoModel:
+        """Copy the model as it is used, with averaged weights if there are any."""
+        return snapshot(self.model, self.average.averages if self.average else None)
+
+    def adapters(self) -> dict[str, Tensor]:
+        """Gather the adapters' weights by name, averaged ones if there are any."""
+        if self.config.lora is None:
+            return {}
+        chosen = self.average.averages if self.average else self.learning
+        return {name: whole(tensor) for name, tensor in chosen.items()}
+
+    def learning_rate(self, step: int) -> float:
+        """Tell the highest learning rate of a step, leaving the trunk's own aside."""
+        config = self.config.optimiser
+        return config.learning_rate * rate_factor(config, step, self.steps)
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Gather all that a checkpoint needs; every process has to ask where weights are sharded.
+
+        Returns:
+            File name -> name -> tensor on the CPU, which may share memory with what learns.
+        """
+        found = {WEIGHTS: self.model.state_dict(), OPTIMISER: self._optimiser_state()}
+        if self.average is not None:
+            found[EMA] = self.average.averages
+        return {
+            file: {name: whole(tensor).contiguous() for name, tensor in tensors.items()}
+            for file, tensors in found.items()
+        }
+
+    def load(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take over what `tensors` gave.
+
+        Raises:
+            TrainingError: It is of another model.
+        """
+        weights = self.model.state_dict()
+        targets = {WEIGHTS: weights}
+        if self.average is not None:
+            targets[EMA] = self.average.averages
+        for file, wanted in targets.items():
+            given = tensors.get(file, {})
+            if missing := sorted(set(wanted) ^ set(given)):
+                raise TrainingError(
+                    f"the checkpoint's {file} do not fit the model: {len(missing)} names differ, "
+                    f"such as {missing[0]}. Resume with the model the run was begun with."
+                )
+            for name, target in wanted.items():
+                fill(target, given[name])
+        self._load_optimiser(tensors[OPTIMISER])
+
+    def scaler_state(self) -> dict[str, float] | None:
+        """Tell the state of the fp16 loss scaler; None without one."""
+        scaler = self.accelerator.scaler
+        return None if scaler is None else scaler.state_dict()
+
+    def load_scaler(self, state: Mapping[str, float] | None) -> None:
+        """Take over the state of the fp16 loss scaler."""
+        if state and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(dict(state))
+
+    def _unsynchronised(self) -> contextlib.AbstractContextManager[Any]:
+        """Add gradients up without telling the other processes."""
+        return self.accelerator.no_sync(self.objective)
+
+    def _forward(
+        self, batch: ClipBatch, step: int, part: int, mean_objects: float
+    ) -> TrainingOutput:
+        plan = part if self.config.plan_per == "part" else 0
+        torch.manual_seed(seed_for(self.config.seed, step, part, DROPOUT))
+        return self.objective(
+            batch.clips_bt3hw,
+            batch.labels_bothw,
+            batch.seeds_b,
+            plan_seed=seed_for(self.config.seed, step, plan, PLAN),
+            num_objects=mean_objects,
+        )
+
+    def _clip(self) -> Tensor:
+        """Limit the gradients' norm, and tell what it was."""
+        limit = self.config.optimiser.clip_norm
+        most = float("inf") if limit is None else limit
+        norm = self.accelerator.clip_grad_norm_(list(self.learning.values()), most)
+        return whole(norm).to(self.accelerator.device) if self.is_sharded else norm
+
+    def _optimiser_state(self) -> dict[str, Tensor]:
+        state = self.optimiser.state
+        return {
+            f"{name}/{key}": value
+            for name, parameter in self.learning.items()
+            for key, value in state.get(parameter, {}).items()
+        }
+
+    def _load_optimiser(self, tensors: Mapping[str, Tensor]) -> None:
+        state = self.optimiser.state
+        for name, tensor in tensors.items():
+            owner, _, key = name.rpartition("/")
+            parameter = self.learning[owner]
+            if tensor.dim() == 0:  # the number of steps
+                state[parameter][key] = tensor.to(parameter.device)
+                continue
+            state[parameter][key] = torch.zeros_like(parameter)
+            fill(state[parameter][key], tensor)
+
+
+def _attend_plainly(model: Sam2VideoModel) -> None:
+    """Leave torch's fused attention: on the CPU its gradient takes half of a step.
+
+    Plain products take a third of that.
+    """
+    for part in (model.config.prompt_encoder_config, model.config.mask_decoder_config):
+        part._attn_implementation = "eager"  # they are no models of their own
+    model.set_attn_implementation("eager")
+
+
+def seed_for(*numbers: int) -> int:
+    """Make a seed that differs for any other numbers, 0 to below 2 ** 63."""
+    state = np.random.SeedSequence(numbers).generate_state(2, np.uint32)
+    return (int(state[0]) << 31) ^ int(state[1])

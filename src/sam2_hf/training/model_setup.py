@@ -1,0 +1,92 @@
+"""The model a run begins with."""
+
+import torch
+from torch import nn
+
+from sam2_hf.errors import TrainingError
+from sam2_hf.model.attention import PromptAttention
+from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+
+from .config import TrainConfig
+from .lora import add_adapters
+from .parameter_groups import freeze
+
+# Below 0 an object has no mask at all, so that nothing would be learnt about it.
+FIRST_OBJECT_SCORE = 3.0
+# With 4 a decoder knows after a hundred steps what a click is, with torch's own weights after 250.
+FIRST_SHARPNESS = 4.0
+
+
+def make_model(config: TrainConfig) -> Sam2VideoModel:
+    """Load or draw the model, in train mode, with what does not learn frozen.
+
+    Args:
+        config: The run.
+
+    Raises:
+        TrainingError: The input size is impossible, or a pattern of `frozen` matches nothing.
+        CheckpointError: There is no such model.
+    """
+    model = _drawn(config) if config.from_scratch else _loaded(config)
+    model = model.float()  # weights learn in float32 whatever they are stored in
+    if config.lora is not None:
+        add_adapters(model, config.lora, config.seed)
+    freeze(model, config.frozen)
+    model.set_drop_path(config.drop_path)
+    if config.gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    if config.compile:
+        for block in model.vision_encoder.backbone.blocks:
+            block.compile()
+    return model.train()
+
+
+def _drawn(config: TrainConfig) -> Sam2VideoModel:
+    """Draw weights so that learning gets going.
+
+    Source: sam2/modeling @ 2b90b9f, which leaves all but tables to torch.
+    Differs: where prompts and picture look at each other, keys begin equal to queries.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        model = Sam2VideoModel(_resized(Sam2VideoConfig.from_pretrained(config.model), config))
+        for module in model.modules():
+            # by the number of inputs: one deviation for all, as `initializer_range` has it, lets
+            # signals fade in narrow layers
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+    decoder = model.mask_decoder
+    nn.init.constant_(decoder.pred_obj_score_head.proj_out.bias, FIRST_OBJECT_SCORE)
+    for name, module in decoder.named_modules():
+        if isinstance(module, PromptAttention) and not name.endswith("self_attn"):
+            _look_at_own_place(module)
+    return model
+
+
+@torch.no_grad()
+def _look_at_own_place(attention: PromptAttention) -> None:
+    """Let what is at the same place look at each other, so that a click matters from the start."""
+    attention.q_proj.weight.mul_(FIRST_SHARPNESS)
+    attention.k_proj.weight.copy_(attention.q_proj.weight)
+
+
+def _loaded(config: TrainConfig) -> Sam2VideoModel:
+    """Load weights; no size of theirs depends on the input size."""
+    model = Sam2VideoModel.from_pretrained(config.model)
+    if config.image_size in (None, model.prompt_encoder.image_size):
+        return model
+    with torch.device("meta"):
+        resized = Sam2VideoModel(_resized(model.config, config))
+    resized.load_state_dict(model.state_dict(), assign=True)
+    return resized
+
+
+def _resized(sizes: Sam2VideoConfig, config: TrainConfig) -> Sam2VideoConfig:
+    if config.image_size is None:
+        return sizes
+    try:
+        return with_image_size(sizes, config.image_size)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error

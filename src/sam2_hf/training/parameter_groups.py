@@ -1,0 +1,152 @@
+"""Which parameters learn, how fast each does, and which decay."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+from torch.optim import AdamW
+
+from sam2_hf.errors import TrainingError
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+
+from .config import OptimiserConfig
+from .learning_rate import rate_factor
+
+VISION, TRUNK = "vision_encoder.", "vision_encoder.backbone."
+BLOCKS, POSITIONS = TRUNK + "blocks.", TRUNK + "pos_embed"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a parameter learns.
+
+    Attributes:
+        rate: Its highest learning rate.
+        decay: Its weight decay.
+        begins: Steps for which it stays as it is.
+    """
+
+    rate: float
+    decay: float
+    begins: int = 0
+
+
+def freeze(model: nn.Module, patterns: Iterable[str]) -> None:
+    """Stop parameters from learning.
+
+    Args:
+        model: The model.
+        patterns: Of names, such as `vision_encoder.*`.
+
+    Raises:
+        TrainingError: A pattern matches nothing, or nothing is left to learn.
+    """
+    for pattern in patterns:
+        for name in matching_names(model, pattern, "frozen"):
+            model.get_parameter(name).requires_grad = False
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise TrainingError(f"frozen is {list(patterns)}, which leaves nothing to learn.")
+
+
+def matching_names(model: nn.Module, pattern: str, setting: str) -> list[str]:
+    """List the parameters whose names match a pattern.
+
+    Args:
+        model: The model.
+        pattern: Such as `mask_decoder.*`.
+        setting: Where the pattern stands, for messages.
+
+    Raises:
+        TrainingError: There is none.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    matching = [name for name in names if fnmatchcase(name, pattern)]
+    if not matching:
+        parts = sorted({name.split(".")[0] for name in names})
+        raise TrainingError(
+            f"{setting} has {pattern!r}, which matches no parameter. A pattern ends in .* for a "
+            f"whole part. Parts: {', '.join(parts)}."
+        )
+    return matching
+
+
+def paces(model: Sam2VideoModel, config: OptimiserConfig) -> dict[str, Pace]:
+    """Tell how each parameter that learns does so.
+
+    Source: training/optimizer.py:383-460 and sam2/modeling/backbones/hieradet.py:301-317 @ 2b90b9f.
+    Differs: weights of norms over channels of maps do not decay either; the original's rule knows
+        only `torch.nn.LayerNorm` by name.
+    """
+    num_blocks = len(model.vision_encoder.backbone.blocks)
+    norms = {
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.LayerNorm)
+    }
+    found = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        is_vision = name.startswith(VISION)
+        rate = config.learning_rate
+        if is_vision and config.vision_learning_rate is not None:
+            rate = config.vision_learning_rate
+        is_plain = "bias" in name or name in norms
+        decay = 0.0 if is_plain else config.weight_decay
+        rate *= layer_factor(name, num_blocks, config.layer_decay)
+        found[name] = Pace(rate, decay, config.vision_begins if is_vision else 0)
+    return found
+
+
+def layer_factor(name: str, num_blocks: int, decay: float) -> float:
+    """Tell by how much a parameter of the trunk learns more slowly.
+
+    Args:
+        name: Its name in the model.
+        num_blocks: Blocks of the trunk.
+        decay: Factor from each block to the one before it.
+
+    Source: training/optimizer.py:404-452 and sam2/modeling/backbones/hieradet.py:301-314 @ 2b90b9f,
+        with the override of sam2.1_hiera_b+_MOSE_finetune.yaml: position tables keep the rate.
+    """
+    if not name.startswith(TRUNK) or name.startswith(POSITIONS):
+        return 1.0
+    above = num_blocks + 1  # the patch embedding lies below the first block
+    if name.startswith(BLOCKS):
+        above -= int(name.removeprefix(BLOCKS).split(".")[0]) + 1
+    return decay**above
+
+
+def make_optimiser(
+    named: Mapping[str, nn.Parameter], speeds: Mapping[str, Pace], config: OptimiserConfig
+) -> AdamW:
+    """Make the optimiser, with one group for all parameters of one pace.
+
+    Args:
+        named: Parameters by the names in `speeds`.
+        speeds: What `paces` found.
+        config: Betas.
+    """
+    groups: dict[Pace, list[nn.Parameter]] = {}
+    for name, pace in speeds.items():
+        groups.setdefault(pace, []).append(named[name])
+    settings: list[dict[str, Any]] = [
+        {"params": parameters, "lr": pace.rate, "weight_decay": pace.decay, "pace": pace}
+        for pace, parameters in groups.items()
+    ]
+    # fused: one pass over all weights instead of a dozen
+    return AdamW(settings, betas=config.betas, fused=True)
+
+
+def set_rates(optimiser: AdamW, config: OptimiserConfig, step: int, steps: int) -> float:
+    """Set the learning rates of a step.
+
+    Returns:
+        What those are multiplied by that learn from the first step on.
+    """
+    for group in optimiser.param_groups:
+        pace = group["pace"]
+        group["lr"] = pace.rate * rate_factor(config, step, steps, pace.begins)
+    return rate_factor(config, step, steps)

@@ -1,0 +1,96 @@
+"""Train SAM 2, on one device or many.
+
+accelerate launch -m sam2_hf.training.train --config mose-finetune-base-plus --set output=runs/mose
+accelerate launch -m sam2_hf.training.train --config mine.yaml --resume
+python -m sam2_hf.training.train --config mine.yaml --set optimiser.learning_rate=1e-4
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from sam2_hf.errors import Sam2Error
+from sam2_hf.model.checkpoint_errors import CheckpointError
+
+from .config_files import read_config
+from .run_folder import say
+from .run_setup import make_accelerator
+from .trainer import Trainer
+
+DONE, FAILED, STOPPED = 0, 2, 130  # exit codes; the last is the shell's for Ctrl-C
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line; nothing here touches a GPU."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sam2_hf.training.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config", required=True, help="YAML file, or the name of a recipe of the package"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="changes",
+        help="change a setting, such as steps=500, data.0.path=photos or data.0.augment.degrees=5; "
+        "may be given again",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in `output`, if there is one"
+    )
+    parser.add_argument(
+        "--allow-changes",
+        action="store_true",
+        help="resume although settings differ from those the run was begun with",
+    )
+    parser.add_argument("--push", metavar="REPO", help="push the model to this Hub repo at the end")
+    return parser
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Sam2Error: The run cannot begin or go on.
+    """
+    options = build_parser().parse_args(arguments)
+    changes = [*options.changes, *([f"push={options.push}"] if options.push else [])]
+    config = read_config(options.config, changes)
+    accelerator = make_accelerator(config)
+    trainer = Trainer(
+        config, accelerator, resume=options.resume, allow_changes=options.allow_changes
+    )
+    try:
+        folder = trainer.run()
+    except KeyboardInterrupt:
+        if accelerator.is_main_process:
+            say(
+                f"stopped after step {trainer.state.step} of {trainer.steps}; the run is saved in "
+                f"{config.output}. The same command with --resume goes on."
+            )
+        accelerator.end_training()
+        return STOPPED
+    if accelerator.is_main_process:
+        say(f"done; the model to use is in {folder}")
+    accelerator.end_training()
+    return DONE
+
+
+def main() -> int:
+    """Run the program; an error of ours or of the system becomes one message and exit code 2."""
+    try:
+        return train(sys.argv[1:])
+    except (Sam2Error, CheckpointError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""A training run from its first step to its last, or from its newest checkpoint on."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import yaml
+
+from sam2_hf.errors import TrainingError
+
+from .clips import ClipBatch
+from .config import TrainConfig
+from .config_files import changed_settings, refuse_changes
+from .interruption import Interruption
+from .learner import Learner
+from .loader import ClipLoader, plan_requests
+from .model_setup import make_model
+from .out_of_memory import advice, is_out_of_memory
+from .run_folder import RunFolder, say, training_line
+from .run_keeper import RunKeeper
+from .run_setup import count_steps, open_stream, require_equal_parts, threads_note
+from .run_state import RunState, read_checkpoint
+from .step_values import Totals, no_values
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+SHOWN_SKIPS = 20  # messages about damaged data; all are counted
+
+
+class Trainer:
+    """One run.
+
+    Everything random in a step follows from the seed and the step's number, so a run that was
+    killed goes on with the bits of one that was not, and processes share a step as one would do it.
+
+    Args:
+        config: The run.
+        accelerator: Spreads it over processes; see `make_accelerator`.
+        resume: Whether to go on with the run in `config.output`, if there is one.
+        allow_changes: Whether to go on although settings differ.
+
+    Raises:
+        TrainingError: The run cannot begin or be resumed.
+        DataError: A source has nothing usable.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        accelerator: "Accelerator",
+        *,
+        resume: bool = False,
+        allow_changes: bool = False,
+    ) -> None:
+        require_equal_parts(config, accelerator.num_processes)
+        self.config, self.accelerator = config, accelerator
+        self.folder = RunFolder(config)
+        found = self.folder.newest(resume=resume)
+        model = make_model(config)
+        stream = open_stream(config, model.prompt_encoder.image_size)
+        self.steps = count_steps(config, stream)
+        self.learner = Learner(config, model, accelerator, self.steps)
+        self.state, self.totals = RunState(), no_values(accelerator.device)
+        if found is not None:
+            self._load(found, allow_changes=allow_changes)
+        self.keeper = RunKeeper(config, self.learner, self.state, self.folder)
+        requests = plan_requests(
+            range(self.state.step, self.steps),
+            rank=accelerator.process_index,
+            processes=accelerator.num_processes,
+            accumulation=config.gradient_accumulation,
+        )
+        self.loader = ClipLoader(stream, requests, num_workers=config.workers)
+        self._seconds, self._clips, self._shown = 0.0, 0, 0
+
+    def run(self) -> Path:
+        """Train to the end.
+
+        Returns:
+            The folder of the model to use: the best one, or the last without validation.
+
+        Raises:
+            TrainingError: Memory ran out, or the loss is no longer a number.
+            KeyboardInterrupt: The user or the system asked to stop; the run is saved.
+            OutputError: The last checkpoint or model cannot be written.
+        """
+        if self.accelerator.is_main_process:
+            self.folder.open(self.state.step, self.keeper.validation.labels)
+        try:
+            with Interruption() as interruption:
+                if self.state.step == 0:
+                    # where the run begins, and early news of data that cannot be validated on
+                    self.keeper.look(is_scored=True, is_drawn=self.config.logging.picture_every > 0)
+                batches = iter(self.loader)
+                for step in range(self.state.step, self.steps):
+                    if not self._learn(batches, step, interruption):
+                        self._save(is_last=True)
+                        raise KeyboardInterrupt
+                    self._report()
+            return self.keeper.finish()
+        finally:
+            self.folder.close()
+
+    def _learn(self, batches: Iterator[ClipBatch], step: int, interruption: Interruption) -> bool:
+        """Do one step, unless the run shall stop before it; tell whether it was done."""
+        begun = time.perf_counter()
+        parts = [next(batches) for _ in range(self.config.gradient_accumulation)]
+        mean_objects, is_asked = self._agree(parts, is_asked=interruption.is_asked)
+        if is_asked:
+            return False
+        try:
+            self.totals += self.learner.step(parts, step, mean_objects)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise self._out_of_memory(parts) from error
+            raise
+        elapsed = time.perf_counter() - begun
+        self.state.step = step + 1
+        self.state.seconds += elapsed
+        self._seconds += elapsed
+        self._clips += sum(len(part.names) for part in parts) * self.accelerator.num_processes
+        self._tell_skips(parts)
+        return True
+
+    def _agree(self, parts: list[ClipBatch], *, is_asked: bool) -> tuple[float, bool]:
+        """Count the objects of a step per process, and tell whether any process is to stop."""
+        objects = float(sum(part.num_objects for part in parts))
+        if self.accelerator.num_processes == 1:
+            return objects, is_asked
+        local = torch.tensor([objects, float(is_asked)], device=self.accelerator.device)
+        mean, asked = self.accelerator.reduce(local, "mean").tolist()
+        return mean, asked > 0
+
+    def _report(self) -> None:
+        """Do what is due after a step."""
+        config, is_end = self.config, self.state.step == self.steps
+        if is_end or self._is_due(config.logging.every):
+            self._log()
+        is_drawn = config.logging.picture_every > 0
+        self.keeper.look(
+            is_scored=is_end or self._is_due(config.validation.every),
+            is_drawn=is_drawn and (is_end or self._is_due(config.logging.picture_every)),
+        )
+        if is_end or self._is_due(config.checkpoints.every):
+            self._save(is_last=is_end)
+
+    def _is_due(self, every: int) -> bool:
+        return self.state.step % every == 0
+
+    def _log(self) -> None:
+        """Write a line about the steps since the last one."""
+        totals = self._read_totals()
+        self.state.skipped += totals.skipped
+        seconds = max(self._seconds, 1e-9)
+        row = {
+            "step": self.state.step,
+            **totals.means,
+            "learning_rate": self.learner.learning_rate(self.state.step - 1),
+            "seconds": self.state.seconds,
+            "clips_per_second": self._clips / seconds,
+            "loader_share": self.loader.wait_s / seconds,
+            "skipped": self.state.skipped,
+        }
+        if self.accelerator.is_main_process:
+            left = (self.steps - self.state.step) * self.state.seconds / self.state.step
+            say(training_line(row, self.steps, left))
+            self.folder.log_training(row)
+        self.totals.zero_()
+        self._seconds, self._clips = 0.0, 0
+        self.loader.reset_times()
+
+    def _read_totals(self) -> Totals:
+        """Average over processes, and refuse to go on if the loss is no number."""
+        processes = self.accelerator.num_processes
+        if processes > 1:
+            self.totals = self.accelerator.reduce(self.totals, "mean")
+        totals = Totals.of(self.totals.tolist(), processes)
+        # fp16 overflows now and then; its scaler leaves such steps out
+        allowed = totals.steps * processes - 1 if self.config.precision == "fp16" else 0
+        if totals.spoilt > allowed:
+            raise TrainingError(
+                f"the loss was not a finite number on {totals.spoilt} of the last {totals.steps} "
+                f"step(s) up to step {self.state.step}. Earlier checkpoints are good. Lower "
+                "optimiser.learning_rate or optimiser.clip_norm, or lengthen "
+                "optimiser.warmup_steps; --resume --allow-changes goes on from the last one."
+            )
+        return totals
+
+    def _save(self, *, is_last: bool) -> None:
+        self._read_totals()
+        self.keeper.save(self.totals, is_last=is_last)
+
+    def _load(self, path: Path, *, allow_changes: bool) -> None:
+        """Go on from a checkpoint."""
+        checkpoint = read_checkpoint(path)
+        before = yaml.safe_load(checkpoint.config)
+        if allow_changes:
+            notes = [
+                f"changed since the run was begun: {line}"
+                for line in changed_settings(before, self.config)
+            ]
+        else:
+            refuse_changes(before, self.config)
+            notes = []
+        self.state = checkpoint.state
+        self.learner.load(checkpoint.tensors)
+        self.learner.load_scaler(self.state.scaler)
+        self.totals += torch.tensor(self.state.totals, device=self.totals.device)
+        notes.append(threads_note(self.state.threads))
+        if self.accelerator.is_main_process:
+            for note in filter(None, notes):
+                say(note)
+            say(f"going on after step {self.state.step} of {self.steps}, from {path}")
+
+    def _tell_skips(self, parts: list[ClipBatch]) -> None:
+        """Say what was left out, the first times."""
+        for message in (message for part in parts for message in part.skipped):
+            self._shown += 1
+            if self._shown <= SHOWN_SKIPS:
+                more = " (more are only counted)" if self._shown == SHOWN_SKIPS else ""
+                say(f"skipped {message}{more}")
+
+    def _out_of_memory(self, parts: list[ClipBatch]) -> TrainingError:
+        """Save what can be saved, and say what to lower."""
+        device = self.accelerator.device
+        text = advice(self.config, parts[0], where=str(device))
+        if self.accelerator.num_processes > 1 or not self.learner.is_whole:
+            return TrainingError(
+                f"{text} --resume --allow-changes goes on from the last checkpoint."
+            )
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._save(is_last=True)
+        return TrainingError(f"{text} The run is saved; --resume --allow-changes goes on.")

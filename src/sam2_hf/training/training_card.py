@@ -1,0 +1,90 @@
+"""The model card of a fine-tuned model: where it comes from and how it was trained."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from .config import TrainConfig
+from .config_files import as_yaml
+from .data_config import SourceConfig
+
+_TEMPLATE = """\
+---
+library_name: transformers
+pipeline_tag: mask-generation
+{base}tags:
+- sam2
+- segmentation
+- video
+---
+
+# {name}
+
+{origin}, trained for {step} step(s) with `sam2_hf`.{score}
+
+```python
+from sam2_hf import Sam2VideoModel, Sam2VideoProcessor
+
+{usage}
+```
+
+The licence of the data may limit what the weights may be used for; nothing is said about it here.
+
+## How it was trained
+
+```yaml
+{settings}```
+"""
+
+_WHOLE = """\
+model = Sam2VideoModel.from_pretrained("{address}")
+processor = Sam2VideoProcessor.from_pretrained("{address}")"""
+
+_ADAPTERS = """\
+model = Sam2VideoModel.from_pretrained("{model}")
+model.load_adapter("{address}")  # needs the package peft
+processor = Sam2VideoProcessor.from_pretrained("{model}")"""
+
+
+def training_card(config: TrainConfig, score: float | None, step: int) -> str:
+    """Fill in the card of a model.
+
+    Args:
+        config: The run.
+        score: Its validation score, 0 to 1; None if there is none.
+        step: Steps done.
+
+    Returns:
+        Markdown with the Hub's metadata at the top.
+    """
+    is_folder = Path(config.model).exists()
+    shown = _without_places(config)
+    address = config.push or shown.output
+    is_apart = config.lora is not None and not config.lora.merge
+    origin = f"The architecture of `{shown.model}`, drawn afresh"
+    return _TEMPLATE.format(
+        base="" if is_folder or config.from_scratch else f"base_model: {config.model}\n",
+        name=address.rsplit("/", maxsplit=1)[-1],
+        origin=origin if config.from_scratch else f"`{shown.model}`",
+        step=step,
+        score="" if score is None else f" Validation score: {score:.4f} (mean IoU and J, 0 to 1).",
+        usage=(_ADAPTERS if is_apart else _WHOLE).format(address=address, model=shown.model),
+        settings=as_yaml(shown, with_defaults=False),
+    )
+
+
+def _without_places(config: TrainConfig) -> TrainConfig:
+    """Keep only the last name of each path: the others are nobody's business."""
+    validation = replace(config.validation, sources=_last_names(config.validation.sources))
+    is_folder = Path(config.model).exists()
+    return replace(
+        config,
+        model=Path(config.model).name if is_folder else config.model,
+        output=Path(config.output).name,
+        data=_last_names(config.data),
+        validation=validation,
+    )
+
+
+def _last_names(sources: Sequence[SourceConfig]) -> tuple[SourceConfig, ...]:
+    return tuple(replace(source, path=Path(source.path).name) for source in sources)

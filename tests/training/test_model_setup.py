@@ -1,0 +1,77 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sam2_hf.errors import TrainingError
+from sam2_hf.training.model_setup import make_model
+from tests.training.small_runs import config_of, settings
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def config(world):
+    return config_of(settings(world))
+
+
+def test_a_model_begins_with_its_weights_ready_to_learn(config, world):
+    model = make_model(config)
+
+    stored = load_file(world / "model" / "model.safetensors")
+    assert all(model.state_dict()[name].equal(tensor) for name, tensor in stored.items())
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_weights_learn_in_float32_whatever_they_are_stored_in(config, world, tmp_path):
+    make_model(config).bfloat16().save_pretrained(tmp_path / "half")
+
+    model = make_model(replace(config, model=str(tmp_path / "half")))
+
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_weights_from_scratch_follow_from_the_seed(config):
+    fresh = replace(config, from_scratch=True)
+    before = torch.get_rng_state()
+
+    one, same, other = (make_model(replace(fresh, seed=seed)) for seed in (1, 1, 2))
+
+    name = "mask_decoder.mask_tokens.weight"
+    assert one.get_parameter(name).equal(same.get_parameter(name))
+    assert not one.get_parameter(name).equal(other.get_parameter(name))
+    assert not one.get_parameter(name).equal(make_model(config).get_parameter(name))
+    assert torch.get_rng_state().equal(before)
+
+
+@pytest.mark.parametrize("from_scratch", [True, False])
+def test_another_input_size_keeps_every_weight_and_changes_every_grid(config, from_scratch):
+    wide = make_model(replace(config, image_size=96, from_scratch=from_scratch))
+
+    assert wide.prompt_encoder.image_size == wide.config.image_size == 96
+    assert wide.config.memory_attention_rope_feat_sizes == [6, 6]
+    plain = make_model(replace(config, from_scratch=from_scratch)).state_dict()
+    assert all(wide.state_dict()[name].equal(tensor) for name, tensor in plain.items())
+    assert not any(parameter.is_meta for parameter in wide.parameters())
+
+
+def test_an_impossible_input_size_is_refused(config):
+    with pytest.raises(TrainingError, match="image_size is 100"):
+        make_model(replace(config, image_size=100))
+
+
+def test_drop_path_and_frozen_parts_are_set(config):
+    model = make_model(replace(config, drop_path=0.3, frozen=("vision_encoder.*",)))
+
+    blocks = model.vision_encoder.backbone.blocks
+    assert [block.drop_path for block in blocks] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+    assert not any(p.requires_grad for p in model.vision_encoder.parameters())
+    assert all(p.requires_grad for p in model.mask_decoder.parameters())
+
+
+def test_gradient_checkpointing_reaches_the_trunk(config):
+    model = make_model(replace(config, gradient_checkpointing=True))
+
+    assert all(b.gradient_checkpointing for b in model.vision_encoder.backbone.blocks)

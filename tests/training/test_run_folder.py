@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam2_hf.errors import TrainingError
+from sam2_hf.training.config_files import read_config
+from sam2_hf.training.run_folder import RunFolder, duration, training_line
+from tests.training.small_runs import config_of, settings
+
+ROW = {
+    **{"step": 20, "loss": 1.5, "focal": 0.01, "dice": 0.5, "iou": 0.1, "object_score": 0.2},
+    **{"first_iou": 0.5, "last_iou": 0.75, "gradient_norm": 1.0, "learning_rate": 1e-4},
+    **{"seconds": 10.0, "clips_per_second": 4.0, "loader_share": 0.25, "skipped": 3},
+}
+
+
+@pytest.fixture
+def folder(world):
+    return RunFolder(config_of(settings(world)))
+
+
+def test_a_folder_without_a_run_begins_one(folder):
+    assert folder.newest(resume=False) is None
+    assert folder.newest(resume=True) is None
+
+
+def test_a_run_is_only_gone_on_with_on_request(folder):
+    for step in (20, 100):
+        (folder.checkpoints / f"step-{step:08d}").mkdir(parents=True)
+
+    assert folder.newest(resume=True).name == "step-00000100"
+    with pytest.raises(TrainingError, match=r"has done 100 steps\. --resume"):
+        folder.newest(resume=False)
+
+
+def test_settings_are_written_as_they_can_be_read(folder):
+    folder.open(0, [])
+
+    assert read_config(str(folder.root / "config.yaml")) == folder.config
+
+
+def test_rows_go_to_their_files(folder):
+    folder.open(0, ["photos"])
+
+    folder.log_training(ROW)
+    folder.log_validation({"step": 20, "score": 0.5, "photos": 0.5})
+
+    assert (folder.root / "train.csv").read_text().splitlines()[1].startswith("20,1.5,0.01,0.5")
+    assert (folder.root / "valid.csv").read_text() == "step,score,photos\n20,0.5,0.5\n"
+
+
+def test_tensorboard_gets_the_same_numbers_on_request(world):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    folder = RunFolder(config_of(settings(world, logging__tensorboard=True)))
+    folder.open(0, ["photos"])
+    folder.log_training(ROW)
+    folder.log_validation({"step": 20, "score": 0.5, "photos": 0.5})
+    folder.log_picture(20, np.zeros((3, 4, 3), np.uint8))
+    folder.close()
+
+    read = events.EventAccumulator(str(folder.root / "tensorboard")).Reload()
+
+    assert [(one.step, one.value) for one in read.Scalars("train/loss")] == [(20, 1.5)]
+    assert [(one.step, one.value) for one in read.Scalars("valid/score")] == [(20, 0.5)]
+    assert len(read.Images("predictions")) == 1
+
+
+def test_a_picture_that_cannot_be_written_does_not_end_a_run(folder, monkeypatch, capsys):
+    folder.open(0, [])
+    picture = np.zeros((3, 4, 3), np.uint8)
+    folder.log_picture(7, picture)
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full")))
+        folder.log_picture(8, picture)
+
+    assert [p.name for p in (folder.root / "pictures").iterdir()] == ["step-00000007.png"]
+    with Image.open(folder.root / "pictures" / "step-00000007.png") as written:
+        assert written.size == (4, 3)
+    assert "full; going on without it" in capsys.readouterr().out
+
+
+def test_a_line_tells_the_loss_the_speed_and_the_wait_for_data():
+    line = training_line(ROW, 100, left_s=3700)
+
+    for part in ("step 20/100", "loss 1.500", "0.500 -> 0.750", "4.00 clips/s", "loader 25 %"):
+        assert part in line
+    assert line.endswith("skipped 3  left 1 h 1 min")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5.2, "5 s"), (61, "1 min"), (3600, "1 h 0 min"), (90061, "25 h 1 min")]
+)
+def test_durations_are_written_in_two_units(seconds, text):
+    assert duration(seconds) == text

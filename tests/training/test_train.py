@@ -1,0 +1,64 @@
+import os
+import signal
+
+import pytest
+import yaml
+
+from sam2_hf.errors import TrainingError
+from sam2_hf.training import model_folder, train as program
+from sam2_hf.training.learner import Learner
+from sam2_hf.training.train import DONE, FAILED, STOPPED, main, train
+from tests.training.small_runs import settings, write_config
+from tests.training.test_model_folder import FakeHub
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def file(world):
+    return str(write_config(settings(world, steps=1), world / "run.yaml"))
+
+
+def test_the_program_trains_and_says_where_the_model_is(file, world, capsys):
+    assert train(["--config", file, "--set", "seed=4", "--set", "checkpoints.keep=1"]) == DONE
+
+    assert f"the model to use is in {world / 'run' / 'last'}" in capsys.readouterr().out
+    written = yaml.safe_load((world / "run" / "config.yaml").read_text())
+    assert (written["seed"], written["checkpoints"]["keep"]) == (4, 1)
+
+
+def test_the_model_is_pushed_on_request(file, monkeypatch, capsys):
+    hub = FakeHub()
+    monkeypatch.setattr(model_folder, "HfApi", hub)
+
+    train(["--config", file, "--push", "me/mine"])
+
+    assert hub.uploaded[-1] == ("me/mine", "last")
+    assert "pushed to https://hf.co/me/mine" in capsys.readouterr().out
+
+
+def test_a_second_run_in_the_same_folder_has_to_be_asked_for(file):
+    train(["--config", file])
+
+    with pytest.raises(TrainingError, match="--resume goes on"):
+        train(["--config", file])
+    assert train(["--config", file, "--resume"]) == DONE
+
+
+def test_ctrl_c_says_how_to_go_on(file, monkeypatch, capsys):
+    stop = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)  # noqa: E731
+    whole = Learner.step
+    monkeypatch.setattr(Learner, "step", lambda *arguments: (stop(), whole(*arguments))[1])
+
+    assert train(["--config", file, "--set", "steps=3"]) == STOPPED
+
+    assert "stopped after step 1 of 3" in (said := capsys.readouterr().out)
+    assert "--resume goes on" in said
+
+
+def test_an_error_is_one_message_and_an_exit_code(monkeypatch, capsys):
+    monkeypatch.setattr(program.sys, "argv", ["train", "--config", "nowhere.yaml"])
+
+    assert main() == FAILED
+
+    assert capsys.readouterr().err.startswith("error: there is no file nowhere.yaml")
