@@ -70,6 +70,10 @@ class Sam2PreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, FourierPositions):
             init.normal_(module.positional_embedding, std=module.scale)
+        if (of_image := module._modules.get("shared_image_embedding")) is not None:
+            # one code for all places, or a click would have nothing in common with its own cell
+            of_prompts = module.get_submodule("prompt_encoder.shared_embedding")
+            init.copy_(of_prompts.positional_embedding, of_image.positional_embedding)
         for name in ("pos_embed", "pos_embed_window", "no_memory_embedding"):
             if isinstance(parameter := module._parameters.get(name), nn.Parameter):
                 init.zeros_(parameter)
