@@ -115,3 +115,19 @@ def test_the_mean_over_objects_is_weighed_term_by_term():
     rules = LossRules(focal=1000.0, dice=100.0, iou=10.0, object_score=1.0)
 
     assert losses.total(rules).item() == 1000 + 150 + 25 + 3.5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"loss_size": 0},
+        {"focal": -1.0},
+        {"object_score": -0.1},
+        {"focal_gamma": -1.0},
+        {"focal_alpha": 1.5},
+        {"object_score_alpha": 1.1},
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        LossRules(**wrong)

@@ -5,7 +5,9 @@ import pytest
 import torch
 from peers import draw_weights, transformers_warnings
 
-from sam2_hf import Sam2Model
+from sam2_hf import Sam2Model, Sam2VideoModel
+from tests.drawn_video import drawn_video_model
+from tests.small_checkpoint import small_config
 
 FREQUENCIES = (
     "shared_image_embedding.positional_embedding",
@@ -87,6 +89,29 @@ def test_a_model_made_without_memory_gets_every_weight_and_buffer_later(tiny_con
         assert model.state_dict()[name].std().item() == pytest.approx(3, rel=0.5)
     assert not model.vision_encoder.backbone.pos_embed.any()
     assert not model.no_memory_embedding.any()
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_a_fresh_model_places_prompts_and_pictures_by_the_same_frequencies(kind, tiny_config):
+    model = Sam2Model(tiny_config) if kind == "image" else Sam2VideoModel(small_config())
+
+    picture, prompts = (model.state_dict()[name] for name in FREQUENCIES)
+    assert picture.any()
+    assert torch.equal(picture, prompts)
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_frequencies_of_a_checkpoint_stay_as_they_are_there(kind, drawn_model, tmp_path):
+    model = drawn_model if kind == "image" else drawn_video_model()
+    weights = model.state_dict()
+    for place, name in enumerate(FREQUENCIES, start=1):
+        weights[name] = torch.full_like(weights[name], float(place))
+    model.save_pretrained(tmp_path, state_dict=weights)
+
+    loaded = type(model).from_pretrained(tmp_path)
+
+    found = [loaded.state_dict()[name].unique().tolist() for name in FREQUENCIES]
+    assert found == [[1.0], [2.0]]
 
 
 def test_first_weights_have_the_deviation_of_the_config(tiny_config):

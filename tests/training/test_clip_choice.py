@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -154,7 +156,7 @@ def test_an_object_that_a_zoom_leaves_outside_is_not_taken():
     assert all((clip.masks_othw.sum(axis=(2, 3)) >= MIN_PIXELS).all() for clip in clips)
 
 
-def test_where_every_variation_loses_the_object_the_clip_is_not_varied():
+def test_where_every_variation_loses_the_object_the_whole_picture_is_shown():
     """A zoom of 6 anywhere finds a corner of 4 pixels about once in a hundred times."""
     corner = Clip(photo()[None], square((0, 60, 6, 64))[None, None], "corner")
 
@@ -165,6 +167,18 @@ def test_where_every_variation_loses_the_object_the_clip_is_not_varied():
     plain = sample_clip(ClipRecording(corner), config(), 64, random())
     assert all(clip.masks_othw.any() for clip in clips)
     assert any(np.array_equal(clip.masks_othw, plain.masks_othw) for clip in clips)
+
+
+def test_colours_change_also_where_every_variation_loses_the_object():
+    corner = Clip(photo()[None], square((0, 60, 6, 64))[None, None], "corner")
+    gray = replace(STILL, grayscale=1, zoom=(30, 30))
+
+    clip = sample_clip(ClipRecording(corner), config(augment=gray), 64, random())
+
+    plain = sample_clip(ClipRecording(corner), config(), 64, random())
+    assert np.array_equal(clip.masks_othw, plain.masks_othw)
+    assert not np.array_equal(clip.frames_thw3, plain.frames_thw3)
+    assert (clip.frames_thw3 == clip.frames_thw3[..., :1]).all()
 
 
 def test_an_object_of_a_few_pixels_cannot_be_used():

@@ -34,7 +34,19 @@ def test_a_source_refuses_values_that_make_no_sense(wrong):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"zoom": (2, 1)}, {"zoom": (0, 1)}, {"stretch": 0.5}, {"mosaic": 1.1}]
+    "wrong",
+    [
+        {"zoom": (2, 1)},
+        {"zoom": (0, 1)},
+        {"stretch": 0.5},
+        {"mosaic": 1.1},
+        {"degrees": -1.0},
+        {"shear": -0.1},
+        {"brightness": -0.1},
+        {"frame_saturation": -0.1},
+        {"hue": 0.6},
+        {"frame_hue": 0.51},
+    ],
 )
 def test_an_augmentation_refuses_values_that_make_no_sense(wrong):
     with pytest.raises(TrainingError, match=next(iter(wrong))):
@@ -49,6 +61,17 @@ def test_an_augmentation_refuses_values_that_make_no_sense(wrong):
         ({"on_bad_data": "ignore"}, "skip"),
         ({"sources": ()}, "nothing to train on"),
         ({"sources": (SourceConfig("pairs", weight=0.0),)}, "none of the 1"),
+        (
+            {"sources": (SourceConfig("pairs", starts_at=0.5),), "num_steps": 10},
+            r"pairs: 0.5.*must start at 0",
+        ),
+        (
+            {
+                "sources": (SourceConfig("pairs", weight=0.0), SourceConfig("pairs", starts_at=1)),
+                "num_steps": 10,
+            },
+            "starts_at of every data source",
+        ),
     ],
 )
 def test_a_mix_refuses_what_cannot_run(wrong, said):
@@ -62,3 +85,7 @@ def test_a_source_without_a_name_is_called_by_kind_and_path():
     assert SourceConfig("pairs", "photos").label == "pairs:photos"
     assert SourceConfig("synthetic").label == "synthetic"
     assert SourceConfig("pairs", "photos", "mine").label == "mine"
+
+
+def test_a_start_does_not_matter_where_the_length_of_the_run_is_not_known():
+    assert Mix((SourceConfig("pairs", starts_at=0.5),), 32).num_steps == 0

@@ -33,3 +33,12 @@ def test_a_warm_up_longer_than_the_run_never_reaches_the_whole_rate():
     config = OptimiserConfig(warmup_steps=20)
 
     assert rate_factor(config, 9, 10) == 0.5
+
+
+def test_what_begins_later_stays_until_then_and_joins_the_cosine_after_a_warm_up_of_its_own():
+    config = OptimiserConfig(warmup_steps=2)
+
+    factors = [rate_factor(config, step, 20, begins=5) for step in range(9)]
+
+    assert factors[:7] == [0, 0, 0, 0, 0, 0.5, 1.0]
+    assert factors[7:] == [rate_factor(config, step, 20) for step in (7, 8)]

@@ -2,11 +2,13 @@ import multiprocessing
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from sam2_hf.errors import DataError
+from sam2_hf.training import loader as loader_module
 from sam2_hf.training.clip_stream import ClipRequest, ClipStream
 from sam2_hf.training.data_config import Augmentation, Mix, SourceConfig
 from sam2_hf.training.loader import ClipLoader, plan_requests
@@ -53,25 +55,27 @@ def test_torch_draws_the_same_with_and_without_a_loader(stream):
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_the_wait_is_measured(stream):
+def test_the_wait_is_measured_without_what_comes_between(stream, monkeypatch):
+    now = iter(range(100))
+    clock = SimpleNamespace(perf_counter=lambda: next(now))
+    monkeypatch.setattr(loader_module, "time", clock)
     loader = ClipLoader(stream, plan_requests(range(3)))
 
     for _ in loader:
-        time.sleep(0.03)
+        next(now)
 
-    assert loader.num_batches == len(loader) == 3
-    assert 0 < loader.wait_s < loader.total_s
-    assert loader.total_s > 0.06
-    assert loader.wait_share == pytest.approx(loader.wait_s / loader.total_s)
+    assert loader.wait_s == 3
 
 
 def test_the_wait_can_be_measured_anew(stream):
     loader = ClipLoader(stream, plan_requests(range(1)))
     list(loader)
 
+    assert loader.wait_s > 0
+
     loader.reset_times()
 
-    assert (loader.wait_s, loader.total_s, loader.num_batches, loader.wait_share) == (0, 0, 0, 0)
+    assert loader.wait_s == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -85,20 +89,21 @@ def test_a_worker_outlives_the_signal_that_its_parent_gets_too(stream, number):
     assert len(list(batches)) == 7
 
 
-def tell_twice(worker):
-    """Send a signal again and wait for what torch makes of the worker's end."""
-    for _ in range(2):
+def insist(worker):
+    """Send a signal again and again, until torch tells that the worker has ended."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         os.kill(worker, signal.SIGTERM)
-        time.sleep(1)
+        time.sleep(0.05)
 
 
-def test_a_worker_that_is_told_twice_ends(stream):
+def test_a_worker_that_is_told_more_than_once_ends(stream):
     batches = iter(ClipLoader(stream, plan_requests(range(8)), num_workers=1, prefetch=1))
     next(batches)
     (worker,) = multiprocessing.active_children()
 
     with pytest.raises(RuntimeError, match="killed by signal: Terminated"):
-        tell_twice(worker.pid)
+        insist(worker.pid)
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

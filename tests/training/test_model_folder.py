@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 import sam2_hf
 from sam2_hf.errors import OutputError, TrainingError
-from sam2_hf.training import model_folder
+from sam2_hf.training import model_folder, run_state
 from sam2_hf.training.model_folder import push_model, restore_model, save_model, snapshot
 from tests.drawn_video import drawn_video_model, own_video_model
 from tests.training.small_runs import config_of, settings
@@ -97,6 +97,18 @@ def test_a_full_disk_leaves_the_earlier_model(world, tmp_path, monkeypatch):
 
     assert sam2_hf.Sam2VideoModel.from_pretrained(folder) is not None
     assert not list(tmp_path.glob(".saved*"))
+
+
+def test_a_model_is_on_the_disk_before_it_takes_its_name(world, tmp_path, monkeypatch):
+    flushed, whole_flush = [], run_state.flush
+    flush = lambda path: (flushed.append(path.name), whole_flush(path))  # noqa: E731
+    monkeypatch.setattr(run_state, "flush", flush)
+    monkeypatch.setattr(model_folder, "flush", flush)
+
+    save(world, tmp_path / "saved")
+
+    assert {"model.safetensors", "config.json", "README.md"} <= set(flushed[:-2])
+    assert flushed[-2:] == [".saved.part", tmp_path.name]
 
 
 def test_a_model_that_a_kill_left_between_two_names_is_found_again(world, tmp_path):

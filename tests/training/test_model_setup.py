@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from sam2_hf.errors import TrainingError
+from sam2_hf.model.attention import PromptAttention
 from sam2_hf.training.model_setup import make_model
 from tests.training.small_runs import config_of, settings
 
@@ -75,3 +76,15 @@ def test_gradient_checkpointing_reaches_the_trunk(config):
     model = make_model(replace(config, gradient_checkpointing=True))
 
     assert all(b.gradient_checkpointing for b in model.vision_encoder.backbone.blocks)
+
+
+def test_a_drawn_decoder_looks_at_its_own_place_and_believes_in_objects(config):
+    decoder = make_model(replace(config, from_scratch=True)).mask_decoder
+
+    attentions = {n: m for n, m in decoder.named_modules() if isinstance(m, PromptAttention)}
+    across = [one for name, one in attentions.items() if not name.endswith("self_attn")]
+    within = [one for name, one in attentions.items() if name.endswith("self_attn")]
+    assert len(across) == 2 * len(within) + 1  # in each layer both ways, and once at the end
+    assert all(one.k_proj.weight.equal(one.q_proj.weight) for one in across)
+    assert not any(one.k_proj.weight.equal(one.q_proj.weight) for one in within)
+    assert decoder.pred_obj_score_head.proj_out.bias.item() > 0

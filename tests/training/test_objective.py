@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from sam2_hf.errors import DataError
 from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
 from sam2_hf.model.mask_losses import LossRules, mask_losses, read_labels
+from sam2_hf.training import objective
 from sam2_hf.training.clip_memories import ClipMemories
 from sam2_hf.training.objective import Sam2VideoForTraining
 from sam2_hf.training.prompt_schedule import PromptSchedule
@@ -180,17 +182,23 @@ def test_an_object_that_is_hidden_on_a_frame_is_marked(model):
 
 
 @torch.no_grad()
-def test_losses_can_be_computed_at_a_smaller_size(model):
+def test_losses_at_a_smaller_size_are_those_of_masks_enlarged_to_the_nearest_pixel(
+    model, monkeypatch
+):
     clips, labels = two_clips()
+    small, same, smooth = (
+        terms(run(model, CLICKS, clips, labels, rules=LossRules(loss_size=side)))
+        for side in (16, 64, None)
+    )
 
-    losses = {
-        side: run(model, CLICKS, clips, labels, rules=LossRules(loss_size=side)).loss.item()
-        for side in (None, 64, 16)
-    }
+    def enlarged_first(logits, *others):
+        return mask_losses(functional.interpolate(logits, (64, 64), mode="nearest"), *others)
 
-    assert losses[64] == losses[None]
-    assert losses[16] != losses[None]
-    assert losses[16] == pytest.approx(losses[None], rel=0.3)  # outlines are ragged
+    monkeypatch.setattr(objective, "mask_losses", enlarged_first)
+    expected = terms(run(model, CLICKS, clips, labels))
+
+    assert small == pytest.approx(expected, rel=SAME_SUMS)
+    assert same == smooth != pytest.approx(small, rel=1e-3)
 
 
 def test_labels_of_another_kind_are_refused(model):

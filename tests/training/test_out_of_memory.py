@@ -6,7 +6,7 @@ import torch
 from sam2_hf.training.clips import ClipBatch
 from sam2_hf.training.config import TrainConfig
 from sam2_hf.training.data_config import SourceConfig
-from sam2_hf.training.out_of_memory import advice, is_out_of_memory
+from sam2_hf.training.out_of_memory import advice, is_dead_worker, is_out_of_memory
 
 CONFIG = TrainConfig("m", "o", (SourceConfig("pairs"),), steps=1)
 
@@ -34,6 +34,18 @@ def test_a_lack_of_memory_is_known_on_every_device(error):
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not fit"), ValueError("out of memory")])
 def test_other_errors_are_left_alone(error):
     assert not is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_dead"),
+    [
+        ("DataLoader worker (pid(s) 7) exited unexpectedly", True),
+        ("DataLoader worker (pid 7) is killed by signal: Killed. ", True),
+        ("Caught RuntimeError in DataLoader worker process 0.", False),
+    ],
+)
+def test_a_dead_worker_is_known(text, is_dead):
+    assert is_dead_worker(RuntimeError(text)) == is_dead
 
 
 def test_the_advice_says_what_was_held_and_what_to_lower():

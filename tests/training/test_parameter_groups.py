@@ -1,5 +1,7 @@
 """Rates by layer; the numbers are those of the original's rule, worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -72,6 +74,22 @@ def test_the_schedule_scales_all_rates_alike():
     set_rates(optimiser, MOSE, step=10, steps=10)
 
     assert [g["lr"] for g in optimiser.param_groups] == pytest.approx([0.1 * t for t in tops])
+
+
+def test_the_vision_encoder_waits_and_warms_up_while_the_others_learn():
+    late, model = replace(MOSE, vision_begins=5, warmup_steps=2), own_video_model()
+    speeds = paces(model, late)
+    optimiser = make_optimiser(dict(model.named_parameters()), speeds, late)
+    owners = {id(parameter): name for name, parameter in model.named_parameters()}
+
+    for step, factor in ((0, 0.0), (4, 0.0), (5, 0.5), (6, 1.0)):
+        of_others = set_rates(optimiser, late, step, steps=1000)
+
+        assert of_others == pytest.approx(0.5 if step == 0 else 1.0, rel=1e-3)
+        for group in optimiser.param_groups:
+            name = owners[id(group["params"][0])]
+            expected = factor if name.startswith("vision_encoder.") else of_others
+            assert group["lr"] == pytest.approx(speeds[name].rate * expected, rel=1e-12)
 
 
 def test_frozen_parameters_are_left_out():

@@ -5,6 +5,8 @@ from typing import Literal
 import pytest
 
 from sam2_hf.errors import TrainingError
+from sam2_hf.model.mask_losses import LossRules
+from sam2_hf.training.data_config import SourceConfig
 from sam2_hf.training.plain_values import (
     differences,
     from_plain,
@@ -93,8 +95,18 @@ def test_a_mistake_is_refused_with_its_place(change, message):
 
 
 def test_a_missing_setting_is_named():
-    with pytest.raises(TrainingError, match="name"):
+    with pytest.raises(TrainingError, match="the config lacks the setting name"):
         from_plain(Outer, {})
+
+
+def test_a_source_without_its_kind_is_told_which_one_it_is():
+    with pytest.raises(TrainingError, match=r"data\.1 lacks the setting kind, which has no def"):
+        from_plain(SourceConfig, {"path": "photos"}, "data.1")
+
+
+def test_what_the_loss_refuses_is_refused_with_its_place():
+    with pytest.raises(TrainingError, match="loss: loss_size=0 must be 1 or more"):
+        from_plain(LossRules, {"loss_size": 0}, "loss")
 
 
 def test_a_value_deep_inside_is_replaced_in_a_copy():

@@ -7,7 +7,7 @@ from PIL import Image
 from sam2_hf.errors import TrainingError
 from sam2_hf.training.config_files import read_config
 from sam2_hf.training.run_folder import RunFolder, duration, training_line
-from tests.training.small_runs import config_of, settings
+from tests.training.small_runs import config_of, settings, trainer_of
 
 ROW = {
     **{"step": 20, "loss": 1.5, "focal": 0.01, "dice": 0.5, "iou": 0.1, "object_score": 0.2},
@@ -33,6 +33,53 @@ def test_a_run_is_only_gone_on_with_on_request(folder):
     assert folder.newest(resume=True).name == "step-00000100"
     with pytest.raises(TrainingError, match=r"has done 100 steps\. --resume"):
         folder.newest(resume=False)
+
+
+def test_a_file_is_no_output(folder):
+    folder.root.write_text("mine")
+
+    with pytest.raises(TrainingError, match="which is a file"):
+        folder.newest(resume=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", ["best", "last", "train.csv"])
+def test_data_of_others_are_not_replaced(folder, name, resume):
+    (folder.root / name).mkdir(parents=True)
+
+    with pytest.raises(TrainingError, match=rf"no checkpoint of a run, but {name}.*Choose another"):
+        folder.newest(resume=resume)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew_on_request(folder):
+    folder.open(0, [])
+
+    with pytest.raises(TrainingError, match=r"train\.csv.*--resume begins the run there anew"):
+        folder.newest(resume=False)
+
+    assert folder.newest(resume=True) is None
+
+
+def test_an_output_that_cannot_be_used_is_refused_before_the_model_is_read(world):
+    (world / "run").write_text("mine")
+
+    with pytest.raises(TrainingError, match="which is a file"):
+        trainer_of(settings(world, model="nowhere"))
+
+
+def test_a_full_disk_ends_tensorboard_but_not_the_run(world, capsys):
+    pytest.importorskip("tensorboard")
+    folder = RunFolder(config_of(settings(world, logging__tensorboard=True)))
+    folder.open(0, [])
+    broken = [folder._board._writer]
+    broken[0].add_event = lambda _: (_ for _ in ()).throw(OSError(28, "full"))
+
+    for _ in range(2):
+        folder.log_training(ROW)
+    folder.close()
+
+    assert capsys.readouterr().out.count("going on without TensorBoard") == 1
+    assert len((folder.root / "train.csv").read_text().splitlines()) == 3
 
 
 def test_settings_are_written_as_they_can_be_read(folder):

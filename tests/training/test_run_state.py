@@ -1,5 +1,7 @@
 import errno
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -57,7 +59,7 @@ def test_only_the_newest_are_kept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
 
 
-@pytest.mark.parametrize("name", ["save_file", "_flush"])
+@pytest.mark.parametrize("name", ["save_file", "flush"])
 def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch, name):
     first = save_checkpoint(tmp_path, checkpoint(1))
     monkeypatch.setattr(run_state, name, full_disk)
@@ -76,6 +78,78 @@ def test_what_a_killed_save_left_is_no_hindrance(tmp_path):
     path = save_checkpoint(tmp_path, checkpoint(1))
 
     assert read_checkpoint(path).state.step == 1
+
+
+def test_a_step_that_is_saved_already_stays_with_the_settings_of_now(tmp_path, monkeypatch):
+    path = save_checkpoint(tmp_path, checkpoint(1))
+    monkeypatch.setattr(run_state, "save_file", full_disk)
+
+    save_checkpoint(tmp_path, replace(checkpoint(1), config="steps: 10\n"))
+
+    assert read_checkpoint(path).config == "steps: 10\n"
+    assert read_checkpoint(path).tensors["weights"]["a"].eq(1).all()
+
+
+def test_a_kill_between_two_names_leaves_no_half_checkpoint(tmp_path, monkeypatch):
+    first, half = (save_checkpoint(tmp_path, checkpoint(step)) for step in (1, 2))
+    (half / "weights.safetensors").unlink()
+    whole_replace = Path.replace
+
+    def replace_once(self, target):
+        if self.name.endswith(".part"):
+            raise KeyboardInterrupt
+        return whole_replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_once)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(tmp_path, checkpoint(2))
+
+    assert checkpoints(tmp_path) == [first]
+
+
+def test_a_half_checkpoint_is_replaced(tmp_path):
+    path = save_checkpoint(tmp_path, checkpoint(1))
+    (path / "ema.safetensors").unlink()
+
+    save_checkpoint(tmp_path, checkpoint(1))
+
+    assert read_checkpoint(path).tensors["ema"]["b"] == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "state.json", "config.yaml"])
+def test_a_file_that_is_missing_is_named(tmp_path, file):
+    path = save_checkpoint(tmp_path, checkpoint(1))
+    (path / file).unlink()
+
+    with pytest.raises(TrainingError, match=rf"step-00000001 cannot be read: it has no .*{file}"):
+        read_checkpoint(path)
+
+
+def earlier_version(path):
+    """Rewrite a checkpoint as it was before its files were listed."""
+    state = json.loads((path / "state.json").read_text())
+    del state["files"]
+    (path / "state.json").write_text(json.dumps({**state, "processes": 1}))
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read(tmp_path):
+    path = save_checkpoint(tmp_path, checkpoint(7))
+    earlier_version(path)
+    with pytest.raises(TrainingError, match=r"it has no optimiser\.safetensors"):
+        read_checkpoint(path)
+    (path / "optimiser.safetensors").write_bytes((path / "ema.safetensors").read_bytes())
+
+    assert read_checkpoint(path).state == checkpoint(7).state
+
+
+def test_an_old_checkpoint_that_cannot_be_removed_does_not_end_a_run(tmp_path, monkeypatch):
+    paths = [save_checkpoint(tmp_path, checkpoint(step)) for step in (1, 2)]
+    monkeypatch.setattr(Path, "replace", full_disk)
+
+    drop_old(tmp_path, keep=1)
+
+    assert checkpoints(tmp_path) == paths
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "state.json"])

@@ -29,9 +29,8 @@ def test_polygons_are_filled():
     assert not mask_hw[28, 38]
 
 
-@pytest.mark.parametrize("empty", [[], [[1.0, 2.0, 3.0, 4.0]]])
-def test_polygons_without_an_inside_are_objects_that_are_not_visible(empty):
-    objects = read_segments([empty, [TRIANGLE]], SIZE)
+def test_an_object_without_polygons_is_one_that_is_not_visible():
+    objects = read_segments([[], [TRIANGLE]], SIZE)
 
     assert list(objects.areas()) == [1]
 
@@ -72,3 +71,27 @@ def test_damaged_run_lengths_are_refused():
 def test_masks_of_several_sizes_are_refused():
     with pytest.raises(DataError, match="several sizes"):
         read_segments([coco_rle(square()), coco_rle(square(size=(40, 60)))], SIZE)
+
+
+@pytest.mark.parametrize(
+    ("polygon", "said"),
+    [
+        ([0, 0, 1e9, 0, 1e9, 1e9], r"coordinate 1000000000.0, far outside .* 64x48"),
+        ([0, 0, 10, -49, 10, 10], "coordinate -49.0, far outside"),
+        ([0, 0, 129, 0, 10, 10], "coordinate 129.0, far outside"),
+        ([0, 0, float("inf"), 0, 10, 10], "coordinate inf"),
+        ([0, 0, float("nan"), 0, 10, 10], "coordinate nan"),
+        ([0, 0, 10, 0, 10, 10, 5], r"has 7 number\(s\)"),
+        ([1.0, 2.0, 3.0, 4.0], r"has 4 number\(s\)"),
+        ([[0, 0], [10, 0], [10, 10]], "a mask is"),
+    ],
+)
+def test_a_polygon_that_cannot_be_drawn_is_refused(polygon, said):
+    with pytest.raises(DataError, match=said):
+        read_segments([[TRIANGLE, polygon]], SIZE)
+
+
+def test_a_polygon_may_leave_its_picture_by_its_size():
+    large = [-WIDTH, -HEIGHT, 2 * WIDTH, -HEIGHT, 2 * WIDTH, 2 * HEIGHT, -WIDTH, 2 * HEIGHT]
+
+    assert read_segments([[large]], SIZE).mask(0).all()

@@ -55,3 +55,14 @@ def test_a_step_without_a_finite_loss_counts_as_spoilt_and_measures_nothing():
 
     assert (totals.steps, totals.spoilt) == (2, 1)
     assert totals.means["loss"] == 3.0
+
+
+@pytest.mark.parametrize(("is_scaled", "spoilt"), [(False, 1), (True, 0)])
+def test_a_gradient_that_is_no_number_spoils_a_step_but_for_fp16(is_scaled, spoilt):
+    norm = torch.tensor(float("inf"))
+
+    step = step_values(part_values(output(), num_parts=1), norm, skipped=0, is_scaled=is_scaled)
+
+    totals = Totals.of(step.tolist(), processes=1)
+    assert totals.spoilt == spoilt
+    assert totals.means["gradient_norm"] == 0.0

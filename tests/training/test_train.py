@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from sam2_hf.errors import TrainingError
-from sam2_hf.training import model_folder, train as program
+from sam2_hf.training import model_folder, train as program, trainer
 from sam2_hf.training.learner import Learner
 from sam2_hf.training.train import DONE, FAILED, STOPPED, main, train
 from tests.training.small_runs import settings, write_config
@@ -54,6 +54,35 @@ def test_ctrl_c_says_how_to_go_on(file, monkeypatch, capsys):
 
     assert "stopped after step 1 of 3" in (said := capsys.readouterr().out)
     assert "--resume goes on" in said
+
+
+def test_a_second_ctrl_c_says_what_is_left(file, world, monkeypatch, capsys):
+    whole, done = Learner.step, []
+
+    def step(*arguments):
+        done.append(arguments)
+        if len(done) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return whole(*arguments)
+
+    monkeypatch.setattr(Learner, "step", step)
+    assert train(["--config", file, "--set", "steps=4"]) == STOPPED
+
+    said = capsys.readouterr().out
+    assert f"stopped at once; the last checkpoint is {world / 'run' / 'checkpoints'}" in said
+    assert "step-00000002" in said
+
+
+def test_ctrl_c_before_the_run_begins_says_that_nothing_is_there(file, monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "make_model", stop)
+
+    assert train(["--config", file]) == STOPPED
+
+    assert "there is no checkpoint of the run" in capsys.readouterr().out
 
 
 def test_an_error_is_one_message_and_an_exit_code(monkeypatch, capsys):

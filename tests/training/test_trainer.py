@@ -1,7 +1,9 @@
 import errno
+import multiprocessing
 import os
 import shutil
 import signal
+import time
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from accelerate.state import AcceleratorState
 from sam2_hf.errors import OutputError, TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.training import run_keeper, run_state
+from sam2_hf.training.interruption import Stopped
 from sam2_hf.training.learner import Learner
 from tests.training.small_runs import (
     losses_of,
@@ -102,7 +105,7 @@ def test_half_precision_learns_too(world):
 def test_ctrl_c_saves_and_the_run_goes_on_with_equal_bits(world, monkeypatch, number):
     whole = train(settings(world, "whole", steps=3))
     after_steps(monkeypatch, 1, lambda: os.kill(os.getpid(), number))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped, match=r"stopped after step 1 of 3; the run is saved"):
         train(settings(world, "stopped", steps=3))
     monkeypatch.undo()
 
@@ -212,11 +215,73 @@ def test_a_lack_of_memory_saves_and_says_what_to_lower(world, monkeypatch):
     assert trainer_of(settings(world), resume=True).state.step == 1
 
 
+def test_a_lack_of_memory_in_a_validation_saves_too(world, monkeypatch):
+    fail = fail_with(torch.OutOfMemoryError("CUDA out of memory"))
+    act = lambda: monkeypatch.setattr(run_keeper.Validation, "run", fail)  # noqa: E731
+    after_steps(monkeypatch, 2, act)
+    content = settings(world, validation=validated(world), checkpoints__every=100)
+
+    with pytest.raises(TrainingError, match=r"ran out of memory\. Lower .*The run is saved"):
+        train(content)
+
+    assert trainer_of(content, resume=True).state.step == 2
+
+
+def test_a_lack_of_memory_before_the_first_step_says_so(world, monkeypatch):
+    fail = fail_with(torch.OutOfMemoryError("CUDA out of memory"))
+    monkeypatch.setattr(run_keeper.Validation, "run", fail)
+
+    with pytest.raises(TrainingError, match="No step is done yet; --resume begins anew"):
+        train(settings(world, validation=validated(world)))
+
+    assert trainer_of(settings(world), resume=True).state.step == 0
+
+
+def test_a_worker_that_dies_saves_and_says_what_to_lower(world, monkeypatch):
+    def kill_workers():
+        for worker in multiprocessing.active_children():
+            os.kill(worker.pid, signal.SIGKILL)
+        time.sleep(0.5)
+
+    after_steps(monkeypatch, 1, kill_workers)
+    with pytest.raises(TrainingError, match=r"clips died.*DataLoader worker.*workers: 0"):
+        train(settings(world, workers=1, steps=20, checkpoints__every=100))
+
+
+def test_weights_that_moved_without_being_counted_are_not_saved(world, monkeypatch):
+    fail = fail_with(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "))
+    after_steps(monkeypatch, 3, fail)
+
+    with pytest.raises(TrainingError, match=r"Killed\. Lower .* --resume goes on from the last"):
+        train(settings(world))
+
+    assert trainer_of(settings(world), resume=True).state.step == 2
+
+
+def test_a_gradient_that_is_no_number_ends_the_run_with_good_weights(world, monkeypatch):
+    fail = lambda *_: torch.tensor(float("nan"))  # noqa: E731
+    after_steps(monkeypatch, 2, lambda: monkeypatch.setattr(Learner, "_clip", fail))
+
+    with pytest.raises(TrainingError, match="the loss or its gradient was not a finite number"):
+        train(settings(world))
+
+    assert all(tensor.isfinite().all() for tensor in tensors_of(world / "run", 2).values())
+
+
+def test_weights_that_are_no_numbers_are_never_saved(world, monkeypatch):
+    monkeypatch.setattr(Learner, "is_finite", lambda _: False)
+
+    with pytest.raises(TrainingError, match="weights are no finite numbers after step 2"):
+        train(settings(world))
+
+    assert not list((world / "run" / "checkpoints").glob("step-*"))
+
+
 def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(world, monkeypatch):
     spoilt = settings(world, optimiser__learning_rate=1e30, logging__every=100)
     spoilt["optimiser"] |= {"clip_norm": None, "warmup_steps": 0}
 
-    with pytest.raises(TrainingError, match=r"not a finite number on .*learning_rate"):
+    with pytest.raises(TrainingError, match=r"not? .*finite number.*learning_rate"):
         train(spoilt)
 
     assert not list((world / "run" / "checkpoints").glob("step-*"))

@@ -2,13 +2,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_hf.errors import TrainingError
+from sam2_hf.errors import DataError, TrainingError
 from sam2_hf.training import validation as module
 from sam2_hf.training.config import ValidationConfig
 from sam2_hf.training.data_config import SourceConfig
 from sam2_hf.training.predictions import Prediction
 from sam2_hf.training.source_registry import open_source
-from sam2_hf.training.validation import SourceTotal, Validation, mean_score
+from sam2_hf.training.validation import (
+    SourceTotal,
+    Validation,
+    mean_score,
+    skip_note,
+    training_examples,
+)
 from tests.drawn_video import drawn_video_model
 from tests.training.drawn_data import write_pairs, write_sequence
 
@@ -80,7 +86,21 @@ def test_a_damaged_photo_is_left_out(data):
     (data / "pairs" / "p1.jpg").write_bytes(b"no picture")
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(data / "pairs" / "p2.png")
 
-    assert validation(data).run(drawn_video_model())[0].count == 3
+    photos, videos = validation(data).run(drawn_video_model())
+
+    assert (photos.count, photos.skipped) == (3, 2)
+    assert "p1.jpg" in photos.reason
+    assert "photos left out 2 photo(s) or clip(s), such as " in skip_note(photos)
+    assert (videos.skipped, videos.reason, skip_note(videos)) == (0, "", "")
+
+
+def test_a_damaged_photo_ends_the_run_on_request(data):
+    (data / "pairs" / "p1.jpg").write_bytes(b"no picture")
+    strict = validation(data)
+    strict.on_bad_data = "raise"
+
+    with pytest.raises(DataError, match=r"validation on photos: .*p1.jpg"):
+        strict.run(drawn_video_model())
 
 
 def test_nothing_to_validate_on_is_refused():
@@ -102,3 +122,24 @@ def test_sources_of_one_name_are_numbered(data):
     twice = Validation([open_source(one) for one in sources], ValidationConfig(sources))
 
     assert twice.labels == ["x (1)", "x (2)"]
+
+
+@pytest.mark.parametrize("name", ["step", "score"])
+def test_a_source_called_like_a_column_is_numbered(data, name):
+    source = SourceConfig("pairs", str(data / "pairs"), name=name)
+
+    named = Validation([open_source(source)], ValidationConfig((source,)))
+
+    assert named.labels == [f"{name} (1)"]
+
+
+def test_examples_of_training_are_the_first_of_every_source(data):
+    (data / "pairs" / "p1.jpg").write_bytes(b"no picture")
+    photos = SourceConfig("pairs", str(data / "pairs"))
+    clips = SourceConfig("davis", str(data / "videos"), num_frames=2)
+    sources = [open_source(one) for one in (photos, clips)]
+
+    found = list(training_examples(sources, drawn_video_model(), 4))
+
+    assert [one.clip.name for one in found] == ["p0", "one"]  # p1 is damaged; there is one clip
+    assert [len(one.clip.frames_thw3) for one in found] == [1, 2]

@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from .mask_comparison import FocalRule, compare_masks
 
+NOT_NEGATIVE = ("focal", "dice", "iou", "object_score", "focal_gamma", "object_score_gamma")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossRules:
@@ -48,6 +50,19 @@ class LossRules:
     object_score_gamma: float = 0.0
     object_score_alpha: float = -1.0
     loss_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        for name in NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be 0 or more.")
+        for name in ("focal_alpha", "object_score_alpha"):
+            if getattr(self, name) > 1:
+                raise ValueError(
+                    f"{name}={getattr(self, name)} must be at most 1; below 0 weighs nothing."
+                )
+        if self.loss_size is not None and self.loss_size < 1:
+            raise ValueError(f"loss_size={self.loss_size} must be 1 or more, or None.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,17 +57,22 @@ def sample_clip(
     Source: training/dataset/vos_sampler.py:37-83, training/dataset/vos_dataset.py:66-149
     @ 2b90b9f.
     Differs: objects are chosen after the variation, among those that it leaves visible on the
-        first frame; the original chooses before and gives the variation up where one vanishes.
+        first frame; the original chooses before, and leaves its one affine change out where an
+        object vanishes. Here several are tried before that.
     """
     with _reading(recording):
         window = _draw_window(recording, config, rng)
         rng.shuffle(window.object_ids)
-        # Where no object survives any variation, the clip is taken as it is, like the original.
-        for augment in (*VARIATION_TRIES * (config.augment,), None):
-            variation = _draw_variation(window, augment, image_size, rng)
-            visible = _visible(variation, window, config.max_objects)
-            if visible:
+        for _ in range(VARIATION_TRIES):
+            variation = _draw_variation(window, config.augment, image_size, rng)
+            if visible := _visible(variation, window, config.max_objects):
                 return _make_clip(recording, window, variation, visible)
+        # Where every variation loses all objects, only the colours of the last one are kept.
+        variation = replace(
+            no_variation(window.objects[0].size, image_size), colours=variation.colours
+        )
+        if visible := _visible(variation, window, config.max_objects):
+            return _make_clip(recording, window, variation, visible)
     raise DataError(
         f"{recording.place}: none of {len(window.object_ids)} object(s) keeps {MIN_PIXELS} pixels "
         f"at input size {image_size}. Raise min_area, so that small ones do not count."

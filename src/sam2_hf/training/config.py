@@ -177,7 +177,6 @@ class TrainConfig:
         compile: Whether torch compiles the blocks of the trunk.
         workers: Processes that prepare clips, for each training process.
         on_bad_data: Whether a damaged picture or clip is skipped and counted, or ends the run.
-        plan_per: Whether all parts of a step are prompted by one plan, or each part by its own.
         prompts: How clips are prompted.
         losses: What is minimised.
         optimiser: How weights move.
@@ -207,7 +206,6 @@ class TrainConfig:
     compile: bool = False
     workers: int = 2
     on_bad_data: Literal["skip", "raise"] = "skip"
-    plan_per: Literal["step", "part"] = "step"
     prompts: PromptSchedule = field(default_factory=PromptSchedule)
     losses: LossRules = field(default_factory=LossRules)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

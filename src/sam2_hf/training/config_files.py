@@ -18,7 +18,7 @@ from .plain_values import differences, from_plain, nearest_name, set_values, to_
 
 CONFIG_NAME = "config.yaml"
 RECIPES = Path(__file__).parent / "recipes"
-# What may differ when a run is resumed: none of it changes a number that is trained.
+# What may differ when a run is resumed: where things lie, and what is told and kept.
 FREE_TO_CHANGE = (
     "output",
     "workers",

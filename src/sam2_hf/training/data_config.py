@@ -10,6 +10,9 @@ from typing import Literal
 from sam2_hf.errors import TrainingError
 
 Range = tuple[float, float]
+COLOURS = ("brightness", "contrast", "saturation", "hue")
+AMOUNTS = ("degrees", "shear", *COLOURS, *(f"frame_{name}" for name in COLOURS))
+HALF_CIRCLE = 0.5  # of colours: every colour is as near as that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,14 @@ class Augmentation:
             raise TrainingError(f"stretch={self.stretch} must be 1 or more; 1 keeps the sides.")
         for name in ("horizontal_flip", "vertical_flip", "zoom_on_object", "grayscale", "mosaic"):
             _require_share(name, getattr(self, name))
+        for name in AMOUNTS:
+            value = getattr(self, name)
+            if value < 0:
+                raise TrainingError(f"{name}={value} must be 0 or more; 0 changes nothing.")
+        for name in ("hue", "frame_hue"):
+            value = getattr(self, name)
+            if value > HALF_CIRCLE:
+                raise TrainingError(f"{name}={value} must be at most {HALF_CIRCLE}, half a circle.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +174,17 @@ class Mix:
             raise TrainingError(f"seed={self.seed} must be 0 or more.")
         if self.on_bad_data not in ("skip", "raise"):
             raise TrainingError(f'on_bad_data="{self.on_bad_data}" must be "skip" or "raise".')
-        if not any(source.weight > 0 for source in self.sources):
+        drawn = [source for source in self.sources if source.weight > 0]
+        if not drawn:
             raise TrainingError(
                 f"none of the {len(self.sources)} data sources has a weight above 0, so there is "
                 "nothing to train on. Give at least one source."
+            )
+        if self.num_steps and all(source.starts_at > 0 for source in drawn):
+            raise TrainingError(
+                f"starts_at of every data source is above 0 ({drawn[0].label}: "
+                f"{drawn[0].starts_at}), so there is nothing to begin with. At least one source "
+                "must start at 0."
             )
 
 

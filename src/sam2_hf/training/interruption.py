@@ -9,6 +9,10 @@ from typing import Any, Self
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Stopped(KeyboardInterrupt):
+    """A run was asked to stop, and is saved."""
+
+
 class Interruption:
     """While it is entered, a first signal is only noted; a second Ctrl-C stops at once.
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from .learning_rate import rate_factor
 from .model_folder import snapshot
 from .objective import Sam2VideoForTraining
 from .parameter_groups import make_optimiser, paces, set_rates
+from .run_state import EMA, OPTIMISER, WEIGHTS
 from .sharded import fill, whole
 from .step_values import part_values, step_values
 from .training_output import TrainingOutput
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 PLAN, DROPOUT = 0, 1  # what a seed is for
-WEIGHTS, OPTIMISER, EMA = "weights", "optimiser", "ema"  # files of a checkpoint
 
 
 class Learner:
     """All that changes in a step.
+
+    Attributes:
+        is_whole: Whether the weights are those of a step's end. `step` unsets it when it begins to
+            change them; who counts steps sets it again with the count.
 
     Args:
         config: The run.
@@ -61,7 +65,7 @@ class Learner:
         objective = Sam2VideoForTraining(model, config.prompts, config.losses)
         self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
         # after `prepare`, since sharding replaces parameters
-        self.is_whole = True  # not in the middle of changing weights
+        self.is_whole = True
         self.learning = {n: p for n, p in model.named_parameters() if p.requires_grad}
         decay = config.ema_decay
         self.average = None if decay is None else WeightAverage(self.learning, decay)
@@ -91,15 +95,18 @@ class Learner:
                 )
                 self.accelerator.backward(output["loss"])
             values.append(part_values(output, len(parts)))
-        self.is_whole = False
-        norm = self._clip()
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        if self.average is not None:
-            self.average.update(step)
-        self.is_whole = True
+        norm = self._move(step)
         skipped = sum(len(batch.skipped) for batch in parts)
-        return step_values(torch.stack(values).sum(dim=0), norm, skipped)
+        is_scaled = self.accelerator.scaler is not None
+        return step_values(torch.stack(values).sum(dim=0), norm, skipped, is_scaled=is_scaled)
+
+    def is_finite(self) -> bool:
+        """Tell whether all weights that learn are numbers; each process has to ask."""
+        found = [
+            torch.isfinite(whole(one) if self.is_sharded else one).all()
+            for one in self.learning.values()
+        ]
+        return bool(torch.stack(found).all()) if found else True
 
     def snapshot(self) -> Sam2VideoModel:
         """Copy the model as it is used, with averaged weights if there are any."""
@@ -162,22 +169,33 @@ class Learner:
         if state and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(dict(state))
 
-    def _unsynchronised(self) -> contextlib.AbstractContextManager[Any]:
-        """Add gradients up without telling the other processes."""
-        return self.accelerator.no_sync(self.objective)
-
     def _forward(
         self, batch: ClipBatch, step: int, part: int, mean_objects: float
     ) -> TrainingOutput:
-        plan = part if self.config.plan_per == "part" else 0
         torch.manual_seed(seed_for(self.config.seed, step, part, DROPOUT))
         return self.objective(
             batch.clips_bt3hw,
             batch.labels_bothw,
             batch.seeds_b,
-            plan_seed=seed_for(self.config.seed, step, plan, PLAN),
+            # one plan for all parts of a step, so that processes do equally much
+            plan_seed=seed_for(self.config.seed, step, 0, PLAN),
             num_objects=mean_objects,
         )
+
+    def _move(self, step: int) -> Tensor:
+        """Change the weights by the gradients, unless these are spoilt; tell their norm.
+
+        The norm is that of all processes together, so all of them decide alike.
+        """
+        self.is_whole = False
+        norm = self._clip()
+        # the fp16 scaler leaves spoilt steps out by itself, and learns from them
+        if self.accelerator.scaler is not None or bool(torch.isfinite(norm)):
+            self.optimiser.step()
+            if self.average is not None:
+                self.average.update(step)
+        self.optimiser.zero_grad(set_to_none=True)
+        return norm
 
     def _clip(self) -> Tensor:
         """Limit the gradients' norm, and tell what it was."""

@@ -39,8 +39,6 @@ class ClipLoader:
 
     Attributes:
         wait_s: Seconds that the consumer has waited for batches.
-        total_s: Seconds between the first request and the last answer, waits included.
-        num_batches: Batches given.
 
     Args:
         stream: Where clips come from.
@@ -70,33 +68,21 @@ class ClipLoader:
             # Without one of its own the loader would draw from torch's global generator.
             generator=torch.Generator(),
         )
-        self.wait_s, self.total_s, self.num_batches, self._begun = 0.0, 0.0, 0, 0.0
-
-    def __len__(self) -> int:
-        return len(self._requests)
+        self.wait_s = 0.0
 
     def __iter__(self) -> Iterator[ClipBatch]:
         answers = iter(self._loader)
         for _ in self._requests:
             asked = time.perf_counter()
             answer = next(answers)
-            given = time.perf_counter()
+            self.wait_s += time.perf_counter() - asked
             if isinstance(answer, Sam2Error):
                 raise answer
-            self._begun = self._begun or asked
-            self.wait_s += given - asked
-            self.total_s = given - self._begun
-            self.num_batches += 1
             yield answer
-
-    @property
-    def wait_share(self) -> float:
-        """Share of the time that the consumer has waited, from 0 to 1."""
-        return self.wait_s / self.total_s if self.total_s else 0.0
 
     def reset_times(self) -> None:
         """Begin to measure anew."""
-        self.wait_s, self.total_s, self.num_batches, self._begun = 0.0, 0.0, 0, 0.0
+        self.wait_s = 0.0
 
 
 class _Answers(Dataset[ClipBatch | Sam2Error]):

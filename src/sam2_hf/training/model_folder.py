@@ -18,6 +18,7 @@ from sam2_hf.video.processing_sam2_video import Sam2VideoProcessor
 
 from .config import TrainConfig
 from .lora import merge_adapters, write_adapters
+from .run_state import flush, flush_folder
 from .sharded import whole
 
 
@@ -75,9 +76,11 @@ def save_model(
             apart = hidden / "adapter" if config.lora.merge else hidden
             write_adapters(adapters, apart, config.lora, config.model)
         (hidden / "README.md").write_text(card, encoding="utf-8")
+        flush_folder(hidden)
         if folder.exists():
             folder.replace(old)
         hidden.replace(folder)
+        flush(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(hidden, ignore_errors=True)

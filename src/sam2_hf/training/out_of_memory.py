@@ -1,4 +1,4 @@
-"""Tell apart what is raised when memory runs out, and say what to lower."""
+"""Tell apart what is raised when memory runs out or a worker dies, and say what to lower."""
 
 import torch
 
@@ -14,6 +14,12 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(sign in text for sign in SIGNS)
+
+
+def is_dead_worker(error: BaseException) -> bool:
+    """Whether an error means that a worker of a loader is no longer there."""
+    text = str(error)
+    return text.startswith("DataLoader worker") and ("exited" in text or "is killed" in text)
 
 
 def advice(config: TrainConfig, batch: ClipBatch | None, *, where: str) -> str:

@@ -5,7 +5,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union
 
 from sam2_hf.errors import TrainingError
@@ -22,7 +22,7 @@ def from_plain(kind: type[Kind], content: object, place: str = "") -> Kind:
         place: Where it stands, such as `data.0`, for messages.
 
     Raises:
-        TrainingError: A key is unknown, or a value has the wrong type or makes no sense.
+        TrainingError: A key is unknown or missing, or a value has the wrong type or makes no sense.
     """
     if not isinstance(content, Mapping):
         raise TrainingError(
@@ -33,14 +33,14 @@ def from_plain(kind: type[Kind], content: object, place: str = "") -> Kind:
     for key in content:
         if key not in names:
             raise TrainingError(_unknown(str(key), names, place))
+    if missing := [field.name for field in fields(kind) if _is_required(field, content)]:  # type: ignore[arg-type]  # likewise
+        raise TrainingError(
+            f"{place or 'the config'} lacks the setting {', '.join(missing)}, which has no default."
+        )
     values = {key: _read(hints[key], value, _join(place, key)) for key, value in content.items()}
     try:
         return kind(**values)
-    except (
-        TypeError,
-        ValueError,
-        TrainingError,
-    ) as error:  # a missing field, or a check of its own
+    except (TypeError, ValueError, TrainingError) as error:  # a check of its own
         raise TrainingError(f"{place}: {error}" if place else str(error)) from error
 
 
@@ -111,6 +111,11 @@ def nearest_name(name: str, known: Sequence[str]) -> str:
     """Write "Did you mean ...?" for a misspelt name, or list all names."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"Did you mean {close[0]}?" if close else f"Choose one of {', '.join(known)}."
+
+
+def _is_required(field: Field[Any], content: Mapping[Any, Any]) -> bool:
+    has_default = field.default is not MISSING or field.default_factory is not MISSING
+    return not has_default and field.name not in content
 
 
 def _replaced(content: object, path: list[str], value: object, whole: str) -> Any:  # noqa: ANN401 - whatever YAML holds

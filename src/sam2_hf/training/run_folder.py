@@ -1,7 +1,7 @@
 """Where the files of a run are, and what it tells."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,24 @@ class RunFolder:
         """Find the checkpoint to go on from; None to begin.
 
         Raises:
-            TrainingError: There is a run already, and it is not to be resumed.
+            TrainingError: There is a run already, and it is not to be resumed; or `output` is no
+                folder, or has files of that name which are none of a run.
         """
+        if self.root.exists() and not self.root.is_dir():
+            raise TrainingError(f"output is {self.root}, which is a file. Choose a folder.")
         found = checkpoints(self.checkpoints)
         if found and not resume:
             raise TrainingError(
                 f"{self.root} holds a run that has done {int(found[-1].name.split('-')[1])} "
                 "steps. --resume goes on with it; choose another output to begin a new one."
+            )
+        there = [path.name for path in self._replaced() if path.exists()]
+        is_run = (self.root / CONFIG_NAME).is_file()  # killed before its first checkpoint
+        if there and not found and not (resume and is_run):
+            way = "--resume begins the run there anew; or choose" if is_run else "Choose"
+            raise TrainingError(
+                f"{self.root} has no checkpoint of a run, but {', '.join(there)}, which a new run "
+                f"would replace. {way} another output."
             )
         return found[-1] if found else None
 
@@ -90,8 +101,7 @@ class RunFolder:
             Image.fromarray(picture_hw3).save(path)
         except OSError as error:
             say(f"cannot write {path}: {error.strerror or error}; going on without it")
-        if self._board is not None:
-            self._board.picture(step, picture_hw3)
+        self._tell_board(lambda board: board.picture(step, picture_hw3))
 
     def close(self) -> None:
         """Close the logs."""
@@ -101,9 +111,18 @@ class RunFolder:
     def _write(self, log: CsvLog | None, prefix: str, row: Row) -> None:
         if log is not None and not log.write(row):
             say(f"cannot write {log.path}; its rows are kept and written when there is space")
-        if self._board is not None:
-            values = {prefix + name: value for name, value in row.items() if name != "step"}
-            self._board.write(int(row["step"] or 0), values)
+        values = {prefix + name: value for name, value in row.items() if name != "step"}
+        self._tell_board(lambda board: board.write(int(row["step"] or 0), values))
+
+    def _tell_board(self, write: Callable[[TensorBoardLog], bool]) -> None:
+        if self._board is not None and not write(self._board):
+            say(f"cannot write {self.root / 'tensorboard'}; going on without TensorBoard")
+            self._board.close()
+            self._board = None
+
+    def _replaced(self) -> tuple[Path, ...]:
+        """List what a new run writes over."""
+        return self.best, self.last, self.root / "train.csv", self.root / "valid.csv"
 
 
 def say(line: str) -> None:

@@ -1,6 +1,7 @@
 """What is kept of a run: scores and pictures, the best model, checkpoints, the last model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from sam2_hf.errors import OutputError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
+from .clip_source import ClipSource
 from .config import TrainConfig
 from .config_files import as_yaml
 from .contact_sheet import contact_sheet
@@ -19,7 +21,7 @@ from .run_folder import RunFolder, say
 from .run_state import Checkpoint, RunState, drop_old, save_checkpoint
 from .source_registry import open_source
 from .training_card import training_card
-from .validation import SourceTotal, Validation, mean_score
+from .validation import Validation, mean_score, skip_note, training_examples
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -29,7 +31,8 @@ class RunKeeper:
     """Looks at what learns and writes it down.
 
     Attributes:
-        hooks: Called with the model and the number of steps after each validation, by one process.
+        hooks: Called with the model and the number of steps after each validation, or when it
+            would be due, by one process; but every process has to have them.
 
     Args:
         config: The run.
@@ -38,7 +41,7 @@ class RunKeeper:
         folder: Where files go.
 
     Raises:
-        DataError: A validation source has nothing usable.
+        DataError: A source that it looks at has nothing usable.
     """
 
     def __init__(
@@ -47,26 +50,38 @@ class RunKeeper:
         self.config, self.learner, self.state, self.folder = config, learner, state, folder
         self.accelerator: Accelerator = learner.accelerator
         sources = [open_source(source) for source in config.validation.sources]
-        self.validation = Validation(sources, config.validation)
+        self.validation = Validation(sources, config.validation, config.on_bad_data)
+        self._examples: list[ClipSource] = []
+        if not sources and config.logging.picture_every and self.accelerator.is_main_process:
+            self._examples = [
+                open_source(replace(source, augment=None, reverse=0.0))
+                for source in config.data
+                if source.weight > 0
+            ]
         self.hooks: list[Callable[[Sam2VideoModel, int], None]] = []
 
     def look(self, *, is_scored: bool, is_drawn: bool) -> None:
         """Validate, keep the model if it is the best one so far, and draw predictions.
 
+        Without validation, pictures are of what is learnt from.
+
         Args:
             is_scored: Whether to validate.
             is_drawn: Whether to draw.
         """
-        if not self.validation.sources or not (is_scored or is_drawn):
+        is_validated = is_scored and bool(self.validation.sources)
+        is_hooked = is_scored and bool(self.hooks)
+        if not (is_validated or is_hooked or is_drawn):
             return
         model = self.learner.snapshot()
         with self.accelerator.autocast():
-            if is_scored:
+            if is_validated:
                 self._score(model)
-            if is_drawn and self.accelerator.is_main_process:
-                examples = self.validation.examples(model, self.config.logging.pictures)
-                if (sheet := contact_sheet(examples)) is not None:
-                    self.folder.log_picture(self.state.step, sheet)
+            if self.accelerator.is_main_process:
+                for hook in self.hooks if is_hooked else ():
+                    hook(model, self.state.step)
+                if is_drawn:
+                    self._draw(model)
         self.accelerator.wait_for_everyone()
 
     def save(self, totals: Tensor, *, is_last: bool) -> None:
@@ -119,12 +134,15 @@ class RunKeeper:
         accelerator = self.accelerator
         totals = self.validation.run(model, accelerator.process_index, accelerator.num_processes)
         if accelerator.num_processes > 1:
-            pairs = [[one.total, float(one.count)] for one in totals]
-            summed = accelerator.reduce(torch.tensor(pairs, device=accelerator.device), "sum")
+            sums = [[one.total, float(one.count), float(one.skipped)] for one in totals]
+            summed = accelerator.reduce(torch.tensor(sums, device=accelerator.device), "sum")
             totals = [
-                SourceTotal(one.label, total, round(count))
-                for one, (total, count) in zip(totals, summed.tolist(), strict=True)
+                replace(one, total=total, count=round(count), skipped=round(skipped))
+                for one, (total, count, skipped) in zip(totals, summed.tolist(), strict=True)
             ]
+        if accelerator.is_main_process:
+            for note in filter(None, map(skip_note, totals)):
+                say(note)
         score = mean_score(totals)
         if not accelerator.is_main_process:
             return
@@ -136,8 +154,16 @@ class RunKeeper:
         say(f"step {self.state.step}  validation {score:.4f}  ({listed}){note}")
         if note:
             self._keep_best(model, score)
-        for hook in self.hooks:
-            hook(model, self.state.step)
+
+    def _draw(self, model: Sam2VideoModel) -> None:
+        """Draw predictions on what is validated on, or else on what is learnt from."""
+        count = self.config.logging.pictures
+        if self.validation.sources:
+            examples = self.validation.examples(model, count)
+        else:
+            examples = training_examples(self._examples, model, count)
+        if (sheet := contact_sheet(examples)) is not None:
+            self.folder.log_picture(self.state.step, sheet)
 
     def _keep_best(self, model: Sam2VideoModel, score: float) -> None:
         try:

@@ -3,6 +3,7 @@
 A resumed run drops the rows of steps it will do again, so that no step has two rows.
 """
 
+import contextlib
 import csv
 import io
 import time
@@ -76,7 +77,7 @@ class CsvLog:
 
 
 class TensorBoardLog:
-    """The same numbers for TensorBoard.
+    """The same numbers for TensorBoard; a disk that fails ends it, but nothing else.
 
     Args:
         folder: Where its files go.
@@ -91,16 +92,16 @@ class TensorBoardLog:
         start = self._protocol.SessionLog(status=self._protocol.SessionLog.START)
         self._add(done + 1, session_log=start)
 
-    def write(self, step: int, values: Mapping[str, Value]) -> None:
-        """Add numbers; what is no number is left out."""
+    def write(self, step: int, values: Mapping[str, Value]) -> bool:
+        """Add numbers, but nothing that is none; tell whether the file can still be written."""
         summary = self._protocol.Summary()
         for name, value in values.items():
             if isinstance(value, (int, float)):
                 summary.value.add(tag=name, simple_value=value)
-        self._add(step, summary=summary)
+        return self._add(step, summary=summary)
 
-    def picture(self, step: int, picture_hw3: NDArray[np.uint8]) -> None:
-        """Add a picture, `(h, w, 3)` uint8."""
+    def picture(self, step: int, picture_hw3: NDArray[np.uint8]) -> bool:
+        """Add a picture, `(h, w, 3)` uint8; tell whether the file can still be written."""
         height, width = picture_hw3.shape[:2]
         file = io.BytesIO()
         Image.fromarray(picture_hw3).save(file, "png")
@@ -108,15 +109,20 @@ class TensorBoardLog:
         added = summary.value.add(tag="predictions").image
         added.height, added.width, added.colorspace = height, width, len("RGB")
         added.encoded_image_string = file.getvalue()
-        self._add(step, summary=summary)
+        return self._add(step, summary=summary)
 
     def close(self) -> None:
-        """Write what is still held back."""
-        self._writer.close()
+        """Write what is still held back, if it can be written."""
+        with contextlib.suppress(OSError):
+            self._writer.close()
 
-    def _add(self, step: int, **content: object) -> None:
+    def _add(self, step: int, **content: object) -> bool:
         event = self._protocol.Event(wall_time=time.time(), step=step, **content)
-        self._writer.add_event(event)
+        try:
+            self._writer.add_event(event)  # which raises what went wrong in its own thread before
+        except OSError:
+            return False
+        return True
 
 
 def _rows(path: Path) -> list[list[str]]:

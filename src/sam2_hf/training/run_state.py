@@ -8,9 +8,11 @@ A checkpoint is a folder `step-00001000` with
 - `state.json`: counters and scores; `config.yaml`: the settings.
 
 It is written under a hidden name that it loses when all of it is on the disk, so a folder of that
-name is whole. Random numbers need no saving: each follows from the seed and the step.
+name is whole, and it is never written again. Random numbers need no saving: each follows from the
+seed and the step.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -28,6 +30,8 @@ from sam2_hf.errors import OutputError, TrainingError
 FORMAT = 1
 NAME = re.compile(r"step-(\d{8})")
 STATE, CONFIG = "state.json", "config.yaml"
+WEIGHTS, OPTIMISER, EMA = "weights", "optimiser", "ema"
+NO_MORE_COUNTED = ("processes",)  # counters of earlier versions
 
 
 @dataclass(slots=True)
@@ -42,7 +46,6 @@ class RunState:
         best_step: After how many steps.
         totals: Sums of the logged values since the last line of the log.
         threads: Threads torch used; another number adds in another order.
-        processes: Training processes.
         scaler: State of the fp16 loss scaler.
     """
 
@@ -53,7 +56,6 @@ class RunState:
     best_step: int | None = None
     totals: list[float] | None = None
     threads: int = 0
-    processes: int = 1
     scaler: dict[str, float] | None = None
 
 
@@ -75,6 +77,9 @@ class Checkpoint:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint, whole or not at all.
 
+    One that is there already stays, since the same step of a run has the same numbers; only the
+    settings are those of now.
+
     Args:
         folder: The folder of all checkpoints of the run.
         checkpoint: What to write.
@@ -86,20 +91,25 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         OutputError: The disk is full or the folder cannot be written; earlier checkpoints stay.
     """
     target = folder / f"step-{checkpoint.state.step:08d}"
-    hidden = folder / f".{target.name}.part"
+    hidden, old = (folder / f".{target.name}.{ending}" for ending in ("part", "old"))
     try:
-        shutil.rmtree(hidden, ignore_errors=True)
+        if _is_whole(target):
+            _replace_text(target / CONFIG, checkpoint.config)
+            return target
+        for leftover in (hidden, old):
+            shutil.rmtree(leftover, ignore_errors=True)
         hidden.mkdir(parents=True)
         for name, tensors in checkpoint.tensors.items():
             save_file(dict(tensors), hidden / f"{name}.safetensors")
-        state = {"format": FORMAT, **asdict(checkpoint.state)}
+        state = {"format": FORMAT, "files": sorted(checkpoint.tensors), **asdict(checkpoint.state)}
         (hidden / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
         (hidden / CONFIG).write_text(checkpoint.config, encoding="utf-8")
-        for path in hidden.iterdir():
-            _flush(path)
-        shutil.rmtree(target, ignore_errors=True)
+        flush_folder(hidden)
+        if target.exists():  # in part, or it would have stayed
+            target.replace(old)
         hidden.replace(target)
-        _flush(folder)
+        flush(folder)
+        shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(hidden, ignore_errors=True)
         raise OutputError(
@@ -117,13 +127,14 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def drop_old(folder: Path, keep: int) -> None:
-    """Remove all checkpoints but the newest."""
-    for path in checkpoints(folder)[:-keep]:
-        # under a hidden name first, since removing takes several moves and may be cut short
-        hidden = path.with_name(f".{path.name}.old")
-        shutil.rmtree(hidden, ignore_errors=True)
-        path.replace(hidden)
-    sweep(folder)
+    """Remove all checkpoints but the newest; what cannot be removed now is left for later."""
+    with contextlib.suppress(OSError):  # one too many does no harm
+        for path in checkpoints(folder)[:-keep]:
+            # under a hidden name first, since removing takes several moves and may be cut short
+            hidden = path.with_name(f".{path.name}.old")
+            shutil.rmtree(hidden, ignore_errors=True)
+            path.replace(hidden)
+        sweep(folder)
 
 
 def sweep(folder: Path) -> None:
@@ -131,6 +142,19 @@ def sweep(folder: Path) -> None:
     for ending in ("part", "old"):
         for leftover in folder.glob(f".step-*.{ending}"):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def missing_files(path: Path) -> list[str]:
+    """List the files that a checkpoint lacks.
+
+    Raises:
+        OSError, ValueError: Its `state.json` is there but cannot be read.
+    """
+    stems = [WEIGHTS, OPTIMISER]  # those of an earlier version, which did not list them
+    if (path / STATE).is_file():
+        stems = json.loads((path / STATE).read_text(encoding="utf-8")).get("files", stems)
+    wanted = (STATE, CONFIG, *(f"{stem}.safetensors" for stem in stems))
+    return [name for name in wanted if not (path / name).is_file()]
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -143,6 +167,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         TrainingError: A file is missing or damaged, or another version wrote it.
     """
     try:
+        if missing := missing_files(path):
+            raise FileNotFoundError(f"it has no {', '.join(missing)}")
         content = json.loads((path / STATE).read_text(encoding="utf-8"))
         config = (path / CONFIG).read_text(encoding="utf-8")
         tensors = {one.stem: load_file(one) for one in sorted(path.glob("*.safetensors"))}
@@ -151,6 +177,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"the checkpoint {path} cannot be read: {error}. Remove it to go on from the one "
             "before it."
         ) from error
+    for name in ("files", *NO_MORE_COUNTED):
+        content.pop(name, None)
     known = {field.name for field in fields(RunState)}
     if content.pop("format", None) != FORMAT or set(content) - known:
         raise TrainingError(
@@ -160,10 +188,33 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(RunState(**content), config, tensors)
 
 
-def _flush(path: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Have the system write all of a folder to the disk."""
+    for path in (*folder.rglob("*"), folder):
+        flush(path)
+
+
+def flush(path: Path) -> None:
     """Have the system write a file or the list of a folder to the disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return path.is_dir() and not missing_files(path)
+    except ValueError:
+        return False
+
+
+def _replace_text(path: Path, text: str) -> None:
+    """Write a file anew, whole or not at all."""
+    if path.read_text(encoding="utf-8") == text:
+        return
+    hidden = path.with_name(f".{path.name}.part")
+    hidden.write_text(text, encoding="utf-8")
+    flush(hidden)
+    hidden.replace(path)

@@ -17,6 +17,7 @@ from sam2_hf.errors import DataError
 from .frame_objects import MaskList
 
 MIN_POLYGON = 6  # numbers: three corners
+OUTSIDE = 1.0  # how far polygons may leave the picture, in its own sides
 
 
 def read_segments(segmentations: Sequence[object], size: tuple[int, int]) -> MaskList:
@@ -28,7 +29,8 @@ def read_segments(segmentations: Sequence[object], size: tuple[int, int]) -> Mas
         size: `(height, width)` in which polygons count; run lengths bring their own.
 
     Raises:
-        DataError: One of them is none of these, is damaged, or has another size.
+        DataError: One of them is none of these, is damaged, or has another size; or a polygon lies
+            far outside.
     """
     runs: dict[int, rle.Rle] = {}
     for number, segmentation in enumerate(segmentations):
@@ -55,6 +57,8 @@ def _runs(segmentation: Any, size: tuple[int, int]) -> rle.Rle:  # noqa: ANN401 
             segmentation = rle.from_coco(segmentation)
         height, width = (int(side) for side in segmentation["size"])
         counts = [int(count) for count in segmentation["counts"]]
+    except DataError:
+        raise
     except (TypeError, KeyError, ValueError, IndexError) as error:
         raise DataError(
             f"a mask is {str(segmentation)[:60]}. Masks are polygons [[x, y, ...]] or run lengths "
@@ -69,11 +73,32 @@ def _runs(segmentation: Any, size: tuple[int, int]) -> rle.Rle:  # noqa: ANN401 
 
 
 def _polygon_runs(polygons: list[list[float]], size: tuple[int, int]) -> rle.Rle:
-    """Draw polygons; those of fewer than three corners hold no pixel."""
+    """Draw polygons; none at all hold no pixel."""
     height, width = size
-    usable = [polygon for polygon in polygons if len(polygon) >= MIN_POLYGON]
-    if not usable:
+    for polygon in polygons:
+        _require_drawable(polygon, size)
+    if not polygons:
         return {"size": [height, width], "counts": [height * width]}
-    packed = coco_mask.merge(coco_mask.frPyObjects(usable, height, width))
+    packed = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     counts = packed["counts"].decode("ascii")
     return rle.from_coco({"size": [height, width], "counts": counts})
+
+
+def _require_drawable(polygon: list[float], size: tuple[int, int]) -> None:
+    """Refuse what pycocotools would not survive, or would draw somewhere else."""
+    numbers = np.asarray(polygon, np.float64)
+    if numbers.ndim != 1:
+        raise ValueError("not a list of numbers")
+    if len(numbers) % 2 or len(numbers) < MIN_POLYGON:
+        raise DataError(
+            f"a polygon has {len(numbers)} number(s). It takes x and y of three corners or more."
+        )
+    height, width = size
+    sides = np.tile([width, height], len(numbers) // 2)
+    # NaN is not within anything either
+    within = (numbers >= -OUTSIDE * sides) & (numbers <= (1 + OUTSIDE) * sides)
+    if not within.all():
+        raise DataError(
+            f"a polygon has the coordinate {numbers[~within][0]}, far outside its picture of "
+            f"{width}x{height} (width x height). Coordinates are pixels."
+        )

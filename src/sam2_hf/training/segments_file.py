@@ -36,7 +36,8 @@ def read_segments_file(path: str, every: int) -> list[AnnotatedFrame]:
         every: Distance between two annotated frames, if the file does not tell it.
 
     Raises:
-        DataError: It is not there, is no JSON, has another form, or annotates nothing.
+        DataError: It is not there, is no JSON, has another form, annotates nothing, or states a
+            rate that does not fit its video's.
 
     Source: training/dataset/vos_segment_loader.py:21-47, :206-249,
     training/dataset/vos_raw_dataset.py:289-297 @ 2b90b9f.
@@ -48,7 +49,9 @@ def read_segments_file(path: str, every: int) -> list[AnnotatedFrame]:
             listed = [one["segmentation"] for one in content["annotations"]]
             return [AnnotatedFrame(0, listed)]
         frames, every = _masklets(content, every)
-    except (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except (TypeError, KeyError, ValueError, IndexError) as error:
         raise DataError(f"{path} has no masks in a known form. {EXPECTED}") from error
     annotated = [
         AnnotatedFrame(place * every, segmentations)
@@ -91,5 +94,15 @@ def _masklets(content: Any, every: int) -> tuple[list[list[object]], int]:  # no
     frames = content["masklet" if "masklet" in content else "masks"]
     if "fps" in content:
         stated = content["fps"][0] if isinstance(content["fps"], list) else content["fps"]
-        every = FRAMES_PER_SECOND // int(stated)
+        every = _distance(float(stated))
     return list(frames), every
+
+
+def _distance(rate: float) -> int:
+    """Tell how many frames lie between two annotated ones, given annotated frames a second."""
+    if not (rate > 0 and FRAMES_PER_SECOND % rate == 0):
+        raise DataError(
+            f"fps is {rate:g}, but videos have {FRAMES_PER_SECOND} frames a second, so masks "
+            f"cannot be matched with frames. It must divide {FRAMES_PER_SECOND}."
+        )
+    return round(FRAMES_PER_SECOND / rate)

@@ -20,7 +20,7 @@ class Totals:
 
     Attributes:
         means: Mean of each measured value over the steps that were not spoilt.
-        spoilt: Steps whose loss was not finite.
+        spoilt: Steps whose loss or gradient was not finite.
         steps: All steps.
         skipped: Photos and clips that were left out.
     """
@@ -62,21 +62,26 @@ def part_values(output: TrainingOutput, num_parts: int) -> Tensor:
 
 
 @torch.no_grad()
-def step_values(parts: Tensor, gradient_norm: Tensor, skipped: int) -> Tensor:
+def step_values(
+    parts: Tensor, gradient_norm: Tensor, skipped: int, *, is_scaled: bool = False
+) -> Tensor:
     """Pack a whole step.
 
-    A step whose loss is not finite counts as spoilt, and measures nothing.
+    A step whose loss or gradient is not finite counts as spoilt, and measures nothing.
 
     Args:
         parts: Sum of `part_values`.
         gradient_norm: Norm of all gradients before it was limited.
         skipped: Photos and clips that were left out.
+        is_scaled: Whether the loss is scaled for fp16, where gradients overflow now and then.
 
     Returns:
         `(11,)`, float32, in the order of `MEASURED` and `COUNTED`; steps are to be added up.
     """
-    is_fine = torch.isfinite(parts[0]).float()
-    values = torch.cat((parts, gradient_norm.float().reshape(1)))
+    norm = gradient_norm.float().reshape(1)
+    judged = parts[:1] if is_scaled else torch.cat((parts[:1], norm))
+    is_fine = torch.isfinite(judged).all().float()
+    values = torch.cat((parts, norm))
     values = torch.where(torch.isfinite(values), values, 0.0) * is_fine
     counts = torch.stack((1 - is_fine, torch.ones_like(is_fine), torch.full_like(is_fine, skipped)))
     return torch.cat((values, counts))

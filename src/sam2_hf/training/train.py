@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from sam2_hf.errors import Sam2Error
 from sam2_hf.model.checkpoint_errors import CheckpointError
 
+from .config import TrainConfig
 from .config_files import read_config
-from .run_folder import say
+from .interruption import Stopped
+from .run_folder import RunFolder, say
 from .run_setup import make_accelerator
+from .run_state import checkpoints
 from .trainer import Trainer
 
 DONE, FAILED, STOPPED = 0, 2, 130  # exit codes; the last is the shell's for Ctrl-C
@@ -64,23 +67,35 @@ def train(arguments: Sequence[str]) -> int:
     changes = [*options.changes, *([f"push={options.push}"] if options.push else [])]
     config = read_config(options.config, changes)
     accelerator = make_accelerator(config)
-    trainer = Trainer(
-        config, accelerator, resume=options.resume, allow_changes=options.allow_changes
-    )
     try:
+        trainer = Trainer(
+            config, accelerator, resume=options.resume, allow_changes=options.allow_changes
+        )
         folder = trainer.run()
-    except KeyboardInterrupt:
+    except Stopped as stop:
         if accelerator.is_main_process:
-            say(
-                f"stopped after step {trainer.state.step} of {trainer.steps}; the run is saved in "
-                f"{config.output}. The same command with --resume goes on."
-            )
+            say(f"{stop} The same command with --resume goes on.")
         accelerator.end_training()
+        return STOPPED
+    except KeyboardInterrupt:  # before the run began, or a second one: nothing is saved
+        if accelerator.is_main_process:
+            say(cut_off(config))
         return STOPPED
     if accelerator.is_main_process:
         say(f"done; the model to use is in {folder}")
     accelerator.end_training()
     return DONE
+
+
+def cut_off(config: TrainConfig) -> str:
+    """Say what is left of a run that was stopped at once."""
+    found = checkpoints(RunFolder(config).checkpoints)
+    if not found:
+        return f"stopped at once; there is no checkpoint of the run in {config.output} yet."
+    return (
+        f"stopped at once; the last checkpoint is {found[-1]}, and steps after it are lost. The "
+        "same command with --resume goes on from there."
+    )
 
 
 def main() -> int:

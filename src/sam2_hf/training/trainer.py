@@ -1,23 +1,24 @@
 """A training run from its first step to its last, or from its newest checkpoint on."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import yaml
 
-from sam2_hf.errors import TrainingError
+from sam2_hf.errors import Sam2Error, TrainingError
 
 from .clips import ClipBatch
 from .config import TrainConfig
 from .config_files import changed_settings, refuse_changes
-from .interruption import Interruption
+from .interruption import Interruption, Stopped
 from .learner import Learner
 from .loader import ClipLoader, plan_requests
 from .model_setup import make_model
-from .out_of_memory import advice, is_out_of_memory
+from .out_of_memory import advice, is_dead_worker, is_out_of_memory
 from .run_folder import RunFolder, say, training_line
 from .run_keeper import RunKeeper
 from .run_setup import count_steps, open_stream, require_equal_parts, threads_note
@@ -75,6 +76,7 @@ class Trainer:
         )
         self.loader = ClipLoader(stream, requests, num_workers=config.workers)
         self._seconds, self._clips, self._shown = 0.0, 0, 0
+        self._parts: Sequence[ClipBatch] = ()  # what is being learned from
 
     def run(self) -> Path:
         """Train to the end.
@@ -83,26 +85,35 @@ class Trainer:
             The folder of the model to use: the best one, or the last without validation.
 
         Raises:
-            TrainingError: Memory ran out, or the loss is no longer a number.
-            KeyboardInterrupt: The user or the system asked to stop; the run is saved.
+            TrainingError: Memory ran out, a worker died, or the loss is no longer a number.
+            Stopped: The user or the system asked to stop; the run is saved.
+            KeyboardInterrupt: The user asked again; what follows the last checkpoint is lost.
             OutputError: The last checkpoint or model cannot be written.
         """
         if self.accelerator.is_main_process:
             self.folder.open(self.state.step, self.keeper.validation.labels)
         try:
-            with Interruption() as interruption:
-                if self.state.step == 0:
-                    # where the run begins, and early news of data that cannot be validated on
-                    self.keeper.look(is_scored=True, is_drawn=self.config.logging.picture_every > 0)
-                batches = iter(self.loader)
-                for step in range(self.state.step, self.steps):
-                    if not self._learn(batches, step, interruption):
-                        self._save(is_last=True)
-                        raise KeyboardInterrupt
-                    self._report()
-            return self.keeper.finish()
+            with Interruption() as interruption, self._rescue():
+                self._do_steps(interruption)
+            with self._rescue():
+                return self.keeper.finish()
         finally:
             self.folder.close()
+
+    def _do_steps(self, interruption: Interruption) -> None:
+        """Do all steps that are left, with what is due after each."""
+        if self.state.step == 0:
+            # where the run begins, and early news of data that cannot be validated on
+            self.keeper.look(is_scored=True, is_drawn=self.config.logging.picture_every > 0)
+        batches = iter(self.loader)
+        for step in range(self.state.step, self.steps):
+            if not self._learn(batches, step, interruption):
+                self._save(is_last=True)
+                raise Stopped(
+                    f"stopped after step {step} of {self.steps}; the run is saved in "
+                    f"{self.config.output}."
+                )
+            self._report()
 
     def _learn(self, batches: Iterator[ClipBatch], step: int, interruption: Interruption) -> bool:
         """Do one step, unless the run shall stop before it; tell whether it was done."""
@@ -111,15 +122,12 @@ class Trainer:
         mean_objects, is_asked = self._agree(parts, is_asked=interruption.is_asked)
         if is_asked:
             return False
-        try:
-            self.totals += self.learner.step(parts, step, mean_objects)
-        except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                raise self._out_of_memory(parts) from error
-            raise
+        self._parts = parts
+        self.totals += self.learner.step(parts, step, mean_objects)
         elapsed = time.perf_counter() - begun
         self.state.step = step + 1
         self.state.seconds += elapsed
+        self.learner.is_whole, self._parts = True, ()
         self._seconds += elapsed
         self._clips += sum(len(part.names) for part in parts) * self.accelerator.num_processes
         self._tell_skips(parts)
@@ -182,15 +190,21 @@ class Trainer:
         allowed = totals.steps * processes - 1 if self.config.precision == "fp16" else 0
         if totals.spoilt > allowed:
             raise TrainingError(
-                f"the loss was not a finite number on {totals.spoilt} of the last {totals.steps} "
-                f"step(s) up to step {self.state.step}. Earlier checkpoints are good. Lower "
-                "optimiser.learning_rate or optimiser.clip_norm, or lengthen "
+                f"the loss or its gradient was not a finite number on {totals.spoilt} of the last "
+                f"{totals.steps} step(s) up to step {self.state.step}. Earlier checkpoints are "
+                "good. Lower optimiser.learning_rate or optimiser.clip_norm, or lengthen "
                 "optimiser.warmup_steps; --resume --allow-changes goes on from the last one."
             )
         return totals
 
     def _save(self, *, is_last: bool) -> None:
         self._read_totals()
+        if not self.learner.is_finite():
+            raise TrainingError(
+                f"weights are no finite numbers after step {self.state.step}, so they are not "
+                "saved. Earlier checkpoints are good. Lower optimiser.learning_rate; --resume "
+                "--allow-changes goes on from the last one."
+            )
         self.keeper.save(self.totals, is_last=is_last)
 
     def _load(self, path: Path, *, allow_changes: bool) -> None:
@@ -223,15 +237,39 @@ class Trainer:
                 more = " (more are only counted)" if self._shown == SHOWN_SKIPS else ""
                 say(f"skipped {message}{more}")
 
-    def _out_of_memory(self, parts: list[ClipBatch]) -> TrainingError:
-        """Save what can be saved, and say what to lower."""
-        device = self.accelerator.device
-        text = advice(self.config, parts[0], where=str(device))
+    @contextmanager
+    def _rescue(self) -> Iterator[None]:
+        """Save what can be saved when memory runs out or a worker dies, and say what to do."""
+        try:
+            yield
+        except Sam2Error:
+            raise
+        except (RuntimeError, MemoryError) as error:
+            if is_dead_worker(error):
+                text, flags = (
+                    (
+                        "a process that prepares clips died, maybe for lack of memory: "
+                        f"{str(error).strip().rstrip('.')}. Lower workers, which is "
+                        f"{self.config.workers}; workers: 0 does without such processes."
+                    ),
+                    "--resume",
+                )
+            elif is_out_of_memory(error):
+                batch = self._parts[0] if self._parts else None
+                text = advice(self.config, batch, where=str(self.accelerator.device))
+                flags = "--resume --allow-changes"
+            else:
+                raise
+            raise TrainingError(f"{text} {self._save_in_need(flags)}") from error
+
+    def _save_in_need(self, flags: str) -> str:
+        """Save if that is possible, and say how to go on."""
+        if self.state.step == 0:
+            return "No step is done yet; --resume begins anew."
         if self.accelerator.num_processes > 1 or not self.learner.is_whole:
-            return TrainingError(
-                f"{text} --resume --allow-changes goes on from the last checkpoint."
-            )
-        if device.type == "cuda":
+            return f"{flags} goes on from the last checkpoint."
+        self.learner.optimiser.zero_grad(set_to_none=True)
+        if self.accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
         self._save(is_last=True)
-        return TrainingError(f"{text} The run is saved; --resume --allow-changes goes on.")
+        return f"The run is saved; {flags} goes on."

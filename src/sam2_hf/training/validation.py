@@ -3,11 +3,15 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from sam2_hf.errors import DataError, Sam2Error, TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
 from .clip_source import ClipSource
+from .clips import Clip
 from .config import ValidationConfig
 from .predictions import (
     Prediction,
@@ -16,6 +20,9 @@ from .predictions import (
     predict_clip,
     predict_photo,
 )
+
+COLUMNS = ("step", "score")  # of `valid.csv`, before those of the sources
+EXAMPLE_OBJECTS = 3  # most objects of a photo or clip that is drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +33,15 @@ class SourceTotal:
         label: What reports call the source.
         total: Sum of the objects' scores.
         count: How many objects.
+        skipped: How many photos or clips could not be used.
+        reason: Why the first of them could not; empty where another process skipped them.
     """
 
     label: str
     total: float
     count: int
+    skipped: int = 0
+    reason: str = ""
 
 
 class Validation:
@@ -39,18 +50,25 @@ class Validation:
     Args:
         sources: One for each of `config.sources`.
         config: Limits.
+        on_bad_data: "skip" counts photos and clips that cannot be used; "raise" ends the run.
     """
 
-    def __init__(self, sources: Sequence[ClipSource], config: ValidationConfig) -> None:
+    def __init__(
+        self,
+        sources: Sequence[ClipSource],
+        config: ValidationConfig,
+        on_bad_data: Literal["skip", "raise"] = "skip",
+    ) -> None:
         self.sources = tuple(sources)
         self.config = config
+        self.on_bad_data = on_bad_data
 
     @property
     def labels(self) -> list[str]:
-        """What reports call the sources; those of one name are numbered."""
+        """What reports call the sources; those of one name, or of a column's, are numbered."""
         names = [source.config.label for source in self.sources]
         return [
-            name if names.count(name) == 1 else f"{name} ({number})"
+            name if names.count(name) == 1 and name not in COLUMNS else f"{name} ({number})"
             for number, name in enumerate(names, start=1)
         ]
 
@@ -64,13 +82,14 @@ class Validation:
 
         Returns:
             One total per source.
+
+        Raises:
+            DataError: A photo or clip cannot be used, and `on_bad_data` is "raise".
         """
-        totals = []
-        for label, source in zip(self.labels, self.sources, strict=True):
-            places = self.places(source)[process::processes]
-            ious = [iou for place in places for iou in self._ious(model, source, place)]
-            totals.append(SourceTotal(label, sum(ious), len(ious)))
-        return totals
+        return [
+            self._total(model, label, source, self.places(source)[process::processes])
+            for label, source in zip(self.labels, self.sources, strict=True)
+        ]
 
     def places(self, source: ClipSource) -> list[int]:
         """Choose the photos or clips of a source, spread evenly over all."""
@@ -88,22 +107,59 @@ class Validation:
         ]
         for source, place in chosen[:count]:
             with contextlib.suppress(Sam2Error):
-                yield self._predict(model, source, place, limit=3)
+                yield _predict(model, source.whole_clip(place), EXAMPLE_OBJECTS)
 
-    def _ious(self, model: Sam2VideoModel, source: ClipSource, place: int) -> list[float]:
-        """Score the objects of one photo or clip; none if it is damaged or has no object."""
-        try:
-            return self._predict(model, source, place, self.config.max_objects).ious()
-        except DataError:
-            return []
+    def _total(
+        self, model: Sam2VideoModel, label: str, source: ClipSource, places: Sequence[int]
+    ) -> SourceTotal:
+        """Score some photos or clips of a source, leaving out what cannot be used."""
+        ious: list[float] = []
+        reasons: list[str] = []
+        for place in places:
+            try:
+                clip = source.whole_clip(place)
+                ious += _predict(model, clip, self.config.max_objects).ious()
+            except DataError as error:
+                if self.on_bad_data == "raise":
+                    raise DataError(f"validation on {label}: {error}") from error
+                reasons.append(str(error))
+        return SourceTotal(label, sum(ious), len(ious), len(reasons), next(iter(reasons), ""))
 
-    def _predict(
-        self, model: Sam2VideoModel, source: ClipSource, place: int, limit: int | None
-    ) -> Prediction:
-        clip = largest_objects(source.whole_clip(place), limit)
-        if len(clip.frames_thw3) == 1:
-            return predict_photo(as_image_model(model), clip)
-        return predict_clip(model, clip)
+
+def training_examples(
+    sources: Sequence[ClipSource], model: Sam2VideoModel, count: int
+) -> Iterator[Prediction]:
+    """Predict the first photos and clips of the sources a run learns from.
+
+    Clips are those of training, not whole videos, which may be long.
+
+    Args:
+        sources: Opened without augmentation.
+        model: The model, in eval mode.
+        count: How many at most.
+    """
+    share = -(-count // max(len(sources), 1))
+    chosen = [(source, item) for source in sources for item in range(min(share, len(source)))]
+    side = model.prompt_encoder.image_size
+    for source, item in chosen[:count]:
+        with contextlib.suppress(Sam2Error):
+            clip = source.draw_clip(item, side, np.random.default_rng(item))
+            yield _predict(model, clip, EXAMPLE_OBJECTS)
+
+
+def skip_note(total: SourceTotal) -> str:
+    """Tell what was left out of a source; empty if nothing was."""
+    if not total.skipped:
+        return ""
+    first = f", such as {total.reason}" if total.reason else ""
+    return f"validation on {total.label} left out {total.skipped} photo(s) or clip(s){first}"
+
+
+def _predict(model: Sam2VideoModel, clip: Clip, limit: int | None) -> Prediction:
+    clip = largest_objects(clip, limit)
+    if len(clip.frames_thw3) == 1:
+        return predict_photo(as_image_model(model), clip)
+    return predict_clip(model, clip)
 
 
 def mean_score(totals: Sequence[SourceTotal]) -> float:
