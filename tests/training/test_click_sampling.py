@@ -165,7 +165,9 @@ def test_a_box_stays_in_the_frame():
 
 
 def test_the_box_of_an_absent_object_is_turned_over():
-    assert noisy_boxes(masks(None), torch.rand(1, 4), 0.0, 20.0).tolist() == [[15, 11, 0, 0]]
+    exactly = torch.full((1, 4), 0.5)
+
+    assert noisy_boxes(masks(None), exactly, 0.1, 20.0).tolist() == [[15, 11, 0, 0]]
 
 
 def test_what_is_drawn_for_a_clip_depends_on_its_seed_alone():
