@@ -5,9 +5,9 @@ Suffixes: h, w = rows and columns in pixels.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from sam2_hf.errors import DataError
+from sam2_hf.training.click_sampling import innermost_pixel
 
 
 def innermost_point(mask_hw: NDArray[np.bool_]) -> tuple[int, int]:
@@ -29,11 +29,7 @@ def innermost_point(mask_hw: NDArray[np.bool_]) -> tuple[int, int]:
         click.
     Differs: an empty mask is an error instead of a click at (0, 0).
     """
-    rows = np.flatnonzero(mask_hw.any(axis=1))
-    columns = np.flatnonzero(mask_hw.any(axis=0))
-    if not rows.size:
+    depth, x, y = innermost_pixel(mask_hw)
+    if not depth:
         raise DataError("an empty mask has no innermost point. Leave empty masks out.")
-    top, left = rows[0], columns[0]
-    part_hw = np.pad(mask_hw[top : rows[-1] + 1, left : columns[-1] + 1], 1)
-    y, x = np.unravel_index(distance_transform_edt(part_hw).argmax(), part_hw.shape)
-    return int(x + left - 1), int(y + top - 1)
+    return x, y

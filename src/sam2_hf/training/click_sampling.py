@@ -152,15 +152,25 @@ def _innermost_click(
     missed, wrong = truth_hw & ~guess_hw, guess_hw & ~truth_hw
     if not missed.any() and not wrong.any():
         missed, wrong = (truth_hw, wrong) if truth_hw.all() else (missed, ~truth_hw)
-    depth_missed, x_missed, y_missed = _innermost(missed)
-    depth_wrong, x_wrong, y_wrong = _innermost(wrong)
+    depth_missed, x_missed, y_missed = innermost_pixel(missed)
+    depth_wrong, x_wrong, y_wrong = innermost_pixel(wrong)
     if depth_missed > depth_wrong:
         return x_missed, y_missed, 1
     return x_wrong, y_wrong, 0
 
 
-def _innermost(region_hw: NDArray[np.bool_]) -> tuple[float, int, int]:
-    """Find the depth of a region, and x and y of its first deepest pixel; depth 0 if empty."""
+def innermost_pixel(region_hw: NDArray[np.bool_]) -> tuple[float, int, int]:
+    """Find the pixel of a region that is farthest from everything outside, by exact distance.
+
+    What lies beyond the frame is outside too. Of several such pixels the first in reading order is
+    taken.
+
+    Args:
+        region_hw: `(height, width)` bool, in one piece or several.
+
+    Returns:
+        Its distance in pixels, and its x and y counted from 0; all 0 for an empty region.
+    """
     rows, columns = (np.flatnonzero(region_hw.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return 0.0, 0, 0
