@@ -56,6 +56,23 @@ def test_another_seed_gives_other_clips(photos):
     assert not same(*(stream(pairs(photos), seed=seed)[ClipRequest(0)] for seed in (0, 1)))
 
 
+def test_what_a_stream_holds_is_told_by_names_wherever_its_folders_lie(photos, tmp_path):
+    made_up = SourceConfig("synthetic", str(photos), options={"annotated": [f"pairs:{photos}"]})
+    before = stream(pairs(photos, name="a"), made_up).fingerprints()
+    moved = photos.rename(tmp_path / "moved")
+    moved_up = SourceConfig("synthetic", str(moved), options={"annotated": [f"pairs:{moved}"]})
+
+    there = stream(pairs(moved, name="a"), moved_up).fingerprints()
+    next(moved.glob("*.jpg")).unlink()
+    fewer = stream(pairs(moved, name="a"), moved_up).fingerprints()
+
+    assert before[0] == there[0]
+    assert before[0].startswith("a: 5 items ")
+    assert before[1].split(": ")[-1] == there[1].split(": ")[-1]
+    assert fewer[0].startswith("a: 4 items ")
+    assert fewer[1].split(": ")[-1] != there[1].split(": ")[-1]
+
+
 def test_nothing_global_is_drawn_from(photos):
     torch.manual_seed(5)
     expected = torch.rand(3)

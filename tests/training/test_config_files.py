@@ -4,6 +4,7 @@ import yaml
 from sam2_hf.errors import TrainingError
 from sam2_hf.training.config_files import (
     as_yaml,
+    changed_data,
     changed_settings,
     find_config,
     read_config,
@@ -79,7 +80,7 @@ def test_what_does_not_change_a_number_may_differ_on_resuming(file):
     before = to_plain(read_config(file))
     free = ["output=p", "workers=9", "logging.every=7", "checkpoints.keep=5", "data.0.path=moved"]
 
-    refuse_changes(before, read_config(file, [*free, "validation.every=3"]))
+    assert changed_settings(before, read_config(file, [*free, "validation.every=3"])) == []
 
 
 def test_a_setting_that_differs_on_resuming_is_refused_with_both_values(file):
@@ -87,7 +88,7 @@ def test_a_setting_that_differs_on_resuming_is_refused_with_both_values(file):
     now = read_config(file, ["steps=20", "optimiser.learning_rate=1e-3", "data.0.batch_size=2"])
 
     with pytest.raises(TrainingError) as caught:
-        refuse_changes(before, now)
+        refuse_changes(changed_settings(before, now), "runs/p")
 
     lines = ["steps was 10, is 20", "optimiser.learning_rate was 5e-06, is 0.001"]
     assert all(line in str(caught.value) for line in [*lines, "data.0.batch_size was 8, is 2"])
@@ -107,6 +108,16 @@ def test_a_setting_that_is_gone_is_a_difference(file):
     before = {**to_plain(read_config(file)), "magic": 3}
 
     assert changed_settings(before, read_config(file)) == ["magic was 3, is None"]
+
+
+def test_data_that_differ_are_named_and_a_run_that_did_not_write_them_down_is_trusted():
+    now = ["photos: 3 items aa", "clips: 2 items bb"]
+
+    assert changed_data(["photos: 4 items cc", now[1]], now) == [
+        "the data of photos: 4 items cc are now photos: 3 items aa"
+    ]
+    assert changed_data(now, now) == changed_data(None, now) == []
+    refuse_changes([], "runs/p")
 
 
 def test_settings_are_written_short_on_request(file):

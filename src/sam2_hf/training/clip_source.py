@@ -1,7 +1,8 @@
 """Photos or videos from which clips are taken, whatever they are made of."""
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import datasets
 
 MANY_OPINIONS = 2**16
+HASH_DIGITS = 16
 
 
 class ClipSource(ABC):
@@ -48,6 +50,10 @@ class ClipSource(ABC):
         Raises:
             DataError: It cannot be used.
         """
+
+    def fingerprint(self) -> str:
+        """Tell sources apart whose items have other names, or come in another order."""
+        return fingerprint(self.name(item) for item in range(len(self)))
 
     def draw_clip(self, item: int, image_size: int, rng: np.random.Generator) -> Clip:
         """Draw a clip of an item, at the model's input size.
@@ -98,3 +104,10 @@ class TableSource(ClipSource):
         row = ClipRow.from_columns({**columns, "name": self.name(item)})
         opinion = None if rng is None else int(rng.integers(MANY_OPINIONS))
         return RowRecording(row, opinion)
+
+
+def fingerprint(names: Iterable[str]) -> str:
+    """Count names and hash them, in their order."""
+    listed = list(names)
+    digest = hashlib.sha256("\n".join(listed).encode()).hexdigest()
+    return f"{len(listed)} items {digest[:HASH_DIGITS]}"

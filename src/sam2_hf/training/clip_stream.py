@@ -55,6 +55,10 @@ class ClipStream(Dataset[ClipBatch]):
         self.sources: tuple[ClipSource, ...] = tuple(open_source(one) for one in mix.sources)
         self.schedule = MixSchedule(mix, [len(source) for source in self.sources])
 
+    def fingerprints(self) -> list[str]:
+        """Tell what the sources hold, to notice when it changes."""
+        return [f"{one.config.label}: {one.fingerprint()}" for one in self.sources]
+
     def steps_per_epoch(self, source: int = 0) -> float:
         """Count the steps in which every item of a source is taken once, repeats included."""
         config = self.mix.sources[source]

@@ -87,27 +87,44 @@ def as_yaml(config: TrainConfig, *, with_defaults: bool = True) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
-def refuse_changes(before: Mapping[str, Any], now: TrainConfig) -> None:
-    """Refuse to go on with a run under other settings.
+def refuse_changes(changes: Sequence[str], output: str) -> None:
+    """Refuse to go on with a run under other settings or with other data.
 
     Args:
-        before: Settings the run was begun with, as plain values.
-        now: Those of now. What only names places or says how often to tell may differ.
+        changes: What differs, a line each.
+        output: The folder of the run.
 
     Raises:
         TrainingError: Naming all that differs.
     """
-    if found := changed_settings(before, now):
-        lines = "\n".join(f"  {line}" for line in found)
+    if changes:
+        lines = "\n".join(f"  {line}" for line in changes)
         raise TrainingError(
-            f"the run in {now.output} was begun with other settings, so it cannot be resumed:\n"
-            f"{lines}\nGive the earlier settings, choose another output to begin anew, or go on "
+            f"the run in {output} was begun with other settings or data, so it cannot be resumed:\n"
+            f"{lines}\nGive the earlier ones, choose another output to begin anew, or go on "
             "with --allow-changes, which no longer gives the numbers of an unchanged run."
         )
 
 
+def changed_data(before: Sequence[str] | None, now: Sequence[str]) -> list[str]:
+    """List the sources whose photos or videos are others now, one line each.
+
+    Args:
+        before: What the sources held when the run was begun; None if nobody wrote it down.
+        now: What they hold.
+    """
+    # another number of sources is a changed setting
+    pairs = zip(before or (), now, strict=False)
+    return [f"the data of {old} are now {new}" for old, new in pairs if old != new]
+
+
 def changed_settings(before: Mapping[str, Any], now: TrainConfig) -> list[str]:
-    """List the settings that differ and matter, one line each."""
+    """List the settings that differ and matter, one line each.
+
+    Args:
+        before: Settings the run was begun with, as plain values.
+        now: Those of now. What only names places or says how often to tell may differ.
+    """
     found = differences(_completed(before), to_plain(now))
     return [
         f"{name} was {old}, is {new}"

@@ -47,6 +47,8 @@ class RunState:
         totals: Sums of the logged values since the last line of the log.
         threads: Threads torch used; another number adds in another order.
         scaler: State of the fp16 loss scaler.
+        data: What the sources of data hold, see [`ClipStream.fingerprints`]; None in checkpoints of
+            earlier versions.
     """
 
     step: int = 0
@@ -57,6 +59,7 @@ class RunState:
     totals: list[float] | None = None
     threads: int = 0
     scaler: dict[str, float] | None = None
+    data: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

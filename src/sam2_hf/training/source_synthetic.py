@@ -15,7 +15,7 @@ from sam2_hf.errors import DataError, ImageError
 from sam2_hf.video.frame_pixels import to_picture
 
 from .clip_choice import sample_clip, whole_clip
-from .clip_source import ClipSource
+from .clip_source import ClipSource, fingerprint
 from .clips import Clip
 from .data_config import SourceConfig
 from .recording import ClipRecording, Recording
@@ -50,6 +50,11 @@ class PhotoList(Sequence[NDArray[np.uint8]]):
     def __len__(self) -> int:
         return len(self._paths)
 
+    @property
+    def names(self) -> list[str]:
+        """What the files are called, wherever their folder lies."""
+        return [path.name for path in self._paths]
+
     @overload
     def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
 
@@ -74,6 +79,11 @@ class AnnotatedPhotos(Sequence[Annotated]):
     def __init__(self, sources: Sequence[ClipSource]) -> None:
         self._sources = sources
         self._ends = np.cumsum([len(source) * OPINIONS for source in sources])
+
+    @property
+    def names(self) -> list[str]:
+        """What tells the sources apart."""
+        return [source.fingerprint() for source in self._sources]
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -130,6 +140,10 @@ class SyntheticSource(ClipSource):
     def name(self, item: int) -> str:
         """See [`ClipSource.name`]."""
         return f"synthetic {item}"
+
+    def fingerprint(self) -> str:
+        """See [`ClipSource.fingerprint`]; here it is about the photos that clips are made of."""
+        return fingerprint([*self._photos.names, *self._annotated.names])
 
     def recording(self, item: int, rng: np.random.Generator | None = None) -> Recording:
         """Make a clip up; without `rng` the number of the item decides alone."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from sam2_hf.errors import Sam2Error, TrainingError
 
 from .clips import ClipBatch
 from .config import TrainConfig
-from .config_files import changed_settings, refuse_changes
+from .config_files import changed_data, changed_settings, refuse_changes
 from .interruption import Interruption, Stopped
 from .learner import Learner
 from .loader import ClipLoader, plan_requests
@@ -64,7 +65,8 @@ class Trainer:
         stream = open_stream(config, model.prompt_encoder.image_size)
         self.steps = count_steps(config, stream)
         self.learner = Learner(config, model, accelerator, self.steps)
-        self.state, self.totals = RunState(), no_values(accelerator.device)
+        self.state = RunState(data=stream.fingerprints())
+        self.totals = no_values(accelerator.device)
         if found is not None:
             self._load(found, allow_changes=allow_changes)
         self.keeper = RunKeeper(config, self.learner, self.state, self.folder)
@@ -211,15 +213,12 @@ class Trainer:
         """Go on from a checkpoint."""
         checkpoint = read_checkpoint(path)
         before = yaml.safe_load(checkpoint.config)
-        if allow_changes:
-            notes = [
-                f"changed since the run was begun: {line}"
-                for line in changed_settings(before, self.config)
-            ]
-        else:
-            refuse_changes(before, self.config)
-            notes = []
-        self.state = checkpoint.state
+        changes = changed_settings(before, self.config)
+        changes += changed_data(checkpoint.state.data, self.state.data or ())
+        if not allow_changes:
+            refuse_changes(changes, self.config.output)
+        notes = [f"changed since the run was begun: {line}" for line in changes]
+        self.state = replace(checkpoint.state, data=self.state.data)
         self.learner.load(checkpoint.tensors)
         self.learner.load_scaler(self.state.scaler)
         self.totals += torch.tensor(self.state.totals, device=self.totals.device)
