@@ -29,6 +29,7 @@ def test_every_default_makes_sense_and_survives_a_round_trip():
         ({"drop_path": 1}, "drop_path is 1"),
         ({"ema_decay": 1}, "ema_decay is 1"),
         ({"precision": "fp8"}, "precision is 'fp8'"),
+        ({"push": "a/b/c"}, "push is 'a/b/c', but it must be OWNER/NAME"),
         ({"optimiser": {"learning_rate": 0}}, "optimiser: learning_rate is 0"),
         ({"optimiser": {"layer_decay": 1.1}}, "layer_decay is 1.1"),
         ({"optimiser": {"betas": [0.9, 1]}}, "betas is"),

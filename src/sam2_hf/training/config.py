@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.mask_losses import LossRules
 
@@ -237,6 +240,16 @@ class TrainConfig:
         for name in ("drop_path", "ema_decay"):
             value = getattr(self, name)
             require(value is None or 0 <= value < 1, name, value, "from 0, below 1")
+        if self.push is not None:
+            _check_repo(self.push)
+
+
+def _check_repo(name: str) -> None:
+    """Refuse, before hours of training, what can be no repo of the Hub."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise TrainingError(f"push is {name!r}, but it must be OWNER/NAME: {error}") from error
 
 
 def require(is_fine: bool, name: str, value: object, wanted: str) -> None:  # noqa: FBT001
