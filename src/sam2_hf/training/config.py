@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # it is public
 
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.mask_losses import LossRules
