@@ -7,12 +7,12 @@ from sam2_hf.training.source_registry import KINDS, open_source
 
 def test_an_unknown_kind_lists_the_known_ones():
     with pytest.raises(
-        DataError, match=r'"film". Choose one of coco, davis, hub, pairs, sa1b, sav'
+        DataError, match=r'"film". Choose one of coco, davis, hub, pairs, regions, sa1b, sav'
     ):
         open_source(SourceConfig("film"))
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"synthetic"}))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"regions", "synthetic"}))
 def test_every_kind_says_where_it_looked_and_what_it_expects(kind, tmp_path):
     config = SourceConfig(kind, str(tmp_path))
 

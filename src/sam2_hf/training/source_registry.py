@@ -12,6 +12,7 @@ from .source_coco import read_coco
 from .source_davis import read_davis
 from .source_hub import open_hub
 from .source_pairs import read_pairs
+from .source_regions import RegionsSource
 from .source_sa1b import read_sa1b
 from .source_sav import read_sav
 from .source_synthetic import SyntheticSource
@@ -34,6 +35,7 @@ KINDS: Mapping[str, Callable[[SourceConfig], ClipSource]] = MappingProxyType(
         "sav": _of_table(read_sav),
         "davis": _of_table(read_davis),
         "hub": open_hub,
+        "regions": RegionsSource,
         "synthetic": lambda config: SyntheticSource(config, open_source),
     }
 )
