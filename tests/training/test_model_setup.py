@@ -1,12 +1,15 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.attention import PromptAttention
+from sam2_hf.training.clips import collate
 from sam2_hf.training.model_setup import make_model
+from sam2_hf.training.synthetic_regions import region_clip
 from tests.training.small_runs import config_of, settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -88,3 +91,24 @@ def test_a_drawn_decoder_looks_at_its_own_place_and_believes_in_objects(config):
     assert all(one.k_proj.weight.equal(one.q_proj.weight) for one in across)
     assert not any(one.k_proj.weight.equal(one.q_proj.weight) for one in within)
     assert decoder.pred_obj_score_head.proj_out.bias.item() > 0
+
+
+def test_a_drawn_decoder_speaks_of_all_cells_of_a_mask_in_one_way(config):
+    decoder = make_model(replace(config, from_scratch=True)).mask_decoder
+
+    for conv in (decoder.upscale_conv1, decoder.upscale_conv2):
+        assert conv.weight.std() > 0
+        assert conv.weight.equal(conv.weight[..., :1, :1].expand_as(conv.weight))
+
+
+def test_what_a_drawn_model_sees_outweighs_what_all_pixels_share(config):
+    model = make_model(replace(config, from_scratch=True)).eval()
+    rng = np.random.default_rng(9)
+    seen = collate([region_clip(rng, 64) for _ in range(8)], [0] * 8, "regions")
+
+    with torch.no_grad():
+        cells = model.encode_image(seen.clips_bt3hw[:, 0]).embedding_bchw
+
+    common = cells.mean(dim=(0, 2, 3), keepdim=True)
+    assert (cells - common).std() > common.std()
+    assert model.prompt_encoder.no_mask_embed.weight.std() < 0.1

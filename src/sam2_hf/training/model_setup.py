@@ -1,5 +1,6 @@
 """The model a run begins with."""
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -9,14 +10,18 @@ from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
+from .clips import collate
 from .config import TrainConfig
 from .lora import add_adapters
 from .parameter_groups import freeze
+from .synthetic_regions import region_clip
 
 # Below 0 an object has no mask at all, so that nothing would be learnt about it.
 FIRST_OBJECT_SCORE = 3.0
 # With 4 a decoder knows after a hundred steps what a click is, with torch's own weights after 250.
 FIRST_SHARPNESS = 4.0
+FIRST_COMMON = 0.05  # of what is added to every pixel of a picture without a mask
+SHOWN, SHOWN_SIDE = 16, 128  # pictures by which first weights are scaled, pixels whatever the input
 
 
 def make_model(config: TrainConfig) -> Sam2VideoModel:
@@ -59,9 +64,12 @@ def _drawn(config: TrainConfig) -> Sam2VideoModel:
                 module.reset_parameters()
     decoder = model.mask_decoder
     nn.init.constant_(decoder.pred_obj_score_head.proj_out.bias, FIRST_OBJECT_SCORE)
+    for conv in (decoder.upscale_conv1, decoder.upscale_conv2):
+        _enlarge_plainly(conv)
     for name, module in decoder.named_modules():
         if isinstance(module, PromptAttention) and not name.endswith("self_attn"):
             _look_at_own_place(module)
+    _let_content_speak(model)
     return model
 
 
@@ -70,6 +78,42 @@ def _look_at_own_place(attention: PromptAttention) -> None:
     """Let what is at the same place look at each other, so that a click matters from the start."""
     attention.q_proj.weight.mul_(FIRST_SHARPNESS)
     attention.k_proj.weight.copy_(attention.q_proj.weight)
+
+
+@torch.no_grad()
+def _let_content_speak(model: Sam2VideoModel) -> None:
+    """Let the neck begin with what differs from pixel to pixel, as large as the code of places.
+
+    What all pixels have in common, which is most of what a drawn trunk gives, layer norms keep and
+    content fades beside it.
+
+    Source: Kraehenbuehl et al., arXiv:1511.06856, section 3, for the neck alone.
+    """
+    model.prompt_encoder.no_mask_embed.weight.mul_(FIRST_COMMON)
+    rng = np.random.default_rng(0)
+    shown = collate([region_clip(rng, SHOWN_SIDE) for _ in range(SHOWN)], [0] * SHOWN, "regions")
+    encoder = model.vision_encoder
+    stages = encoder.backbone(shown.clips_bt3hw[:, 0]).intermediate_hidden_states
+    for conv, stage_bhwc in zip(encoder.neck.convs, reversed(stages), strict=True):
+        if not isinstance(conv, nn.Conv2d) or conv.bias is None:
+            continue
+        map_bchw = conv(stage_bhwc.permute(0, 3, 1, 2))
+        common_c = map_bchw.mean(dim=(0, 2, 3))
+        content = (map_bchw - common_c[:, None, None]).std()
+        conv.weight.div_(content)
+        conv.bias.sub_(common_c).div_(content)
+
+
+@torch.no_grad()
+def _enlarge_plainly(conv: nn.ConvTranspose2d) -> None:
+    """Let all four cells that one becomes begin alike, so that one filter fits them all.
+
+    Drawn apart, sixteen kinds of cells of a mask speak of the same thing in sixteen ways, and a
+    filter has to learn each.
+
+    Source: Aitken et al., arXiv:1707.02937, section 3, there against checkerboards.
+    """
+    conv.weight.copy_(conv.weight[..., :1, :1].expand_as(conv.weight).clone())
 
 
 def _loaded(config: TrainConfig) -> Sam2VideoModel:
