@@ -27,7 +27,7 @@ from .micro_table import BASELINES, clip_table, sets_of, settings_list, summary_
 from .model_answers import MODEL
 from .score_file import Scores, load_scores
 
-COMMAND = "accelerate launch -m sam2_hf.training.train --config sam2-hiera-micro"
+COMMAND = "make micro"
 PHOTO_MARGIN, CLIP_MARGIN = 0.10, 10.0  # above the best baseline: what counts as clearly better
 MEGA = 1e6
 HOUR = 3600  # seconds
@@ -212,8 +212,12 @@ def _skipped(log: Table) -> str:
 
 def _files(folder: Path) -> str:
     """List the files about the training that lie beside the card, the curves as a picture."""
+    recipes = {
+        path.name: f"every setting of part {number}"
+        for number, path in enumerate(sorted(folder.glob("recipe-*.yaml")), start=1)
+    }
     known = {
-        "recipe.yaml": "every setting of the run",
+        **recipes,
         "training.csv": "losses over steps",
         "validation.csv": "validation scores over steps",
     }

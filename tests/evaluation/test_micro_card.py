@@ -60,6 +60,7 @@ def test_the_card_says_what_was_measured_what_it_is_for_and_what_to_prefer(score
 def test_every_file_beside_the_card_is_named_and_no_other(scores, folder):
     (folder / "training.csv").write_text("step,loss,seconds,skipped\n10,1,3600,0\n20,0.5,7200,3\n")
     (folder / "curves.png").write_bytes(b"")
+    (folder / "recipe-1.yaml").write_text("")
 
     card = model_card(scores, folder, Making("train it", "two cores"))
 
@@ -67,7 +68,9 @@ def test_every_file_beside_the_card_is_named_and_no_other(scores, folder):
     assert "```\ntrain it\n```" in card
     assert "(training.csv)" in card
     assert "(curves.png)" in card
-    assert "recipe.yaml" not in card
+    assert "[recipe-1.yaml](recipe-1.yaml): every setting of part 1" in card
+    assert "recipe-2.yaml" not in card
+    assert "validation.csv" not in card
 
 
 @pytest.mark.parametrize(
