@@ -19,6 +19,20 @@ def test_every_recipe_can_be_read(path):
     assert read_config(path.stem).data
 
 
+@pytest.mark.parametrize(
+    "path", sorted(RECIPES.glob("sam2-hiera-micro-*.yaml")), ids=lambda path: path.stem
+)
+def test_the_bundled_model_never_learns_from_what_it_is_validated_on(path):
+    config = read_config(str(path))
+
+    for source in config.data:
+        places = [source.path, *source.options.get("annotated", [])]
+        assert not any("val" in place for place in places)
+        if source.kind == "davis":
+            assert source.exclude == ("blackswan", "kite-surf")
+    assert {source.label for source in config.validation.sources} == {"bsds", "coco", "davis"}
+
+
 def test_the_run_is_the_original_one(mose):
     assert (mose.model, mose.image_size) == ("facebook/sam2.1-hiera-base-plus", 1024)
     assert (mose.epochs, mose.precision, mose.seed) == (40, "bf16", 123)
