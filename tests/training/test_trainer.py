@@ -85,18 +85,6 @@ def test_a_run_resumed_between_two_lines_of_the_log_tells_the_same_means(world):
     assert losses_of(whole) == losses_of(parts)
 
 
-def test_a_run_whose_data_have_changed_is_not_resumed_unless_asked(world):
-    train(settings(world, steps=2))
-    next((world / "pairs").glob("*.jpg")).unlink()
-
-    with pytest.raises(TrainingError, match="with other settings or data") as caught:
-        trainer_of(settings(world, steps=2), resume=True)
-
-    assert "4 items" in str(caught.value)
-    assert "3 items" in str(caught.value)
-    assert trainer_of(settings(world, steps=2), resume=True, allow_changes=True).state.step == 2
-
-
 def test_workers_change_nothing(world):
     alone = train(settings(world, "alone", steps=2))
 
