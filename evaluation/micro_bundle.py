@@ -57,7 +57,8 @@ def bundle(runs: Sequence[Path], folder: Path) -> None:
     _write(joined(validation, training), folder / VALIDATION)
     for number, path in enumerate(settings, start=1):
         shutil.copyfile(path, folder / f"recipe-{number}.yaml")
-    draw_curves(read_table(folder / TRAINING), read_table(folder / VALIDATION), folder / CURVES)
+    scores = read_table(folder / VALIDATION) if any(validation) else None
+    draw_curves(read_table(folder / TRAINING), scores, folder / CURVES)
 
 
 def joined(parts: Sequence[Rows], training: Sequence[Rows]) -> Rows:

@@ -52,7 +52,8 @@ def _drawn(config: TrainConfig) -> Sam2VideoModel:
     """Draw weights so that learning gets going.
 
     Source: sam2/modeling @ 2b90b9f, which leaves all but tables to torch.
-    Differs: where prompts and picture look at each other, keys begin equal to queries.
+    Differs: where prompts and picture look at each other, keys begin equal to queries; the cells
+        that one becomes begin alike; the neck begins without what all pixels share.
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
