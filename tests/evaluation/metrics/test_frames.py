@@ -1,20 +1,18 @@
-"""J, F and their means: values known by hand, and an independent definition."""
-
-import math
+"""J and F of a frame: values known by hand, and an independent definition."""
 
 import numpy as np
 import pytest
 
 from evaluation.metrics import (
-    MaskletScore,
+    FrameScore,
     boundary_map,
     boundary_radius,
     contour_accuracy,
-    mean_score,
     region_similarity,
-    score_masklet,
+    score_frame,
+    score_labels,
 )
-from sam2_hf.errors import DataError
+from tests.slow_scores import slow_boundary, slow_f, slow_j
 
 EXACT = 1e-12  # both sides are quotients of the same whole numbers
 SIZES = ((24, 36), (75, 100), (240, 427))
@@ -28,38 +26,6 @@ def with_box(top, bottom, left, right, size=(24, 36)):
     mask_hw = blank(size)
     mask_hw[top:bottom, left:right] = True
     return mask_hw
-
-
-def slow_boundary(mask_hw):
-    """The definition: a picture continues beyond its last row and column as it ends there."""
-    wide_hw = np.pad(mask_hw, ((0, 1), (0, 1)), mode="edge")
-    right_hw, below_hw, both_hw = wide_hw[:-1, 1:], wide_hw[1:, :-1], wide_hw[1:, 1:]
-    return (mask_hw ^ right_hw) | (mask_hw ^ below_hw) | (mask_hw ^ both_hw)
-
-
-def slow_dilation(map_hw, radius):
-    """Shift the map to every place of a disc; outside the picture there is nothing."""
-    height, width = map_hw.shape
-    padded = np.pad(map_hw, radius)
-    wide_hw = np.zeros_like(map_hw)
-    for dy in range(-radius, radius + 1):
-        for dx in range(-radius, radius + 1):
-            if dy * dy + dx * dx <= radius * radius:
-                top, left = radius + dy, radius + dx
-                wide_hw |= padded[top : top + height, left : left + width]
-    return wide_hw
-
-
-def slow_f(truth_hw, predicted_hw):
-    """F by dilation over the whole picture."""
-    radius = math.ceil(0.008 * math.sqrt(truth_hw.shape[0] ** 2 + truth_hw.shape[1] ** 2))
-    truth, predicted = slow_boundary(truth_hw), slow_boundary(predicted_hw)
-    if not truth.any() or not predicted.any():
-        return float(truth.any() == predicted.any())
-    precision = (predicted & slow_dilation(truth, radius)).sum() / predicted.sum()
-    recall = (truth & slow_dilation(predicted, radius)).sum() / truth.sum()
-    total = precision + recall
-    return 2 * precision * recall / total if total else 0.0
 
 
 def drawn_pairs():
@@ -135,33 +101,18 @@ def test_boundary_and_f_equal_the_slow_definition(pair):
     assert contour_accuracy(*pair) == pytest.approx(slow_f(*pair), abs=EXACT)
 
 
-def test_a_masklet_is_scored_without_its_first_and_last_frame():
-    truth_thw = np.stack([with_box(0, 4, 0, 4)] * 4)
-    predicted_thw = np.stack([blank(), truth_thw[1], blank(), blank()])
+@pytest.mark.parametrize("pair", list(drawn_pairs()))
+def test_both_scores_of_a_frame_equal_the_slow_definition(pair):
+    score = score_frame(*pair)
 
-    assert score_masklet(truth_thw, predicted_thw) == MaskletScore(50, 50)
-
-
-def test_the_truth_scores_a_hundred():
-    truth_thw = np.stack([with_box(2, 9, x, x + 7) for x in range(5)])
-
-    assert score_masklet(truth_thw, truth_thw).j_and_f == 100
+    assert (score.j, score.f) == pytest.approx((slow_j(*pair), slow_f(*pair)), abs=EXACT)
 
 
-def test_every_object_counts_the_same():
-    assert mean_score([MaskletScore(0, 10), MaskletScore(100, 30)]) == MaskletScore(50, 20)
+def test_objects_of_a_label_map_are_scored_like_single_masks():
+    truth_hw, predicted_hw = np.random.default_rng(0).integers(0, 5, (2, 40, 60))
 
+    scores = score_labels(truth_hw, predicted_hw, [1, 4, 7])
 
-def test_masks_of_another_shape_are_refused():
-    with pytest.raises(DataError, match=r"\(4, 24, 36\).*\(3, 24, 36\)"):
-        score_masklet(np.zeros((4, 24, 36), bool), np.zeros((3, 24, 36), bool))
-
-
-def test_two_frames_are_refused():
-    with pytest.raises(DataError, match="2 frame"):
-        score_masklet(np.zeros((2, 24, 36), bool), np.zeros((2, 24, 36), bool))
-
-
-def test_a_mean_over_nothing_is_refused():
-    with pytest.raises(DataError, match="no objects"):
-        mean_score([])
+    for number in (1, 4):
+        assert scores[number] == score_frame(truth_hw == number, predicted_hw == number)
+    assert scores[7] == FrameScore(1, 1)

@@ -1,0 +1,36 @@
+"""How well masks match: J, F and what is made of them, and the IoU of photos.
+
+`evaluate.load("evaluation/metrics/j_and_f")` and `.../mask_iou` are the same as modules of the
+library `evaluate`.
+"""
+
+from .frames import (
+    FrameScore,
+    boundary_map,
+    boundary_radius,
+    contour_accuracy,
+    region_similarity,
+    score_frame,
+    score_labels,
+)
+from .masklets import MaskletScore, MaskletValues, Summary, mean_score, score_masklet, summarise
+from .sequences import ScoringRules, SequenceScorer, score_sequence
+
+__all__ = [
+    "FrameScore",
+    "MaskletScore",
+    "MaskletValues",
+    "ScoringRules",
+    "SequenceScorer",
+    "Summary",
+    "boundary_map",
+    "boundary_radius",
+    "contour_accuracy",
+    "mean_score",
+    "region_similarity",
+    "score_frame",
+    "score_labels",
+    "score_masklet",
+    "score_sequence",
+    "summarise",
+]
