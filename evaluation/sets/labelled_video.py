@@ -1,0 +1,120 @@
+"""A video of a set with its true masks, read frame by frame.
+
+Suffixes: hw = rows and columns, hw3 = with red, green, blue.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_hf.errors import DataError
+from sam2_hf.training.segments import read_segments
+from sam2_hf.training.segments_file import parse_json
+from sam2_hf.training.stored_pictures import open_label_map, open_rgb
+
+from .set_rules import SetRules
+from .video_rows import VideoRow
+
+MaskHw = NDArray[np.bool_]
+
+
+class LabelledVideo:
+    """A video and what is annotated on it; nothing is kept in memory.
+
+    Args:
+        row: Where it lies.
+        rules: Of its set.
+    """
+
+    def __init__(self, row: VideoRow, rules: SetRules) -> None:
+        self.row = row
+        self.rules = rules
+
+    @property
+    def name(self) -> str:
+        """Its id."""
+        return self.row.video
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames it has."""
+        return len(self.row.frame_names)
+
+    @property
+    def annotated(self) -> Sequence[int]:
+        """Which frames are annotated, ascending."""
+        return self.row.annotated
+
+    @property
+    def given(self) -> dict[int, int]:
+        """Objects that are given to the tracker, and the frame on which each is."""
+        return dict(zip(self.row.object_ids, self.row.first_frames, strict=True))
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.picture(0).shape[:2]
+        return height, width
+
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        """Read a frame, `(h, w, 3)`."""
+        return np.asarray(open_rgb(self.row.frames[frame]))
+
+    def masks(self, frame: int) -> dict[int, MaskHw]:
+        """Read the true masks of an annotated frame, `(h, w)`; what is not annotated is left out.
+
+        Raises:
+            DataError: The frame is not annotated, or a mask has another size than its frame.
+        """
+        if self.row.object_masks or self.row.segments:
+            return self._masks_per_object(self._place(frame))
+        labels_hw = self.labels(frame)
+        return {int(one): labels_hw == one for one in np.unique(labels_hw) if one}
+
+    def labels(self, frame: int) -> NDArray[np.integer]:
+        """Read the true numbers of an annotated frame, `(h, w)`, 0 for the background.
+
+        Raises:
+            DataError: The frame is not annotated, or objects of the set have masks of their own.
+        """
+        if not self.row.label_maps:
+            raise DataError(f"{self.name}: its objects may overlap, so it has no label maps.")
+        labels_hw = open_label_map(self.row.label_maps[self._place(frame)])
+        self._require_size(labels_hw.shape, frame)
+        return (labels_hw > 0).astype(np.uint8) if self.rules.binary else labels_hw
+
+    def _masks_per_object(self, place: int) -> dict[int, MaskHw]:
+        row, frame = self.row, self.annotated[place]
+        if row.segments:
+            found = read_segments(parse_json(row.segments[place], self.name), self.size)
+            here = [one for one in range(len(row.object_ids)) if one not in found.unknown]
+            masks = {row.object_ids[one]: found.mask(one) for one in here}
+        else:
+            files = {
+                number: masks[place]
+                for number, masks in zip(row.object_ids, row.object_masks, strict=True)
+            }
+            masks = {
+                number: open_label_map(file) > 0
+                for number, file in files.items()
+                if file is not None
+            }
+        for mask_hw in masks.values():
+            self._require_size(mask_hw.shape, frame)
+        return masks
+
+    def _place(self, frame: int) -> int:
+        """Tell which of the annotated frames a frame is."""
+        if frame not in self.annotated:
+            raise DataError(f"{self.name}: frame {frame} is not annotated.")
+        return list(self.annotated).index(frame)
+
+    def _require_size(self, shape: Sequence[int], frame: int) -> None:
+        if tuple(shape) != self.size:
+            raise DataError(
+                f"{self.name}, frame {self.row.frame_names[frame]}: the mask is {shape[1]}x"
+                f"{shape[0]} (width x height), the frame {self.size[1]}x{self.size[0]}. Get the "
+                "files again; masks have the size of their frames."
+            )

@@ -1,0 +1,78 @@
+"""Opening a set of videos: from the folder it was unpacked in, a table, or the Hub."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+
+from sam2_hf.errors import DataError
+
+from .labelled_video import LabelledVideo
+from .set_folders import read_folder
+from .set_rules import SetRules, find_rules
+from .video_rows import VideoRow, make_table
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoSet:
+    """A data set of videos.
+
+    Attributes:
+        rules: How it is given and scored.
+        table: Its videos, with the columns of `VideoRow`.
+    """
+
+    rules: SetRules
+    table: datasets.Dataset
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> LabelledVideo:
+        return LabelledVideo(VideoRow.from_columns(self.table[index]), self.rules)
+
+    def __iter__(self) -> Iterator[LabelledVideo]:
+        return (self[index] for index in range(len(self)))
+
+
+def open_set(name: str, root: str, only: Sequence[str] = ()) -> VideoSet:
+    """Open a data set.
+
+    Args:
+        name: Which, such as "davis17-val".
+        root: Folder it was unpacked in, `.parquet` file or folder of such files, or id on the Hub.
+        only: Ids of videos to take; all if empty.
+
+    Raises:
+        DataError: There is no such set, something of it is missing, or the table is another one.
+    """
+    rules = find_rules(name)
+    path = Path(root).expanduser()
+    if path.is_dir() and not list(path.glob("*.parquet")):
+        return VideoSet(rules, make_table(read_folder(rules, path, only)))
+    table = _open_table(root, path)
+    VideoRow.from_columns(dict.fromkeys(table.column_names))
+    if only:
+        places = [at for at, video in enumerate(table["video"]) if video in only]
+        table = table.select(places)
+    if not len(table):
+        raise DataError(f"{root} has no video{' of ' + ', '.join(only) if only else ''}.")
+    return VideoSet(rules, table)
+
+
+def _open_table(root: str, path: Path) -> datasets.Dataset:
+    try:
+        if path.is_dir() or path.suffix == ".parquet":
+            files = (
+                [str(one) for one in sorted(path.glob("*.parquet"))]
+                if path.is_dir()
+                else [str(path)]
+            )
+            return datasets.Dataset.from_parquet(files)
+        return datasets.load_dataset(root, split="train")
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(
+            f"{root} is neither a folder nor a table that can be opened ({error}). Give the folder "
+            "the data set was unpacked in, a .parquet file, or the id of a data set on the Hub."
+        ) from error

@@ -1,0 +1,111 @@
+"""The columns in which a set of videos is a `datasets.Dataset`, undecoded.
+
+A row is one video with all its frames; only some of them are annotated. Pictures stay paths, or the
+bytes of their files once the table is made to stand alone, until one of them is looked at.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import datasets
+from datasets.table import embed_table_storage
+
+from sam2_hf.errors import DataError
+
+STORED = datasets.Image(decode=False)
+FEATURES = datasets.Features(
+    {
+        "video": datasets.Value("string"),
+        "frames": datasets.List(STORED),
+        "frame_names": datasets.List(datasets.Value("string")),
+        "annotated": datasets.List(datasets.Value("int32")),
+        "label_maps": datasets.List(STORED),
+        "object_ids": datasets.List(datasets.Value("int32")),
+        "first_frames": datasets.List(datasets.Value("int32")),
+        "object_masks": datasets.List(datasets.List(STORED)),
+        "segments": datasets.List(datasets.Value("large_string")),
+        "clip": datasets.Video(decode=False),
+    }
+)
+Stored = str | bytes
+"""Path of a file, or its bytes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoRow:
+    """One video. Of `label_maps`, `object_masks` and `segments` one is filled.
+
+    Attributes:
+        video: Its id.
+        frames: Picture of each frame; empty for a video file.
+        frame_names: Name of each frame, without an ending: what its masks are called.
+        annotated: Which frames are annotated, ascending.
+        label_maps: For each of those, a picture with a number per pixel, 0 for the background.
+        object_ids: Objects that are given to the tracker.
+        first_frames: For each of those, the frame on which it is given.
+        object_masks: For each object and annotated frame a picture in which all but 0 belongs to
+            it; None where there is none.
+        segments: For each annotated frame a JSON list with each object's COCO run lengths, or null.
+        clip: A video file.
+    """
+
+    video: str
+    frames: Sequence[Stored] = ()
+    frame_names: Sequence[str] = ()
+    annotated: Sequence[int] = ()
+    label_maps: Sequence[Stored] = ()
+    object_ids: Sequence[int] = ()
+    first_frames: Sequence[int] = ()
+    object_masks: Sequence[Sequence[Stored | None]] = ()
+    segments: Sequence[str] = ()
+    clip: Stored | None = None
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> "VideoRow":
+        """Read a row of a table.
+
+        Raises:
+            DataError: A column is missing.
+        """
+        names = [field.name for field in fields(cls)]
+        if missing := [name for name in names if name not in columns]:
+            raise DataError(
+                f"the table has no column {missing[0]!r}, only {', '.join(sorted(columns))}. A set "
+                f"of videos has the columns {', '.join(names)}."
+            )
+        return cls(**{name: _unwrapped(columns[name]) for name in names})
+
+
+def make_table(rows: Iterable[VideoRow]) -> datasets.Dataset:
+    """Make the table of a set; files are not read."""
+    listed = [_wrapped(asdict(row)) for row in rows]
+    return datasets.Dataset.from_list(listed, features=FEATURES)
+
+
+def embedded(table: datasets.Dataset) -> datasets.Dataset:
+    """Take the bytes of all files into a table, so that it can be moved or pushed to the Hub."""
+    formatted = table.with_format("arrow")
+    return formatted.map(embed_table_storage, batched=True, batch_size=1).with_format(None)
+
+
+def _wrapped(columns: dict[str, Any]) -> dict[str, Any]:
+    """Write files as tables hold them."""
+    for name in ("frames", "label_maps"):
+        columns[name] = [_file(one) for one in columns[name]]
+    columns["object_masks"] = [[_file(one) for one in masks] for masks in columns["object_masks"]]
+    columns["clip"] = _file(columns["clip"])
+    return columns
+
+
+def _file(stored: Stored | None) -> dict[str, Any] | None:
+    if stored is None:
+        return None
+    is_path = isinstance(stored, str)
+    return {"path": stored if is_path else None, "bytes": None if is_path else stored}
+
+
+def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - what a table holds
+    if isinstance(value, dict) and set(value) == {"bytes", "path"}:
+        return value["bytes"] or value["path"]
+    return [_unwrapped(one) for one in value] if isinstance(value, list) else value
