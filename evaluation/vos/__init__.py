@@ -1,0 +1,1 @@
+"""Semi-supervised video object segmentation: objects are given once, and tracked."""

@@ -1,0 +1,118 @@
+"""Predicted masks as PNG files, as the official inference writes them and evaluators read them.
+
+    OUT/VIDEO/00000.png           a number per pixel, 0 for the background
+    OUT/VIDEO/001/00000.png       of sets whose objects may overlap: one object, 0 and 1
+
+Suffixes: hw = rows and columns.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from evaluation.sets.labelled_video import LabelledVideo
+from sam2_hf.errors import DataError, ImageError
+from sam2_hf.pipelines.atomic_files import write_atomically
+from sam2_hf.pipelines.mask_pictures import write_label_png, write_object_png
+from sam2_hf.training.stored_pictures import open_label_map
+from sam2_hf.video.frame_result import FrameResult
+
+MaskHw = NDArray[np.bool_]
+EPOCH = (1980, 1, 1, 0, 0, 0)  # of files in an archive, so that equal masks make equal archives
+
+
+def write_frame(video: LabelledVideo, frame: int, result: FrameResult | None, out: Path) -> None:
+    """Write the masks of a frame; before any object is given, the frame is empty.
+
+    Raises:
+        OutputError: The files cannot be written.
+    """
+    masks = result.masks if result is not None else {}
+    if not video.rules.per_object:
+        write_label_png(_file(video, frame, out), masks, video.size)
+        return
+    empty_hw = np.zeros(video.size, bool)
+    for number in video.given:
+        write_object_png(_file(video, frame, out, number), masks.get(number, empty_hw))
+
+
+def read_labels(video: LabelledVideo, frame: int, out: Path) -> NDArray[np.integer]:
+    """Read the predicted numbers of a frame.
+
+    Raises:
+        DataError: The file is missing, damaged, or of another size than the video.
+    """
+    return _read(_file(video, frame, out), video.size)
+
+
+def read_mask(video: LabelledVideo, frame: int, out: Path, number: int) -> MaskHw:
+    """Read the predicted mask of an object of a set whose objects may overlap.
+
+    Raises:
+        DataError: As in `read_labels`.
+    """
+    return _read(_file(video, frame, out, number), video.size) > 0
+
+
+def is_finished(video: LabelledVideo, out: Path) -> bool:
+    """Tell whether every file of a video is there and whole."""
+    try:
+        for path in files_of(video, out):
+            with Image.open(path) as picture:
+                picture.load()
+                if (picture.height, picture.width) != video.size:
+                    return False
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
+def files_of(video: LabelledVideo, out: Path) -> Iterator[Path]:
+    """List all files of a video's prediction."""
+    numbers: Iterable[int | None] = video.given if video.rules.per_object else (None,)
+    for number in numbers:
+        for frame in range(video.num_frames):
+            yield _file(video, frame, out, number)
+
+
+def zip_for_server(videos: Iterable[LabelledVideo], out: Path, path: Path) -> Path:
+    """Put the predictions of all videos into one archive, as servers take them.
+
+    Raises:
+        DataError: A prediction is missing.
+        OutputError: The archive cannot be written.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for video in videos:
+            for file in files_of(video, out):
+                if not file.is_file():
+                    raise DataError(f"there is no {file}. Finish the run, then pack it.")
+                name = str(file.relative_to(out))
+                archive.writestr(zipfile.ZipInfo(name, EPOCH), file.read_bytes())
+    return write_atomically(path, buffer.getvalue())
+
+
+def _file(video: LabelledVideo, frame: int, out: Path, number: int | None = None) -> Path:
+    folder = out / video.name if number is None else out / video.name / f"{number:03d}"
+    return folder / f"{video.row.frame_names[frame]}.png"
+
+
+def _read(path: Path, size: tuple[int, int]) -> NDArray[np.integer]:
+    if not path.is_file():
+        raise DataError(f"there is no {path}. Track the video again, with --resume.")
+    try:
+        labels_hw = open_label_map(str(path))
+    except ImageError as error:
+        raise DataError(f"{path} is damaged ({error}). Remove it and run again.") from error
+    if labels_hw.shape != size:
+        raise DataError(
+            f"{path} is {labels_hw.shape[1]}x{labels_hw.shape[0]} (width x height), its video "
+            f"{size[1]}x{size[0]}. Save masks at the size of their video."
+        )
+    return labels_hw

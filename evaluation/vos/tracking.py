@@ -1,0 +1,84 @@
+"""Tracking the objects of one video of a set, as the official inference does.
+
+Source: tools/vos_inference.py:114-389 @ 2b90b9f.
+Differs: objects that come later join one session, in which no object changes another, instead of
+    each having a session; only the masks are the same, not the work.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.sets.labelled_video import LabelledVideo
+from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
+from sam2_hf.video.frame_result import FrameResult
+
+from .given_prompts import Prompt, give
+
+
+class Pictures(Sequence[NDArray[np.uint8]]):
+    """The frames of a video, read when they are looked at.
+
+    Args:
+        video: The video.
+    """
+
+    def __init__(self, video: LabelledVideo) -> None:
+        self._video = video
+
+    def __len__(self) -> int:
+        return self._video.num_frames
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray[np.uint8]]: ...
+
+    def __getitem__(self, index: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+        if isinstance(index, slice):
+            return [self._video.picture(frame) for frame in range(*index.indices(len(self)))]
+        return self._video.picture(index)
+
+
+def session_options(video: LabelledVideo) -> SessionOptions:
+    """Choose the options of the official evaluation: no hole is filled, objects are kept apart.
+
+    Objects of a set in which they may overlap are not.
+    """
+    return SessionOptions.preset(
+        "official",
+        fill_hole_area=0,
+        non_overlap_masks=not video.rules.per_object,
+        keep="window",
+    )
+
+
+def track_video(
+    video: LabelledVideo, model: Sam2VideoModel, prompt: Prompt = "mask"
+) -> Iterator[FrameResult]:
+    """Give every object on its first frame, and track all of them to the end.
+
+    Args:
+        video: The video.
+        model: The model, in eval mode.
+        prompt: What objects are given by.
+
+    Returns:
+        The result of every frame from the first given one on, in time. An object is in it from its
+        own first frame on.
+
+    Raises:
+        DataError: A frame or a mask cannot be read, or an object is not where it is given.
+    """
+    given = video.given
+    starts = sorted(set(given.values()))
+    options = session_options(video)
+    with Sam2VideoInferenceSession.open(Pictures(video), model, options=options) as session:
+        for start, end in zip(starts, [*starts[1:], video.num_frames], strict=True):
+            truth = video.masks(start)
+            here = {number: truth[number] for number in given if given[number] == start}
+            give(session, start, here, prompt)
+            yield from session.propagate(start, limit=end - start)
