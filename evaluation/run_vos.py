@@ -1,0 +1,134 @@
+r"""Track every object of a data set from what it is given by, and score the masks.
+
+    accelerate launch -m evaluation.run_vos --model ./sam2.1-tiny --dataset davis17-val \\
+        --root ~/DAVIS --out runs/davis
+
+By default objects are given by their true masks, as in the semi-supervised protocol. Masks go to
+OUT/masks as PNG files, scores to scores.json and scores.md. A run that was stopped goes on when it
+is started again: videos that are finished stay as they are. Where true masks are not public,
+OUT/submission.zip is what the set's server takes.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from accelerate import PartialState
+from tqdm import tqdm
+
+from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.open_set import VideoSet, open_set
+from evaluation.sets.set_rules import SETS
+from evaluation.vos.given_prompts import PROMPTS
+from evaluation.vos.prediction_files import is_finished, write_frame, zip_for_server
+from evaluation.vos.results import RunSettings, load_video, save_scores, save_video
+from evaluation.vos.scoring import score_video
+from evaluation.vos.shares import share_of
+from evaluation.vos.tracking import track_video
+from sam2_hf import CheckpointError, Sam2Error, Sam2VideoModel
+
+from .environment import Environment
+from .measured_model import describe_model
+
+INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line; nothing here touches a GPU."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation.run_vos", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--model", required=True, help="folder, Hub id or bundled name")
+    parser.add_argument(
+        "--dataset", required=True, choices=list(SETS), metavar="NAME", help=", ".join(SETS)
+    )
+    parser.add_argument("--root", required=True, help="where the set was unpacked; or a table")
+    parser.add_argument("--out", type=Path, required=True, help="masks and scores go here")
+    parser.add_argument(
+        "--prompt", choices=PROMPTS, default="mask", help="what objects are given by"
+    )
+    parser.add_argument("--videos", nargs="*", default=[], metavar="ID", help="only these")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Track and score a set; say where the results are."""
+    options = build_parser().parse_args(arguments)
+    try:
+        run(options)
+    except (Sam2Error, CheckpointError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            f"\nstopped; finished videos stay in {options.out}. Run it again to go on\n"
+        )
+        return INTERRUPTED
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do a process's share of the videos; the first process then puts all scores together."""
+    state = PartialState()
+    videos = open_set(options.dataset, options.root, options.videos)
+    model = Sam2VideoModel.from_pretrained(options.model).to(state.device).eval()
+    described = describe_model(options.model, model)
+    settings = RunSettings(options.dataset, options.prompt, described, Environment.of(model))
+    if state.is_main_process:
+        settings.save(options.out)
+    state.wait_for_everyone()
+    _do_share(videos, model, options, state)
+    state.wait_for_everyone()
+    if state.is_main_process:
+        _finish(videos, settings, options.out)
+
+
+def _do_share(
+    videos: VideoSet, model: Sam2VideoModel, options: argparse.Namespace, state: PartialState
+) -> None:
+    """Track and score videos that are not finished."""
+    listed = list(videos)
+    work = [video.num_frames * len(video.given) for video in listed]
+    mine = share_of(work, state.process_index, state.num_processes)
+    frames = sum(listed[index].num_frames for index in mine)
+    with tqdm(total=frames, unit="frame", disable=not state.is_main_process) as bar:
+        for index in mine:
+            video = listed[index]
+            bar.set_description(video.name)
+            _track_and_score(video, model, options, bar)
+
+
+def _track_and_score(
+    video: LabelledVideo, model: Sam2VideoModel, options: argparse.Namespace, bar: tqdm
+) -> None:
+    masks = options.out / "masks"
+    if is_finished(video, masks):
+        bar.update(video.num_frames)
+    else:
+        (options.out / "videos" / f"{video.name}.json").unlink(missing_ok=True)
+        first = min(video.given.values())
+        for frame in range(first):
+            write_frame(video, frame, None, masks)
+        bar.update(first)
+        for result in track_video(video, model, options.prompt):
+            write_frame(video, result.frame, result, masks)
+            bar.update()
+    if video.rules.is_public and load_video(options.out, video.name) is None:
+        save_video(options.out, video.name, score_video(video, masks))
+
+
+def _finish(videos: VideoSet, settings: RunSettings, out: Path) -> None:
+    """Put the scores of all videos together, or pack what a server scores."""
+    if not videos.rules.is_public:
+        path = zip_for_server(videos, out / "masks", out / "submission.zip")
+        sys.stdout.write(f"{path}: the true masks are not public; upload it to the set's server\n")
+        return
+    scored = {video.name: load_video(out, video.name) or {} for video in videos}
+    save_scores(out, settings, scored)
+    sys.stdout.write((out / "scores.md").read_text(encoding="utf-8"))
+    sys.stderr.write(f"written to {out / 'scores.json'} and scores.md beside it\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

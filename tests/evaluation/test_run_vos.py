@@ -1,0 +1,167 @@
+"""`python -m evaluation.run_vos`, from data to table."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from evaluation import run_vos
+from evaluation.run_vos import main
+from tests.small_sets import write_davis, write_late, write_sav
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def davis(tmp_path):
+    return write_davis(tmp_path / "davis", frames=6)
+
+
+@pytest.fixture
+def run(tiny_checkpoint, tmp_path):
+    """Run on a set; results go to `out`."""
+
+    def call(root, *more, dataset="davis17-val", out="out"):
+        model = ["--model", str(tiny_checkpoint), "--out", str(tmp_path / out)]
+        return main([*model, "--dataset", dataset, "--root", str(root), *more])
+
+    return call
+
+
+def scores(tmp_path, out="out"):
+    return json.loads((tmp_path / out / "scores.json").read_text())
+
+
+def all_files(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_masks_scores_and_a_table_are_written(run, davis, tmp_path, capsys):
+    assert run(davis) == 0
+
+    assert len(list((tmp_path / "out" / "masks" / "dog").glob("*.png"))) == 6
+    found = scores(tmp_path)
+    assert set(found["videos"]) == {"cat", "dog"}
+    assert found["summary"]["num_objects"] == 4
+    assert found["videos"]["cat"]["1"]["frames"] == 4
+    assert found["environment"]["device"] == "cpu"
+    table = capsys.readouterr().out
+    assert f"| **sam2-tiny** | **{found['summary']['j_and_f']:.1f}** |" in table
+    assert "| sam2.1-hiera-tiny, published | 89.4 |" in table
+
+
+def test_a_run_that_was_stopped_goes_on_and_ends_the_same(
+    run, davis, tmp_path, monkeypatch, capsys
+):
+    run(davis, out="whole")
+    calls = []
+
+    def stopping(video, *rest):
+        for result in run_vos_track(video, *rest):
+            calls.append(video.name)
+            if len(calls) == 9:
+                raise KeyboardInterrupt
+            yield result
+
+    run_vos_track = run_vos.track_video
+    monkeypatch.setattr(run_vos, "track_video", stopping)
+
+    assert run(davis) == 130
+    assert "Run it again to go on" in capsys.readouterr().err
+    assert run(davis) == 0
+
+    assert calls[:9] == ["cat"] * 6 + ["dog"] * 3
+    assert calls[9:] == ["dog"] * 6
+    assert all_files(tmp_path / "out") == all_files(tmp_path / "whole")
+
+
+def test_two_processes_write_what_one_does(run, davis, tmp_path, tiny_checkpoint):
+    run(davis, out="one")
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--standalone",
+    ]
+    options = ["--model", str(tiny_checkpoint), "--dataset", "davis17-val", "--root", str(davis)]
+    program = [*launch, "-m", "evaluation.run_vos", *options, "--out", str(tmp_path / "two")]
+    known = {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+
+    done = subprocess.run(program, env=os.environ | known, capture_output=True, text=True, cwd=ROOT)
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = all_files(tmp_path / "one"), all_files(tmp_path / "two")
+    assert one == two
+
+
+def test_a_damaged_file_is_made_again_and_nothing_else(run, davis, tmp_path):
+    run(davis)
+    before = all_files(tmp_path / "out")
+    untouched = tmp_path / "out" / "masks" / "dog" / "00000.png"
+    stamp = untouched.stat().st_mtime_ns
+    (tmp_path / "out" / "masks" / "cat" / "00003.png").write_bytes(b"\x89PNG cut")
+
+    assert run(davis) == 0
+
+    assert all_files(tmp_path / "out") == before
+    assert untouched.stat().st_mtime_ns == stamp
+
+
+def test_sets_with_masks_per_object_and_with_late_objects_run_too(run, tmp_path):
+    assert run(write_sav(tmp_path / "sav", 13), dataset="sav-val", out="sav_out") == 0
+    assert run(write_late(tmp_path / "lvos"), dataset="lvos-v2-val", out="lvos_out") == 0
+
+    assert set(scores(tmp_path, "sav_out")["videos"]["sav_1"]) == {"0", "1"}
+    assert set(scores(tmp_path, "lvos_out")["videos"]["owl"]) == {"1", "2"}
+
+
+def test_where_masks_are_not_public_an_archive_is_packed(run, tmp_path, capsys):
+    root = write_late(tmp_path / "mose", first=0)
+    for path in (root / "valid" / "Annotations" / "owl").glob("0000[1-9].png"):
+        path.unlink()
+
+    assert run(root, dataset="mose-val") == 0
+
+    archive = tmp_path / "out" / "submission.zip"
+    assert zipfile.ZipFile(archive).namelist()[-1] == "owl/00008.png"
+    assert str(archive) in capsys.readouterr().out
+    assert not (tmp_path / "out" / "scores.json").exists()
+
+
+def test_other_prompts_and_single_videos_can_be_chosen(run, davis, tmp_path):
+    assert run(davis, "--prompt", "3-click", "--videos", "dog") == 0
+
+    assert (scores(tmp_path)["prompt"], list(scores(tmp_path)["videos"])) == ("3-click", ["dog"])
+
+
+def test_a_folder_with_results_of_another_run_is_refused(run, davis, tmp_path, capsys):
+    run(davis)
+
+    assert run(davis, "--prompt", "box") == 1
+    assert "its prompt is mask, this one's box" in capsys.readouterr().err
+    assert scores(tmp_path)["prompt"] == "mask"
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda root: shutil.rmtree(root / "Annotations"), "Annotations"),
+        (lambda root: (root / "JPEGImages/480p/cat/00002.jpg").write_bytes(b"no"), "00002"),
+    ],
+)
+def test_broken_data_end_with_one_line_that_names_them(run, davis, capsys, break_it, words):
+    break_it(davis)
+
+    assert run(davis) == 1
+    assert words in capsys.readouterr().err
