@@ -1,0 +1,1 @@
+"""Interactive video segmentation: a simulated user clicks again where tracking went wrong."""

@@ -1,0 +1,132 @@
+"""The offline and the online protocol: where the user looks next, and what that costs.
+
+Each object is on its own. On the first frame it gets a click in its middle and then some in the
+middle of what is wrong; later frames get as many in the middle of what is wrong.
+
+Offline, the whole video is tracked again after each round, and the user goes to the frame with the
+lowest IoU. Online, the user watches once and stops at the first frame whose IoU is too low; what
+was before stays.
+
+Source: SAM 2 paper (arXiv 2408.00714), appendix on interactive evaluation. It leaves open whether
+    a frame may be clicked twice (not here), what an object scores where it is absent and nothing is
+    predicted (IoU 1), and which frames count (all that are annotated).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from evaluation.metrics.frames import FrameScore, score_frame
+from evaluation.metrics.masklets import MaskletValues
+from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.vos.given_prompts import click_once
+from sam2_hf import Sam2VideoInferenceSession
+
+FRAMES_EXAMINED = 300.0  # in EXAMINE_S
+EXAMINE_S, FIND_S, CLICK_S = 30.0, 1.0, 1.5
+Mode = Literal["offline", "online"]
+
+
+@dataclass(frozen=True, slots=True)
+class InteractiveRules:
+    """How a user works.
+
+    Attributes:
+        mode: "offline" or "online".
+        clicks: On each frame that is clicked.
+        frames: That are clicked at most; each is a round.
+        threshold: Online, frames with an IoU below it are clicked.
+    """
+
+    mode: Mode = "offline"
+    clicks: int = 3
+    frames: int = 8
+    threshold: float = 0.75
+
+    def seconds(self, rounds: int, num_frames: int) -> float:
+        """Estimate how long a user takes.
+
+        Args:
+            rounds: Frames that were clicked.
+            num_frames: Of the video. Offline it is watched in every round, online once.
+        """
+        watching = EXAMINE_S * num_frames / FRAMES_EXAMINED
+        clicking = FIND_S + CLICK_S * self.clicks
+        if self.mode == "offline":
+            return (watching + clicking) * rounds
+        return watching + clicking * rounds
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one more clicked frame led to.
+
+    Attributes:
+        frame: The frame that was clicked.
+        values: J and F of all annotated frames after it.
+    """
+
+    frame: int
+    values: MaskletValues
+
+
+def interact(
+    session: Sam2VideoInferenceSession, video: LabelledVideo, number: int, rules: InteractiveRules
+) -> Iterator[Round]:
+    """Segment an object, round by round.
+
+    Args:
+        session: A session on the video, without prompts.
+        video: The video.
+        number: Which object.
+        rules: How the user works.
+
+    Returns:
+        One round after the other; fewer than `rules.frames` if no frame is left that needs clicks.
+    """
+    first = video.given[number]
+    scores: dict[int, FrameScore] = {}
+    clicked: list[int] = []
+    frame: int | None = first
+    while frame is not None and len(clicked) < rules.frames:
+        truth = {number: video.masks(frame)[number]}
+        for _ in range(rules.clicks):
+            click_once(session, frame, truth)
+        clicked.append(frame)
+        start = first if rules.mode == "offline" else frame
+        _track(session, video, number, start, scores)
+        in_time = [scores[one] for one in video.annotated if one >= first]
+        yield Round(frame, MaskletValues(tuple(in_time)))
+        frame = _next_frame(scores, clicked, rules)
+
+
+def _track(
+    session: Sam2VideoInferenceSession,
+    video: LabelledVideo,
+    number: int,
+    start: int,
+    scores: dict[int, FrameScore],
+) -> None:
+    """Track from a frame to the end, and score what is annotated."""
+    annotated = set(video.annotated)
+    for result in session.propagate(start):
+        if result.frame in annotated:
+            truth = video.masks(result.frame)
+            predicted_hw = result.masks[number]
+            true_hw = truth.get(number, predicted_hw & False)
+            scores[result.frame] = score_frame(true_hw, predicted_hw)
+
+
+def _next_frame(
+    scores: dict[int, FrameScore], clicked: list[int], rules: InteractiveRules
+) -> int | None:
+    """Choose the frame to click next; None if there is none."""
+    if rules.mode == "online":
+        low = (
+            frame
+            for frame, score in sorted(scores.items())
+            if frame > clicked[-1] and score.j < rules.threshold
+        )
+        return next(low, None)
+    left = [frame for frame in sorted(scores) if frame not in clicked and scores[frame].j < 1]
+    return min(left, key=lambda frame: scores[frame].j, default=None)
