@@ -18,11 +18,13 @@ from safetensors import safe_open
 
 from sam2_hf.errors import DataError, Sam2Error
 from sam2_hf.pipelines.atomic_files import write_atomically
+from sam2_hf.training.config_files import read_config
 
 from .card_text import BODY, LIMITS_BESIDE_BASELINES, RESEARCH
 from .curves import Table, find_logs, read_table
 from .measured_model import WEIGHTS, MeasuredModel, file_hash, weights_file
 from .measurements import PhotoScores, best_clip_scores, best_photo_scores
+from .micro_bundle import PART
 from .micro_table import BASELINES, clip_table, sets_of, settings_list, summary_table
 from .model_answers import MODEL
 from .score_file import Scores, load_scores
@@ -199,7 +201,7 @@ def _training(folder: Path, making: Making) -> str:
     if "seconds" in log.columns:
         parts.append(f"{log.columns['seconds'][-1] / HOUR:.1f} hours")
     hardware = f" on {making.hardware}" if making.hardware else ""
-    return f"It took {' and '.join(parts)}{hardware}.{_skipped(log)}"
+    return f"It took {' and '.join(parts)}{hardware}.{_skipped(log)}{_stopped(folder, log)}"
 
 
 def _skipped(log: Table) -> str:
@@ -208,6 +210,23 @@ def _skipped(log: Table) -> str:
     if skipped is None or not skipped[-1]:
         return ""
     return f" {skipped[-1]:.0f} damaged items were skipped."
+
+
+def _stopped(folder: Path, log: Table) -> str:
+    """Tell about parts that ended before the last step of their recipe."""
+    if PART not in log.columns:
+        return ""
+    told, before = "", 0.0
+    for path in sorted(folder.glob("recipe-*.yaml")):
+        number = int(path.stem.removeprefix("recipe-"))
+        of_part = [
+            step for step, part in zip(log.steps, log.columns[PART], strict=True) if part == number
+        ]
+        done, planned = max(of_part, default=before) - before, read_config(str(path)).steps
+        before += done
+        if planned and done < planned:
+            told += f" Part {number} was stopped after {done:,.0f} of its {planned:,} steps."
+    return told
 
 
 def _files(folder: Path) -> str:

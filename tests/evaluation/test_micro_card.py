@@ -73,6 +73,17 @@ def test_every_file_beside_the_card_is_named_and_no_other(scores, folder):
     assert "validation.csv" not in card
 
 
+def test_a_part_that_ended_early_is_told(scores, folder):
+    (folder / "training.csv").write_text("step,loss,part\n10,1,1\n40,1,1\n60,1,2\n")
+    for number, steps in ((1, 4000), (2, 20)):
+        recipe = f"model: m\noutput: o\nsteps: {steps}\ndata: [{{kind: regions}}]\n"
+        (folder / f"recipe-{number}.yaml").write_text(recipe)
+
+    card = model_card(scores, folder, Making())
+
+    assert "It took 60 steps. Part 1 was stopped after 40 of its 4,000 steps.\n" in card
+
+
 @pytest.mark.parametrize(
     ("mean_iou", "j_and_f", "words"),
     [
