@@ -31,6 +31,10 @@ segment = pipeline("image-segmentation", model="{name}")
 mask = segment("photo.jpg", points=[(500, 375)], labels=[1]).best
 
 track = pipeline("video-segmentation", model="{name}")
+
+everything = pipeline(  # it thinks little of its masks, so the usual thresholds leave none
+    "mask-generation", model="{name}", pred_iou_thresh=0.3, stability_score_thresh=0.5
+)
 ```
 
 `Sam2Model`, `Sam2VideoModel` and the processors load it by the same name, offline.
@@ -72,7 +76,7 @@ Measured by `python -m evaluation.micro`. SHA-256 of the weights:
 | BSDS500 | the 200 photos of `train`, every annotator's segments | research and education |
 | COCO, 128 photos | 100 of them with their instances | annotations CC BY 4.0, photos Flickr's |
 | DAVIS 2016, at half size | eight clips | non-commercial research, see davischallenge.org |
-| synthetic clips | made from the training photos above | as the photos |
+| plain regions, still and moving | drawn by the trainer, from no photo | none |
 
 The photos of COCO come from Flickr and stay under its terms and those of their authors.
 {research}

@@ -22,7 +22,7 @@ from sam2_hf.training.model_folder import write_model
 
 from .curves import draw_curves, find_logs, read_table
 
-COUNTED = ("step", "seconds")  # through all parts
+COUNTED = ("step", "seconds", "skipped")  # through all parts
 PART = "part"
 TRAINING, VALIDATION, CURVES = "training.csv", "validation.csv", "curves.png"
 Rows = list[dict[str, str]]
@@ -77,7 +77,7 @@ def joined(parts: Sequence[Rows], training: Sequence[Rows]) -> Rows:
             }
             found.append({**row, **counted, PART: str(number)})
         for name in COUNTED:
-            ends[name] += float(log[-1][name])
+            ends[name] += float(log[-1].get(name, 0))
     return found
 
 

@@ -205,11 +205,11 @@ def _training(folder: Path, making: Making) -> str:
 
 
 def _skipped(log: Table) -> str:
-    """Tell about damaged items, if there were any."""
+    """Tell about items that others took the place of, if there were any."""
     skipped = log.columns.get("skipped")
     if skipped is None or not skipped[-1]:
         return ""
-    return f" {skipped[-1]:.0f} damaged items were skipped."
+    return f" {skipped[-1]:,.0f} times a photo or clip had nothing to learn from, and was replaced."
 
 
 def _stopped(folder: Path, log: Table) -> str:

@@ -64,7 +64,8 @@ def test_every_file_beside_the_card_is_named_and_no_other(scores, folder):
 
     card = model_card(scores, folder, Making("train it", "two cores"))
 
-    assert "It took 20 steps and 2.0 hours on two cores. 3 damaged items were skipped." in card
+    assert "It took 20 steps and 2.0 hours on two cores." in card
+    assert " 3 times a photo or clip had nothing to learn from, and was replaced." in card
     assert "```\ntrain it\n```" in card
     assert "(training.csv)" in card
     assert "(curves.png)" in card
@@ -104,7 +105,7 @@ def test_a_run_without_damaged_items_has_nothing_to_tell_about_them(scores, fold
     card = model_card(scores, folder, Making())
 
     assert "It took 10 steps.\n" in card
-    assert "damaged" not in card
+    assert "replaced" not in card
 
 
 def test_scores_of_other_weights_are_refused(scores, folder):
