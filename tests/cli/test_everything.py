@@ -42,9 +42,11 @@ def test_a_photo_gives_three_files(everything, cup, tmp_path, capsys):
 
 
 def test_the_json_holds_the_masks_of_the_pipeline(everything, cup, model_folder, tmp_path):
-    everything(cup)
+    everything(cup, "--pred-iou-thresh", "0.1", "--stability-score-thresh", "0.1")
 
-    pipeline = MaskGenerationPipeline(loading.load_model(model_folder), points_per_side=4)
+    thresholds = {"pred_iou_thresh": 0.1, "stability_score_thresh": 0.1}
+    model = loading.load_model(model_folder)
+    pipeline = MaskGenerationPipeline(model, points_per_side=4, **thresholds)
     content = json.loads((tmp_path / "out" / "cup_everything.json").read_text())
     expected = pipeline(cup)
     assert content["images"] == [{"id": 1, "file_name": "cup.png", "width": 120, "height": 60}]
@@ -57,9 +59,10 @@ def test_the_json_holds_the_masks_of_the_pipeline(everything, cup, model_folder,
         assert (x + width, y + height) == (columns.max() + 1, rows.max() + 1)
 
 
-def test_options_of_the_search_reach_it(everything, cup, tmp_path):
+def test_options_of_the_search_reach_it(everything, cup, tmp_path, capsys):
     everything(cup, "--pred-iou-thresh", "1", "--use-m2m", "--min-mask-region-area", "9")
 
+    assert "lower --pred-iou-thresh" in capsys.readouterr().out
     content = json.loads((tmp_path / "out" / "cup_everything.json").read_text())
     assert content["annotations"] == []
     assert not np.asarray(Image.open(tmp_path / "out" / "cup_everything_masks.png")).any()

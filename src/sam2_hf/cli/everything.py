@@ -26,6 +26,11 @@ from .output_files import (
 )
 from .progress import PhotoProgress
 
+NOTHING = (
+    "0 masks; none was good and stable enough, so lower --pred-iou-thresh and "
+    "--stability-score-thresh"
+)
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Segment every photo and write an overlay, a label map and a JSON file for each.
@@ -79,7 +84,8 @@ def _segment_all(
             ),
         ]
         progress.end()
-        say("\n  ".join([f"{Path(photo).name}: {len(masks)} masks", *map(str, files)]))
+        count = f"{len(masks)} masks" if masks else NOTHING
+        say("\n  ".join([f"{Path(photo).name}: {count}", *map(str, files)]))
     return readable
 
 
