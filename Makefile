@@ -6,7 +6,7 @@ READY := .venv/.ready
 PHOTO := demo_out/coffee.png
 CLIP := demo_out/clip.mp4
 MODEL := sam2-hiera-micro
-MICRO_PARTS := 128 256
+MICRO_PARTS := 128 photos 256 clips
 BUNDLED := src/sam2_hf/bundled/$(MODEL)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -32,10 +32,11 @@ demo: $(READY)
 	@mkdir -p demo_out
 	@$(BIN)/python -c "from PIL import Image; from skimage import data; \
 	Image.fromarray(data.coffee()).save('$(PHOTO)')"
-	$(BIN)/sam2-hf segment $(PHOTO) --point 290,225 --out demo_out/segment
-	$(BIN)/sam2-hf everything $(PHOTO) --out demo_out/everything
+	$(BIN)/sam2-hf segment $(PHOTO) --model $(MODEL) --point 290,225 --out demo_out/segment
+	$(BIN)/sam2-hf everything $(PHOTO) --model $(MODEL) --pred-iou-thresh 0.3 \
+		--stability-score-thresh 0.5 --out demo_out/everything
 	@$(BIN)/python -m evaluation.demo_clip $(CLIP)
-	$(BIN)/sam2-hf track $(CLIP) --click 0:1:95,238 --click 0:2:389,119 --out demo_out/track
+	$(BIN)/sam2-hf track $(CLIP) --model $(MODEL) --click 0:1:95,238 --click 0:2:389,119 --out demo_out/track
 	@echo
 	@echo "The photo is $(PHOTO) (scikit-image's coffee cup, CC0), the clip $(CLIP) is made of four"
 	@echo "of its free photos. What was made of them:"

@@ -2,7 +2,7 @@
 
     python -m evaluation.memory --frames 3000 --objects 3
 
-A small model with made-up weights follows objects through an endless clip. Printed are the bytes on
+The bundled model follows objects through an endless clip. Printed are the bytes on
 the device (what the model can still read), in RAM and on disk, after frame 100 and at the end, and
 how much RAM each further object-frame costs: of the session's records, and of the process as a
 whole, index included. The exit status is 1 if device memory grew at all, or the process by more
@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sam2_hf import Sam2VideoInferenceSession, SessionOptions
-from sam2_hf.pipelines.placeholder import placeholder_video_model
+from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
+from sam2_hf.model.bundled_models import SMALL_MODEL
 from sam2_hf.video.bytes_held import BytesHeld
 
 EARLY = 100  # frames; memory is full by then
@@ -76,7 +76,7 @@ class EndlessClip:
 def track(num_frames: int, num_objects: int, options: SessionOptions) -> list[Held]:
     """Track objects through a clip; return what is held after frame `EARLY` and at the end."""
     held = []
-    model = placeholder_video_model()
+    model = Sam2VideoModel.from_pretrained(SMALL_MODEL).eval()
     with Sam2VideoInferenceSession.open(EndlessClip(num_frames), model, options=options) as session:
         for number in range(num_objects):
             session.click(0, number + 1, (SIDE * (number + 1) / (num_objects + 1), SIDE / 2))

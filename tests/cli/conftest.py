@@ -7,21 +7,15 @@ from huggingface_hub import constants
 from PIL import Image
 from seeded_inputs import photo
 
-from sam2_hf import Sam2ImageProcessor, Sam2Processor
 from sam2_hf.cli import main
-from sam2_hf.pipelines.placeholder import SIDE, placeholder_model, placeholder_video_model
+from sam2_hf.model.bundled_models import BUNDLED, SMALL_MODEL
 from sam2_hf.pipelines.video_writer import video_writer
-from tests.bundled_checkpoint import bundle, look_for_bundled_models_in
 
 
 @pytest.fixture(scope="session")
-def model_folder(tmp_path_factory):
-    """A model that finds something with the default thresholds."""
-    folder = tmp_path_factory.mktemp("model")
-    size = {"height": SIDE, "width": SIDE}
-    placeholder_model().save_pretrained(folder)
-    Sam2Processor(Sam2ImageProcessor(size=size)).save_pretrained(folder)
-    return str(folder)
+def model_folder():
+    """The bundled model, by its place."""
+    return str(BUNDLED / SMALL_MODEL)
 
 
 @pytest.fixture(scope="session")
@@ -36,14 +30,6 @@ def stored_photo(tmp_path_factory):
 def cup(stored_photo, tmp_path):
     """That photo in a folder of the test's own."""
     return shutil.copy(stored_photo, tmp_path / "cup.png")
-
-
-@pytest.fixture(scope="session")
-def video_model_folder(tmp_path_factory):
-    """A video model, saved."""
-    folder = tmp_path_factory.mktemp("video-model")
-    placeholder_video_model().save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="session")
@@ -68,10 +54,10 @@ def long_clip(tmp_path_factory):
 
 
 @pytest.fixture
-def track(video_model_folder, clip, tmp_path):
+def track(model_folder, clip, tmp_path):
     """Run `sam2-hf track` on the clip; results go to `out`."""
 
-    def run(*arguments, video=clip, model=video_model_folder):
+    def run(*arguments, video=clip, model=model_folder):
         chosen = [] if model is None else ["--model", model]
         videos = [] if video is None else [str(video)]
         return main(["track", *videos, *chosen, "--out", str(tmp_path / "out"), *arguments])
@@ -81,17 +67,10 @@ def track(video_model_folder, clip, tmp_path):
 
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
-    """No Hub, nothing in the cache, and no bundled model."""
+    """No Hub, nothing in the cache, and an empty working folder."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty-cache"))
-    look_for_bundled_models_in(tmp_path / "none", monkeypatch)
-
-
-@pytest.fixture
-def bundled(no_network, monkeypatch, tmp_path):
-    """A bundled model, and no other."""
     monkeypatch.chdir(tmp_path)
-    return bundle(placeholder_video_model(), tmp_path / "bundled", monkeypatch)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from sam2_hf.cli import main
+from sam2_hf.model.bundled_models import SMALL_MODEL as NAME
 from sam2_hf.pipelines.loading import DEFAULT_MODEL
-from tests.bundled_checkpoint import NAME
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def segment(cup, tmp_path):
 
 
 def test_without_the_default_model_the_bundled_one_goes_on_and_one_line_says_so(
-    segment, bundled, capsys
+    segment, no_network, capsys
 ):
     assert segment() == NAME
 
@@ -33,7 +33,7 @@ def test_without_the_default_model_the_bundled_one_goes_on_and_one_line_says_so(
 
 
 def test_the_bundled_model_is_the_one_of_the_package_whatever_lies_around(
-    segment, bundled, tmp_path
+    segment, no_network, tmp_path
 ):
     (tmp_path / NAME).mkdir()
 
@@ -41,7 +41,7 @@ def test_the_bundled_model_is_the_one_of_the_package_whatever_lies_around(
 
 
 def test_whoever_asks_for_the_bundled_model_hears_once_that_there_are_better_ones(
-    segment, bundled, capsys
+    segment, no_network, capsys
 ):
     assert segment("--model", NAME) == NAME
 
@@ -49,13 +49,13 @@ def test_whoever_asks_for_the_bundled_model_hears_once_that_there_are_better_one
     assert "prefer a released checkpoint" in line
 
 
-def test_another_model_is_used_without_a_word(segment, bundled, model_folder, capsys):
+def test_another_model_is_used_without_a_word(segment, no_network, model_folder, capsys):
     assert segment("--model", model_folder) == model_folder
 
     assert capsys.readouterr().err == ""
 
 
-def test_videos_are_tracked_with_the_bundled_model_too(bundled, track, tmp_path):
+def test_videos_are_tracked_with_the_bundled_model_too(no_network, track, tmp_path):
     assert track("--click", "0:1:30,20", "--limit", "1", "--outputs", "json", model=None) == 0
 
     content = json.loads((tmp_path / "out" / "clip_masklets.json").read_text())
@@ -63,7 +63,7 @@ def test_videos_are_tracked_with_the_bundled_model_too(bundled, track, tmp_path)
 
 
 def test_a_model_that_cannot_be_reached_is_an_error_that_names_the_bundled_one(
-    cup, bundled, one_error_line
+    cup, no_network, one_error_line
 ):
     assert main(["segment", str(cup), "--point", "3,2", "--model", "some/model"]) == 2
 

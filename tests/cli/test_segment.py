@@ -139,20 +139,6 @@ def test_a_damaged_checkpoint_is_one_line(segment, one_error_line, tmp_path):
     assert "broken.pt" in one_error_line()
 
 
-def test_without_model_and_network_made_up_weights_are_announced(segment, capsys, no_network):
-    assert segment("--point", "30,20", model=None) == 0
-
-    (notice,) = capsys.readouterr().err.splitlines()
-    assert notice.endswith("going on with made-up weights: these masks mean nothing.")
-
-
-def test_made_up_weights_are_named_in_the_results(segment, tmp_path, no_network):
-    segment("--point", "30,20", model=None)
-
-    info = read_json(tmp_path / "out" / "cup_segment.json")["info"]
-    assert info["model"] == "placeholder with made-up weights"
-
-
 def test_a_default_model_that_breaks_off_is_replaced_and_said_so(segment, capsys, monkeypatch):
     def break_off(source, **options):
         raise OSError("connection reset")

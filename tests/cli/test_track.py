@@ -46,10 +46,10 @@ def test_the_files_agree_with_each_other(track, tmp_path):
             assert row[6] == str(int(frame == 2))
 
 
-def test_the_masks_are_those_of_a_session(track, tmp_path, video_model_folder, clip):
+def test_the_masks_are_those_of_a_session(track, tmp_path, model_folder, clip):
     track(*CLICKS, "--direction", "forward")
 
-    model = Sam2VideoModel.from_pretrained(video_model_folder).eval()
+    model = Sam2VideoModel.from_pretrained(model_folder).eval()
     with Sam2VideoInferenceSession.open(str(clip), model) as session:
         session.click(2, 1, (30, 20))
         session.click(2, 4, (10, 40))
@@ -164,13 +164,3 @@ def test_ids_beyond_a_palette_are_fine_without_one(track, tmp_path):
     assert track(*arguments) == 0
 
     assert (tmp_path / "out" / "clip_objects" / "300" / "00000.png").exists()
-
-
-def test_without_model_and_network_made_up_weights_are_announced(
-    track, tmp_path, capsys, no_network
-):
-    assert track(*CLICKS, "--limit", "1", "--outputs", "json", model=None) == 0
-
-    assert "these masks mean nothing" in capsys.readouterr().err
-    content = read_json(tmp_path / "out" / "clip_masklets.json")
-    assert content["model"] == "placeholder with made-up weights"

@@ -43,20 +43,20 @@ def contents(folder):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(video_model_folder, clip, tmp_path_factory):
+def uninterrupted(model_folder, clip, tmp_path_factory):
     """The files of a run that nothing disturbs."""
     out = tmp_path_factory.mktemp("whole") / "out"
-    command = ["track", str(clip), "--model", video_model_folder, "--out", str(out)]
+    command = ["track", str(clip), "--model", model_folder, "--out", str(out)]
     assert main([*command, *PROMPTS, *KINDS]) == 0
     return contents(out)
 
 
 @pytest.fixture
-def kill(video_model_folder, clip, tmp_path):
+def kill(model_folder, clip, tmp_path):
     """Run the command in a process that is killed at the n-th call of a method."""
 
     def run(place, method):
-        command = ["track", str(clip), "--model", video_model_folder, *PROMPTS, *KINDS]
+        command = ["track", str(clip), "--model", model_folder, *PROMPTS, *KINDS]
         code = [sys.executable, "-c", KILLED, str(place), method]
         done = subprocess.run([*code, *command, "--out", str(tmp_path / "out")], check=False)
         assert done.returncode == -signal.SIGKILL

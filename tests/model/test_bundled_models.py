@@ -11,13 +11,11 @@ from sam2_hf.model.bundled_models import (
     BUNDLED,
     SMALL_MODEL,
     bundled_folder,
-    offline_hint,
-    small_model_folder,
 )
 from sam2_hf.model.checkpoint_folder import revert_to_original
 from sam2_hf.model.configuration_sam2 import Sam2VisionConfig
 from sam2_hf.model.hub_search import HubOptions, find_hub_original
-from tests.bundled_checkpoint import bundle, forbid_network, look_for_bundled_models_in
+from tests.bundled_checkpoint import bundle, forbid_network
 
 MOST_PARAMETERS = 8e6
 MOST_BYTES = 16e6
@@ -100,7 +98,6 @@ def test_anything_else_is_not_bundled(bundled, name):
 def test_a_bundled_folder_without_weights_is_a_clear_error(bundled):
     (bundled / "model.safetensors").unlink()
 
-    assert small_model_folder() is None
     with pytest.raises(CheckpointError, match="has no weights"):
         Sam2Model.from_pretrained(SMALL_MODEL)
 
@@ -118,12 +115,6 @@ def test_an_unreachable_hub_recommends_it(bundled, tmp_path):
 
     with pytest.raises(CheckpointError, match="'sam2-hiera-micro' comes with sam2_hf"):
         find_hub_original("facebook/sam2.1-hiera-tiny", cache)
-
-
-def test_nothing_is_recommended_that_is_not_there(tmp_path, monkeypatch):
-    look_for_bundled_models_in(tmp_path, monkeypatch)
-
-    assert offline_hint() == ""
 
 
 def test_the_checkpoint_of_this_package_is_as_small_as_promised():

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from transformers.utils import logging
 
-from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder, small_model_folder
+from sam2_hf.model.bundled_models import BUNDLED, SMALL_MODEL, bundled_folder
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
@@ -18,14 +18,12 @@ from sam2_hf.pipelines.loading import (
     load_model,
     load_video_model,
 )
-from sam2_hf.pipelines.placeholder import placeholder_model, placeholder_video_model
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 
 from .messages import note, one_line
 
 AnyModel = TypeVar("AnyModel", Sam2Model, Sam2VideoModel)
 
-PLACEHOLDER = "placeholder with made-up weights"
 PREFER = (
     "comes with sam2-hf and is made for trying it out; prefer a released checkpoint, such as "
     f"{DEFAULT_MODEL}, where you can get one."
@@ -64,8 +62,7 @@ def choose_model(arguments: argparse.Namespace) -> ChosenModel:
     """Load the model that was asked for, or the default one.
 
     Without `--model` and without a way to get the default model the small one that comes with this
-    package does it; where there is none either, a still smaller one with made-up weights, so that
-    everything else can be tried. A note on stderr says so.
+    package does it, and a note on stderr says so.
 
     Args:
         arguments: With `model`, `device` and `dtype`.
@@ -74,7 +71,7 @@ def choose_model(arguments: argparse.Namespace) -> ChosenModel:
         CheckpointError: The model that was asked for cannot be loaded.
         PromptError: There is no such device.
     """
-    name, source, model = _choose(arguments, load_model, placeholder_model)
+    name, source, model = _choose(arguments, load_model)
     return ChosenModel(name, model, load_image_processor(source))
 
 
@@ -85,16 +82,14 @@ def choose_video_model(arguments: argparse.Namespace) -> ChosenVideoModel:
         CheckpointError: The model that was asked for cannot be loaded.
         PromptError: There is no such device.
     """
-    name, _, model = _choose(arguments, load_video_model, placeholder_video_model)
+    name, _, model = _choose(arguments, load_video_model)
     return ChosenVideoModel(name, model)
 
 
 def _choose(
-    arguments: argparse.Namespace,
-    load: Callable[..., AnyModel],
-    make_placeholder: Callable[[], AnyModel],
-) -> tuple[str, Source | None, AnyModel]:
-    """Load a model, or make one up; return what it is called and where it is as well."""
+    arguments: argparse.Namespace, load: Callable[..., AnyModel]
+) -> tuple[str, Source, AnyModel]:
+    """Load a model; return what it is called and where it is as well."""
     logging.disable_progress_bar()  # of loading weights; there is one for photos and frames
     kind = {"device": arguments.device, "dtype": arguments.dtype}
     if arguments.model is not None:
@@ -107,8 +102,6 @@ def _choose(
         reason = f"{DEFAULT_MODEL} is not on this machine and the Hub does not answer"
     except OSError as error:
         reason = f"{DEFAULT_MODEL} could not be fetched ({one_line(error)})"
-    if (folder := small_model_folder()) is not None:
-        note(f"{reason}; going on with {SMALL_MODEL}, which {PREFER}")
-        return SMALL_MODEL, folder, load(folder, **kind)
-    note(f"{reason}; going on with made-up weights: these masks mean nothing.")
-    return PLACEHOLDER, None, load(make_placeholder(), **kind)
+    note(f"{reason}; going on with {SMALL_MODEL}, which {PREFER}")
+    folder = BUNDLED / SMALL_MODEL  # by its place, since a folder here may have its name
+    return SMALL_MODEL, folder, load(folder, **kind)

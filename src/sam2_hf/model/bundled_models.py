@@ -8,6 +8,7 @@ from transformers.utils import logging
 
 BUNDLED = Path(__file__).parents[1] / "bundled"  # a folder per checkpoint
 SMALL_MODEL = "sam2-hiera-micro"
+OFFLINE_HINT = f" {SMALL_MODEL!r} comes with sam2_hf and needs no network."  # ends messages
 
 logger = logging.get_logger(__name__)
 
@@ -48,16 +49,3 @@ def bundled_folder(name: str | os.PathLike[str]) -> Path | None:
         )
         return None
     return folder
-
-
-def small_model_folder() -> Path | None:
-    """Find the small checkpoint that needs no network; None if this copy has no weights of it."""
-    folder = BUNDLED / SMALL_MODEL
-    return folder if any(folder.glob("*.safetensors")) else None
-
-
-def offline_hint() -> str:
-    """Return a sentence for errors about a Hub that does not answer; empty if nothing helps."""
-    if small_model_folder() is None:
-        return ""
-    return f" {SMALL_MODEL!r} comes with sam2_hf and needs no network."

@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError, safe_open
 
-from .bundled_models import offline_hint
+from .bundled_models import OFFLINE_HINT
 from .checkpoint_errors import CheckpointNotFoundError
 from .checkpoint_search import (
     CONFIG,
@@ -196,7 +196,7 @@ def _cached_original(repo_id: str, options: HubOptions, *, failure: Exception | 
         raise CheckpointNotFoundError(
             f"{repo_id!r}{_at(options)} is neither a folder here nor in the cache of downloads, "
             f"and {where}{why}. Connect and try again, or pass the path of a folder or a .pt file."
-            f"{offline_hint()}"
+            f"{OFFLINE_HINT}"
         ) from failure
     return folder / only
 

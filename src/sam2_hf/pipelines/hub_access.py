@@ -10,7 +10,7 @@ from pathlib import Path
 from huggingface_hub import constants, get_session
 from huggingface_hub.file_download import repo_folder_name
 
-from sam2_hf.model.bundled_models import bundled_folder, offline_hint
+from sam2_hf.model.bundled_models import OFFLINE_HINT, bundled_folder
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
 
 SECONDS_TO_ANSWER = 4.0  # huggingface_hub itself retries for about 23 seconds before it gives up
@@ -73,7 +73,7 @@ def loading_options(source: str | os.PathLike[str]) -> dict[str, bool]:
         return {"local_files_only": True}
     raise CheckpointNotFoundError(
         f"the model {name} is not on this machine and {constants.ENDPOINT} does not answer. "
-        f"Connect to a network, or give the path of a folder or a .pt file.{offline_hint()}"
+        f"Connect to a network, or give the path of a folder or a .pt file.{OFFLINE_HINT}"
     )
 
 
