@@ -13,10 +13,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from sam2_hf import CheckpointError, Sam2Error
 from sam2_hf.model.bundled_models import SMALL_MODEL
 
 from .clip_sets import davis_set
+from .exit_status import exit_status
 from .measured_model import describe_model
 from .measurement_plan import baseline_jobs, carry_out, model_jobs
 from .micro_pictures import write_pictures
@@ -24,7 +24,6 @@ from .micro_table import as_markdown
 from .model_answers import ModelGuesser, ModelTracker, Pipelines
 from .photo_sets import bsds_set, coco_set
 
-INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 PICTURES = 12
 
 
@@ -56,18 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, or draw, and say where the results are."""
     options = build_parser().parse_args(arguments)
-    try:
-        if options.pictures is not None:
-            draw(options)
-        else:
-            measure(options)
-    except (Sam2Error, CheckpointError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write(f"\nstopped; sets that were finished are kept in {options.out}\n")
-        return INTERRUPTED
-    return 0
+    work = measure if options.pictures is None else draw
+    stopped = f"sets that were finished are kept in {options.out}"
+    return exit_status(lambda: work(options), stopped)
 
 
 def measure(options: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
 r"""Track every object of a data set from what it is given by, and score the masks.
 
-    accelerate launch -m evaluation.run_vos --model ./sam2.1-tiny --dataset davis17-val \\
+    accelerate launch -m evaluation.run_vos --model ./sam2.1-tiny --dataset davis17-val \
         --root ~/DAVIS --out runs/davis
 
 By default objects are given by their true masks, as in the semi-supervised protocol. Masks go to
@@ -22,16 +22,15 @@ from evaluation.sets.open_set import VideoSet, open_set
 from evaluation.sets.set_rules import SETS
 from evaluation.vos.given_prompts import PROMPTS
 from evaluation.vos.prediction_files import is_finished, write_frame, zip_for_server
-from evaluation.vos.results import RunSettings, load_video, save_scores, save_video
+from evaluation.vos.results import RunSettings, forget_video, load_video, save_scores, save_video
 from evaluation.vos.scoring import score_video
 from evaluation.vos.shares import share_of
 from evaluation.vos.tracking import track_video
-from sam2_hf import CheckpointError, Sam2Error, Sam2VideoModel
+from sam2_hf import Sam2VideoModel
 
 from .environment import Environment
+from .exit_status import exit_status
 from .measured_model import describe_model
-
-INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,17 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Track and score a set; say where the results are."""
     options = build_parser().parse_args(arguments)
-    try:
-        run(options)
-    except (Sam2Error, CheckpointError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write(
-            f"\nstopped; finished videos stay in {options.out}. Run it again to go on\n"
-        )
-        return INTERRUPTED
-    return 0
+    stopped = f"finished videos stay in {options.out}. Run it again to go on"
+    return exit_status(lambda: run(options), stopped)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -88,13 +78,13 @@ def _do_share(
     videos: VideoSet, model: Sam2VideoModel, options: argparse.Namespace, state: PartialState
 ) -> None:
     """Track and score videos that are not finished."""
-    listed = list(videos)
-    work = [video.num_frames * len(video.given) for video in listed]
+    sizes = videos.sizes()
+    work = [num_frames * num_objects for num_frames, num_objects in sizes]
     mine = share_of(work, state.process_index, state.num_processes)
-    frames = sum(listed[index].num_frames for index in mine)
+    frames = sum(sizes[index][0] for index in mine)
     with tqdm(total=frames, unit="frame", disable=not state.is_main_process) as bar:
         for index in mine:
-            video = listed[index]
+            video = videos[index]
             bar.set_description(video.name)
             _track_and_score(video, model, options, bar)
 
@@ -106,7 +96,7 @@ def _track_and_score(
     if is_finished(video, masks):
         bar.update(video.num_frames)
     else:
-        (options.out / "videos" / f"{video.name}.json").unlink(missing_ok=True)
+        forget_video(options.out, video.name)
         first = min(video.given.values())
         for frame in range(first):
             write_frame(video, frame, None, masks)
@@ -124,7 +114,7 @@ def _finish(videos: VideoSet, settings: RunSettings, out: Path) -> None:
         path = zip_for_server(videos, out / "masks", out / "submission.zip")
         sys.stdout.write(f"{path}: the true masks are not public; upload it to the set's server\n")
         return
-    scored = {video.name: load_video(out, video.name) or {} for video in videos}
+    scored = {name: load_video(out, name) or {} for name in videos.names}
     save_scores(out, settings, scored)
     sys.stdout.write((out / "scores.md").read_text(encoding="utf-8"))
     sys.stderr.write(f"written to {out / 'scores.json'} and scores.md beside it\n")

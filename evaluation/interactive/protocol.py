@@ -76,7 +76,8 @@ def interact(
     """Segment an object, round by round.
 
     Args:
-        session: A session on the video, without prompts.
+        session: A session on the video, without prompts, whose `add_all_frames_to_correct_as_cond`
+            is on; without it tracking overwrites what was corrected.
         video: The video.
         number: Which object.
         rules: How the user works.

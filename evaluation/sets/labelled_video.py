@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf.errors import DataError
-from sam2_hf.training.segments import read_segments
-from sam2_hf.training.segments_file import parse_json
 from sam2_hf.training.stored_pictures import open_label_map, open_rgb
 
 from .set_rules import SetRules
@@ -59,7 +57,11 @@ class LabelledVideo:
         return height, width
 
     def picture(self, frame: int) -> NDArray[np.uint8]:
-        """Read a frame, `(h, w, 3)`."""
+        """Read a frame, `(h, w, 3)` uint8, RGB.
+
+        Raises:
+            ImageError: It is missing or damaged.
+        """
         return np.asarray(open_rgb(self.row.frames[frame]))
 
     def masks(self, frame: int) -> dict[int, MaskHw]:
@@ -68,7 +70,7 @@ class LabelledVideo:
         Raises:
             DataError: The frame is not annotated, or a mask has another size than its frame.
         """
-        if self.row.object_masks or self.row.segments:
+        if self.row.object_masks:
             return self._masks_per_object(self._place(frame))
         labels_hw = self.labels(frame)
         return {int(one): labels_hw == one for one in np.unique(labels_hw) if one}
@@ -86,23 +88,13 @@ class LabelledVideo:
         return (labels_hw > 0).astype(np.uint8) if self.rules.binary else labels_hw
 
     def _masks_per_object(self, place: int) -> dict[int, MaskHw]:
-        row, frame = self.row, self.annotated[place]
-        if row.segments:
-            found = read_segments(parse_json(row.segments[place], self.name), self.size)
-            here = [one for one in range(len(row.object_ids)) if one not in found.unknown]
-            masks = {row.object_ids[one]: found.mask(one) for one in here}
-        else:
-            files = {
-                number: masks[place]
-                for number, masks in zip(row.object_ids, row.object_masks, strict=True)
-            }
-            masks = {
-                number: open_label_map(file) > 0
-                for number, file in files.items()
-                if file is not None
-            }
+        numbered = zip(self.row.object_ids, self.row.object_masks, strict=True)
+        files = {number: masks[place] for number, masks in numbered}
+        masks = {
+            number: open_label_map(file) > 0 for number, file in files.items() if file is not None
+        }
         for mask_hw in masks.values():
-            self._require_size(mask_hw.shape, frame)
+            self._require_size(mask_hw.shape, self.annotated[place])
         return masks
 
     def _place(self, frame: int) -> int:

@@ -9,7 +9,7 @@ import datasets
 from sam2_hf.errors import DataError
 
 from .labelled_video import LabelledVideo
-from .set_folders import read_folder
+from .set_folders import read_folder, require_known
 from .set_rules import SetRules, find_rules
 from .video_rows import VideoRow, make_table
 
@@ -28,6 +28,16 @@ class VideoSet:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    @property
+    def names(self) -> list[str]:
+        """Ids of all videos."""
+        return list(self.table["video"])
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """Count frames and given objects of each video, without reading any picture."""
+        counted = self.table.select_columns(["frame_names", "object_ids"])
+        return [(len(row["frame_names"]), len(row["object_ids"])) for row in counted]
 
     def __getitem__(self, index: int) -> LabelledVideo:
         return LabelledVideo(VideoRow.from_columns(self.table[index]), self.rules)
@@ -52,12 +62,13 @@ def open_set(name: str, root: str, only: Sequence[str] = ()) -> VideoSet:
     if path.is_dir() and not list(path.glob("*.parquet")):
         return VideoSet(rules, make_table(read_folder(rules, path, only)))
     table = _open_table(root, path)
-    VideoRow.from_columns(dict.fromkeys(table.column_names))
+    VideoRow.from_columns(dict.fromkeys(table.column_names))  # complains about missing ones
+    names = list(table["video"])
+    require_known(only, names, f"{name} in {root}")
     if only:
-        places = [at for at, video in enumerate(table["video"]) if video in only]
-        table = table.select(places)
+        table = table.select([at for at, video in enumerate(names) if video in only])
     if not len(table):
-        raise DataError(f"{root} has no video{' of ' + ', '.join(only) if only else ''}.")
+        raise DataError(f"{root} has no video in it. Make the table of a set that has.")
     return VideoSet(rules, table)
 
 

@@ -35,11 +35,7 @@ def read_folder(rules: SetRules, root: Path, only: Sequence[str] = ()) -> list[V
         raise DataError(f"there is no folder {root}. {_where(rules)}")
     images, masks = (_first(rules, root, names) for names in (rules.images, rules.masks))
     listed = _listed(rules, root, images, masks)
-    if unknown := sorted(set(only) - set(listed)):
-        raise DataError(
-            f"{rules.name} in {root} has no video {unknown[0]}, but {_some(listed)}. Name some of "
-            "those."
-        )
+    require_known(only, listed, f"{rules.name} in {root}")
     names = [name for name in listed if not only or name in only]
     for kind, folder in (("frames", images), ("masks", masks)):
         if missing := [name for name in names if not (folder / name).is_dir()]:
@@ -51,6 +47,18 @@ def read_folder(rules: SetRules, root: Path, only: Sequence[str] = ()) -> list[V
     if not rows:
         raise DataError(f"{masks} has no folders of videos in it. {_where(rules)}")
     return rows
+
+
+def require_known(only: Sequence[str], listed: Sequence[str], place: str) -> None:
+    """Refuse ids of videos that a set does not have.
+
+    Raises:
+        DataError: There is one.
+    """
+    if unknown := sorted(set(only) - set(listed)):
+        raise DataError(
+            f"{place} has no video {unknown[0]}, but {_some(listed)}. Name some of those."
+        )
 
 
 def _row(rules: SetRules, name: str, images: Path, masks: Path) -> VideoRow:

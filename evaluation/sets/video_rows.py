@@ -24,8 +24,6 @@ FEATURES = datasets.Features(
         "object_ids": datasets.List(datasets.Value("int32")),
         "first_frames": datasets.List(datasets.Value("int32")),
         "object_masks": datasets.List(datasets.List(STORED)),
-        "segments": datasets.List(datasets.Value("large_string")),
-        "clip": datasets.Video(decode=False),
     }
 )
 Stored = str | bytes
@@ -34,11 +32,11 @@ Stored = str | bytes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoRow:
-    """One video. Of `label_maps`, `object_masks` and `segments` one is filled.
+    """One video. Of `label_maps` and `object_masks` one is filled.
 
     Attributes:
         video: Its id.
-        frames: Picture of each frame; empty for a video file.
+        frames: Picture of each frame.
         frame_names: Name of each frame, without an ending: what its masks are called.
         annotated: Which frames are annotated, ascending.
         label_maps: For each of those, a picture with a number per pixel, 0 for the background.
@@ -46,8 +44,6 @@ class VideoRow:
         first_frames: For each of those, the frame on which it is given.
         object_masks: For each object and annotated frame a picture in which all but 0 belongs to
             it; None where there is none.
-        segments: For each annotated frame a JSON list with each object's COCO run lengths, or null.
-        clip: A video file.
     """
 
     video: str
@@ -58,8 +54,6 @@ class VideoRow:
     object_ids: Sequence[int] = ()
     first_frames: Sequence[int] = ()
     object_masks: Sequence[Sequence[Stored | None]] = ()
-    segments: Sequence[str] = ()
-    clip: Stored | None = None
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> "VideoRow":
@@ -94,7 +88,6 @@ def _wrapped(columns: dict[str, Any]) -> dict[str, Any]:
     for name in ("frames", "label_maps"):
         columns[name] = [_file(one) for one in columns[name]]
     columns["object_masks"] = [[_file(one) for one in masks] for masks in columns["object_masks"]]
-    columns["clip"] = _file(columns["clip"])
     return columns
 
 

@@ -47,7 +47,7 @@ class RunSettings:
         """
         path = out / "run.json"
         if path.exists():
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = _read_settings(path)
             new = json.loads(self._text())
             if differing := [name for name in new if new[name] != known.get(name)]:
                 name = differing[0]
@@ -61,6 +61,16 @@ class RunSettings:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}), so nothing tells which run its folder is of. "
+            "Choose another --out, or remove it."
+        ) from error
+
+
 def save_video(out: Path, name: str, values: Values) -> None:
     """Keep the scores of every frame of a video.
 
@@ -72,6 +82,11 @@ def save_video(out: Path, name: str, values: Values) -> None:
         for number, one in values.items()
     }
     write_atomically(out / VIDEOS / f"{name}.json", (json.dumps(rows) + "\n").encode())
+
+
+def forget_video(out: Path, name: str) -> None:
+    """Drop the scores of a video whose masks are made again."""
+    (out / VIDEOS / f"{name}.json").unlink(missing_ok=True)
 
 
 def load_video(out: Path, name: str) -> Values | None:

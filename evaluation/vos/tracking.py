@@ -1,8 +1,8 @@
 """Tracking the objects of one video of a set, as the official inference does.
 
 Source: tools/vos_inference.py:114-389 @ 2b90b9f.
-Differs: objects that come later join one session, in which no object changes another, instead of
-    each having a session; only the masks are the same, not the work.
+Differs: objects that come later join one session, in which no object changes another; the original
+    tracks each in a session of its own, which gives the same masks and encodes every frame anew.
 """
 
 from collections.abc import Iterator, Sequence

@@ -153,6 +153,14 @@ def test_a_folder_with_results_of_another_run_is_refused(run, davis, tmp_path, c
     assert scores(tmp_path)["prompt"] == "mask"
 
 
+def test_a_folder_whose_settings_cannot_be_read_is_refused(run, davis, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.json").write_text("{cut")
+
+    assert run(davis) == 1
+    assert "run.json cannot be read" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [

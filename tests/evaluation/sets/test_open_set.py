@@ -132,6 +132,21 @@ def test_a_video_that_the_set_does_not_have_is_refused(tmp_path):
         open_set("davis17-val", str(write_davis(tmp_path)), ["cow"])
 
 
+def test_a_video_that_a_table_does_not_have_is_refused_too(tmp_path):
+    table = open_set("davis17-val", str(write_davis(tmp_path / "set"))).table
+    table.to_parquet(tmp_path / "set.parquet")
+
+    with pytest.raises(DataError, match="no video cow, but cat, dog"):
+        open_set("davis17-val", str(tmp_path / "set.parquet"), ["cat", "cow"])
+
+
+def test_sizes_are_counted_without_reading_a_picture(tmp_path):
+    videos = open_set("davis17-val", str(write_davis(tmp_path)))
+    shutil.rmtree(tmp_path / "JPEGImages")
+
+    assert (videos.names, videos.sizes()) == (["cat", "dog"], [(5, 2), (5, 2)])
+
+
 def test_a_table_of_something_else_is_refused(tmp_path):
     table = open_set("davis17-val", str(write_davis(tmp_path / "set"))).table
     table.remove_columns("label_maps").to_parquet(tmp_path / "set.parquet")

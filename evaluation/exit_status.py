@@ -1,0 +1,29 @@
+"""How programs end: with one line about what went wrong, and a status that tells."""
+
+import sys
+from collections.abc import Callable
+
+from sam2_hf import CheckpointError, Sam2Error
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130  # the last as shells have it after Ctrl-C
+
+
+def exit_status(work: Callable[[], None], stopped: str) -> int:
+    """Do the work of a program; write its errors to stderr.
+
+    Args:
+        work: What is done.
+        stopped: What is said after Ctrl-C: what was kept, and how to go on.
+
+    Returns:
+        0; 1 after an error of ours; 130 after Ctrl-C.
+    """
+    try:
+        work()
+    except (Sam2Error, CheckpointError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\nstopped; {stopped}\n")
+        return INTERRUPTED
+    return DONE
