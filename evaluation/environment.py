@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import transformers
-from torch import nn
 
 import sam2_hf
 
@@ -31,20 +30,24 @@ class Environment:
     numpy: str
     sam2_hf: str
 
-    @classmethod
-    def of(cls, model: nn.Module) -> "Environment":
-        """Describe where a model runs."""
-        weights = next(model.parameters())
-        name = weights.device.type
-        if name == "cuda":
-            name += f" ({torch.cuda.get_device_name(weights.device)})"
-        return cls(
-            device=name,
-            dtype=str(weights.dtype).removeprefix("torch."),
-            machine=platform.machine(),
-            python=platform.python_version(),
-            torch=torch.__version__,
-            transformers=transformers.__version__,
-            numpy=np.__version__,
-            sam2_hf=sam2_hf.__version__,
-        )
+
+def describe_environment(device: torch.device, dtype: torch.dtype) -> Environment:
+    """Describe what a model runs on.
+
+    Args:
+        device: The model's.
+        dtype: Of its weights.
+    """
+    name = device.type
+    if name == "cuda":
+        name += f" ({torch.cuda.get_device_name(device)})"
+    return Environment(
+        device=name,
+        dtype=str(dtype).removeprefix("torch."),
+        machine=platform.machine(),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        transformers=transformers.__version__,
+        numpy=np.__version__,
+        sam2_hf=sam2_hf.__version__,
+    )

@@ -28,7 +28,7 @@ from evaluation.vos.shares import share_of
 from evaluation.vos.tracking import track_video
 from sam2_hf import Sam2VideoModel
 
-from .environment import Environment
+from .environment import describe_environment
 from .exit_status import exit_status
 from .measured_model import describe_model
 
@@ -64,7 +64,8 @@ def run(options: argparse.Namespace) -> None:
     videos = open_set(options.dataset, options.root, options.videos)
     model = Sam2VideoModel.from_pretrained(options.model).to(state.device).eval()
     described = describe_model(options.model, model)
-    settings = RunSettings(options.dataset, options.prompt, described, Environment.of(model))
+    environment = describe_environment(model.device, model.dtype)
+    settings = RunSettings(options.dataset, options.prompt, described, environment)
     if state.is_main_process:
         settings.save(options.out)
     state.wait_for_everyone()

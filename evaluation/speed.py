@@ -11,7 +11,6 @@ asked for. Training has no peer: transformers cannot train on videos.
 
 import argparse
 import json
-import platform
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-import sam2_hf
 from sam2_hf import (
     GeneratedMasks,
     MaskGenerationPipeline,
@@ -34,6 +32,7 @@ from sam2_hf import (
 )
 from sam2_hf.model.released_models import released_config
 
+from .environment import describe_environment
 from .timing import Result, draw_weights, require_close, require_equal_masks, take_turns
 from .training_speed import TRAINING_CASES
 from .video_speed import VIDEO_CASES
@@ -183,13 +182,8 @@ def environment(size: str) -> dict[str, Any]:
     """Record what the figures depend on."""
     return {
         "size": size,
-        "dtype": "float32",
         "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "sam2_hf": sam2_hf.__version__,
+        **asdict(describe_environment(torch.device("cpu"), torch.float32)),
     }
 
 

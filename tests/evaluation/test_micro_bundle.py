@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from evaluation.micro_bundle import main
+from evaluation.micro_bundle import joined, main
 from sam2_hf import Sam2VideoModel
 
 TRAIN = "step,loss,learning_rate,seconds\n20,3.0,0.1,10\n40,2.0,0.1,20.5\n"
@@ -53,6 +53,13 @@ def test_logs_are_joined_and_counted_through(runs, tmp_path):
     assert [row["loss"] for row in training] == ["3.0", "2.0", "3.0", "2.0"]
     assert [row["step"] for row in validation] == ["0", "40", "40", "80"]
     assert [row["part"] for row in validation] == ["1", "1", "2", "2"]
+
+
+def test_what_was_replaced_is_counted_through_too():
+    row = {"step": "20", "seconds": "1"}
+    logs = [[{**row, "skipped": "3"}], [{**row, "skipped": "0"}, {**row, "skipped": "4"}]]
+
+    assert [row["skipped"] for row in joined(logs, logs)] == ["3", "3", "7"]
 
 
 def test_recipes_and_curves_lie_beside_and_the_card_stays(runs, tmp_path):
