@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from sam2_hf.training.click_sampling import (
+    deepest_clicks,
     draw_numbers,
     innermost_clicks,
     noisy_boxes,
@@ -189,3 +190,22 @@ def test_without_seeds_numbers_come_from_torch():
 
     assert torch.equal(draw_numbers([2, 1], None, (1, 2), CPU), first)
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("size", [(40, 33), (16, 90), (300, 280)])
+def test_together_objects_are_clicked_where_each_is_clicked_alone(size):
+    truth, guess = blobs(9, size), blobs(9, size, seed=1)
+    truth[3], truth[4], guess[4], guess[5] = True, False, False, truth[5]
+    truth[6], guess[6] = True, True
+
+    together, alone = deepest_clicks(truth, guess), innermost_clicks(truth, guess)
+
+    assert as_lists(together) == as_lists(alone)
+
+
+def test_together_more_masks_than_are_worked_on_at_a_time_keep_their_order():
+    truth = blobs(300, (12, 12))
+
+    together = deepest_clicks(truth, torch.zeros_like(truth))
+
+    assert as_lists(together) == as_lists(innermost_clicks(truth, None))

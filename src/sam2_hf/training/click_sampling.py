@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from .depth import deepest_pixels
+
 NUMBERS_PER_PROMPT = 4  # a box needs one for each side, a click only the first
 
 
@@ -93,8 +95,8 @@ def uniform_clicks(truth_nhw: Tensor, guess_nhw: Tensor | None, numbers_n: Tenso
 def innermost_clicks(truth_nhw: Tensor, guess_nhw: Tensor | None) -> Clicks:
     """Click where the error is thickest: at the pixel farthest from what is right.
 
-    Where nothing is wrong, the click goes beside the object; onto it if it fills the frame. Works
-    on the CPU, object by object.
+    Where nothing is wrong, the click goes beside the object; onto it if it fills the frame. On the
+    CPU objects are taken one by one, elsewhere all together; the clicks are the same.
 
     Args:
         truth_nhw: True masks, bool.
@@ -103,11 +105,33 @@ def innermost_clicks(truth_nhw: Tensor, guess_nhw: Tensor | None) -> Clicks:
     Source: sam2/modeling/sam2_utils.py:243-304 @ 2b90b9f.
     Differs: where nothing is wrong, the original clicks at (0, 0) and calls it background.
     """
-    truth = truth_nhw.cpu().numpy()
-    guess = np.zeros_like(truth) if guess_nhw is None else guess_nhw.cpu().numpy()
-    found = [_innermost_click(*masks) for masks in zip(truth, guess, strict=True)]
-    xyl = torch.tensor(found, device=truth_nhw.device).reshape(-1, 3)
+    if guess_nhw is None:
+        guess_nhw = torch.zeros_like(truth_nhw)
+    if truth_nhw.device.type != "cpu":
+        return deepest_clicks(truth_nhw, guess_nhw)
+    pairs = zip(truth_nhw.numpy(), guess_nhw.numpy(), strict=True)
+    xyl = torch.tensor([_innermost_click(*masks) for masks in pairs]).reshape(-1, 3)
     return Clicks(xyl[:, :2].float(), xyl[:, 2])
+
+
+def deepest_clicks(truth_nhw: Tensor, guess_nhw: Tensor) -> Clicks:
+    """Do what `innermost_clicks` does for all objects together, on any device.
+
+    Args:
+        truth_nhw: True masks, bool.
+        guess_nhw: Predicted masks, bool.
+    """
+    missed_nhw, wrong_nhw = truth_nhw & ~guess_nhw, guess_nhw & ~truth_nhw
+    fine_n11 = ~(missed_nhw | wrong_nhw).any(dim=2).any(dim=1)[:, None, None]
+    fills_n11 = truth_nhw.all(dim=2).all(dim=1)[:, None, None]
+    missed_nhw = torch.where(fine_n11 & fills_n11, truth_nhw, missed_nhw)
+    wrong_nhw = torch.where(fine_n11 & ~fills_n11, ~truth_nhw, wrong_nhw)
+    squares_2n, xy_2n2 = deepest_pixels(torch.cat((missed_nhw, wrong_nhw)))
+    missed_n, wrong_n = squares_2n.chunk(2)
+    missed_n2, wrong_n2 = xy_2n2.chunk(2)
+    is_missed_n = missed_n > wrong_n
+    xy_n2 = torch.where(is_missed_n[:, None], missed_n2, wrong_n2)
+    return Clicks(xy_n2.float(), is_missed_n.long())
 
 
 def noisy_boxes(truth_nhw: Tensor, numbers_n4: Tensor, noise: float, limit: float) -> Tensor:
