@@ -55,6 +55,6 @@ def test_normalizing_takes_off_the_mean():
 def test_a_batch_moves_whole(batch):
     moved = batch.to("meta")
 
-    tensors = moved.clips_bt3hw, moved.labels_bothw, moved.seeds_b
+    tensors = moved.frames_bthw3, moved.labels_bothw, moved.seeds_b
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert (moved.names, moved.skipped) == (batch.names, batch.skipped)

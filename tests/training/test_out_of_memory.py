@@ -14,8 +14,8 @@ CONFIG = TrainConfig("m", "o", (SourceConfig("pairs"),), steps=1)
 def batch():
     labels = torch.zeros(2, 3, 4, 8, 8, dtype=torch.bool)
     labels[:, :2] = True
-    clips = torch.zeros(2, 4, 3, 8, 8)
-    return ClipBatch(clips, labels, torch.zeros(2, dtype=torch.int64), ("a", "b"), "videos")
+    frames = torch.zeros(2, 4, 8, 8, 3, dtype=torch.uint8)
+    return ClipBatch(frames, labels, 4, torch.zeros(2, dtype=torch.int64), ("a", "b"), "videos")
 
 
 @pytest.mark.parametrize(

@@ -36,31 +36,33 @@ class ClipBatch:
     """Clips of one source and one length.
 
     Attributes:
-        clips_bt3hw: `(b, t, 3, S, S)`, normalized as the image encoder wants it.
+        frames_bthw3: `(b, t, S, S, 3)`, uint8, RGB: a quarter of what has to be moved otherwise.
         labels_bothw: `(b, o, t, S, S)`, bool. An object that is empty on all frames is padding.
+        num_objects: Objects of all clips, without padding.
         seeds_b: `(b,)`, int64. All that is drawn for a clip's clicks follows from it.
         names: What the data set calls the clips.
         source: What reports call their source.
         skipped: A message for each item that could not be used and was replaced.
     """
 
-    clips_bt3hw: Tensor
+    frames_bthw3: Tensor
     labels_bothw: Tensor
+    num_objects: int
     seeds_b: Tensor
     names: tuple[str, ...]
     source: str
     skipped: tuple[str, ...] = ()
 
     @property
-    def num_objects(self) -> int:
-        """Count the objects of all clips, without padding."""
-        return int(self.labels_bothw.flatten(2).any(dim=2).sum())
+    def clips_bt3hw(self) -> Tensor:
+        """Compute the frames as the image encoder wants them, `(b, t, 3, S, S)`, normalized."""
+        return normalize(self.frames_bthw3)
 
     def to(self, device: torch.device | str) -> "ClipBatch":
         """Return this batch on a device."""
         return replace(
             self,
-            clips_bt3hw=self.clips_bt3hw.to(device, non_blocking=True),
+            frames_bthw3=self.frames_bthw3.to(device, non_blocking=True),
             labels_bothw=self.labels_bothw.to(device, non_blocking=True),
             seeds_b=self.seeds_b.to(device, non_blocking=True),
         )
@@ -69,7 +71,7 @@ class ClipBatch:
         """Return this batch in memory from which a GPU copies quickly."""
         return replace(
             self,
-            clips_bt3hw=self.clips_bt3hw.pin_memory(),
+            frames_bthw3=self.frames_bthw3.pin_memory(),
             labels_bothw=self.labels_bothw.pin_memory(),
             seeds_b=self.seeds_b.pin_memory(),
         )
@@ -84,13 +86,14 @@ def collate(clips: Sequence[Clip], seeds: Sequence[int], source: str) -> ClipBat
         source: What reports call their source.
     """
     frames_bthw3 = np.stack([clip.frames_thw3 for clip in clips])
-    num_objects = max(len(clip.masks_othw) for clip in clips)
-    labels_bothw = np.zeros((len(clips), num_objects, *frames_bthw3.shape[1:4]), np.bool_)
+    most_objects = max(len(clip.masks_othw) for clip in clips)
+    labels_bothw = np.zeros((len(clips), most_objects, *frames_bthw3.shape[1:4]), np.bool_)
     for labels_othw, clip in zip(labels_bothw, clips, strict=True):
         labels_othw[: len(clip.masks_othw)] = clip.masks_othw
     return ClipBatch(
-        clips_bt3hw=normalize(torch.from_numpy(frames_bthw3)),
+        frames_bthw3=torch.from_numpy(frames_bthw3),
         labels_bothw=torch.from_numpy(labels_bothw),
+        num_objects=int(np.count_nonzero(labels_bothw.any(axis=(2, 3, 4)))),
         seeds_b=torch.tensor(seeds, dtype=torch.int64),
         names=tuple(clip.name for clip in clips),
         source=source,
@@ -109,7 +112,7 @@ def normalize(frames_bthw3: Tensor) -> Tensor:
     # Bytes are moved before they become floats, of which four times as many would move.
     values_bt3hw = frames_bthw3.movedim(-1, -3).contiguous().to(torch.float32).div_(BYTE)
     mean, std = (
-        torch.tensor(numbers).view(3, 1, 1)
+        torch.tensor(numbers, device=frames_bthw3.device).view(3, 1, 1)
         for numbers in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
     )
     return values_bt3hw.sub_(mean).div_(std)

@@ -32,7 +32,7 @@ def advice(config: TrainConfig, batch: ClipBatch | None, *, where: str) -> str:
     """
     held = ""
     if batch is not None:
-        clips, frames, _, side, _ = batch.clips_bt3hw.shape
+        clips, frames, _, side, _ = batch.frames_bthw3.shape
         held = (
             f" while learning from {clips} clip(s) of {frames} frame(s) with {batch.num_objects} "
             f"object(s) at {side} pixels, of {batch.source}"
