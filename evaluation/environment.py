@@ -30,6 +30,11 @@ class Environment:
     numpy: str
     sam2_hf: str
 
+    @property
+    def told(self) -> str:
+        """What a table's caption says."""
+        return f"{self.device}, {self.dtype}; torch {self.torch}, sam2_hf {self.sam2_hf}"
+
 
 def describe_environment(device: torch.device, dtype: torch.dtype) -> Environment:
     """Describe what a model runs on.

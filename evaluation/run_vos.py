@@ -22,7 +22,7 @@ from evaluation.sets.open_set import VideoSet, open_set
 from evaluation.sets.set_rules import SETS
 from evaluation.vos.given_prompts import PROMPTS
 from evaluation.vos.prediction_files import is_finished, write_frame, zip_for_server
-from evaluation.vos.results import RunSettings, forget_video, load_video, save_scores, save_video
+from evaluation.vos.results import forget_video, load_video, save_scores, save_video
 from evaluation.vos.scoring import score_video
 from evaluation.vos.shares import share_of
 from evaluation.vos.tracking import track_video
@@ -31,6 +31,7 @@ from sam2_hf import Sam2VideoModel
 from .environment import describe_environment
 from .exit_status import exit_status
 from .measured_model import describe_model
+from .run_settings import SCORES_FILE, TABLE_FILE, RunSettings
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     model = Sam2VideoModel.from_pretrained(options.model).to(state.device).eval()
     described = describe_model(options.model, model)
     environment = describe_environment(model.device, model.dtype)
-    settings = RunSettings(options.dataset, options.prompt, described, environment)
+    settings = RunSettings("vos", options.dataset, options.prompt, described, environment)
     if state.is_main_process:
         settings.save(options.out)
     state.wait_for_everyone()
@@ -117,8 +118,8 @@ def _finish(videos: VideoSet, settings: RunSettings, out: Path) -> None:
         return
     scored = {name: load_video(out, name) or {} for name in videos.names}
     save_scores(out, settings, scored)
-    sys.stdout.write((out / "scores.md").read_text(encoding="utf-8"))
-    sys.stderr.write(f"written to {out / 'scores.json'} and scores.md beside it\n")
+    sys.stdout.write((out / TABLE_FILE).read_text(encoding="utf-8"))
+    sys.stderr.write(f"written to {out / SCORES_FILE} and {TABLE_FILE} beside it\n")
 
 
 if __name__ == "__main__":

@@ -6,69 +6,18 @@ work or several, at once or after an interruption.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evaluation.environment import Environment
-from evaluation.measured_model import MeasuredModel
 from evaluation.metrics.frames import FrameScore
 from evaluation.metrics.masklets import MaskletValues, Summary, summarise
 from evaluation.published import J_AND_F
-from sam2_hf.errors import DataError
+from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
 from sam2_hf.pipelines.atomic_files import write_atomically
 
-SCORES, TABLE, VIDEOS = "scores.json", "scores.md", "videos"
+VIDEOS = "videos"
 Values = Mapping[int, MaskletValues]
-
-
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """What a run is about. A folder holds the results of one.
-
-    Attributes:
-        data_set: Name of the set.
-        prompt: What objects are given by.
-        model: Which model.
-        environment: What it ran on.
-    """
-
-    data_set: str
-    prompt: str
-    model: MeasuredModel
-    environment: Environment
-
-    def save(self, out: Path) -> None:
-        """Write the settings, or refuse a folder with the results of others.
-
-        Raises:
-            DataError: The folder has results of other settings.
-            OutputError: The folder cannot be written.
-        """
-        path = out / "run.json"
-        if path.exists():
-            known = _read_settings(path)
-            new = json.loads(self._text())
-            if differing := [name for name in new if new[name] != known.get(name)]:
-                name = differing[0]
-                raise DataError(
-                    f"{out} holds results of another run: its {name} is {known.get(name)}, this "
-                    f"one's {new[name]}. Choose another --out, or remove it."
-                )
-        write_atomically(path, self._text().encode())
-
-    def _text(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}), so nothing tells which run its folder is of. "
-            "Choose another --out, or remove it."
-        ) from error
 
 
 def save_video(out: Path, name: str, values: Values) -> None:
@@ -116,8 +65,8 @@ def save_scores(out: Path, settings: RunSettings, videos: Mapping[str, Values]) 
         "summary": {**asdict(summary), "j_and_f": summary.j_and_f},
         "videos": {name: _objects(values) for name, values in sorted(videos.items())},
     }
-    write_atomically(out / SCORES, (json.dumps(content, indent=2) + "\n").encode())
-    write_atomically(out / TABLE, as_markdown(settings, summary).encode())
+    write_atomically(out / SCORES_FILE, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomically(out / TABLE_FILE, as_markdown(settings, summary).encode())
     return summary
 
 
@@ -139,8 +88,7 @@ def as_markdown(settings: RunSettings, summary: Summary) -> str:
         lines += [
             f"| {name}, published | {value} | | | | | | |" for name, value in published.items()
         ]
-    environment = settings.environment
-    told = f"{summary.num_objects} objects; {environment.device}, {environment.dtype}"
+    told = f"{summary.num_objects} objects; {settings.environment.told}"
     return "\n".join([*lines, "", told, ""])
 
 

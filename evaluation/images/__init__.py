@@ -1,0 +1,1 @@
+"""The protocol of the Segment Anything task: clicks on photos."""

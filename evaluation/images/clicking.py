@@ -1,0 +1,95 @@
+"""Clicking every object of a photo, one click after the other into the middle of the error.
+
+Source: SAM paper (arXiv 2304.02643), appendix D.1: the first click goes to the innermost point,
+    each further one to that of the error. facebookresearch/sam2 issue 320: after the first click
+    the mask of highest predicted IoU of three counts. sam2/sam2_image_predictor.py @ 2b90b9f: from
+    the second click on there is one mask, and the one before is handed back.
+
+Suffixes: n = objects, p = objects clicked together, t = clicks, k = numbers of clicks, h, w = rows
+and columns of the photo, 2 = x and y.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_hf import Sam2ImageProcessor, Sam2Model
+from sam2_hf.geometry import to_model_pixels
+from sam2_hf.masks import resize_masks
+from sam2_hf.training.click_sampling import innermost_clicks
+from sam2_hf.training.clips import Clip
+
+NUM_CLICKS = (1, 3, 5)
+AT_ONCE = 32  # objects that are clicked together; more need memory and gain little
+LOGIT_LIMIT = 32.0  # of a mask that is handed back
+
+
+@torch.no_grad()
+def click_photo(
+    model: Sam2Model, photo: Clip, num_clicks: Sequence[int] = NUM_CLICKS
+) -> NDArray[np.float64]:
+    """Click every object of a photo by itself.
+
+    Args:
+        model: The model, in eval mode.
+        photo: A clip of one frame.
+        num_clicks: After which clicks masks are compared, ascending.
+
+    Returns:
+        IoU of each object after each of those clicks, `(n, k)`, 0-1.
+    """
+    side = model.prompt_encoder.image_size
+    processor = Sam2ImageProcessor(size={"height": side, "width": side})
+    pixels = processor(images=photo.frames_thw3[0], return_tensors="pt")["pixel_values"]
+    embeddings = model.get_image_embeddings(pixels.to(model.device))
+    truth_nhw = torch.from_numpy(photo.masks_othw[:, 0])
+    found = [
+        _click_together(model, embeddings, truth_phw, num_clicks)
+        for truth_phw in truth_nhw.split(AT_ONCE)
+    ]
+    return np.concatenate(found)
+
+
+def _click_together(
+    model: Sam2Model, embeddings: list[Tensor], truth_phw: Tensor, num_clicks: Sequence[int]
+) -> NDArray[np.float64]:
+    """Click some objects of a photo; each has prompts of its own."""
+    size = (truth_phw.shape[1], truth_phw.shape[2])
+    points: list[Tensor] = []
+    labels: list[Tensor] = []
+    guess_phw: Tensor | None = None
+    logits_1phw: Tensor | None = None
+    found = []
+    for count in range(1, max(num_clicks) + 1):
+        clicks = innermost_clicks(truth_phw, guess_phw)
+        points.append(to_model_pixels(clicks.xy_n2, size, model.prompt_encoder.image_size))
+        labels.append(clicks.labels_n)
+        output = model(
+            image_embeddings=embeddings,
+            input_points=torch.stack(points, dim=1)[None].to(model.device),
+            input_labels=torch.stack(labels, dim=1)[None].to(model.device),
+            input_masks=logits_1phw,
+            multimask_output=count == 1,
+        )
+        logits_1phw = _likeliest(output.pred_masks, output.iou_scores)
+        guess_phw = resize_masks(logits_1phw.transpose(0, 1).float(), size)[:, 0].cpu() > 0
+        logits_1phw = logits_1phw.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+        if count in num_clicks:
+            found.append(_ious(truth_phw, guess_phw))
+    return np.stack(found, axis=1)
+
+
+def _likeliest(logits_1pmhw: Tensor, iou_1pm: Tensor) -> Tensor:
+    """Choose each object's mask of highest predicted IoU, `(1, p, h, w)`."""
+    best_p = iou_1pm[0].argmax(dim=1)
+    each = torch.arange(len(best_p), device=best_p.device)
+    return logits_1pmhw[:, each, best_p]
+
+
+def _ious(truth_phw: Tensor, guess_phw: Tensor) -> NDArray[np.float64]:
+    shared_p = (truth_phw & guess_phw).sum(dim=(1, 2)).double()
+    united_p = (truth_phw | guess_phw).sum(dim=(1, 2)).double()
+    return (shared_p / united_p).numpy()

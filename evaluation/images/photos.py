@@ -1,0 +1,88 @@
+"""Sets of photos with the masks of their objects, read one by one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sam2_hf.errors import DataError
+from sam2_hf.training.clip_choice import whole_clip
+from sam2_hf.training.clip_source import ClipSource
+from sam2_hf.training.clips import Clip
+from sam2_hf.training.data_config import SourceConfig
+from sam2_hf.training.source_registry import open_source
+
+KINDS = ("coco", "pairs", "sa1b", "hub")
+EXPECTED = f"Give NAME=KIND:PATH or KIND:PATH, where the kind is one of {', '.join(KINDS)}."
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoSet:
+    """A set of photos.
+
+    Attributes:
+        name: What tables call it.
+        source: Where photos come from.
+    """
+
+    name: str
+    source: ClipSource
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def photo_name(self, item: int) -> str:
+        """Say what a photo is called."""
+        return self.source.name(item)
+
+    def photo(self, item: int) -> Clip | None:
+        """Read a photo at full size with its objects; None if it has none that counts.
+
+        Where annotators differ, the objects of all are in.
+
+        Raises:
+            DataError: It is damaged, or a video.
+        """
+        recording = self.source.recording(item)
+        if recording.num_frames > 1:
+            raise DataError(
+                f"{self.name}: {recording.place} is a video of {recording.num_frames} frames, not "
+                "a photo. evaluation.run_vos takes sets of videos."
+            )
+        limits = self.source.config
+        areas = recording.objects(0).areas().values()
+        if not any(limits.min_area <= area <= limits.max_area for area in areas):
+            return None
+        return whole_clip(self.source.recording(item), limits)
+
+
+def open_photo_sets(texts: Sequence[str], min_area: float) -> list[PhotoSet]:
+    """Open sets as a command line names them.
+
+    Args:
+        texts: `NAME=KIND:PATH` or `KIND:PATH`.
+        min_area: Smaller objects do not count, share of the photo.
+
+    Raises:
+        DataError: A text is of another form, two sets have one name, or a set cannot be opened.
+    """
+    sets = [_open(text, min_area) for text in texts]
+    names = [one.name for one in sets]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"two sets are called {twice[0]}. Give one of them a name. {EXPECTED}")
+    return sets
+
+
+def all_photos(sets: Sequence[PhotoSet]) -> Iterator[tuple[PhotoSet, int]]:
+    """List every photo of every set, always in the same order."""
+    return ((one, item) for one in sets for item in range(len(one)))
+
+
+def _open(text: str, min_area: float) -> PhotoSet:
+    given, equals, place = text.partition("=")
+    kind, colon, path = (place if equals else text).partition(":")
+    if kind not in KINDS or not colon or not path or (equals and not given):
+        raise DataError(f"{text!r} names no set of photos. {EXPECTED}")
+    name = given if equals else Path(path).stem
+    if Path(name).name != name:
+        raise DataError(f"{name!r} is no name of a set, as it names a folder. {EXPECTED}")
+    return PhotoSet(name, open_source(SourceConfig(kind, path, min_area=min_area)))

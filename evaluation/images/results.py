@@ -1,0 +1,117 @@
+"""Scores of clicks on photos: a file for each photo, then one for all sets, and a table.
+
+Suffixes: n = objects, k = numbers of clicks.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
+from sam2_hf.errors import DataError
+from sam2_hf.pipelines.atomic_files import write_atomically
+
+PERCENT = 100.0
+PHOTOS = "photos"
+
+
+@dataclass(frozen=True, slots=True)
+class SetScore:
+    """What was measured on a set.
+
+    Attributes:
+        photos: Photos with an object that counts.
+        objects: How many objects.
+        miou: Mean IoU over them, 0-100, after each number of clicks.
+    """
+
+    photos: int
+    objects: int
+    miou: Mapping[int, float]
+
+
+def save_photo(out: Path, set_name: str, photo: str, iou_nk: NDArray[np.float64]) -> None:
+    """Keep what was measured on a photo; no object makes an empty list.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    write_atomically(_file(out, set_name, photo), (json.dumps(iou_nk.tolist()) + "\n").encode())
+
+
+def load_photo(out: Path, set_name: str, photo: str, width: int) -> NDArray[np.float64] | None:
+    """Read what was measured on a photo; None if nothing was, or the file is not whole."""
+    try:
+        rows = json.loads(_file(out, set_name, photo).read_text(encoding="utf-8"))
+        iou_nk = np.array(rows, np.float64).reshape(len(rows), -1)
+    except (OSError, ValueError, TypeError):
+        return None
+    return iou_nk if iou_nk.shape[1] == width or not len(rows) else None
+
+
+def set_score(measured: Sequence[NDArray[np.float64]], num_clicks: Sequence[int]) -> SetScore:
+    """Take the mean over all objects of a set, whatever photo they are on.
+
+    Raises:
+        DataError: There is no object.
+    """
+    found = [iou_nk for iou_nk in measured if len(iou_nk)]
+    if not found:
+        raise DataError(
+            f"none of {len(measured)} photos has an object that counts. Lower --min-area."
+        )
+    mean_k = PERCENT * np.concatenate(found).mean(axis=0)
+    miou = dict(zip(num_clicks, mean_k.tolist(), strict=True))
+    return SetScore(len(found), sum(map(len, found)), miou)
+
+
+def save_scores(out: Path, settings: RunSettings, scores: Mapping[str, SetScore]) -> None:
+    """Write `scores.json` and the table.
+
+    Raises:
+        OutputError: The files cannot be written.
+    """
+    content = {
+        **asdict(settings),
+        "miou": mean_miou(scores),
+        "sets": {name: asdict(score) for name, score in scores.items()},
+    }
+    write_atomically(out / SCORES_FILE, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomically(out / TABLE_FILE, as_markdown(settings, scores).encode())
+
+
+def mean_miou(scores: Mapping[str, SetScore]) -> dict[int, float]:
+    """Take the mean over sets, each counting the same, after each number of clicks."""
+    counts = next(iter(scores.values())).miou
+    return {
+        count: float(np.mean([score.miou[count] for score in scores.values()])) for count in counts
+    }
+
+
+def as_markdown(settings: RunSettings, scores: Mapping[str, SetScore]) -> str:
+    """Write the table: a row for each set, and their mean."""
+    mean = mean_miou(scores)
+    titles = " | ".join(f"{count} click{'s' * (count > 1)}" for count in mean)
+    lines = [
+        f"| {settings.model.name}, mean IoU | {titles} | objects | photos |",
+        "|---" * (len(mean) + 3) + "|",
+        *(
+            f"| {name} | {_numbers(score.miou)} | {score.objects} | {score.photos} |"
+            for name, score in scores.items()
+        ),
+    ]
+    if len(scores) > 1:
+        lines.append(f"| **mean over sets** | {_numbers(mean)} | | |")
+    return "\n".join([*lines, "", settings.environment.told, ""])
+
+
+def _numbers(miou: Mapping[int, float]) -> str:
+    return " | ".join(f"{value:.1f}" for value in miou.values())
+
+
+def _file(out: Path, set_name: str, photo: str) -> Path:
+    return out / PHOTOS / set_name / f"{photo}.json"

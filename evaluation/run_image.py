@@ -1,0 +1,110 @@
+r"""Click every object of sets of photos, and compare the masks: mean IoU after 1, 3 and 5 clicks.
+
+    accelerate launch -m evaluation.run_image --model ./sam2.1-tiny --out runs/photos \
+        --data coco-val=coco:~/coco/annotations/instances_val2017.json bsds=pairs:~/bsds500/val
+
+Every click goes into the middle of the object or of the error; see `evaluation.images.clicking`. A
+run that was stopped goes on when it is started again: photos that are finished stay as they are.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from accelerate import PartialState
+from tqdm import tqdm
+
+from evaluation.images.clicking import NUM_CLICKS, click_photo
+from evaluation.images.photos import PhotoSet, all_photos, open_photo_sets
+from evaluation.images.results import load_photo, save_photo, save_scores, set_score
+from sam2_hf import Sam2Model, Sam2VideoModel
+from sam2_hf.errors import DataError
+from sam2_hf.training.predictions import as_image_model
+
+from .environment import describe_environment
+from .exit_status import exit_status
+from .measured_model import describe_model
+from .run_settings import SCORES_FILE, TABLE_FILE, RunSettings
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line; nothing here touches a GPU."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation.run_image", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--model", required=True, help="folder, Hub id or bundled name")
+    parser.add_argument(
+        "--data", required=True, nargs="+", metavar="NAME=KIND:PATH", help="sets of photos"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="scores go here")
+    parser.add_argument(
+        "--min-area",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="smaller objects do not count, share of the photo",
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure all sets; say where the results are."""
+    options = build_parser().parse_args(arguments)
+    stopped = f"finished photos stay in {options.out}. Run it again to go on"
+    return exit_status(lambda: run(options), stopped)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do a process's share of the photos; the first process then puts all scores together.
+
+    Raises:
+        DataError: An option is out of range, or data cannot be used.
+    """
+    if not 0 <= options.min_area < 1:
+        raise DataError(f"--min-area is {options.min_area}. It is a share: give 0 to below 1.")
+    state = PartialState()
+    sets = open_photo_sets(options.data, options.min_area)
+    model = Sam2VideoModel.from_pretrained(options.model).to(state.device).eval()
+    settings = RunSettings(
+        "images",
+        ", ".join(f"{one.name} ({one.source.fingerprint()})" for one in sets),
+        f"{', '.join(map(str, NUM_CLICKS))} clicks; objects of {options.min_area:g} of a photo",
+        describe_model(options.model, model),
+        describe_environment(model.device, model.dtype),
+    )
+    if state.is_main_process:
+        settings.save(options.out)
+    state.wait_for_everyone()
+    _do_share(sets, as_image_model(model), options.out, state)
+    state.wait_for_everyone()
+    if state.is_main_process:
+        _finish(sets, settings, options.out)
+
+
+def _do_share(sets: Sequence[PhotoSet], model: Sam2Model, out: Path, state: PartialState) -> None:
+    """Click on photos that are not finished."""
+    mine = list(all_photos(sets))[state.process_index :: state.num_processes]
+    for photos, item in tqdm(mine, unit="photo", disable=not state.is_main_process):
+        name = photos.photo_name(item)
+        if load_photo(out, photos.name, name, len(NUM_CLICKS)) is None:
+            photo = photos.photo(item)
+            iou_nk = np.zeros((0, len(NUM_CLICKS))) if photo is None else click_photo(model, photo)
+            save_photo(out, photos.name, name, iou_nk)
+
+
+def _finish(sets: Sequence[PhotoSet], settings: RunSettings, out: Path) -> None:
+    """Put the scores of all photos together."""
+    scores = {}
+    for photos in sets:
+        names = [photos.photo_name(item) for item in range(len(photos))]
+        measured = [load_photo(out, photos.name, name, len(NUM_CLICKS)) for name in names]
+        scores[photos.name] = set_score([one for one in measured if one is not None], NUM_CLICKS)
+    save_scores(out, settings, scores)
+    sys.stdout.write((out / TABLE_FILE).read_text(encoding="utf-8"))
+    sys.stderr.write(f"written to {out / SCORES_FILE} and {TABLE_FILE} beside it\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
