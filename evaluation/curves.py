@@ -95,7 +95,7 @@ def draw_curves(train: Table, valid: Table | None, path: Path) -> None:
     scores = list(valid.columns) if valid else []
     rates = [name for name in RATES if name in train.columns]
     panels = sum(map(bool, (losses, ious, scores, rates)))
-    figure = _figure()(figsize=(WIDTH, HEIGHT * panels), layout="constrained")
+    figure = figure_class()(figsize=(WIDTH, HEIGHT * panels), layout="constrained")
     places = iter(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
     _draw_smoothed(next(places), train, losses, "loss").set_yscale("log")
     if ious:
@@ -175,8 +175,12 @@ def _number(text: str | None) -> float:
         return float("nan")
 
 
-def _figure() -> Figures:
-    """Get matplotlib's class of pictures; without its windows and its global state."""
+def figure_class() -> Figures:
+    """Get matplotlib's class of pictures; without its windows and its global state.
+
+    Raises:
+        MissingPackageError: It is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

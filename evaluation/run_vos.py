@@ -80,10 +80,10 @@ def _do_share(
     videos: VideoSet, model: Sam2VideoModel, options: argparse.Namespace, state: PartialState
 ) -> None:
     """Track and score videos that are not finished."""
-    sizes = videos.sizes()
-    work = [num_frames * num_objects for num_frames, num_objects in sizes]
+    listed = videos.objects()
+    work = [len(numbers) * num_frames for _, numbers, num_frames in listed]
     mine = share_of(work, state.process_index, state.num_processes)
-    frames = sum(sizes[index][0] for index in mine)
+    frames = sum(listed[index][2] for index in mine)
     with tqdm(total=frames, unit="frame", disable=not state.is_main_process) as bar:
         for index in mine:
             video = videos[index]

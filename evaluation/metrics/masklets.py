@@ -6,8 +6,9 @@ objects of all sequences, however long they are.
 Suffixes: t = frames, h, w = rows and columns in pixels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,16 @@ class MaskletValues:
     """
 
     frames: tuple[FrameScore, ...]
+
+    @classmethod
+    def from_lists(cls, row: Mapping[str, Sequence[float]]) -> Self:
+        """Read what `to_lists` gave, of a JSON file."""
+        pairs = zip(row["j"], row["f"], strict=True)
+        return cls(tuple(FrameScore(*pair) for pair in pairs))
+
+    def to_lists(self) -> dict[str, list[float]]:
+        """Give J and F of all frames, for a JSON file."""
+        return {"j": self.j_t.tolist(), "f": self.f_t.tolist()}
 
     @property
     def score(self) -> MaskletScore:

@@ -34,10 +34,10 @@ class VideoSet:
         """Ids of all videos."""
         return list(self.table["video"])
 
-    def sizes(self) -> list[tuple[int, int]]:
-        """Count frames and given objects of each video, without reading any picture."""
-        counted = self.table.select_columns(["frame_names", "object_ids"])
-        return [(len(row["frame_names"]), len(row["object_ids"])) for row in counted]
+    def objects(self) -> list[tuple[str, list[int], int]]:
+        """Give id, given objects and number of frames of each video, without reading pictures."""
+        listed = self.table.select_columns(["video", "frame_names", "object_ids"])
+        return [(row["video"], row["object_ids"], len(row["frame_names"])) for row in listed]
 
     def __getitem__(self, index: int) -> LabelledVideo:
         return LabelledVideo(VideoRow.from_columns(self.table[index]), self.rules)

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evaluation.metrics.frames import FrameScore
 from evaluation.metrics.masklets import MaskletValues, Summary, summarise
 from evaluation.published import J_AND_F
 from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
@@ -26,10 +25,7 @@ def save_video(out: Path, name: str, values: Values) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    rows = {
-        str(number): {"j": one.j_t.tolist(), "f": one.f_t.tolist()}
-        for number, one in values.items()
-    }
+    rows = {str(number): one.to_lists() for number, one in values.items()}
     write_atomically(out / VIDEOS / f"{name}.json", (json.dumps(rows) + "\n").encode())
 
 
@@ -42,12 +38,7 @@ def load_video(out: Path, name: str) -> Values | None:
     """Read the scores of a video; None if it has none, or no whole file."""
     try:
         rows = json.loads((out / VIDEOS / f"{name}.json").read_text(encoding="utf-8"))
-        return {
-            int(number): MaskletValues(
-                tuple(FrameScore(*pair) for pair in zip(row["j"], row["f"], strict=True))
-            )
-            for number, row in rows.items()
-        }
+        return {int(number): MaskletValues.from_lists(row) for number, row in rows.items()}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -144,7 +144,7 @@ def test_sizes_are_counted_without_reading_a_picture(tmp_path):
     videos = open_set("davis17-val", str(write_davis(tmp_path)))
     shutil.rmtree(tmp_path / "JPEGImages")
 
-    assert (videos.names, videos.sizes()) == (["cat", "dog"], [(5, 2), (5, 2)])
+    assert videos.objects() == [("cat", [1, 2], 5), ("dog", [1, 2], 5)]
 
 
 def test_a_table_of_something_else_is_refused(tmp_path):

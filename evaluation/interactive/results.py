@@ -1,0 +1,185 @@
+"""Scores of the interactive protocols: a file for each object, curves, one file for the whole.
+
+`scores.json` depends on model, data and settings alone, whoever did the work and when.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.metrics.masklets import MaskletValues
+from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
+from sam2_hf.errors import DataError
+from sam2_hf.pipelines.atomic_files import write_atomically
+
+from .protocol import InteractiveRules, Mode, Round
+
+ROUNDS = "rounds"
+CURVE_FILE = "curve-{mode}.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a number of clicked frames leads to, mean over all objects.
+
+    Attributes:
+        frames: How many frames are clicked at most.
+        seconds: Estimated time of the user, for each object.
+        j: J, 0-100.
+        f: F, 0-100.
+    """
+
+    frames: int
+    seconds: float
+    j: float
+    f: float
+
+    @property
+    def j_and_f(self) -> float:
+        """Mean of J and F."""
+        return (self.j + self.f) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRounds:
+    """All rounds of one object.
+
+    Attributes:
+        num_frames: Of its video.
+        rounds: One or more.
+    """
+
+    num_frames: int
+    rounds: tuple[Round, ...]
+
+
+def save_object(out: Path, mode: Mode, name: str, found: ObjectRounds) -> None:
+    """Keep the rounds of an object.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    content = {
+        "num_frames": found.num_frames,
+        "rounds": [{"frame": one.frame, **one.values.to_lists()} for one in found.rounds],
+    }
+    write_atomically(_file(out, mode, name), (json.dumps(content) + "\n").encode())
+
+
+def load_object(out: Path, mode: Mode, name: str) -> ObjectRounds | None:
+    """Read the rounds of an object; None if it has none, or no whole file."""
+    try:
+        content = json.loads(_file(out, mode, name).read_text(encoding="utf-8"))
+        rounds = tuple(
+            Round(one["frame"], MaskletValues.from_lists(one)) for one in content["rounds"]
+        )
+        return ObjectRounds(content["num_frames"], rounds) if rounds else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def curve(objects: Sequence[ObjectRounds], rules: InteractiveRules) -> list[Point]:
+    """Take the mean over objects after each number of clicked frames.
+
+    An object that needs no more clicks stays as it is, and costs no more time.
+
+    Raises:
+        DataError: There is no object.
+    """
+    if not objects:
+        raise DataError("no object was measured. Give a set with objects in it.")
+    points = []
+    for count in range(1, rules.frames + 1):
+        done = [min(count, len(one.rounds)) for one in objects]
+        pairs = list(zip(objects, done, strict=True))
+        scores = [one.rounds[rounds - 1].values.score for one, rounds in pairs]
+        seconds = [rules.seconds(rounds, one.num_frames) for one, rounds in pairs]
+        means = (float(np.mean([getattr(score, name) for score in scores])) for name in ("j", "f"))
+        points.append(Point(count, float(np.mean(seconds)), *means))
+    return points
+
+
+def save_scores(
+    out: Path,
+    settings: RunSettings,
+    measured: Mapping[Mode, Mapping[str, ObjectRounds]],
+    rules: Mapping[Mode, InteractiveRules],
+) -> dict[Mode, list[Point]]:
+    """Write `scores.json`, a table, and each curve as CSV.
+
+    Returns:
+        The curve of each protocol.
+
+    Raises:
+        DataError: There is no object.
+        OutputError: The files cannot be written.
+    """
+    curves = {mode: curve(list(found.values()), rules[mode]) for mode, found in measured.items()}
+    content = {
+        **asdict(settings),
+        "modes": {
+            mode: {
+                "j_and_f": average(curves[mode]),
+                "curve": [{**asdict(one), "j_and_f": one.j_and_f} for one in curves[mode]],
+                "objects": {name: _object(one) for name, one in sorted(found.items())},
+            }
+            for mode, found in measured.items()
+        },
+    }
+    write_atomically(out / SCORES_FILE, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomically(out / TABLE_FILE, as_markdown(settings, curves, measured).encode())
+    for mode, points in curves.items():
+        write_atomically(out / CURVE_FILE.format(mode=mode), _csv(points).encode())
+    return curves
+
+
+def average(points: Sequence[Point]) -> float:
+    """Take the mean of J&F over numbers of clicked frames, as the paper reports it."""
+    return float(np.mean([one.j_and_f for one in points]))
+
+
+def as_markdown(
+    settings: RunSettings,
+    curves: Mapping[Mode, Sequence[Point]],
+    measured: Mapping[Mode, Mapping[str, ObjectRounds]],
+) -> str:
+    """Write the table: a row for each protocol, a column for each number of clicked frames."""
+    most = max(len(points) for points in curves.values())
+    counts = " | ".join(f"{count}" for count in range(1, most + 1))
+    lines = [
+        f"| {settings.model.name} on {settings.data_set}, J&F by clicked frames | {counts} | mean "
+        "| seconds |",
+        "|---" * (most + 3) + "|",
+        *(
+            f"| {mode} | {' | '.join(f'{one.j_and_f:.1f}' for one in points)} | "
+            f"**{average(points):.1f}** | {points[-1].seconds:.0f} |"
+            for mode, points in curves.items()
+        ),
+    ]
+    objects = len(next(iter(measured.values())))
+    told = f"{objects} objects, {settings.prompt}; {settings.environment.told}"
+    return "\n".join([*lines, "", told, ""])
+
+
+def _object(found: ObjectRounds) -> dict[str, object]:
+    return {
+        "clicked": [one.frame for one in found.rounds],
+        "j_and_f": [one.values.score.j_and_f for one in found.rounds],
+    }
+
+
+def _csv(points: Sequence[Point]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["frames", "seconds", "j_and_f", "j", "f"])
+    writer.writerows([one.frames, one.seconds, one.j_and_f, one.j, one.f] for one in points)
+    return text.getvalue()
+
+
+def _file(out: Path, mode: Mode, name: str) -> Path:
+    return out / ROUNDS / mode / f"{name}.json"

@@ -1,0 +1,175 @@
+r"""Segment every object of a set of videos with clicks, as a user does who looks at the result.
+
+    accelerate launch -m evaluation.run_interactive --model ./sam2.1-tiny --dataset davis17-val \
+        --root ~/DAVIS --out runs/clicks
+
+Offline, the worst frame of a video is clicked and all of it is tracked again; online, the first bad
+frame is clicked and tracking goes on from there. See `evaluation.interactive.protocol`. J&F by
+clicked frames go to scores.json, scores.md and curves. A run that was stopped goes on when it is
+started again: objects that are finished stay as they are.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from accelerate import PartialState
+from tqdm import tqdm
+
+from evaluation.interactive.drawing import draw_curves
+from evaluation.interactive.protocol import InteractiveRules, Mode, interact
+from evaluation.interactive.results import (
+    ObjectRounds,
+    load_object,
+    save_object,
+    save_scores,
+)
+from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.open_set import VideoSet, open_set
+from evaluation.sets.set_rules import SETS
+from evaluation.vos.shares import share_of
+from evaluation.vos.tracking import Pictures
+from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
+from sam2_hf.errors import DataError
+
+from .environment import describe_environment
+from .exit_status import exit_status
+from .measured_model import describe_model
+from .run_settings import SCORES_FILE, TABLE_FILE, RunSettings
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+CURVES_PICTURE = "curves.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An object that is segmented by one protocol.
+
+    Attributes:
+        mode: The protocol.
+        video: Place of its video in the set.
+        name: Of its results.
+        number: Of the object in its video.
+        work: About how long it takes: frames that are tracked.
+    """
+
+    mode: Mode
+    video: int
+    name: str
+    number: int
+    work: int
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line; nothing here touches a GPU."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation.run_interactive", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--model", required=True, help="folder, Hub id or bundled name")
+    names = [name for name, rules in SETS.items() if rules.is_public]
+    parser.add_argument(
+        "--dataset", required=True, choices=names, metavar="NAME", help=", ".join(names)
+    )
+    parser.add_argument("--root", required=True, help="where the set was unpacked; or a table")
+    parser.add_argument("--out", type=Path, required=True, help="scores and curves go here")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--clicks", type=int, default=3, help="on each clicked frame (3)")
+    parser.add_argument("--frames", type=int, default=8, help="that are clicked at most (8)")
+    parser.add_argument("--videos", nargs="*", default=[], metavar="ID", help="only these")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Segment and score a set; say where the results are."""
+    options = build_parser().parse_args(arguments)
+    stopped = f"finished objects stay in {options.out}. Run it again to go on"
+    return exit_status(lambda: run(options), stopped)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do a process's share of the objects; the first process then puts all scores together.
+
+    Raises:
+        DataError: An option is out of range, or data cannot be used.
+    """
+    if min(options.clicks, options.frames) < 1:
+        raise DataError(
+            f"--clicks is {options.clicks} and --frames {options.frames}. Give 1 or more."
+        )
+    state = PartialState()
+    videos = open_set(options.dataset, options.root, options.videos)
+    model = Sam2VideoModel.from_pretrained(options.model).to(state.device).eval()
+    settings = RunSettings(
+        "interactive",
+        options.dataset,
+        f"{options.clicks} clicks on each of up to {options.frames} frames",
+        describe_model(options.model, model),
+        describe_environment(model.device, model.dtype),
+    )
+    if state.is_main_process:
+        settings.save(options.out)
+    state.wait_for_everyone()
+    _do_share(videos, model, options, state)
+    state.wait_for_everyone()
+    if state.is_main_process:
+        _finish(videos, settings, options)
+
+
+def _tasks(videos: VideoSet, modes: Sequence[Mode], most: int) -> Iterator[Task]:
+    """List what is to be done, always in the same order."""
+    for mode in modes:
+        rounds = most if mode == "offline" else 1
+        for place, (name, numbers, num_frames) in enumerate(videos.objects()):
+            for number in numbers:
+                yield Task(mode, place, f"{name}-{number}", number, rounds * num_frames)
+
+
+def _do_share(
+    videos: VideoSet, model: Sam2VideoModel, options: argparse.Namespace, state: PartialState
+) -> None:
+    """Segment objects that are not finished."""
+    tasks = list(_tasks(videos, options.modes, options.frames))
+    mine = share_of([one.work for one in tasks], state.process_index, state.num_processes)
+    with tqdm(
+        total=sum(tasks[place].work for place in mine),
+        unit="frame",
+        disable=not state.is_main_process,
+    ) as bar:
+        for task in (tasks[place] for place in mine):
+            bar.set_description(f"{task.mode} {task.name}")
+            if load_object(options.out, task.mode, task.name) is None:
+                rules = InteractiveRules(task.mode, options.clicks, options.frames)
+                found = _segment(videos[task.video], task.number, model, rules)
+                save_object(options.out, task.mode, task.name, found)
+            bar.update(task.work)
+
+
+def _segment(
+    video: LabelledVideo, number: int, model: Sam2VideoModel, rules: InteractiveRules
+) -> ObjectRounds:
+    options = SessionOptions.preset(
+        "official", fill_hole_area=0, add_all_frames_to_correct_as_cond=True
+    )
+    with Sam2VideoInferenceSession.open(Pictures(video), model, options=options) as session:
+        return ObjectRounds(video.num_frames, tuple(interact(session, video, number, rules)))
+
+
+def _finish(videos: VideoSet, settings: RunSettings, options: argparse.Namespace) -> None:
+    """Put the scores of all objects together."""
+    out: Path = options.out
+    measured: dict[Mode, dict[str, ObjectRounds]] = {mode: {} for mode in options.modes}
+    for task in _tasks(videos, options.modes, options.frames):
+        found = load_object(out, task.mode, task.name)
+        if found is not None:
+            measured[task.mode][task.name] = found
+    rules = {mode: InteractiveRules(mode, options.clicks, options.frames) for mode in measured}
+    draw_curves(save_scores(out, settings, measured, rules), out / CURVES_PICTURE)
+    sys.stdout.write((out / TABLE_FILE).read_text(encoding="utf-8"))
+    sys.stderr.write(f"written to {out / SCORES_FILE}, {TABLE_FILE} and {CURVES_PICTURE} there\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
