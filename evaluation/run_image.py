@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 from accelerate import PartialState
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from evaluation.images.clicking import NUM_CLICKS, click_photo
 from evaluation.images.photos import PhotoSet, all_photos, open_photo_sets
 from evaluation.images.results import load_photo, save_photo, save_scores, set_score
+from evaluation.images.worst_objects import draw_worst
 from sam2_hf import Sam2Model, Sam2VideoModel
 from sam2_hf.errors import DataError
 from sam2_hf.training.predictions import as_image_model
@@ -26,7 +28,7 @@ from sam2_hf.training.predictions import as_image_model
 from .environment import describe_environment
 from .exit_status import exit_status
 from .measured_model import describe_model
-from .run_settings import SCORES_FILE, TABLE_FILE, RunSettings
+from .run_settings import SCORES_FILE, TABLE_FILE, WORST_PICTURE, RunSettings
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -77,10 +79,11 @@ def run(options: argparse.Namespace) -> None:
     if state.is_main_process:
         settings.save(options.out)
     state.wait_for_everyone()
-    _do_share(sets, as_image_model(model), options.out, state)
+    image_model = as_image_model(model)
+    _do_share(sets, image_model, options.out, state)
     state.wait_for_everyone()
     if state.is_main_process:
-        _finish(sets, settings, options.out)
+        _finish(sets, settings, image_model, options.out)
 
 
 def _do_share(sets: Sequence[PhotoSet], model: Sam2Model, out: Path, state: PartialState) -> None:
@@ -94,16 +97,29 @@ def _do_share(sets: Sequence[PhotoSet], model: Sam2Model, out: Path, state: Part
             save_photo(out, photos.name, name, iou_nk)
 
 
-def _finish(sets: Sequence[PhotoSet], settings: RunSettings, out: Path) -> None:
+def _finish(sets: Sequence[PhotoSet], settings: RunSettings, model: Sam2Model, out: Path) -> None:
     """Put the scores of all photos together."""
-    scores = {}
-    for photos in sets:
-        names = [photos.photo_name(item) for item in range(len(photos))]
-        measured = [load_photo(out, photos.name, name, len(NUM_CLICKS)) for name in names]
-        scores[photos.name] = set_score([one for one in measured if one is not None], NUM_CLICKS)
+    measured = {photos.name: _load_all(photos, out) for photos in sets}
+    scores = {name: set_score(found, NUM_CLICKS) for name, found in measured.items()}
     save_scores(out, settings, scores)
+    draw_worst(model, sets, measured, NUM_CLICKS[-1], out / WORST_PICTURE)
     sys.stdout.write((out / TABLE_FILE).read_text(encoding="utf-8"))
-    sys.stderr.write(f"written to {out / SCORES_FILE} and {TABLE_FILE} beside it\n")
+    sys.stderr.write(f"written to {out / SCORES_FILE}, {TABLE_FILE} and {WORST_PICTURE} there\n")
+
+
+def _load_all(photos: PhotoSet, out: Path) -> list[NDArray[np.float64]]:
+    """Read what was measured on all photos of a set, in their order.
+
+    Raises:
+        DataError: A file went away in the meantime.
+    """
+    found = []
+    for item in range(len(photos)):
+        name = photos.photo_name(item)
+        if (iou_nk := load_photo(out, photos.name, name, len(NUM_CLICKS))) is None:
+            raise DataError(f"the scores of {photos.name}, {name} are gone. Run it again.")
+        found.append(iou_nk)
+    return found
 
 
 if __name__ == "__main__":

@@ -38,10 +38,9 @@ from sam2_hf.errors import DataError
 from .environment import describe_environment
 from .exit_status import exit_status
 from .measured_model import describe_model
-from .run_settings import SCORES_FILE, TABLE_FILE, RunSettings
+from .run_settings import CURVES_PICTURE, SCORES_FILE, TABLE_FILE, RunSettings
 
 MODES: tuple[Mode, ...] = get_args(Mode)
-CURVES_PICTURE = "curves.png"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from .environment import Environment
 from .measured_model import MeasuredModel
 
 SETTINGS_FILE, SCORES_FILE, TABLE_FILE = "run.json", "scores.json", "scores.md"
+CURVES_PICTURE, WORST_PICTURE = "curves.png", "worst.png"
 Protocol = Literal["vos", "interactive", "images"]
 
 

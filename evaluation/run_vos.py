@@ -4,9 +4,9 @@ r"""Track every object of a data set from what it is given by, and score the mas
         --root ~/DAVIS --out runs/davis
 
 By default objects are given by their true masks, as in the semi-supervised protocol. Masks go to
-OUT/masks as PNG files, scores to scores.json and scores.md. A run that was stopped goes on when it
-is started again: videos that are finished stay as they are. Where true masks are not public,
-OUT/submission.zip is what the set's server takes.
+OUT/masks as PNG files, scores to scores.json and scores.md, the worst frames to worst.png. A run
+that was stopped goes on when it is started again: videos that are finished stay as they are. Where
+true masks are not public, OUT/submission.zip is what the set's server takes.
 """
 
 import argparse
@@ -26,12 +26,13 @@ from evaluation.vos.results import forget_video, load_video, save_scores, save_v
 from evaluation.vos.scoring import score_video
 from evaluation.vos.shares import share_of
 from evaluation.vos.tracking import track_video
+from evaluation.vos.worst_frames import draw_worst
 from sam2_hf import Sam2VideoModel
 
 from .environment import describe_environment
 from .exit_status import exit_status
 from .measured_model import describe_model
-from .run_settings import SCORES_FILE, TABLE_FILE, RunSettings
+from .run_settings import SCORES_FILE, TABLE_FILE, WORST_PICTURE, RunSettings
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -118,8 +119,9 @@ def _finish(videos: VideoSet, settings: RunSettings, out: Path) -> None:
         return
     scored = {name: load_video(out, name) or {} for name in videos.names}
     save_scores(out, settings, scored)
+    draw_worst(videos, scored, out / "masks", out / WORST_PICTURE)
     sys.stdout.write((out / TABLE_FILE).read_text(encoding="utf-8"))
-    sys.stderr.write(f"written to {out / SCORES_FILE} and {TABLE_FILE} beside it\n")
+    sys.stderr.write(f"written to {out / SCORES_FILE}, {TABLE_FILE} and {WORST_PICTURE} there\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ Suffixes: n = objects, p = objects clicked together, t = clicks, k = numbers of 
 and columns of the photo, 2 = x and y.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -27,7 +27,6 @@ AT_ONCE = 32  # objects that are clicked together; more need memory and gain lit
 LOGIT_LIMIT = 32.0  # of a mask that is handed back
 
 
-@torch.no_grad()
 def click_photo(
     model: Sam2Model, photo: Clip, num_clicks: Sequence[int] = NUM_CLICKS
 ) -> NDArray[np.float64]:
@@ -41,29 +40,42 @@ def click_photo(
     Returns:
         IoU of each object after each of those clicks, `(n, k)`, 0-1.
     """
-    side = model.prompt_encoder.image_size
-    processor = Sam2ImageProcessor(size={"height": side, "width": side})
-    pixels = processor(images=photo.frames_thw3[0], return_tensors="pt")["pixel_values"]
-    embeddings = model.get_image_embeddings(pixels.to(model.device))
+    embeddings = _embed(model, photo)
     truth_nhw = torch.from_numpy(photo.masks_othw[:, 0])
-    found = [
-        _click_together(model, embeddings, truth_phw, num_clicks)
-        for truth_phw in truth_nhw.split(AT_ONCE)
-    ]
+    found = []
+    for truth_phw in truth_nhw.split(AT_ONCE):
+        answers = _click_together(model, embeddings, truth_phw, max(num_clicks))
+        ious = [_ious(truth_phw, guess_phw) for guess_phw in answers]
+        found.append(np.stack([ious[count - 1] for count in num_clicks], axis=1))
     return np.concatenate(found)
 
 
+def click_object(model: Sam2Model, photo: Clip, number: int, count: int) -> NDArray[np.bool_]:
+    """Give the mask of one object of a photo after some clicks, `(h, w)`."""
+    truth_1hw = torch.from_numpy(photo.masks_othw[number : number + 1, 0])
+    *_, last_1hw = _click_together(model, _embed(model, photo), truth_1hw, count)
+    return np.asarray(last_1hw[0])
+
+
+@torch.no_grad()
+def _embed(model: Sam2Model, photo: Clip) -> list[Tensor]:
+    side = model.prompt_encoder.image_size
+    processor = Sam2ImageProcessor(size={"height": side, "width": side})
+    pixels = processor(images=photo.frames_thw3[0], return_tensors="pt")["pixel_values"]
+    return model.get_image_embeddings(pixels.to(model.device))
+
+
+@torch.no_grad()
 def _click_together(
-    model: Sam2Model, embeddings: list[Tensor], truth_phw: Tensor, num_clicks: Sequence[int]
-) -> NDArray[np.float64]:
-    """Click some objects of a photo; each has prompts of its own."""
+    model: Sam2Model, embeddings: list[Tensor], truth_phw: Tensor, most: int
+) -> Iterator[Tensor]:
+    """Click some objects, each by itself; give their masks `(p, h, w)` after each click."""
     size = (truth_phw.shape[1], truth_phw.shape[2])
     points: list[Tensor] = []
     labels: list[Tensor] = []
     guess_phw: Tensor | None = None
     logits_1phw: Tensor | None = None
-    found = []
-    for count in range(1, max(num_clicks) + 1):
+    for count in range(1, most + 1):
         clicks = innermost_clicks(truth_phw, guess_phw)
         points.append(to_model_pixels(clicks.xy_n2, size, model.prompt_encoder.image_size))
         labels.append(clicks.labels_n)
@@ -77,9 +89,7 @@ def _click_together(
         logits_1phw = _likeliest(output.pred_masks, output.iou_scores)
         guess_phw = resize_masks(logits_1phw.transpose(0, 1).float(), size)[:, 0].cpu() > 0
         logits_1phw = logits_1phw.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
-        if count in num_clicks:
-            found.append(_ious(truth_phw, guess_phw))
-    return np.stack(found, axis=1)
+        yield guess_phw
 
 
 def _likeliest(logits_1pmhw: Tensor, iou_1pm: Tensor) -> Tensor:

@@ -47,10 +47,9 @@ def load_photo(out: Path, set_name: str, photo: str, width: int) -> NDArray[np.f
     """Read what was measured on a photo; None if nothing was, or the file is not whole."""
     try:
         rows = json.loads(_file(out, set_name, photo).read_text(encoding="utf-8"))
-        iou_nk = np.array(rows, np.float64).reshape(len(rows), -1)
+        return np.array(rows, np.float64).reshape(len(rows), width)
     except (OSError, ValueError, TypeError):
         return None
-    return iou_nk if iou_nk.shape[1] == width or not len(rows) else None
 
 
 def set_score(measured: Sequence[NDArray[np.float64]], num_clicks: Sequence[int]) -> SetScore:

@@ -29,6 +29,7 @@ def draw_curves(curves: Mapping[Mode, Sequence[Point]], path: Path) -> None:
     by_frames, by_time = figure.subplots(1, 2, sharey=True)
     _draw(by_frames, curves, "frames", "clicked frames")
     _draw(by_time, curves, "seconds", "time of the user, seconds an object")
+    by_frames.set_xticks(sorted({one.frames for points in curves.values() for one in points}))
     by_frames.set_ylabel("J&F")
     by_frames.legend()
     picture = io.BytesIO()

@@ -4,7 +4,7 @@ Of SA-V every object is scored by itself, on its own annotated frames without th
 last; elsewhere all objects together, on the annotated frames of the video without those two.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,16 +42,23 @@ def score_video(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
     return scorer.conclude()
 
 
+def scored_frames(video: LabelledVideo, number: int, count: int) -> Sequence[int]:
+    """Tell on which frames an object was scored.
+
+    Args:
+        video: The video with its true masks.
+        number: Which object.
+        count: How many frames were: those before its first appearance may not count.
+    """
+    annotated: Sequence[int] = video.annotated
+    if video.rules.per_object:
+        annotated = _annotated_by_object(video)[number]
+    return _scored(annotated, video.rules.scoring, video.name)[-count:]
+
+
 def _score_objects(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
     """Score each object by itself; the truth is read once for all of them."""
-    annotated: Mapping[int, list[int]] = {
-        number: [
-            frame
-            for frame, stored in zip(video.annotated, masks, strict=True)
-            if stored is not None
-        ]
-        for number, masks in zip(video.row.object_ids, video.row.object_masks, strict=True)
-    }
+    annotated = _annotated_by_object(video)
     rules = video.rules.scoring
     scored = {
         number: set(_scored(frames, rules, f"{video.name}, object {number}"))
@@ -68,6 +75,18 @@ def _score_objects(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
                 scorer.feed(truth[number].astype(np.uint8), predicted_hw, place)
     found = {number: scorer.conclude() for number, scorer in scorers.items()}
     return {number: values[1] for number, values in found.items() if values}
+
+
+def _annotated_by_object(video: LabelledVideo) -> dict[int, list[int]]:
+    """List the annotated frames of each object of a set whose objects may overlap."""
+    return {
+        number: [
+            frame
+            for frame, stored in zip(video.annotated, masks, strict=True)
+            if stored is not None
+        ]
+        for number, masks in zip(video.row.object_ids, video.row.object_masks, strict=True)
+    }
 
 
 def _scored(annotated: Sequence[int], rules: ScoringRules, name: str) -> Sequence[int]:

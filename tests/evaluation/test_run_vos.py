@@ -1,20 +1,16 @@
 """`python -m evaluation.run_vos`, from data to table."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
+import numpy as np
 import pytest
 
 from evaluation import run_vos
 from evaluation.run_vos import main
+from tests.evaluation.programs import all_files, kill_after, run_in_two_processes
 from tests.small_sets import write_davis, write_late, write_sav
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -33,16 +29,12 @@ def run(tiny_checkpoint, tmp_path):
     return call
 
 
+def given(model, root, dataset="davis17-val"):
+    return "--model", model, "--dataset", dataset, "--root", root
+
+
 def scores(tmp_path, out="out"):
     return json.loads((tmp_path / out / "scores.json").read_text())
-
-
-def all_files(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_masks_scores_and_a_table_are_written(run, davis, tmp_path, capsys):
@@ -86,23 +78,34 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(
 
 def test_two_processes_write_what_one_does(run, davis, tmp_path, tiny_checkpoint):
     run(davis, out="one")
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node",
-        "2",
-        "--standalone",
-    ]
-    options = ["--model", str(tiny_checkpoint), "--dataset", "davis17-val", "--root", str(davis)]
-    program = [*launch, "-m", "evaluation.run_vos", *options, "--out", str(tmp_path / "two")]
-    known = {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
 
-    done = subprocess.run(program, env=os.environ | known, capture_output=True, text=True, cwd=ROOT)
+    run_in_two_processes(
+        "evaluation.run_vos", *given(tiny_checkpoint, davis), "--out", tmp_path / "two"
+    )
 
-    assert done.returncode == 0, done.stderr[-3000:]
     one, two = all_files(tmp_path / "one"), all_files(tmp_path / "two")
     assert one == two
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_run_that_is_killed_goes_on_and_ends_the_same(run, tmp_path, tiny_checkpoint, seed):
+    davis = write_davis(tmp_path / "davis", frames=20)
+    run(davis, out="whole")
+    count = int(np.random.default_rng(seed).integers(3, 38))  # of 40 masks
+
+    kill_after(
+        count,
+        "*.png",
+        tmp_path / "out",
+        "evaluation.run_vos",
+        *given(tiny_checkpoint, davis),
+        "--out",
+        tmp_path / "out",
+    )
+    assert not (tmp_path / "out" / "scores.json").exists()
+    assert run(davis) == 0
+
+    assert all_files(tmp_path / "out") == all_files(tmp_path / "whole")
 
 
 def test_a_damaged_file_is_made_again_and_nothing_else(run, davis, tmp_path):

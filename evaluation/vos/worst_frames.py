@@ -1,0 +1,94 @@
+"""The frames on which a run did worst, as a picture."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.contact_sheet import Cell, save_sheet
+from evaluation.metrics.masklets import PERCENT, MaskletValues
+from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.open_set import VideoSet
+from sam2_hf.overlay import draw_overlay
+
+from .prediction_files import read_labels, read_mask
+from .scoring import scored_frames
+
+COUNT = 6  # of frames that are drawn
+
+
+@dataclass(frozen=True, slots=True)
+class WorstFrame:
+    """The worst frame of an object.
+
+    Attributes:
+        video: Place of the video in its set.
+        number: Of the object.
+        frame: Place among the scored frames of the object.
+        j: J there, 0-100.
+        f: F there, 0-100.
+    """
+
+    video: int
+    number: int
+    frame: int
+    j: float
+    f: float
+
+
+def find_worst(
+    videos: VideoSet, scored: Mapping[str, Mapping[int, MaskletValues]], count: int = COUNT
+) -> list[WorstFrame]:
+    """Choose the objects with the worst frames, the worst first; one frame of each.
+
+    Args:
+        videos: The set.
+        scored: Values by video and object.
+        count: How many.
+    """
+    found = []
+    for place, name in enumerate(videos.names):
+        for number, values in scored[name].items():
+            j_t, f_t = values.j_t, values.f_t
+            frame = int(np.argmin(j_t + f_t))
+            scores = (PERCENT * float(one[frame]) for one in (j_t, f_t))
+            found.append(WorstFrame(place, number, frame, *scores))
+    return sorted(found, key=lambda one: one.j + one.f)[:count]
+
+
+def draw_worst(
+    videos: VideoSet, scored: Mapping[str, Mapping[int, MaskletValues]], masks: Path, path: Path
+) -> None:
+    """Write a picture of the worst frames: what was found beside the truth.
+
+    Args:
+        videos: The set.
+        scored: Values by video and object, at least one.
+        masks: Folder of the predictions.
+        path: The PNG.
+
+    Raises:
+        DataError: A mask cannot be read.
+    """
+    rows = []
+    for one in find_worst(videos, scored):
+        video = videos[one.video]
+        count = len(scored[video.name][one.number].frames)
+        frame = scored_frames(video, one.number, count)[one.frame]
+        rows.append(_row(video, one, frame, masks))
+    save_sheet(rows, path)
+
+
+def _row(video: LabelledVideo, one: WorstFrame, frame: int, masks: Path) -> list[Cell]:
+    if video.rules.per_object:
+        found_hw = read_mask(video, frame, masks, one.number)
+    else:
+        found_hw = read_labels(video, frame, masks) == one.number
+    true_hw = video.masks(frame).get(one.number, np.zeros_like(found_hw))
+    picture = video.picture(frame)
+    title = f"{video.name}, object {one.number}, frame {video.row.frame_names[frame]}"
+    return [
+        Cell(f"{title}: J {one.j:.1f}, F {one.f:.1f}", draw_overlay(picture, [found_hw])),
+        Cell("truth", draw_overlay(picture, [true_hw])),
+    ]
