@@ -21,7 +21,17 @@ MAY_IMPORT = {
 }
 MODEL_NEEDS = {"torch", "transformers", "huggingface_hub", "safetensors", *sys.stdlib_module_names}
 OPTIONAL = {
-    *("accelerate", "av", "datasets", "gradio", "matplotlib", "onnx", "onnxruntime", "onnxscript"),
+    *(
+        "accelerate",
+        "av",
+        "datasets",
+        "gradio",
+        "markdown_it",
+        "matplotlib",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+    ),
     *("peft", "tensorboard"),
 }
 FILES = sorted(p for top in ("src", *PROGRAMS) for p in (ROOT / top).rglob("*.py"))
