@@ -13,7 +13,9 @@ from torch.nn import functional
 
 from .mask_comparison import FocalRule, compare_masks
 
-NOT_NEGATIVE = ("focal", "dice", "iou", "object_score", "focal_gamma", "object_score_gamma")
+NOT_NEGATIVE = (
+    *("focal", "dice", "iou", "object_score", "focal_gamma", "object_score_gamma", "others"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,8 @@ class LossRules:
         object_score: Weight of the loss of the object score.
         focal_alpha: Weight of pixels of the object, 1 - alpha that of others; negative for none.
         focal_gamma: How much pixels that are already right are left out.
+        others: Share of the mask losses that candidates other than the best bear together. Above 0,
+            each also learns what the object usually is (Rupprecht et al., arXiv:1612.00197).
         supervise_all_iou: Whether every candidate's predicted IoU is supervised, or the best
             one's alone.
         iou_l1: Whether the error of the predicted IoU is absolute, or squared.
@@ -44,6 +48,7 @@ class LossRules:
     object_score: float = 1.0
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
+    others: float = 0.0
     supervise_all_iou: bool = True
     iou_l1: bool = True
     scores_objects: bool = True
@@ -56,10 +61,10 @@ class LossRules:
         for name in NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be 0 or more.")
-        for name in ("focal_alpha", "object_score_alpha"):
+        for name in ("focal_alpha", "object_score_alpha", "others"):
             if getattr(self, name) > 1:
                 raise ValueError(
-                    f"{name}={getattr(self, name)} must be at most 1; below 0 weighs nothing."
+                    f"{name}={getattr(self, name)} must be at most 1; alphas below 0 weigh nothing."
                 )
         if self.loss_size is not None and self.loss_size < 1:
             raise ValueError(f"loss_size={self.loss_size} must be 1 or more, or None.")
@@ -148,7 +153,7 @@ def mask_losses(
 ) -> tuple[MaskLosses, Tensor]:
     """Compare one answer with the true masks.
 
-    Of several candidates only the one of least focal and dice loss is supervised.
+    Of several candidates the one of least focal and dice loss is supervised; see `rules.others`.
 
     Args:
         candidates_bmhw: Mask logits, resized to the labels if need be.
@@ -193,7 +198,7 @@ def mask_losses(
 def _compare(
     candidates_bmhw: Tensor, labels: Labels, rules: LossRules
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Find the best candidate: its focal and dice loss, its index, and the true IoU of all."""
+    """Compute focal and dice loss, and find the index of the best candidate and the IoU of all."""
     count = candidates_bmhw.shape[1]
     if count == 1:
         focal_b1, dice_b1, iou_b1 = _compare_each(candidates_bmhw, labels, rules)
@@ -202,6 +207,12 @@ def _compare(
         focal_bm, dice_bm, iou_bm = _compare_each(candidates_bmhw, labels, rules)
         cost_bm = rules.focal * focal_bm + rules.dice * dice_bm
         best_b1 = cost_bm.argmin(dim=1, keepdim=True)
+    if rules.others:
+        share_bm = torch.full_like(cost_bm, rules.others / (count - 1))
+        share_bm.scatter_(1, best_b1, 1 - rules.others)
+        focal_bm, dice_bm, _ = _compare_each(candidates_bmhw, labels, rules)
+        focal_b1, dice_b1 = ((share_bm * one).sum(1, keepdim=True) for one in (focal_bm, dice_bm))
+        return focal_b1, dice_b1, best_b1, iou_bm
     best_b1hw = candidates_bmhw.take_along_dim(best_b1[..., None, None], dim=1)
     focal_b1, dice_b1, _ = _compare_each(best_b1hw, labels, rules)
     return focal_b1, dice_b1, best_b1, iou_bm

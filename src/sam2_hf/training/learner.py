@@ -59,6 +59,8 @@ class Learner:
         self.model = model
         if accelerator.device.type == "cpu":
             _attend_plainly(model)
+        # cuDNN plans anew for every number of objects, 20 ms a layer; flash attention does not
+        torch.backends.cuda.enable_cudnn_sdp(enabled=False)
         optimiser = make_optimiser(
             dict(model.named_parameters()), paces(model, config.optimiser), config.optimiser
         )
