@@ -6,7 +6,8 @@
 Both sides take turns, so that whatever else the machine does hits both; what counts is the ratio of
 medians. Before anything is timed, the answers are compared: a fast wrong answer ends the run with
 an error. float32 only: in bfloat16 the two sides round differently, and equal answers could not be
-asked for. Training has no peer: transformers cannot train on videos.
+asked for. Training has no peer: transformers cannot train on videos. The metric's peer is the
+definition, over whole frames.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from sam2_hf import (
 from sam2_hf.model.released_models import released_config
 
 from .environment import describe_environment
+from .metric_speed import time_metric
 from .timing import Result, draw_weights, require_close, require_equal_masks, take_turns
 from .training_speed import TRAINING_CASES
 from .video_speed import VIDEO_CASES
@@ -188,7 +190,8 @@ def environment(size: str) -> dict[str, Any]:
 
 
 IMAGE_CASES = {"encode": time_encode, "click": time_click, "everything": time_everything}
-CASES = [*IMAGE_CASES, *VIDEO_CASES, *TRAINING_CASES]
+METRIC_CASE = "metric"
+CASES = [*IMAGE_CASES, *VIDEO_CASES, *TRAINING_CASES, METRIC_CASE]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -219,6 +222,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in options.cases:
         if name in IMAGE_CASES and subjects is not None:
             results.append(IMAGE_CASES[name](subjects, options.rounds))
+        elif name == METRIC_CASE:
+            results.extend(time_metric(options.rounds))
         elif name in TRAINING_CASES:
             results.extend(TRAINING_CASES[name](options.training_data, options.rounds))
         else:
