@@ -1,9 +1,13 @@
 """Small data sets of videos, in the folders of the real ones."""
 
+import json
 from pathlib import Path
 
+import av
 import numpy as np
 from PIL import Image
+
+from sam2_hf import rle
 
 SIZE = (24, 36)
 PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0]
@@ -58,6 +62,40 @@ def write_sav(root, frames=9, every=4):
             write_labels(_sav_mask(root, number, frame), mask_hw)
     Path(root / "sav_val.txt").write_text("sav_1\n")
     return root
+
+
+def write_masklets(root, frames=13, every=4, first=4, as_video=True):
+    """Write a video of SA-V's training set with its JSON file; object 1 appears on frame `first`.
+
+    Of object 2 nothing is known on the last annotated frame.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    if as_video:
+        _write_video(root / "sav_1.mp4", frames)
+    else:
+        for frame in range(frames):
+            write_frame(root / "sav_1" / f"{frame:05d}.jpg", boxes(frame))
+    annotated = range(0, frames, every)
+    masklet = []
+    for frame in annotated:
+        labels_hw = boxes(frame)
+        masks = [labels_hw == 1, (labels_hw == 2) & (frame >= first), labels_hw > 0]
+        runs = [rle.to_coco(rle.encode(mask_hw)) for mask_hw in masks]
+        masklet.append([*runs[:2], None if frame == annotated[-1] else runs[2]])
+    (root / "sav_1_manual.json").write_text(json.dumps({"masklet": masklet}))
+    return root
+
+
+def _write_video(path, frames):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=24)
+        stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
+        stream.bit_rate = 4_000_000
+        for frame in range(frames):
+            grey_hw = (40 + 90 * np.minimum(boxes(frame), 2)).astype(np.uint8)
+            picture = np.stack([grey_hw] * 3, axis=-1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
 
 
 def write_late(root, split="valid", first=3):

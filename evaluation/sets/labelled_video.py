@@ -3,14 +3,20 @@
 Suffixes: hw = rows and columns, hw3 = with red, green, blue.
 """
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2_hf import rle
 from sam2_hf.errors import DataError
 from sam2_hf.training.stored_pictures import open_label_map, open_rgb
+from sam2_hf.video.video_file import VideoFile
 
 from .set_rules import SetRules
 from .video_rows import VideoRow
@@ -45,6 +51,21 @@ class LabelledVideo:
         """Which frames are annotated, ascending."""
         return self.row.annotated
 
+    def annotated_for(self, number: int) -> list[int]:
+        """Tell on which frames, from where it is given on, an object is annotated.
+
+        Of sets with label maps these are all annotated frames.
+        """
+        stored = self.row.object_masks or self.row.object_runs
+        if not stored:
+            return list(self.annotated)
+        kept = stored[list(self.row.object_ids).index(number)]
+        return [
+            frame
+            for frame, one in zip(self.annotated, kept, strict=True)
+            if one is not None and frame >= self.given[number]
+        ]
+
     @property
     def given(self) -> dict[int, int]:
         """Objects that are given to the tracker, and the frame on which each is."""
@@ -62,6 +83,8 @@ class LabelledVideo:
         Raises:
             ImageError: It is missing or damaged.
         """
+        if self.row.video_file is not None:
+            return self._video.take(frame)()
         return np.asarray(open_rgb(self.row.frames[frame]))
 
     def masks(self, frame: int) -> dict[int, MaskHw]:
@@ -72,6 +95,8 @@ class LabelledVideo:
         """
         if self.row.object_masks:
             return self._masks_per_object(self._place(frame))
+        if self.row.object_runs:
+            return self._masks_of_runs(self._place(frame))
         labels_hw = self.labels(frame)
         return {int(one): labels_hw == one for one in np.unique(labels_hw) if one}
 
@@ -96,6 +121,28 @@ class LabelledVideo:
         for mask_hw in masks.values():
             self._require_size(mask_hw.shape, self.annotated[place])
         return masks
+
+    def _masks_of_runs(self, place: int) -> dict[int, MaskHw]:
+        numbered = zip(self.row.object_ids, self.row.object_runs, strict=True)
+        height, width = self.row.size
+        masks = {
+            number: rle.decode(rle.from_coco({"size": [height, width], "counts": counts}))
+            for number, runs in numbered
+            if (counts := runs[place]) is not None
+        }
+        self._require_size(self.row.size, self.annotated[place])
+        return masks
+
+    @cached_property
+    def _video(self) -> VideoFile:
+        """The video file; one that is in the table lies in a folder that goes with this video."""
+        stored = self.row.video_file
+        if isinstance(stored, str):
+            return VideoFile(stored)
+        path = Path(tempfile.mkdtemp(prefix="sam2_hf_")) / "video"
+        weakref.finalize(self, shutil.rmtree, path.parent, ignore_errors=True)
+        path.write_bytes(stored or b"")
+        return VideoFile(path)
 
     def _place(self, frame: int) -> int:
         """Tell which of the annotated frames a frame is."""

@@ -9,7 +9,8 @@ import datasets
 from sam2_hf.errors import DataError
 
 from .labelled_video import LabelledVideo
-from .set_folders import read_folder, require_known
+from .listed_names import require_known
+from .set_folders import read_folder
 from .set_rules import SetRules, find_rules
 from .video_rows import VideoRow, make_table
 

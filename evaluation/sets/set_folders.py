@@ -4,7 +4,7 @@ Everything that is missing is found before anything is tracked: a half-unpacked 
 that names what is not there, and where to get it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from sam2_hf.errors import DataError
 from sam2_hf.training.source_folders import folder_names, picture_names
 from sam2_hf.training.stored_pictures import open_label_map
 
+from .listed_names import require_known, some_of
+from .masklet_files import read_masklets
 from .set_rules import SetRules
 from .video_rows import VideoRow
-
-NAMED = 5  # of what is missing
 
 
 def read_folder(rules: SetRules, root: Path, only: Sequence[str] = ()) -> list[VideoRow]:
@@ -33,6 +33,11 @@ def read_folder(rules: SetRules, root: Path, only: Sequence[str] = ()) -> list[V
     """
     if not root.is_dir():
         raise DataError(f"there is no folder {root}. {_where(rules)}")
+    if rules.from_json:
+        try:
+            return read_masklets(root, only)
+        except DataError as error:
+            raise DataError(f"{error} {_where(rules)}") from error
     images, masks = (_first(rules, root, names) for names in (rules.images, rules.masks))
     listed = _listed(rules, root, images, masks)
     require_known(only, listed, f"{rules.name} in {root}")
@@ -41,24 +46,12 @@ def read_folder(rules: SetRules, root: Path, only: Sequence[str] = ()) -> list[V
         if missing := [name for name in names if not (folder / name).is_dir()]:
             raise DataError(
                 f"{len(missing)} of {len(names)} videos of {rules.name} have no {kind}: there is "
-                f"no {_some(str(folder / name) for name in missing)}. {_where(rules)}"
+                f"no {some_of(str(folder / name) for name in missing)}. {_where(rules)}"
             )
     rows = [_row(rules, name, images / name, masks / name) for name in names]
     if not rows:
         raise DataError(f"{masks} has no folders of videos in it. {_where(rules)}")
     return rows
-
-
-def require_known(only: Sequence[str], listed: Sequence[str], place: str) -> None:
-    """Refuse ids of videos that a set does not have.
-
-    Raises:
-        DataError: There is one.
-    """
-    if unknown := sorted(set(only) - set(listed)):
-        raise DataError(
-            f"{place} has no video {unknown[0]}, but {_some(listed)}. Name some of those."
-        )
 
 
 def _row(rules: SetRules, name: str, images: Path, masks: Path) -> VideoRow:
@@ -78,7 +71,7 @@ def _with_label_maps(rules: SetRules, row: VideoRow, folder: Path) -> VideoRow:
     if not annotated or (annotated[0] != 0 and not rules.late_objects):
         raise DataError(
             f"{name}: the first frame, {stems[0]}, has no mask in {folder}, only "
-            f"{_some(sorted(files))}. {_where(rules)}"
+            f"{some_of(sorted(files))}. {_where(rules)}"
         )
     _require_all(rules, name, annotated, len(stems))
     first: dict[int, int] = {}
@@ -152,7 +145,9 @@ def _listed(rules: SetRules, root: Path, images: Path, masks: Path) -> list[str]
 def _first(rules: SetRules, root: Path, names: tuple[str, ...]) -> Path:
     found = next((root / name for name in names if (root / name).is_dir()), None)
     if found is None:
-        raise DataError(f"there is no {_some(str(root / name) for name in names)}. {_where(rules)}")
+        raise DataError(
+            f"there is no {some_of(str(root / name) for name in names)}. {_where(rules)}"
+        )
     return found
 
 
@@ -163,9 +158,3 @@ def _frame_number(stem: str) -> tuple[int, str]:
 
 def _where(rules: SetRules) -> str:
     return f"Unpack {rules.name} from {rules.page} and give the folder it lies in as the root."
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
-    return f"{', '.join(listed[:NAMED])}{more}"

@@ -32,6 +32,8 @@ class SetRules:
         per_object: Whether objects may overlap: each has masks of its own, and predictions too.
         late_objects: Whether objects appear later than the first frame; then each is tracked on
             its own, from where it is first annotated.
+        from_json: Whether masks are run lengths in a JSON file beside each video, as in SA-V's
+            training set.
         binary: Whether all but 0 is the one object, whatever the number.
         is_public: Whether all true masks are public. If not, a server scores.
     """
@@ -44,6 +46,7 @@ class SetRules:
     scoring: ScoringRules = field(default_factory=ScoringRules)
     per_object: bool = False
     late_objects: bool = False
+    from_json: bool = False
     binary: bool = False
     is_public: bool = True
 
@@ -89,6 +92,16 @@ _ALL = (
     _davis("davis17-test-dev", "ImageSets/2017/test-dev.txt", is_public=False),
     _sav("val"),
     _sav("test"),
+    SetRules(
+        "sav-train",
+        SAV_PAGE,
+        images=(),
+        masks=(),
+        scoring=VOS,
+        per_object=True,
+        late_objects=True,
+        from_json=True,
+    ),
     _split("mose-val", "https://henghuiding.github.io/MOSE/", "valid", is_public=False),
     _split("lvos-v1-val", LVOS_PAGE, "valid", late_objects=True),
     _split("lvos-v2-val", LVOS_PAGE, "valid", late_objects=True),

@@ -24,6 +24,9 @@ FEATURES = datasets.Features(
         "object_ids": datasets.List(datasets.Value("int32")),
         "first_frames": datasets.List(datasets.Value("int32")),
         "object_masks": datasets.List(datasets.List(STORED)),
+        "video_file": datasets.Video(decode=False),
+        "object_runs": datasets.List(datasets.List(datasets.Value("string"))),
+        "size": datasets.List(datasets.Value("int32")),
     }
 )
 Stored = str | bytes
@@ -32,11 +35,11 @@ Stored = str | bytes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoRow:
-    """One video. Of `label_maps` and `object_masks` one is filled.
+    """One video. Of `label_maps`, `object_masks` and `object_runs` one is filled.
 
     Attributes:
         video: Its id.
-        frames: Picture of each frame.
+        frames: Picture of each frame; none where `video_file` holds them.
         frame_names: Name of each frame, without an ending: what its masks are called.
         annotated: Which frames are annotated, ascending.
         label_maps: For each of those, a picture with a number per pixel, 0 for the background.
@@ -44,6 +47,10 @@ class VideoRow:
         first_frames: For each of those, the frame on which it is given.
         object_masks: For each object and annotated frame a picture in which all but 0 belongs to
             it; None where there is none.
+        video_file: The frames as one file.
+        object_runs: For each object and annotated frame its run lengths, as COCO packs them; None
+            where it is not annotated.
+        size: Height and width of the run lengths.
     """
 
     video: str
@@ -54,6 +61,9 @@ class VideoRow:
     object_ids: Sequence[int] = ()
     first_frames: Sequence[int] = ()
     object_masks: Sequence[Sequence[Stored | None]] = ()
+    video_file: Stored | None = None
+    object_runs: Sequence[Sequence[str | None]] = ()
+    size: Sequence[int] = ()
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> "VideoRow":
@@ -87,6 +97,7 @@ def _wrapped(columns: dict[str, Any]) -> dict[str, Any]:
     """Write files as tables hold them."""
     for name in ("frames", "label_maps"):
         columns[name] = [_file(one) for one in columns[name]]
+    columns["video_file"] = _file(columns["video_file"])
     columns["object_masks"] = [[_file(one) for one in masks] for masks in columns["object_masks"]]
     return columns
 

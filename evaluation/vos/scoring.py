@@ -50,19 +50,15 @@ def scored_frames(video: LabelledVideo, number: int, count: int) -> Sequence[int
         number: Which object.
         count: How many frames were: those before its first appearance may not count.
     """
-    annotated: Sequence[int] = video.annotated
-    if video.rules.per_object:
-        annotated = _annotated_by_object(video)[number]
-    return _scored(annotated, video.rules.scoring, video.name)[-count:]
+    return _scored(video.annotated_for(number), video.rules.scoring, video.name)[-count:]
 
 
 def _score_objects(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
     """Score each object by itself; the truth is read once for all of them."""
-    annotated = _annotated_by_object(video)
     rules = video.rules.scoring
     scored = {
-        number: set(_scored(frames, rules, f"{video.name}, object {number}"))
-        for number, frames in annotated.items()
+        number: set(_scored(video.annotated_for(number), rules, f"{video.name}, object {number}"))
+        for number in video.given
     }
     empty_hw = np.zeros(video.size, np.uint8)
     scorers = {number: SequenceScorer(empty_hw, rules) for number in scored}
@@ -75,18 +71,6 @@ def _score_objects(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
                 scorer.feed(truth[number].astype(np.uint8), predicted_hw, place)
     found = {number: scorer.conclude() for number, scorer in scorers.items()}
     return {number: values[1] for number, values in found.items() if values}
-
-
-def _annotated_by_object(video: LabelledVideo) -> dict[int, list[int]]:
-    """List the annotated frames of each object of a set whose objects may overlap."""
-    return {
-        number: [
-            frame
-            for frame, stored in zip(video.annotated, masks, strict=True)
-            if stored is not None
-        ]
-        for number, masks in zip(video.row.object_ids, video.row.object_masks, strict=True)
-    }
 
 
 def _scored(annotated: Sequence[int], rules: ScoringRules, name: str) -> Sequence[int]:
