@@ -32,3 +32,33 @@ J_AND_F: Mapping[str, Mapping[str, float]] = MappingProxyType(
     }
 )
 """J&F by data set and checkpoint, 0-100; of ytvos19-val it is G."""
+
+_HALVES: dict[str, dict[str, tuple[tuple[float, float, float, float], ...]]] = {
+    "lvos-v2-val": {
+        "sam2": (
+            (75.2, 81.8, 67.7, 76.4),
+            (77.1, 84.0, 67.5, 77.0),
+            (77.0, 83.4, 67.0, 75.6),
+            (80.0, 86.6, 71.6, 81.1),
+        )
+    },
+    "ytvos19-val": {
+        "sam2": (
+            (85.5, 90.0, 83.0, 91.2),
+            (85.7, 90.1, 83.2, 91.2),
+            (86.2, 90.7, 83.2, 91.4),
+            (86.6, 91.3, 84.2, 92.2),
+        )
+    },
+}
+HALVES: Mapping[str, Mapping[str, tuple[float, float, float, float]]] = MappingProxyType(
+    {
+        data_set: {
+            f"{version}-hiera-{size}": numbers
+            for version, rows in by_version.items()
+            for size, numbers in zip(SIZES, rows, strict=True)
+        }
+        for data_set, by_version in _HALVES.items()
+    }
+)
+"""J and F of seen kinds, then of unseen ones, 0-100; table 17 of the paper, double daggers."""

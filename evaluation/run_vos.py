@@ -118,7 +118,7 @@ def _finish(videos: VideoSet, settings: RunSettings, out: Path) -> None:
         sys.stdout.write(f"{path}: the true masks are not public; upload it to the set's server\n")
         return
     scored = {name: load_video(out, name) or {} for name in videos.names}
-    save_scores(out, settings, scored)
+    save_scores(out, settings, scored, videos.unseen())
     draw_worst(videos, scored, out / "masks", out / WORST_PICTURE)
     sys.stdout.write((out / TABLE_FILE).read_text(encoding="utf-8"))
     sys.stderr.write(f"written to {out / SCORES_FILE}, {TABLE_FILE} and {WORST_PICTURE} there\n")

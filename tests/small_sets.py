@@ -108,5 +108,24 @@ def write_late(root, split="valid", first=3):
     return root
 
 
+def write_lvos(root, videos=("owl",), unseen=(), frames=26, first=10):
+    """Write LVOS, with masks on every fifth frame; object 2 counts from frame `first` on."""
+    for video in videos:
+        for frame in range(frames):
+            labels_hw = boxes(frame % 4, (1, 2) if frame >= first else (1,))
+            write_frame(root / "JPEGImages" / video / f"{frame:08d}.jpg", labels_hw)
+            if frame % 5 == 0:
+                write_labels(root / "Annotations" / video / f"{frame:08d}.png", labels_hw)
+    ranges = {
+        number: {"frame_range": {"start": f"{start:08d}", "end": f"{frames:08d}"}}
+        for number, start in (("1", 0), ("2", first))
+    }
+    meta = {"videos": {video: {"objects": ranges} for video in videos}}
+    (root / "valid_meta.json").write_text(json.dumps(meta))
+    if unseen:
+        (root / "unseen_videos.txt").write_text("\n".join(unseen) + "\n")
+    return root
+
+
 def _sav_mask(root, number, frame):
     return root / "Annotations_6fps" / "sav_1" / f"{number:03d}" / f"{frame:05d}.png"

@@ -54,8 +54,10 @@ class LabelledVideo:
     def annotated_for(self, number: int) -> list[int]:
         """Tell on which frames, from where it is given on, an object is annotated.
 
-        Of sets with label maps these are all annotated frames.
+        Of most sets with label maps these are all annotated frames.
         """
+        if self.row.object_frames:
+            return list(self.row.object_frames[list(self.row.object_ids).index(number)])
         stored = self.row.object_masks or self.row.object_runs
         if not stored:
             return list(self.annotated)

@@ -35,6 +35,11 @@ class VideoSet:
         """Ids of all videos."""
         return list(self.table["video"])
 
+    def unseen(self) -> dict[str, bool]:
+        """Tell which videos are of unseen kinds; those of which nothing is known are left out."""
+        listed = self.table.select_columns(["video", "unseen"])
+        return {row["video"]: row["unseen"] for row in listed if row["unseen"] is not None}
+
     def objects(self) -> list[tuple[str, list[int], int]]:
         """Give id, given objects and number of frames of each video, without reading pictures."""
         listed = self.table.select_columns(["video", "frame_names", "object_ids"])

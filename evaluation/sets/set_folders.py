@@ -16,6 +16,7 @@ from sam2_hf.training.stored_pictures import open_label_map
 
 from .listed_names import require_known, some_of
 from .masklet_files import read_masklets
+from .object_ranges import with_ranges
 from .set_rules import SetRules
 from .video_rows import VideoRow
 
@@ -51,7 +52,7 @@ def read_folder(rules: SetRules, root: Path, only: Sequence[str] = ()) -> list[V
     rows = [_row(rules, name, images / name, masks / name) for name in names]
     if not rows:
         raise DataError(f"{masks} has no folders of videos in it. {_where(rules)}")
-    return rows
+    return with_ranges(rules, root, rows) if rules.meta else rows
 
 
 def _row(rules: SetRules, name: str, images: Path, masks: Path) -> VideoRow:
@@ -118,7 +119,7 @@ def _with_masks_per_object(rules: SetRules, row: VideoRow, folder: Path) -> Vide
 
 def _require_all(rules: SetRules, name: str, annotated: list[int], num_frames: int) -> None:
     """Refuse a video of DAVIS that lacks masks; elsewhere only some frames are annotated."""
-    every_frame = rules.is_public and rules.scoring.policy == "davis"
+    every_frame = rules.is_public and rules.scoring.policy == "davis" and not rules.late_objects
     if every_frame and len(annotated) != num_frames:
         raise DataError(
             f"{name} has {num_frames} frames, but masks of {len(annotated)} of them. "

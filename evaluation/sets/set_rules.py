@@ -13,7 +13,6 @@ from sam2_hf.errors import DataError
 
 VOS = ScoringRules("vos")
 SAV_PAGE = "https://ai.meta.com/datasets/segment-anything-video-downloads/"
-LVOS_PAGE = "https://lingyihongfd.github.io/lvos.github.io/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,10 @@ class SetRules:
             its own, from where it is first annotated.
         from_json: Whether masks are run lengths in a JSON file beside each video, as in SA-V's
             training set.
+        meta: JSON files that say on which frames each object is scored, one of which must be there;
+            none where all frames of a video count.
+        unseen: Text files with the ids of videos whose objects are of unseen kinds; where one is
+            there, both halves are scored too.
         binary: Whether all but 0 is the one object, whatever the number.
         is_public: Whether all true masks are public. If not, a server scores.
     """
@@ -47,6 +50,8 @@ class SetRules:
     per_object: bool = False
     late_objects: bool = False
     from_json: bool = False
+    meta: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     binary: bool = False
     is_public: bool = True
 
@@ -70,6 +75,23 @@ def _split(name: str, page: str, split: str, **more: bool) -> SetRules:
         masks=(f"{split}/Annotations", "Annotations"),
         scoring=VOS,
         **more,  # type: ignore[arg-type]
+    )
+
+
+def _lvos(name: str) -> SetRules:
+    """Each object counts on its own frames, seen or not.
+
+    Source: lvos/evaluation.py and lvos/lvos_seperate.py of lvos-evaluation @ 25cb02d.
+    """
+    return SetRules(
+        name,
+        "https://lingyihongfd.github.io/lvos.github.io/",
+        images=("valid/JPEGImages", "JPEGImages"),
+        masks=("valid/Annotations", "Annotations"),
+        scoring=ScoringRules("davis"),
+        late_objects=True,
+        meta=("valid/valid_meta.json", "valid_meta.json"),
+        unseen=("valid/unseen_videos.txt", "unseen_videos.txt"),
     )
 
 
@@ -103,8 +125,8 @@ _ALL = (
         from_json=True,
     ),
     _split("mose-val", "https://henghuiding.github.io/MOSE/", "valid", is_public=False),
-    _split("lvos-v1-val", LVOS_PAGE, "valid", late_objects=True),
-    _split("lvos-v2-val", LVOS_PAGE, "valid", late_objects=True),
+    _lvos("lvos-v1-val"),
+    _lvos("lvos-v2-val"),
     SetRules(
         "ytvos19-val",
         "https://youtube-vos.org/dataset/vos/",

@@ -27,6 +27,8 @@ FEATURES = datasets.Features(
         "video_file": datasets.Video(decode=False),
         "object_runs": datasets.List(datasets.List(datasets.Value("string"))),
         "size": datasets.List(datasets.Value("int32")),
+        "object_frames": datasets.List(datasets.List(datasets.Value("int32"))),
+        "unseen": datasets.Value("bool"),
     }
 )
 Stored = str | bytes
@@ -51,6 +53,9 @@ class VideoRow:
         object_runs: For each object and annotated frame its run lengths, as COCO packs them; None
             where it is not annotated.
         size: Height and width of the run lengths.
+        object_frames: For each object the annotated frames that are its own, where the set says so.
+        unseen: Whether its objects are of a kind that the set's training part does not have; None
+            where nothing is known.
     """
 
     video: str
@@ -64,6 +69,8 @@ class VideoRow:
     video_file: Stored | None = None
     object_runs: Sequence[Sequence[str | None]] = ()
     size: Sequence[int] = ()
+    object_frames: Sequence[Sequence[int]] = ()
+    unseen: bool | None = None
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> "VideoRow":

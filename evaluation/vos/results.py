@@ -15,6 +15,8 @@ from evaluation.published import J_AND_F
 from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
 from sam2_hf.pipelines.atomic_files import write_atomically
 
+from .halves import Halves, halves_table, score_halves
+
 VIDEOS = "videos"
 Values = Mapping[int, MaskletValues]
 
@@ -43,25 +45,38 @@ def load_video(out: Path, name: str) -> Values | None:
         return None
 
 
-def save_scores(out: Path, settings: RunSettings, videos: Mapping[str, Values]) -> Summary:
+def save_scores(
+    out: Path,
+    settings: RunSettings,
+    videos: Mapping[str, Values],
+    unseen: Mapping[str, bool] | None = None,
+) -> Summary:
     """Write `scores.json` and the table.
+
+    Args:
+        out: Folder of the run.
+        settings: What it is about.
+        videos: Values of every object of every video.
+        unseen: Which videos are of kinds that the set's training part does not have.
 
     Raises:
         DataError: No object of any video was scored.
         OutputError: The files cannot be written.
     """
     summary = summarise(one for values in videos.values() for one in values.values())
+    halves = score_halves(videos, unseen or {})
     content = {
         **asdict(settings),
         "summary": {**asdict(summary), "j_and_f": summary.j_and_f},
+        **({"halves": halves.as_dict()} if halves else {}),
         "videos": {name: _objects(values) for name, values in sorted(videos.items())},
     }
     write_atomically(out / SCORES_FILE, (json.dumps(content, indent=2) + "\n").encode())
-    write_atomically(out / TABLE_FILE, as_markdown(settings, summary).encode())
+    write_atomically(out / TABLE_FILE, as_markdown(settings, summary, halves).encode())
     return summary
 
 
-def as_markdown(settings: RunSettings, summary: Summary) -> str:
+def as_markdown(settings: RunSettings, summary: Summary, halves: Halves | None) -> str:
     """Write the table: what was measured above what was published."""
     prompt = "" if settings.prompt == "mask" else f", given by {settings.prompt}"
     lines = [
@@ -79,6 +94,8 @@ def as_markdown(settings: RunSettings, summary: Summary) -> str:
         lines += [
             f"| {name}, published | {value} | | | | | | |" for name, value in published.items()
         ]
+    if halves is not None:
+        lines += halves_table(settings.data_set, settings.model.name, halves)
     told = f"{summary.num_objects} objects; {settings.environment.told}"
     return "\n".join([*lines, "", told, ""])
 

@@ -1,10 +1,12 @@
 """Scores of predicted masks, read back from their files, frame by frame.
 
-Of SA-V every object is scored by itself, on its own annotated frames without the first and the
-last; elsewhere all objects together, on the annotated frames of the video without those two.
+Of SA-V and LVOS every object is scored by itself, on its own annotated frames without the first and
+the last; elsewhere all objects together, on the annotated frames of the video without those two.
+
+Suffixes: hw = rows and columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from evaluation.metrics.sequences import ScoringRules, SequenceScorer
 from evaluation.sets.labelled_video import LabelledVideo
 from sam2_hf.errors import DataError
 
-from .prediction_files import read_labels, read_mask
+from .prediction_files import MaskHw, read_labels, read_mask
 
 
 def score_video(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
@@ -32,7 +34,7 @@ def score_video(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
         DataError: A prediction is missing, damaged or of another size; or by the policy "davis" it
             has an object that the first frame does not.
     """
-    if video.rules.per_object:
+    if video.rules.per_object or video.row.object_frames:
         return _score_objects(video, out)
     frames = _scored(video.annotated, video.rules.scoring, video.name)
     scorer = SequenceScorer(video.labels(video.annotated[0]), video.rules.scoring)
@@ -60,17 +62,32 @@ def _score_objects(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
         number: set(_scored(video.annotated_for(number), rules, f"{video.name}, object {number}"))
         for number in video.given
     }
-    empty_hw = np.zeros(video.size, np.uint8)
-    scorers = {number: SequenceScorer(empty_hw, rules) for number in scored}
-    for frame in video.annotated:
+    # by the policy "davis", objects of the first frame count on every frame
+    first_hw = np.full(video.size, rules.policy == "davis", np.uint8)
+    scorers = {number: SequenceScorer(first_hw, rules) for number in scored}
+    nothing_hw = np.zeros(video.size, np.bool_)
+    for frame in sorted(set().union(*scored.values())):
         truth = video.masks(frame)
-        for number, scorer in scorers.items():
+        for number, found_hw in _predicted(video, frame, out, scorers):
             if frame in scored[number]:
-                predicted_hw = read_mask(video, frame, out, number).astype(np.uint8)
+                true_hw = truth.get(number, nothing_hw)
                 place = f"{video.name}, object {number}, frame {video.row.frame_names[frame]}"
-                scorer.feed(truth[number].astype(np.uint8), predicted_hw, place)
+                scorers[number].feed(true_hw.view(np.uint8), found_hw.view(np.uint8), place)
     found = {number: scorer.conclude() for number, scorer in scorers.items()}
     return {number: values[1] for number, values in found.items() if values}
+
+
+def _predicted(
+    video: LabelledVideo, frame: int, out: Path, numbers: Iterable[int]
+) -> Iterator[tuple[int, MaskHw]]:
+    """Read the predicted masks of some objects on a frame."""
+    if video.rules.per_object:
+        for number in numbers:
+            yield number, read_mask(video, frame, out, number)
+        return
+    labels_hw = read_labels(video, frame, out)
+    for number in numbers:
+        yield number, labels_hw == number
 
 
 def _scored(annotated: Sequence[int], rules: ScoringRules, name: str) -> Sequence[int]:

@@ -10,7 +10,7 @@ import pytest
 from evaluation import run_vos
 from evaluation.run_vos import main
 from tests.evaluation.programs import all_files, kill_after, run_in_two_processes
-from tests.small_sets import write_davis, write_late, write_sav
+from tests.small_sets import write_davis, write_late, write_lvos, write_sav
 
 
 @pytest.fixture
@@ -123,10 +123,19 @@ def test_a_damaged_file_is_made_again_and_nothing_else(run, davis, tmp_path):
 
 def test_sets_with_masks_per_object_and_with_late_objects_run_too(run, tmp_path):
     assert run(write_sav(tmp_path / "sav", 13), dataset="sav-val", out="sav_out") == 0
-    assert run(write_late(tmp_path / "lvos"), dataset="lvos-v2-val", out="lvos_out") == 0
+    lvos = write_lvos(tmp_path / "lvos", ("owl", "ray"), unseen=("ray",))
+    assert run(lvos, dataset="lvos-v2-val", out="lvos_out") == 0
 
     assert set(scores(tmp_path, "sav_out")["videos"]["sav_1"]) == {"0", "1"}
-    assert set(scores(tmp_path, "lvos_out")["videos"]["owl"]) == {"1", "2"}
+    found = scores(tmp_path, "lvos_out")
+    assert set(found["videos"]["owl"]) == {"1", "2"}
+    numbers = [found["halves"][half][name] for half in ("seen", "unseen") for name in ("j", "f")]
+    assert found["halves"]["mean"] == pytest.approx(sum(numbers) / 4)
+    assert found["halves"]["seen"]["num_objects"] == 2
+    assert (
+        "| sam2-hiera-large, published | 79.8 | 80.0 | 86.6 | 71.6 | 81.1 |"
+        in (tmp_path / "lvos_out" / "scores.md").read_text()
+    )
 
 
 def test_where_masks_are_not_public_an_archive_is_packed(run, tmp_path, capsys):

@@ -10,7 +10,7 @@ from evaluation.sets.open_set import open_set
 from evaluation.sets.set_rules import SETS
 from evaluation.sets.video_rows import FEATURES, embedded
 from sam2_hf.errors import DataError
-from tests.small_sets import SIZE, boxes, write_davis, write_late, write_sav
+from tests.small_sets import SIZE, boxes, write_davis, write_late, write_lvos, write_sav
 
 
 def test_davis_gives_all_objects_of_the_first_frame_and_masks_of_every_one(tmp_path):
@@ -41,7 +41,7 @@ def test_sav_gives_objects_that_overlap_and_masks_of_every_fourth_frame(tmp_path
     assert (masks[1] == (boxes(4) > 0)).all()
 
 
-@pytest.mark.parametrize("name", ["lvos-v2-val", "ytvos19-val", "folder"])
+@pytest.mark.parametrize("name", ["ytvos19-val", "folder"])
 def test_objects_that_come_later_are_given_where_they_are_first_annotated(tmp_path, name):
     root = write_late(tmp_path)
 
@@ -49,6 +49,27 @@ def test_objects_that_come_later_are_given_where_they_are_first_annotated(tmp_pa
 
     assert owl.given == {1: 0, 2: 3}
     assert list(owl.annotated) == [0, 3, 6]
+
+
+def test_lvos_says_where_each_object_counts_and_which_videos_are_of_unseen_kinds(tmp_path):
+    owl, ray = open_set("lvos-v1-val", str(write_lvos(tmp_path, ("owl", "ray"), unseen=("ray",))))
+
+    assert (owl.given, owl.row.unseen, ray.row.unseen) == ({1: 0, 2: 10}, False, True)
+    assert owl.annotated_for(2) == [10, 15, 20, 25]
+
+
+def test_lvos_without_its_meta_file_or_a_mask_that_counts_is_refused(tmp_path):
+    root = write_lvos(tmp_path)
+    (root / "Annotations" / "owl" / "00000020.png").unlink()
+
+    with pytest.raises(DataError, match="owl: frame 20 of object 1 counts, but has no mask"):
+        open_set("lvos-v1-val", str(root))
+    (root / "valid_meta.json").write_text('{"videos": {}}')
+    with pytest.raises(DataError, match=r"valid_meta\.json lacks 'owl'"):
+        open_set("lvos-v1-val", str(root))
+    (root / "valid_meta.json").unlink()
+    with pytest.raises(DataError, match="which says on which frames each object counts"):
+        open_set("lvos-v1-val", str(root))
 
 
 def test_frames_of_youtube_vos_come_from_all_of_them_where_they_are(tmp_path):

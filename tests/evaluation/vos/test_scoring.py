@@ -16,9 +16,9 @@ from evaluation.vos.prediction_files import (
     write_frame,
     zip_for_server,
 )
-from evaluation.vos.scoring import score_video
+from evaluation.vos.scoring import score_video, scored_frames
 from sam2_hf.errors import DataError
-from tests.small_sets import boxes, write_davis, write_late, write_sav
+from tests.small_sets import boxes, write_davis, write_labels, write_late, write_lvos, write_sav
 
 
 @pytest.fixture
@@ -98,13 +98,28 @@ def test_an_object_that_only_its_given_frame_shows_is_left_out(tmp_path):
 
 
 def test_an_object_that_comes_late_counts_from_where_it_is_first_seen(tmp_path):
-    (owl,) = open_set("lvos-v2-val", str(write_late(tmp_path / "set")))
+    (owl,) = open_set("folder", str(write_late(tmp_path / "set") / "valid"))
     predict(owl, tmp_path / "out", lambda frame: {1: boxes(frame) == 1})
 
     scores = score_video(owl, tmp_path / "out")
 
     assert scores[1].score.j == 100
     assert [one.j for one in scores[2].frames] == [0]
+
+
+def test_of_lvos_every_object_counts_on_its_own_frames_seen_or_not(tmp_path):
+    root = write_lvos(tmp_path / "set")
+    hidden = root / "Annotations" / "owl" / "00000015.png"
+    write_labels(hidden, boxes(3, (1,)))
+    (owl,) = open_set("lvos-v2-val", str(root))
+    predict(owl, tmp_path / "out", lambda frame: {1: boxes(frame % 4) == 1})
+
+    scores = score_video(owl, tmp_path / "out")
+
+    # frames 0 to 25 and 10 to 25, every fifth, without the first and the last
+    assert [one.j for one in scores[1].frames] == [1, 1, 1, 1]
+    assert [one.j for one in scores[2].frames] == [1, 0]  # hidden on 15, missed on 20
+    assert list(scored_frames(owl, 2, 2)) == [15, 20]
 
 
 @pytest.mark.parametrize("gone", ["missing", "damaged", "other size"])
