@@ -21,13 +21,12 @@ from evaluation.images.clicking import NUM_CLICKS, click_photo
 from evaluation.images.photos import PhotoSet, all_photos, open_photo_sets
 from evaluation.images.results import load_photo, save_photo, save_scores, set_score
 from evaluation.images.worst_objects import draw_worst
-from sam2_hf import Sam2Model, Sam2VideoModel
+from sam2_hf import Sam2Model
 from sam2_hf.errors import DataError
 from sam2_hf.training.predictions import as_image_model
 
-from .environment import describe_environment
 from .exit_status import exit_status
-from .measured_model import describe_model
+from .loaded_model import add_model_options, load_model
 from .run_settings import SCORES_FILE, TABLE_FILE, WORST_PICTURE, RunSettings
 
 
@@ -36,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.run_image", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--model", required=True, help="folder, Hub id or bundled name")
+    add_model_options(parser)
     parser.add_argument(
         "--data", required=True, nargs="+", metavar="NAME=KIND:PATH", help="sets of photos"
     )
@@ -68,22 +67,23 @@ def run(options: argparse.Namespace) -> None:
         raise DataError(f"--min-area is {options.min_area}. It is a share: give 0 to below 1.")
     state = PartialState()
     sets = open_photo_sets(options.data, options.min_area)
-    model = Sam2VideoModel.from_pretrained(options.model).to(state.device).eval()
+    loaded = load_model(options, state.device)
     settings = RunSettings(
         "images",
         ", ".join(f"{one.name} ({one.source.fingerprint()})" for one in sets),
         f"{', '.join(map(str, NUM_CLICKS))} clicks; objects of {options.min_area:g} of a photo",
-        describe_model(options.model, model),
-        describe_environment(model.device, model.dtype),
+        loaded.measured,
+        loaded.environment,
     )
     if state.is_main_process:
         settings.save(options.out)
     state.wait_for_everyone()
-    image_model = as_image_model(model)
-    _do_share(sets, image_model, options.out, state)
-    state.wait_for_everyone()
-    if state.is_main_process:
-        _finish(sets, settings, image_model, options.out)
+    model = as_image_model(loaded.model)
+    with loaded.computing():
+        _do_share(sets, model, options.out, state)
+        state.wait_for_everyone()
+        if state.is_main_process:
+            _finish(sets, settings, model, options.out)
 
 
 def _do_share(sets: Sequence[PhotoSet], model: Sam2Model, out: Path, state: PartialState) -> None:

@@ -35,9 +35,8 @@ from evaluation.vos.tracking import Pictures
 from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
 from sam2_hf.errors import DataError
 
-from .environment import describe_environment
 from .exit_status import exit_status
-from .measured_model import describe_model
+from .loaded_model import add_model_options, load_model
 from .run_settings import CURVES_PICTURE, SCORES_FILE, TABLE_FILE, RunSettings
 
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -67,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.run_interactive", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--model", required=True, help="folder, Hub id or bundled name")
+    add_model_options(parser)
     names = [name for name, rules in SETS.items() if rules.is_public]
     parser.add_argument(
         "--dataset", required=True, choices=names, metavar="NAME", help=", ".join(names)
@@ -100,18 +99,19 @@ def run(options: argparse.Namespace) -> None:
         )
     state = PartialState()
     videos = open_set(options.dataset, options.root, options.videos)
-    model = Sam2VideoModel.from_pretrained(options.model).to(state.device).eval()
+    loaded = load_model(options, state.device)
     settings = RunSettings(
         "interactive",
         options.dataset,
         f"{options.clicks} clicks on each of up to {options.frames} frames",
-        describe_model(options.model, model),
-        describe_environment(model.device, model.dtype),
+        loaded.measured,
+        loaded.environment,
     )
     if state.is_main_process:
         settings.save(options.out)
     state.wait_for_everyone()
-    _do_share(videos, model, options, state)
+    with loaded.computing():
+        _do_share(videos, loaded.model, options, state)
     state.wait_for_everyone()
     if state.is_main_process:
         _finish(videos, settings, options)

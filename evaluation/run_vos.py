@@ -29,9 +29,8 @@ from evaluation.vos.tracking import track_video
 from evaluation.vos.worst_frames import draw_worst
 from sam2_hf import Sam2VideoModel
 
-from .environment import describe_environment
 from .exit_status import exit_status
-from .measured_model import describe_model
+from .loaded_model import add_model_options, load_model
 from .run_settings import SCORES_FILE, TABLE_FILE, WORST_PICTURE, RunSettings
 
 
@@ -40,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.run_vos", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--model", required=True, help="folder, Hub id or bundled name")
+    add_model_options(parser)
     parser.add_argument(
         "--dataset", required=True, choices=list(SETS), metavar="NAME", help=", ".join(SETS)
     )
@@ -64,14 +63,15 @@ def run(options: argparse.Namespace) -> None:
     """Do a process's share of the videos; the first process then puts all scores together."""
     state = PartialState()
     videos = open_set(options.dataset, options.root, options.videos)
-    model = Sam2VideoModel.from_pretrained(options.model).to(state.device).eval()
-    described = describe_model(options.model, model)
-    environment = describe_environment(model.device, model.dtype)
-    settings = RunSettings("vos", options.dataset, options.prompt, described, environment)
+    loaded = load_model(options, state.device)
+    settings = RunSettings(
+        "vos", options.dataset, options.prompt, loaded.measured, loaded.environment
+    )
     if state.is_main_process:
         settings.save(options.out)
     state.wait_for_everyone()
-    _do_share(videos, model, options, state)
+    with loaded.computing():
+        _do_share(videos, loaded.model, options, state)
     state.wait_for_everyone()
     if state.is_main_process:
         _finish(videos, settings, options.out)
