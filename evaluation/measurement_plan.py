@@ -12,13 +12,12 @@ from pathlib import Path
 from sam2_hf.pipelines.atomic_files import write_atomically
 
 from .clip_baselines import track_without_model
-from .clip_sets import ClipSet
 from .guesses import Guesser
 from .measured_model import MeasuredModel
 from .measurements import ClipScores, PhotoScores, Tracker, measure_clips, measure_photos
+from .micro_sets import MicroClips, MicroPhotos
 from .micro_table import as_markdown
 from .photo_baselines import guess_without_model
-from .photo_sets import PhotoSet
 from .score_file import FILE_NAME, Part, Scores, digest, load_scores
 
 BASELINES, MODEL = "baselines", "model"
@@ -49,7 +48,7 @@ class Job:
         )
 
 
-def baseline_jobs(photo_sets: Sequence[PhotoSet], clips: ClipSet) -> list[Job]:
+def baseline_jobs(photo_sets: Sequence[MicroPhotos], clips: MicroClips) -> list[Job]:
     """Plan what needs no model."""
     jobs = []
     for photos in photo_sets:
@@ -60,8 +59,8 @@ def baseline_jobs(photo_sets: Sequence[PhotoSet], clips: ClipSet) -> list[Job]:
 
 
 def model_jobs(
-    photo_sets: Sequence[PhotoSet],
-    clips: ClipSet,
+    photo_sets: Sequence[MicroPhotos],
+    clips: MicroClips,
     model: MeasuredModel,
     answers: tuple[Guesser, Tracker],
 ) -> list[Job]:
@@ -116,5 +115,5 @@ def write_scores(scores: Scores, folder: Path) -> None:
     write_atomically(folder / "scores.md", as_markdown(scores).encode())
 
 
-def _title(data_set: PhotoSet | ClipSet, subject: str) -> str:
+def _title(data_set: MicroPhotos | MicroClips, subject: str) -> str:
     return f"{data_set.name}, {subject}"

@@ -9,10 +9,9 @@ from tqdm import tqdm
 
 from .clicks import innermost_point
 from .clip_baselines import Track
-from .clip_sets import ClipSet
 from .guesses import Guesser, Xy
 from .metrics import MaskletScore, mean_score, region_similarity, score_masklet
-from .photo_sets import PhotoSet
+from .micro_sets import MicroClips, MicroPhotos
 
 Tracker = Callable[[NDArray[np.uint8], NDArray[np.bool_]], Iterator[Track]]
 """Frames `(t, h, w, 3)` and the first mask in, the tracks of one or several methods out."""
@@ -60,7 +59,7 @@ class ClipScores:
 ALL_CLIPS = "mean"  # `clip` of the score that is the mean over clips
 
 
-def measure_photos(photos: PhotoSet, guess: Guesser, title: str) -> PhotoScores:
+def measure_photos(photos: MicroPhotos, guess: Guesser, title: str) -> PhotoScores:
     """Click every segment of every photo once, at its innermost point, and compare the masks.
 
     Args:
@@ -83,7 +82,7 @@ def measure_photos(photos: PhotoSet, guess: Guesser, title: str) -> PhotoScores:
     return PhotoScores(len(photos), counted, tuple(scores))
 
 
-def measure_clips(clips: ClipSet, track: Tracker, title: str) -> ClipScores:
+def measure_clips(clips: MicroClips, track: Tracker, title: str) -> ClipScores:
     """Give the true mask of every clip's first frame, and compare the masks of the others.
 
     Args:

@@ -15,14 +15,13 @@ from pathlib import Path
 
 from sam2_hf.model.bundled_models import SMALL_MODEL
 
-from .clip_sets import davis_set
 from .exit_status import exit_status
 from .measured_model import describe_model
 from .measurement_plan import baseline_jobs, carry_out, model_jobs
 from .micro_pictures import write_pictures
+from .micro_sets import bsds_set, coco_set, davis_set
 from .micro_table import as_markdown
 from .model_answers import ModelGuesser, ModelTracker, Pipelines
-from .photo_sets import bsds_set, coco_set
 
 PICTURES = 12
 

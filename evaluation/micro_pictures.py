@@ -14,11 +14,10 @@ from tqdm import tqdm
 from sam2_hf.overlay import DrawnPrompts, draw_overlay, mask_colours
 
 from .clicks import innermost_point
-from .clip_sets import ClipSet, LabelledClip
 from .contact_sheet import Cell, save_sheet
 from .metrics import region_similarity, score_masklet
+from .micro_sets import LabelledClip, LabelledPhoto, MicroClips, MicroPhotos
 from .model_answers import MODEL, ModelGuesser, ModelTracker, Pipelines
-from .photo_sets import LabelledPhoto, PhotoSet
 
 MOST_SEGMENTS = 5  # drawn on one photo, the largest first
 MOST_SHARED = 0.3  # of a segment may lie in those drawn before
@@ -30,7 +29,7 @@ Item = TypeVar("Item")
 
 
 def write_pictures(
-    photo_sets: Sequence[PhotoSet], clips: ClipSet, model: Pipelines, count: int, folder: Path
+    photo_sets: Sequence[MicroPhotos], clips: MicroClips, model: Pipelines, count: int, folder: Path
 ) -> list[Path]:
     """Write contact sheets.
 

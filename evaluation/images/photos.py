@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sam2_hf.errors import DataError
-from sam2_hf.training.clip_choice import whole_clip
+from sam2_hf.training.clip_choice import NoObjectError, whole_clip
 from sam2_hf.training.clip_source import ClipSource
 from sam2_hf.training.clips import Clip
 from sam2_hf.training.data_config import SourceConfig
@@ -48,11 +48,10 @@ class PhotoSet:
                 f"{self.name}: {recording.place} is a video of {recording.num_frames} frames, not "
                 "a photo. evaluation.run_vos takes sets of videos."
             )
-        limits = self.source.config
-        areas = recording.objects(0).areas().values()
-        if not any(limits.min_area <= area <= limits.max_area for area in areas):
+        try:
+            return whole_clip(recording, self.source.config)
+        except NoObjectError:
             return None
-        return whole_clip(self.source.recording(item), limits)
 
 
 def open_photo_sets(texts: Sequence[str], min_area: float) -> list[PhotoSet]:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from evaluation.clip_baselines import Track
-from evaluation.clip_sets import davis_set
 from evaluation.guesses import Guess
 from evaluation.measurements import (
     ALL_CLIPS,
@@ -15,7 +14,7 @@ from evaluation.measurements import (
     measure_clips,
     measure_photos,
 )
-from evaluation.photo_sets import bsds_set
+from evaluation.micro_sets import bsds_set, davis_set
 from tests.labelled_squares import HEIGHT, WIDTH, square_mask
 
 PICTURE = HEIGHT * WIDTH

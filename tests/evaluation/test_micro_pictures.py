@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.clip_sets import davis_set
 from evaluation.micro_pictures import distinct_segments, photo_row, spread, write_pictures
+from evaluation.micro_sets import bsds_set, coco_set, davis_set
 from evaluation.model_answers import Pipelines
-from evaluation.photo_sets import bsds_set, coco_set
 from tests.labelled_squares import square_mask
 
 

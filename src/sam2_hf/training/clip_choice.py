@@ -30,6 +30,10 @@ DAMAGE = (OSError, EOFError, ValueError, LookupError, struct.error, zlib.error)
 AT_A_TIME = 8  # objects are looked for in groups, since one warp carries eight masks
 
 
+class NoObjectError(DataError):
+    """Nothing wrong was found, but no object counts."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Window:
     """Chosen frames, what is annotated on them, and the objects that may be taken."""
@@ -85,7 +89,8 @@ def whole_clip(recording: Recording, config: SourceConfig) -> Clip:
     Of the configuration only the limits of area count.
 
     Raises:
-        DataError: It has no usable object, or cannot be read.
+        NoObjectError: It has no usable object.
+        DataError: It cannot be read.
         MissingPackageError: It is a video file, and PyAV is not installed.
     """
     with _reading(recording):
@@ -224,8 +229,8 @@ def _require_size(recording: Recording, masks: Sequence[int], picture: Sequence[
         )
 
 
-def _no_object(recording: Recording, config: SourceConfig) -> DataError:
+def _no_object(recording: Recording, config: SourceConfig) -> NoObjectError:
     limits = f"min_area={config.min_area}, max_area={config.max_area}"
-    return DataError(
+    return NoObjectError(
         f"{recording.place}: no object of a usable size ({limits}) where a clip begins."
     )
