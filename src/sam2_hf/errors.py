@@ -47,6 +47,10 @@ class DataError(Sam2Error, ValueError):
     """A photo, clip or mask of a data set cannot be used, or there is none at all."""
 
 
+class NoObjectError(DataError):
+    """A photo or clip is fine, but has no object that counts."""
+
+
 class TrainingError(Sam2Error, RuntimeError):
     """A training run cannot start or go on."""
 

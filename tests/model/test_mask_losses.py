@@ -131,3 +131,27 @@ def test_the_mean_over_objects_is_weighed_term_by_term():
 def test_rules_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LossRules(**wrong)
+
+
+def test_other_candidates_bear_their_share_of_the_loss():
+    logits, iou, score = answer()
+    parts = [losses_of((logits[:, [m]], iou[:, [m]], score), discs()) for m in range(3)]
+
+    shared = losses_of((logits, iou, score), discs(), LossRules(others=2 / 3))
+
+    # two thirds for the two others make a third for each of all three
+    for name in ("focal", "dice"):
+        expected = sum(getattr(one, name) for one in parts) / 3
+        torch.testing.assert_close(getattr(shared, name), expected)
+    best = losses_of((logits, iou, score), discs())
+    assert (shared.iou, shared.object_score) == (best.iou, best.object_score)
+
+
+@pytest.mark.parametrize(("others", "learning"), [(0.0, 1), (0.3, 3)])
+def test_other_candidates_learn_only_if_they_bear_a_share(others, learning):
+    given = answer(count=1)
+
+    losses = losses_of(given, discs(1), LossRules(others=others, iou=0, object_score=0))
+    losses.total(LossRules(iou=0, object_score=0)).backward()
+
+    assert int(given[0].grad[0].flatten(1).any(dim=1).sum()) == learning

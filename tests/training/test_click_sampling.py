@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from sam2_hf.training import depth
 from sam2_hf.training.click_sampling import (
     deepest_clicks,
     draw_numbers,
@@ -201,6 +202,19 @@ def test_together_objects_are_clicked_where_each_is_clicked_alone(size):
     together, alone = deepest_clicks(truth, guess), innermost_clicks(truth, guess)
 
     assert as_lists(together) == as_lists(alone)
+
+
+def test_together_no_objects_get_no_clicks():
+    nothing = torch.zeros(0, 8, 8, dtype=torch.bool)
+
+    assert as_lists(deepest_clicks(nothing, nothing)) == ([], [])
+
+
+def test_together_more_pixels_than_are_worked_on_at_a_time_give_the_same_clicks(monkeypatch):
+    truth, guess = blobs(9), blobs(9, seed=1)
+    monkeypatch.setattr(depth, "PIXELS", 4 * 40 * 33)
+
+    assert as_lists(deepest_clicks(truth, guess)) == as_lists(innermost_clicks(truth, guess))
 
 
 def test_together_more_masks_than_are_worked_on_at_a_time_keep_their_order():

@@ -14,7 +14,13 @@ from torch.nn import functional
 from .mask_comparison import FocalRule, compare_masks
 
 NOT_NEGATIVE = (
-    *("focal", "dice", "iou", "object_score", "focal_gamma", "object_score_gamma", "others"),
+    "focal",
+    "dice",
+    "iou",
+    "object_score",
+    "focal_gamma",
+    "object_score_gamma",
+    "others",
 )
 
 
@@ -203,16 +209,15 @@ def _compare(
     if count == 1:
         focal_b1, dice_b1, iou_b1 = _compare_each(candidates_bmhw, labels, rules)
         return focal_b1, dice_b1, torch.zeros_like(iou_b1, dtype=torch.int64), iou_b1
-    with torch.no_grad():
+    with torch.set_grad_enabled(torch.is_grad_enabled() and rules.others > 0):
         focal_bm, dice_bm, iou_bm = _compare_each(candidates_bmhw, labels, rules)
-        cost_bm = rules.focal * focal_bm + rules.dice * dice_bm
-        best_b1 = cost_bm.argmin(dim=1, keepdim=True)
-    if rules.others:
+    cost_bm = (rules.focal * focal_bm + rules.dice * dice_bm).detach()
+    best_b1 = cost_bm.argmin(dim=1, keepdim=True)
+    if rules.others > 0:
         share_bm = torch.full_like(cost_bm, rules.others / (count - 1))
         share_bm.scatter_(1, best_b1, 1 - rules.others)
-        focal_bm, dice_bm, _ = _compare_each(candidates_bmhw, labels, rules)
         focal_b1, dice_b1 = ((share_bm * one).sum(1, keepdim=True) for one in (focal_bm, dice_bm))
-        return focal_b1, dice_b1, best_b1, iou_bm
+        return focal_b1, dice_b1, best_b1, iou_bm.detach()
     best_b1hw = candidates_bmhw.take_along_dim(best_b1[..., None, None], dim=1)
     focal_b1, dice_b1, _ = _compare_each(best_b1hw, labels, rules)
     return focal_b1, dice_b1, best_b1, iou_bm

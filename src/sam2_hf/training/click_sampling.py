@@ -110,7 +110,8 @@ def innermost_clicks(truth_nhw: Tensor, guess_nhw: Tensor | None) -> Clicks:
     if truth_nhw.device.type != "cpu":
         return deepest_clicks(truth_nhw, guess_nhw)
     pairs = zip(truth_nhw.numpy(), guess_nhw.numpy(), strict=True)
-    xyl = torch.tensor([_innermost_click(*masks) for masks in pairs]).reshape(-1, 3)
+    found = [_innermost_click(*masks) for masks in pairs]
+    xyl = torch.tensor(found, dtype=torch.int64).reshape(-1, 3)
     return Clicks(xyl[:, :2].float(), xyl[:, 2])
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sam2_hf.errors import DataError, MissingPackageError, Sam2Error
+from sam2_hf.errors import DataError, MissingPackageError, NoObjectError, Sam2Error
 
 from .augment import Variation, draw_variation, no_variation
 from .clips import Clip
@@ -28,10 +28,6 @@ MIN_PIXELS = 16  # of the model's input: one cell of the grid on which masks are
 # What decoders raise on damaged files.
 DAMAGE = (OSError, EOFError, ValueError, LookupError, struct.error, zlib.error)
 AT_A_TIME = 8  # objects are looked for in groups, since one warp carries eight masks
-
-
-class NoObjectError(DataError):
-    """Nothing wrong was found, but no object counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

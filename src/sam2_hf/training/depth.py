@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-TOGETHER = 128  # masks that are worked on at a time, which bounds memory
+PIXELS = 2**28  # of the masks that are worked on at a time, which bounds memory: 8 GiB
+TOGETHER = 128  # masks of like depth that are looked through together
 INT16_REACH = 127  # up to which the sum of two squares fits in 16 bits
 
 
@@ -24,19 +25,26 @@ def deepest_pixels(region_nhw: Tensor) -> tuple[Tensor, Tensor]:
         Squares of the distances in pixels, `(n,)`, int64, and x and y of the pixels counted from 0,
         `(n, 2)`, int64; all 0 for an empty region.
     """
+    height, width = region_nhw.shape[1:]
+    found = [_deepest_of(part) for part in region_nhw.split(max(PIXELS // (height * width), 1))]
+    squares_n, places_n = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return squares_n, torch.stack((places_n % width, places_n // width), dim=1)
+
+
+def _deepest_of(region_nhw: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the squared depth and the place `y * w + x` of the deepest pixel of each mask."""
     rows_nhw, columns_nhw = (_to_the_outside(region_nhw, dim=dim) for dim in (1, 2))
     bound_n = torch.minimum(rows_nhw, columns_nhw).amax(dim=(1, 2))
     # masks of like depth go together, as the deepest of some decides how far all have to look
     order_n = bound_n.argsort()
     bounds = bound_n[order_n].tolist()
     found = [
-        _deepest(rows_nhw[chosen], max(bounds[first * TOGETHER : (first + 1) * TOGETHER]))
+        _look_aside(rows_nhw[chosen], max(bounds[first * TOGETHER :][:TOGETHER], default=0))
         for first, chosen in enumerate(order_n.split(TOGETHER))
     ]
     back_n = order_n.argsort()
     squares_n, places_n = (torch.cat(parts)[back_n] for parts in zip(*found, strict=True))
-    width = region_nhw.shape[2]
-    return squares_n, torch.stack((places_n % width, places_n // width), dim=1)
+    return squares_n, places_n
 
 
 def _to_the_outside(region_nhw: Tensor, *, dim: int) -> Tensor:
@@ -49,8 +57,8 @@ def _to_the_outside(region_nhw: Tensor, *, dim: int) -> Tensor:
     return torch.minimum(place - before, after - place)
 
 
-def _deepest(rows_nhw: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """Find the squared depth and the place `y * w + x` of the deepest pixel of each mask.
+def _look_aside(rows_nhw: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """Find what `_deepest_of` does, from the distances along one axis.
 
     Args:
         rows_nhw: Distance to the outside along columns of pixels.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 PLAN, DROPOUT = 0, 1  # what a seed is for
+# without cuDNN's, which plans anew for every number of objects: 20 ms a layer on an H200
+ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 class Learner:
@@ -59,8 +62,6 @@ class Learner:
         self.model = model
         if accelerator.device.type == "cpu":
             _attend_plainly(model)
-        # cuDNN plans anew for every number of objects, 20 ms a layer; flash attention does not
-        torch.backends.cuda.enable_cudnn_sdp(enabled=False)
         optimiser = make_optimiser(
             dict(model.named_parameters()), paces(model, config.optimiser), config.optimiser
         )
@@ -175,14 +176,15 @@ class Learner:
         self, batch: ClipBatch, step: int, part: int, mean_objects: float
     ) -> TrainingOutput:
         torch.manual_seed(seed_for(self.config.seed, step, part, DROPOUT))
-        return self.objective(
-            batch.clips_bt3hw,
-            batch.labels_bothw,
-            batch.seeds_b,
-            # one plan for all parts of a step, so that processes do equally much
-            plan_seed=seed_for(self.config.seed, step, 0, PLAN),
-            num_objects=mean_objects,
-        )
+        with sdpa_kernel(ATTENTION):
+            return self.objective(
+                batch.clips_bt3hw,
+                batch.labels_bothw,
+                batch.seeds_b,
+                # one plan for all parts of a step, so that processes do equally much
+                plan_seed=seed_for(self.config.seed, step, 0, PLAN),
+                num_objects=mean_objects,
+            )
 
     def _move(self, step: int) -> Tensor:
         """Change the weights by the gradients, unless these are spoilt; tell their norm.
