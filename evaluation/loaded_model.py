@@ -3,14 +3,17 @@
 import argparse
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import torch
+from accelerate import PartialState
 
 from sam2_hf import Sam2VideoModel
 
 from .environment import Environment, describe_environment
 from .measured_model import MeasuredModel, describe_model
 
+PATIENCE = timedelta(days=30)
 PRECISIONS = ("auto", "float32", "bf16")
 
 
@@ -35,6 +38,11 @@ class LoadedModel:
         if not self.is_bf16:
             return nullcontext()
         return torch.autocast(self.model.device.type, torch.bfloat16)
+
+
+def join_processes() -> PartialState:
+    """Join the processes of a launcher; whoever is done waits for the others, however long."""
+    return PartialState(timeout=PATIENCE)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

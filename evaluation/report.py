@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sam2_hf.errors import DataError, MissingPackageError, OutputError
 from sam2_hf.pipelines.atomic_files import write_atomically
@@ -33,6 +34,8 @@ TITLES = {
     "interactive": "Interactive video segmentation",
     "images": "Clicks on photos",
 }
+Show = Callable[[Path, int], str]
+"""Takes a picture and the number of its run; gives what a page refers to it by."""
 PICTURES = {CURVES_PICTURE: "Curves", WORST_PICTURE: "The worst ones, and the truth"}
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}"
@@ -73,14 +76,16 @@ def write_report(runs: Sequence[Path], page: Path) -> None:
     """
     if page.suffix not in (".md", ".html"):
         raise DataError(f"--out is {page}. Give a file that ends in .md or .html.")
-    show = _embedded if page.suffix == ".html" else _beside(page)
-    text = "\n".join(line for run in runs for line in _section(run, show))
+    show: Show = _embedded if page.suffix == ".html" else _beside(page)
+    text = "\n".join(
+        line for number, run in enumerate(runs, start=1) for line in _section(run, number, show)
+    )
     content = _as_html(text) if page.suffix == ".html" else text + "\n"
     write_atomically(page, content.encode())
     sys.stderr.write(f"written to {page}\n")
 
 
-def _section(run: Path, show: Callable[[Path], str]) -> Iterator[str]:
+def _section(run: Path, number: int, show: Show) -> Iterator[str]:
     """Write what there is to say about a run."""
     settings = read_settings(run / SETTINGS_FILE)
     try:
@@ -97,7 +102,7 @@ def _section(run: Path, show: Callable[[Path], str]) -> Iterator[str]:
     for name, title in PICTURES.items():
         if (run / name).is_file():
             yield f"### {title}\n"
-            yield f"![{title}]({show(run / name)})\n"
+            yield f"![{title}]({show(run / name, number)})\n"
     yield f"Weights: `{model['sha256'][:16]}`, {model['parameters'] / 1e6:.2f} M parameters.\n"
 
 
@@ -140,22 +145,23 @@ DETAILS: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
 }
 
 
-def _embedded(picture: Path) -> str:
+def _embedded(picture: Path, number: int) -> str:
+    del number
     return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
-def _beside(page: Path) -> Callable[[Path], str]:
+def _beside(page: Path) -> Show:
     """Copy pictures into a folder beside the page, and give their places."""
     folder = page.parent / f"{page.stem}-pictures"
 
-    def copy(picture: Path) -> str:
-        name = f"{picture.parent.name}-{picture.name}"
+    def copy(picture: Path, number: int) -> str:
+        name = f"{number}-{picture.parent.name}-{picture.name}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(picture, folder / name)
         except OSError as error:
             raise OutputError(f"{folder / name} cannot be written: {error}.") from error
-        return f"{folder.name}/{name}"
+        return quote(f"{folder.name}/{name}")
 
     return copy
 

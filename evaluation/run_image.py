@@ -19,14 +19,15 @@ from tqdm import tqdm
 
 from evaluation.images.clicking import NUM_CLICKS, click_photo
 from evaluation.images.photos import PhotoSet, all_photos, open_photo_sets
-from evaluation.images.results import load_photo, save_photo, save_scores, set_score
+from evaluation.images.results import photo_files, save_scores, set_score
 from evaluation.images.worst_objects import draw_worst
+from evaluation.item_files import ItemFiles
 from sam2_hf import Sam2Model
 from sam2_hf.errors import DataError
 from sam2_hf.training.predictions import as_image_model
 
 from .exit_status import exit_status
-from .loaded_model import add_model_options, load_model
+from .loaded_model import add_model_options, join_processes, load_model
 from .run_settings import SCORES_FILE, TABLE_FILE, WORST_PICTURE, RunSettings
 
 
@@ -65,12 +66,13 @@ def run(options: argparse.Namespace) -> None:
     """
     if not 0 <= options.min_area < 1:
         raise DataError(f"--min-area is {options.min_area}. It is a share: give 0 to below 1.")
-    state = PartialState()
+    state = join_processes()
     sets = open_photo_sets(options.data, options.min_area)
     loaded = load_model(options, state.device)
     settings = RunSettings(
         "images",
-        ", ".join(f"{one.name} ({one.source.fingerprint()})" for one in sets),
+        ", ".join(one.name for one in sets),
+        ", ".join(one.source.fingerprint() for one in sets),
         f"{', '.join(map(str, NUM_CLICKS))} clicks; objects of {options.min_area:g} of a photo",
         loaded.measured,
         loaded.environment,
@@ -90,36 +92,28 @@ def _do_share(sets: Sequence[PhotoSet], model: Sam2Model, out: Path, state: Part
     """Click on photos that are not finished."""
     mine = list(all_photos(sets))[state.process_index :: state.num_processes]
     for photos, item in tqdm(mine, unit="photo", disable=not state.is_main_process):
-        name = photos.photo_name(item)
-        if load_photo(out, photos.name, name, len(NUM_CLICKS)) is None:
+        files, name = _files(photos, out), photos.photo_name(item)
+        if files.load(name) is None:
             photo = photos.photo(item)
             iou_nk = np.zeros((0, len(NUM_CLICKS))) if photo is None else click_photo(model, photo)
-            save_photo(out, photos.name, name, iou_nk)
+            files.save(name, iou_nk)
 
 
 def _finish(sets: Sequence[PhotoSet], settings: RunSettings, model: Sam2Model, out: Path) -> None:
     """Put the scores of all photos together."""
-    measured = {photos.name: _load_all(photos, out) for photos in sets}
-    scores = {name: set_score(found, NUM_CLICKS) for name, found in measured.items()}
+    measured = {
+        photos.name: list(_files(photos, out).load_all(photos.photo_names()).values())
+        for photos in sets
+    }
+    scores = {name: set_score(name, found, NUM_CLICKS) for name, found in measured.items()}
     save_scores(out, settings, scores)
     draw_worst(model, sets, measured, NUM_CLICKS[-1], out / WORST_PICTURE)
     sys.stdout.write((out / TABLE_FILE).read_text(encoding="utf-8"))
     sys.stderr.write(f"written to {out / SCORES_FILE}, {TABLE_FILE} and {WORST_PICTURE} there\n")
 
 
-def _load_all(photos: PhotoSet, out: Path) -> list[NDArray[np.float64]]:
-    """Read what was measured on all photos of a set, in their order.
-
-    Raises:
-        DataError: A file went away in the meantime.
-    """
-    found = []
-    for item in range(len(photos)):
-        name = photos.photo_name(item)
-        if (iou_nk := load_photo(out, photos.name, name, len(NUM_CLICKS))) is None:
-            raise DataError(f"the scores of {photos.name}, {name} are gone. Run it again.")
-        found.append(iou_nk)
-    return found
+def _files(photos: PhotoSet, out: Path) -> ItemFiles[NDArray[np.float64]]:
+    return photo_files(out, photos.name, len(NUM_CLICKS))
 
 
 if __name__ == "__main__":

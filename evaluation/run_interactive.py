@@ -20,23 +20,18 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from evaluation.interactive.drawing import draw_curves
-from evaluation.interactive.protocol import InteractiveRules, Mode, interact
-from evaluation.interactive.results import (
-    ObjectRounds,
-    load_object,
-    save_object,
-    save_scores,
-)
+from evaluation.interactive.protocol import InteractiveRules, Mode, interact, interactive_options
+from evaluation.interactive.results import ObjectRounds, object_files, save_scores
 from evaluation.sets.labelled_video import LabelledVideo
 from evaluation.sets.open_set import VideoSet, open_set
 from evaluation.sets.set_rules import SETS
 from evaluation.vos.shares import share_of
 from evaluation.vos.tracking import Pictures
-from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
+from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel
 from sam2_hf.errors import DataError
 
 from .exit_status import exit_status
-from .loaded_model import add_model_options, load_model
+from .loaded_model import add_model_options, join_processes, load_model
 from .run_settings import CURVES_PICTURE, SCORES_FILE, TABLE_FILE, RunSettings
 
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -97,12 +92,13 @@ def run(options: argparse.Namespace) -> None:
         raise DataError(
             f"--clicks is {options.clicks} and --frames {options.frames}. Give 1 or more."
         )
-    state = PartialState()
+    state = join_processes()
     videos = open_set(options.dataset, options.root, options.videos)
     loaded = load_model(options, state.device)
     settings = RunSettings(
         "interactive",
         options.dataset,
+        videos.fingerprint(),
         f"{options.clicks} clicks on each of up to {options.frames} frames",
         loaded.measured,
         loaded.environment,
@@ -118,9 +114,12 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _tasks(videos: VideoSet, modes: Sequence[Mode], most: int) -> Iterator[Task]:
-    """List what is to be done, always in the same order."""
+    """List what is to be done, always in the same order.
+
+    How often online tracking is stopped nobody knows before; about half as many frames are assumed.
+    """
     for mode in modes:
-        rounds = most if mode == "offline" else 1
+        rounds = most if mode == "offline" else (most + 1) // 2
         for place, (name, numbers, num_frames) in enumerate(videos.objects()):
             for number in numbers:
                 yield Task(mode, place, f"{name}-{number}", number, rounds * num_frames)
@@ -129,8 +128,14 @@ def _tasks(videos: VideoSet, modes: Sequence[Mode], most: int) -> Iterator[Task]
 def _do_share(
     videos: VideoSet, model: Sam2VideoModel, options: argparse.Namespace, state: PartialState
 ) -> None:
-    """Segment objects that are not finished."""
-    tasks = list(_tasks(videos, options.modes, options.frames))
+    """Segment a share of the objects that are not finished."""
+    files = {mode: object_files(options.out, mode) for mode in options.modes}
+    tasks = [
+        task
+        for task in _tasks(videos, options.modes, options.frames)
+        if files[task.mode].load(task.name) is None
+    ]
+    state.wait_for_everyone()  # before any of them is saved, or shares would differ
     mine = share_of([one.work for one in tasks], state.process_index, state.num_processes)
     with tqdm(
         total=sum(tasks[place].work for place in mine),
@@ -139,19 +144,16 @@ def _do_share(
     ) as bar:
         for task in (tasks[place] for place in mine):
             bar.set_description(f"{task.mode} {task.name}")
-            if load_object(options.out, task.mode, task.name) is None:
-                rules = InteractiveRules(task.mode, options.clicks, options.frames)
-                found = _segment(videos[task.video], task.number, model, rules)
-                save_object(options.out, task.mode, task.name, found)
+            rules = InteractiveRules(task.mode, options.clicks, options.frames)
+            found = _segment(videos[task.video], task.number, model, rules)
+            files[task.mode].save(task.name, found)
             bar.update(task.work)
 
 
 def _segment(
     video: LabelledVideo, number: int, model: Sam2VideoModel, rules: InteractiveRules
 ) -> ObjectRounds:
-    options = SessionOptions.preset(
-        "official", fill_hole_area=0, add_all_frames_to_correct_as_cond=True
-    )
+    options = interactive_options()
     with Sam2VideoInferenceSession.open(Pictures(video), model, options=options) as session:
         return ObjectRounds(video.num_frames, tuple(interact(session, video, number, rules)))
 
@@ -159,11 +161,11 @@ def _segment(
 def _finish(videos: VideoSet, settings: RunSettings, options: argparse.Namespace) -> None:
     """Put the scores of all objects together."""
     out: Path = options.out
-    measured: dict[Mode, dict[str, ObjectRounds]] = {mode: {} for mode in options.modes}
-    for task in _tasks(videos, options.modes, options.frames):
-        found = load_object(out, task.mode, task.name)
-        if found is not None:
-            measured[task.mode][task.name] = found
+    tasks = list(_tasks(videos, options.modes, options.frames))
+    measured = {
+        mode: object_files(out, mode).load_all(one.name for one in tasks if one.mode == mode)
+        for mode in options.modes
+    }
     rules = {mode: InteractiveRules(mode, options.clicks, options.frames) for mode in measured}
     draw_curves(save_scores(out, settings, measured, rules), out / CURVES_PICTURE)
     sys.stdout.write((out / TABLE_FILE).read_text(encoding="utf-8"))

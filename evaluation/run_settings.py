@@ -23,6 +23,7 @@ class RunSettings:
     Attributes:
         protocol: "vos", "interactive" or "images".
         data_set: Name of the set, or of several.
+        data: What tells data of this name apart from others.
         prompt: What objects are given by.
         model: Which model.
         environment: What it ran on.
@@ -30,6 +31,7 @@ class RunSettings:
 
     protocol: Protocol
     data_set: str
+    data: str
     prompt: str
     model: MeasuredModel
     environment: Environment
@@ -46,10 +48,10 @@ class RunSettings:
             known = read_settings(path)
             new = json.loads(self._text())
             if differing := [name for name in new if new[name] != known.get(name)]:
-                name = differing[0]
+                name, theirs, ours = _first_difference(differing[0], known, new)
                 raise DataError(
-                    f"{out} holds results of another run: its {name} is {known.get(name)}, this "
-                    f"one's {new[name]}. Choose another --out, or remove it."
+                    f"{out} holds results of another run: its {name} is {theirs}, this one's "
+                    f"{ours}. Choose another --out, or remove it."
                 )
         write_atomically(path, self._text().encode())
 
@@ -70,3 +72,14 @@ def read_settings(path: Path) -> dict[str, Any]:
             f"{path} cannot be read ({error}), so nothing tells which run its folder is of. "
             "Choose another --out, or remove it."
         ) from error
+
+
+def _first_difference(
+    name: str, known: dict[str, Any], new: dict[str, Any]
+) -> tuple[str, object, object]:
+    """Name a value that differs; of a group of values the one in it."""
+    theirs, ours = known.get(name), new[name]
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        inner = next(key for key in ours if theirs.get(key) != ours[key])
+        return f"{name}.{inner}", theirs.get(inner), ours[inner]
+    return name, theirs, ours

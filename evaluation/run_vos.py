@@ -22,7 +22,7 @@ from evaluation.sets.open_set import VideoSet, open_set
 from evaluation.sets.set_rules import SETS
 from evaluation.vos.given_prompts import PROMPTS
 from evaluation.vos.prediction_files import is_finished, write_frame, zip_for_server
-from evaluation.vos.results import forget_video, load_video, save_scores, save_video
+from evaluation.vos.results import save_scores, video_files
 from evaluation.vos.scoring import score_video
 from evaluation.vos.shares import share_of
 from evaluation.vos.tracking import track_video
@@ -30,8 +30,11 @@ from evaluation.vos.worst_frames import draw_worst
 from sam2_hf import Sam2VideoModel
 
 from .exit_status import exit_status
-from .loaded_model import add_model_options, load_model
+from .loaded_model import add_model_options, join_processes, load_model
+from .published import J_AND_F
 from .run_settings import SCORES_FILE, TABLE_FILE, WORST_PICTURE, RunSettings
+
+MASKS = "masks"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -61,11 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Do a process's share of the videos; the first process then puts all scores together."""
-    state = PartialState()
+    state = join_processes()
     videos = open_set(options.dataset, options.root, options.videos)
     loaded = load_model(options, state.device)
     settings = RunSettings(
-        "vos", options.dataset, options.prompt, loaded.measured, loaded.environment
+        "vos",
+        options.dataset,
+        videos.fingerprint(),
+        options.prompt,
+        loaded.measured,
+        loaded.environment,
     )
     if state.is_main_process:
         settings.save(options.out)
@@ -80,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
 def _do_share(
     videos: VideoSet, model: Sam2VideoModel, options: argparse.Namespace, state: PartialState
 ) -> None:
-    """Track and score videos that are not finished."""
+    """Track and score a share of the videos."""
     listed = videos.objects()
     work = [len(numbers) * num_frames for _, numbers, num_frames in listed]
     mine = share_of(work, state.process_index, state.num_processes)
@@ -95,11 +103,12 @@ def _do_share(
 def _track_and_score(
     video: LabelledVideo, model: Sam2VideoModel, options: argparse.Namespace, bar: tqdm
 ) -> None:
-    masks = options.out / "masks"
+    """Track a video unless it is finished, and score it unless that is done."""
+    masks, scores = options.out / MASKS, video_files(options.out)
     if is_finished(video, masks):
         bar.update(video.num_frames)
     else:
-        forget_video(options.out, video.name)
+        scores.forget(video.name)
         first = min(video.given.values())
         for frame in range(first):
             write_frame(video, frame, None, masks)
@@ -107,19 +116,21 @@ def _track_and_score(
         for result in track_video(video, model, options.prompt):
             write_frame(video, result.frame, result, masks)
             bar.update()
-    if video.rules.is_public and load_video(options.out, video.name) is None:
-        save_video(options.out, video.name, score_video(video, masks))
+    if video.rules.is_public and scores.load(video.name) is None:
+        scores.save(video.name, score_video(video, masks))
 
 
 def _finish(videos: VideoSet, settings: RunSettings, out: Path) -> None:
     """Put the scores of all videos together, or pack what a server scores."""
     if not videos.rules.is_public:
-        path = zip_for_server(videos, out / "masks", out / "submission.zip")
+        path = zip_for_server(videos, out / MASKS, out / "submission.zip")
         sys.stdout.write(f"{path}: the true masks are not public; upload it to the set's server\n")
+        for name, value in J_AND_F.get(settings.data_set, {}).items():
+            sys.stdout.write(f"{name}, published: {value}\n")
         return
-    scored = {name: load_video(out, name) or {} for name in videos.names}
+    scored = video_files(out).load_all(videos.names)
     save_scores(out, settings, scored, videos.unseen())
-    draw_worst(videos, scored, out / "masks", out / WORST_PICTURE)
+    draw_worst(videos, scored, out / MASKS, out / WORST_PICTURE)
     sys.stdout.write((out / TABLE_FILE).read_text(encoding="utf-8"))
     sys.stderr.write(f"written to {out / SCORES_FILE}, {TABLE_FILE} and {WORST_PICTURE} there\n")
 

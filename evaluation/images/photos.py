@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sam2_hf.errors import DataError
-from sam2_hf.training.clip_choice import NoObjectError, whole_clip
+from evaluation.sets.listed_names import require_unique
+from sam2_hf.errors import DataError, NoObjectError
+from sam2_hf.training.clip_choice import whole_clip
 from sam2_hf.training.clip_source import ClipSource
 from sam2_hf.training.clips import Clip
 from sam2_hf.training.data_config import SourceConfig
@@ -33,6 +34,10 @@ class PhotoSet:
     def photo_name(self, item: int) -> str:
         """Say what a photo is called."""
         return self.source.name(item)
+
+    def photo_names(self) -> list[str]:
+        """List what all photos are called."""
+        return [self.photo_name(item) for item in range(len(self))]
 
     def photo(self, item: int) -> Clip | None:
         """Read a photo at full size with its objects; None if it has none that counts.
@@ -65,9 +70,7 @@ def open_photo_sets(texts: Sequence[str], min_area: float) -> list[PhotoSet]:
         DataError: A text is of another form, two sets have one name, or a set cannot be opened.
     """
     sets = [_open(text, min_area) for text in texts]
-    names = [one.name for one in sets]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"two sets are called {twice[0]}. Give one of them a name. {EXPECTED}")
+    require_unique([one.name for one in sets], f"the sets {', '.join(texts)}")
     return sets
 
 
@@ -84,4 +87,6 @@ def _open(text: str, min_area: float) -> PhotoSet:
     name = given if equals else Path(path).stem
     if Path(name).name != name:
         raise DataError(f"{name!r} is no name of a set, as it names a folder. {EXPECTED}")
-    return PhotoSet(name, open_source(SourceConfig(kind, path, min_area=min_area)))
+    photos = PhotoSet(name, open_source(SourceConfig(kind, path, min_area=min_area)))
+    require_unique(photos.photo_names(), text)
+    return photos

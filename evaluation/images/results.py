@@ -7,10 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.item_files import ItemFiles
 from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
 from sam2_hf.errors import DataError
 from sam2_hf.pipelines.atomic_files import write_atomically
@@ -34,25 +36,18 @@ class SetScore:
     miou: Mapping[int, float]
 
 
-def save_photo(out: Path, set_name: str, photo: str, iou_nk: NDArray[np.float64]) -> None:
-    """Keep what was measured on a photo; no object makes an empty list.
+def photo_files(out: Path, set_name: str, width: int) -> ItemFiles[NDArray[np.float64]]:
+    """Find what was measured on all photos of a set: IoU of each object, `(n, width)`."""
 
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    write_atomically(_file(out, set_name, photo), (json.dumps(iou_nk.tolist()) + "\n").encode())
-
-
-def load_photo(out: Path, set_name: str, photo: str, width: int) -> NDArray[np.float64] | None:
-    """Read what was measured on a photo; None if nothing was, or the file is not whole."""
-    try:
-        rows = json.loads(_file(out, set_name, photo).read_text(encoding="utf-8"))
+    def read(rows: list[Any]) -> NDArray[np.float64]:
         return np.array(rows, np.float64).reshape(len(rows), width)
-    except (OSError, ValueError, TypeError):
-        return None
+
+    return ItemFiles(out / PHOTOS / set_name, np.ndarray.tolist, read)
 
 
-def set_score(measured: Sequence[NDArray[np.float64]], num_clicks: Sequence[int]) -> SetScore:
+def set_score(
+    name: str, measured: Sequence[NDArray[np.float64]], num_clicks: Sequence[int]
+) -> SetScore:
     """Take the mean over all objects of a set, whatever photo they are on.
 
     Raises:
@@ -61,7 +56,8 @@ def set_score(measured: Sequence[NDArray[np.float64]], num_clicks: Sequence[int]
     found = [iou_nk for iou_nk in measured if len(iou_nk)]
     if not found:
         raise DataError(
-            f"none of {len(measured)} photos has an object that counts. Lower --min-area."
+            f"none of {len(measured)} photos of {name} has an object that counts. Lower "
+            "--min-area, or leave the set out."
         )
     mean_k = PERCENT * np.concatenate(found).mean(axis=0)
     miou = dict(zip(num_clicks, mean_k.tolist(), strict=True))
@@ -110,7 +106,3 @@ def as_markdown(settings: RunSettings, scores: Mapping[str, SetScore]) -> str:
 
 def _numbers(miou: Mapping[int, float]) -> str:
     return " | ".join(f"{value:.1f}" for value in miou.values())
-
-
-def _file(out: Path, set_name: str, photo: str) -> Path:
-    return out / PHOTOS / set_name / f"{photo}.json"

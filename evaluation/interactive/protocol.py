@@ -9,18 +9,20 @@ was before stays.
 
 Source: SAM 2 paper (arXiv 2408.00714), appendix on interactive evaluation. It leaves open whether
     a frame may be clicked twice (not here), what an object scores where it is absent and nothing is
-    predicted (IoU 1), and which frames count (all that are annotated).
+    predicted (IoU 1), and which frames count (all on which the object is annotated).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from evaluation.metrics.frames import FrameScore, score_frame
+import numpy as np
+
+from evaluation.metrics.frames import FrameScore, MaskHw, score_frame
 from evaluation.metrics.masklets import MaskletValues
 from evaluation.sets.labelled_video import LabelledVideo
 from evaluation.vos.given_prompts import click_once
-from sam2_hf import Sam2VideoInferenceSession
+from sam2_hf import Sam2VideoInferenceSession, SessionOptions
 
 FRAMES_EXAMINED = 300.0  # in EXAMINE_S
 EXAMINE_S, FIND_S, CLICK_S = 30.0, 1.0, 1.5
@@ -57,13 +59,20 @@ class InteractiveRules:
         return watching + clicking * rounds
 
 
+def interactive_options() -> SessionOptions:
+    """Choose the options of the official evaluation, but keep corrections of tracked frames."""
+    return SessionOptions.preset(
+        "official", fill_hole_area=0, add_all_frames_to_correct_as_cond=True
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """What one more clicked frame led to.
 
     Attributes:
         frame: The frame that was clicked.
-        values: J and F of all annotated frames after it.
+        values: J and F of all frames on which the object is annotated, after it.
     """
 
     frame: int
@@ -76,8 +85,7 @@ def interact(
     """Segment an object, round by round.
 
     Args:
-        session: A session on the video, without prompts, whose `add_all_frames_to_correct_as_cond`
-            is on; without it tracking overwrites what was corrected.
+        session: A session on the video with `interactive_options`, without prompts.
         video: The video.
         number: Which object.
         rules: How the user works.
@@ -86,36 +94,27 @@ def interact(
         One round after the other; fewer than `rules.frames` if no frame is left that needs clicks.
     """
     first = video.given[number]
+    counting = [one for one in video.annotated_for(number) if one >= first]
     scores: dict[int, FrameScore] = {}
     clicked: list[int] = []
     frame: int | None = first
     while frame is not None and len(clicked) < rules.frames:
-        truth = {number: video.masks(frame)[number]}
+        truth = {number: _truth(video, frame, number)}
         for _ in range(rules.clicks):
             click_once(session, frame, truth)
         clicked.append(frame)
         start = first if rules.mode == "offline" else frame
-        _track(session, video, number, start, scores)
-        in_time = [scores[one] for one in video.annotated if one >= first]
-        yield Round(frame, MaskletValues(tuple(in_time)))
+        for result in session.propagate(start):
+            if result.frame in counting:
+                true_hw = _truth(video, result.frame, number)
+                scores[result.frame] = score_frame(true_hw, result.masks[number])
+        yield Round(frame, MaskletValues(tuple(scores[one] for one in counting)))
         frame = _next_frame(scores, clicked, rules)
 
 
-def _track(
-    session: Sam2VideoInferenceSession,
-    video: LabelledVideo,
-    number: int,
-    start: int,
-    scores: dict[int, FrameScore],
-) -> None:
-    """Track from a frame to the end, and score what is annotated."""
-    annotated = set(video.annotated)
-    for result in session.propagate(start):
-        if result.frame in annotated:
-            truth = video.masks(result.frame)
-            predicted_hw = result.masks[number]
-            true_hw = truth.get(number, predicted_hw & False)
-            scores[result.frame] = score_frame(true_hw, predicted_hw)
+def _truth(video: LabelledVideo, frame: int, number: int) -> MaskHw:
+    """Read the true mask of an object; where it is absent, a user clicks beside it."""
+    return video.masks(frame).get(number, np.zeros(video.size, np.bool_))
 
 
 def _next_frame(

@@ -9,9 +9,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from evaluation.item_files import ItemFiles
 from evaluation.metrics.masklets import MaskletValues
 from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
 from sam2_hf.errors import DataError
@@ -58,29 +60,9 @@ class ObjectRounds:
     rounds: tuple[Round, ...]
 
 
-def save_object(out: Path, mode: Mode, name: str, found: ObjectRounds) -> None:
-    """Keep the rounds of an object.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    content = {
-        "num_frames": found.num_frames,
-        "rounds": [{"frame": one.frame, **one.values.to_lists()} for one in found.rounds],
-    }
-    write_atomically(_file(out, mode, name), (json.dumps(content) + "\n").encode())
-
-
-def load_object(out: Path, mode: Mode, name: str) -> ObjectRounds | None:
-    """Read the rounds of an object; None if it has none, or no whole file."""
-    try:
-        content = json.loads(_file(out, mode, name).read_text(encoding="utf-8"))
-        rounds = tuple(
-            Round(one["frame"], MaskletValues.from_lists(one)) for one in content["rounds"]
-        )
-        return ObjectRounds(content["num_frames"], rounds) if rounds else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def object_files(out: Path, mode: Mode) -> ItemFiles[ObjectRounds]:
+    """Find the rounds of all objects of a run."""
+    return ItemFiles(out / ROUNDS / mode, _to_rows, _from_rows)
 
 
 def curve(objects: Sequence[ObjectRounds], rules: InteractiveRules) -> list[Point]:
@@ -181,5 +163,11 @@ def _csv(points: Sequence[Point]) -> str:
     return text.getvalue()
 
 
-def _file(out: Path, mode: Mode, name: str) -> Path:
-    return out / ROUNDS / mode / f"{name}.json"
+def _to_rows(found: ObjectRounds) -> dict[str, Any]:
+    rounds = [{"frame": one.frame, **one.values.to_lists()} for one in found.rounds]
+    return {"num_frames": found.num_frames, "rounds": rounds}
+
+
+def _from_rows(rows: Mapping[str, Any]) -> ObjectRounds:
+    rounds = [Round(one["frame"], MaskletValues.from_lists(one)) for one in rows["rounds"]]
+    return ObjectRounds(rows["num_frames"], tuple(rounds))

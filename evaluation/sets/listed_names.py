@@ -1,6 +1,8 @@
 """Names in messages, and names that must be known."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from sam2_hf.errors import DataError
 
@@ -24,3 +26,29 @@ def some_of(names: Iterable[str]) -> str:
     listed = list(names)
     more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
     return f"{', '.join(listed[:NAMED])}{more}"
+
+
+def require_unique(names: Sequence[str], place: str) -> None:
+    """Refuse two things of one name, whose results could not be told apart.
+
+    Raises:
+        DataError: There are some.
+    """
+    counted = Counter(names)
+    if twice := [name for name, count in counted.items() if count > 1]:
+        raise DataError(
+            f"{place}: {counted[twice[0]]} of {len(names)} are called {twice[0]}, so that their "
+            "results could not be told apart. Give them different names."
+        )
+
+
+def require_plain(names: Sequence[str], place: str) -> None:
+    """Refuse names that would lead elsewhere as names of folders.
+
+    Raises:
+        DataError: There is one.
+    """
+    if odd := [name for name in names if name in ("", "..") or Path(name).name != name]:
+        raise DataError(
+            f"{place} has a video called {odd[0]!r}, which is no name of a folder. Rename it."
+        )

@@ -33,6 +33,8 @@ def with_ranges(rules: SetRules, root: Path, rows: list[VideoRow]) -> list[Video
     try:
         ranges = {name: video["objects"] for name, video in load_json(path)["videos"].items()}
         filled = [_with_frames(row, ranges[row.video]) for row in rows]
+    except DataError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{path} lacks {error}. It must have a frame_range of start and end for each object of "

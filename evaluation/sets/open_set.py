@@ -1,18 +1,25 @@
 """Opening a set of videos: from the folder it was unpacked in, a table, or the Hub."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import datasets
 
 from sam2_hf.errors import DataError
 
 from .labelled_video import LabelledVideo
-from .listed_names import require_known
+from .listed_names import require_known, require_plain, require_unique
 from .set_folders import read_folder
 from .set_rules import SetRules, find_rules
-from .video_rows import VideoRow, make_table
+from .video_rows import VideoRow, make_table, with_all_columns
+
+LIGHT = ["video", "frame_names", "annotated", "object_ids", "first_frames", "object_runs"]
+NEEDED = ("video", "frames", "frame_names", "annotated", "label_maps", "object_ids", "first_frames")
+HASH_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +34,11 @@ class VideoSet:
     rules: SetRules
     table: datasets.Dataset
 
+    def __post_init__(self) -> None:
+        """Refuse names that would get results mixed up."""
+        require_unique(self.names, self.rules.name)
+        require_plain(self.names, self.rules.name)
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -39,6 +51,15 @@ class VideoSet:
         """Tell which videos are of unseen kinds; those of which nothing is known are left out."""
         listed = self.table.select_columns(["video", "unseen"])
         return {row["video"]: row["unseen"] for row in listed if row["unseen"] is not None}
+
+    def fingerprint(self) -> str:
+        """Tell sets apart that differ in videos, objects, frames or the sizes of mask files."""
+        digest = hashlib.sha256()
+        for row in self.table.select_columns(LIGHT):
+            digest.update(json.dumps(row).encode())
+        for row in self.table.select_columns("label_maps"):
+            digest.update(json.dumps([_size(one) for one in row["label_maps"]]).encode())
+        return f"{len(self)} videos {digest.hexdigest()[:HASH_DIGITS]}"
 
     def objects(self) -> list[tuple[str, list[int], int]]:
         """Give id, given objects and number of frames of each video, without reading pictures."""
@@ -68,14 +89,35 @@ def open_set(name: str, root: str, only: Sequence[str] = ()) -> VideoSet:
     if path.is_dir() and not list(path.glob("*.parquet")):
         return VideoSet(rules, make_table(read_folder(rules, path, only)))
     table = _open_table(root, path)
-    VideoRow.from_columns(dict.fromkeys(table.column_names))  # complains about missing ones
+    _require_columns(table, rules, root)
     names = list(table["video"])
     require_known(only, names, f"{name} in {root}")
     if only:
         table = table.select([at for at, video in enumerate(names) if video in only])
     if not len(table):
         raise DataError(f"{root} has no video in it. Make the table of a set that has.")
-    return VideoSet(rules, table)
+    return VideoSet(rules, with_all_columns(table))
+
+
+def _require_columns(table: datasets.Dataset, rules: SetRules, root: str) -> None:
+    """Refuse a table that is not one of videos, or whose masks are of another kind of set."""
+    names = table.column_names
+    if missing := [name for name in NEEDED if name not in names]:
+        raise DataError(
+            f"{root} has no column {missing[0]!r}, only {', '.join(sorted(names))}. A set of "
+            f"videos has the columns {', '.join(NEEDED)}, and may have others."
+        )
+    first = table[0] if len(table) else {}
+    if rules.per_object and first.get("label_maps"):
+        raise DataError(
+            f"{root} has label maps, in which objects cannot overlap, but those of {rules.name} "
+            "can. Choose another set, such as folder."
+        )
+    if not rules.per_object and first and not first.get("label_maps"):
+        raise DataError(
+            f"{root} has no label maps, so its objects may overlap, but those of {rules.name} do "
+            "not. Choose another set, such as sav-val."
+        )
 
 
 def _open_table(root: str, path: Path) -> datasets.Dataset:
@@ -93,3 +135,11 @@ def _open_table(root: str, path: Path) -> datasets.Dataset:
             f"{root} is neither a folder nor a table that can be opened ({error}). Give the folder "
             "the data set was unpacked in, a .parquet file, or the id of a data set on the Hub."
         ) from error
+
+
+def _size(stored: dict[str, Any]) -> int:
+    """Measure a stored file; 0 where it is not there."""
+    if stored["bytes"]:
+        return len(stored["bytes"])
+    path = Path(stored["path"])
+    return path.stat().st_size if path.is_file() else 0

@@ -11,8 +11,6 @@ from typing import Any
 import datasets
 from datasets.table import embed_table_storage
 
-from sam2_hf.errors import DataError
-
 STORED = datasets.Image(decode=False)
 FEATURES = datasets.Features(
     {
@@ -74,24 +72,23 @@ class VideoRow:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> "VideoRow":
-        """Read a row of a table.
-
-        Raises:
-            DataError: A column is missing.
-        """
-        names = [field.name for field in fields(cls)]
-        if missing := [name for name in names if name not in columns]:
-            raise DataError(
-                f"the table has no column {missing[0]!r}, only {', '.join(sorted(columns))}. A set "
-                f"of videos has the columns {', '.join(names)}."
-            )
-        return cls(**{name: _unwrapped(columns[name]) for name in names})
+        """Read a row of a table that has all columns."""
+        return cls(**{field.name: _unwrapped(columns[field.name]) for field in fields(cls)})
 
 
 def make_table(rows: Iterable[VideoRow]) -> datasets.Dataset:
     """Make the table of a set; files are not read."""
     listed = [_wrapped(asdict(row)) for row in rows]
     return datasets.Dataset.from_list(listed, features=FEATURES)
+
+
+def with_all_columns(table: datasets.Dataset) -> datasets.Dataset:
+    """Fill in the columns that a table of one's own lacks."""
+    for name in FEATURES:
+        if name not in table.column_names:
+            nothing: object = None if name in ("video_file", "unseen") else []
+            table = table.add_column(name, [nothing] * len(table), feature=FEATURES[name])
+    return table
 
 
 def embedded(table: datasets.Dataset) -> datasets.Dataset:

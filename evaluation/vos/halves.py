@@ -3,12 +3,14 @@
 LVOS and YouTube-VOS rank by the mean of the four numbers, so that both halves weigh the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from evaluation.metrics.masklets import MaskletValues, Summary, summarise
-from evaluation.published import HALVES
+from evaluation.published import HALVES, J_AND_F
+
+COLUMNS = 5  # of the table: the mean, and J and F of both halves
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +53,30 @@ def score_halves(
     return Halves(*map(summarise, parts)) if all(parts) else None
 
 
-def halves_table(data_set: str, model: str, halves: Halves) -> list[str]:
-    """Write a table: what was measured above what was published."""
+def halves_table(data_set: str, model: str, halves: Halves | None) -> list[str]:
+    """Write a table: what was measured above what was published, which is of this kind alone."""
+    if halves is None:
+        return [
+            "",
+            "Published numbers are means of videos of seen and of unseen kinds. To have that mean, "
+            "put unseen_videos.txt of the set's evaluator into the root.",
+        ]
+    published = {
+        name: (mean, *HALVES.get(data_set, {}).get(name, ()))
+        for name, mean in J_AND_F.get(data_set, {}).items()
+    }
     rows = {
         f"**{model}**": (halves.mean, *halves.numbers),
-        **{
-            f"{name}, published": (sum(numbers) / len(numbers), *numbers)
-            for name, numbers in HALVES.get(data_set, {}).items()
-        },
+        **{f"{name}, published": numbers for name, numbers in published.items()},
     }
     return [
         "",
         f"| {data_set}, halves | mean | J seen | F seen | J unseen | F unseen |",
         "|---|---|---|---|---|---|",
-        *(
-            f"| {name} | {' | '.join(f'{value:.1f}' for value in numbers)} |"
-            for name, numbers in rows.items()
-        ),
+        *(_row(name, numbers) for name, numbers in rows.items()),
     ]
+
+
+def _row(name: str, numbers: Sequence[float]) -> str:
+    cells = [f"{value:.1f}" for value in numbers]
+    return f"| {name} | {' | '.join(cells + [''] * (COLUMNS - len(cells)))} |"

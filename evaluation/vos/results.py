@@ -1,7 +1,8 @@
 """Scores of a run: a file for each video, then one for the whole, and a table.
 
 `scores.json` depends on model, data and settings alone: it is the same whether one process did the
-work or several, at once or after an interruption.
+work or several, at once or after an interruption. On CPUs that takes as many threads each time,
+since the last bits of sums depend on them.
 """
 
 import json
@@ -10,9 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from evaluation.item_files import ItemFiles
 from evaluation.metrics.masklets import MaskletValues, Summary, summarise
 from evaluation.published import J_AND_F
 from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
+from evaluation.sets.set_rules import find_rules
 from sam2_hf.pipelines.atomic_files import write_atomically
 
 from .halves import Halves, halves_table, score_halves
@@ -21,28 +24,9 @@ VIDEOS = "videos"
 Values = Mapping[int, MaskletValues]
 
 
-def save_video(out: Path, name: str, values: Values) -> None:
-    """Keep the scores of every frame of a video.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    rows = {str(number): one.to_lists() for number, one in values.items()}
-    write_atomically(out / VIDEOS / f"{name}.json", (json.dumps(rows) + "\n").encode())
-
-
-def forget_video(out: Path, name: str) -> None:
-    """Drop the scores of a video whose masks are made again."""
-    (out / VIDEOS / f"{name}.json").unlink(missing_ok=True)
-
-
-def load_video(out: Path, name: str) -> Values | None:
-    """Read the scores of a video; None if it has none, or no whole file."""
-    try:
-        rows = json.loads((out / VIDEOS / f"{name}.json").read_text(encoding="utf-8"))
-        return {int(number): MaskletValues.from_lists(row) for number, row in rows.items()}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def video_files(out: Path) -> ItemFiles[Values]:
+    """Find the scores of every frame of all videos of a run."""
+    return ItemFiles(out / VIDEOS, _to_rows, _from_rows)
 
 
 def save_scores(
@@ -89,12 +73,13 @@ def as_markdown(settings: RunSettings, summary: Summary, halves: Halves | None) 
         )
         + " |",
     ]
-    if settings.prompt == "mask":
+    ranked_by_halves = bool(find_rules(settings.data_set).unseen)
+    if settings.prompt == "mask" and not ranked_by_halves:
         published = J_AND_F.get(settings.data_set, {})
         lines += [
             f"| {name}, published | {value} | | | | | | |" for name, value in published.items()
         ]
-    if halves is not None:
+    if ranked_by_halves:
         lines += halves_table(settings.data_set, settings.model.name, halves)
     told = f"{summary.num_objects} objects; {settings.environment.told}"
     return "\n".join([*lines, "", told, ""])
@@ -105,3 +90,11 @@ def _objects(values: Values) -> dict[str, Any]:
         str(number): {"j": one.score.j, "f": one.score.f, "frames": len(one.frames)}
         for number, one in sorted(values.items())
     }
+
+
+def _to_rows(values: Values) -> dict[str, Any]:
+    return {str(number): one.to_lists() for number, one in values.items()}
+
+
+def _from_rows(rows: Mapping[str, Any]) -> Values:
+    return {int(number): MaskletValues.from_lists(row) for number, row in rows.items()}

@@ -28,7 +28,7 @@ def score_video(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
 
     Returns:
         The values of every object that counts; of a set whose objects may come and go, one that no
-        scored frame shows does not.
+        scored frame shows does not, nor one that has none to score.
 
     Raises:
         DataError: A prediction is missing, damaged or of another size; or by the policy "davis" it
@@ -58,9 +58,11 @@ def scored_frames(video: LabelledVideo, number: int, count: int) -> Sequence[int
 def _score_objects(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
     """Score each object by itself; the truth is read once for all of them."""
     rules = video.rules.scoring
+    annotated = {number: video.annotated_for(number) for number in video.given}
     scored = {
-        number: set(_scored(video.annotated_for(number), rules, f"{video.name}, object {number}"))
-        for number in video.given
+        number: set(_scored(frames, rules, f"{video.name}, object {number}"))
+        for number, frames in annotated.items()
+        if len(frames) > SKIPPED
     }
     # by the policy "davis", objects of the first frame count on every frame
     first_hw = np.full(video.size, rules.policy == "davis", np.uint8)

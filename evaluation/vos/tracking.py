@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evaluation.sets.labelled_video import LabelledVideo
 from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
+from sam2_hf.errors import DataError
 from sam2_hf.video.frame_result import FrameResult
 
 from .given_prompts import Prompt, give
@@ -80,5 +81,11 @@ def track_video(
         for start, end in zip(starts, [*starts[1:], video.num_frames], strict=True):
             truth = video.masks(start)
             here = {number: truth[number] for number in given if given[number] == start}
-            give(session, start, here, prompt)
+            try:
+                give(session, start, here, prompt)
+            except DataError as error:
+                raise DataError(
+                    f"{video.name}: {error} Mend its masks, or leave it out: --videos names those "
+                    "to take."
+                ) from error
             yield from session.propagate(start, limit=end - start)

@@ -33,9 +33,16 @@ def test_a_page_in_markdown_has_its_pictures_beside_it(runs, tmp_path):
     assert "## Semi-supervised video segmentation: sam2-tiny on davis17-val" in text
     assert "| cat | 2 |" in text
     assert "### Each object, online" in text
-    for name in ("vos-worst.png", "clicks-curves.png", "photos-worst.png"):
+    for name in ("1-vos-worst.png", "2-clicks-curves.png", "3-photos-worst.png"):
         assert f"(card-pictures/{name})" in text
         assert (tmp_path / "card-pictures" / name).is_file()
+
+
+def test_pictures_of_runs_in_folders_of_one_name_stay_apart(runs, tmp_path):
+    assert main([runs[0], runs[0], "--out", str(tmp_path / "my page.md")]) == 0
+
+    assert len(list((tmp_path / "my page-pictures").iterdir())) == 2
+    assert "(my%20page-pictures/2-vos-worst.png)" in (tmp_path / "my page.md").read_text()
 
 
 def test_a_page_in_html_stands_alone(runs, tmp_path):

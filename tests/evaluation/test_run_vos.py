@@ -10,7 +10,7 @@ import pytest
 from evaluation import run_vos
 from evaluation.run_vos import main
 from tests.evaluation.programs import all_files, kill_after, run_in_two_processes
-from tests.small_sets import write_davis, write_late, write_lvos, write_sav
+from tests.small_sets import boxes, write_davis, write_labels, write_late, write_lvos, write_sav
 
 
 @pytest.fixture
@@ -163,6 +163,40 @@ def test_a_folder_with_results_of_another_run_is_refused(run, davis, tmp_path, c
     assert run(davis, "--prompt", "box") == 1
     assert "its prompt is mask, this one's box" in capsys.readouterr().err
     assert scores(tmp_path)["prompt"] == "mask"
+
+
+def test_other_data_of_the_same_name_are_not_mixed_up(run, davis, tmp_path, capsys):
+    run(davis)
+    write_labels(davis / "Annotations" / "480p" / "cat" / "00003.png", boxes(3, (2, 1)))
+    path = davis / "Annotations" / "480p" / "cat" / "00003.png"
+    path.write_bytes(path.read_bytes() + b" ")
+
+    assert run(davis) == 1
+    assert "its data is 2 videos" in capsys.readouterr().err
+
+
+def test_scores_of_other_processes_that_are_missing_are_an_error(run, davis, monkeypatch, capsys):
+    monkeypatch.setattr(run_vos, "share_of", lambda work, process, processes: [0])
+
+    assert run(davis) == 1
+    assert "dog.json" in capsys.readouterr().err
+
+
+def test_bfloat16_is_told_and_kept_apart(run, davis, tmp_path, capsys):
+    assert run(davis, "--precision", "bf16") == 0
+    assert "bfloat16 by autocast" in (tmp_path / "out" / "scores.md").read_text()
+
+    assert run(davis) == 1
+    assert "its environment.dtype is bfloat16 by autocast" in capsys.readouterr().err
+
+
+def test_damaged_scores_of_a_video_are_made_again(run, davis, tmp_path):
+    run(davis)
+    before = all_files(tmp_path / "out")
+    (tmp_path / "out" / "videos" / "cat.json").write_text("[]")
+
+    assert run(davis) == 0
+    assert all_files(tmp_path / "out") == before
 
 
 def test_a_folder_whose_settings_cannot_be_read_is_refused(run, davis, tmp_path, capsys):

@@ -44,5 +44,5 @@ def test_what_names_no_set_is_refused(text):
 def test_two_sets_of_one_name_are_refused(root):
     text = f"coco:{root}/coco128/instances_val.json"
 
-    with pytest.raises(DataError, match="two sets are called instances_val"):
+    with pytest.raises(DataError, match="2 of 2 are called instances_val"):
         open_photo_sets([text, text], 0.0)

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evaluation.interactive.protocol import InteractiveRules, interact
+from evaluation.interactive.protocol import InteractiveRules, interact, interactive_options
 from evaluation.sets.open_set import open_set
 from evaluation.vos.tracking import Pictures
-from sam2_hf import Sam2VideoInferenceSession, SessionOptions
-from tests.small_sets import boxes, write_davis
+from sam2_hf import Sam2VideoInferenceSession
+from tests.small_sets import boxes, write_davis, write_labels, write_masklets
 
 SIZE = (24, 36)
 
@@ -91,6 +91,37 @@ def test_the_first_click_goes_to_the_middle_and_a_frame_gets_three(video):
     assert tracker.clicks[0][2] is True
 
 
+def test_an_object_that_vanishes_is_clicked_away_where_it_is_still_found(tmp_path):
+    root = write_davis(tmp_path, ("cat",), frames=8)
+    write_labels(root / "Annotations" / "480p" / "cat" / "00003.png", boxes(3, (1, 2)) * 0)
+    (video,) = open_set("davis17-val", str(root))
+    tracker = Tracker({})
+
+    for mode in ("offline", "online"):
+        first, second = interact(tracker, video, 1, InteractiveRules(mode, frames=2))
+
+        assert (first.values.frames[3].j, second.frame) == (0, 3)
+    assert [positive for frame, _, positive in tracker.clicks if frame == 3] == [False] * 6
+
+
+def test_frames_on_which_an_object_is_not_annotated_do_not_count(tmp_path):
+    write_masklets(tmp_path)  # nothing is known about object 2 on frame 12
+    (video,) = open_set("sav-train", str(tmp_path))
+
+    class Both(Tracker):
+        def mask(self, frame):
+            return boxes(frame) > 0 if frame < 12 else boxes(frame) > 9
+
+    tracker = Both({}, num_frames=13)
+    tracker.preview = lambda frame: SimpleNamespace(masks={2: tracker.mask(frame)})
+    tracker.propagate = lambda start: (
+        SimpleNamespace(frame=frame, masks={2: tracker.mask(frame)}) for frame in range(start, 13)
+    )
+    (only,) = interact(tracker, video, 2, InteractiveRules())
+
+    assert [one.j for one in only.values.frames] == [1, 1, 1]
+
+
 def test_seconds_are_those_of_the_paper():
     offline, online = InteractiveRules("offline"), InteractiveRules("online")
 
@@ -100,7 +131,7 @@ def test_seconds_are_those_of_the_paper():
 
 @pytest.mark.parametrize("mode", ["offline", "online"])
 def test_a_real_session_goes_through_all_rounds(video, tiny_video_model, mode):
-    options = SessionOptions(fill_hole_area=0)
+    options = interactive_options()
     pictures = Pictures(video)
     with Sam2VideoInferenceSession.open(pictures, tiny_video_model, options=options) as session:
         rounds = list(interact(session, video, 2, InteractiveRules(mode, frames=3)))

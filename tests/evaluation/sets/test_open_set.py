@@ -62,7 +62,7 @@ def test_lvos_without_its_meta_file_or_a_mask_that_counts_is_refused(tmp_path):
     root = write_lvos(tmp_path)
     (root / "Annotations" / "owl" / "00000020.png").unlink()
 
-    with pytest.raises(DataError, match="owl: frame 20 of object 1 counts, but has no mask"):
+    with pytest.raises(DataError, match=r"^owl: frame 20 of object 1 counts, but has no mask"):
         open_set("lvos-v1-val", str(root))
     (root / "valid_meta.json").write_text('{"videos": {}}')
     with pytest.raises(DataError, match=r"valid_meta\.json lacks 'owl'"):

@@ -18,7 +18,15 @@ from evaluation.vos.prediction_files import (
 )
 from evaluation.vos.scoring import score_video, scored_frames
 from sam2_hf.errors import DataError
-from tests.small_sets import boxes, write_davis, write_labels, write_late, write_lvos, write_sav
+from tests.small_sets import (
+    boxes,
+    write_davis,
+    write_labels,
+    write_late,
+    write_lvos,
+    write_masklets,
+    write_sav,
+)
 
 
 @pytest.fixture
@@ -105,6 +113,19 @@ def test_an_object_that_comes_late_counts_from_where_it_is_first_seen(tmp_path):
 
     assert scores[1].score.j == 100
     assert [one.j for one in scores[2].frames] == [0]
+
+
+def test_an_object_with_too_few_frames_is_left_out_and_the_others_are_scored(tmp_path):
+    write_masklets(tmp_path / "set", first=8)  # object 1 is annotated on frames 8 and 12 alone
+    (video,) = open_set("sav-train", str(tmp_path / "set"))
+    truth = {0: 1, 1: 2}
+    predict(
+        video,
+        tmp_path / "out",
+        lambda frame: {number: boxes(frame) == label for number, label in truth.items()},
+    )
+
+    assert sorted(score_video(video, tmp_path / "out")) == [0, 2]
 
 
 def test_of_lvos_every_object_counts_on_its_own_frames_seen_or_not(tmp_path):
