@@ -76,7 +76,8 @@ Measured by `python -m evaluation.micro`. SHA-256 of the weights:
 | BSDS500 | the 200 photos of `train`, every annotator's segments | research and education |
 | COCO, 128 photos | 100 of them with their instances | annotations CC BY 4.0, photos Flickr's |
 | DAVIS 2016, at half size | eight clips | non-commercial research, see davischallenge.org |
-| plain regions, still and moving | drawn by the trainer, from no photo | none |
+| plain regions | drawn by the trainer, from no photo | none |
+| made-up clips | drawn by the trainer, of the photos above and what is annotated on them | theirs |
 
 The photos of COCO come from Flickr and stay under its terms and those of their authors.
 {research}

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import torch
 
-from sam2_hf import CheckpointError, Sam2Error, Sam2VideoConfig, Sam2VideoModel
+from sam2_hf import Sam2VideoConfig, Sam2VideoModel
 from sam2_hf.errors import DataError
 from sam2_hf.training.config_files import CONFIG_NAME
 from sam2_hf.training.model_folder import write_model
 
 from .curves import draw_curves, find_logs, read_table
+from .exit_status import exit_status
 
 COUNTED = ("step", "seconds", "skipped")  # through all parts
 PART = "part"
@@ -55,6 +56,8 @@ def bundle(runs: Sequence[Path], folder: Path) -> None:
     validation = [_read(valid) if valid else [] for _, valid in logs]
     _write(joined(training, training), folder / TRAINING)
     _write(joined(validation, training), folder / VALIDATION)
+    for stale in folder.glob("recipe-*.yaml"):
+        stale.unlink()
     for number, path in enumerate(settings, start=1):
         shutil.copyfile(path, folder / f"recipe-{number}.yaml")
     scores = read_table(folder / VALIDATION) if any(validation) else None
@@ -94,13 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the model's folder."""
     options = build_parser().parse_args(arguments)
-    try:
-        bundle(options.runs, options.folder)
-    except (Sam2Error, CheckpointError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    sys.stdout.write(f"{options.folder}\n")
-    return 0
+    return exit_status(lambda: bundle(options.runs, options.folder), "run it again")
 
 
 def _read(path: Path) -> Rows:

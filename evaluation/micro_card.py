@@ -16,12 +16,13 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 from safetensors import safe_open
 
-from sam2_hf.errors import DataError, Sam2Error
+from sam2_hf.errors import DataError
 from sam2_hf.pipelines.atomic_files import write_atomically
 from sam2_hf.training.config_files import read_config
 
 from .card_text import BODY, LIMITS_BESIDE_BASELINES, RESEARCH
 from .curves import Table, find_logs, read_table
+from .exit_status import exit_status
 from .measured_model import WEIGHTS, MeasuredModel, file_hash, weights_file
 from .measurements import PhotoScores, best_clip_scores, best_photo_scores
 from .micro_bundle import PART
@@ -142,13 +143,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the card."""
     options = build_parser().parse_args(arguments)
     making = Making(options.command, options.hardware)
-    try:
+
+    def write() -> None:
         card = model_card(load_scores(options.scores), options.folder, making)
         sys.stdout.write(f"{write_atomically(options.folder / 'README.md', card.encode())}\n")
-    except Sam2Error as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    return 0
+
+    return exit_status(write, "run it again")
 
 
 def _measured(scores: Scores, folder: Path) -> MeasuredModel:

@@ -21,12 +21,12 @@ from evaluation.images.clicking import NUM_CLICKS, click_photo
 from evaluation.images.photos import PhotoSet, all_photos, open_photo_sets
 from evaluation.images.results import photo_files, save_scores, set_score
 from evaluation.images.worst_objects import draw_worst
-from evaluation.item_files import ItemFiles
 from sam2_hf import Sam2Model
 from sam2_hf.errors import DataError
 from sam2_hf.training.predictions import as_image_model
 
 from .exit_status import exit_status
+from .item_files import ItemFiles
 from .loaded_model import add_model_options, join_processes, load_model
 from .run_settings import SCORES_FILE, TABLE_FILE, WORST_PICTURE, RunSettings
 
