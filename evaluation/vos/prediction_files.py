@@ -6,7 +6,6 @@
 Suffixes: hw = rows and columns.
 """
 
-import io
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from PIL import Image
 
 from evaluation.sets.labelled_video import LabelledVideo
 from sam2_hf.errors import DataError, ImageError
-from sam2_hf.pipelines.atomic_files import write_atomically
+from sam2_hf.pipelines.atomic_files import replaced_whole
 from sam2_hf.pipelines.mask_pictures import write_label_png, write_object_png
 from sam2_hf.training.stored_pictures import open_label_map
 from sam2_hf.video.frame_result import FrameResult
@@ -87,15 +86,17 @@ def zip_for_server(videos: Iterable[LabelledVideo], out: Path, path: Path) -> Pa
         DataError: A prediction is missing.
         OutputError: The archive cannot be written.
     """
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        replaced_whole(path) as target,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive,
+    ):
         for video in videos:
             for file in files_of(video, out):
                 if not file.is_file():
                     raise DataError(f"there is no {file}. Finish the run, then pack it.")
                 name = str(file.relative_to(out))
                 archive.writestr(zipfile.ZipInfo(name, EPOCH), file.read_bytes())
-    return write_atomically(path, buffer.getvalue())
+    return path
 
 
 def _file(video: LabelledVideo, frame: int, out: Path, number: int | None = None) -> Path:

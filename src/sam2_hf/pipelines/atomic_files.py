@@ -3,23 +3,22 @@
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from sam2_hf.errors import OutputError
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Put `content` into a file; a reader sees the old file or the new one, never a part.
+@contextlib.contextmanager
+def replaced_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file to write to; a reader sees the old file or the new one, never a part.
 
-    The bytes go into a hidden file of the same folder that then takes the name over. Missing parent
-    folders are made. Whatever goes wrong, the hidden file is removed.
+    The bytes go into a hidden file of the same folder that takes the name over in the end. Missing
+    parent folders are made. Whatever goes wrong, the hidden file is removed.
 
     Args:
         path: Where the file shall be.
-        content: All its bytes.
-
-    Returns:
-        The path written to.
 
     Raises:
         OutputError: The folder cannot be made or written to, or the disk is full.
@@ -29,10 +28,12 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with hidden.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())  # a full disk may show only here
         hidden.replace(target)
+    except OutputError:
+        raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
@@ -42,4 +43,17 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
     finally:
         with contextlib.suppress(OSError):
             hidden.unlink(missing_ok=True)
-    return target
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Put `content` into a file, see `replaced_whole`.
+
+    Returns:
+        The path written to.
+
+    Raises:
+        OutputError: As in `replaced_whole`.
+    """
+    with replaced_whole(path) as file:
+        file.write(content)
+    return Path(path)
