@@ -2,7 +2,7 @@
 
     python -m evaluation.micro_bundle runs/first-part runs/second-part FOLDER
 
-Each run began with a model of the one before it; the best one of the last is taken. The logs of
+Each run began with the best model of the one before it; that of the last one is taken. The logs of
 all are joined, with steps and seconds counted through.
 """
 
@@ -17,7 +17,6 @@ import torch
 
 from sam2_hf import Sam2VideoConfig, Sam2VideoModel
 from sam2_hf.errors import DataError
-from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.training.config_files import CONFIG_NAME
 from sam2_hf.training.model_folder import write_model
 
@@ -30,7 +29,7 @@ TRAINING, VALIDATION, CURVES = "training.csv", "validation.csv", "curves.png"
 Rows = list[dict[str, str]]
 
 
-def bundle(runs: Sequence[Path], folder: Path, image_size: int | None = None) -> None:
+def bundle(runs: Sequence[Path], folder: Path) -> None:
     """Write the model's folder; what is there already is replaced, the card stays.
 
     Weights are stored as bfloat16 and load as float32 unless another type is asked for.
@@ -38,17 +37,16 @@ def bundle(runs: Sequence[Path], folder: Path, image_size: int | None = None) ->
     Args:
         runs: Folders of the parts of the training, in order.
         folder: The model's.
-        image_size: Side of the input, pixels; that of the last part if None.
 
     Raises:
-        DataError: A run has no logs, or no settings; or the size is impossible.
+        DataError: A run has no logs, or no settings.
         CheckpointError: The last run has no model.
     """
     logs = [find_logs(run) for run in runs]
     settings = [run / CONFIG_NAME for run in runs]
     if missing := [str(path) for path in settings if not path.is_file()]:
         raise DataError(f"there is no {missing[0]}. Name the folders of whole runs.")
-    model = _resized(Sam2VideoModel.from_pretrained(runs[-1] / "best"), image_size)
+    model = Sam2VideoModel.from_pretrained(runs[-1] / "best")
     folder.mkdir(parents=True, exist_ok=True)
     write_model(model, folder, torch.bfloat16)
     config = Sam2VideoConfig.from_pretrained(folder)
@@ -64,17 +62,6 @@ def bundle(runs: Sequence[Path], folder: Path, image_size: int | None = None) ->
         shutil.copyfile(path, folder / f"recipe-{number}.yaml")
     scores = read_table(folder / VALIDATION) if any(validation) else None
     draw_curves(read_table(folder / TRAINING), scores, folder / CURVES)
-
-
-def _resized(model: Sam2VideoModel, image_size: int | None) -> Sam2VideoModel:
-    if image_size is None:
-        return model
-    try:
-        resized = Sam2VideoModel(with_image_size(model.config, image_size))
-    except ValueError as error:
-        raise DataError(str(error)) from error
-    resized.load_state_dict(model.state_dict())
-    return resized
 
 
 def joined(parts: Sequence[Rows], training: Sequence[Rows]) -> Rows:
@@ -104,16 +91,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("runs", type=Path, nargs="+", help="folders of the parts, in order")
     parser.add_argument("folder", type=Path, help="where the model goes")
-    parser.add_argument("--image-size", type=int, help="side of the input (that of the last part)")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the model's folder."""
     options = build_parser().parse_args(arguments)
-    return exit_status(
-        lambda: bundle(options.runs, options.folder, options.image_size), "run it again"
-    )
+    return exit_status(lambda: bundle(options.runs, options.folder), "run it again")
 
 
 def _read(path: Path) -> Rows:

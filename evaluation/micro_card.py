@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
 from huggingface_hub import EvalResult, ModelCardData
 from safetensors import safe_open
 
-from sam2_hf import Sam2VideoConfig
 from sam2_hf.errors import DataError
 from sam2_hf.pipelines.atomic_files import write_atomically
 from sam2_hf.training.config_files import read_config
@@ -203,24 +201,7 @@ def _training(folder: Path, making: Making) -> str:
     if "seconds" in log.columns:
         parts.append(f"{log.columns['seconds'][-1] / HOUR:.1f} hours")
     hardware = f" on {making.hardware}" if making.hardware else ""
-    return (
-        f"It took {' and '.join(parts)}{hardware}.{_skipped(log)}{_stopped(folder, log)}"
-        f"{_enlarged(folder)}"
-    )
-
-
-def _enlarged(folder: Path) -> str:
-    """Tell if pictures are larger than those it has learned from last."""
-    recipes = sorted(folder.glob("recipe-*.yaml"))
-    last = yaml.safe_load(recipes[-1].read_text(encoding="utf-8")) if recipes else None
-    learned = (last or {}).get("image_size")
-    used = Sam2VideoConfig.from_pretrained(folder).image_size
-    if learned in (None, used):
-        return ""
-    return (
-        f" The last part learned at {learned} pixels; its weights are used at {used}, where small "
-        "objects are followed better."
-    )
+    return f"It took {' and '.join(parts)}{hardware}.{_skipped(log)}{_stopped(folder, log)}"
 
 
 def _skipped(log: Table) -> str:

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from evaluation.micro_bundle import joined, main
-from sam2_hf import Sam2ImageProcessor, Sam2VideoModel
+from sam2_hf import Sam2VideoModel
 
 TRAIN = "step,loss,learning_rate,seconds\n20,3.0,0.1,10\n40,2.0,0.1,20.5\n"
 VALID = "step,score,photos\n0,0.1,0.1\n40,0.2,0.2\n"
@@ -40,19 +40,6 @@ def test_weights_take_half_the_space_and_load_as_float32(runs, tmp_path):
     assert loaded.dtype == torch.float32
     for name, weight in loaded.state_dict().items():
         torch.testing.assert_close(weight, before[name], rtol=1e-2, atol=1e-2)
-
-
-def test_the_input_may_be_larger_than_that_of_the_last_part(runs, tmp_path, capsys):
-    assert main([*map(str, runs), str(tmp_path / "out"), "--image-size", "128"]) == 0
-
-    loaded = Sam2VideoModel.from_pretrained(tmp_path / "out")
-    assert loaded.prompt_encoder.image_size == loaded.config.image_size == 128
-    assert Sam2ImageProcessor.from_pretrained(tmp_path / "out").size == {
-        "height": 128,
-        "width": 128,
-    }
-    assert main([*map(str, runs), str(tmp_path / "out"), "--image-size", "100"]) == 1
-    assert "100" in capsys.readouterr().err
 
 
 def test_logs_are_joined_and_counted_through(runs, tmp_path):
