@@ -35,8 +35,8 @@ demo: $(READY)
 	@$(BIN)/python -c "from PIL import Image; from skimage import data; \
 	Image.fromarray(data.coffee()).save('$(PHOTO)')"
 	$(BIN)/sam2-hf segment $(PHOTO) --model $(MODEL) --point 290,225 --out demo_out/segment
-	$(BIN)/sam2-hf everything $(PHOTO) --model $(MODEL) --pred-iou-thresh 0.3 \
-		--stability-score-thresh 0.5 --out demo_out/everything
+	$(BIN)/sam2-hf everything $(PHOTO) --model $(MODEL) --pred-iou-thresh 0.45 \
+		--stability-score-thresh 0.1 --out demo_out/everything
 	@$(BIN)/python -m evaluation.demo_clip $(CLIP)
 	$(BIN)/sam2-hf track $(CLIP) --model $(MODEL) --click 0:1:95,238 --click 0:2:389,119 --out demo_out/track
 	@echo

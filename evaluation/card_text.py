@@ -33,7 +33,7 @@ mask = segment("photo.jpg", points=[(500, 375)], labels=[1]).best
 track = pipeline("video-segmentation", model="{name}")
 
 everything = pipeline(  # it thinks little of its masks, so the usual thresholds leave none
-    "mask-generation", model="{name}", pred_iou_thresh=0.3, stability_score_thresh=0.5
+    "mask-generation", model="{name}", pred_iou_thresh=0.45, stability_score_thresh=0.1
 )
 ```
 

@@ -61,6 +61,8 @@ def bundle(runs: Sequence[Path], folder: Path) -> None:
     for number, path in enumerate(settings, start=1):
         shutil.copyfile(path, folder / f"recipe-{number}.yaml")
     scores = read_table(folder / VALIDATION) if any(validation) else None
+    if scores is not None:
+        del scores.columns[PART]  # no score
     draw_curves(read_table(folder / TRAINING), scores, folder / CURVES)
 
 
