@@ -3,17 +3,15 @@
 import argparse
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import torch
-from accelerate import PartialState
 
 from sam2_hf import Sam2VideoModel
 
 from .environment import Environment, describe_environment
 from .measured_model import MeasuredModel, describe_model
+from .run_settings import Protocol, RunSettings
 
-PATIENCE = timedelta(days=30)
 PRECISIONS = ("auto", "float32", "bf16")
 
 
@@ -33,16 +31,15 @@ class LoadedModel:
     environment: Environment
     is_bf16: bool
 
+    def settings(self, protocol: Protocol, data_set: str, data: str, prompt: str) -> RunSettings:
+        """Say what a run with this model is about; see `RunSettings`."""
+        return RunSettings(protocol, data_set, data, prompt, self.measured, self.environment)
+
     def computing(self) -> AbstractContextManager[None]:
         """Compute in the chosen precision while this lasts."""
         if not self.is_bf16:
             return nullcontext()
         return torch.autocast(self.model.device.type, torch.bfloat16)
-
-
-def join_processes() -> PartialState:
-    """Join the processes of a launcher; whoever is done waits for the others, however long."""
-    return PartialState(timeout=PATIENCE)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

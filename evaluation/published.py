@@ -42,14 +42,6 @@ _HALVES: dict[str, dict[str, tuple[tuple[float, float, float, float], ...]]] = {
             (80.0, 86.6, 71.6, 81.1),
         )
     },
-    "ytvos19-val": {
-        "sam2": (
-            (85.5, 90.0, 83.0, 91.2),
-            (85.7, 90.1, 83.2, 91.2),
-            (86.2, 90.7, 83.2, 91.4),
-            (86.6, 91.3, 84.2, 92.2),
-        )
-    },
 }
 HALVES: Mapping[str, Mapping[str, tuple[float, float, float, float]]] = MappingProxyType(
     {

@@ -27,8 +27,9 @@ from sam2_hf.training.predictions import as_image_model
 
 from .exit_status import exit_status
 from .item_files import ItemFiles
-from .loaded_model import add_model_options, join_processes, load_model
+from .loaded_model import add_model_options, load_model
 from .run_settings import SCORES_FILE, TABLE_FILE, WORST_PICTURE, RunSettings
+from .shared_run import join_processes, share_out
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -66,26 +67,22 @@ def run(options: argparse.Namespace) -> None:
     """
     if not 0 <= options.min_area < 1:
         raise DataError(f"--min-area is {options.min_area}. It is a share: give 0 to below 1.")
-    state = join_processes()
     sets = open_photo_sets(options.data, options.min_area)
-    loaded = load_model(options, state.device)
-    settings = RunSettings(
+    loaded = load_model(options, join_processes().device)
+    settings = loaded.settings(
         "images",
         ", ".join(one.name for one in sets),
         ", ".join(one.source.fingerprint() for one in sets),
         f"{', '.join(map(str, NUM_CLICKS))} clicks; objects of {options.min_area:g} of a photo",
-        loaded.measured,
-        loaded.environment,
     )
-    if state.is_main_process:
-        settings.save(options.out)
-    state.wait_for_everyone()
     model = as_image_model(loaded.model)
-    with loaded.computing():
-        _do_share(sets, model, options.out, state)
-        state.wait_for_everyone()
-        if state.is_main_process:
-            _finish(sets, settings, model, options.out)
+    share_out(
+        loaded,
+        settings,
+        options.out,
+        lambda state: _do_share(sets, model, options.out, state),
+        lambda: _finish(sets, settings, model, options.out),
+    )
 
 
 def _do_share(sets: Sequence[PhotoSet], model: Sam2Model, out: Path, state: PartialState) -> None:

@@ -31,8 +31,9 @@ from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel
 from sam2_hf.errors import DataError
 
 from .exit_status import exit_status
-from .loaded_model import add_model_options, join_processes, load_model
+from .loaded_model import add_model_options, load_model
 from .run_settings import CURVES_PICTURE, SCORES_FILE, TABLE_FILE, RunSettings
+from .shared_run import add_set_options, join_processes, share_out
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -63,15 +64,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_model_options(parser)
     names = [name for name, rules in SETS.items() if rules.is_public]
-    parser.add_argument(
-        "--dataset", required=True, choices=names, metavar="NAME", help=", ".join(names)
-    )
-    parser.add_argument("--root", required=True, help="where the set was unpacked; or a table")
-    parser.add_argument("--out", type=Path, required=True, help="scores and curves go here")
+    add_set_options(parser, names, "scores and curves")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--clicks", type=int, default=3, help="on each clicked frame (3)")
     parser.add_argument("--frames", type=int, default=8, help="that are clicked at most (8)")
-    parser.add_argument("--videos", nargs="*", default=[], metavar="ID", help="only these")
     return parser
 
 
@@ -92,25 +88,17 @@ def run(options: argparse.Namespace) -> None:
         raise DataError(
             f"--clicks is {options.clicks} and --frames {options.frames}. Give 1 or more."
         )
-    state = join_processes()
     videos = open_set(options.dataset, options.root, options.videos)
-    loaded = load_model(options, state.device)
-    settings = RunSettings(
-        "interactive",
-        options.dataset,
-        videos.fingerprint(),
-        f"{options.clicks} clicks on each of up to {options.frames} frames",
-        loaded.measured,
-        loaded.environment,
+    loaded = load_model(options, join_processes().device)
+    prompt = f"{options.clicks} clicks on each of up to {options.frames} frames"
+    settings = loaded.settings("interactive", options.dataset, videos.fingerprint(), prompt)
+    share_out(
+        loaded,
+        settings,
+        options.out,
+        lambda state: _do_share(videos, loaded.model, options, state),
+        lambda: _finish(videos, settings, options),
     )
-    if state.is_main_process:
-        settings.save(options.out)
-    state.wait_for_everyone()
-    with loaded.computing():
-        _do_share(videos, loaded.model, options, state)
-    state.wait_for_everyone()
-    if state.is_main_process:
-        _finish(videos, settings, options)
 
 
 def _tasks(videos: VideoSet, modes: Sequence[Mode], most: int) -> Iterator[Task]:

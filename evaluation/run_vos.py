@@ -30,9 +30,10 @@ from evaluation.vos.worst_frames import draw_worst
 from sam2_hf import Sam2VideoModel
 
 from .exit_status import exit_status
-from .loaded_model import add_model_options, join_processes, load_model
+from .loaded_model import add_model_options, load_model
 from .published import J_AND_F
 from .run_settings import SCORES_FILE, TABLE_FILE, WORST_PICTURE, RunSettings
+from .shared_run import add_set_options, join_processes, share_out
 
 MASKS = "masks"
 
@@ -43,15 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m evaluation.run_vos", description=__doc__.splitlines()[0]
     )
     add_model_options(parser)
-    parser.add_argument(
-        "--dataset", required=True, choices=list(SETS), metavar="NAME", help=", ".join(SETS)
-    )
-    parser.add_argument("--root", required=True, help="where the set was unpacked; or a table")
-    parser.add_argument("--out", type=Path, required=True, help="masks and scores go here")
+    add_set_options(parser, list(SETS), "masks and scores")
     parser.add_argument(
         "--prompt", choices=PROMPTS, default="mask", help="what objects are given by"
     )
-    parser.add_argument("--videos", nargs="*", default=[], metavar="ID", help="only these")
     return parser
 
 
@@ -64,25 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Do a process's share of the videos; the first process then puts all scores together."""
-    state = join_processes()
     videos = open_set(options.dataset, options.root, options.videos)
-    loaded = load_model(options, state.device)
-    settings = RunSettings(
-        "vos",
-        options.dataset,
-        videos.fingerprint(),
-        options.prompt,
-        loaded.measured,
-        loaded.environment,
+    loaded = load_model(options, join_processes().device)
+    settings = loaded.settings("vos", options.dataset, videos.fingerprint(), options.prompt)
+    share_out(
+        loaded,
+        settings,
+        options.out,
+        lambda state: _do_share(videos, loaded.model, options, state),
+        lambda: _finish(videos, settings, options.out),
     )
-    if state.is_main_process:
-        settings.save(options.out)
-    state.wait_for_everyone()
-    with loaded.computing():
-        _do_share(videos, loaded.model, options, state)
-    state.wait_for_everyone()
-    if state.is_main_process:
-        _finish(videos, settings, options.out)
 
 
 def _do_share(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.item_files import ItemFiles
-from evaluation.metrics.masklets import MaskletValues
+from evaluation.metrics.masklets import MaskletScore, MaskletValues, mean_score
 from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
 from sam2_hf.errors import DataError
 from sam2_hf.pipelines.atomic_files import write_atomically
@@ -26,25 +26,16 @@ CURVE_FILE = "curve-{mode}.csv"
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class Point(MaskletScore):
     """What a number of clicked frames leads to, mean over all objects.
 
     Attributes:
         frames: How many frames are clicked at most.
         seconds: Estimated time of the user, for each object.
-        j: J, 0-100.
-        f: F, 0-100.
     """
 
     frames: int
     seconds: float
-    j: float
-    f: float
-
-    @property
-    def j_and_f(self) -> float:
-        """Mean of J and F."""
-        return (self.j + self.f) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +72,8 @@ def curve(objects: Sequence[ObjectRounds], rules: InteractiveRules) -> list[Poin
         pairs = list(zip(objects, done, strict=True))
         scores = [one.rounds[rounds - 1].values.score for one, rounds in pairs]
         seconds = [rules.seconds(rounds, one.num_frames) for one, rounds in pairs]
-        means = (float(np.mean([getattr(score, name) for score in scores])) for name in ("j", "f"))
-        points.append(Point(count, float(np.mean(seconds)), *means))
+        mean = mean_score(scores)
+        points.append(Point(mean.j, mean.f, count, float(np.mean(seconds))))
     return points
 
 

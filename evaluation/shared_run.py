@@ -1,0 +1,65 @@
+"""What all evaluations do alike: join processes, refuse foreign results, share out, conclude."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from accelerate import PartialState
+
+from .loaded_model import LoadedModel
+from .run_settings import RunSettings
+
+PATIENCE = timedelta(days=30)
+
+
+def join_processes() -> PartialState:
+    """Join the processes of a launcher; whoever is done waits for the others, however long."""
+    return PartialState(timeout=PATIENCE)
+
+
+def add_set_options(parser: argparse.ArgumentParser, names: Sequence[str], written: str) -> None:
+    """Add the options that say which videos are evaluated, and where results go.
+
+    Args:
+        parser: The program's.
+        names: Sets that it takes.
+        written: What goes to `--out`.
+    """
+    parser.add_argument(
+        "--dataset", required=True, choices=names, metavar="NAME", help=", ".join(names)
+    )
+    parser.add_argument("--root", required=True, help="where the set was unpacked; or a table")
+    parser.add_argument("--out", type=Path, required=True, help=f"{written} go here")
+    parser.add_argument("--videos", nargs="*", default=[], metavar="ID", help="only these")
+
+
+def share_out(
+    loaded: LoadedModel,
+    settings: RunSettings,
+    out: Path,
+    do_share: Callable[[PartialState], None],
+    conclude: Callable[[], None],
+) -> None:
+    """Let every process do its share, and the first one put the results together.
+
+    Args:
+        loaded: The model, which says in what precision is computed.
+        settings: What the run is about.
+        out: Folder of the results.
+        do_share: Does the share of the process that it is told.
+        conclude: Puts the results of all together.
+
+    Raises:
+        DataError: The folder has results of other settings.
+        OutputError: The folder cannot be written.
+    """
+    state = join_processes()
+    if state.is_main_process:
+        settings.save(out)
+    state.wait_for_everyone()
+    with loaded.computing():
+        do_share(state)
+        state.wait_for_everyone()
+        if state.is_main_process:
+            conclude()
