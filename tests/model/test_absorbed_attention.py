@@ -4,7 +4,7 @@ from peers import draw_weights, largest_difference
 
 from sam2_hf import Sam2MaskDecoderConfig, Sam2Model
 from sam2_hf.model import attention
-from sam2_hf.model.absorbed_attention import ask_image, tell_image
+from sam2_hf.model.absorbed_attention import TokenSide, ask_image
 from sam2_hf.model.attention import PromptAttention
 from sam2_hf.model.configuration_sam2 import with_image_size
 
@@ -23,14 +23,13 @@ def layers():
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Which of the two functions the attention takes instead of projecting cells."""
+    """Which of the two ways the attention takes instead of projecting cells."""
     names = []
-    for function in (ask_image, tell_image):
-        monkeypatch.setattr(
-            attention,
-            function.__name__,
-            lambda *args, run=function: names.append(run.__name__) or run(*args),
-        )
+    monkeypatch.setattr(
+        attention, "ask_image", lambda *args: names.append("ask") or ask_image(*args)
+    )
+    tell = TokenSide.tell
+    monkeypatch.setattr(TokenSide, "tell", lambda *args: names.append("tell") or tell(*args))
     return names
 
 
@@ -65,7 +64,7 @@ def test_cells_find_what_projected_cells_find_among_a_few_tokens(layers, sets, p
     if padded:
         mask[0, ..., 3:], mask[4, ..., 1] = -torch.inf, -torch.inf
 
-    found = tell_image(layers, cells, keys, values, mask)
+    found = TokenSide.of(layers, keys, values, mask, sets).tell(cells)
 
     assert found.shape == (2, 3, 40, 32)
     assert largest_difference(found, plain(layers, cells, keys, values, mask)) <= SAME_SUMS
@@ -80,7 +79,7 @@ def test_the_attention_absorbs_projections_where_tokens_are_few(layers, calls, g
     layers(cells, tokens, tokens)
     layers(shared, tokens, tokens)
 
-    assert calls == ["ask_image", "tell_image", "tell_image"]
+    assert calls == ["ask", "tell", "tell"]
 
 
 @torch.no_grad()
@@ -94,12 +93,15 @@ def test_shared_cells_are_projected_once_rather_than_absorbed_for_each_object(
     assert calls == []
 
 
-@pytest.mark.parametrize("reason", ["gradients", "training", "half", "eager", "many tokens"])
+@pytest.mark.parametrize(
+    "reason", ["gradients", "training", "half", "eager", "many tokens", "switched off"]
+)
 def test_the_attention_projects_as_it_always_did(layers, calls, reason, generator):
     tokens = draw(generator, 2, 3, 9 if reason == "many tokens" else 8, 32)
     cells = draw(generator, 2, 3, 40, 32)
     dtype = torch.bfloat16 if reason == "half" else torch.float32
     layers.to(dtype).train(reason == "training")
+    layers.fast = reason != "switched off"
     if reason == "eager":
         layers.config._attn_implementation = "eager"
 

@@ -87,19 +87,23 @@ def test_a_similarity_of_minus_infinity_hides_image_tokens(transformer, tokens):
     layer = transformer.layers[0]
     hints = AttentionHints(similarity=similarity)
 
-    before, after = (layer(prompt, each, prompt, positions, hints)[0] for each in (image, changed))
+    before, after = (
+        layer(prompt, each, each + positions, prompt, positions, hints)[0]
+        for each in (image, changed)
+    )
 
     assert torch.equal(before, after)
-    assert not torch.equal(layer(prompt, changed, prompt, positions)[0], after)
+    without = layer(prompt, changed, changed + positions, prompt, positions)[0]
+    assert not torch.equal(without, after)
 
 
-@torch.no_grad()
 def test_what_the_image_tokens_found_is_handed_out_for_the_record(transformer, tokens):
     prompt, image, positions = tokens
     layer = transformer.layers[0]
 
-    _, out_image, found = layer(prompt, image, prompt, positions)
+    _, out_image, found, placed = layer(prompt, image, image + positions, prompt, positions)
 
+    assert torch.equal(placed, out_image + positions)
     assert found.shape == (6, 1, 16, 32)
     expected = layer.layer_norm4(image + found.unflatten(0, (2, 3))[:, :, 0])
     assert largest_difference(out_image, expected) <= SAME_SUMS
@@ -114,7 +118,7 @@ def test_the_first_layer_looks_at_tokens_without_adding_their_positions(transfor
     seen = []
     for layer in (first, second):
         hook = layer.self_attn.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-        layer(prompt, image, elsewhere, positions)
+        layer(prompt, image, image + positions, elsewhere, positions)
         hook.remove()
 
     assert torch.equal(seen[0], prompt)

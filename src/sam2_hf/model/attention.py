@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .absorbed_attention import ask_image, tell_image
+from .absorbed_attention import TokenSide, ask_image
 from .configuration_sam2 import Sam2MaskDecoderConfig
+from .fast_paths import FastPath
 
 
 def eager_attention(
@@ -87,7 +88,7 @@ def attend(
     return attended_bqac
 
 
-class PromptAttention(nn.Module):
+class PromptAttention(FastPath, nn.Module):
     """Attention between the tokens of several objects, in fewer channels than they have.
 
     Keys that all objects of an image share (`p` = 1) are projected once, whatever the number of
@@ -137,10 +138,9 @@ class PromptAttention(nn.Module):
             and query_bpqc.shape[1] == key_bpkc.shape[1]
         ):
             return ask_image(self, query_bpqc, key_bpkc, value_bpkc, attention_mask)
-        if self._pays_to_absorb(query_bpqc) and self._can_tell(
-            query_bpqc, key_bpkc, attention_mask
-        ):
-            return tell_image(self, query_bpqc, key_bpkc, value_bpkc, attention_mask)
+        token_side = self.token_side(query_bpqc, key_bpkc, value_bpkc, attention_mask)
+        if token_side is not None:
+            return token_side.tell(query_bpqc)
         num_objects = max(query_bpqc.shape[1], key_bpkc.shape[1])
         query = self._split(self.q_proj(query_bpqc), num_objects)
         key = self._split(self.k_proj(key_bpkc), num_objects)
@@ -150,19 +150,36 @@ class PromptAttention(nn.Module):
             found.reshape(-1, num_objects, query.shape[2], self.num_heads * query.shape[3])
         )
 
-    def _pays_to_absorb(self, tokens: Tensor) -> bool:
-        """Whether the other order of products may be taken: float32 inference, default backend."""
-        is_plain = (
-            self.training or torch.is_grad_enabled() or self.config._attn_implementation != "sdpa"
-        )
-        return not is_plain and tokens.dtype == torch.float32
+    def token_side(
+        self, cells_bpqc: Tensor, keys_bptc: Tensor, values_bptc: Tensor, mask: Tensor | None
+    ) -> TokenSide | None:
+        """Project a few tokens of every object so that cells need no projection.
 
-    def _can_tell(self, query_bpqc: Tensor, key_bpkc: Tensor, mask: Tensor | None) -> bool:
-        """Whether the keys are few and of every object, and the mask leaves out keys alone."""
-        batch, objects, count, _ = key_bpkc.shape
+        Args:
+            cells_bpqc: Cells that ask, or some of them.
+            keys_bptc: Tokens as keys.
+            values_bptc: Tokens as values.
+            mask: As in `forward`.
+
+        Returns:
+            None where that is not the faster way, or the mask does more than leave out tokens.
+        """
+        batch, objects, count, _ = keys_bptc.shape
         leaves_out_keys = mask is None or mask.shape == (batch * objects, 1, 1, count)
-        is_of_each_object = query_bpqc.shape[1] in (1, objects)
-        return self._are_few(key_bpkc) and is_of_each_object and leaves_out_keys
+        is_of_each_object = cells_bpqc.shape[1] in (1, objects)
+        if not (
+            self._pays_to_absorb(cells_bpqc)
+            and self._are_few(keys_bptc)
+            and is_of_each_object
+            and leaves_out_keys
+        ):
+            return None
+        return TokenSide.of(self, keys_bptc, values_bptc, mask, cells_bpqc.shape[1])
+
+    def _pays_to_absorb(self, tokens: Tensor) -> bool:
+        """Whether the other order of products may be taken: in float32, by the default backend."""
+        is_default = self.config._attn_implementation == "sdpa"
+        return is_default and tokens.dtype == torch.float32 and self.may_be_fast(tokens)
 
     def _are_few(self, tokens: Tensor) -> bool:
         """Whether these tokens, one row per head, are fewer than a projection's channels."""

@@ -15,10 +15,14 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .attention import attend
 from .configuration_sam2 import Sam2HieraDetConfig
+from .fast_paths import FastPath, is_watched
+from .fused_linear import linear
+from .grid_bands import in_bands
 from .layers import FeedForward
 from .outputs import Sam2HieraDetModelOutput
 from .pretrained import Sam2PreTrainedModel
 from .weight_cache import WeightCache
+from .windows import join_windows, pool, split_windows
 
 
 class PatchEmbedding(nn.Module):
@@ -39,7 +43,7 @@ class PatchEmbedding(nn.Module):
         return self.projection(pixel_values.to(self.projection.weight.dtype)).permute(0, 2, 3, 1)
 
 
-class WindowAttention(nn.Module):
+class WindowAttention(FastPath, nn.Module):
     """Self-attention inside a window; at the start of a stage it also halves the grid.
 
     Source: sam2/modeling/backbones/hieradet.py:42-84 @ 2b90b9f.
@@ -72,7 +76,10 @@ class WindowAttention(nn.Module):
         Returns:
             Windows, `(n, h / stride, w / stride, c out)`.
         """
-        query_nhwc, key_nhwc, value_nhwc = self.qkv(windows_nhwc).chunk(3, dim=-1)
+        fused = self.may_be_fast(windows_nhwc)
+        query_nhwc, key_nhwc, value_nhwc = linear(self.qkv, windows_nhwc, fused=fused).chunk(
+            3, dim=-1
+        )
         if self.stride is not None:
             query_nhwc = pool(query_nhwc, self.stride)
         height, width = query_nhwc.shape[1:3]
@@ -84,10 +91,11 @@ class WindowAttention(nn.Module):
             tokens.flatten(1, 2).transpose(1, 2) for tokens in heads
         )  # (n, heads, h * w, c)
         mixed = attend(self, self.config, (query, key, value), self.scaling)
-        return self.proj(mixed.reshape(-1, height, width, self.num_heads * mixed.shape[-1]))
+        mixed_nhwc = mixed.reshape(-1, height, width, self.num_heads * mixed.shape[-1])
+        return linear(self.proj, mixed_nhwc, fused=fused)
 
 
-class HieraBlock(GradientCheckpointingLayer):
+class HieraBlock(FastPath, GradientCheckpointingLayer):
     """One transformer block of the trunk.
 
     The first block of a stage works on the windows of the stage before and then changes width and
@@ -126,13 +134,28 @@ class HieraBlock(GradientCheckpointingLayer):
         self.drop_path = 0.0  # probability with which training skips a branch for a picture
 
     def forward(self, tokens_bhwc: Tensor) -> Tensor:
-        """Transform the grid `(b, h, w, c)`; pooling halves its rows and columns."""
+        """Transform the grid `(b, h, w, c)`; pooling halves its rows and columns.
+
+        Windows have nothing to do with each other, and the MLP no cell with another. Where nobody
+        trains they are worked through a band of rows at a time, whose values stay in the cache.
+        """
+        if not self.may_be_fast(tokens_bhwc) or not tokens_bhwc.is_cpu or is_watched(self):
+            return self._refine(self._mix(tokens_bhwc))
+        if self.window_size == 0:
+            return in_bands(self._refine, self._mix(tokens_bhwc))
+        return in_bands(lambda band: self._refine(self._mix(band)), tokens_bhwc, self.window_size)
+
+    def _mix(self, tokens_bhwc: Tensor) -> Tensor:
+        """Let cells look at each other."""
         normed_bhwc = self.layer_norm1(tokens_bhwc)
         residual_bhwc = tokens_bhwc if self.proj is None else self.proj(normed_bhwc)
         if self.proj is not None and self.stride is not None:
             residual_bhwc = pool(residual_bhwc, self.stride)
         mixed_bhwc = self._attend_in_windows(normed_bhwc, residual_bhwc.shape[1:3])
-        tokens_bhwc = residual_bhwc + self._maybe_dropped(mixed_bhwc)
+        return residual_bhwc + self._maybe_dropped(mixed_bhwc)
+
+    def _refine(self, tokens_bhwc: Tensor) -> Tensor:
+        """Transform every cell by itself."""
         return tokens_bhwc + self._maybe_dropped(self.mlp(self.layer_norm2(tokens_bhwc)))
 
     def _maybe_dropped(self, branch_bhwc: Tensor) -> Tensor:
@@ -258,31 +281,6 @@ def drop_branch(branch_bhwc: Tensor, rate: float) -> Tensor:
     keep = 1.0 - rate
     kept_b111 = branch_bhwc.new_empty((len(branch_bhwc), 1, 1, 1)).bernoulli_(keep)
     return branch_bhwc * kept_b111.div_(keep)
-
-
-def pool(grid_bhwc: Tensor, stride: tuple[int, int]) -> Tensor:
-    """Keep the maximum of each `stride` cell; what does not fill a cell is dropped."""
-    # channels stay last in memory, both ways; two to three times faster than `maximum` of slices,
-    # whose gradient has to find out again which one was largest
-    return functional.max_pool2d(grid_bhwc.permute(0, 3, 1, 2), stride).permute(0, 2, 3, 1)
-
-
-def split_windows(grid_bhwc: Tensor, size: int) -> Tensor:
-    """Cut a grid, padded with zeros, into windows: `(b, h, w, c)` -> `(n, size, size, c)`."""
-    height, width = grid_bhwc.shape[1:3]
-    padded = functional.pad(grid_bhwc, (0, 0, 0, -width % size, 0, -height % size))
-    cells = padded.unflatten(2, (-1, size)).unflatten(
-        1, (-1, size)
-    )  # (b, rows, size, columns, size, c)
-    return cells.transpose(2, 3).flatten(0, 2)
-
-
-def join_windows(windows_nhwc: Tensor, batch: int, grid: tuple[int, int]) -> Tensor:
-    """Undo `split_windows`: `(n, size, size, c)` -> `(batch, *grid, c)`."""
-    size = windows_nhwc.shape[1]
-    rows = -(-grid[0] // size)
-    cells = windows_nhwc.unflatten(0, (batch, rows, -1)).transpose(2, 3)
-    return cells.flatten(3, 4).flatten(1, 2)[:, : grid[0], : grid[1]]
 
 
 def _pair(value: int | list[int]) -> tuple[int, int]:

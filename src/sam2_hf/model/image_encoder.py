@@ -52,10 +52,18 @@ class Sam2VisionModel(Sam2PreTrainedModel):
         )
         return features
 
-    def encode(self, pixel_values: Tensor | None, **kwargs: Any) -> Sam2VisionEncoderOutput:
-        """Encode pictures without the position tables, which prompts on images never read."""
+    def encode(
+        self, pixel_values: Tensor | None, narrow: tuple[nn.Conv2d, ...] = (), **kwargs: Any
+    ) -> Sam2VisionEncoderOutput:
+        """Encode pictures without the position tables, which prompts on images never read.
+
+        Args:
+            pixel_values: As in `forward`.
+            narrow: Convolutions that the finest maps go through in the end, see `FpnNeck`.
+            **kwargs: As in `forward`.
+        """
         trunk = self.backbone(pixel_values, **kwargs)
-        maps_bchw = self.neck(trunk.intermediate_hidden_states)
+        maps_bchw = self.neck(trunk.intermediate_hidden_states, narrow)
         return Sam2VisionEncoderOutput(
             last_hidden_state=trunk.last_hidden_state,
             fpn_hidden_states=tuple(maps_bchw[: self.config.num_feature_levels]),

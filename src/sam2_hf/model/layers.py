@@ -3,12 +3,17 @@
 Suffixes: b = images or objects, c = channels, h, w = rows and columns.
 """
 
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
+from .fast_paths import FastPath
+from .fused_linear import linear
 
-class FeedForward(nn.Module):
+
+class FeedForward(FastPath, nn.Module):
     """Stack `num_layers` linear layers with an activation between them.
 
     Args:
@@ -31,10 +36,10 @@ class FeedForward(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Transform the last dimension."""
-        hidden = self.activation(self.proj_in(hidden))
-        for layer in self.layers:
-            hidden = self.activation(layer(hidden))
-        return self.proj_out(hidden)
+        fused = self.may_be_fast(hidden)
+        for layer in (self.proj_in, *self.layers):
+            hidden = linear(cast(nn.Linear, layer), hidden, self.activation, fused=fused)
+        return linear(self.proj_out, hidden, fused=fused)
 
 
 class ChannelLayerNorm(nn.LayerNorm):

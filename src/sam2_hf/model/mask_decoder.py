@@ -1,26 +1,25 @@
 """The mask decoder: from prompt and image tokens to masks, their quality, the object's presence.
 
-Everything is token-major, channels last: a transposed convolution of kernel and stride 2 is then
-one matrix product per cell, and only the finished masks are put into image order.
-
 Suffixes: b = images, p = objects of an image, m = masks of an object, t = tokens, n = cells of the
-image embedding, s = sub-cells of a cell, c = channels, h, w = rows and columns.
+image embedding, c = channels, h, w = rows and columns.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .configuration_sam2 import Sam2MaskDecoderConfig
+from .fast_paths import FastPath
 from .layers import FeedForward
 from .mask_choice import choose_single
+from .mask_upscaling import MaskUpscaling
 from .outputs import DecodedMasks, DecodedTokens, PromptEmbeddings
 from .two_way_transformer import AttentionHints, TwoWayTransformer, padding_mask
 
+CELLS_AT_ONCE = 512  # drawn together: a megabyte of their finest features
 NUM_STATE_TOKENS = 2  # object score and predicted IoU; the mask tokens follow them
 
 
-class MaskDecoder(nn.Module):
+class MaskDecoder(FastPath, nn.Module):
     """Decode prompts into masks (SAM 2 paper, section 4, "Prompt encoder and mask decoder").
 
     Source: sam2/modeling/sam/mask_decoder.py:14-295 @ 2b90b9f.
@@ -147,43 +146,22 @@ class MaskDecoder(nn.Module):
         Returns:
             Mask logits, `(b, p, m, 4h, 4w)`.
         """
-        skip_fine, skip_coarse, embedding = image_embeddings
-        grid = embedding.shape[-2:]
-        skip_b1nsc = _cells(skip_coarse)[:, None]  # (b, 1, h * w, 4, 64)
-        skip_b1nsxc = _cells_of_cells(skip_fine)[:, None]  # (b, 1, h * w, 4, 4, 32)
-        # in place: what a product just made is nobody else's, and new memory of this size is slow
-        # to get
-        fine_bpnsc = _up(image_bpnc, self.upscale_conv1).add_(skip_b1nsc)
-        fine_bpnsc = functional.gelu(self.upscale_layer_norm(fine_bpnsc))
-        finest_bpnsxc = functional.gelu(_up(fine_bpnsc, self.upscale_conv2).add_(skip_b1nsxc))
-        logits = filters_bpmc @ finest_bpnsxc.flatten(2, 4).transpose(-1, -2)
-        # (b, p, m, h, w, row, column, finer row, finer column) -> image order
-        logits = logits.unflatten(-1, (*grid, 2, 2, 2, 2)).permute(0, 1, 2, 3, 5, 7, 4, 6, 8)
-        return logits.flatten(6, 8).flatten(3, 5)
-
-
-def _up(tokens: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
-    """Transposed convolution of kernel and stride 2 on tokens: `(..., c)` -> `(..., 4, c out)`."""
-    weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (c, c out, 2, 2) -> (4 * c out, c)
-    bias = conv.bias.repeat(4) if conv.bias is not None else None
-    return functional.linear(tokens, weight, bias).unflatten(-1, (4, -1))
-
-
-def _cells(map_bchw: Tensor) -> Tensor:
-    """Group a map by cells of 2 x 2: `(b, c, 2h, 2w)` -> `(b, h * w, 4, c)`."""
-    height, width = map_bchw.shape[-2:]
-    cells = (
-        map_bchw.permute(0, 2, 3, 1).unflatten(2, (width // 2, 2)).unflatten(1, (height // 2, 2))
-    )
-    return cells.transpose(2, 3).flatten(3, 4).flatten(1, 2)
-
-
-def _cells_of_cells(map_bchw: Tensor) -> Tensor:
-    """Group a map by 2 x 2 within 4 x 4 cells: `(b, c, 4h, 4w)` -> `(b, h * w, 4, 4, c)`."""
-    height, width = map_bchw.shape[-2:]
-    cells = (
-        map_bchw.permute(0, 2, 3, 1)
-        .unflatten(2, (width // 4, 2, 2))
-        .unflatten(1, (height // 4, 2, 2))
-    )
-    return cells.permute(0, 1, 4, 2, 5, 3, 6, 7).flatten(5, 6).flatten(3, 4).flatten(1, 2)
+        upscale = MaskUpscaling.of(self, fused=self.may_be_fast(image_bpnc))
+        height, width = image_embeddings[-1].shape[-2:]
+        skips = (image_embeddings[0], image_embeddings[1])
+        sets = image_bpnc.shape[0] * image_bpnc.shape[1]
+        rows = max(1, CELLS_AT_ONCE // (width * max(sets, 1)))
+        if not upscale.fused or not image_bpnc.is_cpu or rows >= height:
+            return upscale.draw(image_bpnc, filters_bpmc, skips)
+        # what a cell becomes is 16 times its size: a band at a time stays in the cache
+        logits_bpmhw = filters_bpmc.new_empty((*filters_bpmc.shape[:3], 4 * height, 4 * width))
+        for row in range(0, height, rows):
+            tokens_bpnc = image_bpnc[:, :, row * width : (row + rows) * width]
+            of_band = (
+                skips[0][:, :, 4 * row : 4 * (row + rows)],
+                skips[1][:, :, 2 * row : 2 * (row + rows)],
+            )
+            logits_bpmhw[..., 4 * row : 4 * (row + rows), :] = upscale.draw(
+                tokens_bpnc, filters_bpmc, of_band
+            )
+        return logits_bpmhw

@@ -5,21 +5,27 @@ that ask, c = channels, d = decoder channels (256). What all objects share has b
 memories make it differ.
 """
 
+import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import attend
 from .configuration_sam2_video import Sam2VideoConfig
+from .fast_paths import FastPath, is_watched
+from .fused_linear import has_fused_product, linear, product
 from .memory_tokens import MemoryTokens
 from .rope import rotary_table, rotated
+from .tiled_attention import attend_in_tiles
+from .weight_cache import WeightCache
 
 Table = tuple[Tensor, Tensor]
 DEFAULT_THETA = 10_000.0  # base of the rotary wave lengths in every released model
+FEWEST_QUERIES = 1024  # below this, tiles cost more than they save
 POSITION_SHARE = 0.1  # how much of the position is added to the picture before the first layer
 
 
-class RotaryAttention(nn.Module):
+class RotaryAttention(FastPath, nn.Module):
     """Attention whose queries and keys turn with their place.
 
     Args:
@@ -43,6 +49,7 @@ class RotaryAttention(nn.Module):
         self.k_proj = nn.Linear(key_channels, width)
         self.v_proj = nn.Linear(key_channels, width)
         self.o_proj = nn.Linear(width, hidden)
+        self._merged = WeightCache()
 
     def forward(
         self, query_bqd: Tensor, key_bkc: Tensor, value_bkc: Tensor, table: Table, unplaced: int = 0
@@ -59,6 +66,8 @@ class RotaryAttention(nn.Module):
         Returns:
             What each cell found, `(b, n, 256)`.
         """
+        if self._pays_to_tile(query_bqd):
+            return self._attend_in_tiles((query_bqd, key_bkc, value_bkc), table, unplaced)
         query = rotated(self._split(self.q_proj(query_bqd)), table)
         key, value = self._split(self.k_proj(key_bkc)), self._split(self.v_proj(value_bkc))
         key = rotated(key, table, unplaced)
@@ -67,12 +76,64 @@ class RotaryAttention(nn.Module):
         found = attend(self, self.config, (query, key, value), self.scaling, dropout=dropout)
         return self.o_proj(found.flatten(2))
 
+    def _pays_to_tile(self, query_bqd: Tensor) -> bool:
+        """Whether tiles are faster than the default backend: one head, large, and no AMX."""
+        is_default = self.num_heads == 1 and self.config._attn_implementation == "sdpa"
+        is_large = query_bqd.shape[1] >= FEWEST_QUERIES
+        # units for bfloat16 tiles make torch's own attention the faster one there
+        has_units = query_bqd.dtype != torch.float32 and torch.cpu._is_amx_tile_supported()
+        return (
+            is_default
+            and is_large
+            and not has_units
+            and self.may_be_fast(query_bqd)
+            and has_fused_product(query_bqd)
+            and not is_watched(self)
+        )
+
+    def _attend_in_tiles(
+        self, tokens: tuple[Tensor, Tensor, Tensor], table: Table, unplaced: int
+    ) -> Tensor:
+        """Attend to values as they are stored, and project what was found.
+
+        The weights of a query sum to 1, so `sum(a (W x + b)) = W sum(a x) + b`: the value's
+        projection joins the output's, and memories of 64 channels stay a quarter as wide as keys.
+        """
+        query_bqd, key_bkc, value_bkc = tokens
+        query_bqd = self._turned(self.q_proj, query_bqd, table, 0) * self.scaling
+        key_bkc = self._turned(self.k_proj, key_bkc, table, unplaced)
+        found = [
+            attend_in_tiles(query_qd, key_kc, value_kc)
+            for query_qd, key_kc, value_kc in zip(
+                query_bqd.expand(len(key_bkc), -1, -1), key_bkc, value_bkc, strict=True
+            )
+        ]
+        merged = self._merged.get(
+            (self.v_proj.weight, self.v_proj.bias, self.o_proj.weight, self.o_proj.bias),
+            (),
+            self._merge,
+        )
+        return product(torch.stack(found), merged[:, :-1].contiguous(), merged[:, -1].contiguous())
+
+    def _turned(self, layer: nn.Linear, tokens_bqc: Tensor, table: Table, unplaced: int) -> Tensor:
+        """Project tokens and turn those that have a place, `(b, q, 256)`."""
+        projected_b1qc = linear(layer, tokens_bqc, fused=True)[:, None]
+        return rotated(projected_b1qc, table, unplaced)[:, 0]
+
+    def _merge(self) -> Tensor:
+        """Join the projections of value and output: weight and, last, bias, `(256, 64 + 1)`."""
+        inner, outer = self.v_proj, self.o_proj
+        # float64: the product of two weights is rounded once, like a weight
+        weight = outer.weight.double() @ inner.weight.double()
+        bias = outer.weight.double() @ inner.bias.double() + outer.bias.double()
+        return torch.cat((weight, bias[:, None]), dim=1).to(outer.weight.dtype)
+
     def _split(self, tokens_bqc: Tensor) -> Tensor:
         """Part the channels into heads: `(b, q, c)` -> `(b, a, q, c / a)`."""
         return tokens_bqc.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
 
-class MemoryAttentionLayer(GradientCheckpointingLayer):
+class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
     """Self-attention, attention to the memories, MLP.
 
     Source: sam2/modeling/memory_attention.py:17-101 @ 2b90b9f.
@@ -103,14 +164,9 @@ class MemoryAttentionLayer(GradientCheckpointingLayer):
             memories.num_pointer_tokens,
         )
         cells_bnd = cells_bnd + self.dropout(found)
-        hidden = self.dropout(self._activate(self.linear1(self.layer_norm3(cells_bnd))))
-        return cells_bnd + self.dropout(self.linear2(hidden))
-
-    def _activate(self, hidden_bnc: Tensor) -> Tensor:
-        """Apply the activation; where nobody records, in the memory that is just being written."""
-        if isinstance(self.activation, nn.ReLU) and not hidden_bnc.requires_grad:
-            return hidden_bnc.relu_()
-        return self.activation(hidden_bnc)
+        fused = self.may_be_fast(cells_bnd)
+        hidden = linear(self.linear1, self.layer_norm3(cells_bnd), self.activation, fused=fused)
+        return cells_bnd + self.dropout(linear(self.linear2, self.dropout(hidden), fused=fused))
 
 
 class MemoryAttention(nn.Module):

@@ -9,6 +9,7 @@ from transformers import initialization as init
 from transformers.modeling_utils import PreTrainedModel
 
 from .configuration_sam2 import Sam2Config
+from .fast_paths import is_fast, set_fast
 from .memory_encoder import FuserBlock
 from .original_checkpoint import load_pretrained
 from .position_encoding import FourierPositions
@@ -63,6 +64,20 @@ class Sam2PreTrainedModel(PreTrainedModel):
         return load_pretrained(
             super().from_pretrained, pretrained_model_name_or_path, *model_args, **kwargs
         )
+
+    @property
+    def fast(self) -> bool:
+        """Whether parts may take faster ways to the same numbers; `model.fast = False` forbids it.
+
+        They are taken in `eval()` while no gradients are recorded, and equal the plain modules up
+        to the order of summation.
+        """
+        return is_fast(self)
+
+    @fast.setter
+    def fast(self, fast: bool) -> None:
+        """Allow or forbid the faster ways in every part of the model."""
+        set_fast(self, fast=fast)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

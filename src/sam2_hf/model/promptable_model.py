@@ -13,7 +13,6 @@ from transformers.utils import can_return_tuple
 from .configuration_sam2 import Sam2Config
 from .fpn_neck import neck_positions
 from .image_encoder import Sam2VisionModel
-from .layers import pointwise
 from .mask_decoder import MaskDecoder
 from .outputs import PromptEmbeddings, Sam2VisionEncoderOutput
 from .position_encoding import FourierPositions, cell_centres
@@ -137,15 +136,8 @@ class PromptableModel(Sam2PreTrainedModel):
 
     def _encode(self, pixel_values: Tensor, **kwargs: Any) -> Sam2VisionEncoderOutput:
         """Run the image encoder and narrow its two finer maps, once for all prompts."""
-        features = self.vision_encoder.encode(pixel_values, **kwargs)
-        fine, coarse, embedding = feature_maps(features)
-        narrowed = (
-            pointwise(self.mask_decoder.conv_s0, fine),
-            pointwise(self.mask_decoder.conv_s1, coarse),
-            embedding,
-        )
-        features.fpn_hidden_states = narrowed
-        return features
+        narrow = (self.mask_decoder.conv_s0, self.mask_decoder.conv_s1)
+        return self.vision_encoder.encode(pixel_values, narrow, **kwargs)
 
     def _embeddings(self, features: Sam2VisionEncoderOutput) -> list[Tensor]:
         """Mark the image embedding as one without memory."""

@@ -12,6 +12,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import PromptAttention
 from .configuration_sam2 import Sam2MaskDecoderConfig
+from .fast_paths import FastPath, is_watched
 from .layers import FeedForward
 
 
@@ -32,9 +33,10 @@ class AttentionHints:
 
 
 NO_HINTS = AttentionHints()
+CELLS_AT_ONCE = 1024  # of all objects, a megabyte of image tokens
 
 
-class TwoWayBlock(GradientCheckpointingLayer):
+class TwoWayBlock(FastPath, GradientCheckpointingLayer):
     """Tokens look at tokens, tokens at the image, the image at tokens.
 
     Args:
@@ -63,47 +65,82 @@ class TwoWayBlock(GradientCheckpointingLayer):
         self,
         tokens_bptc: Tensor,
         image_bpnc: Tensor,
+        placed_bpnc: Tensor,
         token_positions_bptc: Tensor,
         image_positions_11nc: Tensor,
         hints: AttentionHints = NO_HINTS,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Exchange information once in each direction.
 
         Args:
             tokens_bptc: Tokens.
             image_bpnc: Image tokens, p = 1 while all objects share them.
+            placed_bpnc: The same with their positions added.
             token_positions_bptc: Added to tokens wherever they ask or are asked.
             image_positions_11nc: The same for image tokens.
             hints: See [`AttentionHints`].
 
         Returns:
-            Tokens, image tokens, and what the image tokens found, `(b * p, 1, n, 256)`, to be
-            recorded.
+            Tokens; image tokens; what these found, `(b * p, 1, n, 256)`, to be recorded, or None
+            where nobody records; image tokens with their positions.
         """
         if self.first:
             tokens_bptc = self.self_attn(tokens_bptc, tokens_bptc, tokens_bptc, hints.padding)
         else:
-            placed_bptc = tokens_bptc + token_positions_bptc
+            asking_bptc = tokens_bptc + token_positions_bptc
             tokens_bptc = tokens_bptc + self.self_attn(
-                placed_bptc, placed_bptc, tokens_bptc, hints.padding
+                asking_bptc, asking_bptc, tokens_bptc, hints.padding
             )
         tokens_bptc = self.layer_norm1(tokens_bptc)
-
-        placed_image_bpnc = image_bpnc + image_positions_11nc
         found_bptc = self.cross_attn_token_to_image(
-            tokens_bptc + token_positions_bptc, placed_image_bpnc, image_bpnc, hints.similarity
+            tokens_bptc + token_positions_bptc, placed_bpnc, image_bpnc, hints.similarity
         )
         tokens_bptc = self.layer_norm2(tokens_bptc + found_bptc)
         tokens_bptc = self.layer_norm3(tokens_bptc + self.mlp(tokens_bptc))
 
+        keys_bptc = tokens_bptc + token_positions_bptc
+        image = (image_bpnc, placed_bpnc, image_positions_11nc)
+        if self.may_be_fast(placed_bpnc) and placed_bpnc.is_cpu and not is_watched(self):
+            told = self._tell_in_bands(image, keys_bptc, tokens_bptc, hints.padding)
+            if told is not None:
+                return tokens_bptc, told[0], None, told[1]
         found_bpnc = self.cross_attn_image_to_token(
-            placed_image_bpnc, tokens_bptc + token_positions_bptc, tokens_bptc, hints.padding
+            placed_bpnc, keys_bptc, tokens_bptc, hints.padding
         )
-        return (
-            tokens_bptc,
-            self.layer_norm4(image_bpnc + found_bpnc),
-            found_bpnc.flatten(0, 1)[:, None],
+        image_bpnc = self.layer_norm4(image_bpnc + found_bpnc)
+        placed_bpnc = image_bpnc + image_positions_11nc
+        return tokens_bptc, image_bpnc, found_bpnc.flatten(0, 1)[:, None], placed_bpnc
+
+    def _tell_in_bands(
+        self,
+        image: tuple[Tensor, Tensor, Tensor],
+        keys_bptc: Tensor,
+        values_bptc: Tensor,
+        padding: Tensor | None,
+    ) -> tuple[Tensor, Tensor] | None:
+        """Let some cells after the other look at the tokens, so that all of it stays in the cache.
+
+        Returns:
+            Image tokens without and with positions, in new memory or, after the first block, in
+            that of `image`, which is nobody else's; None where it is not the faster way.
+        """
+        image_bpnc, placed_bpnc, positions_11nc = image
+        token_side = self.cross_attn_image_to_token.token_side(
+            placed_bpnc, keys_bptc, values_bptc, padding
         )
+        if token_side is None:
+            return None
+        shape = (*keys_bptc.shape[:2], *image_bpnc.shape[2:])
+        told = (image_bpnc, placed_bpnc)
+        if self.first or image_bpnc.shape != shape or placed_bpnc.shape != shape:
+            told = (image_bpnc.new_empty(shape), placed_bpnc.new_empty(shape))
+        step = max(1, CELLS_AT_ONCE // max(1, shape[0] * shape[1]))
+        for begin in range(0, shape[2], step):
+            cells = (slice(None), slice(None), slice(begin, begin + step))
+            found_bpnc = token_side.tell(placed_bpnc[cells]).add_(image_bpnc[cells])
+            told[0][cells] = self.layer_norm4(found_bpnc)
+            torch.add(told[0][cells], positions_11nc[cells], out=told[1][cells])
+        return told
 
 
 class TwoWayTransformer(nn.Module):
@@ -131,14 +168,15 @@ class TwoWayTransformer(nn.Module):
         positions_bptc = tokens_bptc
         if hints.target_bptc is not None:  # PerSAM adds it in place, so to the positions too, once
             positions_bptc = positions_bptc + hints.target_bptc
+        placed_bpnc = image_bpnc + image_positions_11nc
         for layer in self.layers:
             if hints.target_bptc is not None:
                 tokens_bptc = tokens_bptc + hints.target_bptc
-            tokens_bptc, image_bpnc, _ = layer(
-                tokens_bptc, image_bpnc, positions_bptc, image_positions_11nc, hints
+            tokens_bptc, image_bpnc, _, placed_bpnc = layer(
+                tokens_bptc, image_bpnc, placed_bpnc, positions_bptc, image_positions_11nc, hints
             )
         found_bptc = self.final_attn_token_to_image(
-            tokens_bptc + positions_bptc, image_bpnc + image_positions_11nc, image_bpnc
+            tokens_bptc + positions_bptc, placed_bpnc, image_bpnc
         )
         return self.layer_norm_final_attn(tokens_bptc + found_bptc), image_bpnc
 

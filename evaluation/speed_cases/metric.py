@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_edt
 
 from evaluation.metrics.sequences import score_sequence
 
-from .timing import Result, take_turns
+from .timing import Result, Sides, take_turns
 
 SIZE, FRAMES, OBJECTS = (480, 854), 50, 3
 RADIUS_SHARE = 0.008  # of the diagonal
@@ -37,7 +37,7 @@ def time_metric(rounds: int) -> list[Result]:
     if not all(np.allclose(mine[one], theirs[one], rtol=EXACT, atol=0) for one in theirs):
         raise SystemExit(f"J and F are {mine} here and {theirs} by definition.")
     case = f"J and F, {OBJECTS} objects, {FRAMES} frames, whole frames beside it"
-    return [take_turns(case, ours, peer, rounds)]
+    return [take_turns(case, Sides(ours, peer), rounds)]
 
 
 def whole_frame_scores(truth_thw: Labels, found_thw: Labels) -> dict[int, tuple[float, float]]:

@@ -1,6 +1,6 @@
 """The metric is fast, and equal to its definition over whole frames."""
 
-from evaluation.metric_speed import time_metric
+from evaluation.speed_cases.metric import time_metric
 
 
 def test_cropping_to_the_object_saves_two_thirds_of_the_time_or_more():

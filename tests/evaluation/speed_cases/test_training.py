@@ -2,7 +2,7 @@
 
 import pytest
 
-from evaluation.training_speed import (
+from evaluation.speed_cases.training import (
     TRAINING_CASES,
     clip_source,
     photo_source,

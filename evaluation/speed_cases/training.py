@@ -81,8 +81,8 @@ def time_training(source: SourceConfig, readings: int, model: str = SMALL_MODEL)
     speeds = [row["clips_per_second"] for row in rows]
     shares = [100 * row["loader_share"] for row in rows]
     return [
-        Result(case, statistics.median(speeds), None, None, spread_of(speeds), "/s"),
-        Result(f"{case}, waiting for the loader", statistics.median(shares), None, None, 0.0, "%"),
+        Result(case, statistics.median(speeds), spread=spread_of(speeds), unit="/s"),
+        Result(f"{case}, waiting for the loader", statistics.median(shares), unit="%"),
     ]
 
 

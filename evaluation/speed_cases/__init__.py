@@ -1,0 +1,1 @@
+"""Cases that `evaluation.speed` times, each against whoever else can do the same."""

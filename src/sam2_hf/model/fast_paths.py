@@ -1,0 +1,58 @@
+"""When a faster way to the same numbers may be taken, and the one switch for all of them.
+
+Each fast path stands beside a plain module that can be read, trained and compiled, and equals it up
+to the order of summation.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class FastPath:
+    """Mixed into a module that has a faster way to its numbers; `fast` switches it off.
+
+    Attributes:
+        fast: Whether the faster way may be taken; `model.fast = False` sets it for every part.
+    """
+
+    fast = True
+    training: bool
+
+    def may_be_fast(self, tokens: Tensor) -> bool:
+        """Whether the faster way may be taken: inference that nobody records, casts or compiles.
+
+        Args:
+            tokens: What the module is called with.
+        """
+        if not self.fast or self.training or torch.is_grad_enabled():
+            return False
+        is_seen = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+        kind = tokens.device.type
+        is_cast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+        return not is_seen and not is_cast
+
+
+def set_fast(model: nn.Module, *, fast: bool) -> None:
+    """Switch the fast paths of every part of a model."""
+    for module in model.modules():
+        if isinstance(module, FastPath):
+            module.fast = fast
+
+
+def is_fast(model: nn.Module) -> bool:
+    """Whether the fast paths of every part of a model are switched on."""
+    return all(module.fast for module in model.modules() if isinstance(module, FastPath))
+
+
+def is_watched(module: nn.Module) -> bool:
+    """Whether somebody wants to see what parts of a module get and give, whole."""
+    return any(_has_hooks(part) for part in module.modules())
+
+
+def is_replaced(module: nn.Module) -> bool:
+    """Whether a call does more than the class says: hooks, or weights that come late."""
+    return _has_hooks(module) or "forward" in vars(module)
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)

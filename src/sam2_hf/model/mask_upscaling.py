@@ -1,0 +1,114 @@
+"""From image tokens to masks at a quarter of the input's size.
+
+Everything is token-major, channels last: a transposed convolution of kernel and stride 2 is then
+one matrix product per cell, and only the finished masks are put into image order.
+
+Suffixes: b = images, p = objects of an image, m = masks of an object, n = cells of the image
+embedding, s = sub-cells of a cell, x = sub-cells of those, c = channels, h, w = rows and columns.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .fused_linear import has_fused_product, product
+
+
+class UpscalingLayers(Protocol):
+    """The layers of a mask decoder that upscale."""
+
+    upscale_conv1: nn.ConvTranspose2d
+    upscale_conv2: nn.ConvTranspose2d
+    upscale_layer_norm: nn.LayerNorm
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskUpscaling:
+    """Two transposed convolutions as matrices, laid out once for all bands of a picture.
+
+    Attributes:
+        first: Weight `(4 * 64, 256)` and bias `(4 * 64,)` of the first.
+        second: Weight `(4 * 32, 64)` and bias `(4 * 32,)` of the second.
+        norm: What stands between them.
+        fused: Whether the faster product may be used.
+
+    Source: sam2/modeling/sam/mask_decoder.py:216-240 @ 2b90b9f.
+    Differs: matrix products, equal up to the order of summation.
+    """
+
+    first: tuple[Tensor, Tensor | None]
+    second: tuple[Tensor, Tensor | None]
+    norm: nn.LayerNorm
+    fused: bool
+
+    @classmethod
+    def of(cls, layers: UpscalingLayers, *, fused: bool) -> "MaskUpscaling":
+        """Lay out the weights of a decoder."""
+        return cls(
+            _as_matrix(layers.upscale_conv1),
+            _as_matrix(layers.upscale_conv2),
+            layers.upscale_layer_norm,
+            fused,
+        )
+
+    def draw(
+        self, image_bpnc: Tensor, filters_bpmc: Tensor, skips: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """Upscale the tokens of some whole rows of cells and apply mask filters to every sub-cell.
+
+        Args:
+            image_bpnc: Their image tokens after the transformer.
+            filters_bpmc: One filter per mask, `(b, p, m, 32)`.
+            skips: The picture's features at the same place at strides 4 and 8, `(b, 32, 4h, 4w)`
+                and `(b, 64, 2h, 2w)`.
+
+        Returns:
+            Mask logits, `(b, p, m, 4h, 4w)`.
+        """
+        skip_fine, skip_coarse = skips
+        grid = (skip_coarse.shape[-2] // 2, skip_coarse.shape[-1] // 2)
+        skip_b1nsc = _cells(skip_coarse)[:, None]  # (b, 1, h * w, 4, 64)
+        skip_b1nsxc = _cells_of_cells(skip_fine)[:, None]  # (b, 1, h * w, 4, 4, 32)
+        # in place: what a product just made is nobody else's, and new memory of this size is slow
+        # to get
+        fine_bpnsc = self._up(image_bpnc, *self.first).add_(skip_b1nsc)
+        fine_bpnsc = functional.gelu(self.norm(fine_bpnsc))
+        finest_bpnsxc = functional.gelu(self._up(fine_bpnsc, *self.second).add_(skip_b1nsxc))
+        logits = filters_bpmc @ finest_bpnsxc.flatten(2, 4).transpose(-1, -2)
+        # (b, p, m, h, w, row, column, finer row, finer column) -> image order
+        logits = logits.unflatten(-1, (*grid, 2, 2, 2, 2)).permute(0, 1, 2, 3, 5, 7, 4, 6, 8)
+        return logits.flatten(6, 8).flatten(3, 5)
+
+    def _up(self, tokens: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Transposed convolution of kernel and stride 2: `(..., c)` -> `(..., 4, c out)`."""
+        if self.fused and has_fused_product(tokens):
+            return product(tokens, weight, bias).unflatten(-1, (4, -1))
+        return functional.linear(tokens, weight, bias).unflatten(-1, (4, -1))
+
+
+def _as_matrix(conv: nn.ConvTranspose2d) -> tuple[Tensor, Tensor | None]:
+    """Lay out a transposed convolution of kernel and stride 2 as weight and bias of a product."""
+    weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (c, c out, 2, 2) -> (4 * c out, c)
+    return weight, conv.bias.repeat(4) if conv.bias is not None else None
+
+
+def _cells(map_bchw: Tensor) -> Tensor:
+    """Group a map by cells of 2 x 2: `(b, c, 2h, 2w)` -> `(b, h * w, 4, c)`."""
+    height, width = map_bchw.shape[-2:]
+    cells = (
+        map_bchw.permute(0, 2, 3, 1).unflatten(2, (width // 2, 2)).unflatten(1, (height // 2, 2))
+    )
+    return cells.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+
+def _cells_of_cells(map_bchw: Tensor) -> Tensor:
+    """Group a map by 2 x 2 within 4 x 4 cells: `(b, c, 4h, 4w)` -> `(b, h * w, 4, 4, c)`."""
+    height, width = map_bchw.shape[-2:]
+    cells = (
+        map_bchw.permute(0, 2, 3, 1)
+        .unflatten(2, (width // 4, 2, 2))
+        .unflatten(1, (height // 4, 2, 2))
+    )
+    return cells.permute(0, 1, 4, 2, 5, 3, 6, 7).flatten(5, 6).flatten(3, 4).flatten(1, 2)

@@ -1,0 +1,58 @@
+"""Attention of one head in tiles that stay in the cache, for values of any width.
+
+A tile of scores is made by one product, turned into weights where it lies, and read by the next
+product; the running maximum and the running sum of a query correct what earlier tiles gave it. That
+is softmax exactly. Torch's own attention does the same, but wants values as wide as keys: memories
+are a quarter as wide.
+
+Suffixes: q = queries, k = keys, c = channels of queries and keys, v = channels of values.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .fused_linear import product
+
+QUERIES_AT_ONCE = 512
+KEYS_AT_ONCE = 512  # a tile is a megabyte in float32, and so are its keys at 256 channels
+
+
+def attend_in_tiles(query_qc: Tensor, key_kc: Tensor, value_kv: Tensor) -> Tensor:
+    """Attend: `softmax(query @ key.T) @ value`, computed in float32.
+
+    Args:
+        query_qc: Queries, already scaled.
+        key_kc: Keys.
+        value_kv: Values.
+
+    Returns:
+        `(q, v)`, in the dtype of the queries.
+    """
+    query_qc, key_kc = query_qc.float(), key_kc.float()
+    # a channel of ones adds up the weights; products want their right side transposed
+    extended_vk = functional.pad(value_kv.float().T, (0, 0, 0, 1), value=1.0)
+    keys = key_kc.split(KEYS_AT_ONCE)
+    values = [tile.contiguous() for tile in extended_vk.split(KEYS_AT_ONCE, dim=1)]
+    found = [_attend_rows(rows_qc, keys, values) for rows_qc in query_qc.split(QUERIES_AT_ONCE)]
+    return torch.cat(found).to(value_kv.dtype)
+
+
+def _attend_rows(query_qc: Tensor, keys: tuple[Tensor, ...], values: list[Tensor]) -> Tensor:
+    """Go through all keys for some queries, `(q, v)`."""
+    maximum_q1: Tensor | None = None
+    found_qv: Tensor | None = None
+    for key_kc, value_vk in zip(keys, values, strict=True):
+        scores_qk = product(query_qc, key_kc)
+        tile_maximum_q1 = scores_qk.amax(dim=-1, keepdim=True)
+        if maximum_q1 is not None:
+            tile_maximum_q1 = torch.maximum(maximum_q1, tile_maximum_q1)
+        of_tile_qv = product(scores_qk.sub_(tile_maximum_q1).exp_(), value_vk)
+        if maximum_q1 is None or found_qv is None:
+            found_qv = of_tile_qv
+        else:
+            found_qv.mul_(maximum_q1.sub_(tile_maximum_q1).exp_()).add_(of_tile_qv)
+        maximum_q1 = tile_maximum_q1
+    if found_qv is None:
+        return query_qc.new_zeros((len(query_qc), 0))
+    return found_qv[:, :-1] / found_qv[:, -1:]

@@ -1,0 +1,278 @@
+"""Every faster way against the plain modules, made to take it on small inputs."""
+
+import copy
+
+import pytest
+import torch
+from peers import draw_weights, largest_difference
+from torch import nn
+from torch.nn import functional
+
+from sam2_hf.model import (
+    fused_linear,
+    grid_bands,
+    mask_decoder,
+    memory_attention,
+    tiled_attention,
+    two_way_transformer,
+)
+from sam2_hf.model.fused_linear import has_fused_product, linear
+from sam2_hf.model.grid_bands import in_bands
+from sam2_hf.model.tiled_attention import attend_in_tiles
+from sam2_hf.video.session import Sam2VideoInferenceSession
+from tests.drawn_video import own_video_model
+
+RELATIVE = 1e-5  # of the largest value: float32, summed in another order
+# memories are kept in bfloat16: where rounding falls to the other side, they differ by 2 ** -8
+TRACKED = 1e-3
+ONE_NUMBER = torch.zeros(1)
+needs_onednn = pytest.mark.skipif(
+    not has_fused_product(ONE_NUMBER), reason="this torch or CPU has no product by oneDNN"
+)
+
+
+@pytest.fixture
+def small_steps(monkeypatch):
+    """Take the faster ways from the first cell on, a few cells at a time."""
+    monkeypatch.setattr(fused_linear, "MIN_ROWS", 1)
+    monkeypatch.setattr(grid_bands, "CELLS_AT_ONCE", 16)
+    monkeypatch.setattr(mask_decoder, "CELLS_AT_ONCE", 9)
+    monkeypatch.setattr(two_way_transformer, "CELLS_AT_ONCE", 9)
+    monkeypatch.setattr(memory_attention, "FEWEST_QUERIES", 1)
+    monkeypatch.setattr(tiled_attention, "QUERIES_AT_ONCE", 5)
+    monkeypatch.setattr(tiled_attention, "KEYS_AT_ONCE", 7)
+
+
+@pytest.fixture
+def fast_calls(monkeypatch):
+    """Count the products by oneDNN, bands and tiles that are taken."""
+    calls = []
+    places = [
+        (fused_linear, "product"),
+        (grid_bands, "_one_image"),
+        (memory_attention, "attend_in_tiles"),
+    ]
+    for module, name in places:
+        run = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *args, run=run, name=name: calls.append(name) or run(*args)
+        )
+    return calls
+
+
+def close(fast, plain, relative=RELATIVE):
+    """Whether two tensors are equal up to the order of summation."""
+    return largest_difference(fast, plain) <= relative * plain.abs().max().item()
+
+
+def plainly(model, work):
+    """Run without the faster ways."""
+    model.fast = False
+    try:
+        return work()
+    finally:
+        model.fast = True
+
+
+def tracked(model, frames=4):
+    """Track two objects through moving noise; all logits."""
+    stream = torch.Generator().manual_seed(3)
+    video = torch.randint(0, 256, (frames, 64, 64, 3), generator=stream, dtype=torch.uint8).numpy()
+    with Sam2VideoInferenceSession.open(video, model) as session:
+        session.click(0, 1, (20, 30))
+        session.click(0, 2, (45, 12))
+        return torch.stack([result.logits_bhw for result in session.propagate()])
+
+
+@torch.no_grad()
+def test_features_are_those_of_the_plain_modules(own_model, pictures, small_steps):
+    fast = own_model.get_image_embeddings(pictures)
+
+    plain = plainly(own_model, lambda: own_model.get_image_embeddings(pictures))
+
+    assert all(close(*pair) for pair in zip(fast, plain, strict=True))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("multimask", [True, False])
+def test_answers_to_clicks_are_those_of_the_plain_modules(
+    own_model, embeddings, clicks, multimask, small_steps
+):
+    def answer():
+        return own_model(image_embeddings=embeddings, multimask_output=multimask, **clicks)
+
+    fast = answer()
+    plain = plainly(own_model, answer)
+
+    assert close(fast.pred_masks, plain.pred_masks)
+    assert close(fast.iou_scores, plain.iou_scores)
+
+
+def test_a_tracked_clip_is_that_of_the_plain_modules(small_steps, fast_calls):
+    model = own_video_model()
+
+    fast = tracked(model)
+    taken = set(fast_calls)
+    plain = plainly(model, lambda: tracked(model))
+
+    if has_fused_product(ONE_NUMBER):
+        assert taken == {"product", "_one_image", "attend_in_tiles"}
+    assert close(fast, plain, TRACKED)
+
+
+@pytest.mark.parametrize("reason", ["switched off", "training", "gradients", "autocast"])
+def test_nothing_is_fast_where_it_may_not_be(own_model, pictures, small_steps, fast_calls, reason):
+    own_model.fast = reason != "switched off"
+    own_model.train(reason == "training")
+
+    with (
+        torch.set_grad_enabled(reason == "gradients"),
+        torch.autocast("cpu", torch.bfloat16, enabled=reason == "autocast"),
+    ):
+        own_model.vision_encoder(pictures)
+
+    assert fast_calls == []
+
+
+def test_the_switch_reads_what_was_set(own_model):
+    assert own_model.fast
+
+    own_model.fast = False
+
+    assert not own_model.fast
+    assert not own_model.vision_encoder.backbone.blocks[0].attn.fast
+    assert copy.deepcopy(own_model).fast is False
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vision_encoder.neck.convs.3.weight",
+        "mask_decoder.conv_s0.bias",
+        "mask_decoder.conv_s1.weight",
+    ],
+)
+def test_another_weight_drops_what_was_merged(own_model, pictures, small_steps, name):
+    own_model.get_image_embeddings(pictures)
+
+    own_model.get_parameter(name).add_(0.5)
+
+    fast = own_model.get_image_embeddings(pictures)
+    plain = plainly(own_model, lambda: own_model.get_image_embeddings(pictures))
+    assert all(close(*pair) for pair in zip(fast, plain, strict=True))
+
+
+@pytest.mark.parametrize("projection", ["v_proj", "o_proj"])
+def test_another_weight_drops_a_merged_projection_of_memories(small_steps, projection):
+    model = own_video_model()
+    before = tracked(model)
+
+    with torch.no_grad():
+        layer = model.memory_attention.layers[0].cross_attn_image.get_submodule(projection)
+        layer.weight.mul_(3.0)
+
+    fast = tracked(model)
+    assert close(fast, plainly(model, lambda: tracked(model)), TRACKED)
+    assert not close(fast, before, TRACKED)
+
+
+@torch.no_grad()
+def test_a_hook_sees_whole_layers(own_model, pictures, small_steps):
+    grids = []
+    block = own_model.vision_encoder.backbone.blocks[0]
+    block.mlp.register_forward_hook(lambda *seen: grids.append(seen[2].shape))
+
+    own_model.vision_encoder(pictures)
+
+    assert grids == [(2, 16, 16, 16)]
+
+
+@torch.no_grad()
+def test_a_layer_that_was_replaced_is_called(generator, small_steps):
+    layer = nn.Linear(4, 4)
+    tokens = torch.randn(3, 4, generator=generator)
+    layer.forward = lambda tokens: tokens * 2
+
+    assert torch.equal(linear(layer, tokens, fused=True), tokens * 2)
+
+
+@torch.no_grad()
+def test_without_the_operator_answers_are_the_same(own_model, pictures, small_steps, monkeypatch):
+    plain = plainly(own_model, lambda: own_model.get_image_embeddings(pictures))
+    monkeypatch.setattr(fused_linear, "_works", lambda dtype: False)
+
+    found = own_model.get_image_embeddings(pictures)
+
+    assert all(close(*pair) for pair in zip(found, plain, strict=True))
+
+
+@needs_onednn
+@torch.no_grad()
+@pytest.mark.parametrize("activation", [None, nn.ReLU(), nn.Tanh()], ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_fused_layer_is_the_layer_and_its_activation(activation, bias, generator, small_steps):
+    layer = nn.Linear(24, 40, bias=bias)
+    tokens = torch.randn(2, 5, 3, 24, generator=generator)
+
+    found = linear(layer, tokens, activation, fused=True)
+
+    mapped = layer(tokens)
+    assert close(found, mapped if activation is None else activation(mapped))
+
+
+@pytest.mark.parametrize("rows", [12, 13, 14])
+@pytest.mark.parametrize("multiple", [1, 4])
+def test_bands_are_joined_in_order_whatever_is_left_at_the_end(
+    rows, multiple, generator, small_steps
+):
+    grid = torch.randn(2, rows, 6, 3, generator=generator)
+    heights = []
+
+    def work(band):
+        heights.append(band.shape[1])
+        return band * 2
+
+    joined = in_bands(work, grid, multiple)
+
+    assert torch.equal(joined, grid * 2)
+    assert all(height % multiple == 0 for height in heights[: len(heights) // 2 - 1])
+    assert max(heights) < rows
+
+
+@needs_onednn
+@pytest.mark.parametrize("sizes", [(5, 7), (6, 8), (1, 1), (23, 40)])
+@pytest.mark.parametrize("strength", [1.0, 30.0], ids=["even", "peaked"])
+def test_tiles_are_softmax_attention(sizes, strength, generator, small_steps):
+    """Peaked scores reach hundreds, and the largest of a query may lie in any tile."""
+    queries, keys = sizes
+    query = torch.randn(queries, 16, generator=generator) * strength
+    key = torch.randn(keys, 16, generator=generator)
+    value = torch.randn(keys, 3, generator=generator)
+
+    found = attend_in_tiles(query, key, value)
+
+    expected = functional.scaled_dot_product_attention(
+        query[None].double(), key[None].double(), value[None].double(), scale=1.0
+    )[0]
+    assert largest_difference(found, expected) <= 1e-4 if strength > 1 else RELATIVE
+
+
+@needs_onednn
+def test_tiles_of_bfloat16_are_as_exact_as_their_values(generator, small_steps):
+    query, key, value = (torch.randn(20, 16, generator=generator).bfloat16() for _ in range(3))
+
+    found = attend_in_tiles(query, key, value)
+
+    expected = attend_in_tiles(query.float(), key.float(), value.float())
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, expected.bfloat16())
+
+
+def test_a_model_of_random_weights_is_told_apart(own_model, pictures):
+    """The comparisons above can fail: another weight moves features by far more than rounding."""
+    other = draw_weights(copy.deepcopy(own_model), seed=1)
+    with torch.no_grad():
+        pair = (own_model.get_image_embeddings(pictures), other.get_image_embeddings(pictures))
+
+    assert not any(close(*maps) for maps in zip(*pair, strict=True))
