@@ -21,13 +21,14 @@ from typing import Any
 
 import torch
 
-from evaluation.environment import describe_environment
 from evaluation.speed_cases.image import FLOAT32_ONLY, IMAGE_CASES, Subjects
 from evaluation.speed_cases.load import LOAD_CASES
 from evaluation.speed_cases.metric import time_metric
 from evaluation.speed_cases.timing import Result
 from evaluation.speed_cases.training import TRAINING_CASES
 from evaluation.speed_cases.video import SESSION_CASES, VIDEO_CASES, time_tracking
+
+from .environment import describe_environment
 
 METRIC_CASE = "metric"
 CASES = [*IMAGE_CASES, *VIDEO_CASES, *SESSION_CASES, *LOAD_CASES, *TRAINING_CASES, METRIC_CASE]

@@ -173,10 +173,12 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def require_alike(mine: Tensor, theirs: Tensor, frame: int) -> None:
     """End the run if the masks of a frame are not the same."""
+    if mine.shape != theirs.shape:
+        raise SystemExit(f"logits of frame {frame} are {mine.shape} here, {theirs.shape} there.")
     off = (mine.float() - theirs.float()).abs() / theirs.float().std()
     is_exact = mine.dtype == torch.float32 and theirs.dtype == torch.float32
     share = (off.max() if is_exact else off.median()).item()
-    if mine.shape != theirs.shape or share > (LOGIT_SHARE if is_exact else ROUNDED_SHARE):
+    if share > (LOGIT_SHARE if is_exact else ROUNDED_SHARE):
         raise SystemExit(f"logits of frame {frame} differ by {share:.1%} of their deviation.")
 
 
