@@ -146,7 +146,7 @@ def time_original(
     with tempfile.TemporaryDirectory() as folder:
         for number, frame_hw3 in enumerate(subjects.frames):
             Image.fromarray(frame_hw3).save(f"{folder}/{number:05d}.jpg", quality=QUALITY)
-        options = SessionOptions.preset("official")
+        options = SessionOptions.preset("official", fill_hole_area=0)
         session = Sam2VideoInferenceSession.open(folder, subjects.ours, options=options)
         with session, torch.inference_mode():
             for number, xy in enumerate(subjects.clicks(num_objects), 1):
