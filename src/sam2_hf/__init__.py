@@ -7,7 +7,7 @@ is listed twice: in the imports, for editors and type checkers, and in the table
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from sam2_hf.model.checkpoint_errors import CheckpointError as CheckpointError

@@ -3,27 +3,23 @@
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from sam2_hf.errors import ImageError
 from sam2_hf.overlay import draw_overlay, label_picture
 from sam2_hf.pipelines.everything_options import EverythingOptions
-from sam2_hf.pipelines.generated_masks import GeneratedMasks
 from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline
+from sam2_hf.pipelines.photo_files import (
+    as_picture,
+    generated_annotations,
+    write_coco,
+    write_png,
+)
 from sam2_hf.processing.images import to_rgb
 
 from .exit_codes import DONE, FAILED, INTERRUPTED
 from .messages import note, one_line, say
 from .model_choice import choose_model
-from .output_files import (
-    annotation,
-    as_picture,
-    prepare_folder,
-    unique_stems,
-    with_ending,
-    write_coco,
-    write_png,
-)
+from .output_files import prepare_folder, unique_stems, with_ending
 from .progress import PhotoProgress
 
 NOTHING = (
@@ -73,32 +69,15 @@ def _segment_all(
             note(f"error: {one_line(error)}")
             continue
         masks = pipeline(photo_3hw, on_progress=progress.clicks)
-        arrays = masks["masks"]
+        arrays, records = masks["masks"], generated_annotations(masks)
         overlay = draw_overlay(as_picture(photo_3hw), arrays)
         base = arguments.out / f"{stem}_everything"
         files = [
             write_png(with_ending(base, "_overlay.png"), overlay),
             write_png(with_ending(base, "_masks.png"), label_picture(arrays, masks.size)),
-            write_coco(
-                with_ending(base, ".json"), photo, masks.size, _annotations(masks), chosen.name
-            ),
+            write_coco(with_ending(base, ".json"), photo, masks.size, records, chosen.name),
         ]
         progress.end()
         count = f"{len(masks)} masks" if masks else NOTHING
         say("\n  ".join([f"{Path(photo).name}: {count}", *map(str, files)]))
     return readable
-
-
-def _annotations(masks: GeneratedMasks) -> list[dict[str, Any]]:
-    return [
-        annotation(
-            mask.coco_rle,
-            mask.bbox,
-            area=mask.area,
-            predicted_iou=mask.predicted_iou,
-            stability_score=mask.stability_score,
-            point_coords=mask.point_coords,
-            crop_box=mask.crop_box,
-        )
-        for mask in masks
-    ]

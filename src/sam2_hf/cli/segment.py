@@ -2,38 +2,25 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from PIL import Image
-
-from sam2_hf import rle as run_lengths
-from sam2_hf.boxes import xyxy_to_xywh
 from sam2_hf.errors import PromptError
-from sam2_hf.masks import masks_to_boxes
-from sam2_hf.overlay import DrawnPrompts, draw_overlay, label_picture
+from sam2_hf.overlay import DrawnPrompts, draw_overlay
 from sam2_hf.pipelines.image_segmentation import ImageSegmentationPipeline
+from sam2_hf.pipelines.photo_files import (
+    answer_annotation,
+    as_picture,
+    mask_picture,
+    write_coco,
+    write_png,
+)
 from sam2_hf.pipelines.segmentation_result import SegmentationResult
 from sam2_hf.processing.images import to_rgb
 from sam2_hf.processing.prompts import Click, ObjectPrompt
-from sam2_hf.upsampled_masks import upsampled_statistics
 
 from .exit_codes import DONE
 from .messages import say
 from .model_choice import choose_model
-from .output_files import (
-    annotation,
-    as_picture,
-    prepare_folder,
-    unique_stems,
-    with_ending,
-    write_coco,
-    write_png,
-)
-
-INSIDE = 255  # grey level of the mask in the mask picture of a single object
+from .output_files import prepare_folder, unique_stems, with_ending
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -63,12 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
         overlay = draw_overlay(photo_hw3, masks, drawn)
         files = [
             write_png(with_ending(base, "_overlay.png"), overlay),
-            write_png(with_ending(base, "_mask.png"), _mask_picture(masks)),
+            write_png(with_ending(base, "_mask.png"), mask_picture(masks)),
             write_coco(
                 with_ending(base, ".json"),
                 arguments.photo,
                 size,
-                [_annotation(result, row, arguments) for result, row in rows],
+                [answer_annotation(result, row, drawn) for result, row in rows],
                 chosen.name,
             ),
         ]
@@ -106,29 +93,3 @@ def _pictures(
         return {"": [(result, result.best_index) for result in results]}
     rows = [(result, row) for result in results for row in range(len(result.masks))]
     return {f"_{number}": [one] for number, one in enumerate(rows, 1)}
-
-
-def _annotation(
-    result: SegmentationResult, row: int, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    mask = result.masks[row]
-    rle = run_lengths.encode(mask)
-    logits_1hw = torch.from_numpy(result.low_res_logits[row : row + 1])
-    measured = upsampled_statistics(logits_1hw, result.masks.shape[-2:])
-    return annotation(
-        run_lengths.to_coco(rle),
-        xyxy_to_xywh(masks_to_boxes(torch.from_numpy(mask)[None])[0]).tolist(),
-        area=run_lengths.area(rle),
-        predicted_iou=float(result.scores[row]),
-        stability_score=float(torch.nan_to_num(measured.stability_m)[0]),
-        object_score=result.object_score,
-        prompt_points=[[x, y, int(positive)] for x, y, positive in arguments.points],
-        prompt_boxes=[list(box) for box in arguments.boxes],
-    )
-
-
-def _mask_picture(masks: list[NDArray[np.bool_]]) -> Image.Image:
-    """Draw one object in black and white, several as numbered colours."""
-    if len(masks) == 1:
-        return Image.fromarray(masks[0].astype(np.uint8) * INSIDE)
-    return label_picture(masks, masks[0].shape)

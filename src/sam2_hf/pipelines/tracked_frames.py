@@ -6,7 +6,7 @@ Suffixes: h, w = rows and columns in pixels of the frame.
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from sam2_hf import rle
 from sam2_hf.errors import OutputError
 from sam2_hf.rle import CocoRle
 from sam2_hf.video.frame_result import FrameResult
+from sam2_hf.video.masklet import Masklet
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,36 @@ class TrackedFrame:
             )
             objects.append(found)
         return cls(result.frame, time_s, tuple(objects))
+
+    @classmethod
+    def from_masklets(
+        cls,
+        frame: int,
+        masklets: Iterable[Masklet],
+        prompted: Set[int] = frozenset(),
+        time_s: float | None = None,
+    ) -> "TrackedFrame":
+        """Collect what is kept of a frame; objects without a mask on it are left out.
+
+        Args:
+            frame: Its number.
+            masklets: The objects.
+            prompted: Ids of those that a person pointed at on this frame.
+            time_s: When it is shown, seconds; None if unknown.
+        """
+        objects = (
+            TrackedObject(
+                one.object_id,
+                one.rle(frame),
+                one.area(frame),
+                one.iou(frame),
+                one.object_score(frame),
+                one.object_id in prompted,
+            )
+            for one in sorted(masklets, key=lambda one: one.object_id)
+            if frame in one
+        )
+        return cls(frame, time_s, tuple(objects))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "TrackedFrame":
