@@ -1,0 +1,8 @@
+"""The Space: `python app.py --help` tells its flags."""
+
+import sys
+
+from sam2_space.program import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The Space's parts; `app.py` beside this folder starts it."""

@@ -1,0 +1,149 @@
+"""Endpoints for programs: one call each, files and numbers in, files and numbers out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from sam2_hf.processing.prompts import ObjectPrompt
+from sam2_hf.video.video_prompt import VideoPrompt
+
+from .api_prompts import read_file, read_objects, read_video_prompts, require_course
+from .file_places import safe_stem
+from .limits import LimitError
+from .photo_drawing import PhotoFiles, write_files
+from .photo_work import PhotoWork
+from .readable_errors import readable
+from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
+from .uploads import Upload, forget
+from .video_files import VideoFiles, to_review, write_video_files
+from .video_work import VideoWork
+from .visitors import Visitor
+
+MOST_POINTS = 64  # along each side
+FileAnswer = dict[str, Any]  # as `gradio_client` downloads it
+
+
+class Api:
+    """The endpoints.
+
+    Args:
+        service: The server's parts.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        jobs = {"concurrency_id": JOBS, "concurrency_limit": service.limits.jobs}
+        gr.api(
+            readable(self.segment),
+            api_name="segment",
+            concurrency_id=CLICKS,
+            concurrency_limit=CLICKS_AT_A_TIME,
+        )
+        gr.api(readable(self.everything), api_name="everything", **jobs)
+        gr.api(readable(self.track), api_name="track", **jobs)
+        gr.api(readable(self.limits), api_name="limits", queue=False)
+
+    def limits(self) -> dict:
+        """What may be asked of this server, and which model answers."""
+        limits = self.service.limits
+        told = {name: getattr(limits, name) for name in limits.__dataclass_fields__}
+        return {"model": self.service.model.name, **told}
+
+    def segment(self, image: dict, objects: list, request: gr.Request) -> tuple[dict, dict, dict]:
+        """Segment objects that points and boxes tell; gives COCO JSON, overlay PNG, mask PNG."""
+        asked = read_objects(objects, self.service.limits)
+        visitor, work = self._photo(read_file(image), request)
+        for prompt in asked:
+            work.add_object(_clicks(prompt), prompt.box)
+        return self._photo_answer(visitor, work)
+
+    def everything(
+        self,
+        image: dict,
+        request: gr.Request,
+        points_per_side: int = 16,
+        pred_iou_thresh: float | None = None,
+        stability_score_thresh: float | None = None,
+    ) -> tuple[dict, dict, dict]:
+        """Segment everything in a photo; gives COCO JSON, overlay PNG, mask PNG."""
+        start = self.service.model.everything
+        options = {
+            "points_per_side": points_per_side,
+            "pred_iou_thresh": _or(pred_iou_thresh, start.pred_iou_thresh),
+            "stability_score_thresh": _or(stability_score_thresh, start.stability_score_thresh),
+        }
+        if not 1 <= points_per_side <= MOST_POINTS:
+            raise LimitError(f"points_per_side is {points_per_side}; give 1 to {MOST_POINTS}.")
+        visitor, work = self._photo(read_file(image), request)
+        work.find_all(options, lambda done, total: None)
+        return self._photo_answer(visitor, work)
+
+    def track(
+        self, video: dict, prompts: list, request: gr.Request, direction: str = "both"
+    ) -> tuple[dict, dict, dict, list]:
+        """Track objects; gives SA-V style JSON, overlay MP4, masks ZIP, frames to review."""
+        service = self.service
+        asked = read_video_prompts(prompts, service.limits)
+        course = require_course(direction)
+        upload, visitor = read_file(video), service.visitor(request)
+        path = service.own(upload, request)
+        name, folder = safe_stem(upload.name, "video"), visitor.new_folder()
+        work = VideoWork.read(path, name, service.model, service.limits, folder)
+        visitor.set_work("api", work)
+        try:
+            for prompt in asked:
+                _say(work, prompt)
+            for _ in work.track(course):
+                pass
+            files = VideoFiles.in_folder(visitor.new_folder(), name)
+            for _ in write_video_files(work, files, service.model.name):
+                pass
+            review = [{"frame": frame, "reason": text} for text, frame in to_review(work)]
+        finally:
+            visitor.set_work("api", None)
+            self._forget(path)
+        masklets = json.loads(files.masklets.read_bytes())
+        return masklets, _file(files.overlay), _file(files.masks), review
+
+    def _photo(self, upload: Upload, request: gr.Request) -> tuple[Visitor, PhotoWork]:
+        visitor = self.service.visitor(request)
+        path = self.service.own(upload, request)
+        try:
+            name = safe_stem(upload.name, "photo")
+            return visitor, PhotoWork.read(path, name, self.service.model, self.service.limits)
+        finally:
+            self._forget(path)
+
+    def _photo_answer(self, visitor: Visitor, work: PhotoWork) -> tuple[dict, dict, dict]:
+        files: PhotoFiles = write_files(work, visitor.new_folder(), self.service.model.name)
+        coco = json.loads(files.coco.read_bytes())
+        return coco, _file(files.overlay), _file(files.mask)
+
+    def _forget(self, path: Path) -> None:
+        if not self.service.is_sample(path):
+            forget(path)
+
+
+def _clicks(prompt: ObjectPrompt) -> tuple[tuple[float, float, bool], ...]:
+    return tuple((*one.xy, one.positive) for one in prompt.clicks)
+
+
+def _say(work: VideoWork, prompt: VideoPrompt) -> None:
+    """Tell a video's work what a prompt says."""
+    work.activate(prompt.object_id)
+    if prompt.box is not None:
+        x0, y0, x1, y1 = prompt.box
+        work.box(prompt.frame, (x0, y0, x1, y1))
+    for click in prompt.clicks:
+        work.click(prompt.frame, click.xy, positive=click.positive)
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else float(value)
+
+
+def _file(path: Path) -> FileAnswer:
+    """Offer a file, as Gradio's clients understand it."""
+    return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}

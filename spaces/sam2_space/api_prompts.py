@@ -1,0 +1,90 @@
+"""Prompts as a program sends them: checked, and put the package's way."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from sam2_hf.errors import PromptError
+from sam2_hf.pipelines.mask_pictures import LAST_LABEL
+from sam2_hf.pipelines.object_prompts import object_prompt
+from sam2_hf.processing.prompts import ObjectPrompt
+from sam2_hf.video.propagation import Course
+from sam2_hf.video.video_prompt import VideoPrompt
+
+from .limits import LimitError, Limits
+from .uploads import Upload
+
+PHOTO_FORM = '{"points": [[x, y]], "labels": [1], "box": [x0, y0, x1, y1]}'
+VIDEO_FORM = '{"frame": 0, "object_id": 1, "points": [[x, y]], "labels": [1], "box": [...]}'
+VIDEO_KEYS = {"frame", "object_id", "points", "labels", "box"}
+
+
+def read_file(file: object) -> Upload:
+    """Read what `gradio_client.handle_file` sends.
+
+    Raises:
+        PromptError: It is something else.
+    """
+    if not isinstance(file, Mapping) or not isinstance(file.get("path"), str):
+        raise PromptError("no file was sent. Pass gradio_client.handle_file('photo.jpg').")
+    return Upload(file["path"], str(file.get("orig_name") or ""))
+
+
+def read_objects(objects: object, limits: Limits) -> list[ObjectPrompt]:
+    """Read the objects of a photo.
+
+    Raises:
+        PromptError: They are not of the form that is documented.
+        LimitError: There are too many.
+    """
+    if not isinstance(objects, list) or not objects:
+        raise PromptError(f"objects must be a list of {PHOTO_FORM}, with at least one of them.")
+    _check_count(len(objects), limits)
+    for one in objects:
+        if not isinstance(one, Mapping) or not one or not set(one) <= {"points", "labels", "box"}:
+            raise PromptError(f"an object is {str(one)[:60]!r}; it must be {PHOTO_FORM}.")
+    return [object_prompt(one) for one in objects]
+
+
+def read_video_prompts(prompts: object, limits: Limits) -> list[VideoPrompt]:
+    """Read the prompts of a video.
+
+    Raises:
+        PromptError: They are not of the form that is documented.
+        LimitError: There are too many objects.
+    """
+    if not isinstance(prompts, list) or not prompts:
+        raise PromptError(f"prompts must be a list of {VIDEO_FORM}, with at least one of them.")
+    read = [_video_prompt(one) for one in prompts]
+    _check_count(len({one.object_id for one in read}), limits)
+    return read
+
+
+def require_course(direction: object) -> Course:
+    """Read which way to track.
+
+    Raises:
+        PromptError: It is no way.
+    """
+    courses: tuple[Course, ...] = get_args(Course)
+    for course in courses:
+        if direction == course:
+            return course
+    raise PromptError(f"direction is {str(direction)[:40]!r}; use one of {', '.join(courses)}.")
+
+
+def _video_prompt(one: Any) -> VideoPrompt:
+    if not isinstance(one, Mapping) or not {"frame", "object_id"} <= set(one) <= VIDEO_KEYS:
+        raise PromptError(f"a prompt is {str(one)[:60]!r}; it must be {VIDEO_FORM}.")
+    frame, object_id = one["frame"], one["object_id"]
+    if not isinstance(frame, int) or frame < 0:
+        raise PromptError(f"frame is {frame!r}; it must be a whole number from 0 on.")
+    if not isinstance(object_id, int) or not 1 <= object_id <= LAST_LABEL:
+        raise PromptError(f"object_id is {object_id!r}; it must be within 1 and {LAST_LABEL}.")
+    parts = {name: one[name] for name in ("points", "labels", "box") if one.get(name) is not None}
+    prompt = object_prompt(parts)
+    return VideoPrompt(frame, object_id, clicks=prompt.clicks, box=prompt.box)
+
+
+def _check_count(count: int, limits: Limits) -> None:
+    if count > limits.objects:
+        raise LimitError(f"there are {count} objects; {limits.objects} are allowed here.")

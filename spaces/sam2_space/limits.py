@@ -1,0 +1,146 @@
+"""What a visitor may ask for: set by flags, told on the page, checked before any costly work."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from PIL import Image, UnidentifiedImageError
+
+from sam2_hf.errors import ImageError, Sam2Error, VideoError
+
+MILLION = 1_000_000
+
+
+class LimitError(Sam2Error):
+    """Something is larger, longer or more than this server allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All limits of a server.
+
+    Attributes:
+        file_mb: Size of an uploaded file, millions of bytes.
+        megapixels: Pixels of a photo, millions.
+        seconds: Length of a video.
+        frames: Frames of a video.
+        side: Longer side of a video, pixels.
+        objects: Objects in a photo, video or live stream.
+        jobs: Jobs (tracking, everything-mode) that run at a time; more wait in a queue.
+        waiting: Jobs and clicks of each kind that may wait.
+        visitors: Visits that are kept at a time.
+        idle_minutes: How long a visit is kept after the last click.
+    """
+
+    file_mb: int = 100
+    megapixels: int = 40
+    seconds: int = 60
+    frames: int = 1800
+    side: int = 1920
+    objects: int = 8
+    jobs: int = 2
+    waiting: int = 60
+    visitors: int = 60
+    idle_minutes: float = 20.0
+
+    def photo_text(self) -> str:
+        """Tell the limits of photos in one line."""
+        return (
+            f"Up to {self.file_mb} MB and {self.megapixels} megapixels, {self.objects} objects. "
+            f"Private, and deleted {self.idle_minutes:g} minutes after your last click."
+        )
+
+    def video_text(self) -> str:
+        """Tell the limits of videos in one line."""
+        return (
+            f"Up to {self.file_mb} MB, {self.seconds} seconds, {self.frames} frames, "
+            f"{self.side} pixels a side, {self.objects} objects; {self.jobs} "
+            f"{'job runs' if self.jobs == 1 else 'jobs run'} at a time. "
+            f"Private, and deleted {self.idle_minutes:g} minutes after your last click."
+        )
+
+    def check_objects(self, count: int) -> None:
+        """Refuse an object too many.
+
+        Raises:
+            LimitError: There are as many as may be.
+        """
+        if count >= self.objects:
+            raise LimitError(
+                f"There are {count} objects already, and {self.objects} are allowed here. "
+                "Go on with one of them, or clear."
+            )
+
+    def check_photo(self, path: Path) -> None:
+        """Read the head of a photo's file, without decoding it.
+
+        Raises:
+            ImageError: It is no picture.
+            LimitError: It has too many pixels.
+        """
+        if path.stat().st_size == 0:
+            raise ImageError("This file is empty (0 bytes). Choose a JPEG, PNG or WebP photo.")
+        try:
+            with warnings.catch_warnings():  # PIL warns of large pictures; here they are refused
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                with Image.open(path) as picture:
+                    width, height = picture.size
+        except Image.DecompressionBombError as error:
+            raise LimitError(
+                f"This photo is far too large; {self.megapixels} megapixels are allowed here. "
+                "Shrink it and try again."
+            ) from error
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+            raise ImageError(
+                "This file is not a picture that can be read. Choose a JPEG, PNG or WebP photo."
+            ) from error
+        if width * height > self.megapixels * MILLION:
+            raise LimitError(
+                f"This photo has {width * height / MILLION:.1f} megapixels ({width} x {height}); "
+                f"{self.megapixels} are allowed here. Shrink it and try again."
+            )
+
+    def check_video_file(self, path: Path) -> None:
+        """Read the head of a video's file, without decoding a frame.
+
+        Raises:
+            VideoError: It is no video.
+            LimitError: Its frames are too large.
+        """
+        if path.stat().st_size == 0:
+            raise VideoError("This file is empty (0 bytes). Choose an MP4, MOV or WebM video.")
+        try:
+            with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+                sizes = [(one.width, one.height) for one in container.streams.video]
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise VideoError(
+                "This file is not a video that can be read. Choose an MP4, MOV or WebM video."
+            ) from error
+        for width, height in sizes:
+            if max(width, height) > self.side:
+                raise LimitError(
+                    f"The video is {width} x {height} pixels; {self.side} a side are allowed here. "
+                    "Shrink it and try again."
+                )
+
+    def check_length(self, num_frames: int, seconds: float | None) -> None:
+        """Compare a video's length.
+
+        Args:
+            num_frames: How many frames it has.
+            seconds: How long it is; None if nobody knows.
+
+        Raises:
+            LimitError: It is too long.
+        """
+        if seconds is not None and seconds > self.seconds:
+            raise LimitError(
+                f"The video is {seconds:.0f} seconds long; {self.seconds} are allowed here. "
+                "Cut it and try again."
+            )
+        if num_frames > self.frames:
+            raise LimitError(
+                f"The video has {num_frames} frames; {self.frames} are allowed here. "
+                "Cut it and try again."
+            )

@@ -1,0 +1,136 @@
+"""The tab for a webcam: what is clicked is followed at once."""
+
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+
+from . import page_parts as parts
+from .limits import LimitError
+from .live_work import LiveWork
+from .readable_errors import readable
+from .service import CLICKS, CLICKS_AT_A_TIME, Service
+
+TAB = "live"
+Updates = dict[Any, Any]
+WELCOME = "**1** Start the camera. **2** Click an object in the picture below it: it is followed."
+EVERY = 0.25  # seconds between two pictures
+LONGEST = 300  # seconds of one stream
+KINDS = (parts.ON, parts.BESIDE)
+
+
+class LiveTab:
+    """Components of the tab, and what they do.
+
+    Args:
+        service: The server's parts.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.hint = gr.Markdown(WELCOME, elem_classes="hint")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=3, min_width=320):
+                self.view = gr.Image(
+                    label="Click here",
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    height=380,
+                    elem_id="live-view",
+                    elem_classes="canvas",
+                )
+            with gr.Column(scale=2, min_width=320):
+                self.camera = gr.Image(
+                    label="Camera",
+                    sources=["webcam"],
+                    streaming=True,
+                    type="numpy",
+                    height=240,
+                    elem_id="live-camera",
+                )
+                self.kind = gr.Radio(
+                    list(KINDS), value=parts.ON, label="A click is", elem_classes="kind"
+                )
+                with gr.Row():
+                    self.new = gr.Button("New object", size="sm", min_width=110)
+                    self.reset = gr.Button("Begin anew", size="sm", min_width=110)
+                self.x, self.y, self.add = parts.typed_click()
+                self.status = gr.HTML("", elem_id="live-status")
+        gr.Markdown(
+            f"A picture every {EVERY:g} seconds is sent, looked at and forgotten; a stream ends "
+            f"after {LONGEST // 60} minutes. Up to {service.limits.objects} objects.",
+            elem_classes="limits",
+        )
+        self._connect()
+
+    def _connect(self) -> None:
+        quick: dict[str, Any] = {
+            "outputs": self.status,
+            "api_visibility": "private",
+            "concurrency_id": CLICKS,
+            "concurrency_limit": CLICKS_AT_A_TIME,
+            "show_progress": "hidden",
+        }
+        self.camera.stream(
+            readable(self.step),
+            self.camera,
+            [self.view, self.status],
+            stream_every=EVERY,
+            time_limit=LONGEST,
+            concurrency_limit=CLICKS_AT_A_TIME,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        self.view.select(readable(self.click), self.kind, **quick, trigger_mode="multiple")
+        self.add.click(readable(self.click_typed), [self.kind, self.x, self.y], **quick)
+        self.new.click(readable(self.new_object), **quick)
+        self.reset.click(readable(self.begin_anew), **quick)
+
+    def step(self, picture_hw3: NDArray[np.uint8] | None, request: gr.Request) -> tuple[Any, str]:
+        """Follow everything into the newest picture."""
+        if picture_hw3 is None:
+            return gr.skip(), gr.skip()
+        visitor = self.service.visitor(request)
+        with visitor.lock:
+            work = visitor.works.get(TAB)
+            if not isinstance(work, LiveWork):
+                work = LiveWork(self.service.model, self.service.limits)
+                visitor.set_work(TAB, work)
+        drawn_hw3 = work.step(picture_hw3)
+        text = f"object {work.active} · {work.rate:.1f} pictures a second"
+        return visitor.store_picture(drawn_hw3), parts.status_line(text)
+
+    def click(self, kind: str, event: gr.SelectData, request: gr.Request) -> str:
+        """Take a click on the picture shown."""
+        return self._point(kind, (event.index[0], event.index[1]), request)
+
+    def click_typed(
+        self, kind: str, x: float | None, y: float | None, request: gr.Request
+    ) -> str:
+        """Take a click that was typed, in pixels of the picture shown."""
+        if x is None or y is None:
+            raise LimitError("Type both x and y, in pixels of the picture.")
+        return self._point(kind, (x, y), request)
+
+    def new_object(self, request: gr.Request) -> str:
+        """Let the next click begin another object."""
+        work = self._work(request)
+        work.new_object()
+        return parts.status_line(f"Click object {work.active}.")
+
+    def begin_anew(self, request: gr.Request) -> str:
+        """Forget all objects."""
+        self._work(request).reset()
+        return parts.status_line("Click an object.")
+
+    def _point(self, kind: str, xy: tuple[float, float], request: gr.Request) -> str:
+        work = self._work(request)
+        work.click(xy, positive=kind == parts.ON)
+        return parts.status_line(f"Following object {work.active}.")
+
+    def _work(self, request: gr.Request) -> LiveWork:
+        work = self.service.visitor(request).works.get(TAB)
+        if not isinstance(work, LiveWork):
+            raise LimitError("There is no picture yet. Start the camera first.")
+        return work

@@ -1,0 +1,47 @@
+"""The whole page: three tabs, the endpoints, and what happens when somebody leaves."""
+
+from pathlib import Path
+
+import gradio as gr
+
+from .api import Api
+from .live_tab import LiveTab
+from .photo_tab import PhotoTab
+from .service import Service
+from .video_tab import VideoTab
+
+TITLE = "Segment anything: photos, videos, webcam"
+ENDINGS = {"photo": (".jpg", ".png"), "video": (".mp4",)}
+
+
+def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
+    """Put the page together.
+
+    Args:
+        service: The server's parts.
+        samples: Photos and videos to try.
+    """
+    photos = [path for path in samples if path.suffix in ENDINGS["photo"]]
+    videos = [path for path in samples if path.suffix in ENDINGS["video"]]
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+        gr.Markdown(_introduction(service), elem_id="intro")
+        with gr.Tab("Photo", id="photo"):
+            PhotoTab(service, photos)
+        with gr.Tab("Video", id="video"):
+            VideoTab(service, videos)
+        with gr.Tab("Live", id="live"):
+            LiveTab(service)
+        Api(service)
+        page.unload(service.leave)
+    page.queue(
+        max_size=service.limits.waiting, default_concurrency_limit=1, api_open=False
+    )
+    return page
+
+
+def _introduction(service: Service) -> str:
+    return (
+        "# Click it, and it is cut out\n"
+        f"SAM 2 (`{service.model.name}`) finds the outline of whatever you click, in a photo, "
+        "through a video, or live."
+    )

@@ -1,0 +1,126 @@
+"""What the page shows of a photo, and the files it offers.
+
+Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_hf.overlay import draw_overlay, label_picture, object_colours
+from sam2_hf.pipelines.masklet_overlay import draw_masklets
+from sam2_hf.pipelines.photo_files import (
+    answer_annotation,
+    generated_annotations,
+    mask_picture,
+    write_coco,
+    write_png,
+)
+
+from .limits import LimitError
+from .photo_scene import Answer, Scene
+from .photo_work import PhotoWork
+from .picture_sizes import ShownSize
+
+THUMBNAIL_SIDE = 320
+READINGS = ("A", "B", "C")
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFiles:
+    """The files of one photo, to be downloaded."""
+
+    overlay: Path
+    mask: Path
+    coco: Path
+
+
+def shown_size(work: PhotoWork) -> ShownSize:
+    """Tell how large the page shows a photo."""
+    return ShownSize.within(work.size)
+
+
+def draw_view(work: PhotoWork) -> NDArray[np.uint8]:
+    """Draw the photo as the page shows it, with masks and prompts: `(height, width, 3)`."""
+    shown = shown_size(work)
+    return _draw(work, work.scene, shown)
+
+
+def draw_candidates(work: PhotoWork) -> list[tuple[NDArray[np.uint8], str]]:
+    """Draw each candidate of the current object, small, and say how good it is thought to be."""
+    answer = work.scene.current.answer
+    if answer is None or work.scene.everything is not None:
+        return []
+    shown = ShownSize.within(work.size, THUMBNAIL_SIDE)
+    small_hw3 = shown.picture(work.picture_hw3)
+    colour = object_colours(work.scene.active)[-1]
+    return [
+        (
+            draw_overlay(small_hw3, [answer.mask(shown.size, which)], colours=[colour]),
+            f"{_candidate_name(answer, which)} · {answer.scores[which]:.2f}",
+        )
+        for which in range(len(answer.scores))
+    ]
+
+
+def write_files(work: PhotoWork, folder: Path, model: str) -> PhotoFiles:
+    """Write overlay, mask and JSON.
+
+    Raises:
+        LimitError: There is nothing to write yet.
+        OutputError: The disk is full.
+    """
+    scene = work.scene
+    if scene.everything is not None:
+        masks, records = scene.everything["masks"], generated_annotations(scene.everything)
+        drawn = label_picture(masks, work.size)
+    else:
+        masks, records = _object_masks(work)
+        if not masks:
+            raise LimitError("There is no mask yet. Click an object first.")
+        drawn = mask_picture(masks)
+    whole = ShownSize(work.size, 1.0)
+    base = folder / work.name
+    name = f"{work.name}.jpg"
+    return PhotoFiles(
+        write_png(Path(f"{base}_overlay.png"), _draw(work, scene, whole)),
+        write_png(Path(f"{base}_mask.png"), drawn),
+        write_coco(Path(f"{base}_coco.json"), name, work.size, records, model),
+    )
+
+
+def _candidate_name(answer: Answer, which: int) -> str:
+    """Name a candidate: a letter, or that all clicks count for it."""
+    num_single = len(answer.scores) - len(READINGS)
+    return "All" if which < num_single else READINGS[which - num_single]
+
+
+def _draw(work: PhotoWork, scene: Scene, shown: ShownSize) -> NDArray[np.uint8]:
+    picture_hw3 = shown.picture(work.picture_hw3)
+    if scene.everything is not None:
+        masks = [shown.mask(one.segmentation) for one in scene.everything]
+        return draw_overlay(picture_hw3, masks)
+    masks_by_number = {
+        one.number: one.answer.mask(shown.size) for one in scene.objects if one.answer is not None
+    }
+    numbers = range(1, max((one.number for one in scene.objects), default=1) + 1)
+    return draw_masklets(
+        picture_hw3, masks_by_number, list(numbers), shown.prompts(scene.drawn)
+    )
+
+
+def _object_masks(work: PhotoWork) -> tuple[list[NDArray[np.bool_]], list[dict[str, Any]]]:
+    """Draw the mask of each object and describe it."""
+    masks, records = [], []
+    for one in work.scene.objects:
+        if one.answer is None:
+            continue
+        result = one.answer.as_result(work.size)
+        masks.append(result.masks[0])
+        records.append(
+            answer_annotation(result, 0, one.drawn, object_id=one.number, name=one.name)
+        )
+    return masks, records

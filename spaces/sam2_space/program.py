@@ -1,0 +1,113 @@
+"""Start the server: read the flags, load the model, serve the page."""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import gradio as gr
+from transformers.utils import logging
+
+from sam2_hf.errors import Sam2Error
+from sam2_hf.model.checkpoint_errors import CheckpointError
+
+from .limits import Limits
+from .server import serve
+from .service import Service
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+DONE, FAILED = 0, 1
+FLAGS = {
+    "file_mb": "size of an uploaded file, millions of bytes",
+    "megapixels": "pixels of a photo, millions",
+    "seconds": "length of a video",
+    "frames": "frames of a video",
+    "side": "longer side of a video, pixels",
+    "objects": "objects in a photo, video or stream",
+    "jobs": "jobs that run at a time; more wait in a queue",
+    "waiting": "jobs or clicks that may wait",
+    "visitors": "visits that are kept at a time",
+    "idle_minutes": "how long a visit is kept after the last click",
+}
+OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False"}
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How a server was started.
+
+    Attributes:
+        address: Where it is, such as `http://127.0.0.1:7860/`.
+        service: Its parts.
+        page: The page, with its server.
+    """
+
+    address: str
+    service: Service
+    page: gr.Blocks
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="app.py",
+        description="Serve the Space: segment photos, videos and a webcam in a browser.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    model = os.environ.get("MODEL") or "sam2-hiera-micro"
+    parser.add_argument("--model", default=model, help="Hub id, folder or .pt")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; a GPU if there is one")
+    parser.add_argument("--host", default=None, help="address to listen at; 127.0.0.1 if left out")
+    parser.add_argument("--port", type=int, default=None, help="port; the first free one from 7860")
+    limits = parser.add_argument_group("limits, which the page shows")
+    for field in fields(Limits):
+        limits.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=float if field.name == "idle_minutes" else int,
+            default=field.default,
+            help=FLAGS[field.name],
+        )
+    return parser
+
+
+@contextmanager
+def serving(arguments: argparse.Namespace) -> Iterator[Serving]:
+    """Serve inside the `with`; all files of all visitors are deleted after it.
+
+    Raises:
+        CheckpointError: The model cannot be loaded.
+        PromptError: There is no such device.
+    """
+    logging.disable_progress_bar()  # of loading weights
+    root = Path(tempfile.mkdtemp(prefix="sam2-space-")).resolve()
+    try:
+        # Gradio reads these when a page is built, and puts what is uploaded into this folder.
+        os.environ.update(OFFLINE, GRADIO_TEMP_DIR=str(root))
+        with serve(arguments, root, SAMPLES) as (address, service, page):
+            yield Serving(address, service, page)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C or until asked to end."""
+    arguments = build_parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(DONE))  # so that visitors' files go, too
+    try:
+        with serving(arguments) as started:
+            sys.stdout.write(f"Open {started.address} in a browser; Ctrl-C ends.\n")
+            sys.stdout.flush()
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        return DONE
+    except (Sam2Error, CheckpointError, OSError) as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return FAILED
+    return DONE

@@ -1,0 +1,68 @@
+"""The running server: model, page, and the layer that keeps visitors apart."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from .file_places import FilePlaces
+from .limits import Limits
+from .look import css, theme
+from .page import build_page
+from .private_files import PrivateFiles
+from .service import Service
+from .space_model import SpaceModel
+from .visitors import Visitors
+
+CLEAN_EVERY, CLEAN_OLDER = 600, 3600  # seconds; Gradio's own leftovers
+THREADS = 40
+SESSIONS_KEPT = 500  # Gradio keeps the settings of a page's components for each
+
+
+@contextmanager
+def serve(
+    arguments: argparse.Namespace, root: Path, samples: Path
+) -> Iterator[tuple[str, Service, gr.Blocks]]:
+    """Serve inside the `with`.
+
+    Args:
+        arguments: See `build_parser`.
+        root: Folder for the files of visitors.
+        samples: Folder of photos and videos to try.
+
+    Yields:
+        The address, the server's parts, and the page.
+    """
+    limits = Limits(**{field.name: getattr(arguments, field.name) for field in fields(Limits)})
+    places = FilePlaces(root)
+    shown_samples = places.add_samples(samples)
+    visitors = Visitors(places, limits)
+    model = SpaceModel.load(arguments.model, arguments.device)
+    service = Service(model, limits, places, visitors)
+    page = build_page(service, shown_samples)
+    page.delete_cache = (CLEAN_EVERY, CLEAN_OLDER)
+    _, address, _ = page.launch(
+        server_name=arguments.host,
+        server_port=arguments.port,
+        prevent_thread_lock=True,
+        quiet=True,
+        theme=theme(),
+        css=css(),
+        max_file_size=f"{limits.file_mb}mb",
+        max_threads=THREADS,
+        state_session_capacity=SESSIONS_KEPT,
+        ssr_mode=False,
+        run_history=False,
+        footer_links=["api", "settings"],
+        app_kwargs={"middleware": [Middleware(PrivateFiles, places=places)]},
+    )
+    visitors.keep_clean()
+    try:
+        yield address, service, page
+    finally:
+        page.close(verbose=False)
+        visitors.close()

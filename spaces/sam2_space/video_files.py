@@ -1,0 +1,131 @@
+"""What tracking gives: the files to play and to download, the curve of scores, the doubtful frames.
+
+Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sam2_hf.overlay import object_colours
+from sam2_hf.pipelines.mask_pictures import write_label_png
+from sam2_hf.pipelines.masklet_files import VideoFacts, write_masklets
+from sam2_hf.pipelines.masklet_overlay import draw_masklets
+from sam2_hf.pipelines.tracked_frames import TrackedFrame
+from sam2_hf.pipelines.video_writer import VideoWriter, video_writer
+
+from .video_work import VideoWork
+
+CURVE_COLUMNS = ("frame", "predicted IoU", "object")
+MOST_TO_REVIEW = 8
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFiles:
+    """The files of one tracked video.
+
+    Attributes:
+        overlay: H.264 video of the tracked frames with their masks.
+        masks: Archive of a palette PNG for each of them; a pixel's value is the object's number.
+        masklets: Run lengths and scores, in the form of SA-V.
+    """
+
+    overlay: Path
+    masks: Path
+    masklets: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path, name: str) -> "VideoFiles":
+        """Say where they will be."""
+        endings = ("_overlay.mp4", "_masks.zip", "_masklets.json")
+        return cls(*(folder / f"{name}{ending}" for ending in endings))
+
+
+def write_video_files(work: VideoWork, files: VideoFiles, model: str) -> Iterator[tuple[int, int]]:
+    """Write all files of what is tracked, frame by frame.
+
+    Args:
+        work: The video.
+        files: Where to.
+        model: What the model is called.
+
+    Yields:
+        How many frames are done, of how many.
+
+    Raises:
+        OutputError: The disk is full.
+        FrameError: The visit has ended.
+    """
+    frames = work.tracked
+    fps = work.session.frames.fps
+    with (
+        zipfile.ZipFile(files.masks, "w", zipfile.ZIP_STORED) as archive,
+        video_writer(files.overlay, fps=float(fps) if fps else None) as video,
+    ):
+        for done, frame in enumerate(frames, 1):
+            _write_frame(work, frame, video, archive)
+            yield done, len(frames)
+    about = VideoFacts(
+        work.name,
+        work.size,
+        work.num_frames,
+        float(fps) if fps else None,
+        model,
+        tuple(one.object_id for one in work.masklets()),
+    )
+    write_masklets(files.masklets, about, [tracked_frame(work, frame) for frame in frames])
+
+
+def tracked_frame(work: VideoWork, frame: int) -> TrackedFrame:
+    """Collect what was found on a frame.
+
+    Raises:
+        FrameError: The visit has ended.
+    """
+    with work.reading() as session:
+        return TrackedFrame.from_masklets(
+            frame, work.masklets(), work.scene.prompted_on(frame), session.frames.time(frame)
+        )
+
+
+def curve(work: VideoWork) -> pd.DataFrame:
+    """List predicted IoU by frame and object, for the plot."""
+    rows = [
+        (frame, round(one.iou(frame), 4), f"object {one.object_id}")
+        for one in work.masklets()
+        for frame in one.frames
+    ]
+    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
+
+
+def curve_colours(most: int) -> dict[str, str]:
+    """Give each object's curve the colour of its mask."""
+    return {
+        f"object {number}": "#{:02x}{:02x}{:02x}".format(*colour)
+        for number, colour in enumerate(object_colours(most), 1)
+    }
+
+
+def to_review(work: VideoWork) -> list[tuple[str, int]]:
+    """List the frames that a person should look at: what to read, and the frame."""
+    by_frame: dict[int, str] = {}
+    for one in work.review():
+        text = f"frame {one.frame} · object {one.object_id}: {one.reasons[0]}"
+        by_frame.setdefault(one.frame, text)
+    return [(text, frame) for frame, text in by_frame.items()][:MOST_TO_REVIEW]
+
+
+def _write_frame(
+    work: VideoWork, frame: int, video: VideoWriter, archive: zipfile.ZipFile
+) -> None:
+    with work.reading() as session:
+        tracked = tracked_frame(work, frame)
+        picture_hw3 = session.frames.picture(frame)
+    masks = tracked.masks()
+    video.write(draw_masklets(picture_hw3, masks, work.colour_order()), tracked.time_s)
+    png = write_label_png(Path(f"{archive.filename}.png"), masks, work.size)
+    archive.write(png, f"{frame:05d}.png")
+    png.unlink()

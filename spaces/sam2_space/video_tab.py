@@ -1,0 +1,297 @@
+"""The tab for videos: click in any frame, track, look at the result, correct, download."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from . import page_parts as parts
+from .file_places import safe_stem
+from .limits import LimitError
+from .photo_scene import Xy
+from .picture_sizes import ShownSize
+from .readable_errors import readable
+from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
+from .uploads import Upload, VideoInput
+from .video_files import curve_colours
+from .video_jobs import TAB, Updates, VideoJobs, require_video
+from .video_work import VideoWork
+from .visitors import Visitor
+
+WELCOME = "**1** Choose a video. **2** Click an object in a frame. **3** Track it."
+COURSES = (
+    "forward from the first click",
+    "both ways from the first click",
+    "forward from the frame shown",
+    "backward from the frame shown",
+)
+
+
+class VideoTab:
+    """Components of the tab, and what they do.
+
+    Args:
+        service: The server's parts.
+        samples: Videos to try.
+    """
+
+    def __init__(self, service: Service, samples: list[Path]) -> None:
+        self.service = service
+        self.sample_paths = samples
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=3, min_width=320):
+                self._build_video(samples)
+            with gr.Column(scale=2, min_width=320, visible=False) as self.tools:
+                self._build_tools()
+        with gr.Column(visible=False) as self.results:
+            self._build_results()
+        self.shown = [*(self.view, self.hint, self.frame, self.objects, self.tools, self.other)]
+        self.shown += [self.status, self.input, self.samples, self.results, self.kind]
+        self._connect()
+
+    def _build_video(self, samples: list[Path]) -> None:
+        self.hint = gr.Markdown(WELCOME, elem_classes="hint")
+        self.input = VideoInput(
+            label="Video: drop or choose one",
+            sources=["upload"],
+            height=380,
+            elem_id="video-input",
+        )
+        self.samples = gr.Dataset(
+            label="Or try this one",
+            components=[gr.Video(visible=False)],
+            samples=[[str(path)] for path in samples],
+            type="index",
+            elem_id="video-samples",
+        )
+        self.view = gr.Image(
+            label="Click here",
+            visible=False,
+            interactive=False,
+            buttons=["fullscreen"],
+            elem_id="video-view",
+            elem_classes="canvas",
+        )
+        self.frame = gr.Slider(
+            0, 1, 0, step=1, label="Frame", visible=False, elem_id="video-frame", buttons=[]
+        )
+        self.other = gr.Button("Other video", size="sm", visible=False, elem_id="video-other")
+        gr.Markdown(self.service.limits.video_text(), elem_classes="limits")
+
+    def _build_tools(self) -> None:
+        self.kind = parts.click_kind()
+        with gr.Row():
+            self.undo = gr.Button("Undo", size="sm", min_width=80, elem_id="video-undo")
+            self.new = gr.Button("New object", size="sm", min_width=110, elem_id="video-new")
+        self.objects = gr.Radio(
+            [("object 1", 1)],
+            value=1,
+            label="Object",
+            elem_classes="objects",
+            elem_id="video-objects",
+        )
+        with gr.Row():
+            self.clear = gr.Button(
+                "Clear its clicks here", size="sm", min_width=140, elem_id="video-clear"
+            )
+            self.remove = gr.Button("Remove it", size="sm", min_width=90, elem_id="video-remove")
+        self.x, self.y, self.add = parts.typed_click()
+        self.course = gr.Dropdown(
+            list(COURSES), value=COURSES[0], label="Track", elem_id="video-course"
+        )
+        with gr.Row():
+            self.track = gr.Button("Track", variant="primary", elem_id="video-track")
+            self.stop = gr.Button("Stop", variant="stop", elem_id="video-stop")
+        self.status = gr.HTML("", elem_id="video-status", min_height=60)
+
+    def _build_results(self) -> None:
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=3, min_width=320):
+                self.player = gr.Video(
+                    label="Tracked", interactive=False, autoplay=True, elem_id="video-player"
+                )
+                with gr.Row():
+                    self.files = parts.download_buttons(["Video MP4", "Masks ZIP", "RLE JSON"])
+            with gr.Column(scale=2, min_width=320):
+                self.plot = gr.LinePlot(
+                    x="frame",
+                    y="predicted IoU",
+                    color="object",
+                    color_map=curve_colours(self.service.limits.objects),
+                    y_lim=[0, 1],
+                    height=260,
+                    label="How sure the model is",
+                    elem_id="video-curve",
+                )
+                self.review = gr.Radio(
+                    [], label="Frames to review, worst first", elem_id="video-review"
+                )
+
+    def _connect(self) -> None:
+        hidden: dict[str, Any] = {"api_visibility": "private"}
+        quick: dict[str, Any] = {
+            **hidden,
+            "outputs": self.shown,
+            "concurrency_id": CLICKS,
+            "concurrency_limit": CLICKS_AT_A_TIME,
+            "show_progress": "minimal",
+            "show_progress_on": self.view,
+        }
+        loading = {**quick, "show_progress": "full", "show_progress_on": self.hint}
+        self.input.upload(readable(self.load), self.input, **loading).failure(
+            lambda: None, outputs=self.input, **hidden
+        )
+        self.samples.click(readable(self.load_sample), self.samples, **loading)
+        self.view.select(
+            readable(self.click), [self.kind, self.frame], **quick, trigger_mode="multiple"
+        )
+        typed = [self.kind, self.frame, self.x, self.y]
+        self.add.click(readable(self.click_typed), typed, **quick, trigger_mode="multiple")
+        self.frame.input(
+            readable(self.scrub), self.frame, **quick, trigger_mode="always_last"
+        )
+        self.objects.input(readable(self.activate), [self.objects, self.frame], **quick)
+        self.review.input(readable(self.scrub), self.review, **quick)
+        for button, verb in (
+            (self.undo, lambda work, frame: work.undo()),
+            (self.clear, lambda work, frame: work.clear(frame)),
+            (self.remove, lambda work, frame: work.remove()),
+        ):
+            button.click(readable(self._acting(verb)), self.frame, **quick)
+        self.new.click(readable(self.new_object), self.frame, **quick)
+        self.other.click(readable(self.leave_video), **quick)
+        jobs = VideoJobs(self)
+        self.track.click(
+            readable(jobs.track),
+            [self.course, self.frame],
+            [*self.shown, self.player, self.plot, self.review, *self.files],
+            concurrency_id=JOBS,
+            concurrency_limit=self.service.limits.jobs,
+            show_progress_on=self.status,
+            **hidden,
+        )
+        self.stop.click(readable(jobs.stop), queue=False, show_progress="hidden", **hidden)
+
+    def load(self, upload: Upload | None, request: gr.Request) -> Updates:
+        """Open an uploaded video."""
+        if upload is None:
+            return {self.hint: WELCOME}
+        path = self.service.own(upload, request)
+        visitor = self.service.visitor(request)
+        kept = visitor.new_folder() / path.name
+        path.replace(kept)
+        try:
+            return self._begin(kept, safe_stem(upload.name, "video"), visitor)
+        except BaseException:
+            kept.unlink(missing_ok=True)
+            raise
+
+    def load_sample(self, which: int, request: gr.Request) -> Updates:
+        """Open a sample."""
+        path = self.sample_paths[which]
+        return self._begin(path, path.stem, self.service.visitor(request))
+
+    def _begin(self, path: Path, name: str, visitor: Visitor) -> Updates:
+        service = self.service
+        work = VideoWork.read(path, name, service.model, service.limits, visitor.new_folder())
+        visitor.set_work(TAB, work)
+        return {
+            **self.shown_at(visitor, work, 0),
+            self.input: gr.update(value=None, visible=False),
+            self.samples: gr.update(visible=False),
+            self.frame: gr.update(
+                value=0, maximum=max(work.num_frames - 1, 1), visible=work.num_frames > 1
+            ),
+            self.results: gr.update(visible=False),
+        }
+
+    def click(
+        self, kind: str, frame: int, event: gr.SelectData, request: gr.Request
+    ) -> Updates:
+        """Take a click on the frame shown."""
+        visitor, work = require_video(self.service, request)
+        xy = ShownSize.within(work.size).xy((event.index[0], event.index[1]))
+        return self._point(visitor, work, kind, (int(frame), xy))
+
+    def click_typed(
+        self, kind: str, frame: int, x: float | None, y: float | None, request: gr.Request
+    ) -> Updates:
+        """Take a click that was typed, in pixels of the video."""
+        visitor, work = require_video(self.service, request)
+        if x is None or y is None:
+            raise LimitError("Type both x and y, in pixels of the video.")
+        return self._point(visitor, work, kind, (int(frame), (x, y)))
+
+    def _point(
+        self, visitor: Visitor, work: VideoWork, kind: str, where: tuple[int, Xy]
+    ) -> Updates:
+        frame, xy = where
+        if kind == parts.CORNER:
+            work.corner(frame, xy)
+        else:
+            work.click(frame, xy, positive=kind == parts.ON)
+        return self.shown_at(visitor, work, frame)
+
+    def scrub(self, frame: int | None, request: gr.Request) -> Updates:
+        """Show another frame."""
+        visitor, work = require_video(self.service, request)
+        return self.shown_at(visitor, work, int(frame or 0))
+
+    def activate(self, number: int, frame: int, request: gr.Request) -> Updates:
+        """Go on with another object."""
+        visitor, work = require_video(self.service, request)
+        work.activate(int(number))
+        return self.shown_at(visitor, work, int(frame))
+
+    def _acting(
+        self, verb: Callable[[VideoWork, int], object]
+    ) -> Callable[[int, gr.Request], Updates]:
+        def act(frame: int, request: gr.Request) -> Updates:
+            visitor, work = require_video(self.service, request)
+            verb(work, int(frame))
+            return self.shown_at(visitor, work, int(frame))
+
+        return act
+
+    def new_object(self, frame: int, request: gr.Request) -> Updates:
+        """Let the next click, which is on it, begin another object."""
+        act = self._acting(lambda work, _: work.new_object())
+        return {**act(frame, request), self.kind: parts.ON}
+
+    def leave_video(self, request: gr.Request) -> Updates:
+        """Forget the video and ask for another one."""
+        self.service.visitor(request).set_work(TAB, None)
+        hidden = (self.view, self.frame, self.tools, self.other, self.results)
+        empty: Updates = {one: gr.update(visible=False) for one in hidden}
+        asking = {one: gr.update(visible=True) for one in (self.input, self.samples)}
+        return {**empty, **asking, self.hint: WELCOME, self.status: ""}
+
+    def shown_at(self, visitor: Visitor, work: VideoWork, frame: int) -> Updates:
+        """Show a frame and how things stand."""
+        scene = work.scene
+        return {
+            self.view: gr.update(value=visitor.store_picture(work.view(frame)), visible=True),
+            self.hint: _hint(work, frame),
+            self.frame: gr.update(value=frame),
+            self.objects: gr.update(
+                choices=[(f"object {number}", number) for number in scene.numbers],
+                value=scene.active,
+            ),
+            self.tools: gr.update(visible=True),
+            self.other: gr.update(visible=True),
+        }
+
+
+def _hint(work: VideoWork, frame: int) -> str:
+    """Tell what to do next."""
+    scene = work.scene
+    if scene.corner is not None:
+        return "Now click the **opposite corner** of the box."
+    if not scene.said:
+        return "**Click an object** in this frame, or move to another frame first."
+    if not work.tracked:
+        return "**Track** when the mask looks right; or click what is missing, add a new object."
+    if frame not in work.tracked:
+        return "This frame is not tracked. Click an object here, or **Track**."
+    return "Not right here? **Click what is missing or too much** in this frame, then Track again."

@@ -1,0 +1,340 @@
+"""A visitor's video: what has been clicked in it and tracked, with undo.
+
+Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_hf.errors import FrameError, PromptError, SessionError, VideoError
+from sam2_hf.overlay import Xyxy
+from sam2_hf.pipelines.masklet_overlay import draw_masklets
+from sam2_hf.video.masklet import Masklet
+from sam2_hf.video.propagation import Course
+from sam2_hf.video.review import FrameToReview
+from sam2_hf.video.session import Sam2VideoInferenceSession
+
+from .limits import Limits
+from .photo_scene import Xy
+from .photo_work import box_of_corners
+from .picture_sizes import ShownSize
+from .space_model import SpaceModel
+from .video_prompts import SaidOnFrame, VideoScene
+
+RAM_BUDGET = 64 * 2**20  # bytes of a visit's session; the rest of it lies in its folder
+Change = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackStep:
+    """How far tracking is.
+
+    Attributes:
+        frame: The frame that has just been tracked.
+        done: Frames so far.
+        total: Frames in all.
+        rate: Frames per second.
+    """
+
+    frame: int
+    done: int
+    total: int
+    rate: float
+
+
+class VideoWork:
+    """One video and all that was said about it.
+
+    Args:
+        name: Beginning of the result files' names.
+        session: On the video.
+        model: The model.
+        limits: How many objects there may be.
+
+    Attributes:
+        scene: What was said.
+        files_folder: Where the newest result files are; None before the first.
+    """
+
+    def __init__(
+        self, name: str, session: Sam2VideoInferenceSession, model: SpaceModel, limits: Limits
+    ) -> None:
+        if session.size is None or session.num_frames is None:
+            raise VideoError("This video has no frames. Choose an MP4, MOV or WebM video.")
+        self.name = name
+        self.size: tuple[int, int] = session.size
+        self.num_frames: int = session.num_frames
+        self.scene = VideoScene()
+        self.session = session
+        self.files_folder: Path | None = None
+        self.is_tracking = False
+        self._is_closed = False
+        self._stop = threading.Event()
+        self._lock = threading.RLock()
+        self._model = model
+        self._limits = limits
+        self._earlier: list[tuple[VideoScene, bool]] = []  # and whether the session undoes, too
+
+    @classmethod
+    def read(
+        cls, path: Path, name: str, model: SpaceModel, limits: Limits, folder: Path
+    ) -> "VideoWork":
+        """Open a video; nothing is decoded but its first frame.
+
+        Args:
+            path: The file; it must stay there.
+            name: Beginning of the result files' names.
+            model: The model.
+            limits: For the video and its objects.
+            folder: For what does not fit into memory.
+
+        Raises:
+            VideoError: It is no video.
+            LimitError: It is too large or too long.
+        """
+        limits.check_video_file(path)
+        try:
+            session = Sam2VideoInferenceSession.open(
+                str(path), model.video, ram_budget=RAM_BUDGET, spill_folder=folder
+            )
+        except VideoError as error:
+            raise VideoError(
+                "This file is not a video that can be read. Choose an MP4, MOV or WebM video."
+            ) from error
+        try:
+            work = cls(name, session, model, limits)
+            limits.check_length(work.num_frames, work.seconds)
+        except BaseException:
+            session.close()
+            raise
+        return work
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the video is; None if nobody knows."""
+        fps = self.session.frames.fps
+        return float(self.num_frames / fps) if fps else None
+
+    @property
+    def tracked(self) -> list[int]:
+        """Frames with a mask of some object."""
+        return sorted({frame for one in self.masklets() for frame in one.frames})
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Sam2VideoInferenceSession]:
+        """Lend the session for reading, while nobody changes it.
+
+        Raises:
+            FrameError: The visit has ended.
+        """
+        with self._lock:
+            self._require_open()
+            yield self.session
+
+    def masklets(self) -> list[Masklet]:
+        """The masks so far of each object that has any."""
+        with self._lock:
+            return [self.session.masklet(number) for number in sorted(self.session.object_ids)]
+
+    def click(self, frame: int, xy: Xy, *, positive: bool) -> None:
+        """Point at the active object on a frame, or beside it.
+
+        Raises:
+            PromptError: The click is outside, or the first one is beside the object.
+            SessionError: Tracking is going on.
+        """
+        if not positive and self.scene.active not in self.scene.prompted:
+            raise PromptError("Click on the object first, then beside it to take something away.")
+        number = self.scene.active
+        self._say(
+            SaidOnFrame(frame, number, click=(*xy, positive)),
+            lambda: self.session.click(frame, number, xy, positive=positive),
+        )
+
+    def corner(self, frame: int, xy: Xy) -> None:
+        """Give a corner of a box; the second one on the same frame makes the box.
+
+        Raises:
+            PromptError: The box is empty.
+            SessionError: Tracking is going on.
+        """
+        first = self.scene.corner
+        if first is None or first[0] != frame:
+            self._become(replace(self.scene, corner=(frame, xy)), None)
+            return
+        self.box(frame, box_of_corners(first[1], xy))
+
+    def box(self, frame: int, box: Xyxy) -> None:
+        """Draw a box around the active object on a frame.
+
+        Raises:
+            PromptError: It is outside the frame.
+            SessionError: Tracking is going on.
+        """
+        number = self.scene.active
+        self._say(
+            SaidOnFrame(frame, number, box=box), lambda: self.session.box(frame, number, box)
+        )
+
+    def new_object(self) -> None:
+        """Let the next click begin another object.
+
+        Raises:
+            LimitError: There are too many.
+        """
+        self._become(self.scene.with_new_object(self._limits.objects), None)
+
+    def activate(self, number: int) -> None:
+        """Go on with another object."""
+        self.scene = replace(self.scene, active=number, corner=None)
+
+    def clear(self, frame: int) -> None:
+        """Forget what was said about the active object on a frame."""
+        number = self.scene.active
+        if number in self.scene.prompted_on(frame):
+            self._become(
+                self.scene.without_frame(frame), lambda: self.session.clear(frame, number)
+            )
+
+    def remove(self) -> None:
+        """Remove the active object with its masks."""
+        number = self.scene.active
+        if number in self.session.object_ids:
+            self._become(self.scene.without_active(), lambda: self.session.remove(number))
+
+    def undo(self) -> bool:
+        """Take the last step back; tell whether there was one.
+
+        Raises:
+            SessionError: Tracking is going on.
+        """
+        if not self._earlier:
+            return False
+        with self._changing():
+            self.scene, is_of_session = self._earlier.pop()
+            if is_of_session:
+                self.session.undo()
+        return True
+
+    def view(self, frame: int) -> NDArray[np.uint8]:
+        """Draw a frame with masks and prompts, as large as the page shows it.
+
+        A frame that has just been clicked shows what the click gives; the model is asked for that.
+
+        Raises:
+            FrameError: The frame cannot be read.
+        """
+        with self._model.turns.taken(), self._lock:
+            self._require_open()
+            result = self.session.preview(frame)
+            picture_hw3 = self.session.frames.picture(frame)
+        shown = ShownSize.within(self.size)
+        masks = {number: shown.mask(mask) for number, mask in result.masks.items()}
+        return draw_masklets(
+            shown.picture(picture_hw3),
+            masks,
+            self.colour_order(),
+            shown.prompts(self.scene.drawn_on(frame)),
+        )
+
+    def colour_order(self) -> list[int]:
+        """List object numbers so that each has the same colour everywhere."""
+        return list(range(1, max(self.scene.numbers) + 1))
+
+    def track(self, direction: Course, start: int | None = None) -> Iterator[TrackStep]:
+        """Track all objects, one frame at a time, letting others have their turn in between.
+
+        Args:
+            direction: Which way.
+            start: First frame; the first one with a prompt if None.
+
+        Yields:
+            How far it is, after each frame. Stopping early, or [`stop`], loses nothing.
+
+        Raises:
+            PromptError: Nothing was pointed at.
+            SessionError: Tracking is going on already.
+            FrameError: A frame cannot be read; those before it are tracked.
+        """
+        if not self.scene.said:
+            raise PromptError("There is nothing to track yet. Click an object in a frame first.")
+        if empty := sorted(set(self.session.object_ids) - set(self.scene.prompted)):
+            raise PromptError(
+                f"Object {empty[0]} has no click any more. Click it in a frame, or remove it."
+            )
+        with self._changing():
+            self.is_tracking = True
+            self._stop.clear()
+        began = time.monotonic()
+        total = self._count(direction, start)
+        try:
+            results = self.session.propagate(start, direction=direction)
+            for done in range(1, total + 1):
+                with self._model.turns.taken(), self._lock:
+                    if self._stop.is_set():
+                        return
+                    result = next(results, None)
+                if result is None:
+                    return
+                rate = done / max(time.monotonic() - began, 1e-6)
+                yield TrackStep(result.frame, done, total, rate)
+        finally:
+            self.is_tracking = False
+
+    def stop(self) -> None:
+        """Let tracking end after the frame it is at; what is done stays."""
+        self._stop.set()
+
+    def review(self) -> list[FrameToReview]:
+        """List the frames where the track is doubtful, worst first."""
+        with self._lock:
+            return self.session.frames_to_review()
+
+    def close(self) -> None:
+        """Let go of the video and everything that was tracked."""
+        self.stop()
+        with self._lock:
+            self._is_closed = True
+            self.session.close()
+
+    def _say(self, said: SaidOnFrame, change: Change) -> None:
+        if said.number not in self.scene.prompted:
+            self._limits.check_objects(len(self.scene.prompted))
+        self._become(self.scene.with_said(said), change)
+
+    def _become(self, scene: VideoScene, change: Change | None) -> None:
+        """Change the session and what was said together, or neither."""
+        with self._changing():
+            if change is not None:
+                change()
+            self._earlier.append((self.scene, change is not None))
+            self.scene = scene
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._lock:
+            self._require_open()
+            if self.is_tracking:
+                raise SessionError("Tracking is going on. Press Stop first; what is done stays.")
+            yield
+
+    def _require_open(self) -> None:
+        """Refuse to go on after the end of a visit."""
+        if self._is_closed:
+            raise FrameError("This video has been deleted. Upload it again.")
+
+    def _count(self, direction: Course, start: int | None) -> int:
+        """Count the frames that will be visited."""
+        frames = [one.frame for one in self.scene.said]
+        if direction == "backward":
+            return (max(frames) if start is None else start) + 1
+        first = min(frames) if start is None else start
+        return self.num_frames - (0 if direction == "both" else first)
+
