@@ -14,7 +14,7 @@ from .service import CLICKS, CLICKS_AT_A_TIME, Service
 
 TAB = "live"
 Updates = dict[Any, Any]
-WELCOME = "**1** Start the camera. **2** Click an object in the picture below it: it is followed."
+WELCOME = "**1** Start the camera. **2** Click an object in the large picture: it is followed."
 EVERY = 0.25  # seconds between two pictures
 LONGEST = 300  # seconds of one stream
 KINDS = (parts.ON, parts.BESIDE)

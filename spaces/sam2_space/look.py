@@ -13,10 +13,12 @@ MONO = ("ui-monospace", "Consolas", "monospace")
 MOST_COLOURS = 14
 
 CSS = """
-.gradio-container { max-width: 1280px !important; margin: 0 auto; }
+.gradio-container {
+  width: 100% !important; max-width: 1280px !important; margin: 0 auto; box-sizing: border-box;
+}
 .hint { font-size: 1.08rem; min-height: 1.8rem; }
 .limits { opacity: .75; font-size: .85rem; }
-.gradio-container > .main, .gradio-container .wrap { width: 100%; }
+main.app { width: 100%; box-sizing: border-box; }
 .canvas img {
   cursor: crosshair; width: 100% !important; max-height: 70vh; object-fit: contain !important;
 }
@@ -29,7 +31,7 @@ CSS = """
 .job progress::-webkit-progress-bar { background: transparent; }
 .job progress::-webkit-progress-value { background: #0072b2; }
 .job progress::-moz-progress-bar { background: #0072b2; }
-.above { margin-bottom: -.6rem; font-weight: 600; }
+.above { font-size: .9rem; }
 .objects label { border-left: .5rem solid transparent; }
 button:focus-visible, input:focus-visible, label:focus-within {
   outline: 3px solid #e69f00; outline-offset: 2px;

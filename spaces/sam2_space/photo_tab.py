@@ -131,7 +131,7 @@ class PhotoTab:
             "show_progress": "minimal",
             "show_progress_on": self.view,
         }
-        loading = {**quick, "show_progress": "full", "show_progress_on": self.hint}
+        loading = {**quick, "show_progress": "full", "show_progress_on": self.input}
         self.input.input(readable(self.load), self.input, **loading).failure(
             lambda: None, outputs=self.input, api_visibility="private"
         )

@@ -138,7 +138,7 @@ class VideoTab:
             "show_progress": "minimal",
             "show_progress_on": self.view,
         }
-        loading = {**quick, "show_progress": "full", "show_progress_on": self.hint}
+        loading = {**quick, "show_progress": "full", "show_progress_on": self.input}
         self.input.upload(readable(self.load), self.input, **loading).failure(
             lambda: None, outputs=self.input, **hidden
         )
