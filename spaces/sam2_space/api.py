@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
-from sam2_hf.processing.prompts import ObjectPrompt
+from sam2_hf.processing.prompts import Click, ObjectPrompt
 from sam2_hf.video.video_prompt import VideoPrompt
 
 from .api_prompts import read_file, read_objects, read_video_prompts, require_course
@@ -35,15 +36,15 @@ class Api:
     def __init__(self, service: Service) -> None:
         self.service = service
         jobs = {"concurrency_id": JOBS, "concurrency_limit": service.limits.jobs}
-        gr.api(
+        api(
             readable(self.segment),
             api_name="segment",
             concurrency_id=CLICKS,
             concurrency_limit=CLICKS_AT_A_TIME,
         )
-        gr.api(readable(self.everything), api_name="everything", **jobs)
-        gr.api(readable(self.track), api_name="track", **jobs)
-        gr.api(readable(self.limits), api_name="limits", queue=False)
+        api(readable(self.everything), api_name="everything", **jobs)
+        api(readable(self.track), api_name="track", **jobs)
+        api(readable(self.limits), api_name="limits", queue=False)
 
     def limits(self) -> dict:
         """What may be asked of this server, and which model answers."""
@@ -126,8 +127,9 @@ class Api:
             forget(path)
 
 
-def _clicks(prompt: ObjectPrompt) -> tuple[tuple[float, float, bool], ...]:
-    return tuple((*one.xy, one.positive) for one in prompt.clicks)
+def _clicks(prompt: ObjectPrompt | VideoPrompt) -> tuple[tuple[float, float, bool], ...]:
+    clicks = prompt.clicks if isinstance(prompt.clicks, tuple) else ()
+    return tuple((*one.xy, one.positive) for one in clicks if isinstance(one, Click))
 
 
 def _say(work: VideoWork, prompt: VideoPrompt) -> None:
@@ -136,8 +138,8 @@ def _say(work: VideoWork, prompt: VideoPrompt) -> None:
     if prompt.box is not None:
         x0, y0, x1, y1 = prompt.box
         work.box(prompt.frame, (x0, y0, x1, y1))
-    for click in prompt.clicks:
-        work.click(prompt.frame, click.xy, positive=click.positive)
+    for x, y, positive in _clicks(prompt):
+        work.click(prompt.frame, (x, y), positive=positive)
 
 
 def _or(value: float | None, otherwise: float) -> float:

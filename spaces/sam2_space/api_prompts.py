@@ -1,7 +1,7 @@
 """Prompts as a program sends them: checked, and put the package's way."""
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import get_args
 
 from sam2_hf.errors import PromptError
 from sam2_hf.pipelines.mask_pictures import LAST_LABEL
@@ -24,9 +24,10 @@ def read_file(file: object) -> Upload:
     Raises:
         PromptError: It is something else.
     """
-    if not isinstance(file, Mapping) or not isinstance(file.get("path"), str):
+    upload = Upload.of_payload(file)
+    if upload is None:
         raise PromptError("no file was sent. Pass gradio_client.handle_file('photo.jpg').")
-    return Upload(file["path"], str(file.get("orig_name") or ""))
+    return upload
 
 
 def read_objects(objects: object, limits: Limits) -> list[ObjectPrompt]:
@@ -72,7 +73,7 @@ def require_course(direction: object) -> Course:
     raise PromptError(f"direction is {str(direction)[:40]!r}; use one of {', '.join(courses)}.")
 
 
-def _video_prompt(one: Any) -> VideoPrompt:
+def _video_prompt(one: object) -> VideoPrompt:
     if not isinstance(one, Mapping) or not {"frame", "object_id"} <= set(one) <= VIDEO_KEYS:
         raise PromptError(f"a prompt is {str(one)[:60]!r}; it must be {VIDEO_FORM}.")
     frame, object_id = one["frame"], one["object_id"]

@@ -105,9 +105,7 @@ class LiveTab:
         """Take a click on the picture shown."""
         return self._point(kind, (event.index[0], event.index[1]), request)
 
-    def click_typed(
-        self, kind: str, x: float | None, y: float | None, request: gr.Request
-    ) -> str:
+    def click_typed(self, kind: str, x: float | None, y: float | None, request: gr.Request) -> str:
         """Take a click that was typed, in pixels of the picture shown."""
         if x is None or y is None:
             raise LimitError("Type both x and y, in pixels of the picture.")

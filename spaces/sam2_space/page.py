@@ -33,9 +33,7 @@ def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
             LiveTab(service)
         Api(service)
         page.unload(service.leave)
-    page.queue(
-        max_size=service.limits.waiting, default_concurrency_limit=1, api_open=False
-    )
+    page.queue(max_size=service.limits.waiting, default_concurrency_limit=1, api_open=False)
     return page
 
 

@@ -107,9 +107,7 @@ def _draw(work: PhotoWork, scene: Scene, shown: ShownSize) -> NDArray[np.uint8]:
         one.number: one.answer.mask(shown.size) for one in scene.objects if one.answer is not None
     }
     numbers = range(1, max((one.number for one in scene.objects), default=1) + 1)
-    return draw_masklets(
-        picture_hw3, masks_by_number, list(numbers), shown.prompts(scene.drawn)
-    )
+    return draw_masklets(picture_hw3, masks_by_number, list(numbers), shown.prompts(scene.drawn))
 
 
 def _object_masks(work: PhotoWork) -> tuple[list[NDArray[np.bool_]], list[dict[str, Any]]]:
@@ -120,7 +118,5 @@ def _object_masks(work: PhotoWork) -> tuple[list[NDArray[np.bool_]], list[dict[s
             continue
         result = one.answer.as_result(work.size)
         masks.append(result.masks[0])
-        records.append(
-            answer_annotation(result, 0, one.drawn, object_id=one.number, name=one.name)
-        )
+        records.append(answer_annotation(result, 0, one.drawn, object_id=one.number, name=one.name))
     return masks, records

@@ -203,4 +203,3 @@ def box_of_corners(first: Xy, second: Xy) -> Xyxy:
     if x0 == x1 or y0 == y1:
         raise PromptError("The two corners make no box. Click two opposite corners around it.")
     return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
-

@@ -20,6 +20,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Json = Any  # numbers, texts, lists and dictionaries of them
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE = "sam2_space_visitor"
@@ -98,7 +99,7 @@ class PrivateFiles:
         headers.append((b"content-length", str(len(sent)).encode()))
         await self.app({**scope, "headers": headers}, _once(sent, receive), answer)
 
-    def _own(self, value: Any, cookie: str) -> Any:
+    def _own(self, value: Json, cookie: str) -> Json:
         """Translate every path below a value.
 
         Raises:

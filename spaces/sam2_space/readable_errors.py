@@ -12,6 +12,7 @@ import gradio as gr
 from sam2_hf.errors import Sam2Error
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
+Answer = Any  # whatever the handler gives
 SHOWN_FOR = 20  # seconds
 PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\-+@ ]+){2,}")
 UNEXPECTED = (
@@ -36,7 +37,7 @@ def readable(handler: Handler) -> Handler:
         return steps  # type: ignore[return-value]
 
     @functools.wraps(handler)
-    def once(*arguments: Any, **named: Any) -> Any:
+    def once(*arguments: Any, **named: Any) -> Answer:
         try:
             return handler(*arguments, **named)
         except Exception as error:

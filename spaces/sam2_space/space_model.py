@@ -20,7 +20,7 @@ from sam2_hf.processing.prompts import ObjectPrompt
 from .turns import Turns
 
 try:
-    from spaces import GPU  # on ZeroGPU hardware of the Hub
+    from spaces import GPU  # type: ignore[attr-defined]  # on ZeroGPU hardware of the Hub
 except ImportError:  # anywhere else; a checkout has a folder of this name, without that in it
     GPU = None
 

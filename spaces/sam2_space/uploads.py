@@ -1,11 +1,11 @@
-"""What a visitor uploads: handed on as it came, since only a check of ours tells what is wrong."""
+"""What a visitor uploads: taken as it came, since only a check of ours tells what is wrong.
 
+Gradio's picture input looks into a file before it hands it on, and fails without a word.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import gradio as gr
-from gradio.components.image import ImageData
-from gradio.data_classes import FileData
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,29 +20,13 @@ class Upload:
     path: str
     name: str
 
-
-class PhotoInput(gr.Image):
-    """A picture input that does not look into the file; Gradio's own fails without a word."""
-
-    is_template = True
-
-    def preprocess(self, payload: ImageData | None) -> Upload | None:  # type: ignore[override]
-        """Hand the file on."""
-        if payload is None or not payload.path:
+    @classmethod
+    def of_payload(cls, payload: object) -> "Upload | None":
+        """Read what a browser or a client sends for a file; None if it is none."""
+        path = payload.get("path") if isinstance(payload, Mapping) else None
+        if not isinstance(payload, Mapping) or not isinstance(path, str) or not path:
             return None
-        return Upload(payload.path, payload.orig_name or "")
-
-
-class VideoInput(gr.Video):
-    """A video input that does not look into the file."""
-
-    is_template = True
-
-    def preprocess(self, payload: FileData | None) -> Upload | None:  # type: ignore[override]
-        """Hand the file on."""
-        if payload is None or not payload.path:
-            return None
-        return Upload(payload.path, payload.orig_name or "")
+        return cls(path, str(payload.get("orig_name") or ""))
 
 
 def forget(path: Path) -> None:

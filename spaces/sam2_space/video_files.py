@@ -17,6 +17,7 @@ from sam2_hf.pipelines.masklet_overlay import draw_masklets
 from sam2_hf.pipelines.tracked_frames import TrackedFrame
 from sam2_hf.pipelines.video_writer import VideoWriter, video_writer
 
+from .video_drawing import colour_order
 from .video_work import VideoWork
 
 CURVE_COLUMNS = ("frame", "predicted IoU", "object")
@@ -118,14 +119,12 @@ def to_review(work: VideoWork) -> list[tuple[str, int]]:
     return [(text, frame) for frame, text in by_frame.items()][:MOST_TO_REVIEW]
 
 
-def _write_frame(
-    work: VideoWork, frame: int, video: VideoWriter, archive: zipfile.ZipFile
-) -> None:
+def _write_frame(work: VideoWork, frame: int, video: VideoWriter, archive: zipfile.ZipFile) -> None:
     with work.reading() as session:
         tracked = tracked_frame(work, frame)
         picture_hw3 = session.frames.picture(frame)
     masks = tracked.masks()
-    video.write(draw_masklets(picture_hw3, masks, work.colour_order()), tracked.time_s)
+    video.write(draw_masklets(picture_hw3, masks, colour_order(work)), tracked.time_s)
     png = write_label_png(Path(f"{archive.filename}.png"), masks, work.size)
     archive.write(png, f"{frame:05d}.png")
     png.unlink()

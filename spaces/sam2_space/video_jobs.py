@@ -10,8 +10,10 @@ import gradio as gr
 from . import page_parts as parts
 from .limits import LimitError
 from .service import Service
+from .track_steps import TrackStep
+from .video_drawing import draw_frame
 from .video_files import VideoFiles, curve, to_review, write_video_files
-from .video_work import TrackStep, VideoWork
+from .video_work import VideoWork
 from .visitors import Visitor
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class VideoJobs:
         text = f"Frame {step.done} of {step.total} · {step.rate:.1f} frames/s"
         return {
             self.tab.status: parts.progress_bar(step.done, step.total, text),
-            self.tab.view: gr.update(value=visitor.store_picture(work.view(step.frame))),
+            self.tab.view: gr.update(value=visitor.store_picture(draw_frame(work, step.frame))),
             self.tab.frame: gr.update(value=step.frame),
         }
 

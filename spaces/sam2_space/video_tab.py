@@ -13,12 +13,14 @@ from .photo_scene import Xy
 from .picture_sizes import ShownSize
 from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
-from .uploads import Upload, VideoInput
+from .uploads import Upload
+from .video_drawing import draw_frame
 from .video_files import curve_colours
 from .video_jobs import TAB, Updates, VideoJobs, require_video
 from .video_work import VideoWork
 from .visitors import Visitor
 
+Payload = dict[str, Any] | None
 WELCOME = "**1** Choose a video. **2** Click an object in a frame. **3** Track it."
 COURSES = (
     "forward from the first click",
@@ -52,7 +54,7 @@ class VideoTab:
 
     def _build_video(self, samples: list[Path]) -> None:
         self.hint = gr.Markdown(WELCOME, elem_classes="hint")
-        self.input = VideoInput(
+        self.input = gr.Video(
             label="Video: drop or choose one",
             sources=["upload"],
             height=380,
@@ -139,7 +141,7 @@ class VideoTab:
             "show_progress_on": self.view,
         }
         loading = {**quick, "show_progress": "full", "show_progress_on": self.input}
-        self.input.upload(readable(self.load), self.input, **loading).failure(
+        self.input.upload(readable(self.load), self.input, **loading, preprocess=False).failure(
             lambda: None, outputs=self.input, **hidden
         )
         self.samples.click(readable(self.load_sample), self.samples, **loading)
@@ -148,9 +150,7 @@ class VideoTab:
         )
         typed = [self.kind, self.frame, self.x, self.y]
         self.add.click(readable(self.click_typed), typed, **quick, trigger_mode="multiple")
-        self.frame.input(
-            readable(self.scrub), self.frame, **quick, trigger_mode="always_last"
-        )
+        self.frame.input(readable(self.scrub), self.frame, **quick, trigger_mode="always_last")
         self.objects.input(readable(self.activate), [self.objects, self.frame], **quick)
         self.review.input(readable(self.scrub), self.review, **quick)
         for button, verb in (
@@ -173,8 +173,9 @@ class VideoTab:
         )
         self.stop.click(readable(jobs.stop), queue=False, show_progress="hidden", **hidden)
 
-    def load(self, upload: Upload | None, request: gr.Request) -> Updates:
+    def load(self, payload: Payload, request: gr.Request) -> Updates:
         """Open an uploaded video."""
+        upload = Upload.of_payload(payload)
         if upload is None:
             return {self.hint: WELCOME}
         path = self.service.own(upload, request)
@@ -206,9 +207,7 @@ class VideoTab:
             self.results: gr.update(visible=False),
         }
 
-    def click(
-        self, kind: str, frame: int, event: gr.SelectData, request: gr.Request
-    ) -> Updates:
+    def click(self, kind: str, frame: int, event: gr.SelectData, request: gr.Request) -> Updates:
         """Take a click on the frame shown."""
         visitor, work = require_video(self.service, request)
         xy = ShownSize.within(work.size).xy((event.index[0], event.index[1]))
@@ -271,7 +270,9 @@ class VideoTab:
         """Show a frame and how things stand."""
         scene = work.scene
         return {
-            self.view: gr.update(value=visitor.store_picture(work.view(frame)), visible=True),
+            self.view: gr.update(
+                value=visitor.store_picture(draw_frame(work, frame)), visible=True
+            ),
             self.hint: _hint(work, frame),
             self.frame: gr.update(value=frame),
             self.objects: gr.update(

@@ -1,21 +1,14 @@
-"""A visitor's video: what has been clicked in it and tracked, with undo.
-
-Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
-"""
+"""A visitor's video: what has been clicked in it and tracked, with undo."""
 
 import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sam2_hf.errors import FrameError, PromptError, SessionError, VideoError
 from sam2_hf.overlay import Xyxy
-from sam2_hf.pipelines.masklet_overlay import draw_masklets
 from sam2_hf.video.masklet import Masklet
 from sam2_hf.video.propagation import Course
 from sam2_hf.video.review import FrameToReview
@@ -24,29 +17,12 @@ from sam2_hf.video.session import Sam2VideoInferenceSession
 from .limits import Limits
 from .photo_scene import Xy
 from .photo_work import box_of_corners
-from .picture_sizes import ShownSize
 from .space_model import SpaceModel
+from .track_steps import TrackStep, count_frames
 from .video_prompts import SaidOnFrame, VideoScene
 
 RAM_BUDGET = 64 * 2**20  # bytes of a visit's session; the rest of it lies in its folder
 Change = Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TrackStep:
-    """How far tracking is.
-
-    Attributes:
-        frame: The frame that has just been tracked.
-        done: Frames so far.
-        total: Frames in all.
-        rate: Frames per second.
-    """
-
-    frame: int
-    done: int
-    total: int
-    rate: float
 
 
 class VideoWork:
@@ -59,6 +35,7 @@ class VideoWork:
         limits: How many objects there may be.
 
     Attributes:
+        model: The model.
         scene: What was said.
         files_folder: Where the newest result files are; None before the first.
     """
@@ -78,7 +55,7 @@ class VideoWork:
         self._is_closed = False
         self._stop = threading.Event()
         self._lock = threading.RLock()
-        self._model = model
+        self.model = model
         self._limits = limits
         self._earlier: list[tuple[VideoScene, bool]] = []  # and whether the session undoes, too
 
@@ -179,9 +156,7 @@ class VideoWork:
             SessionError: Tracking is going on.
         """
         number = self.scene.active
-        self._say(
-            SaidOnFrame(frame, number, box=box), lambda: self.session.box(frame, number, box)
-        )
+        self._say(SaidOnFrame(frame, number, box=box), lambda: self.session.box(frame, number, box))
 
     def new_object(self) -> None:
         """Let the next click begin another object.
@@ -199,9 +174,7 @@ class VideoWork:
         """Forget what was said about the active object on a frame."""
         number = self.scene.active
         if number in self.scene.prompted_on(frame):
-            self._become(
-                self.scene.without_frame(frame), lambda: self.session.clear(frame, number)
-            )
+            self._become(self.scene.without_frame(frame), lambda: self.session.clear(frame, number))
 
     def remove(self) -> None:
         """Remove the active object with its masks."""
@@ -222,31 +195,6 @@ class VideoWork:
             if is_of_session:
                 self.session.undo()
         return True
-
-    def view(self, frame: int) -> NDArray[np.uint8]:
-        """Draw a frame with masks and prompts, as large as the page shows it.
-
-        A frame that has just been clicked shows what the click gives; the model is asked for that.
-
-        Raises:
-            FrameError: The frame cannot be read.
-        """
-        with self._model.turns.taken(), self._lock:
-            self._require_open()
-            result = self.session.preview(frame)
-            picture_hw3 = self.session.frames.picture(frame)
-        shown = ShownSize.within(self.size)
-        masks = {number: shown.mask(mask) for number, mask in result.masks.items()}
-        return draw_masklets(
-            shown.picture(picture_hw3),
-            masks,
-            self.colour_order(),
-            shown.prompts(self.scene.drawn_on(frame)),
-        )
-
-    def colour_order(self) -> list[int]:
-        """List object numbers so that each has the same colour everywhere."""
-        return list(range(1, max(self.scene.numbers) + 1))
 
     def track(self, direction: Course, start: int | None = None) -> Iterator[TrackStep]:
         """Track all objects, one frame at a time, letting others have their turn in between.
@@ -273,11 +221,11 @@ class VideoWork:
             self.is_tracking = True
             self._stop.clear()
         began = time.monotonic()
-        total = self._count(direction, start)
+        total = count_frames(self.scene, self.num_frames, direction, start)
         try:
             results = self.session.propagate(start, direction=direction)
             for done in range(1, total + 1):
-                with self._model.turns.taken(), self._lock:
+                with self.model.turns.taken(), self._lock:
                     if self._stop.is_set():
                         return
                     result = next(results, None)
@@ -329,12 +277,3 @@ class VideoWork:
         """Refuse to go on after the end of a visit."""
         if self._is_closed:
             raise FrameError("This video has been deleted. Upload it again.")
-
-    def _count(self, direction: Course, start: int | None) -> int:
-        """Count the frames that will be visited."""
-        frames = [one.frame for one in self.scene.said]
-        if direction == "backward":
-            return (max(frames) if start is None else start) + 1
-        first = min(frames) if start is None else start
-        return self.num_frames - (0 if direction == "both" else first)
-

@@ -51,7 +51,7 @@ def draw_bar(rng: np.random.Generator, side: int) -> np.ndarray:
 
 def soften(coverage_hw: np.ndarray, radius: float) -> np.ndarray:
     """Blur a coverage map; `radius` in pixels."""
-    picture = Image.fromarray(np.uint8(coverage_hw * 255 + 0.5))
+    picture = Image.fromarray((coverage_hw * 255 + 0.5).astype(np.uint8))
     blurred = np.asarray(picture.filter(ImageFilter.BoxBlur(radius)))
     return blurred.astype(np.float32) / 255
 

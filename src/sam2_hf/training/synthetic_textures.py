@@ -92,7 +92,7 @@ def fractal_noise(rng: np.random.Generator, side: int, *, octaves: int = 5) -> n
 
 def defocused(colours_hw3: np.ndarray, radius: float) -> np.ndarray:
     """Blur a surface; `radius` in pixels."""
-    picture = Image.fromarray(np.uint8(colours_hw3 * BYTE + 0.5))
+    picture = Image.fromarray((colours_hw3 * BYTE + 0.5).astype(np.uint8))
     blurred = picture.filter(ImageFilter.BoxBlur(radius))
     return np.asarray(blurred).astype(np.float32) / BYTE
 

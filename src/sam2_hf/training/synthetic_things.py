@@ -225,7 +225,7 @@ def _cut_out(
     half = 0.53 * max(np.ptp(columns), np.ptp(rows))
     left, top = np.floor(middle_2 - half).astype(int).tolist()
     right, bottom = np.ceil(middle_2 + half).astype(int).tolist()
-    layers = (Image.fromarray(photo_hw3), Image.fromarray(np.uint8(mask_hw) * BYTE))
+    layers = (Image.fromarray(photo_hw3), Image.fromarray(mask_hw.astype(np.uint8) * BYTE))
     parts = [
         np.asarray(
             layer.crop((left, top, right, bottom)).resize((side, side), Image.Resampling.BILINEAR)
