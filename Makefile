@@ -15,12 +15,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format parity speed micro eval-small clean
+.PHONY: help demo test lint types format parity space space-load speed micro eval-small clean
 
 help:
 	@echo "make demo    segment a photo, track through a clip; pictures, video and JSON go to demo_out/"
 	@echo "make test    lint, types and every test"
-	@echo "make lint | types | format | parity | speed | micro | eval-small | clean"
+	@echo "make space   serve the web page at localhost; MODEL=... takes another model, SPACE=\"--jobs 4\" flags"
+	@echo "make lint | types | format | parity | space-load | speed | micro | eval-small | clean"
 
 # Torch comes first, as pinned, so that no other package chooses its version. A failed step leaves no stamp.
 $(READY): pyproject.toml constraints.txt
@@ -82,6 +83,13 @@ eval-small: $(READY)
 		coco128=coco:$(DATA)/coco128/instances_val.json bsds500=pairs:$(DATA)/bsds500/val
 	$(BIN)/python -m evaluation.report $(EVAL)/vos $(EVAL)/interactive $(EVAL)/images \
 		--out $(EVAL)/report.html
+
+space: $(READY)
+	$(BIN)/python spaces/app.py --model $(MODEL) $(SPACE)
+
+# Visitors for two minutes against a server of its own: errors, mixed visits, waiting, memory.
+space-load: $(READY)
+	$(BIN)/python -m evaluation.space_load --visitors 20 --seconds 120
 
 speed: $(READY)
 	$(BIN)/python -m evaluation.speed

@@ -24,6 +24,7 @@ def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
     photos = [path for path in samples if path.suffix in ENDINGS["photo"]]
     videos = [path for path in samples if path.suffix in ENDINGS["video"]]
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+        Api(service)  # first, so that no button takes the name of an endpoint
         gr.Markdown(_introduction(service), elem_id="intro")
         with gr.Tab("Photo", id="photo"):
             PhotoTab(service, photos)
@@ -31,7 +32,6 @@ def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
             VideoTab(service, videos)
         with gr.Tab("Live", id="live"):
             LiveTab(service)
-        Api(service)
         page.unload(service.leave)
     page.queue(max_size=service.limits.waiting, default_concurrency_limit=1, api_open=False)
     return page

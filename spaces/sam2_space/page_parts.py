@@ -8,6 +8,7 @@ import gradio as gr
 
 ON, BESIDE, CORNER = "On the object", "Beside it", "Corner of a box"
 CLICK_KINDS = (ON, BESIDE, CORNER)
+NO_BOXES = "This model has not learned boxes; it takes one as a click in its middle."
 
 
 def progress_bar(done: int, total: int, text: str) -> str:
@@ -24,10 +25,15 @@ def status_line(text: str) -> str:
     return f'<div class="job" role="status"><span>{html.escape(text)}</span></div>'
 
 
-def click_kind() -> gr.Radio:
+def click_kind(*, knows_boxes: bool) -> gr.Radio:
     """Ask what a click means."""
     return gr.Radio(
-        list(CLICK_KINDS), value=ON, label="A click is", elem_classes="kind", min_width=120
+        list(CLICK_KINDS),
+        value=ON,
+        label="A click is",
+        info=None if knows_boxes else NO_BOXES,
+        elem_classes="kind",
+        min_width=120,
     )
 
 

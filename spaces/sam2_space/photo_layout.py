@@ -61,7 +61,7 @@ class PhotoLayout:
         gr.Markdown(self.service.limits.photo_text(), elem_classes="limits")
 
     def _build_tools(self) -> None:
-        self.kind = parts.click_kind()
+        self.kind = parts.click_kind(knows_boxes=self.service.model.knows_boxes)
         with gr.Row():
             self.undo = gr.Button("Undo", size="sm", min_width=80, elem_id="photo-undo")
             self.clear = gr.Button("Clear", size="sm", min_width=80, elem_id="photo-clear")

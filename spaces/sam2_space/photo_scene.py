@@ -42,13 +42,14 @@ class Answer:
     def of_results(
         cls, several: SegmentationResult, single: SegmentationResult | None = None
     ) -> "Answer":
-        """Offer three masks, the best first to be taken; before them a single one, if there is."""
+        """Offer three masks, and before them a single one if there is; the best one is taken."""
         parts = [several] if single is None else [single, several]
+        scores = tuple(float(score) for one in parts for score in one.scores)
         return cls(
             np.concatenate([one.low_res_logits for one in parts]),
-            tuple(float(score) for one in parts for score in one.scores),
+            scores,
             several.object_score,
-            several.best_index if single is None else 0,
+            int(np.argmax(scores)),
         )
 
     def mask(self, size: tuple[int, int], which: int | None = None) -> NDArray[np.bool_]:
@@ -101,14 +102,20 @@ class SceneObject:
         """Whether it is only a click, which may mean a part or the whole."""
         return self.box is None and len(self.clicks) == 1
 
-    def prompt(self) -> ObjectPrompt:
-        """Put it as the model is asked; a later click improves the mask that was chosen."""
+    def prompt(self, *, knows_boxes: bool = True) -> ObjectPrompt:
+        """Put it as the model is asked; a later click improves the mask that was chosen.
+
+        Args:
+            knows_boxes: Whether the model does; if not, a box is a click in its middle.
+        """
         earlier = None
         if self.answer is not None:
             chosen = self.answer.chosen
             earlier = torch.from_numpy(self.answer.logits_khw[chosen])
-        clicks = tuple(Click((x, y), positive=positive) for x, y, positive in self.clicks)
-        return ObjectPrompt(clicks, self.box, earlier)
+        clicks = [Click((x, y), positive=positive) for x, y, positive in self.clicks]
+        if self.box is None or knows_boxes:
+            return ObjectPrompt(clicks, self.box, earlier)
+        return ObjectPrompt([Click(middle(self.box)), *clicks], mask_logits=earlier)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,3 +198,8 @@ class Scene:
         """List the objects as choices: what to read, and the number."""
         for one in self.objects:
             yield f"{one.number} · {one.name}", one.number
+
+
+def middle(box: Xyxy) -> Xy:
+    """Find the middle of a box."""
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2

@@ -65,7 +65,7 @@ class PhotoTab(PhotoLayout):
         ):
             button.click(readable(self._acting(verb)), **quick, trigger_mode="multiple")
         self.new.click(readable(self.new_object), **quick)
-        self.other.click(readable(self.leave_photo), **quick)
+        self.other.click(readable(self.ask_for_other), **quick)
         self.make.click(readable(self.make_files), **{**quick, "show_progress_on": self.status})
         self.find.click(
             readable(self.find_all),
@@ -161,12 +161,10 @@ class PhotoTab(PhotoLayout):
         """Let the next click, which is on it, begin another object."""
         return {**self._acting(PhotoWork.new_object)(request), self.kind: parts.ON}
 
-    def leave_photo(self, request: gr.Request) -> Updates:
-        """Forget the photo and ask for another one."""
-        self.service.visitor(request).set_work(TAB, None)
-        empty: Updates = {one: gr.update(visible=False) for one in (self.view, self.tools)}
-        shown = {one: gr.update(visible=True) for one in (self.input, self.samples)}
-        return {**empty, **shown, self.other: gr.update(visible=False), self.hint: WELCOME}
+    def ask_for_other(self) -> Updates:
+        """Ask for another photo; this one stays until that one has been read."""
+        asking: Updates = {one: gr.update(visible=True) for one in (self.input, self.samples)}
+        return {**asking, self.other: gr.update(visible=False)}
 
     def make_files(self, request: gr.Request) -> Updates:
         """Write the files and offer them."""

@@ -17,6 +17,7 @@ from sam2_hf.overlay import Xyxy
 from sam2_hf.pipelines.generated_masks import GeneratedMasks
 from sam2_hf.pipelines.photo_files import as_picture
 from sam2_hf.processing.images import to_rgb
+from sam2_hf.processing.prompts import ObjectPrompt
 
 from .limits import LimitError, Limits
 from .photo_scene import Answer, Scene, SceneObject, Xy
@@ -95,6 +96,7 @@ class PhotoWork:
         Raises:
             PromptError: The box is empty or outside the photo.
         """
+        ObjectPrompt(box=box).check(self.size, 0, "the object")
         self._ask(replace(self.scene.current, box=box, clicks=(), answer=None))
 
     def add_object(
@@ -178,7 +180,7 @@ class PhotoWork:
 
     def _ask(self, asked: SceneObject) -> None:
         """Let the model answer what is said of an object now."""
-        prompt = asked.prompt()
+        prompt = asked.prompt(knows_boxes=self._model.knows_boxes)
         with self._model.turns.taken():
             single = None
             if not asked.is_ambiguous:

@@ -24,6 +24,7 @@ try:
 except ImportError:  # anywhere else; a checkout has a folder of this name, without that in it
     GPU = None
 
+LEARNED_NO_BOXES = (SMALL_MODEL,)  # they give next to nothing for a box
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 Picture = NDArray[np.uint8]
 
@@ -97,6 +98,8 @@ class SpaceModel:
         photos: Clicks on photos, and everything in them.
         video: For videos and live streams.
         everything: Where everything-mode's sliders stand at first.
+        knows_boxes: Whether it has learned what a box is; if not, a box counts as a click in its
+            middle.
         turns: Who may use it.
     """
 
@@ -104,6 +107,7 @@ class SpaceModel:
     photos: PhotoModel
     video: Sam2VideoModel
     everything: EverythingDefaults
+    knows_boxes: bool = True
     turns: Turns = field(default_factory=Turns)
 
     @classmethod
@@ -129,6 +133,7 @@ class SpaceModel:
             # On ZeroGPU a session of a video stays in this process, which has no GPU.
             load_video_model(source, device="cpu" if GPU is not None else device),
             EverythingDefaults.of_model(source, has_gpu=model.device.type != "cpu"),
+            source not in LEARNED_NO_BOXES,
         )
 
     @property

@@ -82,7 +82,7 @@ class VideoTab:
         gr.Markdown(self.service.limits.video_text(), elem_classes="limits")
 
     def _build_tools(self) -> None:
-        self.kind = parts.click_kind()
+        self.kind = parts.click_kind(knows_boxes=self.service.model.knows_boxes)
         with gr.Row():
             self.undo = gr.Button("Undo", size="sm", min_width=80, elem_id="video-undo")
             self.new = gr.Button("New object", size="sm", min_width=110, elem_id="video-new")
@@ -160,7 +160,7 @@ class VideoTab:
         ):
             button.click(readable(self._acting(verb)), self.frame, **quick)
         self.new.click(readable(self.new_object), self.frame, **quick)
-        self.other.click(readable(self.leave_video), **quick)
+        self.other.click(readable(self.ask_for_other), **quick)
         jobs = VideoJobs(self)
         self.track.click(
             readable(jobs.track),
@@ -205,6 +205,7 @@ class VideoTab:
                 value=0, maximum=max(work.num_frames - 1, 1), visible=work.num_frames > 1
             ),
             self.results: gr.update(visible=False),
+            self.status: "",
         }
 
     def click(self, kind: str, frame: int, event: gr.SelectData, request: gr.Request) -> Updates:
@@ -258,21 +259,16 @@ class VideoTab:
         act = self._acting(lambda work, _: work.new_object())
         return {**act(frame, request), self.kind: parts.ON}
 
-    def leave_video(self, request: gr.Request) -> Updates:
-        """Forget the video and ask for another one."""
-        self.service.visitor(request).set_work(TAB, None)
-        hidden = (self.view, self.frame, self.tools, self.other, self.results)
-        empty: Updates = {one: gr.update(visible=False) for one in hidden}
-        asking = {one: gr.update(visible=True) for one in (self.input, self.samples)}
-        return {**empty, **asking, self.hint: WELCOME, self.status: ""}
+    def ask_for_other(self) -> Updates:
+        """Ask for another video; this one stays until that one has been opened."""
+        asking: Updates = {one: gr.update(visible=True) for one in (self.input, self.samples)}
+        return {**asking, self.other: gr.update(visible=False)}
 
     def shown_at(self, visitor: Visitor, work: VideoWork, frame: int) -> Updates:
         """Show a frame and how things stand."""
-        scene = work.scene
+        scene, picture = work.scene, visitor.store_picture(draw_frame(work, frame))
         return {
-            self.view: gr.update(
-                value=visitor.store_picture(draw_frame(work, frame)), visible=True
-            ),
+            self.view: gr.update(value=picture, visible=True),
             self.hint: _hint(work, frame),
             self.frame: gr.update(value=frame),
             self.objects: gr.update(

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from sam2_hf.errors import FrameError, PromptError, SessionError, VideoError
 from sam2_hf.overlay import Xyxy
+from sam2_hf.processing.prompts import ObjectPrompt
 from sam2_hf.video.masklet import Masklet
 from sam2_hf.video.propagation import Course
 from sam2_hf.video.review import FrameToReview
 from sam2_hf.video.session import Sam2VideoInferenceSession
 
 from .limits import Limits
-from .photo_scene import Xy
+from .photo_scene import Xy, middle
 from .photo_work import box_of_corners
 from .space_model import SpaceModel
 from .track_steps import TrackStep, count_frames
@@ -156,7 +157,15 @@ class VideoWork:
             SessionError: Tracking is going on.
         """
         number = self.scene.active
-        self._say(SaidOnFrame(frame, number, box=box), lambda: self.session.box(frame, number, box))
+        ObjectPrompt(box=box).check(self.size, 0, f"object {number}")
+
+        def draw() -> None:
+            if self.model.knows_boxes:
+                self.session.box(frame, number, box)
+            else:
+                self.session.click(frame, number, middle(box))
+
+        self._say(SaidOnFrame(frame, number, box=box), draw)
 
     def new_object(self) -> None:
         """Let the next click begin another object.

@@ -1,0 +1,74 @@
+"""A server of the Space in a process of its own, and a real browser to look at it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+LIMITS = ("--seconds", "8", "--megapixels", "50", "--objects", "3", "--file-mb", "20")
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    address: str
+    files: Path  # folder of everything that visitors have
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    temporary = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, str(ROOT / "spaces/app.py"), "--port", str(port), *LIMITS]
+    environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "2"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("Open http"), line
+        (files,) = temporary.glob("sam2-space-*")
+        yield Server(line.split()[1], files)
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+        process.stdout.close()
+    assert not list(temporary.glob("sam2-space-*"))  # nothing of a visitor outlives the server
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("needs chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--use-fake-device-for-media-stream"]
+    flags.append("--use-fake-ui-for-media-stream")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """The page in a browser of its own, which must not call anybody else."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    called = []
+    context.on("request", lambda request: called.append(request.url))
+    opened = context.new_page()
+    opened.goto(server.address)
+    opened.wait_for_selector("#photo-input")
+    yield opened
+    context.close()
+    own = (server.address, "data:", "blob:" + server.address)
+    assert [url for url in called if not url.startswith(own)] == []

@@ -1,0 +1,173 @@
+"""The tab for photos, in a browser: what is clicked changes where it was clicked."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.spaces.looking import (
+    SECONDS,
+    choose_kind,
+    click,
+    pixels,
+    press,
+    sample_photo,
+    share_around,
+    source,
+    tinted,
+    wait_for_new,
+)
+
+VIEW = "#photo-view"
+CUP = (290, 225)
+
+
+def test_an_uploaded_photo_is_clicked_corrected_and_undone(page, tmp_path):
+    photo = tmp_path / "my cup.png"
+    Image.open(Path(__file__).parents[2] / "spaces/samples/coffee.jpg").save(photo)
+    page.set_input_files("#photo-input input[type=file]", photo)
+    page.wait_for_selector(f"{VIEW} img", timeout=SECONDS)
+    plain = pixels(page, VIEW)
+
+    clicked = click(page, VIEW, CUP)
+    mask = tinted(plain, clicked)
+    choose_kind(page, "photo", "Beside it")
+    wrong = farthest(mask, CUP)
+    corrected = click(page, VIEW, wrong)
+    undone = press(page, "#photo-undo", VIEW)
+
+    assert share_around(mask, CUP) > 0.6
+    assert 0.02 < mask.mean() < 0.7
+    assert share_around(mask, wrong) > 0.6 > share_around(tinted(plain, corrected), wrong)
+    assert not tinted(clicked, undone).any()
+
+
+def farthest(mask, xy):
+    """Find a pixel well inside a mask, far away from a click."""
+    rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    distance = np.hypot(columns - xy[0], rows - xy[1])
+    inner = [
+        (distance[y, x], x, y)
+        for y in range(40, mask.shape[0] - 40, 12)
+        for x in range(40, mask.shape[1] - 40, 12)
+        if share_around(mask, (x, y)) > 0.85
+    ]
+    _, x, y = max(inner)
+    return int(x), int(y)
+
+
+def test_two_corners_make_a_box_and_its_object(page):
+    plain = sample_photo(page)
+    choose_kind(page, "photo", "Corner of a box")
+
+    click(page, VIEW, (170, 10))
+    boxed = click(page, VIEW, (430, 380))
+
+    changed = tinted(plain, boxed)
+    assert changed[12:378, 172:428].mean() > 0.2
+    assert changed[:, :150].mean() < 0.1
+    assert changed[100:300, 168:173].any(axis=1).mean() > 0.9  # its left side is drawn
+
+
+def test_another_reading_of_a_click_can_be_chosen(page):
+    plain = sample_photo(page)
+    first = tinted(plain, click(page, VIEW, CUP))
+    thumbnails = page.locator("#photo-candidates button.thumbnail-item")
+    thumbnails.last.wait_for(timeout=SECONDS)
+    texts = [one.inner_text() for one in thumbnails.all()]
+
+    other = press(page, "#photo-candidates button.thumbnail-item >> nth=2", VIEW)
+
+    assert [text.split(" · ")[0] for text in texts] == ["A", "B", "C"]
+    assert all(0 <= float(text.split(" · ")[1]) <= 1 for text in texts)
+    assert tinted(plain, other).mean() > 1.5 * first.mean() or (
+        tinted(plain, other).mean() < first.mean() / 1.5
+    )
+
+
+def test_objects_are_named_coloured_and_downloaded(page, tmp_path):
+    sample_photo(page)
+    click(page, VIEW, CUP)
+    press(page, "#photo-new", VIEW)
+    two = click(page, VIEW, (500, 100))
+    page.locator("#photo-name input, #photo-name textarea").fill("table <b>top</b>")
+    page.locator("#photo-name input, #photo-name textarea").press("Enter")
+    page.get_by_text("2 · table <b>top</b>").wait_for(timeout=SECONDS)
+
+    files = download_all(page, tmp_path)
+
+    assert sorted(files) == ["coffee_coco.json", "coffee_mask.png", "coffee_overlay.png"]
+    records = json.loads(files["coffee_coco.json"].read_text())["annotations"]
+    assert [one["name"] for one in records] == ["object", "table <b>top</b>"]
+    labels = np.asarray(Image.open(files["coffee_mask.png"]))
+    assert labels.shape == (400, 600)
+    assert set(np.unique(labels)) == {0, 1, 2}
+    overlay = np.asarray(Image.open(files["coffee_overlay.png"]).convert("RGB")).astype(int)
+    assert np.abs(overlay - two).mean() < 6  # as on the page, which shows a JPEG
+
+
+def download_all(page, folder):
+    """Make the files and save each; by name."""
+    page.locator("#photo-make").click()
+    found = {}
+    for label in ("Overlay PNG", "Mask PNG", "COCO JSON"):
+        button = page.get_by_role("button", name=label).or_(page.get_by_role("link", name=label))
+        button.first.wait_for(timeout=SECONDS)
+        with page.expect_download(timeout=SECONDS) as started:
+            button.first.click()
+        name = started.value.suggested_filename
+        started.value.save_as(folder / name)
+        found[name] = folder / name
+    return found
+
+
+def test_everything_in_the_photo_is_found_and_can_be_left_again(page, tmp_path):
+    plain = sample_photo(page)
+    before = source(page, VIEW)
+    page.get_by_text("Everything in the photo").click()
+
+    page.locator("#photo-everything").click()
+    found = wait_for_new(page, VIEW, before)
+    told = int(page.locator("#photo-status").inner_text().split(" masks")[0])
+    files = download_all(page, tmp_path)
+    clicked = click(page, VIEW, CUP)
+
+    assert told > 10
+    assert tinted(plain, found).mean() > 0.4
+    assert len(json.loads(files["coffee_coco.json"].read_text())["annotations"]) == told
+    assert tinted(plain, clicked).mean() < tinted(plain, found).mean()
+
+
+def test_a_click_can_be_typed_and_buttons_pressed_by_keyboard_alone(page):
+    plain = sample_photo(page)
+    before = source(page, VIEW)
+    panel = page.get_by_role("tabpanel").filter(visible=True)
+    panel.get_by_role("button", name="Type a click instead").focus()
+    page.keyboard.press("Enter")
+    panel.get_by_label("x, from the left").fill(str(CUP[0]))
+    panel.get_by_label("y, from the top").fill(str(CUP[1]))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    typed = wait_for_new(page, VIEW, before)
+
+    page.locator("#photo-undo").focus()
+    before = source(page, VIEW)
+    page.keyboard.press("Enter")
+
+    assert share_around(tinted(plain, typed), CUP) > 0.6
+    assert not tinted(plain, wait_for_new(page, VIEW, before)).any()
+
+
+def test_a_phone_needs_no_scrolling_sideways(browser, server):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    phone = context.new_page()
+    phone.goto(server.address)
+    phone.wait_for_selector("#photo-input")
+    plain = sample_photo(phone)
+
+    clicked = click(phone, VIEW, CUP)
+
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    assert share_around(tinted(plain, clicked), CUP) > 0.6
+    context.close()

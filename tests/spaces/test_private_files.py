@@ -1,0 +1,205 @@
+"""Visitors are kept apart: nobody sees, fetches or names what is another one's."""
+
+import json
+import re
+import time
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from tests.spaces.conftest import ROOT
+from tests.spaces.looking import SECONDS, click, require_message, sample_photo, source
+
+VIEW = "#photo-view"
+COOKIE = "sam2_space_visitor"
+CUP = ROOT / "spaces/samples/coffee.jpg"
+
+
+def upload(server, name="cup.jpg", content=None, cookie=None):
+    """Upload as a browser does; return the cookie and what the file is called."""
+    cookies = {} if cookie is None else {COOKIE: cookie}
+    with httpx.Client(base_url=server.address, cookies=cookies) as client:
+        sent = {"files": (name, content or CUP.read_bytes())}
+        answer = client.post("gradio_api/upload", files=sent)
+        assert answer.status_code == 200
+        return client.cookies[COOKIE], answer.json()[0]
+
+
+def fetch(server, shown, cookie=None):
+    headers = {} if cookie is None else {"cookie": f"{COOKIE}={cookie}"}
+    return httpx.get(f"{server.address}gradio_api/file={shown}", headers=headers)
+
+
+def call(server, name, data, cookie):
+    """Call an endpoint over bare HTTP; return everything that came back."""
+    headers = {"cookie": f"{COOKIE}={cookie}"}
+    address = f"{server.address}gradio_api/call/{name}"
+    begun = httpx.post(address, json={"data": data}, headers=headers)
+    if begun.status_code != 200:
+        return begun.text
+    with httpx.stream(
+        "GET", f"{address}/{begun.json()['event_id']}", headers=headers, timeout=60
+    ) as answer:
+        return begun.text + answer.read().decode()
+
+
+def as_file(path):
+    return {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": "cup.jpg"}
+
+
+POINT = [{"points": [[290, 225]]}]
+
+
+def test_an_upload_is_fetched_and_used_by_who_sent_it_and_nobody_else(server):
+    mine, shown = upload(server)
+    other, _ = upload(server)
+
+    assert fetch(server, shown, mine).content == CUP.read_bytes()
+    for cookie in (other, None, "0" * 32, "../" * 4):
+        assert fetch(server, shown, cookie).status_code == 403
+    assert "not yours" in call(server, "segment", [as_file(shown), POINT], other)
+    assert "annotations" in call(server, "segment", [as_file(shown), POINT], mine)
+    assert fetch(server, shown, mine).status_code in (403, 404)  # it has been read, and deleted
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "{files}/samples/../../../../../../etc/passwd",
+        "/space-files/samples/../../../../../../../etc/passwd",
+        "/space-files/samples/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "/space-files/{own}/../samples/../../../../../../../etc/passwd",
+        f"{ROOT}/pyproject.toml",
+        "http://127.0.0.1:1/x",
+    ],
+)
+def test_no_way_leads_out_of_ones_own_files(server, path):
+    cookie, shown = upload(server)
+    asked = path.format(files=server.files, own=shown.split("/")[2])
+
+    answer = fetch(server, asked, cookie)
+
+    assert answer.status_code in (403, 404)
+    assert "root:" not in answer.text
+    said = call(server, "segment", [as_file(asked), POINT], cookie)
+    assert "annotations" not in said
+    assert "not yours" in said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../../evil.jpg",
+        "..\\..\\evil.jpg",
+        "<img src=x onerror=alert(1)>.jpg",
+        ".jpg",
+        "a" * 300,
+    ],
+)
+def test_a_file_may_be_called_anything(server, name):
+    cookie, shown = upload(server, name)
+
+    answer = call(server, "segment", [{**as_file(shown), "orig_name": name}, POINT], cookie)
+
+    assert re.fullmatch(r"/space-files/[0-9a-f]{32}/uploads/[0-9a-f]{32}(\.\w+)?", shown)
+    files = re.findall(r'"path": ?"([^"]+)"', answer)
+    assert len(files) == 2
+    assert all(re.fullmatch(r"/space-files/[\w/ \-]+\.png", path) for path in files)
+    assert not list(server.files.parent.rglob("evil*.jpg"))
+
+
+def test_no_answer_tells_a_path_of_the_server(server):
+    cookie, shown = upload(server)
+    texts = [
+        httpx.get(f"{server.address}{path}").text
+        for path in ("", "config", "gradio_api/info", "gradio_api/startup-events")
+    ]
+    texts.append(call(server, "segment", [as_file(shown), POINT], cookie))
+    texts.append(call(server, "segment", [as_file(shown), "nonsense"], cookie))
+    for content in (b"", b"no picture"):
+        _, bad = upload(server, content=content or b" ", cookie=cookie)
+        texts.append(call(server, "segment", [as_file(bad), POINT], cookie))
+        texts.append(call(server, "track", [as_file(bad), [{}], "both"], cookie))
+
+    whole = "\n".join(texts)
+    assert "/space-files/" in whole
+    for secret in (str(server.files), str(server.files.parent), str(ROOT), "site-packages"):
+        assert secret not in whole
+
+
+def test_a_second_browser_and_a_reload_see_nothing_of_the_first(page, browser, server):
+    sample_photo(page)
+    click(page, VIEW, (290, 225))
+    mine = source(page, VIEW)
+    context = browser.new_context()
+    second = context.new_page()
+    second.goto(server.address)
+    second.wait_for_selector("#photo-input")
+
+    assert second.locator(f"{VIEW} img").count() == 0
+    assert second.request.get(mine).status == 403
+    assert page.request.get(mine).status == 200
+    context.close()
+
+    page.reload()
+    page.wait_for_selector("#photo-input", timeout=SECONDS)
+    assert page.locator(f"{VIEW} img").count() == 0
+    deadline = time.monotonic() + 30
+    while page.request.get(mine).status == 200 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert page.request.get(mine).status in (403, 404)  # the visit has ended with the page
+
+
+def test_markup_in_names_is_shown_and_not_run(page, tmp_path):
+    evil = tmp_path / "<img src=x onerror=window.ran=1>.png"
+    Image.open(CUP).save(evil)
+    page.set_input_files("#photo-input input[type=file]", evil)
+    page.wait_for_selector(f"{VIEW} img", timeout=SECONDS)
+    click(page, VIEW, (290, 225))
+    name = page.locator("#photo-name input, #photo-name textarea")
+    name.fill("<img src=x onerror=window.ran=1>")
+    name.press("Enter")
+    page.get_by_text("1 · <img src=x").wait_for(timeout=SECONDS)
+
+    page.locator("#photo-make").click()
+    page.get_by_text("Overlay PNG").wait_for(timeout=SECONDS)
+
+    assert page.evaluate("window.ran") is None
+
+
+def test_a_page_that_is_left_idle_is_told_so(page):
+    """A click without a photo, as after the visit was deleted, has a readable answer."""
+    page.evaluate("document.cookie")
+    sample_photo(page)
+    page.context.clear_cookies()  # as good as another visitor
+
+    box = page.locator(f"{VIEW} img").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+    require_message(page, "no photo here any more")
+
+
+def test_programs_call_the_endpoints_by_name(server, tmp_path):
+    space = Client(server.address, download_files=tmp_path, verbose=False)
+    told = space.predict(api_name="/limits")
+    coco, overlay, mask = space.predict(handle_file(str(CUP)), POINT, api_name="/segment")
+    found = space.predict(handle_file(str(CUP)), 8, 0.3, 0.0, api_name="/everything")
+    clip = handle_file(str(ROOT / "spaces/samples/cup-and-cat.mp4"))
+    prompts = [{"frame": 46, "object_id": 7, "points": [[380, 235]]}]
+    masklets, video, pngs, review = space.predict(clip, prompts, "forward", api_name="/track")
+
+    assert (told["model"], told["seconds"]) == ("sam2-hiera-micro", 8)
+    assert Image.open(overlay).size == Image.open(mask).size == (600, 400)
+    assert coco["annotations"][0]["area"] > 1000
+    assert len(found[0]["annotations"]) >= 1
+    assert masklets["masklet_id"] == [7]
+    assert [row == [None] for row in masklets["masklet"]] == [True] * 46 + [False] * 2
+    assert all(open(path, "rb").read(4) for path in (video, pngs))
+    assert all(set(one) == {"frame", "reason"} for one in review)
+    named = json.dumps(space.view_api(return_format="dict")["named_endpoints"])
+    assert sorted(re.findall(r'"(/\w+)": \{', named)) == [
+        *("/everything", "/limits", "/segment", "/track")
+    ]
