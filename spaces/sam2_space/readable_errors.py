@@ -14,7 +14,7 @@ from sam2_hf.errors import Sam2Error
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 Answer = Any  # whatever the handler gives
 SHOWN_FOR = 20  # seconds
-PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\-+@ ]+){2,}")
+PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\-+@]+){2,}")
 UNEXPECTED = (
     "Something went wrong here, and it is not your fault. What you have is kept; try again, or "
     "upload the file again."

@@ -1,8 +1,8 @@
 """Visitors are kept apart: nobody sees, fetches or names what is another one's."""
 
-import json
 import re
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -197,9 +197,7 @@ def test_programs_call_the_endpoints_by_name(server, tmp_path):
     assert len(found[0]["annotations"]) >= 1
     assert masklets["masklet_id"] == [7]
     assert [row == [None] for row in masklets["masklet"]] == [True] * 46 + [False] * 2
-    assert all(open(path, "rb").read(4) for path in (video, pngs))
+    assert all(Path(path).stat().st_size > 1000 for path in (video, pngs))
     assert all(set(one) == {"frame", "reason"} for one in review)
-    named = json.dumps(space.view_api(return_format="dict")["named_endpoints"])
-    assert sorted(re.findall(r'"(/\w+)": \{', named)) == [
-        *("/everything", "/limits", "/segment", "/track")
-    ]
+    named = space.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == {"/everything", "/limits", "/segment", "/track"}

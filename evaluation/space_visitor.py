@@ -1,0 +1,132 @@
+"""A visitor of the Space without a browser: says over HTTP what the page would say.
+
+Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
+"""
+
+import io
+import json
+import secrets
+import socket
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sam2_hf.errors import Sam2Error
+
+API = "gradio_api"
+TIMEOUT = 120.0  # seconds
+Json = Any  # numbers, texts, lists and dictionaries of them
+
+
+class VisitError(Sam2Error):
+    """The server said no, or nothing that can be understood."""
+
+
+class SpaceVisitor:
+    """One page in one browser; the visit ends with the `with`.
+
+    Args:
+        address: The server, such as `http://127.0.0.1:7860/`.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._page = secrets.token_hex(6)
+        self._http = httpx.Client(base_url=address, timeout=TIMEOUT)
+        config = self._http.get("config").json()
+        self._ids = {one["props"].get("elem_id"): one["id"] for one in config["components"]}
+        self._events = config["dependencies"]
+        self._alive = self._stay(address)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._alive.close()
+        self._http.close()
+
+    def upload(self, name: str, content: bytes) -> Json:
+        """Upload a file; return how it is called in an event."""
+        answer = self._http.post(f"{API}/upload", files={"files": (name, content)})
+        answer.raise_for_status()
+        kind = {"_type": "gradio.FileData"}
+        return {"path": answer.json()[0], "orig_name": name, "meta": kind}
+
+    def fire(
+        self, component: str, event: str, data: list[Json], about: Json = None
+    ) -> dict[str, Json]:
+        """Let something happen to a component.
+
+        Args:
+            component: Its id on the page.
+            event: What happens, such as "click".
+            data: Values of the components that the event reads.
+            about: Details of the event, such as where was clicked.
+
+        Returns:
+            What the page is told in the end, by component id; without those that have none.
+
+        Raises:
+            VisitError: The server said no.
+        """
+        target = [self._ids[component], event]
+        handler = next(one for one in self._events if target in one["targets"])
+        sent = {
+            "data": data,
+            "event_data": about,
+            "fn_index": handler["id"],
+            "session_hash": self._page,
+            "trigger_id": target[0],
+        }
+        joined = self._http.post(f"{API}/queue/join", json=sent)
+        joined.raise_for_status()
+        output = self._completed(joined.json()["event_id"])
+        names = {number: name for name, number in self._ids.items() if name}
+        told = zip(handler["outputs"], output["data"], strict=True)
+        return {names[number]: value for number, value in told if number in names}
+
+    def picture(self, update: Json) -> NDArray[np.uint8]:
+        """Fetch the picture that an update shows, `(height, width, 3)`."""
+        value = update["value"] if "__type__" in update else update
+        answer = self._http.get(f"{API}/file={value['path']}")
+        answer.raise_for_status()
+        return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))
+
+    def _completed(self, event_id: str) -> dict[str, Json]:
+        address = f"{API}/queue/data?session_hash={self._page}"
+        with self._http.stream("GET", address) as answer:
+            for message in _messages(answer):
+                if message.get("event_id") != event_id or message["msg"] != "process_completed":
+                    continue
+                output: dict[str, Json] = message["output"]
+                if not message["success"]:
+                    raise VisitError(str(output.get("error")))
+                return output
+        raise VisitError("the server ended the stream of messages.")
+
+    def _stay(self, address: str) -> socket.socket:
+        """Hold the connection by which the server knows that the page is open."""
+        where = urlsplit(address)
+        held = socket.create_connection((where.hostname or "", where.port or 80), TIMEOUT)
+        cookies = "; ".join(f"{one.name}={one.value}" for one in self._http.cookies.jar)
+        held.sendall(
+            f"GET /{API}/heartbeat/{self._page} HTTP/1.1\r\nHost: {where.netloc}\r\n"
+            f"Cookie: {cookies}\r\n\r\n".encode()
+        )
+        return held
+
+
+def _messages(answer: httpx.Response) -> Iterator[dict[str, Json]]:
+    for line in answer.iter_lines():
+        if line.startswith("data:"):
+            yield json.loads(line.removeprefix("data:"))
