@@ -34,6 +34,7 @@ class LiveTab:
             with gr.Column(scale=3, min_width=320):
                 self.view = gr.Image(
                     label="Click here",
+                    alt_text="The camera's newest picture with the masks",
                     interactive=False,
                     buttons=["fullscreen"],
                     height=380,

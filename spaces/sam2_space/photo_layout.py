@@ -51,6 +51,7 @@ class PhotoLayout:
         self.sample_paths = samples
         self.view = gr.Image(
             label="Click here",
+            alt_text="Your photo with the masks so far",
             visible=False,
             interactive=False,
             buttons=["fullscreen"],

@@ -14,6 +14,7 @@ from .limits import Limits
 from .look import css, theme
 from .page import build_page
 from .private_files import PrivateFiles
+from .returned_memory import limit_arenas
 from .service import Service
 from .space_model import SpaceModel
 from .visitors import Visitors
@@ -37,6 +38,7 @@ def serve(
     Yields:
         The address, the server's parts, and the page.
     """
+    limit_arenas()
     limits = Limits(**{field.name: getattr(arguments, field.name) for field in fields(Limits)})
     places = FilePlaces(root)
     shown_samples = places.add_samples(samples)

@@ -69,6 +69,7 @@ class VideoTab:
         )
         self.view = gr.Image(
             label="Click here",
+            alt_text="A frame of your video with the masks so far",
             visible=False,
             interactive=False,
             buttons=["fullscreen"],

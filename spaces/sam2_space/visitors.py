@@ -17,11 +17,12 @@ from PIL import Image
 
 from .file_places import UPLOADS, FilePlaces
 from .limits import LimitError, Limits
+from .returned_memory import give_memory_back
 
 SECONDS = 60.0  # of a minute
 PICTURES_KEPT = 32  # of each visit; what the page shows is among the newest
 JPEG_QUALITY = 88
-MOST_WAIT = 30.0  # seconds between two rounds of cleaning
+MOST_WAIT = 10.0  # seconds between two rounds of cleaning
 Key = tuple[str, str]  # the browser's cookie, and the page's number
 
 
@@ -117,6 +118,7 @@ class Visitors:
         self._guard = threading.Lock()
         self._visits: dict[Key, Visitor] = {}
         self._ended = threading.Event()
+        self._num_left = 0  # since memory was given back
 
     def __len__(self) -> int:
         return len(self._visits)
@@ -150,6 +152,7 @@ class Visitors:
             found = self._visits.pop((cookie, page), None)
         if found is not None:
             found.close()
+            self._num_left += 1
 
     def clean(self) -> None:
         """End the visits that have been idle for too long; delete uploads nobody came for."""
@@ -159,6 +162,9 @@ class Visitors:
         for key in idle:
             self.leave(*key)
         self._delete_old_uploads(time.time() - SECONDS * self.limits.idle_minutes)
+        if self._num_left:
+            self._num_left = 0
+            give_memory_back()
 
     def keep_clean(self) -> None:
         """Clean now and then, in a thread, until `close`."""

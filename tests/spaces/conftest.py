@@ -30,9 +30,13 @@ def server(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / "spaces/app.py"), "--port", str(port), *LIMITS]
+    alone = tmp_path_factory.mktemp("hub") / "space"  # as the Hub has it: nothing else around it
+    shutil.copytree(ROOT / "spaces", alone, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "app.py", "--port", str(port), *LIMITS]
     environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "2"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, cwd=alone
+    )
     try:
         line = process.stdout.readline()
         assert line.startswith("Open http"), line

@@ -1,5 +1,8 @@
 """Parts of the Space that need neither a model nor a browser."""
 
+import re
+from pathlib import Path
+
 import gradio as gr
 import pytest
 
@@ -14,6 +17,7 @@ from sam2_space.program import build_parser
 from sam2_space.readable_errors import as_message, readable, without_paths
 from sam2_space.video_prompts import SaidOnFrame, VideoScene
 
+ROOT = Path(__file__).parents[2]
 LIMITS = Limits(objects=2)
 
 
@@ -157,6 +161,15 @@ def test_every_limit_is_a_flag():
     arguments = build_parser().parse_args(["--idle-minutes", "0.5", "--jobs", "7"])
 
     assert (arguments.idle_minutes, arguments.jobs, arguments.file_mb) == (0.5, 7, 100)
+
+
+def test_the_hub_installs_the_gradio_that_is_tested_here():
+    header = (ROOT / "spaces/README.md").read_text().split("---")[1]
+    pinned = (ROOT / "constraints.txt").read_text()
+
+    version = re.search(r"^sdk_version: (.*)$", header, re.MULTILINE)[1]
+    assert f"\ngradio=={version}\n" in pinned
+    assert (ROOT / "spaces/requirements.txt").read_text().startswith("sam2-hf[space]")
 
 
 def test_each_objects_button_has_the_colour_of_its_mask():
