@@ -19,9 +19,9 @@ CSS = """
 .hint { font-size: 1.08rem; min-height: 1.8rem; }
 .limits { opacity: .75; font-size: .85rem; }
 main.app { width: 100%; box-sizing: border-box; }
-.canvas img {
-  cursor: crosshair; width: 100% !important; max-height: 70vh; object-fit: contain !important;
-}
+.canvas img { cursor: crosshair; }
+#video-curve { padding-bottom: 2.6rem !important; }
+#video-curve svg { overflow: visible; }
 .job { display: flex; flex-direction: column; gap: .35rem; min-height: 1.4rem; }
 .job progress {
   appearance: none; width: 100%; height: .7rem; border: 0; border-radius: .35rem;

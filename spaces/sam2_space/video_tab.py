@@ -123,7 +123,7 @@ class VideoTab:
                     color="object",
                     color_map=curve_colours(self.service.limits.objects),
                     y_lim=[0, 1],
-                    height=260,
+                    height=330,
                     label="How sure the model is",
                     elem_id="video-curve",
                 )

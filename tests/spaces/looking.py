@@ -13,7 +13,8 @@ SECONDS = 60_000  # milliseconds, for a busy machine
 TINTED = 12  # levels of 255 by which a mask changes a pixel at least; a JPEG's noise stays below
 NEAR, FAR = 18, 30  # pixels around a click: outside its marker, and still close by
 CORNERS = """([where, x, y]) => {
-  const image = document.querySelector(where + ' img'), box = image.getBoundingClientRect();
+  const image = document.querySelector(where + ' img'), box = image?.getBoundingClientRect();
+  if (!image || !image.complete || !image.naturalWidth || !box.width) return null;
   const scale = Math.min(box.width / image.naturalWidth, box.height / image.naturalHeight);
   return [box.left + (box.width - scale * image.naturalWidth) / 2 + scale * x,
           box.top + (box.height - scale * image.naturalHeight) / 2 + scale * y];
@@ -43,7 +44,8 @@ def click(page, where, xy):
     """Click a pixel of the picture; return the new picture's pixels."""
     before = source(page, where)
     page.locator(f"{where} img").first.scroll_into_view_if_needed()
-    page.mouse.click(*page.evaluate(CORNERS, [where, *xy]))
+    there = page.wait_for_function(CORNERS, arg=[where, *xy], timeout=SECONDS).json_value()
+    page.mouse.click(*there)
     return wait_for_new(page, where, before)
 
 

@@ -171,3 +171,38 @@ def test_a_phone_needs_no_scrolling_sideways(browser, server):
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     assert share_around(tinted(plain, clicked), CUP) > 0.6
     context.close()
+
+
+def test_a_large_photo_is_clicked_where_it_is_seen_and_answered_at_its_own_size(page, tmp_path):
+    small = Image.open(Path(__file__).parents[2] / "spaces/samples/coffee.jpg")
+    small.resize((2400, 1600)).save(tmp_path / "large.jpg")
+    page.set_input_files("#photo-input input[type=file]", tmp_path / "large.jpg")
+    page.wait_for_selector(f"{VIEW} img", timeout=SECONDS)
+    assert "shrunk to 2048 x 1365 pixels" in page.locator(".hint.prose").first.inner_text()
+    plain = pixels(page, VIEW)
+    spot = (CUP[0] * 1280 // 600, CUP[1] * 853 // 400)
+
+    clicked = click(page, VIEW, spot)
+    files = download_all(page, tmp_path)
+
+    assert plain.shape == (853, 1280, 3)
+    assert (
+        tinted(plain, clicked)[spot[1] - 60 : spot[1] + 60, spot[0] - 60 : spot[0] + 60].mean()
+        > 0.6
+    )
+    assert np.asarray(Image.open(files["large_mask.png"])).shape == (1365, 2048)
+    record = json.loads(files["large_coco.json"].read_text())["annotations"][0]
+    x, y, _ = record["prompt_points"][0]
+    assert abs(x - spot[0] * 1.6) < 3
+    assert abs(y - spot[1] * 1.6) < 3
+
+
+def test_a_webcam_shot_becomes_the_photo(page):
+    page.locator("#photo-input [data-testid=source-select] button").nth(1).click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.locator("#photo-input button[aria-label='capture photo']").click()
+    page.wait_for_selector(f"{VIEW} img", timeout=SECONDS)
+
+    green = pixels(page, VIEW).reshape(-1, 3).mean(axis=0)
+
+    assert green[1] > 2 * max(green[0], green[2])  # the browser's made-up camera shows green

@@ -193,7 +193,9 @@ def test_programs_call_the_endpoints_by_name(server, tmp_path):
     masklets, video, pngs, review = space.predict(clip, prompts, "forward", api_name="/track")
 
     assert (told["model"], told["seconds"]) == ("sam2-hiera-micro", 8)
-    assert Image.open(overlay).size == Image.open(mask).size == (600, 400)
+    for path in (overlay, mask):
+        with Image.open(path) as picture:
+            assert picture.size == (600, 400)
     assert coco["annotations"][0]["area"] > 1000
     assert len(found[0]["annotations"]) >= 1
     assert masklets["masklet_id"] == [7]
