@@ -1,6 +1,7 @@
 """Endpoints for programs: one call each, files and numbers in, files and numbers out."""
 
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ class Api:
         path = service.own(upload, request)
         name, folder = safe_stem(upload.name, "video"), visitor.new_folder()
         work = VideoWork.read(path, name, service.model, service.limits, folder)
-        visitor.set_work("api", work)
+        job = secrets.token_hex(8)  # one client may track several videos at a time
+        visitor.set_work(job, work)
         try:
             for prompt in asked:
                 _say(work, prompt)
@@ -103,7 +105,7 @@ class Api:
                 pass
             review = [{"frame": frame, "reason": text} for text, frame in to_review(work)]
         finally:
-            visitor.set_work("api", None)
+            visitor.drop_work(job)
             self._forget(path)
         masklets = json.loads(files.masklets.read_bytes())
         return masklets, _file(files.overlay), _file(files.masks), review

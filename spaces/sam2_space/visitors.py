@@ -38,31 +38,50 @@ class Visitor:
 
     Args:
         folder: Where its files go; deleted in the end.
+        clock: Seconds that never go back.
 
     Attributes:
         lock: Held while something of the visit is read or changed.
         works: What is being worked on, by the tab's name.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder = folder
+        self._clock = clock
         self.lock = threading.RLock()
         self.works: dict[str, Work] = {}
-        self.last_seen = time.monotonic()
+        self.last_seen = clock()
         self.is_closed = False
         self._pictures: deque[Path] = deque()
 
-    def set_work(self, tab: str, work: Work | None) -> None:
-        """Put something else in place of what a tab was working on; that is closed."""
+    def drop_work(self, tab: str) -> None:
+        """Close what a tab was working on, if anything."""
         with self.lock:
             before = self.works.pop(tab, None)
-            if work is not None:
-                self.works[tab] = work
+        if before is not None:
+            before.close()
+
+    def set_work(self, tab: str, work: Work) -> None:
+        """Put something else in place of what a tab was working on; that is closed.
+
+        Raises:
+            LimitError: The visit has ended; then `work` is closed as well.
+        """
+        with self.lock:
+            if self.is_closed:
+                work.close()
+            self._require_here()
+            before, self.works[tab] = self.works.get(tab), work
         if before is not None:
             before.close()
 
     def new_folder(self) -> Path:
-        """Make a folder for files to download; its name cannot be guessed."""
+        """Make a folder for files to download; its name cannot be guessed.
+
+        Raises:
+            LimitError: The visit has ended.
+        """
+        self._require_here()
         made = self.folder / secrets.token_hex(8)
         made.mkdir(parents=True, exist_ok=True)
         return made
@@ -75,11 +94,16 @@ class Visitor:
 
         Returns:
             Its path.
+
+        Raises:
+            LimitError: The visit has ended.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{secrets.token_hex(8)}.jpg"
-        Image.fromarray(picture_hw3).save(path, quality=JPEG_QUALITY)
         with self.lock:
+            self._require_here()
+            self.last_seen = self._clock()  # so that a long job does not count as idle
+            self.folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture_hw3).save(path, quality=JPEG_QUALITY)
             self._pictures.append(path)
             while len(self._pictures) > PICTURES_KEPT:
                 self._pictures.popleft().unlink(missing_ok=True)
@@ -87,14 +111,19 @@ class Visitor:
 
     def close(self) -> None:
         """Delete everything."""
-        self.is_closed = True
         with self.lock:
+            self.is_closed = True
             works, self.works = list(self.works.values()), {}
         for work in works:
             work.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.folder.parent.rmdir()  # if it was the last visit of this browser
+
+    def _require_here(self) -> None:
+        """Refuse to make anything new after the end: nobody would delete it."""
+        if self.is_closed:
+            raise LimitError("This visit has ended, and everything of it is deleted.")
 
 
 class Visitors:
@@ -142,7 +171,7 @@ class Visitors:
                         "can take. Try again in a few minutes."
                     )
                 folder = self.places.owner_folder(cookie) / secrets.token_hex(8)
-                found = self._visits[cookie, page] = Visitor(folder)
+                found = self._visits[cookie, page] = Visitor(folder, self._clock)
             found.last_seen = self._clock()
             return found
 

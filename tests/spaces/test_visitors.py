@@ -67,12 +67,39 @@ def test_an_idle_visit_is_deleted_with_its_files_and_its_work(visitors, clock, t
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_visit_whose_long_job_still_shows_pictures_is_not_idle(visitors, clock):
+    visitor = visitors.of(ANN, "p1")
+    clock.now = 9 * 60
+    visitor.store_picture(PICTURE)
+    clock.now = 18 * 60
+
+    visitors.clean()
+
+    assert not visitor.is_closed
+
+
 def test_leaving_deletes_at_once_and_twice_is_fine(visitors, tmp_path):
     visitors.of(ANN, "p1").store_picture(PICTURE)
 
     visitors.leave(ANN, "p1")
     visitors.leave(ANN, "p1")
 
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_job_that_outlives_its_visit_leaves_nothing_behind(visitors, tmp_path):
+    visitor, late = visitors.of(ANN, "p1"), Work()
+    visitors.leave(ANN, "p1")
+
+    for verb in (
+        lambda: visitor.store_picture(PICTURE),
+        lambda: visitor.new_folder(),
+        lambda: visitor.set_work("photo", late),
+    ):
+        with pytest.raises(LimitError, match="visit has ended"):
+            verb()
+
+    assert late.is_closed
     assert not list(tmp_path.iterdir())
 
 
