@@ -82,4 +82,4 @@ def test_the_limits_are_told_before_anybody_meets_them(page):
 
     told = page.get_by_role("tabpanel").filter(visible=True).locator(".limits.prose").inner_text()
     assert "20 MB, 8 seconds" in told
-    assert "2 jobs run at a time" in told
+    assert "1 job runs at a time" in told
