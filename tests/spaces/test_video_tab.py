@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from sam2_hf import rle
+from tests.spaces.conftest import ROOT
 from tests.spaces.looking import (
     SECONDS,
     choose_kind,
@@ -22,6 +23,7 @@ from tests.spaces.looking import (
     wait_for_new,
 )
 
+CLIP = ROOT / "spaces/samples/cup-and-cat.mp4"
 VIEW = "#video-view"
 CUP, CAT = (95, 238), (389, 119)
 CAT_LATE = (106, 152)  # where it is on a late frame
@@ -33,6 +35,13 @@ BLUE = 75
 def open_sample(page):
     page.get_by_role("tab", name="Video").click()
     page.locator("#video-samples .gallery-item").first.click()
+    page.wait_for_selector(f"{VIEW} img", timeout=SECONDS)
+    return pixels(page, VIEW)
+
+
+def upload_clip(page):
+    page.get_by_role("tab", name="Video").click()
+    page.set_input_files("#video-input input[type=file]", CLIP)
     page.wait_for_selector(f"{VIEW} img", timeout=SECONDS)
     return pixels(page, VIEW)
 
@@ -69,7 +78,7 @@ def read_video(path):
 
 
 def test_two_objects_are_tracked_corrected_tracked_again_and_downloaded(page, tmp_path):
-    first = open_sample(page)
+    first = upload_clip(page)
     plain_late = scrub(page, LATE)
     scrub(page, 0)
     cup = click(page, VIEW, CUP)
