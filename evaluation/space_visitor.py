@@ -81,12 +81,20 @@ class SpaceVisitor:
         """
         target = [self._ids[component], event]
         handler = next(one for one in self._events if target in one["targets"])
+        told = self._run(handler, data, about)
+        for after in self._events:
+            if after["trigger_after"] == handler["id"] and after["trigger_only_on_success"]:
+                return self._run(after, data, about)
+        return told
+
+    def _run(self, handler: Json, data: list[Json], about: Json) -> dict[str, Json]:
+        """Let one handler do its part."""
         sent = {
-            "data": data,
+            "data": data if handler["inputs"] else [],
             "event_data": about,
             "fn_index": handler["id"],
             "session_hash": self._page,
-            "trigger_id": target[0],
+            "trigger_id": handler["targets"][0][0],
         }
         joined = self._http.post(f"{API}/queue/join", json=sent)
         joined.raise_for_status()

@@ -20,8 +20,9 @@ from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
 from .uploads import Upload, forget
 from .video_files import VideoFiles, to_review, write_video_files
+from .video_opening import open_video
 from .video_work import VideoWork
-from .visitors import Visitor
+from .visitor import Visitor
 
 MOST_POINTS = 64  # along each side
 FileAnswer = dict[str, Any]  # as `gradio_client` downloads it
@@ -79,7 +80,8 @@ class Api:
         if not 1 <= points_per_side <= MOST_POINTS:
             raise LimitError(f"points_per_side is {points_per_side}; give 1 to {MOST_POINTS}.")
         visitor, work = self._photo(read_file(image), request)
-        work.find_all(options, lambda done, total: None)
+        with visitor.job():
+            work.find_all(options, lambda done, total: visitor.touch())
         return self._photo_answer(visitor, work)
 
     def track(
@@ -90,19 +92,20 @@ class Api:
         asked = read_video_prompts(prompts, service.limits)
         course = require_course(direction)
         upload, visitor = read_file(video), service.visitor(request)
-        path = service.own(upload, request)
+        path = service.own(upload, request, samples=True)
         name, folder = safe_stem(upload.name, "video"), visitor.new_folder()
-        work = VideoWork.read(path, name, service.model, service.limits, folder)
+        work = open_video(path, name, service.model, service.limits, folder)
         job = secrets.token_hex(8)  # one client may track several videos at a time
         visitor.set_work(job, work)
         try:
-            for prompt in asked:
-                _say(work, prompt)
-            for _ in work.track(course):
-                pass
-            files = VideoFiles.in_folder(visitor.new_folder(), name)
-            for _ in write_video_files(work, files, service.model.name):
-                pass
+            with visitor.job():
+                for prompt in asked:
+                    _say(work, prompt)
+                for _ in work.track(course):
+                    visitor.touch()
+                files = VideoFiles.in_folder(visitor.results_folder(), name)
+                for _ in write_video_files(work, files, service.model.name):
+                    visitor.touch()
             review = [{"frame": frame, "reason": text} for text, frame in to_review(work)]
         finally:
             visitor.drop_work(job)
@@ -112,7 +115,7 @@ class Api:
 
     def _photo(self, upload: Upload, request: gr.Request) -> tuple[Visitor, PhotoWork]:
         visitor = self.service.visitor(request)
-        path = self.service.own(upload, request)
+        path = self.service.own(upload, request, samples=True)
         try:
             name = safe_stem(upload.name, "photo")
             return visitor, PhotoWork.read(path, name, self.service.model, self.service.limits)
@@ -120,7 +123,7 @@ class Api:
             self._forget(path)
 
     def _photo_answer(self, visitor: Visitor, work: PhotoWork) -> tuple[dict, dict, dict]:
-        files: PhotoFiles = write_files(work, visitor.new_folder(), self.service.model.name)
+        files: PhotoFiles = write_files(work, visitor.results_folder(), self.service.model.name)
         coco = json.loads(files.coco.read_bytes())
         return coco, _file(files.overlay), _file(files.mask)
 

@@ -1,5 +1,6 @@
 """Prompts as a program sends them: checked, and put the package's way."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import get_args
 
@@ -15,6 +16,8 @@ from .uploads import Upload
 
 PHOTO_FORM = '{"points": [[x, y]], "labels": [1], "box": [x0, y0, x1, y1]}'
 VIDEO_FORM = '{"frame": 0, "object_id": 1, "points": [[x, y]], "labels": [1], "box": [...]}'
+MOST_POINTS = 64  # of an object, on a frame; each of them makes every answer slower
+MOST_PROMPTS = 1000  # points and boxes of a video
 VIDEO_KEYS = {"frame", "object_id", "points", "labels", "box"}
 
 
@@ -43,6 +46,7 @@ def read_objects(objects: object, limits: Limits) -> list[ObjectPrompt]:
     for one in objects:
         if not isinstance(one, Mapping) or not one or not set(one) <= {"points", "labels", "box"}:
             raise PromptError(f"an object is {str(one)[:60]!r}; it must be {PHOTO_FORM}.")
+        _check_points(_num_points(one))
     return [object_prompt(one) for one in objects]
 
 
@@ -55,6 +59,7 @@ def read_video_prompts(prompts: object, limits: Limits) -> list[VideoPrompt]:
     """
     if not isinstance(prompts, list) or not prompts:
         raise PromptError(f"prompts must be a list of {VIDEO_FORM}, with at least one of them.")
+    _check_amount(prompts)
     read = [_video_prompt(one) for one in prompts]
     _check_count(len({one.object_id for one in read}), limits)
     return read
@@ -84,6 +89,28 @@ def _video_prompt(one: object) -> VideoPrompt:
     parts = {name: one[name] for name in ("points", "labels", "box") if one.get(name) is not None}
     prompt = object_prompt(parts)
     return VideoPrompt(frame, object_id, clicks=prompt.clicks, box=prompt.box)
+
+
+def _num_points(one: object) -> int:
+    points = one.get("points") if isinstance(one, Mapping) else None
+    return len(points) if isinstance(points, list) else 0
+
+
+def _check_points(count: int) -> None:
+    if count > MOST_POINTS:
+        raise LimitError(f"an object has {count} points; {MOST_POINTS} are allowed here.")
+
+
+def _check_amount(prompts: list) -> None:
+    """Refuse what would take long before any of it is read."""
+    total = sum(max(1, _num_points(one)) for one in prompts)
+    if total > MOST_PROMPTS:
+        raise LimitError(f"there are {total} points and boxes; {MOST_PROMPTS} are allowed here.")
+    by_place: Counter[str] = Counter()
+    for one in prompts:
+        if isinstance(one, Mapping):
+            by_place[f"{one.get('frame')} {one.get('object_id')}"] += _num_points(one)
+    _check_points(max(by_place.values(), default=0))
 
 
 def _check_count(count: int, limits: Limits) -> None:

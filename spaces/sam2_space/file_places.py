@@ -1,5 +1,6 @@
 """Where files of visitors lie, what they are called outside, and whose they are."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -11,7 +12,9 @@ from pathlib import Path
 PUBLIC = "/space-files"  # what the folder of all files is called in pages and answers
 SAMPLES = "samples"
 UPLOADS = "uploads"
+SPILL = "spill"  # what a video's session keeps out of memory
 MAX_STEM = 60  # characters
+ATTEMPTS = 5
 UNSAFE = re.compile(r"[^\w \-]+")
 ENDING = re.compile(r"\.[A-Za-z0-9]{1,5}")
 
@@ -56,7 +59,10 @@ class FilePlaces:
             cookie: The browser's.
             samples: Whether the samples count.
         """
-        resolved = Path(os.path.realpath(path))
+        try:
+            resolved = Path(os.path.realpath(path))
+        except ValueError:  # no path at all: it holds a zero
+            return False
         places = [self.owner_folder(cookie), *([self.samples] if samples else [])]
         return any(place in resolved.parents for place in places)
 
@@ -68,8 +74,11 @@ class FilePlaces:
         """
         ending = path.suffix if ENDING.fullmatch(path.suffix) else ""
         kept = self.owner_folder(cookie) / UPLOADS / f"{secrets.token_hex(16)}{ending}"
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(kept)
+        for _ in range(ATTEMPTS):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # the folder was empty, so it was cleaned
+                path.replace(kept)
+                break
         if path.parent != self.root and not any(path.parent.iterdir()):
             path.parent.rmdir()
         return kept

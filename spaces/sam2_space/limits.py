@@ -31,6 +31,7 @@ class Limits:
         waiting: Jobs and clicks of each kind that may wait.
         visitors: Visits that are kept at a time.
         idle_minutes: How long a visit is kept after the last click.
+        grace_seconds: How long a visit is kept after its page went away.
     """
 
     file_mb: int = 100
@@ -43,6 +44,7 @@ class Limits:
     waiting: int = 60
     visitors: int = 60
     idle_minutes: float = 20.0
+    grace_seconds: int = 60
 
     def photo_text(self) -> str:
         """Tell the limits of photos in one line."""

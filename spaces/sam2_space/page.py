@@ -32,7 +32,7 @@ def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
             VideoTab(service, videos)
         with gr.Tab("Live", id="live"):
             LiveTab(service)
-        page.unload(service.leave)
+        page.unload(service.went_away)
     page.queue(max_size=service.limits.waiting, default_concurrency_limit=1, api_open=False)
     return page
 

@@ -60,3 +60,9 @@ def offered(buttons: Sequence[gr.DownloadButton], files: Sequence[Path]) -> dict
 def withdrawn(buttons: Sequence[gr.DownloadButton]) -> dict[object, object]:
     """Hide buttons whose files are out of date."""
     return {button: gr.update(value=None, visible=False) for button in buttons}
+
+
+def outdated_note() -> gr.Markdown:
+    """Make the note that results are from before the last change; it is not shown at first."""
+    text = "**Out of date:** these results are from before your last change. Track again."
+    return gr.Markdown(text, visible=False, elem_id="video-outdated")

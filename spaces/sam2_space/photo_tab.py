@@ -18,7 +18,7 @@ from .picture_sizes import ShownSize
 from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
 from .uploads import Upload, forget
-from .visitors import Visitor
+from .visitor import Visitor
 
 TAB = "photo"
 Updates = dict[Any, Any]
@@ -68,6 +68,11 @@ class PhotoTab(PhotoLayout):
         self.other.click(readable(self.ask_for_other), **quick)
         self.make.click(readable(self.make_files), **{**quick, "show_progress_on": self.status})
         self.find.click(
+            readable(self.expect_finding),
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        ).success(
             readable(self.find_all),
             [self.points, self.iou, self.stability],
             **{**quick, "show_progress_on": self.status, "show_progress": "full"}
@@ -86,7 +91,7 @@ class PhotoTab(PhotoLayout):
         upload = Upload.of_payload(payload)
         if upload is None:
             return {self.hint: WELCOME}
-        path = self.service.own(upload, request)
+        path = self.service.own(upload, request, samples=False)
         try:
             return self._begin(path, safe_stem(upload.name, "photo"), request)
         finally:
@@ -170,7 +175,7 @@ class PhotoTab(PhotoLayout):
         """Write the files and offer them."""
         visitor, work = self._work(request)
         with visitor.lock:
-            files = write_files(work, visitor.new_folder(), self.service.model.name)
+            files = write_files(work, visitor.results_folder(), self.service.model.name)
         return parts.offered(self.files, [files.overlay, files.mask, files.coco])
 
     def find_all(
@@ -189,16 +194,23 @@ class PhotoTab(PhotoLayout):
             "stability_score_thresh": float(stability),
         }
         began = time.monotonic()
-        found = work.find_all(
-            options,
-            lambda done, total: progress((done, total), "Looking everywhere", unit="clicks"),
-        )
+        with visitor.job():
+            found = work.find_all(
+                options,
+                lambda done, total: progress((done, total), "Looking everywhere", unit="clicks"),
+            )
         took = time.monotonic() - began
         if found:
             text = f"{len(found)} masks in {took:.1f} s. Click an object to go back to clicks."
         else:
             text = "No mask is good and stable enough. Lower the two thresholds and try again."
         return {**self._shown(visitor, work), self.status: parts.status_line(text)}
+
+    def expect_finding(self, request: gr.Request) -> None:
+        """Get ready for everything-mode, which may have to wait in the queue."""
+        visitor, work = self._work(request)
+        work.expect_job()
+        visitor.expect_job()
 
     def stop_finding(self, request: gr.Request) -> None:
         """End everything-mode."""
@@ -208,10 +220,7 @@ class PhotoTab(PhotoLayout):
         visitor = self.service.visitor(request)
         work = visitor.works.get(TAB)
         if not isinstance(work, PhotoWork):
-            raise LimitError(
-                f"There is no photo here any more; after {self.service.limits.idle_minutes:g} "
-                "minutes without a click it is deleted. Press Other photo and choose one."
-            )
+            raise self.service.nothing_here("photo", request)
         return visitor, work
 
     def _shown(self, visitor: Visitor, work: PhotoWork) -> Updates:

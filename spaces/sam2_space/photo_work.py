@@ -26,6 +26,7 @@ from .space_model import SpaceModel
 
 WORK_SIDE = 2048  # pixels; larger photos are shrunk, so that memory and waiting stay bounded
 UNDO_DEPTH = 50  # steps
+STOPPED = "Stopped. What was there before is kept."
 
 
 class PhotoWork:
@@ -155,12 +156,13 @@ class PhotoWork:
             PromptError: An option has a value that cannot be used.
         """
         turns = self._model.turns
-        self._stop.clear()
+        if self._stop.is_set():  # while it waited in the queue
+            raise LimitError(STOPPED)
 
         def after_batch(done: int, total: int) -> None:
             turns.pass_on()
             if self._stop.is_set():
-                raise LimitError("Stopped. What was there before is kept.")
+                raise LimitError(STOPPED)
             on_progress(done, total)
 
         told = after_batch if self._model.reports_progress else None
@@ -170,8 +172,12 @@ class PhotoWork:
         return found
 
     def stop(self) -> None:
-        """Let a search for everything end after its batch."""
+        """Let a search for everything end after its batch; one in the queue ends, too."""
         self._stop.set()
+
+    def expect_job(self) -> None:
+        """Forget an earlier stop, before a search goes into the queue."""
+        self._stop.clear()
 
     def close(self) -> None:
         """End what is going on, and forget the steps."""

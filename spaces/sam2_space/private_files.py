@@ -8,13 +8,13 @@ import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 from .answer_filter import AnswerFilter
 from .file_places import FilePlaces
+from .upload_quota import FORBIDDEN, Refusal, UploadQuota, content_length
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -24,11 +24,19 @@ Json = Any  # numbers, texts, lists and dictionaries of them
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE = "sam2_space_visitor"
-TOKEN = re.compile("[0-9a-f]{32}")
-FILE = "/file="
-REFUSED_ROUTES = ("/file/", "/proxy=", "/file=http:", "/file=https:", "/deep_link")
-MAX_BODY = 64 * 2**20  # bytes of a request that is looked through; uploads do not come this way
-REFUSAL = b"This file is not yours, or it has been deleted. Upload it again."
+NEW = "sam2_space_is_new"  # goes to the page only, never out: the browser brought no cookie
+# Browsers send along whatever else a site has set, in forms that no parser of cookies likes.
+OURS = re.compile(rf"(?:^|;\s*){COOKIE}=([0-9a-f]{{32}})(?=\s*(?:;|$))")
+FILE, UPLOAD, HEARTBEAT = "/file=", "/upload", "/heartbeat/"
+REFUSED_ADDRESSES = ("/file=http:", "/file=https:")
+REFUSED_ROUTES = (
+    *("/file/", "/proxy=", "/deep_link", "/process_recording"),
+    *("/component_server", "/monitoring", "vibe-"),
+)
+MAX_BODY = 8 * 2**20  # bytes of a request that is looked through; uploads do not come this way
+NOT_YOURS = Refusal(FORBIDDEN, "This file is not yours, or it has been deleted. Upload it again.")
+TOO_LARGE = Refusal(413, "This request is too large. Upload files, and send fewer prompts.")
+NO_JSON = Refusal(400, "This request is no JSON.")
 
 
 class PrivateFiles:
@@ -37,11 +45,21 @@ class PrivateFiles:
     Args:
         app: What comes behind it.
         places: Where files lie.
+        quota: How much may be uploaded.
+        came_back: Told the cookie and the page of a browser that says it is there.
     """
 
-    def __init__(self, app: App, places: FilePlaces) -> None:
+    def __init__(
+        self,
+        app: App,
+        places: FilePlaces,
+        quota: UploadQuota,
+        came_back: Callable[[str, str], None],
+    ) -> None:
         self.app = app
         self.places = places
+        self.quota = quota
+        self.came_back = came_back
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -52,18 +70,34 @@ class PrivateFiles:
         is_new = cookie is None
         if cookie is None:
             cookie = secrets.token_hex(16)
-            scope["headers"] = [*scope["headers"], (b"cookie", f"{COOKIE}={cookie}".encode())]
-        path = scope["path"]
-        answer = AnswerFilter(self.places, cookie, send, is_upload=path.endswith("/upload"))
+        answer = AnswerFilter(self.places, cookie, send, is_upload=_is_upload(scope))
         if is_new:
             answer.new_cookie = _cookie_header(scope, cookie)
-        if any(route in path for route in REFUSED_ROUTES):
-            await _refuse(answer)
-        elif FILE in path:
+        await self._pass(_with_cookie(scope, cookie, is_new=is_new), receive, answer, cookie)
+
+    async def _pass(
+        self, scope: Scope, receive: Receive, answer: AnswerFilter, cookie: str
+    ) -> None:
+        """Treat a request by what it is for."""
+        path = scope["path"]
+        route, is_file, _ = path.partition(FILE)
+        if any(one in route for one in REFUSED_ROUTES) or any(
+            one in path for one in REFUSED_ADDRESSES
+        ):
+            await _refuse(answer, NOT_YOURS)
+        elif is_file:
             await self._fetch(scope, receive, answer, cookie)
-        elif _is_json(scope):
+        elif _is_upload(scope):
+            refusal = await self.quota.refusal(scope["headers"], cookie)
+            if refusal is not None:
+                await _refuse(answer, refusal)
+                return
+            await self.app(scope, receive, answer)
+        elif scope["method"] == "POST":  # whatever it says it is: what is behind may not look
             await self._pass_json(scope, receive, answer, cookie)
         else:
+            if HEARTBEAT in path:
+                self.came_back(cookie, path.rpartition("/")[2])
             await self.app(scope, receive, answer)
 
     async def _fetch(
@@ -73,7 +107,7 @@ class PrivateFiles:
         before, _, shown = scope["path"].partition(FILE)
         real = self.places.real(unquote(shown))
         if not self.places.is_allowed(real, cookie):
-            await _refuse(answer)
+            await _refuse(answer, NOT_YOURS)
             return
         path = f"{before}{FILE}{real}"
         await self.app({**scope, "path": path, "raw_path": quote(path).encode()}, receive, answer)
@@ -82,17 +116,22 @@ class PrivateFiles:
         self, scope: Scope, receive: Receive, answer: AnswerFilter, cookie: str
     ) -> None:
         """Translate the paths in a request, and refuse those of others."""
+        if (content_length(scope["headers"]) or 0) > MAX_BODY:
+            await _refuse(answer, TOO_LARGE)
+            return
         body = await _read_body(receive)
-        try:
-            content = self._own(json.loads(body or b"null"), cookie) if body is not None else None
-        except (ValueError, RecursionError):
-            await self.app(scope, _once(body or b""), answer)  # Gradio says what is wrong with it
-            return
-        except PermissionError:
-            await _refuse(answer)
-            return
         if body is None:
-            await _refuse(answer)
+            await _refuse(answer, TOO_LARGE)
+            return
+        try:
+            content = json.loads(body or b"null")
+        except (ValueError, RecursionError):
+            await _refuse(answer, NO_JSON)  # never passed on: others may read it in another way
+            return
+        try:
+            content = self._own(content, cookie)
+        except (PermissionError, ValueError, RecursionError):
+            await _refuse(answer, NOT_YOURS)
             return
         sent = json.dumps(content).encode() if body else b""
         headers = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
@@ -131,28 +170,37 @@ def read_cookie(scope: Scope) -> str | None:
 
 def find_cookie(header: str) -> str | None:
     """Find the browser's cookie in a header."""
-    try:
-        morsel = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return None
-    return morsel.value if morsel is not None and TOKEN.fullmatch(morsel.value) else None
+    found = OURS.search(header)
+    return found[1] if found is not None else None
 
 
-def own_file(places: FilePlaces, path: object, cookie: str) -> Path:
+def own_file(places: FilePlaces, path: object, cookie: str, *, samples: bool) -> Path:
     """Check a path that a visitor named.
+
+    Args:
+        places: Where files lie.
+        path: What they named.
+        cookie: Their browser's.
+        samples: Whether a sample will do; whoever moves or deletes the file says no.
 
     Raises:
         PermissionError: It leads to something else than a file of theirs, or a sample.
     """
     real = places.real(str(path))
-    if not places.is_allowed(real, cookie) or not real.is_file():
+    if not places.is_allowed(real, cookie, samples=samples) or not real.is_file():
         raise PermissionError(str(path))
     return real
 
 
-def _is_json(scope: Scope) -> bool:
-    kinds = [value for name, value in scope["headers"] if name == b"content-type"]
-    return scope["method"] == "POST" and any(b"json" in kind for kind in kinds)
+def _is_upload(scope: Scope) -> bool:
+    return scope["method"] == "POST" and scope["path"].rstrip("/").endswith(UPLOAD)
+
+
+def _with_cookie(scope: Scope, cookie: str, *, is_new: bool) -> Scope:
+    """Let what is behind see our cookie as it was read here, and no other."""
+    headers = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
+    sent = f"{COOKIE}={cookie}" + (f"; {NEW}=1" if is_new else "")
+    return {**scope, "headers": [*headers, (b"cookie", sent.encode())]}
 
 
 async def _read_body(receive: Receive) -> bytes | None:
@@ -193,7 +241,9 @@ def _cookie_header(scope: Scope, cookie: str) -> bytes:
     return f"{COOKIE}={cookie}; Path=/; HttpOnly; {where}".encode()
 
 
-async def _refuse(answer: AnswerFilter) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await answer({"type": "http.response.start", "status": 403, "headers": headers})
-    await answer({"type": "http.response.body", "body": REFUSAL, "more_body": False})
+async def _refuse(answer: AnswerFilter, refusal: Refusal) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+    start = {"type": "http.response.start", "status": refusal.status, "headers": headers}
+    await answer(start)
+    body = refusal.text.encode()
+    await answer({"type": "http.response.body", "body": body, "more_body": False})

@@ -35,6 +35,7 @@ FLAGS = {
     "waiting": "jobs or clicks that may wait",
     "visitors": "visits that are kept at a time",
     "idle_minutes": "how long a visit is kept after the last click",
+    "grace_seconds": "how long a visit is kept after its page was closed or lost its connection",
 }
 OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False"}
 

@@ -17,9 +17,12 @@ from .private_files import PrivateFiles
 from .returned_memory import limit_arenas
 from .service import Service
 from .space_model import SpaceModel
+from .upload_quota import UploadQuota
 from .visitors import Visitors
 
-CLEAN_EVERY, CLEAN_OLDER = 600, 3600  # seconds; Gradio's own leftovers
+CLEAN_EVERY = 600  # seconds between two looks at Gradio's own leftovers
+# Gradio deletes by age whatever it has served; files of a visit must outlive any visit.
+CLEAN_OLDER = 7 * 24 * 3600
 THREADS = 40
 SESSIONS_KEPT = 500  # Gradio keeps the settings of a page's components for each
 
@@ -46,6 +49,12 @@ def serve(
     model = SpaceModel.load(arguments.model, arguments.device)
     service = Service(model, limits, places, visitors)
     page = build_page(service, shown_samples)
+    layer = Middleware(
+        PrivateFiles,
+        places=places,
+        quota=UploadQuota(places, limits.file_mb),
+        came_back=visitors.came_back,
+    )
     page.delete_cache = (CLEAN_EVERY, CLEAN_OLDER)
     _, address, _ = page.launch(
         server_name=arguments.host,
@@ -60,7 +69,8 @@ def serve(
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],
-        app_kwargs={"middleware": [Middleware(PrivateFiles, places=places)]},
+        enable_monitoring=False,
+        app_kwargs={"middleware": [layer]},
     )
     visitors.keep_clean()
     try:

@@ -35,4 +35,18 @@ def draw_frame(work: VideoWork, frame: int) -> NDArray[np.uint8]:
 
 def colour_order(work: VideoWork) -> list[int]:
     """List object numbers so that each has the same colour everywhere."""
-    return list(range(1, max(work.scene.numbers) + 1))
+    return list(range(1, max(work.numbers) + 1))
+
+
+def hint(work: VideoWork, frame: int) -> str:
+    """Tell what to do next, looking at a frame."""
+    scene = work.scene
+    if scene.corner is not None:
+        return "Now click the **opposite corner** of the box."
+    if not scene.said:
+        return "**Click an object** in this frame, or move to another frame first."
+    if not work.tracked:
+        return "**Track** when the mask looks right; or click what is missing, add a new object."
+    if frame not in work.tracked:
+        return "This frame is not tracked. Click an object here, or **Track**."
+    return "Not right here? **Click what is missing or too much** in this frame, then Track again."

@@ -3,18 +3,20 @@
 import shutil
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from sam2_hf.errors import FrameError
+from sam2_hf.video.propagation import Course
+
 from . import page_parts as parts
-from .limits import LimitError
 from .service import Service
 from .track_steps import TrackStep
 from .video_drawing import draw_frame
 from .video_files import VideoFiles, curve, to_review, write_video_files
 from .video_work import VideoWork
-from .visitors import Visitor
+from .visitor import Visitor
 
 if TYPE_CHECKING:
     from .video_tab import VideoTab
@@ -34,21 +36,48 @@ class VideoJobs:
     def __init__(self, tab: "VideoTab") -> None:
         self.tab = tab
 
+    def expect(self, request: gr.Request) -> None:
+        """Get ready for a job, which may have to wait in the queue."""
+        visitor, work = require_video(self.tab.service, request)
+        work.expect_job()
+        visitor.expect_job()
+
     def track(self, course: str, frame: int, request: gr.Request) -> Iterator[Updates]:
         """Track, show how far it is, write the files, show the results."""
         from_here = "frame shown" in course
         direction = _direction(course)
         visitor, work = require_video(self.tab.service, request)
+        start = int(frame) if from_here else None
+        steps = self._steps(visitor, work, direction, start)
+        try:
+            with visitor.job():
+                yield from steps
+        except Exception:
+            if visitor.works.get(TAB) is not work:
+                return  # another video has been chosen; nobody looks at this one any more
+            yield {self.tab.status: parts.status_line("This went wrong; see the message.")}
+            raise
+
+    def _steps(
+        self, visitor: Visitor, work: VideoWork, direction: Course, start: int | None
+    ) -> Iterator[Updates]:
         step: TrackStep | None = None
         told = 0.0
-        for step in work.track(direction, int(frame) if from_here else None):
-            if time.monotonic() - told > TOLD_EVERY:
-                told = time.monotonic()
-                yield self._at(visitor, work, step)
-        if step is None:
+        failure: Exception | None = None
+        try:
+            for step in work.track(direction, start):
+                visitor.touch()
+                if time.monotonic() - told > TOLD_EVERY:
+                    told = time.monotonic()
+                    yield self._at(visitor, work, step)
+        except FrameError as error:
+            failure = error
+        if step is not None and visitor.works.get(TAB) is work:
+            yield from self._results(visitor, work, step)
+        elif failure is None:
             yield {self.tab.status: parts.status_line("Stopped before the first frame.")}
-            return
-        yield from self._results(visitor, work, step)
+        if failure is not None:
+            raise failure
 
     def stop(self, request: gr.Request) -> None:
         """Let tracking end; what is done stays."""
@@ -64,14 +93,24 @@ class VideoJobs:
 
     def _results(self, visitor: Visitor, work: VideoWork, step: TrackStep) -> Iterator[Updates]:
         """Write the files and show everything."""
-        files = VideoFiles.in_folder(visitor.new_folder(), work.name)
-        told = 0.0
+        files = VideoFiles.in_folder(work.new_folder(), work.name)
+        told, said = 0.0, work.scene.said
+        work.expect_job()  # Stop has ended tracking; pressed once more, it ends the writing
         for done, total in write_video_files(work, files, self.tab.service.model.name):
+            visitor.touch()
+            if work.is_stopped:
+                break
             if time.monotonic() - told > TOLD_EVERY:
                 told = time.monotonic()
                 text = f"Writing the video: {done} of {total} frames"
                 yield {self.tab.status: parts.progress_bar(done, total, text)}
+        if work.is_stopped:
+            shutil.rmtree(files.overlay.parent, ignore_errors=True)
+            text = "Stopped; what is tracked is kept. Track again to get the files."
+            yield {self.tab.status: parts.status_line(text)}
+            return
         older, work.files_folder = work.files_folder, files.overlay.parent
+        work.written = said
         if older is not None:
             shutil.rmtree(older, ignore_errors=True)
         ended = "" if step.done == step.total else f" Stopped at frame {step.frame}; it is kept."
@@ -96,14 +135,11 @@ def require_video(service: Service, request: gr.Request) -> tuple[Visitor, Video
     visitor = service.visitor(request)
     work = visitor.works.get(TAB)
     if not isinstance(work, VideoWork):
-        raise LimitError(
-            f"There is no video here any more; after {service.limits.idle_minutes:g} minutes "
-            "without a click it is deleted. Press Other video and choose one."
-        )
+        raise service.nothing_here("video", request)
     return visitor, work
 
 
-def _direction(course: str) -> Literal["forward", "backward", "both"]:
+def _direction(course: str) -> Course:
     if course.startswith("both"):
         return "both"
     return "backward" if course.startswith("backward") else "forward"

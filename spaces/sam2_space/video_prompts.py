@@ -77,18 +77,23 @@ class VideoScene:
         left = {one.number for one in said}
         return VideoScene(said, min(left, default=1))
 
-    def with_new_object(self, most: int) -> "VideoScene":
+    def with_new_object(self, most: int, taken: frozenset[int] = frozenset()) -> "VideoScene":
         """Let the next click begin another object, unless the active one is still without any.
+
+        Args:
+            most: How many there may be.
+            taken: Numbers that are in use although nothing is said about them any more.
 
         Raises:
             LimitError: There are `most` already.
         """
-        if self.active not in self.prompted:
+        used = {*self.prompted, *taken}
+        if self.active not in used:
             return self
-        if len(self.prompted) >= most:
+        if len(used) >= most:
             raise LimitError(
                 f"There are {most} objects already, which is all that is allowed here. "
                 "Go on with one of them, or remove one."
             )
-        free = next(number for number in range(1, most + 1) if number not in self.prompted)
+        free = next(number for number in range(1, most + 1) if number not in used)
         return replace(self, active=free, corner=None)

@@ -1,5 +1,6 @@
 """The tab for videos: click in any frame, track, look at the result, correct, download."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from .picture_sizes import ShownSize
 from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
 from .uploads import Upload
-from .video_drawing import draw_frame
+from .video_drawing import draw_frame, hint
 from .video_files import curve_colours
 from .video_jobs import TAB, Updates, VideoJobs, require_video
+from .video_opening import open_video
 from .video_work import VideoWork
-from .visitors import Visitor
+from .visitor import Visitor
 
 Payload = dict[str, Any] | None
 WELCOME = "**1** Choose a video. **2** Click an object in a frame. **3** Track it."
@@ -47,9 +49,17 @@ class VideoTab:
             with gr.Column(scale=2, min_width=320, visible=False) as self.tools:
                 self._build_tools()
         with gr.Column(visible=False) as self.results:
+            self.outdated = parts.outdated_note()
             self._build_results()
         self.shown = [*(self.view, self.hint, self.frame, self.objects, self.tools, self.other)]
-        self.shown += [self.status, self.input, self.samples, self.results, self.kind]
+        self.shown += [
+            self.status,
+            self.input,
+            self.samples,
+            self.results,
+            self.kind,
+            self.outdated,
+        ]
         self._connect()
 
     def _build_video(self, samples: list[Path]) -> None:
@@ -164,6 +174,8 @@ class VideoTab:
         self.other.click(readable(self.ask_for_other), **quick)
         jobs = VideoJobs(self)
         self.track.click(
+            readable(jobs.expect), queue=False, show_progress="hidden", **hidden
+        ).success(
             readable(jobs.track),
             [self.course, self.frame],
             [*self.shown, self.player, self.plot, self.review, *self.files],
@@ -179,24 +191,25 @@ class VideoTab:
         upload = Upload.of_payload(payload)
         if upload is None:
             return {self.hint: WELCOME}
-        path = self.service.own(upload, request)
+        path = self.service.own(upload, request, samples=False)
         visitor = self.service.visitor(request)
-        kept = visitor.new_folder() / path.name
-        path.replace(kept)
-        try:
-            return self._begin(kept, safe_stem(upload.name, "video"), visitor)
-        except BaseException:
-            kept.unlink(missing_ok=True)
-            raise
+        folder = visitor.new_folder()
+        name = safe_stem(upload.name, "video")
+        return self._begin(path.replace(folder / path.name), name, visitor, folder)
 
     def load_sample(self, which: int, request: gr.Request) -> Updates:
         """Open a sample."""
         path = self.sample_paths[which]
-        return self._begin(path, path.stem, self.service.visitor(request))
+        visitor = self.service.visitor(request)
+        return self._begin(path, path.stem, visitor, visitor.new_folder())
 
-    def _begin(self, path: Path, name: str, visitor: Visitor) -> Updates:
+    def _begin(self, path: Path, name: str, visitor: Visitor, folder: Path) -> Updates:
         service = self.service
-        work = VideoWork.read(path, name, service.model, service.limits, visitor.new_folder())
+        try:
+            work = open_video(path, name, service.model, service.limits, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         visitor.set_work(TAB, work)
         return {
             **self.shown_at(visitor, work, 0),
@@ -257,8 +270,8 @@ class VideoTab:
 
     def new_object(self, frame: int, request: gr.Request) -> Updates:
         """Let the next click, which is on it, begin another object."""
-        act = self._acting(lambda work, _: work.new_object())
-        return {**act(frame, request), self.kind: parts.ON}
+        shown = self._acting(lambda work, _: work.new_object())(frame, request)
+        return {**shown, self.kind: parts.ON}
 
     def ask_for_other(self) -> Updates:
         """Ask for another video; this one stays until that one has been opened."""
@@ -267,29 +280,14 @@ class VideoTab:
 
     def shown_at(self, visitor: Visitor, work: VideoWork, frame: int) -> Updates:
         """Show a frame and how things stand."""
-        scene, picture = work.scene, visitor.store_picture(draw_frame(work, frame))
+        picture = visitor.store_picture(draw_frame(work, frame))
+        choices = [(f"object {number}", number) for number in work.numbers]
         return {
             self.view: gr.update(value=picture, visible=True),
-            self.hint: _hint(work, frame),
+            self.hint: hint(work, frame),
             self.frame: gr.update(value=frame),
-            self.objects: gr.update(
-                choices=[(f"object {number}", number) for number in scene.numbers],
-                value=scene.active,
-            ),
+            self.objects: gr.update(choices=choices, value=work.scene.active),
             self.tools: gr.update(visible=True),
             self.other: gr.update(visible=True),
+            self.outdated: gr.update(visible=work.is_outdated),
         }
-
-
-def _hint(work: VideoWork, frame: int) -> str:
-    """Tell what to do next."""
-    scene = work.scene
-    if scene.corner is not None:
-        return "Now click the **opposite corner** of the box."
-    if not scene.said:
-        return "**Click an object** in this frame, or move to another frame first."
-    if not work.tracked:
-        return "**Track** when the mask looks right; or click what is missing, add a new object."
-    if frame not in work.tracked:
-        return "This frame is not tracked. Click an object here, or **Track**."
-    return "Not right here? **Click what is missing or too much** in this frame, then Track again."

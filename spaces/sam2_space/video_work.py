@@ -1,6 +1,8 @@
 """A visitor's video: what has been clicked in it and tracked, with undo."""
 
 import contextlib
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +21,10 @@ from .limits import Limits
 from .photo_scene import Xy, middle
 from .photo_work import box_of_corners
 from .space_model import SpaceModel
-from .track_steps import TrackStep, count_frames
+from .track_steps import TrackStep, count_frames, require_prompts
 from .video_prompts import SaidOnFrame, VideoScene
 
-RAM_BUDGET = 64 * 2**20  # bytes of a visit's session; the rest of it lies in its folder
+UNDO_DEPTH = 100  # steps, as many as a session keeps
 Change = Callable[[], None]
 
 
@@ -38,7 +40,9 @@ class VideoWork:
     Attributes:
         model: The model.
         scene: What was said.
+        folder: Where all files of the video are, deleted with it; None if it has none.
         files_folder: Where the newest result files are; None before the first.
+        written: What had been said when they were.
     """
 
     def __init__(
@@ -51,7 +55,9 @@ class VideoWork:
         self.num_frames: int = session.num_frames
         self.scene = VideoScene()
         self.session = session
+        self.folder: Path | None = None
         self.files_folder: Path | None = None
+        self.written: tuple[SaidOnFrame, ...] = ()
         self.is_tracking = False
         self._is_closed = False
         self._stop = threading.Event()
@@ -59,46 +65,18 @@ class VideoWork:
         self.model = model
         self._limits = limits
         self._earlier: list[tuple[VideoScene, bool]] = []  # and whether the session undoes, too
-
-    @classmethod
-    def read(
-        cls, path: Path, name: str, model: SpaceModel, limits: Limits, folder: Path
-    ) -> "VideoWork":
-        """Open a video; nothing is decoded but its first frame.
-
-        Args:
-            path: The file; it must stay there.
-            name: Beginning of the result files' names.
-            model: The model.
-            limits: For the video and its objects.
-            folder: For what does not fit into memory.
-
-        Raises:
-            VideoError: It is no video.
-            LimitError: It is too large or too long.
-        """
-        limits.check_video_file(path)
-        try:
-            session = Sam2VideoInferenceSession.open(
-                str(path), model.video, ram_budget=RAM_BUDGET, spill_folder=folder
-            )
-        except VideoError as error:
-            raise VideoError(
-                "This file is not a video that can be read. Choose an MP4, MOV or WebM video."
-            ) from error
-        try:
-            work = cls(name, session, model, limits)
-            limits.check_length(work.num_frames, work.seconds)
-        except BaseException:
-            session.close()
-            raise
-        return work
+        self._removed: set[int] = set()
 
     @property
     def seconds(self) -> float | None:
         """How long the video is; None if nobody knows."""
         fps = self.session.frames.fps
         return float(self.num_frames / fps) if fps else None
+
+    @property
+    def numbers(self) -> list[int]:
+        """The objects: those that were pointed at, the active one, those with masks only."""
+        return sorted({*self.scene.numbers, *self.session.object_ids})
 
     @property
     def tracked(self) -> list[int]:
@@ -173,7 +151,8 @@ class VideoWork:
         Raises:
             LimitError: There are too many.
         """
-        self._become(self.scene.with_new_object(self._limits.objects), None)
+        taken = frozenset(self.session.object_ids)
+        self._become(self.scene.with_new_object(self._limits.objects, taken), None)
 
     def activate(self, number: int) -> None:
         """Go on with another object."""
@@ -190,6 +169,7 @@ class VideoWork:
         number = self.scene.active
         if number in self.session.object_ids:
             self._become(self.scene.without_active(), lambda: self.session.remove(number))
+            self._removed.add(number)
 
     def undo(self) -> bool:
         """Take the last step back; tell whether there was one.
@@ -200,9 +180,11 @@ class VideoWork:
         if not self._earlier:
             return False
         with self._changing():
-            self.scene, is_of_session = self._earlier.pop()
-            if is_of_session:
-                self.session.undo()
+            scene, is_of_session = self._earlier.pop()
+            if is_of_session and not self.session.undo():
+                self._earlier.clear()  # the session has forgotten it, and what was before it
+                return False
+            self.scene = scene
         return True
 
     def track(self, direction: Course, start: int | None = None) -> Iterator[TrackStep]:
@@ -220,15 +202,9 @@ class VideoWork:
             SessionError: Tracking is going on already.
             FrameError: A frame cannot be read; those before it are tracked.
         """
-        if not self.scene.said:
-            raise PromptError("There is nothing to track yet. Click an object in a frame first.")
-        if empty := sorted(set(self.session.object_ids) - set(self.scene.prompted)):
-            raise PromptError(
-                f"Object {empty[0]} has no click any more. Click it in a frame, or remove it."
-            )
+        require_prompts(self.scene, self.session.object_ids)
         with self._changing():
             self.is_tracking = True
-            self._stop.clear()
         began = time.monotonic()
         total = count_frames(self.scene, self.num_frames, direction, start)
         try:
@@ -246,8 +222,22 @@ class VideoWork:
             self.is_tracking = False
 
     def stop(self) -> None:
-        """Let tracking end after the frame it is at; what is done stays."""
+        """Let tracking end after its frame, or in the queue; what is done stays."""
         self._stop.set()
+
+    def expect_job(self) -> None:
+        """Forget an earlier stop, before a job goes into the queue or begins its next part."""
+        self._stop.clear()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the job that runs or waits is to end."""
+        return self._stop.is_set()
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether something was said since the result files were written."""
+        return self.files_folder is not None and self.scene.said != self.written
 
     def review(self) -> list[FrameToReview]:
         """List the frames where the track is doubtful, worst first."""
@@ -260,10 +250,26 @@ class VideoWork:
         with self._lock:
             self._is_closed = True
             self.session.close()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def new_folder(self) -> Path:
+        """Make a folder for result files, deleted with the video.
+
+        Raises:
+            FrameError: The visit has ended, or there is another video.
+        """
+        with self._lock:
+            self._require_open()
+            made = Path(tempfile.mkdtemp(dir=self.folder))
+        return made
 
     def _say(self, said: SaidOnFrame, change: Change) -> None:
         if said.number not in self.scene.prompted:
             self._limits.check_objects(len(self.scene.prompted))
+        if said.number in self._removed and said.number not in self.session.object_ids:
+            # The session forgets a removed object's steps when its number is given again.
+            self._earlier.clear()
         self._become(self.scene.with_said(said), change)
 
     def _become(self, scene: VideoScene, change: Change | None) -> None:
@@ -271,7 +277,7 @@ class VideoWork:
         with self._changing():
             if change is not None:
                 change()
-            self._earlier.append((self.scene, change is not None))
+            self._earlier = [*self._earlier, (self.scene, change is not None)][-UNDO_DEPTH:]
             self.scene = scene
 
     @contextlib.contextmanager

@@ -1,129 +1,24 @@
 """The visits: what each visitor has uploaded and clicked, kept apart and deleted in the end."""
 
 import contextlib
+import logging
 import os
 import secrets
-import shutil
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from .file_places import UPLOADS, FilePlaces
 from .limits import LimitError, Limits
 from .returned_memory import give_memory_back
+from .visitor import Visitor
 
 SECONDS = 60.0  # of a minute
-PICTURES_KEPT = 32  # of each visit; what the page shows is among the newest
-JPEG_QUALITY = 88
-MOST_WAIT = 10.0  # seconds between two rounds of cleaning
+LEAST_WAIT, MOST_WAIT = 0.5, 10.0  # seconds between two rounds of cleaning
+LEAST_IDLE = 60.0  # seconds before a visit may have to make room for another one
 Key = tuple[str, str]  # the browser's cookie, and the page's number
 
-
-class Work(Protocol):
-    """What a visitor is working on."""
-
-    def close(self) -> None:
-        """Let go of files and memory."""
-
-
-class Visitor:
-    """One visit: one page in one browser.
-
-    Args:
-        folder: Where its files go; deleted in the end.
-        clock: Seconds that never go back.
-
-    Attributes:
-        lock: Held while something of the visit is read or changed.
-        works: What is being worked on, by the tab's name.
-    """
-
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self.folder = folder
-        self._clock = clock
-        self.lock = threading.RLock()
-        self.works: dict[str, Work] = {}
-        self.last_seen = clock()
-        self.is_closed = False
-        self._pictures: deque[Path] = deque()
-
-    def drop_work(self, tab: str) -> None:
-        """Close what a tab was working on, if anything."""
-        with self.lock:
-            before = self.works.pop(tab, None)
-        if before is not None:
-            before.close()
-
-    def set_work(self, tab: str, work: Work) -> None:
-        """Put something else in place of what a tab was working on; that is closed.
-
-        Raises:
-            LimitError: The visit has ended; then `work` is closed as well.
-        """
-        with self.lock:
-            if self.is_closed:
-                work.close()
-            self._require_here()
-            before, self.works[tab] = self.works.get(tab), work
-        if before is not None:
-            before.close()
-
-    def new_folder(self) -> Path:
-        """Make a folder for files to download; its name cannot be guessed.
-
-        Raises:
-            LimitError: The visit has ended.
-        """
-        self._require_here()
-        made = self.folder / secrets.token_hex(8)
-        made.mkdir(parents=True, exist_ok=True)
-        return made
-
-    def store_picture(self, picture_hw3: NDArray[np.uint8]) -> str:
-        """Write a picture that the page shows; of the older ones the last few stay.
-
-        Args:
-            picture_hw3: `(height, width, 3)`.
-
-        Returns:
-            Its path.
-
-        Raises:
-            LimitError: The visit has ended.
-        """
-        path = self.folder / f"{secrets.token_hex(8)}.jpg"
-        with self.lock:
-            self._require_here()
-            self.last_seen = self._clock()  # so that a long job does not count as idle
-            self.folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture_hw3).save(path, quality=JPEG_QUALITY)
-            self._pictures.append(path)
-            while len(self._pictures) > PICTURES_KEPT:
-                self._pictures.popleft().unlink(missing_ok=True)
-        return str(path)
-
-    def close(self) -> None:
-        """Delete everything."""
-        with self.lock:
-            self.is_closed = True
-            works, self.works = list(self.works.values()), {}
-        for work in works:
-            work.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self.folder.parent.rmdir()  # if it was the last visit of this browser
-
-    def _require_here(self) -> None:
-        """Refuse to make anything new after the end: nobody would delete it."""
-        if self.is_closed:
-            raise LimitError("This visit has ended, and everything of it is deleted.")
+logger = logging.getLogger(__name__)
 
 
 class Visitors:
@@ -164,32 +59,56 @@ class Visitors:
         """
         with self._guard:
             found = self._visits.get((cookie, page))
+            gone = None
             if found is None:
                 if len(self._visits) >= self.limits.visitors:
-                    raise LimitError(
-                        f"{self.limits.visitors} people are using this already, which is all it "
-                        "can take. Try again in a few minutes."
-                    )
+                    gone = self._make_room()
                 folder = self.places.owner_folder(cookie) / secrets.token_hex(8)
                 found = self._visits[cookie, page] = Visitor(folder, self._clock)
-            found.last_seen = self._clock()
-            return found
+            found.touch()
+            found.left_at = None
+        if gone is not None:
+            gone.close()
+        return found
+
+    def went_away(self, cookie: str, page: str) -> None:
+        """Note that a page has been closed, or that its connection is broken."""
+        with self._guard:
+            found = self._visits.get((cookie, page))
+            if found is not None:
+                found.left_at = self._clock()
+
+    def came_back(self, cookie: str, page: str) -> None:
+        """Note that a page is there; one that has no visit does not begin one."""
+        with self._guard:
+            found = self._visits.get((cookie, page))
+            if found is not None:
+                found.left_at = None
 
     def leave(self, cookie: str, page: str) -> None:
         """End a visit, if there is one, and delete all of it."""
         with self._guard:
             found = self._visits.pop((cookie, page), None)
         if found is not None:
-            found.close()
             self._num_left += 1
+            found.close()
 
     def clean(self) -> None:
-        """End the visits that have been idle for too long; delete uploads nobody came for."""
-        oldest = self._clock() - SECONDS * self.limits.idle_minutes
+        """End the visits that have been left or idle; delete uploads nobody came for."""
+        # A broken connection looks like a closed page, and comes back.
+        now, grace = self._clock(), self.limits.grace_seconds
+        oldest = now - SECONDS * self.limits.idle_minutes
         with self._guard:
-            idle = [key for key, one in self._visits.items() if one.last_seen < oldest]
-        for key in idle:
-            self.leave(*key)
+            over = [
+                key
+                for key, one in self._visits.items()
+                if one.is_idle(oldest) or (one.left_at is not None and one.left_at <= now - grace)
+            ]
+        for key in over:
+            try:
+                self.leave(*key)
+            except Exception:  # of one visit; the others must still end
+                logger.exception("a visit could not be ended")
         self._delete_old_uploads(time.time() - SECONDS * self.limits.idle_minutes)
         if self._num_left:
             self._num_left = 0
@@ -197,11 +116,15 @@ class Visitors:
 
     def keep_clean(self) -> None:
         """Clean now and then, in a thread, until `close`."""
-        wait = min(MOST_WAIT, SECONDS * self.limits.idle_minutes / 4)
+        shortest = min(SECONDS * self.limits.idle_minutes, self.limits.grace_seconds)
+        wait = min(MOST_WAIT, max(LEAST_WAIT, shortest / 4))
 
         def rounds() -> None:
             while not self._ended.wait(wait):
-                self.clean()
+                try:
+                    self.clean()
+                except Exception:  # this thread must not end before the server does
+                    logger.exception("cleaning failed")
 
         threading.Thread(target=rounds, name="clean visits", daemon=True).start()
 
@@ -211,10 +134,28 @@ class Visitors:
         for key in list(self._visits):
             self.leave(*key)
 
+    def _make_room(self) -> Visitor:
+        """Take the visit that has been idle longest out of the list, one without work first.
+
+        Raises:
+            LimitError: All of them are busy.
+        """
+        now = self._clock()
+        idle = [item for item in self._visits.items() if item[1].is_idle(now - LEAST_IDLE)]
+        if not idle:
+            raise LimitError(
+                f"{self.limits.visitors} people are using this already, which is all it "
+                "can take. Try again in a few minutes."
+            )
+        key, gone = min(idle, key=lambda item: (bool(item[1].works), item[1].last_seen))
+        del self._visits[key]
+        self._num_left += 1
+        return gone
+
     def _delete_old_uploads(self, before: float) -> None:
         """Delete what was uploaded long ago and never used."""
         for folder in self.places.root.glob(f"*/{UPLOADS}"):
-            for path in folder.iterdir():
+            for path in folder.glob("*"):
                 with contextlib.suppress(OSError):
                     if path.stat().st_mtime < before:
                         path.unlink()

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LIMITS = ("--seconds", "8", "--megapixels", "50", "--objects", "3", "--file-mb", "20")
-LIMITS += ("--jobs", "1")
+LIMITS += ("--jobs", "1", "--grace-seconds", "3")
 START_SECONDS = 120
 
 

@@ -9,6 +9,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from evaluation.space_visitor import SpaceVisitor, VisitError
 from tests.spaces.conftest import ROOT
 from tests.spaces.looking import SECONDS, click, require_message, sample_photo, source
 
@@ -74,6 +75,7 @@ def test_an_upload_is_fetched_and_used_by_who_sent_it_and_nobody_else(server):
         "/space-files/{own}/../samples/../../../../../../../etc/passwd",
         f"{ROOT}/pyproject.toml",
         "http://127.0.0.1:1/x",
+        "%00",
     ],
 )
 def test_no_way_leads_out_of_ones_own_files(server, path):
@@ -87,6 +89,50 @@ def test_no_way_leads_out_of_ones_own_files(server, path):
     said = call(server, "segment", [as_file(asked), POINT], cookie)
     assert "annotations" not in said
     assert "not yours" in said
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ('{"x": {"path": "\\u0000"}, "data": [{"path": "/etc/passwd"}, []]}', "application/json"),
+        ('{"data": [{"path": "/etc/passwd"}, []]}', "application/JSON"),
+        ('{"data": [{"path": "/etc/passwd"}, []]}', "text/plain"),
+        ('{"a": ' * 400 + '{"path": "/etc/passwd"}' + "}" * 400, "application/json"),
+    ],
+)
+def test_the_check_of_paths_cannot_be_switched_off(server, body, kind):
+    address = f"{server.address}gradio_api/call/segment"
+
+    answer = httpx.post(address, content=body, headers={"content-type": kind})
+
+    assert answer.status_code == 403
+
+
+def test_requests_that_are_too_large_are_refused(server):
+    prompts = httpx.post(f"{server.address}gradio_api/call/segment", content=bytes(9 * 2**20))
+    files = {"files": ("a.jpg", bytes(22_000_000))}
+    uploaded = httpx.post(f"{server.address}gradio_api/upload", files=files)
+
+    assert (prompts.status_code, uploaded.status_code) == (413, 413)
+
+
+@pytest.mark.parametrize(
+    "route", ["process_recording", "component_server", "vibe-edit", "undo-vibe-edit"]
+)
+def test_what_the_page_does_not_need_is_closed(server, route):
+    assert httpx.post(f"{server.address}gradio_api/{route}").status_code == 403
+    for other in ("monitoring", "monitoring/summary", "gradio_api/vibe-code"):
+        assert httpx.get(f"{server.address}{other}").status_code == 403
+
+
+def test_a_sample_cannot_be_taken_away_from_everybody(server):
+    shown = "/space-files/samples/coffee.jpg"
+    with SpaceVisitor(server.address) as visitor:
+        for name, event in (("photo-input", "input"), ("video-input", "upload")):
+            with pytest.raises(VisitError, match="not yours"):
+                visitor.fire(name, event, [as_file(shown)])
+
+    assert fetch(server, shown).content == CUP.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -173,14 +219,13 @@ def test_markup_in_names_is_shown_and_not_run(page, tmp_path):
 
 def test_a_page_that_is_left_idle_is_told_so(page):
     """A click without a photo, as after the visit was deleted, has a readable answer."""
-    page.evaluate("document.cookie")
     sample_photo(page)
     page.context.clear_cookies()  # as good as another visitor
 
     box = page.locator(f"{VIEW} img").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
-    require_message(page, "no photo here any more")
+    require_message(page, "Allow cookies for this page")
 
 
 def test_programs_call_the_endpoints_by_name(server, tmp_path):

@@ -76,6 +76,7 @@ def test_a_message_of_gradio_stays_as_it_is():
         ([{"path": "/etc"}], PromptError),
         ([{"points": [[1, 2]], "labels": [5]}], PromptError),
         ([{"points": [[1, 2]]}] * 3, LimitError),
+        ([{"points": [[1, 2]] * 65}], LimitError),
     ],
 )
 def test_objects_of_a_program_are_checked(objects, error):
@@ -91,6 +92,8 @@ def test_objects_of_a_program_are_checked(objects, error):
         ([{"frame": 0, "object_id": 256, "points": [[1, 2]]}], PromptError),
         ([{"frame": 0, "object_id": 1}], PromptError),
         ([{"frame": 0, "object_id": n, "points": [[1, 2]]} for n in (1, 2, 3)], LimitError),
+        ([{"frame": 0, "object_id": 1, "points": [[1, 2]]}] * 65, LimitError),
+        ([{"frame": n, "object_id": 1, "points": [[1, 2]]} for n in range(1001)], LimitError),
     ],
 )
 def test_prompts_of_a_program_are_checked(prompts, error):
@@ -114,6 +117,8 @@ def test_what_a_program_sends_is_understood():
 @pytest.mark.parametrize("header", ["", "sam2_space_visitor=short", "x=1", "sam2_space_visitor"])
 def test_only_our_own_cookie_counts(header):
     assert find_cookie(header) is None
+    for first in ('other={"a":1}; ', "x[y]=1;"):
+        assert find_cookie(f"{first}sam2_space_visitor=" + "a1" * 16) == "a1" * 16
     assert find_cookie("x=1; sam2_space_visitor=" + "a1" * 16) == "a1" * 16
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from sam2_space.file_places import FilePlaces, safe_stem
 from sam2_space.limits import LimitError, Limits
-from sam2_space.visitors import PICTURES_KEPT, Visitors
+from sam2_space.visitor import PICTURES_KEPT, RESULTS_KEPT
+from sam2_space.visitors import Visitors
 
 ANN, BOB = "a" * 32, "b" * 32
 PICTURE = np.zeros((4, 6, 3), np.uint8)
@@ -76,6 +77,70 @@ def test_a_visit_whose_long_job_still_shows_pictures_is_not_idle(visitors, clock
     visitors.clean()
 
     assert not visitor.is_closed
+
+
+def test_a_job_keeps_its_visit_while_it_runs_or_waits_and_no_longer(visitors, clock):
+    runs, waits = visitors.of(ANN, "p1"), visitors.of(BOB, "p1")
+    waits.expect_job()
+    with runs.job():
+        clock.now = 30 * 60
+        visitors.clean()
+        assert (runs.is_closed, waits.is_closed) == (False, False)
+    with waits.job():
+        pass
+    clock.now = 41 * 60
+
+    visitors.clean()
+
+    assert (runs.is_closed, waits.is_closed) == (True, True)
+
+
+def test_a_page_that_comes_back_in_time_loses_nothing(visitors, clock):
+    for cookie in (ANN, BOB):
+        visitors.of(cookie, "p1")
+        visitors.went_away(cookie, "p1")
+    clock.now = 30
+    visitors.came_back(ANN, "p1")
+    clock.now = 61
+
+    visitors.clean()
+
+    assert list(visitors._visits) == [(ANN, "p1")]
+
+
+def test_a_visit_that_cannot_be_ended_keeps_no_other_one(visitors, clock, caplog):
+    for cookie in (ANN, BOB):
+        visitors.of(cookie, "p1")
+    broken, work = Work(), Work()
+    broken.close = lambda: 1 / 0
+    visitors.of(ANN, "p1").set_work("photo", broken)
+    visitors.of(BOB, "p1").set_work("photo", work)
+    clock.now = 11 * 60
+
+    visitors.clean()
+
+    assert work.is_closed
+    assert "could not be ended" in caplog.text
+
+
+def test_the_visit_that_was_idle_longest_makes_room(visitors, clock):
+    first = visitors.of(ANN, "p1")
+    clock.now = 5
+    visitors.of(BOB, "p1")
+    clock.now = 64
+
+    assert not visitors.of("c" * 32, "p1").is_closed
+    assert first.is_closed
+    with pytest.raises(LimitError):  # the others were here a moment ago
+        visitors.of(ANN, "p2")
+
+
+def test_only_the_newest_results_of_a_visit_stay(visitors):
+    visitor = visitors.of(ANN, "p1")
+
+    made = [visitor.results_folder() for _ in range(RESULTS_KEPT + 2)]
+
+    assert [one.exists() for one in made] == [False] * 2 + [True] * RESULTS_KEPT
 
 
 def test_leaving_deletes_at_once_and_twice_is_fine(visitors, tmp_path):
