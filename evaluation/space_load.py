@@ -39,6 +39,7 @@ CLOSE = 12  # levels that a JPEG may be off
 LEAST_SHARE = 0.4  # of a picture that must have its owner's colour, tinted or not
 EVERY_FOURTH = 4
 SETTLE = 20.0  # seconds after the last visitor has left
+MOST_GROWTH = 1.15  # of memory that stays, once everybody has left
 KIB = 1024
 ON = "On the object"
 
@@ -215,7 +216,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"files     {files} left",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
-    return 1 if tally.errors or tally.mixed or files else 0
+    has_grown = after > MOST_GROWTH * before
+    return 1 if tally.errors or tally.mixed or files or has_grown else 0
 
 
 class _Peak:

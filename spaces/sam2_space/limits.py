@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from sam2_hf.errors import ImageError, Sam2Error, VideoError
 
 MILLION = 1_000_000
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # few parsers meet strangers' files
 
 
 class LimitError(Sam2Error):
@@ -86,7 +87,7 @@ class Limits:
         try:
             with warnings.catch_warnings():  # PIL warns of large pictures; here they are refused
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                with Image.open(path) as picture:
+                with Image.open(path, formats=PHOTO_FORMATS) as picture:
                     width, height = picture.size
         except Image.DecompressionBombError as error:
             raise LimitError(

@@ -74,8 +74,11 @@ def write_files(work: PhotoWork, folder: Path, model: str) -> PhotoFiles:
         OutputError: The disk is full.
     """
     scene = work.scene
+    everything: list[NDArray[np.bool_]] | None = None
     if scene.everything is not None:
-        masks, records = scene.everything["masks"], generated_annotations(scene.everything)
+        # Decoded once: there may be hundreds, each as large as the photo.
+        masks = everything = list(scene.everything["masks"])
+        records = generated_annotations(scene.everything)
         drawn = label_picture(masks, work.size)
     else:
         masks, records = _object_masks(work)
@@ -86,7 +89,7 @@ def write_files(work: PhotoWork, folder: Path, model: str) -> PhotoFiles:
     base = folder / work.name
     name = f"{work.name}.jpg"
     return PhotoFiles(
-        write_png(Path(f"{base}_overlay.png"), _draw(work, scene, whole)),
+        write_png(Path(f"{base}_overlay.png"), _draw(work, scene, whole, everything)),
         write_png(Path(f"{base}_mask.png"), drawn),
         write_coco(Path(f"{base}_coco.json"), name, work.size, records, model),
     )
@@ -98,10 +101,16 @@ def _candidate_name(answer: Answer, which: int) -> str:
     return "All" if which < num_single else READINGS[which - num_single]
 
 
-def _draw(work: PhotoWork, scene: Scene, shown: ShownSize) -> NDArray[np.uint8]:
+def _draw(
+    work: PhotoWork,
+    scene: Scene,
+    shown: ShownSize,
+    everything: list[NDArray[np.bool_]] | None = None,
+) -> NDArray[np.uint8]:
+    """Draw the photo; `everything` are the masks of everything-mode if they are decoded already."""
     picture_hw3 = shown.picture(work.picture_hw3)
     if scene.everything is not None:
-        masks = [shown.mask(one.segmentation) for one in scene.everything]
+        masks = everything or [shown.mask(one.segmentation) for one in scene.everything]
         return draw_overlay(picture_hw3, masks)
     masks_by_number = {
         one.number: one.answer.mask(shown.size) for one in scene.objects if one.answer is not None

@@ -26,6 +26,7 @@ from .space_model import SpaceModel
 
 WORK_SIDE = 2048  # pixels; larger photos are shrunk, so that memory and waiting stay bounded
 UNDO_DEPTH = 50  # steps
+DECODING = threading.BoundedSemaphore(2)  # photos that are in memory at full size at a time
 STOPPED = "Stopped. What was there before is kept."
 
 
@@ -66,7 +67,15 @@ class PhotoWork:
             LimitError: It has too many pixels.
         """
         limits.check_photo(path)
-        return cls(name, as_picture(to_rgb(path)), model, limits)
+        with DECODING:
+            picture_hw3 = as_picture(to_rgb(path))
+            smaller = ShownSize.within(picture_hw3.shape[:2], WORK_SIDE)
+            small_hw3 = smaller.picture(picture_hw3)
+            original_size = picture_hw3.shape[0], picture_hw3.shape[1]
+            del picture_hw3  # it is large, and others wait
+        work = cls(name, small_hw3, model, limits)
+        work.original_size = original_size
+        return work
 
     @property
     def size(self) -> tuple[int, int]:

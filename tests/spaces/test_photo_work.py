@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from sam2_hf import PromptError
+from sam2_hf import ImageError, PromptError
 from sam2_hf.pipelines.segmentation_result import SegmentationResult
 from sam2_space.limits import LimitError, Limits
 from sam2_space.photo_drawing import draw_candidates, draw_view, write_files
@@ -180,3 +181,18 @@ def test_the_bundled_model_begins_with_sliders_it_can_meet():
 )
 def test_a_model_is_named_without_folders(source, expected):
     assert shown_name(source) == expected
+
+
+def test_a_photo_in_a_rare_format_is_refused_before_its_parser_runs(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "cup.tga")
+
+    with pytest.raises(ImageError, match="not a picture"):
+        PhotoWork.read(tmp_path / "cup.tga", "cup", model(), Limits())
+
+
+def test_a_photo_that_was_shrunk_when_read_knows_its_own_size(tmp_path):
+    Image.new("RGB", (4000, 1000)).save(tmp_path / "big.png")
+
+    work = PhotoWork.read(tmp_path / "big.png", "big", model(), Limits())
+
+    assert (work.size, work.original_size) == ((512, WORK_SIDE), (1000, 4000))
