@@ -17,6 +17,14 @@ class LimitError(Sam2Error):
     """Something is larger, longer or more than this server allows."""
 
 
+def too_many_objects(most: int) -> LimitError:
+    """Say that there are as many objects as may be."""
+    return LimitError(
+        f"There are {most} objects already, which is all that is allowed here. "
+        "Go on with one of them, or take one away."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """All limits of a server.
@@ -70,10 +78,7 @@ class Limits:
             LimitError: There are as many as may be.
         """
         if count >= self.objects:
-            raise LimitError(
-                f"There are {count} objects already, and {self.objects} are allowed here. "
-                "Go on with one of them, or clear."
-            )
+            raise too_many_objects(self.objects)
 
     def check_photo(self, path: Path) -> None:
         """Read the head of a photo's file, without decoding it.

@@ -16,7 +16,7 @@ from sam2_hf.pipelines.segmentation_result import SegmentationResult
 from sam2_hf.processing.prompts import Click, ObjectPrompt
 from sam2_hf.upsampled_masks import upsampled_masks
 
-from .limits import LimitError
+from .limits import too_many_objects
 
 Xy = tuple[float, float]
 MAX_NAME = 40  # characters
@@ -166,10 +166,7 @@ class Scene:
         if unused:
             return replace(self, active=unused[-1].number, corner=None, everything=None)
         if len(self.objects) >= most:
-            raise LimitError(
-                f"There are {most} objects already, which is all that is allowed here. "
-                "Go on with one of them, or clear."
-            )
+            raise too_many_objects(most)
         number = max(one.number for one in self.objects) + 1
         objects = (*self.objects, SceneObject(number, "object"))
         return replace(self, objects=objects, active=number, corner=None, everything=None)

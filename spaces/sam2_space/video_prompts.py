@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from sam2_hf.overlay import DrawnPrompts, Xyxy
 
-from .limits import LimitError
+from .limits import too_many_objects
 from .photo_scene import Xy
 
 
@@ -91,9 +91,6 @@ class VideoScene:
         if self.active not in used:
             return self
         if len(used) >= most:
-            raise LimitError(
-                f"There are {most} objects already, which is all that is allowed here. "
-                "Go on with one of them, or remove one."
-            )
+            raise too_many_objects(most)
         free = next(number for number in range(1, most + 1) if number not in used)
         return replace(self, active=free, corner=None)

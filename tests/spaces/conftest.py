@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +39,21 @@ def server(tmp_path_factory):
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=environment, cwd=alone
     )
+    reader = threading.Thread(target=process.stdout.read, daemon=True)
     try:
+        too_late = threading.Timer(START_SECONDS, process.kill)
+        too_late.start()
         line = process.stdout.readline()
+        too_late.cancel()
         assert line.startswith("Open http"), line
+        reader.start()  # or the pipe would fill up
         (files,) = temporary.glob("sam2-space-*")
         yield Server(line.split()[1], files)
     finally:
         process.terminate()
         process.wait(START_SECONDS)
+        if reader.is_alive():
+            reader.join(START_SECONDS)
         process.stdout.close()
     assert not list(temporary.glob("sam2-space-*"))  # nothing of a visitor outlives the server
 
