@@ -8,6 +8,7 @@ from peers import draw_weights, largest_difference
 from torch import nn
 from torch.nn import functional
 
+from sam2_hf import Sam2Model
 from sam2_hf.model import (
     fused_linear,
     grid_bands,
@@ -16,9 +17,12 @@ from sam2_hf.model import (
     tiled_attention,
     two_way_transformer,
 )
+from sam2_hf.model.absorbed_attention import TokenSide
+from sam2_hf.model.fpn_neck import FpnNeck
 from sam2_hf.model.fused_linear import has_fused_product, linear
 from sam2_hf.model.grid_bands import in_bands
 from sam2_hf.model.tiled_attention import attend_in_tiles
+from sam2_hf.model.two_way_transformer import TwoWayBlock
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from tests.drawn_video import own_video_model
 
@@ -38,26 +42,39 @@ def small_steps(monkeypatch):
     monkeypatch.setattr(grid_bands, "CELLS_AT_ONCE", 16)
     monkeypatch.setattr(mask_decoder, "CELLS_AT_ONCE", 9)
     monkeypatch.setattr(two_way_transformer, "CELLS_AT_ONCE", 9)
+    monkeypatch.setattr(two_way_transformer, "FEWEST_CELLS", 1)
     monkeypatch.setattr(memory_attention, "FEWEST_QUERIES", 1)
     monkeypatch.setattr(tiled_attention, "QUERIES_AT_ONCE", 5)
     monkeypatch.setattr(tiled_attention, "KEYS_AT_ONCE", 7)
 
 
 @pytest.fixture
-def fast_calls(monkeypatch):
-    """Count the products by oneDNN, bands and tiles that are taken."""
-    calls = []
-    places = [
+def taken(monkeypatch):
+    """The faster ways that are taken, by name."""
+    names = set()
+    ways = [
         (fused_linear, "product"),
         (grid_bands, "_one_image"),
         (memory_attention, "attend_in_tiles"),
+        (FpnNeck, "_merge"),
+        (TokenSide, "tell"),
+        (TwoWayBlock, "_tell_in_bands"),
     ]
-    for module, name in places:
-        run = getattr(module, name)
+    for owner, name in ways:
+        run = getattr(owner, name)
         monkeypatch.setattr(
-            module, name, lambda *args, run=run, name=name: calls.append(name) or run(*args)
+            owner, name, lambda *args, run=run, name=name: names.add(name) or run(*args)
         )
-    return calls
+    return names
+
+
+@pytest.fixture(scope="module")
+def absorbing_model(tiny_config):
+    """A small image model whose decoder is wide enough to absorb a prompt's projections."""
+    config = copy.deepcopy(tiny_config)
+    config.mask_decoder_config.num_attention_heads = 2
+    config.mask_decoder_config.attention_downsample_rate = 1
+    return draw_weights(Sam2Model(config)).eval()
 
 
 def close(fast, plain, relative=RELATIVE):
@@ -96,32 +113,36 @@ def test_features_are_those_of_the_plain_modules(own_model, pictures, small_step
 @torch.no_grad()
 @pytest.mark.parametrize("multimask", [True, False])
 def test_answers_to_clicks_are_those_of_the_plain_modules(
-    own_model, embeddings, clicks, multimask, small_steps
+    absorbing_model, pictures, clicks, multimask, small_steps, taken
 ):
     def answer():
-        return own_model(image_embeddings=embeddings, multimask_output=multimask, **clicks)
+        return absorbing_model(pictures, multimask_output=multimask, **clicks)
 
     fast = answer()
-    plain = plainly(own_model, answer)
+    if has_fused_product(ONE_NUMBER):
+        assert taken == {"product", "_one_image", "_merge", "tell", "_tell_in_bands"}
+    taken.clear()
+    plain = plainly(absorbing_model, answer)
 
+    assert not taken
     assert close(fast.pred_masks, plain.pred_masks)
     assert close(fast.iou_scores, plain.iou_scores)
 
 
-def test_a_tracked_clip_is_that_of_the_plain_modules(small_steps, fast_calls):
+def test_a_tracked_clip_is_that_of_the_plain_modules(small_steps, taken):
     model = own_video_model()
 
     fast = tracked(model)
-    taken = set(fast_calls)
+    ways = set(taken)
     plain = plainly(model, lambda: tracked(model))
 
     if has_fused_product(ONE_NUMBER):
-        assert taken == {"product", "_one_image", "attend_in_tiles"}
+        assert {"product", "_one_image", "_merge", "attend_in_tiles"} <= ways
     assert close(fast, plain, TRACKED)
 
 
 @pytest.mark.parametrize("reason", ["switched off", "training", "gradients", "autocast"])
-def test_nothing_is_fast_where_it_may_not_be(own_model, pictures, small_steps, fast_calls, reason):
+def test_nothing_is_fast_where_it_may_not_be(own_model, pictures, small_steps, taken, reason):
     own_model.fast = reason != "switched off"
     own_model.train(reason == "training")
 
@@ -131,7 +152,7 @@ def test_nothing_is_fast_where_it_may_not_be(own_model, pictures, small_steps, f
     ):
         own_model.vision_encoder(pictures)
 
-    assert fast_calls == []
+    assert not taken
 
 
 def test_the_switch_reads_what_was_set(own_model):
@@ -255,7 +276,7 @@ def test_tiles_are_softmax_attention(sizes, strength, generator, small_steps):
     expected = functional.scaled_dot_product_attention(
         query[None].double(), key[None].double(), value[None].double(), scale=1.0
     )[0]
-    assert largest_difference(found, expected) <= 1e-4 if strength > 1 else RELATIVE
+    assert largest_difference(found, expected) <= (1e-4 if strength > 1 else RELATIVE)
 
 
 @needs_onednn
@@ -276,3 +297,60 @@ def test_a_model_of_random_weights_is_told_apart(own_model, pictures):
         pair = (own_model.get_image_embeddings(pictures), other.get_image_embeddings(pictures))
 
     assert not any(close(*maps) for maps in zip(*pair, strict=True))
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+def test_adapters_are_not_passed_by(absorbing_model, pictures, clicks, small_steps):
+    peft = pytest.importorskip("peft", reason="adapters need peft")
+    projections = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    config = peft.LoraConfig(target_modules=projections, init_lora_weights=False)
+    model = peft.get_peft_model(copy.deepcopy(absorbing_model), config).eval()
+
+    fast = model(pictures, **clicks).pred_masks
+    plain = plainly(model.get_base_model(), lambda: model(pictures, **clicks).pred_masks)
+
+    assert close(fast, plain)
+    assert not close(fast, absorbing_model(pictures, **clicks).pred_masks)
+
+
+@torch.no_grad()
+def test_what_a_hook_was_given_stays_as_it_was(absorbing_model, pictures, clicks, small_steps):
+    model, kept = copy.deepcopy(absorbing_model), []
+    layer = model.mask_decoder.transformer.layers[0]
+    layer.register_forward_hook(lambda *seen: kept.extend((seen[2][1], seen[2][1].clone())))
+
+    model(pictures, **clicks)
+
+    assert torch.equal(*kept)
+
+
+@torch.no_grad()
+def test_a_recording_does_not_end_the_faster_ways(own_model, pictures, small_steps, taken):
+    own_model.vision_encoder(pictures, output_attentions=True)
+    assert "_one_image" not in taken
+
+    own_model.vision_encoder(pictures)
+
+    assert "_one_image" in taken
+
+
+def test_the_operator_is_tried_on_the_cpu_whatever_the_default_device(own_model, pictures):
+    fused_linear._works.cache_clear()
+
+    with torch.device("meta"):
+        works = has_fused_product(ONE_NUMBER)
+    fused_linear._works.cache_clear()
+
+    assert works == has_fused_product(ONE_NUMBER)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_small_grids_are_worked_through_together(batch, generator, small_steps):
+    grid = torch.randn(batch, 2, 4, 3, generator=generator)
+    batches = []
+
+    joined = in_bands(lambda part: batches.append(len(part)) or part * 2, grid)
+
+    assert torch.equal(joined, grid * 2)
+    assert max(batches) <= 2

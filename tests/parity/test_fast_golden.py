@@ -24,6 +24,7 @@ from golden_cases import (
 )
 from seeded_inputs import clip
 
+from sam2_hf.model import memory_attention
 from sam2_hf.video.session import Sam2VideoInferenceSession
 
 QUICK = ("micro", "micro20", "512")
@@ -105,9 +106,10 @@ def test_rounding_is_that_of_the_plain_modules(name):
     assert 0 < errors["fast"] <= AS_EXACT * errors["plain"]
 
 
-@pytest.mark.parametrize("name", ["micro", "micro20"])
-def test_a_given_mask_is_tracked_as_the_plain_modules_track_it(name):
+@pytest.mark.parametrize("name", ["micro", "micro20", "512"])
+def test_a_given_mask_is_tracked_as_the_plain_modules_track_it(name, monkeypatch):
     """From a mask, where no clicked pixel can fall to the other side of zero."""
+    monkeypatch.setattr(memory_attention, "FEWEST_QUERIES", 1)
     frames = list(clip(4, 540, 960, 3))
     mask = np.zeros((540, 960), bool)
     mask[150:350, 200:500] = True

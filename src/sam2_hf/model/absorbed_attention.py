@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from .fused_linear import has_fused_product, product
+from .fused_linear import MIN_ROWS, has_fused_product, product
 
 
 class Projections(Protocol):
@@ -139,7 +139,8 @@ class TokenSide:
 
 def _all_products(rows_src: Tensor, cells_snc: Tensor) -> Tensor:
     """Multiply every row of a set by every cell of it, `(s, r, n)`."""
-    if not has_fused_product(rows_src) or len(rows_src) == 0:
+    pays = len(rows_src) == 1 or cells_snc.shape[1] >= MIN_ROWS  # a call each, or one for all
+    if not pays or not has_fused_product(rows_src):
         return rows_src @ cells_snc.mT
     products = [product(rows, cells) for rows, cells in zip(rows_src, cells_snc, strict=True)]
     return products[0][None] if len(products) == 1 else torch.stack(products)

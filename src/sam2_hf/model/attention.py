@@ -13,7 +13,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .absorbed_attention import TokenSide, ask_image
 from .configuration_sam2 import Sam2MaskDecoderConfig
-from .fast_paths import FastPath
+from .fast_paths import FastPath, is_plain
 
 
 def eager_attention(
@@ -179,7 +179,10 @@ class PromptAttention(FastPath, nn.Module):
     def _pays_to_absorb(self, tokens: Tensor) -> bool:
         """Whether the other order of products may be taken: in float32, by the default backend."""
         is_default = self.config._attn_implementation == "sdpa"
-        return is_default and tokens.dtype == torch.float32 and self.may_be_fast(tokens)
+        if not is_default or tokens.dtype != torch.float32 or not self.may_be_fast(tokens):
+            return False
+        layers = (self.q_proj, self.k_proj, self.v_proj, self.o_proj)
+        return all(is_plain(layer, nn.Linear) for layer in layers)
 
     def _are_few(self, tokens: Tensor) -> bool:
         """Whether these tokens, one row per head, are fewer than a projection's channels."""

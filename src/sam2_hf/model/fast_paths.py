@@ -4,8 +4,12 @@ Each fast path stands beside a plain module that can be read, trained and compil
 to the order of summation.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from transformers.utils import output_capturing
 
 
 class FastPath:
@@ -26,7 +30,11 @@ class FastPath:
         """
         if not self.fast or self.training or torch.is_grad_enabled():
             return False
-        is_seen = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+        is_seen = (
+            torch.compiler.is_compiling()
+            or torch.onnx.is_in_onnx_export()
+            or torch.jit.is_tracing()
+        )
         kind = tokens.device.type
         is_cast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
         return not is_seen and not is_cast
@@ -49,10 +57,32 @@ def is_watched(module: nn.Module) -> bool:
     return any(_has_hooks(part) for part in module.modules())
 
 
+def is_plain(layer: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether calling a layer does no more than its class says, so that its weights may be read.
+
+    An adapter, a quantised weight, a hook and a weight that is fetched when it is needed do more.
+
+    Args:
+        layer: The layer.
+        kind: Class that it has to be of, not of a subclass.
+    """
+    has_own_weight = type(getattr(layer, "weight", None)) is nn.Parameter
+    return type(layer) is kind and has_own_weight and not is_replaced(layer)
+
+
 def is_replaced(module: nn.Module) -> bool:
     """Whether a call does more than the class says: hooks, or weights that come late."""
     return _has_hooks(module) or "forward" in vars(module)
 
 
 def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    return any(not _sleeps(hook) for hook in hooks)
+
+
+def _sleeps(hook: Callable[..., Any]) -> bool:
+    """Whether a hook is transformers' own, which stay after a recording, and is at rest."""
+    if getattr(hook, "__module__", "") != output_capturing.__name__:
+        return False
+    collector = getattr(output_capturing, "_active_collector", None)
+    return collector is not None and not collector.get()  # what is to be recorded, if anything

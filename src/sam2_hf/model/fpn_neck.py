@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .configuration_sam2 import Sam2VisionConfig
-from .fast_paths import FastPath, is_watched
+from .fast_paths import FastPath, is_plain, is_watched
 from .fused_linear import has_fused_product, product
 from .layers import pointwise
 from .position_encoding import sine_table
@@ -24,7 +24,8 @@ class FpnNeck(FastPath, nn.Module):
     """Bring the trunk's stages to 256 channels.
 
     Source: sam2/modeling/backbones/image_encoder.py:45-134 @ 2b90b9f.
-    Differs: position tables are made on request, since images need none of them and videos one.
+    Differs: position tables are made on request, since images need none of them and videos one;
+        the finest maps can be handed out as narrow as the mask decoder reads them.
     """
 
     def __init__(self, config: Sam2VisionConfig) -> None:
@@ -83,16 +84,20 @@ class FpnNeck(FastPath, nn.Module):
         is_product = conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0)
         return (
             is_product
+            and is_plain(conv, nn.Conv2d)
+            and is_plain(narrow, nn.Conv2d)
+            and conv.bias is not None
+            and narrow.bias is not None
             and not meets_others
             and self.may_be_fast(stage_bhwc)
             and has_fused_product(stage_bhwc)
-            and not (is_watched(self) or is_watched(narrow))
+            and not is_watched(self)
         )
 
     def _merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Conv2d) -> Tensor:
         """Apply a level's convolution and the one after it as one product."""
         first = self._conv(level)
-        weights = (first.weight, _bias(first), narrow.weight, _bias(narrow))
+        weights = tuple(w for w in (*first.parameters(), *narrow.parameters()))
 
         def compute() -> Tensor:
             # float64: the product of two weights is rounded once, like a weight
@@ -103,11 +108,6 @@ class FpnNeck(FastPath, nn.Module):
         merged = self._merged[level].get(weights, (stage_bhwc.dtype,), compute)
         mapped_bhwc = product(stage_bhwc, merged[:, :-1].contiguous(), merged[:, -1].contiguous())
         return mapped_bhwc.permute(0, 3, 1, 2)
-
-
-def _bias(conv: nn.Conv2d) -> Tensor:
-    """Return a convolution's bias, or the zeros that stand for none."""
-    return conv.bias if conv.bias is not None else conv.weight.new_zeros(conv.out_channels)
 
 
 def neck_positions(maps_bchw: list[Tensor]) -> list[Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import GELUActivation
 
-from .fast_paths import is_replaced
+from .fast_paths import is_plain, is_replaced
 
 PLAIN, RELU, GELU = ("none", ""), ("relu", ""), ("gelu", "none")  # as the operator calls them
 MIN_ROWS = 512  # below this, what it takes to call the operator is more than it saves
@@ -43,6 +43,8 @@ def linear(
             return product(tokens, layer.weight, layer.bias, kind)
     else:
         mapped = layer(tokens)
+        if type(activation) is nn.ReLU and not is_replaced(activation) and _is_fresh(layer, mapped):
+            return mapped.relu_()
     return mapped if activation is None else activation(mapped)
 
 
@@ -75,12 +77,15 @@ def _name(activation: nn.Module) -> tuple[str, str] | None:
     return GELU if is_exact else None
 
 
+def _is_fresh(layer: nn.Linear, mapped: Tensor) -> bool:
+    """Whether nobody but the caller can hold what a layer returned."""
+    return is_plain(layer, nn.Linear) and not mapped.requires_grad
+
+
 def _can_fuse(layer: nn.Linear, tokens: Tensor) -> bool:
     """Whether the layer is nothing but its weights, and large enough."""
-    is_plain = type(layer) is nn.Linear and type(layer.weight) is nn.Parameter
     return (
-        is_plain
-        and not is_replaced(layer)
+        is_plain(layer, nn.Linear)
         and layer.weight.dtype == tokens.dtype
         and tokens.numel() >= MIN_ROWS * tokens.shape[-1]
         and has_fused_product(tokens)
@@ -98,9 +103,8 @@ def _works(dtype: torch.dtype) -> bool:
     if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
         return False
     with torch.inference_mode():
-        stream = torch.Generator().manual_seed(0)
-        tokens, weight = (torch.randn(8, 16, generator=stream).to(dtype) for _ in range(2))
-        tokens, bias = tokens / 4, torch.zeros(8, dtype=dtype)
+        tokens = torch.linspace(-1, 1, 128, dtype=dtype, device="cpu").reshape(8, 16)
+        weight, bias = tokens.flip(0) / 2, torch.zeros(8, dtype=dtype, device="cpu")
         try:
             found = [product(tokens, weight, bias, kind) for kind in (PLAIN, RELU, GELU)]
         except (AttributeError, RuntimeError, TypeError):  # another torch, or a CPU without it

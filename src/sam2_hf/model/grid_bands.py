@@ -24,9 +24,13 @@ def in_bands(work: Callable[[Tensor], Tensor], grid_bhwc: Tensor, multiple: int 
     Returns:
         What `work(grid_bhwc)` returns, up to the order of summation.
     """
-    rows = max(multiple, CELLS_AT_ONCE // grid_bhwc.shape[2] // multiple * multiple)
-    if grid_bhwc.shape[0] == 1 and rows >= grid_bhwc.shape[1]:
+    batch, height, width = grid_bhwc.shape[:3]
+    rows = max(multiple, CELLS_AT_ONCE // width // multiple * multiple)
+    together = max(1, CELLS_AT_ONCE // (height * width))  # small grids, whole
+    if batch <= together and rows >= height:
         return work(grid_bhwc)
+    if rows >= height:
+        return torch.cat([work(images) for images in grid_bhwc.split(together)])
     images = [_one_image(work, image_1hwc, rows) for image_1hwc in grid_bhwc.split(1)]
     return images[0] if len(images) == 1 else torch.cat(images)
 

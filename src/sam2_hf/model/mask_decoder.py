@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .configuration_sam2 import Sam2MaskDecoderConfig
-from .fast_paths import FastPath
+from .fast_paths import FastPath, is_watched
 from .layers import FeedForward
 from .mask_choice import choose_single
 from .mask_upscaling import MaskUpscaling
@@ -151,7 +151,8 @@ class MaskDecoder(FastPath, nn.Module):
         skips = (image_embeddings[0], image_embeddings[1])
         sets = image_bpnc.shape[0] * image_bpnc.shape[1]
         rows = max(1, CELLS_AT_ONCE // (width * max(sets, 1)))
-        if not upscale.fused or not image_bpnc.is_cpu or rows >= height:
+        is_whole = rows >= height or is_watched(self.upscale_layer_norm)
+        if not upscale.fused or not image_bpnc.is_cpu or is_whole:
             return upscale.draw(image_bpnc, filters_bpmc, skips)
         # what a cell becomes is 16 times its size: a band at a time stays in the cache
         logits_bpmhw = filters_bpmc.new_empty((*filters_bpmc.shape[:3], 4 * height, 4 * width))

@@ -12,7 +12,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import attend
 from .configuration_sam2_video import Sam2VideoConfig
-from .fast_paths import FastPath, is_watched
+from .fast_paths import FastPath, is_plain, is_watched
 from .fused_linear import has_fused_product, linear, product
 from .memory_tokens import MemoryTokens
 from .rope import rotary_table, rotated
@@ -22,6 +22,7 @@ from .weight_cache import WeightCache
 Table = tuple[Tensor, Tensor]
 DEFAULT_THETA = 10_000.0  # base of the rotary wave lengths in every released model
 FEWEST_QUERIES = 1024  # below this, tiles cost more than they save
+FLOAT32 = torch.empty(0, dtype=torch.float32, device="cpu")
 POSITION_SHARE = 0.1  # how much of the position is added to the picture before the first layer
 
 
@@ -66,7 +67,7 @@ class RotaryAttention(FastPath, nn.Module):
         Returns:
             What each cell found, `(b, n, 256)`.
         """
-        if self._pays_to_tile(query_bqd):
+        if self._pays_to_tile(query_bqd, value_bkc):
             return self._attend_in_tiles((query_bqd, key_bkc, value_bkc), table, unplaced)
         query = rotated(self._split(self.q_proj(query_bqd)), table)
         key, value = self._split(self.k_proj(key_bkc)), self._split(self.v_proj(value_bkc))
@@ -76,18 +77,22 @@ class RotaryAttention(FastPath, nn.Module):
         found = attend(self, self.config, (query, key, value), self.scaling, dropout=dropout)
         return self.o_proj(found.flatten(2))
 
-    def _pays_to_tile(self, query_bqd: Tensor) -> bool:
-        """Whether tiles are faster than the default backend: one head, large, and no AMX."""
+    def _pays_to_tile(self, query_bqd: Tensor, value_bkc: Tensor) -> bool:
+        """Whether tiles are faster than the default backend: one head, narrow values, and large."""
         is_default = self.num_heads == 1 and self.config._attn_implementation == "sdpa"
+        is_narrow = value_bkc.shape[-1] < self.v_proj.out_features
         is_large = query_bqd.shape[1] >= FEWEST_QUERIES
         # units for bfloat16 tiles make torch's own attention the faster one there
         has_units = query_bqd.dtype != torch.float32 and torch.cpu._is_amx_tile_supported()
         return (
             is_default
+            and is_narrow
             and is_large
             and not has_units
             and self.may_be_fast(query_bqd)
             and has_fused_product(query_bqd)
+            and has_fused_product(FLOAT32)  # which is what tiles are computed in
+            and all(is_plain(layer, nn.Linear) for layer in (self.v_proj, self.o_proj))
             and not is_watched(self)
         )
 

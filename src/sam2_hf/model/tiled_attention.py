@@ -16,6 +16,9 @@ from .fused_linear import product
 
 QUERIES_AT_ONCE = 512
 KEYS_AT_ONCE = 512  # a tile is a megabyte in float32, and so are its keys at 256 channels
+# Weights of exp(-80) = 2e-35 of the largest change no float32 sum. Below exp(-87) they would be
+# numbers without a leading one, on which a CPU is many times slower.
+LEAST_SCORE = -80.0
 
 
 def attend_in_tiles(query_qc: Tensor, key_kc: Tensor, value_kv: Tensor) -> Tensor:
@@ -24,10 +27,10 @@ def attend_in_tiles(query_qc: Tensor, key_kc: Tensor, value_kv: Tensor) -> Tenso
     Args:
         query_qc: Queries, already scaled.
         key_kc: Keys.
-        value_kv: Values.
+        value_kv: Values, at least one.
 
     Returns:
-        `(q, v)`, in the dtype of the queries.
+        `(q, v)`, in the dtype of the values.
     """
     query_qc, key_kc = query_qc.float(), key_kc.float()
     # a channel of ones adds up the weights; products want their right side transposed
@@ -40,19 +43,21 @@ def attend_in_tiles(query_qc: Tensor, key_kc: Tensor, value_kv: Tensor) -> Tenso
 
 def _attend_rows(query_qc: Tensor, keys: tuple[Tensor, ...], values: list[Tensor]) -> Tensor:
     """Go through all keys for some queries, `(q, v)`."""
-    maximum_q1: Tensor | None = None
-    found_qv: Tensor | None = None
-    for key_kc, value_vk in zip(keys, values, strict=True):
-        scores_qk = product(query_qc, key_kc)
-        tile_maximum_q1 = scores_qk.amax(dim=-1, keepdim=True)
-        if maximum_q1 is not None:
-            tile_maximum_q1 = torch.maximum(maximum_q1, tile_maximum_q1)
-        of_tile_qv = product(scores_qk.sub_(tile_maximum_q1).exp_(), value_vk)
-        if maximum_q1 is None or found_qv is None:
-            found_qv = of_tile_qv
-        else:
-            found_qv.mul_(maximum_q1.sub_(tile_maximum_q1).exp_()).add_(of_tile_qv)
-        maximum_q1 = tile_maximum_q1
-    if found_qv is None:
-        return query_qc.new_zeros((len(query_qc), 0))
+    maximum_q1, found_qv = _attend_tile(query_qc, keys[0], values[0], None)
+    for key_kc, value_vk in zip(keys[1:], values[1:], strict=True):
+        before_q1 = maximum_q1
+        maximum_q1, of_tile_qv = _attend_tile(query_qc, key_kc, value_vk, before_q1)
+        found_qv.mul_(before_q1.sub_(maximum_q1).exp_()).add_(of_tile_qv)
     return found_qv[:, :-1] / found_qv[:, -1:]
+
+
+def _attend_tile(
+    query_qc: Tensor, key_kc: Tensor, value_vk: Tensor, before_q1: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Weigh the values of a tile; return the largest score so far and the weighted sums."""
+    scores_qk = product(query_qc, key_kc)
+    maximum_q1 = scores_qk.amax(dim=-1, keepdim=True)
+    if before_q1 is not None:
+        maximum_q1 = torch.maximum(before_q1, maximum_q1)
+    weights_qk = scores_qk.sub_(maximum_q1).clamp_(min=LEAST_SCORE).exp_()
+    return maximum_q1, product(weights_qk, value_vk)

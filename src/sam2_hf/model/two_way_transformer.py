@@ -33,6 +33,7 @@ class AttentionHints:
 
 
 NO_HINTS = AttentionHints()
+FEWEST_CELLS = 128  # of one object; with fewer, calls cost more than the cache saves
 CELLS_AT_ONCE = 1024  # of all objects, a megabyte of image tokens
 
 
@@ -121,8 +122,7 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
         """Let some cells after the other look at the tokens, so that all of it stays in the cache.
 
         Returns:
-            Image tokens without and with positions, in new memory or, after the first block, in
-            that of `image`, which is nobody else's; None where it is not the faster way.
+            Image tokens without and with positions; None where it is not the faster way.
         """
         image_bpnc, placed_bpnc, positions_11nc = image
         token_side = self.cross_attn_image_to_token.token_side(
@@ -131,10 +131,8 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
         if token_side is None:
             return None
         shape = (*keys_bptc.shape[:2], *image_bpnc.shape[2:])
-        told = (image_bpnc, placed_bpnc)
-        if self.first or image_bpnc.shape != shape or placed_bpnc.shape != shape:
-            told = (image_bpnc.new_empty(shape), placed_bpnc.new_empty(shape))
-        step = max(1, CELLS_AT_ONCE // max(1, shape[0] * shape[1]))
+        told = (image_bpnc.new_empty(shape), placed_bpnc.new_empty(shape))
+        step = max(FEWEST_CELLS, CELLS_AT_ONCE // max(1, shape[0] * shape[1]))
         for begin in range(0, shape[2], step):
             cells = (slice(None), slice(None), slice(begin, begin + step))
             found_bpnc = token_side.tell(placed_bpnc[cells]).add_(image_bpnc[cells])

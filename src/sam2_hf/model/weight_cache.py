@@ -1,10 +1,18 @@
 """Keep what follows from weights alone, for as long as the weights stay what they are."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class _Kept(NamedTuple):
+    """A tensor, what it was computed from, and the weights themselves."""
+
+    stamp: tuple[Any, ...]
+    value: Tensor
+    weights: tuple[Tensor, ...]
 
 
 class WeightCache:
@@ -17,9 +25,8 @@ class WeightCache:
     """
 
     def __init__(self) -> None:
-        self._weights: tuple[Tensor, ...] = ()
-        self._stamp: tuple[Any, ...] | None = None
-        self._value: Tensor | None = None
+        # replaced as a whole, so that threads that share a model read what belongs together
+        self._kept: _Kept | None = None
 
     def get(
         self, weights: tuple[Tensor, ...], key: tuple[Any, ...], compute: Callable[[], Tensor]
@@ -38,15 +45,15 @@ class WeightCache:
         if any(w.is_inference() for w in weights):  # such tensors carry no version to compare
             return compute()
         stamp = (key, *((w.data_ptr(), w._version, w.dtype, w.device) for w in weights))
-        if self._value is None or stamp != self._stamp:
+        kept = self._kept
+        if kept is None or stamp != kept.stamp:
             # A tensor made in inference mode could not take part in training later on.
             with torch.inference_mode(mode=False), torch.no_grad():
-                self._value = compute()
-            self._stamp = stamp
-            self._weights = tuple(
-                w.detach() for w in weights
-            )  # held, so that no address is used twice
-        return self._value
+                value = compute()
+            # weights are held, so that no address is used twice
+            kept = _Kept(stamp, value, tuple(w.detach() for w in weights))
+            self._kept = kept
+        return kept.value
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "WeightCache":
         return WeightCache()

@@ -59,8 +59,8 @@ def test_sides_take_turns():
         lambda: require_close(torch.zeros(4), torch.ones(4), "maps"),
         lambda: require_equal_masks(torch.zeros(4) > 0, torch.ones(4) > 0),
         lambda: require_as_exact(torch.rand(99), RAMP.bfloat16(), RAMP, "maps"),
-        lambda: require_alike(torch.zeros(1, 4, 4), torch.randn(1, 4, 4), 0),
-        lambda: require_alike(torch.zeros(1, 4, 4), torch.randn(1, 2, 2), 0),
+        lambda: require_alike(torch.zeros(1, 4, 4), torch.randn(1, 4, 4), 0, torch.float32),
+        lambda: require_alike(torch.zeros(1, 4, 4), torch.randn(1, 2, 2), 0, torch.float32),
     ],
     ids=["close", "masks", "exact", "logits", "sizes"],
 )
