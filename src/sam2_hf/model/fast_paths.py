@@ -33,7 +33,7 @@ class FastPath:
         is_seen = (
             torch.compiler.is_compiling()
             or torch.onnx.is_in_onnx_export()
-            or torch.jit.is_tracing()
+            or torch.jit.is_tracing()  # type: ignore[attr-defined]
         )
         kind = tokens.device.type
         is_cast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)

@@ -46,10 +46,15 @@ class FramePixels:
 
         Source: sam2/utils/misc.py:92-101 @ 2b90b9f.
         """
-        if self.compat == "transformers":
-            return self._shrink_as_transformers(picture_hw3)
-        shrunk = Image.fromarray(picture_hw3).resize((self.image_size, self.image_size))
-        return torch.from_numpy(np.array(shrunk)).permute(2, 0, 1).contiguous()
+        side = self.image_size
+        if picture_hw3.shape[:2] != (side, side):
+            if self.compat == "transformers":
+                return self._shrink_as_transformers(picture_hw3)
+            picture_hw3 = np.asarray(Image.fromarray(picture_hw3).resize((side, side)))
+        # numpy copies in this thread alone. A thread in which torch shares out work keeps helpers
+        # of its own, and with more helpers than cores all of them sleep between two operations:
+        # the model, in another thread, would be a fifth slower.
+        return torch.from_numpy(np.ascontiguousarray(picture_hw3.transpose(2, 0, 1)))
 
     def normalize(self, bytes_3ss: Tensor, device: torch.device | str | None = None) -> Tensor:
         """Turn bytes into what the image encoder was trained on.
