@@ -94,3 +94,20 @@ def test_small_grids_are_worked_through_together(batch, generator, small_steps):
 
     assert torch.equal(joined, grid * 2)
     assert max(batches) <= 2
+
+
+@pytest.mark.parametrize("rows", [12, 13, 14])
+@pytest.mark.parametrize("multiple", [1, 4])
+def test_bands_are_joined_in_order_whatever_is_left(rows, multiple, generator, small_steps):
+    grid = torch.randn(2, rows, 6, 3, generator=generator)
+    heights = []
+
+    def work(band):
+        heights.append(band.shape[1])
+        return band * 2
+
+    joined = in_bands(work, grid, multiple)
+
+    assert torch.equal(joined, grid * 2)
+    assert all(height % multiple == 0 for height in heights[: len(heights) // 2 - 1])
+    assert max(heights) < rows

@@ -15,7 +15,6 @@ from sam2_hf.model import (
 from sam2_hf.model.absorbed_attention import TokenSide
 from sam2_hf.model.fpn_neck import FpnNeck
 from sam2_hf.model.fused_linear import has_fused_product
-from sam2_hf.model.grid_bands import in_bands
 from sam2_hf.model.two_way_transformer import TwoWayBlock
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from tests.drawn_video import own_video_model
@@ -24,9 +23,6 @@ RELATIVE = 1e-5  # of the largest value: float32, summed in another order
 # memories are kept in bfloat16: where rounding falls to the other side, they differ by 2 ** -8
 TRACKED = 1e-3
 ONE_NUMBER = torch.zeros(1)
-needs_onednn = pytest.mark.skipif(
-    not has_fused_product(ONE_NUMBER), reason="this torch or CPU has no product by oneDNN"
-)
 
 
 @pytest.fixture
@@ -198,25 +194,6 @@ def test_without_the_operator_answers_are_the_same(own_model, pictures, small_st
     found = own_model.get_image_embeddings(pictures)
 
     assert all(close(*pair) for pair in zip(found, plain, strict=True))
-
-
-@pytest.mark.parametrize("rows", [12, 13, 14])
-@pytest.mark.parametrize("multiple", [1, 4])
-def test_bands_are_joined_in_order_whatever_is_left_at_the_end(
-    rows, multiple, generator, small_steps
-):
-    grid = torch.randn(2, rows, 6, 3, generator=generator)
-    heights = []
-
-    def work(band):
-        heights.append(band.shape[1])
-        return band * 2
-
-    joined = in_bands(work, grid, multiple)
-
-    assert torch.equal(joined, grid * 2)
-    assert all(height % multiple == 0 for height in heights[: len(heights) // 2 - 1])
-    assert max(heights) < rows
 
 
 def test_a_model_of_random_weights_is_told_apart(own_model, pictures):
