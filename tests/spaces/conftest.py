@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.spaces.looking import SECONDS
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LIMITS = ("--seconds", "8", "--megapixels", "50", "--objects", "3", "--file-mb", "20")
@@ -78,6 +80,7 @@ def page(browser, server):
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     called = []
     context.on("request", lambda request: called.append(request.url))
+    context.set_default_timeout(SECONDS)
     opened = context.new_page()
     opened.goto(server.address)
     opened.wait_for_selector("#photo-input")

@@ -9,7 +9,7 @@ import time
 import numpy as np
 from PIL import Image
 
-SECONDS = 60_000  # milliseconds, for a busy machine
+SECONDS = 180_000  # milliseconds, for a busy machine
 TINTED = 12  # levels of 255 by which a mask changes a pixel at least; a JPEG's noise stays below
 NEAR, FAR = 18, 30  # pixels around a click: outside its marker, and still close by
 CORNERS = """([where, x, y]) => {
@@ -86,6 +86,14 @@ def coarse(picture_hw3, side=8):
     height, width = (length // side * side for length in picture_hw3.shape[:2])
     blocks = picture_hw3[:height, :width].reshape(height // side, side, width // side, side, 3)
     return blocks.mean(axis=(1, 3))
+
+
+def shoot(page, where):
+    """Let the page have the camera and press its shutter, as soon as there is a picture."""
+    page.get_by_text("Click to Access Webcam").click()
+    runs = "where => document.querySelector(where + ' video')?.videoWidth > 0"
+    page.wait_for_function(runs, arg=where, timeout=SECONDS)
+    page.locator(f"{where} button[aria-label='capture photo']").click()
 
 
 def require_message(page, expected):

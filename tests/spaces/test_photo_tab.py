@@ -14,6 +14,7 @@ from tests.spaces.looking import (
     press,
     sample_photo,
     share_around,
+    shoot,
     source,
     tinted,
     wait_for_new,
@@ -199,8 +200,7 @@ def test_a_large_photo_is_clicked_where_it_is_seen_and_answered_at_its_own_size(
 
 def test_a_webcam_shot_becomes_the_photo(page):
     page.locator("#photo-input [data-testid=source-select] button").nth(1).click()
-    page.get_by_text("Click to Access Webcam").click()
-    page.locator("#photo-input button[aria-label='capture photo']").click()
+    shoot(page, "#photo-input")
     page.wait_for_selector(f"{VIEW} img", timeout=SECONDS)
 
     green = pixels(page, VIEW).reshape(-1, 3).mean(axis=0)

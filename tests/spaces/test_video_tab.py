@@ -1,7 +1,6 @@
 """The tab for videos and the webcam, in a browser: click, track, look, correct, track again."""
 
 import json
-import time
 import zipfile
 
 import av
@@ -9,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from sam2_hf import rle
+from sam2_hf.pipelines.video_writer import video_writer
 from tests.spaces.conftest import ROOT
 from tests.spaces.looking import (
     SECONDS,
@@ -18,6 +18,7 @@ from tests.spaces.looking import (
     pixels,
     press,
     share_around,
+    shoot,
     source,
     tinted,
     wait_for_new,
@@ -39,11 +40,20 @@ def open_sample(page):
     return pixels(page, VIEW)
 
 
-def upload_clip(page):
+def upload_clip(page, clip=CLIP):
     page.get_by_role("tab", name="Video").click()
-    page.set_input_files("#video-input input[type=file]", CLIP)
+    page.set_input_files("#video-input input[type=file]", clip)
     page.wait_for_selector(f"{VIEW} img", timeout=SECONDS)
     return pixels(page, VIEW)
+
+
+def longer_clip(folder):
+    """Show the sample four times over, so that tracking it lasts until somebody stops it."""
+    frames = read_video(CLIP)
+    with video_writer(folder / "longer.mp4", fps=25) as writer:
+        for frame_hw3 in [*frames, *frames[::-1]] * 2:
+            writer.write(frame_hw3.astype(np.uint8))
+    return folder / "longer.mp4"
 
 
 def scrub(page, frame):
@@ -124,7 +134,7 @@ def check_masks(page, folder):
 
 
 def test_a_box_in_the_middle_is_tracked_both_ways_and_stopping_keeps_what_is_done(page, tmp_path):
-    open_sample(page)
+    upload_clip(page, longer_clip(tmp_path))
     plain = scrub(page, 20)
     choose_kind(page, "video", "Corner of a box")
     click(page, VIEW, (150, 130))
@@ -139,30 +149,31 @@ def test_a_box_in_the_middle_is_tracked_both_ways_and_stopping_keeps_what_is_don
     page.locator("#video-status", has_text="it is kept").wait_for(timeout=SECONDS)
     done = int(page.locator("#video-status").inner_text().split()[0])
 
-    assert 0 < done < NUM_FRAMES
+    assert 0 < done < 4 * NUM_FRAMES
     assert len(read_video(download(page, "Video MP4", tmp_path))) == done
     undone = press(page, "#video-undo", VIEW)
     assert undone.shape == plain.shape
 
 
-def test_a_second_job_waits_and_is_told_its_place_while_clicks_are_answered(page, browser, server):
+def test_a_second_job_waits_and_is_told_its_place_while_clicks_are_answered(
+    page, browser, server, tmp_path
+):
     context = browser.new_context()
+    context.set_default_timeout(SECONDS)
     second = context.new_page()
     second.goto(server.address)
+    upload_clip(page, longer_clip(tmp_path))
+    open_sample(second)
     for one in (page, second):
-        open_sample(one)
         click(one, VIEW, CUP)
 
     page.locator("#video-track").click()
     page.locator("#video-status progress").wait_for(timeout=SECONDS)
     second.locator("#video-track").click()
     second.locator("#video-status", has_text="queue: 1/1").wait_for(timeout=SECONDS)
-    began = time.monotonic()
     click(second, VIEW, (110, 250))
-    waited = time.monotonic() - began
 
     assert page.locator("#video-status progress").count() == 1  # the first one is still at it
-    assert waited < 5
     page.locator("#video-stop").click()
     second.locator("#video-status progress").wait_for(timeout=SECONDS)
     second.locator("#video-stop").click()
@@ -171,8 +182,7 @@ def test_a_second_job_waits_and_is_told_its_place_while_clicks_are_answered(page
 
 def test_what_is_clicked_in_the_webcam_is_followed(page):
     page.get_by_role("tab", name="Live").click()
-    page.get_by_text("Click to Access Webcam").click()
-    page.locator("#live-camera button[aria-label='capture photo']").click()
+    shoot(page, "#live-camera")
     page.wait_for_selector("#live-view img", timeout=SECONDS)
     before = pixels(page, "#live-view")
 
