@@ -33,8 +33,8 @@ RELEASED = (
 FEATURE_TOLERANCE = 1e-5  # of the deviation
 LOGIT_TOLERANCE = 1e-3  # for the micro models
 # At full width the golden files themselves lie up to 3.7e-3 from the same model in float64 (small,
-# box), and so do transformers' classes on equal weights: random weights amplify rounding. Two float32
-# answers may lie twice as far from each other.
+# box), and so do transformers' classes on equal weights: random weights amplify rounding. Two
+# float32 answers may lie twice as far from each other.
 WIDE_LOGIT_TOLERANCE = 7.5e-3
 IOU_TOLERANCE = 1e-4
 AREA_TOLERANCE = (
