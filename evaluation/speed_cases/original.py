@@ -47,10 +47,9 @@ class OriginalModel:
             sys.path.remove(str(checkout))
         name = CONFIG.format(letter=CONFIGS[size])
         self.model: Any = build.build_sam2_video_predictor(name, device="cpu")
-        missing, unknown = self.model.load_state_dict(to_original(weights), strict=False)
+        _, unknown = self.model.load_state_dict(to_original(weights), strict=False)
         if unknown:
             raise SystemExit(f"the original does not know the weight {unknown[0]}.")
-        self.untouched = missing
         self.dtype = dtype
 
     def running(self) -> contextlib.AbstractContextManager[Any]:

@@ -105,6 +105,9 @@ class TokenSide:
             values_bptc: Tokens as values.
             padding: Minus infinity at tokens to leave out, `(b * p, 1, 1, t)`.
             sets: How many sets of cells an image has: 1 while all objects share them.
+
+        Returns:
+            What `tell` needs; its tensors are new.
         """
         heads = layers.num_heads
         batch, objects, count, _ = keys_bptc.shape
