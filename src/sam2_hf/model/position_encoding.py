@@ -6,11 +6,12 @@ survive bfloat16. Suffixes: c = channels, h, w = rows and columns.
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+
+from .constant_tables import constant_table
 
 TEMPERATURE = (
     10_000  # ratio of the longest to the shortest wave length, as in "Attention is all you need"
@@ -18,7 +19,7 @@ TEMPERATURE = (
 KEPT_TABLES = 8  # three neck levels at two or three input sizes
 
 
-@lru_cache(maxsize=KEPT_TABLES)
+@constant_table(KEPT_TABLES)
 def sine_table(
     height: int, width: int, channels: int, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
@@ -37,14 +38,12 @@ def sine_table(
     Source: sam2/modeling/position_encoding.py:84-131 @ 2b90b9f.
     Differs: the value depends on a row or a column alone, so only `height + width` sines are taken.
     """
-    with torch.inference_mode(mode=False), torch.no_grad():
-        rows_hc = _sine_line(height, channels // 2, device)
-        columns_wc = _sine_line(width, channels // 2, device)
-        table_hwc = torch.cat(
-            (rows_hc[:, None].expand(-1, width, -1), columns_wc[None].expand(height, -1, -1)),
-            dim=-1,
-        )
-        return table_hwc.permute(2, 0, 1)[None].to(dtype).contiguous()
+    rows_hc = _sine_line(height, channels // 2, device)
+    columns_wc = _sine_line(width, channels // 2, device)
+    table_hwc = torch.cat(
+        (rows_hc[:, None].expand(-1, width, -1), columns_wc[None].expand(height, -1, -1)), dim=-1
+    )
+    return table_hwc.permute(2, 0, 1)[None].to(dtype).contiguous()
 
 
 def _sine_line(length: int, channels: int, device: torch.device) -> Tensor:

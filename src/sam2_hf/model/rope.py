@@ -4,15 +4,15 @@ Suffixes: b = objects, a = heads, n = cells of a grid, m = frames that share the
 x = pairs of channels.
 """
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
+
+from .constant_tables import constant_table
 
 KEPT_TABLES = 4  # one or two grids, on one or two devices
 
 
-@lru_cache(maxsize=KEPT_TABLES)
+@constant_table(KEPT_TABLES)
 def rotary_table(
     height: int, width: int, channels: int, theta: float, device: torch.device
 ) -> tuple[Tensor, Tensor]:
@@ -31,15 +31,14 @@ def rotary_table(
 
     Source: sam2/modeling/position_encoding.py:182-199 @ 2b90b9f.
     """
-    with torch.inference_mode(mode=False), torch.no_grad():
-        exponent = torch.arange(0, channels, 4, dtype=torch.float32, device=device) / channels
-        frequency_x = 1.0 / theta**exponent
-        column_w = torch.arange(width, dtype=torch.float32, device=device)
-        row_h = torch.arange(height, dtype=torch.float32, device=device)
-        by_column = torch.outer(column_w, frequency_x).expand(height, -1, -1)
-        by_row = torch.outer(row_h, frequency_x)[:, None].expand(-1, width, -1)
-        angle_nx = torch.cat((by_column, by_row), dim=-1).flatten(0, 1)
-        return angle_nx.cos(), angle_nx.sin()
+    exponent = torch.arange(0, channels, 4, dtype=torch.float32, device=device) / channels
+    frequency_x = 1.0 / theta**exponent
+    column_w = torch.arange(width, dtype=torch.float32, device=device)
+    row_h = torch.arange(height, dtype=torch.float32, device=device)
+    by_column = torch.outer(column_w, frequency_x).expand(height, -1, -1)
+    by_row = torch.outer(row_h, frequency_x)[:, None].expand(-1, width, -1)
+    angle_nx = torch.cat((by_column, by_row), dim=-1).flatten(0, 1)
+    return angle_nx.cos(), angle_nx.sin()
 
 
 def rotate(tokens_banc: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
