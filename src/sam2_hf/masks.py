@@ -10,6 +10,8 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
+from .small_patches import MOST_ROUNDS, small_patches
+
 HOLE_FILL_MARGIN = 10.0  # how far beyond the threshold a cleaned pixel is put, as the original does
 TRACKED_HOLE_MARGIN = 0.1  # the same on tracked frames, whose logits are shown to the decoder again
 APART_LOGIT = -10.0  # the most a pixel keeps where another object is stronger (sigmoid 4.5e-5)
@@ -135,8 +137,13 @@ def clean_masks(
 def _repaint_small(logits: Tensor, patches: Tensor, max_area: float, value: float) -> Tensor:
     if max_area <= 0 or logits.numel() == 0:
         return logits
-    areas = component_areas(patches.reshape(-1, *patches.shape[-2:])).reshape(logits.shape)
-    return logits.masked_fill((areas > 0) & (areas <= max_area), value)
+    patches_mhw = patches.reshape(-1, *patches.shape[-2:])
+    if patches.is_cpu or max_area > MOST_ROUNDS:
+        areas = component_areas(patches_mhw)
+        is_small = (areas > 0) & (areas <= max_area)
+    else:
+        is_small = small_patches(patches_mhw, int(max_area))
+    return logits.masked_fill(is_small.reshape(logits.shape), value)
 
 
 def stability_score(logits_mhw: Tensor, threshold: float = 0.0, offset: float = 1.0) -> Tensor:
