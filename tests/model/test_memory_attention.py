@@ -87,7 +87,7 @@ def test_a_layer_turns_queries_and_keys_and_leaves_values(generator, height, wid
     key, value = torch.randn(2, 1, 2 * cells + 3, MEMORY, generator=generator)
     table = rotary_table(height, width, HIDDEN, 10_000.0, CPU)
 
-    found = layer(query, key, value, table, unplaced=3)
+    found = layer(query, MemoryTokens(value, key, 3), table)
 
     keys, values = layer.k_proj(key), layer.v_proj(value)
     turned = torch.cat((rotate(keys[None, :, :-3], table)[0], keys[:, -3:]), dim=1)
@@ -137,9 +137,9 @@ def test_keys_are_the_same_with_and_without_gradients(generator):
     key = torch.randn(2, 35, MEMORY, generator=generator)
     table = rotary_table(4, 4, HIDDEN, 10_000.0, CPU)
 
-    recorded = layer(query, key, key, table, unplaced=3)
+    recorded = layer(query, MemoryTokens(key, key, 3), table)
     with torch.no_grad():
-        found = layer(query, key, key, table, unplaced=3)
+        found = layer(query, MemoryTokens(key, key, 3), table)
 
     assert recorded.requires_grad
     assert largest_difference(recorded, found) <= SAME_SUMS

@@ -52,40 +52,40 @@ class RotaryAttention(FastPath, nn.Module):
         self.o_proj = nn.Linear(width, hidden)
         self._merged = WeightCache()
 
-    def forward(
-        self, query_bqd: Tensor, key_bkc: Tensor, value_bkc: Tensor, table: Table, unplaced: int = 0
-    ) -> Tensor:
+    def forward(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
         """Let every cell look at the keys.
 
         Args:
             query_bqd: Cells of the frame, `(b or 1, n, 256)`.
-            key_bkc: Keys: cells of as many grids as there are, then keys without a place.
-            value_bkc: Values, as many as keys.
+            memories: Keys and values: cells of as many grids as there are, then tokens without a
+                place.
             table: Turns of the grid's cells.
-            unplaced: How many keys at the end have no place.
 
         Returns:
             What each cell found, `(b, n, 256)`.
         """
-        if self._pays_to_tile(query_bqd, value_bkc):
-            return self._attend_in_tiles((query_bqd, key_bkc, value_bkc), table, unplaced)
+        if self._pays_to_tile(query_bqd, memories):
+            return self._attend_in_tiles(query_bqd, memories, table)
         query = rotated(self._split(self.q_proj(query_bqd)), table)
-        key, value = self._split(self.k_proj(key_bkc)), self._split(self.v_proj(value_bkc))
-        key = rotated(key, table, unplaced)
+        value = self._split(self.v_proj(memories.content_bkc))
+        key = self._split(self.k_proj(memories.keys_bkc))
+        key = rotated(key, table, memories.num_pointer_tokens)
         query = query.expand(key.shape[0], -1, -1, -1)
+        bias = None if memories.bias_bk is None else memories.bias_bk[:, None, None]
         dropout = self.dropout if self.training else 0.0
-        found = attend(self, self.config, (query, key, value), self.scaling, dropout=dropout)
+        found = attend(self, self.config, (query, key, value), self.scaling, bias, dropout)
         return self.o_proj(found.flatten(2))
 
-    def _pays_to_tile(self, query_bqd: Tensor, value_bkc: Tensor) -> bool:
+    def _pays_to_tile(self, query_bqd: Tensor, memories: MemoryTokens) -> bool:
         """Whether tiles are faster than the default backend: one head, narrow values, and large."""
         is_default = self.num_heads == 1 and self.config._attn_implementation == "sdpa"
-        is_narrow = value_bkc.shape[-1] < self.v_proj.out_features
+        is_narrow = memories.content_bkc.shape[-1] < self.v_proj.out_features
         is_large = query_bqd.shape[1] >= FEWEST_QUERIES
         # units for bfloat16 tiles make torch's own attention the faster one there
         has_units = query_bqd.dtype != torch.float32 and torch.cpu._is_amx_tile_supported()
         return (
             is_default
+            and memories.bias_bk is None
             and is_narrow
             and is_large
             and not has_units
@@ -96,21 +96,18 @@ class RotaryAttention(FastPath, nn.Module):
             and not is_watched(self)
         )
 
-    def _attend_in_tiles(
-        self, tokens: tuple[Tensor, Tensor, Tensor], table: Table, unplaced: int
-    ) -> Tensor:
+    def _attend_in_tiles(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
         """Attend to values as they are stored, and project what was found.
 
         The weights of a query sum to 1, so `sum(a (W x + b)) = W sum(a x) + b`: the value's
         projection joins the output's, and memories of 64 channels stay a quarter as wide as keys.
         """
-        query_bqd, key_bkc, value_bkc = tokens
         query_bqd = self._turned(self.q_proj, query_bqd, table, 0) * self.scaling
-        key_bkc = self._turned(self.k_proj, key_bkc, table, unplaced)
+        key_bkc = self._turned(self.k_proj, memories.keys_bkc, table, memories.num_pointer_tokens)
         found = [
             attend_in_tiles(query_qd, key_kc, value_kc)
             for query_qd, key_kc, value_kc in zip(
-                query_bqd.expand(len(key_bkc), -1, -1), key_bkc, value_bkc, strict=True
+                query_bqd.expand(len(key_bkc), -1, -1), key_bkc, memories.content_bkc, strict=True
             )
         ]
         merged = self._merged.get(
@@ -160,14 +157,9 @@ class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
     def forward(self, cells_bnd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
         """Fuse the memories into the frame, `(b, n, 256)`."""
         normed = self.layer_norm1(cells_bnd)
-        cells_bnd = cells_bnd + self.dropout(self.self_attn(normed, normed, normed, table))
-        found = self.cross_attn_image(
-            self.layer_norm2(cells_bnd),
-            memories.keys_bkc,
-            memories.content_bkc,
-            table,
-            memories.num_pointer_tokens,
-        )
+        itself = MemoryTokens(normed, normed, num_pointer_tokens=0)
+        cells_bnd = cells_bnd + self.dropout(self.self_attn(normed, itself, table))
+        found = self.cross_attn_image(self.layer_norm2(cells_bnd), memories, table)
         cells_bnd = cells_bnd + self.dropout(found)
         fused = self.may_be_fast(cells_bnd)
         hidden = linear(self.linear1, self.layer_norm3(cells_bnd), self.activation, fused=fused)

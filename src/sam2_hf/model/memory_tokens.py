@@ -39,6 +39,27 @@ class Recollection:
             None if times is None else times.to(device),
         )
 
+    def spatial_tokens(self, grid_1nc: Tensor, temporal_m11c: Tensor) -> tuple[Tensor, Tensor]:
+        """Lay out the cells of all spatial memories.
+
+        Args:
+            grid_1nc: Position of each cell, the same for every frame.
+            temporal_m11c: Learnt code of each age, `(num_maskmem, 1, 1, 64)`.
+
+        Returns:
+            Content `(b, m * n, 64)` and positions `(1, m * n, 64)`.
+
+        Source: sam2/modeling/sam2_base.py:565-586 @ 2b90b9f.
+        Differs: positions are made once for all objects.
+        """
+        dtype = temporal_m11c.dtype  # memories may be stored in half precision
+        content = [memory.flatten(2).transpose(1, 2).to(dtype) for memory in self.spatial]
+        positions = [grid_1nc + temporal_m11c[age - 1] for age in self.ages]
+        return torch.cat(content, dim=1), torch.cat(positions, dim=1)
+
+    def bias_bk(self, pieces: int) -> None:
+        """Nothing is left out: these are no more than there is; see `FixedMemories.bias_bk`."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryTokens:
@@ -48,33 +69,14 @@ class MemoryTokens:
         content_bkc: What is remembered: cells of all spatial memories, then pieces of pointers.
         keys_bkc: The same with where and when it was; every layer looks for these.
         num_pointer_tokens: How many tokens at the end have no place on the grid.
+        bias_bk: Added to the scaled products, minus infinity at tokens to leave out; None where all
+            are looked at.
     """
 
     content_bkc: Tensor
     keys_bkc: Tensor
     num_pointer_tokens: int
-
-
-def spatial_tokens(
-    recollection: Recollection, grid_1nc: Tensor, temporal_m11c: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Lay out the cells of all spatial memories.
-
-    Args:
-        recollection: The memories.
-        grid_1nc: Position of each cell, the same for every frame.
-        temporal_m11c: Learnt code of each age, `(num_maskmem, 1, 1, 64)`.
-
-    Returns:
-        Content `(b, m * n, 64)` and positions `(1, m * n, 64)`.
-
-    Source: sam2/modeling/sam2_base.py:565-586 @ 2b90b9f.
-    Differs: positions are made once for all objects.
-    """
-    dtype = temporal_m11c.dtype  # memories may be stored in half precision
-    content = [memory.flatten(2).transpose(1, 2).to(dtype) for memory in recollection.spatial]
-    positions = [grid_1nc + temporal_m11c[age - 1] for age in recollection.ages]
-    return torch.cat(content, dim=1), torch.cat(positions, dim=1)
+    bias_bk: Tensor | None = None
 
 
 def pointer_tokens(pointers_bpd: Tensor, codes_bpc: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .configuration_sam2_video import Sam2VideoConfig
+from .fixed_memories import FixedMemories
 from .frame_memory import FrameFeatures
 from .inference_session import InferenceSession
 from .layers import FeedForward
 from .memory_attention import MemoryAttention
 from .memory_encoder import MemoryEncoder
-from .memory_tokens import MemoryTokens, Recollection, pointer_tokens, spatial_tokens, time_code
+from .memory_tokens import MemoryTokens, Recollection, pointer_tokens, time_code
 from .outputs import ObjectMasks, Sam2VideoSegmentationOutput
 from .position_encoding import sine_table
 from .prompt_inputs import NO_OBJECT, Prompts
@@ -77,7 +78,7 @@ class Sam2VideoModel(PromptableModel):
         return FrameFeatures(*feature_maps(self._encode(pixel_values)))
 
     def condition_on_memory(
-        self, features: FrameFeatures, recollection: Recollection | None
+        self, features: FrameFeatures, recollection: Recollection | FixedMemories | None
     ) -> Tensor:
         """Fuse what objects remember into a frame.
 
@@ -255,13 +256,15 @@ class Sam2VideoModel(PromptableModel):
             show_progress_bar=show_progress_bar,
         )
 
-    def _tokens(self, recollection: Recollection, height: int, width: int) -> MemoryTokens:
+    def _tokens(
+        self, recollection: Recollection | FixedMemories, height: int, width: int
+    ) -> MemoryTokens:
         """Lay memories out for memory attention."""
         temporal = self.memory_temporal_positional_encoding
         channels = temporal.shape[-1]
         grid_1chw = sine_table(height, width, channels, temporal.device, temporal.dtype)
-        content, positions = spatial_tokens(
-            recollection, grid_1chw.flatten(2).transpose(1, 2), temporal
+        content, positions = recollection.spatial_tokens(
+            grid_1chw.flatten(2).transpose(1, 2), temporal
         )
         keys = content + positions
         pointers, times = recollection.pointers_bpd, recollection.times_bp
@@ -272,6 +275,7 @@ class Sam2VideoModel(PromptableModel):
             torch.cat((content, pieces), dim=1),
             torch.cat((keys, pieces + codes), dim=1),
             pieces.shape[1],
+            recollection.bias_bk(pointers.shape[-1] // channels),
         )
 
     def _time_codes(self, times_bp: Tensor, channels: int) -> Tensor:
