@@ -196,10 +196,10 @@ class MemoryAttention(nn.Module):
         Returns:
             Conditioned embedding, `(b, 256, h, w)`; its channels lie side by side.
         """
-        grid = features_bdhw.shape[-2:]
+        height, width = grid = features_bdhw.shape[-2:]
         placed_bdhw = features_bdhw + POSITION_SHARE * positions_1dhw
         cells_bnd = placed_bdhw.flatten(2).transpose(1, 2)
-        table = rotary_table(*grid, self.head_channels, self.theta, features_bdhw.device)
+        table = rotary_table(height, width, self.head_channels, self.theta, features_bdhw.device)
         for layer in self.layers:
             cells_bnd = layer(cells_bnd, memories, table)
         return self.layer_norm(cells_bnd).transpose(1, 2).unflatten(-1, grid)

@@ -94,9 +94,10 @@ class Sam2VideoModel(PromptableModel):
         embedding = features.embedding_bchw
         if recollection is None:
             return embedding + self.no_memory_embedding.transpose(1, 2)[..., None]
-        _, width, *grid = embedding.shape
-        positions = sine_table(*grid, width, embedding.device, embedding.dtype)
-        return self.memory_attention(embedding, positions, self._tokens(recollection, *grid))
+        _, channels, height, width = embedding.shape
+        positions = sine_table(height, width, channels, embedding.device, embedding.dtype)
+        tokens = self._tokens(recollection, height, width)
+        return self.memory_attention(embedding, positions, tokens)
 
     def decode_masks(
         self,

@@ -98,12 +98,14 @@ class PromptEncoder(nn.Module):
             )
         closing = self.not_a_point_embed.weight.expand(*tokens[0].shape[:2], 1, -1)
         all_labels = torch.cat(labels, dim=2)
-        keep_bpt = functional.pad(all_labels != PADDING, (0, 1), value=True)
-        padded = bool((all_labels == PADDING).any())
         return PromptEmbeddings(
             sparse_bptc=torch.cat([*tokens, closing], dim=2),
             dense_bpnc=self._embed_masks(masks_bphw),
-            keep_bpt=keep_bpt if padded else None,
+            keep_bpt=(
+                functional.pad(all_labels != PADDING, (0, 1), value=True)
+                if _may_have_padding(all_labels)
+                else None
+            ),
         )
 
     def _embed_points(self, points_bpt2: Tensor, labels_bpt: Tensor) -> Tensor:
@@ -125,6 +127,14 @@ class PromptEncoder(nn.Module):
         logits_b1hw = masks_bphw.to(self.mask_embed.conv1.weight.dtype).flatten(0, 1)[:, None]
         dense_bchw = self.mask_embed(logits_b1hw)
         return dense_bchw.flatten(2).transpose(1, 2).unflatten(0, masks_bphw.shape[:2])
+
+
+def _may_have_padding(labels_bpt: Tensor) -> bool:
+    """Whether some prompt is shorter than another; a single token each is not."""
+    if labels_bpt.shape[-1] == 1:
+        return False
+    # an accelerator is not waited for: a mask that leaves out nothing costs less
+    return not labels_bpt.is_cpu or bool((labels_bpt == PADDING).any())
 
 
 def _side(size: int | list[int] | tuple[int, int]) -> int:

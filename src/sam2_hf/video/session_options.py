@@ -47,6 +47,8 @@ class SessionOptions:
         ram_budget: Bytes of RAM for what has left the device, before a file is used.
         spill_folder: Where that file goes; a temporary folder if None.
         cached_features: Frames whose image features are kept on the device.
+        compile: Whether `torch.compile` makes graphs of fixed shapes of encoding and of tracking,
+            for GPUs: a first frame takes a minute or more. On a CPU the default is faster.
 
     Raises:
         SessionError: A value makes no sense.
@@ -70,6 +72,7 @@ class SessionOptions:
     ram_budget: int = 512 * MIB
     spill_folder: Path | None = None
     cached_features: int = 1
+    compile: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that would only fail, or mislead, later."""

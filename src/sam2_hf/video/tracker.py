@@ -34,8 +34,11 @@ class Tracker(TrackerState):
                 raise SessionError(
                     "the model is in train mode, which drops out at random. Call model.eval()."
                 )
-            pixels = self.frames.pixel_values(frame)[None]
-            return self.model.encode_image(pixels.to(self.model.device, self.model.dtype))
+            device, dtype = self.model.device, self.model.dtype
+            pixels = self.frames.pixel_values(frame, device)[None].to(dtype)
+            if self.options.compile:
+                return self.compiled_steps.encode(pixels)
+            return self.model.encode_image(pixels)
 
         return self.features.get(frame, encode)
 
@@ -106,13 +109,18 @@ class Tracker(TrackerState):
         """
         features = self.image_features(now.frame)
         banks = [one.bank for one in tracked]
-        masks = track_step(self.model, features, banks, NO_PROMPTS, now, self.rules)
+        spatial: Tensor | None = None
+        if self.options.compile:
+            masks, spatial = self.compiled_steps.track(features, banks, now, self.rules)
+        else:
+            masks = track_step(self.model, features, banks, NO_PROMPTS, now, self.rules)
         outputs = self.outputs(masks)
         if full is not None:
-            logits_b1hw = self._apart(masks.logits_b1hw, now.frame)
-            spatial = self.model.encode_memory(
-                features, logits_b1hw, masks.score_b1, binarize=False
-            )
+            if spatial is None or self.options.non_overlap_masks_for_mem_enc:
+                logits_b1hw = self._apart(masks.logits_b1hw, now.frame)
+                spatial = self.model.encode_memory(
+                    features, logits_b1hw, masks.score_b1, binarize=False
+                )
             memories = self.memories(now.frame, spatial, masks.pointer_bd, masks.score_b1)
             for one, memory, output in zip(tracked, memories, outputs, strict=True):
                 with _noted(full):

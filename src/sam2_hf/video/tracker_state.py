@@ -6,6 +6,7 @@ from sam2_hf.errors import NoPromptError, SessionError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
 from .bytes_held import BytesHeld
+from .compiled_steps import CompiledSteps
 from .feature_cache import FeatureCache
 from .frames import Frames
 from .history import History
@@ -46,6 +47,7 @@ class TrackerState:
         # by option, and in a stream, whose frames cannot be had again either
         self.keeps_window = options.keep == "window" or isinstance(frames, LiveFrames)
         self._model = model
+        self._compiled_steps: CompiledSteps | None = None
         self._state_device = state_device
 
     @property
@@ -66,7 +68,15 @@ class TrackerState:
         """Take a model; features of another one are forgotten."""
         if model is not self._model:
             self.features.clear()
+            self._compiled_steps = None
         self._model = model
+
+    @property
+    def compiled_steps(self) -> CompiledSteps:
+        """The steps of the model, to be compiled on first use."""
+        if self._compiled_steps is None:
+            self._compiled_steps = CompiledSteps(self.model, self.options.memory_dtype)
+        return self._compiled_steps
 
     @property
     def rules(self) -> MemoryRules:

@@ -188,7 +188,9 @@ def recollect(memories: Memories, now: Moment, rules: MemoryRules) -> Recollecti
     if not pointers:
         return Recollection(tuple(spatial), tuple(ages))
     pointers_bpd = torch.stack([pointer for _, pointer in pointers], dim=1)
-    times_p = torch.tensor([float(time) for time, _ in pointers], device=pointers_bpd.device)
+    times_p = torch.tensor(
+        [float(time) for time, _ in pointers]
+    )  # on the host, where they are read
     times_bp = (times_p / rules.longest_time(now)).expand(len(pointers_bpd), -1)
     return Recollection(tuple(spatial), tuple(ages), pointers_bpd, times_bp)
 

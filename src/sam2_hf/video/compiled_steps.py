@@ -1,0 +1,103 @@
+"""The steps of tracking as graphs of fixed shapes: encode a frame; look back, decode, remember.
+
+One graph holds everything between the features of a frame and the memory it leaves, so an
+accelerator is told once for a frame what to do, and the host waits for nothing in between. On CUDA
+the graphs are recorded and replayed as a whole. Nothing is compiled again once each room (see
+[`Room`]) has been seen filling and full.
+
+Suffixes: b = objects, 3ss = red green blue, input rows and columns, c = memory channels, h, w =
+rows and columns.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sam2_hf.compiling import Compiled
+from sam2_hf.model.fixed_memories import FixedMemories
+from sam2_hf.model.frame_memory import FrameFeatures
+from sam2_hf.model.memory_tokens import Recollection
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.outputs import ObjectMasks
+
+from .memory_selection import MemoryRules, Moment
+from .memory_slots import MemorySlots, Room
+from .tracking import NO_PROMPTS, Memories, chooses_among_masks, recollect
+
+
+class CompiledSteps:
+    """Compile the steps of one model; graphs are shared by all sessions that use it.
+
+    Args:
+        model: The model, where it is to run.
+        memory_dtype: How spatial memories are stored.
+    """
+
+    def __init__(self, model: Sam2VideoModel, memory_dtype: torch.dtype) -> None:
+        self.model = model
+        self._memory_dtype = memory_dtype
+        self._slots: MemorySlots | None = None
+        self._encode = Compiled(encode_frame)
+        self._track = Compiled(track_fixed)
+
+    def encode(self, pixels_b3ss: Tensor) -> FrameFeatures:
+        """Encode frames; see `Sam2VideoModel.encode_image`."""
+        return FrameFeatures(*self._encode(self.model, pixels_b3ss))
+
+    def track(
+        self,
+        features: FrameFeatures,
+        memories: Sequence[Memories],
+        now: Moment,
+        rules: MemoryRules,
+    ) -> tuple[ObjectMasks, Tensor]:
+        """Track objects on a frame; as `track_step` without prompts, then `encode_memory`.
+
+        Args:
+            features: The frame.
+            memories: What each object remembers.
+            now: Which frame it is.
+            rules: How far memory reaches.
+
+        Returns:
+            Masks, scores and pointers, objects in the order of `memories`; and spatial memories of
+            the frame, `(b, 64, h, w)`.
+        """
+        recollections = [recollect(one, now, rules) for one in memories]
+        fixed = self._slots_for(recollections, rules).fill(recollections)
+        *answer, memory_bchw = self._track(self.model, features, fixed)
+        count = len(memories)
+        masks = ObjectMasks(*(values[:count] for values in answer))
+        return masks, memory_bchw[:count]
+
+    def _slots_for(self, recollections: Sequence[Recollection], rules: MemoryRules) -> MemorySlots:
+        """Return the tensors with room for these; others than last time are empty."""
+        room = Room.for_all(recollections, slots=rules.num_memories, pointers=rules.num_pointers)
+        if self._slots is None or self._slots.room != room:
+            self._slots = MemorySlots(self.model, room, self._memory_dtype)
+        return self._slots
+
+
+def encode_frame(model: Sam2VideoModel, pixels_b3ss: Tensor) -> tuple[Tensor, ...]:
+    """Encode frames: the features as a tuple."""
+    features = model.encode_image(pixels_b3ss)
+    return features.fine_bchw, features.coarse_bchw, features.embedding_bchw
+
+
+def track_fixed(
+    model: Sam2VideoModel, features: FrameFeatures, memories: FixedMemories
+) -> tuple[Tensor, ...]:
+    """Track objects on a frame: the fields of `ObjectMasks` that a tracked frame has, its memory.
+
+    Args:
+        model: The model.
+        features: The frame.
+        memories: What the objects look back on.
+    """
+    embedding_bdhw = model.condition_on_memory(features, memories)
+    multimask = chooses_among_masks(model, NO_PROMPTS, tracked=True)
+    masks = model.decode_masks(features, embedding_bdhw, NO_PROMPTS, multimask_output=multimask)
+    memory_bchw = model.encode_memory(features, masks.logits_b1hw, masks.score_b1, binarize=False)
+    answer = (masks.candidates_bmhw, masks.candidate_iou_bm, masks.logits_b1hw, masks.iou_b1)
+    return *answer, masks.pointer_bd, masks.score_b1, memory_bchw

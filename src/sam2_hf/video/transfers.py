@@ -1,0 +1,44 @@
+"""Copies between the host and an accelerator that nobody waits for before they are needed.
+
+A copy from ordinary memory, or into it, makes the host wait until the device has done everything it
+was told before. Through page-locked memory the two work side by side. On a CPU nothing is copied.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def to_device(values: Sequence[object], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Put numbers on a device.
+
+    Args:
+        values: Numbers, or sequences of them.
+        dtype: What they become.
+        device: Where they go.
+    """
+    made = torch.tensor(values, dtype=dtype)
+    return made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made
+
+
+class HostCopies:
+    """Tensors on their way to the host; nothing may be read before `wait` has returned."""
+
+    def __init__(self) -> None:
+        self._arrived: torch.cuda.Event | None = None
+
+    def take(self, tensor: Tensor) -> Tensor:
+        """Start to copy a tensor; one that is on the host is handed back as it is."""
+        if not tensor.is_cuda:
+            return tensor.cpu()
+        copy = tensor.to("cpu", non_blocking=True)  # torch makes page-locked memory for it
+        self._arrived = torch.cuda.Event()
+        self._arrived.record(torch.cuda.current_stream(tensor.device))
+        return copy
+
+    def wait(self) -> None:
+        """Wait until everything taken so far is there."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+            self._arrived = None

@@ -1,0 +1,134 @@
+import dataclasses
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from sam2_hf import compiling
+from sam2_hf.compiling import Compiled
+from sam2_hf.video import compiled_steps
+from sam2_hf.video.compiled_steps import encode_frame, track_fixed
+from sam2_hf.video.memory_slots import MemorySlots, Room
+from sam2_hf.video.session import Sam2VideoInferenceSession
+from tests.drawn_video import (
+    drawn_video_model,
+    noise_clip,
+    own_video_model,
+    pixel_values,
+    recollection as drawn_recollection,
+)
+
+CLIP = noise_clip(20)
+
+
+@pytest.fixture(autouse=True)
+def refusals(monkeypatch):
+    """Trace and guard as torch does, but let each operation run as it is.
+
+    Returns:
+        What could not be compiled; a test that expects something of it empties the list.
+    """
+    torch._dynamo.reset()
+    counters.clear()
+    monkeypatch.setattr(compiled_steps, "Compiled", partial(Compiled, backend="eager"))
+    heard = []
+    monkeypatch.setattr(
+        compiling.logger, "warning", lambda text, *words: heard.append(text % words)
+    )
+    yield heard
+    assert not heard
+
+
+def tracked(*, objects=1, **options):
+    """Logits of every frame, by object; the second object appears late."""
+    session = Sam2VideoInferenceSession.open(CLIP, drawn_video_model(), **options)
+    for number in range(objects):
+        session.click(3 * number, number + 1, [(20.0 + 9 * number, 30.0)])
+    for result in session.propagate():
+        yield {
+            object_id: result.logits_bhw[row].numpy()
+            for row, object_id in enumerate(result.object_ids)
+        }
+
+
+@pytest.mark.parametrize("objects", [1, 3])
+def test_tracks_as_without(objects):
+    plain = list(tracked(objects=objects))
+    compiled = list(tracked(objects=objects, compile=True))
+    assert counters["stats"]["unique_graphs"] > 0
+    for expected, found in zip(plain, compiled, strict=True):
+        assert expected.keys() == found.keys()
+        for object_id in expected:
+            np.testing.assert_allclose(found[object_id], expected[object_id], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("option", ["non_overlap_masks", "non_overlap_masks_for_mem_enc"])
+def test_keeps_objects_apart_as_without(option):
+    plain = list(tracked(objects=2, **{option: True}))
+    compiled = list(tracked(objects=2, compile=True, **{option: True}))
+    for expected, found in zip(plain, compiled, strict=True):
+        for object_id in expected:
+            np.testing.assert_allclose(found[object_id], expected[object_id], rtol=1e-3, atol=1e-3)
+
+
+def test_compiles_three_graphs_for_a_video_and_none_for_the_next():
+    """Of encoding; of tracking while memory fills; of tracking with all it can hold."""
+    list(tracked(compile=True))
+    assert counters["stats"]["unique_graphs"] == 3
+    list(tracked(compile=True))
+    assert counters["stats"]["unique_graphs"] == 3
+
+
+def test_other_weights_of_the_same_model_give_other_masks():
+    model = own_video_model()
+
+    def first_logits():
+        session = Sam2VideoInferenceSession.open(CLIP, model, compile=True)
+        session.click(0, 1, [(20.0, 30.0)])
+        *_, last = session.propagate(limit=2)
+        return last.logits_bhw
+
+    before = first_logits()
+    with torch.no_grad():
+        model.memory_encoder.projection.bias.add_(1.0)
+    assert not torch.allclose(before, first_logits())
+
+
+@torch.no_grad()
+def test_nothing_between_two_frames_waits_for_numbers():
+    """On the meta device there are no numbers: whoever asks for one fails."""
+    memories = [drawn_recollection(1, ages=(7, 1), pointers=2)]
+    fixed = MemorySlots(drawn_video_model(), Room(2, 7, 16), torch.bfloat16).fill(memories)
+    model = own_video_model().to("meta")
+    encoded = encode_frame(model, pixel_values().to("meta"))
+    features = compiled_steps.FrameFeatures(*encoded)
+    *answer, memory = track_fixed(model, features, on_meta(fixed))
+    assert all(values.is_meta and len(values) == 2 for values in (*answer, memory))
+
+
+def on_meta(memories):
+    values = (getattr(memories, field.name) for field in dataclasses.fields(memories))
+    return dataclasses.replace(
+        memories,
+        **{
+            field.name: value.to("meta")
+            for field, value in zip(dataclasses.fields(memories), values, strict=True)
+        },
+    )
+
+
+def test_a_step_that_cannot_be_compiled_still_tracks(monkeypatch, refusals):
+    monkeypatch.setattr(compiled_steps, "Compiled", partial(Compiled, backend="failing"))
+
+    @torch._dynamo.register_backend
+    def failing(graph, inputs):
+        raise RuntimeError("no compiler")
+
+    plain = list(tracked())
+    found = list(tracked(compile=True))
+    for expected, masks in zip(plain, found, strict=True):
+        np.testing.assert_allclose(masks[1], expected[1], rtol=1e-3, atol=1e-3)
+    assert ["no compiler" in text for text in refusals] == [True, True]
+    refusals.clear()
