@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from itertools import combinations
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -117,6 +118,12 @@ def drawn_logits(num_frames=4, **options):
     return [result.logits_bhw.sum().item() for result in session.propagate()]
 
 
+def steps_to_be_compiled(**options):
+    with patch("sam2_hf.video.compiled_steps.Compiled", side_effect=lambda step: step) as compiled:
+        drawn_logits(2, **options)
+    return compiled.call_count
+
+
 def stored_type(**options):
     session = clicked(**options)
     list(session.propagate())
@@ -170,6 +177,7 @@ EFFECTS = {
     "keep": ("window", masks_kept),
     "window": (16, kept_by_a_stream),
     "ram_budget": (0, bytes_on_disk),
+    "compile": (True, steps_to_be_compiled),
     "cached_features": (2, encoded_when_looking_back_and_forth),
 }
 
@@ -177,14 +185,12 @@ EFFECTS = {
 def test_every_option_has_a_test():
     """The original has one that crashes whenever it is used: sam2_video_predictor.py:526."""
     names = {field.name for field in fields(SessionOptions)}
-
     assert names == {*EFFECTS, "spill_folder"}
 
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_an_option_has_an_effect(name):
     value, observe = EFFECTS[name]
-
     assert value != getattr(SessionOptions(), name)
     assert observe(**{name: value}) != observe()
 
@@ -227,9 +233,7 @@ def test_a_window_keeps_its_last_frames():
 def test_a_window_gives_the_masks_of_a_session_that_keeps_everything(stride):
     """What the model can still read is never thrown away."""
     options = {"memory_temporal_stride_for_eval": stride, "memory_dtype": torch.float32}
-
     windowed = drawn_logits(30, keep="window", window=16, **options)
-
     assert windowed == drawn_logits(30, **options)
 
 
@@ -248,7 +252,6 @@ def test_a_clip_and_a_stream_agree_where_pointer_times_are_fixed():
 @pytest.mark.parametrize("compat", ["sam2_hf", "official", "transformers"])
 def test_every_preset_tracks(compat):
     session = clicked(compat=compat)
-
     assert centre_of(list(session.propagate())[7].masks[1]) == (27, 20)
 
 
@@ -261,7 +264,6 @@ def test_presets_differ_and_the_first_is_the_default():
 
 def test_a_preset_may_be_changed():
     options = SessionOptions.preset("official", window=40)
-
     assert (options.window, options.add_all_frames_to_correct_as_cond) == (40, False)
 
 

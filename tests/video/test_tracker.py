@@ -5,7 +5,7 @@ from sam2_hf.errors import NoPromptError, OutputError, SessionError
 from sam2_hf.video.frames import open_frames
 from sam2_hf.video.memory_bank import MEMORY
 from sam2_hf.video.session_options import SessionOptions
-from sam2_hf.video.tracker import Tracker
+from sam2_hf.video.tracker import Tracker, Visit
 from tests.fakes import SIDE, FakeModel, centre_of, fake_clip, fake_session_on
 from tests.video.records import full_disk
 
@@ -96,7 +96,7 @@ def test_a_frame_can_be_segmented_without_being_remembered():
     list(session.propagate(limit=3))
     tracker = session._tracker
 
-    result = tracker.segment(3, "forward", remember=False)
+    result = tracker.segment(Visit(3, remember=False))
 
     assert centre_of(result.masks[1]) == (19, 10)
     assert tracker.objects[1].bank.tracked == [1, 2]
@@ -219,3 +219,27 @@ def test_on_a_full_disk_every_object_of_the_frame_is_stored_before_the_error(tmp
         assert session.masklet(number).frames[0] == 0
     stored = session._tracker.history.frames(1, MEMORY), session._tracker.history.frames(2, MEMORY)
     assert stored[0] == stored[1]
+
+
+def test_an_accelerator_is_told_to_encode_the_next_frame(monkeypatch):
+    """On a CPU it would only come before the masks of this one."""
+    session = prompted_session(model := FakeModel())
+    tracker = session._tracker
+    told = []
+    monkeypatch.setattr(tracker, "_encode_ahead", told.append)
+    list(session.propagate(limit=3))
+    assert told == [1, 2, None]
+    monkeypatch.undo()
+    monkeypatch.setattr(tracker, "image_features", told.append)
+    tracker._encode_ahead(5)
+    assert 5 not in told
+    model.device = torch.device("meta")
+    tracker._encode_ahead(5)
+    assert told[-1] == 5
+
+
+def test_a_frame_that_cannot_be_encoded_ahead_is_reported_in_its_turn():
+    session = prompted_session(model := FakeModel())
+    list(session.propagate(limit=1))
+    model.device = torch.device("meta")
+    session._tracker._encode_ahead(99)

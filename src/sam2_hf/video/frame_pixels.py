@@ -15,8 +15,11 @@ from PIL import Image
 from torch import Tensor
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
+from sam2_hf.model.constant_tables import constant_table
 from sam2_hf.processing.images import ImageSource, load_image, to_rgb
 from sam2_hf.processing.pixel_values import Compat, PixelRules, to_pixel_values
+
+from .transfers import sent
 
 BYTE = 255
 RGB_DIMENSIONS = 3
@@ -70,15 +73,13 @@ class FramePixels:
         Differs: divides in float32 instead of float64, equal for every byte. The divisor is a
             tensor, because CUDA multiplies by the inverse of a plain number.
         """
-        moved_3ss = bytes_3ss.to(device) if device is not None else bytes_3ss
-        values_3ss = moved_3ss.to(torch.float32)
+        values_3ss = sent(bytes_3ss, device).to(torch.float32)
         for numbers, step in (
             ((BYTE, BYTE, BYTE), Tensor.div_),
             (IMAGENET_DEFAULT_MEAN, Tensor.sub_),
             (IMAGENET_DEFAULT_STD, Tensor.div_),
         ):
-            per_channel = torch.tensor(numbers, dtype=torch.float32, device=values_3ss.device)
-            step(values_3ss, per_channel.view(3, 1, 1))
+            step(values_3ss, _per_channel(tuple(numbers), values_3ss.device))
         return values_3ss
 
     def _shrink_as_transformers(self, picture_hw3: NDArray[np.uint8]) -> Tensor:
@@ -92,6 +93,12 @@ class FramePixels:
             compat="transformers",
         )
         return to_pixel_values(to_rgb(picture_hw3, "channels_last"), rules).to(torch.uint8)
+
+
+@constant_table(6)  # three tables, on one or two devices
+def _per_channel(numbers: tuple[float, ...], device: torch.device) -> Tensor:
+    """Put a number for each channel where the pixels are, `(3, 1, 1)`."""
+    return torch.tensor(numbers, dtype=torch.float32, device=device).view(3, 1, 1)
 
 
 def to_picture(source: ImageSource, channels: str | None = None) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ Suffixes: b = objects, h, w = rows and columns.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from sam2_hf.masks import keep_apart, resize_masks
 from sam2_hf.upsampled_masks import upsampled_masks
+
+from .transfers import HostCopies
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +52,7 @@ class FrameResult:
         size: `(height, width)` of the original frame.
         prompted: Objects that have a prompt on this frame.
         non_overlapping: Whether a pixel belongs to one object at most.
+        full_masks_bhw: The masks at original size, on the host; None where they are made on demand.
     """
 
     frame: int
@@ -60,6 +63,7 @@ class FrameResult:
     size: tuple[int, int]
     prompted: frozenset[int] = frozenset()
     non_overlapping: bool = False
+    full_masks_bhw: Tensor | None = None
 
     @classmethod
     def of_outputs(
@@ -85,11 +89,29 @@ class FrameResult:
             non_overlapping,
         )
 
+    def brought(self, copies: HostCopies) -> "FrameResult":
+        """Start to copy what is read on the host, where the device need not wait for it.
+
+        Args:
+            copies: Takes the copies; nothing of the result may be read before they have arrived.
+        """
+        if not self.logits_bhw.is_cuda:
+            return self
+        return replace(
+            self,
+            iou_b=copies.take(self.iou_b),
+            score_b=copies.take(self.score_b),
+            full_masks_bhw=copies.take(self.video_logits()[:, 0] > 0),
+        )
+
     @cached_property
     def masks(self) -> dict[int, NDArray[np.bool_]]:
         """Mask of each object at the frame's original size, `(height, width)`."""
-        if self.non_overlapping and len(self.object_ids) > 1:
-            masks: Iterable[NDArray[np.bool_]] = (self.video_logits()[:, 0] > 0).numpy(force=True)
+        masks: Iterable[NDArray[np.bool_]]
+        if self.full_masks_bhw is not None:
+            masks = self.full_masks_bhw.numpy()
+        elif self.non_overlapping and len(self.object_ids) > 1:
+            masks = (self.video_logits()[:, 0] > 0).numpy(force=True)
         else:
             found = upsampled_masks(self.logits_bhw, self.size)
             masks = (mask_hw.numpy(force=True) for mask_hw in found)

@@ -12,6 +12,7 @@ from sam2_hf.model.frame_memory import FrameMemory
 from .frame_result import FrameOutput
 from .history import History
 from .memory_selection import MemoryRules, Moment, pointer_frames, recent_frames
+from .transfers import HostCopies
 
 MEMORY = "memory"  # kind of record in the history
 
@@ -39,17 +40,37 @@ class MemoryBank:
         Raises:
             OutputError: The disk is full; the memory is stored all the same.
         """
+        copies = HostCopies()
+        record = self.hold(memory, output, copies)
+        copies.wait()
+        self.keep(memory.frame, record)
+
+    def hold(
+        self, memory: FrameMemory, output: FrameOutput, copies: HostCopies
+    ) -> dict[str, Tensor]:
+        """Have what was tracked on a frame ready to be read; `keep` belongs to it.
+
+        Returns:
+            What is to be kept, on its way to the host with `copies`.
+        """
         stored = memory.to(self.device)
         self._spatial[memory.frame] = stored.spatial_bchw
         self._pointers[memory.frame] = stored.pointer_bd
-        record = {
-            "spatial": stored.spatial_bchw.cpu(),
-            "pointer": stored.pointer_bd.cpu(),
-            "logits": output.logits_1hw.cpu(),
-            "iou": output.iou_1.cpu(),
-            "score": output.score_1.cpu(),
+        return {
+            "spatial": copies.take(stored.spatial_bchw),
+            "pointer": copies.take(stored.pointer_bd),
+            "logits": copies.take(output.logits_1hw),
+            "iou": copies.take(output.iou_1),
+            "score": copies.take(output.score_1),
         }
-        self._history.put(self._key(memory.frame), record)
+
+    def keep(self, frame: int, record: dict[str, Tensor]) -> None:
+        """Keep what `hold` returned, once it has arrived.
+
+        Raises:
+            OutputError: The disk is full; the record is kept all the same.
+        """
+        self._history.put(self._key(frame), record)
 
     def remember_prompted(self, memory: FrameMemory) -> None:
         """Store what is known about a prompted frame, in place of what was tracked there."""

@@ -19,7 +19,7 @@ from .prompt_answers import commit
 from .prompt_reading import read_object_id
 from .session_options import SessionOptions
 from .tracked_object import TrackedObject
-from .tracker import Tracker
+from .tracker import Tracker, Visit
 from .undo import Snapshot, UndoStack
 
 Runs = list[tuple[Iterable[int], Direction]]
@@ -88,9 +88,13 @@ class SessionCore(Closing):
                     if not self.frames.reaches(frame):
                         break  # an iterator has ended
                     full: list[OutputError] = []
-                    result = self._tracker.segment(
-                        frame, direction, passes_prompted=passes_prompted, full=full
+                    visit = Visit(
+                        frame,
+                        direction,
+                        passes_prompted=passes_prompted,
+                        ahead=_following(frame, frames),
                     )
+                    result = self._tracker.segment(visit, full)
                     bar.update()
                     yield result
                     if full:  # the frame is tracked and handed out; there is no room for more
@@ -112,7 +116,7 @@ class SessionCore(Closing):
     def _step(self, frame: int, *, remember: bool = True) -> FrameResult:
         """Track all objects on a frame that a stream has just got."""
         commit(self._tracker)
-        return self._tracker.segment(frame, "forward", remember=remember)
+        return self._tracker.segment(Visit(frame, remember=remember))
 
     def _require(self, frame: int) -> int:
         """Refuse a frame that cannot be had; return its number as a plain one.
@@ -170,3 +174,10 @@ class SessionCore(Closing):
         """Drop what could be undone, and the removed objects with it."""
         for gone in self._undo.clear():
             self._tracker.let_go(gone)
+
+
+def _following(frame: int, frames: Iterable[int]) -> int | None:
+    """Name the frame that comes next; None at the end, and where that is not known."""
+    if not isinstance(frames, range) or frame + frames.step not in frames:
+        return None
+    return frame + frames.step

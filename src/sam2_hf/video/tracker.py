@@ -7,11 +7,12 @@ Suffixes: b = objects, d = decoder channels, h, w = rows and columns, S = input 
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import OutputError, SessionError
+from sam2_hf.errors import FrameError, OutputError, SessionError
 from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes, keep_apart, resize_masks
 from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
 from sam2_hf.model.outputs import ObjectMasks
@@ -21,6 +22,28 @@ from .memory_selection import Direction, Moment
 from .tracked_object import TrackedObject
 from .tracker_state import TrackerState
 from .tracking import NO_PROMPTS, track_step
+from .transfers import HostCopies
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One step of tracking.
+
+    Attributes:
+        frame: Which frame.
+        direction: Which way time runs.
+        remember: Whether tracked objects leave a memory.
+        passes_prompted: Whether a prompted frame counts as tracked from now on, so that a later
+            click on it is a correction; under transformers' names it does not.
+        ahead: The frame that comes next, if that is known: an accelerator encodes it while the host
+            writes down the masks of this one.
+    """
+
+    frame: int
+    direction: Direction = "forward"
+    remember: bool = True
+    passes_prompted: bool = True
+    ahead: int | None = None
 
 
 class Tracker(TrackerState):
@@ -43,52 +66,57 @@ class Tracker(TrackerState):
         return self.features.get(frame, encode)
 
     @torch.no_grad()
-    def segment(
-        self,
-        frame: int,
-        direction: Direction,
-        *,
-        remember: bool = True,
-        passes_prompted: bool = True,
-        full: list[OutputError] | None = None,
-    ) -> FrameResult:
+    def segment(self, visit: Visit, full: list[OutputError] | None = None) -> FrameResult:
         """Segment a frame: prompted objects keep their answer, the others are tracked.
 
         Args:
-            frame: Which frame.
-            direction: Which way time runs.
-            remember: Whether tracked objects leave a memory.
-            passes_prompted: Whether a prompted frame counts as tracked from now on, so that a later
-                click on it is a correction; under transformers' names it does not.
+            visit: Which frame, and how.
             full: Takes what no disk took, instead of raising it.
 
         Raises:
             FrameError: The frame cannot be had.
             OutputError: The disk is full; the frame is tracked and stored all the same.
         """
+        frame, device = visit.frame, self.model.device
         prompted = [one for one in self.objects.values() if frame in one.outputs]
         tracked = [
             one for one in self.objects.values() if frame not in one.outputs and one.bank.prompted
         ]
-        device = self.model.device
         outputs = {one.object_id: one.outputs[frame].to(device) for one in prompted}
+        found = self._track(tracked, visit) if tracked else []
+        outputs |= {one.object_id: output for one, output, _ in found}
+        copies = HostCopies()
+        records = [
+            (one, one.bank.hold(memory, output, copies))
+            for one, output, memory in found
+            if memory is not None
+        ]
+        result = self.result(frame, outputs).brought(copies)
+        self._encode_ahead(visit.ahead)
+        copies.wait()
         not_written: list[OutputError] = []
-        if tracked:
-            now = Moment(frame, direction, self.frames.num_frames)
-            outputs |= self._track(tracked, now, not_written if remember else None)
-        result = self.result(frame, outputs)
+        for one, record in records:
+            with _noted(not_written):
+                one.bank.keep(frame, record)
         for one in (*prompted, *tracked):
-            if passes_prompted or frame not in one.outputs:
-                one.directions[frame] = direction
-            self._retire(one, frame, direction)
-            self._keep_mask(one, result, not_written)
-            if frame in one.outputs and self.options.clear_non_cond_mem_around_input:
-                self.forget_around(one, frame)
+            self._leave(one, visit, result, not_written)
         if full is not None:
             full += not_written
         elif not_written:  # only now: every object of the frame is stored
             raise not_written[0]
         return result
+
+    def _leave(
+        self, one: TrackedObject, visit: Visit, result: FrameResult, full: list[OutputError]
+    ) -> None:
+        """Note that an object has been seen on a frame, and keep its mask."""
+        is_prompted = visit.frame in one.outputs
+        if visit.passes_prompted or not is_prompted:
+            one.directions[visit.frame] = visit.direction
+        self._retire(one, visit.frame, visit.direction)
+        self._keep_mask(one, result, full)
+        if is_prompted and self.options.clear_non_cond_mem_around_input:
+            self.forget_around(one, visit.frame)
 
     def result(self, frame: int, outputs: dict[int, FrameOutput]) -> FrameResult:
         """Put answers together, in the order in which the objects came."""
@@ -101,12 +129,10 @@ class Tracker(TrackerState):
         )
 
     def _track(
-        self, tracked: list[TrackedObject], now: Moment, full: list[OutputError] | None
-    ) -> dict[int, FrameOutput]:
-        """Track objects on a frame; remember what was found, and note in `full` what no disk took.
-
-        With None for `full` nothing is remembered.
-        """
+        self, tracked: list[TrackedObject], visit: Visit
+    ) -> list[tuple[TrackedObject, FrameOutput, FrameMemory | None]]:
+        """Track objects on a frame: of each the answer and, if wanted, what to remember of it."""
+        now = Moment(visit.frame, visit.direction, self.frames.num_frames)
         features = self.image_features(now.frame)
         banks = [one.bank for one in tracked]
         spatial: Tensor | None = None
@@ -115,17 +141,21 @@ class Tracker(TrackerState):
         else:
             masks = track_step(self.model, features, banks, NO_PROMPTS, now, self.rules)
         outputs = self.outputs(masks)
-        if full is not None:
-            if spatial is None or self.options.non_overlap_masks_for_mem_enc:
-                logits_b1hw = self._apart(masks.logits_b1hw, now.frame)
-                spatial = self.model.encode_memory(
-                    features, logits_b1hw, masks.score_b1, binarize=False
-                )
-            memories = self.memories(now.frame, spatial, masks.pointer_bd, masks.score_b1)
-            for one, memory, output in zip(tracked, memories, outputs, strict=True):
-                with _noted(full):
-                    one.bank.remember(memory, output)
-        return {one.object_id: output for one, output in zip(tracked, outputs, strict=True)}
+        if not visit.remember:
+            return [(one, output, None) for one, output in zip(tracked, outputs, strict=True)]
+        if spatial is None or self.options.non_overlap_masks_for_mem_enc:
+            logits_b1hw = self._apart(masks.logits_b1hw, now.frame)
+            spatial = self.model.encode_memory(
+                features, logits_b1hw, masks.score_b1, binarize=False
+            )
+        memories = self.memories(now.frame, spatial, masks.pointer_bd, masks.score_b1)
+        return list(zip(tracked, outputs, memories, strict=True))
+
+    def _encode_ahead(self, frame: int | None) -> None:
+        """Tell an accelerator to encode a frame; a CPU would do one thing after the other."""
+        if frame is not None and self.model.device.type != "cpu":
+            with contextlib.suppress(FrameError):  # which comes up again when its turn comes
+                self.image_features(frame)
 
     def _apart(self, logits_b1hw: Tensor, frame: int) -> Tensor:
         """Leave each pixel to one object where memory wants it so, prompted ones included."""

@@ -18,8 +18,16 @@ def to_device(values: Sequence[object], dtype: torch.dtype, device: torch.device
         dtype: What they become.
         device: Where they go.
     """
-    made = torch.tensor(values, dtype=dtype)
-    return made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made
+    return sent(torch.tensor(values, dtype=dtype), device)
+
+
+def sent(tensor: Tensor, device: torch.device | str | None) -> Tensor:
+    """Send a tensor to a device; it stays where it is if that is None."""
+    if device is None or torch.device(device) == tensor.device:
+        return tensor
+    if tensor.is_cpu and torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 class HostCopies:

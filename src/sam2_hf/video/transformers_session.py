@@ -23,6 +23,7 @@ from .prompt_reading import read_mask, read_object_id
 from .propagation import visits
 from .session_core import Runs
 from .tracked_object import TrackedObject
+from .tracker import Visit
 from .transformers_frames import TransformersFrames
 from .transformers_names import Elsewhere, segmentation_output, stored_output
 
@@ -212,10 +213,8 @@ class TransformersSession(TransformersFrames):
         self._require(number)
         commit(self._tracker)
         direction: Direction = "backward" if reverse else "forward"
-        return segmentation_output(
-            self._tracker.segment(number, direction, remember=remember, passes_prompted=False),
-            model,
-        )
+        visit = Visit(number, direction, remember=remember, passes_prompted=False)
+        return segmentation_output(self._tracker.segment(visit), model)
 
     def iterate_frames(
         self,
