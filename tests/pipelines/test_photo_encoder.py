@@ -1,8 +1,14 @@
 """Photos become maps of the model's size."""
 
-import torch
+from functools import partial
 
-from sam2_hf import Sam2ImageProcessor, Sam2Processor
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from sam2_hf import Sam2ImageProcessor, Sam2Processor, pipeline
+from sam2_hf.compiling import Compiled
+from sam2_hf.pipelines import photo_encoder
 from sam2_hf.pipelines.photo_encoder import PhotoEncoder
 from sam2_hf.processing.images import to_rgb
 
@@ -33,3 +39,17 @@ def test_a_processors_other_settings_count(tiny_model, wide):
     changed = PhotoEncoder(tiny_model, grey).embeddings(to_rgb(wide))
 
     assert not torch.equal(changed[0], PhotoEncoder(tiny_model).embeddings(to_rgb(wide))[0])
+
+
+@pytest.mark.parametrize("task", ["mask-generation", "image-segmentation"])
+def test_a_pipeline_compiles_its_encoder_where_asked_to(task, tiny_model, wide, monkeypatch):
+    torch._dynamo.reset()
+    counters.clear()
+    monkeypatch.setattr(photo_encoder, "Compiled", partial(Compiled, backend="eager"))
+
+    compiled = pipeline(task, tiny_model, compile=True)._encoder.embeddings(to_rgb(wide))
+
+    assert counters["stats"]["unique_graphs"] == 1
+    plain = pipeline(task, tiny_model)._encoder.embeddings(to_rgb(wide))
+    for ours, theirs in zip(compiled, plain, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -3,6 +3,7 @@
 import argparse
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from sam2_hf.errors import ImageError
 from sam2_hf.overlay import draw_overlay, label_picture
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _segment_all(
-    arguments: argparse.Namespace, options: dict[str, object], progress: PhotoProgress
+    arguments: argparse.Namespace, options: dict[str, Any], progress: PhotoProgress
 ) -> bool:
     """Segment one photo after another; tell whether all could be read."""
     chosen = choose_model(arguments)

@@ -35,6 +35,7 @@ class ImageSegmentationPipeline:
         mask_threshold: A pixel with a larger logit belongs to the mask.
         max_hole_area: Holes up to this area are filled; pixels of the low-resolution mask.
         max_sprinkle_area: Speckles up to this area are removed, likewise.
+        compile: Whether to compile the image encoder, see [`PhotoEncoder`].
 
     Source: sam2/sam2_image_predictor.py:20-445 @ 2b90b9f.
     Differs: keeps no state; hole filling works on any device.
@@ -48,12 +49,13 @@ class ImageSegmentationPipeline:
         mask_threshold: float = 0.0,
         max_hole_area: float = 0.0,
         max_sprinkle_area: float = 0.0,
+        compile: bool = False,
     ) -> None:
         self.model = model
         self.mask_threshold = mask_threshold
         self.max_hole_area = max_hole_area
         self.max_sprinkle_area = max_sprinkle_area
-        self._encoder = PhotoEncoder(model, processor)
+        self._encoder = PhotoEncoder(model, processor, compile=compile)
         self._fingerprint = Fingerprint(model)
 
     @overload

@@ -27,6 +27,7 @@ class MaskGenerationPipeline:
     Args:
         model: The model, on its device.
         processor: Image processor (or a processor that has one); a standard one if left out.
+        compile: Whether to compile the image encoder, see [`PhotoEncoder`].
         **options: See [`EverythingOptions`]; transformers' names `points_per_crop`,
             `crops_n_layers` and `crops_nms_thresh` are understood too.
 
@@ -39,10 +40,17 @@ class MaskGenerationPipeline:
         are made, and `min_mask_region_area` works on any device; all that is kept is the same.
     """
 
-    def __init__(self, model: Sam2Model, processor: Processor = None, **options: Any) -> None:
+    def __init__(
+        self,
+        model: Sam2Model,
+        processor: Processor = None,
+        *,
+        compile: bool = False,
+        **options: Any,
+    ) -> None:
         self.model = model
         self.options = EverythingOptions().changed(**options)
-        self._encoder = PhotoEncoder(model, processor)
+        self._encoder = PhotoEncoder(model, processor, compile=compile)
 
     @overload
     def __call__(
