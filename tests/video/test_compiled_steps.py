@@ -132,3 +132,12 @@ def test_a_step_that_cannot_be_compiled_still_tracks(monkeypatch, refusals):
         np.testing.assert_allclose(masks[1], expected[1], rtol=1e-3, atol=1e-3)
     assert ["no compiler" in text for text in refusals] == [True, True]
     refusals.clear()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, while it imports its compiler
+def test_tracks_through_the_real_compiler(monkeypatch):
+    monkeypatch.setattr(compiled_steps, "Compiled", Compiled)
+    plain, compiled = tracked(), tracked(compile=True)
+    for _ in range(4):
+        np.testing.assert_allclose(next(compiled)[1], next(plain)[1], rtol=1e-3, atol=1e-3)

@@ -46,7 +46,7 @@ def test_masks_that_were_brought_are_those_that_are_made_on_demand():
         assert (brought.masks[object_id] == mask).all()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs 1 CUDA device(s)")
+@pytest.mark.gpu
 def test_copies_arrive_before_they_are_read():
     copies = HostCopies()
     taken = copies.take(torch.arange(1 << 22, device="cuda") + 1)

@@ -5,8 +5,11 @@ that ask, c = channels, d = decoder channels (256). What all objects share has b
 memories make it differ.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -16,6 +19,7 @@ from .fast_paths import FastPath, is_plain, is_watched
 from .fused_linear import has_fused_product, linear, product
 from .memory_tokens import MemoryTokens
 from .rope import rotary_table, rotated
+from .split_attention import Tiles, attend_in_parts, best_tiles
 from .tiled_attention import attend_in_tiles
 from .weight_cache import WeightCache
 
@@ -50,6 +54,7 @@ class RotaryAttention(FastPath, nn.Module):
         self.k_proj = nn.Linear(key_channels, width)
         self.v_proj = nn.Linear(key_channels, width)
         self.o_proj = nn.Linear(width, hidden)
+        self.tiles: Tiles | None = None  # of attention in parts, where that was found to be faster
         self._merged = WeightCache()
 
     def forward(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
@@ -66,6 +71,8 @@ class RotaryAttention(FastPath, nn.Module):
         """
         if self._pays_to_tile(query_bqd, memories):
             return self._attend_in_tiles(query_bqd, memories, table)
+        if self.tiles is not None and self._may_part():
+            return self._attend_in_parts(query_bqd, memories, table, self.tiles)
         query = rotated(self._split(self.q_proj(query_bqd)), table)
         value = self._split(self.v_proj(memories.content_bkc))
         key = self._split(self.k_proj(memories.keys_bkc))
@@ -110,12 +117,36 @@ class RotaryAttention(FastPath, nn.Module):
                 query_bqd.expand(len(key_bkc), -1, -1), key_bkc, memories.content_bkc, strict=True
             )
         ]
+        return product(torch.stack(found), *self._merged_projection())
+
+    def _may_part(self) -> bool:
+        """Whether nobody trains, adapts or looks into this layer; a compiler may."""
+        return (
+            self.fast
+            and not self.training
+            and not torch.is_grad_enabled()
+            and all(is_plain(layer, nn.Linear) for layer in (self.v_proj, self.o_proj))
+        )
+
+    def _attend_in_parts(
+        self, query_bqd: Tensor, memories: MemoryTokens, table: Table, tiles: Tiles
+    ) -> Tensor:
+        """Attend as in tiles, but on a GPU."""
+        query_bqd = self._turned(self.q_proj, query_bqd, table, 0) * self.scaling
+        key_bkd = self._turned(self.k_proj, memories.keys_bkc, table, memories.num_pointer_tokens)
+        found_bqc = attend_in_parts(
+            query_bqd, key_bkd, memories.content_bkc, memories.bias_bk, tiles
+        )
+        return functional.linear(found_bqc, *self._merged_projection())
+
+    def _merged_projection(self) -> Table:
+        """Return weight and bias of value and output projection in one."""
         merged = self._merged.get(
             (self.v_proj.weight, self.v_proj.bias, self.o_proj.weight, self.o_proj.bias),
             (),
             self._merge,
         )
-        return product(torch.stack(found), merged[:, :-1].contiguous(), merged[:, -1].contiguous())
+        return merged[:, :-1].contiguous(), merged[:, -1].contiguous()
 
     def _turned(self, layer: nn.Linear, tokens_bqc: Tensor, table: Table, unplaced: int) -> Tensor:
         """Project tokens and turn those that have a place, `(b, q, 256)`."""
@@ -182,6 +213,20 @@ class MemoryAttention(nn.Module):
             MemoryAttentionLayer(config) for _ in range(config.memory_attention_num_layers)
         )
         self.layer_norm = nn.LayerNorm(config.memory_attention_hidden_size)
+
+    def choose_tiles(self, num_cells: int, num_keys: int) -> None:
+        """Have a GPU attend to memories in the way that is fastest on it; others stay as they are.
+
+        Args:
+            num_cells: Cells of a frame.
+            num_keys: Tokens of all memories.
+        """
+        for layer in self.layers:
+            attention = cast(MemoryAttentionLayer, layer).cross_attn_image
+            if attention.num_heads == 1:
+                weight = attention.k_proj.weight
+                sizes = (num_cells, num_keys, weight.shape[0], weight.shape[1])
+                attention.tiles = best_tiles(weight.device, weight.dtype, sizes)
 
     def forward(
         self, features_bdhw: Tensor, positions_1dhw: Tensor, memories: MemoryTokens

@@ -75,6 +75,11 @@ class CompiledSteps:
         """Return the tensors with room for these; others than last time are empty."""
         room = Room.for_all(recollections, slots=rules.num_memories, pointers=rules.num_pointers)
         if self._slots is None or self._slots.room != room:
+            height, width = self.model.prompt_encoder.grid
+            pieces = self.model.config.memory_attention_hidden_size
+            pieces //= self.model.config.memory_encoder_output_channels
+            keys = room.slots * height * width + room.pointers * pieces
+            self.model.memory_attention.choose_tiles(height * width, keys)
             self._slots = MemorySlots(self.model, room, self._memory_dtype)
         return self._slots
 
