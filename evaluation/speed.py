@@ -2,6 +2,7 @@
 
     python -m evaluation.speed --out speed.json
     python -m evaluation.speed --cases encode video1 --dtypes bfloat16 --original ~/sam2
+    python -m evaluation.speed --cases gpu --dtypes bfloat16 --size large
     python -m evaluation.speed --cases train-photos train-clips --training-data PATH
 
 All sides take turns in one process, so that whatever else the machine does hits all; what counts
@@ -22,6 +23,7 @@ from typing import Any
 
 import torch
 
+from evaluation.speed_cases.accelerator import time_on_gpu
 from evaluation.speed_cases.image import FLOAT32_ONLY, IMAGE_CASES, Subjects
 from evaluation.speed_cases.load import LOAD_CASES
 from evaluation.speed_cases.metric import time_metric
@@ -32,6 +34,7 @@ from evaluation.speed_cases.video import SESSION_CASES, VIDEO_CASES, time_tracki
 from .environment import describe_environment
 
 METRIC_CASE = "metric"
+GPU_CASE = "gpu"  # on request: there may be none
 CASES = [*IMAGE_CASES, *VIDEO_CASES, *SESSION_CASES, *LOAD_CASES, *TRAINING_CASES, METRIC_CASE]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 GRID = 16  # clicks per side in everything-mode; the original's default is 32
@@ -90,6 +93,8 @@ def _run_in(dtype: torch.dtype, options: argparse.Namespace) -> Iterator[Result]
     for case in options.cases:
         if case in VIDEO_CASES:
             yield from time_tracking(options.size, VIDEO_CASES[case], dtype, options.original)
+        elif case == GPU_CASE:
+            yield from time_on_gpu(options.size, dtype)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -101,7 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=int, default=5, help="how often each side runs (a click: four times that)"
     )
-    parser.add_argument("--cases", nargs="+", default=CASES, choices=CASES)
+    parser.add_argument("--cases", nargs="+", default=CASES, choices=[*CASES, GPU_CASE])
     parser.add_argument("--dtypes", nargs="+", default=["float32"], choices=list(DTYPES))
     parser.add_argument("--grid", type=int, default=GRID, help="clicks per side in everything-mode")
     parser.add_argument(

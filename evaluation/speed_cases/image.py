@@ -161,7 +161,11 @@ def time_everything(subjects: Subjects, rounds: int, grid: int) -> Result:
     click on the wrong places of a picture that is not square.
     """
     gate = iou_gate(subjects)
-    options = {"pred_iou_thresh": gate, "stability_score_thresh": 0.5, "points_per_batch": 64}
+    options: dict[str, Any] = {
+        "pred_iou_thresh": gate,
+        "stability_score_thresh": 0.5,
+        "points_per_batch": 64,
+    }
     generate = MaskGenerationPipeline(
         subjects.ours, subjects.processor, points_per_side=grid, **options
     )

@@ -52,7 +52,11 @@ class VideoSubjects:
 
     @classmethod
     def build(
-        cls, size: str, side: int | None = None, dtype: torch.dtype = torch.float32
+        cls,
+        size: str,
+        side: int | None = None,
+        dtype: torch.dtype = torch.float32,
+        num_frames: int = NUM_FRAMES,
     ) -> "VideoSubjects":
         """Draw random weights, and a square clip in which something moves."""
         torch.manual_seed(0)
@@ -64,7 +68,7 @@ class VideoSubjects:
         draw_weights(peer)
         ours = Sam2VideoModel(Sam2VideoConfig.from_dict(config.to_dict())).eval()
         ours.load_state_dict(peer.state_dict())
-        return cls(ours.to(dtype), peer.to(dtype), moving_clip(NUM_FRAMES, side))
+        return cls(ours.to(dtype), peer.to(dtype), moving_clip(num_frames, side))
 
     def clicks(self, num_objects: int) -> list[tuple[float, float]]:
         """Choose a place for the click on each object."""
@@ -79,19 +83,25 @@ class VideoSubjects:
             session.click(0, number, xy)
         return session
 
-    def open_peer(self, num_objects: int) -> Any:  # noqa: ANN401 - transformers' session
+    def open_peer(self, num_objects: int, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - transformers' session
         """Open a session of transformers on the same pixels and click the objects."""
         with closing(Sam2VideoInferenceSession.open(self.frames, self.ours)) as mine:
             pixels = torch.stack([mine.frames.pixel_values(i) for i in range(len(self.frames))])
             pixels = pixels.to(self.ours.dtype)
         side = self.frames.shape[1]
         session = transformers.models.sam2_video.modeling_sam2_video.Sam2VideoInferenceSession(
-            video=pixels, video_height=side, video_width=side, dtype=self.ours.dtype
+            video=pixels,
+            video_height=side,
+            video_width=side,
+            inference_device=device,
+            inference_state_device=device,
+            video_storage_device=device,
+            dtype=self.ours.dtype,
         )
         for number, xy in enumerate(self.clicks(num_objects), 1):
             points = {
-                "point_coords": torch.tensor([[[xy]]], dtype=self.ours.dtype),
-                "point_labels": torch.ones(1, 1, 1, dtype=torch.int32),
+                "point_coords": torch.tensor([[[xy]]], dtype=self.ours.dtype, device=device),
+                "point_labels": torch.ones(1, 1, 1, dtype=torch.int32, device=device),
             }
             session.add_point_inputs(session.obj_id_to_idx(number), 0, points)
         session.obj_with_new_inputs = list(range(1, num_objects + 1))

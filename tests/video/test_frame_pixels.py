@@ -117,3 +117,13 @@ def test_a_photo_taken_sideways_is_turned_upright(tmp_path):
 def test_an_array_without_pixels_is_no_picture():
     with pytest.raises(ImageError, match="no pixels"):
         to_picture(np.zeros((0, 4, 3), np.uint8))
+
+
+def test_a_read_only_picture_of_input_size_that_lies_channels_first_is_copied():
+    """Such a picture needs neither resizing nor another order, and torch cannot hold what it is."""
+    picture = read_only(np.zeros((3, 8, 8), np.uint8).transpose(1, 2, 0))
+
+    bytes_3ss = FramePixels(8).shrink(picture)
+
+    bytes_3ss.fill_(1)
+    assert not picture.any()

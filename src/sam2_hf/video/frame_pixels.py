@@ -57,7 +57,7 @@ class FramePixels:
         # numpy copies in this thread alone. A thread in which torch shares out work keeps helpers
         # of its own, and with more helpers than cores all of them sleep between two operations:
         # the model, in another thread, would be a fifth slower.
-        return torch.from_numpy(np.ascontiguousarray(picture_hw3.transpose(2, 0, 1)))
+        return torch.from_numpy(np.array(picture_hw3.transpose(2, 0, 1), order="C"))
 
     def normalize(self, bytes_3ss: Tensor, device: torch.device | str | None = None) -> Tensor:
         """Turn bytes into what the image encoder was trained on.

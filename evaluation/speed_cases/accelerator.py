@@ -1,0 +1,84 @@
+"""Time tracking on a GPU: as it is, compiled, and transformers'; equal weights, equal frames.
+
+Each side goes through the clip alone, since what a GPU works ahead would count for whoever comes
+next. Frames count from the one where all graphs have been made; if one more is made after that, the
+run ends with an error, because then it is compiling that is timed.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch._dynamo.utils import counters
+
+from sam2_hf import Sam2VideoInferenceSession, SessionOptions
+
+from .timing import Result, compare
+from .video import VideoSubjects
+
+NUM_OBJECTS = (1, 3, 10)
+WARM_UP = 24  # frames: memories and object pointers are complete after 16
+
+
+def time_on_gpu(
+    size: str, dtype: torch.dtype, *, num_frames: int = 72, side: int | None = None
+) -> list[Result]:
+    """Time frames of a clip on the GPU, or on the CPU where a test asks for few.
+
+    Args:
+        size: Size of the model.
+        dtype: Of the model.
+        num_frames: Frames of the clip; the first `WARM_UP` do not count.
+        side: Model pixels; as in the released checkpoints if None.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu" and side is None:
+        raise SystemExit("the case gpu needs a CUDA device, and there is none. Leave it out.")
+    subjects = VideoSubjects.build(size, side, dtype, num_frames=num_frames)
+    subjects.ours.to(device)
+    subjects.peer.to(device)
+    results = []
+    for count in NUM_OBJECTS:
+        theirs = _seconds_a_frame(_their_frames(subjects, count, device))
+        for compiled in (False, True):
+            mine = _seconds_a_frame(_our_frames(subjects, count, compiled=compiled))
+            name = f"{device.type}, {count} objects, {'compiled' if compiled else 'as it is'}"
+            results.append(compare(name, {"ours": mine, "transformers": theirs}))
+    return results
+
+
+def _our_frames(subjects: VideoSubjects, num_objects: int, *, compiled: bool) -> Iterable[Any]:
+    options = SessionOptions.preset("transformers", compile=compiled)
+    with Sam2VideoInferenceSession.open(subjects.frames, subjects.ours, options=options) as session:
+        for number, xy in enumerate(subjects.clicks(num_objects), 1):
+            session.click(0, number, xy)
+        for result in session.propagate():
+            yield result.masks  # a user reads them, so their way to the host counts
+
+
+def _their_frames(subjects: VideoSubjects, num_objects: int, device: torch.device) -> Iterable[Any]:
+    session = subjects.open_peer(num_objects, device)
+    for frame in range(len(subjects.frames)):
+        answer = subjects.peer(session, frame_idx=frame)
+        side = subjects.frames.shape[1]
+        masks = torch.nn.functional.interpolate(answer.pred_masks.float(), (side, side))
+        yield (masks > 0).cpu()
+
+
+@torch.inference_mode()
+def _seconds_a_frame(frames: Iterable[Any]) -> list[float]:
+    """Go through the frames; keep the seconds of those after the warm-up."""
+    taken: list[float] = []
+    begin, graphs = time.perf_counter(), 0
+    for number, _ in enumerate(frames):
+        now = time.perf_counter()
+        if number == WARM_UP:
+            graphs = counters["stats"]["unique_graphs"]
+        if number >= WARM_UP:
+            taken.append(now - begin)
+        begin = now
+    made = counters["stats"]["unique_graphs"] - graphs
+    if made:
+        raise SystemExit(f"{made} graphs were compiled after the warm-up: nothing is timed.")
+    return taken
