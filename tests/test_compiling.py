@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
+from sam2_hf import compiling
 from sam2_hf.compiling import Compiled
 
 
@@ -59,3 +60,13 @@ def test_what_cannot_be_compiled_runs_as_it_is_and_says_so_once(layer, caplog):
 def test_a_mistake_in_the_step_itself_is_not_swallowed(layer):
     with pytest.raises(RuntimeError, match="size"):
         Compiled(doubled, backend="eager")(layer, torch.rand(3, 5))
+
+
+def test_beyond_the_limit_other_shapes_run_as_they_are(layer, monkeypatch):
+    monkeypatch.setattr(compiling, "MOST_GRAPHS", 2)
+    compiled = Compiled(doubled, backend="eager")
+    for rows in (1, 2, 3, 4, 1):
+        values = torch.rand(rows, 2, 2)
+        assert torch.equal(compiled(layer, values)[0], doubled(layer, values)[0])
+    assert counters["stats"]["unique_graphs"] == 2
+    assert not compiled.gave_up

@@ -18,6 +18,7 @@ from .timing import Result, compare
 from .video import VideoSubjects
 
 NUM_OBJECTS = (1, 3, 10)
+FEWEST_GRAPHS = 2  # of tracking: while memories fill, and full
 WARM_UP = 24  # frames: memories and object pointers are complete after 16
 
 
@@ -42,7 +43,10 @@ def time_on_gpu(
     for count in NUM_OBJECTS:
         theirs = _seconds_a_frame(_their_frames(subjects, count, device))
         for compiled in (False, True):
+            before = counters["stats"]["unique_graphs"]
             mine = _seconds_a_frame(_our_frames(subjects, count, compiled=compiled))
+            if compiled and counters["stats"]["unique_graphs"] < before + FEWEST_GRAPHS:
+                raise SystemExit("tracking was not compiled, so there is nothing to time.")
             name = f"{device.type}, {count} objects, {'compiled' if compiled else 'as it is'}"
             results.append(compare(name, {"ours": mine, "transformers": theirs}))
     return results

@@ -17,8 +17,8 @@ class Compiled:
     """A step that is compiled on its first call, and again for every other set of shapes.
 
     Where that cannot be done, as without a C++ compiler, the step runs as it is, and a warning says
-    why. On CUDA the graph is recorded, and replayed with a single launch. Copies of one step share
-    what was compiled.
+    why. On CUDA the graph is recorded, and replayed with a single launch: call it from one thread.
+    Copies of one step share what was compiled, up to `MOST_GRAPHS`; other shapes run as they are.
 
     Args:
         step: A function of a model and of tensors, or of dataclasses of tensors.
@@ -42,6 +42,8 @@ class Compiled:
                 if kind == "cuda":
                     torch.compiler.cudagraph_mark_step_begin()
                 found = compiled(model, *arguments)
+        except torch._dynamo.exc.FailOnRecompileLimitHit:
+            return self._step(model, *arguments)  # graphs that there are go on to be used
         except torch._dynamo.exc.TorchDynamoException as error:
             self._gave_up = True
             reason = " ".join(str(error).split("\n")[:2])  # pages of advice follow
@@ -50,6 +52,11 @@ class Compiled:
             return self._step(model, *arguments)
         # a recorded graph writes its next answer over this one
         return tuple(values.clone() if values.is_cuda else values for values in found)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the step runs as it is, because it cannot be compiled."""
+        return self._gave_up
 
     def _compiled_for(self, kind: str) -> Step:
         if kind not in self._compiled:

@@ -34,7 +34,7 @@ for row, (keys, values) in enumerate(zip(*several[1:])):
     assert (found[row] - expected[0]).abs().max() < {tolerance}
 """
 MODEL = """
-import torch
+import dataclasses, torch
 from sam2_hf.model.split_attention import Tiles
 from sam2_hf.video.memory_slots import MemorySlots, Room
 from tests.drawn_video import own_video_model, pixel_values, recollection
@@ -42,22 +42,19 @@ from tests.drawn_video import own_video_model, pixel_values, recollection
 model = own_video_model()
 with torch.no_grad():
     features = model.encode_image(pixel_values())
+    slots = MemorySlots(model, Room(2, 7, 16), torch.float32)
     for memories in (
-        recollection(2),
-        MemorySlots(model, Room(2, 7, 16), torch.float32).fill([recollection(1, seed=8)]),
+        slots.fill([recollection(1, seed=8)]),
+        slots.fill([recollection(1, ages=(7, 6, 5, 4, 3, 2, 1), pointers=16, seed=9)] * 2),
     ):
         expected = model.condition_on_memory(features, memories)
-        for layer in model.memory_attention.layers:
-            layer.cross_attn_image.tiles = Tiles(32, 32, 4)
-        found = model.condition_on_memory(features, memories)
+        in_parts = dataclasses.replace(memories, tiles=Tiles(32, 32, 4))
+        found = model.condition_on_memory(features, in_parts)
         assert not torch.equal(found, expected)
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
         model.fast = False
-        plain = model.condition_on_memory(features, memories)
+        assert torch.equal(model.condition_on_memory(features, in_parts), expected)
         model.fast = True
-        for layer in model.memory_attention.layers:
-            layer.cross_attn_image.tiles = None
-        assert torch.equal(plain, model.condition_on_memory(features, memories))
 """
 
 

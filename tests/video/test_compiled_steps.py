@@ -1,14 +1,18 @@
 import dataclasses
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 from torch._dynamo.utils import counters
+from torch.nn import functional
 
 from sam2_hf import compiling
 from sam2_hf.compiling import Compiled
-from sam2_hf.video import compiled_steps
+from sam2_hf.model import memory_attention
+from sam2_hf.model.split_attention import Tiles
+from sam2_hf.video import compiled_steps, memory_slots
 from sam2_hf.video.compiled_steps import encode_frame, track_fixed
 from sam2_hf.video.memory_slots import MemorySlots, Room
 from sam2_hf.video.session import Sam2VideoInferenceSession
@@ -81,6 +85,52 @@ def test_compiles_three_graphs_for_a_video_and_none_for_the_next():
     assert counters["stats"]["unique_graphs"] == 3
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_compiled_too(dtype):
+    session = Sam2VideoInferenceSession.open(CLIP, own_video_model().to(dtype), compile=True)
+    session.click(0, 1, [(20.0, 30.0)])
+    list(session.propagate(limit=2))
+    assert counters["stats"]["unique_graphs"] == 2
+
+
+def test_attention_in_parts_is_compiled_too(monkeypatch):
+    """Its kernel needs a GPU, so torch's attention stands in for it."""
+
+    def in_parts(query, key, value, bias, tiles):
+        mask = None if bias is None else bias[:, None]
+        return functional.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
+
+    monkeypatch.setattr(memory_attention, "attend_in_parts", in_parts)
+    monkeypatch.setattr(memory_slots, "best_tiles", lambda *_: Tiles(64, 64, 8))
+    plain, compiled = list(tracked()), list(tracked(compile=True))
+    for expected, found in zip(plain, compiled, strict=True):
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-3, atol=1e-3)
+    assert counters["stats"]["unique_graphs"] == 3
+    monkeypatch.setattr(memory_attention, "attend_in_parts", lambda *parts: 2 * in_parts(*parts))
+    assert not np.allclose(next(islice(tracked(compile=True), 1, None))[1], plain[1][1], atol=1e-3)
+
+
+def test_a_session_may_leave_inference_mode():
+    plain, compiled = list(tracked()), tracked(compile=True)
+    with torch.inference_mode():
+        found = [next(compiled) for _ in range(3)]
+    found += list(compiled)
+    for expected, masks in zip(plain, found, strict=True):
+        np.testing.assert_allclose(masks[1], expected[1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("end", ["settle", "close"])
+def test_memories_are_counted_and_go_with_the_session(end):
+    session = Sam2VideoInferenceSession.open(CLIP, drawn_video_model(), compile=True)
+    plain = Sam2VideoInferenceSession.open(CLIP, drawn_video_model())
+    for one in (session, plain):
+        one.click(0, 1, [(20.0, 30.0)])
+        list(one.propagate(limit=3))
+    assert session.bytes_held().device > plain.bytes_held().device
+    getattr(session, end)()
+    assert session._tracker._compiled_steps is None
+
+
 def test_other_weights_of_the_same_model_give_other_masks():
     model = own_video_model()
 
@@ -113,7 +163,7 @@ def on_meta(memories):
     return dataclasses.replace(
         memories,
         **{
-            field.name: value.to("meta")
+            field.name: value.to("meta") if isinstance(value, torch.Tensor) else value
             for field, value in zip(dataclasses.fields(memories), values, strict=True)
         },
     )

@@ -7,6 +7,7 @@ from tests.drawn_video import (
     HIDDEN,
     MEMORY,
     drawn_video_model,
+    own_video_model,
     pixel_values,
     recollection,
 )
@@ -107,3 +108,18 @@ def test_half_precision_memories_are_stored_as_they_come():
     assert fixed.spatial_bsnc.dtype == torch.bfloat16
     assert fixed.spatial_bsnc.shape[-1] == MEMORY
     assert torch.equal(fixed.spatial_bsnc[0, 0], stored[0].flatten(1).T)
+
+
+def test_what_an_object_no_longer_looks_at_is_let_go():
+    kept, one = slots(), recollection(1)
+    kept.fill([one, recollection(1, seed=5)])
+    assert sum(memory is not None for row in kept._held for memory in row) == 2 * len(one.spatial)
+    kept.fill([Recollection(one.spatial[:1], (7,), one.pointers_bpd, one.times_bp)])
+    assert sum(memory is not None for row in kept._held for memory in row) == 1
+
+
+def test_tensors_fit_a_room_and_a_model_of_the_same_type():
+    kept = slots()
+    assert kept.fits(drawn_video_model(), ROOM)
+    assert not kept.fits(drawn_video_model(), Room(4, 7, 16))
+    assert not kept.fits(own_video_model().to(torch.bfloat16), ROOM)

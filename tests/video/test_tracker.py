@@ -1,9 +1,12 @@
+from unittest.mock import Mock
+
 import pytest
 import torch
 
 from sam2_hf.errors import NoPromptError, OutputError, SessionError
 from sam2_hf.video.frames import open_frames
 from sam2_hf.video.memory_bank import MEMORY
+from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.tracker import Tracker, Visit
 from tests.fakes import SIDE, FakeModel, centre_of, fake_clip, fake_session_on
@@ -233,7 +236,7 @@ def test_an_accelerator_is_told_to_encode_the_next_frame(monkeypatch):
     monkeypatch.setattr(tracker, "image_features", told.append)
     tracker._encode_ahead(5)
     assert 5 not in told
-    model.device = torch.device("meta")
+    model.device = torch.device("cuda")
     tracker._encode_ahead(5)
     assert told[-1] == 5
 
@@ -241,5 +244,26 @@ def test_an_accelerator_is_told_to_encode_the_next_frame(monkeypatch):
 def test_a_frame_that_cannot_be_encoded_ahead_is_reported_in_its_turn():
     session = prompted_session(model := FakeModel())
     list(session.propagate(limit=1))
-    model.device = torch.device("meta")
+    model.device = torch.device("cuda")
     session._tracker._encode_ahead(99)
+
+
+def test_a_frame_is_kept_though_encoding_the_next_one_is_interrupted(monkeypatch):
+    session = prompted_session()
+    tracker = session._tracker
+    list(session.propagate(limit=1))
+    monkeypatch.setattr(tracker, "_encode_ahead", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        tracker.segment(Visit(1, ahead=2))
+    assert tracker.objects[1].bank.tracked == [1]
+    assert session.masklet(1).frames == [0, 1]
+
+
+def test_of_an_iterator_nothing_is_encoded_ahead(monkeypatch):
+    """It would have to give its next picture before the masks of this one are handed out."""
+    session = Sam2VideoInferenceSession.open(iter(fake_clip(4)), FakeModel())
+    session.click(0, 1, (15, 10))
+    told = []
+    monkeypatch.setattr(session._tracker, "_encode_ahead", told.append)
+    list(session.propagate(limit=3))
+    assert told == [None, None, None]

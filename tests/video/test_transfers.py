@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from sam2_hf.video.frame_result import FrameResult
-from sam2_hf.video.transfers import HostCopies, sent, to_device
+from sam2_hf.video.transfers import HostCopies, landed, sent, to_device
 
 CPU = torch.device("cpu")
 
@@ -27,6 +29,7 @@ def test_what_is_on_the_host_is_not_copied():
     tensor, copies = torch.rand(3), HostCopies()
     assert copies.take(tensor) is tensor
     copies.wait()
+    assert landed(tensor) is tensor
 
 
 def test_a_result_on_the_host_is_handed_back_as_it_is():
@@ -37,10 +40,8 @@ def test_a_result_on_the_host_is_handed_back_as_it_is():
 def test_masks_that_were_brought_are_those_that_are_made_on_demand():
     logits = torch.randn(2, 6, 6)
     result = FrameResult(0, (3, 7), logits, torch.rand(2), torch.rand(2), (11, 13))
-    full = result.video_logits()[:, 0] > 0
-    brought = FrameResult(
-        0, (3, 7), logits, result.iou_b, result.score_b, (11, 13), full_masks_bhw=full
-    )
+    full = tuple(result.video_logits()[:, 0] > 0)
+    brought = replace(result, brought_masks=full).landed()
     assert brought.masks.keys() == result.masks.keys()
     for object_id, mask in result.masks.items():
         assert (brought.masks[object_id] == mask).all()
@@ -52,4 +53,5 @@ def test_copies_arrive_before_they_are_read():
     taken = copies.take(torch.arange(1 << 22, device="cuda") + 1)
     copies.wait()
     assert taken.is_pinned()
+    assert not landed(taken).is_pinned()
     assert torch.equal(taken, torch.arange(1, (1 << 22) + 1))

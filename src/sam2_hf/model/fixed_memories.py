@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .memory_tokens import MemoryTokens
+from .split_attention import Tiles
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FixedMemories:
@@ -26,6 +29,7 @@ class FixedMemories:
         slot_bias_bs: 0 for a slot that holds a memory, minus infinity for an empty one; None where
             every slot and every pointer is there.
         pointer_bias_bp: The same for pointers.
+        tiles: How a GPU deals out the work of looking, where that was found to be faster.
     """
 
     spatial_bsnc: Tensor
@@ -34,6 +38,7 @@ class FixedMemories:
     times_bp: Tensor
     slot_bias_bs: Tensor | None = None
     pointer_bias_bp: Tensor | None = None
+    tiles: Tiles | None = None
 
     def spatial_tokens(self, grid_1nc: Tensor, temporal_m11c: Tensor) -> tuple[Tensor, Tensor]:
         """Lay out the cells of all slots; see `Recollection.spatial_tokens`."""
@@ -41,14 +46,18 @@ class FixedMemories:
         age_bs1c = temporal_m11c[:, 0][self.ages_bs - 1]
         return content_bkc, (grid_1nc[:, None] + age_bs1c).flatten(1, 2)
 
-    def bias_bk(self, pieces: int) -> Tensor | None:
-        """Return what is added to the scores of each token.
+    def marked(self, tokens: MemoryTokens) -> MemoryTokens:
+        """Say which of the laid out tokens are there, and how to look at them.
 
         Args:
-            pieces: Tokens that a pointer is cut into.
+            tokens: Those of all slots, then those of all pointers.
         """
-        if self.slot_bias_bs is None or self.pointer_bias_bp is None:
-            return None
-        cells = self.spatial_bsnc.shape[2]
-        of_slots = self.slot_bias_bs.repeat_interleave(cells, dim=1)
-        return torch.cat((of_slots, self.pointer_bias_bp.repeat_interleave(pieces, dim=1)), dim=1)
+        bias_bk = None
+        if self.slot_bias_bs is not None and self.pointer_bias_bp is not None:
+            pieces = tokens.num_pointer_tokens // self.pointers_bpd.shape[1]
+            of_slots = self.slot_bias_bs.repeat_interleave(self.spatial_bsnc.shape[2], dim=1)
+            of_pointers = self.pointer_bias_bp.repeat_interleave(pieces, dim=1)
+            bias_bk = torch.cat((of_slots, of_pointers), dim=1)
+        return MemoryTokens(
+            tokens.content_bkc, tokens.keys_bkc, tokens.num_pointer_tokens, bias_bk, self.tiles
+        )

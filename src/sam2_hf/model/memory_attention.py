@@ -5,8 +5,6 @@ that ask, c = channels, d = decoder channels (256). What all objects share has b
 memories make it differ.
 """
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,7 +17,7 @@ from .fast_paths import FastPath, is_plain, is_watched
 from .fused_linear import has_fused_product, linear, product
 from .memory_tokens import MemoryTokens
 from .rope import rotary_table, rotated
-from .split_attention import Tiles, attend_in_parts, best_tiles
+from .split_attention import Tiles, attend_in_parts
 from .tiled_attention import attend_in_tiles
 from .weight_cache import WeightCache
 
@@ -54,7 +52,6 @@ class RotaryAttention(FastPath, nn.Module):
         self.k_proj = nn.Linear(key_channels, width)
         self.v_proj = nn.Linear(key_channels, width)
         self.o_proj = nn.Linear(width, hidden)
-        self.tiles: Tiles | None = None  # of attention in parts, where that was found to be faster
         self._merged = WeightCache()
 
     def forward(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
@@ -71,8 +68,8 @@ class RotaryAttention(FastPath, nn.Module):
         """
         if self._pays_to_tile(query_bqd, memories):
             return self._attend_in_tiles(query_bqd, memories, table)
-        if self.tiles is not None and self._may_part():
-            return self._attend_in_parts(query_bqd, memories, table, self.tiles)
+        if memories.tiles is not None and self._may_part(query_bqd):
+            return self._attend_in_parts(query_bqd, memories, table, memories.tiles)
         query = rotated(self._split(self.q_proj(query_bqd)), table)
         value = self._split(self.v_proj(memories.content_bkc))
         key = self._split(self.k_proj(memories.keys_bkc))
@@ -88,15 +85,14 @@ class RotaryAttention(FastPath, nn.Module):
         is_default = self.num_heads == 1 and self.config._attn_implementation == "sdpa"
         is_narrow = memories.content_bkc.shape[-1] < self.v_proj.out_features
         is_large = query_bqd.shape[1] >= FEWEST_QUERIES
-        # units for bfloat16 tiles make torch's own attention the faster one there
-        has_units = query_bqd.dtype != torch.float32 and torch.cpu._is_amx_tile_supported()
         return (
             is_default
             and memories.bias_bk is None
             and is_narrow
             and is_large
-            and not has_units
             and self.may_be_fast(query_bqd)
+            # units for bfloat16 tiles make torch's own attention the faster one there
+            and (query_bqd.dtype == torch.float32 or not torch.cpu._is_amx_tile_supported())
             and has_fused_product(query_bqd)
             and has_fused_product(FLOAT32)  # which is what tiles are computed in
             and all(is_plain(layer, nn.Linear) for layer in (self.v_proj, self.o_proj))
@@ -119,13 +115,20 @@ class RotaryAttention(FastPath, nn.Module):
         ]
         return product(torch.stack(found), *self._merged_projection())
 
-    def _may_part(self) -> bool:
-        """Whether nobody trains, adapts or looks into this layer; a compiler may."""
+    def _may_part(self, query_bqd: Tensor) -> bool:
+        """Whether nobody trains, casts, exports or looks into this layer; a compiler may."""
+        kind = query_bqd.device.type
+        is_cast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
         return (
             self.fast
+            and self.num_heads == 1
+            and self.config._attn_implementation == "sdpa"
             and not self.training
             and not torch.is_grad_enabled()
+            and not is_cast
+            and not torch.onnx.is_in_onnx_export()
             and all(is_plain(layer, nn.Linear) for layer in (self.v_proj, self.o_proj))
+            and not is_watched(self)
         )
 
     def _attend_in_parts(
@@ -213,20 +216,6 @@ class MemoryAttention(nn.Module):
             MemoryAttentionLayer(config) for _ in range(config.memory_attention_num_layers)
         )
         self.layer_norm = nn.LayerNorm(config.memory_attention_hidden_size)
-
-    def choose_tiles(self, num_cells: int, num_keys: int) -> None:
-        """Have a GPU attend to memories in the way that is fastest on it; others stay as they are.
-
-        Args:
-            num_cells: Cells of a frame.
-            num_keys: Tokens of all memories.
-        """
-        for layer in self.layers:
-            attention = cast(MemoryAttentionLayer, layer).cross_attn_image
-            if attention.num_heads == 1:
-                weight = attention.k_proj.weight
-                sizes = (num_cells, num_keys, weight.shape[0], weight.shape[1])
-                attention.tiles = best_tiles(weight.device, weight.dtype, sizes)
 
     def forward(
         self, features_bdhw: Tensor, positions_1dhw: Tensor, memories: MemoryTokens

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .position_encoding import TEMPERATURE
+from .split_attention import Tiles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,9 +58,6 @@ class Recollection:
         positions = [grid_1nc + temporal_m11c[age - 1] for age in self.ages]
         return torch.cat(content, dim=1), torch.cat(positions, dim=1)
 
-    def bias_bk(self, pieces: int) -> None:
-        """Nothing is left out: these are no more than there is; see `FixedMemories.bias_bk`."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryTokens:
@@ -71,12 +69,14 @@ class MemoryTokens:
         num_pointer_tokens: How many tokens at the end have no place on the grid.
         bias_bk: Added to the scaled products, minus infinity at tokens to leave out; None where all
             are looked at.
+        tiles: How a GPU deals out the work of looking, where that was found to be faster.
     """
 
     content_bkc: Tensor
     keys_bkc: Tensor
     num_pointer_tokens: int
     bias_bk: Tensor | None = None
+    tiles: Tiles | None = None
 
 
 def pointer_tokens(pointers_bpd: Tensor, codes_bpc: Tensor) -> tuple[Tensor, Tensor]:

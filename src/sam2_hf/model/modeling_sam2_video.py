@@ -272,12 +272,12 @@ class Sam2VideoModel(PromptableModel):
         if pointers is None or times is None:
             return MemoryTokens(content, keys, 0)
         pieces, codes = pointer_tokens(pointers, self._time_codes(times, channels))
-        return MemoryTokens(
+        tokens = MemoryTokens(
             torch.cat((content, pieces), dim=1),
             torch.cat((keys, pieces + codes), dim=1),
             pieces.shape[1],
-            recollection.bias_bk(pointers.shape[-1] // channels),
         )
+        return recollection.marked(tokens) if isinstance(recollection, FixedMemories) else tokens
 
     def _time_codes(self, times_bp: Tensor, channels: int) -> Tensor:
         """Encode the times of pointers, `(b, p, 64)`; zeros in SAM 2.0."""

@@ -66,22 +66,24 @@ class CompiledSteps:
         """
         recollections = [recollect(one, now, rules) for one in memories]
         fixed = self._slots_for(recollections, rules).fill(recollections)
-        *answer, memory_bchw = self._track(self.model, features, fixed)
         count = len(memories)
-        masks = ObjectMasks(*(values[:count] for values in answer))
-        return masks, memory_bchw[:count]
+        found = self._track(self.model, features, fixed)
+        logits_b1hw, iou_b1, pointer_bd, score_b1, memory_bchw = (part[:count] for part in found)
+        # on a frame without prompts the best candidate is all that is asked for
+        masks = ObjectMasks(logits_b1hw, iou_b1, logits_b1hw, iou_b1, pointer_bd, score_b1)
+        return masks, memory_bchw
 
     def _slots_for(self, recollections: Sequence[Recollection], rules: MemoryRules) -> MemorySlots:
         """Return the tensors with room for these; others than last time are empty."""
         room = Room.for_all(recollections, slots=rules.num_memories, pointers=rules.num_pointers)
-        if self._slots is None or self._slots.room != room:
-            height, width = self.model.prompt_encoder.grid
-            pieces = self.model.config.memory_attention_hidden_size
-            pieces //= self.model.config.memory_encoder_output_channels
-            keys = room.slots * height * width + room.pointers * pieces
-            self.model.memory_attention.choose_tiles(height * width, keys)
+        if self._slots is None or not self._slots.fits(self.model, room):
             self._slots = MemorySlots(self.model, room, self._memory_dtype)
         return self._slots
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the tensors that memories lie in."""
+        return 0 if self._slots is None else self._slots.num_bytes
 
 
 def encode_frame(model: Sam2VideoModel, pixels_b3ss: Tensor) -> tuple[Tensor, ...]:
@@ -93,7 +95,7 @@ def encode_frame(model: Sam2VideoModel, pixels_b3ss: Tensor) -> tuple[Tensor, ..
 def track_fixed(
     model: Sam2VideoModel, features: FrameFeatures, memories: FixedMemories
 ) -> tuple[Tensor, ...]:
-    """Track objects on a frame: the fields of `ObjectMasks` that a tracked frame has, its memory.
+    """Track objects on a frame: logits, predicted IoU, pointers, object scores, and a memory.
 
     Args:
         model: The model.
@@ -104,5 +106,4 @@ def track_fixed(
     multimask = chooses_among_masks(model, NO_PROMPTS, tracked=True)
     masks = model.decode_masks(features, embedding_bdhw, NO_PROMPTS, multimask_output=multimask)
     memory_bchw = model.encode_memory(features, masks.logits_b1hw, masks.score_b1, binarize=False)
-    answer = (masks.candidates_bmhw, masks.candidate_iou_bm, masks.logits_b1hw, masks.iou_b1)
-    return *answer, masks.pointer_bd, masks.score_b1, memory_bchw
+    return masks.logits_b1hw, masks.iou_b1, masks.pointer_bd, masks.score_b1, memory_bchw

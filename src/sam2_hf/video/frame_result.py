@@ -15,7 +15,7 @@ from torch import Tensor
 from sam2_hf.masks import keep_apart, resize_masks
 from sam2_hf.upsampled_masks import upsampled_masks
 
-from .transfers import HostCopies
+from .transfers import HostCopies, landed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,12 +47,13 @@ class FrameResult:
         frame: Which frame, counted from 0.
         object_ids: The objects, in the order of the rows below.
         logits_bhw: Mask logits at a quarter of the input size, float32.
-        iou_b: Predicted IoU, probability.
-        score_b: Object scores, logits; above 0 the object is in view.
+        iou_b: Predicted IoU, probability; on the host where masks were brought there.
+        score_b: Object scores, logits, likewise; above 0 the object is in view.
         size: `(height, width)` of the original frame.
         prompted: Objects that have a prompt on this frame.
         non_overlapping: Whether a pixel belongs to one object at most.
-        full_masks_bhw: The masks at original size, on the host; None where they are made on demand.
+        brought_masks: Mask of each object at original size, `(height, width)`, on the host; None
+            where they are made on demand.
     """
 
     frame: int
@@ -63,7 +64,7 @@ class FrameResult:
     size: tuple[int, int]
     prompted: frozenset[int] = frozenset()
     non_overlapping: bool = False
-    full_masks_bhw: Tensor | None = None
+    brought_masks: tuple[Tensor, ...] | None = None
 
     @classmethod
     def of_outputs(
@@ -101,21 +102,32 @@ class FrameResult:
             self,
             iou_b=copies.take(self.iou_b),
             score_b=copies.take(self.score_b),
-            full_masks_bhw=copies.take(self.video_logits()[:, 0] > 0),
+            brought_masks=tuple(map(copies.take, self._full_masks())),
+        )
+
+    def landed(self) -> "FrameResult":
+        """Return a result that needs no page-locked memory; its copies have arrived."""
+        if self.brought_masks is None:
+            return self
+        return replace(
+            self,
+            iou_b=landed(self.iou_b),
+            score_b=landed(self.score_b),
+            brought_masks=tuple(map(landed, self.brought_masks)),
         )
 
     @cached_property
     def masks(self) -> dict[int, NDArray[np.bool_]]:
         """Mask of each object at the frame's original size, `(height, width)`."""
-        masks: Iterable[NDArray[np.bool_]]
-        if self.full_masks_bhw is not None:
-            masks = self.full_masks_bhw.numpy()
-        elif self.non_overlapping and len(self.object_ids) > 1:
-            masks = (self.video_logits()[:, 0] > 0).numpy(force=True)
-        else:
-            found = upsampled_masks(self.logits_bhw, self.size)
-            masks = (mask_hw.numpy(force=True) for mask_hw in found)
+        found = self._full_masks() if self.brought_masks is None else self.brought_masks
+        masks = (mask_hw.numpy(force=True) for mask_hw in found)
         return dict(zip(self.object_ids, masks, strict=True))
+
+    def _full_masks(self) -> Iterable[Tensor]:
+        """Make the masks at original size, one after the other where they may overlap."""
+        if self.non_overlapping and len(self.object_ids) > 1:
+            return self.video_logits()[:, 0] > 0
+        return upsampled_masks(self.logits_bhw, self.size)
 
     @cached_property
     def iou(self) -> dict[int, float]:

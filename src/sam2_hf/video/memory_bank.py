@@ -12,7 +12,7 @@ from sam2_hf.model.frame_memory import FrameMemory
 from .frame_result import FrameOutput
 from .history import History
 from .memory_selection import MemoryRules, Moment, pointer_frames, recent_frames
-from .transfers import HostCopies
+from .transfers import HostCopies, landed
 
 MEMORY = "memory"  # kind of record in the history
 
@@ -70,7 +70,8 @@ class MemoryBank:
         Raises:
             OutputError: The disk is full; the record is kept all the same.
         """
-        self._history.put(self._key(frame), record)
+        kept = {name: landed(values) for name, values in record.items()}
+        self._history.put(self._key(frame), kept)
 
     def remember_prompted(self, memory: FrameMemory) -> None:
         """Store what is known about a prompted frame, in place of what was tracked there."""

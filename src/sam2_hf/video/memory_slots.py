@@ -1,8 +1,7 @@
 """What a group of objects looks back on, kept in tensors that stay where they are.
 
 A memory is copied once, into a free slot, and stays there for as long as it is looked back on; only
-its age changes. So a frame moves one memory for each object, and a compiled graph finds the same
-tensors at the same place on every frame.
+its age changes. So a frame moves one memory for each object, and shapes stay the same.
 
 Suffixes: b = objects, s = slots for spatial memories, n = cells of the memory grid, p = pointers,
 c = memory channels (64), d = decoder channels (256), h, w = rows and columns.
@@ -17,6 +16,7 @@ from torch import Tensor
 from sam2_hf.model.fixed_memories import FixedMemories
 from sam2_hf.model.memory_tokens import Recollection
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.split_attention import best_tiles
 
 from .transfers import to_device
 
@@ -70,17 +70,19 @@ class MemorySlots:
         self.room = room
         config = model.config
         height, width = model.prompt_encoder.grid
-        shape = (room.slots, height * width, config.memory_encoder_output_channels)
-        self._spatial_bsnc = torch.zeros(
-            room.objects, *shape, dtype=memory_dtype, device=model.device
-        )
-        self._pointers_bpd = torch.zeros(
-            room.objects,
-            room.pointers,
-            config.memory_attention_hidden_size,
-            dtype=model.dtype,
-            device=model.device,
-        )
+        cells, channels = height * width, config.memory_encoder_output_channels
+        decoder_channels = config.memory_attention_hidden_size
+        place = {"device": model.device}
+        with torch.inference_mode(mode=False):  # a session may leave that mode, and go on
+            self._spatial_bsnc = torch.zeros(
+                room.objects, room.slots, cells, channels, dtype=memory_dtype, **place
+            )
+            self._pointers_bpd = torch.zeros(
+                room.objects, room.pointers, decoder_channels, dtype=model.dtype, **place
+            )
+        keys = room.slots * cells + room.pointers * (decoder_channels // channels)
+        sizes = (cells, keys, decoder_channels // config.memory_attention_downsample_rate, channels)
+        self._tiles = best_tiles(model.device, model.dtype, sizes)
         # which memory lies where; held, so that no other one can take its identity
         self._held: list[list[Tensor | None]] = [[None] * room.slots for _ in range(room.objects)]
 
@@ -96,6 +98,8 @@ class MemorySlots:
         slots, pointers = self.room.slots, self.room.pointers
         ages = [[1] * slots for _ in range(self.room.objects)]
         is_filled = [[row >= len(recollections)] * slots for row in range(self.room.objects)]
+        for held in self._held[len(recollections) :]:
+            held[:] = [None] * slots
         for row, one in enumerate(recollections):
             for slot, age in self._place(row, one):
                 ages[row][slot], is_filled[row][slot] = age, True
@@ -113,7 +117,19 @@ class MemorySlots:
             to_device(self._filled_up(times), torch.float32, device),
             None if is_full else to_device(_biases(is_filled), dtype, device),
             None if is_full else to_device(_biases(is_there), dtype, device),
+            self._tiles,
         )
+
+    def fits(self, model: Sam2VideoModel, room: Room) -> bool:
+        """Whether these tensors are as `model` needs them for that room."""
+        memories = self._pointers_bpd
+        is_alike = memories.device == model.device and memories.dtype == model.dtype
+        return is_alike and self.room == room
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the tensors."""
+        return self._spatial_bsnc.nbytes + self._pointers_bpd.nbytes
 
     def _place(self, row: int, one: Recollection) -> list[tuple[int, int]]:
         """Put an object's spatial memories into slots; list the slot and the age of each."""
@@ -121,6 +137,8 @@ class MemorySlots:
         wanted = {id(memory) for memory in one.spatial}
         slot_of = {id(kept): slot for slot, kept in enumerate(held) if id(kept) in wanted}
         free = [slot for slot, kept in enumerate(held) if id(kept) not in wanted]
+        for slot in free:
+            held[slot] = None
         placed = []
         for memory_1chw, age in zip(one.spatial, one.ages, strict=True):
             if id(memory_1chw) not in slot_of:

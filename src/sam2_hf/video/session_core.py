@@ -92,7 +92,7 @@ class SessionCore(Closing):
                         frame,
                         direction,
                         passes_prompted=passes_prompted,
-                        ahead=_following(frame, frames),
+                        ahead=None if self.num_frames is None else _following(frame, frames),
                     )
                     result = self._tracker.segment(visit, full)
                     bar.update()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import FrameError, OutputError, SessionError
+from sam2_hf.errors import OutputError, SessionError
 from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes, keep_apart, resize_masks
 from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
 from sam2_hf.model.outputs import ObjectMasks
@@ -35,7 +35,7 @@ class Visit:
         remember: Whether tracked objects leave a memory.
         passes_prompted: Whether a prompted frame counts as tracked from now on, so that a later
             click on it is a correction; under transformers' names it does not.
-        ahead: The frame that comes next, if that is known: an accelerator encodes it while the host
+        ahead: The frame that comes next, if that is known: a GPU encodes it while the host
             writes down the masks of this one.
     """
 
@@ -92,14 +92,17 @@ class Tracker(TrackerState):
             if memory is not None
         ]
         result = self.result(frame, outputs).brought(copies)
-        self._encode_ahead(visit.ahead)
-        copies.wait()
         not_written: list[OutputError] = []
-        for one, record in records:
-            with _noted(not_written):
-                one.bank.keep(frame, record)
-        for one in (*prompted, *tracked):
-            self._leave(one, visit, result, not_written)
+        try:
+            self._encode_ahead(visit.ahead)
+        finally:  # whatever interrupts that, this frame is kept
+            copies.wait()
+            result = result.landed()
+            for one, record in records:
+                with _noted(not_written):
+                    one.bank.keep(frame, record)
+            for one in (*prompted, *tracked):
+                self._leave(one, visit, result, not_written)
         if full is not None:
             full += not_written
         elif not_written:  # only now: every object of the frame is stored
@@ -152,9 +155,9 @@ class Tracker(TrackerState):
         return list(zip(tracked, outputs, memories, strict=True))
 
     def _encode_ahead(self, frame: int | None) -> None:
-        """Tell an accelerator to encode a frame; a CPU would do one thing after the other."""
-        if frame is not None and self.model.device.type != "cpu":
-            with contextlib.suppress(FrameError):  # which comes up again when its turn comes
+        """Tell a GPU to encode a frame; a CPU would do one thing after the other."""
+        if frame is not None and self.model.device.type == "cuda":
+            with contextlib.suppress(Exception):  # it comes up again when its turn comes
                 self.image_features(frame)
 
     def _apart(self, logits_b1hw: Tensor, frame: int) -> Tensor:

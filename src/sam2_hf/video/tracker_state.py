@@ -138,7 +138,8 @@ class TrackerState:
         """Count what is held; see `SessionCore.bytes_held`."""
         banks = sum(one.bank.device_bytes for one in self.objects.values())
         outputs = sum(one.device_bytes for one in self.objects.values())
-        device = self.features.num_bytes + banks + outputs
+        slots = 0 if self._compiled_steps is None else self._compiled_steps.num_bytes
+        device = self.features.num_bytes + banks + outputs + slots
         return BytesHeld(device, self.history.bytes_in_ram, self.history.bytes_on_disk)
 
     def close(self) -> None:
@@ -146,11 +147,13 @@ class TrackerState:
         self.frames.close()
         self.history.close()
         self.features.clear()
+        self._compiled_steps = None
 
     def settle(self) -> None:
         """Let go of everything but the masks."""
         self.frames.close()
         self.features.clear()
+        self._compiled_steps = None
         for one in self.objects.values():
             one.bank.clear()
             one.outputs.clear()

@@ -26,27 +26,32 @@ def sent(tensor: Tensor, device: torch.device | str | None) -> Tensor:
     if device is None or torch.device(device) == tensor.device:
         return tensor
     if tensor.is_cpu and torch.device(device).type == "cuda":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 class HostCopies:
     """Tensors on their way to the host; nothing may be read before `wait` has returned."""
 
     def __init__(self) -> None:
-        self._arrived: torch.cuda.Event | None = None
+        self._arrivals: dict[torch.device, torch.cuda.Event] = {}
 
     def take(self, tensor: Tensor) -> Tensor:
         """Start to copy a tensor; one that is on the host is handed back as it is."""
         if not tensor.is_cuda:
             return tensor.cpu()
         copy = tensor.to("cpu", non_blocking=True)  # torch makes page-locked memory for it
-        self._arrived = torch.cuda.Event()
-        self._arrived.record(torch.cuda.current_stream(tensor.device))
+        arrival = self._arrivals.setdefault(tensor.device, torch.cuda.Event())
+        arrival.record(torch.cuda.current_stream(tensor.device))
         return copy
 
     def wait(self) -> None:
         """Wait until everything taken so far is there."""
-        if self._arrived is not None:
-            self._arrived.synchronize()
-            self._arrived = None
+        for arrival in self._arrivals.values():
+            arrival.synchronize()
+        self._arrivals.clear()
+
+
+def landed(copy: Tensor) -> Tensor:
+    """Move what has arrived to ordinary memory, so that a few page-locked blocks go round."""
+    return copy.clone() if copy.is_pinned() else copy
