@@ -138,7 +138,9 @@ def _repaint_small(logits: Tensor, patches: Tensor, max_area: float, value: floa
     if max_area <= 0 or logits.numel() == 0:
         return logits
     patches_mhw = patches.reshape(-1, *patches.shape[-2:])
-    if patches.is_cpu or max_area > MOST_ROUNDS:
+    # sums that are scattered on a GPU are refused where order must not matter, though these do not
+    on_host = patches.is_cpu or torch.are_deterministic_algorithms_enabled()
+    if on_host or max_area > MOST_ROUNDS:
         areas = component_areas(patches_mhw)
         is_small = (areas > 0) & (areas <= max_area)
     else:

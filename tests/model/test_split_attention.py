@@ -58,6 +58,27 @@ with torch.no_grad():
 """
 
 
+CHOICE = """
+import types, torch
+from sam2_hf.model import split_attention as parts
+
+def choose(*taken, exact=True):
+    left = iter(taken)
+    parts._milliseconds = lambda work: (work(), next(left))[1]
+    parts.is_exact = lambda *_: exact
+    return parts._measured.__wrapped__(torch.device("cpu"), torch.float32, (64, 96, 32, 16))
+
+torch.cuda.get_device_properties = lambda _: types.SimpleNamespace(multi_processor_count=8)
+parts.SIZES = ((64, 32), (32, 32))
+assert choose(5.0, 3.0, 4.0) == parts.Tiles(64, 32, 8)
+assert choose(5.0, 6.0, 4.0) == parts.Tiles(32, 32, 8)
+assert choose(1.0, 3.0, 4.0) is None
+assert choose(5.0, 3.0, 4.0, exact=False) is None
+parts.SIZES = ((64, 48), (32, 32))  # no power of two: Triton refuses it
+assert choose(5.0, 3.0) == parts.Tiles(32, 32, 8)
+"""
+
+
 def run_interpreted(program):
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "parity")])
     environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": paths}
@@ -76,6 +97,11 @@ def test_the_kernel_is_as_exact_as_torch(dtype, tolerance):
 @needs_triton
 def test_memory_attention_in_parts_is_what_it_is_without():
     run_interpreted(MODEL)
+
+
+@needs_triton
+def test_the_fastest_tiles_are_chosen_that_work_and_are_exact():
+    run_interpreted(CHOICE)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from torch.nn import functional
 FEWEST_BLOCKS = 2  # for each processor, so that none waits for another's last one
 MOST_PARTS = 8
 TRIES = 5
+TRIED_QUERIES = 256  # all of them would take a gigabyte in float64
 ALLOWED = 2.0  # error against float64, as many times that of torch's own attention
 
 logger = logging.getLogger(__name__)
@@ -127,8 +128,8 @@ def _measured(device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...]) 
     processors = torch.cuda.get_device_properties(device).multi_processor_count
     given = drawn(device, dtype, sizes)
     query, key, _ = given
-    wide = torch.randn(1, len(key[0]), query.shape[-1], device=device).to(dtype)
-    best, least = None, _milliseconds(lambda: _torch_attention(query, key, wide))
+    # torch wants values as wide as keys
+    best, least = None, _milliseconds(lambda: _torch_attention(query, key, key))
     for rows, columns in SIZES:
         tiles = Tiles(rows, columns, processors)
         try:
@@ -157,10 +158,12 @@ def drawn(
 
 
 def is_exact(given: tuple[Tensor, Tensor, Tensor], tiles: Tiles) -> bool:
-    """Whether parts are about as exact as torch's attention."""
-    exact = _torch_attention(*(values.double() for values in given))
-    allowed = ALLOWED * (_torch_attention(*given) - exact).abs().max()
-    return bool((attend_in_parts(*given, None, tiles) - exact).abs().max() <= allowed)
+    """Whether parts are about as exact as torch's attention, for some of the queries."""
+    query, key, value = given
+    few = (query[:, :TRIED_QUERIES].contiguous(), key, value)
+    exact = _torch_attention(*(values.double() for values in few))
+    allowed = ALLOWED * (_torch_attention(*few) - exact).abs().max()
+    return bool((attend_in_parts(*few, None, tiles) - exact).abs().max() <= allowed)
 
 
 def _torch_attention(query_bqc: Tensor, key_bkc: Tensor, value_bkv: Tensor) -> Tensor:
