@@ -19,6 +19,7 @@ def test_is_made_once_for_equal_arguments():
     assert table(3) is table(3)
     table(4)
     assert calls == [3, 4]
+    assert table.cache_info().misses == 2
 
 
 def test_is_an_ordinary_tensor_though_made_in_inference_mode():

@@ -30,6 +30,8 @@ def constant_table(kept: int) -> Callable[[Make], Make]:
             # a compiler looks through the cache, and makes the table part of its graph
             return make(*args) if torch.compiler.is_compiling() else kept_table(*args)
 
+        # what `lru_cache` offers, for whoever counts or starts anew
+        vars(table).update(cache_info=kept_table.cache_info, cache_clear=kept_table.cache_clear)
         return cast(Make, table)
 
     return decorate
