@@ -9,8 +9,8 @@ All sides take turns in one process, so that whatever else the machine does hits
 is the ratio of medians to the faster of the others. Before anything is timed, answers are compared:
 a fast wrong answer ends the run with an error. In bfloat16, where two ways of rounding never agree,
 both are held to what float32 says, except for a click, which is compared in float32 alone. Loading
-is timed in processes of its own. Training has no peer:
-transformers cannot train on videos. The metric's peer is the definition, over whole frames.
+is timed in processes of its own. Training has no peer: transformers cannot train on videos. The
+metric's peer is the definition, over whole frames.
 """
 
 import argparse

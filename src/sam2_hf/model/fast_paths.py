@@ -35,9 +35,13 @@ class FastPath:
             or torch.onnx.is_in_onnx_export()
             or torch.jit.is_tracing()  # type: ignore[attr-defined]
         )
-        kind = tokens.device.type
-        is_cast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
-        return not is_seen and not is_cast
+        return not is_seen and not is_cast(tokens)
+
+
+def is_cast(tokens: Tensor) -> bool:
+    """Whether autocast chooses the dtype of products on the device of some tokens."""
+    kind = tokens.device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 def set_fast(model: nn.Module, *, fast: bool) -> None:

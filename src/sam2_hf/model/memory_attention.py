@@ -13,7 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import attend
 from .configuration_sam2_video import Sam2VideoConfig
-from .fast_paths import FastPath, is_plain, is_watched
+from .fast_paths import FastPath, is_cast, is_plain, is_watched
 from .fused_linear import has_fused_product, linear, product
 from .memory_tokens import MemoryTokens
 from .rope import rotary_table, rotated
@@ -117,15 +117,13 @@ class RotaryAttention(FastPath, nn.Module):
 
     def _may_part(self, query_bqd: Tensor) -> bool:
         """Whether nobody trains, casts, exports or looks into this layer; a compiler may."""
-        kind = query_bqd.device.type
-        is_cast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
         return (
             self.fast
             and self.num_heads == 1
             and self.config._attn_implementation == "sdpa"
             and not self.training
             and not torch.is_grad_enabled()
-            and not is_cast
+            and not is_cast(query_bqd)
             and not torch.onnx.is_in_onnx_export()
             and all(is_plain(layer, nn.Linear) for layer in (self.v_proj, self.o_proj))
             and not is_watched(self)

@@ -71,7 +71,7 @@ def attend_in_parts(
     Returns:
         `(b, q, v)`, in the dtype of the values.
     """
-    from .split_kernel import attend_part
+    from .split_kernel import attend_part  # here, since Triton is not installed everywhere
 
     objects, num_keys, channels = key_bkc.shape
     num_queries, width = query_bqc.shape[1], value_bkv.shape[-1]
