@@ -102,8 +102,8 @@ def demo_clip() -> tuple[NDArray[np.uint8], dict[int, NDArray[np.bool_]]]:
             colours_hw3, opacity_hw = cutout.placed(*path(frame / (NUM_FRAMES - 1)))
             canvas_hw3 += opacity_hw[..., None] * (colours_hw3 - canvas_hw3)
             for earlier in masks.values():
-                earlier[frame] &= opacity_hw <= 0.5  # noqa: PLR2004 - more than half is hidden
-            masks[number][frame] = opacity_hw > 0.5  # noqa: PLR2004
+                earlier[frame] &= opacity_hw <= 0.5
+            masks[number][frame] = opacity_hw > 0.5
         canvas_hw3[pillar_hw] = background_hw3[pillar_hw]
         for mask_thw in masks.values():
             mask_thw[frame] &= ~pillar_hw

@@ -8,9 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("convert_checkpoints", "evaluation", "spaces")
-MAX_FILE_LINES = 300
-MAX_FUNCTION_LINES = 50
-MAX_PARAMETERS = 6  # without self, *args and **kwargs
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 50  # without the docstring
+MAX_PARAMETERS = 7  # without self, *args and **kwargs
 MIN_DOCUMENTED = 1.0  # part of the public names that have a docstring; only ever goes up
 VAGUE_NAMES = {"utils", "util", "misc", "helper", "helpers", "manager", "common"}
 
@@ -20,10 +20,8 @@ LONG_SIGNATURES = {
     "src/sam2_hf/model/modeling_sam2.py:Sam2Model.forward",
     "src/sam2_hf/model/split_kernel.py:attend_part",
     "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.filter_masks",
-    "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.generate_crop_boxes",
     "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.post_process_masks",
     "src/sam2_hf/processing/processing_sam2.py:Sam2Processor.__call__",
-    "src/sam2_hf/processing/processing_sam2.py:Sam2Processor.post_process_masks",
     "src/sam2_hf/video/processing_sam2_video.py:Sam2VideoProcessor.add_inputs_to_inference_session",
     "src/sam2_hf/video/processing_sam2_video.py:Sam2VideoProcessor.init_video_session",
     "src/sam2_hf/video/processing_sam2_video.py:"
@@ -58,8 +56,11 @@ def named_definitions(*folders: str) -> Iterator[tuple[str, Function | ast.Class
 
 
 def count_lines(function: Function) -> int:
-    """Count from `def` to the last line, the docstring included."""
-    return function.end_lineno - function.lineno + 1
+    """Count from `def` to the last line, without the docstring."""
+    first = function.body[0]
+    documented = ast.get_docstring(function) is not None
+    docstring = first.end_lineno - first.lineno + 1 if documented else 0
+    return function.end_lineno - function.lineno + 1 - docstring
 
 
 def count_parameters(function: Function) -> int:
@@ -108,7 +109,7 @@ def test_there_is_something_to_check():
 def test_no_file_is_longer_than_a_reader_can_hold():
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for path in files_in("src", "tests", *PROGRAMS)
+        for path in files_in("src", *PROGRAMS)
     }
 
     too_long = {name: length for name, length in lengths.items() if length > MAX_FILE_LINES}
@@ -126,11 +127,11 @@ def test_no_function_is_longer_than_a_screen():
     assert not too_long
 
 
-def test_no_function_takes_more_than_six_parameters():
+def test_no_function_takes_too_many_parameters():
     assert long_signatures() - LONG_SIGNATURES == set()
 
 
-def test_every_exception_from_six_parameters_is_still_needed():
+def test_every_exception_from_the_number_of_parameters_is_still_needed():
     assert LONG_SIGNATURES - long_signatures() == set()
 
 

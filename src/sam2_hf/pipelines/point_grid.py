@@ -101,7 +101,7 @@ def own_grids(grids: Sequence[object], *, num_layers: int) -> list[Grid]:
             "Give one for the whole photo and one for each crop layer."
         )
     for layer, grid in enumerate(checked):
-        if grid.ndim != 2 or grid.shape[1] != 2 or len(grid) == 0:  # noqa: PLR2004 - rows of x, y
+        if grid.ndim != 2 or grid.shape[1] != 2 or len(grid) == 0:
             raise PromptError(
                 f"point_grids[{layer}] has shape {grid.shape}. It must be (number of points, 2)."
             )

@@ -130,7 +130,7 @@ class Sam2ImageProcessor(FromBundled, PilBackend):
             data["labels"] = label_maps(segmentation_maps, len(pixel_values), size)
         return BatchFeature(data=data, tensor_type=kwargs.get("return_tensors"))
 
-    def generate_crop_boxes(  # noqa: PLR0913 - the signature is transformers'
+    def generate_crop_boxes(
         self,
         image: ImageSource,
         target_size: int,

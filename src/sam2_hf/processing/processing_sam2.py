@@ -127,7 +127,7 @@ class Sam2Processor(FromBundled, ProcessorMixin):
         """Count the objects of each image, leaving out padding; for `post_process_masks`."""
         return count_objects(inputs)
 
-    def post_process_masks(  # noqa: PLR0913 - the signature is transformers'
+    def post_process_masks(
         self,
         masks: object,
         original_sizes: object,

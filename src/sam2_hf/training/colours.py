@@ -129,7 +129,7 @@ def _step(
         return eye * change.brightness, none
     if kind == 1:
         return eye * change.contrast, np.full(3, (1 - change.contrast) * (GREY @ mean_3))
-    if kind == 2:  # noqa: PLR2004 - the third of four
+    if kind == 2:
         grey_33 = np.tile(GREY, (3, 1))
         return change.saturation * eye + (1 - change.saturation) * grey_33, none
     if not change.hue:

@@ -168,7 +168,7 @@ class Mix:
     on_bad_data: Literal["skip", "raise"] = "skip"
 
     def __post_init__(self) -> None:
-        if self.image_size < 2 or self.image_size % 2:  # noqa: PLR2004 - halves for the mosaic
+        if self.image_size < 2 or self.image_size % 2:
             raise TrainingError(f"image_size={self.image_size} must be an even number of pixels.")
         if self.seed < 0:
             raise TrainingError(f"seed={self.seed} must be 0 or more.")

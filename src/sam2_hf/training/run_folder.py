@@ -149,4 +149,4 @@ def duration(seconds: float) -> str:
     minutes = int(seconds // 60)
     if minutes < 1:
         return f"{seconds:.0f} s"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"  # noqa: PLR2004
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -34,7 +34,7 @@ class PreparedFrames(Frames):
 
     def __init__(self, video_t3ss: Tensor) -> None:
         shape = tuple(video_t3ss.shape)
-        if len(shape) != VIDEO_DIMENSIONS or shape[1] != 3 or shape[2] != shape[3] or not shape[0]:  # noqa: PLR2004
+        if len(shape) != VIDEO_DIMENSIONS or shape[1] != 3 or shape[2] != shape[3] or not shape[0]:
             raise VideoError(
                 f"video has the shape {shape}; prepared frames are (frames, 3, S, S). Let "
                 "Sam2VideoProcessor.init_video_session(video) prepare them."

@@ -58,7 +58,7 @@ def read_clicks(
         points_n2 = torch.zeros(0)
     if points_n2.ndim == 1:
         points_n2 = points_n2[None]
-    if points_n2.ndim != 2 or points_n2.shape[-1] != 2 or not len(points_n2):  # noqa: PLR2004
+    if points_n2.ndim != 2 or points_n2.shape[-1] != 2 or not len(points_n2):
         raise PromptError(f"a click of {what} is {xy!r}. Give (x, y), or a list of (x, y).")
     flags = np.atleast_1d(np.asarray(positive)).astype(bool).tolist()
     if len(flags) == 1:
@@ -131,4 +131,4 @@ def read_mask(mask: Mask, size: tuple[int, int] | None, side: int, what: str) ->
     resized = functional.interpolate(
         mask_hw.float()[None, None], (side, side), mode="bilinear", antialias=True
     )
-    return resized[0, 0] >= 0.5  # noqa: PLR2004 - the middle between out and in
+    return resized[0, 0] >= 0.5

@@ -85,7 +85,7 @@ class SessionOptions:
         self._require_at_least("fill_hole_area", 0)
         self._require_at_least("ram_budget", 0)
         limit = self.max_cond_frames_in_attn
-        if limit is not None and limit != -1 and limit < 2:  # noqa: PLR2004 - before and after
+        if limit is not None and limit != -1 and limit < 2:
             raise SessionError(
                 f"max_cond_frames_in_attn is {limit}; it must be -1 (all) or at least 2: the "
                 "prompted frames before and after."
