@@ -1,10 +1,11 @@
 """What an evaluation is about; its folder holds the results of one."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from sam2_hf import SessionOptions
 from sam2_hf.errors import DataError
 from sam2_hf.pipelines.atomic_files import write_atomically
 
@@ -27,6 +28,7 @@ class RunSettings:
         prompt: What objects are given by.
         model: Which model.
         environment: What it ran on.
+        options: Session options that differ from the defaults, by name; none for photos.
     """
 
     protocol: Protocol
@@ -35,6 +37,7 @@ class RunSettings:
     prompt: str
     model: MeasuredModel
     environment: Environment
+    options: dict[str, Any] = field(default_factory=dict)
 
     def save(self, out: Path) -> None:
         """Write the settings, or refuse a folder with the results of others.
@@ -57,6 +60,13 @@ class RunSettings:
 
     def _text(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def changed_options(options: SessionOptions) -> dict[str, Any]:
+    """List the options that differ from the defaults, by name."""
+    defaults = SessionOptions()
+    values = {one.name: getattr(options, one.name) for one in fields(options)}
+    return {name: value for name, value in values.items() if value != getattr(defaults, name)}
 
 
 def read_settings(path: Path) -> dict[str, Any]:
