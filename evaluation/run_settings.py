@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sam2_hf import SessionOptions
 from sam2_hf.errors import DataError
+from sam2_hf.json_input import load_json
 from sam2_hf.pipelines.atomic_files import write_atomically
 
 from .environment import Environment
@@ -76,7 +77,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         DataError: It cannot be read.
     """
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(load_json(path))
     except (OSError, ValueError, TypeError) as error:
         raise DataError(
             f"{path} cannot be read ({error}), so nothing tells which run its folder is of. "
