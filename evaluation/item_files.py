@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from sam2_hf.errors import DataError
+from sam2_hf.json_input import load_json
 from sam2_hf.pipelines.atomic_files import write_atomically
 
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError)
@@ -40,7 +41,7 @@ class ItemFiles(Generic[Item]):
     def load(self, name: str) -> Item | None:
         """Read what was measured; None if nothing was, or the file is not whole."""
         try:
-            return self.from_json(json.loads(self._path(name).read_text(encoding="utf-8")))
+            return self.from_json(load_json(self._path(name)))
         except DAMAGE:
             return None
 

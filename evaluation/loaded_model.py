@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sam2_hf import Sam2VideoModel
+from sam2_hf import Sam2VideoModel, SessionOptions
 
 from .environment import Environment, describe_environment
 from .measured_model import MeasuredModel, describe_model
-from .run_settings import Protocol, RunSettings
+from .run_settings import Protocol, RunSettings, changed_options
 
 PRECISIONS = ("auto", "float32", "bf16")
 
@@ -31,9 +31,19 @@ class LoadedModel:
     environment: Environment
     is_bf16: bool
 
-    def settings(self, protocol: Protocol, data_set: str, data: str, prompt: str) -> RunSettings:
+    def settings(
+        self,
+        protocol: Protocol,
+        data_set: str,
+        data: str,
+        prompt: str,
+        options: SessionOptions | None = None,
+    ) -> RunSettings:
         """Say what a run with this model is about; see `RunSettings`."""
-        return RunSettings(protocol, data_set, data, prompt, self.measured, self.environment)
+        changed = {} if options is None else changed_options(options)
+        return RunSettings(
+            protocol, data_set, data, prompt, self.measured, self.environment, changed
+        )
 
     def computing(self) -> AbstractContextManager[None]:
         """Compute in the chosen precision while this lasts."""

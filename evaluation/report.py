@@ -8,7 +8,6 @@ folder beside it, as a model card needs them.
 
 import argparse
 import base64
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sam2_hf.errors import DataError, MissingPackageError, OutputError
+from sam2_hf.json_input import load_json
 from sam2_hf.pipelines.atomic_files import write_atomically
 
 from .exit_status import exit_status
@@ -90,12 +90,12 @@ def _section(run: Path, number: int, show: Show) -> Iterator[str]:
     settings = read_settings(run / SETTINGS_FILE)
     try:
         table = (run / TABLE_FILE).read_text(encoding="utf-8")
-        scores = json.loads((run / SCORES_FILE).read_text(encoding="utf-8"))
+        scores = load_json(run / SCORES_FILE)
         protocol, model = settings["protocol"], settings["model"]
         yield f"## {TITLES[protocol]}: {model['name']} on {settings['data_set']}\n"
         yield table
         yield from DETAILS[protocol](scores)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{run} has no whole results ({error}). Name the --out of an evaluation that has ended."
         ) from error

@@ -91,7 +91,9 @@ def run(options: argparse.Namespace) -> None:
     videos = open_set(options.dataset, options.root, options.videos)
     loaded = load_model(options, join_processes().device)
     prompt = f"{options.clicks} clicks on each of up to {options.frames} frames"
-    settings = loaded.settings("interactive", options.dataset, videos.fingerprint(), prompt)
+    settings = loaded.settings(
+        "interactive", options.dataset, videos.fingerprint(), prompt, interactive_options()
+    )
     share_out(
         loaded,
         settings,

@@ -1,11 +1,13 @@
 """What an evaluation is about; its folder holds the results of one."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from sam2_hf import SessionOptions
 from sam2_hf.errors import DataError
+from sam2_hf.json_input import load_json
 from sam2_hf.pipelines.atomic_files import write_atomically
 
 from .environment import Environment
@@ -27,6 +29,7 @@ class RunSettings:
         prompt: What objects are given by.
         model: Which model.
         environment: What it ran on.
+        options: Session options that differ from the defaults, by name; none for photos.
     """
 
     protocol: Protocol
@@ -35,6 +38,7 @@ class RunSettings:
     prompt: str
     model: MeasuredModel
     environment: Environment
+    options: dict[str, Any] = field(default_factory=dict)
 
     def save(self, out: Path) -> None:
         """Write the settings, or refuse a folder with the results of others.
@@ -59,6 +63,13 @@ class RunSettings:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
+def changed_options(options: SessionOptions) -> dict[str, Any]:
+    """List the options that differ from the defaults, by name."""
+    defaults = SessionOptions()
+    values = {one.name: getattr(options, one.name) for one in fields(options)}
+    return {name: value for name, value in values.items() if value != getattr(defaults, name)}
+
+
 def read_settings(path: Path) -> dict[str, Any]:
     """Read what a folder's results are of.
 
@@ -66,7 +77,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         DataError: It cannot be read.
     """
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(load_json(path))
     except (OSError, ValueError, TypeError) as error:
         raise DataError(
             f"{path} cannot be read ({error}), so nothing tells which run its folder is of. "

@@ -25,7 +25,7 @@ from evaluation.vos.prediction_files import is_finished, write_frame, zip_for_se
 from evaluation.vos.results import save_scores, video_files
 from evaluation.vos.scoring import score_video
 from evaluation.vos.shares import share_of
-from evaluation.vos.tracking import track_video
+from evaluation.vos.tracking import session_options, track_video
 from evaluation.vos.worst_frames import draw_worst
 from sam2_hf import Sam2VideoModel
 
@@ -62,7 +62,13 @@ def run(options: argparse.Namespace) -> None:
     """Do a process's share of the videos; the first process then puts all scores together."""
     videos = open_set(options.dataset, options.root, options.videos)
     loaded = load_model(options, join_processes().device)
-    settings = loaded.settings("vos", options.dataset, videos.fingerprint(), options.prompt)
+    settings = loaded.settings(
+        "vos",
+        options.dataset,
+        videos.fingerprint(),
+        options.prompt,
+        session_options(videos.rules),
+    )
     share_out(
         loaded,
         settings,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sam2_hf.errors import DataError
+from sam2_hf.json_input import load_json
 from sam2_hf.pipelines.atomic_files import write_atomically
 
 from .measured_model import MeasuredModel
@@ -98,7 +99,7 @@ def load_scores(path: Path) -> Scores:
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = load_json(file)
         model = content["model"] and MeasuredModel(**content["model"])
         return Scores(model, tuple(_part(one) for one in content["parts"]))
     except (OSError, ValueError, KeyError, TypeError) as error:

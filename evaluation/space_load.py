@@ -1,6 +1,6 @@
 """Many visitors of the Space at once: errors, mixed visits, waiting, memory.
 
-    python -m evaluation.space_load --visitors 20 --seconds 120
+    python -m evaluation.space_load --visitors 20 --seconds 120 --attackers 1
 
 It starts a server of its own. Each visitor uploads a photo of a colour nobody else has, clicks in
 it and looks whether the answer is of their photo; every fourth one tracks the sample video instead.
@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from PIL import Image
 from sam2_hf.errors import Sam2Error
 from sam2_hf.overlay import FILL, OKABE_ITO
 
+from .space_attacker import SpaceAttacker
 from .space_visitor import SpaceVisitor
 
 APP = Path(__file__).parents[1] / "spaces/app.py"
@@ -79,6 +80,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--visitors", type=int, default=20, help="at a time, up to 27")
     parser.add_argument("--seconds", type=float, default=120.0, help="how long they stay")
+    parser.add_argument(
+        "--attackers", type=int, default=0, help="that send half requests and wide JSON meanwhile"
+    )
     parser.add_argument("--think", type=float, default=3.0, help="seconds between clicks, about")
     return parser
 
@@ -205,12 +209,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         time.sleep(SETTLE / 4)
         before = memory_mib(process)
         peak = _Peak(process)
-        with peak:
+        with peak, ExitStack() as attackers:
+            for _ in range(arguments.attackers):
+                attackers.enter_context(SpaceAttacker(address))
             tally = all_visit(address, arguments.visitors, arguments.seconds, arguments.think)
         time.sleep(SETTLE)
         after, files = memory_mib(process), num_files(temporary)
     lines = [
-        f"visitors  {arguments.visitors} for {arguments.seconds:g} s",
+        f"visitors  {arguments.visitors} for {arguments.seconds:g} s, attackers "
+        f"{arguments.attackers}",
         *tally.lines(),
         f"memory    {before:.0f} MiB before, {peak.most:.0f} at most, {after:.0f} after",
         f"files     {files} left",

@@ -84,7 +84,15 @@ class FakeModel:
         read = torch.tensor([float(len(ages)), float(pointers)])[None, :, None, None]
         return torch.cat((x_b111, rest_b211, read.expand(len(x_b111), -1, -1, -1)), dim=1)
 
-    def decode_masks(self, features, embedding_bdhw, prompts, *, multimask_output) -> ObjectMasks:
+    def decode_masks(
+        self,
+        features,
+        embedding_bdhw,
+        prompts,
+        *,
+        multimask_output,
+        dynamic_multimask_via_stability=None,
+    ) -> ObjectMasks:
         disc_b3, read_b2 = embedding_bdhw[:, :, 0, 0].split((3, 2), dim=1)
         if prompts.points_bpt2 is not None:
             disc_b3 = pointed_at(prompts.points_bpt2[:, 0], prompts.labels_bpt[:, 0])

@@ -1,7 +1,10 @@
+import time
+
 import numpy as np
 import pytest
 import torch
 
+from sam2_hf.errors import DataError
 from sam2_hf.rle import area, decode, encode, encode_all, from_coco, to_coco
 
 
@@ -83,3 +86,62 @@ def test_cocos_form_is_what_cocos_tools_read():
     coco = to_coco(encode(mask))
 
     assert coco_mask.area({**coco, "counts": coco["counts"].encode()}) == mask.sum()
+
+
+def slowly_from_coco(text):
+    """The definition: digit by digit, as rleFrString of cocoapi does."""
+    counts, value, shift = [], 0, 0
+    for letter in text.encode():
+        digit = letter - 48
+        value |= (digit & 31) << shift
+        shift += 5
+        if digit & 32:
+            continue
+        value -= (1 << shift) if digit & 16 else 0
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value = shift = 0
+    return counts
+
+
+def test_compressed_text_is_read_as_its_definition_says():
+    for mask in [*random_masks(), np.random.default_rng(1).random((300, 200)) < 0.5]:
+        coco = to_coco(encode(mask))
+
+        assert from_coco(coco)["counts"] == slowly_from_coco(coco["counts"])
+        assert from_coco({**coco, "counts": coco["counts"].encode()}) == encode(mask)
+
+
+DAMAGED = {
+    "a number without an end": {"size": [4, 5], "counts": "o" * 400_000},
+    "letters of other alphabets": {"size": [4, 5], "counts": "d\u00e4"},
+    "a letter beyond the last": {"size": [4, 5], "counts": "\x7f"},
+    "a number that COCO cannot write": {"size": [4, 5], "counts": "oooooooo0"},
+    "a negative run": {"size": [4, 5], "counts": "L8"},
+    "too few pixels": {"size": [4, 5], "counts": "1"},
+    "a size beyond all pictures": {"size": [10**6, 10**6], "counts": "P`f0PbPZ1"},
+    "an endless size": {"size": [10**400, 1], "counts": "1"},
+    "a size that is no number": {"size": [float("inf"), 1], "counts": "1"},
+    "three sides": {"size": [1, 1, 1], "counts": "1"},
+    "no size": {"counts": "1"},
+    "no text": {"size": [1, 1], "counts": None},
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_damaged_text_is_refused_at_once(what):
+    """400,000 letters without an end took six seconds, ten times as many ten minutes."""
+    started = time.process_time()
+
+    with pytest.raises(DataError):
+        from_coco(DAMAGED[what])
+
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    "counts", [[21], [-1, 21], [2**70], [20.0], ["20"], [[20]], [], None, [float("nan")]]
+)
+@pytest.mark.parametrize("use", [decode, to_coco])
+def test_damaged_run_lengths_are_refused(counts, use):
+    with pytest.raises(DataError):
+        use({"size": [4, 5], "counts": counts})

@@ -62,7 +62,7 @@ class InteractiveRules:
 def interactive_options() -> SessionOptions:
     """Choose the options of the official evaluation, but keep corrections of tracked frames."""
     return SessionOptions.preset(
-        "official", fill_hole_area=0, add_all_frames_to_correct_as_cond=True
+        "official", apply_postprocessing=False, add_all_frames_to_correct_as_cond=True
     )
 
 

@@ -126,13 +126,13 @@ class LabelledVideo:
 
     def _masks_of_runs(self, place: int) -> dict[int, MaskHw]:
         numbered = zip(self.row.object_ids, self.row.object_runs, strict=True)
+        self._require_size(self.row.size, self.annotated[place])
         height, width = self.row.size
         masks = {
             number: rle.decode(rle.from_coco({"size": [height, width], "counts": counts}))
             for number, runs in numbered
             if (counts := runs[place]) is not None
         }
-        self._require_size(self.row.size, self.annotated[place])
         return masks
 
     @cached_property

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from sam2_hf.errors import DataError
 
 NAMED = 5  # in a message; more are counted
+MOST_BYTES = 200  # of a name; file systems take 255, endings included
+SEPARATORS = frozenset("/\\:")  # of folders and drives
 
 
 def require_known(only: Sequence[str], listed: Sequence[str], place: str) -> None:
@@ -42,13 +43,26 @@ def require_unique(names: Sequence[str], place: str) -> None:
         )
 
 
-def require_plain(names: Sequence[str], place: str) -> None:
-    """Refuse names that would lead elsewhere as names of folders.
+def require_plain(names: Sequence[object], place: str, kind: str = "video") -> None:
+    """Refuse names that would lead elsewhere as names of files or folders.
+
+    Args:
+        names: Whatever data says.
+        place: Where it says so, for the message.
+        kind: What is called so.
 
     Raises:
         DataError: There is one.
     """
-    if odd := [name for name in names if name in ("", "..") or Path(name).name != name]:
+    if odd := [name for name in names if not is_plain(name)]:
         raise DataError(
-            f"{place} has a video called {odd[0]!r}, which is no name of a folder. Rename it."
+            f"{place} has a {kind} called {odd[0]!r}, which is no name of a file or folder on "
+            "every system. Rename it."
         )
+
+
+def is_plain(name: object) -> bool:
+    """Tell whether a name means the same file below any folder, on any system."""
+    if not isinstance(name, str) or not 0 < len(name.encode(errors="replace")) <= MOST_BYTES:
+        return False
+    return name not in (".", "..") and name.isprintable() and not set(name) & SEPARATORS

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_hf.errors import DataError
-from sam2_hf.training.segments_file import load_json
+from sam2_hf.json_input import load_json
 
 from .set_rules import SetRules
 from .video_rows import VideoRow

@@ -15,9 +15,10 @@ from .labelled_video import LabelledVideo
 from .listed_names import require_known, require_plain, require_unique
 from .set_folders import read_folder
 from .set_rules import SetRules, find_rules
-from .video_rows import VideoRow, make_table, with_all_columns
+from .video_rows import VideoRow, make_table, require_consistent, with_all_columns
 
-LIGHT = ["video", "frame_names", "annotated", "object_ids", "first_frames", "object_runs"]
+CHECKED = ["video", "frame_names", "annotated", "object_ids", "first_frames"]
+LIGHT = [*CHECKED, "object_runs"]
 NEEDED = ("video", "frames", "frame_names", "annotated", "label_maps", "object_ids", "first_frames")
 HASH_DIGITS = 16
 
@@ -35,9 +36,11 @@ class VideoSet:
     table: datasets.Dataset
 
     def __post_init__(self) -> None:
-        """Refuse names that would get results mixed up."""
-        require_unique(self.names, self.rules.name)
+        """Refuse names that would get results mixed up, and rows that contradict themselves."""
         require_plain(self.names, self.rules.name)
+        require_unique(self.names, self.rules.name)
+        for row in self.table.select_columns(CHECKED):
+            require_consistent(row)
 
     def __len__(self) -> int:
         return len(self.table)

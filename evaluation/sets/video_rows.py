@@ -11,6 +11,10 @@ from typing import Any
 import datasets
 from datasets.table import embed_table_storage
 
+from sam2_hf.errors import DataError
+
+from .listed_names import require_plain, require_unique, some_of
+
 STORED = datasets.Image(decode=False)
 FEATURES = datasets.Features(
     {
@@ -74,6 +78,42 @@ class VideoRow:
     def from_columns(cls, columns: Mapping[str, Any]) -> "VideoRow":
         """Read a row of a table that has all columns."""
         return cls(**{field.name: _unwrapped(columns[field.name]) for field in fields(cls)})
+
+
+def require_consistent(columns: Mapping[str, Any]) -> None:
+    """Check the light columns of a video, before anything of it is read or written.
+
+    Args:
+        columns: `video`, `frame_names`, `annotated`, `object_ids` and `first_frames`.
+
+    Raises:
+        DataError: A name would lead elsewhere as the name of a file, two frames have one name, or
+            numbers of frames and objects do not fit together.
+    """
+    name, stems = columns["video"], columns["frame_names"]
+    require_plain(stems, name, "frame")
+    require_unique(stems, name)
+    annotated, numbers = columns["annotated"], columns["object_ids"]
+    first_frames = columns["first_frames"]
+    if (
+        not stems
+        or annotated != sorted(set(annotated))
+        or not set(annotated) <= set(range(len(stems)))
+    ):
+        raise DataError(
+            f"{name} has {len(stems)} frame(s), of which {some_of(map(str, annotated))} are "
+            "annotated. Annotated frames are ascending numbers from 0 on."
+        )
+    if len(numbers) != len(first_frames) or not set(first_frames) <= set(annotated):
+        raise DataError(
+            f"{name} has the objects {some_of(map(str, numbers))}, given on the frames "
+            f"{some_of(map(str, first_frames))}. Each is given on one frame that is annotated."
+        )
+    if len(set(numbers)) != len(numbers) or min(numbers, default=0) < 0:
+        raise DataError(
+            f"{name} has the objects {some_of(map(str, numbers))}. Number them from 0 or 1 on, "
+            "each differently."
+        )
 
 
 def make_table(rows: Iterable[VideoRow]) -> datasets.Dataset:

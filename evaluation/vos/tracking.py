@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.set_rules import SetRules
 from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
 from sam2_hf.errors import DataError
 from sam2_hf.video.frame_result import FrameResult
@@ -44,15 +45,17 @@ class Pictures(Sequence[NDArray[np.uint8]]):
         return self._video.picture(index)
 
 
-def session_options(video: LabelledVideo) -> SessionOptions:
-    """Choose the options of the official evaluation: no hole is filled, objects are kept apart.
+def session_options(rules: SetRules) -> SessionOptions:
+    """Choose the options of the official evaluation: no post-processing, no overlapping masks.
 
-    Objects of a set in which they may overlap are not.
+    In data sets with a file per object (SA-V), masks may overlap.
+
+    Source: tools/vos_inference.py:416-452 @ 2b90b9f.
     """
     return SessionOptions.preset(
         "official",
-        fill_hole_area=0,
-        non_overlap_masks=not video.rules.per_object,
+        apply_postprocessing=False,
+        non_overlap_masks=not rules.per_object,
         keep="window",
     )
 
@@ -76,7 +79,7 @@ def track_video(
     """
     given = video.given
     starts = sorted(set(given.values()))
-    options = session_options(video)
+    options = session_options(video.rules)
     with Sam2VideoInferenceSession.open(Pictures(video), model, options=options) as session:
         for start, end in zip(starts, [*starts[1:], video.num_frames], strict=True):
             truth = video.masks(start)

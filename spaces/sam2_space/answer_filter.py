@@ -11,6 +11,25 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 STREAM = b"text/event-stream"
+PAGE = b"text/html"
+# What a page may load, and who may show it in a frame. Gradio's page is made by inline scripts, and
+# builds functions of text; everything comes from this server alone.
+PAGE_POLICY = b"; ".join(
+    (
+        b"default-src 'self'",
+        b"script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        b"style-src 'self' 'unsafe-inline'",
+        b"img-src 'self' data: blob:",
+        b"media-src 'self' data: blob:",
+        b"font-src 'self' data:",
+        b"worker-src 'self' blob:",
+        b"connect-src 'self' data: blob:",
+        b"object-src 'none'",
+        b"base-uri 'self'",
+        b"form-action 'self'",
+        b"frame-ancestors 'self' https://huggingface.co https://*.hf.space",
+    )
+)
 WHOLE = (b"application/json", b"text/html", b"text/plain")  # may hold a path; read as a whole
 OK = 200
 
@@ -31,6 +50,7 @@ class AnswerFilter:
         self._cookie = cookie
         self._send = send
         self._is_upload = is_upload
+        self.is_begun = False  # whether the browser has got anything
         self._start: Message = {}
         self._kind = b""
         self._parts: list[bytes] = []
@@ -54,7 +74,11 @@ class AnswerFilter:
             headers.append((b"set-cookie", self.new_cookie))
         self._kind = next((value for name, value in headers if name == b"content-type"), b"")
         self._start = {**message, "headers": headers}
+        headers.append((b"x-content-type-options", b"nosniff"))
+        if self._kind.startswith(PAGE):
+            headers.append((b"content-security-policy", PAGE_POLICY))
         if not self._kind.startswith(WHOLE):
+            self.is_begun = True
             await self._send(self._start)
 
     async def _collect(self, message: Message) -> None:
@@ -67,6 +91,7 @@ class AnswerFilter:
         body = self._places.shown(body)
         headers = [pair for pair in self._start["headers"] if pair[0] != b"content-length"]
         headers.append((b"content-length", str(len(body)).encode()))
+        self.is_begun = True
         await self._send({**self._start, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 

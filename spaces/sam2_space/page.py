@@ -1,17 +1,42 @@
 """The whole page: three tabs, the endpoints, and what happens when somebody leaves."""
 
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from gradio.block_function import BlockFunction
 
 from .api import Api
 from .live_tab import LiveTab
 from .photo_tab import PhotoTab
+from .readable_errors import NumberOfInputsError, as_message
 from .service import Service
 from .video_tab import VideoTab
 
 TITLE = "Segment anything: photos, videos, webcam"
 ENDINGS = {"photo": (".jpg", ".png"), "video": (".mp4",)}
+
+
+class Page(gr.Blocks):
+    """Gradio's page, in which also what fails before our handlers are called is told readably.
+
+    Gradio reads the values of a call first; what it cannot read ends in its log as a traceback.
+    """
+
+    async def process_api(
+        self, block_fn: BlockFunction | int, inputs: list[Any], *rest: Any, **named: Any
+    ) -> dict[str, Any]:
+        """Answer one call; see `gradio.Blocks.process_api`."""
+        function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        try:
+            if len(inputs) != len(function.inputs):
+                raise NumberOfInputsError(
+                    f"{len(inputs)} values were sent, but this takes {len(function.inputs)}. "
+                    "/gradio_api/info tells which."
+                )
+            return await super().process_api(block_fn, inputs, *rest, **named)
+        except Exception as error:
+            raise as_message(error) from error
 
 
 def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
@@ -23,7 +48,7 @@ def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
     """
     photos = [path for path in samples if path.suffix in ENDINGS["photo"]]
     videos = [path for path in samples if path.suffix in ENDINGS["video"]]
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+    with Page(title=TITLE, analytics_enabled=False) as page:
         Api(service)  # first, so that no button takes the name of an endpoint
         gr.Markdown(_introduction(service), elem_id="intro")
         with gr.Tab("Photo", id="photo"):

@@ -5,6 +5,7 @@ its folder, and lets no real path of the server out.
 """
 
 import json
+import math
 import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -14,6 +15,7 @@ from urllib.parse import quote, unquote
 
 from .answer_filter import AnswerFilter
 from .file_places import FilePlaces
+from .readable_errors import log_unexpected
 from .upload_quota import FORBIDDEN, Refusal, UploadQuota, content_length
 
 Scope = MutableMapping[str, Any]
@@ -30,13 +32,21 @@ OURS = re.compile(rf"(?:^|;\s*){COOKIE}=([0-9a-f]{{32}})(?=\s*(?:;|$))")
 FILE, UPLOAD, HEARTBEAT = "/file=", "/upload", "/heartbeat/"
 REFUSED_ADDRESSES = ("/file=http:", "/file=https:")
 REFUSED_ROUTES = (
-    *("/file/", "/proxy=", "/deep_link", "/process_recording"),
-    *("/component_server", "/monitoring", "vibe-"),
+    *("/file/", "/proxy=", "/deep_link", "/process_recording", "/dev/reload", "/profiling"),
+    *("/component_server", "/monitoring", "vibe-", "/run-history", "/runs"),
 )
+POSTED = re.compile(r"/gradio_api/(upload|queue/join|call/.+|run/.+|stream/.+|cancel|reset)/?$")
 MAX_BODY = 8 * 2**20  # bytes of a request that is looked through; uploads do not come this way
+# Parsing a value takes microseconds each, twice here and twice in Gradio, and all that time nobody
+# else is answered. A thousand clicks are 10,000 values.
+MAX_VALUES = 50_000
 NOT_YOURS = Refusal(FORBIDDEN, "This file is not yours, or it has been deleted. Upload it again.")
 TOO_LARGE = Refusal(413, "This request is too large. Upload files, and send fewer prompts.")
 NO_JSON = Refusal(400, "This request is no JSON.")
+NO_ROUTE = Refusal(404, "There is nothing here. /gradio_api/info lists the endpoints.")
+FAILED = Refusal(
+    500, "This request cannot be answered. /gradio_api/info tells what endpoints take."
+)
 
 
 class PrivateFiles:
@@ -73,7 +83,13 @@ class PrivateFiles:
         answer = AnswerFilter(self.places, cookie, send, is_upload=_is_upload(scope))
         if is_new:
             answer.new_cookie = _cookie_header(scope, cookie)
-        await self._pass(_with_cookie(scope, cookie, is_new=is_new), receive, answer, cookie)
+        try:
+            await self._pass(_with_cookie(scope, cookie, is_new=is_new), receive, answer, cookie)
+        except Exception as error:  # the web server would write a page of traceback into its log
+            log_unexpected(error)
+            if not answer.is_begun:
+                whole = AnswerFilter(self.places, cookie, send, is_upload=False)
+                await _refuse(whole, FAILED)
 
     async def _pass(
         self, scope: Scope, receive: Receive, answer: AnswerFilter, cookie: str
@@ -93,6 +109,8 @@ class PrivateFiles:
                 await _refuse(answer, refusal)
                 return
             await self.app(scope, receive, answer)
+        elif scope["method"] != "GET" and scope["method"] != "HEAD" and not POSTED.search(path):
+            await _refuse(answer, NO_ROUTE)
         elif scope["method"] == "POST":  # whatever it says it is: what is behind may not look
             await self._pass_json(scope, receive, answer, cookie)
         else:
@@ -123,6 +141,9 @@ class PrivateFiles:
         if body is None:
             await _refuse(answer, TOO_LARGE)
             return
+        if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MAX_VALUES:
+            await _refuse(answer, TOO_LARGE)
+            return
         try:
             content = json.loads(body or b"null")
         except (ValueError, RecursionError):
@@ -130,8 +151,11 @@ class PrivateFiles:
             return
         try:
             content = self._own(content, cookie)
-        except (PermissionError, ValueError, RecursionError):
+        except (PermissionError, RecursionError):
             await _refuse(answer, NOT_YOURS)
+            return
+        except ValueError:
+            await _refuse(answer, NO_JSON)
             return
         sent = json.dumps(content).encode() if body else b""
         headers = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
@@ -143,7 +167,10 @@ class PrivateFiles:
 
         Raises:
             PermissionError: One is not the browser's own.
+            ValueError: A number is infinite or none at all, which JSON does not have.
         """
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(value)
         if isinstance(value, list):
             return [self._own(one, cookie) for one in value]
         if not isinstance(value, dict):

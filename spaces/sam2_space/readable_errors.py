@@ -4,12 +4,18 @@ import functools
 import inspect
 import logging
 import re
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import gradio as gr
 
 from sam2_hf.errors import Sam2Error
+
+
+class NumberOfInputsError(ValueError):
+    """A program sent more or fewer values than an endpoint takes."""
+
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 Answer = Any  # whatever the handler gives
@@ -20,7 +26,10 @@ UNEXPECTED = (
     "upload the file again."
 )
 
+MOST_TRACEBACKS = 100  # that are logged whole
+
 logger = logging.getLogger(__name__)
+_logged: set[str] = set()
 
 
 def readable(handler: Handler) -> Handler:
@@ -53,11 +62,26 @@ def as_message(error: Exception) -> gr.Error:
     if isinstance(error, PermissionError):
         text = "This file is not yours, or it has been deleted. Upload it again."
         return gr.Error(text, duration=SHOWN_FOR, print_exception=False)
-    if isinstance(error, Sam2Error):
+    if isinstance(error, Sam2Error | NumberOfInputsError):
         text = without_paths(str(error))
         return gr.Error(text, duration=SHOWN_FOR, print_exception=False)
-    logger.error("unexpected", exc_info=error)
+    log_unexpected(error)
     return gr.Error(UNEXPECTED, duration=SHOWN_FOR, print_exception=False)
+
+
+def log_unexpected(error: Exception) -> None:
+    """Log an error that nobody expected: its traceback once, then a line each time it comes again.
+
+    Whoever finds a request that fails could otherwise fill the log with it.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
+    kind = f"{type(error).__name__} in {place}"
+    if kind in _logged or len(_logged) >= MOST_TRACEBACKS:
+        logger.error("again: %s", kind)
+        return
+    _logged.add(kind)
+    logger.error("unexpected: %s", kind, exc_info=error)
 
 
 def without_paths(text: str) -> str:

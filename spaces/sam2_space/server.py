@@ -14,6 +14,7 @@ from .limits import Limits
 from .look import css, theme
 from .page import build_page
 from .private_files import PrivateFiles
+from .request_timeouts import limit_slow_requests
 from .returned_memory import limit_arenas
 from .service import Service
 from .space_model import SpaceModel
@@ -72,6 +73,7 @@ def serve(
         enable_monitoring=False,
         app_kwargs={"middleware": [layer]},
     )
+    limit_slow_requests(page.server)
     visitors.keep_clean()
     try:
         yield address, service, page

@@ -4,17 +4,23 @@ An uncompressed RLE is `{"size": [height, width], "counts": [...]}`: lengths of 
 0 and 1, starting with 0, read column by column.
 """
 
+import operator
 from collections.abc import Iterable
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from sam2_hf.errors import DataError
+
 # COCO writes each run in digits of five bits, lowest first, as letters from "0" on.
 FIRST_LETTER, DIGIT_SIZE, DIGIT_BITS, SIGN_BIT, MORE_DIGITS = 48, 5, 0x1F, 0x10, 0x20
-FIRST_WHOLE_RUNS = 2
+NUM_LETTERS = 64
+MOST_DIGITS = 7  # of the difference of two runs of 32 bits
+MAX_PIXELS = 2**30  # of a mask that is drawn: 1 GiB as booleans
 
 
 class Rle(TypedDict):
@@ -62,8 +68,12 @@ def encode_all(masks_mhw: Iterable[np.ndarray | Tensor]) -> list[Rle]:
 def decode(rle: Rle) -> np.ndarray:
     """Draw the mask of an uncompressed RLE: `(height, width)`, boolean.
 
+    Raises:
+        DataError: See `whole`.
+
     Source: sam2/utils/amg.py:127-138 @ 2b90b9f.
     """
+    rle = whole(rle)
     height, width = rle["size"]
     values = np.arange(len(rle["counts"])) % 2 == 1
     return np.repeat(values, rle["counts"]).reshape(width, height).T
@@ -77,8 +87,12 @@ def area(rle: Rle) -> int:
 def to_coco(rle: Rle) -> CocoRle:
     """Compress, as COCO's tools and JSON files want it.
 
+    Raises:
+        DataError: See `whole`.
+
     Source: sam2/utils/amg.py:298-304 @ 2b90b9f.
     """
+    rle = whole(rle)  # pycocotools does not survive all of what it is given
     height, width = rle["size"]
     packed = coco_mask.frPyObjects(dict(rle), height, width)
     return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
@@ -87,23 +101,99 @@ def to_coco(rle: Rle) -> CocoRle:
 def from_coco(coco: CocoRle) -> Rle:
     """Expand COCO's compressed form.
 
+    Args:
+        coco: Size and text; bytes, as pycocotools has them, are taken too.
+
+    Raises:
+        DataError: The text is damaged, or its runs do not fill the size.
+
     Source: rleFrString of cocoapi, common/maskApi.c.
-    Differs: reads the text itself, since `pycocotools.mask.decode` warns under numpy 2.
+    Differs: reads the text itself, since `pycocotools.mask.decode` warns under numpy 2, and that
+        it checks what it reads.
     """
-    counts: list[int] = []
-    value = shift = 0
-    for letter in coco["counts"].encode("ascii"):
-        digit = letter - FIRST_LETTER
-        value |= (digit & DIGIT_BITS) << shift
-        shift += DIGIT_SIZE
-        if digit & MORE_DIGITS:
-            continue
-        if digit & SIGN_BIT:
-            value -= 1 << shift
-        # From the fourth run on, what is written is the change since the run of the same colour.
-        counts.append(value + counts[-2] if len(counts) > FIRST_WHOLE_RUNS else value)
-        value = shift = 0
-    return {"size": [int(side) for side in coco["size"]], "counts": counts}
+    try:
+        size, counts = coco["size"], cast(str | bytes, coco["counts"])
+        text = counts if isinstance(counts, bytes) else counts.encode("ascii")
+    except (TypeError, KeyError, AttributeError, UnicodeError) as error:
+        raise DataError(
+            f'a mask is {str(coco)[:60]} ({error}). Compressed run lengths are {{"size": [height, '
+            'width], "counts": text}.'
+        ) from error
+    digits = np.frombuffer(text, np.uint8).astype(np.int64) - FIRST_LETTER
+    if digits.size and (digits.min() < 0 or digits.max() >= NUM_LETTERS):
+        raise DataError(
+            f"compressed run lengths {text[:40]!r} hold a letter that COCO does not use: they are "
+            "damaged. Save the mask again."
+        )
+    return whole({"size": size, "counts": _accumulated(_numbers(digits)).tolist()})
+
+
+def whole(rle: Rle) -> Rle:
+    """Check run lengths that come from a file.
+
+    Returns:
+        The same with plain integers.
+
+    Raises:
+        DataError: They are no lengths, or do not fill their size, or the size is beyond
+            `MAX_PIXELS`.
+    """
+    try:
+        height, width = (operator.index(side) for side in rle["size"])
+        counts = np.asarray(rle["counts"])
+        if counts.ndim != 1 or counts.dtype.kind not in "iu" or not counts.size:
+            raise TypeError("counts are no list of integers")
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise DataError(
+            f"a mask is {str(rle)[:60]} ({error}). Run lengths are "
+            '{"size": [height, width], "counts": integers or text}.'
+        ) from error
+    if min(height, width) < 1 or height * width > MAX_PIXELS:
+        raise DataError(
+            f"the size of a mask is {height}x{width} (height x width). It must have 1 to "
+            f"{MAX_PIXELS:,} pixels."
+        )
+    if counts.min() < 0 or counts.max() > MAX_PIXELS:
+        raise DataError(
+            f"a run of a mask is {counts.min()} to {counts.max()} pixels long: the run lengths are "
+            "damaged. Save the mask again."
+        )
+    if counts.sum() != height * width:
+        raise DataError(
+            f"the run lengths of a mask cover {counts.sum()} pixels, but its size "
+            f"{height}x{width} has {height * width}: they are damaged. Save the mask again."
+        )
+    return {"size": [height, width], "counts": counts.tolist()}
+
+
+def _numbers(digits: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Join digits of five bits, lowest first, to signed numbers."""
+    ends = np.flatnonzero(digits & MORE_DIGITS == 0)
+    if not digits.size:
+        return digits
+    if not ends.size or ends[-1] != digits.size - 1:
+        raise DataError(
+            "compressed run lengths end within a number: the text was cut off. Save the mask again."
+        )
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > MOST_DIGITS:
+        raise DataError(
+            f"compressed run lengths hold a number of {lengths.max()} letters, but COCO writes at "
+            f"most {MOST_DIGITS}: they are damaged. Save the mask again."
+        )
+    places = np.arange(digits.size) - np.repeat(starts, lengths)
+    numbers = np.add.reduceat((digits & DIGIT_BITS) << (DIGIT_SIZE * places), starts)
+    negative = (digits[ends] & SIGN_BIT) != 0
+    return np.where(negative, numbers - (1 << (DIGIT_SIZE * lengths)), numbers)
+
+
+def _accumulated(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Undo the differences: from the fourth run on, each is told from the one two before."""
+    counts = numbers.copy()
+    for first in (1, 2):
+        counts[first::2] = np.cumsum(numbers[first::2])
+    return counts
 
 
 def _as_bool_array(mask_hw: np.ndarray | Tensor) -> np.ndarray:

@@ -190,6 +190,19 @@ def test_bfloat16_is_told_and_kept_apart(run, davis, tmp_path, capsys):
     assert "its environment.dtype is bfloat16 by autocast" in capsys.readouterr().err
 
 
+def test_results_of_other_session_options_are_not_mixed_in(run, davis, tmp_path, capsys):
+    """Scores of a folder may come from a version that evaluated under other options."""
+    run(davis)
+    path = tmp_path / "out" / "run.json"
+    settings = json.loads(path.read_text())
+    assert settings["options"]["binarize_mask_from_pts_for_mem_enc"] is False
+    del settings["options"]
+    path.write_text(json.dumps(settings))
+
+    assert run(davis) == 1
+    assert "its options is None" in capsys.readouterr().err
+
+
 def test_damaged_scores_of_a_video_are_made_again(run, davis, tmp_path):
     run(davis)
     before = all_files(tmp_path / "out")

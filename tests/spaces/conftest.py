@@ -78,8 +78,9 @@ def browser():
 def page(browser, server):
     """The page in a browser of its own, which must not call anybody else."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    called = []
+    called, refused = [], []
     context.on("request", lambda request: called.append(request.url))
+    context.on("console", lambda said: refused.append(said.text) if "Policy" in said.text else None)
     context.set_default_timeout(SECONDS)
     opened = context.new_page()
     opened.goto(server.address)
@@ -88,3 +89,4 @@ def page(browser, server):
     context.close()
     own = (server.address, "data:", "blob:" + server.address)
     assert [url for url in called if not url.startswith(own)] == []
+    assert refused == []  # by the page's own policy of what it may load

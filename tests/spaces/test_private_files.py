@@ -116,11 +116,62 @@ def test_requests_that_are_too_large_are_refused(server):
     assert (prompts.status_code, uploaded.status_code) == (413, 413)
 
 
+@pytest.mark.parametrize("many", ["{},", "[],", "1,", '"a",', '{"path":"a"},'])
+def test_wide_json_is_refused_before_it_is_parsed(server, many):
+    """One of 8 MB kept the server busy for half a minute, in which nobody else was answered."""
+    wide = '{"data":[[' + many * (8 * 10**6 // len(many)) + "0]]}"
+    started = time.monotonic()
+
+    answer = httpx.post(f"{server.address}gradio_api/call/limits", content=wide, timeout=60)
+
+    assert answer.status_code == 413
+    assert time.monotonic() - started < 5
+
+
+def test_as_many_clicks_as_a_video_may_have_are_not_too_wide(server):
+    mine, shown = upload(server)
+    prompts = [
+        {"frame": number, "object_id": 1, "points": [[number, 10.5]], "labels": [1]}
+        for number in range(1000)
+    ]
+
+    said = call(server, "track", [as_file(shown), prompts, "forward"], mine)
+
+    assert "frame 1 is out of range" in said  # it was read: the photo is a video of one frame
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+def test_numbers_that_json_does_not_have_are_refused(server, number):
+    """Gradio would fail while it says so, and its web server log a page of traceback."""
+    answer = httpx.post(
+        f"{server.address}gradio_api/call/everything", content=f'{{"data": [{number}]}}'
+    )
+
+    assert (answer.status_code, answer.text) == (400, "This request is no JSON.")
+
+
+def test_a_call_with_too_few_values_is_told_how_many_it_takes(server):
+    mine, _ = upload(server)
+
+    assert "0 values were sent, but this takes 2" in call(server, "segment", [], mine)
+
+
+def test_pages_say_what_they_may_load_and_who_may_show_them(server):
+    answer = httpx.get(server.address)
+
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'self' https://huggingface.co https://*.hf.space" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 @pytest.mark.parametrize(
     "route", ["process_recording", "component_server", "vibe-edit", "undo-vibe-edit"]
 )
 def test_what_the_page_does_not_need_is_closed(server, route):
     assert httpx.post(f"{server.address}gradio_api/{route}").status_code == 403
+    for other in ("login", "gradio_api/api/segment", "gradio_api/queue/data", "anything"):
+        assert httpx.post(f"{server.address}{other}", json={}).status_code == 404
     for other in ("monitoring", "monitoring/summary", "gradio_api/vibe-code"):
         assert httpx.get(f"{server.address}{other}").status_code == 403
 

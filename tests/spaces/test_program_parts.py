@@ -47,6 +47,20 @@ def test_what_nobody_expected_is_logged_and_not_told(caplog):
     assert "secret" in caplog.text
 
 
+def test_an_error_that_comes_again_is_logged_in_a_line(caplog):
+    """Or whoever finds a request that fails could fill the log."""
+
+    def fail():
+        raise RuntimeError("again and again")
+
+    for _ in range(3):
+        with pytest.raises(gr.Error):
+            readable(fail)()
+
+    assert caplog.text.count("Traceback") == 1
+    assert caplog.text.count("again: RuntimeError in ") == 2
+
+
 def test_a_generator_is_wrapped_as_one():
     @readable
     def steps():

@@ -11,7 +11,7 @@ import torch
 from sam2_hf.errors import SessionError
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
-from tests.drawn_video import drawn_video_model, noise_clip
+from tests.drawn_video import drawn_video_model, noise_clip, own_video_model
 from tests.fakes import SIDE, FakeModel, centre_of, fake_session_on, picture
 
 
@@ -159,6 +159,25 @@ def encoded_when_looking_back_and_forth(**options):
     return model.encoded
 
 
+def after_two_clicks(model, **options):
+    """Mask logits of a frame with two clicks, and of the next one."""
+    with Sam2VideoInferenceSession.open(noise_clip(2), model, **options) as session:
+        session.click(0, 1, (20, 20))
+        session.click(0, 1, (40, 30))
+        return [result.logits_bhw for result in session.propagate()]
+
+
+def always_unstable(model):
+    """Let no single mask count as stable."""
+    model.config.mask_decoder_config.dynamic_multimask_stability_thresh = 1.1
+    return model
+
+
+def shown_where_no_single_mask_is_stable(**options):
+    found = after_two_clicks(always_unstable(own_video_model()), **options)
+    return [logits.sum().item() for logits in found]
+
+
 # option -> a value that is not the default, and something that it changes
 EFFECTS = {
     "add_all_frames_to_correct_as_cond": (False, corrected),
@@ -167,6 +186,7 @@ EFFECTS = {
     "memory_temporal_stride_for_eval": (2, frames_read_on_the_last_frame),
     "max_cond_frames_in_attn": (2, memories_read_on_the_last_frame),
     "binarize_mask_from_pts_for_mem_enc": (False, binarized),
+    "dynamic_multimask_via_stability": (False, shown_where_no_single_mask_is_stable),
     "non_overlap_masks": (True, overlap),
     "non_overlap_masks_for_mem_enc": (True, remembered_apart),
     "fill_hole_area": (0, hole),
@@ -297,3 +317,48 @@ def test_an_unknown_preset_is_refused():
 def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):
     with pytest.raises(SessionError, match=name):
         SessionOptions(**{name: value})
+
+
+def test_the_stability_fallback_may_be_turned_off_for_a_session():
+    model = always_unstable(own_video_model())
+    fallback = after_two_clicks(model)
+
+    without = after_two_clicks(model, dynamic_multimask_via_stability=False)
+
+    model.config.mask_decoder_config.dynamic_multimask_via_stability = False
+    expected = after_two_clicks(model)
+    assert all(map(torch.equal, without, expected))
+    assert not torch.equal(without[0], fallback[0])
+    restored = after_two_clicks(model, dynamic_multimask_via_stability=True)
+    assert all(map(torch.equal, restored, fallback))
+
+
+def test_the_fallback_also_counts_where_tracking_decodes_a_single_mask():
+    model = always_unstable(own_video_model())
+    model.config.multimask_output_for_tracking = False
+    options = {"binarize_mask_from_pts_for_mem_enc": False}
+    session = Sam2VideoInferenceSession.open(noise_clip(2), model, **options)
+    session.mask(0, 1, np.eye(48, 72) > 0)
+    fallback = list(session.propagate())[1].logits_bhw
+    options["dynamic_multimask_via_stability"] = False
+    session = Sam2VideoInferenceSession.open(noise_clip(2), model, **options)
+    session.mask(0, 1, np.eye(48, 72) > 0)
+
+    assert not torch.equal(list(session.propagate())[1].logits_bhw, fallback)
+
+
+@pytest.mark.parametrize("compat", ["sam2_hf", "official", "transformers"])
+def test_without_postprocessing_the_three_settings_of_the_originals_builder_are_off(compat):
+    """tools/vos_inference.py builds with apply_postprocessing=False (build_sam.py:117-131)."""
+    plain = SessionOptions.preset(compat, apply_postprocessing=False)
+
+    assert plain.fill_hole_area == 0
+    assert plain.binarize_mask_from_pts_for_mem_enc is False
+    assert plain.dynamic_multimask_via_stability is False
+    names = {field.name for field in fields(SessionOptions)} - {
+        "fill_hole_area",
+        "binarize_mask_from_pts_for_mem_enc",
+        "dynamic_multimask_via_stability",
+    }
+    usual = SessionOptions.preset(compat)
+    assert all(getattr(plain, name) == getattr(usual, name) for name in names)

@@ -60,6 +60,7 @@ class MaskDecoder(FastPath, nn.Module):
         hints: AttentionHints,
         *,
         multimask_output: bool,
+        dynamic_multimask_via_stability: bool | None = None,
     ) -> DecodedMasks:
         """Decode prompts and draw the masks.
 
@@ -70,6 +71,8 @@ class MaskDecoder(FastPath, nn.Module):
             prompts: Encoded prompts.
             hints: See [`AttentionHints`]; its padding is filled in here.
             multimask_output: Three masks for each object, or one.
+            dynamic_multimask_via_stability: Whether an unstable single mask is replaced by the
+                best of the three; the config decides if None. Never in training.
         """
         tokens = self.decode_tokens(image_embeddings[-1], image_positions_11nc, prompts, hints)
         logits_bpmhw = self.draw(tokens.image_bpnc, tokens.mask_tokens_bpmc, image_embeddings)
@@ -83,7 +86,9 @@ class MaskDecoder(FastPath, nn.Module):
         # An object pointer always comes from the single mask's token, as in training, whichever
         # mask is chosen.
         pointer_token = tokens.mask_tokens_bpmc[:, :, :1]
-        if self.training or not self.config.dynamic_multimask_via_stability:
+        if dynamic_multimask_via_stability is None:
+            dynamic_multimask_via_stability = self.config.dynamic_multimask_via_stability
+        if self.training or not dynamic_multimask_via_stability:
             return DecodedMasks(
                 logits_bpmhw[:, :, :1], tokens.iou_bpm[:, :, :1], pointer_token, tokens.score_bp1
             )

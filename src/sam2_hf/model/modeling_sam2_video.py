@@ -106,6 +106,7 @@ class Sam2VideoModel(PromptableModel):
         prompts: Prompts,
         *,
         multimask_output: bool,
+        dynamic_multimask_via_stability: bool | None = None,
     ) -> ObjectMasks:
         """Decode one mask for each object, with its quality, presence and pointer.
 
@@ -114,6 +115,8 @@ class Sam2VideoModel(PromptableModel):
             embedding_bdhw: What `condition_on_memory` returned.
             prompts: Prompts of each object in model pixels, shapes `(b, 1, ...)`; may be empty.
             multimask_output: Whether to choose among three masks, or take the single one.
+            dynamic_multimask_via_stability: Whether an unstable single mask is replaced by the
+                best of the three; the config decides if None.
 
         Source: sam2/modeling/sam2_base.py:257-413 @ 2b90b9f.
         """
@@ -128,6 +131,7 @@ class Sam2VideoModel(PromptableModel):
             self._embed(prompts.completed(self._mask_size, embedding_bdhw)),
             NO_HINTS,
             multimask_output=multimask_output,
+            dynamic_multimask_via_stability=dynamic_multimask_via_stability,
         )
         score_b1 = decoded.score_bp1[:, 0]
         in_view_b1 = score_b1 > 0

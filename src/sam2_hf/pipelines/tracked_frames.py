@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf import rle
-from sam2_hf.errors import OutputError
+from sam2_hf.errors import DataError, OutputError
+from sam2_hf.json_input import parse_json
 from sam2_hf.rle import CocoRle
 from sam2_hf.video.frame_result import FrameResult
 from sam2_hf.video.masklet import Masklet
@@ -109,10 +110,17 @@ class TrackedFrame:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "TrackedFrame":
-        """Read what `to_json` wrote."""
-        content: dict[str, Any] = json.loads(text)
-        objects = tuple(TrackedObject(**one) for one in content["objects"])
-        return cls(content["frame"], content["time_s"], objects)
+        """Read what `to_json` wrote.
+
+        Raises:
+            DataError: It is something else.
+        """
+        content: dict[str, Any] = parse_json(text, "a tracked frame")
+        try:
+            objects = tuple(TrackedObject(**one) for one in content["objects"])
+            return cls(content["frame"], content["time_s"], objects)
+        except (TypeError, LookupError) as error:
+            raise DataError(f"{text[:60]!r} is no tracked frame ({error!r}).") from error
 
     def to_json(self) -> str:
         """Write everything in one line; numbers keep every digit."""

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_hf.errors import DataError
+from sam2_hf.json_input import parse_json
 from sam2_hf.video.video_file import VideoFile
 
 from .clip_rows import ClipRow, StoredPicture
 from .frame_objects import FrameObjects, LabelMap, MaskList
 from .recording import Recording
 from .segments import read_segments
-from .segments_file import AnnotatedFrame, parse_json, read_segments_file
+from .segments_file import AnnotatedFrame, read_segments_file
 from .stored_pictures import open_label_map, open_rgb
 
 

@@ -25,7 +25,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sam2_hf.errors import OutputError, TrainingError
+from sam2_hf.errors import DataError, OutputError, TrainingError
+from sam2_hf.json_input import load_json
 
 FORMAT = 1
 NAME = re.compile(r"step-(\d{8})")
@@ -155,7 +156,8 @@ def missing_files(path: Path) -> list[str]:
     """
     stems = [WEIGHTS, OPTIMISER]  # those of an earlier version, which did not list them
     if (path / STATE).is_file():
-        stems = json.loads((path / STATE).read_text(encoding="utf-8")).get("files", stems)
+        content = load_json(path / STATE)
+        stems = content.get("files", stems) if isinstance(content, dict) else stems
     wanted = (STATE, CONFIG, *(f"{stem}.safetensors" for stem in stems))
     return [name for name in wanted if not (path / name).is_file()]
 
@@ -172,7 +174,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         if missing := missing_files(path):
             raise FileNotFoundError(f"it has no {', '.join(missing)}")
-        content = json.loads((path / STATE).read_text(encoding="utf-8"))
+        content = load_json(path / STATE)
+        if not isinstance(content, dict):
+            raise DataError(f"{STATE} holds a {type(content).__name__}, no settings")
         config = (path / CONFIG).read_text(encoding="utf-8")
         tensors = {one.stem: load_file(one) for one in sorted(path.glob("*.safetensors"))}
     except (OSError, ValueError, SafetensorError) as error:

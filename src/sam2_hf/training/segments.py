@@ -54,22 +54,15 @@ def _runs(segmentation: Any, size: tuple[int, int]) -> rle.Rle:  # noqa: ANN401 
         if isinstance(segmentation, list):
             return _polygon_runs(segmentation, size)
         if isinstance(segmentation["counts"], str):
-            segmentation = rle.from_coco(segmentation)
-        height, width = (int(side) for side in segmentation["size"])
-        counts = [int(count) for count in segmentation["counts"]]
+            return rle.from_coco(segmentation)
+        return rle.whole(segmentation)
     except DataError:
         raise
-    except (TypeError, KeyError, ValueError, IndexError) as error:
+    except (TypeError, KeyError, ValueError, IndexError, OverflowError) as error:
         raise DataError(
             f"a mask is {str(segmentation)[:60]}. Masks are polygons [[x, y, ...]] or run lengths "
             '{"size": [height, width], "counts": ...}.'
         ) from error
-    if sum(counts) != height * width or min(counts, default=0) < 0:
-        raise DataError(
-            f"the run lengths of a mask cover {sum(counts)} pixels, but its size "
-            f"{height}x{width} has {height * width}: they are damaged."
-        )
-    return {"size": [height, width], "counts": counts}
 
 
 def _polygon_runs(polygons: list[list[float]], size: tuple[int, int]) -> rle.Rle:

@@ -1,12 +1,11 @@
 """JSON files with the run lengths of a photo (SA-1B) or a video (SA-V)."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sam2_hf.errors import DataError
+from sam2_hf.json_input import load_json
 
 FRAMES_PER_SECOND = 24  # of SA-V's videos; the files state at how many a second are annotated
 EXPECTED = (
@@ -51,7 +50,7 @@ def read_segments_file(path: str, every: int) -> list[AnnotatedFrame]:
         frames, every = _masklets(content, every)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    except (TypeError, KeyError, ValueError, IndexError) as error:
+    except (TypeError, KeyError, ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{path} has no masks in a known form. {EXPECTED}") from error
     annotated = [
         AnnotatedFrame(place * every, segmentations)
@@ -61,31 +60,6 @@ def read_segments_file(path: str, every: int) -> list[AnnotatedFrame]:
     if not annotated:
         raise DataError(f"{path} annotates none of its {len(frames)} frame(s).")
     return annotated
-
-
-def load_json(path: str | Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    """Read a JSON file.
-
-    Raises:
-        DataError: It is not there, or is damaged.
-    """
-    try:
-        text = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    return parse_json(text, str(path))
-
-
-def parse_json(text: str | bytes, place: str) -> Any:  # noqa: ANN401 - whatever it holds
-    """Read JSON that came from somewhere.
-
-    Raises:
-        DataError: It is damaged.
-    """
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise DataError(f"{place} holds no JSON, or not all of it: {error}.") from error
 
 
 def _masklets(content: Any, every: int) -> tuple[list[list[object]], int]:  # noqa: ANN401

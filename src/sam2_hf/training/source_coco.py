@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sam2_hf.errors import DataError
+from sam2_hf.json_input import load_json
 
 from .clip_rows import ClipRow, make_table, to_segments
 from .data_config import SourceConfig
 from .row_selection import select_rows
-from .segments_file import load_json
 from .source_folders import check_options, file_names, source_folder, text_option, wrong_layout
 
 if TYPE_CHECKING:

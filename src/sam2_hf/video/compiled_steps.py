@@ -51,6 +51,8 @@ class CompiledSteps:
         memories: Sequence[Memories],
         now: Moment,
         rules: MemoryRules,
+        *,
+        dynamic_multimask_via_stability: bool | None = None,
     ) -> tuple[ObjectMasks, Tensor]:
         """Track objects on a frame; as `track_step` without prompts, then `encode_memory`.
 
@@ -59,6 +61,7 @@ class CompiledSteps:
             memories: What each object remembers.
             now: Which frame it is.
             rules: How far memory reaches.
+            dynamic_multimask_via_stability: As in `decode_views`.
 
         Returns:
             Masks, scores and pointers, objects in the order of `memories`; and spatial memories of
@@ -67,7 +70,7 @@ class CompiledSteps:
         recollections = [recollect(one, now, rules) for one in memories]
         fixed = self._slots_for(recollections, rules).fill(recollections)
         count = len(memories)
-        found = self._track(self.model, features, fixed)
+        found = self._track(self.model, features, fixed, dynamic_multimask_via_stability)
         logits_b1hw, iou_b1, pointer_bd, score_b1, memory_bchw = (part[:count] for part in found)
         # on a frame without prompts the best candidate is all that is asked for
         masks = ObjectMasks(logits_b1hw, iou_b1, logits_b1hw, iou_b1, pointer_bd, score_b1)
@@ -93,7 +96,10 @@ def encode_frame(model: Sam2VideoModel, pixels_b3ss: Tensor) -> tuple[Tensor, ..
 
 
 def track_fixed(
-    model: Sam2VideoModel, features: FrameFeatures, memories: FixedMemories
+    model: Sam2VideoModel,
+    features: FrameFeatures,
+    memories: FixedMemories,
+    dynamic_multimask_via_stability: bool | None = None,  # noqa: FBT001 - `Compiled` passes by place
 ) -> tuple[Tensor, ...]:
     """Track objects on a frame: logits, predicted IoU, pointers, object scores, and a memory.
 
@@ -101,9 +107,16 @@ def track_fixed(
         model: The model.
         features: The frame.
         memories: What the objects look back on.
+        dynamic_multimask_via_stability: As in `decode_views`.
     """
     embedding_bdhw = model.condition_on_memory(features, memories)
     multimask = chooses_among_masks(model, NO_PROMPTS, tracked=True)
-    masks = model.decode_masks(features, embedding_bdhw, NO_PROMPTS, multimask_output=multimask)
+    masks = model.decode_masks(
+        features,
+        embedding_bdhw,
+        NO_PROMPTS,
+        multimask_output=multimask,
+        dynamic_multimask_via_stability=dynamic_multimask_via_stability,
+    )
     memory_bchw = model.encode_memory(features, masks.logits_b1hw, masks.score_b1, binarize=False)
     return masks.logits_b1hw, masks.iou_b1, masks.pointer_bd, masks.score_b1, memory_bchw

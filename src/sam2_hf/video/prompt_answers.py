@@ -88,7 +88,15 @@ def _answer(tracker: Tracker, one: TrackedObject, frame: int, prompts: FrameProm
     now = Moment(frame, asked.direction or "forward", tracker.frames.num_frames)
     # without a prompted frame, as after `clear`, there is nothing to look back on
     memories = [one.bank] if asked.direction and one.bank.prompted else None
-    return track_step(model, features, memories, prompts_b1, now, tracker.rules)
+    return track_step(
+        model,
+        features,
+        memories,
+        prompts_b1,
+        now,
+        tracker.rules,
+        dynamic_multimask_via_stability=tracker.options.dynamic_multimask_via_stability,
+    )
 
 
 def _remember_prompted(tracker: Tracker, frame: int) -> None:

@@ -29,6 +29,9 @@ class SessionOptions:
             checkpoint's choice if None, all if -1.
         binarize_mask_from_pts_for_mem_enc: Whether prompted frames are remembered by the mask as
             it is seen, instead of by its probabilities.
+        dynamic_multimask_via_stability: Whether the single mask that two or more clicks or a box
+            give is replaced by the best of three where it is unstable; the checkpoint's choice if
+            None.
         non_overlap_masks: Whether a pixel belongs to one object at most in what is handed out.
         non_overlap_masks_for_mem_enc: Whether it does in what is remembered.
         fill_hole_area: Largest hole that is closed, pixels of the low-resolution mask.
@@ -60,6 +63,7 @@ class SessionOptions:
     memory_temporal_stride_for_eval: int = 1
     max_cond_frames_in_attn: int | None = None
     binarize_mask_from_pts_for_mem_enc: bool = True
+    dynamic_multimask_via_stability: bool | None = None
     non_overlap_masks: bool = False
     non_overlap_masks_for_mem_enc: bool = False
     fill_hole_area: int = 8
@@ -94,16 +98,23 @@ class SessionOptions:
             raise SessionError(f"memory_dtype is {self.memory_dtype}; it must be a float type.")
 
     @classmethod
-    def preset(cls, compat: str = "sam2_hf", **changes: Any) -> "SessionOptions":
+    def preset(
+        cls, compat: str = "sam2_hf", *, apply_postprocessing: bool = True, **changes: Any
+    ) -> "SessionOptions":
         """Make the options under which another implementation's numbers come out.
 
         Args:
             compat: "sam2_hf" for this package's defaults; "official" for those of the original's
                 builder; "transformers" for those of transformers' video classes.
+            apply_postprocessing: False turns off the three settings that the original's builder
+                adds to a checkpoint's own: hole filling, binarized memories of prompted frames, and
+                the stability fallback. The published video scores were measured without them.
             **changes: Fields to change.
 
         Raises:
             SessionError: There is no such preset or option.
+
+        Source: sam2/build_sam.py:117-131 and tools/vos_inference.py:425-452 @ 2b90b9f.
         """
         if compat not in PRESETS:
             raise SessionError(f"compat={compat!r} is unknown. Choose one of {', '.join(PRESETS)}.")
@@ -124,6 +135,13 @@ class SessionOptions:
                 frame_compat="transformers",
             ),
         }[compat]
+        if not apply_postprocessing:
+            chosen = replace(
+                chosen,
+                fill_hole_area=0,
+                binarize_mask_from_pts_for_mem_enc=False,
+                dynamic_multimask_via_stability=False,
+            )
         return replace(chosen, **changes)
 
     def _require_choice(self, name: str, choices: tuple[str, ...]) -> None:

@@ -138,11 +138,22 @@ class Tracker(TrackerState):
         now = Moment(visit.frame, visit.direction, self.frames.num_frames)
         features = self.image_features(now.frame)
         banks = [one.bank for one in tracked]
+        fallback = self.options.dynamic_multimask_via_stability
         spatial: Tensor | None = None
         if self.options.compile:
-            masks, spatial = self.compiled_steps.track(features, banks, now, self.rules)
+            masks, spatial = self.compiled_steps.track(
+                features, banks, now, self.rules, dynamic_multimask_via_stability=fallback
+            )
         else:
-            masks = track_step(self.model, features, banks, NO_PROMPTS, now, self.rules)
+            masks = track_step(
+                self.model,
+                features,
+                banks,
+                NO_PROMPTS,
+                now,
+                self.rules,
+                dynamic_multimask_via_stability=fallback,
+            )
         outputs = self.outputs(masks)
         if not visit.remember:
             return [(one, output, None) for one, output in zip(tracked, outputs, strict=True)]

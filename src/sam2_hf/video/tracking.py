@@ -49,6 +49,8 @@ def track_step(
     prompts: Prompts,
     now: Moment,
     rules: MemoryRules,
+    *,
+    dynamic_multimask_via_stability: bool | None = None,
 ) -> ObjectMasks:
     """Segment one frame for every object at once; read and return, store nothing.
 
@@ -61,6 +63,7 @@ def track_step(
             `(b, 1, ...)`; `NO_PROMPTS` on a frame that is only tracked.
         now: Which frame it is.
         rules: How far memory reaches.
+        dynamic_multimask_via_stability: As in `decode_views`.
 
     Returns:
         Masks, scores and pointers, objects in the order of `memories`.
@@ -69,7 +72,10 @@ def track_step(
     Differs: objects are the batch. Those that remember equally much run together, so no token is
         padded and the numbers are those of each object alone.
     """
-    return decode_views(model, look_back(model, features, memories, now, rules), prompts)
+    views = look_back(model, features, memories, now, rules)
+    return decode_views(
+        model, views, prompts, dynamic_multimask_via_stability=dynamic_multimask_via_stability
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,13 +126,21 @@ def look_back(
     return views
 
 
-def decode_views(model: Sam2VideoModel, views: list[FrameView], prompts: Prompts) -> ObjectMasks:
+def decode_views(
+    model: Sam2VideoModel,
+    views: list[FrameView],
+    prompts: Prompts,
+    *,
+    dynamic_multimask_via_stability: bool | None = None,
+) -> ObjectMasks:
     """Decode the masks of every object: the half of a step that prompts take part in.
 
     Args:
         model: The model.
         views: What `look_back` returned.
         prompts: As in `track_step`.
+        dynamic_multimask_via_stability: Whether an unstable single mask is replaced by the best of
+            the three; the model's config decides if None.
 
     Returns:
         Masks, scores and pointers, objects in the order of the prompts.
@@ -137,7 +151,11 @@ def decode_views(model: Sam2VideoModel, views: list[FrameView], prompts: Prompts
         asked = prompts if view.rows is None else _rows_of_prompts(prompts, view.rows)
         found.append(
             model.decode_masks(
-                view.features, view.embedding_bdhw, asked, multimask_output=multimask
+                view.features,
+                view.embedding_bdhw,
+                asked,
+                multimask_output=multimask,
+                dynamic_multimask_via_stability=dynamic_multimask_via_stability,
             )
         )
     return _in_order([view.rows or [] for view in views], found)

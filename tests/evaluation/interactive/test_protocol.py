@@ -129,6 +129,15 @@ def test_seconds_are_those_of_the_paper():
     assert online.seconds(rounds=8, num_frames=300) == 30 + (1 + 4.5) * 8
 
 
+def test_sessions_have_no_postprocessing_and_keep_corrections():
+    options = interactive_options()
+
+    assert options.fill_hole_area == 0
+    assert not options.binarize_mask_from_pts_for_mem_enc
+    assert options.dynamic_multimask_via_stability is False
+    assert options.add_all_frames_to_correct_as_cond
+
+
 @pytest.mark.parametrize("mode", ["offline", "online"])
 def test_a_real_session_goes_through_all_rounds(video, tiny_video_model, mode):
     options = interactive_options()

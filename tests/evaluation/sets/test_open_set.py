@@ -1,7 +1,9 @@
 """Sets of videos: from folders, tables and nothing at all."""
 
+import io
 import shutil
 
+import datasets
 import numpy as np
 import pytest
 from PIL import Image
@@ -183,3 +185,71 @@ def test_a_mask_of_another_size_than_its_frame_is_refused_by_name(tmp_path):
 
     with pytest.raises(DataError, match=r"cat, frame 00002: the mask is 18x12.*36x24"):
         open_set("davis17-val", str(root))[0].labels(2)
+
+
+def own_table(tmp_path, **changes):
+    """A table of one video with two frames, as somebody may have made or sent it."""
+    row = {
+        "video": "a",
+        "frames": [{"bytes": png(0), "path": None}] * 2,
+        "frame_names": ["00000", "00001"],
+        "annotated": [0, 1],
+        "label_maps": [{"bytes": png(1), "path": None}] * 2,
+        "object_ids": [1],
+        "first_frames": [0],
+    }
+    path = tmp_path / "table.parquet"
+    datasets.Dataset.from_list([row | changes]).to_parquet(str(path))
+    return str(path)
+
+
+def png(level):
+    file = io.BytesIO()
+    Image.fromarray(np.full((24, 36), level, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_table_of_ones_own_is_read(tmp_path):
+    assert open_set("folder", own_table(tmp_path))[0].masks(1)[1].all()
+
+
+NAMES_ELSEWHERE = [
+    "../../../out",
+    "/tmp/out",
+    "a/b",
+    "..",
+    ".",
+    "",
+    "a\\b",
+    "c:x",
+    "a\0b",
+    "x" * 300,
+]
+
+
+@pytest.mark.parametrize("name", [*NAMES_ELSEWHERE, None])
+def test_names_of_frames_and_videos_that_lead_elsewhere_are_refused(tmp_path, name):
+    """Masks are written under these names; one with ../ in it was written outside of --out."""
+    with pytest.raises(DataError, match="has a frame called"):
+        open_set("folder", own_table(tmp_path, frame_names=["00000", name]))
+    with pytest.raises(DataError, match="has a video called"):
+        open_set("folder", own_table(tmp_path, video=name))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"frame_names": ["00000", "00000"]},
+        {"annotated": [1, 0]},
+        {"annotated": [0, 7]},
+        {"annotated": [-1, 0]},
+        {"first_frames": [5]},
+        {"first_frames": [0, 1]},
+        {"object_ids": [1, 1], "first_frames": [0, 0]},
+        {"object_ids": [-1]},
+    ],
+    ids=str,
+)
+def test_a_row_that_contradicts_itself_is_refused_before_it_is_read(tmp_path, changes):
+    with pytest.raises(DataError):
+        open_set("folder", own_table(tmp_path, **changes))

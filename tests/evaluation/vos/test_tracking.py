@@ -29,10 +29,20 @@ def test_every_frame_has_a_result_and_the_first_is_what_was_given(cat, tiny_vide
 def test_objects_are_kept_apart_except_in_sets_where_they_overlap(cat, tiny_video_model, tmp_path):
     (sav,) = open_set("sav-val", str(write_sav(tmp_path / "sav")))
 
-    assert session_options(cat).non_overlap_masks
-    assert not session_options(sav).non_overlap_masks
+    assert session_options(cat.rules).non_overlap_masks
+    assert not session_options(sav.rules).non_overlap_masks
     for result in track_video(cat, tiny_video_model):
         assert not (result.masks[1] & result.masks[2]).any()
+
+
+def test_videos_are_tracked_without_postprocessing_as_the_published_scores_were(cat):
+    """tools/vos_inference.py:426 leaves it off, which is more than not to fill holes."""
+    options = session_options(cat.rules)
+
+    assert options.fill_hole_area == 0
+    assert not options.binarize_mask_from_pts_for_mem_enc
+    assert options.dynamic_multimask_via_stability is False
+    assert not options.add_all_frames_to_correct_as_cond
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -53,7 +63,7 @@ def test_an_object_that_comes_late_changes_nothing_and_is_tracked_as_if_alone(
     assert [one.object_ids for one in results] == [(1,)] * 3 + [(1, 2)] * 6
     pictures = [owl.picture(frame) for frame in range(9)]
     for number, start in owl.given.items():
-        options = session_options(owl)
+        options = session_options(owl.rules)
         with Sam2VideoInferenceSession.open(pictures, tiny_video_model, options=options) as alone:
             alone.mask(start, number, owl.masks(start)[number])
             for expected in alone.propagate(start):
