@@ -33,6 +33,7 @@ _KNOWN_FORWARDS: dict[type, Any] = {
         GELUActivation,
     )
 }
+_ORDINARY_WEIGHTS = {nn.Parameter, type(None)}
 
 
 class FastPath:
@@ -119,15 +120,14 @@ def are_unmodified(*modules: nn.Module) -> bool:
     for module in modules:
         for part in module.modules():
             kind = type(part)
-            if _KNOWN_FORWARDS.get(kind) is not kind.forward or "forward" in part.__dict__:
+            if (
+                _KNOWN_FORWARDS.get(kind) is not kind.forward
+                or "forward" in part.__dict__
+                or part._compiled_call_impl is not None
+                or ((part._forward_hooks or part._forward_pre_hooks) and not _all_idle(part))
+                or not _ORDINARY_WEIGHTS.issuperset(map(type, part._parameters.values()))
+            ):
                 return False
-            if part._compiled_call_impl is not None:
-                return False
-            if (part._forward_hooks or part._forward_pre_hooks) and not _all_idle(part):
-                return False
-            for weight in part._parameters.values():
-                if weight is not None and type(weight) is not nn.Parameter:
-                    return False
     return True
 
 

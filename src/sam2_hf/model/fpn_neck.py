@@ -95,9 +95,9 @@ class FpnNeck(FastPath, nn.Module):
         layers = (self._conv(level), narrow)
         return (
             not meets_others
-            and has_fused_product(stage_bhwc)
             and all(_is_product(layer) for layer in layers)
             and self.may_be_fast(stage_bhwc, parts=layers)
+            and has_fused_product(stage_bhwc)
         )
 
     def _merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Module) -> Tensor:

@@ -83,7 +83,8 @@ class RotaryAttention(FastPath, nn.Module):
     def _pays_to_tile(self, query_bqd: Tensor, memories: MemoryTokens) -> bool:
         """Whether tiles are faster than the default backend: one head, narrow values, and large."""
         return (
-            query_bqd.shape[1] >= FEWEST_QUERIES
+            not is_traced()
+            and query_bqd.shape[1] >= FEWEST_QUERIES
             and memories.content_bkc.shape[-1] < query_bqd.shape[-1]
             and memories.bias_bk is None
             # units for bfloat16 tiles make torch's own attention the faster one there
@@ -91,7 +92,6 @@ class RotaryAttention(FastPath, nn.Module):
             and has_fused_product(query_bqd)
             and has_fused_product(FLOAT32)  # which is what tiles are computed in
             and self._may_part(query_bqd, memories)
-            and not is_traced()
         )
 
     def _attend_in_tiles(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:

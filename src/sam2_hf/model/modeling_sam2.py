@@ -132,9 +132,7 @@ class Sam2Model(PromptableModel):
         prompts = prompts.completed(self._mask_size, image_embeddings[-1])
         given = (self._positions_11nc(), self._embed(prompts), NO_HINTS)
         if not is_bare(self.mask_decoder, MaskDecoder):
-            decoded = self.mask_decoder(
-                image_embeddings, *given, multimask_output=multimask_output
-            )
+            decoded = self.mask_decoder(image_embeddings, *given, multimask_output=multimask_output)
             return gated(decoded, min_iou)
         tokens = self.mask_decoder.decode_tokens(image_embeddings[-1], *given)
         return decode_gated(
