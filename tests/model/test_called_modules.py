@@ -22,15 +22,13 @@ from tests.training.moving_shapes import two_clips
 
 SAME = 2e-4  # of the largest value: random weights amplify another order of summation
 ADAPTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
-PARTS = ("vision_encoder", "prompt_encoder", "mask_decoder", "memory_attention", "memory_encoder")
-INSIDE = (
-    "vision_encoder.backbone",
-    "vision_encoder.neck",
-    "vision_encoder.neck.convs.3",
-    "mask_decoder.transformer",
-    "mask_decoder.conv_s0",
-    "mask_decoder.upscale_conv2",
-    "memory_encoder.projection",
+COMPILED = (
+    ("vision_encoder", False),
+    ("vision_encoder", True),
+    ("vision_encoder.neck", False),
+    ("mask_decoder.conv_s0", True),
+    ("mask_decoder.upscale_conv2", False),
+    ("memory_encoder.projection", True),
 )
 
 
@@ -203,6 +201,7 @@ def test_layers_may_be_wrapped_in_modules_that_have_nothing_but_a_call(small_ste
 @torch.no_grad()
 def test_an_adapter_on_any_layer_changes_the_answers(small_steps):
     model = own_video_model()
+    model.mask_decoder.config.dynamic_multimask_via_stability = False  # or another mask is chosen
     plain = every_answer(model)
 
     unheard = []
@@ -240,8 +239,7 @@ def test_adapters_on_all_layers_learn(mode, small_steps):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("in_place", [False, True])
-@pytest.mark.parametrize("name", [*PARTS, *INSIDE])
+@pytest.mark.parametrize(("name", "in_place"), COMPILED)
 def test_a_compiled_module_is_what_runs(name, in_place):
     model = own_video_model()
     plain = every_answer(model)
@@ -263,7 +261,9 @@ def test_a_compiled_module_is_what_runs(name, in_place):
 @pytest.mark.parametrize(
     "name", ["vision_encoder.neck", "mask_decoder.transformer.layers.0.cross_attn_image_to_token"]
 )
-def test_a_forward_pass_that_was_replaced_is_called(own_model, pictures, clicks, name, owner, monkeypatch):
+def test_a_forward_pass_that_was_replaced_is_called(
+    own_model, pictures, clicks, name, owner, monkeypatch
+):
     module, calls = own_model.get_submodule(name), []
     place = module if owner == "instance" else type(module)
     run = place.forward
