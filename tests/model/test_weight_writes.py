@@ -15,6 +15,7 @@ from sam2_hf.model.rope import rotary_table
 from tests.drawn_video import every_answer, own_video_model
 
 SAME = 2e-4  # of the largest value: random weights amplify another order of summation
+GROUP = 15  # weights that are written before the answers are compared
 LARGE_GRID = (32, 32)  # of a picture of 512 pixels: tiles are taken from 1,024 cells on
 MERGED = (
     "vision_encoder.backbone.pos_embed",
@@ -31,7 +32,7 @@ def scale_data(model, name):
 
 
 def write_one_value(model, name):
-    model.get_parameter(name).data.flatten()[5] += 3.0
+    model.get_parameter(name).data.flatten()[2] += 3.0
 
 
 def set_data(model, name):
@@ -97,12 +98,14 @@ def test_what_was_merged_follows_every_kind_of_write(write, name, small_steps):
 def test_each_weight_that_is_written_in_turn_is_read_by_every_way(small_steps):
     model = own_video_model()
     every_answer(model)
+    weights = list(model.named_parameters())
 
-    for name, weight in model.named_parameters():
-        kept = weight.detach().clone()
-        weight.data.mul_(1.5).add_(0.1)
-        assert alike(every_answer(model), plainly(model, every_answer)), name
-        weight.data.copy_(kept)
+    for start in range(0, len(weights), GROUP):
+        group = weights[start : start + GROUP]
+        for _, weight in group:
+            weight.data.mul_(1.1).add_(0.01)
+        # nothing makes up for a write that went unnoticed: a few of them can be looked for at once
+        assert alike(every_answer(model), plainly(model, every_answer)), [name for name, _ in group]
 
 
 @pytest.fixture(scope="module")
