@@ -106,7 +106,7 @@ class PromptAttention(FastPath, nn.Module):
     def __init__(self, config: Sam2MaskDecoderConfig, downsample_rate: int) -> None:
         super().__init__()
         self.config = config
-        width = config.hidden_size // downsample_rate
+        self.width = width = config.hidden_size // downsample_rate
         self.num_heads = config.num_attention_heads
         self.scaling = (width // self.num_heads) ** -0.5
         self.q_proj = nn.Linear(config.hidden_size, width)
@@ -133,8 +133,10 @@ class PromptAttention(FastPath, nn.Module):
             What each query found, `(b, p, q, 256)`.
         """
         given = (query_bpqc, key_bpkc, value_bpkc, attention_mask)
-        if self._pays_to_absorb(*given) and (
-            self._are_few(query_bpqc) and query_bpqc.shape[1] == key_bpkc.shape[1]
+        if (
+            self._are_few(query_bpqc)
+            and query_bpqc.shape[1] == key_bpkc.shape[1]
+            and self._pays_to_absorb(*given)
         ):
             return ask_image(self, query_bpqc, key_bpkc, value_bpkc, attention_mask)
         token_side = self.token_side(*given)
@@ -167,10 +169,10 @@ class PromptAttention(FastPath, nn.Module):
         leaves_out_keys = mask is None or mask.shape == (batch * objects, 1, 1, count)
         is_of_each_object = cells_bpqc.shape[1] in (1, objects)
         if not (
-            self._pays_to_absorb(cells_bpqc, keys_bptc, values_bptc, mask)
-            and self._are_few(keys_bptc)
+            self._are_few(keys_bptc)
             and is_of_each_object
             and leaves_out_keys
+            and self._pays_to_absorb(cells_bpqc, keys_bptc, values_bptc, mask)
         ):
             return None
         return TokenSide.of(self, keys_bptc, values_bptc, mask, cells_bpqc.shape[1])
@@ -187,7 +189,7 @@ class PromptAttention(FastPath, nn.Module):
 
     def _are_few(self, tokens: Tensor) -> bool:
         """Whether these tokens, one row per head, are fewer than a projection's channels."""
-        return self.num_heads * tokens.shape[2] <= self.q_proj.out_features
+        return self.num_heads * tokens.shape[2] <= self.width
 
     def _split(self, tokens_bpqc: Tensor, num_objects: int) -> Tensor:
         """Part the channels into heads: `(b, p, q, c)` -> `(b * p, a, q, c / a)`."""

@@ -6,7 +6,7 @@ taken only where a call of these layers does what their classes say and nothing 
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,7 @@ class FastPath:
         """
         if not self.fast or self.training or is_cast(tokens[0]):
             return False
-        read = parts or (self,)
+        read = parts or (cast(nn.Module, self),)
         return not _requires_gradient(tokens, read) and are_unmodified(*read)
 
 
@@ -116,18 +116,20 @@ def are_unmodified(*modules: nn.Module) -> bool:
     """
     if _has_any_global_hook():
         return False
-    # one loop without calls: it runs several times for each frame
-    for module in modules:
-        for part in module.modules():
-            kind = type(part)
-            if (
-                _KNOWN_FORWARDS.get(kind) is not kind.forward
-                or "forward" in part.__dict__
-                or part._compiled_call_impl is not None
-                or ((part._forward_hooks or part._forward_pre_hooks) and not _all_idle(part))
-                or not _ORDINARY_WEIGHTS.issuperset(map(type, part._parameters.values()))
-            ):
-                return False
+    # one loop without calls: it runs dozens of times for each frame
+    waiting: list[nn.Module] = [*modules]
+    while waiting:
+        part = waiting.pop()
+        kind = type(part)
+        if (
+            _KNOWN_FORWARDS.get(kind) is not kind.forward
+            or "forward" in part.__dict__
+            or part._compiled_call_impl is not None
+            or ((part._forward_hooks or part._forward_pre_hooks) and not _all_idle(part))
+            or not _ORDINARY_WEIGHTS.issuperset(map(type, part._parameters.values()))
+        ):
+            return False
+        waiting.extend(filter(None, part._modules.values()))
     return True
 
 

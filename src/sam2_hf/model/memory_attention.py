@@ -186,7 +186,8 @@ class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
         cells_bnd = cells_bnd + self.dropout(self.self_attn(normed, itself, table))
         found = self.cross_attn_image(self.layer_norm2(cells_bnd), memories, table)
         cells_bnd = cells_bnd + self.dropout(found)
-        fused = self.may_be_fast(cells_bnd)
+        layers = (self.linear1, self.activation, self.linear2)
+        fused = self.may_be_fast(cells_bnd, parts=layers)
         hidden = linear(self.linear1, self.layer_norm3(cells_bnd), self.activation, fused=fused)
         return cells_bnd + self.dropout(linear(self.linear2, self.dropout(hidden), fused=fused))
 
