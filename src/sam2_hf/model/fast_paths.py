@@ -15,8 +15,8 @@ from torch.nn.modules.module import _has_any_global_hook
 from transformers.activations import GELUActivation
 from transformers.utils import output_capturing
 
-# The layers whose meaning fast paths know, with the forward pass that each has by its class:
-# somebody may replace that of a whole class. Our own classes are added as they are defined.
+# The layers whose meaning fast paths know, with the forward pass of each class, which may
+# be monkeypatched later on. Our own classes are added as they are defined.
 _KNOWN_FORWARDS: dict[type, Any] = {
     kind: kind.forward
     for kind in (
@@ -53,7 +53,7 @@ class FastPath:
             _KNOWN_FORWARDS[cls] = vars(cls).get("forward")
 
     def may_be_fast(self, *tokens: Tensor | None, parts: tuple[nn.Module, ...] = ()) -> bool:
-        """Whether the faster way may be taken: `may_read_weights`, and nobody records a graph.
+        """Whether the faster way may be taken: `may_read_weights`, and nothing is traced.
 
         Args:
             *tokens: What the module is called with, the most important first.
@@ -62,7 +62,7 @@ class FastPath:
         return not is_traced() and self.may_read_weights(*tokens, parts=parts)
 
     def may_read_weights(self, *tokens: Tensor | None, parts: tuple[nn.Module, ...] = ()) -> bool:
-        """Whether weights may be read in place of calling layers; a compiler may look on.
+        """Whether weights may be read in place of calling layers, also while compiling.
 
         That is inference without autocast in which nothing requires a gradient, and `parts` are
         unmodified.
@@ -134,9 +134,9 @@ def are_unmodified(*modules: nn.Module) -> bool:
 
 
 def is_bare(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether nobody waits for a call of a module, so that a method of its class may be called.
+    """Whether a module itself is unmodified, so that a method of its class may stand for a call.
 
-    Its parts may be modified; they are called by that method.
+    Its parts may be modified; that method calls them.
 
     Args:
         module: The module.

@@ -111,7 +111,7 @@ class RotaryAttention(FastPath, nn.Module):
         return product(torch.stack(found), *self._merged_projection())
 
     def _may_part(self, query_bqd: Tensor, memories: MemoryTokens) -> bool:
-        """Whether weights of the one head may be read; a compiler may look on, an export not."""
+        """Whether weights of the one head may be read: also while compiling, not in an export."""
         return (
             self.num_heads == 1
             and self.config._attn_implementation == "sdpa"
