@@ -97,3 +97,21 @@ def disc_masks():
     row, column = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
     disc = ((row - 20) ** 2 + (column - 40) ** 2 < 100).float()
     return torch.stack((disc, torch.zeros_like(disc)))[:, None]
+
+
+def every_answer(model, memories=None):
+    """Take each step of the model once, with prompts of every kind; all answers of two objects."""
+    features = model.encode_image(pixel_values())
+    corners = torch.tensor([[[4.0, 8.0, 40.0, 50.0]], [[20.0, 6.0, 60.0, 30.0]]])
+    earlier = torch.randn(2, 1, SIDE // 4, SIDE // 4, generator=torch.Generator().manual_seed(5))
+    prompts = Prompts(clicks().points_bpt2, clicks().labels_bpt, corners, earlier)
+    prompted = track(model, features, None, prompts)
+    adopted = model.adopt_masks(features, disc_masks())
+    tracked = track(model, features, memories or recollection(2), multimask_output=False)
+    remembered = [
+        model.encode_memory(features, one.logits_b1hw, one.score_b1, binarize=False)
+        for one in (prompted, tracked)
+    ]
+    found = [prompted.candidates_bmhw, prompted.candidate_iou_bm, prompted.score_b1]
+    found += [prompted.pointer_bd, adopted.pointer_bd, tracked.logits_b1hw, tracked.iou_b1]
+    return [*found, tracked.pointer_bd, *remembered]

@@ -1,6 +1,7 @@
 """Encodings in files, and which model they belong to."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -86,6 +87,25 @@ def test_the_kept_fingerprint_follows_a_change_of_weights(tiny_model):
 
     assert kept.current() != before
     assert kept.current() == fingerprint(other)
+
+
+def test_an_encoding_is_refused_after_a_write_that_torch_does_not_count(tiny_model, wide):
+    own = copy.deepcopy(tiny_model)
+    pipeline = ImageSegmentationPipeline(own)
+    encoded = pipeline.encode(wide)
+
+    own.vision_encoder.backbone.blocks[0].mlp.proj_in.weight.data.mul_(1.01)
+
+    with pytest.raises(ImageError, match="was encoded by another model"):
+        pipeline(encoded, points=(30, 30))
+
+
+def test_an_encoding_with_the_fingerprint_of_an_earlier_version_is_taken(pipeline, encoded):
+    before = dataclasses.replace(encoded, fingerprint=encoded.fingerprint[:64])
+
+    answer = pipeline(before, points=(30, 30))
+
+    assert (answer.masks == pipeline(encoded, points=(30, 30)).masks).all()
 
 
 def test_a_file_cut_short_is_refused(encoded, tmp_path):

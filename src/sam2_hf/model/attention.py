@@ -13,7 +13,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .absorbed_attention import TokenSide, ask_image
 from .configuration_sam2 import Sam2MaskDecoderConfig
-from .fast_paths import FastPath, is_plain
+from .fast_paths import FastPath, are_linear
 
 
 def eager_attention(
@@ -106,7 +106,7 @@ class PromptAttention(FastPath, nn.Module):
     def __init__(self, config: Sam2MaskDecoderConfig, downsample_rate: int) -> None:
         super().__init__()
         self.config = config
-        width = config.hidden_size // downsample_rate
+        self.width = width = config.hidden_size // downsample_rate
         self.num_heads = config.num_attention_heads
         self.scaling = (width // self.num_heads) ** -0.5
         self.q_proj = nn.Linear(config.hidden_size, width)
@@ -132,13 +132,14 @@ class PromptAttention(FastPath, nn.Module):
         Returns:
             What each query found, `(b, p, q, 256)`.
         """
+        given = (query_bpqc, key_bpkc, value_bpkc, attention_mask)
         if (
-            self._pays_to_absorb(query_bpqc)
-            and self._are_few(query_bpqc)
+            self._are_few(query_bpqc)
             and query_bpqc.shape[1] == key_bpkc.shape[1]
+            and self._pays_to_absorb(*given)
         ):
             return ask_image(self, query_bpqc, key_bpkc, value_bpkc, attention_mask)
-        token_side = self.token_side(query_bpqc, key_bpkc, value_bpkc, attention_mask)
+        token_side = self.token_side(*given)
         if token_side is not None:
             return token_side.tell(query_bpqc)
         num_objects = max(query_bpqc.shape[1], key_bpkc.shape[1])
@@ -168,25 +169,27 @@ class PromptAttention(FastPath, nn.Module):
         leaves_out_keys = mask is None or mask.shape == (batch * objects, 1, 1, count)
         is_of_each_object = cells_bpqc.shape[1] in (1, objects)
         if not (
-            self._pays_to_absorb(cells_bpqc)
-            and self._are_few(keys_bptc)
+            self._are_few(keys_bptc)
             and is_of_each_object
             and leaves_out_keys
+            and self._pays_to_absorb(cells_bpqc, keys_bptc, values_bptc, mask)
         ):
             return None
         return TokenSide.of(self, keys_bptc, values_bptc, mask, cells_bpqc.shape[1])
 
-    def _pays_to_absorb(self, tokens: Tensor) -> bool:
+    def _pays_to_absorb(self, tokens: Tensor, *others: Tensor | None) -> bool:
         """Whether the other order of products may be taken: in float32, by the default backend."""
         is_default = self.config._attn_implementation == "sdpa"
-        if not is_default or tokens.dtype != torch.float32 or not self.may_be_fast(tokens):
-            return False
-        layers = (self.q_proj, self.k_proj, self.v_proj, self.o_proj)
-        return all(is_plain(layer, nn.Linear) for layer in layers)
+        return (
+            is_default
+            and tokens.dtype == torch.float32
+            and are_linear(self.q_proj, self.k_proj, self.v_proj, self.o_proj)
+            and self.may_be_fast(tokens, *others)
+        )
 
     def _are_few(self, tokens: Tensor) -> bool:
         """Whether these tokens, one row per head, are fewer than a projection's channels."""
-        return self.num_heads * tokens.shape[2] <= self.q_proj.out_features
+        return self.num_heads * tokens.shape[2] <= self.width
 
     def _split(self, tokens_bpqc: Tensor, num_objects: int) -> Tensor:
         """Part the channels into heads: `(b, p, q, c)` -> `(b * p, a, q, c / a)`."""

@@ -1,15 +1,39 @@
 """When a faster way to the same numbers may be taken, and the one switch for all of them.
 
 Each fast path stands beside a plain module that can be read, trained and compiled, and equals it up
-to the order of summation.
+to the order of summation. It reads weights instead of calling the layers that hold them, so it is
+taken only where a call of these layers does what their classes say and nothing more.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.modules.module import _has_any_global_hook
+from transformers.activations import GELUActivation
 from transformers.utils import output_capturing
+
+# The layers whose meaning fast paths know, with the forward pass of each class, which may
+# be monkeypatched later on. Our own classes are added as they are defined.
+_KNOWN_FORWARDS: dict[type, Any] = {
+    kind: kind.forward
+    for kind in (
+        nn.Linear,
+        nn.Conv2d,
+        nn.ConvTranspose2d,
+        nn.LayerNorm,
+        nn.Embedding,
+        nn.Dropout,
+        nn.ModuleList,
+        nn.ReLU,
+        nn.GELU,
+        nn.SiLU,
+        GELUActivation,
+    )
+}
+_ORDINARY_WEIGHTS = {nn.Parameter, type(None)}
 
 
 class FastPath:
@@ -22,26 +46,54 @@ class FastPath:
     fast = True
     training: bool
 
-    def may_be_fast(self, tokens: Tensor) -> bool:
-        """Whether the faster way may be taken: inference that nobody records, casts or compiles.
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Remember the forward pass of one of our own modules."""
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.rpartition(".")[0] == __name__.rpartition(".")[0]:
+            _KNOWN_FORWARDS[cls] = vars(cls).get("forward")
+
+    def may_be_fast(self, *tokens: Tensor | None, parts: tuple[nn.Module, ...] = ()) -> bool:
+        """Whether the faster way may be taken: `may_read_weights`, and nothing is traced.
 
         Args:
-            tokens: What the module is called with.
+            *tokens: What the module is called with, the most important first.
+            parts: The modules that the faster way does not call whole; all of this one by default.
         """
-        if not self.fast or self.training or torch.is_grad_enabled():
+        return not is_traced() and self.may_read_weights(*tokens, parts=parts)
+
+    def may_read_weights(self, *tokens: Tensor | None, parts: tuple[nn.Module, ...] = ()) -> bool:
+        """Whether weights may be read in place of calling layers, also while compiling.
+
+        That is inference without autocast in which nothing requires a gradient, and `parts` are
+        unmodified.
+
+        Args:
+            *tokens: As in `may_be_fast`.
+            parts: As in `may_be_fast`.
+        """
+        if not self.fast or self.training or is_cast(tokens[0]):
             return False
-        is_seen = (
-            torch.compiler.is_compiling()
-            or torch.onnx.is_in_onnx_export()
-            or torch.jit.is_tracing()  # type: ignore[attr-defined]
-        )
-        return not is_seen and not is_cast(tokens)
+        read = parts or (cast(nn.Module, self),)
+        return not _requires_gradient(tokens, read) and are_unmodified(*read)
 
 
-def is_cast(tokens: Tensor) -> bool:
+def is_cast(tokens: Tensor | None) -> bool:
     """Whether autocast chooses the dtype of products on the device of some tokens."""
+    if tokens is None:
+        return False
     kind = tokens.device.type
     return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
+def is_traced() -> bool:
+    """Whether the operations that run become a graph, or are transformed by `torch.func`."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.onnx.is_in_onnx_export()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined]
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+    )
 
 
 def set_fast(model: nn.Module, *, fast: bool) -> None:
@@ -56,35 +108,71 @@ def is_fast(model: nn.Module) -> bool:
     return all(module.fast for module in model.modules() if isinstance(module, FastPath))
 
 
-def is_watched(module: nn.Module) -> bool:
-    """Whether somebody wants to see what parts of a module get and give, whole."""
-    return any(_has_hooks(part) for part in module.modules())
+def are_unmodified(*modules: nn.Module) -> bool:
+    """Whether calling modules, and all their parts, does no more than their classes say.
+
+    Hooks, adapters, wrappers, a forward pass of their own, compilation in place, and quantized,
+    parametrized or swapped weights do more: such modules have to be called, whole.
+    """
+    if _has_any_global_hook():
+        return False
+    # one loop without calls: it runs dozens of times for each frame
+    waiting: list[nn.Module] = [*modules]
+    while waiting:
+        part = waiting.pop()
+        kind = type(part)
+        if (
+            _KNOWN_FORWARDS.get(kind) is not kind.forward
+            or "forward" in part.__dict__
+            or part._compiled_call_impl is not None
+            or ((part._forward_hooks or part._forward_pre_hooks) and not _all_idle(part))
+            or not _ORDINARY_WEIGHTS.issuperset(map(type, part._parameters.values()))
+        ):
+            return False
+        waiting.extend(filter(None, part._modules.values()))
+    return True
 
 
-def is_plain(layer: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether calling a layer does no more than its class says, so that its weights may be read.
+def is_bare(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module itself is unmodified, so that a method of its class may stand for a call.
 
-    An adapter, a quantised weight, a hook and a weight that is fetched when it is needed do more.
+    Its parts may be modified; that method calls them.
 
     Args:
-        layer: The layer.
-        kind: Class that it has to be of, not of a subclass.
+        module: The module.
+        kind: The class that it has to be of, not of a subclass.
     """
-    has_own_weight = type(getattr(layer, "weight", None)) is nn.Parameter
-    return type(layer) is kind and has_own_weight and not is_replaced(layer)
+    return (
+        type(module) is kind
+        and _KNOWN_FORWARDS.get(kind, kind.forward) is kind.forward
+        and "forward" not in module.__dict__
+        and module._compiled_call_impl is None
+        and _all_idle(module)
+        and not _has_any_global_hook()
+    )
 
 
-def is_replaced(module: nn.Module) -> bool:
-    """Whether a call does more than the class says: hooks, or weights that come late."""
-    return _has_hooks(module) or "forward" in vars(module)
+def are_linear(*layers: nn.Module) -> bool:
+    """Whether layers are products and a bias, and not of a subclass."""
+    return all(type(layer) is nn.Linear and layer.bias is not None for layer in layers)
 
 
-def _has_hooks(module: nn.Module) -> bool:
+def _requires_gradient(tokens: Iterable[Tensor | None], parts: Iterable[nn.Module]) -> bool:
+    """Whether autograd would record what is done with some tokens and weights."""
+    if not torch.is_grad_enabled():
+        return False
+    if any(values is not None and values.requires_grad for values in tokens):
+        return True
+    return any(weight.requires_grad for part in parts for weight in part.parameters())
+
+
+def _all_idle(module: nn.Module) -> bool:
+    """Whether a module has no hooks but those of transformers, at rest."""
     hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
-    return any(not _sleeps(hook) for hook in hooks)
+    return all(_is_idle(hook) for hook in hooks)
 
 
-def _sleeps(hook: Callable[..., Any]) -> bool:
+def _is_idle(hook: Callable[..., Any]) -> bool:
     """Whether a hook is transformers' own, which stay after a recording, and is at rest."""
     if getattr(hook, "__module__", "") != output_capturing.__name__:
         return False

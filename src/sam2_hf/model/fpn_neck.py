@@ -6,14 +6,12 @@ Two linear maps in a row are one: where nobody trains, the wide map between them
 Suffixes: b = images, h, w = rows and columns, c = channels.
 """
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .configuration_sam2 import Sam2VisionConfig
-from .fast_paths import FastPath, is_plain, is_watched
+from .fast_paths import FastPath
 from .fused_linear import has_fused_product, product
 from .layers import pointwise
 from .position_encoding import sine_table
@@ -43,61 +41,69 @@ class FpnNeck(FastPath, nn.Module):
         )
         self._merged = [WeightCache() for _ in self.convs]
 
-    def forward(
-        self, stages_bhwc: tuple[Tensor, ...], narrow: tuple[nn.Conv2d, ...] = ()
-    ) -> list[Tensor]:
+    def forward(self, stages_bhwc: tuple[Tensor, ...]) -> list[Tensor]:
         """Fuse the stages.
 
         Args:
             stages_bhwc: Trunk features, finest first.
-            narrow: Convolutions of kernel 1 that the finest maps go through in the end, finest
-                first.
 
         Returns:
-            Neck features, finest first, each `(b, 256, h, w)`, the finest as narrow as `narrow`.
+            Neck features, finest first, each `(b, 256, h, w)`.
         """
-        handed_out: list[Tensor] = []
-        wide_bchw: Tensor | None = None  # the coarser map
-        for level in reversed(range(len(stages_bhwc))):
-            if level < len(narrow) and self._may_merge(level, stages_bhwc[level], narrow[level]):
-                handed_out.append(self._merge(level, stages_bhwc[level], narrow[level]))
-                continue
-            lateral_bchw = self._conv(level)(stages_bhwc[level].permute(0, 3, 1, 2))
-            if wide_bchw is not None and level in self.top_down_levels:
-                lateral_bchw = lateral_bchw + functional.interpolate(
-                    wide_bchw, scale_factor=2.0, mode="nearest"
+        return self._fused(stages_bhwc, 0)
+
+    def narrowed(
+        self, stages_bhwc: tuple[Tensor, ...], narrow: tuple[nn.Module, ...]
+    ) -> list[Tensor]:
+        """Fuse the stages and send the finest maps through one more convolution each.
+
+        Args:
+            stages_bhwc: Trunk features, finest first.
+            narrow: Convolutions of kernel 1, finest first.
+
+        Returns:
+            Neck features as `forward` makes them, the finest as narrow as `narrow`.
+        """
+        given = list(zip(stages_bhwc, narrow, strict=False))
+        merged = []
+        for level, (stage_bhwc, conv) in enumerate(given):
+            if not self._may_merge(level, stage_bhwc, conv):
+                break
+            merged.append(self._merge(level, stage_bhwc, conv))
+        others = self._fused(stages_bhwc, len(merged))
+        return [*merged, *narrow_maps(others, narrow[len(merged) :])]
+
+    def _fused(self, stages_bhwc: tuple[Tensor, ...], finest: int) -> list[Tensor]:
+        """Return the maps of the levels from `finest` on."""
+        maps_bchw: list[Tensor] = []
+        for level in reversed(range(finest, len(stages_bhwc))):
+            map_bchw = self._conv(level)(stages_bhwc[level].permute(0, 3, 1, 2))
+            if maps_bchw and level in self.top_down_levels:
+                map_bchw = map_bchw + functional.interpolate(
+                    maps_bchw[-1], scale_factor=2.0, mode="nearest"
                 )
-            wide_bchw = lateral_bchw
-            handed_out.append(
-                pointwise(narrow[level], wide_bchw) if level < len(narrow) else wide_bchw
-            )
-        return handed_out[::-1]
+            maps_bchw.append(map_bchw)
+        return maps_bchw[::-1]
 
-    def _conv(self, level: int) -> nn.Conv2d:
+    def _conv(self, level: int) -> nn.Module:
         """Return a level's convolution; they are stored coarsest first."""
-        return cast(nn.Conv2d, self.convs[len(self.convs) - 1 - level])
+        return self.convs[len(self.convs) - 1 - level]
 
-    def _may_merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Conv2d) -> bool:
+    def _may_merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Module) -> bool:
         """Whether a level is nothing but two products in a row, seen by nobody else."""
         meets_others = level in self.top_down_levels or level - 1 in self.top_down_levels
-        conv = self._conv(level)
-        is_product = conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0)
+        layers = (self._conv(level), narrow)
         return (
-            is_product
-            and is_plain(conv, nn.Conv2d)
-            and is_plain(narrow, nn.Conv2d)
-            and conv.bias is not None
-            and narrow.bias is not None
-            and not meets_others
-            and self.may_be_fast(stage_bhwc)
+            not meets_others
+            and all(_is_product(layer) for layer in layers)
+            and self.may_be_fast(stage_bhwc, parts=layers)
             and has_fused_product(stage_bhwc)
-            and not is_watched(self)
         )
 
-    def _merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Conv2d) -> Tensor:
+    def _merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Module) -> Tensor:
         """Apply a level's convolution and the one after it as one product."""
         first = self._conv(level)
-        weights = tuple(w for w in (*first.parameters(), *narrow.parameters()))
+        weights = (*first.parameters(), *narrow.parameters())
 
         def compute() -> Tensor:
             # float64: the product of two weights is rounded once, like a weight
@@ -108,6 +114,23 @@ class FpnNeck(FastPath, nn.Module):
         merged = self._merged[level].get(weights, (stage_bhwc.dtype,), compute)
         mapped_bhwc = product(stage_bhwc, merged[:, :-1].contiguous(), merged[:, -1].contiguous())
         return mapped_bhwc.permute(0, 3, 1, 2)
+
+
+def narrow_maps(maps_bchw: list[Tensor], narrow: tuple[nn.Module, ...]) -> list[Tensor]:
+    """Send the first maps through a convolution of kernel 1 each."""
+    narrowed = [pointwise(conv, one) for conv, one in zip(narrow, maps_bchw, strict=False)]
+    return [*narrowed, *maps_bchw[len(narrow) :]]
+
+
+def _is_product(conv: nn.Module) -> bool:
+    """Whether a convolution looks at one cell at a time and adds a bias."""
+    return (
+        type(conv) is nn.Conv2d
+        and conv.kernel_size == conv.stride == (1, 1)
+        and conv.padding == (0, 0)
+        and conv.groups == 1
+        and conv.bias is not None
+    )
 
 
 def neck_positions(maps_bchw: list[Tensor]) -> list[Tensor]:

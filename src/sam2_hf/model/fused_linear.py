@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import GELUActivation
 
-from .fast_paths import is_plain, is_replaced
-
 PLAIN, RELU, GELU = ("none", ""), ("relu", ""), ("gelu", "none")  # as the operator calls them
 MIN_ROWS = 512  # below this, what it takes to call the operator is more than it saves
 SAME_SUMS = 1e-3  # of values of order 1 in the trial; bfloat16 is off by more and checked against
@@ -31,20 +29,18 @@ def linear(
         layer: The layer.
         tokens: `(..., c in)`.
         activation: The activation.
-        fused: Whether oneDNN may do both; the modules are called otherwise.
+        fused: Whether oneDNN may do both, as nothing is attached to either (`may_be_fast`); the
+            modules are called otherwise.
 
     Returns:
         `(..., c out)`.
     """
-    if fused and _can_fuse(layer, tokens):
-        if activation is None or (kind := _name(activation)) is None:
-            mapped = product(tokens, layer.weight, layer.bias)
-        else:
-            return product(tokens, layer.weight, layer.bias, kind)
-    else:
+    if not fused or not _can_fuse(layer, tokens):
         mapped = layer(tokens)
-        if type(activation) is nn.ReLU and not is_replaced(activation) and _is_fresh(layer, mapped):
-            return mapped.relu_()
+    elif activation is None or (kind := _name(activation)) is None:
+        mapped = product(tokens, layer.weight, layer.bias)
+    else:
+        return product(tokens, layer.weight, layer.bias, kind)
     return mapped if activation is None else activation(mapped)
 
 
@@ -68,24 +64,17 @@ def product(
 
 
 def _name(activation: nn.Module) -> tuple[str, str] | None:
-    """What oneDNN calls an activation; None if it has another, or somebody watches this one."""
-    if is_replaced(activation):
-        return None
+    """What oneDNN calls an activation; None if it does not know it."""
     if type(activation) is nn.ReLU:
         return RELU
     is_exact = type(activation) is GELUActivation and activation.act is functional.gelu
     return GELU if is_exact else None
 
 
-def _is_fresh(layer: nn.Linear, mapped: Tensor) -> bool:
-    """Whether nobody but the caller can hold what a layer returned."""
-    return is_plain(layer, nn.Linear) and not mapped.requires_grad
-
-
 def _can_fuse(layer: nn.Linear, tokens: Tensor) -> bool:
-    """Whether the layer is nothing but its weights, and large enough."""
+    """Whether the product is large enough, and one that oneDNN can be asked for."""
     return (
-        is_plain(layer, nn.Linear)
+        type(layer) is nn.Linear
         and layer.weight.dtype == tokens.dtype
         and tokens.numel() >= MIN_ROWS * tokens.shape[-1]
         and has_fused_product(tokens)

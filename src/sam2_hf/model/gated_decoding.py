@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .mask_choice import choose_single
 from .mask_decoder import MaskDecoder
-from .outputs import DecodedTokens, GatedMasks
+from .outputs import DecodedMasks, DecodedTokens, GatedMasks
 
 PROMPTS_AT_ONCE = (
     4  # their upscaled features, 8 MiB each, are read back before they leave the cache
@@ -62,6 +62,19 @@ def decode_gated(
         chosen.append(prompts_p[index_m])
     logits_mhw, iou_m = (torch.cat(parts) for parts in zip(*drawn, strict=True))
     return GatedMasks(logits_mhw, iou_m, torch.cat(chosen))
+
+
+def gated(decoded: DecodedMasks, min_iou: float) -> GatedMasks:
+    """Choose the masks that `decode_gated` draws from all masks of one picture.
+
+    Args:
+        decoded: What a call of the mask decoder returned.
+        min_iou: As in `decode_gated`.
+    """
+    iou_pm = decoded.iou_bpm[0]
+    wanted_pm = torch.ones_like(iou_pm, dtype=torch.bool) if min_iou <= 0 else iou_pm > min_iou
+    index_m = wanted_pm.nonzero()[:, 0]
+    return GatedMasks(decoded.logits_bpmhw[0][wanted_pm], iou_pm[wanted_pm], index_m)
 
 
 def _draw(

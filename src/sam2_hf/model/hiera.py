@@ -15,7 +15,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .attention import attend
 from .configuration_sam2 import Sam2HieraDetConfig
-from .fast_paths import FastPath, is_watched
+from .fast_paths import FastPath
 from .fused_linear import linear
 from .grid_bands import in_bands
 from .layers import FeedForward
@@ -40,7 +40,7 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Embed `(b, 3, height, width)` as `(b, h, w, c)`."""
-        return self.projection(pixel_values.to(self.projection.weight.dtype)).permute(0, 2, 3, 1)
+        return self.projection(pixel_values).permute(0, 2, 3, 1)
 
 
 class WindowAttention(FastPath, nn.Module):
@@ -139,7 +139,7 @@ class HieraBlock(FastPath, GradientCheckpointingLayer):
         Windows have nothing to do with each other, and the MLP no cell with another. Where nobody
         trains they are worked through a band of rows at a time, whose values stay in the cache.
         """
-        if not self.may_be_fast(tokens_bhwc) or not tokens_bhwc.is_cpu or is_watched(self):
+        if not tokens_bhwc.is_cpu or not self.may_be_fast(tokens_bhwc):
             return self._refine(self._mix(tokens_bhwc))
         if self.window_size == 0:
             return in_bands(self._refine, self._mix(tokens_bhwc))
@@ -241,7 +241,7 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
         """
         if pixel_values is None:
             raise ValueError("pixel_values is None: pass the pictures, (batch, 3, height, width).")
-        tokens_bhwc = self.patch_embed(pixel_values)
+        tokens_bhwc = self.patch_embed(pixel_values.to(self.pos_embed.dtype))
         tokens_bhwc = tokens_bhwc + self._position_table(tokens_bhwc.shape[1], tokens_bhwc.shape[2])
         stages = []
         for index, block in enumerate(self.blocks):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from transformers.utils import can_return_tuple
 
 from .configuration_sam2 import Sam2VisionConfig
-from .fpn_neck import FpnNeck, neck_positions
+from .fast_paths import is_bare
+from .fpn_neck import FpnNeck, narrow_maps, neck_positions
 from .hiera import Sam2HieraDetModel
 from .outputs import Sam2VisionEncoderOutput
 from .pretrained import Sam2PreTrainedModel
@@ -53,17 +54,21 @@ class Sam2VisionModel(Sam2PreTrainedModel):
         return features
 
     def encode(
-        self, pixel_values: Tensor | None, narrow: tuple[nn.Conv2d, ...] = (), **kwargs: Any
+        self, pixel_values: Tensor | None, narrow: tuple[nn.Module, ...] = (), **kwargs: Any
     ) -> Sam2VisionEncoderOutput:
         """Encode pictures without the position tables, which prompts on images never read.
 
         Args:
             pixel_values: As in `forward`.
-            narrow: Convolutions that the finest maps go through in the end, see `FpnNeck`.
+            narrow: Convolutions of kernel 1 that the finest maps go through in the end.
             **kwargs: As in `forward`.
         """
         trunk = self.backbone(pixel_values, **kwargs)
-        maps_bchw = self.neck(trunk.intermediate_hidden_states, narrow)
+        stages_bhwc = trunk.intermediate_hidden_states
+        if narrow and is_bare(self.neck, FpnNeck):
+            maps_bchw = self.neck.narrowed(stages_bhwc, narrow)
+        else:
+            maps_bchw = narrow_maps(self.neck(stages_bhwc), narrow)
         return Sam2VisionEncoderOutput(
             last_hidden_state=trunk.last_hidden_state,
             fpn_hidden_states=tuple(maps_bchw[: self.config.num_feature_levels]),

@@ -5,11 +5,11 @@ Suffixes: b = images or objects, c = channels, h, w = rows and columns.
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers.activations import ACT2FN
 
-from .fast_paths import FastPath
+from .fast_paths import FastPath, is_bare
 from .fused_linear import linear
 
 
@@ -50,15 +50,29 @@ class ChannelLayerNorm(nn.LayerNorm):
         return super().forward(map_bchw.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def pointwise(conv: nn.Conv2d, map_bchw: Tensor) -> Tensor:
-    """Apply a convolution of kernel 1 as a matrix product over channels.
+def pointwise(conv: nn.Module, map_bchw: Tensor) -> Tensor:
+    """Apply a convolution of kernel 1, so that channels of the result lie side by side.
 
     Args:
-        conv: The convolution, stride 1, no padding.
+        conv: The convolution, stride 1, no padding, or what stands in its place.
         map_bchw: A map, `(b, c, h, w)`; quickest where its channels lie side by side.
 
     Returns:
-        A map, `(b, c out, h, w)`, whose channels lie side by side: what reads it is token-major.
+        A map, `(b, c out, h, w)`: what reads it is token-major.
     """
-    mapped_bhwc = functional.linear(map_bchw.permute(0, 2, 3, 1), conv.weight.flatten(1), conv.bias)
-    return mapped_bhwc.permute(0, 3, 1, 2)
+    mapped_bchw: Tensor = conv(map_bchw.contiguous(memory_format=torch.channels_last))
+    return mapped_bchw
+
+
+def table_rows(table: nn.Module, count: int, device: torch.device) -> Tensor:
+    """Return all rows of an embedding table, `(count, c)`.
+
+    Args:
+        table: The table, or what stands in its place.
+        count: How many rows it has.
+        device: Where it is.
+    """
+    if is_bare(table, nn.Embedding) and type(table.weight) is nn.Parameter:
+        return table.weight
+    rows: Tensor = table(torch.arange(count, device=device))
+    return rows

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from .configuration_sam2 import Sam2MaskDecoderConfig
-from .fast_paths import FastPath, is_watched
-from .layers import FeedForward
+from .fast_paths import FastPath, is_traced
+from .layers import FeedForward, table_rows
 from .mask_choice import choose_single
-from .mask_upscaling import MaskUpscaling
+from .mask_upscaling import MaskUpscaling, are_products, draw_masks
 from .outputs import DecodedMasks, DecodedTokens, PromptEmbeddings
 from .two_way_transformer import AttentionHints, TwoWayTransformer, padding_mask
 
@@ -24,8 +24,8 @@ class MaskDecoder(FastPath, nn.Module):
 
     Source: sam2/modeling/sam/mask_decoder.py:14-295 @ 2b90b9f.
     Differs: quality is known before masks are drawn, so that hopeless masks can be left out; what
-        objects of an image share is never repeated; upscaling is matrix products (equal up to the
-        order of summation).
+        objects of an image share is never repeated; in inference upscaling is matrix products
+        (equal up to the order of summation).
     """
 
     def __init__(self, config: Sam2MaskDecoderConfig) -> None:
@@ -106,8 +106,13 @@ class MaskDecoder(FastPath, nn.Module):
         hints: AttentionHints,
     ) -> DecodedTokens:
         """Run the two-way transformer and the quality heads."""
+        device = embedding_bchw.device
         own_tc = torch.cat(
-            (self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight)
+            (
+                table_rows(self.obj_score_token, 1, device),
+                table_rows(self.iou_token, 1, device),
+                table_rows(self.mask_tokens, self.num_mask_tokens, device),
+            )
         )
         own_bptc = own_tc.expand(*prompts.sparse_bptc.shape[:2], -1, -1)
         tokens_bptc = torch.cat((own_bptc, prompts.sparse_bptc.to(own_tc.dtype)), dim=2)
@@ -151,13 +156,17 @@ class MaskDecoder(FastPath, nn.Module):
         Returns:
             Mask logits, `(b, p, m, 4h, 4w)`.
         """
-        upscale = MaskUpscaling.of(self, fused=self.may_be_fast(image_bpnc))
-        height, width = image_embeddings[-1].shape[-2:]
         skips = (image_embeddings[0], image_embeddings[1])
+        layers = (self.upscale_conv1, self.upscale_conv2, self.upscale_layer_norm)
+        if not are_products(*layers[:2]) or not self.may_read_weights(
+            image_bpnc, filters_bpmc, *skips, parts=layers
+        ):
+            return draw_masks(self, image_bpnc, filters_bpmc, skips)
+        upscale = MaskUpscaling.of(self, fused=not is_traced())
+        height, width = image_embeddings[-1].shape[-2:]
         sets = image_bpnc.shape[0] * image_bpnc.shape[1]
         rows = max(1, CELLS_AT_ONCE // (width * max(sets, 1)))
-        is_whole = rows >= height or is_watched(self.upscale_layer_norm)
-        if not upscale.fused or not image_bpnc.is_cpu or is_whole:
+        if not upscale.fused or not image_bpnc.is_cpu or rows >= height:
             return upscale.draw(image_bpnc, filters_bpmc, skips)
         # what a cell becomes is 16 times its size: a band at a time stays in the cache
         logits_bpmhw = filters_bpmc.new_empty((*filters_bpmc.shape[:3], 4 * height, 4 * width))

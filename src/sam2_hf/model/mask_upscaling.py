@@ -1,7 +1,8 @@
 """From image tokens to masks at a quarter of the input's size.
 
-Everything is token-major, channels last: a transposed convolution of kernel and stride 2 is then
-one matrix product per cell, and only the finished masks are put into image order.
+[`draw_masks`] calls the layers. [`MaskUpscaling`] is the faster way: everything stays token-major,
+channels last, a transposed convolution of kernel and stride 2 is then one matrix product per cell,
+and only the finished masks are put into image order.
 
 Suffixes: b = images, p = objects of an image, m = masks of an object, n = cells of the image
 embedding, s = sub-cells of a cell, x = sub-cells of those, c = channels, h, w = rows and columns.
@@ -22,6 +23,35 @@ class UpscalingLayers(Protocol):
     upscale_conv1: nn.ConvTranspose2d
     upscale_conv2: nn.ConvTranspose2d
     upscale_layer_norm: nn.LayerNorm
+
+
+def draw_masks(
+    layers: UpscalingLayers, image_bpnc: Tensor, filters_bpmc: Tensor, skips: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Upscale image tokens and apply mask filters to every sub-cell.
+
+    Args:
+        layers: A mask decoder.
+        image_bpnc: Image tokens after the transformer.
+        filters_bpmc: One filter per mask, `(b, p, m, 32)`.
+        skips: The picture's features at strides 4 and 8, `(b, 32, 4h, 4w)` and `(b, 64, 2h, 2w)`.
+
+    Returns:
+        Mask logits, `(b, p, m, 4h, 4w)`.
+
+    Source: sam2/modeling/sam/mask_decoder.py:216-240 @ 2b90b9f.
+    """
+    skip_fine, skip_coarse = skips
+    objects = image_bpnc.shape[:2]
+    grid = (skip_coarse.shape[-2] // 2, skip_coarse.shape[-1] // 2)
+    cells_bchw = image_bpnc.flatten(0, 1).transpose(1, 2).unflatten(-1, grid)
+    fine_bpchw = layers.upscale_conv1(cells_bchw).unflatten(0, objects) + skip_coarse[:, None]
+    fine_bpchw = layers.upscale_layer_norm(fine_bpchw.movedim(2, -1)).movedim(-1, 2)
+    fine_bchw = functional.gelu(fine_bpchw.flatten(0, 1))
+    finest_bpchw = layers.upscale_conv2(fine_bchw).unflatten(0, objects) + skip_fine[:, None]
+    finest_bpchw = functional.gelu(finest_bpchw)
+    logits_bpmn = filters_bpmc @ finest_bpchw.flatten(3)
+    return logits_bpmn.unflatten(-1, finest_bpchw.shape[-2:])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +116,17 @@ class MaskUpscaling:
         if self.fused and has_fused_product(tokens):
             return product(tokens, weight, bias).unflatten(-1, (4, -1))
         return functional.linear(tokens, weight, bias).unflatten(-1, (4, -1))
+
+
+def are_products(*layers: nn.Module) -> bool:
+    """Whether transposed convolutions make four cells of each cell, from it alone."""
+    return all(
+        type(conv) is nn.ConvTranspose2d
+        and conv.kernel_size == conv.stride == (2, 2)
+        and conv.padding == conv.output_padding == (0, 0)
+        and conv.groups == 1
+        for conv in layers
+    )
 
 
 def _as_matrix(conv: nn.ConvTranspose2d) -> tuple[Tensor, Tensor | None]:

@@ -13,7 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import attend
 from .configuration_sam2_video import Sam2VideoConfig
-from .fast_paths import FastPath, is_cast, is_plain, is_watched
+from .fast_paths import FastPath, are_linear, is_traced
 from .fused_linear import has_fused_product, linear, product
 from .memory_tokens import MemoryTokens
 from .rope import rotary_table, rotated
@@ -68,7 +68,7 @@ class RotaryAttention(FastPath, nn.Module):
         """
         if self._pays_to_tile(query_bqd, memories):
             return self._attend_in_tiles(query_bqd, memories, table)
-        if memories.tiles is not None and self._may_part(query_bqd):
+        if memories.tiles is not None and self._may_part(query_bqd, memories):
             return self._attend_in_parts(query_bqd, memories, table, memories.tiles)
         query = rotated(self._split(self.q_proj(query_bqd)), table)
         value = self._split(self.v_proj(memories.content_bkc))
@@ -82,21 +82,16 @@ class RotaryAttention(FastPath, nn.Module):
 
     def _pays_to_tile(self, query_bqd: Tensor, memories: MemoryTokens) -> bool:
         """Whether tiles are faster than the default backend: one head, narrow values, and large."""
-        is_default = self.num_heads == 1 and self.config._attn_implementation == "sdpa"
-        is_narrow = memories.content_bkc.shape[-1] < self.v_proj.out_features
-        is_large = query_bqd.shape[1] >= FEWEST_QUERIES
         return (
-            is_default
+            not is_traced()
+            and query_bqd.shape[1] >= FEWEST_QUERIES
+            and memories.content_bkc.shape[-1] < query_bqd.shape[-1]
             and memories.bias_bk is None
-            and is_narrow
-            and is_large
-            and self.may_be_fast(query_bqd)
             # units for bfloat16 tiles make torch's own attention the faster one there
             and (query_bqd.dtype == torch.float32 or not torch.cpu._is_amx_tile_supported())
             and has_fused_product(query_bqd)
             and has_fused_product(FLOAT32)  # which is what tiles are computed in
-            and all(is_plain(layer, nn.Linear) for layer in (self.v_proj, self.o_proj))
-            and not is_watched(self)
+            and self._may_part(query_bqd, memories)
         )
 
     def _attend_in_tiles(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
@@ -115,18 +110,16 @@ class RotaryAttention(FastPath, nn.Module):
         ]
         return product(torch.stack(found), *self._merged_projection())
 
-    def _may_part(self, query_bqd: Tensor) -> bool:
-        """Whether nobody trains, casts, exports or looks into this layer; a compiler may."""
+    def _may_part(self, query_bqd: Tensor, memories: MemoryTokens) -> bool:
+        """Whether weights of the one head may be read: also while compiling, not in an export."""
         return (
-            self.fast
-            and self.num_heads == 1
+            self.num_heads == 1
             and self.config._attn_implementation == "sdpa"
-            and not self.training
-            and not torch.is_grad_enabled()
-            and not is_cast(query_bqd)
             and not torch.onnx.is_in_onnx_export()
-            and all(is_plain(layer, nn.Linear) for layer in (self.v_proj, self.o_proj))
-            and not is_watched(self)
+            and are_linear(self.v_proj, self.o_proj)
+            and self.may_read_weights(
+                query_bqd, memories.content_bkc, memories.keys_bkc, memories.bias_bk
+            )
         )
 
     def _attend_in_parts(
@@ -193,7 +186,8 @@ class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
         cells_bnd = cells_bnd + self.dropout(self.self_attn(normed, itself, table))
         found = self.cross_attn_image(self.layer_norm2(cells_bnd), memories, table)
         cells_bnd = cells_bnd + self.dropout(found)
-        fused = self.may_be_fast(cells_bnd)
+        layers = (self.linear1, self.activation, self.linear2)
+        fused = self.may_be_fast(cells_bnd, parts=layers)
         hidden = linear(self.linear1, self.layer_norm3(cells_bnd), self.activation, fused=fused)
         return cells_bnd + self.dropout(linear(self.linear2, self.dropout(hidden), fused=fused))
 

@@ -12,7 +12,9 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_sam2 import Sam2Config
-from .gated_decoding import decode_gated
+from .fast_paths import is_bare
+from .gated_decoding import decode_gated, gated
+from .mask_decoder import MaskDecoder
 from .mask_losses import LossRules, mask_losses, read_labels
 from .outputs import (
     DecodedMasks,
@@ -128,9 +130,11 @@ class Sam2Model(PromptableModel):
         """
         prompts = Prompts(input_points, input_labels, None, input_masks)
         prompts = prompts.completed(self._mask_size, image_embeddings[-1])
-        tokens = self.mask_decoder.decode_tokens(
-            image_embeddings[-1], self._positions_11nc(), self._embed(prompts), NO_HINTS
-        )
+        given = (self._positions_11nc(), self._embed(prompts), NO_HINTS)
+        if not is_bare(self.mask_decoder, MaskDecoder):
+            decoded = self.mask_decoder(image_embeddings, *given, multimask_output=multimask_output)
+            return gated(decoded, min_iou)
+        tokens = self.mask_decoder.decode_tokens(image_embeddings[-1], *given)
         return decode_gated(
             self.mask_decoder, tokens, image_embeddings, multimask=multimask_output, min_iou=min_iou
         )

@@ -286,10 +286,11 @@ class Sam2VideoModel(PromptableModel):
     def _time_codes(self, times_bp: Tensor, channels: int) -> Tensor:
         """Encode the times of pointers, `(b, p, 64)`; zeros in SAM 2.0."""
         projection = self.temporal_positional_encoding_projection_layer
+        weight = self.memory_temporal_positional_encoding
         if projection is None:
-            weight = self.memory_temporal_positional_encoding
             return weight.new_zeros(*times_bp.shape, channels)
-        return projection(time_code(times_bp, projection.in_features).to(projection.weight.dtype))
+        width = self.config.vision_config.fpn_hidden_size
+        return projection(time_code(times_bp, width).to(weight.dtype))
 
     def _pointer(self, pointer_bd: Tensor, in_view_b1: Tensor) -> Tensor:
         """Replace the pointer of an object that is out of view."""

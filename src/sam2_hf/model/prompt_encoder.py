@@ -10,7 +10,7 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from .configuration_sam2 import Sam2PromptEncoderConfig
-from .layers import ChannelLayerNorm
+from .layers import ChannelLayerNorm, table_rows
 from .outputs import PromptEmbeddings
 from .position_encoding import FourierPositions
 
@@ -96,11 +96,11 @@ class PromptEncoder(nn.Module):
             raise ValueError(
                 "There are neither points nor boxes to encode: pass at least one of them."
             )
-        closing = self.not_a_point_embed.weight.expand(*tokens[0].shape[:2], 1, -1)
+        closing = self._not_a_point(tokens[0].device).expand(*tokens[0].shape[:2], 1, -1)
         all_labels = torch.cat(labels, dim=2)
         return PromptEmbeddings(
             sparse_bptc=torch.cat([*tokens, closing], dim=2),
-            dense_bpnc=self._embed_masks(masks_bphw),
+            dense_bpnc=self._embed_masks(masks_bphw, tokens[0].device),
             keep_bpt=(
                 functional.pad(all_labels != PADDING, (0, 1), value=True)
                 if _may_have_padding(all_labels)
@@ -116,15 +116,20 @@ class PromptEncoder(nn.Module):
         tokens_bptc = places_bptc.to(kinds_bptc.dtype) + kinds_bptc
         labels_bpt1 = labels_bpt[..., None]
         tokens_bptc = torch.where(
-            labels_bpt1 == NOT_A_POINT, self.not_a_point_embed.weight, tokens_bptc
+            labels_bpt1 == NOT_A_POINT, self._not_a_point(labels_bpt.device), tokens_bptc
         )
         return tokens_bptc.masked_fill(labels_bpt1 == PADDING, 0.0)
 
-    def _embed_masks(self, masks_bphw: Tensor | None) -> Tensor:
+    def _not_a_point(self, device: torch.device) -> Tensor:
+        """Return the token of what is not a point, `(1, 256)`."""
+        return table_rows(self.not_a_point_embed, 1, device)
+
+    def _embed_masks(self, masks_bphw: Tensor | None, device: torch.device) -> Tensor:
         """Embed mask prompts, `(b, p, n, 256)`."""
+        no_mask_1c = table_rows(self.no_mask_embed, 1, device)
         if masks_bphw is None:
-            return self.no_mask_embed.weight[None, None]
-        logits_b1hw = masks_bphw.to(self.mask_embed.conv1.weight.dtype).flatten(0, 1)[:, None]
+            return no_mask_1c[None, None]
+        logits_b1hw = masks_bphw.to(no_mask_1c.dtype).flatten(0, 1)[:, None]
         dense_bchw = self.mask_embed(logits_b1hw)
         return dense_bchw.flatten(2).transpose(1, 2).unflatten(0, masks_bphw.shape[:2])
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from transformers.utils import can_return_tuple
 
 from .configuration_sam2 import Sam2Config
-from .fpn_neck import neck_positions
+from .fast_paths import is_bare
+from .fpn_neck import narrow_maps, neck_positions
 from .image_encoder import Sam2VisionModel
 from .mask_decoder import MaskDecoder
 from .outputs import PromptEmbeddings, Sam2VisionEncoderOutput
@@ -69,6 +70,8 @@ class PromptableModel(Sam2PreTrainedModel):
             positions_hwc = self.shared_image_embedding(cell_centres(*grid, frequencies.device))
             return positions_hwc.permute(2, 0, 1)[None]  # stays token-major, as it is read
 
+        if not is_bare(self.shared_image_embedding, FourierPositions):
+            return compute()
         return self._grid_positions.get((frequencies,), grid, compute)
 
     @torch.no_grad()
@@ -137,7 +140,11 @@ class PromptableModel(Sam2PreTrainedModel):
     def _encode(self, pixel_values: Tensor, **kwargs: Any) -> Sam2VisionEncoderOutput:
         """Run the image encoder and narrow its two finer maps, once for all prompts."""
         narrow = (self.mask_decoder.conv_s0, self.mask_decoder.conv_s1)
-        return self.vision_encoder.encode(pixel_values, narrow, **kwargs)
+        if is_bare(self.vision_encoder, Sam2VisionModel):
+            return self.vision_encoder.encode(pixel_values, narrow, **kwargs)
+        features: Sam2VisionEncoderOutput = self.vision_encoder(pixel_values, **kwargs)
+        features.fpn_hidden_states = tuple(narrow_maps(feature_maps(features), narrow))
+        return features
 
     def _embeddings(self, features: Sam2VisionEncoderOutput) -> list[Tensor]:
         """Mark the image embedding as one without memory."""

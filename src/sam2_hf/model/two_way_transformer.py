@@ -12,7 +12,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import PromptAttention
 from .configuration_sam2 import Sam2MaskDecoderConfig
-from .fast_paths import FastPath, is_watched
+from .fast_paths import FastPath, is_bare
 from .layers import FeedForward
 
 
@@ -101,7 +101,13 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
 
         keys_bptc = tokens_bptc + token_positions_bptc
         image = (image_bpnc, placed_bpnc, image_positions_11nc)
-        if self.may_be_fast(placed_bpnc) and placed_bpnc.is_cpu and not is_watched(self):
+        parts = (self.cross_attn_image_to_token, self.layer_norm4)
+        # a recording wants to have what the cells found
+        if (
+            placed_bpnc.is_cpu
+            and is_bare(self, TwoWayBlock)
+            and self.may_be_fast(*image, keys_bptc, tokens_bptc, hints.padding, parts=parts)
+        ):
             told = self._tell_in_bands(image, keys_bptc, tokens_bptc, hints.padding)
             if told is not None:
                 return tokens_bptc, told[0], None, told[1]

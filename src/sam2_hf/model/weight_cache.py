@@ -4,24 +4,29 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from .fast_paths import is_traced
 
 
 class _Kept(NamedTuple):
-    """A tensor, what it was computed from, and the weights themselves."""
+    """A tensor, and what it was computed from."""
 
-    stamp: tuple[Any, ...]
-    value: Tensor
+    key: tuple[Any, ...]
     weights: tuple[Tensor, ...]
+    value: Tensor
 
 
 class WeightCache:
     """Hold one tensor that is computed from weights and a key (a size, a dtype).
 
-    The tensor is computed afresh whenever a weight was written to, replaced, moved or cast, and
-    always while gradients are recorded: training never sees a kept tensor. Copies and pickles of a
-    model start with an empty cache. A write through `parameter.data`, which torch does not count,
-    is not noticed; `torch.no_grad()` is the way to write to weights.
+    The tensor is computed again as soon as a value of a weight is another one, however it was
+    written: values are compared with those of before, which takes microseconds for the few thousand
+    that these weights have. Versions would not do: writes through `parameter.data` do not count.
+
+    Nothing is kept while gradients are recorded, so training never sees a kept tensor, or on other
+    devices than the CPU, where a comparison would wait for the device. Copies and pickles of a
+    model start with an empty cache.
     """
 
     def __init__(self) -> None:
@@ -38,20 +43,15 @@ class WeightCache:
             key: Everything else it depends on.
             compute: Makes the tensor; called without recording gradients when its result is kept.
         """
-        if torch.compiler.is_compiling() or (
-            torch.is_grad_enabled() and any(w.requires_grad for w in weights)
-        ):
+        if is_traced() or not all(_can_be_compared(weight) for weight in weights):
             return compute()
-        if any(w.is_inference() for w in weights):  # such tensors carry no version to compare
-            return compute()
-        stamp = (key, *((w.data_ptr(), w._version, w.dtype, w.device) for w in weights))
         kept = self._kept
-        if kept is None or stamp != kept.stamp:
+        if kept is None or kept.key != key or not _are_equal(kept.weights, weights):
             # A tensor made in inference mode could not take part in training later on.
             with torch.inference_mode(mode=False), torch.no_grad():
-                value = compute()
-            # weights are held, so that no address is used twice
-            kept = _Kept(stamp, value, tuple(w.detach() for w in weights))
+                # copied first: a write in between is then noticed on the next call
+                copies = tuple(weight.detach().clone() for weight in weights)
+                kept = _Kept(key, copies, compute())
             self._kept = kept
         return kept.value
 
@@ -60,3 +60,16 @@ class WeightCache:
 
     def __reduce__(self) -> tuple[type["WeightCache"], tuple[()]]:
         return WeightCache, ()
+
+
+def _can_be_compared(weight: Tensor) -> bool:
+    """Whether a weight is a tensor of the CPU, none that stands for others, and does not learn."""
+    is_ordinary = type(weight) in (Tensor, nn.Parameter) and weight.is_cpu
+    return is_ordinary and not (torch.is_grad_enabled() and weight.requires_grad)
+
+
+def _are_equal(before: tuple[Tensor, ...], now: tuple[Tensor, ...]) -> bool:
+    return all(
+        one.dtype == other.dtype and torch.equal(one, other)
+        for one, other in zip(before, now, strict=True)
+    )

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,7 +15,11 @@ from torch import Tensor
 
 from sam2_hf.errors import ImageError
 from sam2_hf.model.modeling_sam2 import Sam2Model
-from sam2_hf.model.weight_fingerprint import weight_fingerprint
+from sam2_hf.model.weight_fingerprint import (
+    WeightWatch,
+    is_same_model,
+    weight_fingerprint,
+)
 
 from .atomic_files import write_atomically
 
@@ -86,19 +89,18 @@ class EncodedImage:
 def fingerprint(model: Sam2Model) -> str:
     """Tell models apart by what an encoding depends on: image encoder, input size and dtype.
 
-    A few values of every weight are looked at, so it is quick and any training shows. The prompt
-    encoder and the mask decoder's transformer play no part: tune them, and older encodings stay
-    valid.
+    The prompt encoder and the mask decoder's transformer play no part: tune them, and older
+    encodings stay valid.
 
     Returns:
-        64 hexadecimal digits.
+        See [`weight_fingerprint`].
     """
     size = model.config.prompt_encoder_config.image_size
     return weight_fingerprint(model.config.vision_config, _encoder_weights(model), str(size))
 
 
 class Fingerprint:
-    """The fingerprint of one model, taken again only when a weight was written to or replaced.
+    """The fingerprint of one model, taken again only when its weights change.
 
     Args:
         model: The model.
@@ -106,20 +108,13 @@ class Fingerprint:
 
     def __init__(self, model: Sam2Model) -> None:
         self.model = model
-        self._stamp: tuple[Any, ...] | None = None
-        self._weights: list[Tensor] = []
+        self._watch = WeightWatch()
         self._value = ""
 
     def current(self) -> str:
         """Return [`fingerprint`] of the model as it is now."""
-        weights = list(_encoder_weights(self.model))
-        if any(weight.is_inference() for weight in weights):  # these do not count their changes
-            return fingerprint(self.model)
-        stamp = tuple((weight.data_ptr(), weight._version, weight.dtype) for weight in weights)
-        if stamp != self._stamp:
+        if self._watch.have_changed(list(_encoder_weights(self.model))):
             self._value = fingerprint(self.model)
-            self._stamp = stamp
-            self._weights = [w.detach() for w in weights]  # held, so that no address is used twice
         return self._value
 
 
@@ -129,10 +124,11 @@ def check_fingerprint(encoded: EncodedImage, model_fingerprint: str) -> None:
     Raises:
         ImageError: The fingerprints differ.
     """
-    if encoded.fingerprint != model_fingerprint:
+    if not is_same_model(encoded.fingerprint, model_fingerprint):
+        theirs, ours = encoded.fingerprint[-8:], model_fingerprint[: len(encoded.fingerprint)][-8:]
         raise ImageError(
-            f"this image was encoded by another model ({encoded.fingerprint[:8]}, here "
-            f"{model_fingerprint[:8]}): other weights, another size or another dtype. "
+            f"this image was encoded by another model ({theirs}, here {ours}): other weights, "
+            "another size or another dtype. "
             "Encode it with this model, or load the model that was used."
         )
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from sam2_hf.errors import SessionError
 from sam2_hf.model.frame_memory import FrameMemory
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.weight_fingerprint import weight_fingerprint
+from sam2_hf.model.weight_fingerprint import is_same_model, weight_fingerprint
 from sam2_hf.processing.prompts import Click
 
 from .frame_result import FrameOutput
@@ -57,7 +57,7 @@ def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
     saved = read_session(folder, ram_budget=SessionOptions().ram_budget)
     try:
         options = _options(saved.document["options"])
-        if saved.document["model"] != _mark(model):
+        if not is_same_model(saved.document["model"], _mark(model)):
             raise SessionError(
                 f"the session in {folder} was saved with another model: other weights, another "
                 "size or another dtype. Load it with the model it was saved with."
@@ -78,7 +78,7 @@ def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
 
 def _mark(model: Sam2VideoModel) -> str:
     """Tell which model it is."""
-    return weight_fingerprint(model.config, model.parameters())
+    return weight_fingerprint(model.config, model.parameters(), buffers=model.buffers())
 
 
 def _plain(options: SessionOptions) -> Document:
