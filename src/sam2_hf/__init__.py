@@ -33,7 +33,10 @@ if TYPE_CHECKING:
         Sam2VideoSegmentationOutput as Sam2VideoSegmentationOutput,
         Sam2VisionEncoderOutput as Sam2VisionEncoderOutput,
     )
-    from sam2_hf.model.pretrained import Sam2PreTrainedModel as Sam2PreTrainedModel
+    from sam2_hf.model.pretrained import (
+        Sam2PreTrainedModel as Sam2PreTrainedModel,
+        Sam2VideoPreTrainedModel as Sam2VideoPreTrainedModel,
+    )
     from sam2_hf.pipelines.encoded_image import EncodedImage as EncodedImage
     from sam2_hf.pipelines.generated_masks import (
         GeneratedMask as GeneratedMask,
@@ -110,6 +113,7 @@ _MODULE_OF = {
     "Sam2VideoInferenceSession": "video.session",
     "Sam2VideoMaskDecoderConfig": "model.configuration_sam2_video",
     "Sam2VideoModel": "model.modeling_sam2_video",
+    "Sam2VideoPreTrainedModel": "model.pretrained",
     "Sam2VideoProcessor": "video.processing_sam2_video",
     "Sam2VideoPromptEncoderConfig": "model.configuration_sam2_video",
     "Sam2VideoSegmentationOutput": "model.outputs",

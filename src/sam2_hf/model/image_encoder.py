@@ -3,10 +3,11 @@
 Suffixes: b = images, h, w = rows and columns, c = channels.
 """
 
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor, nn
 from transformers.utils import can_return_tuple
+from transformers.utils.generic import TransformersKwargs
 
 from .configuration_sam2 import Sam2VisionConfig
 from .fpn_neck import FpnNeck, neck_positions
@@ -35,7 +36,7 @@ class Sam2VisionModel(Sam2PreTrainedModel):
 
     @can_return_tuple
     def forward(
-        self, pixel_values: Tensor | None = None, **kwargs: Any
+        self, pixel_values: Tensor | None = None, **kwargs: Unpack[TransformersKwargs]
     ) -> tuple[Any, ...] | Sam2VisionEncoderOutput:
         """Encode pictures.
 

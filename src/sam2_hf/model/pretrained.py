@@ -11,6 +11,7 @@ from transformers.modeling_utils import LoadStateDictConfig, PreTrainedModel
 
 from .configuration_checks import require_buildable
 from .configuration_sam2 import Sam2Config
+from .configuration_sam2_video import Sam2VideoConfig
 from .fast_paths import is_fast, set_fast
 from .fitting_weights import fitting_weights, load_request, opened_weights
 from .memory_encoder import FuserBlock
@@ -36,8 +37,6 @@ class Sam2PreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
-    # Fourier frequencies, see position_encoding.py
-    _keep_in_fp32_modules_strict = ("shared_embedding", "shared_image_embedding")
 
     def __init__(self, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
         require_buildable(config)
@@ -139,3 +138,11 @@ class Sam2PreTrainedModel(PreTrainedModel):
                 init.trunc_normal_(parameter, std=self.config.initializer_range)
         if isinstance(module, FuserBlock):
             init.constant_(module.scale, module.first_scale)
+
+
+class Sam2VideoPreTrainedModel(Sam2PreTrainedModel):
+    """Base of models of videos, under transformers' name."""
+
+    config: Sam2VideoConfig
+    base_model_prefix = "sam2_video"
+    input_modalities = ("video",)
