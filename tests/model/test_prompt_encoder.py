@@ -25,7 +25,7 @@ def fourier(encoder, points):
 def test_a_point_is_its_place_plus_its_kind(encoder, label):
     points = torch.tensor([[[[10.0, 20.0]]]])
 
-    tokens, dense = encoder(points, torch.full((1, 1, 1), label))
+    tokens, _ = encoder(points, torch.full((1, 1, 1), label))
 
     expected = fourier(encoder, points) + encoder.point_embed.weight[label]
     assert largest_difference(tokens[:, :, :1], expected) <= SAME_SUMS
@@ -50,7 +50,7 @@ def test_a_token_that_is_no_point_closes_every_prompt(encoder, clicks, boxes):
 def test_a_point_labelled_minus_one_has_no_place(encoder):
     points = torch.tensor([[[[10.0, 20.0], [30.0, 40.0]]]])
 
-    tokens, dense = encoder(points, torch.full((1, 1, 2), -1))
+    tokens, _ = encoder(points, torch.full((1, 1, 2), -1))
 
     assert torch.equal(tokens[0, 0], encoder.not_a_point_embed.weight.expand(3, -1))
 
@@ -109,7 +109,7 @@ def test_points_are_encoded_in_float32_in_a_half_precision_model(encoder, clicks
 
 @torch.no_grad()
 def test_without_a_mask_every_cell_gets_the_same_addition(encoder, clicks):
-    tokens, dense = encoder(clicks["input_points"], clicks["input_labels"])
+    _, dense = encoder(clicks["input_points"], clicks["input_labels"])
 
     expected = encoder.no_mask_embed.weight[..., None, None].expand(2, -1, 4, 4)
     assert torch.equal(dense, expected)
