@@ -54,6 +54,10 @@ class FromBundled:
                 f"{pretrained_model_name_or_path} is the config of a model of type {kind!r}, not "
                 f"of a SAM 2 ({', '.join(MODEL_TYPES)})."
             )
+        vision = found[0].get("vision_config")
+        key = cls.base_config_key  # type: ignore[attr-defined]
+        if key and key not in found[0] and isinstance(vision, dict) and key in vision:
+            return vision, found[1]  # the base class looks for a part on the first level alone
         return found
 
 
