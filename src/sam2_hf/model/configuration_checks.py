@@ -122,7 +122,7 @@ WIDTH = whole(1, LARGEST_WIDTH)
 DEPTH = whole(1, LARGEST_DEPTH)
 KERNEL = whole(1, LARGEST_KERNEL)
 PADDING = whole(0, LARGEST_KERNEL)
-EPSILON = number(0, 1)
+EPSILON = number(1e-12, 1)  # 0 divides by zero where all channels are equal
 SHARE = number(0, 1)
 
 RULES: Mapping[str, Mapping[str, Rule]] = {
