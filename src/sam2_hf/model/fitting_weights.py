@@ -5,12 +5,12 @@ meant to segment that is an error, so names and shapes are compared while the mo
 meta device and nothing has been read but the headers of the files.
 """
 
+import os
 import pickle
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -101,7 +101,7 @@ def opened_weights(files: Iterable[str]) -> Iterator[dict[str, Any]]:
         yield weights
 
 
-def read_pickled(path: str | Path) -> Any:  # noqa: ANN401 - whatever the file holds
+def read_pickled(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whatever the file holds
     """Read what `torch.save` wrote; nothing in the file is run.
 
     Raises:

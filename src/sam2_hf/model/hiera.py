@@ -228,7 +228,9 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
     @merge_with_config_defaults
     @capture_outputs
     def forward(
-        self, pixel_values: Tensor | None = None, **kwargs: Unpack[TransformersKwargs]
+        self,
+        pixel_values: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> tuple[Any, ...] | Sam2HieraDetModelOutput:
         """Extract features at strides 4, 8, 16 and 32.
 

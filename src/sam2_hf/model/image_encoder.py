@@ -36,7 +36,9 @@ class Sam2VisionModel(Sam2PreTrainedModel):
 
     @can_return_tuple
     def forward(
-        self, pixel_values: Tensor | None = None, **kwargs: Unpack[TransformersKwargs]
+        self,
+        pixel_values: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> tuple[Any, ...] | Sam2VisionEncoderOutput:
         """Encode pictures.
 

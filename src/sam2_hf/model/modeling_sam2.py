@@ -69,7 +69,7 @@ class Sam2Model(PromptableModel):
         target_embedding: Tensor | None = None,
         *,
         labels: Tensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> Sam2ImageSegmentationOutput:
         """Answer prompts on pictures.
 

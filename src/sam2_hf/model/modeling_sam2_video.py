@@ -246,7 +246,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         frame: Tensor | None = None,
         reverse: bool = False,  # noqa: FBT001, FBT002
         run_mem_encoder: bool = True,  # noqa: FBT001, FBT002
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> Sam2VideoSegmentationOutput:
         """Segment one frame of a session, with the name and arguments of transformers.
 

@@ -106,7 +106,9 @@ class PromptableModel(Sam2PreTrainedModel):
 
     @torch.no_grad()
     def get_image_embeddings(
-        self, pixel_values: Tensor, **kwargs: Unpack[TransformersKwargs]
+        self,
+        pixel_values: Tensor,
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> list[Tensor]:
         """Encode pictures for `forward(image_embeddings=...)`.
 
@@ -121,7 +123,9 @@ class PromptableModel(Sam2PreTrainedModel):
 
     @can_return_tuple
     def get_image_features(
-        self, pixel_values: Tensor, **kwargs: Unpack[TransformersKwargs]
+        self,
+        pixel_values: Tensor,
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> tuple[Any, ...] | Sam2VisionEncoderOutput:
         """Encode pictures and return features and positions as sequences.
 

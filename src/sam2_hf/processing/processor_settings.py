@@ -5,7 +5,6 @@ give wrong pixels without a word: a deviation of 0, a size of -1, a mean that is
 """
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from sam2_hf.errors import ProcessorError
 FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 LARGEST_FILE = 8 * 2**20  # bytes
 LARGEST_SIDE = 16_384  # pixels
+LARGEST_NUMBER = 1e6  # of a mean, a deviation or a factor
 RESAMPLINGS = 6  # that Pillow numbers from 0
 PARTS = ("image_processor", "video_processor")
 
@@ -72,7 +72,7 @@ def _require_usable(setting: Callable[[str], object], source: str) -> None:
 
 def _is_number(value: object) -> bool:
     is_real = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_real and math.isfinite(float(value))  # type: ignore[arg-type]
+    return is_real and -LARGEST_NUMBER <= value <= LARGEST_NUMBER  # type: ignore[operator]
 
 
 def _side(value: object) -> str | None:
