@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from sam2_hf.errors import ProcessorError, Sam2Error
 
+from .hub_code import write_code
 from .processor_settings import FILES, read_settings, require_usable
 
 BUNDLED = Path(__file__).parents[1] / "bundled"  # a folder per checkpoint
@@ -43,6 +44,22 @@ class FromBundled:
         require_usable(loaded[0] if isinstance(loaded, tuple) else loaded, str(name))
         checked: Self = loaded
         return checked
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike[str],
+        push_to_hub: bool = False,  # noqa: FBT001, FBT002 - transformers' signature
+        **kwargs: Any,
+    ) -> Any:  # noqa: ANN401 - what the base class returns
+        """Save settings and, after `register_for_auto_class()`, all code; then push if asked."""
+        if self._auto_class is None:  # type: ignore[attr-defined]
+            return super().save_pretrained(save_directory, push_to_hub, **kwargs)  # type: ignore[misc]
+        if push_to_hub:  # which saves to a folder of its own first, and so the code as well
+            repo_id = kwargs.pop("repo_id", Path(save_directory).name)
+            return self.push_to_hub(repo_id, **kwargs)  # type: ignore[attr-defined]
+        saved = super().save_pretrained(save_directory, **kwargs)  # type: ignore[misc]
+        write_code(type(self), Path(save_directory))
+        return saved
 
 
 def bundled_folder(name: str | os.PathLike[str]) -> Path | None:
