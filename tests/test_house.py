@@ -17,6 +17,7 @@ VAGUE_NAMES = {"utils", "util", "misc", "helper", "helpers", "manager", "common"
 # Signatures that transformers, or the original implementation, gave these names, and of a kernel,
 # which takes pointers and sizes one by one. Only ever shrinks.
 LONG_SIGNATURES = {
+    "src/sam2_hf/model/mask_decoder.py:MaskDecoder.forward",
     "src/sam2_hf/model/modeling_sam2.py:Sam2Model.forward",
     "src/sam2_hf/model/split_kernel.py:attend_part",
     "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.filter_masks",

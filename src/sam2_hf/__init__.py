@@ -33,7 +33,10 @@ if TYPE_CHECKING:
         Sam2VideoSegmentationOutput as Sam2VideoSegmentationOutput,
         Sam2VisionEncoderOutput as Sam2VisionEncoderOutput,
     )
-    from sam2_hf.model.pretrained import Sam2PreTrainedModel as Sam2PreTrainedModel
+    from sam2_hf.model.pretrained import (
+        Sam2PreTrainedModel as Sam2PreTrainedModel,
+        Sam2VideoPreTrainedModel as Sam2VideoPreTrainedModel,
+    )
     from sam2_hf.pipelines.encoded_image import EncodedImage as EncodedImage
     from sam2_hf.pipelines.generated_masks import (
         GeneratedMask as GeneratedMask,
@@ -68,6 +71,7 @@ if TYPE_CHECKING:
         ImageError as ImageError,
         NoPromptError as NoPromptError,
         OutputError as OutputError,
+        ProcessorError as ProcessorError,
         PromptError as PromptError,
         Sam2Error as Sam2Error,
         SessionError as SessionError,
@@ -92,6 +96,7 @@ _MODULE_OF = {
     "NoPromptError": "errors",
     "ObjectPrompt": "processing.prompts",
     "OutputError": "errors",
+    "ProcessorError": "errors",
     "PromptError": "errors",
     "ReviewRules": "video.review",
     "Sam2Config": "model.configuration_sam2",
@@ -110,6 +115,7 @@ _MODULE_OF = {
     "Sam2VideoInferenceSession": "video.session",
     "Sam2VideoMaskDecoderConfig": "model.configuration_sam2_video",
     "Sam2VideoModel": "model.modeling_sam2_video",
+    "Sam2VideoPreTrainedModel": "model.pretrained",
     "Sam2VideoProcessor": "video.processing_sam2_video",
     "Sam2VideoPromptEncoderConfig": "model.configuration_sam2_video",
     "Sam2VideoSegmentationOutput": "model.outputs",

@@ -15,6 +15,10 @@ class ImageError(Sam2Error, ValueError):
     """A picture cannot be read, or is not an RGB picture by any reading."""
 
 
+class ProcessorError(Sam2Error, ValueError):
+    """The saved settings of a processor cannot be used."""
+
+
 class OutputError(Sam2Error, OSError):
     """A result could not be written; nothing half-written is left behind."""
 

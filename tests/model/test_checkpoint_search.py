@@ -4,11 +4,14 @@ import json
 
 import pytest
 
-from sam2_hf.model.checkpoint_errors import CheckpointError, CheckpointNotFoundError
+from sam2_hf.model.checkpoint_errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    first_line,
+)
 from sam2_hf.model.checkpoint_search import (
     config_beside,
     find_local_original,
-    first_line,
     require_weights,
 )
 

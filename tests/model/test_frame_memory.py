@@ -41,13 +41,3 @@ def test_features_move_with_all_their_maps():
 
     maps = (moved.fine_bchw, moved.coarse_bchw, moved.embedding_bchw)
     assert {each.device.type for each in maps} == {"meta"}
-
-
-def test_the_decoder_gets_the_finer_maps_and_another_embedding():
-    frame, conditioned = features(), torch.rand(1, 8, 4, 4)
-
-    maps = frame.with_embedding(conditioned)
-
-    assert maps[0] is frame.fine_bchw
-    assert maps[1] is frame.coarse_bchw
-    assert maps[2] is conditioned

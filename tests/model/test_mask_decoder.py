@@ -24,7 +24,27 @@ def decoder(drawn_model):
 def arguments(drawn_model, embeddings, clicks):
     """What the model hands to its decoder for two clicks on each of three objects."""
     prompts = drawn_model.prompt_encoder(clicks["input_points"], clicks["input_labels"])
-    return embeddings, drawn_model._positions_11nc(), prompts, NO_HINTS
+    positions = drawn_model.get_image_wide_positional_embeddings()
+    named = dict(zip(("sparse_prompt_embeddings", "dense_prompt_embeddings"), prompts, strict=True))
+    return named | {
+        "image_embeddings": embeddings[-1],
+        "image_positional_embeddings": positions,
+        "high_resolution_features": embeddings[:-1],
+    }
+
+
+def decoded_tokens(decoder, arguments):
+    """The answer before masks are drawn."""
+    positions = arguments["image_positional_embeddings"].flatten(2).transpose(1, 2)[:, None]
+    prompts = PromptEmbeddings.of(
+        arguments["sparse_prompt_embeddings"], arguments["dense_prompt_embeddings"]
+    )
+    return decoder.decode_tokens(arguments["image_embeddings"], positions, prompts, NO_HINTS)
+
+
+def all_maps(arguments):
+    """Finest first."""
+    return [*arguments["high_resolution_features"], arguments["image_embeddings"]]
 
 
 def naive_masks(decoder, image_bpnc, filters_bpmc, image_embeddings):
@@ -57,10 +77,10 @@ def test_drawing_equals_transposed_convolutions(decoder, grid, generator):
 
 @torch.no_grad()
 def test_several_masks_are_all_but_the_single_one(decoder, arguments):
-    tokens = decoder.decode_tokens(arguments[0][-1], *arguments[1:])
-    candidates = decoder.draw(tokens.image_bpnc, tokens.mask_tokens_bpmc, arguments[0])
+    tokens = decoded_tokens(decoder, arguments)
+    candidates = decoder.draw(tokens.image_bpnc, tokens.mask_tokens_bpmc, all_maps(arguments))
 
-    decoded = decoder(*arguments, multimask_output=True)
+    decoded = decoder(**arguments, multimask_output=True)
 
     assert decoded.logits_bpmhw.shape == (2, 3, 3, 16, 16)
     assert torch.equal(decoded.logits_bpmhw, candidates[:, :, 1:])
@@ -73,11 +93,11 @@ def test_several_masks_are_all_but_the_single_one(decoder, arguments):
 def test_one_mask_is_the_single_one_or_the_best_of_the_others(decoder, arguments, threshold):
     decoder = copy.deepcopy(decoder)
     decoder.config.dynamic_multimask_stability_thresh = threshold
-    several = decoder(*arguments, multimask_output=True)
+    several = decoder(**arguments, multimask_output=True)
 
-    decoded = decoder(*arguments, multimask_output=False)
+    decoded = decoder(**arguments, multimask_output=False)
 
-    tokens = decoder.decode_tokens(arguments[0][-1], *arguments[1:])
+    tokens = decoded_tokens(decoder, arguments)
     best, place = several.iou_bpm.max(dim=-1, keepdim=True)
     expected = several.logits_bpmhw.take_along_dim(place[..., None, None], dim=2)
     assert decoded.logits_bpmhw.shape == (2, 3, 1, 16, 16)
@@ -90,9 +110,9 @@ def test_pointer_token_is_the_single_masks_whichever_mask_is_chosen(decoder, arg
     decoder = copy.deepcopy(decoder)
     decoder.config.dynamic_multimask_stability_thresh = 1.1
 
-    decoded = decoder(*arguments, multimask_output=False)
+    decoded = decoder(**arguments, multimask_output=False)
 
-    tokens = decoder.decode_tokens(arguments[0][-1], *arguments[1:])
+    tokens = decoded_tokens(decoder, arguments)
     assert torch.equal(decoded.tokens_bpmc, tokens.mask_tokens_bpmc[:, :, :1])
 
 
@@ -104,10 +124,10 @@ def test_the_single_mask_never_gives_way(decoder, arguments, reason):
     decoder.train(reason == "training")
     decoder.config.dynamic_multimask_via_stability = reason == "training"
 
-    decoded = decoder(*arguments, multimask_output=False)
+    decoded = decoder(**arguments, multimask_output=False)
 
-    tokens = decoder.decode_tokens(arguments[0][-1], *arguments[1:])
-    candidates = decoder.draw(tokens.image_bpnc, tokens.mask_tokens_bpmc, arguments[0])
+    tokens = decoded_tokens(decoder, arguments)
+    candidates = decoder.draw(tokens.image_bpnc, tokens.mask_tokens_bpmc, all_maps(arguments))
     assert torch.equal(decoded.logits_bpmhw, candidates[:, :, :1])
     assert torch.equal(decoded.iou_bpm, tokens.iou_bpm[:, :, :1])
 
@@ -116,7 +136,7 @@ def test_the_single_mask_never_gives_way(decoder, arguments, reason):
 def test_quality_is_a_probability_and_comes_without_drawing(decoder, arguments, monkeypatch):
     monkeypatch.setattr(decoder, "draw_filters", None)
 
-    tokens = decoder.decode_tokens(arguments[0][-1], *arguments[1:])
+    tokens = decoded_tokens(decoder, arguments)
 
     assert tokens.iou_bpm.shape == (2, 3, 4)
     assert 0 < tokens.iou_bpm.min() < tokens.iou_bpm.max() < 1
@@ -125,18 +145,11 @@ def test_quality_is_a_probability_and_comes_without_drawing(decoder, arguments, 
 
 @torch.no_grad()
 def test_one_addition_to_the_image_serves_all_objects(decoder, arguments, generator):
-    embeddings, positions, prompts, hints = arguments
-    dense = torch.randn(2, 1, 16, 32, generator=generator)
+    dense = torch.randn(2, 32, 4, 4, generator=generator)
 
     shared, copied = (
-        decoder(
-            embeddings,
-            positions,
-            PromptEmbeddings(prompts.sparse_bptc, each),
-            hints,
-            multimask_output=True,
-        ).logits_bpmhw
-        for each in (dense, dense.expand(-1, 3, -1, -1))
+        decoder(**arguments | {"dense_prompt_embeddings": each}, multimask_output=True).logits_bpmhw
+        for each in (dense, dense.repeat_interleave(3, dim=0))
     )
 
     assert largest_difference(shared, copied) <= SAME_SUMS
@@ -160,10 +173,10 @@ def decoder_flops(num_objects, backend):
         decoder = MaskDecoder(Sam2MaskDecoderConfig(attn_implementation=backend)).eval()
         shapes = [(1, 32, 256, 256), (1, 64, 128, 128), (1, 256, 64, 64)]
         embeddings = [torch.empty(shape) for shape in shapes]
-        prompts = PromptEmbeddings(torch.empty(1, num_objects, 2, 256), torch.empty(1, 1, 1, 256))
-        positions = torch.empty(1, 1, 4096, 256)
+        tokens, dense = torch.empty(1, num_objects, 2, 256), torch.empty(1, 256, 64, 64)
+        positions = torch.empty(1, 256, 64, 64)
     with torch.no_grad(), FlopCount() as count:
-        decoder(embeddings, positions, prompts, NO_HINTS, multimask_output=True)
+        decoder(embeddings[-1], positions, tokens, dense, True, embeddings[:-1])
     return count.total
 
 

@@ -103,10 +103,19 @@ def test_an_image_model_lends_its_parts_and_the_rest_is_named(tmp_path, tiny_mod
     tiny_model.save_pretrained(tmp_path)
 
     with transformers_warnings() as warnings:
-        model = Sam2VideoModel.from_pretrained(tmp_path, config=small_config(**like(tiny_model)))
+        model, _ = Sam2VideoModel.from_pretrained(
+            tmp_path, config=small_config(**like(tiny_model)), output_loading_info=True
+        )
 
     assert torch.equal(model.no_memory_embedding, tiny_model.no_memory_embedding)
     assert any("memory_encoder" in warning for warning in warnings)
+
+
+def test_an_image_model_alone_is_refused_as_a_video_model(tmp_path, tiny_model):
+    tiny_model.save_pretrained(tmp_path)
+
+    with pytest.raises(CheckpointError, match=r"missing 160: memory_.* load them with Sam2Model"):
+        Sam2VideoModel.from_pretrained(tmp_path, config=small_config(**like(tiny_model)))
 
 
 def like(image_model):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from peers import largest_difference
 
+from sam2_hf.model.outputs import PromptEmbeddings
 from sam2_hf.model.prompt_encoder import labels_for_boxes
 
 SAME_SUMS = 1e-6  # tokens are of order 1, and made of one sum each
@@ -24,10 +25,10 @@ def fourier(encoder, points):
 def test_a_point_is_its_place_plus_its_kind(encoder, label):
     points = torch.tensor([[[[10.0, 20.0]]]])
 
-    prompts = encoder(points, torch.full((1, 1, 1), label))
+    tokens, _ = encoder(points, torch.full((1, 1, 1), label))
 
     expected = fourier(encoder, points) + encoder.point_embed.weight[label]
-    assert largest_difference(prompts.sparse_bptc[:, :, :1], expected) <= SAME_SUMS
+    assert largest_difference(tokens[:, :, :1], expected) <= SAME_SUMS
 
 
 @torch.no_grad()
@@ -36,51 +37,51 @@ def test_a_token_that_is_no_point_closes_every_prompt(encoder, clicks, boxes):
 
     answers = [encoder(points, labels), encoder(None, None, boxes), encoder(points, labels, boxes)]
 
-    assert [answer.sparse_bptc.shape for answer in answers] == [
+    assert [tokens.shape for tokens, _ in answers] == [
         (2, 3, 3, 32),
         (2, 3, 3, 32),
         (2, 3, 5, 32),
     ]
     closing = encoder.not_a_point_embed.weight[0].expand(2, 3, -1)
-    assert all(torch.equal(answer.sparse_bptc[:, :, -1], closing) for answer in answers)
+    assert all(torch.equal(tokens[:, :, -1], closing) for tokens, _ in answers)
 
 
 @torch.no_grad()
 def test_a_point_labelled_minus_one_has_no_place(encoder):
     points = torch.tensor([[[[10.0, 20.0], [30.0, 40.0]]]])
 
-    prompts = encoder(points, torch.full((1, 1, 2), -1))
+    tokens, _ = encoder(points, torch.full((1, 1, 2), -1))
 
-    assert torch.equal(prompts.sparse_bptc[0, 0], encoder.not_a_point_embed.weight.expand(3, -1))
+    assert torch.equal(tokens[0, 0], encoder.not_a_point_embed.weight.expand(3, -1))
 
 
 @torch.no_grad()
 def test_a_box_is_two_labelled_points(encoder, boxes):
     corners = boxes.unflatten(-1, (2, 2))
 
-    as_box = encoder(None, None, boxes)
-    as_points = encoder(corners, torch.tensor([2, 3]).expand(2, 3, 2))
+    as_box, _ = encoder(None, None, boxes)
+    as_points, _ = encoder(corners, torch.tensor([2, 3]).expand(2, 3, 2))
 
-    assert torch.equal(as_box.sparse_bptc, as_points.sparse_bptc)
+    assert torch.equal(as_box, as_points)
 
 
 @torch.no_grad()
-def test_padding_is_marked_and_empty(encoder, clicks):
+def test_padding_is_empty_and_marked_for_the_decoder(encoder, clicks):
     labels = clicks["input_labels"].clone()
     labels[0, 1, 1] = -10
 
-    prompts = encoder(clicks["input_points"], labels)
+    tokens, dense = encoder(clicks["input_points"], labels)
 
     expected = torch.ones(2, 3, 3, dtype=torch.bool)
     expected[0, 1, 1] = False
-    assert torch.equal(prompts.keep_bpt, expected)
-    assert torch.equal(prompts.sparse_bptc[0, 1, 1], torch.zeros(32))
+    assert torch.equal(PromptEmbeddings.of(tokens, dense).keep_bpt, expected)
+    assert torch.equal(tokens[0, 1, 1], torch.zeros(32))
 
 
 def test_nothing_is_marked_where_nothing_is_padded(encoder, clicks):
-    prompts = encoder(clicks["input_points"], clicks["input_labels"])
+    tokens, dense = encoder(clicks["input_points"], clicks["input_labels"])
 
-    assert prompts.keep_bpt is None
+    assert PromptEmbeddings.of(tokens, dense).keep_bpt is None
 
 
 def test_a_box_of_minus_tens_is_padding(boxes):
@@ -99,30 +100,31 @@ def test_a_box_of_minus_tens_is_padding(boxes):
 def test_points_are_encoded_in_float32_in_a_half_precision_model(encoder, clicks):
     half = copy.deepcopy(encoder).bfloat16()
 
-    prompts = half(clicks["input_points"], clicks["input_labels"])
+    tokens, _ = half(clicks["input_points"], clicks["input_labels"])
 
     places = fourier(encoder, clicks["input_points"]).bfloat16()
     kinds = half.point_embed.weight[clicks["input_labels"]]
-    assert torch.equal(prompts.sparse_bptc[:, :, :2], places + kinds)
+    assert torch.equal(tokens[:, :, :2], places + kinds)
 
 
 @torch.no_grad()
 def test_without_a_mask_every_cell_gets_the_same_addition(encoder, clicks):
-    prompts = encoder(clicks["input_points"], clicks["input_labels"])
+    _, dense = encoder(clicks["input_points"], clicks["input_labels"])
 
-    assert torch.equal(prompts.dense_bpnc[0, 0], encoder.no_mask_embed.weight)
+    expected = encoder.no_mask_embed.weight[..., None, None].expand(2, -1, 4, 4)
+    assert torch.equal(dense, expected)
 
 
 @torch.no_grad()
 def test_each_object_has_a_mask_of_its_own(encoder, clicks, mask_prompts):
     points, labels = clicks["input_points"], clicks["input_labels"]
 
-    dense = encoder(points, labels, None, mask_prompts).dense_bpnc
+    _, dense = encoder(points, labels, None, mask_prompts)
 
-    assert dense.shape == (2, 3, 16, 32)
+    assert dense.shape == (2 * 3, 32, 4, 4)
     for index in range(3):
-        alone = encoder(points, labels, None, mask_prompts[:, [index]]).dense_bpnc
-        assert largest_difference(dense[:, [index]], alone) <= SAME_SUMS
+        _, alone = encoder(points, labels, None, mask_prompts[:, [index]])
+        assert largest_difference(dense[index::3], alone) <= SAME_SUMS
 
 
 @torch.no_grad()
@@ -131,12 +133,12 @@ def test_a_mask_reaches_only_the_cells_it_covers(encoder, clicks, mask_prompts):
     changed[0, 0, 4:8, 8:12] += 3  # row 1, column 2 of the grid of 4 x 4
 
     before, after = (
-        encoder(clicks["input_points"], clicks["input_labels"], None, masks).dense_bpnc
+        encoder(clicks["input_points"], clicks["input_labels"], None, masks)[1]
         for masks in (mask_prompts, changed)
     )
 
-    moved = (before != after).any(dim=-1).nonzero()
-    assert moved.tolist() == [[0, 0, 1 * 4 + 2]]
+    moved = (before != after).any(dim=1).nonzero()
+    assert moved.tolist() == [[0, 1, 2]]
 
 
 def test_points_without_labels_are_refused(encoder, clicks):

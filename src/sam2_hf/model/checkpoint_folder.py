@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers.configuration_utils import PreTrainedConfig
 
 from .bundled_models import bundled_folder
-from .checkpoint_errors import CheckpointError, CheckpointNotFoundError
+from .checkpoint_errors import CheckpointError, CheckpointNotFoundError, first_line
 from .checkpoint_names import check_names, to_original
-from .checkpoint_search import CONFIG, config_beside, first_line
+from .checkpoint_search import CONFIG, config_beside, shards_of
 from .configuration_sam2_video import Sam2VideoConfig
 from .hub_search import HubOptions, find_any_original
 from .model_card import model_card
@@ -116,8 +116,7 @@ def read_folder(folder: str | os.PathLike[str]) -> dict[str, Tensor]:
     if path.is_file():
         files = [path]
     elif (path / INDEX).is_file():
-        index = json.loads((path / INDEX).read_text(encoding="utf-8"))
-        files = sorted({path / name for name in index["weight_map"].values()})
+        files = shards_of(path / INDEX)
     else:
         files = [path / WEIGHTS]
     weights: dict[str, Tensor] = {}

@@ -1,11 +1,11 @@
 """Find an original `.pt` checkpoint among files."""
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from .checkpoint_errors import CheckpointError, CheckpointNotFoundError
+from .configuration_checks import checked_config, read_json_object
 from .configuration_sam2_video import Sam2VideoConfig
 
 ORIGINAL_SUFFIXES = (".pt", ".pth")
@@ -44,11 +44,13 @@ def find_local_original(source: str | os.PathLike[str], subfolder: str = "") -> 
 
 
 def require_weights(folder: str | os.PathLike[str], subfolder: str = "") -> None:
-    """Refuse a folder without any weights.
+    """Refuse a folder without any weights; what is no folder is left alone.
 
     Raises:
         CheckpointNotFoundError: If the folder has none; the message lists what is there.
     """
+    if not os.path.isdir(folder):
+        return
     where = Path(folder) / subfolder
     names = sorted(entry.name for entry in where.iterdir()) if where.is_dir() else []
     if not any(is_for_transformers(name) for name in names):
@@ -58,22 +60,55 @@ def require_weights(folder: str | os.PathLike[str], subfolder: str = "") -> None
         )
 
 
+def shards_of(index: Path) -> list[Path]:
+    """List the files that an index says the weights are in.
+
+    Args:
+        index: A `...index.json`, whose `weight_map` has a file name for each weight.
+
+    Raises:
+        CheckpointError: If it is damaged, or names a file outside its folder.
+        CheckpointNotFoundError: If a file that it names is not there.
+    """
+    fields = read_json_object(index)
+    named = fields.get("weight_map")
+    if not isinstance(named, dict) or not isinstance(fields.get("metadata", {}), dict):
+        raise CheckpointError(
+            f"{index} is damaged: it must hold a weight_map and metadata. Download it again."
+        )
+    for name in named.values():
+        # what an index says is data: it must not lead out of the folder
+        if not isinstance(name, str) or Path(name).name != name or "\0" in name:
+            raise CheckpointError(
+                f"{index} names the file {name!r}; weights lie beside their index. Download it "
+                "again."
+            )
+        if not (index.parent / name).is_file():
+            raise CheckpointNotFoundError(
+                f"{index} names the file {name}, which is not there. Download it as well."
+            )
+    return [index.parent / name for name in sorted(set(named.values()))]
+
+
+def require_sound_indexes(folder: str | os.PathLike[str], subfolder: str = "") -> None:
+    """Refuse a folder with an index that is no good; see `shards_of`."""
+    for index in sorted((Path(folder) / subfolder).glob("*.index.json")):
+        shards_of(index)
+
+
 def config_beside(checkpoint: str | os.PathLike[str]) -> Sam2VideoConfig | None:
     """Read the config.json in the folder of a checkpoint, if it describes a SAM 2.
 
     Raises:
-        CheckpointError: If the file is no JSON object.
+        CheckpointError: If the file is no JSON object, or describes no model that can be built.
     """
     path = Path(checkpoint).parent / CONFIG
     if not path.is_file():
         return None
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}. Repair or remove it.") from error
-    if not isinstance(fields, dict) or fields.get("model_type") not in ("sam2", "sam2_video"):
+    fields = read_json_object(path)
+    if fields.get("model_type") not in ("sam2", "sam2_video"):
         return None
-    return Sam2VideoConfig.from_dict(fields)
+    return checked_config(lambda: Sam2VideoConfig.from_dict(fields), str(path))
 
 
 def is_for_transformers(name: str) -> bool:
@@ -97,9 +132,3 @@ def listing(names: list[str]) -> str:
     """Write out some file names."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return (", ".join(names[:NAMES_SHOWN]) or "nothing") + more
-
-
-def first_line(error: BaseException) -> str:
-    """Shorten another library's message for use inside one of ours."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".")

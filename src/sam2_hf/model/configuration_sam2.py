@@ -245,6 +245,13 @@ class Sam2Config(FromBundled, PreTrainedConfig):
     """
 
     model_type = "sam2"
+    # what transformers' `Trainer` must not collect from every photo: 16 MB of features
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        "image_embeddings",
+        "vision_hidden_states",
+        "vision_attentions",
+        "mask_decoder_attentions",
+    ]
     sub_configs_defaults: ClassVar[dict[str, Any]] = {
         "vision_config": Sam2VisionConfig,
         "prompt_encoder_config": Sam2PromptEncoderConfig,

@@ -40,6 +40,11 @@ class FixedMemories:
     pointer_bias_bp: Tensor | None = None
     tiles: Tiles | None = None
 
+    @property
+    def num_objects(self) -> int:
+        """Objects of the group."""
+        return len(self.ages_bs)
+
     def spatial_tokens(self, grid_1nc: Tensor, temporal_m11c: Tensor) -> tuple[Tensor, Tensor]:
         """Lay out the cells of all slots; see `Recollection.spatial_tokens`."""
         content_bkc = self.spatial_bsnc.flatten(1, 2).to(temporal_m11c.dtype)

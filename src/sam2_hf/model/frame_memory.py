@@ -30,10 +30,6 @@ class FrameFeatures:
             self.fine_bchw.to(device), self.coarse_bchw.to(device), self.embedding_bchw.to(device)
         )
 
-    def with_embedding(self, embedding_bchw: Tensor) -> list[Tensor]:
-        """List the maps as the mask decoder takes them, with another image embedding."""
-        return [self.fine_bchw, self.coarse_bchw, embedding_bchw]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMemory:

@@ -4,13 +4,13 @@ Suffixes: b = images, n = windows of all images, h, w = rows and columns of the 
 """
 
 from itertools import accumulate
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Unpack, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.generic import TransformersKwargs, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .attention import attend
@@ -228,7 +228,9 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
     @merge_with_config_defaults
     @capture_outputs
     def forward(
-        self, pixel_values: Tensor | None = None, **kwargs: Any
+        self,
+        pixel_values: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> tuple[Any, ...] | Sam2HieraDetModelOutput:
         """Extract features at strides 4, 8, 16 and 32.
 

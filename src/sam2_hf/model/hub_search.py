@@ -16,11 +16,10 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError, safe_open
 
 from .bundled_models import OFFLINE_HINT
-from .checkpoint_errors import CheckpointNotFoundError
+from .checkpoint_errors import CheckpointNotFoundError, first_line
 from .checkpoint_search import (
     CONFIG,
     find_local_original,
-    first_line,
     is_for_transformers,
     listing,
     only_original,

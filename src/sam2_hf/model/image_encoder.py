@@ -3,10 +3,11 @@
 Suffixes: b = images, h, w = rows and columns, c = channels.
 """
 
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor, nn
 from transformers.utils import can_return_tuple
+from transformers.utils.generic import TransformersKwargs
 
 from .configuration_sam2 import Sam2VisionConfig
 from .fast_paths import is_bare
@@ -36,7 +37,9 @@ class Sam2VisionModel(Sam2PreTrainedModel):
 
     @can_return_tuple
     def forward(
-        self, pixel_values: Tensor | None = None, **kwargs: Any
+        self,
+        pixel_values: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> tuple[Any, ...] | Sam2VisionEncoderOutput:
         """Encode pictures.
 

@@ -19,6 +19,18 @@ CELLS_AT_ONCE = 512  # drawn together: a megabyte of their finest features
 NUM_STATE_TOKENS = 2  # object score and predicted IoU; the mask tokens follow them
 
 
+def config_field(name: str) -> property:
+    """Make an attribute that reads and sets a field of the config, for users of transformers."""
+
+    def read(decoder: "MaskDecoder") -> object:
+        return getattr(decoder.config, name)
+
+    def write(decoder: "MaskDecoder", value: object) -> None:
+        setattr(decoder.config, name, value)
+
+    return property(read, write, doc=f"`config.{name}`.")
+
+
 class MaskDecoder(FastPath, nn.Module):
     """Decode prompts into masks (SAM 2 paper, section 4, "Prompt encoder and mask decoder").
 
@@ -52,30 +64,54 @@ class MaskDecoder(FastPath, nn.Module):
         self.conv_s0 = nn.Conv2d(width, width // 8, kernel_size=1)
         self.conv_s1 = nn.Conv2d(width, width // 4, kernel_size=1)
 
-    def forward(
+    @property
+    def hidden_size(self) -> int:
+        """Channels of the tokens."""
+        return self.config.hidden_size
+
+    @property
+    def num_multimask_outputs(self) -> int:
+        """Masks offered for an ambiguous prompt."""
+        return self.config.num_multimask_outputs
+
+    dynamic_multimask_via_stability = config_field("dynamic_multimask_via_stability")
+    dynamic_multimask_stability_delta = config_field("dynamic_multimask_stability_delta")
+    dynamic_multimask_stability_thresh = config_field("dynamic_multimask_stability_thresh")
+
+    def forward(  # noqa: PLR0913 - transformers' signature
         self,
-        image_embeddings: list[Tensor],
-        image_positions_11nc: Tensor,
-        prompts: PromptEmbeddings,
-        hints: AttentionHints,
+        image_embeddings: Tensor,
+        image_positional_embeddings: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+        multimask_output: bool,  # noqa: FBT001 - transformers' signature
+        high_resolution_features: list[Tensor],
+        attention_similarity: Tensor | None = None,
+        target_embedding: Tensor | None = None,
         *,
-        multimask_output: bool,
         dynamic_multimask_via_stability: bool | None = None,
     ) -> DecodedMasks:
-        """Decode prompts and draw the masks.
+        """Decode prompts and draw the masks, with the arguments of transformers.
 
         Args:
-            image_embeddings: Maps at strides 4, 8 and 16: `(b, 32, 4h, 4w)`, `(b, 64, 2h, 2w)`,
-                `(b, 256, h, w)`.
-            image_positions_11nc: Position of each cell of the last one.
-            prompts: Encoded prompts.
-            hints: See [`AttentionHints`]; its padding is filled in here.
+            image_embeddings: Map at stride 16, `(b, 256, h, w)`.
+            image_positional_embeddings: Position of each of its cells, `(1, 256, h, w)`; of several
+                the first is taken, since a cell has one place.
+            sparse_prompt_embeddings: Tokens, `(b, p, t, 256)`; see `PromptEncoder.forward`.
+            dense_prompt_embeddings: What is added to the map, `(b * p, 256, h, w)` or `(b, ...)`.
             multimask_output: Three masks for each object, or one.
+            high_resolution_features: Maps at strides 4 and 8: `(b, 32, 4h, 4w)`, `(b, 64, 2h, 2w)`.
+            attention_similarity: See [`AttentionHints`].
+            target_embedding: See [`AttentionHints`].
             dynamic_multimask_via_stability: Whether an unstable single mask is replaced by the
                 best of the three; the config decides if None. Never in training.
         """
-        tokens = self.decode_tokens(image_embeddings[-1], image_positions_11nc, prompts, hints)
-        logits_bpmhw = self.draw(tokens.image_bpnc, tokens.mask_tokens_bpmc, image_embeddings)
+        maps = [*high_resolution_features, image_embeddings]
+        prompts = PromptEmbeddings.of(sparse_prompt_embeddings, dense_prompt_embeddings)
+        hints = AttentionHints(similarity=attention_similarity, target_bptc=target_embedding)
+        positions_11nc = image_positional_embeddings[:1].flatten(2).transpose(1, 2)[:, None]
+        tokens = self.decode_tokens(image_embeddings, positions_11nc, prompts, hints)
+        logits_bpmhw = self.draw(tokens.image_bpnc, tokens.mask_tokens_bpmc, maps)
         if multimask_output:
             return DecodedMasks(
                 logits_bpmhw[:, :, 1:],

@@ -30,6 +30,11 @@ class Recollection:
     pointers_bpd: Tensor | None = None
     times_bp: Tensor | None = None
 
+    @property
+    def num_objects(self) -> int:
+        """Objects of the group."""
+        return len(self.spatial[0])
+
     def to(self, device: torch.device | str) -> "Recollection":
         """Return these memories on `device`."""
         pointers, times = self.pointers_bpd, self.times_bp

@@ -4,11 +4,12 @@ Suffixes: b = images, p = objects (prompts) of an image, m = masks of an object,
 object, n = cells of the image embedding, c = channels, h, w = rows and columns.
 """
 
-from typing import Any, ClassVar
+import inspect
+from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor
-from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.generic import TransformersKwargs, merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_sam2 import Sam2Config
@@ -19,12 +20,13 @@ from .mask_losses import LossRules, mask_losses, read_labels
 from .outputs import (
     DecodedMasks,
     GatedMasks,
+    PromptEmbeddings,
     Sam2ImageSegmentationOutput,
     Sam2VisionEncoderOutput,
 )
 from .prompt_inputs import NO_OBJECT, Prompts, blank
 from .promptable_model import PromptableModel
-from .two_way_transformer import NO_HINTS, AttentionHints, TwoWayBlock
+from .two_way_transformer import NO_HINTS, TwoWayBlock
 
 LABEL_DIMENSIONS = 4
 
@@ -69,7 +71,7 @@ class Sam2Model(PromptableModel):
         target_embedding: Tensor | None = None,
         *,
         labels: Tensor | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> Sam2ImageSegmentationOutput:
         """Answer prompts on pictures.
 
@@ -100,9 +102,15 @@ class Sam2Model(PromptableModel):
         features, embeddings = self._encoded(pixel_values, image_embeddings, **kwargs)
         prompts = Prompts(input_points, input_labels, input_boxes, input_masks)
         prompts = prompts.completed(self._mask_size, embeddings[-1])
-        hints = AttentionHints(similarity=attention_similarity, target_bptc=target_embedding)
-        given = (embeddings, self._positions_11nc(), self._embed(prompts), hints)
-        decoded = self.mask_decoder(*given, multimask_output=multimask_output)
+        decoded = self.mask_decoder(
+            embeddings[-1],
+            self.get_image_wide_positional_embeddings(),
+            *self._embed(prompts),
+            multimask_output=multimask_output,
+            high_resolution_features=embeddings[:-1],
+            attention_similarity=attention_similarity,
+            target_embedding=target_embedding,
+        )
         output = _as_output(decoded, prompts.padding_objects(), features, embeddings)
         output.loss = _loss(decoded, prompts.padding_objects(), labels)
         return output
@@ -130,11 +138,19 @@ class Sam2Model(PromptableModel):
         """
         prompts = Prompts(input_points, input_labels, None, input_masks)
         prompts = prompts.completed(self._mask_size, image_embeddings[-1])
-        given = (self._positions_11nc(), self._embed(prompts), NO_HINTS)
+        embedded = self._embed(prompts)
         if not is_bare(self.mask_decoder, MaskDecoder):
-            decoded = self.mask_decoder(image_embeddings, *given, multimask_output=multimask_output)
+            decoded = self.mask_decoder(
+                image_embeddings[-1],
+                self.get_image_wide_positional_embeddings(),
+                *embedded,
+                multimask_output=multimask_output,
+                high_resolution_features=image_embeddings[:-1],
+            )
             return gated(decoded, min_iou)
-        tokens = self.mask_decoder.decode_tokens(image_embeddings[-1], *given)
+        tokens = self.mask_decoder.decode_tokens(
+            image_embeddings[-1], self._positions_11nc(), PromptEmbeddings.of(*embedded), NO_HINTS
+        )
         return decode_gated(
             self.mask_decoder, tokens, image_embeddings, multimask=multimask_output, min_iou=min_iou
         )
@@ -151,6 +167,33 @@ class Sam2Model(PromptableModel):
         raise ValueError(
             "Exactly one of pixel_values or image_embeddings must be given: encode, or reuse."
         )
+
+
+class _PromptName(str):
+    """A name that transformers' `Trainer` does not take for a target's, though "label" is in it.
+
+    `Trainer` computes a loss only where a batch holds every argument of `forward` with "label" in
+    its name; `input_labels` are part of a prompt, and boxes and masks come without them.
+    """
+
+    __slots__ = ()
+
+    def __contains__(self, part: object) -> bool:
+        """Whether a part is in the name, the one that `Trainer` asks for excepted."""
+        return part != "label" and isinstance(part, str) and str(self).find(part) >= 0
+
+
+def _with_one_target(signature: inspect.Signature) -> inspect.Signature:
+    """Let `labels` be the one argument that is taken for a target."""
+    return signature.replace(
+        parameters=[
+            one.replace(name=_PromptName(one.name)) if one.name == "input_labels" else one
+            for one in signature.parameters.values()
+        ]
+    )
+
+
+vars(Sam2Model.forward)["__signature__"] = _with_one_target(inspect.signature(Sam2Model.forward))
 
 
 def _as_output(

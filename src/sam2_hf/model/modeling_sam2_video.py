@@ -8,11 +8,12 @@ object, p = pointers, c = memory channels (64), d = decoder channels (256), h, w
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.utils.generic import TransformersKwargs
 
 from .configuration_sam2_video import Sam2VideoConfig
 from .fixed_memories import FixedMemories
@@ -24,26 +25,25 @@ from .memory_encoder import MemoryEncoder
 from .memory_tokens import MemoryTokens, Recollection, pointer_tokens, time_code
 from .outputs import ObjectMasks, Sam2VideoSegmentationOutput
 from .position_encoding import sine_table
+from .pretrained import Sam2VideoPreTrainedModel
 from .prompt_inputs import NO_OBJECT, Prompts
 from .promptable_model import PromptableModel, feature_maps
-from .two_way_transformer import NO_HINTS
 
 # A mask that a person gives is believed: these logits are 0.99995 and 0.00005 as probabilities.
 GIVEN_SCALE, GIVEN_SHIFT = 20.0, -10.0
 
 
-class Sam2VideoModel(PromptableModel):
+class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
     """SAM 2 for videos, `model_type` `sam2_video`; 2.0 and 2.1 differ by two fields of the config.
 
     Source: sam2/modeling/sam2_base.py @ 2b90b9f.
     """
 
     config: Sam2VideoConfig
-    base_model_prefix = "sam2_video"
-    input_modalities = ("video",)
 
     def __init__(self, config: Sam2VideoConfig) -> None:
         super().__init__(config)
+        self._num_maskmem: int | None = None
         width = config.vision_config.fpn_hidden_size
         memory_width = config.memory_encoder_output_channels
         self.memory_attention = MemoryAttention(config)
@@ -67,6 +67,37 @@ class Sam2VideoModel(PromptableModel):
             else None
         )
         self.post_init()
+
+    @property
+    def num_maskmem(self) -> int:
+        """Spatial memories that a frame looks at, the prompted ones counted as one; 0 for none.
+
+        It is the config's until it is set. Setting it changes tracking and training from the next
+        frame on, and is not saved: the config also says how many codes of age there are.
+
+        Source: sam2/modeling/sam2_base.py:513-547 @ 2b90b9f.
+        """
+        return self.config.num_maskmem if self._num_maskmem is None else self._num_maskmem
+
+    @num_maskmem.setter
+    def num_maskmem(self, number: int) -> None:
+        """Look at fewer memories, or at as many as there are codes of age.
+
+        Raises:
+            ValueError: There are no codes for so many memories.
+        """
+        most = len(self.memory_temporal_positional_encoding)
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= most:
+            raise ValueError(
+                f"num_maskmem={number!r} is impossible: this model can look at 0 to {most} "
+                "memories, for which it has learned codes of their age."
+            )
+        self._num_maskmem = number
+
+    @property
+    def mem_dim(self) -> int:
+        """Channels of a memory."""
+        return self.config.memory_encoder_output_channels
 
     def encode_image(self, pixel_values: Tensor) -> FrameFeatures:
         """Encode frames.
@@ -92,6 +123,9 @@ class Sam2VideoModel(PromptableModel):
         Source: sam2/modeling/sam2_base.py:497-676 @ 2b90b9f.
         """
         embedding = features.embedding_bchw
+        if self.num_maskmem == 0:  # every frame is segmented by itself
+            objects = len(embedding) if recollection is None else recollection.num_objects
+            return embedding.expand(objects, -1, -1, -1)
         if recollection is None:
             return embedding + self.no_memory_embedding.transpose(1, 2)[..., None]
         _, channels, height, width = embedding.shape
@@ -126,11 +160,11 @@ class Sam2VideoModel(PromptableModel):
         )
         embedding_bdhw = embedding_bdhw.expand(objects, -1, -1, -1)
         decoded = self.mask_decoder(
-            features.with_embedding(embedding_bdhw),
-            self._positions_11nc(),
-            self._embed(prompts.completed(self._mask_size, embedding_bdhw)),
-            NO_HINTS,
+            embedding_bdhw,
+            self.get_image_wide_positional_embeddings(),
+            *self._embed(prompts.completed(self._mask_size, embedding_bdhw)),
             multimask_output=multimask_output,
+            high_resolution_features=[features.fine_bchw, features.coarse_bchw],
             dynamic_multimask_via_stability=dynamic_multimask_via_stability,
         )
         score_b1 = decoded.score_bp1[:, 0]
@@ -216,7 +250,7 @@ class Sam2VideoModel(PromptableModel):
         frame: Tensor | None = None,
         reverse: bool = False,  # noqa: FBT001, FBT002
         run_mem_encoder: bool = True,  # noqa: FBT001, FBT002
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> Sam2VideoSegmentationOutput:
         """Segment one frame of a session, with the name and arguments of transformers.
 

@@ -1,29 +1,53 @@
 """Load models from the original `.pt` checkpoints, beside everything transformers loads itself."""
 
 import os
-import pickle
 from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_utils import PreTrainedModel
 
 from .bundled_models import bundled_folder
-from .checkpoint_errors import CheckpointError as CheckpointError, CheckpointNotFoundError
-from .checkpoint_names import check_names, to_ours
-from .checkpoint_search import config_beside, find_local_original, first_line, require_weights
+from .checkpoint_errors import (
+    CheckpointError as CheckpointError,
+    CheckpointNotFoundError,
+    first_line,
+)
+from .checkpoint_names import check_names, is_original_name, is_our_name, to_original, to_ours
+from .checkpoint_search import (
+    config_beside,
+    find_local_original,
+    require_sound_indexes,
+    require_weights,
+)
 from .configuration_sam2_video import Sam2VideoConfig
+from .fitting_weights import LoadRequest, names_in_model, read_pickled, requested
 from .hub_search import HubOptions, damaged_file, find_hub_original
 from .weight_sizes import config_from_weights
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
-SHAPES_SHOWN = 3
+# Where training code keeps weights in a checkpoint, what is taken first comes first.
+WEIGHT_ENTRIES = (
+    "model",
+    "state_dict",
+    "model_state_dict",
+    "weights",
+    "params",
+    "net",
+    "network",
+    "module",
+    "ema",
+    "ema_model",
+    "model_ema",
+    "ema_state_dict",
+    "ema_model_state_dict",
+)
+DEEPEST_ENTRY = 4  # of these inside each other
 _PART_OF_MODEL = {  # the models inside the model: where their weights are, and their config
     "sam2_vision_model": ("vision_encoder.", ("vision_config",)),
     "sam2_hiera_det_model": ("vision_encoder.backbone.", ("vision_config", "backbone_config")),
@@ -35,7 +59,8 @@ def read_original(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
     Args:
         path: A `.pt` file that holds `{"model": weights}`, as released and as training saves it,
-            or the weights alone.
+            the weights alone, or under another name that training code uses (`WEIGHT_ENTRIES`).
+            Names may be the original ones or ours, with what wrappers put before them.
 
     Returns:
         Tensors by their original names, on the CPU.
@@ -46,19 +71,8 @@ def read_original(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     if not Path(path).is_file():
         raise CheckpointNotFoundError(f"there is no file {path}. Check the path.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} was not opened: it is no plain file of tensors, and may run code when "
-            "unpickled. Use a checkpoint that holds tensors only."
-        ) from error
-    except Exception as error:  # a damaged file makes torch raise almost anything
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint, it is damaged or of another kind: "
-            f"{first_line(error)}. Download it again."
-        ) from error
-    weights = content.get("model", content) if isinstance(content, dict) else content
+    content = read_pickled(path)
+    weights = _unwrapped(content)
     if not isinstance(weights, Mapping) or not weights:
         raise CheckpointError(
             f"{path} holds a {type(weights).__name__} instead of named weights. "
@@ -74,7 +88,30 @@ def read_original(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             f"{path} holds {len(strays)} entries that are no named tensors, {strays[0]} among "
             'them. Use an original SAM 2 checkpoint, {"model": weights}.'
         )
-    return dict(weights)
+    return _original_names(weights, str(path))
+
+
+def _unwrapped(content: object) -> object:
+    """Find the weights in what a file holds: itself, or the first entry that weights go under."""
+    for _ in range(DEEPEST_ENTRY):
+        if not isinstance(content, dict):
+            break
+        entry = next((e for e in WEIGHT_ENTRIES if isinstance(content.get(e), Mapping)), None)
+        if entry is None:
+            # training code saves other things beside an entry named `model` that is no mapping
+            return content.get("model", content)
+        content = content[entry]
+    return content
+
+
+def _original_names(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Give weights the original names, whichever of the two namings they come in."""
+    names = names_in_model(
+        weights, lambda name: is_original_name(name) or is_our_name(name), source=source
+    )
+    renamed = {names[name]: tensor for name, tensor in weights.items() if name != "n_averaged"}
+    ours = [name for name in renamed if is_our_name(name) and not is_original_name(name)]
+    return to_original(renamed) if 2 * len(ours) > len(renamed) else renamed
 
 
 def load_original(
@@ -130,15 +167,8 @@ def from_original(
     if stated is None:
         for name in [name for name in kwargs if name in config.to_dict() and name != "dtype"]:
             setattr(config, name, kwargs.pop(name))
-    try:
+    with requested(LoadRequest(str(path))):
         loaded = cls.from_pretrained(None, *model_args, config=config, state_dict=weights, **kwargs)
-    except RuntimeError as error:
-        clashes = _shape_clashes(cls, config, weights)
-        if not clashes:
-            raise
-        raise CheckpointError(
-            f"{path} does not fit its config: {clashes}. Pass the config it was trained with."
-        ) from error
     return _named(loaded, str(path))
 
 
@@ -175,16 +205,22 @@ def load_pretrained(
     options = HubOptions.from_kwargs(kwargs)
     if (local := find_local_original(source, options.subfolder)) is not None:
         return from_original(cls, local, *model_args, **kwargs)
+    require_sound_indexes(source, options.subfolder)
+    request = LoadRequest(
+        str(source),
+        missing_allowed=bool(kwargs.get("output_loading_info")),
+        renamed=bool(kwargs.get("key_mapping")),
+    )
     try:
-        return ordinary(source, *model_args, **kwargs)
+        with requested(request):
+            return ordinary(source, *model_args, **kwargs)
     except SafetensorError as error:
         raise CheckpointError(
             f"{damaged_file(source, options)} is damaged: {first_line(error)}. Download or copy "
             "it again (from the Hub: force_download=True)."
         ) from error
     except OSError as error:
-        if os.path.isdir(source):
-            require_weights(source, options.subfolder)
+        require_weights(source, options.subfolder)
         if os.path.exists(source) or kwargs.get("use_safetensors"):
             raise
         found = find_hub_original(str(source), options, failure=error)
@@ -212,21 +248,6 @@ def _for_class(
     if isinstance(config, config_class):
         return config, weights
     return config_class.from_dict(config.to_dict()), weights
-
-
-def _shape_clashes(
-    cls: type[PreTrainedModel], config: PreTrainedConfig, weights: Mapping[str, Tensor]
-) -> str:
-    """Say which weights have other shapes than the config asks for; empty if none."""
-    with torch.device("meta"):
-        expected = cls(config).state_dict()
-    clashes = [
-        f"{name} is {tuple(weights[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in weights and weights[name].shape != tensor.shape
-    ]
-    more = f" and {len(clashes) - SHAPES_SHOWN} more" if len(clashes) > SHAPES_SHOWN else ""
-    return "; ".join(clashes[:SHAPES_SHOWN]) + more
 
 
 def _config_class(cls: type[PreTrainedModel]) -> type[PreTrainedConfig]:

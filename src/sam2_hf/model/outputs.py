@@ -5,10 +5,14 @@ image embedding, t = decoder tokens, c = channels, h, w = rows and columns.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
+
+LONELY = 2  # tokens of a prompt that cannot be shorter than another: a click, and what closes it
 
 
 @dataclass
@@ -83,8 +87,7 @@ class PromptEmbeddings:
 
     Attributes:
         sparse_bptc: Tokens of clicks and boxes, `(b, p, t, 256)`.
-        dense_bpnc: Mask prompts as an addition to the image embedding, `(b, p, n, 256)`, or `(1, 1,
-            1, 256)` for none.
+        dense_bpnc: Mask prompts as an addition to the image embedding, `(b, p or 1, n, 256)`.
         keep_bpt: False where a token only pads a shorter prompt, `(b, p, t)` bool; None if nothing
             is padded.
     """
@@ -92,6 +95,31 @@ class PromptEmbeddings:
     sparse_bptc: Tensor
     dense_bpnc: Tensor
     keep_bpt: Tensor | None = None
+
+    @classmethod
+    def of(cls, sparse_bptc: Tensor, dense_bchw: Tensor) -> Self:
+        """Lay out what the prompt encoder returns.
+
+        Args:
+            sparse_bptc: Tokens; zero at padding.
+            dense_bchw: `(b * p, 256, h, w)`, or `(b, 256, h, w)` for all objects of an image.
+        """
+        batch, objects = sparse_bptc.shape[:2]
+        shared = dense_bchw.shape[0] != batch * objects
+        dense_bnc = dense_bchw.flatten(2).transpose(1, 2)
+        dense_bpnc = dense_bnc.unflatten(0, (batch, 1 if shared else objects))
+        return cls(sparse_bptc, dense_bpnc, _marked_padding(sparse_bptc))
+
+
+def _marked_padding(sparse_bptc: Tensor) -> Tensor | None:
+    """Mark the tokens that are no padding, `(b, p, t)`; None where there is no padding."""
+    is_seen = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+    if not is_seen and sparse_bptc.shape[2] <= LONELY:
+        return None
+    keep_bpt = (sparse_bptc != 0).any(dim=-1)
+    # Neither a graph nor an accelerator waits for the answer: a mask that leaves out nothing costs
+    # less, and gives the same.
+    return None if not is_seen and sparse_bptc.is_cpu and bool(keep_bpt.all()) else keep_bpt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,9 +140,8 @@ class DecodedTokens:
     score_bp1: Tensor
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DecodedMasks:
-    """The masks chosen for each object.
+class DecodedMasks(NamedTuple):
+    """The masks chosen for each object; a tuple in the order of transformers' mask decoder.
 
     Attributes:
         logits_bpmhw: Mask logits at a quarter of the input size, `(b, p, m, h, w)`.

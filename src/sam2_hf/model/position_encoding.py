@@ -67,9 +67,9 @@ class FourierPositions(nn.Module):
     def __init__(self, channels: int, scale: float) -> None:
         super().__init__()
         self.scale = scale
-        self.positional_embedding: Tensor = nn.Buffer(
-            torch.empty(2, channels // 2, dtype=torch.float32)
-        )
+        with torch.random.fork_rng(devices=[]):  # the first weights of later parts stay the same
+            frequencies = scale * torch.randn(2, channels // 2, dtype=torch.float32)
+        self.positional_embedding: Tensor = nn.Buffer(frequencies)
 
     def forward(self, points_xy: Tensor) -> Tensor:
         """Encode points given as fractions of width and height.

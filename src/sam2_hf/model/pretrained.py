@@ -6,10 +6,14 @@ from typing import Any, Self
 import torch
 from torch import nn
 from transformers import initialization as init
-from transformers.modeling_utils import PreTrainedModel
+from transformers.configuration_utils import PreTrainedConfig
+from transformers.modeling_utils import LoadStateDictConfig, PreTrainedModel
 
+from .configuration_checks import require_buildable
 from .configuration_sam2 import Sam2Config
+from .configuration_sam2_video import Sam2VideoConfig
 from .fast_paths import is_fast, set_fast
+from .fitting_weights import fitting_weights, load_request, opened_weights
 from .memory_encoder import FuserBlock
 from .original_checkpoint import load_pretrained
 from .position_encoding import FourierPositions
@@ -33,8 +37,10 @@ class Sam2PreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
-    # Fourier frequencies, see position_encoding.py
-    _keep_in_fp32_modules_strict = ("shared_embedding", "shared_image_embedding")
+
+    def __init__(self, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
+        require_buildable(config)
+        super().__init__(config, *args, **kwargs)
 
     @classmethod
     def _can_set_attn_implementation(cls) -> bool:
@@ -59,11 +65,46 @@ class Sam2PreTrainedModel(PreTrainedModel):
                 `device_map`, `revision`, `cache_dir`, `token`, `attn_implementation`, ...
 
         Raises:
-            CheckpointError: If there are no weights, or not those of a SAM 2.
+            CheckpointError: If there are no weights, not those of a SAM 2 or not all of them, or
+                if the config describes no model. With `output_loading_info=True` weights may be
+                missing, and are drawn at random: the caller looks at the report.
         """
         return load_pretrained(
             super().from_pretrained, pretrained_model_name_or_path, *model_args, **kwargs
         )
+
+    @staticmethod
+    def _load_pretrained_model(
+        model: PreTrainedModel,
+        state_dict: dict[str, Any] | None,
+        checkpoint_files: list[str] | None,
+        load_config: LoadStateDictConfig,
+        *args: Any,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """Load weights into a model on the meta device, if they are those of this model.
+
+        The one place where transformers knows the files, wherever they came from, and has not read
+        them yet. Quantized weights and those the caller renames are left to transformers.
+        """
+        load = PreTrainedModel._load_pretrained_model
+        request = load_request.get()
+        is_checked = load_config.hf_quantizer is None and not request.renamed
+        if not is_checked or (state_dict is None and checkpoint_files is None):
+            found: tuple[Any, ...] = load(
+                model, state_dict, checkpoint_files, load_config, *args, **kwargs
+            )
+            return found
+        with opened_weights(checkpoint_files or ()) as opened:
+            fitting = fitting_weights(
+                model,
+                opened if state_dict is None else state_dict,
+                request.source,
+                shapes=not load_config.ignore_mismatched_sizes,
+                whole=state_dict is None and not request.missing_allowed,
+            )
+            found = load(model, fitting, checkpoint_files, load_config, *args, **kwargs)
+        return found
 
     @property
     def fast(self) -> bool:
@@ -97,3 +138,11 @@ class Sam2PreTrainedModel(PreTrainedModel):
                 init.trunc_normal_(parameter, std=self.config.initializer_range)
         if isinstance(module, FuserBlock):
             init.constant_(module.scale, module.first_scale)
+
+
+class Sam2VideoPreTrainedModel(Sam2PreTrainedModel):
+    """Base of models of videos, under transformers' name."""
+
+    config: Sam2VideoConfig
+    base_model_prefix = "sam2_video"
+    input_modalities = ("video",)

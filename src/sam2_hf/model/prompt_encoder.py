@@ -6,12 +6,10 @@ n = cells of the image embedding, h, w = rows and columns.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from .configuration_sam2 import Sam2PromptEncoderConfig
 from .layers import ChannelLayerNorm, table_rows
-from .outputs import PromptEmbeddings
 from .position_encoding import FourierPositions
 
 NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = 0, 1, 2, 3  # rows of `point_embed`
@@ -43,12 +41,13 @@ class PromptEncoder(nn.Module):
     """Encode the prompts of every object of every image.
 
     Source: sam2/modeling/sam/prompt_encoder.py:17-202 @ 2b90b9f.
-    Differs: tokens that pad a shorter prompt are marked, so that the decoder can leave them out; a
+    Differs: tokens that pad a shorter prompt are zero, so that the decoder can leave them out; a
         mask prompt may belong to one object or to all objects of an image.
     """
 
     def __init__(self, config: Sam2PromptEncoderConfig) -> None:
         super().__init__()
+        self.hidden_size = config.hidden_size
         self.image_size = _side(config.image_size)
         self.grid = (self.image_size // _side(config.patch_size),) * 2
         self.mask_input_size = (4 * self.grid[0], 4 * self.grid[1])
@@ -60,53 +59,48 @@ class PromptEncoder(nn.Module):
 
     def forward(
         self,
-        points_bpt2: Tensor | None,
-        labels_bpt: Tensor | None,
-        boxes_bp4: Tensor | None = None,
-        masks_bphw: Tensor | None = None,
-    ) -> PromptEmbeddings:
-        """Encode prompts.
+        input_points: Tensor | None,
+        input_labels: Tensor | None,
+        input_boxes: Tensor | None = None,
+        input_masks: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Encode prompts, with the arguments and outputs of transformers.
 
         Args:
-            points_bpt2: Clicks as (x, y) in model pixels.
-            labels_bpt: 1 on the object, 0 beside it, 2 and 3 corners of a box, -1 not a point, -10
-                padding.
-            boxes_bp4: Boxes as (x0, y0, x1, y1) in model pixels; all -10 is padding.
-            masks_bphw: Earlier mask logits, `(b, p or 1, 4h, 4w)`, at `mask_input_size`.
+            input_points: Clicks as (x, y) in model pixels, `(b, p, t, 2)`.
+            input_labels: 1 on the object, 0 beside it, 2 and 3 corners of a box, -1 not a point,
+                -10 padding; `(b, p, t)`.
+            input_boxes: Boxes as (x0, y0, x1, y1) in model pixels, `(b, p, 4)`; all -10 is padding.
+            input_masks: Earlier mask logits, `(b, p or 1, 4h, 4w)`, at `mask_input_size`.
+
+        Returns:
+            Tokens, `(b, p, t, 256)`, zero where they only pad a shorter prompt; and what is added
+            to the image embedding, `(b * p, 256, h, w)`, or `(b, 256, h, w)` if all objects of an
+            image share it.
 
         Raises:
             ValueError: If there are points without labels, or neither points nor boxes.
         """
         tokens: list[Tensor] = []
-        labels: list[Tensor] = []
-        if points_bpt2 is not None:
-            if labels_bpt is None:
+        if input_points is not None:
+            if input_labels is None:
                 raise ValueError(
                     "There are points without labels: pass 1 for each point on the object, 0 for "
                     "each beside it."
                 )
-            tokens.append(self._embed_points(points_bpt2, labels_bpt))
-            labels.append(labels_bpt)
-        if boxes_bp4 is not None:
-            corners_bpt2 = boxes_bp4.unflatten(-1, (2, 2))
-            corner_labels = labels_for_boxes(boxes_bp4)
-            tokens.append(self._embed_points(corners_bpt2, corner_labels))
-            labels.append(corner_labels)
+            tokens.append(self._embed_points(input_points, input_labels))
+        if input_boxes is not None:
+            corners_bpt2 = input_boxes.unflatten(-1, (2, 2))
+            tokens.append(self._embed_points(corners_bpt2, labels_for_boxes(input_boxes)))
         if not tokens:
             raise ValueError(
                 "There are neither points nor boxes to encode: pass at least one of them."
             )
-        closing = self._not_a_point(tokens[0].device).expand(*tokens[0].shape[:2], 1, -1)
-        all_labels = torch.cat(labels, dim=2)
-        return PromptEmbeddings(
-            sparse_bptc=torch.cat([*tokens, closing], dim=2),
-            dense_bpnc=self._embed_masks(masks_bphw, tokens[0].device),
-            keep_bpt=(
-                functional.pad(all_labels != PADDING, (0, 1), value=True)
-                if _may_have_padding(all_labels)
-                else None
-            ),
-        )
+        batch, objects = tokens[0].shape[:2]
+        not_a_point_1c = table_rows(self.not_a_point_embed, 1, tokens[0].device)
+        closing = not_a_point_1c.expand(batch, objects, 1, -1)
+        dense_bchw = self._embed_masks(input_masks, batch, tokens[0].device)
+        return torch.cat([*tokens, closing], dim=2), dense_bchw
 
     def _embed_points(self, points_bpt2: Tensor, labels_bpt: Tensor) -> Tensor:
         """Add a place and a kind for every point, `(b, p, t, 256)`."""
@@ -116,30 +110,29 @@ class PromptEncoder(nn.Module):
         tokens_bptc = places_bptc.to(kinds_bptc.dtype) + kinds_bptc
         labels_bpt1 = labels_bpt[..., None]
         tokens_bptc = torch.where(
-            labels_bpt1 == NOT_A_POINT, self._not_a_point(labels_bpt.device), tokens_bptc
+            labels_bpt1 == NOT_A_POINT,
+            table_rows(self.not_a_point_embed, 1, labels_bpt.device),
+            tokens_bptc,
         )
         return tokens_bptc.masked_fill(labels_bpt1 == PADDING, 0.0)
 
-    def _not_a_point(self, device: torch.device) -> Tensor:
-        """Return the token of what is not a point, `(1, 256)`."""
-        return table_rows(self.not_a_point_embed, 1, device)
+    @property
+    def image_embedding_size(self) -> tuple[int, int]:
+        """Rows and columns of the image embedding, under transformers' name."""
+        return self.grid
 
-    def _embed_masks(self, masks_bphw: Tensor | None, device: torch.device) -> Tensor:
-        """Embed mask prompts, `(b, p, n, 256)`."""
+    @property
+    def input_image_size(self) -> int:
+        """Side of the square input, under transformers' name."""
+        return self.image_size
+
+    def _embed_masks(self, masks_bphw: Tensor | None, batch: int, device: torch.device) -> Tensor:
+        """Embed mask prompts, `(b * p, 256, h, w)`."""
         no_mask_1c = table_rows(self.no_mask_embed, 1, device)
         if masks_bphw is None:
-            return no_mask_1c[None, None]
+            return no_mask_1c[..., None, None].expand(batch, -1, *self.grid)
         logits_b1hw = masks_bphw.to(no_mask_1c.dtype).flatten(0, 1)[:, None]
-        dense_bchw = self.mask_embed(logits_b1hw)
-        return dense_bchw.flatten(2).transpose(1, 2).unflatten(0, masks_bphw.shape[:2])
-
-
-def _may_have_padding(labels_bpt: Tensor) -> bool:
-    """Whether some prompt is shorter than another; a single token each is not."""
-    if labels_bpt.shape[-1] == 1:
-        return False
-    # an accelerator is not waited for: a mask that leaves out nothing costs less
-    return not labels_bpt.is_cpu or bool((labels_bpt == PADDING).any())
+        return self.mask_embed(logits_b1hw)
 
 
 def _side(size: int | list[int] | tuple[int, int]) -> int:

@@ -122,6 +122,6 @@ def fit_masks(masks: Tensor, size: tuple[int, int]) -> Tensor:
 
 def blank(values: Tensor, ghosts_bp: Tensor | None, value: float) -> Tensor:
     """Overwrite what was predicted for padding objects."""
-    if ghosts_bp is None or not ghosts_bp.any():
+    if ghosts_bp is None or not (torch.compiler.is_compiling() or ghosts_bp.any()):
         return values
     return values.masked_fill(ghosts_bp.reshape(*ghosts_bp.shape, *[1] * (values.dim() - 2)), value)

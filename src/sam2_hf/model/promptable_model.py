@@ -4,18 +4,19 @@ Suffixes: b = images, p = objects (prompts) of an image, t = points of an object
 image embedding, c = channels, h, w = rows and columns.
 """
 
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 from transformers.utils import can_return_tuple
+from transformers.utils.generic import TransformersKwargs
 
 from .configuration_sam2 import Sam2Config
 from .fast_paths import is_bare
 from .fpn_neck import narrow_maps, neck_positions
 from .image_encoder import Sam2VisionModel
 from .mask_decoder import MaskDecoder
-from .outputs import PromptEmbeddings, Sam2VisionEncoderOutput
+from .outputs import Sam2VisionEncoderOutput
 from .position_encoding import FourierPositions, cell_centres
 from .pretrained import Sam2PreTrainedModel
 from .prompt_encoder import PromptEncoder
@@ -28,6 +29,9 @@ class PromptableModel(Sam2PreTrainedModel):
 
     Source: sam2/sam2_image_predictor.py:364-445 and sam2/modeling/sam2_base.py:464-480 @ 2b90b9f.
     """
+
+    # Fourier frequencies, see position_encoding.py
+    _keep_in_fp32_modules_strict = ("shared_embedding", "shared_image_embedding")
 
     def __init__(self, config: Sam2Config) -> None:
         super().__init__(config)
@@ -45,6 +49,35 @@ class PromptableModel(Sam2PreTrainedModel):
             torch.zeros(1, 1, config.vision_config.fpn_hidden_size)
         )
         self._grid_positions = WeightCache()
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input, model pixels."""
+        return self.prompt_encoder.image_size
+
+    @property
+    def hidden_dim(self) -> int:
+        """Channels of the image embedding and of every token."""
+        return self.config.vision_config.fpn_hidden_size
+
+    @property
+    def num_feature_levels(self) -> int:
+        """Feature maps that the image encoder hands out."""
+        return self.config.vision_config.num_feature_levels
+
+    @property
+    def backbone_feature_sizes(self) -> list[list[int]]:
+        """Rows and columns of each of them by the config, finest first.
+
+        Nothing is computed from them here, sizes follow from the input. They can be set, in the
+        config, because transformers' class needs it for another input size.
+        """
+        return self.config.vision_config.backbone_feature_sizes
+
+    @backbone_feature_sizes.setter
+    def backbone_feature_sizes(self, sizes: list[list[int]]) -> None:
+        """Note other sizes in the config."""
+        self.config.vision_config.backbone_feature_sizes = [list(size) for size in sizes]
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the trunk's patch embedding."""
@@ -75,7 +108,11 @@ class PromptableModel(Sam2PreTrainedModel):
         return self._grid_positions.get((frequencies,), grid, compute)
 
     @torch.no_grad()
-    def get_image_embeddings(self, pixel_values: Tensor, **kwargs: Any) -> list[Tensor]:
+    def get_image_embeddings(
+        self,
+        pixel_values: Tensor,
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
+    ) -> list[Tensor]:
         """Encode pictures for `forward(image_embeddings=...)`.
 
         Args:
@@ -89,7 +126,9 @@ class PromptableModel(Sam2PreTrainedModel):
 
     @can_return_tuple
     def get_image_features(
-        self, pixel_values: Tensor, **kwargs: Any
+        self,
+        pixel_values: Tensor,
+        **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> tuple[Any, ...] | Sam2VisionEncoderOutput:
         """Encode pictures and return features and positions as sequences.
 
@@ -125,16 +164,8 @@ class PromptableModel(Sam2PreTrainedModel):
         Returns:
             Tokens `(b, p, t, 256)` and the addition to the image embedding, `(b * p, 256, h, w)`.
         """
-        embedded = self._embed(
+        return self._embed(
             Prompts(input_points, input_labels, input_boxes, input_masks).completed(self._mask_size)
-        )
-        batch = embedded.sparse_bptc.shape[0]
-        height, width = self.prompt_encoder.grid
-        dense_bpnc = embedded.dense_bpnc.expand(
-            max(batch, embedded.dense_bpnc.shape[0]), -1, height * width, -1
-        )
-        return embedded.sparse_bptc, dense_bpnc.flatten(0, 1).transpose(1, 2).unflatten(
-            -1, (height, width)
         )
 
     def _encode(self, pixel_values: Tensor, **kwargs: Any) -> Sam2VisionEncoderOutput:
@@ -159,7 +190,7 @@ class PromptableModel(Sam2PreTrainedModel):
     def _mask_size(self) -> tuple[int, int]:
         return self.prompt_encoder.mask_input_size
 
-    def _embed(self, prompts: Prompts) -> PromptEmbeddings:
+    def _embed(self, prompts: Prompts) -> tuple[Tensor, Tensor]:
         return self.prompt_encoder(
             prompts.points_bpt2, prompts.labels_bpt, prompts.boxes_bp4, prompts.masks_bphw
         )

@@ -29,6 +29,7 @@ from sam2_hf.processing.processing_sam2 import Sam2Processor
 from sam2_hf.video.processing_sam2_video import Sam2VideoProcessor
 from sam2_hf.video.video_processing_sam2_video import Sam2VideoVideoProcessor
 
+from .bundled_auto_classes import teach_bundled_names
 from .image_segmentation import ImageSegmentationPipeline
 from .loading import (
     DEFAULT_MODEL,
@@ -112,10 +113,11 @@ def register() -> None:
 
     Afterwards `transformers.pipeline("mask-generation", model="facebook/sam2.1-hiera-tiny")`,
     `AutoModel`, `AutoConfig`, `AutoImageProcessor`, `AutoVideoProcessor` and `AutoProcessor` give
-    these classes. Calling it again does nothing new; importing this package never calls it. As in
-    transformers, a `sam2_video` checkpoint is a video model for `AutoModel`, and an image model for
-    mask generation.
+    these classes, and know the checkpoints that come with this package by name. Calling it again
+    does nothing new; importing this package never calls it. As in transformers, a `sam2_video`
+    checkpoint is a video model for `AutoModel`, and an image model for mask generation.
     """
+    teach_bundled_names()
     for config in CONFIGS:
         AutoConfig.register(config.model_type, config, exist_ok=True)
     for config, model in MODELS:

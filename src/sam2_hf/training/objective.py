@@ -138,7 +138,7 @@ class Sam2VideoForTraining(nn.Module):
         """
         config = self.model.config
         return MemoryRules(
-            num_memories=config.num_maskmem,
+            num_memories=self.model.num_maskmem,
             num_pointers=config.max_object_pointers_in_encoder,
             max_prompted=config.max_cond_frame_num,
             past_pointers_only=False,

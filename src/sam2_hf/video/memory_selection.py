@@ -36,7 +36,8 @@ class MemoryRules:
     """How far memory reaches.
 
     Attributes:
-        num_memories: Spatial memories a frame looks at, all prompted ones counted as one.
+        num_memories: Spatial memories a frame looks at, all prompted ones counted as one; with 0
+            it looks at no memory at all, pointers included.
         num_pointers: Object pointers a frame looks at, likewise.
         stride: Distance between the older memories, frames.
         max_prompted: Prompted frames a frame looks at; -1 means all.
@@ -73,7 +74,7 @@ def recent_frames(now: Moment, *, count: int, stride: int) -> list[int]:
 
     Args:
         now: The frame being segmented.
-        count: How many frames to list (6 in every released checkpoint).
+        count: How many frames to list (6 in every released checkpoint); none below 1.
         stride: Distance between the older frames, in frames.
 
     Returns:
@@ -81,6 +82,8 @@ def recent_frames(now: Moment, *, count: int, stride: int) -> list[int]:
 
     Source: sam2/modeling/sam2_base.py:538-562 @ 2b90b9f.
     """
+    if count < 1:
+        return []
     if now.direction == "backward":
         mirrored = recent_frames(Moment(-now.frame), count=count, stride=stride)
         return [-frame for frame in mirrored]

@@ -80,11 +80,11 @@ class TrackerState:
 
     @property
     def rules(self) -> MemoryRules:
-        """How far memory reaches, by the model's config and the options."""
+        """How far memory reaches, by the model and the options."""
         config, options = self.model.config, self.options
         limit = options.max_cond_frames_in_attn
         return MemoryRules(
-            num_memories=config.num_maskmem,
+            num_memories=self.model.num_maskmem,
             num_pointers=config.max_object_pointers_in_encoder,
             stride=options.memory_temporal_stride_for_eval,
             max_prompted=config.max_cond_frame_num if limit is None else limit,

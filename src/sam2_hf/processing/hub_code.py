@@ -1,0 +1,48 @@
+"""Code of a processor in the folder it is saved to, so that `trust_remote_code` finds all of it.
+
+The Hub's loading follows imports of one dot inside one folder alone. Processors lie in several, so
+every file that they need is written flat, and imports across folders become imports of one dot.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from sam2_hf.errors import ProcessorError
+
+PACKAGE = Path(__file__).parents[1]
+ACROSS = re.compile(r"from sam2_hf\.((?:\w+\.)*)(\w+) import")
+WITHIN = re.compile(r"^\s*from \.(\w+) import", flags=re.MULTILINE)
+
+
+def write_code(kind: type, folder: Path) -> None:
+    """Write the file of a class, and every file of this package that it needs.
+
+    Args:
+        kind: The class.
+        folder: Where `save_pretrained` has written its settings.
+
+    Raises:
+        ProcessorError: Two of the files have the same name.
+    """
+    own = Path(str(sys.modules[kind.__module__].__file__))
+    if not own.is_relative_to(PACKAGE):
+        return  # of somebody else, or loaded from a folder with all its code
+    written: dict[str, Path] = {}
+    waiting = [own]
+    while waiting:
+        path = waiting.pop()
+        if written.setdefault(path.name, path) != path:
+            raise ProcessorError(
+                f"{path} and {written[path.name]} cannot both be saved as {path.name}."
+            )
+        text = path.read_text(encoding="utf-8")
+        needed = [path.parent / f"{name}.py" for name in WITHIN.findall(text)]
+        needed += [PACKAGE.joinpath(*way.split("."), f"{name}.py") for way, name in _across(text)]
+        waiting += [one for one in needed if written.get(one.name) != one]
+        (folder / path.name).write_text(ACROSS.sub(r"from .\2 import", text), encoding="utf-8")
+
+
+def _across(text: str) -> list[tuple[str, str]]:
+    """List the folders and files that are imported by their whole names."""
+    return [(way.rstrip("."), name) for way, name in ACROSS.findall(text)]

@@ -1,0 +1,217 @@
+"""Whose weights a checkpoint holds, in every format that loads."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sam2_hf import CheckpointError, Sam2HieraDetModel, Sam2Model, Sam2VideoModel, Sam2VisionModel
+from sam2_hf.model.fitting_weights import names_in_model
+from tests.small_checkpoint import small_config, small_original
+
+IOU_TOKEN = "mask_decoder.iou_token.weight"
+BEGINNINGS = ("module.", "_orig_mod.", "model.", "module._orig_mod.", "model.sam2.", "ema.module.")
+
+
+@pytest.fixture(scope="module")
+def video_model():
+    torch.manual_seed(0)
+    return Sam2VideoModel(small_config()).eval()
+
+
+@pytest.fixture
+def folder(video_model, tmp_path):
+    video_model.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def change(folder, rewrite):
+    """Rewrite the weights of a folder."""
+    path = folder / "model.safetensors"
+    save_file(rewrite(load_file(path)), path, metadata={"format": "pt"})
+
+
+def assert_equal_weights(found, expected):
+    wanted = expected.state_dict()
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in found.state_dict().items())
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+@pytest.mark.parametrize("kind", [Sam2Model, Sam2VideoModel])
+def test_what_wrappers_put_before_the_names_is_taken_off(folder, video_model, kind, beginning):
+    change(folder, lambda weights: {beginning + name: w for name, w in weights.items()})
+
+    loaded, report = kind.from_pretrained(folder, output_loading_info=True)
+
+    assert_equal_weights(loaded, video_model)
+    assert not report["missing_keys"]
+
+
+def test_a_wrapper_around_a_part_is_taken_off(folder, video_model):
+    def compiled_part(weights):
+        inside = "vision_encoder._orig_mod."
+        return {name.replace("vision_encoder.", inside): w for name, w in weights.items()}
+
+    change(folder, compiled_part)
+
+    assert_equal_weights(Sam2VideoModel.from_pretrained(folder), video_model)
+
+
+def test_a_model_saved_again_has_plain_names(folder, tmp_path):
+    change(folder, lambda weights: {f"module.{name}": w for name, w in weights.items()})
+
+    Sam2Model.from_pretrained(folder).save_pretrained(tmp_path / "again")
+
+    assert IOU_TOKEN in load_file(tmp_path / "again" / "model.safetensors")
+
+
+@pytest.mark.parametrize("as_shards", [False, True], ids=["safetensors", "shards"])
+def test_wrapped_weights_load_from_every_file_that_transformers_writes(
+    video_model, tmp_path, as_shards
+):
+    weights = {f"module.{name}": w for name, w in video_model.state_dict().items()}
+    size = "300KB" if as_shards else "1GB"
+    video_model.save_pretrained(tmp_path, state_dict=weights, max_shard_size=size)
+    assert (tmp_path / "model.safetensors.index.json").exists() == as_shards
+
+    assert_equal_weights(Sam2VideoModel.from_pretrained(tmp_path), video_model)
+
+
+def test_wrapped_weights_load_from_a_pytorch_bin(folder, video_model):
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save({f"module.{k}": w for k, w in weights.items()}, folder / "pytorch_model.bin")
+
+    assert_equal_weights(Sam2VideoModel.from_pretrained(folder), video_model)
+
+
+@pytest.mark.parametrize("kept", [b"", b"PK\x03\x04", b"\x80\x02}q\x00"])
+def test_a_damaged_pytorch_bin_is_named(folder, kept):
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(kept)
+
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin"):
+        Sam2VideoModel.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("kind", [Sam2Model, Sam2VideoModel])
+@pytest.mark.parametrize("asks_for_report", [False, True])
+def test_weights_of_another_network_are_refused(folder, kind, asks_for_report):
+    change(folder, lambda _: {"layer1.weight": torch.ones(3, 3)})
+
+    with pytest.raises(CheckpointError, match=r"missing \d+: .*foreign 1: layer1\.weight"):
+        kind.from_pretrained(folder, output_loading_info=asks_for_report)
+
+
+@pytest.mark.parametrize("beginning", ["", "module."])
+def test_half_of_the_weights_are_refused_by_name(folder, beginning):
+    def half(weights):
+        return {beginning + n: w for n, w in weights.items() if not n.startswith("mask_decoder")}
+
+    change(folder, half)
+
+    with pytest.raises(CheckpointError, match=r"missing \d+: mask_decoder\."):
+        Sam2Model.from_pretrained(folder)
+
+
+def test_a_weight_that_is_never_read_may_be_missing(folder):
+    def without(weights):
+        return {n: w for n, w in weights.items() if n != "no_memory_positional_encoding"}
+
+    change(folder, without)
+
+    Sam2VideoModel.from_pretrained(folder)
+
+
+def test_weights_of_another_size_are_refused_by_name(folder):
+    change(folder, lambda weights: weights | {IOU_TOKEN: torch.zeros(1, 48)})
+
+    with pytest.raises(CheckpointError, match=r"iou_token\.weight is \(1, 48\) instead of \(1, 32"):
+        Sam2Model.from_pretrained(folder)
+    with pytest.raises(RuntimeError):  # which programs written for transformers expect
+        Sam2Model.from_pretrained(folder)
+
+
+def test_weights_of_another_size_are_drawn_on_request(folder, video_model):
+    change(folder, lambda weights: weights | {IOU_TOKEN: torch.zeros(1, 48)})
+
+    loaded, report = Sam2Model.from_pretrained(
+        folder, ignore_mismatched_sizes=True, output_loading_info=True
+    )
+
+    assert [name for name, *_ in report["mismatched_keys"]] == [IOU_TOKEN]
+    assert loaded.mask_decoder.iou_token.weight.shape == (1, 32)
+
+
+def test_two_models_in_one_file_are_refused(folder):
+    def twice(weights):
+        other = {f"ema_model.{name}": w.clone() for name, w in weights.items()}
+        return other | {f"model.{name}": w for name, w in weights.items()}
+
+    change(folder, twice)
+
+    with pytest.raises(CheckpointError, match="holds two weights for"):
+        Sam2Model.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("kind", [Sam2VisionModel, Sam2HieraDetModel])
+def test_a_part_takes_its_weights_from_the_folder_of_the_whole(folder, video_model, kind):
+    whole = video_model.vision_encoder
+
+    part = kind.from_pretrained(folder)
+
+    assert_equal_weights(part, whole if kind is Sam2VisionModel else whole.backbone)
+
+
+def test_a_part_alone_is_no_whole_model(video_model, tmp_path):
+    video_model.vision_encoder.save_pretrained(tmp_path)
+
+    with pytest.raises(CheckpointError, match="Sam2Model"):
+        Sam2Model.from_pretrained(tmp_path, config=small_config())
+
+
+def test_names_of_a_callers_own_are_left_to_transformers(folder, video_model):
+    change(folder, lambda weights: {f"mine.{name}": w for name, w in weights.items()})
+
+    loaded = Sam2VideoModel.from_pretrained(folder, key_mapping={r"^mine\.": ""})
+
+    assert_equal_weights(loaded, video_model)
+
+
+WRAPPINGS = {
+    "weights alone": lambda weights: weights,
+    "state_dict": lambda weights: {"state_dict": weights, "epoch": 3},
+    "model_state_dict": lambda weights: {"model_state_dict": weights, "optimizer": {}},
+    "ema": lambda weights: {"ema": weights, "step": 1},
+    "nested": lambda weights: {"state_dict": {"model": weights}},
+    "first of two": lambda weights: {"ema": {"other.weight": torch.ones(1)}, "model": weights},
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPINGS.values(), ids=WRAPPINGS)
+@pytest.mark.parametrize("beginning", ["", "module.", "_orig_mod.module."])
+def test_a_pt_loads_however_training_code_wrapped_it(tmp_path, wrap, beginning):
+    weights = {beginning + name: w for name, w in small_original().items()}
+    torch.save(wrap(weights), tmp_path / "plain.pt")
+
+    loaded = Sam2Model.from_pretrained(tmp_path / "plain.pt", config=small_config())
+
+    wanted = small_original()["sam_mask_decoder.iou_token.weight"]
+    assert torch.equal(loaded.mask_decoder.iou_token.weight, wanted)
+
+
+@pytest.mark.parametrize("beginning", ["", "module."])
+def test_a_pt_with_our_names_loads(video_model, tmp_path, beginning):
+    weights = {beginning + name: w for name, w in video_model.state_dict().items()}
+    torch.save({"state_dict": weights}, tmp_path / "ours.pt")
+
+    loaded = Sam2VideoModel.from_pretrained(tmp_path / "ours.pt", config=small_config())
+
+    assert_equal_weights(loaded, video_model)
+
+
+def test_names_that_nobody_knows_stay_as_they_are():
+    known = {"a.b"}.__contains__
+
+    found = names_in_model(["module.a.b", "model.c", "n_averaged"], known)
+
+    assert found == {"module.a.b": "a.b", "model.c": "model.c", "n_averaged": "n_averaged"}
