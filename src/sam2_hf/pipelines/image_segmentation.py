@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
-from sam2_hf.masks import clean_masks, resize_masks
+from sam2_hf.masks import clean_masks
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.processing.images import ImageSource, to_rgb
 from sam2_hf.processing.prompts import ObjectPrompt, PromptBatch, group_by_kind
+from sam2_hf.upsampled_masks import masks_at_size
 
 from .encoded_image import EncodedImage, Fingerprint, check_fingerprint
 from .object_prompts import AskedObjects, Objects, PromptParts
@@ -189,7 +190,7 @@ class ImageSegmentationPipeline:
         clean_khw = clean_masks(
             logits_khw, self.max_hole_area, self.max_sprinkle_area, self.mask_threshold
         )
-        masks_khw = resize_masks(clean_khw[None], size)[0] > self.mask_threshold
+        masks_khw = masks_at_size(clean_khw, size, self.mask_threshold)
         return SegmentationResult(
             masks=masks_khw.numpy(force=True),
             scores=iou_k.float().numpy(force=True),

@@ -21,12 +21,16 @@ from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.video_prompt import VideoPrompt
 
+from .result_mapping import ResultMapping
+
 Progress = Callable[[int, int | None], None]
 Prompts = VideoPrompt | Sequence[VideoPrompt]
 
 
-class VideoSegmentation(Closing):
+class VideoSegmentation(ResultMapping, Closing):
     """The masklets of a video. Their masks are kept in RAM, and beyond a budget in a file.
+
+    Its attributes are also items, `found["masklets"]`.
 
     Attributes:
         masklets: Object id -> its mask on every frame.
@@ -36,6 +40,17 @@ class VideoSegmentation(Closing):
         times: When each tracked frame is shown, in seconds; None where that is unknown.
         frames_to_review: Where a person should look, worst first.
     """
+
+    FIELDS = (
+        "masklets",
+        "object_ids",
+        "frames",
+        "size",
+        "num_frames",
+        "fps",
+        "times",
+        "frames_to_review",
+    )
 
     def __init__(self, session: Sam2VideoInferenceSession, rules: ReviewRules | None) -> None:
         frames = session.frames
