@@ -4,7 +4,7 @@ Suffixes: h, w = rows and columns in pixels of the original frame.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any, cast, overload
 
@@ -21,6 +21,7 @@ from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.video_prompt import VideoPrompt
 
+from .photo_inputs import ReadingOptions
 from .result_mapping import ResultMapping
 
 Progress = Callable[[int, int | None], None]
@@ -104,7 +105,8 @@ class VideoSegmentationPipeline:
         model: The model, on its device, in eval mode.
         rules: When a frame is to be reviewed.
         **options: Options of every session, see [`SessionOptions`]; `compat="official"` takes the
-            original's defaults.
+            original's defaults. [`ReadingOptions`] are checked and change nothing: videos are
+            tracked one after the other, and their frames are always read ahead.
 
     Raises:
         SessionError: There is no such option, or its value makes no sense.
@@ -114,8 +116,28 @@ class VideoSegmentationPipeline:
         self, model: Sam2VideoModel, *, rules: ReviewRules | None = None, **options: Any
     ) -> None:
         self.model = model
-        self.options = SessionOptions.preset(**options)
+        _, own = ReadingOptions().taken_from(options)
+        self.options = SessionOptions.preset(**own)
         self._rules = rules
+
+    @classmethod
+    def option_names(cls) -> frozenset[str]:
+        """List what the constructor takes besides the model."""
+        own = (field.name for field in fields(SessionOptions))
+        return frozenset((*own, "compat", "rules")) | ReadingOptions.names()
+
+    @classmethod
+    def check_options(cls, *, rules: ReviewRules | None = None, **options: Any) -> None:
+        """Read the constructor's options without a model, so that nothing is loaded in vain.
+
+        Raises:
+            SessionError: There is no such option, or its value makes no sense.
+            PromptError: `rules` are none.
+        """
+        if rules is not None and not isinstance(rules, ReviewRules):
+            raise PromptError(f"rules are {rules!r:.80}. Give ReviewRules(...), or leave them out.")
+        _, own = ReadingOptions().taken_from(options)
+        SessionOptions.preset(**own)
 
     def open(self, video: object) -> Sam2VideoInferenceSession:
         """Open a session on a video, to click, look and correct; see [`open_frames`].
