@@ -101,7 +101,9 @@ def _choose(
         return DEFAULT_MODEL, DEFAULT_MODEL, load(DEFAULT_MODEL, **kind)
     except CheckpointNotFoundError as error:
         reason = "is not on this machine and the Hub does not answer"
-        raise CheckpointNotFoundError(f"the default model {DEFAULT_MODEL} {reason}. {WAYS_OUT}") from error
+        raise CheckpointNotFoundError(
+            f"the default model {DEFAULT_MODEL} {reason}. {WAYS_OUT}"
+        ) from error
     except OSError as error:
         raise CheckpointNotFoundError(
             f"the default model {DEFAULT_MODEL} could not be fetched ({one_line(error)}). {WAYS_OUT}"

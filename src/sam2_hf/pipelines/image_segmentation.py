@@ -4,7 +4,7 @@ Suffixes: p = objects, k = masks of an object, h, w = rows and columns of the lo
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, overload
 
@@ -126,7 +126,7 @@ class ImageSegmentationPipeline:
     def __call__(
         self,
         images: Any,
-        objects: Objects | Any = None,
+        objects: Objects | Sequence[Any] | None = None,
         *,
         multimask: bool = True,
         **arguments: Any,
@@ -165,13 +165,13 @@ class ImageSegmentationPipeline:
         asked = _asked_per_photo(inputs, objects, prompt)
 
         def find_all(photos: Iterator[Any]) -> Iterator[Answer]:
-            step = reading.batch_size or PHOTOS_PER_BATCH
-            for pairs in batches(zip(photos, asked, strict=True), step):
+            step = reading.batch_size or (1 if inputs.form == "stream" else PHOTOS_PER_BATCH)
+            for pairs in batches(_paired(photos, asked()), step):
                 yield from self._find(pairs, reading, multimask=multimask)
 
         if inputs.form != "stream":
             # everything is read and checked before the costly part
-            inputs = PhotoInputs(self._checked(inputs.items, asked, reading), inputs.form)
+            inputs = PhotoInputs(self._checked(inputs.items, asked(), reading), inputs.form)
         return inputs.answer(find_all, reading.num_workers)
 
     def _checked(
@@ -276,37 +276,64 @@ class ImageSegmentationPipeline:
 
 
 def _asked_per_photo(
-    inputs: PhotoInputs, objects: Any, prompt: Mapping[str, Any]
-) -> Iterable[AskedObjects]:
+    inputs: PhotoInputs,
+    objects: Any,  # noqa: ANN401 - whatever a caller has
+    prompt: Mapping[str, Any],
+) -> Callable[[], Iterable[AskedObjects]]:
     """Understand the prompts of each photo; those of a stream when its photos are reached."""
     given = {name: part for name, part in prompt.items() if part is not None}
     if inputs.form == "single":
-        return [AskedObjects.read(objects, given)]
+        single = [AskedObjects.read(objects, given)]
+        return lambda: single
     boxes = given.pop("boxes", None)
     each = objects if boxes is None else boxes
-    if given or (boxes is not None and objects is not None) or not isinstance(each, Iterable):
+    is_one = isinstance(each, Mapping) or not isinstance(each, Iterable)
+    if given or is_one or (boxes is not None and objects is not None):
+        many = "several" if inputs.form == "stream" else len(inputs.items)
         raise PromptError(
-            "there are several photos and no prompts for each of them. Give objects=[...] with one "
+            f"there are {many} photos and no list of prompts for each. Give objects=[...] with one "
             "entry for each photo: an ObjectPrompt, a list of them, or a dictionary of them; or "
             "boxes=[...] with one (n, 4) array for each."
         )
-    if isinstance(each, Mapping):
-        raise PromptError(
-            "objects of several photos are a dictionary. Give a list, in their order."
-        )
-    read = (
-        AskedObjects.read(one, {}) if boxes is None else AskedObjects.read(None, {"boxes": one})
-        for one in each
-    )
+
+    read_one = _read_boxes if boxes is not None else _read_objects
     if inputs.form == "stream":
-        return read
-    asked = list(read)
+        return lambda: map(read_one, each)
+    asked = list(map(read_one, each))
     if len(asked) != len(inputs.items):
         raise PromptError(
             f"there are {len(inputs.items)} photos and {len(asked)} lists of objects. Give one "
             "entry for each photo: an ObjectPrompt, a list of them, or a dictionary of them."
         )
-    return asked
+    return lambda: asked
+
+
+def _read_objects(objects: Any) -> AskedObjects:  # noqa: ANN401 - whatever a caller has
+    return AskedObjects.read(objects, {})
+
+
+def _read_boxes(boxes: Any) -> AskedObjects:  # noqa: ANN401 - whatever a caller has
+    return AskedObjects.read(None, {"boxes": boxes})
+
+
+def _paired(
+    photos: Iterable[Any], asked: Iterable[AskedObjects]
+) -> Iterator[tuple[Any, AskedObjects]]:
+    """Put each photo together with its prompts."""
+    rest, count = iter(asked), 0
+    for photo in photos:
+        one = next(rest, None)
+        if one is None:
+            raise PromptError(
+                f"there are more than {count} photos and {count} entries of prompts. Give one for "
+                "each photo."
+            )
+        count += 1
+        yield photo, one
+    if next(rest, None) is not None:
+        raise PromptError(
+            f"there are {count} photos and more entries of prompts. Give one for each photo."
+        )
 
 
 def _size(photo: Tensor | EncodedImage) -> tuple[int, int]:

@@ -149,13 +149,14 @@ def object_prompt(given: Given) -> ObjectPrompt:
 
 
 def _clicks(points: Given, labels: Given) -> tuple[Click, ...]:
+    labels = labels.numpy(force=True) if isinstance(labels, Tensor) else labels
     if points is None:
         if labels is not None and np.size(labels):
             raise PromptError(f"labels are {labels!r} but there are no points. Give points too.")
         return ()
     if isinstance(points, Click):
         return (points,)
-    if len(points) and all(isinstance(point, Click) for point in points):
+    if isinstance(points, Sequence) and points and all(isinstance(one, Click) for one in points):
         return tuple(points)
     table = _table(points)
     kinds = np.ones(len(table)) if labels is None else np.asarray(labels).reshape(-1)
@@ -174,12 +175,13 @@ def _clicks(points: Given, labels: Given) -> tuple[Click, ...]:
 def _table(points: Given) -> list[tuple[float, float]]:
     """Read one point or several as rows of x and y."""
     try:
-        table = np.asarray(points, dtype=np.float64)
+        given = points.double().numpy(force=True) if isinstance(points, Tensor) else points
+        table = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
-        table = np.empty(0)
+        table = np.zeros(1)
+    if table.shape == (0,):
+        table = table.reshape(0, COORDINATES)
     table = table[None] if table.shape == (COORDINATES,) else table
-    if len(points) == 0:
-        return []
     if table.ndim != TABLE or table.shape[1] != COORDINATES:
         raise PromptError(f"points are {points!r:.80}. Give (x, y), or a list of (x, y).")
     return [(float(x), float(y)) for x, y in table]

@@ -138,7 +138,8 @@ class PipelineArguments:
             return kind
         if not (isinstance(own, type) and issubclass(own, kind)):
             raise PromptError(
-                f"pipeline_class is {own!r:.80}. Give a subclass of {kind.__name__}, or leave it out."
+                f"pipeline_class is {own!r:.80}. Give a subclass of {kind.__name__}, or leave it "
+                "out."
             )
         return own
 

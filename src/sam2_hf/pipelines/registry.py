@@ -128,9 +128,9 @@ def register() -> None:
 
     Afterwards `transformers.pipeline("mask-generation", model="facebook/sam2.1-hiera-tiny")`,
     `AutoModel`, `AutoConfig`, `AutoImageProcessor`, `AutoVideoProcessor` and `AutoProcessor` give
-    these classes, and mask generation takes a `batch_size` with these models. Calling it again does
-    nothing new; importing this package never calls it. As in transformers, a `sam2_video` checkpoint is a video model for `AutoModel`, and an image model for
-    mask generation.
+    these classes, and mask generation takes a `batch_size` with these models. Calling it again
+    does nothing new; importing this package never calls it. As in transformers, a `sam2_video`
+    checkpoint is a video model for `AutoModel`, and an image model for mask generation.
     """
     for config in CONFIGS:
         AutoConfig.register(config.model_type, config, exist_ok=True)

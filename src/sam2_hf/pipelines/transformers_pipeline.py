@@ -1,5 +1,6 @@
 """transformers' own mask generation, taking a `batch_size` with the models of this package."""
 
+from inspect import signature
 from typing import Any
 
 from transformers import MaskGenerationPipeline
@@ -15,9 +16,9 @@ class BatchedMaskGenerationPipeline(MaskGenerationPipeline):  # type: ignore[mis
     clicks are decoded together as before (`points_per_batch`), so the masks are the same.
     """
 
-    def get_iterator(
-        self, inputs: Any, num_workers: int, batch_size: int, *parameters: Any, **named: Any
-    ) -> Any:  # noqa: ANN401 - transformers' signature
+    def get_iterator(self, inputs: object, *settings: Any, **named: Any) -> object:
         """Go through photos, one at a time with a model of this package."""
-        size = 1 if isinstance(self.model, Sam2Model) else batch_size
-        return super().get_iterator(inputs, num_workers, size, *parameters, **named)
+        bound = signature(super().get_iterator).bind(inputs, *settings, **named)
+        if isinstance(self.model, Sam2Model):
+            bound.arguments["batch_size"] = 1
+        return super().get_iterator(*bound.args, **bound.kwargs)

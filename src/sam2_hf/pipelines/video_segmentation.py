@@ -3,7 +3,7 @@
 Suffixes: h, w = rows and columns in pixels of the original frame.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any, cast, overload
@@ -58,7 +58,7 @@ class VideoSegmentation(ResultMapping, Closing):
         self.masklets: Mapping[int, Masklet] = {
             object_id: session.masklet(object_id) for object_id in session.object_ids
         }
-        self.size = cast("tuple[int, int]", session.size)  # something was tracked, so it is known
+        self.size = cast("tuple[int, int]", session.size)  # only a stream's may be unknown
         self.num_frames: int | None = session.num_frames
         self.fps: Fraction | None = frames.fps
         self.times = {frame: frames.time(frame) for frame in self.frames}
@@ -181,7 +181,8 @@ class VideoSegmentationPipeline:
         Args:
             video: A video file, a folder of pictures, or frames, see [`open_frames`]; or a list of
                 these.
-            prompts: [`VideoPrompt`]s; for a list of videos, one list of them for each.
+            prompts: [`VideoPrompt`]s, `[]` where there is no object to track; for a list of videos,
+                one list of them for each.
             direction: "both" ways from the first prompted frame, "forward" or "backward".
             progress: Whether to show a progress bar.
             on_progress: Told after each frame how many are done, of how many (None if unknown).
@@ -198,9 +199,9 @@ class VideoSegmentationPipeline:
         run = _Run(direction, progress, on_progress)
         if isinstance(prompts, VideoPrompt):
             return self._track(video, [prompts], run)
-        asked = list(prompts)
-        if not asked:
+        if prompts is None or isinstance(prompts, str) or not isinstance(prompts, Iterable):
             raise PromptError("there is no prompt. Give VideoPrompt(frame, object_id, clicks=...).")
+        asked = list(prompts)
         if all(isinstance(one, VideoPrompt) for one in asked):
             return self._track(video, asked, run)
         return self._each(_pairs(video, asked), run)
@@ -217,11 +218,8 @@ class VideoSegmentationPipeline:
         try:
             for prompt in prompts:
                 prompt.add_to(session)
-            total = _count_frames(session, prompts, run.direction)
-            results = session.propagate(direction=run.direction, progress=run.progress)
-            for done, _ in enumerate(results, start=1):
-                if run.on_progress is not None:
-                    run.on_progress(done, total)
+            if prompts:
+                _propagate(session, prompts, run)
             return VideoSegmentation(session, self._rules)
         except FrameError as error:
             error.tracked = VideoSegmentation(session, self._rules)
@@ -229,6 +227,17 @@ class VideoSegmentationPipeline:
         except BaseException:
             session.close()
             raise
+
+
+def _propagate(
+    session: Sam2VideoInferenceSession, prompts: Sequence[VideoPrompt], run: _Run
+) -> None:
+    """Carry the prompts through the video."""
+    total = _count_frames(session, prompts, run.direction)
+    results = session.propagate(direction=run.direction, progress=run.progress)
+    for done, _ in enumerate(results, start=1):
+        if run.on_progress is not None:
+            run.on_progress(done, total)
 
 
 def _pairs(videos: object, prompts: list[Any]) -> list[tuple[object, list[VideoPrompt]]]:
@@ -242,7 +251,7 @@ def _pairs(videos: object, prompts: list[Any]) -> list[tuple[object, list[VideoP
     pairs = []
     for place, (video, asked) in enumerate(zip(videos, prompts, strict=True)):
         own = [asked] if isinstance(asked, VideoPrompt) else list(asked)
-        if not own or not all(isinstance(one, VideoPrompt) for one in own):
+        if not all(isinstance(one, VideoPrompt) for one in own):
             raise PromptError(f"the prompts of video {place} are {asked!r:.80}, no VideoPrompts.")
         pairs.append((video, own))
     return pairs

@@ -208,7 +208,11 @@ def _per_image(data: object, nesting: Nesting, num_images: int) -> object:
 def _nothing_per_image(data: Any, num_images: int) -> Any:  # noqa: ANN401 - whatever a caller has
     """Read nothing at all, `[]` or an array of no rows, as no object in any image."""
     is_array = isinstance(data, np.ndarray | Tensor)
-    return [[]] * num_images if (is_array or isinstance(data, list | tuple)) and not len(data) else data
+    return (
+        [[]] * num_images
+        if (is_array or isinstance(data, list | tuple)) and not len(data)
+        else data
+    )
 
 
 def _with_marked_masks(
