@@ -16,6 +16,7 @@ from sam2_hf import (
     PromptError,
     Sam2ImageProcessor,
 )
+from sam2_hf.pipelines.transformers_pipeline import BatchedMaskGenerationPipeline
 
 LOOSE = {"pred_iou_thresh": 0.1, "stability_score_thresh": 0.0, "points_per_crop": 4}
 
@@ -201,6 +202,33 @@ def test_after_register_transformers_pipeline_takes_a_batch_size(saved_model):
     done = subprocess.run(command, capture_output=True, check=False, text=True)
 
     assert done.stdout == "equal\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"max_hole_area": 9, "max_sprinkle_area": 9, "mask_threshold": 0.3},
+        {"crops_n_layers": 1, "stability_score_thresh": 0.3, "stability_score_offset": 2},
+        {"pred_iou_thresh": 1.0},
+    ],
+    ids=str,
+)
+def test_the_registered_pipeline_gives_what_transformers_own_gives(micro_model, wide, options):
+    """To the bit, though it never holds the masks of several clicks at the size of the photo."""
+    processor = Sam2ImageProcessor(size={"height": 256, "width": 256})
+    kinds = (transformers.MaskGenerationPipeline, BatchedMaskGenerationPipeline)
+    theirs, ours = (
+        kind(model=micro_model, image_processor=processor, device=-1)(
+            Image.fromarray(wide), output_bboxes_mask=True, **{**LOOSE, **options}
+        )
+        for kind in kinds
+    )
+
+    assert theirs.keys() == ours.keys()
+    assert theirs["scores"].equal(ours["scores"])
+    assert theirs["bounding_boxes"].equal(ours["bounding_boxes"])
+    assert all(a.equal(b) for a, b in zip(theirs["masks"], ours["masks"], strict=True))
 
 
 def test_without_register_a_batch_size_is_refused_with_the_way_out(micro_model, wide):

@@ -97,14 +97,12 @@ def _choose(
         if bundled_folder(arguments.model) is not None:
             note(f"{arguments.model} {PREFER}")
         return arguments.model, arguments.model, load(arguments.model, **kind)
+    cause: OSError
     try:
         return DEFAULT_MODEL, DEFAULT_MODEL, load(DEFAULT_MODEL, **kind)
     except CheckpointNotFoundError as error:
-        reason = "is not on this machine and the Hub does not answer"
-        raise CheckpointNotFoundError(
-            f"the default model {DEFAULT_MODEL} {reason}. {WAYS_OUT}"
-        ) from error
+        reason, cause = "is not on this machine and the Hub does not answer", error
     except OSError as error:
-        raise CheckpointNotFoundError(
-            f"the default model {DEFAULT_MODEL} could not be fetched ({one_line(error)}). {WAYS_OUT}"
-        ) from error
+        reason, cause = f"could not be fetched ({one_line(error)})", error
+    text = f"the default model {DEFAULT_MODEL} {reason}. {WAYS_OUT}"
+    raise CheckpointNotFoundError(text) from cause

@@ -152,8 +152,9 @@ def _check_counts(options: EverythingOptions) -> None:
     }
     for name, least in counts.items():
         value = getattr(options, name)
-        is_count = isinstance(value, Real) and not isinstance(value, bool) and int(value) == value
-        if value is not None and not (is_count and value >= least):
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        is_count = is_number and float(value).is_integer() and value >= least
+        if value is not None and not is_count:
             raise PromptError(
                 f"{name} is {value!r}, it must be a whole number of at least {least}."
             )

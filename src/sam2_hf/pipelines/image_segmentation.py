@@ -125,7 +125,7 @@ class ImageSegmentationPipeline:
 
     def __call__(
         self,
-        images: Any,
+        images: object,
         objects: Objects | Sequence[Any] | None = None,
         *,
         multimask: bool = True,
