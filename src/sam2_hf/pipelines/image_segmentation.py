@@ -104,24 +104,21 @@ class ImageSegmentationPipeline:
     def encode(self, images: ImageSource) -> EncodedImage: ...
     @overload
     def encode(self, images: list[ImageSource]) -> list[EncodedImage]: ...
-    @torch.no_grad()
-    def encode(self, images: Any) -> EncodedImage | list[EncodedImage]:
-        """Encode a photo, or each photo of a list; the costly part, done once.
+    def encode(self, images: Any) -> Any:
+        """Encode a photo, or each of several photos; the costly part, done once.
 
         Args:
-            images: A path, URL, PIL picture, `(height, width, 3)` array, or a list of them.
+            images: One photo, a list or a stream of them, as in a call.
 
         Raises:
             ImageError: A photo cannot be read.
         """
-        if not isinstance(images, list | tuple):
-            return self._encode([self.reading.read(images)])[0]
-        step = self.reading.batch_size or PHOTOS_PER_BATCH
-        return [
-            encoded
-            for batch in batches(images, step)
-            for encoded in self._encode([self.reading.read(image) for image in batch])
-        ]
+
+        def encode_all(photos: Iterator[ImageSource]) -> Iterator[EncodedImage]:
+            for batch in batches(photos, self.reading.batch_size or PHOTOS_PER_BATCH):
+                yield from self._encode([self.reading.read(photo) for photo in batch])
+
+        return PhotoInputs.of(images).answer(encode_all, self.reading.num_workers)
 
     def __call__(
         self,
@@ -164,17 +161,22 @@ class ImageSegmentationPipeline:
         inputs = PhotoInputs.of(images)
         asked = _asked_per_photo(inputs, objects, prompt)
 
-        def find_all(photos: Iterator[Any]) -> Iterator[Answer]:
-            step = reading.batch_size or (1 if inputs.form == "stream" else PHOTOS_PER_BATCH)
-            for pairs in batches(_paired(photos, asked()), step):
-                yield from self._find(pairs, reading, multimask=multimask)
-
-        if inputs.form != "stream":
+        is_stream = inputs.form == "stream"
+        if not is_stream:
             # everything is read and checked before the costly part
-            inputs = PhotoInputs(self._checked(inputs.items, asked(), reading), inputs.form)
+            inputs = PhotoInputs(self._read(inputs.items, asked(), reading), inputs.form)
+
+        def find_all(photos: Iterator[Any]) -> Iterator[Answer]:
+            step = reading.batch_size or (1 if is_stream else PHOTOS_PER_BATCH)
+            for pairs in batches(_paired(photos, asked()), step):
+                batch, asked_of_batch = [photo for photo, _ in pairs], [one for _, one in pairs]
+                if is_stream:
+                    batch = self._read(batch, asked_of_batch, reading)
+                yield from self._find(batch, asked_of_batch, multimask=multimask)
+
         return inputs.answer(find_all, reading.num_workers)
 
-    def _checked(
+    def _read(
         self, images: Sequence[Any], asked: Iterable[AskedObjects], reading: ReadingOptions
     ) -> list[Any]:
         """Read photos that are not encoded yet, and compare prompts with their sizes."""
@@ -184,15 +186,9 @@ class ImageSegmentationPipeline:
         return photos
 
     def _find(
-        self,
-        pairs: Sequence[tuple[Any, AskedObjects]],
-        reading: ReadingOptions,
-        *,
-        multimask: bool,
+        self, photos: Sequence[Any], asked: Sequence[AskedObjects], *, multimask: bool
     ) -> Iterator[Answer]:
         """Answer what was asked about some photos, which are encoded together."""
-        asked = [one for _, one in pairs]
-        photos = self._checked([photo for photo, _ in pairs], asked, reading)
         # a photo without objects is not encoded, which is what takes long
         wanted = [place for place, one in enumerate(asked) if one.prompts]
         encoded = dict(zip(wanted, self._encoded([photos[i] for i in wanted]), strict=True))

@@ -150,8 +150,8 @@ class PipelineArguments:
             PromptError: Something can only be said of a model that is still to be loaded.
         """
         moved = {"device": self._single_device(), "dtype": self.chosen_dtype()}
-        more = {k: v for k, v in (self.model_kwargs or {}).items() if not k.endswith("dtype")}
-        more.pop("device_map", None)
+        settled = ("dtype", "torch_dtype", "device_map")
+        more = {k: v for k, v in (self.model_kwargs or {}).items() if k not in settled}
         own = {"config": self.config, "revision": self.revision}
         if not isinstance(model, str | os.PathLike):
             if (device_map := self._several_devices()) is not None:
@@ -176,7 +176,9 @@ class PipelineArguments:
         if self.video_processor is not None:
             raise PromptError("an image pipeline has no video_processor. Give an image_processor.")
         options = self._hub_options() | {
-            name: value for name, value in (self.model_kwargs or {}).items() if name in HUB_OPTIONS
+            name: value
+            for name, value in (self.model_kwargs or {}).items()
+            if name in (*HUB_OPTIONS, "revision", "token")
         }
         given = self._given_processor()
         if given is None:

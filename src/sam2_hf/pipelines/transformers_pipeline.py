@@ -70,9 +70,9 @@ class BatchedMaskGenerationPipeline(MaskGenerationPipeline):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Go through the clicks: logits at the size of the crop, and predicted IoU."""
         threshold = options.get("mask_threshold", 0.0)
-        for masks_1mhw, iou_1m in zip(
-            output.pred_masks[0].split(1), output.iou_scores[0].split(1), strict=True
-        ):
+        masks_pmhw: Any = output.pred_masks
+        iou_pm: Any = output.iou_scores
+        for masks_1mhw, iou_1m in zip(masks_pmhw[0].split(1), iou_pm[0].split(1), strict=True):
             (logits_1mhw,) = self.image_processor.post_process_masks(
                 masks_1mhw[None], sizes, threshold, binarize=False, **areas
             )

@@ -207,12 +207,10 @@ def _per_image(data: object, nesting: Nesting, num_images: int) -> object:
 
 def _nothing_per_image(data: Any, num_images: int) -> Any:  # noqa: ANN401 - whatever a caller has
     """Read nothing at all, `[]` or an array of no rows, as no object in any image."""
-    is_array = isinstance(data, np.ndarray | Tensor)
-    return (
-        [[]] * num_images
-        if (is_array or isinstance(data, list | tuple)) and not len(data)
-        else data
-    )
+    is_array = isinstance(data, np.ndarray | Tensor) and data.ndim > 0
+    if (is_array or isinstance(data, list | tuple)) and len(data) == 0:
+        return [[]] * num_images
+    return data
 
 
 def _with_marked_masks(
