@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 import sam2_hf
 from sam2_hf import (
@@ -295,6 +296,25 @@ def test_an_image_processor_that_was_asked_for_is_not_replaced_by_a_standard_one
 
     with pytest.raises(CheckpointError, match="there is no image processor in"):
         sam2_hf.pipeline("mask-generation", saved_model, image_processor=tmp_path / "empty")
+
+
+def test_an_image_processor_that_breaks_off_is_not_replaced_by_a_standard_one(
+    monkeypatch, no_loading
+):
+    """One that the repo does not have is: repos with the original `.pt` alone have none."""
+
+    def fail(*_, **__):
+        raise OSError("We couldn't connect.\nMore lines.") from causes[0]
+
+    monkeypatch.setattr(sam2_hf.Sam2ImageProcessor, "from_pretrained", fail)
+    monkeypatch.setattr("sam2_hf.pipelines.hub_access.hub_answers", lambda *_: True)
+    causes = [LocalEntryNotFoundError("no connection")]
+
+    with pytest.raises(CheckpointError, match="image processor of some/model could not be fetched"):
+        sam2_hf.pipeline("mask-generation", "some/model")
+
+    causes[0] = None
+    assert loading.load_image_processor("some/model") is None
 
 
 def test_a_video_processor_with_rules_of_its_own_is_refused(saved_video_model, no_loading):

@@ -114,6 +114,16 @@ def test_objects_can_be_kept_apart():
     assert torch.equal(masks[0], keep_apart(resize_masks(LOGITS[0], SIZES[0])) > 0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_logits_are_enlarged_in_float32_and_keep_their_type(dtype):
+    logits = LOGITS[0].to(dtype)
+
+    (found,) = finish([logits], [(300, 200)], binarize=False)
+
+    assert found.dtype == dtype
+    assert torch.equal(found, resize_masks(logits, (300, 200)).to(dtype))
+
+
 def test_padded_objects_are_cut_off():
     assert [len(masks) for masks in finish(LOGITS, num_objects=[3, 1])] == [3, 1]
 

@@ -5,6 +5,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from sam2_hf.errors import PromptError
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
@@ -71,32 +78,21 @@ def load_image_processor(
         None if nothing is saved there, as beside a bare `.pt`; a standard processor does then.
 
     Raises:
-        CheckpointNotFoundError: It is required and not there.
+        CheckpointNotFoundError: It is required and not there, or the Hub broke off.
     """
     if not isinstance(source, str | os.PathLike):
         return None
-    where = Path(os.path.expanduser(os.fspath(source)))
-    is_absent = where.is_file() or (
-        where.is_dir() and not any((where / name).is_file() for name in PROCESSOR_FILES)
-    )
-    try:
-        if not is_absent:
-            options |= loading_options(source, options)
-            return Sam2ImageProcessor.from_pretrained(where_or_id(source), **options)
-    except CheckpointNotFoundError:
-        raise
-    except OSError as error:
-        if where.is_dir():  # what lies there is broken
-            raise
-        reason: Exception | None = error  # a repo with nothing but a .pt
-    else:
-        reason = None
-    if is_required:
+    where = Path(where_or_id(source))
+    has_one = where.is_dir() and any((where / name).is_file() for name in PROCESSOR_FILES)
+    found = None
+    if has_one or not where.exists():
+        found = _saved_processor(source, options)
+    if found is None and is_required:
         raise CheckpointNotFoundError(
             f"there is no image processor in {source}. Give a folder or a Hub id with "
             f"{' or '.join(PROCESSOR_FILES)}, or leave it out."
-        ) from reason
-    return None
+        )
+    return found
 
 
 def where_or_id(source: Source) -> str:
@@ -107,6 +103,35 @@ def where_or_id(source: Source) -> str:
 def default_device() -> torch.device:
     """Choose the GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _saved_processor(source: Source, options: dict[str, Any]) -> Sam2ImageProcessor | None:
+    """Load an image processor; None if the Hub has a repo without one, as with an original `.pt`.
+
+    Raises:
+        CheckpointNotFoundError: The Hub broke off.
+    """
+    options |= loading_options(source, options)
+    try:
+        return Sam2ImageProcessor.from_pretrained(where_or_id(source), **options)
+    except OSError as error:
+        if Path(where_or_id(source)).is_dir():  # what lies there is broken
+            raise
+        if not _broke_off(error):
+            return None
+        raise CheckpointNotFoundError(
+            f"the image processor of {source} could not be fetched: {str(error).splitlines()[0]} "
+            "Try again, or give one as image_processor."
+        ) from error
+
+
+def _broke_off(error: OSError) -> bool:
+    """Whether a file could not be fetched, other than because the Hub does not have it."""
+    cause = error.__cause__
+    is_absent = (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError)
+    return isinstance(cause, LocalEntryNotFoundError) or (
+        isinstance(cause, HfHubHTTPError) and not isinstance(cause, is_absent)
+    )
 
 
 def read_device(device: Device) -> torch.device:

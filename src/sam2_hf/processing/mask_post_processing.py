@@ -51,7 +51,7 @@ def finish_masks(
         options: What to do.
 
     Returns:
-        One tensor per image, `(p, k, height, width)`.
+        One tensor per image, `(p, k, height, width)`: booleans, or logits of the type they had.
 
     Raises:
         TypeError: `masks` is neither tensors nor arrays.
@@ -102,7 +102,8 @@ def _finish(logits_pkhw: Tensor, size: tuple[int, int], options: MaskOptions) ->
         logits_pkhw, options.max_hole_area, options.max_sprinkle_area, options.mask_threshold
     )
     apart = options.apply_non_overlapping_constraints
-    dtype = torch.bool if options.binarize else torch.float32
+    dtype = cleaned.dtype if cleaned.is_floating_point() else torch.float32
+    dtype = torch.bool if options.binarize else dtype
     finished = torch.empty((*cleaned.shape[:2], *size), dtype=dtype, device=cleaned.device)
     # objects compete, the masks of one object do not
     for rank, logits_phw in enumerate(cleaned.unbind(1)):
