@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
 
 from sam2_hf.errors import PromptError
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
+from sam2_hf.model.checkpoint_search import first_line
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
@@ -120,7 +121,7 @@ def _saved_processor(source: Source, options: dict[str, Any]) -> Sam2ImageProces
         if not _broke_off(error):
             return None
         raise CheckpointNotFoundError(
-            f"the image processor of {source} could not be fetched: {str(error).splitlines()[0]} "
+            f"the image processor of {source} could not be fetched: {first_line(error)}. "
             "Try again, or give one as image_processor."
         ) from error
 

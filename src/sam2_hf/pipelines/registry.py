@@ -59,7 +59,7 @@ logger = logging.get_logger(__name__)
 
 
 def pipeline(
-    task: str,
+    task: str | None = None,
     model: Source | Sam2Model | Sam2VideoModel | None = None,
     *,
     image_processor: Processor | Source = None,
@@ -74,7 +74,8 @@ def pipeline(
     Args:
         task: "mask-generation" (everything in a photo), "image-segmentation" or
             "promptable-image-segmentation" (clicks, boxes, masks), "video-segmentation" or
-            "promptable-video-segmentation" (the same, followed through a video).
+            "promptable-video-segmentation" (the same, followed through a video). It is not guessed
+            from the model.
         model: Hub id, folder, path to a `.pt`, or a model; `facebook/sam2.1-hiera-tiny` if None.
         image_processor: An image processor or where to load one from; the model's own if None.
             Video pipelines have none.
@@ -91,7 +92,7 @@ def pipeline(
         CheckpointError: There is no such model, or its weights cannot be used.
         SessionError: An option of a video pipeline has an unusable value.
     """
-    if task not in TASKS:
+    if task is None or task not in TASKS:
         raise PromptError(f"there is no task {task!r}. There are: {', '.join(TASKS)}.")
     known = TASKS[task].option_names() | PipelineArguments.names()
     for name in arguments:
