@@ -3,8 +3,13 @@ import torch
 from torch.nn import functional
 
 from sam2_hf import upsampled_masks as module
-from sam2_hf.masks import masks_to_boxes, stability_score
-from sam2_hf.upsampled_masks import upsampled_masks, upsampled_statistics
+from sam2_hf.masks import keep_apart, masks_to_boxes, stability_score
+from sam2_hf.upsampled_masks import (
+    masks_at_size,
+    upsampled_logits,
+    upsampled_masks,
+    upsampled_statistics,
+)
 
 SIZES = [((64, 64), (300, 450)), ((32, 32), (301, 107)), ((64, 64), (40, 50)), ((8, 8), (600, 400))]
 ROUGHNESS = [1, 4, 16]  # values of noise along a side: few make blobs, many make grain
@@ -124,3 +129,24 @@ def test_a_gpu_measures_its_own_resized_masks():
 
     assert torch.equal(found.area_m, (enlarged > 0).sum(dim=(1, 2)))
     assert torch.equal(found.boxes_m4, masks_to_boxes(enlarged > 0))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.7, -12.0])
+@pytest.mark.parametrize(("size", "pixels"), [*SIZES, ((64, 64), (64, 64))])
+def test_masks_and_logits_that_compete_equal_those_kept_apart_together(size, pixels, threshold):
+    logits = noisy_logits(size, 4)
+    logits = torch.cat([logits, logits[2:]])  # equals: the first of them wins
+    together = keep_apart(enlarged_one_by_one(logits, pixels)[:, None])[:, 0]
+
+    masks = masks_at_size(logits, pixels, threshold, apart=True)
+    found = torch.stack(list(upsampled_logits(logits, pixels, apart=True)))
+
+    assert torch.equal(masks, together > threshold)
+    assert torch.equal(found, together)
+
+
+def test_no_masks_and_a_single_one_have_no_competition():
+    logits = noisy_logits((32, 32), 4)[3:4]
+
+    assert masks_at_size(logits[:0], (40, 50), apart=True).shape == (0, 40, 50)
+    assert torch.equal(masks_at_size(logits, (40, 50), apart=True), masks_at_size(logits, (40, 50)))

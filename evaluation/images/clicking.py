@@ -18,9 +18,9 @@ from torch import Tensor
 
 from sam2_hf import Sam2ImageProcessor, Sam2Model
 from sam2_hf.geometry import to_model_pixels
-from sam2_hf.masks import resize_masks
 from sam2_hf.training.click_sampling import innermost_clicks
 from sam2_hf.training.clips import Clip
+from sam2_hf.upsampled_masks import masks_at_size
 
 NUM_CLICKS = (1, 3, 5)
 AT_ONCE = 32  # objects that are clicked together; more need memory and gain little
@@ -87,7 +87,7 @@ def _click_together(
             multimask_output=count == 1,
         )
         logits_1phw = _likeliest(output.pred_masks, output.iou_scores)
-        guess_phw = resize_masks(logits_1phw.transpose(0, 1).float(), size)[:, 0].cpu() > 0
+        guess_phw = masks_at_size(logits_1phw[0], size).cpu()
         logits_1phw = logits_1phw.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
         yield guess_phw
 

@@ -1,5 +1,6 @@
 """The errors a user can meet. Each message says what happened, the value, and what to do."""
 
+import difflib
 from collections.abc import Collection
 
 
@@ -9,6 +10,14 @@ class Sam2Error(Exception):
 
 class PromptError(Sam2Error, ValueError):
     """A point, label, box, mask or size cannot be used as a prompt."""
+
+
+class OptionError(PromptError, TypeError):
+    """An argument has a name that nothing here has."""
+
+    def __init__(self, what: str, name: str, known: Collection[str]) -> None:
+        super().__init__(f"{what} has no option {name!r}. {nearest_hint(name, known)}")
+        self.name = name
 
 
 class ImageError(Sam2Error, ValueError):
@@ -86,3 +95,9 @@ class NoPromptError(Sam2Error, LookupError):
             f"Call session.click(frame=..., object_id={number}, xy=(x, y)) first, or add "
             f"a box or a mask. Objects with a prompt: {known}."
         )
+
+
+def nearest_hint(name: str, known: Collection[str]) -> str:
+    """Say which known name a wrong one is close to, or which there are."""
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"Did you mean {close[0]}?" if close else f"There are: {', '.join(sorted(known))}."

@@ -90,12 +90,13 @@ def draw_overlay(
     stroke = _Stroke.for_size(height, width)
     chosen = mask_colours(masks) if colours is None else colours
     colours_n3 = np.array(chosen, np.float32).reshape(-1, 3)
-    labels_hw = label_map(masks, (height, width))
+    order = _largest_first(masks)
+    labels_hw = _labels(masks, order, (height, width))
     canvas_hw3 = image_hw3.astype(np.float32)
     inside_hw = labels_hw > 0
     canvas_hw3[inside_hw] *= 1 - FILL
     canvas_hw3[inside_hw] += FILL * colours_n3[labels_hw[inside_hw] - 1]
-    for index in _largest_first(masks):
+    for index in order:
         _draw_contour(canvas_hw3, masks[index], colours_n3[index], stroke)
     picture = np.clip(np.rint(canvas_hw3), 0, 255).astype(np.uint8)
     return picture if prompts is None else _draw_prompts(picture, prompts, stroke)
@@ -111,10 +112,7 @@ def label_map(masks: Sequence[NDArray[np.bool_]], size: tuple[int, int]) -> NDAr
     Returns:
         `(height, width)` uint16: 0 where there is no mask, else 1 + the mask's place in `masks`.
     """
-    labels_hw = np.zeros(size, np.uint16)
-    for index in _largest_first(masks):
-        labels_hw[masks[index]] = index + 1
-    return labels_hw
+    return _labels(masks, _largest_first(masks), size)
 
 
 def label_picture(masks: Sequence[NDArray[np.bool_]], size: tuple[int, int]) -> Image.Image:
@@ -167,6 +165,16 @@ def _palette() -> list[Rgb]:
 def _largest_first(masks: Sequence[NDArray[np.bool_]]) -> list[int]:
     areas = [int(np.count_nonzero(mask)) for mask in masks]
     return sorted(range(len(masks)), key=lambda index: -areas[index])
+
+
+def _labels(
+    masks: Sequence[NDArray[np.bool_]], order: Sequence[int], size: tuple[int, int]
+) -> NDArray[np.uint16]:
+    """Paint the number of each mask, later ones over earlier ones."""
+    labels_hw = np.zeros(size, np.uint16)
+    for index in order:
+        labels_hw[masks[index]] = index + 1
+    return labels_hw
 
 
 def _mixed(colour: Rgb, other: Rgb, share: float) -> Rgb:

@@ -25,7 +25,7 @@ from .bilinear_cells import (
     cell_range,
     interpolate_cells,
 )
-from .masks import masks_to_boxes, resize_masks, stability_score
+from .masks import APART_LOGIT, masks_to_boxes, resize_masks, stability_score
 
 CELLS_AT_A_TIME = 1 << 18  # looked at together: 4 maps of 256 x 256, about a megabyte
 OUTLINE_PIXELS_AT_A_TIME = 1 << 17  # interpolated together: half a megabyte
@@ -82,7 +82,7 @@ def upsampled_statistics(
 
 
 def upsampled_masks(
-    logits_mhw: Tensor, size: tuple[int, int], threshold: float = 0.0
+    logits_mhw: Tensor, size: tuple[int, int], threshold: float = 0.0, *, apart: bool = False
 ) -> Iterator[Tensor]:
     """Make the boolean masks `(height, width)`, one after another so that memory stays small.
 
@@ -92,13 +92,57 @@ def upsampled_masks(
         logits_mhw: Low-resolution logits, `(m, h, w)`, any device.
         size: `(height, width)` of the picture.
         threshold: Where a mask begins.
+        apart: Whether a pixel belongs to the strongest mask alone, see `masks.keep_apart`.
     """
-    grid = cell_grid(tuple(logits_mhw.shape[-2:]), size) if logits_mhw.is_cpu else None
-    for logits_hw in logits_mhw:
+    # below APART_LOGIT even a loser's clamped logit is inside its mask
+    compete = apart and len(logits_mhw) > 1 and threshold >= APART_LOGIT
+    winner_hw = _strongest(logits_mhw, size) if compete else None
+    is_enlarged = logits_mhw.is_cpu and logits_mhw.shape[-2:] != tuple(size)
+    grid = cell_grid(tuple(logits_mhw.shape[-2:]), size) if is_enlarged else None
+    for number, logits_hw in enumerate(logits_mhw):
         if grid is None:
-            yield resize_masks(logits_hw[None, None], size)[0, 0] > threshold
+            mask_hw = resize_masks(logits_hw[None, None], size)[0, 0] > threshold
         else:
-            yield torch.from_numpy(_paint(_padded(logits_hw[None]), grid, threshold))
+            mask_hw = torch.from_numpy(_paint(_padded(logits_hw[None]), grid, threshold))
+        yield mask_hw if winner_hw is None else mask_hw & (winner_hw == number)
+
+
+def upsampled_logits(
+    logits_mhw: Tensor, size: tuple[int, int], *, apart: bool = False
+) -> Iterator[Tensor]:
+    """Resize logits to `(height, width)` float32, one map after another; see `upsampled_masks`."""
+    winner_hw = _strongest(logits_mhw, size) if apart and len(logits_mhw) > 1 else None
+    for number, logits_hw in enumerate(logits_mhw):
+        enlarged_hw = resize_masks(logits_hw[None, None], size)[0, 0]
+        if winner_hw is not None:
+            beaten_hw = enlarged_hw.clamp(max=APART_LOGIT)
+            enlarged_hw = enlarged_hw.where(winner_hw == number, beaten_hw)
+        yield enlarged_hw
+
+
+def masks_at_size(
+    logits_mhw: Tensor, size: tuple[int, int], threshold: float = 0.0, *, apart: bool = False
+) -> Tensor:
+    """Collect `upsampled_masks` in one tensor, `(m, height, width)` bool.
+
+    The peak of memory is the result and a few maps, however many masks there are.
+    """
+    masks_mhw = torch.empty((len(logits_mhw), *size), dtype=torch.bool, device=logits_mhw.device)
+    for place, mask_hw in enumerate(upsampled_masks(logits_mhw, size, threshold, apart=apart)):
+        masks_mhw[place] = mask_hw
+    return masks_mhw
+
+
+@torch.no_grad()
+def _strongest(logits_mhw: Tensor, size: tuple[int, int]) -> Tensor:
+    """Number of the map with the highest logit at each pixel, the first of equals; int32."""
+    maps = upsampled_logits(logits_mhw, size)
+    highest_hw = next(maps)
+    winner_hw = torch.zeros(size, dtype=torch.int32, device=logits_mhw.device)
+    for number, enlarged_hw in enumerate(maps, start=1):
+        winner_hw.masked_fill_(enlarged_hw > highest_hw, number)
+        highest_hw = torch.maximum(highest_hw, enlarged_hw)
+    return winner_hw
 
 
 def _measure_whole(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sam2_hf.cli import main
+from sam2_hf.cli import main, model_choice
 from sam2_hf.model.bundled_models import SMALL_MODEL as NAME
 from sam2_hf.pipelines.loading import DEFAULT_MODEL
 
@@ -21,23 +21,41 @@ def segment(cup, tmp_path):
     return run
 
 
-def test_without_the_default_model_the_bundled_one_goes_on_and_one_line_says_so(
-    segment, no_network, capsys
+def test_without_the_default_model_there_is_an_error_with_the_two_ways_out(
+    cup, no_network, one_error_line, tmp_path
 ):
-    assert segment() == NAME
+    assert main(["segment", str(cup), "--point", "3,2", "--out", str(tmp_path / "out")]) == 2
 
-    (line,) = capsys.readouterr().err.splitlines()
-    assert f"{DEFAULT_MODEL} is not on this machine" in line
-    assert f"going on with {NAME}" in line
-    assert "prefer a released checkpoint" in line
+    line = one_error_line()
+    assert f"the default model {DEFAULT_MODEL} is not on this machine" in line
+    assert f"--model {NAME}" in line
+    assert "--model with the path" in line
 
 
-def test_the_bundled_model_is_the_one_of_the_package_whatever_lies_around(
-    segment, no_network, tmp_path
+@pytest.mark.parametrize("command", ["everything", "track"])
+def test_no_command_takes_another_model_in_place_of_the_default_one(
+    command, cup, clip, no_network, one_error_line, tmp_path
 ):
-    (tmp_path / NAME).mkdir()
+    what = [str(cup)] if command == "everything" else [str(clip), "--click", "0:1:30,20"]
 
-    assert segment() == NAME
+    assert main([command, *what, "--out", str(tmp_path / "out")]) == 2
+
+    assert f"--model {NAME}" in one_error_line()
+
+
+def test_a_default_model_that_breaks_off_is_an_error_too(
+    cup, monkeypatch, one_error_line, tmp_path
+):
+    def broken(*_, **__):
+        raise ConnectionResetError("reset by peer")
+
+    monkeypatch.setattr(model_choice, "load_model", broken)
+
+    assert main(["segment", str(cup), "--point", "3,2", "--out", str(tmp_path / "out")]) == 2
+
+    line = one_error_line()
+    assert "could not be fetched (reset by peer)" in line
+    assert f"--model {NAME}" in line
 
 
 def test_whoever_asks_for_the_bundled_model_hears_once_that_there_are_better_ones(
@@ -56,7 +74,7 @@ def test_another_model_is_used_without_a_word(segment, no_network, model_folder,
 
 
 def test_videos_are_tracked_with_the_bundled_model_too(no_network, track, tmp_path):
-    assert track("--click", "0:1:30,20", "--limit", "1", "--outputs", "json", model=None) == 0
+    assert track("--click", "0:1:30,20", "--limit", "1", "--outputs", "json", model=NAME) == 0
 
     content = json.loads((tmp_path / "out" / "clip_masklets.json").read_text())
     assert content["model"] == NAME

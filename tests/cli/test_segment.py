@@ -137,24 +137,3 @@ def test_a_damaged_checkpoint_is_one_line(segment, one_error_line, tmp_path):
     assert segment("--point", "1,1", model=str(tmp_path / "broken.pt")) == 2
 
     assert "broken.pt" in one_error_line()
-
-
-def test_a_default_model_that_breaks_off_is_replaced_and_said_so(segment, capsys, monkeypatch):
-    def break_off(source, **options):
-        raise OSError("connection reset")
-
-    monkeypatch.setattr("sam2_hf.cli.model_choice.load_model", failing_once(break_off))
-
-    assert segment("--point", "30,20", model=None) == 0
-
-    assert "could not be fetched (connection reset)" in capsys.readouterr().err
-
-
-def failing_once(fail):
-    calls = []
-
-    def load(source, **options):
-        calls.append(source)
-        return fail(source) if len(calls) == 1 else loading.load_model(source, **options)
-
-    return load

@@ -73,7 +73,7 @@ def test_the_command_line_does_not_wait_for_a_hub_that_is_gone(hub, cup, tmp_pat
     hub.vanish()
     start = time.monotonic()
 
-    assert main(["segment", str(cup), "--point", "30,20", "--out", str(tmp_path / "out")]) == 0
+    assert main(["segment", str(cup), "--point", "30,20", "--out", str(tmp_path / "out")]) == 2
 
     assert time.monotonic() - start < QUICK_SECONDS
-    assert "going on with sam2-hiera-micro" in capsys.readouterr().err
+    assert "Give --model sam2-hiera-micro" in capsys.readouterr().err

@@ -82,3 +82,26 @@ def test_no_masks_are_fine():
 
     assert none.as_records() == []
     assert none["bounding_boxes"].shape == (0, 4)
+
+
+def test_columns_are_read_as_from_a_mapping():
+    """As `dict`s of transformers' pipeline are: `.get`, `.items()`, `**`; also as attributes."""
+    found = masks(output_rle_mask=True)
+
+    assert dict(**found).keys() == dict(found.items()).keys() == {"masks", "scores", "rle_mask"}
+    assert [len(column) for column in found.values()] == [2, 2, 2]
+    assert np.array_equal(found.get("masks")[1], found.masks[1])
+    assert found.get("bounding_boxes") is None
+    assert found.get("bounding_boxes", 3) == 3
+    assert found.scores.tolist() == found["scores"].tolist()
+
+
+def test_masks_can_be_drawn_one_at_a_time():
+    found = masks()
+
+    one_by_one = found.segmentations
+
+    assert len(one_by_one) == 2
+    assert all(np.array_equal(a, b) for a, b in zip(one_by_one, found.masks, strict=True))
+    assert np.array_equal(one_by_one[1:][0], found.masks[1])
+    assert one_by_one[0] is not one_by_one[0]

@@ -16,6 +16,7 @@ from sam2_hf import (
     PromptError,
     Sam2ImageProcessor,
 )
+from sam2_hf.pipelines.transformers_pipeline import BatchedMaskGenerationPipeline
 
 LOOSE = {"pred_iou_thresh": 0.1, "stability_score_thresh": 0.0, "points_per_crop": 4}
 
@@ -167,6 +168,76 @@ def test_after_register_the_auto_classes_are_ours(saved_model):
     *modules, keys = done.stdout.splitlines()
     assert all(module.startswith("sam2_hf.") for module in modules), modules
     assert keys == "['masks', 'scores']"
+
+
+AFTER_REGISTER_BATCH = """
+import sys
+import numpy as np
+from PIL import Image
+from transformers import MaskGenerationPipeline, SamModel, pipeline
+from transformers.utils import logging
+import sam2_hf
+
+logging.disable_progress_bar()
+sam2_hf.register()
+photos = [Image.fromarray(np.roll(np.eye(64, dtype=np.uint8) * 255, 9 * i)) for i in range(3)]
+everything = pipeline("mask-generation", model=sys.argv[1])
+assert isinstance(everything, MaskGenerationPipeline)
+options = {"points_per_crop": 3, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}
+alone = [everything(photo, **options) for photo in photos]
+for batch_size in (2, 3):
+    together = everything(photos, batch_size=batch_size, **options)
+    for one, other in zip(alone, together, strict=True):
+        assert len(one["masks"]) == len(other["masks"]) > 0
+        assert one["scores"].equal(other["scores"])
+        assert all(np.array_equal(a, b) for a, b in zip(one["masks"], other["masks"]))
+print("equal")
+"""
+
+
+def test_after_register_transformers_pipeline_takes_a_batch_size(saved_model):
+    """Its own fails, or for other models answers for the first photo of a batch alone."""
+    command = [sys.executable, "-c", AFTER_REGISTER_BATCH, str(saved_model)]
+
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+
+    assert done.stdout == "equal\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"max_hole_area": 9, "max_sprinkle_area": 9, "mask_threshold": 0.3},
+        {"crops_n_layers": 1, "stability_score_thresh": 0.3, "stability_score_offset": 2},
+        {"pred_iou_thresh": 1.0},
+    ],
+    ids=str,
+)
+def test_the_registered_pipeline_gives_what_transformers_own_gives(micro_model, wide, options):
+    """To the bit, though it never holds the masks of several clicks at the size of the photo."""
+    processor = Sam2ImageProcessor(size={"height": 256, "width": 256})
+    kinds = (transformers.MaskGenerationPipeline, BatchedMaskGenerationPipeline)
+    theirs, ours = (
+        kind(model=micro_model, image_processor=processor, device=-1)(
+            Image.fromarray(wide), output_bboxes_mask=True, **{**LOOSE, **options}
+        )
+        for kind in kinds
+    )
+
+    assert theirs.keys() == ours.keys()
+    assert theirs["scores"].equal(ours["scores"])
+    assert theirs["bounding_boxes"].equal(ours["bounding_boxes"])
+    assert all(a.equal(b) for a, b in zip(theirs["masks"], ours["masks"], strict=True))
+
+
+def test_without_register_a_batch_size_is_refused_with_the_way_out(micro_model, wide):
+    processor = Sam2ImageProcessor(size={"height": 256, "width": 256})
+    theirs = transformers.pipeline("mask-generation", model=micro_model, image_processor=processor)
+    photos = [Image.fromarray(wide)] * 2
+
+    with pytest.raises(ValueError, match=r"Call sam2_hf.register\(\) before"):
+        theirs(photos, batch_size=2, **LOOSE)
 
 
 def test_after_register_a_video_checkpoint_is_a_video_model_and_an_image_model(saved_video_model):

@@ -42,6 +42,25 @@ def test_a_direction_may_be_chosen(segment, direction, frames):
     assert segment(clip(), [CLICK, BOX], direction).frames == frames
 
 
+def test_a_video_without_objects_has_no_masklets(segment):
+    """Where a detector found nothing in it, also beside other videos."""
+    alone = segment(clip(), [])
+    first, second = segment([clip(), clip()], [[CLICK], []])
+
+    for found in (alone, second):
+        assert (found.object_ids, found.frames, found.masks(0)) == ((), [], {})
+        assert (found.size, found.num_frames) == (SIZE, 8)
+    assert first.object_ids == (7,)
+
+
+def test_attributes_of_the_result_are_items_too(segment):
+    found = segment(clip(), [CLICK])
+
+    assert found["masklets"] is found.masklets
+    assert {"size", "frames", "fps", "times"} <= set(found.keys())
+    assert dict(**found)["size"] == SIZE
+
+
 def test_one_prompt_needs_no_list(segment):
     assert segment(clip(), CLICK).object_ids == (7,)
 
@@ -100,8 +119,8 @@ def test_the_next_video_waits_until_it_is_asked_for(segment):
     [
         ([clip(3)], [[CLICK], [CLICK]], r"1 video\(s\) and 2 lists"),
         (clip(3), [[CLICK]], "Give one list of VideoPrompts for each video"),
-        ([clip(3), clip(3)], [[CLICK], []], "the prompts of video 1"),
-        (clip(3), [], "there is no prompt"),
+        ([clip(3), clip(3)], [[CLICK], [3]], "the prompts of video 1"),
+        (clip(3), None, "there is no prompt"),
         ([clip(3)], [[(3, 3)]], "the prompts of video 0"),
     ],
 )

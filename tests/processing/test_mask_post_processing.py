@@ -1,3 +1,7 @@
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +11,27 @@ from sam2_hf.masks import clean_masks, keep_apart, resize_masks
 from sam2_hf.processing.mask_post_processing import MaskOptions, finish_masks, read_sizes
 
 SIZES = [(20, 30), (31, 12)]
+PEAK_OF_MANY_MASKS = """
+import json, resource, torch
+from sam2_hf.processing.mask_post_processing import MaskOptions, finish_masks
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+shares = {}
+logits = torch.randn(40, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+finish_masks([logits[:2]], [(1500, 2000)], None, MaskOptions(binarize=False))  # fixed costs
+for name, options in (
+    ("masks", {}),
+    ("masks kept apart", {"apply_non_overlapping_constraints": True}),
+    ("logits", {"binarize": False}),
+):
+    before = peak()
+    result = finish_masks([logits], [(1500, 2000)], None, MaskOptions(**options))[0]
+    shares[name] = (peak() - before) / result.nbytes
+    del result
+print(json.dumps(shares))
+"""
 LOGITS = torch.randn(2, 3, 2, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
@@ -52,11 +77,51 @@ def test_holes_and_speckles_are_cleaned_before_the_resize():
     assert not torch.equal(finished[0], finish(LOGITS, binarize=False)[0])
 
 
+def test_many_masks_of_a_large_picture_take_hardly_more_memory_than_the_result():
+    """More than five times as much where all are enlarged together."""
+    command = [sys.executable, "-c", PEAK_OF_MANY_MASKS]
+
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+
+    shares = json.loads(done.stdout)
+    assert shares["masks"] < 1.4
+    assert shares["masks kept apart"] < 1.4
+    assert shares["logits"] < 1.2
+
+
+@pytest.mark.parametrize("binarize", [True, False])
+def test_masks_that_are_finished_one_by_one_equal_those_finished_together(binarize):
+    logits = LOGITS[0] * 5
+    enlarged = keep_apart(resize_masks(clean_masks(logits, 3, 3, 0.2), (300, 200)))
+
+    (finished,) = finish(
+        [logits],
+        [(300, 200)],
+        binarize=binarize,
+        mask_threshold=0.2,
+        max_hole_area=3,
+        max_sprinkle_area=3,
+        apply_non_overlapping_constraints=True,
+    )
+
+    assert torch.equal(finished, enlarged > 0.2 if binarize else enlarged)
+
+
 def test_objects_can_be_kept_apart():
     masks = finish(LOGITS, apply_non_overlapping_constraints=True)
 
     assert masks[0].sum(dim=0).max() == 1
     assert torch.equal(masks[0], keep_apart(resize_masks(LOGITS[0], SIZES[0])) > 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_logits_are_enlarged_in_float32_and_keep_their_type(dtype):
+    logits = LOGITS[0].to(dtype)
+
+    (found,) = finish([logits], [(300, 200)], binarize=False)
+
+    assert found.dtype == dtype
+    assert torch.equal(found, resize_masks(logits, (300, 200)).to(dtype))
 
 
 def test_padded_objects_are_cut_off():

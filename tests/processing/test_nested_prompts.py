@@ -58,10 +58,21 @@ def test_wrong_nesting_is_counted_and_an_example_is_shown(data, nesting, words):
         read_nested(data, nesting)
 
 
-@pytest.mark.parametrize("data", [[], [[]], [[[]]], np.zeros((1, 0, 0, 2))])
-def test_empty_prompts_are_refused(data):
-    with pytest.raises(PromptError, match="input_points is empty"):
-        read_nested(data, POINTS)
+@pytest.mark.parametrize(
+    ("data", "counts"),
+    [
+        ([], []),
+        ([[]], [0]),
+        ([[[]]], [1]),
+        (np.zeros((1, 0, 0, 2)), [0]),
+        (np.zeros((2, 0, 3)), [0, 0]),
+    ],
+)
+def test_an_image_may_have_no_object_and_an_object_no_point(data, counts):
+    read = read_nested(data, POINTS)
+
+    assert [len(objects) for objects in read] == counts
+    assert all(points.shape == (0, 2) for objects in read for points in objects)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +80,8 @@ def test_empty_prompts_are_refused(data):
     [
         ([[[[1, 2, 3]]]], POINTS, r"\[1, 2, 3\] where 2 numbers are needed: \(x, y\)"),
         ([[[1, 2, 3]]], BOXES, r"where 4 numbers are needed"),
+        ([[[]]], BOXES, r"where 4 numbers are needed"),
+        ([[[[]]]], POINTS, r"where 2 numbers are needed"),
         ([[[["a", 2]]]], POINTS, "'a', which is no number"),
         ([[[None]]], LABELS, "None, which is no number"),
     ],

@@ -13,7 +13,7 @@ def prepare(num_images=2, pad=PAD, **arguments):
     prompts = read_prompts(arguments, num_images, pad)
     for index, one in enumerate(prompts):
         one.check(SIZE, MODEL_SIZE, f"image {index}")
-    return pad_prompts([one.scaled(SIZE, MODEL_SIZE) for one in prompts], pad)
+    return pad_prompts([one.scaled(SIZE, MODEL_SIZE) for one in prompts], pad, MODEL_SIZE // 4)
 
 
 def test_places_are_scaled_and_padded():
@@ -89,7 +89,10 @@ def test_one_mask_serves_all_objects_of_its_image():
             {"input_points": POINTS, "input_boxes": [BOXES[0], BOXES[0]]},
             "image 1 differ: .*input_boxes 2",
         ),
-        ({"input_points": [POINTS[0], []]}, "image 1 has no object"),
+        (
+            {"input_points": [POINTS[0], []], "input_boxes": BOXES},
+            "image 1 differ: input_points 0, input_labels 0, input_boxes 1",
+        ),
         ({"input_points": [POINTS[0], [[]]]}, "object 0 of image 1 has no point"),
         ({"input_points": [POINTS[0], [[[950, 5]]]]}, "object 0 of image 1 lies outside"),
         ({"input_points": POINTS, "input_labels": [[[7], [1, 1]], [[1]]]}, "label 7 of object 0"),

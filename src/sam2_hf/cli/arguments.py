@@ -170,8 +170,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--model",
         metavar="ID_OR_PATH",
-        help="Hub id, folder or .pt file (facebook/sam2.1-hiera-tiny); sam2-hiera-micro is at hand "
-        "without a network",
+        help="Hub id, folder or .pt file (facebook/sam2.1-hiera-tiny, from the Hub or its cache); "
+        "sam2-hiera-micro comes with sam2-hf and needs no network",
     )
     model.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (a GPU if there is one)")
     model.add_argument("--dtype", choices=DTYPES, help="type of the weights (float32)")

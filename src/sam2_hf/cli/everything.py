@@ -70,12 +70,14 @@ def _segment_all(
             note(f"error: {one_line(error)}")
             continue
         masks = pipeline(photo_3hw, on_progress=progress.clicks)
-        arrays, records = masks["masks"], generated_annotations(masks)
-        overlay = draw_overlay(as_picture(photo_3hw), arrays)
+        records = generated_annotations(masks)
+        overlay = draw_overlay(as_picture(photo_3hw), masks.segmentations)
         base = arguments.out / f"{stem}_everything"
         files = [
             write_png(with_ending(base, "_overlay.png"), overlay),
-            write_png(with_ending(base, "_masks.png"), label_picture(arrays, masks.size)),
+            write_png(
+                with_ending(base, "_masks.png"), label_picture(masks.segmentations, masks.size)
+            ),
             write_coco(with_ending(base, ".json"), photo, masks.size, records, chosen.name),
         ]
         progress.end()

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from transformers.utils import logging
 
-from sam2_hf.model.bundled_models import BUNDLED, SMALL_MODEL, bundled_folder
+from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
@@ -27,6 +27,10 @@ AnyModel = TypeVar("AnyModel", Sam2Model, Sam2VideoModel)
 PREFER = (
     "comes with sam2-hf and is made for trying it out; prefer a released checkpoint, such as "
     f"{DEFAULT_MODEL}, where you can get one."
+)
+WAYS_OUT = (
+    f"Give --model {SMALL_MODEL}, a small model that comes with sam2-hf, or --model with the path "
+    "of a folder or a .pt file."
 )
 
 
@@ -61,14 +65,11 @@ class ChosenVideoModel:
 def choose_model(arguments: argparse.Namespace) -> ChosenModel:
     """Load the model that was asked for, or the default one.
 
-    Without `--model` and without a way to get the default model the small one that comes with this
-    package does it, and a note on stderr says so.
-
     Args:
         arguments: With `model`, `device` and `dtype`.
 
     Raises:
-        CheckpointError: The model that was asked for cannot be loaded.
+        CheckpointError: The model cannot be loaded. No other one is taken in its place.
         PromptError: There is no such device.
     """
     name, source, model = _choose(arguments, load_model)
@@ -79,7 +80,7 @@ def choose_video_model(arguments: argparse.Namespace) -> ChosenVideoModel:
     """Load the video model that was asked for, or the default one; see `choose_model`.
 
     Raises:
-        CheckpointError: The model that was asked for cannot be loaded.
+        CheckpointError: The model cannot be loaded.
         PromptError: There is no such device.
     """
     name, _, model = _choose(arguments, load_video_model)
@@ -96,12 +97,12 @@ def _choose(
         if bundled_folder(arguments.model) is not None:
             note(f"{arguments.model} {PREFER}")
         return arguments.model, arguments.model, load(arguments.model, **kind)
+    cause: OSError
     try:
         return DEFAULT_MODEL, DEFAULT_MODEL, load(DEFAULT_MODEL, **kind)
-    except CheckpointNotFoundError:
-        reason = f"{DEFAULT_MODEL} is not on this machine and the Hub does not answer"
+    except CheckpointNotFoundError as error:
+        reason, cause = "is not on this machine and the Hub does not answer", error
     except OSError as error:
-        reason = f"{DEFAULT_MODEL} could not be fetched ({one_line(error)})"
-    note(f"{reason}; going on with {SMALL_MODEL}, which {PREFER}")
-    folder = BUNDLED / SMALL_MODEL  # by its place, since a folder here may have its name
-    return SMALL_MODEL, folder, load(folder, **kind)
+        reason, cause = f"could not be fetched ({one_line(error)})", error
+    text = f"the default model {DEFAULT_MODEL} {reason}. {WAYS_OUT}"
+    raise CheckpointNotFoundError(text) from cause

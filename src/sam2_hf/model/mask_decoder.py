@@ -134,6 +134,18 @@ class MaskDecoder(FastPath, nn.Module):
             logits, tokens.iou_bpm.gather(2, chosen_bp1), pointer_token, tokens.score_bp1
         )
 
+    def no_masks(self, image_embeddings: list[Tensor], *, multimask_output: bool) -> DecodedMasks:
+        """Answer no prompt at all: what `forward` gives, with p = 0."""
+        first = image_embeddings[-1]
+        batch, _, height, width = first.shape
+        many = self.num_mask_tokens - 1 if multimask_output else 1
+        return DecodedMasks(
+            first.new_zeros((batch, 0, many, 4 * height, 4 * width)),
+            first.new_zeros((batch, 0, many)),
+            first.new_zeros((batch, 0, many, self.config.hidden_size)),
+            first.new_zeros((batch, 0, 1)),
+        )
+
     def decode_tokens(
         self,
         embedding_bchw: Tensor,

@@ -77,7 +77,8 @@ class Sam2Model(PromptableModel):
 
         Points, boxes and masks of one object belong together; objects with fewer points than others
         are filled up with the label -10, which has no influence at all. An object that is nothing
-        but padding gets empty masks (logits -1024) and an IoU of 0.
+        but padding gets empty masks (logits -1024) and an IoU of 0. Without any object, p = 0, the
+        answer has none either.
 
         Args:
             pixel_values: Normalised pictures, `(b, 3, image_size, image_size)`.
@@ -102,15 +103,18 @@ class Sam2Model(PromptableModel):
         features, embeddings = self._encoded(pixel_values, image_embeddings, **kwargs)
         prompts = Prompts(input_points, input_labels, input_boxes, input_masks)
         prompts = prompts.completed(self._mask_size, embeddings[-1])
-        decoded = self.mask_decoder(
-            embeddings[-1],
-            self.get_image_wide_positional_embeddings(),
-            *self._embed(prompts),
-            multimask_output=multimask_output,
-            high_resolution_features=embeddings[:-1],
-            attention_similarity=attention_similarity,
-            target_embedding=target_embedding,
-        )
+        if prompts.num_objects == 0:
+            decoded = self.mask_decoder.no_masks(embeddings, multimask_output=multimask_output)
+        else:
+            decoded = self.mask_decoder(
+                embeddings[-1],
+                self.get_image_wide_positional_embeddings(),
+                *self._embed(prompts),
+                multimask_output=multimask_output,
+                high_resolution_features=embeddings[:-1],
+                attention_similarity=attention_similarity,
+                target_embedding=target_embedding,
+            )
         output = _as_output(decoded, prompts.padding_objects(), features, embeddings)
         output.loss = _loss(decoded, prompts.padding_objects(), labels)
         return output
@@ -163,6 +167,12 @@ class Sam2Model(PromptableModel):
             features = self._encode(pixel_values, **kwargs)
             return features, self._embeddings(features)
         if pixel_values is None and image_embeddings is not None:
+            if any(not isinstance(level, Tensor) for level in image_embeddings):
+                raise ValueError(
+                    "image_embeddings are lists in a list, as transformers' mask generation makes "
+                    "them of a batch_size above 1; it would answer for the first picture alone. "
+                    "Call sam2_hf.register() before transformers.pipeline, or leave batch_size out."
+                )
             return Sam2VisionEncoderOutput(), list(image_embeddings)
         raise ValueError(
             "Exactly one of pixel_values or image_embeddings must be given: encode, or reuse."

@@ -57,6 +57,12 @@ class Prompts:
         completed._require_fit(None if embedding_bchw is None else embedding_bchw.shape[0])
         return completed
 
+    @property
+    def num_objects(self) -> int:
+        """Objects of each image, padding included; once `completed`."""
+        places = self.boxes_bp4 if self.points_bpt2 is None else self.points_bpt2
+        return 0 if places is None else places.shape[1]
+
     def padding_objects(self) -> Tensor | None:
         """Mark objects of nothing but padding, `(b, p)` bool; None without points and boxes."""
         marks = [

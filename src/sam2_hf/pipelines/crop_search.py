@@ -93,7 +93,7 @@ class CropSearch:
         height, width = self.crop.size
         clicks_n2 = torch.as_tensor(grid * np.array([width, height]), dtype=torch.float32)
         parts = []
-        for batch_n2 in clicks_n2.split(self.options.points_per_batch):
+        for batch_n2 in clicks_n2.split(self.options.points_per_batch or max(len(clicks_n2), 1)):
             parts.append(self._keep_good(batch_n2))
             on_clicks(len(batch_n2))
         found = FoundMasks.joined(parts)
@@ -161,7 +161,7 @@ class CropSearch:
         return GatedMasks(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
     def _batches(self, masks_mhw: Tensor) -> Iterator[tuple[int, Tensor]]:
-        step = self.options.points_per_batch
+        step = self.options.points_per_batch or max(len(masks_mhw), 1)
         for start in range(0, len(masks_mhw), step):
             yield start, masks_mhw[start : start + step]
 

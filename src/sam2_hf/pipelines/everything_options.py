@@ -1,12 +1,14 @@
 """The options of "everything", under the original generator's names and under transformers'."""
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import Any, Literal, get_args
 
-from sam2_hf.errors import PromptError
+import numpy as np
+
+from sam2_hf.errors import OptionError, PromptError
 
 from .point_grid import Grid, layer_grids, own_grids
 
@@ -19,6 +21,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "crops_n_layers": ("crop_n_layers",),
     "crops_nms_thresh": ("box_nms_thresh", "crop_nms_thresh"),
 }
+NUMBERS = (
+    *("pred_iou_thresh", "stability_score_thresh", "stability_score_offset", "mask_threshold"),
+    *("box_nms_thresh", "crop_nms_thresh", "crop_overlap_ratio", "min_mask_region_area"),
+)
+OPTIONAL_NUMBERS = ("max_hole_area", "max_sprinkle_area")
+FLAGS = ("use_m2m", "multimask_output", "output_rle_mask", "output_bboxes_mask")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +35,8 @@ class EverythingOptions:
 
     Attributes:
         points_per_side: Clicks along each side of the photo; None with `point_grids`.
-        points_per_batch: Clicks decoded at once; more is faster and takes more memory.
+        points_per_batch: Clicks decoded at once; more is faster and takes more memory. None for
+            all of a crop.
         pred_iou_thresh: Masks must have a predicted IoU above this; 0 keeps all.
         stability_score_thresh: Masks must be at least this stable; 0 keeps all.
         stability_score_offset: Stability is the IoU of the mask cut this much above and below its
@@ -55,7 +64,7 @@ class EverythingOptions:
     """
 
     points_per_side: int | None = 32
-    points_per_batch: int = 64
+    points_per_batch: int | None = 64
     pred_iou_thresh: float = 0.8
     stability_score_thresh: float = 0.95
     stability_score_offset: float = 1.0
@@ -88,14 +97,14 @@ class EverythingOptions:
         """Return a copy with other values, given under either set of names.
 
         Raises:
-            TypeError: No option has that name.
+            OptionError: No option has that name.
             PromptError: A value cannot be used.
         """
         own: dict[str, Any] = {}
         known = {field.name for field in fields(self)}
         for name, value in options.items():
             if name not in known and name not in ALIASES:
-                raise TypeError(_unknown(name, known | set(ALIASES)))
+                raise OptionError("mask generation", name, known | set(ALIASES))
             # a name of the original's goes before an alias that means the same
             own |= {target: value for target in ALIASES.get(name, ()) if target not in options}
             own |= {name: value} if name in known else {}
@@ -143,25 +152,25 @@ def _check_counts(options: EverythingOptions) -> None:
     }
     for name, least in counts.items():
         value = getattr(options, name)
-        if value is not None and (isinstance(value, bool) or int(value) != value or value < least):
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        is_count = is_number and float(value).is_integer() and value >= least
+        if value is not None and not is_count:
             raise PromptError(
                 f"{name} is {value!r}, it must be a whole number of at least {least}."
             )
 
 
 def _check_numbers(options: EverythingOptions) -> None:
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise PromptError(f"{field.name} is {value!r}, it must be a finite number.")
+    for name in (*NUMBERS, *OPTIONAL_NUMBERS):
+        value = getattr(options, name)
+        is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number and not (value is None and name in OPTIONAL_NUMBERS):
+            raise PromptError(f"{name} is {value!r}, it must be a finite number.")
+    for name in FLAGS:
+        if not isinstance(getattr(options, name), bool | np.bool_):
+            raise PromptError(f"{name} is {getattr(options, name)!r}, it must be True or False.")
     if not 0 <= options.crop_overlap_ratio < 1:
         raise PromptError(
             f"crop_overlap_ratio is {options.crop_overlap_ratio!r}, it must be at least 0 and "
             "less than 1."
         )
-
-
-def _unknown(name: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1)
-    hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(sorted(known))}."
-    return f"mask generation has no option {name!r}. {hint}"

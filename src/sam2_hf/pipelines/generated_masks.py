@@ -77,7 +77,7 @@ class GeneratedMasks(Sequence[GeneratedMask]):
 
     It is a sequence of [`GeneratedMask`]; `["masks"]`, `["scores"]` and, if asked for,
     `["rle_mask"]` and `["bounding_boxes"]` give what transformers' pipeline returns under these
-    keys.
+    keys. `keys()`, `items()`, `get()` and `**` see these columns; `len` and loops see the masks.
     """
 
     def __init__(
@@ -122,9 +122,39 @@ class GeneratedMasks(Sequence[GeneratedMask]):
         height, width = self.size
         return f"GeneratedMasks({len(self)} masks of a {width} x {height} photo)"
 
+    @property
+    def masks(self) -> list[NDArray[np.bool_]]:
+        """Every mask, `(height, width)` bool, all drawn at once; see also `segmentations`."""
+        return [mask.segmentation for mask in self._masks]
+
+    @property
+    def segmentations(self) -> Sequence[NDArray[np.bool_]]:
+        """The masks as a sequence that draws each one when it is read, so that memory stays small.
+
+        A mask that is read twice is drawn twice.
+        """
+        return _Segmentations(self._masks)
+
+    @property
+    def scores(self) -> Tensor:
+        """Predicted IoU of each mask, `(masks,)` float32."""
+        return torch.tensor([mask.predicted_iou for mask in self._masks])
+
     def keys(self) -> list[str]:
         """List the columns that can be had by name, as transformers' pipeline calls them."""
         return list(self._columns())
+
+    def values(self) -> list[Column]:
+        """List the columns, in the order of `keys`."""
+        return [column() for column in self._columns().values()]
+
+    def items(self) -> list[tuple[str, Column]]:
+        """List the columns with their names."""
+        return list(zip(self.keys(), self.values(), strict=True))
+
+    def get(self, key: str, default: Column = None) -> Column:
+        """Return a column by name, or `default` where there is none."""
+        return self[key] if key in self.keys() else default
 
     def as_records(self) -> list[dict[str, Any]]:
         """List the original's dictionaries, with "segmentation" as `output_mode` says."""
@@ -132,8 +162,8 @@ class GeneratedMasks(Sequence[GeneratedMask]):
 
     def _columns(self) -> dict[str, Callable[[], Any]]:
         columns: dict[str, Callable[[], Any]] = {
-            "masks": lambda: [mask.segmentation for mask in self._masks],
-            "scores": lambda: torch.tensor([mask.predicted_iou for mask in self._masks]),
+            "masks": lambda: self.masks,
+            "scores": lambda: self.scores,
         }
         if self.options.output_rle_mask:
             columns["rle_mask"] = lambda: [mask.rle for mask in self._masks]
@@ -145,3 +175,22 @@ class GeneratedMasks(Sequence[GeneratedMask]):
         """Boxes as x0, y0, x1, y1, `(masks, 4)` float32."""
         corners = [(x, y, x + w, y + h) for x, y, w, h in (mask.bbox for mask in self._masks)]
         return torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)
+
+
+class _Segmentations(Sequence[NDArray[np.bool_]]):
+    """Draws a mask at each look."""
+
+    def __init__(self, masks: Sequence[GeneratedMask]) -> None:
+        self._masks = masks
+
+    @overload
+    def __getitem__(self, key: int) -> NDArray[np.bool_]: ...
+    @overload
+    def __getitem__(self, key: slice) -> "_Segmentations": ...
+    def __getitem__(self, key: int | slice) -> "NDArray[np.bool_] | _Segmentations":
+        if isinstance(key, slice):
+            return _Segmentations(self._masks[key])
+        return self._masks[key].segmentation
+
+    def __len__(self) -> int:
+        return len(self._masks)

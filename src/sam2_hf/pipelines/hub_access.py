@@ -5,7 +5,10 @@ Asked before loading, because loading without a network retries for long.
 
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from huggingface_hub import constants, get_session
 from huggingface_hub.file_download import repo_folder_name
@@ -45,11 +48,14 @@ def is_cached(model_id: str, cache_dir: str | os.PathLike[str] | None = None) ->
     return snapshots.is_dir() and any(snapshots.iterdir())
 
 
-def loading_options(source: str | os.PathLike[str]) -> dict[str, bool]:
+def loading_options(
+    source: str | os.PathLike[str], given: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, bool]:
     """Choose how to load a model, without waiting for a network that is not there.
 
     Args:
         source: Hub id, name of a bundled checkpoint, or path.
+        given: What the caller says to `from_pretrained`: `cache_dir`, `local_files_only`.
 
     Returns:
         `{"local_files_only": True}` where the cache has the model and the Hub does not answer, else
@@ -67,12 +73,15 @@ def loading_options(source: str | os.PathLike[str]) -> dict[str, bool]:
             f"there is no file or folder {name}. Check the path, or give a Hub id such as "
             "facebook/sam2.1-hiera-tiny."
         )
-    if hub_answers(name):
+    if not given.get("local_files_only") and hub_answers(name):
         return {}
-    if is_cached(name):
+    if is_cached(name, given.get("cache_dir")):
         return {"local_files_only": True}
+    reason = "local_files_only is set"
+    if not given.get("local_files_only"):
+        reason = f"{constants.ENDPOINT} does not answer"
     raise CheckpointNotFoundError(
-        f"the model {name} is not on this machine and {constants.ENDPOINT} does not answer. "
+        f"the model {name} is not on this machine and {reason}. "
         f"Connect to a network, or give the path of a folder or a .pt file.{OFFLINE_HINT}"
     )
 

@@ -3,26 +3,32 @@
 Suffixes: p = objects, k = masks of an object, h, w = rows and columns of the low-resolution map.
 """
 
-from collections.abc import Sequence
-from typing import Any, Unpack, overload
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Real
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import PromptError
-from sam2_hf.masks import clean_masks, resize_masks
+from sam2_hf.errors import OptionError, PromptError
+from sam2_hf.masks import clean_masks
 from sam2_hf.model.modeling_sam2 import Sam2Model
-from sam2_hf.processing.images import ImageSource, to_rgb
+from sam2_hf.processing.images import ImageSource
 from sam2_hf.processing.prompts import ObjectPrompt, PromptBatch, group_by_kind
+from sam2_hf.upsampled_masks import masks_at_size
 
 from .encoded_image import EncodedImage, Fingerprint, check_fingerprint
-from .object_prompts import AskedObjects, Objects, PromptParts
+from .object_prompts import AskedObjects, Objects
 from .photo_encoder import PhotoEncoder, Processor
+from .photo_inputs import PhotoInputs, ReadingOptions, batches, require_flag
 from .segmentation_result import SegmentationResult
 
 MAX_PROMPT_LOGIT = 32.0  # low-resolution logits are handed out within this, as the original does
 OBJECTS_PER_BATCH = 64  # decoded at once
-PHOTOS_PER_BATCH = 4  # encoded at once
+PHOTOS_PER_BATCH = 4  # encoded at once on a GPU
+NUMBERS = ("mask_threshold", "max_hole_area", "max_sprinkle_area")
+PROMPT_ARGUMENTS = ("points", "labels", "box", "mask", "boxes")
 Answer = Any  # a SegmentationResult, a list or a dictionary of them, or a list of these
 
 
@@ -36,6 +42,11 @@ class ImageSegmentationPipeline:
         max_hole_area: Holes up to this area are filled; pixels of the low-resolution mask.
         max_sprinkle_area: Speckles up to this area are removed, likewise.
         compile: Whether to compile the image encoder, see [`PhotoEncoder`].
+        **reading: See [`ReadingOptions`].
+
+    Raises:
+        OptionError: No option has that name.
+        PromptError: An option has a value that cannot be used.
 
     Source: sam2/sam2_image_predictor.py:20-445 @ 2b90b9f.
     Differs: keeps no state; hole filling works on any device.
@@ -50,7 +61,16 @@ class ImageSegmentationPipeline:
         max_hole_area: float = 0.0,
         max_sprinkle_area: float = 0.0,
         compile: bool = False,
+        **reading: Any,
     ) -> None:
+        self.check_options(
+            mask_threshold=mask_threshold,
+            max_hole_area=max_hole_area,
+            max_sprinkle_area=max_sprinkle_area,
+            compile=compile,
+            **reading,
+        )
+        self.reading, _ = ReadingOptions().taken_from(reading)
         self.model = model
         self.mask_threshold = mask_threshold
         self.max_hole_area = max_hole_area
@@ -58,88 +78,137 @@ class ImageSegmentationPipeline:
         self._encoder = PhotoEncoder(model, processor, compile=compile)
         self._fingerprint = Fingerprint(model)
 
+    @classmethod
+    def option_names(cls) -> frozenset[str]:
+        """List what the constructor takes besides model and processor."""
+        return frozenset((*NUMBERS, "compile")) | ReadingOptions.names()
+
+    @classmethod
+    def check_options(cls, **options: Any) -> None:
+        """Read the constructor's options without a model, so that nothing is loaded in vain.
+
+        Raises:
+            OptionError: No option has that name.
+            PromptError: An option has a value that cannot be used.
+        """
+        _, own = ReadingOptions().taken_from(options)
+        for name, value in own.items():
+            if name not in cls.option_names():
+                raise OptionError("image segmentation", name, cls.option_names())
+            is_number = isinstance(value, Real) and not isinstance(value, bool)
+            if name in NUMBERS and not (is_number and math.isfinite(value)):
+                raise PromptError(f"{name} is {value!r}, it must be a finite number.")
+        require_flag("compile", own.get("compile", False))
+
     @overload
     def encode(self, images: ImageSource) -> EncodedImage: ...
     @overload
     def encode(self, images: list[ImageSource]) -> list[EncodedImage]: ...
-    @torch.no_grad()
-    def encode(self, images: Any) -> EncodedImage | list[EncodedImage]:
-        """Encode a photo, or each photo of a list; the costly part, done once.
+    def encode(self, images: Any) -> Any:
+        """Encode a photo, or each of several photos; the costly part, done once.
 
         Args:
-            images: A path, URL, PIL picture, `(height, width, 3)` array, or a list of them.
+            images: One photo, a list or a stream of them, as in a call.
 
         Raises:
             ImageError: A photo cannot be read.
         """
-        if not isinstance(images, list | tuple):
-            return self._encode([images])[0]
-        batches = range(0, len(images), PHOTOS_PER_BATCH)
-        parts = [self._encode(list(images[start : start + PHOTOS_PER_BATCH])) for start in batches]
-        return [encoded for part in parts for encoded in part]
+
+        def encode_all(photos: Iterator[ImageSource]) -> Iterator[EncodedImage]:
+            for batch in batches(photos, self.reading.batch_size or PHOTOS_PER_BATCH):
+                yield from self._encode([self.reading.read(photo) for photo in batch])
+
+        return PhotoInputs.of(images).answer(encode_all, self.reading.num_workers)
 
     def __call__(
         self,
-        images: ImageSource | EncodedImage | list[Any],
-        objects: Objects | list[Any] | None = None,
+        images: object,
+        objects: Objects | Sequence[Any] | None = None,
         *,
         multimask: bool = True,
-        **prompt: Unpack[PromptParts],
+        **arguments: Any,
     ) -> Answer:
         """Segment one or several objects in one or several photos.
 
         Args:
-            images: A photo, or what `encode` made of it; or a list of either.
-            objects: One [`ObjectPrompt`] (or a dictionary of its parts, see `prompt`), a list of
-                them, or a dictionary from names to them. For a list of photos: one such for each.
+            images: A photo (path, URL, base64 text, PIL picture, `(height, width, 3)` array), or
+                what `encode` made of it; a list of either or an array with one axis more; or a
+                generator, a `torch.utils.data.Dataset` or another stream of them.
+            objects: One [`ObjectPrompt`] (or a dictionary of its parts, see `arguments`), a list of
+                them, or a dictionary from names to them; `[]` where a detector found nothing. For
+                several photos: one such for each.
             multimask: Three masks for each object, which is best for a single click; or one.
-            **prompt: One object without `objects`: `points` (one or several `(x, y)`), `labels` (1
-                on the object, 0 beside it), `box` `(x0, y0, x1, y1)`, `mask` (low-resolution
-                logits).
+            **arguments: Instead of `objects`, one object: `points` (one or several `(x, y)`),
+                `labels` (1 on the object, 0 beside it), `box` `(x0, y0, x1, y1)`, `mask`
+                (low-resolution logits); or an object for each row of `boxes`, `(n, 4)`, for several
+                photos one such array for each. And [`ReadingOptions`].
 
         Returns:
-            A [`SegmentationResult`] for one object, a list for a list, a dictionary for named
-            objects; for a list of photos, a list of these. No object influences another's masks.
+            A [`SegmentationResult`] for one object, a list for a list or `boxes`, a dictionary for
+            named objects; for several photos a list of these, for a stream an iterator of them. No
+            object influences another's masks.
 
         Raises:
             ImageError: A photo cannot be read, or was encoded by another model.
             PromptError: A prompt cannot be used, or the numbers of photos and prompts differ.
+            OptionError: There is no such argument.
         """
-        several = isinstance(images, list | tuple)
-        given: list[Any] = list(images) if isinstance(images, list | tuple) else [images]
-        asked = (
-            _asked_per_photo(given, objects, prompt)
-            if several
-            else [AskedObjects.read(objects, prompt)]
-        )
-        photos = [one if isinstance(one, EncodedImage) else to_rgb(one) for one in given]
-        for photo, one in zip(photos, asked, strict=True):  # before the costly part
-            one.check(_size(photo), self._encoder.model_size)
-        encoded = self._encoded(photos)
-        answers = [
-            self._answer(photo, one, multimask=multimask)
-            for photo, one in zip(encoded, asked, strict=True)
-        ]
-        return answers if several else answers[0]
+        reading, prompt = self.reading.taken_from(arguments)
+        for name in prompt:
+            if name not in PROMPT_ARGUMENTS:
+                known = {*PROMPT_ARGUMENTS, *ReadingOptions.names(), "objects", "multimask"}
+                raise OptionError("a call of image segmentation", name, known)
+        inputs = PhotoInputs.of(images)
+        asked = _asked_per_photo(inputs, objects, prompt)
 
-    def _encode(self, images: list[ImageSource]) -> list[EncodedImage]:
-        photos = [to_rgb(image) for image in images]
-        levels = self._encoder.embeddings(*photos)
+        is_stream = inputs.form == "stream"
+        if not is_stream:
+            # everything is read and checked before the costly part
+            inputs = PhotoInputs(self._read(inputs.items, asked(), reading), inputs.form)
+
+        def find_all(photos: Iterator[Any]) -> Iterator[Answer]:
+            step = reading.batch_size or (1 if is_stream else PHOTOS_PER_BATCH)
+            for pairs in batches(_paired(photos, asked()), step):
+                batch, asked_of_batch = [photo for photo, _ in pairs], [one for _, one in pairs]
+                if is_stream:
+                    batch = self._read(batch, asked_of_batch, reading)
+                yield from self._find(batch, asked_of_batch, multimask=multimask)
+
+        return inputs.answer(find_all, reading.num_workers)
+
+    def _read(
+        self, images: Sequence[Any], asked: Iterable[AskedObjects], reading: ReadingOptions
+    ) -> list[Any]:
+        """Read photos that are not encoded yet, and compare prompts with their sizes."""
+        photos = [one if isinstance(one, EncodedImage) else reading.read(one) for one in images]
+        for photo, one in zip(photos, asked, strict=True):
+            one.check(_size(photo), self._encoder.model_size)
+        return photos
+
+    def _find(
+        self, photos: Sequence[Any], asked: Sequence[AskedObjects], *, multimask: bool
+    ) -> Iterator[Answer]:
+        """Answer what was asked about some photos, which are encoded together."""
+        # a photo without objects is not encoded, which is what takes long
+        wanted = [place for place, one in enumerate(asked) if one.prompts]
+        encoded = dict(zip(wanted, self._encoded([photos[i] for i in wanted]), strict=True))
+        for place, one in enumerate(asked):
+            yield self._answer(encoded.get(place), one, multimask=multimask)
+
+    @torch.no_grad()
+    def _encode(self, photos_3hw: Sequence[Tensor]) -> list[EncodedImage]:
         mark = self._fingerprint.current()
         return [
-            # a copy, so that keeping one photo does not keep the whole batch
-            EncodedImage(
-                tuple(level[place : place + 1].clone() for level in levels),
-                _size(photo),
-                mark,
+            EncodedImage(tuple(levels), _size(photo_3hw), mark)
+            for photo_3hw, levels in zip(
+                photos_3hw, self._encoder.embeddings_of_each(photos_3hw), strict=True
             )
-            for place, photo in enumerate(photos)
         ]
 
     def _encoded(self, photos: Sequence[Any]) -> list[EncodedImage]:
         """Encode what is not encoded yet; check and move what is."""
         new = [place for place, photo in enumerate(photos) if not isinstance(photo, EncodedImage)]
-        encoded = dict(zip(new, self.encode([photos[place] for place in new]), strict=True))
+        encoded = dict(zip(new, self._encode([photos[place] for place in new]), strict=True))
         if len(new) < len(photos):
             mark = self._fingerprint.current()
             for place in set(range(len(photos))) - set(new):
@@ -148,9 +217,13 @@ class ImageSegmentationPipeline:
         return [encoded[place] for place in range(len(photos))]
 
     @torch.no_grad()
-    def _answer(self, encoded: EncodedImage, asked: AskedObjects, *, multimask: bool) -> Answer:
+    def _answer(
+        self, encoded: EncodedImage | None, asked: AskedObjects, *, multimask: bool
+    ) -> Answer:
         """Decode every object of one photo."""
         results: dict[int, SegmentationResult] = {}
+        if encoded is None:
+            return asked.shaped([])
         for group in group_by_kind(asked.prompts):
             for start in range(0, len(group), OBJECTS_PER_BATCH):
                 numbers = group[start : start + OBJECTS_PER_BATCH]
@@ -189,7 +262,7 @@ class ImageSegmentationPipeline:
         clean_khw = clean_masks(
             logits_khw, self.max_hole_area, self.max_sprinkle_area, self.mask_threshold
         )
-        masks_khw = resize_masks(clean_khw[None], size)[0] > self.mask_threshold
+        masks_khw = masks_at_size(clean_khw, size, self.mask_threshold)
         return SegmentationResult(
             masks=masks_khw.numpy(force=True),
             scores=iou_k.float().numpy(force=True),
@@ -199,16 +272,64 @@ class ImageSegmentationPipeline:
 
 
 def _asked_per_photo(
-    images: Sequence[object], objects: object, prompt: PromptParts
-) -> list[AskedObjects]:
-    """Understand the prompts of several photos."""
-    if prompt or not isinstance(objects, list | tuple) or len(objects) != len(images):
-        count = len(objects) if isinstance(objects, list | tuple) else "no"
+    inputs: PhotoInputs,
+    objects: Any,  # noqa: ANN401 - whatever a caller has
+    prompt: Mapping[str, Any],
+) -> Callable[[], Iterable[AskedObjects]]:
+    """Understand the prompts of each photo; those of a stream when its photos are reached."""
+    given = {name: part for name, part in prompt.items() if part is not None}
+    if inputs.form == "single":
+        single = [AskedObjects.read(objects, given)]
+        return lambda: single
+    boxes = given.pop("boxes", None)
+    each = objects if boxes is None else boxes
+    is_one = isinstance(each, Mapping) or not isinstance(each, Iterable)
+    if given or is_one or (boxes is not None and objects is not None):
+        many = "several" if inputs.form == "stream" else len(inputs.items)
         raise PromptError(
-            f"there are {len(images)} photos and {count} lists of objects. Give objects=[...] with "
-            "one entry for each photo: an ObjectPrompt, a list of them, or a dictionary of them."
+            f"there are {many} photos and no list of prompts for each. Give objects=[...] with one "
+            "entry for each photo: an ObjectPrompt, a list of them, or a dictionary of them; or "
+            "boxes=[...] with one (n, 4) array for each."
         )
-    return [AskedObjects.read(one, {}) for one in objects]
+
+    read_one = _read_boxes if boxes is not None else _read_objects
+    if inputs.form == "stream":
+        return lambda: map(read_one, each)
+    asked = list(map(read_one, each))
+    if len(asked) != len(inputs.items):
+        raise PromptError(
+            f"there are {len(inputs.items)} photos and {len(asked)} lists of objects. Give one "
+            "entry for each photo: an ObjectPrompt, a list of them, or a dictionary of them."
+        )
+    return lambda: asked
+
+
+def _read_objects(objects: Any) -> AskedObjects:  # noqa: ANN401 - whatever a caller has
+    return AskedObjects.read(objects, {})
+
+
+def _read_boxes(boxes: Any) -> AskedObjects:  # noqa: ANN401 - whatever a caller has
+    return AskedObjects.read(None, {"boxes": boxes})
+
+
+def _paired(
+    photos: Iterable[Any], asked: Iterable[AskedObjects]
+) -> Iterator[tuple[Any, AskedObjects]]:
+    """Put each photo together with its prompts."""
+    rest, count = iter(asked), 0
+    for photo in photos:
+        one = next(rest, None)
+        if one is None:
+            raise PromptError(
+                f"there are more than {count} photos and {count} entries of prompts. Give one for "
+                "each photo."
+            )
+        count += 1
+        yield photo, one
+    if next(rest, None) is not None:
+        raise PromptError(
+            f"there are {count} photos and more entries of prompts. Give one for each photo."
+        )
 
 
 def _size(photo: Tensor | EncodedImage) -> tuple[int, int]:

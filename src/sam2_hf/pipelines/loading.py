@@ -2,11 +2,20 @@
 
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from sam2_hf.errors import PromptError
+from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
+from sam2_hf.model.checkpoint_search import first_line
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
@@ -14,6 +23,7 @@ from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from .hub_access import loading_options
 
 DEFAULT_MODEL = "facebook/sam2.1-hiera-tiny"
+AUTO_DTYPE = "auto"
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 Source = str | os.PathLike[str]
 Device = torch.device | str | int
@@ -22,52 +32,68 @@ Loaded = TypeVar("Loaded", Sam2Model, Sam2VideoModel)
 
 
 def load_model(
-    source: Source | Sam2Model, *, device: Device | None = None, dtype: Dtype | None = None
+    source: Source | Sam2Model,
+    *,
+    device: Device | None = None,
+    dtype: Dtype | None = None,
+    **options: Any,
 ) -> Sam2Model:
     """Load a model for use, or move one that is loaded.
 
     Args:
         source: Hub id, folder, path to a `.pt`, or a model.
         device: Where it goes; if None a GPU if there is one, or where the given model is.
-        dtype: Type of its weights, such as `torch.bfloat16` or "bfloat16"; float32, or the given
-            model's, if None.
+        dtype: Type of its weights, such as `torch.bfloat16` or "bfloat16"; "auto" for the one they
+            were saved in; float32, or the given model's, if None.
+        **options: More arguments of `from_pretrained`; with a `device_map` nothing is moved.
 
     Raises:
         CheckpointError: There is no such model, or its weights cannot be used.
         PromptError: There is no such device or dtype.
     """
-    return _load(Sam2Model, source, device, dtype)
+    return _load(Sam2Model, source, device, dtype, options)
 
 
 def load_video_model(
-    source: Source | Sam2VideoModel, *, device: Device | None = None, dtype: Dtype | None = None
+    source: Source | Sam2VideoModel,
+    *,
+    device: Device | None = None,
+    dtype: Dtype | None = None,
+    **options: Any,
 ) -> Sam2VideoModel:
     """Load a video model for use, or move one that is loaded; see [`load_model`]."""
-    return _load(Sam2VideoModel, source, device, dtype)
+    return _load(Sam2VideoModel, source, device, dtype, options)
 
 
-def load_image_processor(source: object) -> Sam2ImageProcessor | None:
+def load_image_processor(
+    source: object, *, is_required: bool = False, **options: Any
+) -> Sam2ImageProcessor | None:
     """Load the image processor saved beside a model.
 
     Args:
         source: What the model was loaded from.
+        is_required: Whether the processor itself was asked for, not just the model.
+        **options: More arguments of `from_pretrained`.
 
     Returns:
         None if nothing is saved there, as beside a bare `.pt`; a standard processor does then.
+
+    Raises:
+        CheckpointNotFoundError: It is required and not there, or the Hub broke off.
     """
     if not isinstance(source, str | os.PathLike):
         return None
-    where = Path(os.path.expanduser(os.fspath(source)))
-    if where.is_file() or (
-        where.is_dir() and not any((where / name).is_file() for name in PROCESSOR_FILES)
-    ):
-        return None
-    try:
-        return Sam2ImageProcessor.from_pretrained(where_or_id(source), **loading_options(source))
-    except OSError:
-        if where.is_dir():  # what lies there is broken
-            raise
-        return None  # a repo with nothing but a .pt
+    where = Path(where_or_id(source))
+    has_one = where.is_dir() and any((where / name).is_file() for name in PROCESSOR_FILES)
+    found = None
+    if has_one or not where.exists():
+        found = _saved_processor(source, options)
+    if found is None and is_required:
+        raise CheckpointNotFoundError(
+            f"there is no image processor in {source}. Give a folder or a Hub id with "
+            f"{' or '.join(PROCESSOR_FILES)}, or leave it out."
+        )
+    return found
 
 
 def where_or_id(source: Source) -> str:
@@ -80,25 +106,36 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _load(
-    kind: type[Loaded], source: Source | Loaded, device: Device | None, dtype: Dtype | None
-) -> Loaded:
-    """Load a model of one of the two kinds, or move it."""
-    wanted = None if device is None else _device(device)
-    number = None if dtype is None else _dtype(dtype)
-    if isinstance(source, kind):
-        return source.to(device=wanted or source.device, dtype=number or source.dtype).eval()
-    if not isinstance(source, (str, os.PathLike)):
-        raise PromptError(
-            f"the model is a {type(source).__name__}, a {kind.__name__} is needed. Give one, or "
-            "a Hub id, a folder or the path of a .pt."
-        )
-    where = where_or_id(source)
-    model = kind.from_pretrained(where, dtype=number or torch.float32, **loading_options(where))
-    return model.to(wanted or default_device()).eval()
+def _saved_processor(source: Source, options: dict[str, Any]) -> Sam2ImageProcessor | None:
+    """Load an image processor; None if the Hub has a repo without one, as with an original `.pt`.
+
+    Raises:
+        CheckpointNotFoundError: The Hub broke off.
+    """
+    options |= loading_options(source, options)
+    try:
+        return Sam2ImageProcessor.from_pretrained(where_or_id(source), **options)
+    except OSError as error:
+        if Path(where_or_id(source)).is_dir():  # what lies there is broken
+            raise
+        if not _broke_off(error):
+            return None
+        raise CheckpointNotFoundError(
+            f"the image processor of {source} could not be fetched: {first_line(error)}. "
+            "Try again, or give one as image_processor."
+        ) from error
 
 
-def _device(device: Device) -> torch.device:
+def _broke_off(error: OSError) -> bool:
+    """Whether a file could not be fetched, other than because the Hub does not have it."""
+    cause = error.__cause__
+    is_absent = (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError)
+    return isinstance(cause, LocalEntryNotFoundError) or (
+        isinstance(cause, HfHubHTTPError) and not isinstance(cause, is_absent)
+    )
+
+
+def read_device(device: Device) -> torch.device:
     """Read a device: a torch device, its name, or the number of a GPU (-1 is the CPU).
 
     Raises:
@@ -117,8 +154,43 @@ def _device(device: Device) -> torch.device:
     return found
 
 
-def _dtype(dtype: Dtype) -> torch.dtype:
+def read_dtype(dtype: Dtype) -> torch.dtype | str:
+    """Read the type of weights: a torch dtype, its name, or "auto".
+
+    Raises:
+        PromptError: It is unknown, or no floating point type.
+    """
+    if dtype == AUTO_DTYPE:
+        return AUTO_DTYPE
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise PromptError(f"dtype {dtype!r} cannot be used. Use float32, bfloat16 or float16.")
+        raise PromptError(
+            f"dtype {dtype!r} cannot be used. Use float32, bfloat16, float16 or auto."
+        )
     return found
+
+
+def _load(
+    kind: type[Loaded],
+    source: Source | Loaded,
+    device: Device | None,
+    dtype: Dtype | None,
+    options: dict[str, Any],
+) -> Loaded:
+    """Load a model of one of the two kinds, or move it."""
+    wanted = None if device is None else read_device(device)
+    number = None if dtype is None else read_dtype(dtype)
+    if isinstance(source, kind):
+        own = source.dtype if number in (None, AUTO_DTYPE) else number
+        return source.to(device=wanted or source.device, dtype=own).eval()
+    if not isinstance(source, (str, os.PathLike)):
+        raise PromptError(
+            f"the model is a {type(source).__name__}, a {kind.__name__} is needed. Give one, or "
+            "a Hub id, a folder or the path of a .pt."
+        )
+    where = where_or_id(source)
+    options |= loading_options(where, options)
+    model = kind.from_pretrained(where, dtype=number or torch.float32, **options)
+    if "device_map" in options:
+        return model.eval()
+    return model.to(wanted or default_device()).eval()

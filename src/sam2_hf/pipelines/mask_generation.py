@@ -1,6 +1,7 @@
 """Everything in a photo: click on a grid, keep the masks that are good, stable and new."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any, overload
 
 import torch
@@ -9,13 +10,14 @@ from torch import Tensor
 from sam2_hf import rle as run_lengths
 from sam2_hf.boxes import nms, xyxy_to_xywh
 from sam2_hf.model.modeling_sam2 import Sam2Model
-from sam2_hf.processing.images import ImageSource, to_rgb
+from sam2_hf.processing.images import ImageSource
 from sam2_hf.upsampled_masks import upsampled_masks
 
 from .crop_search import CropSearch, FoundMasks
-from .everything_options import EverythingOptions
+from .everything_options import ALIASES, EverythingOptions
 from .generated_masks import GeneratedMask, GeneratedMasks
 from .photo_encoder import PhotoEncoder, Processor
+from .photo_inputs import PhotoInputs, ReadingOptions, batches, require_flag
 from .point_grid import Crop, crops_of
 
 Progress = Callable[[int, int], None]
@@ -29,10 +31,10 @@ class MaskGenerationPipeline:
         processor: Image processor (or a processor that has one); a standard one if left out.
         compile: Whether to compile the image encoder, see [`PhotoEncoder`].
         **options: See [`EverythingOptions`]; transformers' names `points_per_crop`,
-            `crops_n_layers` and `crops_nms_thresh` are understood too.
+            `crops_n_layers` and `crops_nms_thresh` are understood too. And [`ReadingOptions`].
 
     Raises:
-        TypeError: No option has that name.
+        OptionError: No option has that name.
         PromptError: An option has a value that cannot be used.
 
     Source: sam2/automatic_mask_generator.py:36-454 @ 2b90b9f.
@@ -49,8 +51,27 @@ class MaskGenerationPipeline:
         **options: Any,
     ) -> None:
         self.model = model
-        self.options = EverythingOptions().changed(**options)
+        self.reading, own = ReadingOptions().taken_from(options)
+        self.options = EverythingOptions().changed(**own)
         self._encoder = PhotoEncoder(model, processor, compile=compile)
+
+    @classmethod
+    def option_names(cls) -> frozenset[str]:
+        """List what the constructor takes besides model and processor."""
+        own = (field.name for field in fields(EverythingOptions))
+        return frozenset((*own, *ALIASES, "compile")) | ReadingOptions.names()
+
+    @classmethod
+    def check_options(cls, *, compile: bool = False, **options: Any) -> None:
+        """Read the constructor's options without a model, so that nothing is loaded in vain.
+
+        Raises:
+            OptionError: No option has that name.
+            PromptError: An option has a value that cannot be used.
+        """
+        require_flag("compile", compile)
+        _, own = ReadingOptions().taken_from(options)
+        EverythingOptions().changed(**own).grids()
 
     @overload
     def __call__(
@@ -60,28 +81,34 @@ class MaskGenerationPipeline:
     def __call__(
         self, images: list[ImageSource], *, on_progress: Progress | None = None, **options: Any
     ) -> list[GeneratedMasks]: ...
-    def __call__(
-        self, images: Any, *, on_progress: Progress | None = None, **options: Any
-    ) -> GeneratedMasks | list[GeneratedMasks]:
-        """Find all masks of one photo, or of each photo of a list.
+    def __call__(self, images: Any, *, on_progress: Progress | None = None, **options: Any) -> Any:
+        """Find all masks of one photo, or of each of several.
 
         Args:
-            images: A path, URL, PIL picture, `(height, width, 3)` array, or a list of them.
+            images: A path, URL, base64 text, PIL picture, `(height, width, 3)` array; a list of
+                them or an array with one axis more; or a generator, a `torch.utils.data.Dataset` or
+                another stream of them.
             on_progress: Told after each batch how many clicks of the photo are done, of how many.
             **options: Options for this call alone.
 
         Returns:
-            The masks, best first (with crops: smaller crops first); a list of them for a list.
+            The masks, best first (with crops: smaller crops first); a list of them for a list; for
+            a stream an iterator, which reads and segments photos when it is asked for results.
 
         Raises:
             ImageError: A photo cannot be read.
             PromptError: An option has a value that cannot be used.
-            TypeError: No option has that name.
+            OptionError: No option has that name.
         """
-        chosen = self.options.changed(**options) if options else self.options
-        if isinstance(images, list | tuple):
-            return [self._find(image, chosen, on_progress) for image in images]
-        return self._find(images, chosen, on_progress)
+        reading, own = self.reading.taken_from(options)
+        chosen = self.options.changed(**own)
+        chosen.grids()
+
+        def find_all(photos: Iterator[ImageSource]) -> Iterator[GeneratedMasks]:
+            for batch in batches(photos, reading.batch_size or 1):
+                yield from self._find([reading.read(photo) for photo in batch], chosen, on_progress)
+
+        return PhotoInputs.of(images).answer(find_all, reading.num_workers)
 
     def generate(self, image: ImageSource) -> list[dict[str, Any]]:
         """Find all masks of one photo, as the original's records.
@@ -96,17 +123,28 @@ class MaskGenerationPipeline:
         Raises:
             ImageError: The photo cannot be read.
         """
-        return self._find(image, self.options, None).as_records()
+        return self(image).as_records()
 
     @torch.no_grad()
     def _find(
-        self, image: ImageSource, options: EverythingOptions, on_progress: Progress | None
+        self, photos_3hw: list[Tensor], options: EverythingOptions, on_progress: Progress | None
+    ) -> Iterator[GeneratedMasks]:
+        """Find the masks of some photos, which are encoded together."""
+        encoded = self._encoder.embeddings_of_each(photos_3hw)
+        for photo_3hw, embeddings in zip(photos_3hw, encoded, strict=True):
+            yield self._find_in(photo_3hw, embeddings, options, on_progress)
+
+    def _find_in(
+        self,
+        photo_3hw: Tensor,
+        photo_embeddings: list[Tensor],
+        options: EverythingOptions,
+        on_progress: Progress | None,
     ) -> GeneratedMasks:
         """Search every crop, drop what several crops found, write run lengths of the rest.
 
         Source: sam2/automatic_mask_generator.py:222-252 @ 2b90b9f.
         """
-        photo_3hw = to_rgb(image)
         size = photo_3hw.shape[1], photo_3hw.shape[2]
         grids = options.grids()
         crops = crops_of(
@@ -116,7 +154,9 @@ class MaskGenerationPipeline:
         found = []
         for crop in crops:
             x0, y0, x1, y1 = crop.xyxy
-            embeddings = self._encoder.embeddings(photo_3hw[:, y0:y1, x0:x1])
+            embeddings = photo_embeddings
+            if crop.size != size:
+                embeddings = self._encoder.embeddings(photo_3hw[:, y0:y1, x0:x1])
             search = CropSearch(
                 self.model, self._encoder.model_size, embeddings, crop, size, options
             )

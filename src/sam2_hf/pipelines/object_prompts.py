@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import numpy as np
+from torch import Tensor
 
 from sam2_hf.errors import PromptError
 from sam2_hf.processing.prompts import Click, ObjectPrompt
 
 COORDINATES = 2
 TABLE = 2  # dimensions of a list of points
+BOX_NUMBERS = 4
 Given = Any  # whatever a caller has: numbers, lists, arrays, tensors
 
 
@@ -54,29 +56,60 @@ class AskedObjects:
         """Understand the arguments of a call.
 
         Args:
-            objects: One object, a list of objects, or a dictionary from names to objects.
-            parts: One object's parts given as keyword arguments instead.
+            objects: One object, a list of objects, or a dictionary from names to objects; the list
+                and the dictionary may be empty.
+            parts: One object's parts given as keyword arguments instead, or `boxes`, `(n, 4)`, for
+                an object each.
 
         Raises:
             PromptError: Both or neither are given, or a part cannot be understood.
         """
         given = {name: part for name, part in parts.items() if part is not None}
+        if isinstance(objects, np.ndarray | Tensor) and not given:
+            return cls._of_boxes(objects)
+        if "boxes" in given and len(given) == 1 and objects is None:
+            return cls._of_boxes(given["boxes"])
+        if "boxes" in given:
+            raise PromptError(
+                "boxes are given together with other prompts. They mean an object for each row; "
+                "give box= for one object, or objects=[...] for several with clicks of their own."
+            )
         if (objects is None) == (not given):
             raise PromptError(
                 f"there {'is no prompt' if objects is None else 'are both objects and keywords'}. "
-                "Give points=, box= or mask= for one object, or objects= for several."
+                "Give points=, box= or mask= for one object, objects= or boxes= for several."
             )
         asked: Any = given if objects is None else objects
         if isinstance(asked, ObjectPrompt) or _is_parts(asked):
             return cls(("the object",), (object_prompt(asked),), ObjectPrompt)
         if isinstance(asked, Mapping):
             names, values = tuple(asked), list(asked.values())
+        elif not isinstance(asked, Sequence):
+            raise PromptError(
+                f"objects are {asked!r:.80}. Give an ObjectPrompt, a list or a dictionary of them, "
+                "or (n, 4) boxes."
+            )
         else:
             names, values = tuple(range(len(asked))), list(asked)
-        if not values:
-            raise PromptError("the list of objects is empty. Give at least one object.")
         form = dict if isinstance(asked, Mapping) else list
         return cls(names, tuple(map(object_prompt, values)), form)
+
+    @classmethod
+    def _of_boxes(cls, boxes: Given) -> "AskedObjects":
+        """Make an object of each row of `(n, 4)` boxes, as a detector gives them; n may be 0."""
+        try:
+            rows = boxes.double().numpy(force=True) if isinstance(boxes, Tensor) else boxes
+            table = np.asarray(rows, dtype=np.float64)
+        except (TypeError, ValueError):
+            table = np.zeros(1)
+        if table.size == 0 and table.shape[-1] in (0, BOX_NUMBERS):
+            table = table.reshape(0, BOX_NUMBERS)
+        if table.ndim != TABLE or table.shape[1] != BOX_NUMBERS:
+            raise PromptError(
+                f"boxes are {boxes!r:.80}. Give (n, 4): a row (x0, y0, x1, y1) for each object."
+            )
+        prompts = tuple(ObjectPrompt(box=tuple(row)) for row in table.tolist())
+        return cls(tuple(range(len(prompts))), prompts, list)
 
     def check(self, original_size: tuple[int, int], model_size: int) -> None:
         """Compare every prompt with the photo's and the model's size.
@@ -116,13 +149,14 @@ def object_prompt(given: Given) -> ObjectPrompt:
 
 
 def _clicks(points: Given, labels: Given) -> tuple[Click, ...]:
+    labels = labels.numpy(force=True) if isinstance(labels, Tensor) else labels
     if points is None:
-        if labels is not None:
+        if labels is not None and np.size(labels):
             raise PromptError(f"labels are {labels!r} but there are no points. Give points too.")
         return ()
     if isinstance(points, Click):
         return (points,)
-    if len(points) and all(isinstance(point, Click) for point in points):
+    if isinstance(points, Sequence) and points and all(isinstance(one, Click) for one in points):
         return tuple(points)
     table = _table(points)
     kinds = np.ones(len(table)) if labels is None else np.asarray(labels).reshape(-1)
@@ -141,9 +175,12 @@ def _clicks(points: Given, labels: Given) -> tuple[Click, ...]:
 def _table(points: Given) -> list[tuple[float, float]]:
     """Read one point or several as rows of x and y."""
     try:
-        table = np.asarray(points, dtype=np.float64)
+        given = points.double().numpy(force=True) if isinstance(points, Tensor) else points
+        table = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
-        table = np.empty(0)
+        table = np.zeros(1)
+    if table.shape == (0,):
+        table = table.reshape(0, COORDINATES)
     table = table[None] if table.shape == (COORDINATES,) else table
     if table.ndim != TABLE or table.shape[1] != COORDINATES:
         raise PromptError(f"points are {points!r:.80}. Give (x, y), or a list of (x, y).")

@@ -3,6 +3,7 @@
 Suffixes: b = photos, 3hw = red, green and blue, rows, columns of a photo; 3ss = of model input.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -52,6 +53,27 @@ class PhotoEncoder:
         prepared = self.processor(images=list(photos_3hw), return_tensors="pt", size=self._size)
         pixels = prepared["pixel_values"].to(self.model.device, self.model.dtype)
         return list(self._encode(self.model, pixels))
+
+    def embeddings_of_each(self, photos_3hw: Sequence[Tensor]) -> list[list[Tensor]]:
+        """Encode photos so that each can be kept without the others.
+
+        On the CPU they are encoded one by one, which is as fast as a batch and gives the same bits
+        whichever other photos there are.
+
+        Args:
+            photos_3hw: As in `embeddings`.
+
+        Returns:
+            For each photo its maps, each `(1, c, h, w)`.
+        """
+        if self.model.device.type == "cpu" or len(photos_3hw) == 1:
+            return [self.embeddings(photo_3hw) for photo_3hw in photos_3hw]
+        levels = self.embeddings(*photos_3hw)
+        # copies, so that keeping one photo does not keep the whole batch
+        return [
+            [level[place : place + 1].clone() for level in levels]
+            for place in range(len(photos_3hw))
+        ]
 
 
 def encode_photos(model: Sam2Model, pixels_b3ss: Tensor) -> tuple[Tensor, ...]:

@@ -1,6 +1,5 @@
 """`pipeline(task, model)`, and the place of our classes among transformers' Auto classes."""
 
-import os
 from typing import Any
 
 from transformers import (
@@ -12,8 +11,10 @@ from transformers import (
 )
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.models.auto.video_processing_auto import AutoVideoProcessor
+from transformers.pipelines import PIPELINE_REGISTRY
+from transformers.utils import logging
 
-from sam2_hf.errors import PromptError
+from sam2_hf.errors import OptionError, PromptError
 from sam2_hf.model.configuration_sam2 import (
     Sam2Config,
     Sam2HieraDetConfig,
@@ -31,25 +32,22 @@ from sam2_hf.video.video_processing_sam2_video import Sam2VideoVideoProcessor
 
 from .bundled_auto_classes import teach_bundled_names
 from .image_segmentation import ImageSegmentationPipeline
-from .loading import (
-    DEFAULT_MODEL,
-    Device,
-    Dtype,
-    Source,
-    load_image_processor,
-    load_model,
-    load_video_model,
-)
+from .loading import DEFAULT_MODEL, Device, Dtype, Source, load_model, load_video_model
 from .mask_generation import MaskGenerationPipeline
 from .photo_encoder import Processor
+from .pipeline_arguments import PipelineArguments
+from .transformers_pipeline import BatchedMaskGenerationPipeline
 from .video_segmentation import VideoSegmentationPipeline
 
-IMAGE_TASKS: dict[str, type[MaskGenerationPipeline] | type[ImageSegmentationPipeline]] = {
+Pipeline = MaskGenerationPipeline | ImageSegmentationPipeline | VideoSegmentationPipeline
+
+TASKS: dict[str, type[Pipeline]] = {
     "mask-generation": MaskGenerationPipeline,
     "image-segmentation": ImageSegmentationPipeline,
     "promptable-image-segmentation": ImageSegmentationPipeline,
+    "video-segmentation": VideoSegmentationPipeline,
+    "promptable-video-segmentation": VideoSegmentationPipeline,
 }
-VIDEO_TASKS = ("video-segmentation", "promptable-video-segmentation")
 CONFIGS = (Sam2Config, Sam2VideoConfig, Sam2VisionConfig, Sam2HieraDetConfig)
 MODELS = (
     (Sam2Config, Sam2Model),
@@ -58,54 +56,73 @@ MODELS = (
     (Sam2HieraDetConfig, Sam2HieraDetModel),
 )
 
-
-Pipeline = MaskGenerationPipeline | ImageSegmentationPipeline | VideoSegmentationPipeline
+logger = logging.get_logger(__name__)
 
 
 def pipeline(
-    task: str,
-    model: Source | Sam2Model | Sam2VideoModel = DEFAULT_MODEL,
+    task: str | None = None,
+    model: Source | Sam2Model | Sam2VideoModel | None = None,
     *,
     image_processor: Processor | Source = None,
     device: Device | None = None,
     dtype: Dtype | None = None,
-    **options: Any,
+    **arguments: Any,
 ) -> Pipeline:
     """Make a pipeline of this package's classes; nothing of transformers is changed.
+
+    It takes what `transformers.pipeline` takes. Everything is checked before weights are loaded.
 
     Args:
         task: "mask-generation" (everything in a photo), "image-segmentation" or
             "promptable-image-segmentation" (clicks, boxes, masks), "video-segmentation" or
-            "promptable-video-segmentation" (the same, followed through a video).
-        model: Hub id, folder, path to a `.pt`, or a model.
+            "promptable-video-segmentation" (the same, followed through a video). It is not guessed
+            from the model.
+        model: Hub id, folder, path to a `.pt`, or a model; `facebook/sam2.1-hiera-tiny` if None.
         image_processor: An image processor or where to load one from; the model's own if None.
             Video pipelines have none.
         device: Where the model goes; if None a GPU if there is one, or where the given model is.
-        dtype: Type of its weights, such as `torch.bfloat16` or "bfloat16".
-        **options: Options of the pipeline, see its class.
+        dtype: Type of its weights, such as `torch.bfloat16` or "bfloat16"; "auto" for the one they
+            were saved in; float32, or the given model's, if None.
+        **arguments: More about loading, see [`PipelineArguments`], and options of the pipeline, see
+            its class.
 
     Raises:
-        PromptError: There is no such task, device or dtype, or an option has an unusable value.
+        PromptError: There is no such task, device or dtype, an argument has an unusable value, or
+            two contradict each other.
+        OptionError: There is no such argument.
         CheckpointError: There is no such model, or its weights cannot be used.
-        SessionError: A video pipeline has no such option.
-        TypeError: The pipeline has no such option.
+        SessionError: An option of a video pipeline has an unusable value.
     """
-    if task in VIDEO_TASKS:
-        if image_processor is not None:
-            raise PromptError("a video pipeline has no image_processor. Leave it out.")
-        return VideoSegmentationPipeline(
-            load_video_model(model, device=device, dtype=dtype),
-            **options,
-        )
-    if task not in IMAGE_TASKS:
-        known = ", ".join((*IMAGE_TASKS, *VIDEO_TASKS))
-        raise PromptError(f"there is no task {task!r}. There are: {known}.")
-    loaded = load_model(model, device=device, dtype=dtype)
-    if image_processor is None:
-        image_processor = load_image_processor(model)
-    elif isinstance(image_processor, str | os.PathLike):
-        image_processor = load_image_processor(image_processor)
-    return IMAGE_TASKS[task](loaded, image_processor, **options)
+    if task is None or task not in TASKS:
+        raise PromptError(f"there is no task {task!r}. There are: {', '.join(TASKS)}.")
+    known = TASKS[task].option_names() | PipelineArguments.names()
+    for name in arguments:
+        if name not in known:
+            raise OptionError(f"pipeline({task!r})", name, known)
+    options = {k: v for k, v in arguments.items() if k not in PipelineArguments.names()}
+    loading = PipelineArguments(
+        image_processor=image_processor,
+        device=device,
+        dtype=dtype,
+        **{name: value for name, value in arguments.items() if name not in options},
+    )
+    kind: Any = loading.class_for(TASKS[task])
+    kind.check_options(**options)
+    source = _chosen(model)
+    how = loading.for_model(source)
+    if TASKS[task] is VideoSegmentationPipeline:
+        loading.check_for_video()
+        return kind(load_video_model(source, **how), **options)
+    # the processor first: if it cannot be had, no weights are loaded in vain
+    processor = loading.image_processor_for(source)
+    return kind(load_model(source, **how), processor, **options)
+
+
+def _chosen(model: Any) -> Any:  # noqa: ANN401 - a model, or where it is
+    if model is None:
+        logger.warning_once(f"No model was given, so it is {DEFAULT_MODEL}.")
+        return DEFAULT_MODEL
+    return model
 
 
 def register() -> None:
@@ -113,7 +130,8 @@ def register() -> None:
 
     Afterwards `transformers.pipeline("mask-generation", model="facebook/sam2.1-hiera-tiny")`,
     `AutoModel`, `AutoConfig`, `AutoImageProcessor`, `AutoVideoProcessor` and `AutoProcessor` give
-    these classes, and know the checkpoints that come with this package by name. Calling it again
+    these classes, which know the checkpoints that come with this package by name, and mask
+    generation takes a `batch_size` with these models. Calling it again
     does nothing new; importing this package never calls it. As in transformers, a `sam2_video`
     checkpoint is a video model for `AutoModel`, and an image model for mask generation.
     """
@@ -138,3 +156,4 @@ def register() -> None:
     for config in (Sam2Config, Sam2VideoConfig):
         # Saved processors are looked up by the class's name, here before among the registered ones.
         PROCESSOR_MAPPING_NAMES.pop(config.model_type, None)
+    PIPELINE_REGISTRY.supported_tasks["mask-generation"]["impl"] = BatchedMaskGenerationPipeline

@@ -1,14 +1,17 @@
 """What a prompt gives back."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .result_mapping import ResultMapping
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SegmentationResult:
-    """The masks for one object of one photo.
+class SegmentationResult(ResultMapping):
+    """The masks for one object of one photo; its attributes are also items, `result["masks"]`.
 
     A single click may mean a shirt or the person in it, so there are three masks; with
     `multimask=False` there is one.
@@ -20,6 +23,8 @@ class SegmentationResult:
             them can be the `mask` of the next prompt.
         object_score: Whether the object is in the picture at all, logits; above 0 it is.
     """
+
+    FIELDS: ClassVar[tuple[str, ...]] = ("masks", "scores", "low_res_logits", "object_score")
 
     masks: NDArray[np.bool_]
     scores: NDArray[np.float32]

@@ -3,8 +3,8 @@
 Suffixes: h, w = rows and columns in pixels of the original frame.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any, cast, overload
 
@@ -21,12 +21,17 @@ from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.video_prompt import VideoPrompt
 
+from .photo_inputs import ReadingOptions
+from .result_mapping import ResultMapping
+
 Progress = Callable[[int, int | None], None]
 Prompts = VideoPrompt | Sequence[VideoPrompt]
 
 
-class VideoSegmentation(Closing):
+class VideoSegmentation(ResultMapping, Closing):
     """The masklets of a video. Their masks are kept in RAM, and beyond a budget in a file.
+
+    Its attributes are also items, `found["masklets"]`.
 
     Attributes:
         masklets: Object id -> its mask on every frame.
@@ -37,12 +42,23 @@ class VideoSegmentation(Closing):
         frames_to_review: Where a person should look, worst first.
     """
 
+    FIELDS = (
+        "masklets",
+        "object_ids",
+        "frames",
+        "size",
+        "num_frames",
+        "fps",
+        "times",
+        "frames_to_review",
+    )
+
     def __init__(self, session: Sam2VideoInferenceSession, rules: ReviewRules | None) -> None:
         frames = session.frames
         self.masklets: Mapping[int, Masklet] = {
             object_id: session.masklet(object_id) for object_id in session.object_ids
         }
-        self.size = cast("tuple[int, int]", session.size)  # something was tracked, so it is known
+        self.size = cast("tuple[int, int]", session.size)  # only a stream's may be unknown
         self.num_frames: int | None = session.num_frames
         self.fps: Fraction | None = frames.fps
         self.times = {frame: frames.time(frame) for frame in self.frames}
@@ -89,7 +105,8 @@ class VideoSegmentationPipeline:
         model: The model, on its device, in eval mode.
         rules: When a frame is to be reviewed.
         **options: Options of every session, see [`SessionOptions`]; `compat="official"` takes the
-            original's defaults.
+            original's defaults. [`ReadingOptions`] are checked and change nothing: videos are
+            tracked one after the other, and their frames are always read ahead.
 
     Raises:
         SessionError: There is no such option, or its value makes no sense.
@@ -99,8 +116,28 @@ class VideoSegmentationPipeline:
         self, model: Sam2VideoModel, *, rules: ReviewRules | None = None, **options: Any
     ) -> None:
         self.model = model
-        self.options = SessionOptions.preset(**options)
+        _, own = ReadingOptions().taken_from(options)
+        self.options = SessionOptions.preset(**own)
         self._rules = rules
+
+    @classmethod
+    def option_names(cls) -> frozenset[str]:
+        """List what the constructor takes besides the model."""
+        own = (field.name for field in fields(SessionOptions))
+        return frozenset((*own, "compat", "rules")) | ReadingOptions.names()
+
+    @classmethod
+    def check_options(cls, *, rules: ReviewRules | None = None, **options: Any) -> None:
+        """Read the constructor's options without a model, so that nothing is loaded in vain.
+
+        Raises:
+            SessionError: There is no such option, or its value makes no sense.
+            PromptError: `rules` are none.
+        """
+        if rules is not None and not isinstance(rules, ReviewRules):
+            raise PromptError(f"rules are {rules!r:.80}. Give ReviewRules(...), or leave them out.")
+        _, own = ReadingOptions().taken_from(options)
+        SessionOptions.preset(**own)
 
     def open(self, video: object) -> Sam2VideoInferenceSession:
         """Open a session on a video, to click, look and correct; see [`open_frames`].
@@ -144,7 +181,8 @@ class VideoSegmentationPipeline:
         Args:
             video: A video file, a folder of pictures, or frames, see [`open_frames`]; or a list of
                 these.
-            prompts: [`VideoPrompt`]s; for a list of videos, one list of them for each.
+            prompts: [`VideoPrompt`]s, `[]` where there is no object to track; for a list of videos,
+                one list of them for each.
             direction: "both" ways from the first prompted frame, "forward" or "backward".
             progress: Whether to show a progress bar.
             on_progress: Told after each frame how many are done, of how many (None if unknown).
@@ -161,9 +199,9 @@ class VideoSegmentationPipeline:
         run = _Run(direction, progress, on_progress)
         if isinstance(prompts, VideoPrompt):
             return self._track(video, [prompts], run)
-        asked = list(prompts)
-        if not asked:
+        if prompts is None or isinstance(prompts, str) or not isinstance(prompts, Iterable):
             raise PromptError("there is no prompt. Give VideoPrompt(frame, object_id, clicks=...).")
+        asked = list(prompts)
         if all(isinstance(one, VideoPrompt) for one in asked):
             return self._track(video, asked, run)
         return self._each(_pairs(video, asked), run)
@@ -180,11 +218,8 @@ class VideoSegmentationPipeline:
         try:
             for prompt in prompts:
                 prompt.add_to(session)
-            total = _count_frames(session, prompts, run.direction)
-            results = session.propagate(direction=run.direction, progress=run.progress)
-            for done, _ in enumerate(results, start=1):
-                if run.on_progress is not None:
-                    run.on_progress(done, total)
+            if prompts:
+                _propagate(session, prompts, run)
             return VideoSegmentation(session, self._rules)
         except FrameError as error:
             error.tracked = VideoSegmentation(session, self._rules)
@@ -192,6 +227,17 @@ class VideoSegmentationPipeline:
         except BaseException:
             session.close()
             raise
+
+
+def _propagate(
+    session: Sam2VideoInferenceSession, prompts: Sequence[VideoPrompt], run: _Run
+) -> None:
+    """Carry the prompts through the video."""
+    total = _count_frames(session, prompts, run.direction)
+    results = session.propagate(direction=run.direction, progress=run.progress)
+    for done, _ in enumerate(results, start=1):
+        if run.on_progress is not None:
+            run.on_progress(done, total)
 
 
 def _pairs(videos: object, prompts: list[Any]) -> list[tuple[object, list[VideoPrompt]]]:
@@ -205,7 +251,7 @@ def _pairs(videos: object, prompts: list[Any]) -> list[tuple[object, list[VideoP
     pairs = []
     for place, (video, asked) in enumerate(zip(videos, prompts, strict=True)):
         own = [asked] if isinstance(asked, VideoPrompt) else list(asked)
-        if not own or not all(isinstance(one, VideoPrompt) for one in own):
+        if not all(isinstance(one, VideoPrompt) for one in own):
             raise PromptError(f"the prompts of video {place} are {asked!r:.80}, no VideoPrompts.")
         pairs.append((video, own))
     return pairs

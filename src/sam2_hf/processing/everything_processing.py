@@ -135,18 +135,23 @@ def filter_masks(
     Source: sam2/automatic_mask_generator.py:314-382 @ 2b90b9f.
     Differs from transformers: `>=` for stability, as in the original; the cheap test comes first.
     """
+    good_m = torch.ones_like(iou_m, dtype=torch.bool)
     if rules.pred_iou_thresh > 0:
-        good = iou_m > rules.pred_iou_thresh
-        logits_mhw, iou_m = logits_mhw[good], iou_m[good]
-    if rules.stability_score_thresh > 0:
-        score_m = stability_score(logits_mhw, rules.mask_threshold, rules.stability_score_offset)
-        good = score_m >= rules.stability_score_thresh  # an empty mask has no score and drops out
-        logits_mhw, iou_m = logits_mhw[good], iou_m[good]
-    masks_mhw = logits_mhw > rules.mask_threshold
-    boxes_m4 = masks_to_boxes(masks_mhw)
-    whole = ~near_crop_edge(boxes_m4, crop_box, original_size)
-    masks = _uncrop(masks_mhw[whole], crop_box, original_size)
-    return encode_all(masks), iou_m[whole], uncrop_boxes(boxes_m4[whole], crop_box)
+        good_m = iou_m > rules.pred_iou_thresh
+    rles: list[Rle] = []
+    rows: list[int] = []
+    boxes_n4 = [torch.zeros((0, 4), dtype=torch.int64, device=logits_mhw.device)]
+    for row in good_m.nonzero()[:, 0].tolist():  # one at a time: maps of a picture's size are large
+        mask_1hw = _stable_mask(logits_mhw[row : row + 1], rules)
+        if mask_1hw is None:
+            continue
+        box_14 = masks_to_boxes(mask_1hw)
+        if near_crop_edge(box_14, crop_box, original_size).item():
+            continue
+        rles += encode_all(_uncrop(mask_1hw, crop_box, original_size))
+        rows.append(row)
+        boxes_n4.append(uncrop_boxes(box_14, crop_box))
+    return rles, iou_m[rows], torch.cat(boxes_n4)
 
 
 def suppress_repeats(
@@ -166,6 +171,16 @@ def suppress_repeats(
 def _pad_rows(points_n2: Tensor, count: int) -> Tensor:
     missing = count - len(points_n2)
     return functional.pad(points_n2, (0, 0, 0, missing), value=float(PADDING_LABEL))
+
+
+def _stable_mask(logits_1hw: Tensor, rules: FilterRules) -> Tensor | None:
+    """Cut one map at the threshold; None if too much depends on where exactly."""
+    if rules.stability_score_thresh > 0:
+        score_1 = stability_score(logits_1hw, rules.mask_threshold, rules.stability_score_offset)
+        # an empty mask has no score and drops out
+        if not (score_1 >= rules.stability_score_thresh).item():
+            return None
+    return logits_1hw > rules.mask_threshold
 
 
 def _uncrop(masks_mhw: Tensor, crop_box: Sequence[float], size: tuple[int, int]) -> Tensor:

@@ -21,16 +21,23 @@ MAP_DIMENSIONS, IMAGE_DIMENSIONS, BATCH_DIMENSIONS = 2, 3, 4
 BYTE, WORD = 255, 65535
 ROUNDING_SLACK = 1e-3  # floats this far beyond 0-1 come from resizing, not from another scale
 ADDRESS_STARTS = ("http://", "https://", "data:image/")
+# how PNG, JPEG, GIF, WebP, BMP and TIFF begin in base64; "/9j/" may begin a path too
+BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "Qk", "SUkqA", "TU0AK")
+LEAST_BASE64 = 64  # letters; no picture is smaller
 NUMERIC_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # PIL clips these when it converts
 
 
-def load_image(source: ImageSource) -> Image.Image | np.ndarray | Tensor:
+def load_image(
+    source: ImageSource, timeout: float | None = None
+) -> Image.Image | np.ndarray | Tensor:
     """Read a picture from a file or an address; hand on one that is already in memory.
 
     A file is turned upright as its EXIF entry says, so that pixels lie where a viewer shows them.
 
     Args:
-        source: Path, `http(s)` address, `data:` address, or a picture.
+        source: Path, `http(s)` address, `data:` address, a picture file as base64 text, or a
+            picture.
+        timeout: How long to wait for an `http(s)` address, seconds; for ever if None.
 
     Raises:
         ImageError: There is no such file, or it is not a readable picture.
@@ -38,7 +45,9 @@ def load_image(source: ImageSource) -> Image.Image | np.ndarray | Tensor:
     if isinstance(source, (Image.Image, np.ndarray, Tensor)):
         return source
     if isinstance(source, str) and source.startswith(ADDRESS_STARTS):
-        return _fetch(source)
+        return _fetch(source, timeout)
+    if isinstance(source, str) and _is_base64(source):
+        return _fetch(f"data:image/base64,{source}", timeout)
     if isinstance(source, (str, os.PathLike)):
         return _read(source)
     raise ImageError(
@@ -143,9 +152,15 @@ def as_tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(native.copy() if mirrored or not native.flags.writeable else native)
 
 
-def _fetch(address: str) -> Image.Image:
+def _is_base64(text: str) -> bool:
+    """Whether a text is a picture file in base64, and not the path of a file."""
+    looks_so = len(text) >= LEAST_BASE64 and text.startswith(BASE64_STARTS)
+    return looks_so and not os.path.exists(text)
+
+
+def _fetch(address: str, timeout: float | None) -> Image.Image:
     try:
-        return load_from_address(address)
+        return load_from_address(address, timeout=timeout)
     except Exception as error:  # the client that fetches has errors of its own for every trouble
         raise ImageError(
             f"{address[:100]} cannot be read as an image: {error}. "

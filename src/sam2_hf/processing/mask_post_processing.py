@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
-from sam2_hf.masks import clean_masks, keep_apart, resize_masks
+from sam2_hf.masks import clean_masks
+from sam2_hf.upsampled_masks import upsampled_logits, upsampled_masks
 
 MASK_DIMENSIONS = 4
 SIZE_NUMBERS = 2
@@ -50,7 +51,7 @@ def finish_masks(
         options: What to do.
 
     Returns:
-        One tensor per image, `(p, k, height, width)`.
+        One tensor per image, `(p, k, height, width)`: booleans, or logits of the type they had.
 
     Raises:
         TypeError: `masks` is neither tensors nor arrays.
@@ -96,13 +97,23 @@ def _plain(values: Any) -> Any:  # noqa: ANN401 - whatever a caller has
 
 
 def _finish(logits_pkhw: Tensor, size: tuple[int, int], options: MaskOptions) -> Tensor:
+    """Finish the masks of one image; at full size there is the result and a few maps, no more."""
     cleaned = clean_masks(
         logits_pkhw, options.max_hole_area, options.max_sprinkle_area, options.mask_threshold
     )
-    enlarged = resize_masks(cleaned, size)
-    if options.apply_non_overlapping_constraints:
-        enlarged = keep_apart(enlarged)
-    return enlarged > options.mask_threshold if options.binarize else enlarged
+    apart = options.apply_non_overlapping_constraints
+    dtype = cleaned.dtype if cleaned.is_floating_point() else torch.float32
+    dtype = torch.bool if options.binarize else dtype
+    finished = torch.empty((*cleaned.shape[:2], *size), dtype=dtype, device=cleaned.device)
+    # objects compete, the masks of one object do not
+    for rank, logits_phw in enumerate(cleaned.unbind(1)):
+        if options.binarize:
+            maps = upsampled_masks(logits_phw, size, options.mask_threshold, apart=apart)
+        else:
+            maps = upsampled_logits(logits_phw, size, apart=apart)
+        for place, map_hw in enumerate(maps):
+            finished[place, rank] = map_hw
+    return finished
 
 
 def _logits(masks: object) -> Tensor:

@@ -55,21 +55,16 @@ def read_nested(data: object, nesting: Nesting) -> Objects:
         nesting: How deep it must be.
 
     Returns:
-        For each image, for each object a tensor of doubles: `(n, 2)`, `(n,)` or `(4,)`.
+        For each image, for each object a tensor of doubles: `(n, 2)`, `(n,)` or `(4,)`. An image
+        may have no object, and an object no point.
 
     Raises:
-        PromptError: There is nothing in it, the depth is wrong, or a point or box has too many or
-            too few numbers.
+        PromptError: The depth is wrong, or a point or box has too many or too few numbers.
     """
     lists = _plain(data, nesting)
     depths = set(_depths(lists))
     wanted = len(nesting.levels)
-    if not depths:
-        raise PromptError(
-            f"{nesting.name} is empty. Give at least one prompt, such as {nesting.example}, or "
-            "leave the argument out."
-        )
-    if depths != {wanted}:
+    if depths - {wanted}:
         raise PromptError(
             f"{nesting.name} has {_words(depths)} levels of nesting, it needs {wanted}: {nesting}. "
             f"One image with one object is {nesting.example}."

@@ -14,6 +14,7 @@ from .bundled_processors import FromBundled
 from .image_processing_sam2 import Sam2ImageProcessor
 from .images import ImageSource
 from .mask_post_processing import read_sizes
+from .prompt_checks import MASK_STRIDE
 from .prompt_tensors import ARGUMENTS, count_objects, pad_prompts, read_prompts
 
 
@@ -65,7 +66,9 @@ class Sam2Processor(FromBundled, ProcessorMixin):
             input_points: `[image][object][point][x, y]`, pixels of the original picture.
             input_labels: `[image][object][point]`: 1 on the object, 0 beside it, 2 and 3 corners of
                 a box, -10 padding; all 1 if None.
-            input_boxes: `[image][object][x0, y0, x1, y1]`, pixels of the original picture.
+            input_boxes: `[image][object][x0, y0, x1, y1]`, pixels of the original picture; for one
+                image also an `(n, 4)` array. Where a detector found nothing, an image has the empty
+                list `[]`.
             original_sizes: `(height, width)` of each picture, where there are no `images`.
             return_tensors: "pt" for tensors, "np" for arrays.
             input_masks: Low-resolution logits, `[image][object]` of `(size / 4, size / 4)`, or one
@@ -121,7 +124,7 @@ class Sam2Processor(FromBundled, ProcessorMixin):
         for index, (one, size) in enumerate(zip(prompts, sizes, strict=True)):
             one.check(size, target_size, f"image {index}")
             scaled.append(one.scaled(size, target_size))
-        return pad_prompts(scaled, self.point_pad_value)
+        return pad_prompts(scaled, self.point_pad_value, target_size // MASK_STRIDE)
 
     def count_objects(self, inputs: Mapping[str, Tensor]) -> list[int]:
         """Count the objects of each image, leaving out padding; for `post_process_masks`."""

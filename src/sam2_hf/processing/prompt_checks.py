@@ -15,6 +15,7 @@ PLACELESS_LABELS = (
     PADDING_LABEL,
     NOT_A_POINT_LABEL,
 )  # the model does not look at their coordinates
+MASK_STRIDE = 4  # a mask prompt is this much smaller than the model's input
 OUTSIDE_TOLERANCE = 1.0  # pixels; a click on the very edge survives rounding and rescaling
 
 
@@ -111,7 +112,7 @@ def check_mask(mask_hw: Tensor, model_size: int, what: str) -> None:
     Raises:
         PromptError: It is not a quarter of the input size, is boolean, or not finite.
     """
-    side = model_size // 4
+    side = model_size // MASK_STRIDE
     if mask_hw.shape[-2:] != (side, side):
         found = " x ".join(map(str, mask_hw.shape))
         raise PromptError(

@@ -6,15 +6,24 @@ h, w = rows and columns of a mask prompt.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
 from sam2_hf.geometry import boxes_to_model_pixels, to_model_pixels
 
-from .nested_prompts import BOXES, LABELS, POINTS, Objects, read_masks, read_nested
-from .prompt_checks import PADDING_LABEL, check_boxes, check_labels, check_mask, check_points
+from .nested_prompts import BOXES, LABELS, POINTS, Nesting, Objects, read_masks, read_nested
+from .prompt_checks import (
+    NOT_A_POINT_LABEL,
+    PADDING_LABEL,
+    check_boxes,
+    check_labels,
+    check_mask,
+    check_points,
+)
 from .prompts import pad_objects
 
 ARGUMENTS = ("input_points", "input_labels", "input_boxes", "input_masks")
@@ -47,7 +56,7 @@ class ImagePrompts:
         Raises:
             PromptError: A label is unknown, labels and points differ in number, a place is
                 outside, a box is turned over, a mask has another size than the model takes, or an
-                object has nothing in it.
+                object has nothing in it. An image without objects is fine.
         """
         for index in range(self._count(image)):
             what = f"object {index} of {image}"
@@ -87,10 +96,6 @@ class ImagePrompts:
                 f"the numbers of objects of {image} differ: {listed}. Give every object an entry "
                 "in each; an object without points has the empty list []."
             )
-        if not any(counts.values()):
-            raise PromptError(
-                f"{image} has no object to segment. Leave the image out, or add a prompt for it."
-            )
         return max(counts.values())
 
 
@@ -114,12 +119,13 @@ def read_prompts(
     if "input_labels" in arguments and "input_points" not in arguments:
         raise PromptError("input_labels came without input_points. Give both, or neither.")
     read: dict[str, Objects] = {
-        nesting.name: read_nested(arguments[nesting.name], nesting)
+        nesting.name: read_nested(_per_image(arguments[nesting.name], nesting, num_images), nesting)
         for nesting in (POINTS, LABELS, BOXES)
         if nesting.name in arguments
     }
     if "input_masks" in arguments:
-        read["input_masks"] = read_masks(arguments["input_masks"], num_images)
+        masks = _nothing_per_image(arguments["input_masks"], num_images)
+        read["input_masks"] = read_masks(masks, num_images)
     for name, images in read.items():
         if len(images) != num_images:
             raise PromptError(
@@ -129,26 +135,33 @@ def read_prompts(
     return [_of_image(read, index, point_pad_value) for index in range(num_images)]
 
 
-def pad_prompts(prompts: Sequence[ImagePrompts], point_pad_value: float) -> dict[str, Tensor]:
+def pad_prompts(
+    prompts: Sequence[ImagePrompts], point_pad_value: float, mask_side: int
+) -> dict[str, Tensor]:
     """Stack the prompts of all images.
 
     Args:
         prompts: Scaled, all with the same kinds.
         point_pad_value: Both coordinates of a point that is padding.
+        mask_side: Rows and columns of a mask prompt.
 
     Returns:
         `input_points` `(b, p, n, 2)`, `input_labels` `(b, p, n)`, `input_boxes` `(b, p, 4)` and
-        `input_masks` `(b, p, h, w)`, whichever there are.
+        `input_masks` `(b, p, h, w)`, whichever there are; p is 0 where no image has an object.
     """
+    if prompts[0].points is None and prompts[0].boxes is None:
+        prompts = _with_marked_masks(prompts, point_pad_value)
     kinds = {
-        "input_points": ([one.points for one in prompts], float(point_pad_value), torch.float32),
-        "input_labels": ([one.labels for one in prompts], PADDING_LABEL, torch.int64),
-        "input_boxes": ([one.boxes for one in prompts], float(PADDING_LABEL), torch.float32),
-        "input_masks": ([one.masks for one in prompts], 0.0, torch.float32),
+        "input_points": ([one.points for one in prompts], float(point_pad_value), (1, 2)),
+        "input_labels": ([one.labels for one in prompts], PADDING_LABEL, (1,)),
+        "input_boxes": ([one.boxes for one in prompts], float(PADDING_LABEL), (4,)),
+        "input_masks": ([one.masks for one in prompts], 0.0, (mask_side, mask_side)),
     }
     return {
-        name: pad_objects([image for image in images if image is not None], value).to(dtype)
-        for name, (images, value, dtype) in kinds.items()
+        name: pad_objects([image for image in images if image is not None], value, shape).to(
+            torch.int64 if name == "input_labels" else torch.float32
+        )
+        for name, (images, value, shape) in kinds.items()
         if images[0] is not None
     }
 
@@ -179,10 +192,43 @@ def _of_image(read: Mapping[str, Objects], index: int, point_pad_value: float) -
     )
     if points is not None and labels is None:
         labels = [_default_labels(xy, point_pad_value) for xy in points]
-    objects = points or boxes
-    if masks is not None and objects and len(masks) == 1:
+    objects = boxes if points is None else points
+    if masks is not None and objects is not None and len(masks) == 1:
         masks = masks * len(objects)  # one mask for all objects of the image
     return ImagePrompts(points=points, labels=labels, boxes=boxes, masks=masks)
+
+
+def _per_image(data: object, nesting: Nesting, num_images: int) -> object:
+    """Let boxes of a single image come as a detector gives them, `(n, 4)`."""
+    if nesting is BOXES and num_images == 1 and isinstance(data, np.ndarray | Tensor):
+        data = data[None] if data.ndim == len(BOXES.levels) - 1 else data
+    return _nothing_per_image(data, num_images)
+
+
+def _nothing_per_image(data: Any, num_images: int) -> Any:  # noqa: ANN401 - whatever a caller has
+    """Read nothing at all, `[]` or an array of no rows, as no object in any image."""
+    is_array = isinstance(data, np.ndarray | Tensor) and data.ndim > 0
+    if (is_array or isinstance(data, list | tuple)) and len(data) == 0:
+        return [[]] * num_images
+    return data
+
+
+def _with_marked_masks(
+    prompts: Sequence[ImagePrompts], point_pad_value: float
+) -> Sequence[ImagePrompts]:
+    """Tell masks from padding by labels, where images have different numbers of them.
+
+    A label of -1 is what the model itself adds to an object without a point, so it changes nothing.
+    """
+    masks = [one.masks or [] for one in prompts]
+    if len(set(map(len, masks))) == 1:
+        return prompts
+    place = torch.full((1, 2), float(point_pad_value), dtype=torch.float64)
+    label = torch.tensor([NOT_A_POINT_LABEL])
+    return [
+        replace(one, points=[place] * len(own), labels=[label] * len(own))
+        for one, own in zip(prompts, masks, strict=True)
+    ]
 
 
 def _default_labels(points_n2: Tensor, point_pad_value: float) -> Tensor:

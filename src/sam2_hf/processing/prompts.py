@@ -219,17 +219,22 @@ def read_mask(mask: Tensor | np.ndarray) -> Tensor:
     return tensor if tensor.dtype == torch.bool else tensor.to(torch.float32)
 
 
-def pad_objects(tensors: Sequence[Sequence[Tensor]], value: float) -> Tensor:
+def pad_objects(
+    tensors: Sequence[Sequence[Tensor]], value: float, shape_of_none: tuple[int, ...] = ()
+) -> Tensor:
     """Stack tensors of every object of every image into one, filled up with `value`.
 
     Args:
         tensors: For each image, for each object a tensor; they differ in their first axis only.
         value: What to fill up with.
+        shape_of_none: Shape of an object's tensor, for when there is no object at all.
 
     Returns:
         `(b, p, ...)`, as large as the largest.
     """
     objects = [tensor for image in tensors for tensor in image]
+    if not objects:
+        return torch.empty((len(tensors), 0, *shape_of_none))
     longest = max(len(tensor) for tensor in objects)
     most = max(len(image) for image in tensors)
     shape = (len(tensors), most, longest, *objects[0].shape[1:])

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf.geometry import to_model_pixels
-from sam2_hf.masks import resize_masks
 from sam2_hf.model.configuration_sam2 import Sam2Config
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
+from sam2_hf.upsampled_masks import masks_at_size
 from sam2_hf.video.session import Sam2VideoInferenceSession
 
 from .click_sampling import innermost_clicks
@@ -131,5 +131,4 @@ def _best_masks(
     )
     best_p = output.iou_scores[0].argmax(dim=-1)
     each = torch.arange(len(best_p), device=best_p.device)
-    logits_p1hw = output.pred_masks[0][each, best_p][:, None].float()
-    return resize_masks(logits_p1hw, size)[:, 0] > 0
+    return masks_at_size(output.pred_masks[0][each, best_p], size)

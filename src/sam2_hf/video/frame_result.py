@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2_hf.masks import keep_apart, resize_masks
-from sam2_hf.upsampled_masks import upsampled_masks
+from sam2_hf.upsampled_masks import upsampled_logits, upsampled_masks
 
 from .transfers import HostCopies, landed
 
@@ -124,10 +123,8 @@ class FrameResult:
         return dict(zip(self.object_ids, masks, strict=True))
 
     def _full_masks(self) -> Iterable[Tensor]:
-        """Make the masks at original size, one after the other where they may overlap."""
-        if self.non_overlapping and len(self.object_ids) > 1:
-            return self.video_logits()[:, 0] > 0
-        return upsampled_masks(self.logits_bhw, self.size)
+        """Make the masks at original size, one after the other."""
+        return upsampled_masks(self.logits_bhw, self.size, apart=self.non_overlapping)
 
     @cached_property
     def iou(self) -> dict[int, float]:
@@ -144,5 +141,8 @@ class FrameResult:
 
         Source: sam2/sam2_video_predictor.py:382-402 @ 2b90b9f.
         """
-        logits_b1hw = resize_masks(self.logits_bhw[:, None], self.size)
-        return keep_apart(logits_b1hw) if self.non_overlapping else logits_b1hw
+        logits_b1hw = self.logits_bhw.new_empty((len(self.logits_bhw), 1, *self.size))
+        maps = upsampled_logits(self.logits_bhw, self.size, apart=self.non_overlapping)
+        for row, logits_hw in enumerate(maps):
+            logits_b1hw[row, 0] = logits_hw
+        return logits_b1hw

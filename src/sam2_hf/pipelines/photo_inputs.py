@@ -1,0 +1,177 @@
+"""The photos of a call: one, a list, or a stream of any length; how they are read and batched."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from itertools import islice
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from sam2_hf.errors import PromptError
+from sam2_hf.processing.images import ImageSource, load_image, to_rgb
+
+BATCH_DIMENSIONS = 4  # of several photos in one array
+NOT_SEVERAL = (str, bytes, bytearray, Mapping, np.ndarray, Tensor)  # iterable, but one input each
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOptions:
+    """How the photos of a call are read.
+
+    Attributes:
+        batch_size: Photos encoded together on a GPU. On the CPU each photo is encoded alone, which
+            is as fast. Masks do not depend on it, on a GPU up to the order of summation.
+        num_workers: Processes that read the items of a `torch.utils.data.Dataset` ahead; 0 reads
+            them when they are needed.
+        timeout: How long to wait for a photo from an `http(s)` address, seconds; for ever if None.
+
+    Raises:
+        PromptError: A value cannot be used.
+    """
+
+    batch_size: int | None = None
+    num_workers: int | None = None
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch_size", 1), ("num_workers", 0)):
+            value = getattr(self, name)
+            is_count = isinstance(value, int) and not isinstance(value, bool)
+            if value is not None and not (is_count and value >= least):
+                raise PromptError(
+                    f"{name} is {value!r}, it must be a whole number of at least {least}."
+                )
+        seconds = self.timeout
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if seconds is not None and not (is_number and seconds > 0):
+            raise PromptError(f"timeout is {seconds!r}, it must be a number of seconds above 0.")
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        """List the options."""
+        return frozenset(field.name for field in fields(cls))
+
+    def taken_from(self, options: Mapping[str, Any]) -> tuple["ReadingOptions", dict[str, Any]]:
+        """Change what `options` say of reading; return the rest of them as well.
+
+        Raises:
+            PromptError: A value cannot be used.
+        """
+        own = {name: options[name] for name in options if name in self.names()}
+        rest = {name: value for name, value in options.items() if name not in own}
+        return replace(self, **{k: v for k, v in own.items() if v is not None}), rest
+
+    def read(self, photo: ImageSource) -> Tensor:
+        """Read a photo, `(3, height, width)`, uint8 or float32 0-1; see [`images.to_rgb`].
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        return to_rgb(load_image(photo, self.timeout))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhotoInputs:
+    """What a call was given.
+
+    Attributes:
+        items: The photos; read once and in order.
+        form: A single photo, a list, or a stream that is read while results are asked for.
+    """
+
+    items: Any
+    form: Literal["single", "list", "stream"]
+
+    @classmethod
+    def of(cls, given: object) -> "PhotoInputs":
+        """Tell one photo from several.
+
+        Args:
+            given: A photo; a list, tuple, or an array with one axis more; or a generator or another
+                iterator, a `torch.utils.data.Dataset`, or anything else with a length and items.
+        """
+        if isinstance(given, np.ndarray | Tensor) and given.ndim == BATCH_DIMENSIONS:
+            return cls(list(given), "list")
+        if isinstance(given, list | tuple):
+            return cls(list(given), "list")
+        is_sized = hasattr(given, "__len__") and hasattr(given, "__getitem__")
+        if isinstance(given, Dataset) or (
+            not isinstance(given, NOT_SEVERAL) and (isinstance(given, Iterable) or is_sized)
+        ):
+            return cls(given, "stream")
+        return cls([given], "single")
+
+    def answer(
+        self, find_all: Callable[[Iterator[Any]], Iterator[Result]], num_workers: int | None
+    ) -> Any:  # noqa: ANN401 - one result, a list or a stream of them
+        """Answer in the form in which the photos came.
+
+        Args:
+            find_all: Gives a result for each photo of an iterator.
+            num_workers: See [`ReadingOptions`].
+        """
+        if self.form == "stream":
+            return ResultStream(lambda: find_all(_items(self.items, num_workers)), self.items)
+        results = list(find_all(iter(self.items)))
+        return results[0] if self.form == "single" else results
+
+
+class ResultStream(Iterator[Any]):
+    """Results that are made when they are asked for; `len` where the photos have one.
+
+    A loop over it starts from the first photo again, as far as the photos allow that.
+    """
+
+    def __init__(self, start: Callable[[], Iterator[Any]], photos: object) -> None:
+        self._start = start
+        self._photos: Any = photos
+        self._running: Iterator[Any] | None = None
+
+    def __iter__(self) -> "ResultStream":
+        self._running = self._start()
+        return self
+
+    def __next__(self) -> Any:  # noqa: ANN401 - whatever the pipeline gives for a photo
+        if self._running is None:
+            self._running = self._start()
+        return next(self._running)
+
+    def __len__(self) -> int:
+        return len(self._photos)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Deal out items, `size` at a time."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def require_flag(name: str, value: object) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises:
+        PromptError: `value` is something else.
+    """
+    if not isinstance(value, bool):
+        raise PromptError(f"{name} is {value!r}, it must be True or False.")
+
+
+def _items(photos: Any, num_workers: int | None) -> Iterator[Any]:  # noqa: ANN401
+    """Go through a stream, in other processes where there are workers."""
+    if isinstance(photos, Dataset) and num_workers:
+        # each worker would read an iterable data set from its start
+        count = 1 if isinstance(photos, IterableDataset) else num_workers
+        return iter(DataLoader(photos, batch_size=None, num_workers=count, collate_fn=_unchanged))
+    if hasattr(photos, "__iter__"):
+        return iter(photos)
+    # a data set need not raise IndexError at its end
+    return (photos[place] for place in range(len(photos)))
+
+
+def _unchanged(item: Item) -> Item:
+    return item

@@ -1,0 +1,290 @@
+"""The arguments of `pipeline` that say what is loaded and how, as transformers has them."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from transformers import PreTrainedConfig
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+from sam2_hf.errors import OptionError, PromptError
+from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.video.video_processing_sam2_video import Sam2VideoVideoProcessor
+
+from .hub_access import loading_options
+from .loading import (
+    Device,
+    Dtype,
+    default_device,
+    load_image_processor,
+    read_device,
+    read_dtype,
+    where_or_id,
+)
+from .photo_encoder import Processor
+
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # one device holds the model
+HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "subfolder")
+STANDARD = (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+MODEL_OPTIONS = {
+    *HUB_OPTIONS,
+    *("config", "revision", "token", "trust_remote_code", "code_revision"),
+    *("dtype", "torch_dtype", "device_map", "max_memory", "offload_folder", "offload_buffers"),
+    *("attn_implementation", "ignore_mismatched_sizes", "key_mapping", "quantization_config"),
+    *("low_cpu_mem_usage", "state_dict", "use_safetensors", "variant", "weights_only"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PipelineArguments:
+    """What `transformers.pipeline` can be told about loading, with the same meaning.
+
+    Attributes:
+        config: Config of the model, or where it is; the model's own if None.
+        tokenizer: None, since SAM 2 reads no text.
+        feature_extractor: An older name of `image_processor`.
+        image_processor: Image processor (or a processor with one inside), or where it is.
+        video_processor: Video processor, for video pipelines alone.
+        processor: A processor, whose image or video processor is taken, or where it is.
+        revision: Branch, tag or commit of the Hub repo.
+        use_fast: Without effect: there is no tokenizer.
+        token: Token for the Hub; True for the one of `hf auth login`.
+        device: Where the model goes, such as "cuda:1", 1 or -1 (the CPU).
+        device_map: The same for a model that is loaded: "auto" for a GPU if there is one, a device,
+            or a dictionary from parts of the model to devices. Not together with `device`.
+        dtype: Type of the weights, such as "bfloat16"; "auto" for the one they were saved in.
+        torch_dtype: An older name of `dtype`.
+        trust_remote_code: Without effect: no code of a repo is ever run.
+        model_kwargs: More arguments of `from_pretrained`, such as `attn_implementation`.
+        pipeline_class: A class of one's own, made of the task's.
+        framework: "pt" or None.
+        local_files_only: Whether to stay away from the Hub.
+        code_revision: Without effect, as `trust_remote_code`.
+
+    Raises:
+        PromptError: A value cannot be used, or two arguments contradict each other.
+    """
+
+    config: Any = None
+    tokenizer: Any = None
+    feature_extractor: Any = None
+    image_processor: Any = None
+    video_processor: Any = None
+    processor: Any = None
+    revision: str | None = None
+    use_fast: bool | None = None
+    token: str | bool | None = None
+    device: Device | None = None
+    device_map: Any = None
+    dtype: Dtype | None = None
+    torch_dtype: Dtype | None = None
+    trust_remote_code: bool | None = None
+    model_kwargs: Mapping[str, Any] | None = None
+    pipeline_class: Any = None
+    framework: str | None = None
+    local_files_only: bool | None = None
+    code_revision: str | None = None
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        if self.framework not in (None, "pt"):
+            raise PromptError(f"framework is {self.framework!r}, there is PyTorch alone: 'pt'.")
+        if self.tokenizer is not None:
+            raise PromptError("SAM 2 reads no text, so there is no tokenizer. Leave it out.")
+        more = self.model_kwargs or {}
+        for name in more:
+            if name not in MODEL_OPTIONS | Sam2VideoConfig().to_dict().keys():
+                raise OptionError("model_kwargs", name, MODEL_OPTIONS)
+        for name in ("dtype", "torch_dtype", "device_map", "config", "revision", "token"):
+            if name in more and getattr(self, name) is not None:
+                raise PromptError(
+                    f"{name} is given both as an argument and in model_kwargs. Give it once."
+                )
+        self.chosen_dtype()
+        self._check_placement()
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        """List the arguments."""
+        return frozenset(field.name for field in fields(cls))
+
+    def chosen_dtype(self) -> torch.dtype | str | None:
+        """Return the type of the weights under whichever name it was given."""
+        more = self.model_kwargs or {}
+        named = {
+            "dtype": self.dtype if self.dtype is not None else more.get("dtype"),
+            "torch_dtype": (
+                self.torch_dtype if self.torch_dtype is not None else more.get("torch_dtype")
+            ),
+        }
+        given = {name: read_dtype(one) for name, one in named.items() if one is not None}
+        if len(set(given.values())) > 1:
+            raise PromptError(
+                f"dtype is {named['dtype']!r} and torch_dtype is {named['torch_dtype']!r}. They "
+                "are two names of one argument: give one."
+            )
+        return next(iter(given.values()), None)
+
+    def class_for(self, kind: type) -> type:
+        """Choose the pipeline's class: the task's, or the caller's own made of it.
+
+        Raises:
+            PromptError: `pipeline_class` is not made of the task's class.
+        """
+        own = self.pipeline_class
+        if own is None:
+            return kind
+        if not (isinstance(own, type) and issubclass(own, kind)):
+            raise PromptError(
+                f"pipeline_class is {own!r:.80}. Give a subclass of {kind.__name__}, or leave it "
+                "out."
+            )
+        return own
+
+    def for_model(self, model: object) -> dict[str, Any]:
+        """List the arguments with which a model is loaded, or moved if it is one already.
+
+        Raises:
+            PromptError: Something can only be said of a model that is still to be loaded.
+        """
+        moved = {"device": self._single_device(), "dtype": self.chosen_dtype()}
+        settled = ("dtype", "torch_dtype", "device_map")
+        more = {k: v for k, v in (self.model_kwargs or {}).items() if k not in settled}
+        own = {"config": self.config, "revision": self.revision}
+        if not isinstance(model, str | os.PathLike):
+            if (device_map := self._several_devices()) is not None:
+                own["device_map"] = device_map
+            given = [*more, *(name for name, value in own.items() if value is not None)]
+            if given:
+                raise PromptError(
+                    f"{given[0]} tells how to load a model, but the model is loaded already. Leave "
+                    "it out, or give the model's name or path."
+                )
+            return moved
+        own |= {"device_map": self._several_devices(), **self._hub_options()}
+        return moved | more | {name: value for name, value in own.items() if value is not None}
+
+    def image_processor_for(self, model: object) -> Processor:
+        """Choose the image processor: the given one, or the one saved beside the model.
+
+        Raises:
+            PromptError: There are two different ones, or one for videos.
+            CheckpointError: There is none where it is said to be.
+        """
+        if self.video_processor is not None:
+            raise PromptError("an image pipeline has no video_processor. Give an image_processor.")
+        options = self._hub_options() | {
+            name: value
+            for name, value in (self.model_kwargs or {}).items()
+            if name in (*HUB_OPTIONS, "revision", "token")
+        }
+        given = self._given_processor()
+        if given is None:
+            return load_image_processor(model, **options)
+        if isinstance(given, str | os.PathLike):
+            return load_image_processor(given, is_required=True, **options)
+        return given
+
+    def check_for_video(self) -> None:
+        """Refuse what a video pipeline cannot heed.
+
+        Raises:
+            PromptError: There is an image processor, or a video processor with rules of its own.
+        """
+        for name in ("image_processor", "feature_extractor"):
+            if getattr(self, name) is not None:
+                raise PromptError(f"a video pipeline has no {name}. Leave it out.")
+        for name in ("processor", "video_processor"):
+            given = getattr(self, name)
+            if isinstance(given, str | os.PathLike):
+                options = loading_options(given, self._hub_options()) | self._hub_options()
+                given = Sam2VideoVideoProcessor.from_pretrained(where_or_id(given), **options)
+            inner = getattr(given, "video_processor", given)
+            rules = (getattr(inner, "image_mean", None), getattr(inner, "image_std", None))
+            if given is not None and list(map(_numbers, rules)) != list(map(_numbers, STANDARD)):
+                raise PromptError(
+                    f"{name} normalizes by mean {rules[0]} and deviation {rules[1]}, a video "
+                    f"pipeline by {STANDARD[0]} and {STANDARD[1]}. Leave it out, or use "
+                    "processor.init_video_session."
+                )
+
+    def _given_processor(self) -> Processor:
+        """Find the one image processor under its three names."""
+        given = {
+            name: getattr(self, name)
+            for name in ("image_processor", "feature_extractor", "processor")
+            if getattr(self, name) is not None
+        }
+        for name, one in given.items():
+            if not isinstance(one, str | os.PathLike) and not callable(one):
+                raise PromptError(
+                    f"{name} is {one!r:.80}. Give an image processor, or its name or path."
+                )
+        inner = [getattr(one, "image_processor", one) for one in given.values()]
+        if any(one is not inner[0] and one != inner[0] for one in inner[1:]):
+            raise PromptError(
+                f"{' and '.join(given)} are different image processors. Give one of them."
+            )
+        return next(iter(given.values()), None)
+
+    def _hub_options(self) -> dict[str, Any]:
+        own = {
+            "revision": self.revision,
+            "token": self.token,
+            "local_files_only": self.local_files_only or None,
+        }
+        return {name: value for name, value in own.items() if value is not None}
+
+    def _device_map(self) -> Any:  # noqa: ANN401 - a name, a device, a dictionary of them, or None
+        more = self.model_kwargs or {}
+        return self.device_map if self.device_map is not None else more.get("device_map")
+
+    def _several_devices(self) -> dict[str, Any] | None:
+        """Return a device map with more than one device in it."""
+        given = self._device_map()
+        return given if isinstance(given, dict) and len(set(given.values())) > 1 else None
+
+    def _single_device(self) -> torch.device | None:
+        """Return the device that holds the whole model, if one was named."""
+        if self.device is not None:
+            return read_device(self.device)
+        given = self._device_map()
+        if given is None or self._several_devices() is not None:
+            return None
+        if isinstance(given, str) and given in DEVICE_MAPS:
+            return default_device()
+        return read_device(next(iter(given.values())) if isinstance(given, dict) else given)
+
+    def _check_placement(self) -> None:
+        given = self._device_map()
+        if self.device is not None and given is not None:
+            raise PromptError(
+                f"device is {self.device!r} and device_map is {given!r:.80}. Give one of them."
+            )
+        if isinstance(given, dict) and not given:
+            raise PromptError("device_map is empty. Give {'': 'cpu'}, or leave it out.")
+        self._single_device()
+
+    def _check_types(self) -> None:
+        kinds: dict[str, tuple[type, ...]] = {
+            "config": (str, os.PathLike, PreTrainedConfig),
+            "revision": (str,),
+            "code_revision": (str,),
+            "token": (str, bool),
+            "use_fast": (bool,),
+            "trust_remote_code": (bool,),
+            "local_files_only": (bool,),
+            "model_kwargs": (Mapping,),
+            "device_map": (str, int, torch.device, dict),
+        }
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                wanted = " or ".join(one.__name__ for one in kind)
+                raise PromptError(f"{name} is {value!r:.80}, it must be a {wanted}.")
+
+
+def _numbers(values: Any) -> list[float]:  # noqa: ANN401 - numbers of three channels, or None
+    return [float(value) for value in values or ()]

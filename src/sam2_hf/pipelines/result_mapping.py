@@ -1,0 +1,35 @@
+"""Results that are read by name, `result["masks"]`, as well as by attribute, `result.masks`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+
+class ResultMapping(Mapping[str, Any]):
+    """Base of results whose fields are also the items of a mapping, as in transformers' pipelines.
+
+    Attributes:
+        FIELDS: Names of the fields, in order.
+    """
+
+    __slots__ = ()
+    FIELDS: ClassVar[tuple[str, ...]] = ()
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - each field has its own type
+        """Return a field by name.
+
+        Raises:
+            KeyError: There is no such field.
+        """
+        if key not in self.FIELDS:
+            raise KeyError(f"there is no {key!r}. There are: {', '.join(self.FIELDS)}.")
+        return getattr(self, key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.FIELDS)
+
+    def __len__(self) -> int:
+        return len(self.FIELDS)
+
+    # A result holds arrays, so comparing its items would be neither cheap nor a yes or no.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
