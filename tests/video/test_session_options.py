@@ -159,6 +159,12 @@ def encoded_when_looking_back_and_forth(**options):
     return model.encoded
 
 
+def brightest_of_words(**options):
+    deep = noise_clip(2)[..., 0].astype(np.uint16) * 16  # 12 bits of 16
+    session = Sam2VideoInferenceSession.open(deep, drawn_video_model(), **options)
+    return session.frames.picture(1).max()
+
+
 # option -> a value that is not the default, and something that it changes
 EFFECTS = {
     "add_all_frames_to_correct_as_cond": (False, corrected),
@@ -173,6 +179,7 @@ EFFECTS = {
     "mask_prompts_at_full_resolution": (True, remembered_column_of_a_mask),
     "pointer_times": ("clip", drawn_logits),
     "frame_compat": ("transformers", drawn_logits),
+    "value_range": ((0, 4080), brightest_of_words),
     "memory_dtype": (torch.float32, stored_type),
     "keep": ("window", masks_kept),
     "window": (16, kept_by_a_stream),
@@ -297,3 +304,9 @@ def test_an_unknown_preset_is_refused():
 def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):
     with pytest.raises(SessionError, match=name):
         SessionOptions(**{name: value})
+
+
+def test_a_range_may_be_the_list_that_json_makes_of_it():
+    assert SessionOptions(value_range=[0, 4095]).value_range == (0.0, 4095.0)
+    with pytest.raises(SessionError, match="value_range"):
+        SessionOptions(value_range=4095)

@@ -12,8 +12,9 @@ from torch import Tensor
 from sam2_hf.errors import PromptError
 from sam2_hf.masks import clean_masks, resize_masks
 from sam2_hf.model.modeling_sam2 import Sam2Model
-from sam2_hf.processing.images import ImageSource, to_rgb
+from sam2_hf.processing.images import ImageSource, read_values, rgb_of, scale_of, to_rgb_batch
 from sam2_hf.processing.prompts import ObjectPrompt, PromptBatch, group_by_kind
+from sam2_hf.processing.value_range import ValueRange, read_value_range
 
 from .encoded_image import EncodedImage, Fingerprint, check_fingerprint
 from .object_prompts import AskedObjects, Objects, PromptParts
@@ -36,6 +37,11 @@ class ImageSegmentationPipeline:
         max_hole_area: Holes up to this area are filled; pixels of the low-resolution mask.
         max_sprinkle_area: Speckles up to this area are removed, likewise.
         compile: Whether to compile the image encoder, see [`PhotoEncoder`].
+        value_range: Which numbers are black and white, for the photos of a call together; see
+            `processing/value_range.py`. The processor's if None.
+
+    Raises:
+        ImageError: The range makes no sense.
 
     Source: sam2/sam2_image_predictor.py:20-445 @ 2b90b9f.
     Differs: keeps no state; hole filling works on any device.
@@ -50,6 +56,7 @@ class ImageSegmentationPipeline:
         max_hole_area: float = 0.0,
         max_sprinkle_area: float = 0.0,
         compile: bool = False,
+        value_range: ValueRange = None,
     ) -> None:
         self.model = model
         self.mask_threshold = mask_threshold
@@ -57,12 +64,12 @@ class ImageSegmentationPipeline:
         self.max_sprinkle_area = max_sprinkle_area
         self._encoder = PhotoEncoder(model, processor, compile=compile)
         self._fingerprint = Fingerprint(model)
+        self.value_range = read_value_range(value_range) or self._encoder.value_range
 
     @overload
     def encode(self, images: ImageSource) -> EncodedImage: ...
     @overload
     def encode(self, images: list[ImageSource]) -> list[EncodedImage]: ...
-    @torch.no_grad()
     def encode(self, images: Any) -> EncodedImage | list[EncodedImage]:
         """Encode a photo, or each photo of a list; the costly part, done once.
 
@@ -70,13 +77,17 @@ class ImageSegmentationPipeline:
             images: A path, URL, PIL picture, `(height, width, 3)` array, or a list of them.
 
         Raises:
-            ImageError: A photo cannot be read.
+            ImageError: A photo cannot be read, or does not fit the scale of the first ones.
         """
-        if not isinstance(images, list | tuple):
-            return self._encode([images])[0]
-        batches = range(0, len(images), PHOTOS_PER_BATCH)
-        parts = [self._encode(list(images[start : start + PHOTOS_PER_BATCH])) for start in batches]
-        return [encoded for part in parts for encoded in part]
+        several = isinstance(images, list | tuple)
+        given: list[ImageSource] = list(images) if isinstance(images, list | tuple) else [images]
+        found: list[EncodedImage] = []
+        scale = None
+        for start in range(0, len(given), PHOTOS_PER_BATCH):
+            values = [read_values(image) for image in given[start : start + PHOTOS_PER_BATCH]]
+            scale = scale or scale_of(values, self.value_range)  # the first photos decide for all
+            found += self._encode([rgb_of(values_chw, scale) for values_chw in values])
+        return found if several else found[0]
 
     def __call__(
         self,
@@ -112,7 +123,10 @@ class ImageSegmentationPipeline:
             if several
             else [AskedObjects.read(objects, prompt)]
         )
-        photos = [one if isinstance(one, EncodedImage) else to_rgb(one) for one in given]
+        new = [place for place, one in enumerate(given) if not isinstance(one, EncodedImage)]
+        pictures = to_rgb_batch([given[place] for place in new], None, self.value_range)
+        read = dict(zip(new, pictures, strict=True))
+        photos = [read.get(place, one) for place, one in enumerate(given)]
         for photo, one in zip(photos, asked, strict=True):  # before the costly part
             one.check(_size(photo), self._encoder.model_size)
         encoded = self._encoded(photos)
@@ -122,8 +136,9 @@ class ImageSegmentationPipeline:
         ]
         return answers if several else answers[0]
 
-    def _encode(self, images: list[ImageSource]) -> list[EncodedImage]:
-        photos = [to_rgb(image) for image in images]
+    @torch.no_grad()
+    def _encode(self, photos: Sequence[Tensor]) -> list[EncodedImage]:
+        """Encode photos that are on their scale."""
         levels = self._encoder.embeddings(*photos)
         mark = self._fingerprint.current()
         return [
@@ -139,7 +154,11 @@ class ImageSegmentationPipeline:
     def _encoded(self, photos: Sequence[Any]) -> list[EncodedImage]:
         """Encode what is not encoded yet; check and move what is."""
         new = [place for place, photo in enumerate(photos) if not isinstance(photo, EncodedImage)]
-        encoded = dict(zip(new, self.encode([photos[place] for place in new]), strict=True))
+        encoded: dict[int, EncodedImage] = {}
+        for start in range(0, len(new), PHOTOS_PER_BATCH):
+            group = new[start : start + PHOTOS_PER_BATCH]
+            answers = self._encode([photos[place] for place in group])
+            encoded |= dict(zip(group, answers, strict=True))
         if len(new) < len(photos):
             mark = self._fingerprint.current()
             for place in set(range(len(photos))) - set(new):

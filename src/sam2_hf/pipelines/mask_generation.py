@@ -10,6 +10,7 @@ from sam2_hf import rle as run_lengths
 from sam2_hf.boxes import nms, xyxy_to_xywh
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.processing.images import ImageSource, to_rgb
+from sam2_hf.processing.value_range import ValueRange, read_value_range
 from sam2_hf.upsampled_masks import upsampled_masks
 
 from .crop_search import CropSearch, FoundMasks
@@ -28,12 +29,15 @@ class MaskGenerationPipeline:
         model: The model, on its device.
         processor: Image processor (or a processor that has one); a standard one if left out.
         compile: Whether to compile the image encoder, see [`PhotoEncoder`].
+        value_range: Which numbers are black and white; see `processing/value_range.py`. The
+            processor's if None.
         **options: See [`EverythingOptions`]; transformers' names `points_per_crop`,
             `crops_n_layers` and `crops_nms_thresh` are understood too.
 
     Raises:
         TypeError: No option has that name.
         PromptError: An option has a value that cannot be used.
+        ImageError: The range makes no sense.
 
     Source: sam2/automatic_mask_generator.py:36-454 @ 2b90b9f.
     Differs: the predicted IoU decides before a mask is drawn, boxes are compared before run lengths
@@ -46,11 +50,13 @@ class MaskGenerationPipeline:
         processor: Processor = None,
         *,
         compile: bool = False,
+        value_range: ValueRange = None,
         **options: Any,
     ) -> None:
         self.model = model
         self.options = EverythingOptions().changed(**options)
         self._encoder = PhotoEncoder(model, processor, compile=compile)
+        self.value_range = read_value_range(value_range) or self._encoder.value_range
 
     @overload
     def __call__(
@@ -106,7 +112,7 @@ class MaskGenerationPipeline:
 
         Source: sam2/automatic_mask_generator.py:222-252 @ 2b90b9f.
         """
-        photo_3hw = to_rgb(image)
+        photo_3hw = to_rgb(image, None, self.value_range)
         size = photo_3hw.shape[1], photo_3hw.shape[2]
         grids = options.grids()
         crops = crops_of(
