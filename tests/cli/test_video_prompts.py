@@ -52,7 +52,7 @@ def picture(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
 def test_a_deep_mask_is_bright_where_its_numbers_are_large(tmp_path, dtype):
-    """PIL clips at 255 when it converts, which makes a background of 300 as bright as the object."""
+    """PIL clips at 255 when it converts, where a background of 300 is as bright as the object."""
     Image.fromarray(np.array([[300, 60000, 300]], dtype)).save(tmp_path / "deep.tif")
 
     assert read_mask(tmp_path / "deep.tif", 1).tolist() == [[False, True, False]]

@@ -27,6 +27,7 @@ def save(folder, names, clip=CLIP):
         ["a shot 1-2.png", "a shot 1-10.png", "a shot 2-1.png"],
         ["A1.png", "a2.PNG", "A3.png"],
         ["7.bmp", "8.tiff", "9.png"],
+        ["1.gif", "2.GIF", "3.png"],
     ],
 )
 def test_frames_lie_in_the_order_a_person_counts(tmp_path, names):
@@ -37,7 +38,9 @@ def test_frames_lie_in_the_order_a_person_counts(tmp_path, names):
     assert [folder.take(frame)()[0, 0, 0] for frame in range(3)] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("name", ["b.JPG", "b.jpeg", "b.webp"])
+@pytest.mark.parametrize(
+    "name", ["b.JPG", "b.jpeg", "b.jpe", "b.jfif", "b.JFIF", "b.jp2", "b.webp", "b.tif"]
+)
 def test_lossy_kinds_are_frames_too(tmp_path, name):
     Image.new("RGB", (16, 12), (200, 30, 10)).save(tmp_path / name)
 

@@ -29,10 +29,11 @@ def save_pages(path, clip, **options):
 def test_every_page_is_a_frame_in_any_order(tmp_path, name):
     path = save_pages(tmp_path / name, CLIP, **KINDS[name])
 
-    with open_frames(path, image_size=16) as frames:
-        assert (frames.num_frames, frames.size) == (6, (20, 30))
-        for number in (0, 5, 2, 3, 0):
-            assert np.array_equal(frames.picture(number), CLIP[number])
+    for given in (path, [path]):
+        with open_frames(given, image_size=16) as frames:
+            assert (frames.num_frames, frames.size) == (6, (20, 30))
+            for number in (0, 5, 2, 3, 0):
+                assert np.array_equal(frames.picture(number), CLIP[number])
 
 
 @pytest.mark.parametrize("name", ["film.webp", "film.png"])

@@ -60,7 +60,7 @@ class TrackPlan:
     start: int
     limit: int | None
     no_overlap: bool
-    value_range: tuple[float, float] | str | None = None
+    value_range: tuple[float, float] | Literal["full", "percentile"] | None = None
 
     @classmethod
     def for_video(

@@ -52,7 +52,7 @@ class Sam2ImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-
 
     mask_size: int | list[int] | tuple[int, ...] | dict[str, int] | None
     compat: str | None
-    value_range: tuple[float, float] | list[float] | str | None
+    value_range: Any
 
 
 class Sam2ImageProcessor(FromBundled, PilBackend):

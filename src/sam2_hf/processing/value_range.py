@@ -216,8 +216,8 @@ def _check_bytes(values: Tensor) -> None:
     low, high = (int(value) for value in torch.aminmax(wide))
     if low < 0 or high > BYTE:
         raise ImageError(
-            f"the image has whole numbers from {low} to {high} of the type {values.dtype}, of which "
-            f"0 to 255 are read as bytes. {ASK}"
+            f"the image has whole numbers from {low} to {high} of the type {values.dtype}, of "
+            f"which 0 to 255 are read as bytes. {ASK}"
         )
 
 

@@ -180,8 +180,7 @@ def to_picture(
     """
     image = load_image(source)
     if scale is None or scale.given is None:
-        rgb = isinstance(image, Image.Image) and image.mode == "RGB"
-        if rgb and "transparency" not in image.info:
+        if isinstance(image, Image.Image) and _is_plain_rgb(image):
             return read_only(np.asarray(image))
         if isinstance(image, np.ndarray) and channels != "channels_first" and _is_rgb_bytes(image):
             return read_only(image)
@@ -199,6 +198,10 @@ def read_only(picture_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
     view_hw3 = picture_hw3.view()
     view_hw3.flags.writeable = False
     return view_hw3
+
+
+def _is_plain_rgb(image: Image.Image) -> bool:
+    return image.mode == "RGB" and "transparency" not in image.info
 
 
 def _is_rgb_bytes(array: NDArray[np.generic]) -> bool:

@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -115,7 +115,7 @@ def only_video(source: object) -> object:
     if isinstance(source, (np.ndarray, Tensor)):
         is_several = source.ndim == BATCH
     elif isinstance(source, (list, tuple)):
-        is_several = any(map(is_video, source))
+        is_several = any(map(is_video, source)) or _is_paged_file(source)
     else:
         return source
     if not is_several:
@@ -136,6 +136,11 @@ def is_video(item: object) -> bool:
     if isinstance(item, (np.ndarray, Tensor)):
         return item.ndim >= CLIP
     return isinstance(item, (list, tuple, Frames))
+
+
+def _is_paged_file(items: Sequence[object]) -> bool:
+    """Whether a list is one file with several pages; several of them are pictures of a list."""
+    return len(items) == 1 and isinstance(items[0], PATH) and is_paged(os.fspath(items[0]))
 
 
 def is_stream(video: Iterable[object]) -> bool:

@@ -42,7 +42,7 @@ class VideoDecoder:
         self._container, self._stream = open_stream()
         self._frames = self._decode(self._container.demux(self._stream), begin=0)
         self._next = 0  # the lowest number that the iterator may still give
-        self._key: KeyFrame | None = None  # where the iterator began
+        self._poor_keys: set[int] = set()  # frames marked as keys that need others nevertheless
 
     @property
     def codec(self) -> str:
@@ -60,24 +60,6 @@ class VideoDecoder:
         is_far = frame > self._next + FAR_AHEAD and key_frame > self._next
         if frame < self._next or is_far:
             self._start(key)
-        decoded = self._advance(frame)
-        if decoded is None and self._key is not None:
-            # A stream that is refreshed bit by bit has no frame that needs no other one: what it
-            # marks as one is whole only if decoding began at the one before.
-            before = self._key.frame - 1
-            self._start(self._index.key_before(before) if before >= 0 else None)
-            decoded = self._advance(frame)
-        return decoded
-
-    def close(self) -> None:
-        """Close the file. A second call does nothing."""
-        self._passed.clear()
-        self._frames = iter(())
-        self._key = None
-        self._container.close()
-
-    def _advance(self, frame: int) -> "av.VideoFrame | None":
-        """Decode up to a frame; None if it does not come out."""
         for number, decoded in self._frames:
             self._next = number + 1
             if number == frame:
@@ -88,31 +70,51 @@ class VideoDecoder:
         self._next = self._index.num_frames
         return None
 
+    def close(self) -> None:
+        """Close the file. A second call does nothing."""
+        self._passed.clear()
+        self._frames = iter(())
+        self._container.close()
+
     def _start(self, key: KeyFrame | None) -> None:
-        """Go to a key frame or to the beginning.
+        """Go to a key frame, to one before it, or to the beginning.
+
+        A stream that is refreshed bit by bit marks frames as keys from which decoding gives nothing
+        at first, and then nearly the right pixels. So a key counts only if its own frame comes out.
+        """
+        while key is not None:
+            if key.frame not in self._poor_keys:
+                if self._start_at(key):
+                    return
+                self._poor_keys.add(key.frame)
+            key = self._index.key_before(key.frame - 1) if key.frame else None
+        self._reopen(begin=0, skipped=0)
+
+    def _start_at(self, key: KeyFrame) -> bool:
+        """Go to a key frame; False if decoding does not begin with it.
 
         Containers seek by the time of showing or by that of decoding, and some land too late. Where
-        both fail, everything is decoded from the beginning. Where times tell nothing, packets are
-        read from the beginning and decoded from the key frame on.
+        times tell nothing, packets are read from the beginning and decoded from the key frame on.
         """
-        self._passed.clear()
-        self._key = key
-        by_order = len(self._index.numbers) > 0
-        for time in () if key is None or by_order else (key.pts, key.dts):
-            if time is not None and self._try_start(time, key):
-                return
-        if not by_order:
-            self._key = key = None
+        if len(self._index.numbers):
+            self._reopen(begin=key.frame, skipped=key.pts)
+        elif not any(self._try_start(time, key) for time in (key.pts, key.dts) if time is not None):
+            return False
+        first = next(self._frames, None)
+        if first is None or first[0] != self._next:
+            return False
+        self._frames = chain([first], self._frames)
+        return True
+
+    def _reopen(self, *, begin: int, skipped: int) -> None:
+        """Read the file from its beginning, and decode it after some packets."""
         self._container.close()
         self._container, self._stream = self._open_stream()
-        self._next = 0 if key is None else key.frame
-        self._frames = self._decode(
-            self._container.demux(self._stream),
-            begin=self._next,
-            skipped=0 if key is None else key.pts,
-        )
+        packets = self._container.demux(self._stream)
+        self._frames = self._decode(packets, begin=begin, skipped=skipped)
+        self._next = begin
 
-    def _try_start(self, time: int, key: KeyFrame | None) -> bool:
+    def _try_start(self, time: int, key: KeyFrame) -> bool:
         """Seek to a time; False if that is after the key frame."""
         try:
             self._container.seek(time, stream=self._stream)
@@ -120,7 +122,7 @@ class VideoDecoder:
             landed = next((one for one in packets if one.is_keyframe), None)
         except self._errors:
             return False
-        if key is None or landed is None or landed.pts is None or landed.pts > key.pts:
+        if landed is None or landed.pts is None or landed.pts > key.pts:
             return False
         # What is shown before the key frame but decoded after it needs frames from before it.
         begin = self._index.first_at(landed.pts)

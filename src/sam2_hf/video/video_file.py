@@ -36,6 +36,7 @@ CONTAINERS = (
     *("mjpeg", "mpjpeg", "yuv4mpegpipe", "h261", "h263", "h264", "hevc", "vvc", "av1", "obu"),
     *("ivf", "m4v", "vc1", "dirac", "dnxhd", "cavsvideo", "avs2", "avs3", "evc", "dv", "mxf"),
     *("gxf", "wtv", "nut", "nuv", "nsv", "rm", "pva", "lxf", "ty", "dhav", "mjpeg_2000"),
+    *("jpeg_pipe", "cine", "ser"),
 )
 AVI = "avi"  # stores no time of showing, which B-frames need
 VP8, SHOWN_BIT = "vp8", 0x10  # of the first byte of a packet; others only help to decode
@@ -249,7 +250,7 @@ def _best_stream(container: "InputContainer", path: str) -> "av.VideoStream":
         flags = stream.disposition
         if not flags & type(flags).attached_pic:
             return stream  # type: ignore[return-value]  # "video" gives video streams only
-    kinds = {stream.type for stream in container.streams} - {"video"} or {"text"}
+    kinds = {str(stream.type) for stream in container.streams} - {"video"} or {"text"}
     raise VideoError(f"{path} is not a video: it holds {', '.join(sorted(kinds))} only.")
 
 
