@@ -310,3 +310,25 @@ def test_a_range_may_be_the_list_that_json_makes_of_it():
     assert SessionOptions(value_range=[0, 4095]).value_range == (0.0, 4095.0)
     with pytest.raises(SessionError, match="value_range"):
         SessionOptions(value_range=4095)
+
+
+def test_a_saved_session_reads_its_video_on_the_same_scale(tmp_path):
+    deep = noise_clip(3)[..., 0].astype(np.int32) * 16 - 1000
+    session = Sam2VideoInferenceSession.open(deep, drawn_video_model(), value_range=(-1000, 3080))
+    session.click(0, 1, (20, 20))
+    expected = [result.logits_bhw for result in session.propagate()]
+    session.save(tmp_path / "job")
+
+    again = Sam2VideoInferenceSession.load(tmp_path / "job", deep, drawn_video_model())
+
+    assert again.options.value_range == (-1000.0, 3080.0)
+    assert all(map(torch.equal, [one.logits_bhw for one in again.propagate()], expected))
+
+
+def test_a_step_reads_a_deep_picture_on_the_scale_of_the_session():
+    deep = noise_clip(2)[..., 0].astype(np.uint16) * 16
+    session = Sam2VideoInferenceSession.open(None, drawn_video_model(), value_range=(0, 4080))
+
+    session.step(deep[0])
+
+    assert session.frames.picture(0).max() == 255

@@ -149,17 +149,31 @@ class ClipScale:
                 values.append(read(frame))
         return cls(value_range, scale_of(values, value_range) if values else None)
 
+    @classmethod
+    def of_files(
+        cls, read: Callable[[int], Tensor], num_frames: int, value_range: ValueRange
+    ) -> "ClipScale":
+        """Decide for frames that have to be read: percentiles by some of them, else by the first.
+
+        Args:
+            read: As in `of_frames`.
+            num_frames: How many there are.
+            value_range: As above.
+
+        Raises:
+            ImageError: The scale cannot be decided.
+        """
+        if value_range != "percentile":
+            return cls(value_range)
+        frames = range(0, num_frames, -(-num_frames // MOST_SAMPLED))
+        return cls.of_frames(read, frames, value_range)
+
     def picture(self, source: ImageSource, channels: str | None = None) -> NDArray[np.uint8]:
         """Make RGB bytes of a picture of the clip; see `to_picture`."""
         image = load_image(source)
         if self._scale is None:
             self._scale = scale_of([read_values(image, channels)], self._value_range)
         return to_picture(image, channels, self._scale)
-
-
-def sampled(num_frames: int) -> range:
-    """Choose some frames that lie evenly in a clip."""
-    return range(0, num_frames, -(-num_frames // MOST_SAMPLED))
 
 
 def to_picture(

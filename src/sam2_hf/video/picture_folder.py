@@ -12,7 +12,7 @@ from sam2_hf.errors import ImageError, VideoError
 from sam2_hf.processing.images import read_values
 from sam2_hf.processing.value_range import ValueRange
 
-from .frame_pixels import ClipScale, sampled
+from .frame_pixels import ClipScale
 from .picture_source import Finish, PictureSource
 
 PICTURE_ENDINGS = (
@@ -42,10 +42,7 @@ class PictureFolder(PictureSource):
         self._names = list_pictures(self.folder)
         self.num_frames = len(self._names)
         try:
-            self._scale = ClipScale(value_range)
-            if value_range == "percentile":
-                frames = sampled(self.num_frames)
-                self._scale = ClipScale.of_frames(self._values, frames, value_range)
+            self._scale = ClipScale.of_files(self._values, self.num_frames, value_range)
             height, width, _ = self.take(0)().shape
         except ImageError as error:
             raise VideoError(f"the first picture of {folder} is unreadable: {error}") from error

@@ -17,7 +17,7 @@ from sam2_hf.errors import ImageError, VideoError
 from sam2_hf.processing.images import ImageSource, read_values
 from sam2_hf.processing.value_range import ValueRange
 
-from .frame_pixels import ClipScale, sampled
+from .frame_pixels import ClipScale
 from .picture_source import Finish, PictureSource
 
 GREY_CLIP, COLOUR_CLIP = 3, 4  # axes of (t, h, w) and of (t, h, w, 3)
@@ -77,10 +77,9 @@ class PictureList(PictureSource):
         is_array = isinstance(pictures, ARRAY)
         in_memory = is_array or not any(isinstance(one, PATH) for one in pictures)
         first: object = pictures if is_array else next(iter(pictures))
-        if value_range != "percentile" and not (in_memory and _has_floats(first)):
-            return ClipScale(value_range)
-        frames = range(self.num_frames) if in_memory else sampled(self.num_frames)
-        return ClipScale.of_frames(self._values, frames, value_range)
+        if in_memory and (value_range == "percentile" or _has_floats(first)):
+            return ClipScale.of_frames(self._values, range(self.num_frames), value_range)
+        return ClipScale.of_files(self._values, self.num_frames, value_range)
 
     def _values(self, frame: int) -> Tensor:
         return read_values(self._pictures[frame], self._channels)

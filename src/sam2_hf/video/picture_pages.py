@@ -14,7 +14,7 @@ from sam2_hf.errors import ImageError, VideoError
 from sam2_hf.processing.images import file_problem, read_values
 from sam2_hf.processing.value_range import ValueRange
 
-from .frame_pixels import ClipScale, sampled
+from .frame_pixels import ClipScale
 from .picture_source import Finish, PictureSource
 
 STACK = "TIFF"
@@ -39,17 +39,14 @@ class PicturePages(PictureSource):
         self.path = os.fspath(path)
         try:
             self._file = Image.open(self.path)
-        except Exception as error:
+            # What a PNG shows where animations are not known is no frame of its animation.
+            self._first = int(bool(self._file.info.get("default_image")))
+            self.num_frames = num_pages(self._file) - self._first
+        except Exception as error:  # the readers of PIL have errors of their own for every damage
             raise VideoError(f"{self.path} cannot be read as pages: {error}") from error
-        # What a PNG shows where animations are not known is no frame of its animation.
-        self._first = int(bool(self._file.info.get("default_image")))
-        self.num_frames = num_pages(self._file) - self._first
         try:
             self._times = self._show_times() if self._file.format in ANIMATIONS else None
-            self._scale = ClipScale(value_range)
-            if value_range == "percentile":
-                frames = sampled(self.num_frames)
-                self._scale = ClipScale.of_frames(self._values, frames, value_range)
+            self._scale = ClipScale.of_files(self._values, self.num_frames, value_range)
             height, width, _ = self.take(0)().shape
         except ImageError as error:
             self.close()

@@ -40,7 +40,7 @@ CONTAINERS = (
 )
 AVI = "avi"  # stores no time of showing, which B-frames need
 VP8, SHOWN_BIT = "vp8", 0x10  # of the first byte of a packet; others only help to decode
-FIELDS = "h264"  # each field of an interlaced frame may be a packet of its own
+FIELDS = "h264"  # each field of an interlaced frame may be a packet, which only decoding tells
 DEEP_GREY = ("gray16le", "gray16be")  # pixel formats that hold the numbers of a camera as they are
 
 
@@ -96,19 +96,7 @@ class VideoFile(PictureSource):
         Raises:
             FrameError: The file is cut off before the frame, or it is damaged there.
         """
-        num_readable = self._index.num_readable
-        if frame >= num_readable:
-            raise FrameError(
-                f"{self.describe(frame)} cannot be read: the file is cut off. It has "
-                f"{num_readable} of its {self._index.num_frames} frames, 0 to {num_readable - 1}."
-            )
-        decoded = self._decoder.decode(frame)
-        if decoded is None:
-            raise FrameError(
-                f"{self.describe(frame)} cannot be decoded: the file is damaged there. "
-                "Get an undamaged copy, or leave the frame out."
-            )
-        return partial(to_rgb_picture, decoded, self._scale)
+        return partial(to_rgb_picture, self._decode(frame), self._scale)
 
     def describe(self, frame: int) -> str:
         """Name a frame and the file."""
@@ -124,6 +112,22 @@ class VideoFile(PictureSource):
     def close(self) -> None:
         """Close the file."""
         self._decoder.close()
+
+    def _decode(self, frame: int) -> "av.VideoFrame":
+        """Decode a frame; see `take`."""
+        num_readable = self._index.num_readable
+        if frame >= num_readable:
+            raise FrameError(
+                f"{self.describe(frame)} cannot be read: the file is cut off. It has "
+                f"{num_readable} of its {self._index.num_frames} frames, 0 to {num_readable - 1}."
+            )
+        decoded = self._decoder.decode(frame)
+        if decoded is None:
+            raise FrameError(
+                f"{self.describe(frame)} cannot be decoded: the file is damaged there. "
+                "Get an undamaged copy, or leave the frame out."
+            )
+        return decoded
 
     def _open_decoder(self, index: VideoIndex) -> None:
         self._index = index
@@ -143,22 +147,18 @@ class VideoFile(PictureSource):
         try:
             if not self._index.num_readable:
                 raise VideoError(f"{self.path} has no frames that can be read.")
-            if self._scale is None and self._has_fields():
-                self._decoder.close()
-                errors = self._av.FFmpegError
-                self._open_decoder(order_frames(self._open_stream, self._index, errors))
-            height, width, _ = self.take(0)().shape
+            first = self._decode(0)
+            if first.interlaced_frame and self._decoder.codec == FIELDS and self._index.pts:
+                found = order_frames(self._open_stream, self._index, self._av.FFmpegError)
+                if found.num_readable != self._index.num_readable:
+                    self._decoder.close()
+                    self._open_decoder(found)
+                    first = self._decode(0)
+            height, width, _ = to_rgb_picture(first, self._scale).shape
         except (FrameError, VideoError, ImageError) as error:
             self.close()
             raise VideoError(f"{self.path} cannot be read as a video: {error}") from error
         return height, width
-
-    def _has_fields(self) -> bool:
-        """Whether two packets may make one frame, which only decoding tells."""
-        if not self._index.pts or self._decoder.codec != FIELDS:
-            return False
-        first = self._decoder.decode(0)
-        return first is not None and bool(first.interlaced_frame)
 
 
 def to_rgb_picture(decoded: "av.VideoFrame", scale: ClipScale | None = None) -> NDArray[np.uint8]:
