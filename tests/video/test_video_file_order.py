@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from sam2_hf.errors import VideoError
+from sam2_hf.video import video_file
 from sam2_hf.video.frames import open_frames
 from sam2_hf.video.video_file import VideoFile
+from sam2_hf.video.video_index import VideoIndex
 from tests.video.clip_files import H264, LOSSLESS, decode_in_order, pictures, write_clip
 
 MILLISECOND = Fraction(1, 1000)
@@ -155,3 +157,28 @@ def test_a_colour_video_says_itself_what_is_white(tmp_path):
 
     with pytest.raises(VideoError, match="Leave value_range out"):
         open_frames(path, image_size=16, value_range=(0, 4095))
+
+
+def test_an_interlaced_file_has_as_many_frames_as_come_out_of_it(tmp_path, monkeypatch):
+    """Broadcasters and camcorders store each field as a packet, and two fields are one frame."""
+    options = {"g": "12", "bf": "0", "flags": "+ilme+ildct"}
+    path = write_clip(tmp_path / "a.ts", pictures(20), codec="libx264", options=options)
+    paired = VideoIndex(10, 10, (), (), 20, [n // 2 for n in range(20)])
+    monkeypatch.setattr(video_file, "order_frames", lambda *_: paired)
+
+    video = VideoFile(path)
+
+    assert video.num_frames == 10
+    assert video.time(9) == pytest.approx(9 / 30)
+
+
+def test_an_interlaced_file_of_whole_frames_keeps_its_times(tmp_path):
+    options = {"g": "12", "bf": "2", "flags": "+ilme+ildct"}
+    times = [0, 40, 80, 400, 440, 480]
+    path = write_clip(
+        tmp_path / "a.mkv", pictures(6), codec="libx264", options=options, times=times
+    )
+
+    video = VideoFile(path)
+
+    assert [round(1000 * video.time(frame)) for frame in range(6)] == times
