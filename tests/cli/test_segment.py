@@ -137,3 +137,39 @@ def test_a_damaged_checkpoint_is_one_line(segment, one_error_line, tmp_path):
     assert segment("--point", "1,1", model=str(tmp_path / "broken.pt")) == 2
 
     assert "broken.pt" in one_error_line()
+
+
+def test_a_deep_photo_is_stretched_as_the_option_says(model_folder, tmp_path, cup):
+    grey = np.asarray(Image.open(cup).convert("L")).astype(np.uint16)
+    Image.fromarray(grey * 16).save(tmp_path / "deep.png")  # 12 bits of 16
+    Image.fromarray(grey.astype(np.int32) - 500).save(tmp_path / "ct.tif")
+    Image.fromarray(grey.astype(np.uint8)).save(tmp_path / "plain.png")
+
+    def overlay(photo, *arguments):
+        out = tmp_path / "out"
+        options = ["--model", model_folder, "--out", str(out), "--point", "30,20", *arguments]
+        assert main(["segment", str(tmp_path / photo), *options]) == 0
+        return np.asarray(Image.open(out / f"{photo[:-4]}_segment_overlay.png")).astype(int)
+
+    plain = overlay("plain.png")
+    assert np.abs(overlay("deep.png", "--value-range", "0,4080") - plain).max() <= 1
+    assert np.abs(overlay("ct.tif", "--value-range=-500,-245") - plain).max() <= 1
+    assert np.abs(overlay("deep.png") - plain).max() > 100
+
+
+def test_a_signed_photo_is_refused_in_one_line_that_names_the_option(tmp_path, capsys):
+    Image.fromarray(np.full((8, 8), -500, np.int32)).save(tmp_path / "ct.tif")
+
+    assert main(["segment", str(tmp_path / "ct.tif"), "--point", "3,3"]) == 2
+
+    told = capsys.readouterr().err
+    assert "-500" in told
+    assert "value_range" in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["5,1", "5", "a,b", "0,nan", "minmax", "1,2,3"])
+def test_what_is_no_range_is_refused_in_one_line(text, capsys):
+    assert main(["segment", "a.png", "--point", "3,3", f"--value-range={text}"]) == 2
+
+    assert "LOW,HIGH" in capsys.readouterr().err

@@ -164,3 +164,17 @@ def test_ids_beyond_a_palette_are_fine_without_one(track, tmp_path):
     assert track(*arguments) == 0
 
     assert (tmp_path / "out" / "clip_objects" / "300" / "00000.png").exists()
+
+
+def test_a_stack_of_deep_pictures_is_tracked_as_the_option_says(track, tmp_path, clip):
+    with av.open(str(clip)) as container:
+        grey = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    pages = [Image.fromarray(page.astype(np.int32) - 500) for page in grey]
+    pages[0].save(tmp_path / "ct.tif", save_all=True, append_images=pages[1:])
+    options = ("--click", "0:1:30,20", "--outputs", "json")
+
+    assert track(*options, video=tmp_path / "ct.tif") == 2
+    assert track(*options, "--value-range=-500,-245", video=tmp_path / "ct.tif") == 0
+
+    content = read_json(tmp_path / "out" / "ct_masklets.json")
+    assert len(content["masklet"]) == 8

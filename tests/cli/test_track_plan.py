@@ -1,5 +1,6 @@
 """What a run is to do, and whether another one would do the same."""
 
+import json
 from dataclasses import asdict, replace
 
 import pytest
@@ -72,3 +73,17 @@ def test_what_differs_is_named(change, told):
 def test_a_plan_of_another_version_is_refused():
     with pytest.raises(SessionError, match="another version"):
         TrackPlan.from_fields({"video": "clip.mp4"})
+
+
+def test_a_plan_from_before_there_was_a_range_has_none():
+    content = json.loads(json.dumps(asdict(PLAN)))
+    del content["value_range"]
+
+    assert TrackPlan.from_fields(content) == PLAN
+
+
+@pytest.mark.parametrize("value_range", [(0.0, 4095.0), "percentile", None])
+def test_the_range_comes_back_from_json(value_range):
+    plan = replace(PLAN, value_range=value_range)
+
+    assert TrackPlan.from_fields(json.loads(json.dumps(asdict(plan)))) == plan

@@ -1,6 +1,7 @@
 """Prompts of a video, from the command line."""
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,21 @@ def picture(tmp_path):
         return tmp_path / "mask.png"
 
     return save
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_a_deep_mask_is_bright_where_its_numbers_are_large(tmp_path, dtype):
+    """PIL clips at 255 when it converts, where a background of 300 is as bright as the object."""
+    Image.fromarray(np.array([[300, 60000, 300]], dtype)).save(tmp_path / "deep.tif")
+
+    assert read_mask(tmp_path / "deep.tif", 1).tolist() == [[False, True, False]]
+
+
+def test_a_mask_that_never_ends_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+
+    with pytest.raises(ImageError, match="pipe or a device"):
+        read_mask(tmp_path / "pipe.png", 1)
 
 
 def test_what_belongs_together_goes_to_the_session_in_one_call():

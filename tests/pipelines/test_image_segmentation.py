@@ -11,6 +11,7 @@ from sam2_hf import Click, ImageError, ImageSegmentationPipeline, ObjectPrompt, 
 from sam2_hf.geometry import to_model_pixels
 from sam2_hf.masks import resize_masks
 from sam2_hf.pipelines.photo_encoder import PhotoEncoder
+from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.images import to_rgb
 
 ROUNDING = 5e-4  # logits of a float64 model; the places of clicks are in float32 even there
@@ -219,3 +220,20 @@ def test_what_is_no_photo_is_an_error_of_ours(pipeline, tmp_path):
     for photo in (tmp_path / "text.jpg", tmp_path / "none.jpg", np.zeros((5, 6, 7), np.uint8)):
         with pytest.raises(ImageError):
             pipeline(photo, points=(1, 1))
+
+
+def test_a_deep_photo_is_answered_as_its_stretched_one(micro_model, wide):
+    deep = np.asarray(wide)[..., 0].astype(np.int32) * 16 - 1000
+    options = {"value_range": (-1000, 3080)}
+    plain = ImageSegmentationPipeline(micro_model)((deep + 1000) // 16, points=(30, 20))
+    from_processor = Sam2ImageProcessor(**options)
+
+    for pipeline in (
+        ImageSegmentationPipeline(micro_model, **options),
+        ImageSegmentationPipeline(micro_model, from_processor),
+    ):
+        for given in (deep, pipeline.encode(deep)):
+            found = pipeline(given, points=(30, 20))
+            np.testing.assert_allclose(found.scores, plain.scores, atol=1e-4)
+    with pytest.raises(ImageError, match="value_range"):
+        ImageSegmentationPipeline(micro_model)(deep, points=(30, 20))

@@ -227,3 +227,50 @@ def test_transformers_pipeline_cleans_masks_and_takes_crops(tiny_model, image):
 
     assert {tuple(mask.shape) for mask in found["masks"]} <= {(120, 180)}
     assert len(found["masks"]) == len(found["rle_mask"]) == len(found["bounding_boxes"])
+
+
+def test_the_pictures_of_a_call_have_one_scale(processor):
+    bright, dark = np.full((8, 8, 3), 100, np.float32), np.zeros((8, 8, 3), np.float32)
+    dark[0, 0] = 1
+
+    together = processor([bright, dark], return_tensors="pt")["pixel_values"]
+
+    as_bytes = processor([bright.astype(np.uint8), dark.astype(np.uint8)], return_tensors="pt")
+    torch.testing.assert_close(together, as_bytes["pixel_values"])
+
+
+def test_a_range_is_said_once_or_for_a_call_and_saved(tmp_path):
+    deep = np.linspace(-1024, 3071, 64).reshape(8, 8).astype(np.int32)
+    window = ((deep + 1024) / 4095).astype(np.float32)
+    once = Sam2ImageProcessor(size=64, value_range=(-1024, 3071))
+    once.save_pretrained(tmp_path)
+
+    expected = Sam2ImageProcessor(size=64)(window, return_tensors="pt")["pixel_values"]
+
+    for processor, options in (
+        (once, {}),
+        (Sam2ImageProcessor.from_pretrained(tmp_path), {}),
+        (Sam2ImageProcessor(size=64), {"value_range": [-1024, 3071]}),
+    ):
+        found = processor(deep, return_tensors="pt", **options)["pixel_values"]
+        torch.testing.assert_close(found, expected)
+
+
+def test_floats_that_are_not_to_be_rescaled_are_taken_as_they_are():
+    """As transformers does: whoever says do_rescale=False has scaled them."""
+    values = np.linspace(-2, 300, 192).reshape(8, 8, 3).astype(np.float32)
+    processor = Sam2ImageProcessor(do_resize=False, do_rescale=False, do_normalize=False)
+
+    found = processor(values, return_tensors="pt")["pixel_values"]
+
+    assert torch.equal(found[0], torch.from_numpy(values).permute(2, 0, 1))
+
+
+def test_crops_of_a_deep_picture_come_back_with_their_numbers():
+    deep = np.linspace(0, 4095, 64 * 64).reshape(64, 64).astype(np.uint16)
+    processor = Sam2ImageProcessor(size=64, value_range=(0, 4095))
+
+    _, _, crops, _ = processor.generate_crop_boxes(deep, 64)
+
+    whole = processor(deep, return_tensors="pt")["pixel_values"]
+    assert torch.equal(processor(crops, return_tensors="pt")["pixel_values"], whole)

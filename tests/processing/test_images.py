@@ -1,10 +1,17 @@
+import contextlib
+import io
+import os
+import struct
+import warnings
+import zlib
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from sam2_hf.errors import ImageError
-from sam2_hf.processing.images import list_images, load_image, to_rgb, to_tensor, unit_range
+from sam2_hf.processing.images import list_images, load_image, read_values, to_rgb, to_rgb_batch
 
 RED = (200, 30, 10)
 
@@ -74,15 +81,61 @@ def test_a_palette_image_gives_its_colours_and_its_transparency():
     assert to_rgb(image)[:, 0].T.tolist() == [list(RED), [255, 255, 255]]
 
 
-@pytest.mark.parametrize("mode", ["I;16", "I"])
-def test_sixteen_bit_pictures_keep_their_precision(mode):
+def test_sixteen_bit_pictures_keep_their_precision():
     """PIL's own conversion clips everything above 255 to white."""
-    words = np.array([[0, 1000, 65535]], dtype=np.uint16 if mode == "I;16" else np.int32)
-
-    pixels = to_rgb(Image.fromarray(words))
+    pixels = to_rgb(Image.fromarray(np.array([[0, 1000, 65535]], dtype=np.uint16)))
 
     assert pixels.dtype == torch.float32
     torch.testing.assert_close(pixels[0], torch.tensor([[0, 1000 / 65535, 1]]))
+
+
+@pytest.mark.parametrize("ending", ["png", "pgm"])
+def test_a_file_whose_kind_is_at_most_16_bit_has_words_in_any_version_of_pil(tmp_path, ending):
+    words = np.array([[0, 257, 65535]], dtype=np.uint16)
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(words).save(path)
+
+    assert torch.equal(to_rgb(path), to_rgb(words))
+    with Image.open(path) as image:
+        assert torch.equal(to_rgb(image), to_rgb(words))
+
+
+HOUNSFIELD = np.linspace(-1024, 3071, 48).reshape(6, 8).astype(np.int32)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [HOUNSFIELD, HOUNSFIELD.astype(np.int16), HOUNSFIELD - 5000, HOUNSFIELD + 10**6],
+    ids=["32 bit", "16 bit", "negative", "beyond 16 bit"],
+)
+def test_a_signed_file_is_refused_like_the_array_it_holds(tmp_path, numbers):
+    Image.fromarray(numbers.astype(np.int32)).save(tmp_path / "ct.tif")
+
+    for source in (numbers, tmp_path / "ct.tif"):
+        with pytest.raises(ImageError, match=rf"from {numbers.min()} to {numbers.max()}.*value_ra"):
+            to_rgb(source)
+
+
+def test_a_range_makes_a_file_and_its_array_the_same_picture(tmp_path):
+    Image.fromarray(HOUNSFIELD).save(tmp_path / "ct.tif")
+
+    pixels = to_rgb(tmp_path / "ct.tif", value_range=(-1000, 1000))
+
+    assert torch.equal(pixels, to_rgb(HOUNSFIELD, value_range=(-1000, 1000)))
+    expected = (torch.from_numpy(HOUNSFIELD).double() + 1000).div(2000).clamp(0, 1)
+    torch.testing.assert_close(pixels[0], expected.float())
+
+
+def test_pictures_of_one_call_are_equally_bright_where_their_numbers_are_equal():
+    bright, dark = np.full((4, 5, 3), 100, np.float32), np.zeros((4, 5, 3), np.float32)
+    dark[0, 0] = 1
+
+    first, second = to_rgb_batch([bright, dark])
+
+    assert first[0, 0, 0] == np.float32(100 / 255)
+    assert second[0, 0, 0] == np.float32(1 / 255)
+    with pytest.raises(ImageError, match="value_range"):
+        to_rgb_batch([bright, np.full((4, 5, 3), 0.5, np.float32)])
 
 
 @pytest.mark.parametrize("scale", [1, 255])
@@ -117,6 +170,7 @@ def test_transparency_of_arrays_is_laid_on_white():
         (np.zeros((0, 4, 3), np.uint8), "no pixels"),
         (np.full((4, 6, 3), np.nan), "nan"),
         (np.full((4, 6, 3), 300), "300"),
+        (np.full((4, 6, 3), 1j), "complex"),
         (np.full((4, 6, 3), -0.5), "-0.5"),
         (np.full((4, 6, 3), "x"), "values"),
         (42, "int"),
@@ -154,6 +208,57 @@ def test_a_truncated_file_is_refused(tmp_path):
         load_image(path)
 
 
+def test_a_pipe_or_a_device_is_refused_before_it_is_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+
+    for path in (tmp_path / "pipe.png", "/dev/zero"):
+        with pytest.raises(ImageError, match="pipe or a device"):
+            load_image(path)
+
+
+def png_of(width, height):
+    """A file that says it is so large, and holds almost nothing."""
+
+    def chunk(name, data):
+        check = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + head + pixels + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [10_000, 100_000])  # where PIL warns, and where it refuses
+def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, side):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_of(side, side))
+
+    with pytest.raises(ImageError, match=r"bomb\.png is too large to open safely"):
+        load_image(path)
+
+
+def test_damage_of_any_kind_is_one_error(tmp_path):
+    whole = io.BytesIO()
+    Image.fromarray(picture(20, 20)).save(whole, format="TIFF", compression="tiff_lzw")
+    generator = np.random.default_rng(0)
+
+    for _ in range(60):
+        data = bytearray(whole.getvalue())
+        for place in generator.integers(0, len(data), 8):
+            data[place] = generator.integers(256)
+        (tmp_path / "a.tif").write_bytes(data)
+        with contextlib.suppress(ImageError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the reader about odd entries
+            to_rgb(tmp_path / "a.tif")
+
+
+def test_of_a_file_with_several_pages_the_first_is_the_picture(tmp_path):
+    first, second = (Image.fromarray(picture(4, 5) // part) for part in (1, 2))
+    first.save(tmp_path / "stack.tif", save_all=True, append_images=[second])
+
+    assert torch.equal(to_rgb(tmp_path / "stack.tif"), to_rgb(first))
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     for path in (tmp_path / "nothing.png", tmp_path):
         with pytest.raises(ImageError, match=path.name):
@@ -175,9 +280,9 @@ def test_pictures_are_listed_from_any_nesting():
         list_images([])
 
 
-def test_values_are_only_judged_when_asked():
+def test_values_are_read_without_being_judged():
     wide = np.full((2, 2, 3), -7.0)
 
-    assert to_tensor(wide).min() == -7
+    assert read_values(wide).min() == -7
     with pytest.raises(ImageError, match="-7"):
-        unit_range(to_tensor(wide))
+        to_rgb(wide)

@@ -53,3 +53,12 @@ def test_a_wrong_number_of_maps_is_refused():
 def test_a_colour_picture_is_no_map():
     with pytest.raises(ImageError, match="one label per pixel"):
         to_label_map(np.zeros((4, 4, 3), np.uint8))
+
+
+@pytest.mark.parametrize("bad", [0.5, float("nan"), float("inf")])
+def test_parts_of_numbers_are_no_labels(bad):
+    labels = LABELS.astype(np.float32)
+    labels[0, 0] = bad
+
+    with pytest.raises(ImageError, match="no whole numbers"):
+        to_label_map(labels)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sam2_hf.errors import VideoError
+from sam2_hf.errors import FrameError, ImageError, VideoError
 from sam2_hf.video.buffered_frames import BufferedFrames
 from sam2_hf.video.frames import Frames, open_frames
 from sam2_hf.video.live_frames import LiveFrames
@@ -170,3 +170,95 @@ def test_the_callers_list_is_unchanged():
     assert all(one is other for one, other in zip(given, kept, strict=True))
     assert np.array_equal(np.stack(given), CLIP)
     assert isinstance(frames, Frames)
+
+
+FLOATS = CLIP.astype(np.float32)
+DARK = np.zeros((20, 30, 3), np.float32)
+DARK[:2] = 1  # a frame that is black but for a little noise
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda clip: clip, torch.from_numpy, list, iter], ids=["array", "tensor", "list", "it"]
+)
+def test_float_frames_of_a_clip_have_one_scale(kind):
+    clip = np.stack([*FLOATS[:2], DARK, *FLOATS[3:]])
+
+    with opened(kind(clip)) as frames:
+        assert [frames.picture(n).max() for n in (1, 2, 4)] == [255, 1, 255]
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda clip: clip, torch.from_numpy, list], ids=["array", "tensor", "list"]
+)
+def test_a_clip_may_begin_with_its_darkest_frame(kind):
+    with opened(kind(np.stack([DARK, *FLOATS[1:]]))) as frames:
+        assert [frames.picture(n).max() for n in (0, 1)] == [1, 255]
+
+
+def test_a_pixel_that_overshoots_changes_no_frame():
+    clip = np.full((3, 20, 30, 3), 0.5, np.float32)
+    clip[1, 0, 0] = 1.01
+
+    with opened(clip) as frames:
+        assert [frames.picture(n)[10, 10, 0] for n in range(3)] == [128] * 3
+
+
+def test_an_iterator_of_floats_that_changes_its_scale_is_refused():
+    with (
+        opened(iter([FLOATS[0] / 255, FLOATS[1]])) as frames,
+        pytest.raises(FrameError, match=r"frame 1 .*value_range"),
+    ):
+        frames.picture(1)
+
+
+DEEP = (CLIP[..., 0].astype(np.int32) - 128) * 8
+
+
+def as_folder(clip, path):
+    for number, picture in enumerate(clip):
+        Image.fromarray(picture).save(path / f"{number}.tif")
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda clip, path: clip,
+        lambda clip, path: list(clip),
+        lambda clip, path: iter(clip),
+        lambda clip, path: (picture for picture in torch.from_numpy(clip)),
+        as_folder,
+        lambda clip, path: sorted(as_folder(clip, path).iterdir()),
+    ],
+    ids=["array", "list", "iterator", "generator", "folder", "paths"],
+)
+def test_deep_frames_need_a_range_however_they_come(kind, tmp_path):
+    with opened(kind(DEEP, tmp_path), value_range=(-1024, 1016)) as frames:
+        assert all(np.array_equal(frames.picture(n)[..., 1], CLIP[n, ..., 0]) for n in range(5))
+    with pytest.raises(VideoError, match=r"whole numbers.*value_range=\(low, high\)"):
+        opened(kind(DEEP, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda clip, path: clip, lambda clip, path: list(clip), as_folder]
+)
+def test_percentiles_are_those_of_the_whole_clip(kind, tmp_path):
+    low, high = np.percentile(DEEP, (0.5, 99.5))
+
+    with opened(kind(DEEP, tmp_path), value_range="percentile") as frames:
+        found = np.stack([frames.picture(n)[..., 0] for n in range(5)])
+
+    expected = ((DEEP - low) / (high - low)).clip(0, 1) * 255
+    assert np.abs(found - expected).max() <= 0.51
+
+
+def test_a_range_that_makes_no_sense_is_refused_before_anything_is_opened():
+    with pytest.raises(ImageError, match="value_range is"):
+        opened("no such.mp4", value_range=(5, 1))
+
+
+def test_a_live_stream_takes_the_range_it_is_opened_with():
+    live = LiveFrames(window=3)
+    with opened(live, value_range=(-1024, 1016)):
+        live.append(DEEP[0])
+        assert np.array_equal(live.picture(0)[..., 0], CLIP[0, ..., 0])

@@ -141,3 +141,32 @@ def test_a_closed_stream_has_no_frames(live):
 def test_a_window_without_places_is_refused():
     with pytest.raises(VideoError, match="window of 0"):
         LiveFrames(0)
+
+
+def test_the_first_float_frame_decides_for_the_stream(live):
+    dark = np.zeros((12, 16, 3), np.float32)
+    dark[0, 0] = 1
+
+    live.append(CLIP[0].astype(np.float32))
+    live.append(dark)
+
+    assert live.picture(1).max() == 1
+    assert np.array_equal(live.picture(0), CLIP[0])
+
+
+def test_a_float_frame_that_does_not_fit_the_first_is_refused(live):
+    live.append(CLIP[0].astype(np.float32) / 255)
+
+    with pytest.raises(FrameError, match=r"frame 1 .*0 to 1 was expected.*value_range"):
+        live.append(CLIP[1].astype(np.float32))
+
+
+def test_a_range_makes_a_stream_of_deep_frames_visible():
+    live = LiveFrames(4, PIXELS, value_range=(-500, -245))
+
+    for picture in CLIP[:3]:
+        live.append(picture.astype(np.int16) - 500)
+
+    assert all(np.array_equal(live.picture(n), CLIP[n]) for n in range(3))
+    with pytest.raises(FrameError, match="one type"):
+        live.append(CLIP[3])

@@ -178,6 +178,12 @@ def shown_where_no_single_mask_is_stable(**options):
     return [logits.sum().item() for logits in found]
 
 
+def brightest_of_words(**options):
+    deep = noise_clip(2)[..., 0].astype(np.uint16) * 16  # 12 bits of 16
+    session = Sam2VideoInferenceSession.open(deep, drawn_video_model(), **options)
+    return session.frames.picture(1).max()
+
+
 # option -> a value that is not the default, and something that it changes
 EFFECTS = {
     "add_all_frames_to_correct_as_cond": (False, corrected),
@@ -193,6 +199,7 @@ EFFECTS = {
     "mask_prompts_at_full_resolution": (True, remembered_column_of_a_mask),
     "pointer_times": ("clip", drawn_logits),
     "frame_compat": ("transformers", drawn_logits),
+    "value_range": ((0, 4080), brightest_of_words),
     "memory_dtype": (torch.float32, stored_type),
     "keep": ("window", masks_kept),
     "window": (16, kept_by_a_stream),
@@ -362,3 +369,31 @@ def test_without_postprocessing_the_three_settings_of_the_originals_builder_are_
     }
     usual = SessionOptions.preset(compat)
     assert all(getattr(plain, name) == getattr(usual, name) for name in names)
+
+
+def test_a_range_may_be_the_list_that_json_makes_of_it():
+    assert SessionOptions(value_range=[0, 4095]).value_range == (0.0, 4095.0)
+    with pytest.raises(SessionError, match="value_range"):
+        SessionOptions(value_range=4095)
+
+
+def test_a_saved_session_reads_its_video_on_the_same_scale(tmp_path):
+    deep = noise_clip(3)[..., 0].astype(np.int32) * 16 - 1000
+    session = Sam2VideoInferenceSession.open(deep, drawn_video_model(), value_range=(-1000, 3080))
+    session.click(0, 1, (20, 20))
+    expected = [result.logits_bhw for result in session.propagate()]
+    session.save(tmp_path / "job")
+
+    again = Sam2VideoInferenceSession.load(tmp_path / "job", deep, drawn_video_model())
+
+    assert again.options.value_range == (-1000.0, 3080.0)
+    assert all(map(torch.equal, [one.logits_bhw for one in again.propagate()], expected))
+
+
+def test_a_step_reads_a_deep_picture_on_the_scale_of_the_session():
+    deep = noise_clip(2)[..., 0].astype(np.uint16) * 16
+    session = Sam2VideoInferenceSession.open(None, drawn_video_model(), value_range=(0, 4080))
+
+    session.step(deep[0])
+
+    assert session.frames.picture(0).max() == 255

@@ -3,7 +3,7 @@ from fractions import Fraction
 
 import pytest
 
-from sam2_hf.video.video_index import KeyFrame, build_index, is_whole
+from sam2_hf.video.video_index import KeyFrame, build_index, index_by_order
 
 
 @dataclass
@@ -61,10 +61,37 @@ def test_frames_before_the_first_key_frame_are_left_out():
     assert index_of(packets).pts == (20,)
 
 
-def test_two_packets_of_one_time_are_one_frame():
-    packets = [FakePacket(0, 0, is_keyframe=True), FakePacket(10, 10), FakePacket(10, 11)]
+@pytest.mark.parametrize(
+    "times",
+    [
+        [(0, 0), (10, 10), (10, 11)],  # two frames share a time
+        [(0, 0), (10, 10), (5, 5), (15, 15)],  # a second recording begins
+        [(0, None), (10, None), (None, None)],
+    ],
+    ids=["equal", "backward", "missing"],
+)
+def test_times_that_do_not_tell_frames_apart_are_not_used(times):
+    index = index_of([FakePacket(pts, dts, is_keyframe=dts == 0) for pts, dts in times])
 
-    assert index_of(packets).num_frames == 2
+    assert (index.num_frames, index.num_readable, index.pts) == (len(times), len(times), ())
+
+
+def test_a_packet_that_only_helps_to_decode_may_share_its_time_with_a_frame():
+    packets = [FakePacket(0, 0, is_keyframe=True), FakePacket(10, 10, size=7), FakePacket(10, 11)]
+
+    index = build_index(packets, num_declared=0, timed=True, is_hidden=lambda one: one.size == 7)
+
+    assert index.pts == (0, 10)
+
+
+def test_frames_by_order_are_those_that_came_out_and_know_their_packets():
+    counted = index_of([FakePacket(None, None, is_keyframe=n in {0, 3}) for n in range(6)])
+
+    index = index_by_order([0, 2, 1, 3, None], [0, 3], counted)  # packet 5 is lost, 4 unnamed
+
+    assert (index.num_frames, index.num_readable) == (5, 5)
+    assert list(index.numbers) == [0, 2, 1, 3, -1, -1]
+    assert [index.key_before(frame).pts for frame in range(5)] == [0, 0, 0, 3, 3]
 
 
 @pytest.mark.parametrize("timed", [True, False])
@@ -83,6 +110,14 @@ def test_a_cut_off_file_has_the_frames_it_declares():
     index = index_of([*packets, FakePacket(40, 40, is_corrupt=True)], num_declared=9)
 
     assert (index.num_frames, index.num_readable) == (9, 4)
+
+
+def test_damage_in_the_middle_is_no_cut():
+    packets = [FakePacket(10 * n, 10 * n, is_keyframe=n == 0, is_corrupt=n == 2) for n in range(4)]
+
+    index = index_of(packets)
+
+    assert (index.num_frames, index.num_readable) == (4, 4)
 
 
 def test_a_cut_leaves_out_frames_of_which_an_earlier_one_may_be_missing():
@@ -114,7 +149,9 @@ def test_no_packets_make_no_frames():
     assert (index.num_frames, index.num_readable) == (0, 0)
 
 
-def test_an_empty_or_cut_packet_is_not_whole():
-    packets = [FakePacket(0, 0), FakePacket(0, 0, size=0), FakePacket(0, 0, is_corrupt=True)]
+def test_an_empty_packet_is_missing_and_a_damaged_one_at_the_end_too():
+    packets = [FakePacket(0, 0), FakePacket(5, 5, size=0), FakePacket(9, 9, is_corrupt=True)]
 
-    assert [is_whole(packet) for packet in packets] == [True, False, False]
+    index = index_of(packets)
+
+    assert (index.num_frames, index.num_packets, index.pts) == (3, 1, (0,))

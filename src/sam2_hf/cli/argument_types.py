@@ -102,6 +102,32 @@ def outputs(text: str) -> tuple[str, ...]:
     return tuple(kind for kind in OUTPUTS if kind in chosen)
 
 
+def value_range(text: str) -> tuple[float, float] | str:
+    """Read `LOW,HIGH`, `percentile` or `full`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    if text in ("percentile", "full"):
+        return text
+    problem = f"{text!r} is not LOW,HIGH such as 0,4095, percentile or full"
+    low, high = _numbers(text.split(","), 2, problem)
+    if low >= high:
+        raise argparse.ArgumentTypeError(f"{problem}; LOW must be less than HIGH")
+    return low, high
+
+
+def add_value_range(parser: argparse.ArgumentParser) -> None:
+    """Describe the option that says which numbers of a picture are black and white."""
+    parser.add_argument(
+        "--value-range",
+        metavar="LOW,HIGH",
+        type=value_range,
+        help="which numbers are black and white in deep pictures: two numbers, percentile or full "
+        "(what the type of the numbers says); as in --value-range=-1000,1000",
+    )
+
+
 def whole_number(text: str) -> int:
     """Read a number that counts something, from 0.
 

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from sam2_hf import __version__
 
-from .argument_types import box, point
+from .argument_types import add_value_range, box, point
 from .exit_codes import FAILED
 from .track_arguments import TRACK_EXAMPLES, add_track_options
 
@@ -96,6 +96,7 @@ def _add_segment(commands: Commands) -> None:
         help="a box around the object; several boxes, without points, mean several objects",
     )
     parser.add_argument("--all", action="store_true", help="write every mask, not only the best")
+    add_value_range(parser)
     _add_common(parser)
 
 
@@ -108,6 +109,7 @@ def _add_everything(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("photos", metavar="PHOTO", nargs="+", help="picture files")
+    add_value_range(parser)
     _add_common(parser)
     search = parser.add_argument_group("which masks")
     numbers = {

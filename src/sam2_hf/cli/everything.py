@@ -63,7 +63,7 @@ def _segment_all(
     for photo, stem in zip(arguments.photos, unique_stems(arguments.photos), strict=True):
         progress.begin(photo)
         try:
-            photo_3hw = to_rgb(photo)
+            photo_3hw = to_rgb(photo, None, arguments.value_range)
         except ImageError as error:
             readable = False
             progress.end()

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         OutputError: The results cannot be written.
     """
     prompts = _prompts(arguments)
-    photo_3hw = to_rgb(arguments.photo)
+    photo_3hw = to_rgb(arguments.photo, None, arguments.value_range)
     size = photo_3hw.shape[1], photo_3hw.shape[2]
     for prompt in prompts:  # before anything is loaded; the model's size plays no part here
         prompt.check(size, 0, "the object")

@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
     path = Path(arguments.video).expanduser()
-    with open_frames(path, image_size=ANY_SIDE) as frames:
+    value_range = arguments.value_range
+    with open_frames(path, image_size=ANY_SIDE, value_range=value_range) as frames:
         size, num_frames = frames.size, frames.num_frames
     if size is None or num_frames is None:
         raise PromptError(f"{path} is a stream; track a video file or a folder of images.")

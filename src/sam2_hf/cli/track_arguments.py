@@ -4,6 +4,7 @@ import argparse
 
 from .argument_types import (
     OUTPUTS,
+    add_value_range,
     count,
     outputs,
     video_box,
@@ -37,6 +38,7 @@ def add_track_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--camera", metavar="N", type=whole_number, help="track a camera's pictures instead"
     )
+    add_value_range(parser)
     _add_prompts(parser)
     course = parser.add_argument_group("which frames")
     course.add_argument(

@@ -40,6 +40,8 @@ def track_camera(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
     outputs.check(prompts.object_ids)
     if arguments.resume or arguments.start or arguments.direction == "backward":
         raise PromptError("a camera cannot go back: leave out --resume, --start and --direction.")
+    if arguments.value_range is not None:
+        raise PromptError("a camera gives pictures of bytes: leave out --value-range.")
     if prompts.frames != (0,):
         raise PromptError(
             f"a prompt is for frame {prompts.frames[-1]}; with a camera all must be for frame 0, "

@@ -46,6 +46,7 @@ class TrackPlan:
         start: First frame.
         limit: Most frames in each direction; None means all.
         no_overlap: Whether a pixel belongs to one object at most.
+        value_range: Which numbers are black and white; None means what their type says.
     """
 
     video: str
@@ -59,6 +60,7 @@ class TrackPlan:
     start: int
     limit: int | None
     no_overlap: bool
+    value_range: tuple[float, float] | Literal["full", "percentile"] | None = None
 
     @classmethod
     def for_video(
@@ -94,6 +96,7 @@ class TrackPlan:
             start=start,
             limit=arguments.limit,
             no_overlap=arguments.no_overlap,
+            value_range=arguments.value_range,
         )
 
     @classmethod
@@ -103,12 +106,20 @@ class TrackPlan:
         Raises:
             SessionError: It was written by another version.
         """
+        content = {"value_range": None, **content}  # earlier versions did not know it
         if set(content) != {field.name for field in fields(cls)}:
             raise SessionError(
                 "what is to be resumed was begun by another version of sam2-hf. "
                 "Leave out --resume to begin anew."
             )
-        return cls(**{**content, "prompts": tuple(content["prompts"])})
+        bounds = content["value_range"]
+        return cls(
+            **{
+                **content,
+                "prompts": tuple(content["prompts"]),
+                "value_range": tuple(bounds) if isinstance(bounds, list) else bounds,
+            }
+        )
 
     def runs(self) -> list[Run]:
         """List the runs: forward from the start, then backward, as a session's "both"."""

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from sam2_hf.errors import FrameError, ImageError, PromptError
 from sam2_hf.overlay import DrawnPrompts
+from sam2_hf.processing.images import NUMERIC_MODES, file_problem
 from sam2_hf.processing.prompts import Click, ObjectPrompt
 from sam2_hf.video.session import Sam2VideoInferenceSession
 
@@ -157,14 +158,19 @@ def read_mask(file: Path, object_id: int) -> NDArray[np.bool_]:
         ImageError: It cannot be read, or has several labels without this one.
         PromptError: No pixel belongs to the object.
     """
+    problem = file_problem(file, "mask file")
+    if problem:
+        raise ImageError(problem)
     try:
         with Image.open(file) as picture:
             is_labels = picture.mode == "P"
-            values_hw = np.asarray(picture if is_labels else picture.convert("L"))
-    except FileNotFoundError as error:
-        raise ImageError(f"there is no mask file {file}. Check the path.") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+            # PIL clips deep values when it converts them, which would make all of them bright.
+            is_plain = is_labels or picture.mode in NUMERIC_MODES
+            values_hw = np.asarray(picture if is_plain else picture.convert("L"))
+    except Exception as error:  # the readers of PIL have errors of their own for every damage
         raise ImageError(f"{file} cannot be read as a mask: {error}. Give a PNG.") from error
+    if not np.isfinite(values_hw).all():
+        raise ImageError(f"the mask {file} has values that are not finite. Paint the object white.")
     labels = [int(label) for label in np.unique(values_hw) if label] if is_labels else []
     if not values_hw.any():
         raise PromptError(f"the mask {file} is empty: every pixel is 0. Paint the object white.")

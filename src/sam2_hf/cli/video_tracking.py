@@ -52,7 +52,9 @@ class VideoTracking:
             note("what an earlier run left unfinished is dropped; --resume would have gone on.")
         self.state.begin(self.plan)
         options = SessionOptions(
-            non_overlap_masks=self.plan.no_overlap, spill_folder=self.state.spill_folder
+            non_overlap_masks=self.plan.no_overlap,
+            spill_folder=self.state.spill_folder,
+            value_range=self.plan.value_range,
         )
         session = Sam2VideoInferenceSession.open(self.video, chosen.model, options=options)
         self.prompts.give_to(session)

@@ -21,7 +21,7 @@ from sam2_hf.upsampled_masks import masks_at_size
 from .encoded_image import EncodedImage, Fingerprint, check_fingerprint
 from .object_prompts import AskedObjects, Objects
 from .photo_encoder import PhotoEncoder, Processor
-from .photo_inputs import PhotoInputs, ReadingOptions, batches, require_flag
+from .photo_inputs import PhotoInputs, PhotoReader, ReadingOptions, batches, require_flag
 from .segmentation_result import SegmentationResult
 
 MAX_PROMPT_LOGIT = 32.0  # low-resolution logits are handed out within this, as the original does
@@ -47,6 +47,7 @@ class ImageSegmentationPipeline:
     Raises:
         OptionError: No option has that name.
         PromptError: An option has a value that cannot be used.
+        ImageError: The `value_range` makes no sense.
 
     Source: sam2/sam2_image_predictor.py:20-445 @ 2b90b9f.
     Differs: keeps no state; hole filling works on any device.
@@ -70,13 +71,14 @@ class ImageSegmentationPipeline:
             compile=compile,
             **reading,
         )
-        self.reading, _ = ReadingOptions().taken_from(reading)
         self.model = model
         self.mask_threshold = mask_threshold
         self.max_hole_area = max_hole_area
         self.max_sprinkle_area = max_sprinkle_area
         self._encoder = PhotoEncoder(model, processor, compile=compile)
         self._fingerprint = Fingerprint(model)
+        whole = ReadingOptions(value_range=self._encoder.value_range)
+        self.reading, _ = whole.taken_from(reading)
 
     @classmethod
     def option_names(cls) -> frozenset[str]:
@@ -111,12 +113,13 @@ class ImageSegmentationPipeline:
             images: One photo, a list or a stream of them, as in a call.
 
         Raises:
-            ImageError: A photo cannot be read.
+            ImageError: A photo cannot be read, or does not fit the scale of the first ones.
         """
 
         def encode_all(photos: Iterator[ImageSource]) -> Iterator[EncodedImage]:
+            read = PhotoReader(self.reading)
             for batch in batches(photos, self.reading.batch_size or PHOTOS_PER_BATCH):
-                yield from self._encode([self.reading.read(photo) for photo in batch])
+                yield from self._encode(read(batch))
 
         return PhotoInputs.of(images).answer(encode_all, self.reading.num_workers)
 
@@ -161,26 +164,28 @@ class ImageSegmentationPipeline:
         inputs = PhotoInputs.of(images)
         asked = _asked_per_photo(inputs, objects, prompt)
 
+        read = PhotoReader(reading)
         is_stream = inputs.form == "stream"
         if not is_stream:
             # everything is read and checked before the costly part
-            inputs = PhotoInputs(self._read(inputs.items, asked(), reading), inputs.form)
+            inputs = PhotoInputs(self._read(inputs.items, asked(), read), inputs.form)
 
         def find_all(photos: Iterator[Any]) -> Iterator[Answer]:
             step = reading.batch_size or (1 if is_stream else PHOTOS_PER_BATCH)
             for pairs in batches(_paired(photos, asked()), step):
                 batch, asked_of_batch = [photo for photo, _ in pairs], [one for _, one in pairs]
                 if is_stream:
-                    batch = self._read(batch, asked_of_batch, reading)
+                    batch = self._read(batch, asked_of_batch, read)
                 yield from self._find(batch, asked_of_batch, multimask=multimask)
 
         return inputs.answer(find_all, reading.num_workers)
 
     def _read(
-        self, images: Sequence[Any], asked: Iterable[AskedObjects], reading: ReadingOptions
+        self, images: Sequence[Any], asked: Iterable[AskedObjects], read: PhotoReader
     ) -> list[Any]:
         """Read photos that are not encoded yet, and compare prompts with their sizes."""
-        photos = [one if isinstance(one, EncodedImage) else reading.read(one) for one in images]
+        new = iter(read([one for one in images if not isinstance(one, EncodedImage)]))
+        photos = [one if isinstance(one, EncodedImage) else next(new) for one in images]
         for photo, one in zip(photos, asked, strict=True):
             one.check(_size(photo), self._encoder.model_size)
         return photos

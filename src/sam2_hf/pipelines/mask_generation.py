@@ -17,7 +17,7 @@ from .crop_search import CropSearch, FoundMasks
 from .everything_options import ALIASES, EverythingOptions
 from .generated_masks import GeneratedMask, GeneratedMasks
 from .photo_encoder import PhotoEncoder, Processor
-from .photo_inputs import PhotoInputs, ReadingOptions, batches, require_flag
+from .photo_inputs import PhotoInputs, PhotoReader, ReadingOptions, batches, require_flag
 from .point_grid import Crop, crops_of
 
 Progress = Callable[[int, int], None]
@@ -36,6 +36,7 @@ class MaskGenerationPipeline:
     Raises:
         OptionError: No option has that name.
         PromptError: An option has a value that cannot be used.
+        ImageError: The range makes no sense.
 
     Source: sam2/automatic_mask_generator.py:36-454 @ 2b90b9f.
     Differs: the predicted IoU decides before a mask is drawn, boxes are compared before run lengths
@@ -51,9 +52,10 @@ class MaskGenerationPipeline:
         **options: Any,
     ) -> None:
         self.model = model
-        self.reading, own = ReadingOptions().taken_from(options)
+        _, own = ReadingOptions().taken_from(options)
         self.options = EverythingOptions().changed(**own)
         self._encoder = PhotoEncoder(model, processor, compile=compile)
+        self.reading, _ = ReadingOptions(value_range=self._encoder.value_range).taken_from(options)
 
     @classmethod
     def option_names(cls) -> frozenset[str]:
@@ -105,8 +107,9 @@ class MaskGenerationPipeline:
         chosen.grids()
 
         def find_all(photos: Iterator[ImageSource]) -> Iterator[GeneratedMasks]:
+            read = PhotoReader(reading)
             for batch in batches(photos, reading.batch_size or 1):
-                yield from self._find([reading.read(photo) for photo in batch], chosen, on_progress)
+                yield from self._find(read(batch), chosen, on_progress)
 
         return PhotoInputs.of(images).answer(find_all, reading.num_workers)
 

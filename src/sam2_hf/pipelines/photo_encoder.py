@@ -11,6 +11,7 @@ from torch import Tensor
 from sam2_hf.compiling import Compiled
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
+from sam2_hf.processing.value_range import ValueRange
 
 Processor = Any  # an image processor, a processor with one inside, or None
 
@@ -40,6 +41,11 @@ class PhotoEncoder:
         self._size = {"height": self.model_size, "width": self.model_size}
         inner = getattr(processor, "image_processor", processor)
         self.processor = Sam2ImageProcessor(size=self._size) if inner is None else inner
+        self.value_range: ValueRange = getattr(inner, "value_range", None)
+        # Photos that come here are on their scale already.
+        self._options: dict[str, Any] = {"return_tensors": "pt", "size": self._size}
+        if self.value_range is not None:
+            self._options["value_range"] = None
 
     def embeddings(self, *photos_3hw: Tensor) -> list[Tensor]:
         """Encode photos in one batch.
@@ -50,7 +56,7 @@ class PhotoEncoder:
         Returns:
             Maps at strides 4, 8 and 16 of the model's input, each `(photos, c, h, w)`.
         """
-        prepared = self.processor(images=list(photos_3hw), return_tensors="pt", size=self._size)
+        prepared = self.processor(images=list(photos_3hw), **self._options)
         pixels = prepared["pixel_values"].to(self.model.device, self.model.dtype)
         return list(self._encode(self.model, pixels))
 

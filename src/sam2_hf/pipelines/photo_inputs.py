@@ -1,6 +1,6 @@
 """The photos of a call: one, a list, or a stream of any length; how they are read and batched."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import Any, Literal, TypeVar
@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sam2_hf.errors import PromptError
-from sam2_hf.processing.images import ImageSource, load_image, to_rgb
+from sam2_hf.processing.images import ImageSource, load_image, read_values, rgb_of, scale_of
+from sam2_hf.processing.value_range import ValueRange, ValueScale, read_value_range
 
 BATCH_DIMENSIONS = 4  # of several photos in one array
 NOT_SEVERAL = (str, bytes, bytearray, Mapping, np.ndarray, Tensor)  # iterable, but one input each
@@ -28,14 +29,18 @@ class ReadingOptions:
         num_workers: Processes that read the items of a `torch.utils.data.Dataset` ahead; 0 reads
             them when they are needed.
         timeout: How long to wait for a photo from an `http(s)` address, seconds; for ever if None.
+        value_range: Which numbers are black and white, for the photos of a call together; see
+            `processing/value_range.py`. The processor's if None.
 
     Raises:
         PromptError: A value cannot be used.
+        ImageError: The range makes no sense.
     """
 
     batch_size: int | None = None
     num_workers: int | None = None
     timeout: float | None = None
+    value_range: ValueRange = None
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("num_workers", 0)):
@@ -49,6 +54,7 @@ class ReadingOptions:
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         if seconds is not None and not (is_number and seconds > 0):
             raise PromptError(f"timeout is {seconds!r}, it must be a number of seconds above 0.")
+        read_value_range(self.value_range)
 
     @classmethod
     def names(cls) -> frozenset[str]:
@@ -65,13 +71,29 @@ class ReadingOptions:
         rest = {name: value for name, value in options.items() if name not in own}
         return replace(self, **{k: v for k, v in own.items() if v is not None}), rest
 
-    def read(self, photo: ImageSource) -> Tensor:
-        """Read a photo, `(3, height, width)`, uint8 or float32 0-1; see [`images.to_rgb`].
+
+class PhotoReader:
+    """Reads the photos of one call, all on one scale: those that are read first decide.
+
+    Args:
+        options: How they are read.
+    """
+
+    def __init__(self, options: ReadingOptions) -> None:
+        self._timeout = options.timeout
+        self._value_range = read_value_range(options.value_range)
+        self._scale: ValueScale | None = None
+
+    def __call__(self, photos: Sequence[ImageSource]) -> list[Tensor]:
+        """Read photos, each `(3, height, width)`, uint8 or float32 0-1.
 
         Raises:
-            ImageError: It cannot be read.
+            ImageError: One cannot be read, or does not fit the scale of those before.
         """
-        return to_rgb(load_image(photo, self.timeout))
+        values = [read_values(load_image(photo, self._timeout)) for photo in photos]
+        if self._scale is None and values:
+            self._scale = scale_of(values, self._value_range)
+        return [rgb_of(values_chw, self._scale) for values_chw in values if self._scale]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,11 +29,12 @@ from .everything_processing import (
     filter_masks,
     suppress_repeats,
 )
-from .images import ImageSource, list_images, load_image, to_rgb, to_tensor
+from .images import ImageSource, list_images, load_image, read_values, rgb_of, scale_of, to_rgb
 from .label_maps import label_maps
 from .mask_post_processing import MaskOptions, finish_masks
 from .pixel_rules import pixel_rules, size_pair
 from .pixel_values import to_pixel_values
+from .value_range import ValueRange, ValueScale
 
 COMPAT = ("official", "transformers")
 
@@ -45,10 +46,13 @@ class Sam2ImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-
         mask_size (`dict[str, int]`): Size `{"height": int, "width": int}` of segmentation maps.
         compat (`str`): "official" resizes floats as the original does; "transformers" rounds to
             bytes after the resize.
+        value_range (`tuple[float, float]` or `str`): Which numbers are black and white, for all
+            pictures of a call; see [`value_range`].
     """
 
     mask_size: int | list[int] | tuple[int, ...] | dict[str, int] | None
     compat: str | None
+    value_range: Any
 
 
 class Sam2ImageProcessor(FromBundled, PilBackend):
@@ -73,6 +77,7 @@ class Sam2ImageProcessor(FromBundled, PilBackend):
     do_normalize = True
     do_convert_rgb = True
     compat = "official"
+    value_range: ValueRange = None
 
     def preprocess(
         self,
@@ -84,7 +89,8 @@ class Sam2ImageProcessor(FromBundled, PilBackend):
 
         Args:
             images: One picture or several: paths, PIL images, arrays or tensors, each of its own
-                size. Grey, transparent and 16-bit ones become RGB.
+                size. Grey, transparent and 16-bit ones become RGB. With `do_rescale=False` floats
+                are taken as they are.
             segmentation_maps: One map `(height, width)` of whole numbers per picture.
             **kwargs: See [`Sam2ImageProcessorKwargs`].
 
@@ -118,10 +124,15 @@ class Sam2ImageProcessor(FromBundled, PilBackend):
         self, images: object, segmentation_maps: object = None, **kwargs: Any
     ) -> BatchFeature:
         rules = pixel_rules(kwargs)
-        convert = to_rgb if kwargs["do_convert_rgb"] else to_tensor
+        values = [read_values(one, kwargs.get("input_data_format")) for one in list_images(images)]
+        value_range = kwargs.get("value_range")
+        is_rescaled = value_range is None and not kwargs["do_rescale"]
+        scale = ValueScale(floats=None) if is_rescaled else scale_of(values, value_range)
         pixel_values, original_sizes = [], []
-        for image in list_images(images):
-            pixels_chw = convert(image, kwargs.get("input_data_format")).to(kwargs.get("device"))
+        for values_chw in values:
+            rgb = kwargs["do_convert_rgb"]
+            pixels_chw = rgb_of(values_chw, scale) if rgb else scale.apply(values_chw)
+            pixels_chw = pixels_chw.to(kwargs.get("device"))
             original_sizes.append(tuple(pixels_chw.shape[-2:]))
             pixel_values.append(to_pixel_values(pixels_chw, rules))
         data: dict[str, Any] = {"pixel_values": pixel_values, "original_sizes": original_sizes}
@@ -161,7 +172,11 @@ class Sam2ImageProcessor(FromBundled, PilBackend):
             points_per_side=points_per_crop,
             downscale=crop_n_points_downscale_factor,
         )
-        crops = cut_crops(to_rgb(image), target_size, plan)
+        if self.value_range is None:
+            photo_3hw = to_rgb(image)
+        else:  # the crops come back to `preprocess`, which applies it
+            photo_3hw = read_values(image)[:3].expand(3, -1, -1)
+        crops = cut_crops(photo_3hw, target_size, plan)
         boxes, points, labels = (
             tensor.to(device) for tensor in (crops.boxes_g4, crops.points_1ng2, crops.labels_1ng)
         )

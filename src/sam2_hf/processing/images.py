@@ -4,6 +4,8 @@ Suffixes: c = channels (3 after conversion), h, w = rows and columns of the orig
 """
 
 import os
+import stat
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,18 +15,20 @@ from transformers.image_utils import load_image as load_from_address
 
 from sam2_hf.errors import ImageError
 
+from .value_range import ValueRange, ValueScale, choose_scale
+
 ImageSource = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
 RGB, RGBA = 3, 4
 CHANNELS = (1, RGB, RGBA)  # grey, colour, colour with transparency
 MAP_DIMENSIONS, IMAGE_DIMENSIONS, BATCH_DIMENSIONS = 2, 3, 4
-BYTE, WORD = 255, 65535
-ROUNDING_SLACK = 1e-3  # floats this far beyond 0-1 come from resizing, not from another scale
+BYTE = 255
 ADDRESS_STARTS = ("http://", "https://", "data:image/")
 # how PNG, JPEG, GIF, WebP, BMP and TIFF begin in base64; "/9j/" may begin a path too
 BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "Qk", "SUkqA", "TU0AK")
 LEAST_BASE64 = 64  # letters; no picture is smaller
 NUMERIC_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # PIL clips these when it converts
+WORD_FORMATS = ("PNG", "PPM")  # their 16-bit pictures are of mode "I" in some versions of PIL
 
 
 def load_image(
@@ -33,6 +37,7 @@ def load_image(
     """Read a picture from a file or an address; hand on one that is already in memory.
 
     A file is turned upright as its EXIF entry says, so that pixels lie where a viewer shows them.
+    Of a file with several pages or frames this is the first one; as a video it has all of them.
 
     Args:
         source: Path, `http(s)` address, `data:` address, a picture file as base64 text, or a
@@ -72,14 +77,17 @@ def list_images(images: object) -> list[ImageSource]:
     return flat
 
 
-def to_rgb(image: ImageSource, channels: str | None = None) -> Tensor:
+def to_rgb(
+    image: ImageSource, channels: str | None = None, value_range: ValueRange = None
+) -> Tensor:
     """Make a picture RGB.
 
-    Grey is repeated, transparency is laid on white, 16-bit values keep their precision.
+    Grey is repeated, transparency is laid on white, deep values keep their precision.
 
     Args:
-        image: Anything `load_image` takes; arrays as in `to_tensor`.
-        channels: As in `to_tensor`.
+        image: Anything `load_image` takes; arrays as in `read_values`.
+        channels: As in `read_values`.
+        value_range: Which numbers are black and white; see `value_range.py`.
 
     Returns:
         `(3, h, w)`, uint8 0-255 or float32 0-1, contiguous. May share memory with `image`.
@@ -87,26 +95,77 @@ def to_rgb(image: ImageSource, channels: str | None = None) -> Tensor:
     Raises:
         ImageError: The shape, the number of channels or the values make no picture.
     """
-    pixels_chw = unit_range(to_tensor(image, channels))
+    values_chw = read_values(image, channels)
+    return rgb_of(values_chw, scale_of([values_chw], value_range))
+
+
+def to_rgb_batch(
+    images: Sequence[ImageSource], channels: str | None = None, value_range: ValueRange = None
+) -> list[Tensor]:
+    """Make pictures RGB that belong together, so that equal numbers are equally bright.
+
+    Args:
+        images: As in `to_rgb`.
+        channels: As in `to_rgb`.
+        value_range: As in `to_rgb`.
+
+    Returns:
+        Each as from `to_rgb`.
+
+    Raises:
+        ImageError: As in `to_rgb`; or floats of several scales are among them.
+    """
+    values = [read_values(image, channels) for image in images]
+    scale = scale_of(values, value_range)
+    return [rgb_of(values_chw, scale) for values_chw in values]
+
+
+def scale_of(pictures: Sequence[Tensor], value_range: ValueRange = None) -> ValueScale:
+    """Choose the scale of pictures that belong together; see [`choose_scale`].
+
+    Args:
+        pictures: Each `(c, h, w)`, as from `read_values`. Opacity does not count.
+        value_range: What the caller says.
+
+    Raises:
+        ImageError: It cannot be decided, or they are of several types and there is a range.
+    """
+    return choose_scale([values_chw[:RGB] for values_chw in pictures], value_range)
+
+
+def rgb_of(values_chw: Tensor, scale: ValueScale) -> Tensor:
+    """Make values RGB.
+
+    Args:
+        values_chw: `(c, h, w)`, as from `read_values`.
+        scale: Which of them are black and white.
+
+    Returns:
+        As from `to_rgb`.
+
+    Raises:
+        ImageError: A value does not fit the scale.
+    """
+    pixels_chw = scale.apply(values_chw)
     if len(pixels_chw) == RGBA:
         return _lay_on_white(pixels_chw)
     return pixels_chw.expand(RGB, -1, -1).contiguous()
 
 
-def to_tensor(image: ImageSource, channels: str | None = None) -> Tensor:
-    """Bring a picture into one layout, with the channels and the range of values it has.
+def read_values(image: ImageSource, channels: str | None = None) -> Tensor:
+    """Bring a picture into one layout, with the channels and the numbers it has.
 
     Args:
         image: Anything `load_image` takes. Arrays and tensors are `(h, w)`, `(h, w, c)` or
-            `(c, h, w)` with 1, 3 or 4 channels; bytes, 16-bit words, booleans or floats.
+            `(c, h, w)` with 1, 3 or 4 channels, of any real type.
         channels: "channels_first" or "channels_last" where an array could be read both ways;
             otherwise arrays are read as `(h, w, c)` and tensors as `(c, h, w)`.
 
     Returns:
-        `(c, h, w)`, uint8 or float32.
+        `(c, h, w)`. May share memory with `image`.
 
     Raises:
-        ImageError: As in `to_rgb`.
+        ImageError: It is unreadable, or no picture by its shape or type.
     """
     image = load_image(image)
     if isinstance(image, Image.Image):
@@ -115,26 +174,31 @@ def to_tensor(image: ImageSource, channels: str | None = None) -> Tensor:
     values = image if isinstance(image, Tensor) else as_tensor(image)
     if values.numel() == 0:
         raise ImageError(f"the image has no pixels (shape {tuple(values.shape)}).")
-    return _channels_first(_bytes_or_floats(values), channels, tensor_first=tensor_first)
+    if values.is_complex():
+        raise ImageError(f"an image holds {values.dtype} values. Give real numbers.")
+    return _channels_first(values, channels, tensor_first=tensor_first)
 
 
-def unit_range(pixels_chw: Tensor) -> Tensor:
-    """Bring float pixels into 0-1; bytes stay as they are.
+def file_problem(path: str | os.PathLike[str], kind: str = "file") -> str | None:
+    """Say why a path is no file that can be read to its end; None if it is one.
 
-    Raises:
-        ImageError: Values are not finite, negative, or above 255.
+    Pipes and devices may have no end, and opening one can wait forever.
+
+    Args:
+        path: The path.
+        kind: What to call a file that is missing.
     """
-    if pixels_chw.dtype == torch.uint8:
-        return pixels_chw
-    low, high = (float(value) for value in torch.aminmax(pixels_chw))
-    if low >= -ROUNDING_SLACK and high <= 1 + ROUNDING_SLACK:
-        return pixels_chw.clamp(0, 1)
-    if low >= 0 and high <= BYTE:
-        return pixels_chw / BYTE
-    raise ImageError(
-        f"the image has values from {low:g} to {high:g}. "
-        "Give bytes 0-255 or floats 0-1, and no values that are not numbers."
-    )
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return f"there is no {kind} {path}. Check the path."
+    except (OSError, ValueError) as error:
+        return f"{str(path)[:200]} cannot be read: {error}"
+    if stat.S_ISDIR(mode):
+        return f"{path} is a folder. Give a file in it."
+    if not stat.S_ISREG(mode):
+        return f"{path} is a pipe or a device, which may never end. Save it as a file first."
+    return None
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
@@ -170,13 +234,21 @@ def _fetch(address: str, timeout: float | None) -> Image.Image:
 
 def _read(path: str | os.PathLike[str]) -> Image.Image:
     """Open a file; every way in which that can fail becomes one error."""
+    problem = file_problem(path, "image file")
+    if problem:
+        raise ImageError(problem)
     try:
         return _open_upright(path)
-    except FileNotFoundError as error:
-        raise ImageError(f"there is no image file {path}. Check the path.") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path} is too large to open safely: {error}") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(
+            f"{path} is too large to open safely: {error} Shrink it, or cut it up."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{path} cannot be read as an image: it is of no kind that PIL knows. "
+            "Give a PNG, JPEG, TIFF or WebP."
+        ) from error
+    except Exception as error:  # the readers of PIL have errors of their own for every damage
         raise ImageError(
             f"{path} cannot be read as an image: {error}. "
             "Give a complete PNG, JPEG or another kind that PIL reads."
@@ -185,17 +257,17 @@ def _read(path: str | os.PathLike[str]) -> Image.Image:
 
 def _open_upright(path: str | os.PathLike[str]) -> Image.Image:
     with Image.open(path) as image:
+        is_words = image.mode == "I" and image.format in WORD_FORMATS
         upright = ImageOps.exif_transpose(image)
         upright.load()  # a truncated file shows here
-    return upright
+    return Image.fromarray(np.array(upright).astype(np.uint16)) if is_words else upright
 
 
 def _pil_pixels(image: Image.Image) -> np.ndarray:
     """Pixels `(h, w)` or `(h, w, c)`: numbers as they are, everything else as RGB or RGBA."""
     if image.mode in NUMERIC_MODES:
-        values = np.array(image)
-        deep = image.mode == "I" and values.max(initial=0) > BYTE
-        return values.clip(0, WORD).astype(np.uint16) if deep else values
+        is_words = image.mode == "I" and image.format in WORD_FORMATS
+        return np.array(image, np.uint16 if is_words else None)
     has_alpha = image.mode[-1] in "Aa" or image.info.get("transparency") is not None
     try:
         return np.array(image.convert("RGBA" if has_alpha else "RGB"))
@@ -203,25 +275,6 @@ def _pil_pixels(image: Image.Image) -> np.ndarray:
         raise ImageError(
             f"an image of PIL's mode {image.mode} has no RGB form: {error}."
         ) from error
-
-
-def _bytes_or_floats(values: Tensor) -> Tensor:
-    """Bytes from booleans and small whole numbers, floats 0-1 from words, float32 from floats."""
-    if values.dtype == torch.bool:
-        return values.to(torch.uint8) * BYTE
-    if values.dtype == torch.uint16:
-        return values.to(torch.float32) / WORD
-    if values.dtype == torch.uint8:
-        return values
-    if values.is_floating_point():
-        return values.to(torch.float32)
-    low, high = (int(value) for value in torch.aminmax(values.to(torch.int64)))
-    if low < 0 or high > BYTE:
-        raise ImageError(
-            f"the image has whole numbers from {low} to {high}. Give bytes 0-255, 16-bit words as "
-            "uint16, or divide by the largest value to get floats 0-1."
-        )
-    return values.to(torch.uint8)
 
 
 def _channels_first(values: Tensor, channels: str | None, *, tensor_first: bool) -> Tensor:

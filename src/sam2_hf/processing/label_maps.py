@@ -58,7 +58,7 @@ def to_label_map(label_map: ImageSource) -> Tensor:
         `(h, w)`, int64.
 
     Raises:
-        ImageError: It is a colour picture, or unreadable.
+        ImageError: It is a colour picture, unreadable, or holds parts of numbers.
     """
     found = load_image(label_map)
     values = found if isinstance(found, Tensor) else as_tensor(np.array(found))
@@ -69,7 +69,13 @@ def to_label_map(label_map: ImageSource) -> Tensor:
             f"a segmentation map has the shape {tuple(values.shape)}, it must be (height, width): "
             "one label per pixel, not colours."
         )
-    return values.to(torch.int64)
+    labels = values.to(torch.int64)
+    if values.is_floating_point() and not torch.equal(labels.to(values.dtype), values):
+        raise ImageError(
+            "a segmentation map holds floats that are no whole numbers, such as probabilities. "
+            "Give one label per pixel."
+        )
+    return labels
 
 
 def resize_label_map(labels_hw: Tensor, size: tuple[int, int]) -> Tensor:

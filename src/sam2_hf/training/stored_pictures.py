@@ -36,7 +36,7 @@ def open_picture(stored: StoredPicture) -> Image.Image:
         picture.load()
     except UnidentifiedImageError as error:
         raise ImageError(f"a stored picture is of no known kind. {EXPECTED}") from error
-    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
+    except Exception as error:  # the readers of PIL have errors of their own for every damage
         raise ImageError(f"a stored picture cannot be read: {error}. {EXPECTED}") from error
     return picture
 
@@ -73,4 +73,8 @@ def open_label_map(stored: StoredPicture) -> NDArray[np.uint8] | NDArray[np.int3
         )
     if values.dtype in (np.bool_, np.uint8):
         return values.astype(np.uint8, copy=False)
+    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.rint(values))).all():
+        raise DataError(
+            "a mask holds floats that are no whole numbers. Save it as a grey or palette PNG."
+        )
     return values.astype(np.int32, copy=False)

@@ -6,6 +6,8 @@ the second is quick and can run where the model runs.
 Suffixes: hw3 = rows, columns, red green blue; 3hw = red green blue first; s = input size.
 """
 
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +17,24 @@ from PIL import Image
 from torch import Tensor
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
+from sam2_hf.errors import ImageError
 from sam2_hf.model.constant_tables import constant_table
-from sam2_hf.processing.images import ImageSource, load_image, to_rgb
+from sam2_hf.processing.images import (
+    ImageSource,
+    load_image,
+    read_values,
+    rgb_of,
+    scale_of,
+    to_rgb,
+)
 from sam2_hf.processing.pixel_values import Compat, PixelRules, to_pixel_values
+from sam2_hf.processing.value_range import ValueRange, ValueScale, read_value_range
 
 from .transfers import sent
 
 BYTE = 255
 RGB_DIMENSIONS = 3
+MOST_SAMPLED = 16  # frames of a folder or a stack, to find percentiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +113,95 @@ def _per_channel(numbers: tuple[float, ...], device: torch.device) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float32, device=device).view(3, 1, 1)
 
 
-def to_picture(source: ImageSource, channels: str | None = None) -> NDArray[np.uint8]:
+class ClipScale:
+    """One scale for all pictures of a clip; unless it is given, the first picture decides.
+
+    Args:
+        value_range: Which numbers are black and white; see `processing/value_range.py`.
+        scale: What has been decided already.
+
+    Raises:
+        ImageError: `value_range` makes no sense.
+    """
+
+    def __init__(self, value_range: ValueRange = None, scale: ValueScale | None = None) -> None:
+        self._value_range = read_value_range(value_range)
+        self._scale = scale
+
+    @classmethod
+    def of_frames(
+        cls, read: Callable[[int], Tensor], frames: Iterable[int], value_range: ValueRange
+    ) -> "ClipScale":
+        """Decide by several frames, before any of them is looked at.
+
+        Args:
+            read: Gives the values of a frame, `(c, h, w)`.
+            frames: Which ones. Unreadable ones are left out; they are reported when it is their
+                turn.
+            value_range: As above.
+
+        Raises:
+            ImageError: The scale cannot be decided.
+        """
+        values = []
+        for frame in frames:
+            with suppress(ImageError):
+                values.append(read(frame))
+        return cls(value_range, scale_of(values, value_range) if values else None)
+
+    @classmethod
+    def of_files(
+        cls, read: Callable[[int], Tensor], num_frames: int, value_range: ValueRange
+    ) -> "ClipScale":
+        """Decide for frames that have to be read: percentiles by some of them, else by the first.
+
+        Args:
+            read: As in `of_frames`.
+            num_frames: How many there are.
+            value_range: As above.
+
+        Raises:
+            ImageError: The scale cannot be decided.
+        """
+        if value_range != "percentile":
+            return cls(value_range)
+        frames = range(0, num_frames, -(-num_frames // MOST_SAMPLED))
+        return cls.of_frames(read, frames, value_range)
+
+    def picture(self, source: ImageSource, channels: str | None = None) -> NDArray[np.uint8]:
+        """Make RGB bytes of a picture of the clip; see `to_picture`."""
+        image = load_image(source)
+        if self._scale is None:
+            self._scale = scale_of([read_values(image, channels)], self._value_range)
+        return to_picture(image, channels, self._scale)
+
+
+def to_picture(
+    source: ImageSource, channels: str | None = None, scale: ValueScale | None = None
+) -> NDArray[np.uint8]:
     """Make RGB bytes of a picture of any kind.
 
     Args:
         source: A path, or a picture in memory; see [`images.to_rgb`].
         channels: "channels_first" or "channels_last" where an array could be read both ways.
+        scale: Which numbers are black and white; decided for this picture alone if None.
 
     Returns:
         `(h, w, 3)`, uint8, read-only. Shares memory with `source` where that holds such bytes.
 
     Raises:
-        ImageError: It is unreadable, or no picture.
+        ImageError: It is unreadable, no picture, or does not fit the scale.
     """
     image = load_image(source)
-    if isinstance(image, Image.Image) and image.mode == "RGB" and "transparency" not in image.info:
-        return read_only(np.asarray(image))
-    if isinstance(image, np.ndarray) and channels != "channels_first" and _is_rgb_bytes(image):
-        return read_only(image)
+    if scale is None or scale.given is None:
+        if isinstance(image, Image.Image) and _is_plain_rgb(image):
+            return read_only(np.asarray(image))
+        if isinstance(image, np.ndarray) and channels != "channels_first" and _is_rgb_bytes(image):
+            return read_only(image)
     if isinstance(image, Tensor):
         image = image.detach().cpu()
-    pixels_3hw = to_rgb(image, channels)
+    values_chw = read_values(image, channels)
+    pixels_3hw = rgb_of(values_chw, scale or scale_of([values_chw]))
     if pixels_3hw.dtype != torch.uint8:
         pixels_3hw = (pixels_3hw * BYTE).round().to(torch.uint8)
     return read_only(pixels_3hw.permute(1, 2, 0).contiguous().numpy())
@@ -132,6 +212,10 @@ def read_only(picture_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
     view_hw3 = picture_hw3.view()
     view_hw3.flags.writeable = False
     return view_hw3
+
+
+def _is_plain_rgb(image: Image.Image) -> bool:
+    return image.mode == "RGB" and "transparency" not in image.info
 
 
 def _is_rgb_bytes(array: NDArray[np.generic]) -> bool:

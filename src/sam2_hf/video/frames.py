@@ -3,14 +3,16 @@
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from sam2_hf.errors import VideoError
+from sam2_hf.processing.images import file_problem
 from sam2_hf.processing.pixel_values import Compat
+from sam2_hf.processing.value_range import ValueRange, read_value_range
 
 from .abstract_frames import Frames
 from .buffered_frames import BufferedFrames
@@ -18,6 +20,7 @@ from .frame_pixels import FramePixels
 from .live_frames import LiveFrames
 from .picture_folder import PICTURE_ENDINGS, PictureFolder
 from .picture_list import PictureList
+from .picture_pages import PicturePages, is_paged
 from .picture_source import PictureSource
 from .streamed_frames import StreamedFrames
 from .video_file import VideoFile
@@ -44,11 +47,13 @@ def open_frames(
     compat: Compat = "official",
     ring: int = 16,
     num_threads: int = 2,
+    value_range: ValueRange = None,
 ) -> Frames:
     """Open a video without decoding it: a folder, a file, pictures in memory, or a stream.
 
     Args:
-        source: Path of a folder of pictures or of a video file; a list of pictures or of their
+        source: Path of a folder of pictures, of a video file, or of a picture file with several
+            pages or frames (TIFF stack, animated WebP or PNG); a list of pictures or of their
             paths; an array or tensor `(t, h, w, 3)`, `(t, 3, h, w)` or grey `(t, h, w)`; an
             iterator of pictures; None or [`LiveFrames`] for a live stream; or `Frames`, which are
             handed back as they are.
@@ -56,41 +61,49 @@ def open_frames(
         compat: How frames become model input; see [`FramePixels`].
         ring: The most frames that are held at a time.
         num_threads: How many threads decode and resize.
+        value_range: Which numbers are black and white: `(low, high)`, "percentile", "full", or None
+            for what the type of the values says; see `processing/value_range.py`.
 
     Raises:
+        ImageError: `value_range` makes no sense.
         VideoError: There is no such file, it is no video or empty, or there are several videos.
         MissingPackageError: A video file is given, and PyAV is not installed.
     """
     if ring < 1 or num_threads < 1:
         raise VideoError(f"ring={ring} and num_threads={num_threads} must both be 1 or more.")
+    value_range = read_value_range(value_range)
     pixels = FramePixels(image_size, compat)
     video = only_video(source)
     if video is None:
-        return LiveFrames(pixels=pixels)
+        return LiveFrames(pixels=pixels, value_range=value_range)
     if isinstance(video, LiveFrames):
         video.pixels = pixels
+        if value_range is not None:
+            video.set_value_range(value_range)
     if isinstance(video, Frames):
         return video
     if isinstance(video, Iterable) and is_stream(video):
-        return StreamedFrames(iter(video), pixels, window=ring)
-    return BufferedFrames(find_source(video, ring), pixels, ring=ring, num_threads=num_threads)
+        return StreamedFrames(iter(video), pixels, window=ring, value_range=value_range)
+    found = find_source(video, ring, value_range)
+    return BufferedFrames(found, pixels, ring=ring, num_threads=num_threads)
 
 
-def find_source(video: object, ring: int) -> PictureSource:
+def find_source(video: object, ring: int, value_range: ValueRange = None) -> PictureSource:
     """Choose how to read a video of known length.
 
     Raises:
         VideoError: It is nothing of which frames can be made.
     """
     if isinstance(video, PATH):
-        return _find_on_disk(os.fspath(video), ring)
+        return _find_on_disk(os.fspath(video), ring, value_range)
     is_list = hasattr(video, "__len__") and hasattr(video, "__getitem__")
     if not is_list or isinstance(video, (bytes, bytearray, Mapping)):
         raise VideoError(f"a video cannot be made of a {type(video).__name__}. {KINDS}")
     if isinstance(video, (list, tuple)):
         for item in video:
             refuse_address(item)
-    return PictureList(video)  # type: ignore[arg-type]  # it refuses what are no pictures
+    # it refuses what are no pictures
+    return PictureList(video, value_range=value_range)  # type: ignore[arg-type]
 
 
 def only_video(source: object) -> object:
@@ -102,7 +115,7 @@ def only_video(source: object) -> object:
     if isinstance(source, (np.ndarray, Tensor)):
         is_several = source.ndim == BATCH
     elif isinstance(source, (list, tuple)):
-        is_several = any(map(is_video, source))
+        is_several = any(map(is_video, source)) or _is_paged_file(source)
     else:
         return source
     if not is_several:
@@ -125,6 +138,11 @@ def is_video(item: object) -> bool:
     return isinstance(item, (list, tuple, Frames))
 
 
+def _is_paged_file(items: Sequence[object]) -> bool:
+    """Whether a list is one file with several pages; several of them are pictures of a list."""
+    return len(items) == 1 and isinstance(items[0], PATH) and is_paged(os.fspath(items[0]))
+
+
 def is_stream(video: Iterable[object]) -> bool:
     """Whether pictures come out of it one by one, and only once. An open file gives lines."""
     return not hasattr(video, "__len__") and not isinstance(video, (io.IOBase, Image.Image))
@@ -140,12 +158,17 @@ def refuse_address(item: object) -> None:
         raise VideoError(f"{item[:100]} is an address. Download it first, and give the path.")
 
 
-def _find_on_disk(path: str, ring: int) -> PictureSource:
+def _find_on_disk(path: str, ring: int, value_range: ValueRange) -> PictureSource:
     refuse_address(path)
     if os.path.isdir(path):
-        return PictureFolder(path)
+        return PictureFolder(path, value_range=value_range)
     if not os.path.exists(path):
         raise VideoError(f"there is no video file or folder {path}. Check the path.")
-    if path.lower().endswith(PICTURE_ENDINGS):
-        return PictureList([path])
-    return VideoFile(path, keep=ring)
+    problem = file_problem(path)
+    if problem:
+        raise VideoError(problem)
+    if is_paged(path):
+        return PicturePages(path, value_range=value_range)
+    if path.lower().endswith(PICTURE_ENDINGS) and not path.lower().endswith(VIDEO_ENDINGS):
+        return PictureList([path], value_range=value_range)
+    return VideoFile(path, keep=ring, value_range=value_range)

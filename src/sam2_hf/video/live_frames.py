@@ -14,9 +14,10 @@ from torch import Tensor
 
 from sam2_hf.errors import FrameError, ImageError
 from sam2_hf.processing.images import ImageSource
+from sam2_hf.processing.value_range import ValueRange
 
 from .abstract_frames import Frames
-from .frame_pixels import FramePixels, to_picture
+from .frame_pixels import ClipScale, FramePixels
 from .frame_window import FrameWindow, ReceivedFrame
 
 WINDOW = 32  # frames; at 30 frames a second, a click may come one second late
@@ -29,17 +30,26 @@ class LiveFrames(Frames):
     Args:
         window: How many of the last frames are kept, to be read or prompted.
         pixels: How frames become model input. `open_frames` sets it to what the model needs.
+        value_range: Which numbers are black and white; see `processing/value_range.py`. Without it
+            the first frame decides for floats.
 
     Raises:
         VideoError: The window is not positive.
+        ImageError: The range makes no sense.
     """
 
     num_frames: int | None = None
     fps: Fraction | None = None
 
-    def __init__(self, window: int = WINDOW, pixels: FramePixels | None = None) -> None:
+    def __init__(
+        self,
+        window: int = WINDOW,
+        pixels: FramePixels | None = None,
+        value_range: ValueRange = None,
+    ) -> None:
         self.size = None
         self.pixels = pixels
+        self._scale = ClipScale(value_range)
         self._window = FrameWindow(
             window,
             advice=f"Keep more of them with LiveFrames(window={2 * window}) (a session: "
@@ -56,6 +66,10 @@ class LiveFrames(Frames):
         """How many frames were appended, those included that have been dropped."""
         return self._window.num_received
 
+    def set_value_range(self, value_range: ValueRange) -> None:
+        """Say which numbers are black and white, for the frames that come from now on."""
+        self._scale = ClipScale(value_range)
+
     def append(self, picture: ImageSource) -> int:
         """Add a frame; the oldest one is dropped if the window is full.
 
@@ -69,7 +83,7 @@ class LiveFrames(Frames):
             FrameError: It is no picture, or has another size than the frames before.
         """
         try:
-            picture_hw3 = to_picture(picture)
+            picture_hw3 = self._scale.picture(picture)
         except ImageError as error:
             raise FrameError(f"frame {self.num_received} cannot be read: {error}") from error
         frame = self._window.add_picture(picture_hw3)

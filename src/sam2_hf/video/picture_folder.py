@@ -6,12 +6,19 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from sam2_hf.errors import ImageError, VideoError
+from torch import Tensor
 
-from .frame_pixels import to_picture
+from sam2_hf.errors import ImageError, VideoError
+from sam2_hf.processing.images import read_values
+from sam2_hf.processing.value_range import ValueRange
+
+from .frame_pixels import ClipScale
 from .picture_source import Finish, PictureSource
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+PICTURE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".webp", ".bmp", ".tif", ".tiff"),
+    ".gif",
+)
 
 
 class PictureFolder(PictureSource):
@@ -20,7 +27,9 @@ class PictureFolder(PictureSource):
     Only the first picture is opened at the start.
 
     Args:
-        folder: Pictures of any names; `frame2.jpg` comes before `frame10.jpg`.
+        folder: Pictures of any names; `frame2.jpg` comes before `frame10.jpg`. Of one with several
+            pages the first counts.
+        value_range: Which numbers are black and white; see `processing/value_range.py`.
 
     Raises:
         VideoError: There is no picture, or the first is unreadable.
@@ -28,19 +37,20 @@ class PictureFolder(PictureSource):
 
     fps: Fraction | None = None
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, value_range: ValueRange = None) -> None:
         self.folder = Path(folder)
         self._names = list_pictures(self.folder)
         self.num_frames = len(self._names)
         try:
-            height, width, _ = to_picture(self.folder / self._names[0]).shape
+            self._scale = ClipScale.of_files(self._values, self.num_frames, value_range)
+            height, width, _ = self.take(0)().shape
         except ImageError as error:
             raise VideoError(f"the first picture of {folder} is unreadable: {error}") from error
         self.size = height, width
 
     def take(self, frame: int) -> Finish:
         """Leave the reading to the threads; see [`PictureSource.take`]."""
-        return partial(to_picture, self.folder / self._names[frame])
+        return partial(self._scale.picture, self.folder / self._names[frame])
 
     def describe(self, frame: int) -> str:
         """Name a frame and its file."""
@@ -51,6 +61,9 @@ class PictureFolder(PictureSource):
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _values(self, frame: int) -> Tensor:
+        return read_values(self.folder / self._names[frame])
 
 
 def list_pictures(folder: Path) -> list[str]:

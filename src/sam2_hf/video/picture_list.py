@@ -10,12 +10,14 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from sam2_hf.errors import ImageError, VideoError
-from sam2_hf.processing.images import ImageSource
+from sam2_hf.processing.images import ImageSource, read_values
+from sam2_hf.processing.value_range import ValueRange
 
-from .frame_pixels import to_picture
+from .frame_pixels import ClipScale
 from .picture_source import Finish, PictureSource
 
 GREY_CLIP, COLOUR_CLIP = 3, 4  # axes of (t, h, w) and of (t, h, w, 3)
@@ -32,7 +34,8 @@ class PictureList(PictureSource):
 
     Args:
         pictures: Paths, PIL images, arrays or tensors; or one array or tensor `(t, h, w, 3)`,
-            `(t, 3, h, w)` or grey `(t, h, w)`, bytes or floats 0-1.
+            `(t, 3, h, w)` or grey `(t, h, w)`, of any real type.
+        value_range: Which numbers are black and white; see `processing/value_range.py`.
 
     Raises:
         VideoError: There is none, an array is no video, or the first picture is unreadable.
@@ -40,13 +43,14 @@ class PictureList(PictureSource):
 
     fps: Fraction | None = None
 
-    def __init__(self, pictures: Pictures) -> None:
+    def __init__(self, pictures: Pictures, *, value_range: ValueRange = None) -> None:
         self._channels = check_clip(pictures) if isinstance(pictures, ARRAY) else None
         self.num_frames = len(pictures)
         if self.num_frames == 0:
             raise VideoError("the video has no frames. Give at least one picture.")
         self._pictures = pictures
         try:
+            self._scale = self._choose_scale(value_range)
             height, width, _ = self.take(0)().shape
         except ImageError as error:
             raise VideoError(f"the first frame is unreadable: {error}") from error
@@ -54,7 +58,7 @@ class PictureList(PictureSource):
 
     def take(self, frame: int) -> Finish:
         """Look a picture up; see [`PictureSource.take`]."""
-        return partial(to_picture, self._pictures[frame], self._channels)
+        return partial(self._scale.picture, self._pictures[frame], self._channels)
 
     def describe(self, frame: int) -> str:
         """Name a frame, and its file if it has one."""
@@ -66,6 +70,28 @@ class PictureList(PictureSource):
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _choose_scale(self, value_range: ValueRange) -> ClipScale:
+        """Judge pictures in memory together where numbers decide; the first of files alone."""
+        pictures = self._pictures
+        is_array = isinstance(pictures, ARRAY)
+        in_memory = is_array or not any(isinstance(one, PATH) for one in pictures)
+        first: object = pictures if is_array else next(iter(pictures))
+        if in_memory and (value_range == "percentile" or _has_floats(first)):
+            return ClipScale.of_frames(self._values, range(self.num_frames), value_range)
+        return ClipScale.of_files(self._values, self.num_frames, value_range)
+
+    def _values(self, frame: int) -> Tensor:
+        return read_values(self._pictures[frame], self._channels)
+
+
+def _has_floats(picture: object) -> bool:
+    """Whether it is an array, tensor or picture of floats."""
+    if isinstance(picture, Tensor):
+        return picture.is_floating_point()
+    if isinstance(picture, np.ndarray):
+        return picture.dtype.kind == "f"
+    return isinstance(picture, Image.Image) and picture.mode == "F"
 
 
 def check_clip(clip: NDArray[np.generic] | Tensor) -> str | None:

@@ -233,10 +233,12 @@ class Sam2VideoProcessor(Sam2Processor):
 
     def _frames(self, video: object, options: SessionOptions) -> Frames:
         """Open a video, or make a stream."""
-        compat, side = options.frame_compat, self.target_size
+        compat, side, value_range = options.frame_compat, self.target_size, options.value_range
         if video is None:
-            return PreparedStream(window=options.window, pixels=FramePixels(side, compat))
-        return open_frames(video, image_size=side, compat=compat, ring=options.window)
+            return PreparedStream(options.window, FramePixels(side, compat), value_range)
+        return open_frames(
+            video, image_size=side, compat=compat, ring=options.window, value_range=value_range
+        )
 
     def _given_size(
         self, session: Sam2VideoInferenceSession, original_size: object

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import torch
 
-from sam2_hf.errors import SessionError
+from sam2_hf.errors import ImageError, SessionError
+from sam2_hf.processing.value_range import ValueRange, read_value_range
 
 PRESETS = ("sam2_hf", "official", "transformers")
 LEAST_WINDOW = 16  # frames; what a tracked frame can look back on
@@ -42,6 +43,8 @@ class SessionOptions:
             than 16 frames, as the two other implementations do.
         frame_compat: How frames are resized: "official" (bicubic, as PIL) or "transformers"
             (bilinear).
+        value_range: Which numbers of a frame are black and white: `(low, high)`, "percentile",
+            "full", or None for what their type says; see `processing/value_range.py`.
         memory_dtype: How spatial memories are stored.
         keep: "all" keeps the memories and masks of every frame, in RAM and then in a file;
             "window" forgets all but the last `window` frames and the prompted ones, as a live
@@ -70,6 +73,7 @@ class SessionOptions:
     mask_prompts_at_full_resolution: bool = False
     pointer_times: Literal["fixed", "clip"] = "fixed"
     frame_compat: Literal["official", "transformers"] = "official"
+    value_range: ValueRange = None
     memory_dtype: torch.dtype = torch.bfloat16
     keep: Literal["all", "window"] = "all"
     window: int = 32
@@ -80,6 +84,7 @@ class SessionOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that would only fail, or mislead, later."""
+        object.__setattr__(self, "value_range", self._read_range())
         self._require_choice("pointer_times", ("fixed", "clip"))
         self._require_choice("frame_compat", ("official", "transformers"))
         self._require_choice("keep", ("all", "window"))
@@ -143,6 +148,13 @@ class SessionOptions:
                 dynamic_multimask_via_stability=False,
             )
         return replace(chosen, **changes)
+
+    def _read_range(self) -> ValueRange:
+        """Read the range; JSON made a list of it."""
+        try:
+            return read_value_range(self.value_range)
+        except ImageError as error:
+            raise SessionError(str(error)) from error
 
     def _require_choice(self, name: str, choices: tuple[str, ...]) -> None:
         value = getattr(self, name)

@@ -130,10 +130,13 @@ def open_session_frames(video: object, options: SessionOptions, side: int) -> Fr
     Raises:
         VideoError: It cannot be opened.
     """
-    source = LiveFrames(window=options.window) if video is None else video
+    value_range = options.value_range
+    source = LiveFrames(options.window, value_range=value_range) if video is None else video
     # an iterator cannot go back, so it keeps as many frames as a stream does
     ring = {"ring": options.window} if isinstance(video, Iterator) else {}
-    return open_frames(source, image_size=side, compat=options.frame_compat, **ring)
+    return open_frames(
+        source, image_size=side, compat=options.frame_compat, value_range=value_range, **ring
+    )
 
 
 def _write_object(one: TrackedObject, tensors: Named) -> Document:

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from sam2_hf.errors import FrameError, ImageError, VideoError
 from sam2_hf.processing.images import ImageSource
+from sam2_hf.processing.value_range import ValueRange
 
 from .abstract_frames import Frames, check_range
-from .frame_pixels import FramePixels, to_picture
+from .frame_pixels import ClipScale, FramePixels
 from .frame_window import FrameWindow, ReceivedFrame
 
 
@@ -31,6 +32,8 @@ class StreamedFrames(Frames):
         pictures: Gives pictures of any kind.
         pixels: How they become model input.
         window: How many of the last pictures are kept.
+        value_range: Which numbers are black and white; see `processing/value_range.py`. Without it
+            the first picture decides for floats.
 
     Raises:
         VideoError: The iterator is empty, its first picture is unreadable, or the window is not
@@ -40,11 +43,17 @@ class StreamedFrames(Frames):
     fps: Fraction | None = None
 
     def __init__(
-        self, pictures: Iterator[ImageSource], pixels: FramePixels, *, window: int
+        self,
+        pictures: Iterator[ImageSource],
+        pixels: FramePixels,
+        *,
+        window: int,
+        value_range: ValueRange = None,
     ) -> None:
         self.num_frames = None
         self._pictures = pictures
         self._pixels = pixels
+        self._scale = ClipScale(value_range)
         self._window = FrameWindow(
             window,
             advice=f"Keep more of them with ring={2 * window} (a session: window={2 * window}); a "
@@ -108,7 +117,7 @@ class StreamedFrames(Frames):
         """Add a picture; one that is unusable keeps its number and says why when it is read."""
         number = self._window.num_received
         try:
-            self._window.add_picture(to_picture(picture))
+            self._window.add_picture(self._scale.picture(picture))
         except ImageError as error:
             self._receive_problem(f"frame {number} cannot be read: {error}")
         except FrameError as error:

@@ -50,7 +50,7 @@ class TransformersFrames(SessionCore):
         self._image_size = image_size if video is None else video.shape[-1]
         self._said_size: tuple[int | None, int | None] = (None, None)
         if frames is None:
-            frames = self._prepared(video, chosen.window)
+            frames = self._prepared(video, chosen)
         super().__init__(Tracker(frames, chosen, None, self._placement.state))
         self._say_size(video_height, video_width)
 
@@ -187,10 +187,10 @@ class TransformersFrames(SessionCore):
             self.frames.pixels = FramePixels(side, self.options.frame_compat)
         self._tracker.bind(model)
 
-    def _prepared(self, video: Tensor | None, window: int) -> Frames:
+    def _prepared(self, video: Tensor | None, options: SessionOptions) -> Frames:
         """Make frames of what transformers' constructor takes."""
         if video is None:
-            return PreparedStream(window=window)
+            return PreparedStream(options.window, value_range=options.value_range)
         return PreparedFrames(video.to(self._placement.storage, self._placement.dtype))
 
     def _say_size(self, height: int | None, width: int | None) -> None:

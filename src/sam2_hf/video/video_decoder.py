@@ -1,12 +1,12 @@
 """One place in a video file, from where frames are decoded in the order in which they are shown."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from .video_index import KeyFrame, VideoIndex, is_whole
+from .video_index import KeyFrame, VideoIndex, index_by_order
 
 if TYPE_CHECKING:
     import av
@@ -42,6 +42,12 @@ class VideoDecoder:
         self._container, self._stream = open_stream()
         self._frames = self._decode(self._container.demux(self._stream), begin=0)
         self._next = 0  # the lowest number that the iterator may still give
+        self._poor_keys: set[int] = set()  # frames marked as keys that need others nevertheless
+
+    @property
+    def codec(self) -> str:
+        """What FFmpeg calls the codec."""
+        return str(self._stream.codec_context.name)
 
     def decode(self, frame: int) -> "av.VideoFrame | None":
         """Decode a frame; None if the file is damaged there."""
@@ -71,20 +77,44 @@ class VideoDecoder:
         self._container.close()
 
     def _start(self, key: KeyFrame | None) -> None:
-        """Go to a key frame or to the beginning.
+        """Go to a key frame, to one before it, or to the beginning.
+
+        A stream that is refreshed bit by bit marks frames as keys from which decoding gives nothing
+        at first, and then nearly the right pixels. So a key counts only if its own frame comes out.
+        """
+        while key is not None:
+            if key.frame not in self._poor_keys:
+                if self._start_at(key):
+                    return
+                self._poor_keys.add(key.frame)
+            key = self._index.key_before(key.frame - 1) if key.frame else None
+        self._reopen(begin=0, skipped=0)
+
+    def _start_at(self, key: KeyFrame) -> bool:
+        """Go to a key frame; False if decoding does not begin with it.
 
         Containers seek by the time of showing or by that of decoding, and some land too late. Where
-        both fail, everything is decoded from the beginning.
+        times tell nothing, packets are read from the beginning and decoded from the key frame on.
         """
-        for time in () if key is None else (key.pts, key.dts):
-            if time is not None and self._try_start(time, key):
-                return
+        if len(self._index.numbers):
+            self._reopen(begin=key.frame, skipped=key.pts)
+        elif not any(self._try_start(time, key) for time in (key.pts, key.dts) if time is not None):
+            return False
+        first = next(self._frames, None)
+        if first is None or first[0] != self._next:
+            return False
+        self._frames = chain([first], self._frames)
+        return True
+
+    def _reopen(self, *, begin: int, skipped: int) -> None:
+        """Read the file from its beginning, and decode it after some packets."""
         self._container.close()
         self._container, self._stream = self._open_stream()
-        self._frames = self._decode(self._container.demux(self._stream), begin=0)
-        self._next = 0
+        packets = self._container.demux(self._stream)
+        self._frames = self._decode(packets, begin=begin, skipped=skipped)
+        self._next = begin
 
-    def _try_start(self, time: int, key: KeyFrame | None) -> bool:
+    def _try_start(self, time: int, key: KeyFrame) -> bool:
         """Seek to a time; False if that is after the key frame."""
         try:
             self._container.seek(time, stream=self._stream)
@@ -92,7 +122,7 @@ class VideoDecoder:
             landed = next((one for one in packets if one.is_keyframe), None)
         except self._errors:
             return False
-        if key is None or landed is None or landed.pts is None or landed.pts > key.pts:
+        if landed is None or landed.pts is None or landed.pts > key.pts:
             return False
         # What is shown before the key frame but decoded after it needs frames from before it.
         begin = self._index.first_at(landed.pts)
@@ -101,25 +131,88 @@ class VideoDecoder:
         return True
 
     def _decode(
-        self, packets: "Iterator[AnyPacket]", *, begin: int
+        self, packets: "Iterator[AnyPacket]", *, begin: int, skipped: int = 0
     ) -> "Iterator[tuple[int, av.VideoFrame]]":
         """Give the frames of packets with their numbers; what is damaged is passed over."""
-        count = 0
-        for packet in self._whole(packets):
+        numbers = self._index.numbers
+        if len(numbers):
+            packets = _numbered(packets, numbers, skipped)
+        else:
+            packets = filter(self._is_whole, packets)
+        last = begin - 1
+        for packet in _until_cut(packets, self._errors):
             for decoded in self._frames_of(packet):
-                number = self._index.frame_at(decoded.pts) if self._index.pts else count
-                count += 1
+                number = self._number(decoded.pts, last)
                 if number is not None and number >= begin:
+                    last = number
                     yield number, decoded
 
-    def _whole(self, packets: "Iterator[AnyPacket]") -> "Iterator[AnyPacket | None]":
-        """Give packets that are not cut off, then None, at which a decoder gives what it holds."""
-        with suppress(self._errors):  # where a file is cut off
-            yield from filter(is_whole, packets)
-        yield None
+    def _is_whole(self, packet: "AnyPacket") -> bool:
+        """Whether a packet is not the last one of a cut off file."""
+        return not packet.is_corrupt or self._index.frame_at(packet.pts) is not None
 
     def _frames_of(self, packet: "AnyPacket | None") -> "list[av.VideoFrame]":
-        try:
-            return list(self._stream.codec_context.decode(packet))
-        except self._errors:
-            return []
+        return _decoded(self._stream, packet, self._errors)
+
+    def _number(self, pts: int | None, last: int) -> int | None:
+        """Tell which frame was decoded after the last one; None if it is none that is shown."""
+        if self._index.pts:
+            return self._index.frame_at(pts)
+        if pts is None or pts == last:  # the second frame out of one packet
+            return last + 1
+        return pts if pts >= 0 else None
+
+
+def order_frames(
+    open_stream: OpenStream, counted: VideoIndex, errors: type[Exception]
+) -> VideoIndex:
+    """Decode a whole file once, to learn which frames come out of which packets.
+
+    Args:
+        open_stream: Opens the file.
+        counted: What the packets alone said.
+        errors: What the decoder raises when data are damaged.
+    """
+    container, stream = open_stream()
+    sources: list[int | None] = []
+    keys: list[int] = []
+    with container:
+        packets = _numbered(container.demux(stream), range(counted.num_packets), 0)
+        for packet in _until_cut(packets, errors):
+            if packet is not None and packet.is_keyframe and packet.pts is not None:
+                keys.append(packet.pts)
+            sources += [decoded.pts for decoded in _decoded(stream, packet, errors)]
+    return index_by_order(sources, keys, counted)
+
+
+def _numbered(
+    packets: "Iterator[AnyPacket]", numbers: Sequence[int], skipped: int
+) -> "Iterator[AnyPacket]":
+    """Put numbers in the place of times, which a decoder hands on to the frames it makes."""
+    place = 0
+    for packet in packets:
+        if place == len(numbers):
+            return
+        if packet.size:
+            if place >= skipped:
+                packet.pts = packet.dts = numbers[place]
+                yield packet
+            place += 1
+
+
+def _until_cut(
+    packets: "Iterator[AnyPacket]", errors: type[Exception]
+) -> "Iterator[AnyPacket | None]":
+    """Give packets that have data, then None, at which a decoder gives what it holds."""
+    with suppress(errors):  # where a file is cut off
+        yield from (packet for packet in packets if packet.size)
+    yield None
+
+
+def _decoded(
+    stream: "av.VideoStream", packet: "AnyPacket | None", errors: type[Exception]
+) -> "list[av.VideoFrame]":
+    try:
+        return list(stream.codec_context.decode(packet))
+    except errors:
+        return []

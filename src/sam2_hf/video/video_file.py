@@ -12,59 +12,83 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from sam2_hf.errors import FrameError, MissingPackageError, VideoError
+from sam2_hf.errors import FrameError, ImageError, MissingPackageError, VideoError
+from sam2_hf.processing.images import file_problem
+from sam2_hf.processing.value_range import ValueRange
 
-from .frame_pixels import to_picture
+from .frame_pixels import ClipScale, to_picture
 from .picture_source import Finish, PictureSource
 from .upright import read_matrix, turn_upright
-from .video_decoder import VideoDecoder
-from .video_index import VideoIndex, build_index
+from .video_decoder import VideoDecoder, order_frames
+from .video_index import Packet, VideoIndex, build_index
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
 
 DECODER_THREADS = 4  # each holds a frame, so more of them cost memory and slow a seek down
-NOT_VIDEOS = ("tty",)  # FFmpeg draws text files as pictures
-LOCAL_ONLY = {"protocol_whitelist": "file"}  # so that a play list cannot call the network
+# What keeps its pictures in the file itself. A play list (hls, dash, concat, sdp ...), a pattern of
+# names or a subtitle would have FFmpeg open other files, and text is drawn as pictures.
+CONTAINERS = (
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "ogg", "asf", "gif", "apng"),
+    *("mjpeg", "mpjpeg", "yuv4mpegpipe", "h261", "h263", "h264", "hevc", "vvc", "av1", "obu"),
+    *("ivf", "m4v", "vc1", "dirac", "dnxhd", "cavsvideo", "avs2", "avs3", "evc", "dv", "mxf"),
+    *("gxf", "wtv", "nut", "nuv", "nsv", "rm", "pva", "lxf", "ty", "dhav", "mjpeg_2000"),
+    *("jpeg_pipe", "cine", "ser"),
+)
 AVI = "avi"  # stores no time of showing, which B-frames need
+VP8, SHOWN_BIT = "vp8", 0x10  # of the first byte of a packet; others only help to decode
+FIELDS = "h264"  # each field of an interlaced frame may be a packet, which only decoding tells
+DEEP_GREY = ("gray16le", "gray16be")  # pixel formats that hold the numbers of a camera as they are
 
 
 class VideoFile(PictureSource):
     """A video file: mp4, mov, mkv, webm, avi, gif, and whatever else FFmpeg reads.
 
     Opening it reads the packets once, which tells when each frame is shown, and decodes the first
-    frame. Every frame that is shown is there exactly once, whatever the rate.
+    frame; where times do not tell frames apart, all frames, see `video_index.py`. Every frame that
+    FFmpeg decodes is there exactly once and in its order, whatever the rate. Of several videos in
+    the file it is the one that FFmpeg calls the best.
 
     Args:
         path: The file.
         keep: How many frames to keep of those decoded on the way to one; see [`VideoDecoder`].
+        value_range: Which numbers are black and white in deep grey frames; see
+            `processing/value_range.py`. Other videos say so themselves.
 
     Raises:
-        VideoError: There is no such file, or it holds no video that can be read.
+        VideoError: There is no such file, it holds no video that can be read, or the video needs no
+            `value_range`.
         MissingPackageError: PyAV is not installed.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, keep: int = 16) -> None:
-        av = _import_av()
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        keep: int = 16,
+        value_range: ValueRange = None,
+    ) -> None:
+        self._av = _import_av()
         self.path = os.fspath(path)
+        self._keep = keep
+        self._scale = None if value_range is None else ClipScale(value_range)
+        problem = file_problem(self.path)
+        if problem:
+            raise VideoError(problem)
         try:
-            self._index, self._time_base, stated = _read_index(av, self.path)
-            self._decoder = VideoDecoder(
-                partial(_open_stream, av, self.path),
-                self._index,
-                keep=keep,
-                errors=av.FFmpegError,
-            )
-        except av.FFmpegError as error:
+            self._index, self._time_base, stated = _read_index(self._av, self.path)
+            self._open_decoder(self._index)
+        except self._av.FFmpegError as error:
             raise VideoError(
                 f"{self.path} cannot be read as a video: {error.strerror}. Give a complete file "
                 "that a player can play, or convert it to mp4."
             ) from error
+        self.size = self._first_size()
         self.num_frames = self._index.num_frames
         self.fps = self._index.rate(self._time_base, stated)
-        self.size = self._first_size()
 
     def take(self, frame: int) -> Finish:
         """Decode a frame; its colours are left to the threads. See [`PictureSource.take`].
@@ -72,19 +96,7 @@ class VideoFile(PictureSource):
         Raises:
             FrameError: The file is cut off before the frame, or it is damaged there.
         """
-        num_readable = self._index.num_readable
-        if frame >= num_readable:
-            raise FrameError(
-                f"{self.describe(frame)} cannot be read: the file is cut off. It has "
-                f"{num_readable} of its {self.num_frames} frames, 0 to {num_readable - 1}."
-            )
-        decoded = self._decoder.decode(frame)
-        if decoded is None:
-            raise FrameError(
-                f"{self.describe(frame)} cannot be decoded: the file is damaged there. "
-                "Get an undamaged copy, or leave the frame out."
-            )
-        return partial(to_rgb_picture, decoded)
+        return partial(to_rgb_picture, self._decode(frame), self._scale)
 
     def describe(self, frame: int) -> str:
         """Name a frame and the file."""
@@ -101,6 +113,31 @@ class VideoFile(PictureSource):
         """Close the file."""
         self._decoder.close()
 
+    def _decode(self, frame: int) -> "av.VideoFrame":
+        """Decode a frame; see `take`."""
+        num_readable = self._index.num_readable
+        if frame >= num_readable:
+            raise FrameError(
+                f"{self.describe(frame)} cannot be read: the file is cut off. It has "
+                f"{num_readable} of its {self._index.num_frames} frames, 0 to {num_readable - 1}."
+            )
+        decoded = self._decoder.decode(frame)
+        if decoded is None:
+            raise FrameError(
+                f"{self.describe(frame)} cannot be decoded: the file is damaged there. "
+                "Get an undamaged copy, or leave the frame out."
+            )
+        return decoded
+
+    def _open_decoder(self, index: VideoIndex) -> None:
+        self._index = index
+        self._decoder = VideoDecoder(
+            self._open_stream, index, keep=self._keep, errors=self._av.FFmpegError
+        )
+
+    def _open_stream(self) -> "tuple[InputContainer, av.VideoStream]":
+        return open_stream(self._av, self.path)
+
     def _first_size(self) -> tuple[int, int]:
         """Decode the first frame, which also shows whether anything can be decoded.
 
@@ -110,25 +147,47 @@ class VideoFile(PictureSource):
         try:
             if not self._index.num_readable:
                 raise VideoError(f"{self.path} has no frames that can be read.")
-            height, width, _ = self.take(0)().shape
-        except (FrameError, VideoError) as error:
+            first = self._decode(0)
+            if first.interlaced_frame and self._decoder.codec == FIELDS and self._index.pts:
+                found = order_frames(self._open_stream, self._index, self._av.FFmpegError)
+                if found.num_readable != self._index.num_readable:
+                    self._decoder.close()
+                    self._open_decoder(found)
+                    first = self._decode(0)
+            height, width, _ = to_rgb_picture(first, self._scale).shape
+        except (FrameError, VideoError, ImageError) as error:
             self.close()
             raise VideoError(f"{self.path} cannot be read as a video: {error}") from error
         return height, width
 
 
-def to_rgb_picture(decoded: "av.VideoFrame") -> NDArray[np.uint8]:
+def to_rgb_picture(decoded: "av.VideoFrame", scale: ClipScale | None = None) -> NDArray[np.uint8]:
     """Turn what a decoder gives into an upright picture.
 
     Colours follow the frame's own colour space and range, transparency is laid on white, and the
     turn that a phone notes beside the frame is done.
 
+    Args:
+        decoded: The frame.
+        scale: Which numbers of a deep grey frame are black and white.
+
     Returns:
         `(height, width, 3)`, RGB.
+
+    Raises:
+        VideoError: There is a scale, but the frame is not deep and grey.
     """
     parts = decoded.format.components
-    has_alpha = decoded.format.has_palette or any(part.is_alpha for part in parts)
-    picture_hw3 = to_picture(decoded.to_ndarray(format="rgba" if has_alpha else "rgb24"))
+    if scale is not None:
+        if decoded.format.name not in DEEP_GREY:
+            raise VideoError(
+                f"the frames are of the kind {decoded.format.name}, which says itself what is "
+                "black and white. Leave value_range out."
+            )
+        picture_hw3 = scale.picture(decoded.to_ndarray().astype(np.uint16))
+    else:
+        has_alpha = decoded.format.has_palette or any(part.is_alpha for part in parts)
+        picture_hw3 = to_picture(decoded.to_ndarray(format="rgba" if has_alpha else "rgb24"))
     matrix: Any = decoded.side_data.get("DISPLAYMATRIX")
     return picture_hw3 if matrix is None else turn_upright(picture_hw3, read_matrix(bytes(matrix)))
 
@@ -146,35 +205,58 @@ def _import_av() -> ModuleType:
     return av
 
 
-def _open_stream(av: ModuleType, path: str) -> "tuple[InputContainer, av.VideoStream]":
+def open_stream(av: ModuleType, path: str) -> "tuple[InputContainer, av.VideoStream]":
     """Open a file and find its video, which the cover of a song is not.
 
     Raises:
-        VideoError: There is no video in it.
+        VideoError: There is no video in it, or its frames are too large to be decoded safely.
     """
-    # An absolute path never looks like an address.
-    container = av.open(os.path.abspath(path), options=LOCAL_ONLY, metadata_errors="replace")
-    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
-    if not streams or container.format.name in NOT_VIDEOS:
-        kinds = {stream.type for stream in container.streams} - {"video"} or {"text"}
+    limit = Image.MAX_IMAGE_PIXELS
+    most_pixels = {} if limit is None else {"max_pixels": str(2 * limit)}  # as PIL does
+    container = av.open(
+        os.path.abspath(path),  # which never looks like an address
+        options={
+            "protocol_whitelist": "file",
+            "format_whitelist": ",".join(CONTAINERS),
+            **most_pixels,
+        },
+        metadata_errors="replace",
+    )
+    try:
+        stream = _best_stream(container, path)
+        codec = stream.codec_context
+        if codec is None:
+            raise VideoError(
+                f"{path} is of a codec that PyAV cannot decode. Convert it to mp4, H.264."
+            )
+        if limit is not None and codec.width * codec.height > 2 * limit:
+            raise VideoError(
+                f"{path} says that its frames are {codec.width} x {codec.height} pixels, too large "
+                "to decode safely. Shrink the video."
+            )
+    except VideoError:
         container.close()
-        raise VideoError(f"{path} is not a video: it holds {', '.join(sorted(kinds))} only.")
-    if streams[0].codec_context is None:
-        container.close()
-        raise VideoError(f"{path} is of a codec that PyAV cannot decode. Convert it to mp4, H.264.")
-    streams[0].thread_type = "AUTO"
-    streams[0].codec_context.thread_count = DECODER_THREADS
-    return container, streams[0]
+        raise
+    stream.thread_type = "AUTO"
+    codec.thread_count = DECODER_THREADS
+    codec.options = most_pixels  # a frame may be larger than the file says
+    return container, stream
 
 
-def _is_cover(stream: "av.VideoStream") -> bool:
-    flags = stream.disposition
-    return bool(flags & type(flags).attached_pic)
+def _best_stream(container: "InputContainer", path: str) -> "av.VideoStream":
+    best = container.streams.best("video")
+    streams = [stream for stream in (best, *container.streams.video) if stream is not None]
+    for stream in streams:
+        flags = stream.disposition
+        if not flags & type(flags).attached_pic:
+            return stream  # type: ignore[return-value]  # "video" gives video streams only
+    kinds = {str(stream.type) for stream in container.streams} - {"video"} or {"text"}
+    raise VideoError(f"{path} is not a video: it holds {', '.join(sorted(kinds))} only.")
 
 
 def _read_index(av: ModuleType, path: str) -> tuple[VideoIndex, Fraction, Fraction | None]:
     """Read every packet, and the stream's time base and stated rate."""
-    container, stream = _open_stream(av, path)
+    container, stream = open_stream(av, path)
     with container:
         is_avi = container.format.name == AVI
         # An edit list leaves packets out of the entries, which the stated number still counts.
@@ -183,8 +265,17 @@ def _read_index(av: ModuleType, path: str) -> tuple[VideoIndex, Fraction, Fracti
             _packets(av, container.demux(stream)),
             num_declared=num_declared,
             timed=not (is_avi and stream.codec_context.has_b_frames),
+            is_hidden=_is_hidden if stream.codec_context.name == VP8 else None,
         )
-        return index, stream.time_base or Fraction(1), stream.average_rate
+        time_base, stated = stream.time_base or Fraction(1), stream.average_rate
+    if not index.pts:
+        index = order_frames(partial(open_stream, av, path), index, av.FFmpegError)
+    return index, time_base, stated
+
+
+def _is_hidden(packet: Packet) -> bool:
+    """Whether a packet of VP8 holds a frame that is only looked at by others."""
+    return not bytes(packet)[0] & SHOWN_BIT  # type: ignore[call-overload]  # it has a buffer
 
 
 def _packets(

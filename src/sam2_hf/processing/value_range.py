@@ -1,0 +1,233 @@
+"""Which number is black and which is white: one rule for pictures and for the frames of a video.
+
+`value_range=(low, high)` says it: `low` is black, `high` is white, values beyond are clipped (a
+window, as radiologists call it). "percentile" takes the 0.5th and the 99.5th percentile of all
+values, "full" the whole range of a whole-number type. Without it the type decides:
+
+| values | black | white | note |
+|---|---|---|---|
+| bool | False | True | |
+| uint8 | 0 | 255 | |
+| uint16 | 0 | 65535 | 12-bit values in uint16 are dark: give `value_range=(0, 4095)` |
+| other whole numbers | 0 | 255 | an error if a value lies outside |
+| floats, nine tenths of them in 0-1, the rest up to 0.5 beyond as filters leave them | 0 | 1 | |
+| floats up to 255, nine tenths of what is not 0 above 1.5 | 0 | 255 | |
+| other floats | | | an error, since the scale cannot be known |
+
+What is decided holds for all that belongs together: the pictures of one call, the frames of one
+video. With a `value_range` they are all of one type. Frames in memory are judged together. Of
+frames that have to be read or have yet to come, the first one decides (of a folder or a stack,
+percentiles are taken of 16 frames), and a later one that does not fit is an error.
+
+Suffixes: c = channels, h, w = rows and columns.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam2_hf.errors import ImageError
+
+ValueRange = tuple[float, float] | Literal["full", "percentile"] | None
+
+BYTE, WORD = 255.0, 65535.0
+OVERSHOOT = {1.0: 0.5, BYTE: 25.0}  # scale -> how far a few values may lie beyond; they are clipped
+NOISE = 0.05  # of the scale; so far beyond lie many values of what was filtered or denoised
+MOST = 0.9  # share of values that decides; of what is not 0 in a 0-255 photo, 0.99 is above 1.5
+PERCENTILES = (0.5, 99.5)
+MOST_SAMPLES = 1_000_000  # values that percentiles are taken of
+WIDE_TYPES = (torch.int32, torch.int64, torch.uint32, torch.uint64, torch.float64)
+ASK = "Say which numbers are black and white: value_range=(low, high), such as (0, 255)."
+
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ValueScale:
+    """The decision: black and white for every type of numbers.
+
+    Attributes:
+        given: What `value_range` said: both numbers, or "full"; None if it said nothing.
+        floats: Black and white of floats where nothing is given; None leaves them as they are.
+        dtype: The type that `given` is meant for.
+    """
+
+    given: Bounds | Literal["full"] | None = None
+    floats: Bounds | None = (0.0, 1.0)
+    dtype: torch.dtype | None = None
+
+    def apply(self, values_chw: Tensor) -> Tensor:
+        """Bring values to this scale.
+
+        Args:
+            values_chw: Numbers of any type.
+
+        Returns:
+            uint8 0-255 where they are bytes already, else float32 0-1.
+
+        Raises:
+            ImageError: They do not fit the scale, or are not finite.
+        """
+        dtype = values_chw.dtype
+        if self.dtype not in (None, dtype):
+            raise _mixed_types(self.dtype, dtype)
+        if dtype.is_floating_point and self.given is None and self.floats is None:
+            return values_chw.to(torch.float32)
+        low, high = self._bounds(dtype)
+        if dtype == torch.uint8 and (low, high) == (0, BYTE):
+            return values_chw
+        if dtype == torch.bool:
+            return values_chw.to(torch.uint8) * int(BYTE)
+        if dtype.is_floating_point:
+            self._check_floats(values_chw, low, high)
+        elif self.given is None and dtype != torch.uint16:
+            _check_bytes(values_chw)
+            return values_chw.to(torch.uint8)
+        # float32 holds neither 32-bit numbers nor the difference of large ones
+        wide = dtype in WIDE_TYPES and (low, high) not in ((0, 1), (0, BYTE))
+        values = values_chw.to(torch.float64 if wide else torch.float32)
+        if (low, high) != (0, 1):
+            values = (values - low) / (high - low) if low else values / high
+        return values.clamp(0, 1).to(torch.float32)
+
+    def _bounds(self, dtype: torch.dtype) -> Bounds:
+        """Tell which numbers of a type are black and white."""
+        if self.given == "full":
+            if dtype.is_floating_point:
+                raise ImageError(f'value_range="full" means nothing for {dtype} values. {ASK}')
+            return torch.iinfo(dtype).min, torch.iinfo(dtype).max
+        if self.given is not None:
+            return self.given
+        if dtype.is_floating_point and self.floats is not None:
+            return self.floats
+        return (0, WORD) if dtype == torch.uint16 else (0, BYTE)
+
+    def _check_floats(self, values: Tensor, low: float, high: float) -> None:
+        """Refuse floats that are not finite, or that do not fit a scale which nobody gave."""
+        darkest, brightest = _extremes(values)
+        fits = self.given is not None or _fit([values], darkest, brightest, high)
+        if not math.isfinite(darkest + brightest) or not fits:
+            raise _not_on_scale(darkest, brightest, low, high)
+
+
+def read_value_range(value_range: object) -> ValueRange:
+    """Check what a caller, a file or the command line gave.
+
+    Raises:
+        ImageError: It is no range.
+    """
+    if value_range is None:
+        return None
+    if isinstance(value_range, str) and value_range in ("full", "percentile"):
+        return value_range  # type: ignore[return-value]  # compared with just those
+    numbers: Any = () if isinstance(value_range, str) else value_range
+    try:
+        low, high = (float(number) for number in numbers)
+    except (TypeError, ValueError, OverflowError):
+        low, high = math.nan, math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ImageError(
+            f"value_range is {value_range!r:.80}. Give (low, high) with low < high, "
+            '"percentile" or "full".'
+        )
+    return low, high
+
+
+def choose_scale(pictures: Iterable[Tensor], value_range: ValueRange = None) -> ValueScale:
+    """Decide for pictures that belong together.
+
+    Args:
+        pictures: Their values, of any types and shapes.
+        value_range: What the caller says; see the top of this file.
+
+    Raises:
+        ImageError: It cannot be decided, or `value_range` makes no sense.
+    """
+    value_range = read_value_range(value_range)
+    if value_range is not None:
+        pictures = list(pictures)
+        types = list(dict.fromkeys(values.dtype for values in pictures))
+        if len(types) > 1:
+            raise _mixed_types(*types[:2])
+        given = _percentiles(pictures) if value_range == "percentile" else value_range
+        return ValueScale(given, dtype=types[0] if types else None)
+    floats = [values for values in pictures if values.is_floating_point() and values.numel()]
+    return ValueScale(floats=_float_bounds(floats)) if floats else ValueScale()
+
+
+def _float_bounds(pictures: Sequence[Tensor]) -> Bounds:
+    """Decide whether floats run to 1 or to 255, by their bulk and not by a few extreme values."""
+    extremes = [_extremes(values) for values in pictures]
+    darkest = min(low for low, _ in extremes)
+    brightest = max(high for _, high in extremes)
+    if _fit(pictures, darkest, brightest, 1.0):
+        return 0.0, 1.0
+    num_lit = sum(int(torch.count_nonzero(values)) for values in pictures)
+    beyond = 1 + OVERSHOOT[1.0]
+    num_beyond = sum(int(torch.count_nonzero(values > beyond)) for values in pictures)
+    if _fit(pictures, darkest, brightest, BYTE) and num_beyond >= MOST * num_lit:
+        return 0.0, BYTE
+    raise _not_on_scale(darkest, brightest, 0, 1)
+
+
+def _fit(pictures: Sequence[Tensor], darkest: float, brightest: float, white: float) -> bool:
+    """Whether values lie between black, 0, and white, but for a few that overshoot a little."""
+    slack, noise = OVERSHOOT[white], NOISE * white
+    if not (-slack <= darkest and brightest <= white + slack):
+        return False
+    if -noise <= darkest and brightest <= white + noise:
+        return True
+    inside = [(values >= -noise) & (values <= white + noise) for values in pictures]
+    num_inside = sum(int(torch.count_nonzero(one)) for one in inside)
+    return num_inside >= MOST * sum(one.numel() for one in inside)
+
+
+def _extremes(values: Tensor) -> Bounds:
+    """Find the smallest and the largest value; NaN if there is one."""
+    low, high = torch.aminmax(values.detach())
+    return float(low), float(high)
+
+
+def _percentiles(pictures: Sequence[Tensor]) -> Bounds:
+    """Find what lies between the darkest and the brightest half percent."""
+    filled = [values.detach().flatten() for values in pictures if values.numel()]
+    step = max(1, sum(len(values) for values in filled) // MOST_SAMPLES)
+    sampled = [values[::step].to("cpu", torch.float64).numpy() for values in filled]
+    if not sampled or not all(np.isfinite(values).all() for values in sampled):
+        raise ImageError("there are no percentiles of values that are not finite numbers.")
+    low, high = (float(one) for one in np.percentile(np.concatenate(sampled), PERCENTILES))
+    return low, high if high > low else low + 1
+
+
+def _mixed_types(first: torch.dtype | None, other: torch.dtype) -> ImageError:
+    return ImageError(
+        f"one picture holds {first} values and another {other}; one value_range cannot be meant "
+        "for both. Convert them to one type."
+    )
+
+
+def _check_bytes(values: Tensor) -> None:
+    wide = values.to(torch.float64) if values.dtype == torch.uint64 else values.to(torch.int64)
+    low, high = (int(value) for value in torch.aminmax(wide))
+    if low < 0 or high > BYTE:
+        raise ImageError(
+            f"the image has whole numbers from {low} to {high} of the type {values.dtype}, of "
+            f"which 0 to 255 are read as bytes. {ASK}"
+        )
+
+
+def _not_on_scale(darkest: float, brightest: float, low: float, high: float) -> ImageError:
+    if not math.isfinite(darkest + brightest):
+        return ImageError(
+            f"the image has values from {darkest:g} to {brightest:g}. Replace what is not a finite "
+            "number."
+        )
+    return ImageError(
+        f"the image has float values from {darkest:g} to {brightest:g}, which fit no scale: "
+        f"{low:g} to {high:g} was expected. {ASK}"
+    )
