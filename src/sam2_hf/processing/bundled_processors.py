@@ -6,21 +6,8 @@ code imports the other, so the rule stands in both; a test holds them equal.
 
 import os
 from pathlib import Path
-from typing import Any, Self
 
 BUNDLED = Path(__file__).parents[1] / "bundled"  # a folder per checkpoint
-
-
-class FromBundled:
-    """Mix into a processor: its `from_pretrained` then knows bundled checkpoints by name, too."""
-
-    @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
-    ) -> Self:
-        """Load from a bundled checkpoint, a folder or the Hub; else as the base class does."""
-        source = bundled_folder(pretrained_model_name_or_path) or pretrained_model_name_or_path
-        return super().from_pretrained(source, *args, **kwargs)  # type: ignore[misc]
 
 
 def bundled_folder(name: str | os.PathLike[str]) -> Path | None:
@@ -30,3 +17,8 @@ def bundled_folder(name: str | os.PathLike[str]) -> Path | None:
         return None
     folder = BUNDLED / bare
     return folder if (folder / "config.json").is_file() else None
+
+
+def checkpoint_source(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return where a processor is loaded from: the folder of a bundled checkpoint, or `name`."""
+    return bundled_folder(name) or name

@@ -3,8 +3,9 @@
 Suffixes: c = channels, h, w = rows and columns.
 """
 
+import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from transformers.processing_utils import ImagesKwargs
 from sam2_hf.errors import ImageError
 from sam2_hf.rle import Rle
 
-from .bundled_processors import FromBundled
+from .bundled_processors import checkpoint_source
 from .everything_processing import (
     CropPlan,
     FilterRules,
@@ -43,15 +44,15 @@ class Sam2ImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-
 
     Args:
         mask_size (`dict[str, int]`): Size `{"height": int, "width": int}` of segmentation maps.
-        compat (`str`): "official" resizes floats as the original does; "transformers" rounds to
-            bytes after the resize.
+        compat (`str`): "official" resizes floats as the original does; "transformers" resizes
+            bytes, and gives the pixels of the class of this name there.
     """
 
     mask_size: int | list[int] | tuple[int, ...] | dict[str, int] | None
     compat: str | None
 
 
-class Sam2ImageProcessor(FromBundled, PilBackend):
+class Sam2ImageProcessor(PilBackend):
     """Prepare pictures for SAM 2, and bring masks back to their size.
 
     It needs neither torchvision nor OpenCV, and takes the arguments and files of the class of this
@@ -73,6 +74,14 @@ class Sam2ImageProcessor(FromBundled, PilBackend):
     do_normalize = True
     do_convert_rgb = True
     compat = "official"
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
+    ) -> Self:
+        """Load from a bundled checkpoint, a folder or the Hub."""
+        source = checkpoint_source(pretrained_model_name_or_path)
+        return super().from_pretrained(source, *args, **kwargs)  # type: ignore[no-any-return]
 
     def preprocess(
         self,

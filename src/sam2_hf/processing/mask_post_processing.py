@@ -50,7 +50,7 @@ def finish_masks(
         options: What to do.
 
     Returns:
-        One tensor per image, `(p, k, height, width)`.
+        One tensor per image, `(p, k, height, width)`: booleans, or logits of the type they had.
 
     Raises:
         TypeError: `masks` is neither tensors nor arrays.
@@ -102,7 +102,9 @@ def _finish(logits_pkhw: Tensor, size: tuple[int, int], options: MaskOptions) ->
     enlarged = resize_masks(cleaned, size)
     if options.apply_non_overlapping_constraints:
         enlarged = keep_apart(enlarged)
-    return enlarged > options.mask_threshold if options.binarize else enlarged
+    if options.binarize:
+        return enlarged > options.mask_threshold
+    return enlarged.to(logits_pkhw.dtype) if logits_pkhw.is_floating_point() else enlarged
 
 
 def _logits(masks: object) -> Tensor:
