@@ -3,9 +3,8 @@
 Suffixes: c = channels, h, w = rows and columns.
 """
 
-import os
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ from transformers.processing_utils import ImagesKwargs
 from sam2_hf.errors import ImageError
 from sam2_hf.rle import Rle
 
-from .bundled_processors import checkpoint_source
+from .bundled_processors import loads_bundled
 from .everything_processing import (
     CropPlan,
     FilterRules,
@@ -52,6 +51,7 @@ class Sam2ImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-
     compat: str | None
 
 
+@loads_bundled
 class Sam2ImageProcessor(PilBackend):
     """Prepare pictures for SAM 2, and bring masks back to their size.
 
@@ -74,14 +74,6 @@ class Sam2ImageProcessor(PilBackend):
     do_normalize = True
     do_convert_rgb = True
     compat = "official"
-
-    @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
-    ) -> Self:
-        """Load from a bundled checkpoint, a folder or the Hub."""
-        source = checkpoint_source(pretrained_model_name_or_path)
-        return super().from_pretrained(source, *args, **kwargs)  # type: ignore[no-any-return]
 
     def preprocess(
         self,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ class PixelRules:
 def _numbers(numbers: object) -> tuple[float, ...]:
     if numbers is None:
         return ()
-    found = numbers if isinstance(numbers, Iterable) else (numbers,)
+    found: Iterable[Any] = numbers if isinstance(numbers, Iterable) else (numbers,)
     try:
         return tuple(float(number) for number in found)
     except (TypeError, ValueError) as error:
@@ -85,7 +85,7 @@ def to_pixel_values(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
         rules: How.
 
     Returns:
-        `(c, height, width)`, float32, contiguous.
+        `(c, height, width)`, contiguous; float32, except as in `normalize_pixels`.
 
     Source: sam2/utils/transforms.py:31-45 @ 2b90b9f; with `compat="transformers"`
         transformers/image_processing_backends.py:428-444, :494-512.
@@ -130,7 +130,8 @@ def normalize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
         rules: How; `size` plays no part.
 
     Returns:
-        The same shape, float32.
+        The same shape, float32; bytes stay bytes where nothing is to be done to them by
+        `compat="transformers"`.
 
     Raises:
         ImageError: There are other numbers than channels.
@@ -146,7 +147,7 @@ def normalize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
     if rules.compat == "transformers" and factor is not None and pixels_chw.dtype == torch.uint8:
         values, scale = pixels_chw.to(torch.float32), 1.0 / factor
     else:
-        values = _rescale(pixels_chw, rules)
+        values = _rescale(pixels_chw, rules).to(torch.float32)
     channels, device = pixels_chw.shape[-3], pixels_chw.device
     mean, std = (
         _per_channel(_numbers(numbers), scale, channels, device)
@@ -159,7 +160,10 @@ def normalize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
 
 def _rescale(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
     """Make floats of bytes and multiply them; floats stay as they are."""
-    values, factor = pixels_chw.to(torch.float32), rules.rescale_factor
+    factor = rules.rescale_factor
+    if factor is None and rules.compat == "transformers":
+        return pixels_chw
+    values = pixels_chw.to(torch.float32)
     if pixels_chw.dtype != torch.uint8 or factor is None:
         return values
     if factor == 1 / BYTE and rules.compat == "official":

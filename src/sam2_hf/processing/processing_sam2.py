@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 from torch import Tensor
 from transformers.image_processing_utils import BatchFeature
@@ -10,13 +10,14 @@ from transformers.processing_utils import ProcessorMixin
 
 from sam2_hf.errors import PromptError
 
-from .bundled_processors import checkpoint_source
+from .bundled_processors import loads_bundled
 from .image_processing_sam2 import Sam2ImageProcessor
 from .images import ImageSource
 from .mask_post_processing import read_sizes
 from .prompt_tensors import ARGUMENTS, count_objects, pad_prompts, read_prompts
 
 
+@loads_bundled
 class Sam2Processor(ProcessorMixin):
     """Prepare pictures with their prompts, and bring masks back.
 
@@ -42,14 +43,6 @@ class Sam2Processor(ProcessorMixin):
         super().__init__(image_processor, **kwargs)
         self.point_pad_value = point_pad_value
         self.target_size = target_size or image_processor.size["height"]
-
-    @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
-    ) -> Self:
-        """Load from a bundled checkpoint, a folder or the Hub."""
-        source = checkpoint_source(pretrained_model_name_or_path)
-        return super().from_pretrained(source, *args, **kwargs)  # type: ignore[no-any-return]
 
     def __call__(  # noqa: PLR0913 - the signature is transformers'
         self,

@@ -82,7 +82,7 @@ class FramePixels:
 
         See [`normalize_pixels`].
         """
-        return normalize_pixels(sent(bytes_3ss, device), self.rules)
+        return normalize_pixels(sent(bytes_3ss, device), self.rules).to(torch.float32)
 
 
 def to_picture(source: ImageSource, channels: str | None = None) -> NDArray[np.uint8]:

@@ -242,9 +242,7 @@ class Sam2VideoProcessor(Sam2Processor):
         compat, side, rules = options.frame_compat, self.target_size, self.video_processor.rules
         if video is None:
             return PreparedStream(window=options.window, pixels=FramePixels(side, compat, rules))
-        return open_frames(
-            video, image_size=side, compat=compat, rules=rules, ring=options.window
-        )
+        return open_frames(video, image_size=side, compat=compat, rules=rules, ring=options.window)
 
     def _given_size(
         self, session: Sam2VideoInferenceSession, original_size: object

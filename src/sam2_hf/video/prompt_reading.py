@@ -174,7 +174,7 @@ def _soft_mask(mask_hw: Tensor, what: str, *, keeps_logits: bool) -> Tensor:
     is_float = mask_hw.is_floating_point()
     values_hw = mask_hw.to(torch.float32 if is_float else torch.int64)
     low, high = (float(value) for value in torch.aminmax(values_hw))
-    if is_float and -ROUNDING_SLACK <= low and high <= 1 + ROUNDING_SLACK:
+    if is_float and low >= -ROUNDING_SLACK and high <= 1 + ROUNDING_SLACK:
         return values_hw
     may_be_logits = is_float and low < 0 and not (low > -RINGING and 1 <= high < 1 + RINGING)
     if may_be_logits:
@@ -183,6 +183,6 @@ def _soft_mask(mask_hw: Tensor, what: str, *, keeps_logits: bool) -> Tensor:
     if low >= 0 and torch.equal(values_hw, values_hw.round()):
         return (values_hw != 0).to(torch.float32)
     raise PromptError(
-        f"the mask of {what} has {mask_hw.dtype} values from {low:g} to {high:g}, which can be read "
-        "in more ways than one. Give booleans, such as mask > 0 for logits or mask >= 128 for bytes."
+        f"the mask of {what} has {mask_hw.dtype} values from {low:g} to {high:g}, which may mean "
+        "more than one thing. Give booleans: mask > 0 of logits, mask >= 128 of bytes."
     )

@@ -48,8 +48,8 @@ class Sam2VideoInferenceSession(TransformersSession):
         Args:
             video: A video file, a folder of pictures, a list, array or tensor of frames, an
                 iterator, or None for a live stream; see [`open_frames`].
-            model: The model, in eval mode. Frames are normalized as the processor says that is saved
-                where the model was loaded from.
+            model: The model, in eval mode. Frames are normalized by the settings of the processor
+                that is saved where the model was loaded from.
             options: See [`SessionOptions`].
             **changes: Single options, such as `keep="window"`; `compat="official"` takes the
                 original's defaults.

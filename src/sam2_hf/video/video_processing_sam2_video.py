@@ -5,12 +5,11 @@ Sessions read frames one by one instead, and take from here how pixels are norma
 Suffixes: t = frames, c = channels, h, w = rows and columns.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,12 +22,11 @@ from transformers.image_utils import (
     IMAGENET_DEFAULT_STD,
     PILImageResampling,
 )
-from transformers.processing_utils import VideosKwargs
 from transformers.video_processing_utils import VideoProcessorMixin
 from transformers.video_utils import VideoMetadata, make_batched_metadata
 
 from sam2_hf.errors import VideoError
-from sam2_hf.processing.bundled_processors import checkpoint_source
+from sam2_hf.processing.bundled_processors import checkpoint_source, loads_bundled
 from sam2_hf.processing.images import to_tensor
 from sam2_hf.processing.mask_post_processing import MaskOptions, finish_masks
 from sam2_hf.processing.pixel_rules import pixel_rules
@@ -47,6 +45,7 @@ PROCESSOR_FILES = (
 )
 
 
+@loads_bundled
 class Sam2VideoVideoProcessor(VideoProcessorMixin):
     """Prepare whole videos, without torchvision.
 
@@ -69,14 +68,6 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._set_attributes(**kwargs)
-
-    @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
-    ) -> Self:
-        """Load from a bundled checkpoint, a folder or the Hub."""
-        source = checkpoint_source(pretrained_model_name_or_path)
-        return super().from_pretrained(source, *args, **kwargs)  # type: ignore[no-any-return]
 
     def preprocess(self, videos: object, **kwargs: Any) -> BatchFeature:
         """Prepare videos, every frame of them at once: 12.6 MB a frame at 1024 pixels.
