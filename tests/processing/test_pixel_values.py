@@ -120,10 +120,11 @@ def test_the_callers_pixels_stay_as_they_are(pixels, compat, dtype):
         {"mean": (float("inf"), 0.0, 0.0)},
         {"rescale_factor": 0.0},
         {"mean": "none"},
+        {"mean": ("a", "b", "c")},
     ],
 )
 def test_numbers_that_leave_no_picture_are_refused(change):
-    with pytest.raises(ImageError, match=next(iter(change))):
+    with pytest.raises(ImageError, match="number"):
         rules(**change)
 
 

@@ -27,10 +27,6 @@ from .video_processing_sam2_video import Sam2VideoVideoProcessor
 
 Masks = Mask | Sequence[Mask]
 Device = torch.device | str
-SHARED_SETTINGS = (
-    *("do_convert_rgb", "do_resize", "size", "resample"),
-    *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"),
-)
 
 
 class Sam2VideoProcessor(Sam2Processor):
@@ -58,7 +54,7 @@ class Sam2VideoProcessor(Sam2Processor):
         **kwargs: Any,
     ) -> None:
         if video_processor is None:
-            video_processor = Sam2VideoVideoProcessor(**_shared_settings(image_processor))
+            video_processor = Sam2VideoVideoProcessor.like(image_processor)
         super().__init__(
             image_processor,
             target_size,
@@ -259,8 +255,3 @@ class Sam2VideoProcessor(Sam2Processor):
         if session.known_size is None:
             session.video_height, session.video_width = size
         return size
-
-
-def _shared_settings(image_processor: Sam2ImageProcessor) -> dict[str, Any]:
-    """Name what an image processor and a video processor are both told of pixels."""
-    return {name: getattr(image_processor, name) for name in SHARED_SETTINGS}

@@ -5,11 +5,12 @@ Sessions read frames one by one instead, and take from here how pixels are norma
 Suffixes: t = frames, c = channels, h, w = rows and columns.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -25,8 +26,9 @@ from transformers.image_utils import (
 from transformers.video_processing_utils import VideoProcessorMixin
 from transformers.video_utils import VideoMetadata, make_batched_metadata
 
-from sam2_hf.errors import VideoError
+from sam2_hf.errors import ImageError, VideoError
 from sam2_hf.processing.bundled_processors import checkpoint_source, loads_bundled
+from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.images import to_tensor
 from sam2_hf.processing.mask_post_processing import MaskOptions, finish_masks
 from sam2_hf.processing.pixel_rules import pixel_rules
@@ -38,6 +40,10 @@ SMALLEST_SIDE = 1  # frames are read as pictures here, and resized by the rules 
 ARRAYS = (np.ndarray, Tensor)
 PICTURE = 3  # axes of (h, w, 3)
 FIRST, LAST = "channels_first", "channels_last"
+SHARED_SETTINGS = (
+    *("do_convert_rgb", "do_resize", "size", "resample"),
+    *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"),
+)
 PROCESSOR_FILES = (
     "processor_config.json",
     "video_preprocessor_config.json",
@@ -68,6 +74,11 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._set_attributes(**kwargs)
+
+    @classmethod
+    def like(cls, image_processor: Sam2ImageProcessor) -> Self:
+        """Make one with the settings of an image processor."""
+        return cls(**{name: getattr(image_processor, name) for name in SHARED_SETTINGS})
 
     def preprocess(self, videos: object, **kwargs: Any) -> BatchFeature:
         """Prepare videos, every frame of them at once: 12.6 MB a frame at 1024 pixels.
@@ -242,21 +253,38 @@ def checkpoint_pixels(model: torch.nn.Module) -> PixelRules:
     if revision is not None:
         return _hub_pixels(name, revision)
     folder = Path(checkpoint_source(name)) if name else None
-    if folder is None or not any((folder / file).is_file() for file in PROCESSOR_FILES):
+    if folder is None or not folder.is_dir():
         return RELEASED_PIXELS
-    return Sam2VideoVideoProcessor.from_pretrained(folder).rules
+    try:
+        for file in PROCESSOR_FILES:
+            if (folder / file).is_file():
+                json.loads((folder / file).read_bytes())
+        return _saved_pixels(folder) or RELEASED_PIXELS
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise ImageError(
+            f"the settings of the processor in {folder} cannot be used: {error}. Mend "
+            f"{', '.join(PROCESSOR_FILES)}, or save a processor there anew."
+        ) from error
 
 
 @lru_cache(maxsize=8)
 def _hub_pixels(name: str, revision: str) -> PixelRules:
     """Read the settings in a repo of the Hub: from the cache, else over the network."""
     for from_cache in (True, False):
-        with suppress(OSError):
-            processor = Sam2VideoVideoProcessor.from_pretrained(
-                name, revision=revision, local_files_only=from_cache
-            )
-            return processor.rules
+        found = _saved_pixels(name, revision=revision, local_files_only=from_cache)
+        if found is not None:
+            return found
     return RELEASED_PIXELS
+
+
+def _saved_pixels(source: str | Path, **where: Any) -> PixelRules | None:
+    """Read the settings of a video processor, or of an image processor that stands alone."""
+    with suppress(OSError):
+        return Sam2VideoVideoProcessor.from_pretrained(source, **where).rules
+    with suppress(OSError):
+        image_processor = Sam2ImageProcessor.from_pretrained(source, **where)
+        return Sam2VideoVideoProcessor.like(image_processor).rules
+    return None
 
 
 def _rules(options: dict[str, Any]) -> PixelRules:
