@@ -88,7 +88,7 @@ def to_pixel_values(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
         `(c, height, width)`, contiguous; float32, except as in `normalize_pixels`.
 
     Source: sam2/utils/transforms.py:31-45 @ 2b90b9f; with `compat="transformers"`
-        transformers/image_processing_backends.py:428-444, :494-512.
+        transformers/image_processing_backends.py:399-446.
     """
     if rules.compat == "transformers":
         return normalize_pixels(resize_pixels(pixels_chw, rules), rules).contiguous()
@@ -137,7 +137,7 @@ def normalize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
         ImageError: There are other numbers than channels.
 
     Source: sam2/utils/misc.py:94-96, :267-277 @ 2b90b9f; with `compat="transformers"`
-        transformers/image_processing_backends.py:306-347.
+        transformers/image_processing_backends.py:329-369.
     Differs: divides in float32 instead of float64, equal for every byte. Divisors are tensors,
         because CUDA multiplies by the inverse of a plain number.
     """
@@ -155,7 +155,7 @@ def normalize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
     )
     if values is pixels_chw:
         return (values - mean).div_(std)
-    return values.sub_(mean).div_(std)  # made here, so nobody else reads it
+    return values.sub_(mean).div_(std)  # a tensor made here
 
 
 def _rescale(pixels_chw: Tensor, rules: PixelRules) -> Tensor:

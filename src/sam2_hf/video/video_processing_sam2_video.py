@@ -86,8 +86,8 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
         Args:
             videos: One video as [`open_frames`] takes it, or a list of videos.
             **kwargs: See transformers' `VideosKwargs`. What is not given is as this processor was
-                made. `input_data_format` tells how arrays are laid out, `data_format` how the
-                result is; `do_sample_frames` takes `num_frames` frames, or `fps` a second.
+                made. `input_data_format` is the layout of arrays, `data_format` that of the
+                result; `do_sample_frames` takes `num_frames` frames, or `fps` a second.
 
         Returns:
             `pixel_values_videos` `(t, c, height, width)` of each video, `original_sizes` and
@@ -104,8 +104,8 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
         options = self._standardize_kwargs(**options)
         self._validate_preprocess_kwargs(**options)
         rules, listed = _rules(options), _list_videos(videos)
-        told = options["video_metadata"]
-        metadata = [None] * len(listed) if told is None else make_batched_metadata(listed, told)
+        given = options["video_metadata"]
+        metadata = [None] * len(listed) if given is None else make_batched_metadata(listed, given)
         prepared = [
             self._prepare(video, about, rules, options)
             for video, about in zip(listed, metadata, strict=True)
@@ -214,14 +214,14 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
         return {name: getattr(self, name, None) for name in self.valid_kwargs.__annotations__}
 
     def _prepare(
-        self, video: object, told: VideoMetadata | None, rules: PixelRules, options: dict[str, Any]
+        self, video: object, given: VideoMetadata | None, rules: PixelRules, options: dict[str, Any]
     ) -> tuple[Tensor, tuple[int, int], VideoMetadata]:
         """Prepare one video; returns its pixels, its size, and what is known of it."""
         video = _channels_last(video, options["input_data_format"])
         with open_frames(video, image_size=SMALLEST_SIDE) as frames:
             if frames.num_frames is None or frames.size is None:
                 raise VideoError("a video without a known end cannot be prepared as a whole.")
-            about = told or _metadata(frames, frames.num_frames)
+            about = given or _metadata(frames, frames.num_frames)
             chosen = list(range(frames.num_frames))
             if options["do_sample_frames"]:
                 sampled = self.sample_frames(about, options["num_frames"], options["fps"])
@@ -256,14 +256,14 @@ def checkpoint_pixels(model: torch.nn.Module) -> PixelRules:
     if folder is None or not folder.is_dir():
         return RELEASED_PIXELS
     try:
-        for file in PROCESSOR_FILES:
-            if (folder / file).is_file():
-                json.loads((folder / file).read_bytes())
+        for file in map(folder.joinpath, PROCESSOR_FILES):
+            if file.is_file() and not isinstance(json.loads(file.read_bytes()), dict):
+                raise TypeError(f"{file.name} holds no settings")
         return _saved_pixels(folder) or RELEASED_PIXELS
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise ImageError(
-            f"the settings of the processor in {folder} cannot be used: {error}. Mend "
-            f"{', '.join(PROCESSOR_FILES)}, or save a processor there anew."
+            f"the settings of the processor in {folder} cannot be used: {error}. Correct "
+            f"{', '.join(PROCESSOR_FILES)}, or save a processor there again."
         ) from error
 
 
