@@ -73,6 +73,9 @@ class Sam2ImageProcessor(PilBackend):
     do_rescale = True
     do_normalize = True
     do_convert_rgb = True
+    do_pad = None
+    pad_size = None
+    mask_pad_size = None
     compat = "official"
 
     def preprocess(
