@@ -158,6 +158,23 @@ def test_masks_of_several_objects_may_be_one_array(tiny_video_model, video_proce
     assert [bool((second[row] > 0).all()) for row in (0, -1)] == [False, True]
 
 
+@pytest.mark.parametrize(("inside", "outside"), [(3.0, -5.0), (0.9, 0.1)])
+@pytest.mark.parametrize("make", [np.asarray, torch.from_numpy], ids=["array", "tensor"])
+def test_an_array_of_logits_or_probabilities_is_not_the_whole_frame(
+    video_processor, make, inside, outside
+):
+    """Arrays become booleans, so that all but 0 is the object: PV:773. Tensors are compared."""
+    mask = np.full(SIZE, outside, np.float32)
+    mask[:24] = inside
+    session = open_clip(video_processor)
+
+    video_processor.add_inputs_to_inference_session(session, 0, 1, input_masks=make(mask))
+
+    found = session.prompts_of(0, 1).mask_hw
+    assert found[:31].all()
+    assert not found[33:].any()
+
+
 def test_the_cache_forgets_what_was_used_longest_ago_going_backward_too():
     """5a-27, H10: it drops the smallest frame number, called the oldest: MV:75."""
     cache, encoded = FeatureCache(2), []

@@ -128,7 +128,7 @@ def test_transformers_way_is_chosen_once_or_for_one_call(processor, image):
     always = Sam2ImageProcessor(size=64, compat="transformers")(image, return_tensors="pt")
 
     assert torch.equal(once, always["pixel_values"])
-    assert 0 < (once - official).abs().max() < 0.01  # half a grey level over the deviation
+    assert 0 < (once - official).abs().max() < 0.0175  # one grey level over the deviation
     with pytest.raises(ImageError, match="compat='old'"):
         Sam2ImageProcessor(compat="old")
 

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from sam2_hf.errors import PromptError
 from sam2_hf.masks import clean_masks, keep_apart, resize_masks
@@ -67,6 +68,19 @@ def test_logits_can_be_kept_and_the_threshold_moved():
 
     assert logits[0].dtype == torch.float32
     assert torch.equal(masks[0], logits[0] > 0.3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_logits_keep_their_type(dtype):
+    logits = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+    (found,) = finish_masks([logits], [(40, 50)], None, MaskOptions(binarize=False))
+    (masks,) = finish_masks([logits], [(40, 50)], None, MaskOptions())
+
+    wide = functional.interpolate(logits.double(), (40, 50), mode="bilinear")
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), wide.to(dtype).float(), rtol=0.02, atol=1e-5)
+    assert torch.equal(masks, found > 0)
 
 
 def test_holes_and_speckles_are_cleaned_before_the_resize():

@@ -1,9 +1,11 @@
 import copy
+import inspect
 
 import numpy as np
 import pytest
 import torch
 from seeded_inputs import photo
+from transformers.processing_utils import ProcessorMixin
 
 from sam2_hf.errors import ImageError, PromptError
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
@@ -131,6 +133,14 @@ def test_options_can_be_changed_while_loading(tmp_path, processor):
     loaded = Sam2Processor.from_pretrained(tmp_path, do_normalize=False, padding_value=1.0)
 
     assert loaded.image_processor.do_normalize is False
+
+
+def test_programs_find_what_they_look_for_behind_the_class():
+    """Transformers looks at the first base, and others at what `from_pretrained` takes."""
+    assert inspect.getmro(Sam2Processor)[1] is ProcessorMixin
+    for ours in (Sam2Processor, Sam2ImageProcessor):
+        expected = inspect.signature(inspect.getmro(ours)[1].from_pretrained)
+        assert inspect.signature(ours.from_pretrained) == expected
 
 
 def test_an_image_processors_own_file_is_enough(tmp_path, processor):

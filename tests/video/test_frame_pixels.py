@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from seeded_inputs import clip
 from torch.nn import functional
 
 from sam2_hf.errors import ImageError
+from sam2_hf.processing.pixel_values import RELEASED_PIXELS
 from sam2_hf.video.frame_pixels import FramePixels, read_only, to_picture
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -39,15 +42,41 @@ def test_every_byte_is_divided_as_in_float64():
     assert torch.equal(values[0, 0], (wide - MEAN[0]) / STD[0])
 
 
-def test_the_other_compat_resizes_bytes_bilinearly_as_transformers_does():
+@pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"),
+    reason="torchvision resizes floats on this CPU",
+)
+def test_the_other_compat_gives_the_pixels_of_transformers_video_processor():
     picture = clip(1, 135, 240, 3)[0]
     bytes_13hw = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    pixels = FramePixels(64, "transformers")
 
-    bytes_3ss = FramePixels(64, "transformers").shrink(picture)
+    bytes_3ss = pixels.shrink(picture)
 
     expected = functional.interpolate(bytes_13hw, (64, 64), mode="bilinear", antialias=True)[0]
-    assert (bytes_3ss.int() - expected.int()).abs().max() <= 1  # torch's bytes are fixed-point
+    mean, std = ((torch.tensor(one) * 255.0)[:, None, None] for one in (MEAN, STD))
+    assert torch.equal(bytes_3ss, expected)
+    assert torch.equal(pixels.normalize(bytes_3ss), (expected.float() - mean) / std)
     assert not torch.equal(bytes_3ss, FramePixels(64).shrink(picture))
+
+
+@pytest.mark.parametrize("compat", ["official", "transformers"])
+def test_a_checkpoint_may_have_a_normalization_of_its_own(compat):
+    rules = replace(RELEASED_PIXELS, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    bytes_311 = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
+
+    values = FramePixels(1, compat, rules).normalize(bytes_311)
+
+    expected = bytes_311.double() / 127.5 - 1
+    torch.testing.assert_close(values, expected.float(), rtol=0, atol=1e-6)
+
+
+def test_frames_are_floats_also_where_nothing_is_done_to_them():
+    rules = replace(RELEASED_PIXELS, rescale_factor=None, mean=None, std=None)
+
+    values = FramePixels(1, "transformers", rules).normalize(torch.ones(3, 1, 1, dtype=torch.uint8))
+
+    assert values.dtype == torch.float32
 
 
 def test_shrinking_leaves_the_picture_as_it_is():

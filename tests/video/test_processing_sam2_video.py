@@ -46,6 +46,30 @@ def test_a_processor_comes_back_from_its_folder(video_processor, tmp_path):
     )
 
 
+def test_an_image_processor_that_is_transformers_way_opens_sessions_that_are():
+    pictures = Sam2ImageProcessor(size=SQUARE, compat="transformers")
+    processor = Sam2VideoProcessor(pictures)
+
+    with processor.init_video_session(clip(2)) as session:
+        found = session.get_frame(1)
+        chosen = session.options
+
+    assert chosen == SessionOptions.preset("transformers")
+    assert torch.equal(found, pictures(clip(2)[1], return_tensors="pt")["pixel_values"][0])
+    with processor.init_video_session(clip(2), compat="official") as session:
+        assert session.options == SessionOptions.preset("official")
+
+
+def test_a_video_processor_of_its_own_has_the_image_processors_settings():
+    settings = {"size": SQUARE, "image_mean": [0.1, 0.2, 0.3], "do_rescale": False, "resample": 3}
+
+    pictures = Sam2ImageProcessor(**settings)
+    made = Sam2VideoProcessor(pictures).video_processor
+
+    for name in settings:
+        assert getattr(made, name) == getattr(pictures, name)
+
+
 def test_the_files_of_the_hubs_checkpoints_load(tmp_path):
     files = {
         "processor_config.json": {
@@ -222,6 +246,21 @@ def test_a_mask_may_have_any_size(session, video_processor, tiny_video_model):
 
     assert logits[:7].min().item() == pytest.approx(10)
     assert logits[9:].max().item() == pytest.approx(-10)
+
+
+def test_logits_of_an_earlier_answer_may_be_given_back(session, video_processor, tiny_video_model):
+    mask = torch.zeros(SIZE, dtype=torch.bool)
+    mask[:20, 10:50] = True
+    video_processor.add_inputs_to_inference_session(session, 0, 1, input_masks=mask)
+    answer = tiny_video_model(session, frame_idx=0).pred_masks
+    (logits,) = video_processor.post_process_masks([answer], [SIZE], binarize=False)
+
+    video_processor.add_inputs_to_inference_session(session, 0, 2, input_masks=logits)
+    session.mask(0, 3, logits[0, 0])
+
+    drawn, given, native = (session.prompts_of(0, number).mask_hw for number in (1, 2, 3))
+    assert (given != drawn).float().mean() < 0.06  # edges of the low-resolution answer
+    assert (native != drawn).float().mean() < 0.06
 
 
 @pytest.mark.parametrize(

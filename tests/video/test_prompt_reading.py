@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional
 
 from sam2_hf.errors import PromptError
 from sam2_hf.video.prompt_reading import read_box, read_clicks, read_mask, read_object_id
@@ -127,6 +128,81 @@ def test_a_mask_of_any_kind_is_brought_to_the_models_size(form):
     expected = torch.zeros(64, 64, dtype=torch.bool)
     expected[:32, :32] = True
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "dtype"),
+    [
+        (True, False, torch.bool),
+        (1, 0, torch.uint8),
+        (255, 0, torch.uint8),
+        (7, 0, torch.int64),
+        (1.0, 0.0, torch.float32),
+        (255.0, 0.0, torch.float64),
+        (0.9, 0.1, torch.float32),
+        (0.6, 0.4, torch.float16),
+        (1.0005, -0.0005, torch.float32),
+        (3.0, -5.0, torch.float32),
+        (0.1, -0.2, torch.bfloat16),
+        (float("inf"), float("-inf"), torch.float32),
+    ],
+)
+@pytest.mark.parametrize("as_transformers", [False, True])
+def test_one_rule_reads_numbers_probabilities_and_logits(inside, outside, dtype, as_transformers):
+    drawn = torch.from_numpy(a_mask()) > 0
+    given = torch.where(drawn, torch.tensor(inside), torch.tensor(outside)).to(dtype)
+
+    found = read_mask(given, SIZE, 64, WHO, as_transformers=as_transformers)
+
+    if as_transformers and inside == 0.1:  # below the 0.5 that it asks of logits
+        assert not found.any()
+    elif as_transformers and inside == 3.0:  # edges of logits move by less than a pixel
+        assert (found != read_mask(drawn, SIZE, 64, WHO)).float().mean() < 0.02
+    else:
+        assert torch.equal(found, read_mask(drawn, SIZE, 64, WHO))
+
+
+def test_logits_are_read_as_the_mask_that_they_show():
+    logits = torch.randn(SIZE, generator=torch.Generator().manual_seed(0)) * 5
+
+    assert torch.equal(read_mask(logits, SIZE, 64, WHO), read_mask(logits > 0, SIZE, 64, WHO))
+
+
+def test_probabilities_are_resized_before_they_are_compared():
+    soft = torch.rand(SIZE, generator=torch.Generator().manual_seed(0))
+
+    resized = functional.interpolate(soft[None, None], (64, 64), mode="bilinear", antialias=True)
+
+    assert torch.equal(read_mask(soft, SIZE, 64, WHO), resized[0, 0] >= 0.5)
+
+
+def test_logits_for_transformers_are_resized_before_they_are_compared():
+    logits = torch.randn(SIZE, generator=torch.Generator().manual_seed(0)) * 5
+
+    found = read_mask(logits, SIZE, 64, WHO, as_transformers=True)
+
+    resized = functional.interpolate(logits[None, None], (64, 64), mode="bilinear", antialias=True)
+    assert torch.equal(found, resized[0, 0] >= 0.5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.0, 127.3, 255.0],
+        [0.3, 4.0, 9.5],
+        [-0.1, 0.5, 1.1],
+        [0.0, float("nan"), 1.0],
+    ],
+    ids=["soft bytes", "no value below 0", "zeros and ones that ring", "NaN"],
+)
+def test_a_mask_that_may_mean_two_things_is_refused(values):
+    with pytest.raises(PromptError, match="more than one thing"):
+        read_mask(torch.tensor([values]), None, 64, WHO)
+
+
+def test_a_negative_label_is_no_logit():
+    with pytest.raises(PromptError, match="int64 values from -1 to 3"):
+        read_mask(torch.tensor([[-1, 0, 3]]), None, 64, WHO)
 
 
 def test_a_mask_of_the_models_size_stays_as_it_is():

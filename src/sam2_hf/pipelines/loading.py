@@ -14,8 +14,7 @@ from huggingface_hub.errors import (
 )
 
 from sam2_hf.errors import PromptError
-from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
-from sam2_hf.model.checkpoint_search import first_line
+from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError, first_line
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor

@@ -5,8 +5,9 @@ code imports the other, so the rule stands in both; a test holds them equal.
 """
 
 import os
+from functools import wraps
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from sam2_hf.errors import ProcessorError, Sam2Error
 
@@ -14,26 +15,43 @@ from .hub_code import write_code
 from .processor_settings import FILES, read_settings, require_usable
 
 BUNDLED = Path(__file__).parents[1] / "bundled"  # a folder per checkpoint
+Source = str | os.PathLike[str]
+Processor = TypeVar("Processor")
 
 
-class FromBundled:
-    """Mix into a processor: its `from_pretrained` then knows bundled checkpoints by name, too."""
+def bundled_folder(name: Source) -> Path | None:
+    """Find the folder of a bundled checkpoint; None for all else, folders of that name included."""
+    bare = os.fspath(name)
+    if bare in ("", ".", "..") or Path(bare).name != bare or Path(bare).is_dir():
+        return None
+    folder = BUNDLED / bare
+    return folder if (folder / "config.json").is_file() else None
 
-    @classmethod
+
+def checkpoint_source(name: Source) -> Source:
+    """Return where a processor is loaded from: the folder of a bundled checkpoint, or `name`."""
+    return bundled_folder(name) or name
+
+
+def loads_bundled(cls: type[Processor]) -> type[Processor]:
+    """Decorate a processor class, so that it knows bundled checkpoints by name and checks settings.
+
+    Signatures and bases stay those that transformers gives, which programs look at. After
+    `register_for_auto_class()`, saving writes all code that the class needs beside its settings.
+    """
+    load = cls.from_pretrained.__func__  # type: ignore[attr-defined]
+    save = cls.save_pretrained  # type: ignore[attr-defined]
+
+    @wraps(load)
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
-    ) -> Self:
-        """Load from a bundled checkpoint, a folder or the Hub; else as the base class does.
-
-        Raises:
-            ProcessorError: A file is damaged, or a setting in it cannot be used.
-        """
+        cls: type[Processor], pretrained_model_name_or_path: Source, *args: Any, **kwargs: Any
+    ) -> Processor:
         name = pretrained_model_name_or_path
-        source = bundled_folder(name) or name
+        source = checkpoint_source(name)
         for path in _local_files(Path(source), kwargs.get("subfolder") or ""):
             read_settings(path)
         try:
-            loaded = super().from_pretrained(source, *args, **kwargs)  # type: ignore[misc]
+            loaded = load(cls, source, *args, **kwargs)
         except (OSError, Sam2Error):
             raise
         except Exception as error:  # wrong types make transformers raise almost anything
@@ -42,33 +60,27 @@ class FromBundled:
                 "its settings, or download them again."
             ) from error
         require_usable(loaded[0] if isinstance(loaded, tuple) else loaded, str(name))
-        checked: Self = loaded
-        return checked
+        return loaded
 
+    @wraps(save)
     def save_pretrained(
-        self,
-        save_directory: str | os.PathLike[str],
+        self: Any,  # noqa: ANN401 - a processor
+        save_directory: Source,
         push_to_hub: bool = False,  # noqa: FBT001, FBT002 - transformers' signature
         **kwargs: Any,
     ) -> Any:  # noqa: ANN401 - what the base class returns
-        """Save settings and, after `register_for_auto_class()`, all code; then push if asked."""
-        if self._auto_class is None:  # type: ignore[attr-defined]
-            return super().save_pretrained(save_directory, push_to_hub, **kwargs)  # type: ignore[misc]
+        if self._auto_class is None:
+            return save(self, save_directory, push_to_hub, **kwargs)
         if push_to_hub:  # which saves to a folder of its own first, and so the code as well
             repo_id = kwargs.pop("repo_id", Path(save_directory).name)
-            return self.push_to_hub(repo_id, **kwargs)  # type: ignore[attr-defined]
-        saved = super().save_pretrained(save_directory, **kwargs)  # type: ignore[misc]
+            return self.push_to_hub(repo_id, **kwargs)
+        saved = save(self, save_directory, **kwargs)
         write_code(type(self), Path(save_directory))
         return saved
 
-
-def bundled_folder(name: str | os.PathLike[str]) -> Path | None:
-    """Find the folder of a bundled checkpoint; None for all else, folders of that name included."""
-    bare = os.fspath(name)
-    if bare in ("", ".", "..") or Path(bare).name != bare or Path(bare).is_dir():
-        return None
-    folder = BUNDLED / bare
-    return folder if (folder / "config.json").is_file() else None
+    cls.from_pretrained = classmethod(from_pretrained)  # type: ignore[attr-defined]
+    cls.save_pretrained = save_pretrained  # type: ignore[attr-defined]
+    return cls
 
 
 def _local_files(path: Path, subfolder: str) -> list[Path]:

@@ -21,7 +21,7 @@ from transformers.processing_utils import ImagesKwargs
 from sam2_hf.errors import ImageError
 from sam2_hf.rle import Rle
 
-from .bundled_processors import FromBundled
+from .bundled_processors import loads_bundled
 from .everything_processing import (
     CropPlan,
     FilterRules,
@@ -44,8 +44,8 @@ class Sam2ImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-
 
     Args:
         mask_size (`dict[str, int]`): Size `{"height": int, "width": int}` of segmentation maps.
-        compat (`str`): "official" resizes floats as the original does; "transformers" rounds to
-            bytes after the resize.
+        compat (`str`): "official" resizes floats as the original does; "transformers" resizes
+            bytes, and gives the pixels of the class of this name there.
         value_range (`tuple[float, float]` or `str`): Which numbers are black and white, for all
             pictures of a call; see [`value_range`].
     """
@@ -55,7 +55,8 @@ class Sam2ImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-
     value_range: Any
 
 
-class Sam2ImageProcessor(FromBundled, PilBackend):
+@loads_bundled
+class Sam2ImageProcessor(PilBackend):
     """Prepare pictures for SAM 2, and bring masks back to their size.
 
     It needs neither torchvision nor OpenCV, and takes the arguments and files of the class of this
@@ -76,6 +77,9 @@ class Sam2ImageProcessor(FromBundled, PilBackend):
     do_rescale = True
     do_normalize = True
     do_convert_rgb = True
+    do_pad = None
+    pad_size = None
+    mask_pad_size = None
     compat = "official"
     value_range: ValueRange = None
 

@@ -1,20 +1,25 @@
-"""From an RGB tensor to what the image encoder sees.
+"""From an RGB tensor to what the image encoder sees; for photos, frames and training alike.
 
 Suffixes: c = channels, h, w = rows and columns.
 """
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from sam2_hf.errors import ImageError
 
 BYTE = 255
 Compat = Literal["official", "transformers"]
 Numbers = float | tuple[float, ...]
+CPUS_THAT_RESIZE_BYTES = ("AVX2", "AVX512")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +32,12 @@ class PixelRules:
         rescale_factor: What a byte is multiplied with.
         mean: Taken off each channel after that.
         std: Each channel is divided by it.
-        compat: "official" resizes floats. "transformers" rounds bytes to bytes after the resize,
-            which moves a value by half a grey level at most.
+        compat: "official" resizes floats. "transformers" resizes bytes to bytes and takes rescaling
+            and normalization in one step, which gives the pixels of transformers' processors; a
+            value then differs by one grey level at most.
+
+    Raises:
+        ImageError: A number is not finite, or the pixels would be divided by zero.
     """
 
     size: tuple[int, int] | None
@@ -37,6 +46,35 @@ class PixelRules:
     mean: Numbers | None
     std: Numbers | None
     compat: Compat
+
+    def __post_init__(self) -> None:
+        for name, may_be_zero in (("rescale_factor", False), ("mean", True), ("std", False)):
+            numbers = _numbers(getattr(self, name))
+            if not all(math.isfinite(n) and (n or may_be_zero) for n in numbers):
+                raise ImageError(
+                    f"{name} is {getattr(self, name)}. Give finite numbers"
+                    f"{'' if may_be_zero else ', none of them 0'}, as the model was trained with."
+                )
+
+
+def _numbers(numbers: object) -> tuple[float, ...]:
+    if numbers is None:
+        return ()
+    found: Iterable[Any] = numbers if isinstance(numbers, Iterable) else (numbers,)
+    try:
+        return tuple(float(number) for number in found)
+    except (TypeError, ValueError) as error:
+        raise ImageError(f"{numbers!r} is not a number, nor one for each channel.") from error
+
+
+RELEASED_PIXELS = PixelRules(
+    size=None,
+    resampling="bilinear",
+    rescale_factor=1 / BYTE,
+    mean=tuple(IMAGENET_DEFAULT_MEAN),
+    std=tuple(IMAGENET_DEFAULT_STD),
+    compat="official",
+)  # the numbers of every released checkpoint
 
 
 def to_pixel_values(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
@@ -47,45 +85,114 @@ def to_pixel_values(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
         rules: How.
 
     Returns:
-        `(c, height, width)`, float32, contiguous.
+        `(c, height, width)`, contiguous; float32, except as in `normalize_pixels`.
 
-    Source: sam2/utils/transforms.py:31-45 @ 2b90b9f.
+    Source: sam2/utils/transforms.py:31-45 @ 2b90b9f; with `compat="transformers"`
+        transformers/image_processing_backends.py:399-446.
     """
-    rounded = rules.compat == "transformers" and pixels_chw.dtype == torch.uint8
-    values = pixels_chw if rounded else _rescale(pixels_chw, rules.rescale_factor)
-    if rules.size is not None:
-        values = _resize(values.to(torch.float32), rules)
-        values = values.round().clamp(0, BYTE) if rounded else values
-    if rounded:
-        values = _rescale(values.to(torch.uint8), rules.rescale_factor)
-    if rules.mean is not None and rules.std is not None:
-        mean, std = (_per_channel(numbers, values) for numbers in (rules.mean, rules.std))
-        values = (values - mean) / std
-    return values.contiguous()
+    if rules.compat == "transformers":
+        return normalize_pixels(resize_pixels(pixels_chw, rules), rules).contiguous()
+    values = _rescale(pixels_chw, rules)
+    return normalize_pixels(resize_pixels(values, rules), rules).contiguous()
 
 
-def _rescale(pixels_chw: Tensor, factor: float | None) -> Tensor:
+def resize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
+    """Resize pixels to `rules.size`; they keep their type.
+
+    Args:
+        pixels_chw: `(c, h, w)`, uint8 or float32.
+        rules: How.
+
+    Returns:
+        `(c, height, width)`; `pixels_chw` itself where it has that size.
+
+    Source: torchvision/transforms/v2/functional/_geometry.py, `resize_image`, for bytes.
+    """
+    if rules.size is None or tuple(pixels_chw.shape[-2:]) == tuple(rules.size):
+        return pixels_chw
+    if rules.resampling == "nearest":
+        mode = "nearest-exact" if rules.compat == "transformers" else "nearest"
+        return functional.interpolate(pixels_chw[None], rules.size, mode=mode)[0]
+    as_bytes = pixels_chw.dtype != torch.uint8 or _resizes_bytes(pixels_chw, rules.resampling)
+    values_1chw = (pixels_chw if as_bytes else pixels_chw.to(torch.float32))[None]
+    resized = functional.interpolate(
+        values_1chw, rules.size, mode=rules.resampling, antialias=True, align_corners=False
+    )[0]
+    return resized if as_bytes else resized.clamp_(0, BYTE).round_().to(torch.uint8)
+
+
+def normalize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
+    """Rescale bytes to floats, and give each channel the mean and deviation that are wanted.
+
+    Args:
+        pixels_chw: `(..., c, h, w)`, uint8, or float32 which is taken to be rescaled already. Left
+            as it is.
+        rules: How; `size` plays no part.
+
+    Returns:
+        The same shape, float32; bytes stay bytes where nothing is to be done to them by
+        `compat="transformers"`.
+
+    Raises:
+        ImageError: There are other numbers than channels.
+
+    Source: sam2/utils/misc.py:94-96, :267-277 @ 2b90b9f; with `compat="transformers"`
+        transformers/image_processing_backends.py:329-369.
+    Differs: divides in float32 instead of float64, equal for every byte. Divisors are tensors,
+        because CUDA multiplies by the inverse of a plain number.
+    """
+    if rules.mean is None or rules.std is None:
+        return _rescale(pixels_chw, rules)
+    factor, scale = rules.rescale_factor, 1.0
+    if rules.compat == "transformers" and factor is not None and pixels_chw.dtype == torch.uint8:
+        values, scale = pixels_chw.to(torch.float32), 1.0 / factor
+    else:
+        values = _rescale(pixels_chw, rules).to(torch.float32)
+    channels, device = pixels_chw.shape[-3], pixels_chw.device
+    mean, std = (
+        _per_channel(_numbers(numbers), scale, channels, device)
+        for numbers in (rules.mean, rules.std)
+    )
+    if values is pixels_chw:
+        return (values - mean).div_(std)
+    return values.sub_(mean).div_(std)  # a tensor made here
+
+
+def _rescale(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
+    """Make floats of bytes and multiply them; floats stay as they are."""
+    factor = rules.rescale_factor
+    if factor is None and rules.compat == "transformers":
+        return pixels_chw
     values = pixels_chw.to(torch.float32)
     if pixels_chw.dtype != torch.uint8 or factor is None:
         return values
-    # The original divides; a product with 1 / 255 would differ in the last bit.
-    return values / BYTE if factor == 1 / BYTE else values * factor
+    if factor == 1 / BYTE and rules.compat == "official":
+        # The original divides; a product with 1 / 255 would differ in the last bit.
+        return values.div_(_per_channel((BYTE,), 1.0, 1, values.device))
+    return values.mul_(factor)
 
 
-def _resize(values_chw: Tensor, rules: PixelRules) -> Tensor:
-    if rules.resampling == "nearest":
-        return functional.interpolate(values_chw[None], rules.size, mode="nearest")[0]
-    return functional.interpolate(
-        values_chw[None], rules.size, mode=rules.resampling, antialias=True, align_corners=False
-    )[0]
+def _resizes_bytes(pixels_chw: Tensor, resampling: str) -> bool:
+    """Whether torchvision hands bytes to torch's integer kernel, instead of rounding floats."""
+    if not pixels_chw.is_cpu:
+        return False
+    is_quick = torch.backends.cpu.get_cpu_capability() in CPUS_THAT_RESIZE_BYTES
+    return resampling == "bicubic" or is_quick
 
 
-def _per_channel(numbers: Numbers, values_chw: Tensor) -> Tensor:
-    """One number, or one per channel, ready for `(c, h, w)`."""
-    tensor = torch.as_tensor(numbers, dtype=torch.float32, device=values_chw.device)
-    if tensor.numel() not in (1, len(values_chw)):
+@lru_cache(maxsize=32)
+def _per_channel(
+    numbers: tuple[float, ...], scale: float, channels: int, device: torch.device
+) -> Tensor:
+    """Put one number, or one per channel, where the pixels are: `(c, 1, 1)`.
+
+    Kept, because making a tensor on an accelerator waits for it.
+    """
+    if len(numbers) not in (1, channels):
         raise ImageError(
-            f"there are {tensor.numel()} means or deviations for {len(values_chw)} channels. "
+            f"there are {len(numbers)} means or deviations for {channels} channels. "
             "Give one per channel, or a single number."
         )
-    return tensor.reshape(-1, 1, 1)
+    with torch.inference_mode(mode=False):  # training may read it, too
+        table = torch.tensor(numbers, dtype=torch.float32) * scale
+        return table.view(-1, 1, 1).to(device)

@@ -10,7 +10,7 @@ from transformers.processing_utils import ProcessorMixin
 
 from sam2_hf.errors import PromptError
 
-from .bundled_processors import FromBundled
+from .bundled_processors import loads_bundled
 from .image_processing_sam2 import Sam2ImageProcessor
 from .images import ImageSource
 from .mask_post_processing import read_sizes
@@ -18,7 +18,8 @@ from .prompt_checks import MASK_STRIDE
 from .prompt_tensors import ARGUMENTS, count_objects, pad_prompts, read_prompts
 
 
-class Sam2Processor(FromBundled, ProcessorMixin):
+@loads_bundled
+class Sam2Processor(ProcessorMixin):
     """Prepare pictures with their prompts, and bring masks back.
 
     Takes the arguments and files of the class of this name in transformers.

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-BYTE = 255
+from sam2_hf.processing.pixel_values import RELEASED_PIXELS, normalize_pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,9 +109,4 @@ def normalize(frames_bthw3: Tensor) -> Tensor:
         `(..., 3, h, w)`, contiguous.
     """
     # Bytes are moved before they become floats, of which four times as many would move.
-    values_bt3hw = frames_bthw3.movedim(-1, -3).contiguous().to(torch.float32).div_(BYTE)
-    mean, std = (
-        torch.tensor(numbers, device=frames_bthw3.device).view(3, 1, 1)
-        for numbers in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
-    )
-    return values_bt3hw.sub_(mean).div_(std)
+    return normalize_pixels(frames_bthw3.movedim(-1, -3).contiguous(), RELEASED_PIXELS)

@@ -8,17 +8,15 @@ Suffixes: hw3 = rows, columns, red green blue; 3hw = red green blue first; s = i
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from sam2_hf.errors import ImageError
-from sam2_hf.model.constant_tables import constant_table
 from sam2_hf.processing.images import (
     ImageSource,
     load_image,
@@ -27,7 +25,13 @@ from sam2_hf.processing.images import (
     scale_of,
     to_rgb,
 )
-from sam2_hf.processing.pixel_values import Compat, PixelRules, to_pixel_values
+from sam2_hf.processing.pixel_values import (
+    RELEASED_PIXELS,
+    Compat,
+    PixelRules,
+    normalize_pixels,
+    resize_pixels,
+)
 from sam2_hf.processing.value_range import ValueRange, ValueScale, read_value_range
 
 from .transfers import sent
@@ -44,11 +48,18 @@ class FramePixels:
     Attributes:
         image_size: Rows and columns of the input, in pixels.
         compat: "official" resizes with Pillow's bicubic filter, as the original does when it reads
-            a folder of JPEGs. "transformers" resizes bilinearly, as its video processor does.
+            a folder of JPEGs. "transformers" does what its video processor does.
+        rules: Normalization of the checkpoint, and how "transformers" resamples; their own size and
+            compat play no part.
     """
 
     image_size: int
     compat: Compat = "official"
+    rules: PixelRules = RELEASED_PIXELS
+
+    def __post_init__(self) -> None:
+        size = (self.image_size, self.image_size)
+        object.__setattr__(self, "rules", replace(self.rules, size=size, compat=self.compat))
 
     def shrink(self, picture_hw3: NDArray[np.uint8]) -> Tensor:
         """Resize a frame to input size.
@@ -64,7 +75,7 @@ class FramePixels:
         side = self.image_size
         if picture_hw3.shape[:2] != (side, side):
             if self.compat == "transformers":
-                return self._shrink_as_transformers(picture_hw3)
+                return resize_pixels(to_rgb(picture_hw3, "channels_last"), self.rules)
             picture_hw3 = np.asarray(Image.fromarray(picture_hw3).resize((side, side)))
         # numpy copies in this thread alone. A thread in which torch shares out work keeps helpers
         # of its own, and with more helpers than cores all of them sleep between two operations:
@@ -81,36 +92,9 @@ class FramePixels:
         Returns:
             `(3, S, S)`, float32.
 
-        Source: sam2/utils/misc.py:94-96, :267-277 @ 2b90b9f.
-        Differs: divides in float32 instead of float64, equal for every byte. The divisor is a
-            tensor, because CUDA multiplies by the inverse of a plain number.
+        See [`normalize_pixels`].
         """
-        values_3ss = sent(bytes_3ss, device).to(torch.float32)
-        for numbers, step in (
-            ((BYTE, BYTE, BYTE), Tensor.div_),
-            (IMAGENET_DEFAULT_MEAN, Tensor.sub_),
-            (IMAGENET_DEFAULT_STD, Tensor.div_),
-        ):
-            step(values_3ss, _per_channel(tuple(numbers), values_3ss.device))
-        return values_3ss
-
-    def _shrink_as_transformers(self, picture_hw3: NDArray[np.uint8]) -> Tensor:
-        size = (self.image_size, self.image_size)
-        rules = PixelRules(
-            size=size,
-            resampling="bilinear",
-            rescale_factor=None,
-            mean=None,
-            std=None,
-            compat="transformers",
-        )
-        return to_pixel_values(to_rgb(picture_hw3, "channels_last"), rules).to(torch.uint8)
-
-
-@constant_table(6)  # three tables, on one or two devices
-def _per_channel(numbers: tuple[float, ...], device: torch.device) -> Tensor:
-    """Put a number for each channel where the pixels are, `(3, 1, 1)`."""
-    return torch.tensor(numbers, dtype=torch.float32, device=device).view(3, 1, 1)
+        return normalize_pixels(sent(bytes_3ss, device), self.rules).to(torch.float32)
 
 
 class ClipScale:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sam2_hf.errors import VideoError
 from sam2_hf.processing.images import file_problem
-from sam2_hf.processing.pixel_values import Compat
+from sam2_hf.processing.pixel_values import RELEASED_PIXELS, Compat, PixelRules
 from sam2_hf.processing.value_range import ValueRange, read_value_range
 
 from .abstract_frames import Frames
@@ -45,6 +45,7 @@ def open_frames(
     *,
     image_size: int,
     compat: Compat = "official",
+    rules: PixelRules = RELEASED_PIXELS,
     ring: int = 16,
     num_threads: int = 2,
     value_range: ValueRange = None,
@@ -59,6 +60,7 @@ def open_frames(
             handed back as they are.
         image_size: Rows and columns of the model's input.
         compat: How frames become model input; see [`FramePixels`].
+        rules: Normalization of the checkpoint; see [`FramePixels`].
         ring: The most frames that are held at a time.
         num_threads: How many threads decode and resize.
         value_range: Which numbers are black and white: `(low, high)`, "percentile", "full", or None
@@ -72,7 +74,7 @@ def open_frames(
     if ring < 1 or num_threads < 1:
         raise VideoError(f"ring={ring} and num_threads={num_threads} must both be 1 or more.")
     value_range = read_value_range(value_range)
-    pixels = FramePixels(image_size, compat)
+    pixels = FramePixels(image_size, compat, rules)
     video = only_video(source)
     if video is None:
         return LiveFrames(pixels=pixels, value_range=value_range)

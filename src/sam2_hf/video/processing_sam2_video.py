@@ -40,7 +40,7 @@ class Sam2VideoProcessor(Sam2Processor):
 
     Args:
         image_processor: Prepares single pictures, as those of a stream.
-        video_processor: Prepares whole videos; made from the image processor's size if None.
+        video_processor: Prepares whole videos; made with the image processor's settings if None.
         target_size: Input size of the model; the height of `image_processor.size` if None.
         point_pad_value: Both coordinates of a point that is padding.
     """
@@ -54,8 +54,7 @@ class Sam2VideoProcessor(Sam2Processor):
         **kwargs: Any,
     ) -> None:
         if video_processor is None:
-            side = image_processor.size["height"]
-            video_processor = Sam2VideoVideoProcessor(size={"height": side, "width": side})
+            video_processor = Sam2VideoVideoProcessor.like(image_processor)
         super().__init__(
             image_processor,
             target_size,
@@ -89,8 +88,8 @@ class Sam2VideoProcessor(Sam2Processor):
             max_vision_features_cache_size: Frames whose image features are kept.
             dtype: Type of the frames that `session.get_frame` gives.
             options: See [`SessionOptions`].
-            **changes: Single options; `compat="transformers"` takes transformers' own,
-                `compat="official"` the original's.
+            **changes: Single options; `compat="transformers"` takes transformers' own, and is the
+                default where the image processor has it; `compat="official"` the original's.
 
         Raises:
             VideoError: The video cannot be opened, or there are several.
@@ -98,8 +97,10 @@ class Sam2VideoProcessor(Sam2Processor):
         """
         if options is not None and changes:
             raise SessionError(f"give either options or single ones ({', '.join(changes)}).")
-        features = {"cached_features": max_vision_features_cache_size}
-        chosen = options or SessionOptions.preset(**(features | changes))
+        usual: dict[str, Any] = {"cached_features": max_vision_features_cache_size}
+        if self.image_processor.compat == "transformers":
+            usual["compat"] = "transformers"
+        chosen = options or SessionOptions.preset(**(usual | changes))
         return Sam2VideoInferenceSession(
             inference_device=inference_device,
             inference_state_device=inference_state_device or inference_device,
@@ -132,7 +133,8 @@ class Sam2VideoProcessor(Sam2Processor):
             input_labels: `[1][object][point]`: 1 on the object, 0 beside it; all 1 if None.
             input_boxes: `[1][object][x0, y0, x1, y1]`.
             input_masks: One mask `(h, w)` for each object, of any size: a list, an array or a
-                tensor; what is not 0 is the object. Not together with the others.
+                tensor. Booleans, numbers, probabilities or logits; see [`read_mask`]. Not together
+                with the others.
             original_size: `(height, width)` that places are measured in; needed before the first
                 frame of a stream.
             clear_old_inputs: Whether clicks and box of these objects on this frame are replaced, or
@@ -200,7 +202,7 @@ class Sam2VideoProcessor(Sam2Processor):
         """Give masks; see [`add_inputs_to_inference_session`]."""
         ids = read_ids(obj_ids)
         masks = [
-            read_mask(mask, None, self.target_size, f"object {number}")
+            read_mask(mask, None, self.target_size, f"object {number}", as_transformers=True)
             for number, mask in zip(ids, list_masks(input_masks, len(ids)), strict=True)
         ]
         for number, mask_hw in zip(ids, masks, strict=True):
@@ -233,11 +235,18 @@ class Sam2VideoProcessor(Sam2Processor):
 
     def _frames(self, video: object, options: SessionOptions) -> Frames:
         """Open a video, or make a stream."""
-        compat, side, value_range = options.frame_compat, self.target_size, options.value_range
+        side, rules = self.target_size, self.video_processor.rules
+        compat, value_range = options.frame_compat, options.value_range
         if video is None:
-            return PreparedStream(options.window, FramePixels(side, compat), value_range)
+            pixels = FramePixels(side, compat, rules)
+            return PreparedStream(options.window, pixels, value_range)
         return open_frames(
-            video, image_size=side, compat=compat, ring=options.window, value_range=value_range
+            video,
+            image_size=side,
+            compat=compat,
+            rules=rules,
+            ring=options.window,
+            value_range=value_range,
         )
 
     def _given_size(

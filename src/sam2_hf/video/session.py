@@ -48,7 +48,8 @@ class Sam2VideoInferenceSession(TransformersSession):
         Args:
             video: A video file, a folder of pictures, a list, array or tensor of frames, an
                 iterator, or None for a live stream; see [`open_frames`].
-            model: The model, in eval mode.
+            model: The model, in eval mode. Frames are normalized by the settings of the processor
+                that is saved where the model was loaded from.
             options: See [`SessionOptions`].
             **changes: Single options, such as `keep="window"`; `compat="official"` takes the
                 original's defaults.
@@ -60,7 +61,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         if options is not None and changes:
             raise SessionError(f"give either options or single ones ({', '.join(changes)}).")
         chosen = options or SessionOptions.preset(**changes)
-        frames = open_session_frames(video, chosen, model.prompt_encoder.image_size)
+        frames = open_session_frames(video, chosen, model)
         return cls._around(Tracker(frames, chosen, model))
 
     def click(
@@ -106,11 +107,13 @@ class Sam2VideoInferenceSession(TransformersSession):
         Args:
             frame: Which frame.
             object_id: Which object.
-            mask_hw: Array, tensor or picture of the frame's size; what is not 0 is the object.
+            mask_hw: Array, tensor or picture of the frame's size: booleans, 0 and 1, 0 and 255,
+                probabilities or logits; see [`read_mask`].
 
         Raises:
             FrameError: There is no such frame, or a stream has dropped it.
-            PromptError: The mask has another size than the frame.
+            PromptError: The mask has another size than the frame, or can be read in more ways than
+                one.
         """
         frame = self._require(frame)
         side = self._tracker.model.prompt_encoder.image_size

@@ -27,6 +27,7 @@ from .session_files import SavedSession, read_session, write_session
 from .session_options import SessionOptions
 from .tracked_object import Asked, PromptedOutput, TrackedObject
 from .tracker import Tracker
+from .video_processing_sam2_video import checkpoint_pixels
 
 Named = dict[str, Tensor]
 Document = dict[str, Any]
@@ -103,8 +104,7 @@ def _open_video(
     video: object, options: SessionOptions, about: Document, model: Sam2VideoModel
 ) -> Frames:
     """Open the video again, and see that it is the one that was saved."""
-    side = model.prompt_encoder.image_size
-    frames = open_session_frames(video, options, side)
+    frames = open_session_frames(video, options, model)
     if isinstance(frames, LiveFrames) != (about["num_received"] is not None):
         kind = "a live stream" if about["num_received"] is not None else "a video"
         raise SessionError(
@@ -124,8 +124,8 @@ def _open_video(
     return frames
 
 
-def open_session_frames(video: object, options: SessionOptions, side: int) -> Frames:
-    """Open a video as the options of a session want it.
+def open_session_frames(video: object, options: SessionOptions, model: Sam2VideoModel) -> Frames:
+    """Open a video as the options of a session and the model's checkpoint want it.
 
     Raises:
         VideoError: It cannot be opened.
@@ -135,7 +135,12 @@ def open_session_frames(video: object, options: SessionOptions, side: int) -> Fr
     # an iterator cannot go back, so it keeps as many frames as a stream does
     ring = {"ring": options.window} if isinstance(video, Iterator) else {}
     return open_frames(
-        source, image_size=side, compat=options.frame_compat, value_range=value_range, **ring
+        source,
+        image_size=model.prompt_encoder.image_size,
+        compat=options.frame_compat,
+        rules=checkpoint_pixels(model),
+        value_range=value_range,
+        **ring,
     )
 
 

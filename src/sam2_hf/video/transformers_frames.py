@@ -20,6 +20,7 @@ from .session_core import SessionCore
 from .session_options import SessionOptions
 from .tracker import Tracker
 from .transformers_names import Placement, ProcessedFrames, as_dtype
+from .video_processing_sam2_video import checkpoint_pixels
 
 
 class TransformersFrames(SessionCore):
@@ -184,7 +185,9 @@ class TransformersFrames(SessionCore):
             )
         self._image_size = side
         if isinstance(self.frames, LiveFrames) and self.frames.pixels is None:
-            self.frames.pixels = FramePixels(side, self.options.frame_compat)
+            self.frames.pixels = FramePixels(
+                side, self.options.frame_compat, checkpoint_pixels(model)
+            )
         self._tracker.bind(model)
 
     def _prepared(self, video: Tensor | None, options: SessionOptions) -> Frames:

@@ -138,14 +138,15 @@ class TransformersSession(TransformersFrames):
         Args:
             obj_idx: Place of the object in the order.
             frame_idx: The frame.
-            inputs: `(1, 1, h, w)`; what is not 0 is the object.
+            inputs: `(1, 1, h, w)`, booleans, probabilities or logits; see [`read_mask`].
 
         Raises:
             PromptError: It is not one mask.
             SessionError: There is no such object, or nobody knows the model's input size yet.
         """
         number = self.obj_idx_to_id(obj_idx)
-        mask = read_mask(inputs, None, self._input_size(), f"object number {obj_idx}")
+        what = f"object number {obj_idx}"
+        mask = read_mask(inputs, None, self._input_size(), what, as_transformers=True)
         self.put_prompts(frame_idx, number, FramePrompts().with_mask(mask))
 
     def remove_mask_inputs(self, obj_idx: int, frame_idx: int) -> None:

@@ -1,36 +1,82 @@
 """The video processor of transformers' API: whole videos to model input, and masks back.
 
-Sessions do not need it: they read frames one by one. It is here because checkpoints have its file,
-and because programs call it.
+Sessions read frames one by one instead, and take from here how pixels are normalized.
+
+Suffixes: t = frames, c = channels, h, w = rows and columns.
 """
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
+from huggingface_hub.dataclasses import validate_typed_dict
+from numpy.typing import NDArray
+from torch import Tensor
 from transformers.image_processing_utils import BatchFeature
 from transformers.image_utils import (
     IMAGENET_DEFAULT_MEAN,
     IMAGENET_DEFAULT_STD,
     PILImageResampling,
 )
+from transformers.processing_utils import VideosKwargs
 from transformers.video_processing_utils import VideoProcessorMixin
+from transformers.video_utils import VideoMetadata, make_batched_metadata
 
-from sam2_hf.errors import VideoError
-from sam2_hf.processing.bundled_processors import FromBundled
+from sam2_hf.errors import ImageError, VideoError
+from sam2_hf.processing.bundled_processors import checkpoint_source, loads_bundled
+from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
+from sam2_hf.processing.images import read_values, scale_of
 from sam2_hf.processing.mask_post_processing import MaskOptions, finish_masks
+from sam2_hf.processing.pixel_rules import pixel_rules
+from sam2_hf.processing.pixel_values import RELEASED_PIXELS, PixelRules, to_pixel_values
+from sam2_hf.processing.value_range import ValueRange
 
-from .frames import is_video, open_frames
+from .frames import BATCH, Frames, is_video, open_frames
+
+SMALLEST_SIDE = 1  # frames are read as pictures here, and resized by the rules of the call
+ARRAYS = (np.ndarray, Tensor)
+PICTURE = 3  # axes of (h, w, 3)
+FIRST, LAST = "channels_first", "channels_last"
+SHARED_SETTINGS = (
+    *("do_convert_rgb", "do_resize", "size", "resample"),
+    *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"),
+)
+PROCESSOR_FILES = (
+    "processor_config.json",
+    "video_preprocessor_config.json",
+    "preprocessor_config.json",
+)
 
 
-class Sam2VideoVideoProcessor(FromBundled, VideoProcessorMixin):
-    """Prepare whole videos, without torchvision.
+class Sam2VideoVideoProcessorKwargs(VideosKwargs):
+    """Options of this video processor that other models do not have.
 
-    Takes the files of the class of this name in transformers. Resizing and normalization are those
-    of the released models.
+    Args:
+        value_range (`tuple[float, float]` or `str`): Which numbers are black and white, for all
+            frames of a video; see `processing/value_range.py`.
     """
 
+    value_range: Any
+
+
+@loads_bundled
+class Sam2VideoVideoProcessor(VideoProcessorMixin):
+    """Prepare whole videos, without torchvision.
+
+    Takes the arguments and files of the class of this name in transformers, and gives its pixels.
+
+    Differs from transformers: floats 0-1 are not scaled down a second time; `data_format` is
+    followed; files are read by PyAV.
+    """
+
+    valid_kwargs = Sam2VideoVideoProcessorKwargs
     model_input_names: ClassVar[list[str]] = ["pixel_values"]
+    value_range: ValueRange = None
     resample = PILImageResampling.BILINEAR
     image_mean = IMAGENET_DEFAULT_MEAN
     image_std = IMAGENET_DEFAULT_STD
@@ -44,43 +90,94 @@ class Sam2VideoVideoProcessor(FromBundled, VideoProcessorMixin):
         super().__init__(**kwargs)
         self._set_attributes(**kwargs)
 
-    def preprocess(
-        self,
-        videos: object,
-        return_tensors: str | None = None,
-        device: torch.device | str | None = None,
-        **kwargs: Any,
-    ) -> BatchFeature:
+    @classmethod
+    def like(cls, image_processor: Sam2ImageProcessor) -> Self:
+        """Make one with the settings of an image processor."""
+        return cls(**{name: getattr(image_processor, name) for name in SHARED_SETTINGS})
+
+    def preprocess(self, videos: object, **kwargs: Any) -> BatchFeature:
         """Prepare videos, every frame of them at once: 12.6 MB a frame at 1024 pixels.
 
         Args:
             videos: One video as [`open_frames`] takes it, or a list of videos.
-            return_tensors: "pt" for tensors, which needs videos of equal length.
-            device: Where the frames go.
-            **kwargs: None are understood.
+            **kwargs: See transformers' `VideosKwargs`. What is not given is as this processor was
+                made. `input_data_format` is the layout of arrays, `data_format` that of the
+                result; `do_sample_frames` takes `num_frames` frames, or `fps` a second.
 
         Returns:
-            `pixel_values_videos` `(t, 3, S, S)` of each video, `original_sizes` and
-            `reshaped_input_sizes` `(height, width)`.
+            `pixel_values_videos` `(t, c, height, width)` of each video, `original_sizes` and
+            `reshaped_input_sizes` `(height, width)`, and `video_metadata` with `return_metadata`;
+            with `return_tensors="pt"` one tensor for all videos, if they are equally long.
 
         Raises:
-            VideoError: A video cannot be opened, or has no known end.
+            VideoError: A video cannot be opened, has no known end, or has too few frames.
+            ImageError: A picture cannot be read, or an option makes no sense.
             TypeError: There is another argument.
         """
-        if kwargs:
-            raise TypeError(f"Sam2VideoVideoProcessor does not understand {', '.join(kwargs)}.")
-        is_several = isinstance(videos, (list, tuple)) and any(map(is_video, videos))
-        given: Any = videos if is_several else [videos]
-        found = [self._prepare(video, device) for video in given]
-        side = self.side
-        return BatchFeature(
-            data={
-                "pixel_values_videos": [pixels for pixels, _ in found],
-                "original_sizes": [size for _, size in found],
-                "reshaped_input_sizes": [(side, side)] * len(found),
-            },
-            tensor_type=return_tensors,
-        )
+        validate_typed_dict(self.valid_kwargs, kwargs)
+        options = self._options() | kwargs
+        options = self._standardize_kwargs(**options)
+        self._validate_preprocess_kwargs(**options)
+        rules, listed = _rules(options), _list_videos(videos)
+        given = options["video_metadata"]
+        metadata = [None] * len(listed) if given is None else make_batched_metadata(listed, given)
+        prepared = [
+            self._prepare(video, about, rules, options)
+            for video, about in zip(listed, metadata, strict=True)
+        ]
+        pixels_tchw, sizes, described = zip(*prepared, strict=True)
+        data = {
+            "original_sizes": list(sizes),
+            "reshaped_input_sizes": [tuple(pixels.shape[-2:]) for pixels in pixels_tchw],
+            "pixel_values_videos": [
+                pixels.movedim(1, -1) if options["data_format"] == LAST else pixels
+                for pixels in pixels_tchw
+            ],
+        }
+        batch = BatchFeature(data=data, tensor_type=options["return_tensors"])
+        if options["return_metadata"]:
+            batch["video_metadata"] = list(described)
+        return batch
+
+    def sample_frames(
+        self,
+        metadata: VideoMetadata,
+        num_frames: int | None = None,
+        fps: float | None = None,
+        **kwargs: Any,
+    ) -> NDArray[np.int64]:
+        """Choose frames at equal distances.
+
+        Args:
+            metadata: Tells how many frames there are and, for `fps`, how many a second.
+            num_frames: How many to take; the processor's `num_frames` if None.
+            fps: How many to take a second, in place of a number; the processor's `fps` if None.
+            **kwargs: Ignored.
+
+        Returns:
+            Their numbers, in order; all frames where neither is given.
+
+        Raises:
+            VideoError: Both are given, there are not so many frames, or `fps` is given for a video
+                whose own is unknown.
+        """
+        if num_frames is not None and fps is not None:
+            raise VideoError("num_frames and fps are both given. Give one of them.")
+        if num_frames is None and fps is None:
+            num_frames, fps = getattr(self, "num_frames", None), getattr(self, "fps", None)
+        total = metadata.total_num_frames
+        if num_frames is None and fps is not None:
+            if not metadata.fps:
+                raise VideoError(
+                    f"fps={fps} was asked of a video whose frames per second are unknown. Give "
+                    "video_metadata with its fps, or num_frames."
+                )
+            num_frames = max(1, int(total / metadata.fps * fps))
+        if num_frames is None:
+            return np.arange(total)
+        if num_frames > total:
+            raise VideoError(f"{num_frames} frames were asked of a video that has {total}.")
+        return np.arange(num_frames) * total // num_frames
 
     def post_process_masks(
         self,
@@ -90,7 +187,7 @@ class Sam2VideoVideoProcessor(FromBundled, VideoProcessorMixin):
         mask_threshold: float = 0.0,
         binarize: bool = True,  # noqa: FBT001, FBT002
         pad_size: object = None,
-    ) -> list[torch.Tensor]:
+    ) -> list[Tensor]:
         """Bring low-resolution masks to the size of their video.
 
         Args:
@@ -99,10 +196,10 @@ class Sam2VideoVideoProcessor(FromBundled, VideoProcessorMixin):
             reshaped_input_sizes: Ignored: frames are squashed to a square, not padded.
             mask_threshold: Where a mask begins.
             binarize: Whether to give booleans instead of logits.
-            pad_size: Ignored, likewise.
+            pad_size: Ignored for the same reason.
 
         Returns:
-            `(objects, 1, height, width)` per video.
+            `(objects, 1, height, width)` per video; logits keep their type.
 
         Raises:
             TypeError: `masks` holds neither tensors nor arrays.
@@ -119,12 +216,143 @@ class Sam2VideoVideoProcessor(FromBundled, VideoProcessorMixin):
         """Rows and columns of the model's input."""
         return int(self.size["height"])
 
+    @property
+    def rules(self) -> PixelRules:
+        """How pixels are prepared, as the processor was made.
+
+        Raises:
+            ImageError: A setting makes no sense.
+        """
+        return _rules(self._standardize_kwargs(**self._options()))
+
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name, None) for name in self.valid_kwargs.__annotations__}
+
     def _prepare(
-        self, video: object, device: torch.device | str | None
-    ) -> tuple[torch.Tensor, Sequence[int]]:
-        """Prepare one video."""
-        with open_frames(video, image_size=self.side, compat="transformers") as frames:
+        self, video: object, given: VideoMetadata | None, rules: PixelRules, options: dict[str, Any]
+    ) -> tuple[Tensor, tuple[int, int], VideoMetadata]:
+        """Prepare one video; returns its pixels, its size, and what is known of it."""
+        video = _channels_last(video, options["input_data_format"])
+        value_range = options["value_range"]
+        with open_frames(video, image_size=SMALLEST_SIDE, value_range=value_range) as frames:
             if frames.num_frames is None or frames.size is None:
                 raise VideoError("a video without a known end cannot be prepared as a whole.")
-            pixels = [frames.pixel_values(one, device) for one in range(frames.num_frames)]
-            return torch.stack(pixels), frames.size
+            about = given or _metadata(frames, frames.num_frames)
+            chosen = list(range(frames.num_frames))
+            if options["do_sample_frames"]:
+                sampled = self.sample_frames(about, options["num_frames"], options["fps"])
+                chosen = sampled.tolist()
+                about.frames_indices = sampled
+            frames.expect(chosen)
+            pixels = [
+                to_pixel_values(picture_chw.to(options["device"]), rules)
+                for picture_chw in _pictures(video, frames, chosen, options)
+            ]
+            return torch.stack(pixels), frames.size, about
+
+
+def checkpoint_pixels(model: torch.nn.Module) -> PixelRules:
+    """Find out how the checkpoint of a model wants its pixels.
+
+    Args:
+        model: A model; the processor is looked for where it was loaded from.
+
+    Returns:
+        The settings of the processor there; those of the released checkpoints where there is none,
+        as beside a bare `.pt`, and for a model that was not loaded.
+
+    Raises:
+        ImageError: The processor's settings make no sense.
+    """
+    name = getattr(model, "name_or_path", "")
+    revision = getattr(getattr(model, "config", None), "_commit_hash", None)
+    if revision is not None:
+        return _hub_pixels(name, revision)
+    folder = Path(checkpoint_source(name)) if name else None
+    if folder is None or not folder.is_dir():
+        return RELEASED_PIXELS
+    try:
+        for file in map(folder.joinpath, PROCESSOR_FILES):
+            if file.is_file() and not isinstance(json.loads(file.read_bytes()), dict):
+                raise TypeError(f"{file.name} holds no settings")
+        return _saved_pixels(folder) or RELEASED_PIXELS
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise ImageError(
+            f"the settings of the processor in {folder} cannot be used: {error}. Correct "
+            f"{', '.join(PROCESSOR_FILES)}, or save a processor there again."
+        ) from error
+
+
+@lru_cache(maxsize=8)
+def _hub_pixels(name: str, revision: str) -> PixelRules:
+    """Read the settings in a repo of the Hub: from the cache, else over the network."""
+    for from_cache in (True, False):
+        found = _saved_pixels(name, revision=revision, local_files_only=from_cache)
+        if found is not None:
+            return found
+    return RELEASED_PIXELS
+
+
+def _saved_pixels(source: str | Path, **where: Any) -> PixelRules | None:
+    """Read the settings of a video processor, or of an image processor that stands alone."""
+    with suppress(OSError):
+        return Sam2VideoVideoProcessor.from_pretrained(source, **where).rules
+    with suppress(OSError):
+        image_processor = Sam2ImageProcessor.from_pretrained(source, **where)
+        return Sam2VideoVideoProcessor.like(image_processor).rules
+    return None
+
+
+def _rules(options: dict[str, Any]) -> PixelRules:
+    """Read standardized options."""
+    return pixel_rules({**options, "compat": "transformers"})
+
+
+def _list_videos(videos: Any) -> list[Any]:  # noqa: ANN401 - whatever a caller has
+    """List one video, or several."""
+    if isinstance(videos, ARRAYS):
+        return list(videos) if videos.ndim == BATCH else [videos]
+    is_several = isinstance(videos, (list, tuple)) and any(map(is_video, videos))
+    return list(videos) if is_several else [videos]
+
+
+def _channels_last(video: Any, layout: str | None) -> Any:  # noqa: ANN401 - whatever a caller has
+    """Lay arrays out as they are read without a hint, where there is one."""
+    if layout is None:
+        return video
+    if isinstance(video, (list, tuple)):
+        return [_channels_last(picture, layout) for picture in video]
+    if not isinstance(video, ARRAYS) or video.ndim < PICTURE:
+        return video
+    array = video.detach().cpu().numpy() if isinstance(video, Tensor) else video
+    return np.moveaxis(array, -3, -1) if layout == FIRST else array
+
+
+def _metadata(frames: Frames, num_frames: int) -> VideoMetadata:
+    """Describe a video as transformers does."""
+    height, width = frames.size or (None, None)
+    fps = None if frames.fps is None else float(frames.fps)
+    return VideoMetadata(
+        total_num_frames=num_frames,
+        fps=fps,
+        width=width,
+        height=height,
+        duration=num_frames / fps if fps else None,
+        frames_indices=list(range(num_frames)),
+    )
+
+
+def _pictures(
+    video: Any,  # noqa: ANN401 - whatever a caller has
+    frames: Frames,
+    chosen: Sequence[int],
+    options: dict[str, Any],
+) -> Iterator[Tensor]:
+    """Read frames, `(c, h, w)`: RGB, or with the channels they have if that is wanted."""
+    if isinstance(video, (list, tuple, *ARRAYS)) and not options["do_convert_rgb"]:
+        values = [read_values(video[frame]) for frame in chosen]
+        yield from map(scale_of(values, options["value_range"]).apply, values)
+        return
+    for frame in chosen:
+        # a copy, because what the frames hand out cannot be written to, which torch warns of
+        yield torch.from_numpy(np.array(frames.picture(frame).transpose(2, 0, 1), order="C"))
