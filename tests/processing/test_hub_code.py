@@ -6,13 +6,12 @@ import sys
 
 import pytest
 
-from sam2_hf import Sam2ImageProcessor, Sam2Processor, Sam2VideoProcessor, Sam2VideoVideoProcessor
+from sam2_hf import Sam2ImageProcessor, Sam2VideoProcessor
 
 ELSEWHERE = """
 import sys
 sys.modules["sam2_hf"] = None  # as if it were not installed
 from transformers import AutoImageProcessor, AutoProcessor
-from transformers.models.auto.video_processing_auto import AutoVideoProcessor
 auto = {auto}
 processor = auto.from_pretrained(sys.argv[1], trust_remote_code=True)
 print(type(processor).__module__.split(".")[0], type(processor).__name__)
@@ -23,9 +22,7 @@ print(type(processor).__module__.split(".")[0], type(processor).__name__)
     ("kind", "auto"),
     [
         (Sam2ImageProcessor, "AutoImageProcessor"),
-        (Sam2Processor, "AutoProcessor"),
         (Sam2VideoProcessor, "AutoProcessor"),
-        (Sam2VideoVideoProcessor, "AutoVideoProcessor"),
     ],
 )
 def test_a_processor_loads_from_its_folder_alone(kind, auto, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from sam2_hf.errors import ProcessorError
 
 PACKAGE = Path(__file__).parents[1]
 ACROSS = re.compile(r"from sam2_hf\.((?:\w+\.)*)(\w+) import")
+WHOLE = re.compile(r"^from sam2_hf import (\w+)$", flags=re.MULTILINE)
 WITHIN = re.compile(r"^\s*from \.(\w+) import", flags=re.MULTILINE)
 
 
@@ -39,8 +40,10 @@ def write_code(kind: type, folder: Path) -> None:
         text = path.read_text(encoding="utf-8")
         needed = [path.parent / f"{name}.py" for name in WITHIN.findall(text)]
         needed += [PACKAGE.joinpath(*way.split("."), f"{name}.py") for way, name in _across(text)]
+        needed += [PACKAGE / f"{name}.py" for name in WHOLE.findall(text)]
         waiting += [one for one in needed if written.get(one.name) != one]
-        (folder / path.name).write_text(ACROSS.sub(r"from .\2 import", text), encoding="utf-8")
+        flat = WHOLE.sub(r"from . import \1", ACROSS.sub(r"from .\2 import", text))
+        (folder / path.name).write_text(flat, encoding="utf-8")
 
 
 def _across(text: str) -> list[tuple[str, str]]:
