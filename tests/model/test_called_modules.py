@@ -26,9 +26,9 @@ COMPILED = (
     ("vision_encoder", False),
     ("vision_encoder", True),
     ("vision_encoder.neck", False),
-    ("mask_decoder.conv_s0", True),
+    ("mask_decoder.conv_s0", False),
     ("mask_decoder.upscale_conv2", False),
-    ("memory_encoder.projection", True),
+    ("memory_encoder.projection", False),
 )
 
 
