@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sam2_hf import FrameError, PromptError, Sam2VideoInferenceSession, SessionError
+from sam2_hf import FrameError, PromptError
 from tests.video.transformers_usage import SIZE, add_click, memories_of, open_clip
 
 
@@ -55,13 +55,6 @@ def test_a_mask_is_taken_back(session):
     session.remove_mask_inputs(0, 0)
 
     assert session.obj_with_new_inputs == []
-
-
-def test_nobody_knows_model_pixels_before_there_is_a_model():
-    session = Sam2VideoInferenceSession()
-
-    with pytest.raises(SessionError, match="nobody knows the model's input size"):
-        session.add_mask_inputs(session.obj_id_to_idx(1), 0, torch.ones(4, 4))
 
 
 def test_a_frame_of_a_stream_may_be_prompted_before_it_comes(video_processor, tiny_video_model):

@@ -4,6 +4,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -73,7 +74,11 @@ def open_frames(
         return video
     if isinstance(video, Iterable) and is_stream(video):
         return StreamedFrames(iter(video), pixels, window=ring)
-    return BufferedFrames(find_source(video, ring), pixels, ring=ring, num_threads=num_threads)
+    found = find_source(video, ring)
+    # a pickle may be read in another folder
+    again = os.path.abspath(os.fspath(video)) if isinstance(video, PATH) else video
+    reopen = partial(find_source, again, ring)
+    return BufferedFrames(found, pixels, ring=ring, num_threads=num_threads, reopen=reopen)
 
 
 def find_source(video: object, ring: int) -> PictureSource:
