@@ -135,8 +135,8 @@ def test_the_memory_encoder_can_be_left_out(clicked, tiny_video_model, remembers
     ("name", "shape"),
     [
         ("pred_masks", (1, 1, 16, 16)),
-        ("object_score_logits", (1, 1)),
-        ("object_pointer", (1, 32)),
+        ("object_score_logits", (1, 1, 1)),
+        ("object_pointer", (1, 1, 32)),
         ("maskmem_features", (16, 1, 16)),
     ],
 )

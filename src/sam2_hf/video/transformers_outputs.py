@@ -106,8 +106,8 @@ class FrameView(MutableMapping[int, View], Generic[View]):
 class StoredOutput(MutableMapping[str, Tensor]):
     """What is remembered of an object on one frame, under transformers' names.
 
-    Keys: `pred_masks` `(1, 1, h, w)`, `object_pointer` `(1, 256)`, `object_score_logits` and
-    `iou_scores` `(1, 1)`, `maskmem_features` `(hw, 1, 64)`; computed when asked for and never kept:
+    Keys: `pred_masks` `(1, 1, h, w)`, `object_pointer` `(1, 1, 256)`, `object_score_logits` and
+    `iou_scores` `(1, 1, 1)`, `maskmem_features` `(hw, 1, 64)`; computed when asked for and never kept:
     `high_res_masks` `(1, 1, S, S)` and `maskmem_pos_enc` `(hw, 1, 64)`.
 
     Args:
@@ -208,8 +208,7 @@ class StoredOutput(MutableMapping[str, Tensor]):
             return _to_tokens(value).to(self._place.state)
         if name == "logits":
             return value[None].to(self._place.state)
-        value = value if name == "pointer" else value[None]
-        return value.to(self._place.inference)
+        return value.reshape(1, 1, -1).to(self._place.inference)
 
 
 class FrameOutputs(FrameView[StoredOutput]):
@@ -263,6 +262,21 @@ class FrameOutputs(FrameView[StoredOutput]):
         if self._prompted:
             return frame in self._one.outputs and frame in self._one.bank.prompted
         return isinstance(frame, SupportsIndex) and self._one.bank.remembers(operator.index(frame))
+
+    def pop(self, frame: int, *default: Any) -> Any:  # noqa: ANN401 - as in `MutableMapping`
+        """Remove a frame and return a dictionary of what was remembered of it."""
+        if frame not in self:
+            return super().pop(frame, *default)
+        output = dict(self[frame])
+        del self[frame]
+        return output
+
+    def popitem(self) -> tuple[int, Any]:
+        """Remove the last frame and return it with what was remembered of it."""
+        if not self:
+            raise KeyError("there is no output")
+        frame = list(self)[-1]
+        return frame, self.pop(frame)
 
     def _frames(self) -> list[int]:
         one = self._one
@@ -450,7 +464,7 @@ def _taken_in(name: str, value: Tensor, like: Tensor | None, place: OutputPlace)
     if name == "spatial":
         found = _from_tokens(value).to(place.memory_dtype)
     elif name == "pointer":
-        found = value
+        found = value.reshape(1, -1)
     else:
         found = value.float().reshape((1, *value.shape[2:]) if name == "logits" else (-1,))
     if like is not None and found.shape != like.shape:
