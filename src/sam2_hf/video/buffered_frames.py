@@ -118,7 +118,7 @@ class BufferedFrames(Frames):
 def _open_again(
     reopen: Callable[[], PictureSource], pixels: FramePixels, rules: dict[str, int]
 ) -> BufferedFrames:
-    return BufferedFrames(reopen(), pixels, **rules, reopen=reopen)  # type: ignore[arg-type]
+    return BufferedFrames(reopen(), pixels, **rules, reopen=reopen)
 
 
 def _begin(source: PictureSource, pixels: FramePixels, frame: int) -> "_Rest":

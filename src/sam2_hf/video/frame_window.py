@@ -173,7 +173,7 @@ class FrameWindow:
         self._lock = threading.Lock()
         for received in self._frames.values():
             if received.picture_hw3 is not None:
-                read_only(received.picture_hw3)  # pickles forget it
+                received.picture_hw3.setflags(write=False)  # pickles forget it
 
     def _drop(self, frame: int) -> None:
         del self._frames[frame]

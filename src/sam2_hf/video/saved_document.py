@@ -361,7 +361,7 @@ def _check_memory(record: Named, shapes: SavedShapes, what: str) -> None:
 def _check_mask(record: Named, shapes: SavedShapes, what: str) -> int:
     """Check run lengths; return how many pixels are inside."""
     counts = record.get("counts")
-    if set(record) != {"counts"} or counts is None or counts.dtype != torch.uint8:
+    if counts is None or len(record) > 1 or counts.ndim != 1 or counts.dtype != torch.uint8:
         raise SessionError(f"{what} holds {sorted(record)}")
     size = [*shapes.size]
     try:

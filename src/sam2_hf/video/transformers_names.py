@@ -156,7 +156,7 @@ class WrittenThrough(list[int]):
         self._write([])
 
     def __setitem__(self, index: SupportsIndex | slice, value: object) -> None:
-        super().__setitem__(index, value)  # type: ignore[index,assignment]
+        super().__setitem__(index, value)  # type: ignore[call-overload]
         self._write(list(self))
 
     def __delitem__(self, index: SupportsIndex | slice) -> None:

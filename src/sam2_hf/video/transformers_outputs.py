@@ -404,7 +404,9 @@ class VisionFeatures:
             return None
         maps = (found.fine_bchw, found.coarse_bchw, found.embedding_bchw)
         channels, device = found.embedding_bchw.shape[1], self.inference_device
-        tables = (sine_table(*one.shape[-2:], channels, device, one.dtype) for one in maps)
+        tables = (
+            sine_table(one.shape[-2], one.shape[-1], channels, device, one.dtype) for one in maps
+        )
         return {
             "vision_feats": [_to_tokens(one).to(device) for one in maps],
             "vision_pos_embeds": [_to_tokens(table) for table in tables],

@@ -414,7 +414,9 @@ class TransformersSession(TransformersFrames):
         frames = set(frames)
         for object_id in list(self._asked_again):
             one = self._tracker.objects.get(object_id)
-            known = set() if one is None else frames & one.prompts.keys()
+            if one is None:
+                continue
+            known = frames & one.prompts.keys()
             for frame in known:
                 one.ask_again(frame)
             if known:
