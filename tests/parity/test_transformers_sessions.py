@@ -164,7 +164,9 @@ def set_features(session):
 
 
 def store_pointer(session):
-    session.store_output(0, 4, "object_pointer", torch.ones(1, 1, CHANNELS), is_conditioning_frame=False)
+    session.store_output(
+        0, 4, "object_pointer", torch.ones(1, 1, CHANNELS), is_conditioning_frame=False
+    )
 
 
 def move_output(session):

@@ -141,3 +141,29 @@ def test_a_closed_stream_has_no_frames(live):
 def test_a_window_without_places_is_refused():
     with pytest.raises(VideoError, match="window of 0"):
         LiveFrames(0)
+
+
+def test_frames_may_have_numbers_of_the_callers_own(live):
+    numbers = [live.append(CLIP[place], number) for place, number in enumerate((0, 4, 2, 4))]
+
+    assert (numbers, live.kept, live.num_received) == ([0, 4, 2, 4], [0, 2, 4], 5)
+    assert np.array_equal(live.picture(4), CLIP[3])
+    assert [live.may_come(frame) for frame in (0, 1, 3, 4, 7)] == [False, True, True, False, True]
+    with pytest.raises(FrameError, match=r"frame 3 is out of range.* 0 to 4, with gaps"):
+        live.picture(3)
+
+
+def test_what_was_dropped_does_not_come_again(live):
+    for number in (0, 2, 4, 6, 8, 10):
+        live.append(CLIP[0], number)
+
+    assert live.kept == [4, 6, 8, 10]
+    assert [live.may_come(frame) for frame in (1, 2, 3, 5)] == [False, False, True, True]
+    with pytest.raises(FrameError, match="frame 1 has been dropped"):
+        live.picture(1)
+
+
+@pytest.mark.parametrize("number", [-1, True, "3", 2.0])
+def test_what_is_no_number_is_refused(live, number):
+    with pytest.raises(FrameError, match=r"-1|whole number"):
+        live.append(CLIP[0], number)

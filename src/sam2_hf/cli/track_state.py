@@ -204,7 +204,9 @@ class TrackState:
             raise OutputError(f"cannot remove {self.folder}: {error.strerror or error}.") from error
 
     def _damaged(self, reason: str) -> SessionError:
-        return SessionError(f"{self.folder} is damaged ({reason}). Leave out --resume to begin anew.")
+        return SessionError(
+            f"{self.folder} is damaged ({reason}). Leave out --resume to begin anew."
+        )
 
     def _latest(self) -> Progress | None:
         """Read how far the last whole save is.
