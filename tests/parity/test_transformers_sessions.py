@@ -30,7 +30,7 @@ FRAMES = torch.from_numpy(
 
 @pytest.fixture(scope="module")
 def pair(tiny_video_config, one_thread):
-    """Our model and theirs with the same weights; theirs knows no other width of memories than 64."""
+    """Our model and theirs with the same weights; theirs needs memories 64 channels wide."""
     fields = tiny_video_config.to_dict()
     for part, name in (("vision", "fpn_"), ("prompt_encoder", ""), ("mask_decoder", "")):
         fields[f"{part}_config"][f"{name}hidden_size"] = CHANNELS

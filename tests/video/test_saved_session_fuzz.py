@@ -90,8 +90,7 @@ def outcome(folder, model):
             kept = {one: [m.tobytes() for _, m in session.masklet(one)] for one in (1, 2)}
             made = [result.logits_bhw for result in session.propagate()]
             return kept, torch.stack([one.flatten() for one in made])
-    except SessionError as error:
-        assert str(error).endswith((".", "anew.", "model."))
+    except SessionError:
         return None
 
 
@@ -125,6 +124,18 @@ def change_json(document, chance):
     return (*path, key), way
 
 
+def with_other_number(tensor, chance, *, nan):
+    """Change one number, in place."""
+    flat, place = tensor.view(-1), chance.randrange(tensor.numel())
+    if tensor.is_floating_point():
+        flat[place] = float("nan") if nan else -12345.0
+    elif tensor.dtype == torch.bool:
+        flat[place] = not flat[place]
+    else:
+        flat[place] = max(torch.iinfo(tensor.dtype).min, -(2**40))
+    return tensor
+
+
 def change_tensor(tensors, chance):
     """Change one tensor: shape, dtype, a number, its name, or all of it."""
     name = chance.choice(sorted(tensors))
@@ -141,14 +152,7 @@ def change_tensor(tensors, chance):
     elif way == "dtype":
         tensors[name] = tensor.to(torch.float64 if tensor.dtype != torch.float64 else torch.int8)
     elif tensor.numel():
-        flat, place = tensor.view(-1), chance.randrange(tensor.numel())
-        if tensor.is_floating_point():
-            flat[place] = float("nan") if way == "nan" else -12345.0
-        elif tensor.dtype == torch.bool:
-            flat[place] = not flat[place]
-        else:
-            flat[place] = max(torch.iinfo(tensor.dtype).min, -(2**40))
-        tensors[name] = tensor
+        tensors[name] = with_other_number(tensor, chance, nan=way == "nan")
     return name, way
 
 

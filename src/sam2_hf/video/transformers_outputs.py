@@ -107,8 +107,8 @@ class StoredOutput(MutableMapping[str, Tensor]):
     """What is remembered of an object on one frame, under transformers' names.
 
     Keys: `pred_masks` `(1, 1, h, w)`, `object_pointer` `(1, 1, 256)`, `object_score_logits` and
-    `iou_scores` `(1, 1, 1)`, `maskmem_features` `(hw, 1, 64)`; computed when asked for and never kept:
-    `high_res_masks` `(1, 1, S, S)` and `maskmem_pos_enc` `(hw, 1, 64)`.
+    `iou_scores` `(1, 1, 1)`, `maskmem_features` `(hw, 1, 64)`; computed when asked for and never
+    kept: `high_res_masks` `(1, 1, S, S)` and `maskmem_pos_enc` `(hw, 1, 64)`.
 
     Args:
         one: The object.
