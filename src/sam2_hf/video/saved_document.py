@@ -390,6 +390,8 @@ def _like_default(name: str, value: object, default: object) -> object:
     """Check that an option has a value of its kind."""
     if name == "max_cond_frames_in_attn":
         return None if value is None else _whole(value, -1, LARGEST_ID, name)
+    if default is None:  # what else it may be, `SessionOptions` knows
+        return tuple(value) if isinstance(value, list) else value
     if isinstance(default, bool) or not isinstance(default, int):
         if type(value) is not type(default):
             raise SessionError(f"{name} is {value!r}, it must be a {type(default).__name__}")

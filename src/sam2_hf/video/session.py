@@ -270,6 +270,7 @@ class Sam2VideoInferenceSession(TransformersSession):
 
         Raises:
             SessionError: There is no save, it is damaged, the model is another one, or the video
-                has another size or length.
+                has another size or length, or shows something else on its first, middle or last
+                frame.
         """
         return cls._around(load_tracker(Path(folder), video, model))
