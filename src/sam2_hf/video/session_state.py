@@ -71,19 +71,19 @@ def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
         with damage_explained(folder):
             shapes = SavedShapes.of(model, document["video"], options)
             check_objects(document["objects"], saved.tensors, saved.history, shapes)
-            fingerprint = _read_fingerprint(saved.tensors)
+            fingerprint = _read_fingerprint(saved.tensors, shapes.num_frames)
         frames = _open_video(video, options, document["video"], model)
         on_failure.callback(frames.close)
         require_same_video(frames, fingerprint)
+        saved.history.ram_budget = options.ram_budget
+        tracker = Tracker(frames, options, model, history=saved.history)
+        tracker.fingerprint = fingerprint or None
+        known = {fields["id"] for fields in document["objects"]}
+        for object_id in {key[0] for key, _ in saved.history.places()} - known:
+            saved.history.discard_object(object_id)  # was removed; undo is not saved
+        for fields in document["objects"]:
+            _read_object(tracker, fields, saved.tensors)
         on_failure.pop_all()
-    saved.history.ram_budget = options.ram_budget
-    tracker = Tracker(frames, options, model, history=saved.history)
-    tracker.fingerprint = fingerprint or None
-    known = {fields["id"] for fields in document["objects"]}
-    for object_id in {key[0] for key, _ in saved.history.places()} - known:
-        saved.history.discard_object(object_id)  # was removed; undo is not saved
-    for fields in document["objects"]:
-        _read_object(tracker, fields, saved.tensors)
     return tracker
 
 
@@ -97,8 +97,12 @@ def _write_fingerprint(tracker: Tracker) -> Named:
     return {"video/frames": torch.tensor(frames), "video/colors": torch.stack(small)}
 
 
-def _read_fingerprint(tensors: Named) -> Fingerprint:
+def _read_fingerprint(tensors: Named, num_frames: int) -> Fingerprint:
     """Read it; saves of earlier versions have none.
+
+    Args:
+        tensors: All that were saved.
+        num_frames: How many frames there can be.
 
     Raises:
         SessionError: It is damaged.
@@ -108,7 +112,10 @@ def _read_fingerprint(tensors: Named) -> Fingerprint:
         return {}
     if frames is None or colors is None or frames.ndim != 1 or len(frames) != len(colors):
         raise SessionError("what the video looked like is incomplete")
-    return dict(zip(frames.tolist(), colors.float(), strict=True))
+    found = dict(zip(frames.tolist(), colors.float(), strict=True))
+    if any(not 0 <= frame < num_frames for frame in found):
+        raise SessionError(f"what the video looked like is of frames {list(found)}")
+    return found
 
 
 def _plain(options: SessionOptions) -> Document:

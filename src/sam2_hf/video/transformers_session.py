@@ -239,7 +239,7 @@ class TransformersSession(TransformersFrames):
                 )
             frames[frame_idx][output_key] = output_value  # type: ignore[assignment]
         elif isinstance(output_value, Mapping):
-            frames[frame_idx] = output_value  # type: ignore[assignment]
+            frames[frame_idx] = output_value
         else:
             raise SessionError("output_value must be a mapping where output_key is not given.")
 
