@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from seeded_inputs import photo
 
 from sam2_hf.cli import main, track_state
 from sam2_hf.errors import OutputError
 from sam2_hf.pipelines.tracked_frames import FrameJournal
+from sam2_hf.pipelines.video_writer import video_writer
 from sam2_hf.video.session import Sam2VideoInferenceSession
 
 PROMPTS = ("--click", "3:1:30,20", "--click", "3:2:10,40", "--box", "6:2:4,4,30,40")
@@ -198,3 +200,58 @@ def test_a_full_disk_leaves_the_last_save(track, tmp_path, monkeypatch, capsys, 
     assert "No space left" in capsys.readouterr().err
     assert track(*PROMPTS, *KINDS, "--resume") == 0
     assert contents(tmp_path / "out") == uninterrupted
+
+
+@pytest.fixture
+def other_clip(clip, tmp_path):
+    """A video of the same name, size and length, with other pictures."""
+    path = tmp_path / "other" / clip.name
+    path.parent.mkdir()
+    wide = photo(48, 96, 9)
+    with video_writer(path, fps=10) as writer:
+        for frame in range(8):
+            writer.write(wide[:, 4 * frame : 4 * frame + 64])
+    return path
+
+
+def test_another_video_of_the_same_name_and_size_is_not_resumed(
+    track, monkeypatch, capsys, one_error_line, other_clip
+):
+    interrupt_after(monkeypatch, 4)
+    track(*PROMPTS)
+    capsys.readouterr()
+
+    assert track(*PROMPTS, "--resume", video=other_clip) == 2
+
+    assert "frame 0 of the video is not that of the saved session" in one_error_line()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("progress.json", "[]"),
+        ("progress.json", '{"run": "first"}'),
+        ("progress.json", '{"done": -3}'),
+        ("progress.json", '{"done": 900}'),
+        ("progress.json", '{"journal_bytes": 1e400}'),
+        ("progress.json", "[" * 100_000),
+        ("progress.json", '{"walked": 1}'),
+        ("plan.json", "null"),
+        ("plan.json", '{"video": 3}'),
+        ("results.jsonl", '{"frame": 0, "time_s": 0, "objects": 7}\n'),
+        ("results.jsonl", "[1, 2]\n"),
+        ("session/current.json", '{"format": 1}'),
+    ],
+)
+def test_a_state_that_somebody_changed_is_one_line(
+    track, tmp_path, monkeypatch, capsys, one_error_line, name, content
+):
+    interrupt_after(monkeypatch, 2)
+    track(*PROMPTS)
+    path = tmp_path / "out" / ".clip.state" / name
+    path.write_text(content.ljust(path.stat().st_size) if name.endswith("jsonl") else content)
+    capsys.readouterr()
+
+    assert track(*PROMPTS, "--resume") == 2
+
+    one_error_line()

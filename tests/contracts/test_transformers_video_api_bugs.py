@@ -218,3 +218,44 @@ def test_a_limit_is_the_number_of_frames(tiny_video_model):
 
     assert ours == [0]
     assert [output.frame_idx for output in theirs] == [0, 1]
+
+
+def test_a_frame_after_deleted_ones_replaces_none_of_those_that_are_left():
+    """The next number is the count of frames that are kept: MV:311."""
+    session = Sam2VideoInferenceSession()
+    for level in range(4):
+        session.add_new_frame(torch.full((3, 64, 64), float(level)))
+    del session.processed_frames[0], session.processed_frames[1]
+
+    number = session.add_new_frame(torch.full((3, 64, 64), 9.0))
+
+    assert (number, list(session.processed_frames)) == (4, [2, 3, 4])
+    assert session.get_frame(2).unique().tolist() == [2.0]
+
+
+def test_a_number_that_comes_again_is_segmented_on_its_new_picture(
+    tiny_video_model, video_processor
+):
+    """The features of the earlier picture are still in the cache and taken: MV:1943."""
+    pixels = [open_clip(video_processor).get_frame(frame) for frame in (0, 7)]
+    answers = []
+    for first in pixels:
+        stream = video_processor.init_video_session()
+        add_click(video_processor, stream, 0, 1, original_size=SIZE)
+        tiny_video_model(stream, frame=pixels[0], frame_idx=0)
+        tiny_video_model(stream, frame=first, frame_idx=1)
+        answers.append(tiny_video_model(stream, frame=pixels[1], frame_idx=1).pred_masks)
+
+    assert torch.equal(*answers)
+
+
+def test_deleted_frames_do_not_shorten_the_video(tiny_video_model, video_processor):
+    """The last frames are not visited, since the count of what is kept is its length: MV:2851."""
+    session = open_clip(video_processor)
+    add_click(video_processor, session, 0, 1)
+    tiny_video_model(session, frame_idx=0)
+
+    del session.processed_frames[0]
+    outputs = tiny_video_model.propagate_in_video_iterator(session)
+
+    assert [output.frame_idx for output in outputs] == list(range(8))

@@ -38,7 +38,7 @@ def test_the_window_moves_on_and_the_error_says_how_to_widen_it(live):
     for picture in CLIP:
         live.append(picture)
 
-    assert live.kept == range(2, 6)
+    assert live.kept == [2, 3, 4, 5]
     assert live.num_frames is None
     with pytest.raises(FrameError, match=r"frame 1 has been dropped.*2 to 5.*window=8"):
         live.pixel_values(1)
@@ -170,3 +170,29 @@ def test_a_range_makes_a_stream_of_deep_frames_visible():
     assert all(np.array_equal(live.picture(n), CLIP[n]) for n in range(3))
     with pytest.raises(FrameError, match="one type"):
         live.append(CLIP[3])
+
+
+def test_frames_may_have_numbers_of_the_callers_own(live):
+    numbers = [live.append(CLIP[place], number) for place, number in enumerate((0, 4, 2, 4))]
+
+    assert (numbers, live.kept, live.num_received) == ([0, 4, 2, 4], [0, 2, 4], 5)
+    assert np.array_equal(live.picture(4), CLIP[3])
+    assert [live.may_come(frame) for frame in (0, 1, 3, 4, 7)] == [False, True, True, False, True]
+    with pytest.raises(FrameError, match=r"frame 3 is out of range.* 0 to 4, with gaps"):
+        live.picture(3)
+
+
+def test_what_was_dropped_does_not_come_again(live):
+    for number in (0, 2, 4, 6, 8, 10):
+        live.append(CLIP[0], number)
+
+    assert live.kept == [4, 6, 8, 10]
+    assert [live.may_come(frame) for frame in (1, 2, 3, 5)] == [False, False, True, True]
+    with pytest.raises(FrameError, match="frame 1 has been dropped"):
+        live.picture(1)
+
+
+@pytest.mark.parametrize("number", [-1, True, "3", 2.0])
+def test_what_is_no_number_is_refused(live, number):
+    with pytest.raises(FrameError, match=r"-1|whole number"):
+        live.append(CLIP[0], number)

@@ -47,9 +47,9 @@ def test_a_frame_is_appended_or_replaced():
 
 @pytest.mark.parametrize(
     ("shape", "number", "message"),
-    [((3, 4, 4), None, "the frames before are"), ((3, 8, 8), 5, "out of range")],
+    [((3, 4, 4), None, "the frames before are"), ((3, 8, 8), -1, "out of range")],
 )
-def test_a_frame_of_another_size_or_beyond_the_next_is_refused(shape, number, message):
+def test_a_frame_of_another_size_or_before_the_first_is_refused(shape, number, message):
     with pytest.raises(FrameError, match=message):
         PreparedFrames(numbered(2)).put(torch.zeros(shape), number)
 

@@ -8,6 +8,7 @@ from sam2_hf.errors import FrameError, SessionError
 from sam2_hf.pipelines.video_segmentation import VideoSegmentationPipeline
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.video_prompt import VideoPrompt
+from tests import fakes
 from tests.drawn_video import drawn_video_model, noise_clip
 from tests.fakes import FakeModel, fake_clip, fake_session_on
 
@@ -130,3 +131,28 @@ def test_the_pipeline_hands_out_what_was_tracked_before_a_frame_that_cannot_be_h
         track(clip, [VideoPrompt(frame=0, object_id=1, clicks=(20, 20))])
 
     assert caught.value.tracked.masklets[1].frames == list(range(6))
+
+
+def test_a_stream_is_stepped_with_numbers_of_the_callers_own():
+    """Memories are chosen by these numbers: the fake model counts them in its answers."""
+    session = fake_session_on(None)
+    session.step(fakes.picture(3), frame=3)
+    session.click(3, 1, (20, 20))
+
+    results = [session.step(fakes.picture(number), frame=number) for number in (4, 5, 30)]
+
+    assert [result.frame for result in results] == [4, 5, 30]
+    read = [round(100 * result.iou[1]) for result in results]
+    assert read == [1, 2, 1]  # the prompted frame, and what lies within six frames
+    assert session.step(fakes.picture(31)).frame == 31
+
+
+def test_undo_keeps_prompts_on_frames_that_a_stream_has_yet_to_bring():
+    session = fake_session_on(None)
+    session.step(fakes.picture(0))
+    session.put_prompts(2, 1, session.prompts_of(0, 1).with_box((5, 5, 20, 20)))
+    session.click(0, 1, (20, 20))
+
+    session.undo()
+
+    assert session.prompts_of(2, 1).box == (5, 5, 20, 20)

@@ -78,18 +78,29 @@ def test_a_stream_counts_its_frames():
     assert (empty, numbers, list(session.processed_frames)) == (None, [0, 1], [0, 1])
 
 
-def test_a_stream_has_no_frame_out_of_turn():
+def test_a_stream_takes_the_callers_own_numbers_and_goes_on_from_the_highest():
     session = Sam2VideoInferenceSession()
 
-    session.add_new_frame(torch.zeros(3, 64, 64), 0)
+    given = [session.add_new_frame(torch.zeros(3, 64, 64), number) for number in (0, 4, 2, None)]
 
-    with pytest.raises(FrameError, match="the next frame of this stream is 1, not 4"):
-        session.add_new_frame(torch.zeros(3, 64, 64), 4)
+    assert given == [0, 4, 2, 5]
+    assert list(session.processed_frames) == [0, 2, 4, 5]
 
 
-def test_nothing_is_added_to_a_video_that_is_read_from_elsewhere(video_processor):
-    with pytest.raises(SessionError, match="reads its video by itself"):
-        open_clip(video_processor).add_new_frame(torch.zeros(3, 64, 64))
+@pytest.mark.parametrize("number", [-1, True, 1.0, "2"])
+def test_what_is_no_number_of_a_frame_is_refused(number):
+    with pytest.raises(FrameError, match=r"-1|must be a whole number"):
+        Sam2VideoInferenceSession().add_new_frame(torch.zeros(3, 64, 64), number)
+
+
+def test_a_frame_is_added_to_a_video_that_is_read_from_elsewhere(video_processor):
+    session = open_clip(video_processor)
+
+    number = session.add_new_frame(torch.zeros(3, 64, 64))
+
+    assert (number, session.num_frames) == (8, 9)
+    assert not session.get_frame(8).any()
+    assert torch.equal(session.get_frame(3), open_clip(video_processor).get_frame(3))
 
 
 def test_the_size_of_a_stream_is_told_side_by_side():

@@ -1,30 +1,33 @@
-"""What transformers' session shows of its inside."""
+"""What transformers' session shows of its inside: frames as a mapping, ids as a list."""
 
 import pytest
 import torch
 
-from sam2_hf import SessionError
-from sam2_hf.video.frames import open_frames
-from sam2_hf.video.live_frames import LiveFrames
-from sam2_hf.video.prepared_frames import PreparedFrames
-from sam2_hf.video.transformers_names import Elsewhere, ProcessedFrames, as_dtype
+from sam2_hf import Sam2VideoInferenceSession, SessionError, SessionOptions
+from sam2_hf.video.transformers_names import ProcessedFrames, WrittenThrough, as_dtype
 from tests.video.transformers_usage import clip
 
-CPU = torch.device("cpu")
 
+def test_a_written_through_list_tells_of_every_change():
+    told = []
+    ids = WrittenThrough([1, 2], told.append)
 
-class Session:
-    gone = Elsewhere("use session.here.")
+    ids.append(3)
+    ids.remove(1)
+    ids += [4]
+    ids[0] = 9
+    del ids[1]
+    ids.insert(0, 5)
+    ids.pop()
+    ids.clear()
 
-
-def test_a_name_that_is_elsewhere_says_where():
-    with pytest.raises(AttributeError, match=r"no gone: use session\.here"):
-        Session().gone  # noqa: B018
-    assert not hasattr(Session(), "gone")
+    expected = [[1, 2, 3], [2, 3], [2, 3, 4], [9, 3, 4], [9, 4], [5, 9, 4], [5, 9], []]
+    assert told == expected
 
 
 def test_processed_frames_are_read_when_asked_for():
-    frames = ProcessedFrames(PreparedFrames(torch.ones(4, 3, 8, 8)), CPU, torch.bfloat16)
+    session = Sam2VideoInferenceSession(torch.ones(4, 3, 8, 8), dtype="bfloat16")
+    frames = ProcessedFrames(session)
 
     assert (len(frames), list(frames)) == (4, [0, 1, 2, 3])
     assert frames[3].dtype == torch.bfloat16
@@ -32,18 +35,18 @@ def test_processed_frames_are_read_when_asked_for():
 
 
 def test_processed_frames_of_a_stream_are_those_it_keeps():
-    stream = LiveFrames(window=2)
-    for _ in range(5):
-        stream.append_pixel_values(torch.zeros(3, 8, 8))
+    stream = Sam2VideoInferenceSession(options=SessionOptions(window=16))
+    for _ in range(20):
+        stream.add_new_frame(torch.zeros(3, 8, 8))
 
-    assert list(ProcessedFrames(stream, CPU, torch.float32)) == [3, 4]
+    assert list(stream.processed_frames) == list(range(4, 20))
 
 
-def test_nobody_knows_how_many_frames_an_iterator_gives():
-    frames = open_frames(iter(clip(3)), image_size=8)
+def test_nobody_knows_how_many_frames_an_iterator_gives(video_processor):
+    session = video_processor.init_video_session(iter(clip(3)))
 
     with pytest.raises(SessionError, match="how many frames"):
-        len(ProcessedFrames(frames, CPU, torch.float32))
+        len(session.processed_frames)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", torch.bfloat16])

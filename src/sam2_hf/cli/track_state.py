@@ -47,6 +47,22 @@ class Progress:
     failure: str = ""
     session_before: str = ""
 
+    def check(self, plan: TrackPlan) -> None:
+        """Refuse what no run of a plan can have written.
+
+        Raises:
+            ValueError: A number is none or out of range, or a text is none.
+        """
+        runs = plan.runs()
+        for name, most in (("run", len(runs)), ("done", plan.num_frames), ("journal_bytes", None)):
+            value = getattr(self, name)
+            if type(value) is not int or value < 0 or (most is not None and value > most):
+                raise ValueError(f"{name} is {value!r}")
+        if self.run < len(runs) and self.done > runs[self.run].count:
+            raise ValueError(f"{self.done} frames of a run of {runs[self.run].count} are done")
+        if not isinstance(self.failure, str) or not isinstance(self.session_before, str):
+            raise ValueError("a text is no text")
+
 
 class TrackState:
     """The folder of one run.
@@ -113,10 +129,12 @@ class TrackState:
         try:
             TrackPlan.from_fields(self._read(PLAN)).require_same(plan)
             latest = self._latest()
-        except (OSError, ValueError, TypeError) as error:
-            raise SessionError(
-                f"{self.folder} is damaged ({error}). Leave out --resume to begin anew."
-            ) from error
+            if latest is not None:
+                latest.check(plan)
+        except OSError as error:
+            raise self._damaged(error.strerror or str(error)) from error
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            raise self._damaged(str(error)) from error
         if latest is not None:
             self.progress = latest
         return latest is not None
@@ -185,6 +203,11 @@ class TrackState:
         except OSError as error:
             raise OutputError(f"cannot remove {self.folder}: {error.strerror or error}.") from error
 
+    def _damaged(self, reason: str) -> SessionError:
+        return SessionError(
+            f"{self.folder} is damaged ({reason}). Leave out --resume to begin anew."
+        )
+
     def _latest(self) -> Progress | None:
         """Read how far the last whole save is.
 
@@ -206,5 +229,10 @@ class TrackState:
         write_atomically(self.folder / name, f"{json.dumps(content, indent=1)}\n".encode())
 
     def _read(self, name: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / name).read_bytes())
+        path = self.folder / name
+        if not path.is_file():
+            raise ValueError(f"{name} is no file")
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError(f"{name} holds a {type(content).__name__}")
         return content

@@ -213,7 +213,7 @@ class FrameJournal:
             self._length = self._file.seek(0, os.SEEK_END) if length is None else length
             self._file.truncate(self._length)
             self._find_frames()
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise OutputError(
                 f"{self.path} cannot be used: {error}. Free some space, or begin anew."
             ) from error

@@ -4,9 +4,11 @@ Suffixes: hw3 = rows and columns of the original frame, red green blue; 3ss = re
 and columns of the model's input.
 """
 
+import operator
 from abc import abstractmethod
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -42,6 +44,10 @@ class Frames(Closing):
             FrameError: It is beyond the video, or has been dropped.
         """
         self.time(frame)
+
+    def may_come(self, frame: int) -> bool:
+        """Tell whether a frame that is not there may still be given, as those of a stream."""
+        return False
 
     @abstractmethod
     def time(self, frame: int) -> float | None:
@@ -100,3 +106,14 @@ def check_range(frame: int, num_frames: int, name: str) -> None:
             f"frame {frame} is out of range: {name} has {num_frames} "
             f"{'frame' if num_frames == 1 else 'frames'}, 0 to {num_frames - 1}."
         )
+
+
+def frame_number(frame: object) -> int:
+    """Read the number of a frame.
+
+    Raises:
+        FrameError: It is no whole number.
+    """
+    if isinstance(frame, bool) or not isinstance(frame, SupportsIndex):
+        raise FrameError(f"frame is {frame!r}, it must be a whole number, counted from 0.")
+    return operator.index(frame)

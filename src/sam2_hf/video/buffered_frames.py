@@ -5,16 +5,17 @@ Suffixes: hw3 = rows, columns, red green blue; 3ss = red green blue, input rows 
 
 import operator
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2_hf.errors import FrameError
+from sam2_hf.errors import FrameError, VideoError
 
 from .abstract_frames import Frames, check_range
 from .frame_pixels import FramePixels, read_only
@@ -43,10 +44,17 @@ class BufferedFrames(Frames):
         pixels: How they become model input.
         ring: The most frames held at a time.
         num_threads: How many threads decode and resize.
+        reopen: Opens the source once more, for copies and pickles; without it there are none.
     """
 
     def __init__(
-        self, source: PictureSource, pixels: FramePixels, *, ring: int, num_threads: int
+        self,
+        source: PictureSource,
+        pixels: FramePixels,
+        *,
+        ring: int,
+        num_threads: int,
+        reopen: Callable[[], PictureSource] | None = None,
     ) -> None:
         self.size = source.size
         self.num_frames = source.num_frames
@@ -56,6 +64,8 @@ class BufferedFrames(Frames):
         self._ring = FrameRing(
             partial(_begin, source, pixels), capacity=ring, num_threads=num_threads
         )
+        self._reopen = reopen
+        self._rules = {"ring": ring, "num_threads": num_threads}
         # The threads know the ring and not this object, so that forgetting it ends them.
         self._end = weakref.finalize(self, _end, self._ring, source)
 
@@ -79,6 +89,21 @@ class BufferedFrames(Frames):
         """End the threads and close the file."""
         self._end()
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "BufferedFrames":
+        """Open the same video once more."""
+        return _open_again(*self._how_to_open())
+
+    def __reduce__(self) -> tuple[Callable[..., "BufferedFrames"], tuple[Any, ...]]:
+        return _open_again, self._how_to_open()
+
+    def _how_to_open(self) -> tuple[Callable[[], PictureSource], FramePixels, dict[str, int]]:
+        if self._reopen is None:
+            raise VideoError(
+                "these frames cannot be copied, since nothing says how to open their source again. "
+                "Open them with open_frames(video, image_size=...)."
+            )
+        return self._reopen, self._pixels, self._rules
+
     @property
     def num_held(self) -> int:
         """How many frames are held or worked on; never more than `ring`."""
@@ -88,6 +113,12 @@ class BufferedFrames(Frames):
         number = operator.index(frame)
         check_range(number, self._source.num_frames, "the video")
         return number
+
+
+def _open_again(
+    reopen: Callable[[], PictureSource], pixels: FramePixels, rules: dict[str, int]
+) -> BufferedFrames:
+    return BufferedFrames(reopen(), pixels, **rules, reopen=reopen)
 
 
 def _begin(source: PictureSource, pixels: FramePixels, frame: int) -> "_Rest":

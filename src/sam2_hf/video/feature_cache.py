@@ -11,20 +11,32 @@ class FeatureCache:
 
     Args:
         size: How many frames.
+
+    Attributes:
+        size: May be changed; the next frame that is encoded makes room.
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
         self._features: OrderedDict[int, FrameFeatures] = OrderedDict()
 
     def get(self, frame: int, encode: Callable[[], FrameFeatures]) -> FrameFeatures:
         """Return the features of a frame, encoding it if they are not kept."""
         if frame not in self._features:
-            while len(self._features) >= self._size:  # make room first: two would be held at once
-                self._features.popitem(last=False)
+            self._make_room()  # first: two would be held at once
             self._features[frame] = encode()
         self._features.move_to_end(frame)
         return self._features[frame]
+
+    def look_up(self, frame: int) -> FrameFeatures | None:
+        """Return the features of a frame if they are kept."""
+        return self._features.get(frame)
+
+    def put(self, frame: int, features: FrameFeatures) -> None:
+        """Keep features that the caller has."""
+        self._features.pop(frame, None)
+        self._make_room()
+        self._features[frame] = features
 
     def discard(self, frame: int) -> None:
         """Forget a frame, whose pixels have changed."""
@@ -33,6 +45,10 @@ class FeatureCache:
     def clear(self) -> None:
         """Forget everything, as for another model."""
         self._features.clear()
+
+    def _make_room(self) -> None:
+        while self._features and len(self._features) >= self.size:
+            self._features.popitem(last=False)
 
     @property
     def num_bytes(self) -> int:

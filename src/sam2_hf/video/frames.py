@@ -4,6 +4,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -87,7 +88,10 @@ def open_frames(
     if isinstance(video, Iterable) and is_stream(video):
         return StreamedFrames(iter(video), pixels, window=ring, value_range=value_range)
     found = find_source(video, ring, value_range)
-    return BufferedFrames(found, pixels, ring=ring, num_threads=num_threads)
+    # a pickle may be read in another folder
+    again = os.path.abspath(os.fspath(video)) if isinstance(video, PATH) else video
+    reopen = partial(find_source, again, ring, value_range)
+    return BufferedFrames(found, pixels, ring=ring, num_threads=num_threads, reopen=reopen)
 
 
 def find_source(video: object, ring: int, value_range: ValueRange = None) -> PictureSource:

@@ -4,6 +4,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -42,6 +43,7 @@ class History(Closing):
     ) -> None:
         self.files = SegmentFiles(folder, segment_bytes=segment_bytes)
         self.ram_budget = ram_budget
+        self._folder = folder
         self._bytes_in_ram = 0
         self._in_ram: OrderedDict[Key, dict[str, Tensor]] = OrderedDict()
         self._places: dict[tuple[int, str], dict[int, bytes]] = {}
@@ -148,6 +150,29 @@ class History(Closing):
         self._places.clear()
         self._bytes_in_ram = 0
         self.files.close()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "History":
+        """Copy every record, also those in files, to a history with files of its own."""
+        self._require_open()
+        twin = History(ram_budget=self.ram_budget, folder=self._folder)
+        for key, _ in self.places():
+            twin.put(key, {name: tensor.clone() for name, tensor in (self.get(key) or {}).items()})
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """List what is pickled: every record, also those in files."""
+        self._require_open()
+        records = {key: pack(self.get(key) or {}) for key, _ in self.places()}
+        return {"ram_budget": self.ram_budget, "folder": self._folder, "records": records}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin with files of its own; in the temporary folder if the other one is not there."""
+        try:
+            self.__init__(ram_budget=state["ram_budget"], folder=state["folder"])  # type: ignore[misc]
+        except OutputError:
+            self.__init__(ram_budget=state["ram_budget"])  # type: ignore[misc]
+        for key, content in state["records"].items():
+            self.put(key, unpack(content))
 
     def _make_room(self) -> None:
         """Move the records put first out of RAM until the rest fits."""

@@ -66,7 +66,36 @@ def scaled(
     box = prompts.box
     if box is not None:
         box = (box[0] * right, box[1] * down, box[2] * right, box[3] * down)
-    return FramePrompts(clicks=clicks, box=box)
+    return FramePrompts(clicks=clicks, box=box, mask_hw=prompts.mask_hw)
+
+
+def check_near_frame(prompts: FramePrompts, size: tuple[int, int], what: str) -> None:
+    """Refuse clicks and boxes that lie more than a frame's length away from the frame.
+
+    Args:
+        prompts: Clicks and box.
+        size: `(height, width)` of the frame.
+        what: Whose they are, for messages.
+
+    Raises:
+        PromptError: One of them is not finite or far away, or the box ends before it begins.
+
+    Differs: transformers takes any place.
+    """
+    box = () if prompts.box is None else (prompts.box[:2], prompts.box[2:])
+    for x, y in (*(click.xy for click in prompts.clicks), *box):
+        if not (-size[1] <= x <= 2 * size[1] and -size[0] <= y <= 2 * size[0]):
+            raise PromptError(
+                f"({x:g}, {y:g}) of {what} lies far outside the frame, which is {size[1]} pixels "
+                f"wide and {size[0]} high."
+            )
+    if prompts.box is not None and (
+        prompts.box[2] < prompts.box[0] or prompts.box[3] < prompts.box[1]
+    ):
+        raise PromptError(
+            f"the box {prompts.box} of {what} ends before it begins. Give the top left corner "
+            "first."
+        )
 
 
 def points_and_labels(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

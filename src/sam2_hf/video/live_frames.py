@@ -16,7 +16,7 @@ from sam2_hf.errors import FrameError, ImageError
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.processing.value_range import ValueRange
 
-from .abstract_frames import Frames
+from .abstract_frames import Frames, frame_number
 from .frame_pixels import ClipScale, FramePixels
 from .frame_window import FrameWindow, ReceivedFrame
 
@@ -57,41 +57,48 @@ class LiveFrames(Frames):
         )
 
     @property
-    def kept(self) -> range:
-        """The frames that can be read."""
+    def kept(self) -> list[int]:
+        """The frames that can be read, in order."""
         return self._window.kept
 
     @property
     def num_received(self) -> int:
-        """How many frames were appended, those included that have been dropped."""
+        """Number of the next frame, unless it comes with its own; see [`FrameWindow`]."""
         return self._window.num_received
 
     def set_value_range(self, value_range: ValueRange) -> None:
         """Say which numbers are black and white, for the frames that come from now on."""
         self._scale = ClipScale(value_range)
 
-    def append(self, picture: ImageSource) -> int:
+    def append(self, picture: ImageSource, frame: int | None = None) -> int:
         """Add a frame; the oldest one is dropped if the window is full.
 
         Args:
             picture: A picture of any kind. It is copied.
+            frame: Its number, where the caller counts: a camera that drops frames leaves gaps, and
+                a number that is there already gets the new picture. The next one if None.
 
         Returns:
             The number of the frame.
 
         Raises:
-            FrameError: It is no picture, or has another size than the frames before.
+            FrameError: It is no picture, has another size than the frames before, or a negative
+                number.
         """
+        number = self.num_received if frame is None else frame_number(frame)
         try:
             picture_hw3 = self._scale.picture(picture)
         except ImageError as error:
-            raise FrameError(f"frame {self.num_received} cannot be read: {error}") from error
-        frame = self._window.add_picture(picture_hw3)
+            raise FrameError(f"frame {number} cannot be read: {error}") from error
+        self._window.add_picture(picture_hw3, number)
         self.size = self._window.size
-        return frame
+        return number
 
     def append_pixel_values(
-        self, pixel_values_3ss: Tensor, size: tuple[int, int] | None = None
+        self,
+        pixel_values_3ss: Tensor,
+        size: tuple[int, int] | None = None,
+        frame: int | None = None,
     ) -> int:
         """Add a frame that is model input already.
 
@@ -99,12 +106,14 @@ class LiveFrames(Frames):
             pixel_values_3ss: `(3, S, S)`, normalized. It is copied, and stays on its device.
             size: `(height, width)` of the original frame. Without it, that of the frames before,
                 or the input size.
+            frame: Its number; see `append`.
 
         Returns:
             The number of the frame.
 
         Raises:
-            FrameError: The shape is not `(3, S, S)`, or the size is not that of the frames before.
+            FrameError: The shape is not `(3, S, S)`, the size is not that of the frames before, or
+                the number is negative.
         """
         shape = tuple(pixel_values_3ss.shape)
         side = self.pixels.image_size if self.pixels is not None else shape[-1]
@@ -115,9 +124,18 @@ class LiveFrames(Frames):
             )
         values_3ss = pixel_values_3ss.detach().to(torch.float32, copy=True)
         height, width = size or self.size or (side, side)
-        frame = self._window.add(ReceivedFrame(pixel_values_3ss=values_3ss), (height, width))
+        received = ReceivedFrame(pixel_values_3ss=values_3ss)
+        number = self._window.add(received, (height, width), frame)
         self.size = self._window.size
-        return frame
+        return number
+
+    def drop(self, frame: int) -> None:
+        """Forget a frame before the window does; its number stays used."""
+        self._window.drop(frame)
+
+    def may_come(self, frame: int) -> bool:
+        """Tell whether a frame is still to come; see [`FrameWindow.may_come`]."""
+        return self._window.may_come(frame)
 
     def go_on_from(self, num_received: int, size: tuple[int, int] | None) -> None:
         """Number frames as if so many had come and been dropped, to go on with a saved session.

@@ -91,7 +91,7 @@ class MemoryBank:
     def output(self, frame: int) -> FrameOutput | None:
         """Look up the answer on a tracked frame, in RAM; None if there is none."""
         record = self.record(frame)
-        if record is None:
+        if record is None or not {"logits", "iou", "score"} <= record.keys():
             return None
         return FrameOutput(record["logits"], record["iou"], record["score"])
 
@@ -165,7 +165,8 @@ class MemoryBank:
             return
         record = self._history.get(self._key(frame)) or {}
         name = "spatial" if kept is self._spatial else "pointer"
-        kept[frame] = record[name].to(self.device)
+        if name in record:  # a caller may have dropped it by transformers' names
+            kept[frame] = record[name].to(self.device)
 
     def _key(self, frame: int) -> tuple[int, int, str]:
         return self._object_id, frame, MEMORY

@@ -13,7 +13,6 @@ from sam2_hf.model.outputs import ObjectMasks
 from sam2_hf.model.prompt_inputs import Prompts
 
 from .frame_result import FrameOutput
-from .live_frames import LiveFrames
 from .memory_selection import Moment
 from .object_prompts import FramePrompts
 from .tracked_object import PromptedOutput, TrackedObject
@@ -56,15 +55,11 @@ def commit(tracker: Tracker) -> None:
     """
     for one in tracker.objects.values():
         for frame in list(one.rounds):
-            if not _is_to_come(tracker, frame):
+            if not tracker.frames.may_come(frame):
                 answer_prompts(tracker, one, frame)
     frames = sorted({frame for one in tracker.objects.values() for frame in one.pending})
     for frame in frames:
         _remember_prompted(tracker, frame)
-
-
-def _is_to_come(tracker: Tracker, frame: int) -> bool:
-    return isinstance(tracker.frames, LiveFrames) and frame >= tracker.frames.num_received
 
 
 def _answer(tracker: Tracker, one: TrackedObject, frame: int, prompts: FramePrompts) -> ObjectMasks:

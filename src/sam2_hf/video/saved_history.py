@@ -8,6 +8,7 @@ save before.
 import contextlib
 import os
 import re
+import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,14 +24,13 @@ from .history import History, Key
 from .segment_files import (
     PLACE,
     Segment,
-    length_of,
     new_name,
     read_blocks,
     reason_of,
-    segment_of,
 )
 from .tensor_bytes import pack
 
+LARGEST_NUMBER, LARGEST_LENGTH = 2**32 - 1, 2**63 - 1
 SEGMENT_NAME = re.compile(r"history-[0-9a-f]{16}\.bin")
 
 
@@ -94,6 +94,9 @@ def read_history(saved: SavedHistory, folder: Path, history: History) -> None:
         SessionError: A segment is missing, too short, or has other bytes than were written.
     """
     for about in saved.segments:
+        _check_numbers(about)
+        if about["number"] in history.files.segments:
+            raise SessionError(f"there are two history files number {about['number']}")
         if not SEGMENT_NAME.fullmatch(about["name"]):
             raise SessionError(f"{about['name']!r} is not the name of a history file")
         source = Segment(folder / about["name"], about["bytes"], about["crc32"])
@@ -138,10 +141,20 @@ def _link_or_copy(segment: Segment, target: Path, previous: Path | None) -> None
         raise OSError(f"{segment.path} is shorter than it was")
 
 
+def _check_numbers(about: dict[str, Any]) -> None:
+    """Refuse a segment whose number or length no segment can have."""
+    for name, most in (("number", LARGEST_NUMBER), ("bytes", LARGEST_LENGTH)):
+        value = about[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise SessionError(f"{name} of a history file is {value!r}")
+
+
 def _check(segment: Segment) -> None:
     """Hold the bytes of a file against their number and checksum."""
     name, checksum, found = segment.path.name, 0, 0
     try:
+        if not stat.S_ISREG(segment.path.stat().st_mode):
+            raise SessionError(f"{name} is no plain file")
         for block in read_blocks(segment.path, segment.end):
             checksum = zlib.crc32(block, checksum)
             found += len(block)
@@ -168,11 +181,31 @@ def _index(rows: list[tuple[Key, bytes]], kinds: list[str]) -> dict[str, Tensor]
 
 
 def _counted(saved: SavedHistory, history: History) -> Iterator[tuple[Key, bytes]]:
-    """Read keys and places from their columns; note how much of each segment they need."""
-    places = saved.index["place"].numpy().tobytes()
+    """Read keys and places from their columns; note how much of each segment they need.
+
+    Raises:
+        SessionError: Columns do not fit each other, a record comes twice, or lies outside.
+    """
     names = ("object_id", "frame", "kind")
-    keys = zip(*(saved.index[name].tolist() for name in names), strict=True)
-    for row, (object_id, frame, kind) in enumerate(keys):
+    columns, places_n20 = [saved.index[name] for name in names], saved.index["place"]
+    shapes_fit = all(column.shape == places_n20.shape[:1] for column in columns)
+    if not shapes_fit or places_n20.dtype != torch.uint8 or places_n20.shape[1:] != (PLACE.size,):
+        raise SessionError("the columns of the history's index do not fit each other")
+    if any(column.dtype != torch.int64 for column in columns):
+        raise SessionError("the history's index holds other numbers than int64")
+    places = places_n20.numpy().tobytes()
+    seen: set[Key] = set()
+    for row, (object_id, frame, kind) in enumerate(
+        zip(*(c.tolist() for c in columns), strict=True)
+    ):
         place = places[row * PLACE.size : (row + 1) * PLACE.size]
-        history.files.segments[segment_of(place)].needed += length_of(place)
-        yield (object_id, frame, saved.kinds[kind]), place
+        number, start, length = PLACE.unpack(place)
+        segment = history.files.segments.get(number)
+        if segment is None or start + length > segment.end or not 0 <= kind < len(saved.kinds):
+            raise SessionError(f"record {row} of the history lies outside its files")
+        key = (object_id, frame, saved.kinds[kind])
+        if key in seen:
+            raise SessionError(f"record {key} of the history comes twice")
+        seen.add(key)
+        segment.needed += length
+        yield key, place

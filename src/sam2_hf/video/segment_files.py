@@ -202,11 +202,6 @@ def segment_of(place: bytes) -> int:
     return int(PLACE.unpack(place)[0])
 
 
-def length_of(place: bytes) -> int:
-    """Bytes of the record at a place."""
-    return int(PLACE.unpack(place)[2])
-
-
 def reason_of(error: OSError) -> str:
     """Say why a file operation failed, in the system's words."""
     return error.strerror or str(error)

@@ -165,19 +165,23 @@ class Sam2VideoInferenceSession(TransformersSession):
         runs = visits(start, limit, direction, self.num_frames, prompted)
         return self._run(runs, progress=progress)
 
-    def step(self, picture: ImageSource) -> FrameResult:
+    def step(self, picture: ImageSource, *, frame: int | None = None) -> FrameResult:
         """Append a frame to a live stream and track all objects on it.
 
         Args:
             picture: PIL picture, array `(height, width, 3)` or tensor.
+            frame: Its number, where the caller counts and frames may be missing; see
+                [`LiveFrames.append`]. Memories are chosen by these numbers.
 
         Raises:
             SessionError: The session has a video of its own.
-            FrameError: The picture has another size than those before.
+            FrameError: The picture has another size than those before, or a negative number.
         """
         live = self._live()
         commit(self._tracker)  # while the oldest frame, which a prompt may be on, is still there
-        return self._step(live.append(picture))
+        number = live.append(picture, frame)
+        self._tracker.features.discard(number)
+        return self._step(number)
 
     def remove(self, object_id: int) -> None:
         """Remove an object with all its masks; the others stay as they are.
@@ -269,6 +273,7 @@ class Sam2VideoInferenceSession(TransformersSession):
 
         Raises:
             SessionError: There is no save, it is damaged, the model is another one, or the video
-                has another size or length.
+                has another size or length, or shows something else on its first, middle or last
+                frame.
         """
         return cls._around(load_tracker(Path(folder), video, model))

@@ -1,15 +1,14 @@
 """What every way of using a session has in common: its parts, stepping, saving, closing."""
 
-import operator
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import SupportsIndex
 
 from tqdm import tqdm
 
 from sam2_hf.closing import Closing
 from sam2_hf.errors import FrameError, OutputError, SessionError, UnknownObjectError
 
+from .abstract_frames import frame_number
 from .bytes_held import BytesHeld
 from .frame_result import FrameResult
 from .frames import Frames
@@ -124,9 +123,7 @@ class SessionCore(Closing):
         Raises:
             FrameError: It is beyond the video, dropped by a stream, or no number.
         """
-        if isinstance(frame, bool) or not isinstance(frame, SupportsIndex):
-            raise FrameError(f"frame is {frame!r}, it must be a whole number, counted from 0.")
-        number = operator.index(frame)
+        number = frame_number(frame)
         self.frames.require(number)
         return number
 
@@ -160,7 +157,7 @@ class SessionCore(Closing):
 
     def _drop_lost(self, one: TrackedObject) -> None:
         """Drop prompts that were never answered, on frames that a stream has dropped since."""
-        for frame in list(one.rounds):
+        for frame in [frame for frame in one.rounds if not self.frames.may_come(frame)]:
             try:
                 self.frames.require(frame)
             except FrameError:

@@ -15,13 +15,13 @@ import json
 import os
 import re
 import shutil
+import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from torch import Tensor
 
 from sam2_hf.errors import OutputError, SessionError
@@ -34,6 +34,7 @@ from .tensor_bytes import pack, unpack
 FORMAT = 1  # goes up when an older version of this file could not read what a newer one writes
 CURRENT, SESSION = "current.json", "session.json"
 STATE, INDEX = "state.safetensors", "history.safetensors"
+MOST_CURRENT_BYTES = 1 << 16
 SAVE_NAME = re.compile(r"save-(\d{6,})")
 
 
@@ -106,11 +107,11 @@ def read_session(
     """
     folder = Path(folder)
     current = _read_current(folder)
-    with _damage_explained(folder):
+    with damage_explained(folder):
         if not SAVE_NAME.fullmatch(current["save"]):
             raise SessionError(f"{current['save']!r} is not the name of a save")
         save = folder / current["save"]
-        session = json.loads(_read_checked(save / SESSION, current["session"]))
+        session = _mapping(json.loads(_read_checked(save / SESSION, current["session"])))
         tensors = unpack(_read_checked(save / STATE, session["files"][STATE]))
         index = unpack(_read_checked(save / INDEX, session["files"][INDEX]))
         found = SavedHistory(session["kinds"], session["segments"], index)
@@ -149,12 +150,33 @@ def _write(path: Path, content: bytes) -> dict[str, int]:
 
 def _read_checked(path: Path, about: dict[str, int]) -> bytes:
     """Read a file that must be as it was written."""
+    if (found := _size_of(path)) != about["bytes"]:
+        raise SessionError(f"{path.name} has {found} bytes of {about['bytes']}")
     content = path.read_bytes()
     if (len(content), zlib.crc32(content)) != (about["bytes"], about["crc32"]):
         raise SessionError(
             f"{path.name} is not as it was written: {len(content)} bytes of {about['bytes']}, or "
             "other ones"
         )
+    return content
+
+
+def _size_of(path: Path) -> int:
+    """Count the bytes of a plain file.
+
+    Raises:
+        SessionError: It is a pipe, a device or a folder, which might never end.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise SessionError(f"{path.name} is no plain file")
+    return about.st_size
+
+
+def _mapping(content: object) -> dict[str, Any]:
+    """Refuse JSON of another kind."""
+    if not isinstance(content, dict):
+        raise SessionError(f"it holds a {type(content).__name__} where a mapping belongs")
     return content
 
 
@@ -189,20 +211,24 @@ def _current_name(folder: Path) -> str | None:
     """Name of the save that counts; None if there is none, or none that can be read."""
     try:
         return str(_read_current(folder)["save"])
-    except (SessionError, KeyError, TypeError):
+    except (SessionError, KeyError):
         return None
 
 
 def _read_current(folder: Path) -> dict[str, Any]:
     """Read which save counts."""
-    with _damage_explained(folder):
+    with damage_explained(folder):
         try:
-            current = json.loads((folder / CURRENT).read_bytes())
+            if _size_of(folder / CURRENT) > MOST_CURRENT_BYTES:
+                raise SessionError(f"{CURRENT} is too large")
+            current = _mapping(json.loads((folder / CURRENT).read_bytes()))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise _NoSaveError(
                 f"there is no saved session in {folder}: it has no {CURRENT}. Give the folder that "
                 "session.save(folder) wrote."
             ) from error
+        if type(current["format"]) is not int or current["format"] < 1:
+            raise SessionError(f"the format is {current['format']!r}, it must be 1 or more")
         if current["format"] > FORMAT:
             raise _NoSaveError(
                 f"the session in {folder} was saved by a newer version of sam2_hf (format "
@@ -217,13 +243,17 @@ class _NoSaveError(SessionError):
 
 
 @contextlib.contextmanager
-def _damage_explained(folder: Path) -> Iterator[None]:
-    """Say of whatever goes wrong in reading that the save is damaged, and what to do."""
+def damage_explained(folder: Path) -> Iterator[None]:
+    """Say of whatever goes wrong in reading that the save is damaged, and what to do.
+
+    What is known to go wrong is named by a `SessionError`; files that somebody has changed bring
+    more into JSON, safetensors and torch than could be listed.
+    """
     try:
         yield
     except (OutputError, _NoSaveError):
         raise
-    except (OSError, SessionError, SafetensorError, ValueError, LookupError, TypeError) as error:
+    except Exception as error:
         reason = reason_of(error) if isinstance(error, OSError) else str(error)
         raise SessionError(
             f"the session saved in {folder} is damaged: {reason}. Restore the folder from a copy, "

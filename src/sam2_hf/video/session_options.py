@@ -88,6 +88,7 @@ class SessionOptions:
         self._require_choice("pointer_times", ("fixed", "clip"))
         self._require_choice("frame_compat", ("official", "transformers"))
         self._require_choice("keep", ("all", "window"))
+        self._require_choice("dynamic_multimask_via_stability", (None, True, False))
         self._require_at_least("memory_temporal_stride_for_eval", 1)
         self._require_at_least("window", LEAST_WINDOW)
         self._require_at_least("cached_features", 1)
@@ -156,10 +157,11 @@ class SessionOptions:
         except ImageError as error:
             raise SessionError(str(error)) from error
 
-    def _require_choice(self, name: str, choices: tuple[str, ...]) -> None:
+    def _require_choice(self, name: str, choices: tuple[object, ...]) -> None:
         value = getattr(self, name)
         if value not in choices:
-            raise SessionError(f"{name} is {value!r}. Choose one of {', '.join(choices)}.")
+            listed = ", ".join(map(str, choices))
+            raise SessionError(f"{name} is {value!r}. Choose one of {listed}.")
 
     def _require_at_least(self, name: str, least: int) -> None:
         value = getattr(self, name)

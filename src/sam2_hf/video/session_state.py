@@ -3,6 +3,7 @@
 Video and model are not part of it: frames are decoded and encoded again, to the same bits.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 from sam2_hf.errors import SessionError
 from sam2_hf.model.frame_memory import FrameMemory
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.weight_fingerprint import is_same_model, weight_fingerprint
+from sam2_hf.model.weight_fingerprint import is_same_model
 from sam2_hf.processing.prompts import Click
 
 from .frame_result import FrameOutput
@@ -23,10 +24,13 @@ from .live_frames import LiveFrames
 from .masklet import MaskletStore
 from .object_prompts import FramePrompts
 from .prompt_answers import commit
-from .session_files import SavedSession, read_session, write_session
+from .saved_document import SavedShapes, check_document, check_objects, read_options
+from .session_files import SavedSession, damage_explained, read_session, write_session
 from .session_options import SessionOptions
 from .tracked_object import Asked, PromptedOutput, TrackedObject
 from .tracker import Tracker
+from .tracker_state import model_mark
+from .video_fingerprint import Fingerprint, require_same_video, video_fingerprint
 from .video_processing_sam2_video import checkpoint_pixels
 
 Named = dict[str, Tensor]
@@ -39,10 +43,10 @@ def save_tracker(tracker: Tracker, folder: Path) -> None:
     frames = tracker.frames
     if isinstance(frames, LiveFrames):
         commit(tracker)  # a stream's frames will be gone: answer what was said about them
-    tensors: Named = {}
+    tensors: Named = _write_fingerprint(tracker)
     document = {
         "options": _plain(tracker.options),
-        "model": _mark(tracker.model),
+        "model": model_mark(tracker.model),
         "video": {
             "size": frames.size,
             "num_frames": frames.num_frames,
@@ -56,30 +60,64 @@ def save_tracker(tracker: Tracker, folder: Path) -> None:
 def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
     """Read a session's state; see `Sam2VideoInferenceSession.load`."""
     saved = read_session(folder, ram_budget=SessionOptions().ram_budget)
-    try:
-        options = _options(saved.document["options"])
-        if not is_same_model(saved.document["model"], _mark(model)):
+    with contextlib.ExitStack() as on_failure:
+        on_failure.callback(saved.history.close)
+        with damage_explained(folder):
+            document = check_document(saved.document)
+            options = read_options(document["options"])
+        if not is_same_model(document["model"], model_mark(model)):
             raise SessionError(
                 f"the session in {folder} was saved with another model: other weights, another "
                 "size or another dtype. Load it with the model it was saved with."
             )
-        frames = _open_video(video, options, saved.document["video"], model)
-    except BaseException:
-        saved.history.close()
-        raise
-    saved.history.ram_budget = options.ram_budget
-    tracker = Tracker(frames, options, model, history=saved.history)
-    known = {fields["id"] for fields in saved.document["objects"]}
-    for object_id in {key[0] for key, _ in saved.history.places()} - known:
-        saved.history.discard_object(object_id)  # was removed; undo is not saved
-    for fields in saved.document["objects"]:
-        _read_object(tracker, fields, saved.tensors)
+        with damage_explained(folder):
+            shapes = SavedShapes.of(model, document["video"], options)
+            check_objects(document["objects"], saved.tensors, saved.history, shapes)
+            fingerprint = _read_fingerprint(saved.tensors, shapes.num_frames)
+        frames = _open_video(video, options, document["video"], model)
+        on_failure.callback(frames.close)
+        require_same_video(frames, fingerprint)
+        saved.history.ram_budget = options.ram_budget
+        tracker = Tracker(frames, options, model, history=saved.history)
+        tracker.fingerprint = fingerprint or None
+        known = {fields["id"] for fields in document["objects"]}
+        for object_id in {key[0] for key, _ in saved.history.places()} - known:
+            saved.history.discard_object(object_id)  # was removed; undo is not saved
+        for fields in document["objects"]:
+            _read_object(tracker, fields, saved.tensors)
+        on_failure.pop_all()
     return tracker
 
 
-def _mark(model: Sam2VideoModel) -> str:
-    """Tell which model it is."""
-    return weight_fingerprint(model.config, model.parameters(), buffers=model.buffers())
+def _write_fingerprint(tracker: Tracker) -> Named:
+    """Note what the video looks like; it is looked at once."""
+    if tracker.fingerprint is None:
+        tracker.fingerprint = video_fingerprint(tracker.frames)
+    frames, small = list(tracker.fingerprint), list(tracker.fingerprint.values())
+    if not frames:
+        return {}
+    return {"video/frames": torch.tensor(frames), "video/colors": torch.stack(small)}
+
+
+def _read_fingerprint(tensors: Named, num_frames: int) -> Fingerprint:
+    """Read it; saves of earlier versions have none.
+
+    Args:
+        tensors: All that were saved.
+        num_frames: How many frames there can be.
+
+    Raises:
+        SessionError: It is damaged.
+    """
+    frames, colors = tensors.get("video/frames"), tensors.get("video/colors")
+    if frames is None and colors is None:
+        return {}
+    if frames is None or colors is None or frames.ndim != 1 or len(frames) != len(colors):
+        raise SessionError("what the video looked like is incomplete")
+    found = dict(zip(frames.tolist(), colors.float(), strict=True))
+    if any(not 0 <= frame < num_frames for frame in found):
+        raise SessionError(f"what the video looked like is of frames {list(found)}")
+    return found
 
 
 def _plain(options: SessionOptions) -> Document:
@@ -91,13 +129,6 @@ def _plain(options: SessionOptions) -> Document:
         "memory_dtype": dtype,
         "spill_folder": None if folder is None else str(folder),
     }
-
-
-def _options(fields: Document) -> SessionOptions:
-    folder = fields["spill_folder"]
-    dtype = getattr(torch, fields["memory_dtype"])
-    path = None if folder is None else Path(folder)
-    return SessionOptions(**{**fields, "memory_dtype": dtype, "spill_folder": path})
 
 
 def _open_video(

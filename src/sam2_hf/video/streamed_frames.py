@@ -3,6 +3,7 @@
 Suffixes: hw3 = rows, columns, red green blue.
 """
 
+import copy
 import operator
 import threading
 from collections.abc import Iterator, Sequence
@@ -94,6 +95,29 @@ class StreamedFrames(Frames):
     def pixel_values(self, frame: int, device: torch.device | str | None = None) -> Tensor:
         """Read a frame as model input; see [`Frames.pixel_values`]."""
         return self._pixels.normalize(self._pixels.shrink(self.picture(frame)), device)
+
+    @property
+    def kept(self) -> list[int]:
+        """The pictures that can be read again, in order."""
+        return self._window.kept
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "StreamedFrames":
+        """Copy the pictures that are kept, once the iterator has ended."""
+        twin = StreamedFrames.__new__(StreamedFrames)
+        twin.__setstate__(self.__getstate__() | {"_window": copy.deepcopy(self._window, memo)})
+        return twin
+
+    def __getstate__(self) -> dict[str, object]:
+        if self.num_frames is None:
+            raise VideoError(
+                "a session on an iterator cannot be copied before the iterator has ended, since "
+                "its pictures come only once. Open the session on a list, folder or file instead."
+            )
+        return {**self.__dict__, "_pictures": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._pictures, self._lock = iter(()), threading.Lock()
 
     def expect(self, frames: Sequence[int]) -> None:
         """The iterator is read when its frames are."""

@@ -98,6 +98,20 @@ class TrackedObject:
             self.directions.pop(frame, None)
             self.bank.demote(frame, self.outputs.pop(frame))
 
+    def withdraw(self) -> None:
+        """Leave prompts unanswered that are not remembered yet; they stay known."""
+        self.rounds.clear()
+        self.asked.clear()
+        self.pending.clear()
+
+    def ask_again(self, frame: int) -> None:
+        """Have the prompts of a frame answered afresh, as if they had been given at once."""
+        self.rounds.pop(frame, None)
+        self.pending.pop(frame, None)
+        self.outputs.pop(frame, None)
+        self.bank.prompted.pop(frame, None)
+        self.add(frame, self.prompts[frame])
+
     @property
     def frames(self) -> set[int]:
         """Frames that the object is tracked from."""

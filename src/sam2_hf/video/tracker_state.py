@@ -1,9 +1,13 @@
 """What a session's engine works on: frames, model, objects, and where their memories go."""
 
+import copy
+from typing import Any, Self
+
 import torch
 
 from sam2_hf.errors import NoPromptError, SessionError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.weight_fingerprint import is_same_model, weight_fingerprint
 
 from .bytes_held import BytesHeld
 from .compiled_steps import CompiledSteps
@@ -16,6 +20,7 @@ from .memory_bank import MemoryBank
 from .memory_selection import MemoryRules
 from .session_options import SessionOptions
 from .tracked_object import TrackedObject
+from .video_fingerprint import Fingerprint, require_same_video, video_fingerprint
 
 
 class TrackerState:
@@ -44,11 +49,42 @@ class TrackerState:
             history = History(ram_budget=options.ram_budget, folder=options.spill_folder)
         self.history = history
         self.features = FeatureCache(options.cached_features)
-        # by option, and in a stream, whose frames cannot be had again either
-        self.keeps_window = options.keep == "window" or isinstance(frames, LiveFrames)
+        self.fingerprint: Fingerprint | None = None  # of the video, once it was asked for
         self._model = model
         self._compiled_steps: CompiledSteps | None = None
         self._state_device = state_device
+        self._expected_model = ""  # mark of the model that this was pickled with
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy objects and memories; the model is shared, features are computed again."""
+        twin = type(self)(
+            copy.deepcopy(self.frames, memo),
+            self.options,
+            self._model,
+            self._state_device,
+            copy.deepcopy(self.history, memo),
+        )
+        twin.objects = copy.deepcopy(self.objects, memo)
+        twin.fingerprint = self.fingerprint
+        twin._expected_model = self._expected_model
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """List what is pickled; of the model only a mark."""
+        expected = self._expected_model if self._model is None else model_mark(self._model)
+        return {
+            "parts": (self.frames, self.options, None, self._state_device, self.history),
+            "objects": self.objects,
+            "fingerprint": self.fingerprint or video_fingerprint(self.frames),
+            "expected_model": expected,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        TrackerState.__init__(self, *state["parts"])
+        self.objects = state["objects"]
+        self.fingerprint = state["fingerprint"]
+        self._expected_model = state["expected_model"]
+        require_same_video(self.frames, self.fingerprint or {})
 
     @property
     def model(self) -> Sam2VideoModel:
@@ -60,16 +96,38 @@ class TrackerState:
         if self._model is None:
             raise SessionError(
                 "this session has no model yet. Open it with "
-                "Sam2VideoInferenceSession.open(video, model), or call model(session, ...)."
+                "Sam2VideoInferenceSession.open(video, model), call model(session, ...), or give "
+                "one that was unpickled its model with session.use_model(model)."
             )
         return self._model
 
     def bind(self, model: Sam2VideoModel) -> None:
-        """Take a model; features of another one are forgotten."""
+        """Take a model; features of another one are forgotten.
+
+        Raises:
+            SessionError: This was pickled with another model.
+        """
+        if self._expected_model and not is_same_model(self._expected_model, model_mark(model)):
+            raise SessionError(
+                "this session was pickled with another model: other weights, another size or "
+                "another dtype. Give the model it was made with."
+            )
+        self._expected_model = ""
         if model is not self._model:
             self.features.clear()
             self._compiled_steps = None
         self._model = model
+
+    def store_on(self, device: torch.device | str) -> None:
+        """Store memories elsewhere from now on; those that are stored move when they are read."""
+        self._state_device = device
+        for one in self.objects.values():
+            one.bank.device = device
+
+    @property
+    def keeps_window(self) -> bool:
+        """Whether old masks go: by option, and in a stream, whose frames are gone by then too."""
+        return self.options.keep == "window" or isinstance(self.frames, LiveFrames)
 
     @property
     def compiled_steps(self) -> CompiledSteps:
@@ -170,3 +228,8 @@ class TrackerState:
                 raise NoPromptError(one.object_id, with_prompt)
         if not self.objects:
             raise NoPromptError(None, ())
+
+
+def model_mark(model: Sam2VideoModel) -> str:
+    """Tell models apart, as saved and pickled sessions do."""
+    return weight_fingerprint(model.config, model.parameters(), buffers=model.buffers())

@@ -1,21 +1,24 @@
-"""How transformers' session is made, and its frames: prepared ones, streamed ones, their size.
+"""How transformers' session is made, and its frames: prepared ones, streamed ones, edited ones.
 
 Suffixes: t3ss = frames, red green blue, input rows and columns.
 """
 
-import operator
-from typing import Self
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import FrameError, SessionError
+from sam2_hf.errors import SessionError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
+from .abstract_frames import Frames, frame_number
 from .frame_pixels import FramePixels
-from .frames import Frames
+from .labelled_points import scaled
 from .live_frames import LiveFrames
-from .prepared_frames import PreparedFrames, PreparedStream, one_frame
+from .prepared_frames import EditedFrames, PreparedFrames, PreparedStream, one_frame
 from .session_core import SessionCore
 from .session_options import SessionOptions
 from .tracker import Tracker
@@ -49,7 +52,7 @@ class TransformersFrames(SessionCore):
             as_dtype(dtype),
         )
         self._image_size = image_size if video is None else video.shape[-1]
-        self._said_size: tuple[int | None, int | None] = (None, None)
+        self._begin_empty()
         if frames is None:
             frames = self._prepared(video, chosen)
         super().__init__(Tracker(frames, chosen, None, self._placement.state))
@@ -63,35 +66,121 @@ class TransformersFrames(SessionCore):
         device = tracker.model.device
         session._placement = Placement(device, device, torch.device("cpu"), tracker.model.dtype)
         session._image_size = tracker.model.prompt_encoder.image_size
-        session._said_size = (None, None)
+        session._begin_empty()
         return session
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """Copy objects, memories and masks; the model and the pixels of frames are shared.
+
+        A video file is opened again. Image features are not copied but computed again.
+
+        Raises:
+            SessionError: The session is closed.
+            VideoError: The session is on an iterator, which cannot be read twice.
+        """
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return twin
+
+    def __copy__(self) -> Self:
+        """Copy as `copy.deepcopy` does: two sessions cannot share what both change."""
+        return copy.deepcopy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """List what is pickled: all but the model, which must be given again; see `use_model`.
+
+        Videos in memory are inside, those on the disk by their path.
+        """
+        own = ("_placement", "_image_size", "_said_size", "_unplaced", "_asked_again")
+        return {
+            "tracker": self._tracker,
+            "undo": self._undo,
+            **{name: getattr(self, name) for name in own},
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        fields = dict(state)
+        SessionCore.__init__(self, fields.pop("tracker"))
+        self._undo = fields.pop("undo")
+        self.__dict__.update(fields)
+
+    def _begin_empty(self) -> None:
+        """Nothing has been said yet."""
+        self._said_size: tuple[int | None, int | None] = (None, None)
+        # prompts in model pixels that came before anyone knew the model, by object and frame
+        self._unplaced: dict[tuple[int, int], dict[str, Tensor] | Tensor] = {}
+        self._asked_again: list[int] = []  # objects whose answered prompts count once more
 
     @property
     def processed_frames(self) -> ProcessedFrames | None:
-        """Frame -> model input; None before the first frame of a stream."""
+        """Frame -> model input, a live view; None before the first frame of a stream."""
         if isinstance(self.frames, LiveFrames) and not self.frames.num_received:
             return None
-        return ProcessedFrames(self.frames, self._placement.storage, self._placement.dtype)
+        return ProcessedFrames(self)
+
+    @processed_frames.setter
+    def processed_frames(self, frames: Mapping[int, Tensor | None] | None) -> None:
+        """Put other frames in the place of all; None makes an empty stream.
+
+        Of a stream, frames that are not in the mapping are dropped, and it goes on counting.
+
+        Raises:
+            VideoError: The frames are of several shapes.
+        """
+        if isinstance(frames, ProcessedFrames) and frames.session is self:
+            return
+        if frames is None:
+            self._exchange(PreparedStream(window=self.options.window))
+        elif isinstance(self.frames, LiveFrames):
+            self._keep_of_stream(self.frames, frames)
+        elif not frames:
+            ProcessedFrames(self).clear()
+        else:
+            place = self._placement
+            moved = {
+                frame: None if values is None else one_frame(values).to(place.storage, place.dtype)
+                for frame, values in frames.items()
+            }
+            side = next((v.shape[-1] for v in moved.values() if v is not None), 0)
+            self._exchange(PreparedFrames.of_mapping(moved, self.frames.size or (side, side)))
+            self._learn_input_size(side)
 
     @property
     def inference_device(self) -> torch.device:
         """Where the model is."""
         return self._placement.inference
 
+    @inference_device.setter
+    def inference_device(self, device: torch.device | str) -> None:
+        self._placement = replace(self._placement, inference=torch.device(device))
+
     @property
     def inference_state_device(self) -> torch.device:
         """Where memories are stored."""
         return self._placement.state
+
+    @inference_state_device.setter
+    def inference_state_device(self, device: torch.device | str) -> None:
+        self._placement = replace(self._placement, state=torch.device(device))
+        self._tracker.store_on(self._placement.state)
 
     @property
     def video_storage_device(self) -> torch.device:
         """Where prepared frames are."""
         return self._placement.storage
 
+    @video_storage_device.setter
+    def video_storage_device(self, device: torch.device | str) -> None:
+        self._placement = replace(self._placement, storage=torch.device(device))
+
     @property
     def dtype(self) -> torch.dtype:
         """Type of prepared frames."""
         return self._placement.dtype
+
+    @dtype.setter
+    def dtype(self, dtype: torch.dtype | str) -> None:
+        self._placement = replace(self._placement, dtype=as_dtype(dtype))
 
     @property
     def max_vision_features_cache_size(self) -> int:
@@ -128,38 +217,31 @@ class TransformersFrames(SessionCore):
         return self.frames.size
 
     def add_new_frame(self, pixel_values: Tensor, frame_idx: int | None = None) -> int:
-        """Add a frame of model input to a stream or to a prepared video.
+        """Add a frame of model input.
 
         Args:
             pixel_values: `(3, S, S)` or `(1, 3, S, S)`, normalized.
-            frame_idx: Its number; the next one if None. An earlier frame of a prepared video is
-                replaced.
+            frame_idx: Its number, where the caller counts; numbers may have gaps, and a frame that
+                is there already is replaced. One more than the highest if None.
 
         Returns:
             Its number.
 
         Raises:
-            FrameError: Its shape is wrong, or a stream has another number to give.
-            SessionError: The session reads a video by itself.
+            FrameError: Its shape is wrong, or the number is negative.
+
+        Differs from transformers: there the next number is the number of frames that are kept, so
+            that a new frame replaces another one after frames were left out or deleted.
         """
         values = one_frame(pixel_values).to(self._placement.storage)
-        number = None if frame_idx is None else operator.index(frame_idx)
+        number = None if frame_idx is None else frame_number(frame_idx)
         frames = self.frames
-        if isinstance(frames, PreparedFrames):
-            number = frames.put(values.to(self._placement.dtype), number)
-        elif isinstance(frames, LiveFrames):
-            if number not in (None, frames.num_received):
-                raise FrameError(
-                    f"the next frame of this stream is {frames.num_received}, not {number}. Leave "
-                    "frame_idx out, or give frame_idx without a frame to look at an earlier one."
-                )
-            number = frames.append_pixel_values(values)
+        if isinstance(frames, LiveFrames):
+            number = frames.append_pixel_values(values, frame=number)
         else:
-            raise SessionError(
-                "this session reads its video by itself. Make one with init_video_session() "
-                "without a video to stream frames."
-            )
-        self._tracker.features.discard(number)
+            number = self._editable().put(values.to(self._placement.dtype), number)
+        self._pixels_changed(number)
+        self._learn_input_size(values.shape[-1])
         return number
 
     def get_frame(self, frame_idx: int) -> Tensor:
@@ -168,14 +250,71 @@ class TransformersFrames(SessionCore):
         Raises:
             FrameError: It cannot be had.
         """
-        pixels = self.frames.pixel_values(operator.index(frame_idx), self._placement.inference)
-        return pixels.to(self._placement.dtype)
+        number, place = frame_number(frame_idx), self._placement
+        return self.frames.pixel_values(number, place.inference).to(place.dtype)
 
-    def _bind(self, model: Sam2VideoModel) -> None:
-        """Use a model from now on.
+    def frame_for_view(self, frame: int) -> Tensor:
+        """Read a frame for `processed_frames`."""
+        place = self._placement
+        return self.frames.pixel_values(frame_number(frame), place.storage).to(place.dtype)
+
+    def replace_frame(self, frame: int, pixel_values: Tensor | None) -> None:
+        """Put pixels in the place of a frame's; see [`ProcessedFrames`]."""
+        if pixel_values is not None:
+            self.add_new_frame(pixel_values, frame)
+        elif isinstance(self.frames, LiveFrames):
+            self.drop_frame(frame)
+        else:
+            self._editable().drop(frame_number(frame), keep_number=True)
+            self._pixels_changed(frame)
+
+    def drop_frame(self, frame: int) -> None:
+        """Take a frame out; see [`ProcessedFrames`]."""
+        frames = self.frames
+        (frames if isinstance(frames, LiveFrames) else self._editable()).drop(frame_number(frame))
+        self._pixels_changed(frame)
+
+    def _editable(self) -> PreparedFrames | EditedFrames:
+        """Return frames that can be changed one by one."""
+        frames = self.frames
+        if not isinstance(frames, (PreparedFrames, EditedFrames)):
+            frames = self._tracker.frames = EditedFrames(frames, self._known_input_size())
+        return frames
+
+    def _exchange(self, frames: Frames) -> None:
+        """Read other frames from now on."""
+        size = self.known_size
+        self._tracker.frames.close()
+        self._tracker.frames = frames
+        self._tracker.features.clear()
+        self._tracker.fingerprint = None
+        if isinstance(frames, PreparedStream) and size is not None:
+            frames.declare_size(size)
+        if isinstance(frames, PreparedStream) and self._image_size is not None:
+            frames.pixels = FramePixels(self._image_size, self.options.frame_compat)
+
+    def _keep_of_stream(self, live: LiveFrames, frames: Mapping[int, Tensor | None]) -> None:
+        """Leave only some frames of a stream; those with other pixels are replaced."""
+        for frame in live.kept:
+            if frames.get(frame) is None:
+                self.drop_frame(frame)
+        for frame, values in frames.items():
+            if values is None:
+                continue
+            if frame not in live.kept or not torch.equal(self.frame_for_view(frame), values):
+                self.add_new_frame(values, frame)
+
+    def _pixels_changed(self, frame: int) -> None:
+        """Forget what was computed from the pixels of a frame."""
+        self._tracker.features.discard(frame)
+        self._tracker.fingerprint = None
+
+    def use_model(self, model: Sam2VideoModel) -> None:
+        """Use a model from now on, as a session that was unpickled must be told.
 
         Raises:
-            SessionError: The frames are prepared for another input size.
+            SessionError: The frames are prepared for another input size, or the session was pickled
+                with another model.
         """
         side = model.prompt_encoder.image_size
         if self._image_size is not None and self._image_size != side:
@@ -183,12 +322,25 @@ class TransformersFrames(SessionCore):
                 f"the frames of this session are made for an input size of {self._image_size}, and "
                 f"the model takes {side}. Use the model's own processor."
             )
-        self._image_size = side
         if isinstance(self.frames, LiveFrames) and self.frames.pixels is None:
             self.frames.pixels = FramePixels(
                 side, self.options.frame_compat, checkpoint_pixels(model)
             )
         self._tracker.bind(model)
+        self._learn_input_size(side)
+
+    def _learn_input_size(self, side: int) -> None:
+        """Note the model's input size; the first one that is known counts."""
+        if self._image_size is None:
+            self._image_size = side
+
+    def _known_input_size(self) -> int:
+        if self._image_size is None:
+            raise SessionError(
+                "nobody knows the model's input size yet. Add a frame or call the model on the "
+                "session first."
+            )
+        return self._image_size
 
     def _prepared(self, video: Tensor | None, options: SessionOptions) -> Frames:
         """Make frames of what transformers' constructor takes."""
@@ -215,4 +367,20 @@ class TransformersFrames(SessionCore):
                 f"the frames are {self.frames.size} (height, width), they cannot be {size} any "
                 "more. Say their size before anything is tracked, or leave it out."
             )
+        before = frames.size or self._guessed_size()
         frames.declare_size(size)
+        if before is not None:
+            self._scale_prompts(before, size)
+
+    def _guessed_size(self) -> tuple[int, int] | None:
+        """The size that prompts were measured in before the original one was known."""
+        return None if self._image_size is None else (self._image_size, self._image_size)
+
+    def _scale_prompts(self, before: tuple[int, int], size: tuple[int, int]) -> None:
+        """Keep prompts where they are on the frame, which turns out to have another size."""
+        for one in self._tracker.objects.values():
+            one.prompts = {f: scaled(given, before, size) for f, given in one.prompts.items()}
+            one.rounds = {
+                frame: tuple(scaled(given, before, size) for given in rounds)
+                for frame, rounds in one.rounds.items()
+            }

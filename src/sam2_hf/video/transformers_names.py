@@ -1,8 +1,8 @@
-"""What transformers' session shows of its inside, where ours has it, and where to look instead."""
+"""What transformers' session shows of its inside: frames as a mapping, ids as a list, its types."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Protocol, Self, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -11,12 +11,10 @@ from sam2_hf.errors import SessionError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import Sam2VideoSegmentationOutput
 
-from .frame_result import FrameOutput, FrameResult
-from .frames import Frames
+from .abstract_frames import Frames
+from .frame_result import FrameResult
 from .live_frames import LiveFrames
-from .tracked_object import TrackedObject
-
-OUTPUT_KEYS = ("pred_masks", "object_score_logits", "object_pointer", "maskmem_features")
+from .prepared_frames import EditedFrames, PreparedFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,55 +34,141 @@ class Placement:
     dtype: torch.dtype
 
 
-class Elsewhere:
-    """A name that this session does not have, and the one to use instead.
+class EditableFrames(Protocol):
+    """What the view of a session's frames needs of the session."""
+
+    @property
+    def frames(self) -> Frames:
+        """Where pixels come from."""
+
+    def frame_for_view(self, frame: int) -> Tensor:
+        """Read a frame as model input, where and as the type that was asked for."""
+
+    def replace_frame(self, frame: int, pixel_values: Tensor | None) -> None:
+        """Put pixels in the place of a frame's; None frees them."""
+
+    def drop_frame(self, frame: int) -> None:
+        """Take a frame out."""
+
+
+class ProcessedFrames(MutableMapping[int, Tensor | None]):
+    """Frames as model input, read when asked for; a live view, not a copy.
+
+    A frame that is deleted cannot be tracked or prompted any more; its masks stay. One that is set
+    to None keeps its number and frees its pixels.
 
     Args:
-        instead: What to use, with the reason.
+        session: Whose frames.
     """
 
-    def __init__(self, instead: str) -> None:
-        self._instead = instead
-        self._name = ""
+    def __init__(self, session: EditableFrames) -> None:
+        self.session = session
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, session: object, owner: type | None = None) -> NoReturn:
-        raise AttributeError(f"this session has no {self._name}: {self._instead}")
-
-
-class ProcessedFrames(Mapping[int, Tensor]):
-    """Frames as model input, read when asked for; a view, not a copy.
-
-    Args:
-        frames: Where they come from.
-        device: Where they are wanted.
-        dtype: As which type.
-    """
-
-    def __init__(self, frames: Frames, device: torch.device, dtype: torch.dtype) -> None:
-        self._frames = frames
-        self._device = device
-        self._dtype = dtype
-
-    def __getitem__(self, frame: int) -> Tensor:
-        if frame not in self._numbers():
+    def __getitem__(self, frame: int) -> Tensor | None:
+        if frame not in self:
             raise KeyError(frame)
-        return self._frames.pixel_values(frame, self._device).to(self._dtype)
+        frames = self.session.frames
+        if isinstance(frames, (PreparedFrames, EditedFrames)) and not frames.has_pixels(frame):
+            return None
+        return self.session.frame_for_view(frame)
+
+    def __setitem__(self, frame: int, pixel_values: Tensor | None) -> None:
+        self.session.replace_frame(frame, pixel_values)
+
+    def __delitem__(self, frame: int) -> None:
+        if frame not in self:
+            raise KeyError(frame)
+        self.session.drop_frame(frame)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._numbers())
+        return iter(list(self._numbers()))
 
     def __len__(self) -> int:
         return len(self._numbers())
 
-    def _numbers(self) -> range:
-        if isinstance(self._frames, LiveFrames):
-            return self._frames.kept
-        if self._frames.num_frames is None:
+    def __contains__(self, frame: object) -> bool:
+        return frame in self._numbers()
+
+    def clear(self) -> None:
+        """Drop every frame without reading it."""
+        for frame in self:
+            self.session.drop_frame(frame)
+
+    def copy(self) -> dict[int, Tensor | None]:
+        """Read every frame into a dictionary, as `dict.copy` does."""
+        return dict(self)
+
+    def __repr__(self) -> str:
+        return f"ProcessedFrames({len(self)} frames)"
+
+    def _numbers(self) -> Collection[int]:
+        frames = self.session.frames
+        if isinstance(frames, LiveFrames):
+            return frames.kept
+        if frames.num_frames is None:
             raise SessionError("nobody knows yet how many frames the iterator gives.")
-        return range(self._frames.num_frames)
+        if isinstance(frames, (PreparedFrames, EditedFrames)):
+            return frames.numbers
+        return range(frames.num_frames)
+
+
+class WrittenThrough(list[int]):
+    """A list of object ids that tells the session of every change.
+
+    Args:
+        ids: What is in it.
+        write: Takes the new list.
+    """
+
+    def __init__(self, ids: Iterable[int], write: Callable[[list[int]], None]) -> None:
+        super().__init__(ids)
+        self._write = write
+
+    def append(self, object_id: int) -> None:
+        """Add an id."""
+        super().append(object_id)
+        self._write(list(self))
+
+    def extend(self, ids: Iterable[int]) -> None:
+        """Add several."""
+        super().extend(ids)
+        self._write(list(self))
+
+    def insert(self, index: SupportsIndex, object_id: int) -> None:
+        """Add an id at a place."""
+        super().insert(index, object_id)
+        self._write(list(self))
+
+    def remove(self, object_id: int) -> None:
+        """Take an id out."""
+        super().remove(object_id)
+        self._write(list(self))
+
+    def pop(self, index: SupportsIndex = -1) -> int:
+        """Take the id at a place out."""
+        found = super().pop(index)
+        self._write(list(self))
+        return found
+
+    def clear(self) -> None:
+        """Take all of them out."""
+        super().clear()
+        self._write([])
+
+    def __setitem__(self, index: SupportsIndex | slice, value: object) -> None:
+        super().__setitem__(index, value)  # type: ignore[call-overload]
+        self._write(list(self))
+
+    def __delitem__(self, index: SupportsIndex | slice) -> None:
+        super().__delitem__(index)
+        self._write(list(self))
+
+    def __iadd__(self, ids: Iterable[int]) -> Self:  # type: ignore[override,misc]
+        self.extend(ids)
+        return self
+
+    def __reduce__(self) -> tuple[type[list[int]], tuple[list[int]]]:
+        return list, (list(self),)
 
 
 def as_dtype(dtype: torch.dtype | str) -> torch.dtype:
@@ -115,46 +199,3 @@ def segmentation_output(result: FrameResult, model: Sam2VideoModel) -> Sam2Video
         frame_idx=result.frame,
         iou_scores=iou,
     )
-
-
-def stored_output(
-    one: TrackedObject, frame: int, key: str, *, is_conditioning_frame: bool
-) -> Tensor | None:
-    """Look up what is remembered of an object on a frame, in transformers' form.
-
-    Args:
-        one: The object.
-        frame: The frame.
-        key: One of `OUTPUT_KEYS`.
-        is_conditioning_frame: Whether to look among prompted frames, or among tracked ones.
-
-    Returns:
-        `pred_masks` `(1, 1, h, w)`, `object_score_logits` `(1, 1)`, `object_pointer` `(1, 256)` or
-        `maskmem_features` `(hw, 1, 64)`; None if the frame is none of those.
-
-    Raises:
-        SessionError: There is no such key.
-    """
-    if key not in OUTPUT_KEYS:
-        raise SessionError(f"there is no output {key!r}. There are: {', '.join(OUTPUT_KEYS)}.")
-    answer, spatial, pointer = _remembered(one, frame, prompted=is_conditioning_frame)
-    if answer is None or spatial is None or pointer is None:
-        return None
-    return {
-        "pred_masks": answer.logits_1hw[None],
-        "object_score_logits": answer.score_1[None],
-        "object_pointer": pointer,
-        "maskmem_features": spatial.flatten(2).permute(2, 0, 1),
-    }[key]
-
-
-def _remembered(
-    one: TrackedObject, frame: int, *, prompted: bool
-) -> tuple[FrameOutput | None, Tensor | None, Tensor | None]:
-    """Return answer, spatial memory and pointer of a frame."""
-    if not prompted:
-        return one.bank.output(frame), one.bank.spatial_bchw(frame), one.bank.pointer_bd(frame)
-    memory = one.bank.prompted.get(frame)
-    if memory is None:
-        return None, None, None
-    return one.outputs.get(frame), memory.spatial_bchw, memory.pointer_bd

@@ -4,7 +4,7 @@ Suffixes: n = points, 2 = x and y, h, w = rows and columns.
 """
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ from sam2_hf.geometry import to_image_pixels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import Sam2VideoSegmentationOutput
 
-from .labelled_points import frame_prompts, points_and_labels
+from .abstract_frames import frame_number
+from .labelled_points import check_near_frame, frame_prompts, points_and_labels
 from .live_frames import LiveFrames
 from .memory_selection import Direction
 from .object_prompts import FramePrompts
@@ -25,7 +26,20 @@ from .session_core import Runs
 from .tracked_object import TrackedObject
 from .tracker import Visit
 from .transformers_frames import TransformersFrames
-from .transformers_names import Elsewhere, segmentation_output, stored_output
+from .transformers_names import WrittenThrough, segmentation_output
+from .transformers_outputs import (
+    CONDITIONING,
+    OUTPUT_KEYS,
+    TRACKED,
+    FrameOutputs,
+    FramesTracked,
+    OutputPlace,
+    PerObject,
+    PointInputs,
+    PromptInputs,
+    VisionFeatures,
+    output_views,
+)
 
 
 class TransformersSession(TransformersFrames):
@@ -51,18 +65,39 @@ class TransformersSession(TransformersFrames):
         VideoError: `video` holds no prepared frames.
         SessionError: There is no such dtype.
 
-    Differs from transformers: what was tracked is read from `session.masklet(object_id)`; the
-    dictionaries of the session's inside are not there.
+    Differs from transformers: the dictionaries of the session's inside are live views of what this
+    package keeps; `session.masklet(object_id)` has the masks of all frames.
     """
 
-    point_inputs_per_obj = Elsewhere("add prompts with session.click, session.box or a processor.")
-    mask_inputs_per_obj = Elsewhere("add masks with session.mask or a processor.")
-    output_dict_per_obj = Elsewhere(
-        "read masks from session.masklet(object_id), and what is remembered from get_output(...)."
-    )
-    frames_tracked_per_obj = Elsewhere("session.masklet(object_id).frames lists them.")
-    store_output = Elsewhere("it stores what it tracks by itself; session.mask gives it a mask.")
-    cache = Elsewhere("session.reset_inference_session() empties it.")
+    @property
+    def output_dict_per_obj(self) -> PerObject[Mapping[str, FrameOutputs]]:
+        """What is remembered, a live view: index -> kind of frame -> frame -> outputs.
+
+        The kinds are `cond_frame_outputs` and `non_cond_frame_outputs`. A frame that is removed is
+        not attended to any more; see [`StoredOutput`] for what there is of one.
+        """
+        place = self._output_place()
+        return PerObject(self._objects, lambda one: output_views(one, place))
+
+    @property
+    def frames_tracked_per_obj(self) -> PerObject[FramesTracked]:
+        """Index -> frame -> `{"reverse": ...}` of tracked frames, a live view."""
+        return PerObject(self._objects, FramesTracked)
+
+    @property
+    def point_inputs_per_obj(self) -> PerObject[PromptInputs[PointInputs]]:
+        """Index -> frame -> `point_coords` and `point_labels`, a live view."""
+        return PerObject(self._objects, lambda one: PromptInputs(self, one.object_id, masks=False))
+
+    @property
+    def mask_inputs_per_obj(self) -> PerObject[PromptInputs[Tensor]]:
+        """Index -> frame -> mask `(1, 1, S, S)`, a live view."""
+        return PerObject(self._objects, lambda one: PromptInputs(self, one.object_id, masks=True))
+
+    @property
+    def cache(self) -> VisionFeatures:
+        """The image features that are kept."""
+        return VisionFeatures(self._tracker.features, self._output_place())
 
     @property
     def obj_ids(self) -> list[int]:
@@ -71,9 +106,25 @@ class TransformersSession(TransformersFrames):
 
     @property
     def obj_with_new_inputs(self) -> list[int]:
-        """Objects with prompts that are not remembered yet."""
-        objects = self._tracker.objects.values()
-        return [one.object_id for one in objects if one.rounds or one.pending]
+        """Objects with prompts that are not remembered yet; changing the list changes that."""
+        waiting = {object_id for object_id, _ in self._unplaced}
+        return WrittenThrough(
+            (
+                one.object_id
+                for one in self._objects()
+                if one.rounds or one.pending or one.object_id in {*waiting, *self._asked_again}
+            ),
+            self._set_new_inputs,
+        )
+
+    @obj_with_new_inputs.setter
+    def obj_with_new_inputs(self, obj_ids: Sequence[int]) -> None:
+        """Say which objects' prompts count when their frame is segmented next.
+
+        Prompts that were answered before are answered again, all of a frame at once; those of an
+        object that is left out stay unanswered.
+        """
+        self._set_new_inputs(list(obj_ids))
 
     def obj_id_to_idx(self, obj_id: int) -> int:
         """Return the place of an object in the order; a new one is made if the id is new."""
@@ -118,14 +169,18 @@ class TransformersSession(TransformersFrames):
 
         Raises:
             PromptError: They cannot be read as clicks and a box.
-            SessionError: There is no such object, or nobody knows the model's input size yet.
+            SessionError: There is no such object.
         """
         number, what = self.obj_idx_to_id(obj_idx), f"object number {obj_idx}"
-        side = self._input_size()
         points_n2, labels_n = points_and_labels(inputs)
+        if self._image_size is None:
+            self._unplaced[number, self._require_promptable(frame_idx)] = dict(inputs)
+            return
+        side = self._image_size
         size = self.known_size or (side, side)
         points_n2 = to_image_pixels(points_n2.detach().cpu(), size, side)
         prompts = frame_prompts(points_n2, labels_n.detach().cpu(), None, what)
+        check_near_frame(prompts, size, what)
         self.put_prompts(frame_idx, number, prompts)
 
     def remove_point_inputs(self, obj_idx: int, frame_idx: int) -> None:
@@ -142,16 +197,52 @@ class TransformersSession(TransformersFrames):
 
         Raises:
             PromptError: It is not one mask.
-            SessionError: There is no such object, or nobody knows the model's input size yet.
+            SessionError: There is no such object.
         """
         number = self.obj_idx_to_id(obj_idx)
+        if self._image_size is None:
+            self._unplaced[number, self._require_promptable(frame_idx)] = inputs
+            return
         what = f"object number {obj_idx}"
-        mask = read_mask(inputs, None, self._input_size(), what, as_transformers=True)
+        mask = read_mask(inputs, None, self._image_size, what, as_transformers=True)
         self.put_prompts(frame_idx, number, FramePrompts().with_mask(mask))
 
     def remove_mask_inputs(self, obj_idx: int, frame_idx: int) -> None:
         """Take back the mask on a frame, if there is one."""
         self._take_back(obj_idx, frame_idx, masks=True)
+
+    def store_output(
+        self,
+        obj_idx: int,
+        frame_idx: int,
+        output_key: str | None = None,
+        output_value: Tensor | Mapping[str, Tensor | None] | None = None,
+        is_conditioning_frame: bool = True,  # noqa: FBT001, FBT002
+    ) -> None:
+        """Remember an output of an object on a frame, or one tensor of it.
+
+        Args:
+            obj_idx: Place of the object in the order.
+            frame_idx: The frame.
+            output_key: Which tensor to replace; None for a whole output.
+            output_value: The tensor, or a mapping; see [`StoredOutput`].
+            is_conditioning_frame: Whether it belongs to a conditioning frame, or a tracked one.
+
+        Raises:
+            SessionError: There is no such object or key, or something is missing.
+        """
+        frames = self._outputs_of(obj_idx, is_conditioning_frame)
+        if output_key is not None:
+            if frame_idx not in frames:
+                raise SessionError(
+                    f"there is no output of frame {frame_idx} whose {output_key} could be "
+                    "replaced. Store a whole output first, as output_value without a key."
+                )
+            frames[frame_idx][output_key] = output_value  # type: ignore[assignment]
+        elif isinstance(output_value, Mapping):
+            frames[frame_idx] = output_value
+        else:
+            raise SessionError("output_value must be a mapping where output_key is not given.")
 
     def get_output(
         self,
@@ -165,19 +256,26 @@ class TransformersSession(TransformersFrames):
         Args:
             obj_idx: Place of the object in the order.
             frame_idx: The frame.
-            output_key: "pred_masks", "object_score_logits", "object_pointer" or "maskmem_features".
+            output_key: See [`StoredOutput`].
             is_conditioning_frame: Whether to look among prompted frames, or among tracked ones.
+
+        Raises:
+            SessionError: There is no such object or key.
         """
-        one = self._at(obj_idx)
-        found = stored_output(
-            one, frame_idx, output_key, is_conditioning_frame=is_conditioning_frame
-        )
-        return None if found is None else found.to(self._placement.inference)
+        if output_key not in OUTPUT_KEYS:
+            keys = ", ".join(OUTPUT_KEYS)
+            raise SessionError(f"there is no output {output_key!r}. There are: {keys}.")
+        output = self._outputs_of(obj_idx, is_conditioning_frame).get(frame_idx)
+        if output is None or output_key not in output:
+            return None
+        return output[output_key].to(self._placement.inference)
 
     def reset_tracking_data(self) -> None:
         """Remove all objects for good; frames and image features stay."""
         for object_id in self.object_ids:
             self._tracker.forget(object_id)
+        self._unplaced.clear()
+        self._asked_again.clear()
         self._forget_changes()
 
     def reset_inference_session(self) -> None:
@@ -203,15 +301,17 @@ class TransformersSession(TransformersFrames):
         Raises:
             FrameError: The frame cannot be had.
         """
-        self._bind(model)
+        self.use_model(model)
         if frame is not None:
             commit(self._tracker)  # while the oldest frame, which a prompt may be on, is there
             number = self.add_new_frame(frame, frame_idx)
         elif frame_idx is None:
             raise FrameError("there is neither frame_idx nor frame. Give one of them.")
         else:
-            number = operator.index(frame_idx)
-        self._require(number)
+            number = frame_number(frame_idx)
+        if not self._is_answered(number):
+            self._require(number)
+        self._ask_again([number])
         commit(self._tracker)
         direction: Direction = "backward" if reverse else "forward"
         visit = Visit(number, direction, remember=remember, passes_prompted=False)
@@ -235,10 +335,11 @@ class TransformersSession(TransformersFrames):
             NoPromptError: No object has a prompt.
             FrameError: There is no such first frame.
         """
-        self._bind(model)
+        self.use_model(model)
         prompted = {frame for one in self._tracker.objects.values() for frame in one.frames}
         if not prompted:
             raise NoPromptError(None, ())
+        self._ask_again(prompted)
         start = min(prompted) if start_frame_idx is None else operator.index(start_frame_idx)
         frames, limit = self.frames, max_frame_num_to_track
         count = frames.num_received if isinstance(frames, LiveFrames) else frames.num_frames
@@ -246,6 +347,8 @@ class TransformersSession(TransformersFrames):
         runs = visits(start, None if limit is None else limit + 1, course, count, prompted)
         if reverse and start == 0:
             runs = []
+        if isinstance(frames, LiveFrames):  # numbers of the caller's own may have gaps
+            runs = [([f for f in run if not frames.may_come(f)], way) for run, way in runs]
         return self._outputs(runs, model, progress=show_progress_bar)
 
     def _outputs(
@@ -266,6 +369,9 @@ class TransformersSession(TransformersFrames):
     def _take_back(self, obj_idx: int, frame: int, *, masks: bool) -> None:
         """Clear a frame if its prompt is a mask, or if it is none."""
         one = self._at(obj_idx)
+        unplaced = self._unplaced.get((one.object_id, frame))
+        if unplaced is not None and isinstance(unplaced, Tensor) == masks:
+            del self._unplaced[one.object_id, frame]
         prompts = one.prompts.get(frame)
         if prompts is not None and (prompts.mask_hw is not None) == masks:
             self._note(one, frame)
@@ -273,15 +379,86 @@ class TransformersSession(TransformersFrames):
 
     def _require_promptable(self, frame: int) -> int:
         """Refuse a frame that cannot be had and will not come either; return its number."""
-        frames, number = self.frames, operator.index(frame)
-        if isinstance(frames, LiveFrames) and number >= frames.num_received:
-            return number
-        return self._require(number)
+        number = frame_number(frame)
+        return number if self.frames.may_come(number) else self._require(number)
 
-    def _input_size(self) -> int:
-        if self._image_size is None:
-            raise SessionError(
-                "nobody knows the model's input size yet. Add prompts with a processor, or call "
-                "the model on the session first."
-            )
-        return self._image_size
+    def _objects(self) -> list[TrackedObject]:
+        return list(self._tracker.objects.values())
+
+    def _output_place(self) -> OutputPlace:
+        place = self._placement
+        return OutputPlace(place.inference, place.state, self.options.memory_dtype)
+
+    def _outputs_of(self, obj_idx: int, is_conditioning_frame: bool) -> FrameOutputs:  # noqa: FBT001
+        kinds = output_views(self._at(obj_idx), self._output_place())
+        return kinds[CONDITIONING if is_conditioning_frame else TRACKED]
+
+    def _is_answered(self, frame: int) -> bool:
+        """Tell whether a frame is known for every object, so that its pixels are not needed."""
+        objects = self._objects()
+        return bool(objects) and all(
+            frame in one.outputs and not (one.rounds or one.pending) for one in objects
+        )
+
+    def _set_new_inputs(self, obj_ids: list[int]) -> None:
+        """See `obj_with_new_inputs`."""
+        for one in self._objects():
+            is_open = bool(one.rounds or one.pending)
+            if one.object_id not in obj_ids:
+                one.withdraw()
+            elif not is_open and one.object_id not in self._asked_again:
+                self._asked_again.append(one.object_id)
+        self._asked_again = [number for number in self._asked_again if number in obj_ids]
+
+    def _ask_again(self, frames: Iterable[int]) -> None:
+        """Have prompts answered again that `obj_with_new_inputs` was set for."""
+        frames = set(frames)
+        for object_id in list(self._asked_again):
+            one = self._tracker.objects.get(object_id)
+            if one is None:
+                continue
+            known = frames & one.prompts.keys()
+            for frame in known:
+                one.ask_again(frame)
+            if known:
+                self._asked_again.remove(object_id)
+
+    def _learn_input_size(self, side: int) -> None:
+        """Note the model's input size, and place what was said in pixels of it before."""
+        super()._learn_input_size(side)
+        unplaced, self._unplaced = self._unplaced, {}
+        for (object_id, frame), inputs in unplaced.items():
+            if object_id not in self._tracker.objects:
+                continue
+            obj_idx = self.obj_ids.index(object_id)
+            if isinstance(inputs, Tensor):
+                self.add_mask_inputs(obj_idx, frame, inputs)
+            else:
+                self.add_point_inputs(obj_idx, frame, inputs)
+
+    def inputs_of(self, object_id: int, *, masks: bool) -> dict[int, PointInputs | Tensor]:
+        """List what was said about an object, by frame, in transformers' form.
+
+        Args:
+            object_id: The object.
+            masks: Whether to list masks, or clicks and boxes.
+        """
+        found: dict[int, PointInputs | Tensor] = {
+            frame: inputs
+            for (number, frame), inputs in self._unplaced.items()
+            if number == object_id and isinstance(inputs, Tensor) == masks
+        }
+        one, side = self._tracker.objects[object_id], self._image_size
+        if side is None:
+            return found
+        place = self._placement
+        for frame, prompts in one.prompts.items():
+            if masks and prompts.mask_hw is not None:
+                found[frame] = prompts.mask_hw[None, None].to(place.inference, place.dtype)
+            elif not masks and prompts.mask_hw is None:
+                points, labels = prompts.model_points(self.known_size or (side, side), side)
+                found[frame] = {
+                    "point_coords": points[None, None].to(place.inference),
+                    "point_labels": labels[None, None].to(place.inference, torch.int32),
+                }
+        return found
