@@ -111,7 +111,7 @@ def test_rounds_start_afresh_where_earlier_masks_are_not_shown():
 def test_earlier_masks_are_shown_within_bounds(fake_session):
     fake_session.mask(0, 1, np.ones((64, 64), bool))
     fake_session.preview(0)
-    fake_session._tracker.objects[1].pending[0].answer.logits_1hw.fill_(1e6)
+    fake_session._tracker.objects[1].rounds[0][-1].answer.answer.logits_1hw.fill_(1e6)
     fake_session.click(0, 1, (20, 20))
 
     torch.testing.assert_close(fake_session.preview(0).logits_bhw, disc(20.0, 20.0) + 32 * ROUND)

@@ -80,8 +80,8 @@ class Sam2VideoInferenceSession(TransformersSession):
         """
         frame = self._require(frame)
         clicks = read_clicks(xy, positive, self.size, f"object {object_id}")
-        one = self._to_change(object_id, frame)
-        one.add(frame, one.prompts.get(frame, FramePrompts()).with_clicks(clicks))
+        said = self.prompts_of(frame, object_id)
+        self.put_prompts(frame, object_id, said.with_clicks(clicks))
 
     def box(self, frame: int, object_id: int, xyxy: Sequence[float]) -> None:
         """Draw a box around an object on a frame; it joins the clicks there.
@@ -97,8 +97,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         """
         frame = self._require(frame)
         box = read_box(xyxy, self.size, f"object {object_id}")
-        one = self._to_change(object_id, frame)
-        one.add(frame, one.prompts.get(frame, FramePrompts()).with_box(box))
+        self.put_prompts(frame, object_id, self.prompts_of(frame, object_id).with_box(box))
 
     def mask(self, frame: int, object_id: int, mask_hw: Mask) -> None:
         """Give the mask of an object on a frame; it takes the place of clicks and box there.
@@ -115,7 +114,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         frame = self._require(frame)
         side = self._tracker.model.prompt_encoder.image_size
         mask = read_mask(mask_hw, self.size, side, f"object {object_id}")
-        self._to_change(object_id, frame).add(frame, FramePrompts().with_mask(mask))
+        self.put_prompts(frame, object_id, FramePrompts().with_mask(mask))
 
     def preview(self, frame: int) -> FrameResult:
         """Show the masks of a frame, with all prompts so far; what is tracked later stays the same.

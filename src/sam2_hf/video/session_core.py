@@ -15,7 +15,7 @@ from .frame_result import FrameResult
 from .frames import Frames
 from .live_frames import LiveFrames
 from .memory_selection import Direction
-from .prompt_answers import commit
+from .prompt_answers import commit, is_to_come
 from .prompt_reading import read_object_id
 from .session_options import SessionOptions
 from .tracked_object import TrackedObject
@@ -159,12 +159,14 @@ class SessionCore(Closing):
         self._push(Snapshot.of(one, place, frame))
 
     def _drop_lost(self, one: TrackedObject) -> None:
-        """Drop prompts that were never answered, on frames that a stream has dropped since."""
+        """Drop prompts that are not remembered, on frames that a stream has dropped since."""
         for frame in list(one.rounds):
+            if is_to_come(self.frames, frame):
+                continue
             try:
                 self.frames.require(frame)
             except FrameError:
-                one.clear(frame)
+                one.drop_rounds(frame)
 
     def _push(self, snapshot: Snapshot) -> None:
         for gone in self._undo.push(snapshot):

@@ -3,6 +3,7 @@
 Video and model are not part of it: frames are decoded and encoded again, to the same bits.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import SessionError
+from sam2_hf.errors import Sam2Error, SessionError
 from sam2_hf.model.frame_memory import FrameMemory
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.weight_fingerprint import weight_fingerprint
@@ -21,11 +22,12 @@ from .frame_result import FrameOutput
 from .frames import Frames, open_frames
 from .live_frames import LiveFrames
 from .masklet import MaskletStore
+from .memory_selection import Direction
 from .object_prompts import FramePrompts
-from .prompt_answers import commit
+from .prompt_answers import answer_all, ask
 from .session_files import SavedSession, read_session, write_session
 from .session_options import SessionOptions
-from .tracked_object import Asked, PromptedOutput, TrackedObject
+from .tracked_object import PromptedOutput, Round, TrackedObject
 from .tracker import Tracker
 
 Named = dict[str, Tensor]
@@ -36,8 +38,8 @@ DIRECTIONS = ("forward", "backward")
 def save_tracker(tracker: Tracker, folder: Path) -> None:
     """Write a session's state; see `Sam2VideoInferenceSession.save`."""
     frames = tracker.frames
-    if isinstance(frames, LiveFrames):
-        commit(tracker)  # a stream's frames will be gone: answer what was said about them
+    with contextlib.suppress(Sam2Error):  # what cannot be answered is saved as it was said
+        answer_all(tracker)
     tensors: Named = {}
     document = {
         "options": _plain(tracker.options),
@@ -146,8 +148,13 @@ def _write_object(one: TrackedObject, tensors: Named) -> Document:
         tensors[f"{key}score"] = memory.score_b1
     for frame, output in one.outputs.items():
         _write_output(f"{own}outputs/{frame}/", output, tensors)
-    for frame, pending in one.pending.items():
-        key = f"{own}pending/{frame}/"
+    rounds = [(frame, asked) for frame, several in one.rounds.items() for asked in several]
+    answered = {frame: asked for frame, asked in rounds if asked.answer is not None}
+    unanswered = [(frame, asked) for frame, asked in rounds if asked.answer is None]
+    for frame, asked in answered.items():
+        pending, key = asked.answer, f"{own}pending/{frame}/"
+        if pending is None:
+            continue
         _write_output(key, pending.answer, tensors)
         tensors[f"{key}pointer"] = pending.pointer_1d
         if pending.full_logits_11hw is not None:
@@ -165,14 +172,14 @@ def _write_object(one: TrackedObject, tensors: Named) -> Document:
             for frame, prompts in one.prompts.items()
         ],
         "rounds": [
-            _write_prompts(f"{own}rounds/{frame}/{index}/", frame, prompts, tensors)
-            for frame, rounds in one.rounds.items()
-            for index, prompts in enumerate(rounds)
+            _write_prompts(f"{own}rounds/{frame}/{index}/", frame, asked.prompts, tensors)
+            for index, (frame, asked) in enumerate(unanswered)
         ],
-        "asked": [[frame, asked.direction, asked.has_mask] for frame, asked in one.asked.items()],
+        # for versions that read it; this one takes it from what has been tracked
+        "asked": [[frame, asked.direction, asked.earlier is not None] for frame, asked in unanswered],
         "prompted": list(one.bank.prompted),
         "outputs": list(one.outputs),
-        "pending": [[frame, pending.initial] for frame, pending in one.pending.items()],
+        "pending": [[frame, asked.direction is None] for frame, asked in answered.items()],
         "has_masklet": one.masklet is not None,
     }
 
@@ -188,15 +195,6 @@ def _read_object(tracker: Tracker, fields: Document, tensors: Named) -> None:
         one.bank.prompted[frame] = FrameMemory(frame, *parts).to(device)
     for frame in fields["outputs"]:
         one.outputs[frame] = _read_output(f"{own}outputs/{frame}/", tensors, device)
-    for frame, initial in fields["pending"]:
-        key = f"{own}pending/{frame}/"
-        full = tensors.get(f"{key}full_logits")
-        one.pending[frame] = PromptedOutput(
-            _read_output(key, tensors, device),
-            tensors[f"{key}pointer"].to(device),
-            None if full is None else full.to(device),
-            initial,
-        )
     tracked = zip(
         tensors[f"{own}tracked"].tolist(), tensors[f"{own}directions"].tolist(), strict=True
     )
@@ -205,10 +203,25 @@ def _read_object(tracker: Tracker, fields: Document, tensors: Named) -> None:
         prefix = f"{own}scores/"
         columns = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
         one.masklet = MaskletStore.restored(one.object_id, tracker.history, tracker.size, columns)
-    one.asked = {frame: Asked(way, has_mask) for frame, way, has_mask in fields["asked"]}
     one.prompts = dict(_read_prompts(fields["prompts"], tensors))
+    _read_rounds(tracker, one, fields, tensors)
+
+
+def _read_rounds(tracker: Tracker, one: TrackedObject, fields: Document, tensors: Named) -> None:
+    """Make the calls that are not remembered yet: those with an answer, then those without."""
+    device = tracker.model.device
+    for frame, initial in fields["pending"]:
+        key = f"{one.object_id}/pending/{frame}/"
+        full = tensors.get(f"{key}full_logits")
+        answer = PromptedOutput(
+            _read_output(key, tensors, device),
+            tensors[f"{key}pointer"].to(device),
+            None if full is None else full.to(device),
+        )
+        direction: Direction | None = None if initial else "forward"
+        one.rounds[frame] = (Round(one.prompts[frame], direction, answer=answer),)
     for frame, prompts in _read_prompts(fields["rounds"], tensors):
-        one.rounds[frame] = (*one.rounds.get(frame, ()), prompts)
+        ask(tracker, one, frame, prompts)
 
 
 def _write_output(key: str, output: FrameOutput, tensors: Named) -> None:

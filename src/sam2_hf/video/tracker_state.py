@@ -156,6 +156,7 @@ class TrackerState:
         self._compiled_steps = None
         for one in self.objects.values():
             one.bank.clear()
+            one.rounds.clear()
             one.outputs.clear()
 
     def require_prompts(self) -> None:

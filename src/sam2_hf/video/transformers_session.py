@@ -18,7 +18,7 @@ from .labelled_points import frame_prompts, points_and_labels
 from .live_frames import LiveFrames
 from .memory_selection import Direction
 from .object_prompts import FramePrompts
-from .prompt_answers import commit
+from .prompt_answers import ask, commit
 from .prompt_reading import read_mask, read_object_id
 from .propagation import visits
 from .session_core import Runs
@@ -73,7 +73,7 @@ class TransformersSession(TransformersFrames):
     def obj_with_new_inputs(self) -> list[int]:
         """Objects with prompts that are not remembered yet."""
         objects = self._tracker.objects.values()
-        return [one.object_id for one in objects if one.rounds or one.pending]
+        return [one.object_id for one in objects if one.rounds]
 
     def obj_id_to_idx(self, obj_id: int) -> int:
         """Return the place of an object in the order; a new one is made if the id is new."""
@@ -106,7 +106,7 @@ class TransformersSession(TransformersFrames):
             FrameError: There is no such frame, or a stream has dropped it.
         """
         number = self._require_promptable(frame)
-        self._to_change(object_id, number).add(number, prompts)
+        ask(self._tracker, self._to_change(object_id, number), number, prompts)
 
     def add_point_inputs(self, obj_idx: int, frame_idx: int, inputs: dict[str, Tensor]) -> None:
         """Put clicks, and corners of a box, in the place of the prompts on a frame.
