@@ -46,7 +46,8 @@ class FrameResult:
     Attributes:
         frame: Which frame, counted from 0.
         object_ids: The objects, in the order of the rows below.
-        logits_bhw: Mask logits at a quarter of the input size, float32.
+        logits_bhw: Mask logits at a quarter of the input size, float32; on the host where masks
+            were brought there, so that results may be kept without holding an accelerator's memory.
         iou_b: Predicted IoU, probability; on the host where masks were brought there.
         score_b: Object scores, logits, likewise; above 0 the object is in view.
         size: `(height, width)` of the original frame.
@@ -100,6 +101,7 @@ class FrameResult:
             return self
         return replace(
             self,
+            logits_bhw=copies.take(self.logits_bhw),
             iou_b=copies.take(self.iou_b),
             score_b=copies.take(self.score_b),
             brought_masks=tuple(map(copies.take, self._full_masks())),
@@ -111,6 +113,7 @@ class FrameResult:
             return self
         return replace(
             self,
+            logits_bhw=landed(self.logits_bhw),
             iou_b=landed(self.iou_b),
             score_b=landed(self.score_b),
             brought_masks=tuple(map(landed, self.brought_masks)),

@@ -23,6 +23,7 @@ from .tracked_object import PromptedOutput, Round, TrackedObject
 from .tracker import Tracker
 from .tracking import decode_views, recollect, view
 
+Corrections = set[tuple[int, int]]  # frame and object id
 MAX_PREVIOUS_LOGIT = 32.0  # earlier mask logits are shown to the decoder within these bounds
 
 
@@ -81,7 +82,7 @@ def answer_all(tracker: Tracker, to_come: Container[int] = ()) -> None:
 
 
 @torch.no_grad()
-def commit(tracker: Tracker, to_come: Container[int] = ()) -> None:
+def commit(tracker: Tracker, to_come: Container[int] = ()) -> Corrections:
     """Answer all open rounds, then remember all answers.
 
     Prompts for a frame that a live stream has yet to bring wait for it.
@@ -89,6 +90,9 @@ def commit(tracker: Tracker, to_come: Container[int] = ()) -> None:
     Args:
         tracker: The engine of the session.
         to_come: Frames whose prompts wait for their turn too.
+
+    Returns:
+        Which answers count as tracked: corrections that do not make a conditioning frame.
 
     Raises:
         FrameError: A frame with a prompt cannot be had.
@@ -98,9 +102,11 @@ def commit(tracker: Tracker, to_come: Container[int] = ()) -> None:
     """
     answer_all(tracker, to_come)
     asked = {frame for one in tracker.objects.values() for frame in one.rounds}
+    corrections: Corrections = set()
     for frame in sorted(asked):
         if frame not in to_come and not is_to_come(tracker.frames, frame):
-            _remember_prompted(tracker, frame)
+            corrections |= _remember_prompted(tracker, frame)
+    return corrections
 
 
 def is_to_come(frames: Frames, frame: int) -> bool:
@@ -121,9 +127,7 @@ def _answer(
     )
 
 
-def _decode(
-    tracker: Tracker, frame: int, asked: Round, earlier: FrameOutput | None
-) -> ObjectMasks:
+def _decode(tracker: Tracker, frame: int, asked: Round, earlier: FrameOutput | None) -> ObjectMasks:
     features, model, prompts = tracker.image_features(frame), tracker.model, asked.prompts
     if prompts.mask_hw is not None:
         return model.adopt_masks(features, prompts.mask_hw[None, None].to(model.device))
@@ -141,8 +145,8 @@ def _decode(
     return decode_views(model, view(model, features, recollections), prompts_b1)
 
 
-def _remember_prompted(tracker: Tracker, frame: int) -> None:
-    """Remember the answers to the prompts of a frame."""
+def _remember_prompted(tracker: Tracker, frame: int) -> Corrections:
+    """Remember the answers to the prompts of a frame; return which count as tracked."""
     answered = {
         one.object_id: one.rounds[frame][-1]
         for one in tracker.objects.values()
@@ -163,6 +167,8 @@ def _remember_prompted(tracker: Tracker, frame: int) -> None:
     memories = tracker.memories(frame, spatial, pointer_bd, score_b1)
     for number, memory in zip(answered, memories, strict=True):
         _store_prompted(tracker, tracker.objects[number], memory)
+    objects = tracker.objects
+    return {(frame, number) for number in answered if frame not in objects[number].outputs}
 
 
 def _store_prompted(tracker: Tracker, one: TrackedObject, memory: FrameMemory) -> None:

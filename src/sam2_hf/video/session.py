@@ -18,16 +18,21 @@ from .masklet import Masklet
 from .object_prompts import FramePrompts
 from .prompt_answers import answer_prompts, commit
 from .prompt_reading import Mask, Xy, read_box, read_clicks, read_mask
-from .propagation import Course, visits
+from .propagation import Course, begins_backward_from_first, visits
 from .review import FrameToReview, ReviewRules, frames_to_review
+from .session_lock import one_thread_at_a_time
 from .session_options import SessionOptions
 from .session_state import load_tracker, open_session_frames, save_tracker
 from .tracker import Tracker
 from .transformers_session import TransformersSession
 
 
+@one_thread_at_a_time(but=("frames", "options", "num_frames", "size", "object_ids"))
 class Sam2VideoInferenceSession(TransformersSession):
     """Everything about one video while it is being segmented.
+
+    Threads may share it: each call waits for the one before, and a run of `propagate` lets others in
+    after every frame.
 
     Open one with `Sam2VideoInferenceSession.open(video, model)`. The constructor takes the
     arguments of transformers' class of this name; see [`TransformersSession`] for those and for
@@ -140,6 +145,11 @@ class Sam2VideoInferenceSession(TransformersSession):
     ) -> Iterator[FrameResult]:
         """Track all objects through the video, frame by frame; each result is kept as it comes.
 
+        Between two frames everything may be done with the session. A prompt for a frame that is
+        still to come in this run counts when its frame comes; one for the present frame or for
+        another one counts from the next frame on, as if the run had been stopped and begun again
+        there. So do `clear`, `remove` and `undo`. Other threads may do it too.
+
         Args:
             start: First frame; the first prompted one if None (backward: the last one).
             limit: How many frames, in each direction; all if None.
@@ -159,6 +169,8 @@ class Sam2VideoInferenceSession(TransformersSession):
         self._tracker.require_prompts()
         prompted = {frame for one in self._tracker.objects.values() for frame in one.frames}
         runs = visits(start, limit, direction, self.num_frames, prompted)
+        if self.options.skip_backward_from_first and begins_backward_from_first(runs):
+            runs = []
         return self._run(runs, progress=progress)
 
     def step(self, picture: ImageSource) -> FrameResult:

@@ -176,7 +176,9 @@ def _write_object(one: TrackedObject, tensors: Named) -> Document:
             for index, (frame, asked) in enumerate(unanswered)
         ],
         # for versions that read it; this one takes it from what has been tracked
-        "asked": [[frame, asked.direction, asked.earlier is not None] for frame, asked in unanswered],
+        "asked": [
+            [frame, asked.direction, asked.earlier is not None] for frame, asked in unanswered
+        ],
         "prompted": list(one.bank.prompted),
         "outputs": list(one.outputs),
         "pending": [[frame, asked.direction is None] for frame, asked in answered.items()],

@@ -46,6 +46,7 @@ class TrackerState:
         self.features = FeatureCache(options.cached_features)
         # by option, and in a stream, whose frames cannot be had again either
         self.keeps_window = options.keep == "window" or isinstance(frames, LiveFrames)
+        self._is_open = True
         self._model = model
         self._compiled_steps: CompiledSteps | None = None
         self._state_device = state_device
@@ -144,6 +145,7 @@ class TrackerState:
 
     def close(self) -> None:
         """Let go of frames and history."""
+        self._is_open = False
         self.frames.close()
         self.history.close()
         self.features.clear()
@@ -151,6 +153,7 @@ class TrackerState:
 
     def settle(self) -> None:
         """Let go of everything but the masks."""
+        self._is_open = False
         self.frames.close()
         self.features.clear()
         self._compiled_steps = None
@@ -158,6 +161,18 @@ class TrackerState:
             one.bank.clear()
             one.rounds.clear()
             one.outputs.clear()
+
+    def require_open(self) -> None:
+        """Refuse to track once the video is gone, as when another thread has closed the session.
+
+        Raises:
+            SessionError: The session is closed, or settled.
+        """
+        if not self._is_open:
+            raise SessionError(
+                "this session is closed, so nothing can be tracked any more. Finish or stop "
+                "propagate() before session.close() or session.settle()."
+            )
 
     def require_prompts(self) -> None:
         """Refuse to track what nobody has pointed at.

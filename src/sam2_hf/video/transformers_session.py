@@ -20,8 +20,7 @@ from .memory_selection import Direction
 from .object_prompts import FramePrompts
 from .prompt_answers import ask, commit
 from .prompt_reading import read_mask, read_object_id
-from .propagation import visits
-from .session_core import Runs
+from .propagation import Runs, visits
 from .tracked_object import TrackedObject
 from .tracker import Visit
 from .transformers_frames import TransformersFrames
@@ -211,10 +210,10 @@ class TransformersSession(TransformersFrames):
         else:
             number = operator.index(frame_idx)
         self._require(number)
-        commit(self._tracker)
+        corrections = commit(self._tracker)
         direction: Direction = "backward" if reverse else "forward"
         visit = Visit(number, direction, remember=remember, passes_prompted=False)
-        return segmentation_output(self._tracker.segment(visit), model)
+        return segmentation_output(self._tracker.segment(visit.keeping(corrections)), model)
 
     def iterate_frames(
         self,
