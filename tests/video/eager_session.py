@@ -1,8 +1,8 @@
 """A second session, written for comparison: it decodes every prompt at once, as the original does.
 
-Plain dictionaries for each object, no laziness, no devices, no files, one object after the other. It
-follows sam2/sam2_video_predictor.py @ 2b90b9f, and calls the steps of our model. What the original
-does not have is spelt out where it stands: undo, and prompts that come while a run goes on.
+Plain dictionaries for each object, no laziness, no devices, no files, one object after the other.
+It follows sam2/sam2_video_predictor.py @ 2b90b9f, and calls the steps of our model. The original
+has neither undo nor prompts that come inside a run.
 
 Suffixes: b = objects, p = pointers, h, w = rows and columns.
 """
@@ -21,7 +21,7 @@ CORNERS = (2, 3)
 STEPS = {"forward": 1, "backward": -1}
 
 
-class Refused(Exception):
+class NothingToTrackError(Exception):
     """Nothing can be tracked: an object has no prompt, or there is none."""
 
 
@@ -127,7 +127,7 @@ class EagerSession:
     def propagate(self, start=None, limit=None, direction="forward"):
         """Frame, then object -> output; one after the other."""
         if not self.objects or not all(one.waiting or one.cond for one in self.objects.values()):
-            raise Refused
+            raise NothingToTrackError
         asked = {frame for one in self.objects.values() for frame in (*one.waiting, *one.cond)}
         if start is None:
             start = (max if direction == "backward" else min)(asked)

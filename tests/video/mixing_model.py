@@ -1,8 +1,9 @@
 """A model in which everything that is read changes what comes out, in microseconds.
 
-It has the steps of the real one and none of its meaning: each output is a mixture of all inputs, and
-another memory, age, pointer, click or earlier mask gives another mixture. Steps are taken in float64
-and rounded to 1024ths, so numbers do not depend on how objects are grouped or sums are ordered.
+It has the steps of the real one and none of its meaning: each output is a mixture of all inputs,
+and another memory, age, pointer, click or earlier mask gives another mixture. Steps are taken in
+float64 and rounded to 1024ths, so numbers depend neither on how objects are grouped nor on the
+order of sums.
 
 Suffixes: b = objects, p = pointers, h, w = rows and columns.
 """
@@ -56,11 +57,10 @@ class MixingModel:
     def decode_masks(self, features, embedding_bdhw, prompts, *, multimask_output) -> ObjectMasks:
         mixed = embedding_bdhw.double().repeat_interleave(2, -1).repeat_interleave(2, -2)
         if prompts.points_bpt2 is not None:
-            weights = torch.arange(1, prompts.labels_bpt.shape[-1] + 1) * (prompts.labels_bpt + 1.7)
-            mixed = (
-                mixed
-                + (prompts.points_bpt2.double().sum(-1) * weights).sum(-1)[..., None, None] * 0.013
-            )
+            labels = prompts.labels_bpt
+            weights = 0.013 * torch.arange(1, labels.shape[-1] + 1) * (labels + 1.7)
+            points_bp = (prompts.points_bpt2.double().sum(-1) * weights).sum(-1)
+            mixed = mixed + points_bp[..., None, None]
         if prompts.masks_bphw is not None:
             mixed = mixed + 0.1 * prompts.masks_bphw
         return _masks((mixed + 0.21 * multimask_output).sin() * SPREAD, features)

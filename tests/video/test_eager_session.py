@@ -1,4 +1,4 @@
-"""Random sequences of methods: sessions that are looked at, and not, equal one that decodes at once.
+"""Random sequences of methods, with looks in between and without, give what decoding at once gives.
 
 `eager_session.py` is that other implementation. A sequence is a list of calls that is drawn first,
 so that every session gets the same one.
@@ -11,7 +11,7 @@ import torch
 from sam2_hf.errors import NoPromptError
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
-from tests.video.eager_session import EagerSession, Refused
+from tests.video.eager_session import EagerSession, NothingToTrackError
 from tests.video.mixing_model import MixingModel
 
 FRAMES, HEIGHT, WIDTH = 7, 48, 72
@@ -100,7 +100,7 @@ class Lazy:
                 yield "run", *self.read(result)
                 if step in inside:
                     yield from self.play([inside[step]])
-        except (NoPromptError, Refused):
+        except (NoPromptError, NothingToTrackError):
             yield "refused", None, {}
 
     def look(self, frame):

@@ -97,7 +97,7 @@ class FrameResult:
         Args:
             copies: Takes the copies; nothing of the result may be read before they have arrived.
         """
-        if not self.logits_bhw.is_cuda:
+        if self.logits_bhw.device.type in ("cpu", "meta"):
             return self
         return replace(
             self,
@@ -118,6 +118,13 @@ class FrameResult:
             score_b=landed(self.score_b),
             brought_masks=tuple(map(landed, self.brought_masks)),
         )
+
+    def on_host(self) -> "FrameResult":
+        """Return a result that holds nothing of an accelerator's memory, once it has arrived."""
+        copies = HostCopies()
+        result = self.brought(copies)
+        copies.wait()
+        return result.landed()
 
     @cached_property
     def masks(self) -> dict[int, NDArray[np.bool_]]:

@@ -5,6 +5,7 @@ Suffixes: hw3 = rows, columns, red green blue; 3ss = red green blue, input rows 
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,7 @@ class FrameWindow:
         self.size: tuple[int, int] | None = None
         self.num_received = 0
         self._frames: deque[ReceivedFrame] = deque(maxlen=length)
+        self._saved: dict[int, ReceivedFrame] = {}  # of the stream that this one goes on with
         self._advice = advice
         self._lock = threading.Lock()
 
@@ -81,10 +83,21 @@ class FrameWindow:
             self.size = size
             self._frames.append(received)
             self.num_received += 1
+            self._saved = {f: one for f, one in self._saved.items() if self._is_recent(f)}
             return self.num_received - 1
 
-    def go_on_from(self, num_received: int, size: tuple[int, int] | None) -> None:
+    def go_on_from(
+        self,
+        num_received: int,
+        size: tuple[int, int] | None,
+        kept: Mapping[int, ReceivedFrame],
+    ) -> None:
         """Number frames as if so many of a size had come and been dropped.
+
+        Args:
+            num_received: How many.
+            size: `(height, width)`; None if there were none.
+            kept: Those of the last ones that have not been dropped.
 
         Raises:
             FrameError: Frames have come already.
@@ -97,6 +110,7 @@ class FrameWindow:
                 )
             self.num_received = num_received
             self.size = size
+            self._saved = dict(kept)
 
     def get(self, frame: int) -> ReceivedFrame:
         """Look a frame up.
@@ -107,6 +121,8 @@ class FrameWindow:
         with self._lock:
             if frame in self.kept:
                 return self._frames[frame - self.kept.start]
+            if frame in self._saved:
+                return self._saved[frame]
             there = f"{self.kept.start} to {self.num_received - 1}" if self._frames else "none"
         if 0 <= frame < self.num_received:
             raise FrameError(
@@ -122,3 +138,7 @@ class FrameWindow:
         """Forget every frame; their numbers stay used."""
         with self._lock:
             self._frames.clear()
+            self._saved.clear()
+
+    def _is_recent(self, frame: int) -> bool:
+        return frame >= self.num_received - (self._frames.maxlen or 0)

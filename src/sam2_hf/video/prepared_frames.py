@@ -3,7 +3,7 @@
 Suffixes: t3ss = frames, red green blue, input rows and columns; 3ss = one of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -114,9 +114,14 @@ class PreparedStream(LiveFrames):
         self.size = self._window.size = size
         self.size_is_known = True
 
-    def go_on_from(self, num_received: int, size: tuple[int, int] | None) -> None:
+    def go_on_from(
+        self,
+        num_received: int,
+        size: tuple[int, int] | None,
+        kept: Mapping[int, Tensor] | None = None,
+    ) -> None:
         """Go on with a saved session; see [`LiveFrames.go_on_from`]."""
-        super().go_on_from(num_received, size)
+        super().go_on_from(num_received, size, kept)
         self.size_is_known = size is not None
 
     def append(self, picture: ImageSource) -> int:

@@ -31,8 +31,8 @@ from .transformers_session import TransformersSession
 class Sam2VideoInferenceSession(TransformersSession):
     """Everything about one video while it is being segmented.
 
-    Threads may share it: each call waits for the one before, and a run of `propagate` lets others in
-    after every frame.
+    Threads may share it: each call waits for the one before, and `propagate` lets others in after
+    every frame.
 
     Open one with `Sam2VideoInferenceSession.open(video, model)`. The constructor takes the
     arguments of transformers' class of this name; see [`TransformersSession`] for those and for
@@ -133,7 +133,7 @@ class Sam2VideoInferenceSession(TransformersSession):
             for one in self._tracker.objects.values()
         }
         known = {number: answer for number, answer in answers.items() if answer is not None}
-        return self._tracker.result(frame, known)
+        return self._tracker.result(frame, known).on_host()
 
     def propagate(
         self,

@@ -4,9 +4,15 @@ import functools
 import threading
 from collections.abc import Callable, Collection
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Class = TypeVar("Class", bound=type)
+
+
+class HasLock(Protocol):
+    """What can be locked."""
+
+    lock: "SessionLock"
 
 
 class SessionLock:
@@ -49,9 +55,11 @@ def one_thread_at_a_time(*, but: Collection[str]) -> Callable[[Class], Class]:
             if isinstance(member, FunctionType):
                 setattr(cls, name, _locked(member))
             elif isinstance(member, property):
-                accessors = (member.fget, member.fset, member.fdel)
-                locked = [None if one is None else _locked(one) for one in accessors]
-                setattr(cls, name, property(*locked, doc=member.__doc__))
+                get, set_, delete = (
+                    None if one is None else _locked(one)
+                    for one in (member.fget, member.fset, member.fdel)
+                )
+                setattr(cls, name, property(get, set_, delete, member.__doc__))
         return cls
 
     return lock_all
@@ -59,7 +67,7 @@ def one_thread_at_a_time(*, but: Collection[str]) -> Callable[[Class], Class]:
 
 def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    def alone(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def alone(self: "HasLock", *args: object, **kwargs: object) -> object:
         with self.lock:
             return method(self, *args, **kwargs)
 

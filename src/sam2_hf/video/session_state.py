@@ -24,7 +24,7 @@ from .live_frames import LiveFrames
 from .masklet import MaskletStore
 from .memory_selection import Direction
 from .object_prompts import FramePrompts
-from .prompt_answers import answer_all, ask
+from .prompt_answers import answer_all, ask, is_to_come
 from .session_files import SavedSession, read_session, write_session
 from .session_options import SessionOptions
 from .tracked_object import PromptedOutput, Round, TrackedObject
@@ -48,6 +48,7 @@ def save_tracker(tracker: Tracker, folder: Path) -> None:
             "size": frames.size,
             "num_frames": frames.num_frames,
             "num_received": frames.num_received if isinstance(frames, LiveFrames) else None,
+            "frames": _write_frames(tracker, tensors),
         },
         "objects": [_write_object(one, tensors) for one in tracker.objects.values()],
     }
@@ -64,7 +65,7 @@ def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
                 f"the session in {folder} was saved with another model: other weights, another "
                 "size or another dtype. Load it with the model it was saved with."
             )
-        frames = _open_video(video, options, saved.document["video"], model)
+        frames = _open_video(video, options, saved, model)
     except BaseException:
         saved.history.close()
         raise
@@ -102,9 +103,10 @@ def _options(fields: Document) -> SessionOptions:
 
 
 def _open_video(
-    video: object, options: SessionOptions, about: Document, model: Sam2VideoModel
+    video: object, options: SessionOptions, saved: SavedSession, model: Sam2VideoModel
 ) -> Frames:
     """Open the video again, and see that it is the one that was saved."""
+    about = saved.document["video"]
     side = model.prompt_encoder.image_size
     frames = open_session_frames(video, options, side)
     if isinstance(frames, LiveFrames) != (about["num_received"] is not None):
@@ -114,7 +116,8 @@ def _open_video(
         )
     size = None if about["size"] is None else (about["size"][0], about["size"][1])
     if isinstance(frames, LiveFrames):
-        frames.go_on_from(about["num_received"], size)
+        kept = {frame: saved.tensors[f"frames/{frame}"] for frame in about.get("frames", ())}
+        frames.go_on_from(about["num_received"], size, kept)
         return frames
     if frames.size != size or (frames.num_frames or about["num_frames"]) != about["num_frames"]:
         found = f"{frames.num_frames} frames of {frames.size}"
@@ -136,6 +139,18 @@ def open_session_frames(video: object, options: SessionOptions, side: int) -> Fr
     # an iterator cannot go back, so it keeps as many frames as a stream does
     ring = {"ring": options.window} if isinstance(video, Iterator) else {}
     return open_frames(source, image_size=side, compat=options.frame_compat, **ring)
+
+
+def _write_frames(tracker: Tracker, tensors: Named) -> list[int]:
+    """Write the frames of a stream that have prompts which are not remembered yet; list them."""
+    frames = tracker.frames
+    if not isinstance(frames, LiveFrames):
+        return []
+    asked = {frame for one in tracker.objects.values() for frame in one.rounds}
+    kept = sorted(frame for frame in asked if not is_to_come(frames, frame))
+    for frame in kept:
+        tensors[f"frames/{frame}"] = frames.pixel_values(frame)
+    return kept
 
 
 def _write_object(one: TrackedObject, tensors: Named) -> Document:

@@ -53,9 +53,8 @@ class Visit:
 
     def keeping(self, corrections: Collection[tuple[int, int]]) -> "Visit":
         """Return this visit with the corrections of its frame, out of pairs (frame, object)."""
-        return replace(
-            self, corrected=frozenset(one for at, one in corrections if at == self.frame)
-        )
+        corrected = frozenset(one for frame, one in corrections if frame == self.frame)
+        return replace(self, corrected=corrected)
 
 
 class Tracker(TrackerState):

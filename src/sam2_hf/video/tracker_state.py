@@ -66,11 +66,35 @@ class TrackerState:
         return self._model
 
     def bind(self, model: Sam2VideoModel) -> None:
-        """Take a model; features of another one are forgotten."""
+        """Take a model; features of another one are forgotten.
+
+        Raises:
+            SessionError: What is remembered does not fit it.
+        """
         if model is not self._model:
+            self._require_fit(model)
             self.features.clear()
             self._compiled_steps = None
         self._model = model
+
+    def _require_fit(self, model: Sam2VideoModel) -> None:
+        """Refuse a model of another size where something is remembered already."""
+        if self._model is None or not any(one.has_prompts for one in self.objects.values()):
+            return
+        before, now = (
+            (
+                one.prompt_encoder.image_size,
+                one.config.memory_encoder_output_channels,
+                one.config.memory_attention_hidden_size,
+            )
+            for one in (self._model, model)
+        )
+        if before != now:
+            raise SessionError(
+                f"this session was tracked with a model of another size: input, memory and decoder "
+                f"channels {before}, and now {now}. Use that model, or call "
+                "session.reset_inference_session() first."
+            )
 
     @property
     def compiled_steps(self) -> CompiledSteps:

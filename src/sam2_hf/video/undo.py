@@ -37,7 +37,10 @@ class Snapshot:
 
     @classmethod
     def of(cls, one: TrackedObject, place: int | None, frame: int | None) -> "Snapshot":
-        """Note the state of an object; in what dicts hold nothing changes but an answer that comes."""
+        """Note the state of an object; only dicts are copied, since what they hold does not change.
+
+        Rounds are shared, so that an answer that comes later is known to both.
+        """
         open_frames = {*one.rounds, *(() if frame is None else (frame,))}
         return cls(
             one,
