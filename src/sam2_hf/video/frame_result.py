@@ -17,6 +17,8 @@ from sam2_hf.upsampled_masks import upsampled_masks
 
 from .transfers import HostCopies, landed
 
+HOST = ("cpu", "meta")  # kinds of device whose memory need not be spared
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameOutput:
@@ -97,7 +99,7 @@ class FrameResult:
         Args:
             copies: Takes the copies; nothing of the result may be read before they have arrived.
         """
-        if self.logits_bhw.device.type in ("cpu", "meta"):
+        if self.logits_bhw.device.type in HOST:
             return self
         return replace(
             self,
