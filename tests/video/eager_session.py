@@ -47,6 +47,10 @@ class EagerObject:
             return self.waiting[frame][0]
         return self.cond.get(frame) or self.tracked.get(frame)
 
+    def conditioning_frames(self):
+        """Those that are remembered for good, and those that will be."""
+        return {*self.cond, *(frame for frame, (_, is_cond) in self.waiting.items() if is_cond)}
+
     def snapshot(self, frame):
         """What an undo brings back: prompts, and what lies on the frames they are still open on."""
         frames = {*self.waiting, *(() if frame is None else (frame,))}
@@ -126,9 +130,10 @@ class EagerSession:
 
     def propagate(self, start=None, limit=None, direction="forward"):
         """Frame, then object -> output; one after the other."""
-        if not self.objects or not all(one.waiting or one.cond for one in self.objects.values()):
+        asked = [one.conditioning_frames() for one in self.objects.values()]
+        if not asked or not all(asked):
             raise NothingToTrackError
-        asked = {frame for one in self.objects.values() for frame in (*one.waiting, *one.cond)}
+        asked = set().union(*asked)
         if start is None:
             start = (max if direction == "backward" else min)(asked)
         runs = self._runs(start, limit, direction)

@@ -167,7 +167,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         if isinstance(self.frames, LiveFrames):
             raise SessionError("a live stream has no next frame yet. Pass each to session.step().")
         self._tracker.require_prompts()
-        prompted = {frame for one in self._tracker.objects.values() for frame in one.frames}
+        prompted = self._tracker.conditioning_frames()
         runs = visits(start, limit, direction, self.num_frames, prompted)
         if self.options.skip_backward_from_first and begins_backward_from_first(runs):
             runs = []

@@ -101,9 +101,10 @@ class SessionCore(Closing):
                         leaves_trace=not only_first,
                         ahead=None if self.num_frames is None else _following(frame, frames),
                     )
+                    reached = self.frames.reaches(frame)  # an iterator may keep this thread waiting
                     with self.lock:
                         self._tracker.require_open()
-                        if not self.frames.reaches(frame):
+                        if not reached:
                             break  # an iterator has ended
                         corrections |= commit(self._tracker, ToCome(frame, runs[number:]))
                         result = self._tracker.segment(visit.keeping(corrections), full)

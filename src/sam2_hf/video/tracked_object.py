@@ -113,10 +113,18 @@ class TrackedObject:
         if frame not in self.outputs:
             self.prompts.pop(frame, None)
 
-    @property
-    def frames(self) -> set[int]:
-        """Frames that the object is tracked from."""
-        return {*self.outputs, *self.rounds}
+    def conditioning_frames(self, *, with_corrections: bool) -> set[int]:
+        """List the frames that the object is tracked from, those included that will be soon.
+
+        Args:
+            with_corrections: Whether a corrected frame becomes one of them.
+        """
+        soon = {
+            frame
+            for frame, rounds in self.rounds.items()
+            if with_corrections or rounds[-1].direction is None
+        }
+        return {*self.outputs, *soon}
 
     @property
     def device_bytes(self) -> int:
@@ -129,11 +137,6 @@ class TrackedObject:
             if one.full_logits_11hw is not None:
                 tensors.append(one.full_logits_11hw)
         return sum(tensor.nbytes for tensor in tensors)
-
-    @property
-    def has_prompts(self) -> bool:
-        """Whether there is anything to track it from."""
-        return bool(self.bank.prompted or self.rounds)
 
     def keep_near(self, frame: int, reach: int) -> None:
         """Forget what was tracked `reach` frames and more from a frame; prompted frames stay."""

@@ -79,7 +79,7 @@ class TrackerState:
 
     def _require_fit(self, model: Sam2VideoModel) -> None:
         """Refuse a model of another size where something is remembered already."""
-        if self._model is None or not any(one.has_prompts for one in self.objects.values()):
+        if self._model is None or not self.conditioning_frames():
             return
         before, now = (
             (
@@ -198,15 +198,25 @@ class TrackerState:
                 "propagate() before session.close() or session.settle()."
             )
 
+    def conditioning_frames(self, *object_ids: int) -> set[int]:
+        """List the frames that objects are tracked from, of all of them if none is named."""
+        objects = [self.objects[number] for number in object_ids or self.objects]
+        corrections = self.options.add_all_frames_to_correct_as_cond
+        return {
+            frame
+            for one in objects
+            for frame in one.conditioning_frames(with_corrections=corrections)
+        }
+
     def require_prompts(self) -> None:
         """Refuse to track what nobody has pointed at.
 
         Raises:
             NoPromptError: There is no object, or one of them has no prompt.
         """
-        with_prompt = [one.object_id for one in self.objects.values() if one.has_prompts]
-        for one in self.objects.values():
-            if not one.has_prompts:
-                raise NoPromptError(one.object_id, with_prompt)
+        with_prompt = [number for number in self.objects if self.conditioning_frames(number)]
+        for number in self.objects:
+            if number not in with_prompt:
+                raise NoPromptError(number, with_prompt)
         if not self.objects:
             raise NoPromptError(None, ())

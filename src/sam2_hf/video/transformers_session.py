@@ -234,7 +234,7 @@ class TransformersSession(TransformersFrames):
             FrameError: There is no such first frame.
         """
         self._bind(model)
-        prompted = {frame for one in self._tracker.objects.values() for frame in one.frames}
+        prompted = self._tracker.conditioning_frames()
         if not prompted:
             raise NoPromptError(None, ())
         start = min(prompted) if start_frame_idx is None else operator.index(start_frame_idx)
