@@ -18,7 +18,6 @@ from PIL import Image
 from seeded_inputs import clip
 from seeded_weights import draw
 
-from sam2_hf.errors import NoPromptError
 from sam2_hf.video.session import Sam2VideoInferenceSession
 
 CHECKOUT = os.environ.get("SAM2_ORIGINAL")

@@ -90,7 +90,7 @@ class FrameWindow:
         self,
         num_received: int,
         size: tuple[int, int] | None,
-        kept: Mapping[int, ReceivedFrame],
+        kept: Mapping[int, ReceivedFrame] | None = None,
     ) -> None:
         """Number frames as if so many of a size had come and been dropped.
 
@@ -110,7 +110,7 @@ class FrameWindow:
                 )
             self.num_received = num_received
             self.size = size
-            self._saved = dict(kept)
+            self._saved = dict(kept or {})
 
     def get(self, frame: int) -> ReceivedFrame:
         """Look a frame up.
