@@ -26,10 +26,12 @@ def test_under_the_options_of_the_others_nothing_is_visited(compat):
     assert list(session.propagate(direction="backward")) == []
 
 
-def test_by_default_frame_0_is_shown():
-    session = tracked()
+def test_an_option_says_whether_frame_0_is_shown():
+    shown, skipped = tracked(skip_backward_from_first=False), tracked(skip_backward_from_first=True)
 
-    assert [result.frame for result in session.propagate(0, direction="backward")] == [0]
+    assert [result.frame for result in shown.propagate(0, direction="backward")] == [0]
+    assert list(skipped.propagate(0, direction="backward")) == []
+    assert shown.options == tracked().options
 
 
 @pytest.mark.parametrize("compat", ["sam2_hf", "official", "transformers"])
