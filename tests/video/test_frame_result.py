@@ -1,9 +1,15 @@
+import gc
+import weakref
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from sam2_hf.video.frame_result import FrameOutput, FrameResult
+from sam2_hf.video.session import Sam2VideoInferenceSession
+from tests.drawn_video import drawn_video_model, noise_clip
 
 SIZE = (30, 50)
 
@@ -85,3 +91,51 @@ def test_a_frame_without_objects_has_no_rows():
     assert (empty.object_ids, empty.masks, empty.iou, empty.object_score) == ((), {}, {}, {})
     assert empty.video_logits().shape == (0, 1, *SIZE)
     assert len(empty.iou_b) == len(empty.score_b) == 0
+
+
+def held_by(result):
+    """The tensors of a result."""
+    values = [getattr(result, field.name) for field in fields(result)]
+    return [value for value in values if isinstance(value, torch.Tensor)]
+
+
+def test_results_that_are_kept_hold_nothing_but_their_own_numbers():
+    """No feature map, no answer of the decoder, no row of a larger tensor."""
+    session = Sam2VideoInferenceSession.open(noise_clip(4), drawn_video_model())
+    session.click(0, 1, (20, 20))
+    session.click(0, 2, (50, 20))
+    kept = [session.preview(0), *session.propagate()]
+    features = weakref.ref(session._tracker.image_features(3).fine_bchw)
+    session.close()
+    del session
+    gc.collect()
+
+    assert features() is None
+    for result in kept:
+        for tensor in held_by(result):
+            assert tensor.untyped_storage().nbytes() == tensor.nbytes
+    assert len(kept) == 5
+
+
+class ArrivedCopies:
+    """Copies to the host, of which it is noted what was copied."""
+
+    def __init__(self):
+        self.taken = []
+
+    def take(self, tensor):
+        self.taken.append(tensor)
+        return tensor.clone()
+
+
+def test_everything_of_a_result_leaves_an_accelerator(monkeypatch):
+    """Logits too: a list of results would fill its memory."""
+    found, copies = result(1, 2), ArrivedCopies()
+    on_device = held_by(found)
+    monkeypatch.setattr("sam2_hf.video.frame_result.HOST", ("meta",))  # as if this were a GPU
+
+    brought = found.brought(copies).landed()
+
+    assert not {id(tensor) for tensor in held_by(brought)} & {id(tensor) for tensor in on_device}
+    assert torch.equal(brought.logits_bhw, found.logits_bhw)
+    assert np.array_equal(brought.masks[11], found.masks[11])

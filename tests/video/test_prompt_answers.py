@@ -7,7 +7,7 @@ import torch
 from sam2_hf.errors import FrameError
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
-from tests.fakes import RADIUS, ROUND, FakeModel, centre_of, disc_logits, fake_session_on
+from tests.fakes import RADIUS, ROUND, FakeModel, centre_of, disc_logits, fake_session_on, picture
 
 
 def drawn_session(**options):
@@ -111,7 +111,7 @@ def test_rounds_start_afresh_where_earlier_masks_are_not_shown():
 def test_earlier_masks_are_shown_within_bounds(fake_session):
     fake_session.mask(0, 1, np.ones((64, 64), bool))
     fake_session.preview(0)
-    fake_session._tracker.objects[1].pending[0].answer.logits_1hw.fill_(1e6)
+    fake_session._tracker.objects[1].rounds[0][-1].answer.answer.logits_1hw.fill_(1e6)
     fake_session.click(0, 1, (20, 20))
 
     torch.testing.assert_close(fake_session.preview(0).logits_bhw, disc(20.0, 20.0) + 32 * ROUND)
@@ -241,3 +241,152 @@ def test_a_preview_leaves_out_objects_that_were_not_tracked_there(fake_session):
     assert fake_session.preview(5).object_ids == (1,)
     assert fake_session.preview(2).object_ids == (1, 2)
     assert fake_session.preview(2).prompted == {2}
+
+
+def corrected_without_the_other(look=None):
+    """Track, correct frame 3, take back the only other prompt, go on from there."""
+    session = drawn_session()
+    session.click(0, 1, (20, 20))
+    logits_of(session, limit=5)
+    session.click(3, 1, (40, 30), positive=False)
+    if look is not None:
+        look(session)
+    session.clear(0, 1)
+    return session
+
+
+LOOKS = {
+    "preview": lambda session: session.preview(3),
+    "masklet": lambda session: session.masklet(1).mask(3),
+    "review": lambda session: session.frames_to_review(),
+    "output": lambda session: session.get_output(0, 2, "pred_masks", is_conditioning_frame=False),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_looking_before_a_clear_changes_nothing(look):
+    """A correction is decoded with the memories of its own moment, not those that are left."""
+    looked_at, unseen = corrected_without_the_other(LOOKS[look]), corrected_without_the_other()
+
+    assert all(map(torch.equal, logits_of(looked_at, start=3), logits_of(unseen, start=3)))
+
+
+@pytest.mark.parametrize("order", ["save first", "clear first"])
+def test_saving_changes_nothing_and_saves_what_was_said_when(order, tmp_path):
+    unseen = corrected_without_the_other()
+    saved = corrected_without_the_other(
+        (lambda session: session.save(tmp_path)) if order == "save first" else None
+    )
+    if order == "clear first":
+        saved.save(tmp_path)
+    loaded = Sam2VideoInferenceSession.load(tmp_path, noise_clip(), drawn_video_model())
+    if order == "save first":
+        loaded.clear(0, 1)
+
+    expected = logits_of(unseen, start=3)
+    assert all(map(torch.equal, logits_of(saved, start=3), expected))
+    assert all(map(torch.equal, logits_of(loaded, start=3), expected))
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_an_undo_brings_back_prompts_as_they_were_decoded_then(looks):
+    """Not as they would be with what has been tracked since."""
+    session, untouched = drawn_session(), drawn_session()
+    for each in (session, untouched):
+        each.click(0, 1, (20, 20))
+        logits_of(each, limit=6)
+        each.click(5, 1, (30, 30))
+        if looks:
+            each.preview(5)
+    answer = untouched.preview(5).logits_bhw
+    session.click(2, 1, (40, 10))
+    logits_of(session)
+    session.undo()
+
+    assert torch.equal(session.preview(5).logits_bhw, answer)
+
+
+def test_what_is_forgotten_after_a_call_is_read_by_it_all_the_same():
+    session, expected = drawn_session(), drawn_session()
+    for each in (session, expected):
+        each.click(0, 1, (20, 20))
+        logits_of(each, limit=6)
+        each.click(5, 1, (30, 30))
+    answer = expected.preview(5).logits_bhw
+
+    for frame in range(5):
+        session._tracker.objects[1].bank.forget(frame)
+
+    assert torch.equal(session.preview(5).logits_bhw, answer)
+
+
+def test_what_was_taken_down_for_an_answer_is_let_go_with_it():
+    session = corrected_without_the_other()
+    session.preview(3)
+
+    (asked,) = session._tracker.objects[1].rounds[3]
+    assert asked.recollection is asked.earlier is None
+
+
+def stream_with_a_click(frames, look=None):
+    """A stream of which frame 1 has two clicks, the first of them remembered, and a new object."""
+    session = Sam2VideoInferenceSession.open(None, drawn_video_model(), window=16)
+    for frame in frames[:2]:
+        session.step(frame)
+        session.click(session.frames.num_received - 1, 1, (20, 20))
+    session.click(1, 2, (50, 20))
+    if look is not None:
+        look(session)
+    session.clear(1, 1)
+    return session
+
+
+def test_saving_a_stream_remembers_nothing_and_keeps_the_frames_that_wait(tmp_path):
+    frames = list(noise_clip())
+    unseen = stream_with_a_click(frames)
+    saved = stream_with_a_click(frames, lambda session: session.save(tmp_path))
+    loaded = Sam2VideoInferenceSession.load(tmp_path, None, drawn_video_model())
+    loaded.clear(1, 1)
+
+    for frame in frames[2:]:
+        expected = unseen.step(frame).logits_bhw
+        assert torch.equal(saved.step(frame).logits_bhw, expected)
+        assert torch.equal(loaded.step(frame).logits_bhw, expected)
+
+
+def test_a_saved_frame_of_a_stream_is_dropped_when_it_would_have_been(tmp_path):
+    frames = list(noise_clip())
+    stream_with_a_click(frames).save(tmp_path)
+    loaded = Sam2VideoInferenceSession.load(tmp_path, None, drawn_video_model())
+    for _ in range(15):
+        loaded.step(frames[0])
+    loaded.click(1, 2, (30, 20))
+    loaded.step(frames[0])
+
+    with pytest.raises(FrameError, match="dropped"):
+        loaded.click(1, 2, (30, 20))
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_an_undo_on_a_frame_that_a_stream_has_dropped_brings_nothing_that_fails(looks):
+    frames = list(noise_clip())
+    session = stream_with_a_click(frames, (lambda one: one.preview(1)) if looks else None)
+    for _ in range(20):
+        session.step(frames[0])
+
+    assert session.undo()  # the clear of frame 1
+
+    assert 1 not in session._tracker.objects[1].rounds
+    session.step(frames[0])
+
+
+def test_an_undo_keeps_prompts_for_frames_that_a_stream_has_yet_to_bring():
+    session = fake_session_on(None)
+    session.step(picture(0))
+    session.put_prompts(3, 1, session.prompts_of(0, 1).with_box((10, 10, 30, 30)))
+    session.click(0, 1, (20, 20))
+
+    session.undo()
+    found = [session.step(picture(frame)) for frame in (1, 2, 3)]
+
+    assert [result.object_ids for result in found] == [(), (), (1,)]

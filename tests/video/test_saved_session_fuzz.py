@@ -184,7 +184,8 @@ def test_no_change_of_the_document_is_a_foreign_error_or_a_hole(saved, tiny_vide
         found = outcome(tmp_path / "copy", tiny_video_model)
 
         refused += found is None
-        assert found is None or set(path) & FREE_DOCUMENT, (path, way)
+        is_older = (path[-1], way) == ("frames", "gone")  # earlier versions did not write them
+        assert found is None or is_older or set(path) & FREE_DOCUMENT, (path, way)
         assert found is None or found[1].isfinite().all(), (path, way)
     assert refused > JSON_ROUNDS // 2
 

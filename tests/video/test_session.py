@@ -284,3 +284,13 @@ def test_two_sessions_of_one_model_do_not_disturb_each_other():
 
     expected = logits(alone)
     assert all(torch.equal(found[frame], expected[frame]) for frame in found)
+
+
+@pytest.mark.parametrize(("skip", "frames"), [(False, [0]), (True, [])])
+def test_backward_from_frame_0_that_frame_is_shown_or_skipped(skip, frames):
+    session = fake_session_on(8, skip_backward_from_first=skip)
+    session.click(0, 1, (20, 20))
+
+    found = session.propagate(direction="backward")
+
+    assert [result.frame for result in found] == frames

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_hf.errors import FrameError, SessionError
+from sam2_hf.errors import FrameError, NoPromptError, SessionError
 from sam2_hf.pipelines.video_segmentation import VideoSegmentationPipeline
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.video_prompt import VideoPrompt
@@ -156,3 +156,47 @@ def test_undo_keeps_prompts_on_frames_that_a_stream_has_yet_to_bring():
     session.undo()
 
     assert session.prompts_of(2, 1).box == (5, 5, 20, 20)
+
+
+def sized_model(channels):
+    """A fake model that says how wide its memories are."""
+    model = FakeModel()
+    model.config.memory_encoder_output_channels = channels
+    model.config.memory_attention_hidden_size = 4 * channels
+    return model
+
+
+def test_a_model_of_another_size_is_refused_where_something_is_remembered():
+    session = fake_session_on(4, sized_model(64))
+    session.click(0, 1, (20, 20))
+    list(session.propagate())
+
+    session.use_model(sized_model(64))
+    with pytest.raises(SessionError, match=r"\(64, 64, 256\), and now \(64, 32, 128\)"):
+        session.use_model(sized_model(32))
+
+    session.reset_inference_session()
+    session.use_model(sized_model(32))
+
+
+@pytest.mark.parametrize("compat", ["official", "transformers"])
+def test_an_object_with_nothing_but_a_correction_left_has_no_prompt_to_track_from(compat):
+    """There a corrected frame is no conditioning frame, and the original raises too."""
+    session = fake_session_on(6, compat=compat)
+    session.click(0, 1, (20, 20))
+    list(session.propagate())
+    session.click(3, 1, (40, 40))
+
+    session.clear(0, 1)
+
+    with pytest.raises(NoPromptError):
+        session.propagate()
+
+
+def test_a_run_begins_at_the_first_conditioning_frame_and_not_at_a_correction():
+    session = fake_session_on(6, compat="official")
+    session.click(2, 1, (20, 20))
+    list(session.propagate(direction="both"))
+    session.click(1, 1, (40, 40))
+
+    assert next(session.propagate()).frame == 2

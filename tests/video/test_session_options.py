@@ -184,6 +184,10 @@ def brightest_of_words(**options):
     return session.frames.picture(1).max()
 
 
+def frames_shown_backward_from_the_first(**options):
+    return len(list(clicked(**options).propagate(0, direction="backward")))
+
+
 # option -> a value that is not the default, and something that it changes
 EFFECTS = {
     "add_all_frames_to_correct_as_cond": (False, corrected),
@@ -197,6 +201,7 @@ EFFECTS = {
     "non_overlap_masks_for_mem_enc": (True, remembered_apart),
     "fill_hole_area": (0, hole),
     "mask_prompts_at_full_resolution": (True, remembered_column_of_a_mask),
+    "skip_backward_from_first": (True, frames_shown_backward_from_the_first),
     "pointer_times": ("clip", drawn_logits),
     "frame_compat": ("transformers", drawn_logits),
     "value_range": ((0, 4080), brightest_of_words),

@@ -6,7 +6,7 @@ from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.history import History
 from sam2_hf.video.memory_bank import MemoryBank
 from sam2_hf.video.object_prompts import FramePrompts
-from sam2_hf.video.tracked_object import TrackedObject
+from sam2_hf.video.tracked_object import Round, TrackedObject
 from sam2_hf.video.undo import DEPTH, Snapshot, UndoStack
 
 HISTORY = History(ram_budget=1 << 20)
@@ -27,15 +27,15 @@ def output():
 
 def test_everything_that_prompts_made_of_an_object_is_put_back():
     one = an_object()
-    one.add(0, CLICKED)
+    one.add(0, Round(CLICKED))
     one.outputs[0] = output()
     one.bank.prompted[0] = memory(0)
-    names = ("prompts", "rounds", "pending", "outputs")
+    names = ("prompts", "rounds", "outputs")
     before = [dict(getattr(one, name)) for name in names] + [dict(one.bank.prompted)]
     snapshot = Snapshot.of(one, 0, 5)
 
-    one.add(0, CLICKED.with_box((0, 0, 1, 1)))
-    one.add(5, CLICKED)
+    one.add(0, Round(CLICKED.with_box((0, 0, 1, 1))))
+    one.add(5, Round(CLICKED))
     one.outputs.clear()
     one.bank.prompted.clear()
     snapshot.restore()
@@ -49,7 +49,7 @@ def test_a_snapshot_can_be_put_back_twice():
 
     for frame in (0, 1):
         snapshot.restore()
-        one.add(frame, CLICKED)
+        one.add(frame, Round(CLICKED))
     snapshot.restore()
 
     assert one.prompts == {}

@@ -16,6 +16,8 @@ from sam2_hf.upsampled_masks import upsampled_logits, upsampled_masks
 
 from .transfers import HostCopies, landed
 
+HOST = ("cpu", "meta")  # kinds of device whose memory need not be spared
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameOutput:
@@ -45,7 +47,8 @@ class FrameResult:
     Attributes:
         frame: Which frame, counted from 0.
         object_ids: The objects, in the order of the rows below.
-        logits_bhw: Mask logits at a quarter of the input size, float32.
+        logits_bhw: Mask logits at a quarter of the input size, float32; on the host where masks
+            were brought there, so that results may be kept without holding an accelerator's memory.
         iou_b: Predicted IoU, probability; on the host where masks were brought there.
         score_b: Object scores, logits, likewise; above 0 the object is in view.
         size: `(height, width)` of the original frame.
@@ -95,10 +98,11 @@ class FrameResult:
         Args:
             copies: Takes the copies; nothing of the result may be read before they have arrived.
         """
-        if not self.logits_bhw.is_cuda:
+        if self.logits_bhw.device.type in HOST:
             return self
         return replace(
             self,
+            logits_bhw=copies.take(self.logits_bhw),
             iou_b=copies.take(self.iou_b),
             score_b=copies.take(self.score_b),
             brought_masks=tuple(map(copies.take, self._full_masks())),
@@ -110,10 +114,18 @@ class FrameResult:
             return self
         return replace(
             self,
+            logits_bhw=landed(self.logits_bhw),
             iou_b=landed(self.iou_b),
             score_b=landed(self.score_b),
             brought_masks=tuple(map(landed, self.brought_masks)),
         )
+
+    def on_host(self) -> "FrameResult":
+        """Return a result that holds nothing of an accelerator's memory, once it has arrived."""
+        copies = HostCopies()
+        result = self.brought(copies)
+        copies.wait()
+        return result.landed()
 
     @cached_property
     def masks(self) -> dict[int, NDArray[np.bool_]]:

@@ -45,8 +45,9 @@ class FrameScores:
     def __setitem__(self, frame: int, score: FrameScore) -> None:
         row = self._rows.get(frame)
         if row is None:
-            row = self._rows[frame] = self._new_row()
+            row = self._new_row()
         self._iou[row], self._object_score[row], self._area[row] = score
+        self._rows[frame] = row  # last: another thread may read
 
     def __delitem__(self, frame: int) -> None:
         self._unused.append(self._rows.pop(frame))

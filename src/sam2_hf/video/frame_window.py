@@ -4,7 +4,7 @@ Suffixes: hw3 = rows, columns, red green blue; 3ss = red green blue, input rows 
 """
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,8 +105,18 @@ class FrameWindow:
             self.num_received = max(self.num_received, number + 1)
             return number
 
-    def go_on_from(self, num_received: int, size: tuple[int, int] | None) -> None:
+    def go_on_from(
+        self,
+        num_received: int,
+        size: tuple[int, int] | None,
+        kept: Mapping[int, ReceivedFrame] | None = None,
+    ) -> None:
         """Number frames as if so many of a size had come and been dropped.
+
+        Args:
+            num_received: How many.
+            size: `(height, width)`; None if there were none.
+            kept: Those of the last ones that have not been dropped.
 
         Raises:
             FrameError: Frames have come already.
@@ -120,6 +130,7 @@ class FrameWindow:
             self.num_received = self._count = num_received
             self._last_dropped = num_received - 1
             self.size = size
+            self._frames = dict(kept or {})
 
     def may_come(self, frame: int) -> bool:
         """Tell whether a frame is still to come: ahead, or between those that are kept."""

@@ -12,6 +12,7 @@ from sam2_hf.closing import Closing
 from sam2_hf.errors import OutputError, SessionError
 
 from .segment_files import SEGMENT_BYTES, SegmentFiles, segment_of
+from .session_lock import SessionLock
 from .tensor_bytes import bytes_held, owned, pack, unpack
 
 Key = tuple[int, int, str]  # object id, frame, kind ("memory" or "mask")
@@ -48,6 +49,7 @@ class History(Closing):
         self._in_ram: OrderedDict[Key, dict[str, Tensor]] = OrderedDict()
         self._places: dict[tuple[int, str], dict[int, bytes]] = {}
         self._closed = False
+        self._lock = SessionLock()  # masklets are read while another thread tracks
 
     def put(self, key: Key, record: Mapping[str, Tensor]) -> None:
         """Keep a record, in place of an older one with that key.
@@ -64,12 +66,13 @@ class History(Closing):
         """
         self._require_open()
         kept = owned(record)
-        self.discard(key)
         object_id, frame, kind = key
-        self._places.setdefault((object_id, kind), {})[frame] = NOT_WRITTEN
-        self._in_ram[key] = kept
-        self._bytes_in_ram += bytes_held(kept)
-        self._make_room()
+        with self._lock:
+            self.discard(key)
+            self._places.setdefault((object_id, kind), {})[frame] = NOT_WRITTEN
+            self._in_ram[key] = kept
+            self._bytes_in_ram += bytes_held(kept)
+            self._make_room()
 
     def get(self, key: Key) -> dict[str, Tensor] | None:
         """Look up a record: exact bits, dtypes and shapes; None if there is none.
@@ -78,22 +81,24 @@ class History(Closing):
             SessionError: The history is closed, or its file was deleted by someone else.
         """
         self._require_open()
-        if key in self._in_ram:
-            return dict(self._in_ram[key])
         object_id, frame, kind = key
-        place = self._places.get((object_id, kind), {}).get(frame)
-        return None if place is None else unpack(self.files.read(place))
+        with self._lock:
+            if key in self._in_ram:
+                return dict(self._in_ram[key])
+            place = self._places.get((object_id, kind), {}).get(frame)
+            return None if place is None else unpack(self.files.read(place))
 
     def discard(self, key: Key) -> None:
         """Forget a record, if there is one."""
         object_id, frame, kind = key
-        frames = self._places.get((object_id, kind), {})
-        place = frames.pop(frame, NOT_WRITTEN)
-        self._leave_ram(key)
-        if place:
-            self.files.free(place)
-        if not frames:
-            self._places.pop((object_id, kind), None)
+        with self._lock:
+            frames = self._places.get((object_id, kind), {})
+            place = frames.pop(frame, NOT_WRITTEN)
+            self._leave_ram(key)
+            if place:
+                self.files.free(place)
+            if not frames:
+                self._places.pop((object_id, kind), None)
 
     def discard_object(self, object_id: int) -> None:
         """Forget every record of an object."""
@@ -145,11 +150,12 @@ class History(Closing):
 
     def close(self) -> None:
         """Forget everything and remove the files; a second call does nothing."""
-        self._closed = True
-        self._in_ram.clear()
-        self._places.clear()
-        self._bytes_in_ram = 0
-        self.files.close()
+        with self._lock:
+            self._closed = True
+            self._in_ram.clear()
+            self._places.clear()
+            self._bytes_in_ram = 0
+            self.files.close()
 
     def __deepcopy__(self, memo: dict[int, object]) -> "History":
         """Copy every record, also those in files, to a history with files of its own."""

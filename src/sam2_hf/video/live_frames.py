@@ -4,7 +4,7 @@ Suffixes: hw3 = rows, columns, red green blue; 3ss = red green blue, input rows 
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -137,17 +137,26 @@ class LiveFrames(Frames):
         """Tell whether a frame is still to come; see [`FrameWindow.may_come`]."""
         return self._window.may_come(frame)
 
-    def go_on_from(self, num_received: int, size: tuple[int, int] | None) -> None:
+    def go_on_from(
+        self,
+        num_received: int,
+        size: tuple[int, int] | None,
+        kept: Mapping[int, Tensor] | None = None,
+    ) -> None:
         """Number frames as if so many had come and been dropped, to go on with a saved session.
 
         Args:
             num_received: How many.
             size: `(height, width)` of them; None if there were none.
+            kept: Those that can still be read, model input `(3, S, S)` by number.
 
         Raises:
             FrameError: Frames have come already.
         """
-        self._window.go_on_from(num_received, size)
+        frames = {
+            frame: ReceivedFrame(pixel_values_3ss=values) for frame, values in (kept or {}).items()
+        }
+        self._window.go_on_from(num_received, size, frames)
         self.size = size
 
     def reaches(self, frame: int) -> bool:

@@ -155,10 +155,14 @@ class MaskletStore:
             )
         runs = rle.encode(mask_hw)
         counts = bytearray(rle.to_coco(runs)["counts"], "ascii")
-        self._scores[frame] = FrameScore(iou, score, rle.area(runs))
-        self._history.put(
-            _key(self._object_id, frame), {"counts": torch.frombuffer(counts, dtype=torch.uint8)}
-        )
+        scored = FrameScore(iou, score, rle.area(runs))
+        try:
+            self._history.put(
+                _key(self._object_id, frame),
+                {"counts": torch.frombuffer(counts, dtype=torch.uint8)},
+            )
+        finally:  # last: another thread looks for the mask of every frame that has scores
+            self._scores[frame] = scored
 
     def discard(self, frame: int) -> None:
         """Forget the mask of a frame, if there is one."""

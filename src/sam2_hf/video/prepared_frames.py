@@ -306,9 +306,14 @@ class PreparedStream(LiveFrames):
         self.size = self._window.size = size
         self.size_is_known = True
 
-    def go_on_from(self, num_received: int, size: tuple[int, int] | None) -> None:
+    def go_on_from(
+        self,
+        num_received: int,
+        size: tuple[int, int] | None,
+        kept: Mapping[int, Tensor] | None = None,
+    ) -> None:
         """Go on with a saved session; see [`LiveFrames.go_on_from`]."""
-        super().go_on_from(num_received, size)
+        super().go_on_from(num_received, size, kept)
         self.size_is_known = size is not None
 
     def append(self, picture: ImageSource, frame: int | None = None) -> int:

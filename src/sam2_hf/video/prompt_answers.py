@@ -3,6 +3,8 @@
 Suffixes: b = objects, d = decoder channels, h, w = rows and columns, n = points.
 """
 
+from collections.abc import Container
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,11 +17,40 @@ from sam2_hf.model.prompt_inputs import Prompts
 from .frame_result import FrameOutput
 from .memory_selection import Moment
 from .object_prompts import FramePrompts
-from .tracked_object import PromptedOutput, TrackedObject
+from .tracked_object import PromptedOutput, Round, TrackedObject
 from .tracker import Tracker
-from .tracking import track_step
+from .tracking import decode_views, recollect, view
 
+Corrections = set[tuple[int, int]]  # frame and object id
 MAX_PREVIOUS_LOGIT = 32.0  # earlier mask logits are shown to the decoder within these bounds
+
+
+@torch.no_grad()
+def ask(tracker: Tracker, one: TrackedObject, frame: int, prompts: FramePrompts) -> None:
+    """Note the prompts of a frame after one more call; nothing is decoded yet.
+
+    Source: sam2/sam2_video_predictor.py:225-258 @ 2b90b9f.
+    Differs: without a conditioning frame, as after `clear`, there is nothing to look back on, and
+        the frame becomes one. The original fails there.
+    """
+    asked = Round(prompts)
+    if one.bank.prompted:
+        asked.direction = one.directions.get(frame)
+    if prompts.mask_hw is None:
+        if asked.direction is not None:
+            now = Moment(frame, asked.direction, tracker.frames.num_frames)
+            asked.recollection = recollect(one.bank, now, tracker.rules)
+        if tracker.options.prev_sam_mask_logits and frame not in one.rounds:
+            asked.earlier = one.remembered_output(frame)
+    one.add(frame, asked)
+
+
+def ask_again(tracker: Tracker, one: TrackedObject, frame: int) -> None:
+    """Have the prompts of a frame answered afresh, as if they had been given at once."""
+    one.rounds.pop(frame, None)
+    one.outputs.pop(frame, None)
+    one.bank.prompted.pop(frame, None)
+    ask(tracker, one, frame, one.prompts[frame])
 
 
 @torch.no_grad()
@@ -28,49 +59,80 @@ def answer_prompts(tracker: Tracker, one: TrackedObject, frame: int) -> FrameOut
 
     Source: sam2/sam2_video_predictor.py:225-292 and 326-380 @ 2b90b9f.
     """
-    while rounds := one.rounds.get(frame):
-        asked = one.asked[frame]
-        masks = _answer(tracker, one, frame, rounds[0])
-        keeps_full = tracker.options.mask_prompts_at_full_resolution
-        one.pending[frame] = PromptedOutput(
-            tracker.outputs(masks)[0],
-            masks.pointer_bd,
-            masks.full_logits_b1hw if keeps_full else None,
-            asked.direction is None,
-        )
-        one.rounds[frame] = rounds[1:]  # one by one: a frame that cannot be read loses none
-    one.rounds.pop(frame, None)
+    earlier: FrameOutput | None = None
+    for asked in one.rounds.get(frame, ()):
+        if asked.answer is None:  # one by one: a frame that cannot be read loses none
+            asked.settle(_answer(tracker, frame, asked, asked.earlier or earlier))
+        if asked.answer is not None and tracker.options.prev_sam_mask_logits:
+            earlier = asked.answer.answer
+    if frame in one.rounds:
+        one.rounds[frame] = one.rounds[frame][-1:]
     newest = one.last_output(frame)
     return None if newest is None else newest.to(tracker.model.device)
 
 
+def answer_all(tracker: Tracker, to_come: Container[int] = ()) -> None:
+    """Answer all open rounds, but for frames that a live stream has yet to bring.
+
+    Args:
+        tracker: The engine of the session.
+        to_come: Further frames that are left out.
+
+    Raises:
+        FrameError: One of the frames cannot be had.
+    """
+    for one in tracker.objects.values():
+        for frame in list(one.rounds):
+            if frame not in to_come and not tracker.frames.may_come(frame):
+                answer_prompts(tracker, one, frame)
+
+
 @torch.no_grad()
-def commit(tracker: Tracker) -> None:
+def commit(tracker: Tracker, to_come: Container[int] = ()) -> Corrections:
     """Answer all open rounds, then remember all answers.
 
     Prompts for a frame that a live stream has yet to bring wait for it.
 
+    Args:
+        tracker: The engine of the session.
+        to_come: Frames whose prompts wait for their turn too.
+
+    Returns:
+        Which answers count as tracked: corrections that do not make a conditioning frame.
+
+    Raises:
+        FrameError: A frame with a prompt cannot be had.
+
     Source: sam2/sam2_video_predictor.py:469-540 @ 2b90b9f.
     Differs: answers on one frame are remembered in one call of the memory encoder.
     """
-    for one in tracker.objects.values():
-        for frame in list(one.rounds):
-            if not tracker.frames.may_come(frame):
-                answer_prompts(tracker, one, frame)
-    frames = sorted({frame for one in tracker.objects.values() for frame in one.pending})
-    for frame in frames:
-        _remember_prompted(tracker, frame)
+    answer_all(tracker, to_come)
+    asked = {frame for one in tracker.objects.values() for frame in one.rounds}
+    corrections: Corrections = set()
+    for frame in sorted(asked):
+        if frame not in to_come and not tracker.frames.may_come(frame):
+            corrections |= _remember_prompted(tracker, frame)
+    return corrections
 
 
-def _answer(tracker: Tracker, one: TrackedObject, frame: int, prompts: FramePrompts) -> ObjectMasks:
+def _answer(
+    tracker: Tracker, frame: int, asked: Round, earlier: FrameOutput | None
+) -> PromptedOutput:
     """Run the decoder on the prompts of one round."""
-    features, model = tracker.image_features(frame), tracker.model
+    masks = _decode(tracker, frame, asked, earlier)
+    keeps_full = tracker.options.mask_prompts_at_full_resolution
+    return PromptedOutput(
+        tracker.outputs(masks)[0],
+        masks.pointer_bd,
+        masks.full_logits_b1hw if keeps_full else None,
+    )
+
+
+def _decode(tracker: Tracker, frame: int, asked: Round, earlier: FrameOutput | None) -> ObjectMasks:
+    features, model, prompts = tracker.image_features(frame), tracker.model, asked.prompts
     if prompts.mask_hw is not None:
         return model.adopt_masks(features, prompts.mask_hw[None, None].to(model.device))
     points_n2, labels_n = prompts.model_points(tracker.size, model.prompt_encoder.image_size)
-    asked, earlier = one.asked[frame], None
-    if tracker.options.prev_sam_mask_logits:
-        earlier = one.last_output(frame) if asked.has_mask else one.last_answer(frame)
     logits_11hw = None
     if earlier is not None:
         logits_11hw = earlier.logits_1hw[None].to(model.device)
@@ -80,24 +142,23 @@ def _answer(tracker: Tracker, one: TrackedObject, frame: int, prompts: FrameProm
         labels_n[None, None].to(model.device),
         masks_bphw=logits_11hw,
     )
-    now = Moment(frame, asked.direction or "forward", tracker.frames.num_frames)
-    # without a prompted frame, as after `clear`, there is nothing to look back on
-    memories = [one.bank] if asked.direction and one.bank.prompted else None
-    return track_step(
+    recollections = None if asked.recollection is None else [asked.recollection]
+    return decode_views(
         model,
-        features,
-        memories,
+        view(model, features, recollections),
         prompts_b1,
-        now,
-        tracker.rules,
         dynamic_multimask_via_stability=tracker.options.dynamic_multimask_via_stability,
     )
 
 
-def _remember_prompted(tracker: Tracker, frame: int) -> None:
-    """Remember the answers to the prompts of a frame."""
-    asked = [one for one in tracker.objects.values() if frame in one.pending]
-    answers = [one.pending[frame] for one in asked]
+def _remember_prompted(tracker: Tracker, frame: int) -> Corrections:
+    """Remember the answers to the prompts of a frame; return which count as tracked."""
+    answered = {
+        one.object_id: one.rounds[frame][-1]
+        for one in tracker.objects.values()
+        if frame in one.rounds
+    }
+    answers = [one.answer for one in answered.values() if one.answer is not None]
     logits_b1hw = torch.cat([_seen_by_memory(tracker, answer) for answer in answers])
     if tracker.options.non_overlap_masks_for_mem_enc:
         logits_b1hw = keep_apart(logits_b1hw)
@@ -110,18 +171,23 @@ def _remember_prompted(tracker: Tracker, frame: int) -> None:
     )
     pointer_bd = torch.cat([answer.pointer_1d for answer in answers])
     memories = tracker.memories(frame, spatial, pointer_bd, score_b1)
-    for one, memory in zip(asked, memories, strict=True):
-        _store_prompted(tracker, one, memory)
+    for number, memory in zip(answered, memories, strict=True):
+        _store_prompted(tracker, tracker.objects[number], memory)
+    objects = tracker.objects
+    return {(frame, number) for number in answered if frame not in objects[number].outputs}
 
 
 def _store_prompted(tracker: Tracker, one: TrackedObject, memory: FrameMemory) -> None:
     """Store the memory of a prompted frame; a correction may count as merely tracked."""
-    answer = one.pending.pop(memory.frame)
-    if answer.initial or tracker.options.add_all_frames_to_correct_as_cond:
-        one.outputs[memory.frame] = answer.answer.to(one.bank.device)
+    asked = one.rounds.pop(memory.frame)[-1]
+    if asked.answer is None:
+        return
+    answer = asked.answer.answer
+    if asked.direction is None or tracker.options.add_all_frames_to_correct_as_cond:
+        one.outputs[memory.frame] = answer.to(one.bank.device)
         one.bank.remember_prompted(memory)
     elif memory.frame not in one.outputs:
-        one.bank.remember(memory, answer.answer)
+        one.bank.remember(memory, answer)
     if tracker.options.clear_non_cond_mem_around_input:
         tracker.forget_around(one, memory.frame)
 

@@ -1,7 +1,8 @@
 """Which frames a propagation visits, in which order. Plain integers in, plain integers out."""
 
-from collections.abc import Collection, Iterable
-from itertools import count
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Literal, SupportsIndex
 
 from sam2_hf.errors import FrameError, SessionError
@@ -9,6 +10,26 @@ from sam2_hf.errors import FrameError, SessionError
 from .memory_selection import Direction
 
 Course = Literal["forward", "backward", "both"]
+Runs = list[tuple[range, Direction]]
+ENDLESS = sys.maxsize  # where a run of unknown length ends
+
+
+@dataclass(frozen=True, slots=True)
+class ToCome:
+    """The frames that a propagation has yet to visit, after the present one.
+
+    Attributes:
+        frame: The present frame.
+        runs: The present run, and those after it.
+    """
+
+    frame: int
+    runs: Runs
+
+    def __contains__(self, frame: object) -> bool:
+        (frames, _), *later = self.runs
+        ahead = range(self.frame + frames.step, frames.stop, frames.step)
+        return frame in ahead or any(frame in others for others, _ in later)
 
 
 def visits(
@@ -17,7 +38,7 @@ def visits(
     course: Course,
     num_frames: int | None,
     prompted: Collection[int],
-) -> list[tuple[Iterable[int], Direction]]:
+) -> Runs:
     """List the runs of a propagation.
 
     Args:
@@ -47,15 +68,20 @@ def visits(
     ends = [
         end for end in (num_frames, None if limit is None else start + limit) if end is not None
     ]
-    ahead: Iterable[int] = range(start, min(ends)) if ends else count(start)
+    ahead = range(start, min(ends, default=ENDLESS))
     first_behind = start if course == "backward" else start - 1
     behind = range(first_behind, -1, -1)[:limit]
-    runs: list[tuple[Iterable[int], Direction]] = []
+    runs: Runs = []
     if course != "backward":
         runs.append((ahead, "forward"))
     if course != "forward":
         runs.append((behind, "backward"))
     return runs
+
+
+def begins_backward_from_first(runs: Runs) -> bool:
+    """Tell whether time runs backward from frame 0, before which nothing lies."""
+    return bool(runs) and runs[0][1] == "backward" and runs[0][0].start == 0
 
 
 def _check_numbers(start: object, limit: object) -> None:

@@ -141,6 +141,24 @@ def read_options(saved: object) -> SessionOptions:
     return SessionOptions(**chosen)
 
 
+def check_frames(video: Document, tensors: Named, shapes: SavedShapes) -> None:
+    """Check the frames of a stream that were saved with prompts that are still open.
+
+    Raises:
+        SessionError: Naming what is wrong.
+    """
+    frames = [
+        _whole(frame, 0, (video["num_received"] or 0) - 1, "a frame of the stream")
+        for frame in _rows(video.get("frames", []), "the frames of the stream")
+    ]
+    _require_unique(frames, "frames of the stream")
+    for frame in frames:
+        name = f"frames/{frame}"
+        if name not in tensors:
+            raise SessionError(f"tensor {name} is missing")
+        _check_tensor(tensors[name], (3, shapes.side, shapes.side), None, f"tensor {name}")
+
+
 def check_objects(
     objects: list[Document], tensors: Named, history: History, shapes: SavedShapes
 ) -> None:
@@ -216,7 +234,10 @@ class _ObjectCheck:
             self._tensor(f"{key}pointer", (1, self._shapes.pointer))
             self._tensor(f"{key}score", (1, 1))
             self._all(f"{self._own}outputs/{frame}/", answer)
-        for frame in self._pending():
+        pending = self._pending()
+        if not set(pending) <= set(prompts):
+            raise SessionError(f"{self._what} has an answer on a frame without a prompt")
+        for frame in pending:
             key, side = f"{self._own}pending/{frame}/", self._shapes.side
             self._all(key, answer | {"pointer": (1, self._shapes.pointer)})
             if f"{key}full_logits" in self._tensors:
@@ -281,7 +302,6 @@ class _ObjectCheck:
             if direction not in (None, "forward", "backward") or not isinstance(has_mask, bool):
                 raise SessionError(f"a question about {self._what} is {row}")
             found.append(self._frame(frame))
-        _require_unique(found, f"questions about {self._what}")
         return found
 
     def _pending(self) -> list[int]:

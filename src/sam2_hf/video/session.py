@@ -18,16 +18,21 @@ from .masklet import Masklet
 from .object_prompts import FramePrompts
 from .prompt_answers import answer_prompts, commit
 from .prompt_reading import Mask, Xy, read_box, read_clicks, read_mask
-from .propagation import Course, visits
+from .propagation import Course, begins_backward_from_first, visits
 from .review import FrameToReview, ReviewRules, frames_to_review
+from .session_lock import one_thread_at_a_time
 from .session_options import SessionOptions
 from .session_state import load_tracker, open_session_frames, save_tracker
 from .tracker import Tracker
 from .transformers_session import TransformersSession
 
 
+@one_thread_at_a_time(but=("frames", "options", "num_frames", "size", "object_ids"))
 class Sam2VideoInferenceSession(TransformersSession):
     """Everything about one video while it is being segmented.
+
+    Threads may share it: each call waits for the one before, and `propagate` lets others in after
+    every frame.
 
     Open one with `Sam2VideoInferenceSession.open(video, model)`. The constructor takes the
     arguments of transformers' class of this name; see [`TransformersSession`] for those and for
@@ -81,8 +86,8 @@ class Sam2VideoInferenceSession(TransformersSession):
         """
         frame = self._require(frame)
         clicks = read_clicks(xy, positive, self.size, f"object {object_id}")
-        one = self._to_change(object_id, frame)
-        one.add(frame, one.prompts.get(frame, FramePrompts()).with_clicks(clicks))
+        said = self.prompts_of(frame, object_id)
+        self.put_prompts(frame, object_id, said.with_clicks(clicks))
 
     def box(self, frame: int, object_id: int, xyxy: Sequence[float]) -> None:
         """Draw a box around an object on a frame; it joins the clicks there.
@@ -98,8 +103,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         """
         frame = self._require(frame)
         box = read_box(xyxy, self.size, f"object {object_id}")
-        one = self._to_change(object_id, frame)
-        one.add(frame, one.prompts.get(frame, FramePrompts()).with_box(box))
+        self.put_prompts(frame, object_id, self.prompts_of(frame, object_id).with_box(box))
 
     def mask(self, frame: int, object_id: int, mask_hw: Mask) -> None:
         """Give the mask of an object on a frame; it takes the place of clicks and box there.
@@ -118,7 +122,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         frame = self._require(frame)
         side = self._tracker.model.prompt_encoder.image_size
         mask = read_mask(mask_hw, self.size, side, f"object {object_id}")
-        self._to_change(object_id, frame).add(frame, FramePrompts().with_mask(mask))
+        self.put_prompts(frame, object_id, FramePrompts().with_mask(mask))
 
     def preview(self, frame: int) -> FrameResult:
         """Show the masks of a frame, with all prompts so far; what is tracked later stays the same.
@@ -132,7 +136,7 @@ class Sam2VideoInferenceSession(TransformersSession):
             for one in self._tracker.objects.values()
         }
         known = {number: answer for number, answer in answers.items() if answer is not None}
-        return self._tracker.result(frame, known)
+        return self._tracker.result(frame, known).on_host()
 
     def propagate(
         self,
@@ -143,6 +147,11 @@ class Sam2VideoInferenceSession(TransformersSession):
         progress: bool = False,
     ) -> Iterator[FrameResult]:
         """Track all objects through the video, frame by frame; each result is kept as it comes.
+
+        Between two frames everything may be done with the session. A prompt for a frame that is
+        still to come in this run counts when its frame comes; one for the present frame or for
+        another one counts from the next frame on, as if the run had been stopped and begun again
+        there. So do `clear`, `remove` and `undo`. Other threads may do it too.
 
         Args:
             start: First frame; the first prompted one if None (backward: the last one).
@@ -161,8 +170,10 @@ class Sam2VideoInferenceSession(TransformersSession):
         if isinstance(self.frames, LiveFrames):
             raise SessionError("a live stream has no next frame yet. Pass each to session.step().")
         self._tracker.require_prompts()
-        prompted = {frame for one in self._tracker.objects.values() for frame in one.frames}
+        prompted = self._tracker.conditioning_frames()
         runs = visits(start, limit, direction, self.num_frames, prompted)
+        if self.options.skip_backward_from_first and begins_backward_from_first(runs):
+            runs = []
         return self._run(runs, progress=progress)
 
     def step(self, picture: ImageSource, *, frame: int | None = None) -> FrameResult:

@@ -1,6 +1,6 @@
 """What every way of using a session has in common: its parts, stepping, saving, closing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 
 from tqdm import tqdm
@@ -13,15 +13,14 @@ from .bytes_held import BytesHeld
 from .frame_result import FrameResult
 from .frames import Frames
 from .live_frames import LiveFrames
-from .memory_selection import Direction
 from .prompt_answers import commit
 from .prompt_reading import read_object_id
+from .propagation import ENDLESS, Runs, ToCome, begins_backward_from_first
+from .session_lock import SessionLock
 from .session_options import SessionOptions
 from .tracked_object import TrackedObject
 from .tracker import Tracker, Visit
 from .undo import Snapshot, UndoStack
-
-Runs = list[tuple[Iterable[int], Direction]]
 
 
 class SessionCore(Closing):
@@ -30,6 +29,7 @@ class SessionCore(Closing):
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
         self._undo = UndoStack()
+        self.lock = SessionLock()
 
     @property
     def frames(self) -> Frames:
@@ -75,25 +75,40 @@ class SessionCore(Closing):
     def _run(
         self, runs: Runs, *, progress: bool, passes_prompted: bool = True
     ) -> Iterator[FrameResult]:
-        """Remember all prompts, then visit frames; see `propagate`."""
-        commit(self._tracker)
-        total = sum(len(frames) if isinstance(frames, range) else 0 for frames, _ in runs)
+        """Remember all prompts, then visit frames; see `propagate`.
+
+        Each step holds the lock, and begins with the prompts that came since the one before: those
+        for frames that are still to come wait for their turn, the others count from here on.
+        """
+        only_first = begins_backward_from_first(runs)
+        total = sum(len(frames) for frames, _ in runs if frames.stop != ENDLESS)
         bar = tqdm(total=total or None, unit="frame", desc="tracking", disable=not progress)
         with closing(bar):
-            for frames, direction in runs:
-                if isinstance(frames, range):
-                    self.frames.expect(frames)
+            with self.lock:
+                self._tracker.require_open()
+                corrections = commit(self._tracker)
+                if passes_prompted:  # as in the original, a run that visits them overwrites them
+                    corrections.clear()
+            for number, (frames, direction) in enumerate(runs):
+                self.frames.expect(frames)
                 for frame in frames:
-                    if not self.frames.reaches(frame):
-                        break  # an iterator has ended
+                    if self.frames.may_come(frame):
+                        continue  # the caller's own numbers of a stream may have gaps
                     full: list[OutputError] = []
                     visit = Visit(
                         frame,
                         direction,
                         passes_prompted=passes_prompted,
+                        leaves_trace=not only_first,
                         ahead=None if self.num_frames is None else _following(frame, frames),
                     )
-                    result = self._tracker.segment(visit, full)
+                    reached = self.frames.reaches(frame)  # an iterator may keep this thread waiting
+                    with self.lock:
+                        self._tracker.require_open()
+                        if not reached:
+                            break  # an iterator has ended
+                        corrections |= commit(self._tracker, ToCome(frame, runs[number:]))
+                        result = self._tracker.segment(visit.keeping(corrections), full)
                     bar.update()
                     yield result
                     if full:  # the frame is tracked and handed out; there is no room for more
@@ -114,6 +129,7 @@ class SessionCore(Closing):
 
     def _step(self, frame: int, *, remember: bool = True) -> FrameResult:
         """Track all objects on a frame that a stream has just got."""
+        self._tracker.require_open()
         commit(self._tracker)
         return self._tracker.segment(Visit(frame, remember=remember))
 
@@ -156,12 +172,12 @@ class SessionCore(Closing):
         self._push(Snapshot.of(one, place, frame))
 
     def _drop_lost(self, one: TrackedObject) -> None:
-        """Drop prompts that were never answered, on frames that a stream has dropped since."""
+        """Drop prompts that are not remembered, on frames that a stream has dropped since."""
         for frame in [frame for frame in one.rounds if not self.frames.may_come(frame)]:
             try:
                 self.frames.require(frame)
             except FrameError:
-                one.clear(frame)
+                one.drop_rounds(frame)
 
     def _push(self, snapshot: Snapshot) -> None:
         for gone in self._undo.push(snapshot):
@@ -173,8 +189,6 @@ class SessionCore(Closing):
             self._tracker.let_go(gone)
 
 
-def _following(frame: int, frames: Iterable[int]) -> int | None:
-    """Name the frame that comes next; None at the end, and where that is not known."""
-    if not isinstance(frames, range) or frame + frames.step not in frames:
-        return None
-    return frame + frames.step
+def _following(frame: int, frames: range) -> int | None:
+    """Name the frame that comes next; None at the end."""
+    return frame + frames.step if frame + frames.step in frames else None

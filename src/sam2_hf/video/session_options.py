@@ -46,6 +46,9 @@ class SessionOptions:
         value_range: Which numbers of a frame are black and white: `(low, high)`, "percentile",
             "full", or None for what their type says; see `processing/value_range.py`.
         memory_dtype: How spatial memories are stored.
+        skip_backward_from_first: Whether going backward from frame 0, before which nothing lies,
+            visits no frame at all, as in the two other implementations; otherwise frame 0 is
+            shown. Neither changes what is remembered.
         keep: "all" keeps the memories and masks of every frame, in RAM and then in a file;
             "window" forgets all but the last `window` frames and the prompted ones, as a live
             stream always does.
@@ -75,6 +78,7 @@ class SessionOptions:
     frame_compat: Literal["official", "transformers"] = "official"
     value_range: ValueRange = None
     memory_dtype: torch.dtype = torch.bfloat16
+    skip_backward_from_first: bool = False
     keep: Literal["all", "window"] = "all"
     window: int = 32
     ram_budget: int = 512 * MIB
@@ -131,7 +135,11 @@ class SessionOptions:
             )
         chosen = {
             "sam2_hf": cls(),
-            "official": cls(add_all_frames_to_correct_as_cond=False, pointer_times="clip"),
+            "official": cls(
+                add_all_frames_to_correct_as_cond=False,
+                pointer_times="clip",
+                skip_backward_from_first=True,
+            ),
             "transformers": cls(
                 add_all_frames_to_correct_as_cond=False,
                 prev_sam_mask_logits=False,
@@ -139,6 +147,7 @@ class SessionOptions:
                 mask_prompts_at_full_resolution=True,
                 pointer_times="clip",
                 frame_compat="transformers",
+                skip_backward_from_first=True,
             ),
         }[compat]
         if not apply_postprocessing:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import SessionError
+from sam2_hf.errors import Sam2Error, SessionError
 from sam2_hf.model.frame_memory import FrameMemory
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.weight_fingerprint import is_same_model
@@ -22,12 +22,13 @@ from .frame_result import FrameOutput
 from .frames import Frames, open_frames
 from .live_frames import LiveFrames
 from .masklet import MaskletStore
+from .memory_selection import Direction
 from .object_prompts import FramePrompts
-from .prompt_answers import commit
-from .saved_document import SavedShapes, check_document, check_objects, read_options
+from .prompt_answers import answer_all, ask
+from .saved_document import SavedShapes, check_document, check_frames, check_objects, read_options
 from .session_files import SavedSession, damage_explained, read_session, write_session
 from .session_options import SessionOptions
-from .tracked_object import Asked, PromptedOutput, TrackedObject
+from .tracked_object import PromptedOutput, Round, TrackedObject
 from .tracker import Tracker
 from .tracker_state import model_mark
 from .video_fingerprint import Fingerprint, require_same_video, video_fingerprint
@@ -41,8 +42,8 @@ DIRECTIONS = ("forward", "backward")
 def save_tracker(tracker: Tracker, folder: Path) -> None:
     """Write a session's state; see `Sam2VideoInferenceSession.save`."""
     frames = tracker.frames
-    if isinstance(frames, LiveFrames):
-        commit(tracker)  # a stream's frames will be gone: answer what was said about them
+    with contextlib.suppress(Sam2Error):  # what cannot be answered is saved as it was said
+        answer_all(tracker)
     tensors: Named = _write_fingerprint(tracker)
     document = {
         "options": _plain(tracker.options),
@@ -51,6 +52,7 @@ def save_tracker(tracker: Tracker, folder: Path) -> None:
             "size": frames.size,
             "num_frames": frames.num_frames,
             "num_received": frames.num_received if isinstance(frames, LiveFrames) else None,
+            "frames": _write_frames(tracker, tensors),
         },
         "objects": [_write_object(one, tensors) for one in tracker.objects.values()],
     }
@@ -72,9 +74,10 @@ def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
             )
         with damage_explained(folder):
             shapes = SavedShapes.of(model, document["video"], options)
+            check_frames(document["video"], saved.tensors, shapes)
             check_objects(document["objects"], saved.tensors, saved.history, shapes)
             fingerprint = _read_fingerprint(saved.tensors, shapes.num_frames)
-        frames = _open_video(video, options, document["video"], model)
+        frames = _open_video(video, options, saved, model)
         on_failure.callback(frames.close)
         require_same_video(frames, fingerprint)
         saved.history.ram_budget = options.ram_budget
@@ -132,9 +135,10 @@ def _plain(options: SessionOptions) -> Document:
 
 
 def _open_video(
-    video: object, options: SessionOptions, about: Document, model: Sam2VideoModel
+    video: object, options: SessionOptions, saved: SavedSession, model: Sam2VideoModel
 ) -> Frames:
     """Open the video again, and see that it is the one that was saved."""
+    about = saved.document["video"]
     frames = open_session_frames(video, options, model)
     if isinstance(frames, LiveFrames) != (about["num_received"] is not None):
         kind = "a live stream" if about["num_received"] is not None else "a video"
@@ -143,7 +147,8 @@ def _open_video(
         )
     size = None if about["size"] is None else (about["size"][0], about["size"][1])
     if isinstance(frames, LiveFrames):
-        frames.go_on_from(about["num_received"], size)
+        kept = {frame: saved.tensors[f"frames/{frame}"] for frame in about.get("frames", ())}
+        frames.go_on_from(about["num_received"], size, kept)
         return frames
     if frames.size != size or (frames.num_frames or about["num_frames"]) != about["num_frames"]:
         found = f"{frames.num_frames} frames of {frames.size}"
@@ -175,6 +180,18 @@ def open_session_frames(video: object, options: SessionOptions, model: Sam2Video
     )
 
 
+def _write_frames(tracker: Tracker, tensors: Named) -> list[int]:
+    """Write the frames of a stream that have prompts which are not remembered yet; list them."""
+    frames = tracker.frames
+    if not isinstance(frames, LiveFrames):
+        return []
+    asked = {frame for one in tracker.objects.values() for frame in one.rounds}
+    kept = sorted(frame for frame in asked if not frames.may_come(frame))
+    for frame in kept:
+        tensors[f"frames/{frame}"] = frames.pixel_values(frame)
+    return kept
+
+
 def _write_object(one: TrackedObject, tensors: Named) -> Document:
     """Describe an object; its tensors go into `tensors`."""
     own = f"{one.object_id}/"
@@ -185,8 +202,13 @@ def _write_object(one: TrackedObject, tensors: Named) -> Document:
         tensors[f"{key}score"] = memory.score_b1
     for frame, output in one.outputs.items():
         _write_output(f"{own}outputs/{frame}/", output, tensors)
-    for frame, pending in one.pending.items():
-        key = f"{own}pending/{frame}/"
+    rounds = [(frame, asked) for frame, several in one.rounds.items() for asked in several]
+    answered = {frame: asked for frame, asked in rounds if asked.answer is not None}
+    unanswered = [(frame, asked) for frame, asked in rounds if asked.answer is None]
+    for frame, asked in answered.items():
+        pending, key = asked.answer, f"{own}pending/{frame}/"
+        if pending is None:
+            continue
         _write_output(key, pending.answer, tensors)
         tensors[f"{key}pointer"] = pending.pointer_1d
         if pending.full_logits_11hw is not None:
@@ -204,14 +226,16 @@ def _write_object(one: TrackedObject, tensors: Named) -> Document:
             for frame, prompts in one.prompts.items()
         ],
         "rounds": [
-            _write_prompts(f"{own}rounds/{frame}/{index}/", frame, prompts, tensors)
-            for frame, rounds in one.rounds.items()
-            for index, prompts in enumerate(rounds)
+            _write_prompts(f"{own}rounds/{frame}/{index}/", frame, asked.prompts, tensors)
+            for index, (frame, asked) in enumerate(unanswered)
         ],
-        "asked": [[frame, asked.direction, asked.has_mask] for frame, asked in one.asked.items()],
+        # for versions that read it; this one takes it from what has been tracked
+        "asked": [
+            [frame, asked.direction, asked.earlier is not None] for frame, asked in unanswered
+        ],
         "prompted": list(one.bank.prompted),
         "outputs": list(one.outputs),
-        "pending": [[frame, pending.initial] for frame, pending in one.pending.items()],
+        "pending": [[frame, asked.direction is None] for frame, asked in answered.items()],
         "has_masklet": one.masklet is not None,
     }
 
@@ -227,15 +251,6 @@ def _read_object(tracker: Tracker, fields: Document, tensors: Named) -> None:
         one.bank.prompted[frame] = FrameMemory(frame, *parts).to(device)
     for frame in fields["outputs"]:
         one.outputs[frame] = _read_output(f"{own}outputs/{frame}/", tensors, device)
-    for frame, initial in fields["pending"]:
-        key = f"{own}pending/{frame}/"
-        full = tensors.get(f"{key}full_logits")
-        one.pending[frame] = PromptedOutput(
-            _read_output(key, tensors, device),
-            tensors[f"{key}pointer"].to(device),
-            None if full is None else full.to(device),
-            initial,
-        )
     tracked = zip(
         tensors[f"{own}tracked"].tolist(), tensors[f"{own}directions"].tolist(), strict=True
     )
@@ -244,10 +259,25 @@ def _read_object(tracker: Tracker, fields: Document, tensors: Named) -> None:
         prefix = f"{own}scores/"
         columns = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
         one.masklet = MaskletStore.restored(one.object_id, tracker.history, tracker.size, columns)
-    one.asked = {frame: Asked(way, has_mask) for frame, way, has_mask in fields["asked"]}
     one.prompts = dict(_read_prompts(fields["prompts"], tensors))
+    _read_rounds(tracker, one, fields, tensors)
+
+
+def _read_rounds(tracker: Tracker, one: TrackedObject, fields: Document, tensors: Named) -> None:
+    """Make the calls that are not remembered yet: those with an answer, then those without."""
+    device = tracker.model.device
+    for frame, initial in fields["pending"]:
+        key = f"{one.object_id}/pending/{frame}/"
+        full = tensors.get(f"{key}full_logits")
+        answer = PromptedOutput(
+            _read_output(key, tensors, device),
+            tensors[f"{key}pointer"].to(device),
+            None if full is None else full.to(device),
+        )
+        direction: Direction | None = None if initial else "forward"
+        one.rounds[frame] = (Round(one.prompts[frame], direction, answer=answer),)
     for frame, prompts in _read_prompts(fields["rounds"], tensors):
-        one.rounds[frame] = (*one.rounds.get(frame, ()), prompts)
+        ask(tracker, one, frame, prompts)
 
 
 def _write_output(key: str, output: FrameOutput, tensors: Named) -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from sam2_hf.model.memory_tokens import Recollection
+
 from .frame_result import FrameOutput
 from .masklet import MaskletStore
 from .memory_bank import MemoryBank
@@ -19,26 +21,40 @@ class PromptedOutput:
         answer: Mask and scores.
         pointer_1d: Object pointer.
         full_logits_11hw: A given mask at input size; None if there is none.
-        initial: Whether the frame had not been tracked before.
     """
 
     answer: FrameOutput
     pointer_1d: Tensor
     full_logits_11hw: Tensor | None
-    initial: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a frame was when somebody said something about it; later tracking does not change it.
+@dataclass(slots=True, eq=False)
+class Round:
+    """The prompts of a frame after one call, and everything their decoding reads.
+
+    What is read is taken down at the call, so the answer is that of decoding at once, whenever it
+    is asked for and whatever has happened to the memory bank in between. An undo and the object
+    share their rounds, so each is decoded once.
 
     Attributes:
-        direction: Which way time ran when it had been tracked; None if it had not.
-        has_mask: Whether there was a tracked mask to start from.
+        prompts: All prompts of the frame.
+        direction: Which way time ran when the frame had been tracked; None for an initial
+            conditioning frame, which reads no memory.
+        recollection: Memories to look back on; None if there are none.
+        earlier: Mask to start from, if no round came before this one.
+        answer: What the decoder said; None until it is needed.
     """
 
-    direction: Direction | None
-    has_mask: bool
+    prompts: FramePrompts
+    direction: Direction | None = None
+    recollection: Recollection | None = None
+    earlier: FrameOutput | None = None
+    answer: PromptedOutput | None = None
+
+    def settle(self, answer: PromptedOutput) -> None:
+        """Take the answer, and let go of what it was made from."""
+        self.answer = answer
+        self.recollection = self.earlier = None
 
 
 @dataclass(slots=True, eq=False)
@@ -49,9 +65,8 @@ class TrackedObject:
         object_id: The user's number.
         bank: Its memories.
         prompts: Frame -> all prompts there.
-        rounds: Frame -> prompts after each call that the decoder has not answered yet.
-        asked: Frame -> what it was when the first of these calls came.
-        pending: Frame -> answer that is not remembered yet.
+        rounds: Frame -> calls that are not remembered yet, oldest first; of those with an answer
+            only the last is kept.
         outputs: Frame -> answer on a remembered prompted frame.
         directions: Frame -> which way time ran when it was tracked last.
         masklet: Its masks so far; None before the first.
@@ -60,30 +75,26 @@ class TrackedObject:
     object_id: int
     bank: MemoryBank
     prompts: dict[int, FramePrompts] = field(default_factory=dict)
-    rounds: dict[int, tuple[FramePrompts, ...]] = field(default_factory=dict)
-    asked: dict[int, Asked] = field(default_factory=dict)
-    pending: dict[int, PromptedOutput] = field(default_factory=dict)
+    rounds: dict[int, tuple[Round, ...]] = field(default_factory=dict)
     outputs: dict[int, FrameOutput] = field(default_factory=dict)
     directions: dict[int, Direction] = field(default_factory=dict)
     masklet: MaskletStore | None = None
 
-    def add(self, frame: int, prompts: FramePrompts) -> None:
-        """Note the prompts of a frame after one more call."""
-        if not self.rounds.get(frame):
-            tracked = self.bank.prompted and self.directions.get(frame)
-            self.asked[frame] = Asked(tracked or None, self.bank.remembers(frame))
-        self.prompts[frame] = prompts
-        self.rounds[frame] = (*self.rounds.get(frame, ()), prompts)
+    def add(self, frame: int, round_: Round) -> None:
+        """Note one more call about a frame."""
+        self.prompts[frame] = round_.prompts
+        self.rounds[frame] = (*self.rounds.get(frame, ()), round_)
 
     def last_output(self, frame: int) -> FrameOutput | None:
         """Return the newest answer on a frame; None if there is none."""
-        return self.last_answer(frame) or self.bank.output(frame)
+        for one in reversed(self.rounds.get(frame, ())):
+            if one.answer is not None:
+                return one.answer.answer
+        return self.remembered_output(frame)
 
-    def last_answer(self, frame: int) -> FrameOutput | None:
-        """Return the newest answer to the prompts of a frame; None if there is none."""
-        if frame in self.pending:
-            return self.pending[frame].answer
-        return self.outputs.get(frame)
+    def remembered_output(self, frame: int) -> FrameOutput | None:
+        """Return the answer on a frame that is remembered or tracked; None if there is none."""
+        return self.outputs.get(frame) or self.bank.output(frame)
 
     def clear(self, frame: int) -> None:
         """Take back the prompts of a frame; a remembered one counts as tracked from now on.
@@ -92,8 +103,6 @@ class TrackedObject:
         """
         self.prompts.pop(frame, None)
         self.rounds.pop(frame, None)
-        self.asked.pop(frame, None)
-        self.pending.pop(frame, None)
         if frame in self.outputs:
             self.directions.pop(frame, None)
             self.bank.demote(frame, self.outputs.pop(frame))
@@ -101,37 +110,37 @@ class TrackedObject:
     def withdraw(self) -> None:
         """Leave prompts unanswered that are not remembered yet; they stay known."""
         self.rounds.clear()
-        self.asked.clear()
-        self.pending.clear()
 
-    def ask_again(self, frame: int) -> None:
-        """Have the prompts of a frame answered afresh, as if they had been given at once."""
+    def drop_rounds(self, frame: int) -> None:
+        """Drop the calls about a frame that are not remembered yet."""
         self.rounds.pop(frame, None)
-        self.pending.pop(frame, None)
-        self.outputs.pop(frame, None)
-        self.bank.prompted.pop(frame, None)
-        self.add(frame, self.prompts[frame])
+        if frame not in self.outputs:
+            self.prompts.pop(frame, None)
 
-    @property
-    def frames(self) -> set[int]:
-        """Frames that the object is tracked from."""
-        return {*self.outputs, *self.pending, *self.rounds}
+    def conditioning_frames(self, *, with_corrections: bool) -> set[int]:
+        """List the frames that the object is tracked from, those included that will be soon.
+
+        Args:
+            with_corrections: Whether a corrected frame becomes one of them.
+        """
+        soon = {
+            frame
+            for frame, rounds in self.rounds.items()
+            if with_corrections or rounds[-1].direction is None
+        }
+        return {*self.outputs, *soon}
 
     @property
     def device_bytes(self) -> int:
         """Bytes of the answers to prompts."""
-        answers = [*self.outputs.values(), *(pending.answer for pending in self.pending.values())]
-        tensors = [t for one in answers for t in (one.logits_1hw, one.iou_1, one.score_1)]
-        for pending in self.pending.values():
-            tensors.append(pending.pointer_1d)
-            if pending.full_logits_11hw is not None:
-                tensors.append(pending.full_logits_11hw)
+        answered = [one.answer for rounds in self.rounds.values() for one in rounds if one.answer]
+        outputs = [*self.outputs.values(), *(one.answer for one in answered)]
+        tensors = [t for one in outputs for t in (one.logits_1hw, one.iou_1, one.score_1)]
+        for one in answered:
+            tensors.append(one.pointer_1d)
+            if one.full_logits_11hw is not None:
+                tensors.append(one.full_logits_11hw)
         return sum(tensor.nbytes for tensor in tensors)
-
-    @property
-    def has_prompts(self) -> bool:
-        """Whether there is anything to track it from."""
-        return bool(self.bank.prompted or self.pending or self.rounds)
 
     def keep_near(self, frame: int, reach: int) -> None:
         """Forget what was tracked `reach` frames and more from a frame; prompted frames stay."""

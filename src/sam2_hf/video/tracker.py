@@ -6,8 +6,8 @@ Suffixes: b = objects, d = decoder channels, h, w = rows and columns, S = input 
 """
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,8 +33,12 @@ class Visit:
         frame: Which frame.
         direction: Which way time runs.
         remember: Whether tracked objects leave a memory.
+        leaves_trace: Whether the visit changes what is remembered at all; going backward from the
+            first frame, which the original leaves out, it does not.
         passes_prompted: Whether a prompted frame counts as tracked from now on, so that a later
             click on it is a correction; under transformers' names it does not.
+        corrected: Objects whose correction on this frame has just been remembered as if it had been
+            tracked; they keep it this time.
         ahead: The frame that comes next, if that is known: a GPU encodes it while the host
             writes down the masks of this one.
     """
@@ -43,7 +47,14 @@ class Visit:
     direction: Direction = "forward"
     remember: bool = True
     passes_prompted: bool = True
+    leaves_trace: bool = True
+    corrected: frozenset[int] = frozenset()
     ahead: int | None = None
+
+    def keeping(self, corrections: Collection[tuple[int, int]]) -> "Visit":
+        """Return this visit with the corrections of its frame, out of pairs (frame, object)."""
+        corrected = frozenset(one for frame, one in corrections if frame == self.frame)
+        return replace(self, corrected=corrected)
 
 
 class Tracker(TrackerState):
@@ -78,11 +89,12 @@ class Tracker(TrackerState):
             OutputError: The disk is full; the frame is tracked and stored all the same.
         """
         frame, device = visit.frame, self.model.device
-        prompted = [one for one in self.objects.values() if frame in one.outputs]
+        known = self._known_outputs(visit)
+        prompted = [one for one in self.objects.values() if one.object_id in known]
         tracked = [
-            one for one in self.objects.values() if frame not in one.outputs and one.bank.prompted
+            one for one in self.objects.values() if one.object_id not in known and one.bank.prompted
         ]
-        outputs = {one.object_id: one.outputs[frame].to(device) for one in prompted}
+        outputs = {number: output.to(device) for number, output in known.items()}
         found = self._track(tracked, visit) if tracked else []
         outputs |= {one.object_id: output for one, output, _ in found}
         copies = HostCopies()
@@ -109,16 +121,27 @@ class Tracker(TrackerState):
             raise not_written[0]
         return result
 
+    def _known_outputs(self, visit: Visit) -> dict[int, FrameOutput]:
+        """Gather the answers that are there already, by object."""
+        found = {}
+        for one in self.objects.values():
+            output = one.outputs.get(visit.frame)
+            if output is None and one.object_id in visit.corrected:
+                output = one.bank.output(visit.frame)
+            if output is not None:
+                found[one.object_id] = output
+        return found
+
     def _leave(
         self, one: TrackedObject, visit: Visit, result: FrameResult, full: list[OutputError]
     ) -> None:
         """Note that an object has been seen on a frame, and keep its mask."""
         is_prompted = visit.frame in one.outputs
-        if visit.passes_prompted or not is_prompted:
+        if visit.leaves_trace and (visit.passes_prompted or not is_prompted):
             one.directions[visit.frame] = visit.direction
         self._retire(one, visit.frame, visit.direction)
         self._keep_mask(one, result, full)
-        if is_prompted and self.options.clear_non_cond_mem_around_input:
+        if is_prompted and visit.leaves_trace and self.options.clear_non_cond_mem_around_input:
             self.forget_around(one, visit.frame)
 
     def result(self, frame: int, outputs: dict[int, FrameOutput]) -> FrameResult:
@@ -155,7 +178,7 @@ class Tracker(TrackerState):
                 dynamic_multimask_via_stability=fallback,
             )
         outputs = self.outputs(masks)
-        if not visit.remember:
+        if not (visit.remember and visit.leaves_trace):
             return [(one, output, None) for one, output in zip(tracked, outputs, strict=True)]
         if spatial is None or self.options.non_overlap_masks_for_mem_enc:
             logits_b1hw = self._apart(masks.logits_b1hw, now.frame)

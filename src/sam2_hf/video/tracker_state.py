@@ -50,6 +50,7 @@ class TrackerState:
         self.history = history
         self.features = FeatureCache(options.cached_features)
         self.fingerprint: Fingerprint | None = None  # of the video, once it was asked for
+        self._is_open = True
         self._model = model
         self._compiled_steps: CompiledSteps | None = None
         self._state_device = state_device
@@ -105,7 +106,7 @@ class TrackerState:
         """Take a model; features of another one are forgotten.
 
         Raises:
-            SessionError: This was pickled with another model.
+            SessionError: This was pickled with another model, or what is remembered does not fit.
         """
         if self._expected_model and not is_same_model(self._expected_model, model_mark(model)):
             raise SessionError(
@@ -114,6 +115,7 @@ class TrackerState:
             )
         self._expected_model = ""
         if model is not self._model:
+            self._require_fit(model)
             self.features.clear()
             self._compiled_steps = None
         self._model = model
@@ -128,6 +130,25 @@ class TrackerState:
     def keeps_window(self) -> bool:
         """Whether old masks go: by option, and in a stream, whose frames are gone by then too."""
         return self.options.keep == "window" or isinstance(self.frames, LiveFrames)
+
+    def _require_fit(self, model: Sam2VideoModel) -> None:
+        """Refuse a model of another size where something is remembered already."""
+        if self._model is None or not self.conditioning_frames():
+            return
+        before, now = (
+            (
+                one.prompt_encoder.image_size,
+                one.config.memory_encoder_output_channels,
+                one.config.memory_attention_hidden_size,
+            )
+            for one in (self._model, model)
+        )
+        if before != now:
+            raise SessionError(
+                f"this session was tracked with a model of another size: input, memory and decoder "
+                f"channels {before}, and now {now}. Use that model, or call "
+                "session.reset_inference_session() first."
+            )
 
     @property
     def compiled_steps(self) -> CompiledSteps:
@@ -202,6 +223,7 @@ class TrackerState:
 
     def close(self) -> None:
         """Let go of frames and history."""
+        self._is_open = False
         self.frames.close()
         self.history.close()
         self.features.clear()
@@ -209,12 +231,36 @@ class TrackerState:
 
     def settle(self) -> None:
         """Let go of everything but the masks."""
+        self._is_open = False
         self.frames.close()
         self.features.clear()
         self._compiled_steps = None
         for one in self.objects.values():
             one.bank.clear()
+            one.rounds.clear()
             one.outputs.clear()
+
+    def require_open(self) -> None:
+        """Refuse to track once the video is gone, as when another thread has closed the session.
+
+        Raises:
+            SessionError: The session is closed, or settled.
+        """
+        if not self._is_open:
+            raise SessionError(
+                "this session is closed, so nothing can be tracked any more. Finish or stop "
+                "propagate() before session.close() or session.settle()."
+            )
+
+    def conditioning_frames(self, *object_ids: int) -> set[int]:
+        """List the frames that objects are tracked from, of all of them if none is named."""
+        objects = [self.objects[number] for number in object_ids or self.objects]
+        corrections = self.options.add_all_frames_to_correct_as_cond
+        return {
+            frame
+            for one in objects
+            for frame in one.conditioning_frames(with_corrections=corrections)
+        }
 
     def require_prompts(self) -> None:
         """Refuse to track what nobody has pointed at.
@@ -222,10 +268,10 @@ class TrackerState:
         Raises:
             NoPromptError: There is no object, or one of them has no prompt.
         """
-        with_prompt = [one.object_id for one in self.objects.values() if one.has_prompts]
-        for one in self.objects.values():
-            if not one.has_prompts:
-                raise NoPromptError(one.object_id, with_prompt)
+        with_prompt = [number for number in self.objects if self.conditioning_frames(number)]
+        for number in self.objects:
+            if number not in with_prompt:
+                raise NoPromptError(number, with_prompt)
         if not self.objects:
             raise NoPromptError(None, ())
 

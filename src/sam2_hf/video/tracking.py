@@ -110,8 +110,22 @@ def look_back(
         One view for each group of objects that remember equally much.
     """
     if memories is None:
+        return view(model, features, None)
+    return view(model, features, [recollect(one, now, rules) for one in memories])
+
+
+def view(
+    model: Sam2VideoModel, features: FrameFeatures, recollections: list[Recollection] | None
+) -> list[FrameView]:
+    """Fuse what was gathered from memory into a frame; see `look_back`.
+
+    Args:
+        model: The model.
+        features: The frame; one for all objects, or one for each.
+        recollections: What `recollect` returned for each; None on a frame without memories.
+    """
+    if recollections is None:
         return [FrameView(features, model.condition_on_memory(features, None), None, tracked=False)]
-    recollections = [recollect(one, now, rules) for one in memories]
     starts = _starts(recollections)
     device = features.embedding_bchw.device
     views = []

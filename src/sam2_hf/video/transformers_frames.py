@@ -381,6 +381,8 @@ class TransformersFrames(SessionCore):
         for one in self._tracker.objects.values():
             one.prompts = {f: scaled(given, before, size) for f, given in one.prompts.items()}
             one.rounds = {
-                frame: tuple(scaled(given, before, size) for given in rounds)
+                frame: tuple(
+                    replace(asked, prompts=scaled(asked.prompts, before, size)) for asked in rounds
+                )
                 for frame, rounds in one.rounds.items()
             }

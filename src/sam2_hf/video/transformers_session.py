@@ -19,10 +19,9 @@ from .labelled_points import check_near_frame, frame_prompts, points_and_labels
 from .live_frames import LiveFrames
 from .memory_selection import Direction
 from .object_prompts import FramePrompts
-from .prompt_answers import commit
+from .prompt_answers import ask, ask_again, commit
 from .prompt_reading import read_mask, read_object_id
-from .propagation import visits
-from .session_core import Runs
+from .propagation import Runs, visits
 from .tracked_object import TrackedObject
 from .tracker import Visit
 from .transformers_frames import TransformersFrames
@@ -112,7 +111,7 @@ class TransformersSession(TransformersFrames):
             (
                 one.object_id
                 for one in self._objects()
-                if one.rounds or one.pending or one.object_id in {*waiting, *self._asked_again}
+                if one.rounds or one.object_id in {*waiting, *self._asked_again}
             ),
             self._set_new_inputs,
         )
@@ -157,7 +156,7 @@ class TransformersSession(TransformersFrames):
             FrameError: There is no such frame, or a stream has dropped it.
         """
         number = self._require_promptable(frame)
-        self._to_change(object_id, number).add(number, prompts)
+        ask(self._tracker, self._to_change(object_id, number), number, prompts)
 
     def add_point_inputs(self, obj_idx: int, frame_idx: int, inputs: dict[str, Tensor]) -> None:
         """Put clicks, and corners of a box, in the place of the prompts on a frame.
@@ -312,10 +311,10 @@ class TransformersSession(TransformersFrames):
         if not self._is_answered(number):
             self._require(number)
         self._ask_again([number])
-        commit(self._tracker)
+        corrections = commit(self._tracker)
         direction: Direction = "backward" if reverse else "forward"
         visit = Visit(number, direction, remember=remember, passes_prompted=False)
-        return segmentation_output(self._tracker.segment(visit), model)
+        return segmentation_output(self._tracker.segment(visit.keeping(corrections)), model)
 
     def iterate_frames(
         self,
@@ -336,7 +335,7 @@ class TransformersSession(TransformersFrames):
             FrameError: There is no such first frame.
         """
         self.use_model(model)
-        prompted = {frame for one in self._tracker.objects.values() for frame in one.frames}
+        prompted = self._tracker.conditioning_frames()
         if not prompted:
             raise NoPromptError(None, ())
         self._ask_again(prompted)
@@ -347,8 +346,6 @@ class TransformersSession(TransformersFrames):
         runs = visits(start, None if limit is None else limit + 1, course, count, prompted)
         if reverse and start == 0:
             runs = []
-        if isinstance(frames, LiveFrames):  # numbers of the caller's own may have gaps
-            runs = [([f for f in run if not frames.may_come(f)], way) for run, way in runs]
         return self._outputs(runs, model, progress=show_progress_bar)
 
     def _outputs(
@@ -396,17 +393,14 @@ class TransformersSession(TransformersFrames):
     def _is_answered(self, frame: int) -> bool:
         """Tell whether a frame is known for every object, so that its pixels are not needed."""
         objects = self._objects()
-        return bool(objects) and all(
-            frame in one.outputs and not (one.rounds or one.pending) for one in objects
-        )
+        return bool(objects) and all(frame in one.outputs and not one.rounds for one in objects)
 
     def _set_new_inputs(self, obj_ids: list[int]) -> None:
         """See `obj_with_new_inputs`."""
         for one in self._objects():
-            is_open = bool(one.rounds or one.pending)
             if one.object_id not in obj_ids:
                 one.withdraw()
-            elif not is_open and one.object_id not in self._asked_again:
+            elif not one.rounds and one.object_id not in self._asked_again:
                 self._asked_again.append(one.object_id)
         self._asked_again = [number for number in self._asked_again if number in obj_ids]
 
@@ -419,7 +413,7 @@ class TransformersSession(TransformersFrames):
                 continue
             known = frames & one.prompts.keys()
             for frame in known:
-                one.ask_again(frame)
+                ask_again(self._tracker, one, frame)
             if known:
                 self._asked_again.remove(object_id)
 

@@ -9,7 +9,7 @@ from sam2_hf.model.frame_memory import FrameMemory
 from .frame_result import FrameOutput
 from .memory_selection import Direction
 from .object_prompts import FramePrompts
-from .tracked_object import Asked, PromptedOutput, TrackedObject
+from .tracked_object import Round, TrackedObject
 
 DEPTH = 100  # verbs that can be undone
 REMOVED_KEPT = 8  # removed objects that can come back; their masks and memories stay until then
@@ -29,9 +29,7 @@ class Snapshot:
     place: int | None
     frame: int | None
     prompts: dict[int, FramePrompts]
-    rounds: dict[int, tuple[FramePrompts, ...]]
-    asked: dict[int, Asked]
-    pending: dict[int, PromptedOutput]
+    rounds: dict[int, tuple[Round, ...]]
     outputs: dict[int, FrameOutput]
     prompted: dict[int, FrameMemory]
     directions: dict[int, Direction | None]
@@ -39,7 +37,10 @@ class Snapshot:
 
     @classmethod
     def of(cls, one: TrackedObject, place: int | None, frame: int | None) -> "Snapshot":
-        """Note the state of an object; everything in it is immutable, so only dicts are copied."""
+        """Note the state of an object; only dicts are copied, since what they hold does not change.
+
+        Rounds are shared, so that an answer that comes later is known to both.
+        """
         open_frames = {*one.rounds, *(() if frame is None else (frame,))}
         return cls(
             one,
@@ -47,8 +48,6 @@ class Snapshot:
             frame,
             dict(one.prompts),
             dict(one.rounds),
-            dict(one.asked),
-            dict(one.pending),
             dict(one.outputs),
             dict(one.bank.prompted),
             {number: one.directions.get(number) for number in open_frames},
@@ -59,7 +58,6 @@ class Snapshot:
         """Put the object back into this state."""
         one = self.one
         one.prompts, one.rounds = dict(self.prompts), dict(self.rounds)
-        one.asked, one.pending = dict(self.asked), dict(self.pending)
         one.outputs, one.bank.prompted = dict(self.outputs), dict(self.prompted)
         for frame, direction in self.directions.items():
             if direction is None:
