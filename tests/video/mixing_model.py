@@ -54,7 +54,9 @@ class MixingModel:
             embedding = embedding + 0.2 * mixed_bd[:, :1, None, None]
         return _rounded(embedding.sin())
 
-    def decode_masks(self, features, embedding_bdhw, prompts, *, multimask_output) -> ObjectMasks:
+    def decode_masks(
+        self, features, embedding_bdhw, prompts, *, multimask_output, **options
+    ) -> ObjectMasks:
         mixed = embedding_bdhw.double().repeat_interleave(2, -1).repeat_interleave(2, -2)
         if prompts.points_bpt2 is not None:
             labels = prompts.labels_bpt
