@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from sam2_hf.errors import DataError
+from .errors import DataError
 
 # COCO writes each run in digits of five bits, lowest first, as letters from "0" on.
 FIRST_LETTER, DIGIT_SIZE, DIGIT_BITS, SIGN_BIT, MORE_DIGITS = 48, 5, 0x1F, 0x10, 0x20

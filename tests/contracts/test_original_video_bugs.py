@@ -160,7 +160,7 @@ def test_a_step_returns_named_parts(monkeypatch):
     returned = []
     monkeypatch.setattr(
         "sam2_hf.video.tracker.track_step",
-        lambda *args: returned.append(track_step(*args)) or returned[-1],
+        lambda *args, **options: returned.append(track_step(*args, **options)) or returned[-1],
     )
     session = fake_session_on(2)
     session.click(0, 1, (20, 20))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sam2_hf.model.outputs import ObjectMasks
-from sam2_hf.model.position_encoding import sine_table
+from sam2_hf.model.position_encoding import cell_centres, sine_table
 from sam2_hf.video.memory_selection import MemoryRules, Moment
 from sam2_hf.video.prompt_answers import commit
 from sam2_hf.video.tracking import NO_PROMPTS, recollect, track_step
@@ -103,7 +103,7 @@ def test_memories_are_on_the_state_device(tiny_video_model, video_processor):
     """5a-7, H5: the largest tensors stay on the inference device: MV:2794."""
     session = open_clip(video_processor, inference_state_device="meta")
     add_click(video_processor, session, 0, 1)
-    session._bind(tiny_video_model)
+    session.use_model(tiny_video_model)
 
     commit(session._tracker)
 
@@ -124,11 +124,14 @@ def test_all_objects_share_each_call_of_memory_attention(tiny_video_model, video
     assert len(calls) == 7  # one for each frame after the first
 
 
-def test_constant_tables_are_computed_once(tiny_video_model, video_processor):
+def test_constant_tables_are_computed_once(tiny_video_model, video_processor, monkeypatch):
     """5a-9: positions of the image 36 times in a short run, sine tables 48: MV:2047, MV:397."""
     model, calls, session = copy.deepcopy(tiny_video_model), [], open_clip(video_processor)
     add_click(video_processor, session, 0, [1, 2, 3])
-    model.shared_image_embedding.register_forward_hook(lambda *_: calls.append(1))
+    monkeypatch.setattr(  # not a hook, for which the module would be called every time
+        "sam2_hf.model.promptable_model.cell_centres",
+        lambda *grid: calls.append(1) or cell_centres(*grid),
+    )
     tiny_video_model(session, frame_idx=0)
     before = sine_table.cache_info().misses
 

@@ -85,11 +85,12 @@ class Sam2PreTrainedModel(PreTrainedModel):
         """Load weights into a model on the meta device, if they are those of this model.
 
         The one place where transformers knows the files, wherever they came from, and has not read
-        them yet. Quantized weights and those the caller renames are left to transformers.
+        them yet. Quantized weights, those the caller renames, and adapters are left to transformers.
         """
         load = PreTrainedModel._load_pretrained_model
         request = load_request.get()
-        is_checked = load_config.hf_quantizer is None and not request.renamed
+        is_adapter = kwargs.get("expected_keys") is not None  # `load_adapter` lists its own weights
+        is_checked = load_config.hf_quantizer is None and not request.renamed and not is_adapter
         if not is_checked or (state_dict is None and checkpoint_files is None):
             found: tuple[Any, ...] = load(
                 model, state_dict, checkpoint_files, load_config, *args, **kwargs

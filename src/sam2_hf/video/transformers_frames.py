@@ -152,6 +152,7 @@ class TransformersFrames(SessionCore):
 
     @inference_device.setter
     def inference_device(self, device: torch.device | str) -> None:
+        """Expect the model on another device."""
         self._placement = replace(self._placement, inference=torch.device(device))
 
     @property
@@ -161,6 +162,7 @@ class TransformersFrames(SessionCore):
 
     @inference_state_device.setter
     def inference_state_device(self, device: torch.device | str) -> None:
+        """Store memories on another device from now on."""
         self._placement = replace(self._placement, state=torch.device(device))
         self._tracker.store_on(self._placement.state)
 
@@ -171,6 +173,7 @@ class TransformersFrames(SessionCore):
 
     @video_storage_device.setter
     def video_storage_device(self, device: torch.device | str) -> None:
+        """Keep prepared frames on another device."""
         self._placement = replace(self._placement, storage=torch.device(device))
 
     @property
@@ -180,6 +183,7 @@ class TransformersFrames(SessionCore):
 
     @dtype.setter
     def dtype(self, dtype: torch.dtype | str) -> None:
+        """Prepare frames in another type."""
         self._placement = replace(self._placement, dtype=as_dtype(dtype))
 
     @property

@@ -375,6 +375,7 @@ class VisionFeatures:
 
     @max_vision_features_cache_size.setter
     def max_vision_features_cache_size(self, size: int) -> None:
+        """Keep another number of frames."""
         self._features.size = size
 
     def cache_vision_features(self, frame_idx: int, features: Mapping[str, Any]) -> None:

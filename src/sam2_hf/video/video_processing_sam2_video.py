@@ -53,7 +53,7 @@ PROCESSOR_FILES = (
 )
 
 
-class Sam2VideoVideoProcessorKwargs(VideosKwargs):
+class Sam2VideoVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[call-arg]
     """Options of this video processor that other models do not have.
 
     Args:
