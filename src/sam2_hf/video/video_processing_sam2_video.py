@@ -53,7 +53,7 @@ PROCESSOR_FILES = (
 )
 
 
-class Sam2VideoVideoProcessorKwargs(VideosKwargs):
+class Sam2VideoVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[call-arg]
     """Options of this video processor that other models do not have.
 
     Args:
@@ -258,14 +258,29 @@ def checkpoint_pixels(model: torch.nn.Module) -> PixelRules:
         model: A model; the processor is looked for where it was loaded from.
 
     Returns:
-        The settings of the processor there; those of the released checkpoints where there is none,
-        as beside a bare `.pt`, and for a model that was not loaded.
+        See `saved_pixels`; for a model that was not loaded, those of the released checkpoints.
 
     Raises:
         ImageError: The processor's settings make no sense.
     """
-    name = getattr(model, "name_or_path", "")
     revision = getattr(getattr(model, "config", None), "_commit_hash", None)
+    return saved_pixels(getattr(model, "name_or_path", ""), revision)
+
+
+def saved_pixels(name: str, revision: str | None = None) -> PixelRules:
+    """Find out how a checkpoint wants its pixels.
+
+    Args:
+        name: Folder, path to a `.pt`, name of a bundled checkpoint, or Hub id.
+        revision: Branch, tag or commit of a Hub repo; None for all else.
+
+    Returns:
+        The settings of the processor there; those of the released checkpoints where there is none,
+        as beside a bare `.pt`.
+
+    Raises:
+        ImageError: The processor's settings make no sense.
+    """
     if revision is not None:
         return _hub_pixels(name, revision)
     folder = Path(checkpoint_source(name)) if name else None
@@ -275,7 +290,7 @@ def checkpoint_pixels(model: torch.nn.Module) -> PixelRules:
         for file in map(folder.joinpath, PROCESSOR_FILES):
             if file.is_file() and not isinstance(json.loads(file.read_bytes()), dict):
                 raise TypeError(f"{file.name} holds no settings")
-        return _saved_pixels(folder) or RELEASED_PIXELS
+        return _pixels_at(folder) or RELEASED_PIXELS
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise ImageError(
             f"the settings of the processor in {folder} cannot be used: {error}. Correct "
@@ -287,13 +302,13 @@ def checkpoint_pixels(model: torch.nn.Module) -> PixelRules:
 def _hub_pixels(name: str, revision: str) -> PixelRules:
     """Read the settings in a repo of the Hub: from the cache, else over the network."""
     for from_cache in (True, False):
-        found = _saved_pixels(name, revision=revision, local_files_only=from_cache)
+        found = _pixels_at(name, revision=revision, local_files_only=from_cache)
         if found is not None:
             return found
     return RELEASED_PIXELS
 
 
-def _saved_pixels(source: str | Path, **where: Any) -> PixelRules | None:
+def _pixels_at(source: str | Path, **where: Any) -> PixelRules | None:
     """Read the settings of a video processor, or of an image processor that stands alone."""
     with suppress(OSError):
         return Sam2VideoVideoProcessor.from_pretrained(source, **where).rules
