@@ -37,7 +37,8 @@ class ImageSegmentationPipeline:
 
     Args:
         model: The model, on its device.
-        processor: Image processor (or a processor that has one); a standard one if left out.
+        processor: Image processor (or a processor that has one); the one saved where the model was
+            loaded from if left out, or a standard one.
         mask_threshold: A pixel with a larger logit belongs to the mask.
         max_hole_area: Holes up to this area are filled; pixels of the low-resolution mask.
         max_sprinkle_area: Speckles up to this area are removed, likewise.
