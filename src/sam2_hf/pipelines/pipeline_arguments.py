@@ -201,7 +201,7 @@ class PipelineArguments:
         Raises:
             PromptError: There is an image processor, or a video processor with other rules than
                 the model's own.
-            ImageError: The settings of the model's processor make no sense.
+            ProcessorError: The settings of the model's processor cannot be used.
         """
         for name in ("image_processor", "feature_extractor"):
             if getattr(self, name) is not None:

@@ -5,7 +5,6 @@ Sessions read frames one by one instead, and take from here how pixels are norma
 Suffixes: t = frames, c = channels, h, w = rows and columns.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -27,7 +26,7 @@ from transformers.processing_utils import VideosKwargs
 from transformers.video_processing_utils import VideoProcessorMixin
 from transformers.video_utils import VideoMetadata, make_batched_metadata
 
-from sam2_hf.errors import ImageError, VideoError
+from sam2_hf.errors import VideoError
 from sam2_hf.processing.bundled_processors import checkpoint_source, loads_bundled
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.images import read_values, scale_of
@@ -45,11 +44,6 @@ FIRST, LAST = "channels_first", "channels_last"
 SHARED_SETTINGS = (
     *("do_convert_rgb", "do_resize", "size", "resample"),
     *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"),
-)
-PROCESSOR_FILES = (
-    "processor_config.json",
-    "video_preprocessor_config.json",
-    "preprocessor_config.json",
 )
 
 
@@ -261,7 +255,7 @@ def checkpoint_pixels(model: torch.nn.Module) -> PixelRules:
         See `saved_pixels`; for a model that was not loaded, those of the released checkpoints.
 
     Raises:
-        ImageError: The processor's settings make no sense.
+        ProcessorError: The processor's settings cannot be used.
     """
     revision = getattr(getattr(model, "config", None), "_commit_hash", None)
     return saved_pixels(getattr(model, "name_or_path", ""), revision)
@@ -279,23 +273,14 @@ def saved_pixels(name: str, revision: str | None = None) -> PixelRules:
         as beside a bare `.pt`.
 
     Raises:
-        ImageError: The processor's settings make no sense.
+        ProcessorError: The processor's settings cannot be used.
     """
     if revision is not None:
         return _hub_pixels(name, revision)
     folder = Path(checkpoint_source(name)) if name else None
     if folder is None or not folder.is_dir():
         return RELEASED_PIXELS
-    try:
-        for file in map(folder.joinpath, PROCESSOR_FILES):
-            if file.is_file() and not isinstance(json.loads(file.read_bytes()), dict):
-                raise TypeError(f"{file.name} holds no settings")
-        return _pixels_at(folder) or RELEASED_PIXELS
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise ImageError(
-            f"the settings of the processor in {folder} cannot be used: {error}. Correct "
-            f"{', '.join(PROCESSOR_FILES)}, or save a processor there again."
-        ) from error
+    return _pixels_at(folder) or RELEASED_PIXELS
 
 
 @lru_cache(maxsize=8)
