@@ -336,7 +336,8 @@ def test_a_video_processor_with_the_rules_of_the_checkpoint_is_taken(tiny_video_
     released = sam2_hf.Sam2VideoVideoProcessor(size=side)
 
     for given in (tmp_path, model):
-        for processor in (own, tmp_path):
+        same = sam2_hf.Sam2VideoVideoProcessor(size=side, image_mean=0.5)
+        for processor in (own, same, tmp_path):
             assert sam2_hf.pipeline("video-segmentation", given, processor=processor)
         with pytest.raises(PromptError, match="normalizes by mean"):
             sam2_hf.pipeline("video-segmentation", given, video_processor=released)

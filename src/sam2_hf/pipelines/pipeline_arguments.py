@@ -33,6 +33,7 @@ from .photo_encoder import Processor
 
 DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # one device holds the model
 HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "subfolder")
+CHANNELS = 3  # that a single number of a normalization counts for
 MODEL_OPTIONS = {
     *HUB_OPTIONS,
     *("config", "revision", "token", "trust_remote_code", "code_revision"),
@@ -307,5 +308,6 @@ class PipelineArguments:
                 raise PromptError(f"{name} is {value!r:.80}, it must be a {wanted}.")
 
 
-def _numbers(values: Any) -> list[float]:  # noqa: ANN401 - numbers of three channels, or None
-    return [float(value) for value in values or ()]
+def _numbers(values: Any) -> list[float]:  # noqa: ANN401 - one number, three, or None
+    numbers = [values] * CHANNELS if isinstance(values, int | float) else values or ()
+    return [float(number) for number in numbers]
