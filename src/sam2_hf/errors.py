@@ -24,7 +24,7 @@ class ImageError(Sam2Error, ValueError):
     """A picture cannot be read, or is not an RGB picture by any reading."""
 
 
-class ProcessorError(Sam2Error, ValueError):
+class ProcessorError(ImageError):
     """The saved settings of a processor cannot be used."""
 
 

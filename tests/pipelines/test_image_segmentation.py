@@ -100,6 +100,19 @@ def test_a_mask_refines_the_next_answer(pipeline, wide):
     assert not np.allclose(first.best_logits, second.best_logits, atol=0.1)
 
 
+def test_a_mask_may_be_drawn_at_the_photos_size(pipeline, wide):
+    drawn = np.zeros((60, 120), bool)
+    drawn[10:50, 20:80] = True
+    forms = [drawn, drawn.astype(np.uint8) * 255, drawn.astype(np.float32), Image.fromarray(drawn)]
+
+    answers = [pipeline(wide, points=(30, 20), mask=form, multimask=False) for form in forms]
+
+    plain = pipeline(wide, points=(30, 20), multimask=False)
+    assert not np.allclose(answers[0].best_logits, plain.best_logits, atol=0.1)
+    for answer in answers[1:]:
+        np.testing.assert_array_equal(answer.best_logits, answers[0].best_logits)
+
+
 def test_several_objects_of_any_kind_do_not_influence_each_other(exact_pipeline, wide):
     previous = exact_pipeline(wide, points=(100, 40)).best_logits
     objects = {

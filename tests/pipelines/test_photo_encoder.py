@@ -1,12 +1,20 @@
 """Photos become maps of the model's size."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from sam2_hf import Sam2ImageProcessor, Sam2Processor, pipeline
+from sam2_hf import (
+    ImageSegmentationPipeline,
+    MaskGenerationPipeline,
+    Sam2Error,
+    Sam2ImageProcessor,
+    Sam2Processor,
+    pipeline,
+)
 from sam2_hf.compiling import Compiled
 from sam2_hf.pipelines import photo_encoder
 from sam2_hf.pipelines.photo_encoder import PhotoEncoder
@@ -39,6 +47,43 @@ def test_a_processors_other_settings_count(tiny_model, wide):
     changed = PhotoEncoder(tiny_model, grey).embeddings(to_rgb(wide))
 
     assert not torch.equal(changed[0], PhotoEncoder(tiny_model).embeddings(to_rgb(wide))[0])
+
+
+@pytest.fixture
+def own_model(tiny_model, tmp_path):
+    """A model from a folder whose processor has a normalization of its own."""
+    tiny_model.save_pretrained(tmp_path)
+    own = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+    Sam2Processor(Sam2ImageProcessor(**own)).save_pretrained(tmp_path)
+    return type(tiny_model).from_pretrained(tmp_path).eval()
+
+
+def test_a_given_model_keeps_the_normalization_of_its_checkpoint(own_model, wide):
+    of_object = pipeline("image-segmentation", own_model).encode(wide)
+    of_folder = pipeline("image-segmentation", own_model.name_or_path).encode(wide)
+    alone = ImageSegmentationPipeline(own_model).encode(wide)
+    standard = ImageSegmentationPipeline(own_model, Sam2ImageProcessor()).encode(wide)
+
+    assert torch.equal(of_object.embeddings[2], of_folder.embeddings[2])
+    assert torch.equal(alone.embeddings[2], of_folder.embeddings[2])
+    assert not torch.equal(alone.embeddings[2], standard.embeddings[2])
+    assert MaskGenerationPipeline(own_model)._encoder.processor.image_mean == (0.5,) * 3
+
+
+def test_a_model_that_came_from_nowhere_has_the_released_normalization(tiny_model, tmp_path):
+    tiny_model.save_pretrained(tmp_path)
+    without_processor = type(tiny_model).from_pretrained(tmp_path)
+
+    for model in (tiny_model, without_processor):
+        assert PhotoEncoder(model).processor.image_mean == Sam2ImageProcessor().image_mean
+
+
+def test_a_processor_of_a_given_model_that_is_damaged_is_an_error(own_model):
+    file = Path(own_model.name_or_path, "processor_config.json")
+    file.write_text("[1")
+
+    with pytest.raises(Sam2Error, match=file.name):
+        pipeline("image-segmentation", own_model)
 
 
 @pytest.mark.parametrize("task", ["mask-generation", "image-segmentation"])

@@ -327,6 +327,22 @@ def test_a_video_processor_with_rules_of_its_own_is_refused(saved_video_model, n
             sam2_hf.pipeline("video-segmentation", saved_video_model, **arguments)
 
 
+def test_a_video_processor_with_the_rules_of_the_checkpoint_is_taken(tiny_video_model, tmp_path):
+    side = {"height": 64, "width": 64}
+    own = Sam2VideoProcessor(sam2_hf.Sam2ImageProcessor(size=side, image_mean=[0.5, 0.5, 0.5]))
+    tiny_video_model.save_pretrained(tmp_path)
+    own.save_pretrained(tmp_path)
+    model = type(tiny_video_model).from_pretrained(tmp_path)
+    released = sam2_hf.Sam2VideoVideoProcessor(size=side)
+
+    for given in (tmp_path, model):
+        same = sam2_hf.Sam2VideoVideoProcessor(size=side, image_mean=0.5)
+        for processor in (own, same, tmp_path):
+            assert sam2_hf.pipeline("video-segmentation", given, processor=processor)
+        with pytest.raises(PromptError, match="normalizes by mean"):
+            sam2_hf.pipeline("video-segmentation", given, video_processor=released)
+
+
 def test_without_a_model_and_without_a_network_the_error_names_the_way_out(monkeypatch, no_loading):
     monkeypatch.setattr("sam2_hf.pipelines.hub_access.hub_answers", lambda *_: False)
     monkeypatch.setattr("sam2_hf.pipelines.hub_access.is_cached", lambda *_: False)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from sam2_hf.errors import ImageError
-from sam2_hf.processing.images import list_images, load_image, read_values, to_rgb, to_rgb_batch
+from sam2_hf.processing.images import list_images, load_image, read_values, rgb_of, scale_of, to_rgb
 
 RED = (200, 30, 10)
 
@@ -130,12 +130,13 @@ def test_pictures_of_one_call_are_equally_bright_where_their_numbers_are_equal()
     bright, dark = np.full((4, 5, 3), 100, np.float32), np.zeros((4, 5, 3), np.float32)
     dark[0, 0] = 1
 
-    first, second = to_rgb_batch([bright, dark])
+    values = [read_values(bright), read_values(dark)]
+    first, second = (rgb_of(one, scale_of(values)) for one in values)
 
     assert first[0, 0, 0] == np.float32(100 / 255)
     assert second[0, 0, 0] == np.float32(1 / 255)
     with pytest.raises(ImageError, match="value_range"):
-        to_rgb_batch([bright, np.full((4, 5, 3), 0.5, np.float32)])
+        scale_of([values[0], read_values(np.full((4, 5, 3), 0.5, np.float32))])
 
 
 @pytest.mark.parametrize("scale", [1, 255])

@@ -79,3 +79,16 @@ def test_settings_of_a_folder_of_one_processor_are_checked(tmp_path):
 def test_a_setting_given_for_one_load_is_checked(folder):
     with pytest.raises(ProcessorError, match="image_std is"):
         Sam2ImageProcessor.from_pretrained(folder, image_std=[0.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("name", ["image_mean", "image_std", "rescale_factor"])
+@pytest.mark.parametrize("kind", [Sam2ImageProcessor, Sam2VideoVideoProcessor])
+def test_the_numbers_of_a_step_that_is_taken_must_be_there(kind, name, tmp_path):
+    step = "do_rescale" if name == "rescale_factor" else "do_normalize"
+    kind(**{name: None}).save_pretrained(tmp_path)
+
+    with pytest.raises(ProcessorError, match=f"{step} is true and {name} is null"):
+        kind.from_pretrained(tmp_path)
+
+    kind(**{name: None, step: False}).save_pretrained(tmp_path)
+    assert getattr(kind.from_pretrained(tmp_path), name) is None

@@ -1,9 +1,11 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from sam2_hf.errors import VideoError
+from sam2_hf.errors import FrameError, VideoError
 from sam2_hf.video.picture_list import PictureList, check_clip
 from tests.video.clip_files import pictures
 
@@ -86,6 +88,32 @@ def test_frames_are_converted_only_when_they_are_read():
     source.take(2)()
 
     assert read == [0, 2]
+
+
+class Lazy(Sequence):
+    """Reads a picture when it is asked for it; knows no end, as readers of files do not."""
+
+    def __init__(self, clip):
+        self.clip, self.read = clip, []
+
+    def __len__(self):
+        return len(self.clip)
+
+    def __getitem__(self, frame):
+        if frame >= len(self.clip):
+            raise FrameError("cut off")
+        self.read.append(frame)
+        return self.clip[frame]
+
+
+@pytest.mark.parametrize("clip", [CLIP, CLIP.astype(np.float32) / 255], ids=["bytes", "floats"])
+def test_of_a_sequence_that_reads_by_itself_only_the_first_picture_is_read_at_the_start(clip):
+    lazy = Lazy(clip)
+
+    source = PictureList(lazy)
+
+    assert set(lazy.read) == {0}
+    assert np.array_equal(all_frames(source), CLIP)
 
 
 @pytest.mark.parametrize(

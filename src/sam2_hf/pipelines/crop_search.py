@@ -16,12 +16,12 @@ from sam2_hf.geometry import to_model_pixels
 from sam2_hf.masks import clean_masks
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.outputs import GatedMasks
+from sam2_hf.processing.mask_values import MOST_LOGIT
 from sam2_hf.upsampled_masks import upsampled_statistics
 
 from .everything_options import EverythingOptions
 from .point_grid import Crop, Grid
 
-MAX_PROMPT_LOGIT = 32.0  # a mask that becomes a prompt is clamped to this, as in the original
 KEEP_ALL = 0.0  # as the least predicted IoU
 
 
@@ -150,7 +150,7 @@ class CropSearch:
         Source: sam2/automatic_mask_generator.py:344-359 and 434-454 @ 2b90b9f.
         """
         first = self._decode(clicks_n2, multimask=self.options.multimask_output, gated=False)
-        prompts_mhw = first.logits_mhw.clamp(-MAX_PROMPT_LOGIT, MAX_PROMPT_LOGIT)
+        prompts_mhw = first.logits_mhw.clamp(-MOST_LOGIT, MOST_LOGIT)
         parts = []
         for start, mask_prompts_mhw in self._batches(prompts_mhw):
             prompt_m = first.prompt_m[start : start + len(mask_prompts_mhw)]

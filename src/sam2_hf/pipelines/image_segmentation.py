@@ -15,6 +15,7 @@ from sam2_hf.errors import OptionError, PromptError
 from sam2_hf.masks import clean_masks
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.processing.images import ImageSource
+from sam2_hf.processing.mask_values import MOST_LOGIT
 from sam2_hf.processing.prompts import ObjectPrompt, PromptBatch, group_by_kind
 from sam2_hf.upsampled_masks import masks_at_size
 
@@ -24,7 +25,6 @@ from .photo_encoder import PhotoEncoder, Processor
 from .photo_inputs import PhotoInputs, PhotoReader, ReadingOptions, batches, require_flag
 from .segmentation_result import SegmentationResult
 
-MAX_PROMPT_LOGIT = 32.0  # low-resolution logits are handed out within this, as the original does
 OBJECTS_PER_BATCH = 64  # decoded at once
 PHOTOS_PER_BATCH = 4  # encoded at once on a GPU
 NUMBERS = ("mask_threshold", "max_hole_area", "max_sprinkle_area")
@@ -37,7 +37,8 @@ class ImageSegmentationPipeline:
 
     Args:
         model: The model, on its device.
-        processor: Image processor (or a processor that has one); a standard one if left out.
+        processor: Image processor (or a processor that has one); the one saved where the model was
+            loaded from if left out, or a standard one.
         mask_threshold: A pixel with a larger logit belongs to the mask.
         max_hole_area: Holes up to this area are filled; pixels of the low-resolution mask.
         max_sprinkle_area: Speckles up to this area are removed, likewise.
@@ -142,9 +143,10 @@ class ImageSegmentationPipeline:
                 several photos: one such for each.
             multimask: Three masks for each object, which is best for a single click; or one.
             **arguments: Instead of `objects`, one object: `points` (one or several `(x, y)`),
-                `labels` (1 on the object, 0 beside it), `box` `(x0, y0, x1, y1)`, `mask`
-                (low-resolution logits); or an object for each row of `boxes`, `(n, 4)`, for several
-                photos one such array for each. And [`ReadingOptions`].
+                `labels` (1 on the object, 0 beside it), `box` `(x0, y0, x1, y1)`, `mask` (at the
+                photo's size, or an earlier answer; see [`ObjectPrompt`]); or an object for each row
+                of `boxes`, `(n, 4)`, for several photos one such array for each. And
+                [`ReadingOptions`].
 
         Returns:
             A [`SegmentationResult`] for one object, a list for a list or `boxes`, a dictionary for
@@ -271,7 +273,7 @@ class ImageSegmentationPipeline:
         return SegmentationResult(
             masks=masks_khw.numpy(force=True),
             scores=iou_k.float().numpy(force=True),
-            low_res_logits=logits_khw.clamp(-MAX_PROMPT_LOGIT, MAX_PROMPT_LOGIT).numpy(force=True),
+            low_res_logits=logits_khw.clamp(-MOST_LOGIT, MOST_LOGIT).numpy(force=True),
             object_score=score_1.float().item(),
         )
 

@@ -1,6 +1,7 @@
 """Load a model and the image processor that belongs to it, wherever they are."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from sam2_hf.errors import PromptError
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError, first_line
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.processing.bundled_processors import checkpoint_source
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 
 from .hub_access import loading_options
@@ -93,6 +95,30 @@ def load_image_processor(
             f"{' or '.join(PROCESSOR_FILES)}, or leave it out."
         )
     return found
+
+
+def image_processor_of(model: torch.nn.Module) -> Sam2ImageProcessor | None:
+    """Load the image processor saved where a model was loaded from.
+
+    Args:
+        model: A model of any kind.
+
+    Returns:
+        None for a model that was not loaded, or that has no processor where it came from.
+
+    Raises:
+        ProcessorError: The processor's settings cannot be used.
+    """
+    name = getattr(model, "name_or_path", "")
+    revision = getattr(getattr(model, "config", None), "_commit_hash", None)
+    if revision is None:
+        folder = checkpoint_source(name) if name else ""
+        return load_image_processor(folder) if folder and Path(folder).is_dir() else None
+    with suppress(OSError):
+        return Sam2ImageProcessor.from_pretrained(name, revision=revision, local_files_only=True)
+    with suppress(CheckpointNotFoundError):  # the model is here, so no network is needed
+        return _saved_processor(name, {"revision": revision})
+    return None
 
 
 def where_or_id(source: Source) -> str:

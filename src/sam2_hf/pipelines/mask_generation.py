@@ -28,7 +28,8 @@ class MaskGenerationPipeline:
 
     Args:
         model: The model, on its device.
-        processor: Image processor (or a processor that has one); a standard one if left out.
+        processor: Image processor (or a processor that has one); the one saved where the model was
+            loaded from if left out, or a standard one.
         compile: Whether to compile the image encoder, see [`PhotoEncoder`].
         **options: See [`EverythingOptions`]; transformers' names `points_per_crop`,
             `crops_n_layers` and `crops_nms_thresh` are understood too. And [`ReadingOptions`].

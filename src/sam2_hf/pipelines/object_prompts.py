@@ -23,7 +23,7 @@ class PromptParts(TypedDict, total=False):
         points: One `(x, y)`, several, or [`Click`]s.
         labels: 1 for a point on the object, 0 for one beside it; all 1 if left out.
         box: `(x0, y0, x1, y1)`.
-        mask: Low-resolution logits of an earlier answer, `(h, w)`.
+        mask: A mask of the object or an earlier answer; see [`ObjectPrompt`].
     """
 
     points: Any
@@ -145,7 +145,7 @@ def object_prompt(given: Given) -> ObjectPrompt:
             "dictionary with some of points, labels, box and mask."
         )
     clicks = _clicks(given.get("points"), given.get("labels"))
-    return ObjectPrompt(clicks=clicks, box=given.get("box"), mask_logits=given.get("mask"))
+    return ObjectPrompt(clicks=clicks, box=given.get("box"), mask=given.get("mask"))
 
 
 def _clicks(points: Given, labels: Given) -> tuple[Click, ...]:

@@ -13,6 +13,8 @@ from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.value_range import ValueRange
 
+from .loading import image_processor_of
+
 Processor = Any  # an image processor, a processor with one inside, or None
 
 
@@ -21,8 +23,9 @@ class PhotoEncoder:
 
     Args:
         model: The model, on its device.
-        processor: Image processor, or a processor with an `image_processor`; a standard one if
-            None. Whatever size it says, photos are made as large as the model wants them.
+        processor: Image processor, or a processor with an `image_processor`; if None the one saved
+            where the model was loaded from, or a standard one. Whatever size it says, photos are
+            made as large as the model wants them.
         compile: Whether `torch.compile` makes a graph of the image encoder, for GPUs. On a CPU the
             default is faster.
     """
@@ -39,7 +42,7 @@ class PhotoEncoder:
         side: Any = model.config.prompt_encoder_config.image_size
         self.model_size = int(side)
         self._size = {"height": self.model_size, "width": self.model_size}
-        inner = getattr(processor, "image_processor", processor)
+        inner = getattr(processor, "image_processor", processor) or image_processor_of(model)
         self.processor = Sam2ImageProcessor(size=self._size) if inner is None else inner
         self.value_range: ValueRange = getattr(inner, "value_range", None)
         # Photos that come here are on their scale already.

@@ -3,15 +3,21 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedConfig
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from sam2_hf.errors import OptionError, PromptError
+from sam2_hf.model.bundled_models import bundled_folder
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
-from sam2_hf.video.video_processing_sam2_video import Sam2VideoVideoProcessor
+from sam2_hf.processing.pixel_values import PixelRules
+from sam2_hf.video.video_processing_sam2_video import (
+    Sam2VideoVideoProcessor,
+    checkpoint_pixels,
+    saved_pixels,
+)
 
 from .hub_access import loading_options
 from .loading import (
@@ -27,7 +33,7 @@ from .photo_encoder import Processor
 
 DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # one device holds the model
 HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "subfolder")
-STANDARD = (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+CHANNELS = 3  # that a single number of a normalization counts for
 MODEL_OPTIONS = {
     *HUB_OPTIONS,
     *("config", "revision", "token", "trust_remote_code", "code_revision"),
@@ -187,28 +193,44 @@ class PipelineArguments:
             return load_image_processor(given, is_required=True, **options)
         return given
 
-    def check_for_video(self) -> None:
+    def check_for_video(self, model: object) -> None:
         """Refuse what a video pipeline cannot heed.
 
+        Args:
+            model: The model, or where it is.
+
         Raises:
-            PromptError: There is an image processor, or a video processor with rules of its own.
+            PromptError: There is an image processor, or a video processor with other rules than
+                the model's own.
+            ProcessorError: The settings of the model's processor cannot be used.
         """
         for name in ("image_processor", "feature_extractor"):
             if getattr(self, name) is not None:
                 raise PromptError(f"a video pipeline has no {name}. Leave it out.")
         for name in ("processor", "video_processor"):
             given = getattr(self, name)
+            if given is None:
+                continue
             if isinstance(given, str | os.PathLike):
                 options = loading_options(given, self._hub_options()) | self._hub_options()
                 given = Sam2VideoVideoProcessor.from_pretrained(where_or_id(given), **options)
             inner = getattr(given, "video_processor", given)
-            rules = (getattr(inner, "image_mean", None), getattr(inner, "image_std", None))
-            if given is not None and list(map(_numbers, rules)) != list(map(_numbers, STANDARD)):
+            rules = [_numbers(getattr(inner, each, None)) for each in ("image_mean", "image_std")]
+            wanted = self._pixels_of(model)
+            own = [_numbers(wanted.mean), _numbers(wanted.std)]
+            if rules != own:
                 raise PromptError(
-                    f"{name} normalizes by mean {rules[0]} and deviation {rules[1]}, a video "
-                    f"pipeline by {STANDARD[0]} and {STANDARD[1]}. Leave it out, or use "
+                    f"{name} normalizes by mean {rules[0]} and deviation {rules[1]}, the model's "
+                    f"checkpoint by {own[0]} and {own[1]}. Leave it out, or use "
                     "processor.init_video_session."
                 )
+
+    def _pixels_of(self, model: Any) -> PixelRules:  # noqa: ANN401 - a model, or where it is
+        if not isinstance(model, str | os.PathLike):
+            return checkpoint_pixels(model)
+        name = where_or_id(model)
+        is_here = Path(name).exists() or bundled_folder(name) is not None
+        return saved_pixels(name, None if is_here else self.revision or "main")
 
     def _given_processor(self) -> Processor:
         """Find the one image processor under its three names."""
@@ -286,5 +308,6 @@ class PipelineArguments:
                 raise PromptError(f"{name} is {value!r:.80}, it must be a {wanted}.")
 
 
-def _numbers(values: Any) -> list[float]:  # noqa: ANN401 - numbers of three channels, or None
-    return [float(value) for value in values or ()]
+def _numbers(values: Any) -> list[float]:  # noqa: ANN401 - one number, three, or None
+    numbers = [values] * CHANNELS if isinstance(values, int | float) else values or ()
+    return [float(number) for number in numbers]

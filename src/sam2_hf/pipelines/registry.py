@@ -111,7 +111,7 @@ def pipeline(
     source = _chosen(model)
     how = loading.for_model(source)
     if TASKS[task] is VideoSegmentationPipeline:
-        loading.check_for_video()
+        loading.check_for_video(source)
         return kind(load_video_model(source, **how), **options)
     # the processor first: if it cannot be had, no weights are loaded in vain
     processor = loading.image_processor_for(source)

@@ -99,27 +99,6 @@ def to_rgb(
     return rgb_of(values_chw, scale_of([values_chw], value_range))
 
 
-def to_rgb_batch(
-    images: Sequence[ImageSource], channels: str | None = None, value_range: ValueRange = None
-) -> list[Tensor]:
-    """Make pictures RGB that belong together, so that equal numbers are equally bright.
-
-    Args:
-        images: As in `to_rgb`.
-        channels: As in `to_rgb`.
-        value_range: As in `to_rgb`.
-
-    Returns:
-        Each as from `to_rgb`.
-
-    Raises:
-        ImageError: As in `to_rgb`; or floats of several scales are among them.
-    """
-    values = [read_values(image, channels) for image in images]
-    scale = scale_of(values, value_range)
-    return [rgb_of(values_chw, scale) for values_chw in values]
-
-
 def scale_of(pictures: Sequence[Tensor], value_range: ValueRange = None) -> ValueScale:
     """Choose the scale of pictures that belong together; see [`choose_scale`].
 

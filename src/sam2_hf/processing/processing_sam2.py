@@ -14,7 +14,7 @@ from .bundled_processors import loads_bundled
 from .image_processing_sam2 import Sam2ImageProcessor
 from .images import ImageSource
 from .mask_post_processing import read_sizes
-from .prompt_checks import MASK_STRIDE
+from .prompt_checks import mask_side
 from .prompt_tensors import ARGUMENTS, count_objects, pad_prompts, read_prompts
 
 
@@ -72,8 +72,9 @@ class Sam2Processor(ProcessorMixin):
                 list `[]`.
             original_sizes: `(height, width)` of each picture, where there are no `images`.
             return_tensors: "pt" for tensors, "np" for arrays.
-            input_masks: Low-resolution logits, `[image][object]` of `(size / 4, size / 4)`, or one
-                for all objects of an image.
+            input_masks: Low-resolution logits of earlier predictions, `[image][object]` of
+                `(size / 4, size / 4)`, or one for all objects of an image. Floats are taken as they
+                are; booleans and bytes are refused.
             **kwargs: Options of the image processor for this call.
 
         Returns:
@@ -125,7 +126,7 @@ class Sam2Processor(ProcessorMixin):
         for index, (one, size) in enumerate(zip(prompts, sizes, strict=True)):
             one.check(size, target_size, f"image {index}")
             scaled.append(one.scaled(size, target_size))
-        return pad_prompts(scaled, self.point_pad_value, target_size // MASK_STRIDE)
+        return pad_prompts(scaled, self.point_pad_value, mask_side(target_size))
 
     def count_objects(self, inputs: Mapping[str, Tensor]) -> list[int]:
         """Count the objects of each image, leaving out padding; for `post_process_masks`."""

@@ -17,6 +17,7 @@ LARGEST_SIDE = 16_384  # pixels
 LARGEST_NUMBER = 1e6  # of a mean, a deviation or a factor
 RESAMPLINGS = 6  # that Pillow numbers from 0
 PARTS = ("image_processor", "video_processor")
+NEEDED = {"do_rescale": ("rescale_factor",), "do_normalize": ("image_mean", "image_std")}
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -45,7 +46,9 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def require_usable(processor: object, source: str) -> None:
-    """Refuse a processor whose settings cannot be used; None, a setting left out, is fine.
+    """Refuse a processor whose settings cannot be used.
+
+    None, a setting left out, is fine, except for the numbers of a step that is to be taken.
 
     Args:
         processor: A processor, image processor or video processor.
@@ -55,6 +58,13 @@ def require_usable(processor: object, source: str) -> None:
         ProcessorError: The message names the setting, its value, and what it must be.
     """
     _require_usable(lambda name: getattr(processor, name, None), f"the processor of {source}")
+    for step, names in NEEDED.items():
+        missing = [name for name in names if getattr(processor, name, None) is None]
+        if getattr(processor, step, False) and missing:
+            raise ProcessorError(
+                f"the processor of {source} cannot be used: {step} is true and {missing[0]} is "
+                f"null. Set the number, or {step} to false."
+            )
     for name in PARTS:
         if (part := getattr(processor, name, None)) is not None:
             require_usable(part, source)

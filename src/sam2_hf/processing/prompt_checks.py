@@ -110,9 +110,10 @@ def check_mask(mask_hw: Tensor, model_size: int, what: str) -> None:
         what: Whose mask, for the message.
 
     Raises:
-        PromptError: It is not a quarter of the input size, is boolean, or not finite.
+        PromptError: It is not a quarter of the input size, of a type that holds no logits, or not
+            finite.
     """
-    side = model_size // MASK_STRIDE
+    side = mask_side(model_size)
     if mask_hw.shape[-2:] != (side, side):
         found = " x ".join(map(str, mask_hw.shape))
         raise PromptError(
@@ -120,12 +121,18 @@ def check_mask(mask_hw: Tensor, model_size: int, what: str) -> None:
             f"its input size {model_size}. Give `pred_masks` of an earlier prediction as it came, "
             "or resize yours."
         )
-    if mask_hw.dtype == torch.bool:
+    if not mask_hw.is_floating_point():
+        kind = "boolean" if mask_hw.dtype == torch.bool else f"a drawn mask of {mask_hw.dtype}"
         raise PromptError(
-            f"the mask prompt of {what} is boolean, the model wants logits. "
-            "Give torch.where(mask, 10.0, -10.0)."
+            f"the mask prompt of {what} is {kind}, the model wants logits. "
+            "Give torch.where(mask > 0, 10.0, -10.0), or ObjectPrompt(mask=mask) to the pipeline."
         )
     check_finite(mask_hw, f"the mask prompt of {what}")
+
+
+def mask_side(model_size: int) -> int:
+    """Return rows and columns of a mask prompt for a model of this input size."""
+    return model_size // MASK_STRIDE
 
 
 def check_finite(values: Tensor, what: str) -> None:

@@ -14,16 +14,17 @@ from torch import Tensor
 from sam2_hf.errors import PromptError
 from sam2_hf.geometry import BOX_CORNER_LABELS, to_model_pixels
 
+from .mask_values import Mask, check_mask_values, drawn_logits, is_answer, one_map
 from .prompt_checks import (
     PADDING_LABEL,
     check_boxes,
     check_finite,
     check_mask,
     check_points,
+    mask_side,
 )
 
 BOX_NUMBERS = 4
-MASK_DIMENSIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,20 @@ class ObjectPrompt:
         clicks: Positive and negative points.
         box: `(x0, y0, x1, y1)` in pixels of the original picture.
         mask_logits: Low-resolution mask of an earlier prediction, logits, `(h, w)` or
-            `(1, h, w)` with h = w = input size / 4.
+            `(1, h, w)` with h = w = input size / 4. Floats are taken as they are.
+        mask: A mask of the object at the size of the picture or of `mask_logits`: booleans, 0 and
+            255, probabilities or logits, see `processing/mask_values.py`. An earlier answer is
+            understood too, and used as `mask_logits` is.
 
     Raises:
-        PromptError: There is nothing in it, or a part is malformed.
+        PromptError: There is nothing in it, it has both `mask` and `mask_logits`, or a part is
+            malformed.
     """
 
     clicks: Sequence[Click] = ()
     box: tuple[float, float, float, float] | None = None
     mask_logits: Tensor | None = field(default=None, repr=False)
+    mask: Mask | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         clicks = (self.clicks,) if isinstance(self.clicks, Click) else tuple(self.clicks)
@@ -72,11 +78,20 @@ class ObjectPrompt:
             object.__setattr__(self, "box", box)
         if self.mask_logits is not None:
             object.__setattr__(self, "mask_logits", read_mask(self.mask_logits))
-        if not clicks and self.box is None and self.mask_logits is None:
+        if self.mask is not None:
+            object.__setattr__(self, "mask", one_map(self.mask, "a mask"))
+            if self.mask_logits is not None:
+                raise PromptError("there are both mask and mask_logits. Give one of them.")
+        if not clicks and self.box is None and not self.has_mask:
             raise PromptError(
                 "the prompt is empty: it has no click, no box and no mask. "
                 "Give at least one, such as ObjectPrompt(clicks=[Click((x, y))])."
             )
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether there is a mask of either kind."""
+        return self.mask is not None or self.mask_logits is not None
 
     def labelled_points(self) -> tuple[Tensor, Tensor]:
         """List corners of the box, then clicks, with their labels: `(n, 2)` and `(n,)`.
@@ -102,7 +117,7 @@ class ObjectPrompt:
 
         Raises:
             PromptError: A click or the box is outside, the box is turned over, or the mask has
-                another size than the model takes.
+                another size or values that can be read in more ways than one.
         """
         points_n2, labels_n = self.labelled_points()
         check_points(points_n2, labels_n, original_size, what)
@@ -110,6 +125,18 @@ class ObjectPrompt:
             check_boxes(torch.tensor([self.box]), original_size, what)
         if self.mask_logits is not None:
             check_mask(self.mask_logits, model_size, what)
+        if isinstance(self.mask, Tensor):
+            _check_drawn(self.mask, original_size, mask_side(model_size), f"the mask of {what}")
+
+    def low_res_mask(self, model_size: int) -> Tensor | None:
+        """Return the mask as the model takes it, `(h, w)`, logits; None if there is none.
+
+        Args:
+            model_size: Input size of the model, which the prompt has been compared with.
+        """
+        if isinstance(self.mask, Tensor):
+            return drawn_logits(self.mask, mask_side(model_size), "the mask")
+        return self.mask_logits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,7 +180,10 @@ class PromptBatch:
             pairs = [prompt.labelled_points() for prompt in objects]
             points.append([to_model_pixels(xy, size, model_size) for xy, _ in pairs])
             labels.append([label for _, label in pairs])
-        masks = [[p.mask_logits for p in row if p.mask_logits is not None] for row in prompts]
+        masks = [
+            [mask for one in row if (mask := one.low_res_mask(model_size)) is not None]
+            for row in prompts
+        ]
         has_points = any(len(label_n) for objects in labels for label_n in objects)
         return cls(
             input_points=pad_objects(points, float(PADDING_LABEL)) if has_points else None,
@@ -197,26 +227,22 @@ def group_by_kind(prompts: Sequence[ObjectPrompt]) -> list[list[int]]:
 
 
 def read_mask(mask: Tensor | np.ndarray) -> Tensor:
-    """Read one mask prompt: leading axes of length 1 fall away, numbers become float32.
+    """Read low-resolution logits: leading axes of length 1 fall away, numbers become float32.
 
     Args:
         mask: `(h, w)`, `(1, h, w)` and so on.
 
     Returns:
-        `(h, w)`; booleans stay booleans, so that the check can name them.
+        `(h, w)`; what cannot be logits, such as booleans, keeps its type for the check to name it.
 
     Raises:
         PromptError: It is more than one map.
     """
-    tensor = torch.as_tensor(mask)
-    while tensor.ndim > MASK_DIMENSIONS and tensor.shape[0] == 1:
-        tensor = tensor[0]
-    if tensor.ndim != MASK_DIMENSIONS:
-        raise PromptError(
-            f"a mask prompt has the shape {tuple(tensor.shape)}, it must be one map (height, "
-            "width). Choose one of the three masks of an earlier prediction."
-        )
-    return tensor if tensor.dtype == torch.bool else tensor.to(torch.float32)
+    map_hw = one_map(mask, "a mask prompt")
+    if map_hw.dtype == torch.bool:
+        return map_hw
+    may_be_logits = map_hw.is_floating_point() or bool((map_hw.to(torch.int64) < 0).any())
+    return map_hw.to(torch.float32) if may_be_logits else map_hw
 
 
 def pad_objects(
@@ -270,8 +296,22 @@ def _check_batch(
         )
 
 
+def _check_drawn(mask_hw: Tensor, picture: tuple[int, int], side: int, what: str) -> None:
+    """Compare a mask with the two sizes it may have, and read its values."""
+    if mask_hw.shape not in (tuple(picture), (side, side)):
+        found, whole = (" x ".join(map(str, shape)) for shape in (mask_hw.shape, picture))
+        raise PromptError(
+            f"{what} is {found}, the model wants {side} x {side} as its answers have, or the "
+            f"picture's size, {whole} (height x width)."
+        )
+    if is_answer(mask_hw, side):
+        check_finite(mask_hw, what)
+    else:
+        check_mask_values(mask_hw, what)
+
+
 def _kind(prompt: ObjectPrompt) -> tuple[bool, bool]:
-    return prompt.mask_logits is not None, bool(prompt.clicks) or prompt.box is not None
+    return prompt.has_mask, bool(prompt.clicks) or prompt.box is not None
 
 
 def _floats(values: Sequence[float], count: int, what: str, form: str) -> tuple[float, ...]:

@@ -72,14 +72,20 @@ class PictureList(PictureSource):
         """Nothing is open."""
 
     def _choose_scale(self, value_range: ValueRange) -> ClipScale:
-        """Judge pictures in memory together where numbers decide; the first of files alone."""
-        pictures = self._pictures
-        is_array = isinstance(pictures, ARRAY)
-        in_memory = is_array or not any(isinstance(one, PATH) for one in pictures)
-        first: object = pictures if is_array else next(iter(pictures))
+        """Judge pictures in memory together where numbers decide, others by the first alone."""
+        in_memory, first = self._in_memory()
         if in_memory and (value_range == "percentile" or _has_floats(first)):
             return ClipScale.of_frames(self._values, range(self.num_frames), value_range)
         return ClipScale.of_files(self._values, self.num_frames, value_range)
+
+    def _in_memory(self) -> tuple[bool, object]:
+        """Tell whether all pictures are at hand; return what tells their type as well."""
+        pictures = self._pictures
+        if isinstance(pictures, ARRAY):
+            return True, pictures
+        if isinstance(pictures, (list, tuple)):
+            return not any(isinstance(one, PATH) for one in pictures), next(iter(pictures))
+        return False, None  # another sequence may read a picture only when it is asked for it
 
     def _values(self, frame: int) -> Tensor:
         return read_values(self._pictures[frame], self._channels)

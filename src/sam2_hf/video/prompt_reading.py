@@ -1,28 +1,21 @@
 """What the session's verbs are given, read and checked once."""
 
-import math
 import operator
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
 from sam2_hf.errors import PromptError
+from sam2_hf.processing.mask_values import Mask as Mask, drawn_mask, one_map
 from sam2_hf.processing.prompts import Click, ObjectPrompt
 
 from .object_prompts import Xyxy
 
 Xy = tuple[float, float]
-Mask = np.ndarray | Tensor | Image.Image
-MASK_DIMENSIONS = 2
 LARGEST_ID = 2**63 - 1  # what a file can hold
 NO_LIMIT = 0  # of sizes that nobody knows yet
-MASK_THRESHOLD = 0.5  # of probabilities, and of resized masks
-ROUNDING_SLACK = 1e-3  # probabilities this far beyond 0-1 come from rounding
-RINGING = 0.25  # how far bicubic resizing of zeros and ones goes beyond them
 
 
 def read_object_id(object_id: object) -> int:
@@ -103,19 +96,7 @@ def read_mask(
     *,
     as_transformers: bool = False,
 ) -> Tensor:
-    """Read a mask and bring it to the model's input size.
-
-    What is the object follows from the type of the values and from all of them together:
-
-    | values | the object is where |
-    |---|---|
-    | booleans | they are true |
-    | whole numbers from 0, such as 0 and 1, 0 and 255, or labels; of any type | they are not 0 |
-    | floats from 0 to 1: probabilities, soft edges | they are at least 0.5 once resized |
-    | floats on both sides of 0, or all below it: logits | they are above 0 |
-
-    Others could be meant in more ways than one, and are refused: floats that are neither whole nor
-    within 0-1 but never negative, floats that only just leave 0-1, negative whole numbers, NaN.
+    """Read a mask by the rule of `processing/mask_values.py`, at the model's input size.
 
     Args:
         mask: `(height, width)`, also with leading axes of length 1.
@@ -136,53 +117,10 @@ def read_mask(
     Differs: there, and in transformers, an array of floats is the object wherever it is not 0, so
         logits and probabilities cover the frame; a tensor is read as here.
     """
-    mask_hw = _one_map(mask, what)
+    mask_hw = one_map(mask, f"the mask of {what}")
     if size is not None and tuple(mask_hw.shape) != tuple(size):
         raise PromptError(
             f"the mask of {what} is {tuple(mask_hw.shape)} and the frames are {tuple(size)} "
             "(height, width). Give the mask at the size of the original frame."
         )
-    soft_hw = _soft_mask(mask_hw, what, keeps_logits=as_transformers)
-    if soft_hw.shape != (side, side):
-        soft_hw = functional.interpolate(
-            soft_hw[None, None], (side, side), mode="bilinear", antialias=True
-        )[0, 0]
-    return soft_hw >= MASK_THRESHOLD
-
-
-def _one_map(mask: Mask, what: str) -> Tensor:
-    """Take the one map out of an array, tensor or picture."""
-    array = mask if isinstance(mask, Tensor) else np.array(mask)  # torch warns of read-only ones
-    try:
-        mask_hw = torch.as_tensor(array).detach().cpu()
-    except (TypeError, ValueError, RuntimeError):
-        mask_hw = torch.zeros(0)
-    while mask_hw.ndim > MASK_DIMENSIONS and mask_hw.shape[0] == 1:
-        mask_hw = mask_hw[0]
-    if mask_hw.ndim != MASK_DIMENSIONS or not mask_hw.numel() or mask_hw.is_complex():
-        raise PromptError(
-            f"the mask of {what} has the shape {tuple(mask_hw.shape)}, it must be one map "
-            "(height, width)."
-        )
-    return mask_hw
-
-
-def _soft_mask(mask_hw: Tensor, what: str, *, keeps_logits: bool) -> Tensor:
-    """Make floats that are at least 0.5 where the object is; see `read_mask`."""
-    if mask_hw.dtype == torch.bool:
-        return mask_hw.to(torch.float32)
-    is_float = mask_hw.is_floating_point()
-    values_hw = mask_hw.to(torch.float32 if is_float else torch.int64)
-    low, high = (float(value) for value in torch.aminmax(values_hw))
-    if is_float and low >= -ROUNDING_SLACK and high <= 1 + ROUNDING_SLACK:
-        return values_hw
-    may_be_logits = is_float and low < 0 and not (low > -RINGING and 1 <= high < 1 + RINGING)
-    if may_be_logits:
-        can_be_resized = keeps_logits and math.isfinite(low) and math.isfinite(high)
-        return values_hw if can_be_resized else (values_hw > 0).to(torch.float32)
-    if low >= 0 and torch.equal(values_hw, values_hw.round()):
-        return (values_hw != 0).to(torch.float32)
-    raise PromptError(
-        f"the mask of {what} has {mask_hw.dtype} values from {low:g} to {high:g}, which may mean "
-        "more than one thing. Give booleans: mask > 0 of logits, mask >= 128 of bytes."
-    )
+    return drawn_mask(mask_hw, side, f"the mask of {what}", keeps_logits=as_transformers)

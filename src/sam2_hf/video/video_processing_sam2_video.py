@@ -5,7 +5,6 @@ Sessions read frames one by one instead, and take from here how pixels are norma
 Suffixes: t = frames, c = channels, h, w = rows and columns.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -27,7 +26,7 @@ from transformers.processing_utils import VideosKwargs
 from transformers.video_processing_utils import VideoProcessorMixin
 from transformers.video_utils import VideoMetadata, make_batched_metadata
 
-from sam2_hf.errors import ImageError, VideoError
+from sam2_hf.errors import VideoError
 from sam2_hf.processing.bundled_processors import checkpoint_source, loads_bundled
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.images import read_values, scale_of
@@ -45,11 +44,6 @@ FIRST, LAST = "channels_first", "channels_last"
 SHARED_SETTINGS = (
     *("do_convert_rgb", "do_resize", "size", "resample"),
     *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"),
-)
-PROCESSOR_FILES = (
-    "processor_config.json",
-    "video_preprocessor_config.json",
-    "preprocessor_config.json",
 )
 
 
@@ -258,42 +252,48 @@ def checkpoint_pixels(model: torch.nn.Module) -> PixelRules:
         model: A model; the processor is looked for where it was loaded from.
 
     Returns:
-        The settings of the processor there; those of the released checkpoints where there is none,
-        as beside a bare `.pt`, and for a model that was not loaded.
+        See `saved_pixels`; for a model that was not loaded, those of the released checkpoints.
 
     Raises:
-        ImageError: The processor's settings make no sense.
+        ProcessorError: The processor's settings cannot be used.
     """
-    name = getattr(model, "name_or_path", "")
     revision = getattr(getattr(model, "config", None), "_commit_hash", None)
+    return saved_pixels(getattr(model, "name_or_path", ""), revision)
+
+
+def saved_pixels(name: str, revision: str | None = None) -> PixelRules:
+    """Find out how a checkpoint wants its pixels.
+
+    Args:
+        name: Folder, path to a `.pt`, name of a bundled checkpoint, or Hub id.
+        revision: Branch, tag or commit of a Hub repo; None for all else.
+
+    Returns:
+        The settings of the processor there; those of the released checkpoints where there is none,
+        as beside a bare `.pt`.
+
+    Raises:
+        ProcessorError: The processor's settings cannot be used.
+    """
     if revision is not None:
         return _hub_pixels(name, revision)
     folder = Path(checkpoint_source(name)) if name else None
     if folder is None or not folder.is_dir():
         return RELEASED_PIXELS
-    try:
-        for file in map(folder.joinpath, PROCESSOR_FILES):
-            if file.is_file() and not isinstance(json.loads(file.read_bytes()), dict):
-                raise TypeError(f"{file.name} holds no settings")
-        return _saved_pixels(folder) or RELEASED_PIXELS
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise ImageError(
-            f"the settings of the processor in {folder} cannot be used: {error}. Correct "
-            f"{', '.join(PROCESSOR_FILES)}, or save a processor there again."
-        ) from error
+    return _pixels_at(folder) or RELEASED_PIXELS
 
 
 @lru_cache(maxsize=8)
 def _hub_pixels(name: str, revision: str) -> PixelRules:
     """Read the settings in a repo of the Hub: from the cache, else over the network."""
     for from_cache in (True, False):
-        found = _saved_pixels(name, revision=revision, local_files_only=from_cache)
+        found = _pixels_at(name, revision=revision, local_files_only=from_cache)
         if found is not None:
             return found
     return RELEASED_PIXELS
 
 
-def _saved_pixels(source: str | Path, **where: Any) -> PixelRules | None:
+def _pixels_at(source: str | Path, **where: Any) -> PixelRules | None:
     """Read the settings of a video processor, or of an image processor that stands alone."""
     with suppress(OSError):
         return Sam2VideoVideoProcessor.from_pretrained(source, **where).rules

@@ -1,0 +1,170 @@
+"""What the numbers of a mask mean: one rule for the prompts of photos and of videos.
+
+What is the object follows from the type of the values and from all of them together:
+
+| values | the object is where |
+|---|---|
+| booleans | they are true |
+| whole numbers from 0, such as 0 and 1, 0 and 255, or labels; of any type | they are not 0 |
+| floats from 0 to 1: probabilities, soft edges | they are at least 0.5 once resized |
+| floats on both sides of 0, or all below it: logits | they are above 0 |
+
+Others could be meant in more ways than one, and are refused: floats that are neither whole nor
+within 0-1 but never negative, floats that only just leave 0-1, negative whole numbers, NaN.
+
+A photo's mask may also be an earlier answer of the model, which is smaller than the photo: at that
+size floats up to 32 that are not all whole are logits too where all are above 0, as they are where
+the object fills the photo.
+
+Suffixes: h, w = rows and columns.
+"""
+
+import math
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from sam2_hf.errors import PromptError
+
+Mask = np.ndarray | Tensor | Image.Image
+MASK_DIMENSIONS = 2
+MASK_THRESHOLD = 0.5  # of probabilities, and of resized masks
+ROUNDING_SLACK = 1e-3  # probabilities this far beyond 0-1 come from rounding
+MOST_LOGIT = 32.0  # answers are handed out within this, as the original does
+DRAWN_LOGIT = 10.0  # of a drawn mask as logits; sigmoid(10) = 0.99995
+RINGING = 0.25  # how far bicubic resizing of zeros and ones goes beyond them
+
+
+def one_map(mask: Mask, what: str) -> Tensor:
+    """Take the one map out of an array, tensor or picture.
+
+    Args:
+        mask: `(height, width)`, also with leading axes of length 1.
+        what: What it is, for messages.
+
+    Returns:
+        `(height, width)`, on the CPU.
+
+    Raises:
+        PromptError: It is not one map.
+    """
+    array = mask if isinstance(mask, Tensor) else np.array(mask)  # torch warns of read-only ones
+    try:
+        mask_hw = torch.as_tensor(array).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        mask_hw = torch.zeros(0)
+    while mask_hw.ndim > MASK_DIMENSIONS and mask_hw.shape[0] == 1:
+        mask_hw = mask_hw[0]
+    if mask_hw.ndim != MASK_DIMENSIONS or not mask_hw.numel() or mask_hw.is_complex():
+        raise PromptError(
+            f"{what} has the shape {tuple(mask_hw.shape)}, it must be one map (height, width), "
+            "such as one of the three masks of an answer."
+        )
+    return mask_hw
+
+
+def drawn_mask(mask_hw: Tensor, side: int, what: str, *, keeps_logits: bool = False) -> Tensor:
+    """Find where the object is, at another size.
+
+    Args:
+        mask_hw: Read by the rule at the top of this file.
+        side: Rows and columns of the result.
+        what: What it is, for messages.
+        keeps_logits: Whether the object is where logits are at least 0.5 once resized, as in both
+            other implementations.
+
+    Returns:
+        `(side, side)`, boolean.
+
+    Raises:
+        PromptError: It can be read in more ways than one.
+    """
+    soft_hw = _soft_mask(mask_hw, what, keeps_logits=keeps_logits)
+    if soft_hw.shape != (side, side):
+        soft_hw = functional.interpolate(
+            soft_hw[None, None], (side, side), mode="bilinear", antialias=True
+        )[0, 0]
+    return soft_hw >= MASK_THRESHOLD
+
+
+def check_mask_values(mask_hw: Tensor, what: str) -> None:
+    """Refuse values that can be read in more ways than one.
+
+    Raises:
+        PromptError: They can.
+    """
+    _soft_mask(mask_hw, what, keeps_logits=False)
+
+
+def is_answer(mask_hw: Tensor, side: int) -> bool:
+    """Tell whether a map is an earlier answer of the model: logits at the size of those.
+
+    Args:
+        mask_hw: A map of any size and type.
+        side: Rows and columns of the model's answers.
+    """
+    if mask_hw.shape != (side, side) or not mask_hw.is_floating_point():
+        return False
+    low, high = _extremes(mask_hw)
+    if _are_logits(low, high):
+        return True
+    is_above = low >= 0 and 1 + RINGING <= high <= MOST_LOGIT
+    return is_above and not torch.equal(mask_hw, mask_hw.round())
+
+
+def drawn_logits(mask_hw: Tensor, side: int, what: str) -> Tensor:
+    """Draw a mask as the model's answers are.
+
+    Args:
+        mask_hw: Read by the rule at the top of this file.
+        side: Rows and columns of the model's answers.
+        what: What it is, for messages.
+
+    Returns:
+        `(side, side)`, logits: an earlier answer as it is, all else -10 and 10.
+
+    Raises:
+        PromptError: It can be read in more ways than one.
+    """
+    if is_answer(mask_hw, side):
+        return mask_hw.to(torch.float32)
+    drawn_hw = drawn_mask(mask_hw, side, what)
+    return torch.where(drawn_hw, DRAWN_LOGIT, -DRAWN_LOGIT)
+
+
+def _are_logits(low: float, high: float) -> bool:
+    """Whether floats between these are logits, and neither probabilities nor ringing masks."""
+    rings = low > -RINGING and 1 <= high < 1 + RINGING
+    return low < 0 and not rings and not _are_probabilities(low, high)
+
+
+def _are_probabilities(low: float, high: float) -> bool:
+    return low >= -ROUNDING_SLACK and high <= 1 + ROUNDING_SLACK
+
+
+def _soft_mask(mask_hw: Tensor, what: str, *, keeps_logits: bool) -> Tensor:
+    """Make floats that are at least 0.5 where the object is."""
+    if mask_hw.dtype == torch.bool:
+        return mask_hw.to(torch.float32)
+    is_float = mask_hw.is_floating_point()
+    values_hw = mask_hw.to(torch.float32 if is_float else torch.int64)
+    low, high = _extremes(values_hw)
+    if is_float and _are_probabilities(low, high):
+        return values_hw
+    if is_float and _are_logits(low, high):
+        can_be_resized = keeps_logits and math.isfinite(low) and math.isfinite(high)
+        return values_hw if can_be_resized else (values_hw > 0).to(torch.float32)
+    if low >= 0 and torch.equal(values_hw, values_hw.round()):
+        return (values_hw != 0).to(torch.float32)
+    raise PromptError(
+        f"{what} has {mask_hw.dtype} values from {low:g} to {high:g}, which may mean more than one "
+        "thing. Give booleans: mask > 0 of logits, mask >= 128 of bytes."
+    )
+
+
+def _extremes(values_hw: Tensor) -> tuple[float, float]:
+    low, high = torch.aminmax(values_hw)
+    return float(low), float(high)
