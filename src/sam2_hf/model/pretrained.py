@@ -85,7 +85,7 @@ class Sam2PreTrainedModel(PreTrainedModel):
         """Load weights into a model on the meta device, if they are those of this model.
 
         The one place where transformers knows the files, wherever they came from, and has not read
-        them yet. Quantized weights, those the caller renames, and adapters are left to transformers.
+        them yet. Quantized weights, those the caller renames and adapters are left to transformers.
         """
         load = PreTrainedModel._load_pretrained_model
         request = load_request.get()
