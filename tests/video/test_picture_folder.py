@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_hf.errors import VideoError
+from sam2_hf.errors import FrameError, VideoError
 from sam2_hf.video import frame_pixels
+from sam2_hf.video.frames import open_frames
 from sam2_hf.video.picture_folder import PictureFolder, natural_order
 from tests.video.clip_files import pictures
 
@@ -102,3 +103,23 @@ def test_a_folder_that_is_gone_is_refused(tmp_path):
 
 def test_names_that_differ_in_zeros_only_keep_an_order():
     assert sorted(["a01", "a1", "a001"], key=natural_order) == ["a001", "a01", "a1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        *[(name, False) for name in ("b.tif", "b.gif", "b.webp", "b.png")],
+        *[(name, True) for name in ("b.tif", "b.webp", "b.png")],  # a GIF in a list is a video
+    ],
+)
+def test_a_picture_of_several_pages_is_no_frame_of_a_folder_or_a_list(tmp_path, name, listed):
+    """All pages but the first would be lost without a word."""
+    pages = [Image.fromarray(np.full((12, 16, 3), 40 * n, np.uint8)) for n in range(3)]
+    pages[0].save(tmp_path / "a.png")
+    pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    video = [tmp_path / "a.png", tmp_path / name] if listed else tmp_path
+
+    with open_frames(video, image_size=16) as frames:
+        frames.picture(0)
+        with pytest.raises(FrameError, match="several pages or frames"):
+            frames.picture(1)

@@ -13,6 +13,7 @@ from sam2_hf.processing.images import read_values
 from sam2_hf.processing.value_range import ValueRange
 
 from .frame_pixels import ClipScale
+from .picture_pages import picture_of_file
 from .picture_source import Finish, PictureSource
 
 PICTURE_ENDINGS = (
@@ -27,8 +28,8 @@ class PictureFolder(PictureSource):
     Only the first picture is opened at the start.
 
     Args:
-        folder: Pictures of any names; `frame2.jpg` comes before `frame10.jpg`. Of one with several
-            pages the first counts.
+        folder: Pictures of any names; `frame2.jpg` comes before `frame10.jpg`. One with several
+            pages is refused when it is read.
         value_range: Which numbers are black and white; see `processing/value_range.py`.
 
     Raises:
@@ -50,7 +51,7 @@ class PictureFolder(PictureSource):
 
     def take(self, frame: int) -> Finish:
         """Leave the reading to the threads; see [`PictureSource.take`]."""
-        return partial(self._scale.picture, self.folder / self._names[frame])
+        return partial(picture_of_file, self._scale, self.folder / self._names[frame])
 
     def describe(self, frame: int) -> str:
         """Name a frame and its file."""

@@ -18,6 +18,7 @@ from sam2_hf.processing.images import ImageSource, read_values
 from sam2_hf.processing.value_range import ValueRange
 
 from .frame_pixels import ClipScale
+from .picture_pages import picture_of_file
 from .picture_source import Finish, PictureSource
 
 GREY_CLIP, COLOUR_CLIP = 3, 4  # axes of (t, h, w) and of (t, h, w, 3)
@@ -58,7 +59,10 @@ class PictureList(PictureSource):
 
     def take(self, frame: int) -> Finish:
         """Look a picture up; see [`PictureSource.take`]."""
-        return partial(self._scale.picture, self._pictures[frame], self._channels)
+        picture = self._pictures[frame]
+        if isinstance(picture, PATH):
+            return partial(picture_of_file, self._scale, picture, self._channels)
+        return partial(self._scale.picture, picture, self._channels)
 
     def describe(self, frame: int) -> str:
         """Name a frame, and its file if it has one."""

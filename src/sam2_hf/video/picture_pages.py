@@ -4,9 +4,12 @@ Suffixes: hw3 = rows, columns, red green blue.
 """
 
 import os
+from collections.abc import Collection
 from fractions import Fraction
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -18,6 +21,7 @@ from .frame_pixels import ClipScale
 from .picture_source import Finish, PictureSource
 
 STACK = "TIFF"
+GIF = "GIF"
 ANIMATIONS = ("PNG", "WEBP", "AVIF")  # a GIF is a video file; a JPEG with two pictures is a photo
 MILLISECONDS = 1000
 
@@ -103,13 +107,34 @@ class PicturePages(PictureSource):
         return times
 
 
-def is_paged(path: str) -> bool:
-    """Whether a file is a picture with several pages or frames."""
+def picture_of_file(
+    scale: ClipScale, path: str | os.PathLike[str], channels: str | None = None
+) -> NDArray[np.uint8]:
+    """Read a file that is one frame of a clip; see `ClipScale.picture`.
+
+    Raises:
+        ImageError: It is unreadable, or has several pages, of which all but one would be lost.
+    """
+    if is_paged(os.fspath(path), (STACK, GIF, *ANIMATIONS)):
+        raise ImageError(
+            f"{path} has several pages or frames, but here each file is one frame. Open it as a "
+            "video of its own, or save its pages as files."
+        )
+    return scale.picture(path, channels)
+
+
+def is_paged(path: str, formats: Collection[str] = (STACK, *ANIMATIONS)) -> bool:
+    """Whether a file is a picture with several pages or frames.
+
+    Args:
+        path: The file.
+        formats: Which kinds count, by Pillow's names.
+    """
     if file_problem(path):
         return False
     try:
         with Image.open(path) as image:
-            return image.format in (STACK, *ANIMATIONS) and num_pages(image) > 1
+            return image.format in formats and num_pages(image) > 1
     except Exception:  # what cannot be read is reported by whoever reads it
         return False
 

@@ -22,11 +22,12 @@ from .streamed_frames import StreamedFrames
 Fingerprint = dict[int, Tensor]  # frame -> mean color of each cell, `(3, h, w)`, levels of 0-255
 CELLS = 32  # rows and columns of a small picture, at most
 TOLERANCE = 3.0  # levels; another decoder changes the mean of a cell by less than 1
+MOST_FRAMES = 9  # first, middle and last among them; each costs reading a frame
 BYTE = 255
 
 
 def video_fingerprint(frames: Frames) -> Fingerprint:
-    """Look at the first, middle and last frame; of an iterator at the first one it has kept.
+    """Look at up to `MOST_FRAMES` evenly spaced frames; of an iterator at the first that is kept.
 
     Frames that cannot be read are left out, and a live stream has none that come again.
     """
@@ -34,7 +35,8 @@ def video_fingerprint(frames: Frames) -> Fingerprint:
     if isinstance(frames, StreamedFrames):
         numbers.update(frames.kept[:1])
     elif frames.num_frames is not None and not isinstance(frames, LiveFrames):
-        numbers.update({0, frames.num_frames // 2, frames.num_frames - 1})
+        last, count = frames.num_frames - 1, min(MOST_FRAMES, frames.num_frames)
+        numbers.update(last * place // max(count - 1, 1) for place in range(count))
     found = {}
     for frame in sorted(numbers):
         try:
