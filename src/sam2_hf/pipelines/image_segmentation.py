@@ -18,7 +18,7 @@ from sam2_hf.processing.images import ImageSource
 from sam2_hf.processing.prompts import ObjectPrompt, PromptBatch, group_by_kind
 from sam2_hf.upsampled_masks import masks_at_size
 
-from .encoded_image import EncodedImage, Fingerprint, check_fingerprint
+from .encoded_image import EncodedImage, Fingerprint, check_encoded
 from .object_prompts import AskedObjects, Objects
 from .photo_encoder import PhotoEncoder, Processor
 from .photo_inputs import PhotoInputs, PhotoReader, ReadingOptions, batches, require_flag
@@ -217,7 +217,7 @@ class ImageSegmentationPipeline:
         if len(new) < len(photos):
             mark = self._fingerprint.current()
             for place in set(range(len(photos))) - set(new):
-                check_fingerprint(photos[place], mark)
+                check_encoded(photos[place], self.model, mark)
                 encoded[place] = photos[place].to(self.model.device)
         return [encoded[place] for place in range(len(photos))]
 
