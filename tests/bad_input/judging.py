@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,21 @@ class Input(NamedTuple):
     what: str
     call: Callable[[], object]
     is_right: Callable[[object], bool] | None = None
+
+
+def each(what, values, call, leave=()):
+    """An input that must be refused for each of several values.
+
+    Args:
+        what: Where the values are given.
+        values: Name -> value, or values that name themselves.
+        call: Gives a value to the program.
+        leave: Names of values that mean something here.
+    """
+    named = values if isinstance(values, dict) else {f"{value!r:.40}": value for value in values}
+    for name, value in named.items():
+        if name not in leave:
+            yield Input(f"{what} {name}", partial(call, value))
 
 
 class HangError(BaseException):
