@@ -41,7 +41,7 @@ def write_bad_files(folder, sound_picture, chance):
         "head only": content[:30],
         "flipped bits": bytes(flipped),
         "svg": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="/etc/passwd"/></svg>',
-        "play list": b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hostname\n#EXT-X-ENDLIST\n",
+        "play list": b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hostname\n",
         "concat": b"ffconcat version 1.0\nfile '/etc/hostname'\n",
         "pickle": b"cos\nsystem\n(S'true'\ntR.",
         "zip": b"PK\x03\x04" + bytes(60),
