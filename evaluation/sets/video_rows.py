@@ -102,7 +102,8 @@ def require_consistent(columns: Mapping[str, Any]) -> None:
     """
     name, stems = columns["video"], columns["frame_names"]
     for column in ("frame_names", "annotated", "object_ids", "first_frames"):
-        if columns[column] is None or None in columns[column]:
+        is_empty = columns[column] is None
+        if is_empty or (column != "frame_names" and None in columns[column]):
             raise DataError(f"{name} has nothing in the column {column}. Fill it, or drop the row.")
     require_plain(stems, name, "frame")
     require_unique(stems, name)
