@@ -33,7 +33,7 @@ def read_numbers(given: object) -> NDArray[np.float64] | None:
     if isinstance(given, NOT_ROWS):
         return None
     try:
-        values = given.numpy(force=True) if isinstance(given, Tensor) else np.asarray(given)
+        values = _array(given)
         return None if values.dtype.kind in "cmMV" else values.astype(np.float64)
     except UNREADABLE:
         return None
@@ -42,7 +42,7 @@ def read_numbers(given: object) -> NDArray[np.float64] | None:
 def read_flags(given: object) -> list[bool] | None:
     """Read one flag or a list of them: True and False, or 1 and 0."""
     try:
-        values = given.numpy(force=True) if isinstance(given, Tensor) else np.asarray(given)
+        values = _array(given)
     except UNREADABLE:
         return None
     if values.ndim > 1 or values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
@@ -76,3 +76,10 @@ def read_row(given: Any) -> tuple[float, ...]:  # noqa: ANN401 - whatever a call
         return tuple(float(value) for value in given)
     except UNREADABLE:
         return ()
+
+
+def _array(given: Any) -> NDArray[Any]:  # noqa: ANN401 - whatever a caller has
+    """Make an array; numpy knows no bfloat16."""
+    if not isinstance(given, Tensor):
+        return np.asarray(given)
+    return (given.double() if given.is_floating_point() else given).numpy(force=True)
