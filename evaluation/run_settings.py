@@ -77,7 +77,10 @@ def read_settings(path: Path) -> dict[str, Any]:
         DataError: It cannot be read.
     """
     try:
-        return dict(load_json(path))
+        content = load_json(path)
+        if not isinstance(content, dict):
+            raise TypeError(f"a {type(content).__name__}")
+        return content
     except (OSError, ValueError, TypeError) as error:
         raise DataError(
             f"{path} cannot be read ({error}), so nothing tells which run its folder is of. "

@@ -15,7 +15,13 @@ from .labelled_video import LabelledVideo
 from .listed_names import require_known, require_plain, require_unique
 from .set_folders import read_folder
 from .set_rules import SetRules, find_rules
-from .video_rows import VideoRow, make_table, require_consistent, with_all_columns
+from .video_rows import (
+    VideoRow,
+    make_table,
+    require_consistent,
+    require_kinds,
+    with_all_columns,
+)
 
 CHECKED = ["video", "frame_names", "annotated", "object_ids", "first_frames"]
 LIGHT = [*CHECKED, "object_runs"]
@@ -110,6 +116,7 @@ def _require_columns(table: datasets.Dataset, rules: SetRules, root: str) -> Non
             f"{root} has no column {missing[0]!r}, only {', '.join(sorted(names))}. A set of "
             f"videos has the columns {', '.join(NEEDED)}, and may have others."
         )
+    require_kinds(table, root)
     first = table[0] if len(table) else {}
     if rules.per_object and first.get("label_maps"):
         raise DataError(

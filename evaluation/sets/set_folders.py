@@ -93,7 +93,7 @@ def _with_label_maps(rules: SetRules, row: VideoRow, folder: Path) -> VideoRow:
 def _with_masks_per_object(rules: SetRules, row: VideoRow, folder: Path) -> VideoRow:
     """Fill the columns of a video with a folder of masks for each object."""
     name, stems = row.video, row.frame_names
-    folders = [one for one in folder_names(folder) if one.isdigit()]
+    folders = [one for one in folder_names(folder) if one.isdecimal()]
     if not folders:
         raise DataError(f"{name}: there is no folder of an object, such as 000, in {folder}.")
     files = {
@@ -139,7 +139,10 @@ def _listed(rules: SetRules, root: Path, images: Path, masks: Path) -> list[str]
     path = next((root / one for one in rules.listing if (root / one).is_file()), None)
     if path is None:
         raise DataError(f"there is no {root / rules.listing[0]}. {_where(rules)}")
-    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}. {_where(rules)}") from error
     return [name for name in names if name]
 
 
@@ -154,7 +157,7 @@ def _first(rules: SetRules, root: Path, names: tuple[str, ...]) -> Path:
 
 def _frame_number(stem: str) -> tuple[int, str]:
     """Sort frames by their number, as the original does."""
-    return (int(stem), "") if stem.isdigit() else (0, stem)
+    return (int(stem), "") if stem.isdecimal() else (0, stem)
 
 
 def _where(rules: SetRules) -> str:

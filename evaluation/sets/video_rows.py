@@ -33,6 +33,8 @@ FEATURES = datasets.Features(
         "unseen": datasets.Value("bool"),
     }
 )
+LARGEST_OBJECT = 2**31 - 1  # what a label map holds
+PAIR = 2
 Stored = str | bytes
 """Path of a file, or its bytes."""
 
@@ -76,8 +78,16 @@ class VideoRow:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> "VideoRow":
-        """Read a row of a table that has all columns."""
-        return cls(**{field.name: _unwrapped(columns[field.name]) for field in fields(cls)})
+        """Read a row of a table that has all columns.
+
+        Raises:
+            DataError: It has another number of pictures or run lengths than of frames or objects.
+        """
+        values = {field.name: _unwrapped(columns[field.name]) for field in fields(cls)}
+        given = {name: value for name, value in values.items() if value is not None}
+        row = cls(**{"video": "", **given})
+        _require_complete(row)
+        return row
 
 
 def require_consistent(columns: Mapping[str, Any]) -> None:
@@ -91,6 +101,10 @@ def require_consistent(columns: Mapping[str, Any]) -> None:
             numbers of frames and objects do not fit together.
     """
     name, stems = columns["video"], columns["frame_names"]
+    for column in ("frame_names", "annotated", "object_ids", "first_frames"):
+        is_empty = columns[column] is None
+        if is_empty or (column != "frame_names" and None in columns[column]):
+            raise DataError(f"{name} has nothing in the column {column}. Fill it, or drop the row.")
     require_plain(stems, name, "frame")
     require_unique(stems, name)
     annotated, numbers = columns["annotated"], columns["object_ids"]
@@ -109,11 +123,62 @@ def require_consistent(columns: Mapping[str, Any]) -> None:
             f"{name} has the objects {some_of(map(str, numbers))}, given on the frames "
             f"{some_of(map(str, first_frames))}. Each is given on one frame that is annotated."
         )
-    if len(set(numbers)) != len(numbers) or min(numbers, default=0) < 0:
+    is_far = max(numbers, default=0) > LARGEST_OBJECT
+    if len(set(numbers)) != len(numbers) or min(numbers, default=0) < 0 or is_far:
         raise DataError(
             f"{name} has the objects {some_of(map(str, numbers))}. Number them from 0 or 1 on, "
             "each differently."
         )
+
+
+def _require_complete(row: VideoRow) -> None:
+    """Refuse a row that lacks what its light columns announce."""
+    lengths = {
+        "frames": (len(row.frame_names), [row.frames] if not row.video_file else []),
+        "label_maps": (len(row.annotated), [row.label_maps] if row.label_maps else []),
+        "object_masks": (len(row.annotated), row.object_masks),
+        "object_runs": (len(row.annotated), row.object_runs),
+    }
+    for name, (wanted, lists) in lengths.items():
+        found = [0 if one is None else len(one) for one in lists]
+        if any(count != wanted for count in found):
+            raise DataError(
+                f"{row.video} has {found[0]} {name} where there must be {wanted}. Make the table "
+                "of the set again."
+            )
+    objects = len(row.object_ids)
+    if not row.label_maps and objects not in (len(row.object_masks), len(row.object_runs)):
+        raise DataError(f"{row.video} has {objects} object(s), but not the masks of each.")
+    if row.object_runs and (len(row.size) != PAIR or min(row.size) < 1):
+        raise DataError(f"{row.video} has run lengths of the size {row.size}; give two sides.")
+
+
+def require_kinds(table: datasets.Dataset, place: str) -> None:
+    """Refuse a table whose columns hold something else than those of a set of videos.
+
+    Raises:
+        DataError: A column does.
+    """
+    for name in set(FEATURES) & set(table.column_names):
+        if not _fits(table.features[name], FEATURES[name]):
+            raise DataError(
+                f"the column {name} of {place} holds {str(table.features[name])[:100]}, not "
+                f"{str(FEATURES[name])[:100]}. Make the table of the set again."
+            )
+
+
+def _fits(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - features of `datasets`
+    """Whether a column can be read as another kind; one without a value fits all."""
+    if found == datasets.Value("null"):
+        return True
+    if isinstance(wanted, datasets.List):
+        is_list = isinstance(found, datasets.List | datasets.LargeList)
+        return is_list and _fits(found.feature, wanted.feature)
+    if not isinstance(wanted, datasets.Value):  # a picture or a video
+        is_stored = isinstance(found, dict) and set(found) == {"bytes", "path"}
+        return is_stored or type(found) is type(wanted)
+    kinds = {"int32": ("int", "uint"), "string": ("string", "large_string"), "bool": ("bool",)}
+    return isinstance(found, datasets.Value) and found.dtype.startswith(kinds[wanted.dtype])
 
 
 def make_table(rows: Iterable[VideoRow]) -> datasets.Dataset:

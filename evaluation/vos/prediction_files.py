@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from evaluation.sets.labelled_video import LabelledVideo
 from sam2_hf.errors import DataError, ImageError
@@ -61,14 +60,14 @@ def read_mask(video: LabelledVideo, frame: int, out: Path, number: int) -> MaskH
 def is_finished(video: LabelledVideo, out: Path) -> bool:
     """Tell whether every file of a video is there and whole."""
     try:
-        for path in files_of(video, out):
-            with Image.open(path) as picture:
-                picture.load()
-                if (picture.height, picture.width) != video.size:
-                    return False
-    except (OSError, SyntaxError, ValueError):
+        return all(read.shape == video.size for read in map(_opened, files_of(video, out)))
+    except (ImageError, DataError):
         return False
-    return True
+
+
+def _opened(path: Path) -> NDArray[np.integer]:
+    """Read a picture of numbers, whatever its size."""
+    return open_label_map(str(path))
 
 
 def files_of(video: LabelledVideo, out: Path) -> Iterator[Path]:

@@ -8,6 +8,7 @@ import av
 from PIL import Image, UnidentifiedImageError
 
 from sam2_hf.errors import ImageError, Sam2Error, VideoError
+from sam2_hf.video.video_file import open_stream
 
 MILLION = 1_000_000
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # few parsers meet strangers' files
@@ -119,7 +120,8 @@ class Limits:
         if path.stat().st_size == 0:
             raise VideoError("This file is empty (0 bytes). Choose an MP4, MOV or WebM video.")
         try:
-            with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+            container, _ = open_stream(av, str(path))  # containers only: no play lists
+            with container:
                 sizes = [(one.width, one.height) for one in container.streams.video]
         except (av.FFmpegError, ValueError, OSError) as error:
             raise VideoError(

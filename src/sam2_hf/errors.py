@@ -20,6 +20,10 @@ class OptionError(PromptError, TypeError):
         self.name = name
 
 
+class KindError(PromptError, TypeError):
+    """An argument is of a kind that nothing can be read from."""
+
+
 class ImageError(Sam2Error, ValueError):
     """A picture cannot be read, or is not an RGB picture by any reading."""
 

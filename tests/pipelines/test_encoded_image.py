@@ -2,13 +2,15 @@
 
 import copy
 import dataclasses
+import os
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from sam2_hf import EncodedImage, ImageError, ImageSegmentationPipeline, OutputError
-from sam2_hf.pipelines.encoded_image import Fingerprint, fingerprint
+from sam2_hf.pipelines.encoded_image import LEVELS, Fingerprint, fingerprint
 
 
 @pytest.fixture
@@ -126,6 +128,79 @@ def test_a_safetensors_file_of_something_else_is_refused(tmp_path):
 
     with pytest.raises(ImageError, match="without an encoded image"):
         EncodedImage.load(tmp_path / "model.safetensors")
+
+
+def _nan(level, maps):
+    level.view(-1)[7] = float("nan")
+    return maps
+
+
+WRONG = {
+    "no height": ({"height": None}, None, "high"),
+    "a word for the height": ({"height": "abc"}, None, "'abc' high"),
+    "a negative width": ({"width": "-3"}, None, "'-3' wide"),
+    "no pixels": ({"width": "0"}, None, "'0' wide"),
+    "digits of another script": ({"width": "\u0663"}, None, "wide"),
+    "ten digits": ({"height": "9" * 10, "width": "1"}, None, "high"),
+    "a picture of 120 GB": ({"height": "100000", "width": "100000"}, None, "too many to be true"),
+    "no fingerprint": ({"fingerprint": None}, None, "'not given' is not the mark of a model"),
+    "half a fingerprint": ({"fingerprint": "ab" * 16}, None, "not the mark of a model"),
+    "NaN": ({}, lambda m: _nan(m["stride_4"], m), "NaN"),
+    "integers": ({}, lambda m: {k: v.long() for k, v in m.items()}, "I64, not floats"),
+    "two dtypes": ({}, lambda m: m | {"stride_8": m["stride_8"].half()}, "not floats of one kind"),
+    "another rank": ({}, lambda m: m | {"stride_16": m["stride_16"][0]}, "have the shapes"),
+    "nothing in a map": ({}, lambda m: m | {"stride_16": m["stride_16"][..., :0]}, "shapes"),
+    "two photos": ({}, lambda m: {k: torch.cat((v, v)) for k, v in m.items()}, "shapes"),
+    "a map too few": ({}, lambda m: {"stride_4": m["stride_4"]}, "it holds"),
+    "a map too many": ({}, lambda m: m | {"stride_2": m["stride_4"]}, "it holds"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG.values(), ids=WRONG)
+def test_a_file_is_checked_whole_before_it_is_used(encoded, tmp_path, case):
+    change, rebuild, message = case
+    path = encoded.save(tmp_path / "photo.safetensors")
+    with safe_open(path, framework="pt") as file:
+        about, maps = (
+            file.metadata() | change,
+            {name: file.get_tensor(name) for name in LEVELS},
+        )
+    maps = rebuild(maps) if rebuild else maps
+    maps = {name: level.contiguous().clone() for name, level in maps.items()}
+    save_file(maps, path, metadata={name: text for name, text in about.items() if text is not None})
+
+    with pytest.raises(ImageError, match=message):
+        EncodedImage.load(path)
+
+
+def test_maps_of_another_shape_than_the_models_are_refused(pipeline, encoded):
+    narrow = [level[..., :3] for level in encoded.embeddings]
+
+    with pytest.raises(ImageError, match="this model makes"):
+        pipeline(dataclasses.replace(encoded, embeddings=tuple(narrow)), points=(30, 30))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_maps_of_another_dtype_than_the_models_are_refused(pipeline, encoded, dtype):
+    cast = tuple(level.to(dtype) for level in encoded.embeddings)
+
+    with pytest.raises(ImageError, match="this model makes"):
+        pipeline(dataclasses.replace(encoded, embeddings=cast), points=(30, 30))
+
+
+def test_an_encoding_of_an_earlier_version_loads(encoded, tmp_path):
+    before = dataclasses.replace(encoded, fingerprint=encoded.fingerprint[:64])
+
+    loaded = EncodedImage.load(before.save(tmp_path / "photo.safetensors"))
+
+    assert loaded.fingerprint == encoded.fingerprint[:64]
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(ImageError, match="may never end"):
+        EncodedImage.load(tmp_path / "pipe")
 
 
 def test_a_folder_that_cannot_be_written_to_is_an_error_of_ours(encoded, tmp_path):

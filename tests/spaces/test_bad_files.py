@@ -1,12 +1,19 @@
 """Files that cannot be used: a readable message, and the page goes on with what it had."""
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_hf.errors import VideoError
 from sam2_hf.pipelines.video_writer import video_writer
+from sam2_space.limits import LimitError, Limits
 from tests.spaces.looking import SECONDS, click, require_message, sample_photo, share_around, tinted
 
+PLAY_LISTS = {
+    "m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n",
+    "ffconcat": "ffconcat version 1.0\nfile '{}'\n",
+}
 VIEW = "#photo-view"
 CUP = (290, 225)
 
@@ -62,6 +69,60 @@ def test_a_bad_video_is_refused_and_a_good_one_taken_after_it(page, files, name,
     require_message(page, expected)
     page.locator("#video-samples .gallery-item").first.click()
     page.wait_for_selector("#video-view img", timeout=SECONDS)
+
+
+@pytest.mark.parametrize("kind", PLAY_LISTS)
+@pytest.mark.parametrize("ending", ["m3u8", "ffconcat", "txt", "mp4"])
+@pytest.mark.parametrize("start", ["", "file://"])
+def test_the_head_of_a_play_list_opens_no_file_of_the_server(files, tmp_path, kind, ending, start):
+    path = tmp_path / f"list.{ending}"
+    # 2500 pixels wide: if the video behind the list were opened, a limit would tell of it
+    path.write_text(PLAY_LISTS[kind].format(f"{start}{files / 'wide.mp4'}"))
+    with pytest.raises(LimitError, match="2500 x 64"):
+        Limits().check_video_file(files / "wide.mp4")
+
+    with pytest.raises(VideoError, match="not a video that can be read") as refusal:
+        Limits().check_video_file(path)
+
+    assert str(tmp_path) not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", PLAY_LISTS)
+@pytest.mark.parametrize("ending", ["m3u8", "ffconcat", "mp4"])
+def test_nothing_of_a_file_of_the_server_comes_out_through_a_play_list(
+    server, tmp_path, kind, ending
+):
+    with video_writer(tmp_path / "secret.mp4", fps=5) as writer:
+        for _ in range(3):
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+
+    sound = _track(server, "film.mp4", (tmp_path / "secret.mp4").read_bytes())
+    listed = _track(
+        server, f"list.{ending}", PLAY_LISTS[kind].format(tmp_path / "secret.mp4").encode()
+    )
+
+    assert "event: complete" in sound
+    assert "event: error" in listed
+    assert "event: complete" not in listed
+    assert ".mp4" not in listed
+    assert str(tmp_path) not in listed
+
+
+def _track(server, name, content):
+    """Upload a file as a visitor without the page, have it tracked, and return what is said."""
+    with httpx.Client(base_url=server.address, timeout=120) as visitor:
+        visitor.get("/")
+        answer = visitor.post("/gradio_api/upload", files={"files": (name, content)})
+        file = {
+            "path": answer.json()[0],
+            "orig_name": name,
+            "meta": {"_type": "gradio.FileData"},
+        }
+        prompts = [{"frame": 0, "object_id": 1, "points": [[30, 20]]}]
+        job = visitor.post(
+            "/gradio_api/call/track", json={"data": [file, prompts, "forward"]}
+        ).json()
+        return visitor.get(f"/gradio_api/call/track/{job['event_id']}").text
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_stored(page, server, tmp_path):

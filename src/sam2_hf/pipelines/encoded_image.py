@@ -4,11 +4,13 @@ Suffixes: c = channels, h, w = rows and columns of the coarsest map (1/16 of the
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -20,11 +22,16 @@ from sam2_hf.model.weight_fingerprint import (
     is_same_model,
     weight_fingerprint,
 )
+from sam2_hf.processing.images import file_problem
 
 from .atomic_files import write_atomically
 
 FORMAT = "sam2_hf.encoded_image.1"
 LEVELS = ("stride_4", "stride_8", "stride_16")  # names of the maps in the file
+SIDE = re.compile(r"[1-9][0-9]{0,8}")  # of a photo, pixels
+MARK = re.compile(r"(?:[0-9a-f]{64}){1,2}")  # earlier versions wrote the first half only
+DTYPES = ("F64", "F32", "F16", "BF16")
+RANK = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,14 +81,20 @@ class EncodedImage:
             ImageError: The file is missing, damaged, or holds something else.
         """
         try:
-            with safe_open(path, framework="pt", device=str(device)) as file:
-                about = file.metadata() or {}
-                _check_format(path, about)
-                embeddings = tuple(file.get_tensor(name) for name in LEVELS)
+            problem = file_problem(path) or _problem_of_head(path)
+            if not problem:
+                with safe_open(path, framework="pt", device=str(device)) as file:
+                    about = file.metadata()
+                    embeddings = tuple(file.get_tensor(name) for name in LEVELS)
+                is_finite = all(bool(level.isfinite().all()) for level in embeddings)
+                problem = None if is_finite else "its maps hold NaN or infinity"
         except (SafetensorError, OSError) as error:
+            problem = str(error)
+        if problem:
             raise ImageError(
-                f"cannot read the encoded image {path}: {error}. Encode the photo anew and save it."
-            ) from error
+                f"cannot read the encoded image {path}: {problem.rstrip('.')}. Encode the photo "
+                "again and save it."
+            )
         size = int(about["height"]), int(about["width"])
         return cls(embeddings, size, about["fingerprint"])
 
@@ -118,11 +131,11 @@ class Fingerprint:
         return self._value
 
 
-def check_fingerprint(encoded: EncodedImage, model_fingerprint: str) -> None:
+def check_encoded(encoded: EncodedImage, model: Sam2Model, model_fingerprint: str) -> None:
     """Refuse an encoding that another model made.
 
     Raises:
-        ImageError: The fingerprints differ.
+        ImageError: The fingerprints differ, or the maps are not those that the model makes.
     """
     if not is_same_model(encoded.fingerprint, model_fingerprint):
         theirs, ours = encoded.fingerprint[-8:], model_fingerprint[: len(encoded.fingerprint)][-8:]
@@ -131,13 +144,58 @@ def check_fingerprint(encoded: EncodedImage, model_fingerprint: str) -> None:
             "another size or another dtype. "
             "Encode it with this model, or load the model that was used."
         )
+    side, width = model.image_size, int(model.config.vision_config.fpn_hidden_size)
+    wanted = [
+        (1, width // 8, side // 4, side // 4),
+        (1, width // 4, side // 8, side // 8),
+        (1, width, side // 16, side // 16),
+    ]
+    shapes = [tuple(level.shape) for level in encoded.embeddings]
+    dtypes = {level.dtype for level in encoded.embeddings}
+    if shapes != wanted or dtypes != {model.dtype}:
+        raise ImageError(
+            f"this encoded image has maps of the shapes {shapes} ({', '.join(map(str, dtypes))}), "
+            f"this model makes {wanted} ({model.dtype}). Encode the photo again."
+        )
+
+
+def _problem_of_head(path: str | os.PathLike[str]) -> str | None:
+    """Look at everything in a file but its numbers; say what is wrong with it.
+
+    Raises:
+        ImageError: It holds something else.
+    """
+    with safe_open(path, framework="pt") as file:
+        about, names = file.metadata() or {}, set(file.keys())
+        _check_format(path, about)
+        if names != set(LEVELS):
+            return f"it holds {sorted(names)!r:.100}, not {', '.join(LEVELS)}"
+        levels = [file.get_slice(name) for name in LEVELS]
+        shapes, dtypes = [one.get_shape() for one in levels], {one.get_dtype() for one in levels}
+    if len(dtypes) > 1 or not dtypes <= set(DTYPES):
+        return f"its maps hold {', '.join(sorted(dtypes))}, not floats of one kind"
+    if any(len(shape) != RANK or shape[0] != 1 or not min(shape) for shape in shapes):
+        return f"its maps have the shapes {shapes}, not (1, channels, rows, columns)"
+    return _problem_of_metadata(about)
+
+
+def _problem_of_metadata(about: dict[str, str]) -> str | None:
+    """Say what is wrong with the size and the mark of a model that a file states."""
+    sides = [about.get("height", "not given"), about.get("width", "not given")]
+    if not all(map(SIDE.fullmatch, sides)):
+        return f"it says that the photo is {sides[0]!r:.40} high and {sides[1]!r:.40} wide"
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and int(sides[0]) * int(sides[1]) > 2 * limit:  # as PIL does
+        return f"it says that the photo has {sides[0]} x {sides[1]} pixels, too many to be true"
+    mark = about.get("fingerprint", "not given")
+    return None if MARK.fullmatch(mark) else f"{mark!r:.40} is not the mark of a model"
 
 
 def _check_format(path: str | os.PathLike[str], about: dict[str, str]) -> None:
     if about.get("format") != FORMAT:
         raise ImageError(
             f"{path} is a safetensors file without an encoded image in it "
-            f"(format {about.get('format', 'not given')!r}, expected {FORMAT!r}). "
+            f"(format {about.get('format', 'not given')!r:.80}, expected {FORMAT!r}). "
             "Pass a file that EncodedImage.save wrote."
         )
 

@@ -1,14 +1,13 @@
 """The options of "everything", under the original generator's names and under transformers'."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from sam2_hf.errors import OptionError, PromptError
+from sam2_hf.number_reading import is_finite_number, shown
 
 from .point_grid import Grid, layer_grids, own_grids
 
@@ -87,9 +86,9 @@ class EverythingOptions:
     def __post_init__(self) -> None:
         _check_counts(self)
         _check_numbers(self)
-        if self.output_mode not in get_args(OutputMode):
+        if not isinstance(self.output_mode, str) or self.output_mode not in get_args(OutputMode):
             raise PromptError(
-                f"output_mode is {self.output_mode!r}. "
+                f"output_mode is {shown(self.output_mode)}. "
                 f"Choose one of: {', '.join(get_args(OutputMode))}."
             )
 
@@ -152,20 +151,19 @@ def _check_counts(options: EverythingOptions) -> None:
     }
     for name, least in counts.items():
         value = getattr(options, name)
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        is_count = is_number and float(value).is_integer() and value >= least
-        if value is not None and not is_count:
+        may_be_none = name in ("points_per_batch", "points_per_side")
+        is_count = is_finite_number(value) and float(value).is_integer() and value >= least
+        if not is_count and not (value is None and may_be_none):
             raise PromptError(
-                f"{name} is {value!r}, it must be a whole number of at least {least}."
+                f"{name} is {shown(value)}, it must be a whole number of at least {least}."
             )
 
 
 def _check_numbers(options: EverythingOptions) -> None:
     for name in (*NUMBERS, *OPTIONAL_NUMBERS):
         value = getattr(options, name)
-        is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-        if not is_number and not (value is None and name in OPTIONAL_NUMBERS):
-            raise PromptError(f"{name} is {value!r}, it must be a finite number.")
+        if not is_finite_number(value) and not (value is None and name in OPTIONAL_NUMBERS):
+            raise PromptError(f"{name} is {shown(value)}, it must be a finite number.")
     for name in FLAGS:
         if not isinstance(getattr(options, name), bool | np.bool_):
             raise PromptError(f"{name} is {getattr(options, name)!r}, it must be True or False.")

@@ -3,9 +3,7 @@
 Suffixes: p = objects, k = masks of an object, h, w = rows and columns of the low-resolution map.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from numbers import Real
 from typing import Any, overload
 
 import torch
@@ -14,12 +12,13 @@ from torch import Tensor
 from sam2_hf.errors import OptionError, PromptError
 from sam2_hf.masks import clean_masks
 from sam2_hf.model.modeling_sam2 import Sam2Model
+from sam2_hf.number_reading import is_finite_number, shown
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.processing.mask_values import MOST_LOGIT
 from sam2_hf.processing.prompts import ObjectPrompt, PromptBatch, group_by_kind
 from sam2_hf.upsampled_masks import masks_at_size
 
-from .encoded_image import EncodedImage, Fingerprint, check_fingerprint
+from .encoded_image import EncodedImage, Fingerprint, check_encoded
 from .object_prompts import AskedObjects, Objects
 from .photo_encoder import PhotoEncoder, Processor
 from .photo_inputs import PhotoInputs, PhotoReader, ReadingOptions, batches, require_flag
@@ -98,9 +97,8 @@ class ImageSegmentationPipeline:
         for name, value in own.items():
             if name not in cls.option_names():
                 raise OptionError("image segmentation", name, cls.option_names())
-            is_number = isinstance(value, Real) and not isinstance(value, bool)
-            if name in NUMBERS and not (is_number and math.isfinite(value)):
-                raise PromptError(f"{name} is {value!r}, it must be a finite number.")
+            if name in NUMBERS and not is_finite_number(value):
+                raise PromptError(f"{name} is {shown(value)}, it must be a finite number.")
         require_flag("compile", own.get("compile", False))
 
     @overload
@@ -219,7 +217,7 @@ class ImageSegmentationPipeline:
         if len(new) < len(photos):
             mark = self._fingerprint.current()
             for place in set(range(len(photos))) - set(new):
-                check_fingerprint(photos[place], mark)
+                check_encoded(photos[place], self.model, mark)
                 encoded[place] = photos[place].to(self.model.device)
         return [encoded[place] for place in range(len(photos))]
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
+from sam2_hf.number_reading import read_numbers, shown
 from sam2_hf.processing.prompts import Click, ObjectPrompt
 
 COORDINATES = 2
@@ -80,14 +82,14 @@ class AskedObjects:
                 "Give points=, box= or mask= for one object, objects= or boxes= for several."
             )
         asked: Any = given if objects is None else objects
-        if isinstance(asked, ObjectPrompt) or _is_parts(asked):
+        if isinstance(asked, ObjectPrompt) or objects is None or _is_parts(asked):
             return cls(("the object",), (object_prompt(asked),), ObjectPrompt)
         if isinstance(asked, Mapping):
             names, values = tuple(asked), list(asked.values())
         elif not isinstance(asked, Sequence):
             raise PromptError(
-                f"objects are {asked!r:.80}. Give an ObjectPrompt, a list or a dictionary of them, "
-                "or (n, 4) boxes."
+                f"objects are {shown(asked)}. Give an ObjectPrompt, a list or a dictionary of "
+                "them, or (n, 4) boxes."
             )
         else:
             names, values = tuple(range(len(asked))), list(asked)
@@ -97,16 +99,13 @@ class AskedObjects:
     @classmethod
     def _of_boxes(cls, boxes: Given) -> "AskedObjects":
         """Make an object of each row of `(n, 4)` boxes, as a detector gives them; n may be 0."""
-        try:
-            rows = boxes.double().numpy(force=True) if isinstance(boxes, Tensor) else boxes
-            table = np.asarray(rows, dtype=np.float64)
-        except (TypeError, ValueError):
-            table = np.zeros(1)
+        numbers = read_numbers(boxes)
+        table = np.zeros(1) if numbers is None else numbers
         if table.size == 0 and table.shape[-1] in (0, BOX_NUMBERS):
             table = table.reshape(0, BOX_NUMBERS)
         if table.ndim != TABLE or table.shape[1] != BOX_NUMBERS:
             raise PromptError(
-                f"boxes are {boxes!r:.80}. Give (n, 4): a row (x0, y0, x1, y1) for each object."
+                f"boxes are {shown(boxes)}. Give (n, 4): a row (x0, y0, x1, y1) for each object."
             )
         prompts = tuple(ObjectPrompt(box=tuple(row)) for row in table.tolist())
         return cls(tuple(range(len(prompts))), prompts, list)
@@ -141,7 +140,7 @@ def object_prompt(given: Given) -> ObjectPrompt:
         return given
     if not isinstance(given, Mapping) or not set(given) <= PARTS:
         raise PromptError(
-            f"an object is given as {given!r:.80}. Give ObjectPrompt(clicks=..., box=...), or a "
+            f"an object is given as {shown(given)}. Give ObjectPrompt(clicks=..., box=...), or a "
             "dictionary with some of points, labels, box and mask."
         )
     clicks = _clicks(given.get("points"), given.get("labels"))
@@ -149,41 +148,45 @@ def object_prompt(given: Given) -> ObjectPrompt:
 
 
 def _clicks(points: Given, labels: Given) -> tuple[Click, ...]:
-    labels = labels.numpy(force=True) if isinstance(labels, Tensor) else labels
     if points is None:
-        if labels is not None and np.size(labels):
-            raise PromptError(f"labels are {labels!r} but there are no points. Give points too.")
+        if labels is not None and _kinds(labels, 0).size:
+            raise PromptError(
+                f"labels are {shown(labels)} but there are no points. Give points too."
+            )
         return ()
     if isinstance(points, Click):
         return (points,)
     if isinstance(points, Sequence) and points and all(isinstance(one, Click) for one in points):
         return tuple(points)
     table = _table(points)
-    kinds = np.ones(len(table)) if labels is None else np.asarray(labels).reshape(-1)
+    kinds = _kinds(labels, len(table))
     if len(kinds) != len(table):
         raise PromptError(
             f"there are {len(table)} points and {len(kinds)} labels. Give one label per point: 1 "
             "for a point on the object, 0 for one beside it."
         )
-    if not np.isin(kinds, (0, 1)).all():
-        raise PromptError(
-            f"labels are {kinds.tolist()}. Use 1 for a point on the object, 0 for one beside it."
-        )
     return tuple(Click((x, y), positive=bool(k)) for (x, y), k in zip(table, kinds, strict=True))
+
+
+def _kinds(labels: Given, count: int) -> NDArray[np.float64]:
+    """Read labels; all positive if there are none."""
+    kinds = np.ones(count) if labels is None else read_numbers(labels)
+    if kinds is None or not np.isin(kinds, (0, 1)).all():
+        raise PromptError(
+            f"labels are {shown(labels)}. Use 1 for a point on the object, 0 for one beside it."
+        )
+    return kinds.reshape(-1)
 
 
 def _table(points: Given) -> list[tuple[float, float]]:
     """Read one point or several as rows of x and y."""
-    try:
-        given = points.double().numpy(force=True) if isinstance(points, Tensor) else points
-        table = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        table = np.zeros(1)
+    numbers = read_numbers(points)
+    table = np.zeros(1) if numbers is None else numbers
     if table.shape == (0,):
         table = table.reshape(0, COORDINATES)
     table = table[None] if table.shape == (COORDINATES,) else table
     if table.ndim != TABLE or table.shape[1] != COORDINATES:
-        raise PromptError(f"points are {points!r:.80}. Give (x, y), or a list of (x, y).")
+        raise PromptError(f"points are {shown(points)}. Give (x, y), or a list of (x, y).")
     return [(float(x), float(y)) for x, y in table]
 
 

@@ -1,5 +1,6 @@
 """The photos of a call: one, a list, or a stream of any length; how they are read and batched."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sam2_hf.errors import PromptError
+from sam2_hf.number_reading import is_finite_number, shown
 from sam2_hf.processing.images import ImageSource, load_image, read_values, rgb_of, scale_of
 from sam2_hf.processing.value_range import ValueRange, ValueScale, read_value_range
 
@@ -46,14 +48,15 @@ class ReadingOptions:
         for name, least in (("batch_size", 1), ("num_workers", 0)):
             value = getattr(self, name)
             is_count = isinstance(value, int) and not isinstance(value, bool)
-            if value is not None and not (is_count and value >= least):
+            if value is not None and not (is_count and least <= value <= sys.maxsize):
                 raise PromptError(
-                    f"{name} is {value!r}, it must be a whole number of at least {least}."
+                    f"{name} is {shown(value)}, it must be a whole number of at least {least}."
                 )
         seconds = self.timeout
-        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-        if seconds is not None and not (is_number and seconds > 0):
-            raise PromptError(f"timeout is {seconds!r}, it must be a number of seconds above 0.")
+        if seconds is not None and not (is_finite_number(seconds) and seconds > 0):
+            raise PromptError(
+                f"timeout is {shown(seconds)}, it must be a number of seconds above 0."
+            )
         read_value_range(self.value_range)
 
     @classmethod
@@ -180,7 +183,7 @@ def require_flag(name: str, value: object) -> None:
         PromptError: `value` is something else.
     """
     if not isinstance(value, bool):
-        raise PromptError(f"{name} is {value!r}, it must be True or False.")
+        raise PromptError(f"{name} is {shown(value)}, it must be True or False.")
 
 
 def _items(photos: Any, num_workers: int | None) -> Iterator[Any]:  # noqa: ANN401

@@ -1,6 +1,6 @@
 """Where "everything" clicks: on the photo, and on overlapping crops of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 
 from sam2_hf.errors import PromptError
 from sam2_hf.geometry import crop_boxes, point_grids_per_layer
+from sam2_hf.number_reading import read_numbers, shown
 
+MOST_CLICKS = 10_000_000
+MOST_LAYERS = 12  # the last of them would have 4**12 crops
 Grid = NDArray[np.float64]  # (n, 2), x and y as shares of width and height
 
 
@@ -74,6 +77,10 @@ def layer_grids(points_per_side: int, *, num_layers: int, downscale: int) -> lis
     Raises:
         PromptError: The last layer would get no point at all.
     """
+    if num_layers > MOST_LAYERS:
+        raise PromptError(
+            f"crop_n_layers is {num_layers}, the most is {MOST_LAYERS}: layer n has 4**n crops."
+        )
     if points_per_side < downscale**num_layers:
         raise PromptError(
             f"crop layer {num_layers} would have no points: points_per_side {points_per_side} "
@@ -81,6 +88,8 @@ def layer_grids(points_per_side: int, *, num_layers: int, downscale: int) -> lis
             "below 1. "
             "Use more points per side or a smaller factor."
         )
+    sides = [points_per_side // downscale**layer for layer in range(num_layers + 1)]
+    _require_few([side**2 for side in sides])
     return point_grids_per_layer(points_per_side, num_layers, downscale)
 
 
@@ -94,7 +103,13 @@ def own_grids(grids: Sequence[object], *, num_layers: int) -> list[Grid]:
     Raises:
         PromptError: Too few grids, or one that is not `(n, 2)` finite numbers in [0, 1].
     """
-    checked = [np.asarray(grid, dtype=np.float64) for grid in grids]
+    given = [] if not isinstance(grids, Iterable) else [read_numbers(grid) for grid in grids]
+    checked = [grid for grid in given if grid is not None]
+    if len(checked) < len(given) or not given:
+        raise PromptError(
+            f"point_grids is {shown(grids)}. Give a list with an array (number of points, 2) for "
+            "each layer."
+        )
     if len(checked) < num_layers + 1:
         raise PromptError(
             f"point_grids has {len(checked)} grids for {num_layers + 1} layers. "
@@ -110,4 +125,19 @@ def own_grids(grids: Sequence[object], *, num_layers: int) -> list[Grid]:
                 f"point_grids[{layer}] has values from {grid.min()} to {grid.max()}. Points are "
                 "shares of the photo's width and height: divide pixels by these to get 0-1."
             )
+    _require_few([len(grid) for grid in checked[: num_layers + 1]])
     return checked
+
+
+def _require_few(points_per_crop: Sequence[int]) -> None:
+    """Refuse more clicks than anybody can wait for.
+
+    Args:
+        points_per_crop: For each layer the points of one of its crops.
+    """
+    clicks = sum(4**layer * count for layer, count in enumerate(points_per_crop))
+    if clicks > MOST_CLICKS:
+        raise PromptError(
+            f"there would be {clicks:.1e} clicks, more than {MOST_CLICKS}. Use fewer points per "
+            "side, or fewer layers of crops."
+        )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers.image_processing_backends import PilBackend
 from transformers.image_processing_utils import BatchFeature, get_size_dict
@@ -18,7 +19,7 @@ from transformers.image_utils import (
 )
 from transformers.processing_utils import ImagesKwargs
 
-from sam2_hf.errors import ImageError
+from sam2_hf.errors import ImageError, ProcessorError
 from sam2_hf.rle import Rle
 
 from .bundled_processors import loads_bundled
@@ -34,6 +35,7 @@ from .label_maps import label_maps
 from .mask_post_processing import MaskOptions, finish_masks
 from .pixel_rules import pixel_rules, size_pair
 from .pixel_values import to_pixel_values
+from .processor_settings import require_usable_options
 from .value_range import ValueRange, ValueScale
 
 COMPAT = ("official", "transformers")
@@ -104,8 +106,14 @@ class Sam2ImageProcessor(PilBackend):
 
         Raises:
             ImageError: A picture or map is unreadable, or an option makes no sense.
+            ProcessorError: An option is of another kind than it has to be.
         """
-        return super().preprocess(images, segmentation_maps, **kwargs)
+        try:
+            return super().preprocess(images, segmentation_maps, **kwargs)
+        except StrictDataclassError as error:
+            raise ProcessorError(
+                f"an option of this call cannot be used: {' '.join(str(error).split())[:200]}."
+            ) from error
 
     def fetch_images(self, image_url_or_urls: object) -> object:
         """Read pictures from paths or addresses; see [`images.load_image`]."""
@@ -121,7 +129,11 @@ class Sam2ImageProcessor(PilBackend):
             kwargs["compat"] = type(self).compat
         if kwargs["compat"] not in COMPAT:
             raise ImageError(f"compat={kwargs['compat']!r} is unknown. Choose one of {COMPAT}.")
-        standard: dict[str, Any] = super()._standardize_kwargs(**kwargs)
+        try:
+            standard: dict[str, Any] = super()._standardize_kwargs(**kwargs)
+        except (TypeError, ValueError) as error:
+            raise ProcessorError(f"an option of this call cannot be used: {error}.") from error
+        require_usable_options(standard)
         return {**standard, "mask_size": mask_size}
 
     def _preprocess_image_like_inputs(

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import PromptError
+from sam2_hf.errors import KindError, PromptError
 from sam2_hf.masks import clean_masks
+from sam2_hf.number_reading import is_finite_number, shown
 from sam2_hf.upsampled_masks import upsampled_logits, upsampled_masks
 
 MASK_DIMENSIONS = 4
 SIZE_NUMBERS = 2
+MOST_PIXELS = 2**31  # of a side: more cannot be meant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +56,13 @@ def finish_masks(
         One tensor per image, `(p, k, height, width)`: booleans, or logits of the type they had.
 
     Raises:
-        TypeError: `masks` is neither tensors nor arrays.
-        PromptError: The numbers of images differ, or a mask is no map.
+        KindError: `masks` is neither tensors nor arrays.
+        PromptError: The numbers of images differ, a mask is no map, or an option is no number.
     """
     sizes = read_sizes(original_sizes)
+    for name in ("mask_threshold", "max_hole_area", "max_sprinkle_area"):
+        if not is_finite_number(value := getattr(options, name)):
+            raise PromptError(f"{name} is {shown(value)}, it must be a finite number.")
     if not isinstance(masks, (list, tuple, Tensor, np.ndarray)):
         raise _wrong_type(masks)
     logits = [_logits(image_masks) for image_masks in masks]
@@ -83,13 +88,18 @@ def read_sizes(original_sizes: object) -> list[tuple[int, int]]:
     for size in values if isinstance(values, Sequence) else [values]:
         pair = _plain(size)
         is_pair = isinstance(pair, Sequence) and len(pair) == SIZE_NUMBERS
-        if not is_pair or not all(isinstance(side, (int, float)) and side >= 1 for side in pair):
+        if not is_pair or not all(map(_is_side, pair)):
             raise PromptError(
-                f"original_sizes holds {size!r}. Give (height, width) of every image, such as "
+                f"original_sizes holds {shown(size)}. Give (height, width) of every image, such as "
                 "[[1200, 1800]]."
             )
         sizes.append((int(pair[0]), int(pair[1])))
     return sizes
+
+
+def _is_side(value: Any) -> bool:  # noqa: ANN401 - whatever a caller has
+    """Whether it can be a number of rows or columns, as a float if need be."""
+    return is_finite_number(value) and 1 <= value <= MOST_PIXELS and int(value) == value
 
 
 def _plain(values: Any) -> Any:  # noqa: ANN401 - whatever a caller has
@@ -130,8 +140,8 @@ def _logits(masks: object) -> Tensor:
     return masks
 
 
-def _wrong_type(masks: object) -> TypeError:
-    return TypeError(
+def _wrong_type(masks: object) -> KindError:
+    return KindError(
         f"masks are given as {type(masks).__name__}. "
         "Give a tensor, an array, or a list with one tensor or array per image."
     )

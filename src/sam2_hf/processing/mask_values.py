@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sam2_hf.errors import PromptError
+from sam2_hf.number_reading import UNREADABLE
 
 Mask = np.ndarray | Tensor | Image.Image
 MASK_DIMENSIONS = 2
@@ -51,10 +52,11 @@ def one_map(mask: Mask, what: str) -> Tensor:
     Raises:
         PromptError: It is not one map.
     """
-    array = mask if isinstance(mask, Tensor) else np.array(mask)  # torch warns of read-only ones
     try:
+        # a copy: torch warns of read-only arrays
+        array = mask if isinstance(mask, Tensor) else np.array(mask)
         mask_hw = torch.as_tensor(array).detach().cpu()
-    except (TypeError, ValueError, RuntimeError):
+    except UNREADABLE:
         mask_hw = torch.zeros(0)
     while mask_hw.ndim > MASK_DIMENSIONS and mask_hw.shape[0] == 1:
         mask_hw = mask_hw[0]
@@ -157,7 +159,7 @@ def _soft_mask(mask_hw: Tensor, what: str, *, keeps_logits: bool) -> Tensor:
     if is_float and _are_logits(low, high):
         can_be_resized = keeps_logits and math.isfinite(low) and math.isfinite(high)
         return values_hw if can_be_resized else (values_hw > 0).to(torch.float32)
-    if low >= 0 and torch.equal(values_hw, values_hw.round()):
+    if low >= 0 and math.isfinite(high) and torch.equal(values_hw, values_hw.round()):
         return (values_hw != 0).to(torch.float32)
     raise PromptError(
         f"{what} has {mask_hw.dtype} values from {low:g} to {high:g}, which may mean more than one "

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
+from sam2_hf.number_reading import UNREADABLE, shown
 
 from .prompts import read_mask
 
@@ -61,8 +62,14 @@ def read_nested(data: object, nesting: Nesting) -> Objects:
     Raises:
         PromptError: The depth is wrong, or a point or box has too many or too few numbers.
     """
-    lists = _plain(data, nesting)
-    depths = set(_depths(lists))
+    try:
+        lists = _plain(data, nesting)
+        depths = set(_depths(lists))
+    except RecursionError as error:
+        raise PromptError(
+            f"{nesting.name} is nested without end. It needs {len(nesting.levels)} levels: "
+            f"{nesting}. One image with one object is {nesting.example}."
+        ) from error
     wanted = len(nesting.levels)
     if depths - {wanted}:
         raise PromptError(
@@ -102,7 +109,7 @@ def _maps(masks: Any) -> list[Tensor]:  # noqa: ANN401
 def _as_array(data: Any) -> Tensor:  # noqa: ANN401
     try:
         return data.detach() if isinstance(data, Tensor) else torch.from_numpy(np.array(data))
-    except (TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise PromptError(f"input_masks cannot be read as maps of numbers: {error}.") from error
 
 
@@ -115,8 +122,8 @@ def _plain(data: object, nesting: Nesting) -> Any:  # noqa: ANN401
     if isinstance(data, (int, float)):
         return data
     raise PromptError(
-        f"{nesting.name} holds {data!r}, which is no number. Give lists, an array or a tensor, "
-        f"such as {nesting.example}."
+        f"{nesting.name} holds {shown(data)}, which is no number. Give lists, an array or a "
+        f"tensor, such as {nesting.example}."
     )
 
 
@@ -139,8 +146,18 @@ def _object_tensor(prompt: Sequence[Any], nesting: Nesting) -> Tensor:
     for place in prompt if has_places else [prompt]:
         if nesting.length is not None and len(place) != nesting.length:
             raise PromptError(
-                f"{nesting.name} holds {place} where {nesting.length} numbers are needed: "
+                f"{nesting.name} holds {shown(place)} where {nesting.length} numbers are needed: "
                 f"({nesting.levels[-1]})."
             )
-    tensor = torch.tensor(prompt, dtype=torch.float64)
-    return tensor.reshape(-1, nesting.length or 1) if has_places else tensor
+    try:
+        tensor = torch.tensor(prompt, dtype=torch.float64)
+    except UNREADABLE as error:  # 10**400, or a list in the place of a number
+        raise PromptError(
+            f"{nesting.name} holds {shown(prompt)}, which are no numbers. Give lists, an array or "
+            f"a tensor, such as {nesting.example}."
+        ) from error
+    if has_places:
+        return tensor.reshape(-1, nesting.length or 1)
+    if tensor.ndim != 1:
+        raise PromptError(f"{nesting.name} holds {shown(prompt)}, where numbers are needed.")
+    return tensor

@@ -5,8 +5,10 @@ from typing import Any
 from transformers.image_utils import PILImageResampling, SizeDict
 
 from sam2_hf.errors import ImageError
+from sam2_hf.number_reading import shown
 
 from .pixel_values import PixelRules
+from .processor_settings import LARGEST_SIDE
 
 RESAMPLING = {
     PILImageResampling.NEAREST: "nearest",
@@ -51,4 +53,6 @@ def size_pair(size: SizeDict | None, name: str) -> tuple[int, int]:
     """
     if size is None or not (size.height and size.width):
         raise ImageError(f"{name}={size} has no height and width. Give both, in pixels.")
+    if not (0 < size.height <= LARGEST_SIDE and 0 < size.width <= LARGEST_SIDE):
+        raise ImageError(f"{name}={shown(size)}: sides have 1 to {LARGEST_SIDE} pixels.")
     return size.height, size.width

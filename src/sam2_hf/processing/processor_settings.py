@@ -5,7 +5,7 @@ give wrong pixels without a word: a deviation of 0, a size of -1, a mean that is
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,16 @@ def require_usable(processor: object, source: str) -> None:
     for name in PARTS:
         if (part := getattr(processor, name, None)) is not None:
             require_usable(part, source)
+
+
+def require_usable_options(options: Mapping[str, object]) -> None:
+    """Refuse options of one call that cannot be used; sizes are left to `pixel_rules`.
+
+    Raises:
+        ProcessorError: As in `require_usable`.
+    """
+    given = {name: options.get(name) for name in ("image_mean", "image_std", "rescale_factor")}
+    _require_usable(given.get, "this call")
 
 
 def _require_usable(setting: Callable[[str], object], source: str) -> None:

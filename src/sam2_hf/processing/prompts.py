@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sam2_hf.errors import PromptError
 from sam2_hf.geometry import BOX_CORNER_LABELS, to_model_pixels
+from sam2_hf.number_reading import read_flags, read_row, shown
 
 from .mask_values import Mask, check_mask_values, drawn_logits, is_answer, one_map
 from .prompt_checks import (
@@ -36,7 +37,7 @@ class Click:
         positive: Whether the point belongs to the object.
 
     Raises:
-        PromptError: `xy` is not two finite numbers.
+        PromptError: `xy` is not two finite numbers, or `positive` is neither True nor False.
     """
 
     xy: tuple[float, float]
@@ -45,6 +46,13 @@ class Click:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "xy", _floats(self.xy, 2, "a click", "(x, y)"))
+        flags = read_flags(self.positive)
+        if flags is None or len(flags) != 1:
+            raise PromptError(
+                f"positive is {shown(self.positive)}. Give True for a click on the object, False "
+                "for one beside it."
+            )
+        object.__setattr__(self, "positive", flags[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -315,11 +323,8 @@ def _kind(prompt: ObjectPrompt) -> tuple[bool, bool]:
 
 
 def _floats(values: Sequence[float], count: int, what: str, form: str) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
-        numbers = ()
+    numbers = read_row(values)
     if len(numbers) != count:
-        raise PromptError(f"{what} is {values!r}, it must be {count} numbers {form}.")
+        raise PromptError(f"{what} is {shown(values)}, it must be {count} numbers {form}.")
     check_finite(torch.tensor(numbers, dtype=torch.float64), f"{what} {numbers}")
     return numbers

@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import ImageError
+from sam2_hf.number_reading import shown
 
 ValueRange = tuple[float, float] | Literal["full", "percentile"] | None
 
@@ -132,7 +133,7 @@ def read_value_range(value_range: object) -> ValueRange:
         low, high = math.nan, math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ImageError(
-            f"value_range is {value_range!r:.80}. Give (low, high) with low < high, "
+            f"value_range is {shown(value_range)}. Give (low, high) with low < high, "
             '"percentile" or "full".'
         )
     return low, high

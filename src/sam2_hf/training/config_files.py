@@ -4,6 +4,7 @@ Two configs of one run may differ only in what does not change its numbers; [`re
 says where they differ.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,11 +13,14 @@ from typing import Any
 import yaml
 
 from sam2_hf.errors import TrainingError
+from sam2_hf.number_reading import LONGEST, shown
 
 from .config import TrainConfig
 from .plain_values import differences, from_plain, nearest_name, set_values, to_plain, with_value
 
 CONFIG_NAME = "config.yaml"
+# Lists can be nested deeper than Python follows, and numbers longer than it reads.
+DAMAGE = (OSError, ValueError, RecursionError, yaml.YAMLError)
 RECIPES = Path(__file__).parent / "recipes"
 # What may differ when a run is resumed: where things lie, and what is told and kept.
 FREE_TO_CHANGE = (
@@ -46,10 +50,10 @@ def read_config(source: str, changes: Sequence[str] = ()) -> TrainConfig:
     path = find_config(source)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"{path} cannot be read as YAML: {error}") from error
+    except DAMAGE as error:
+        raise TrainingError(f"{path} cannot be read as YAML: {_one_line(error)}") from error
     if not isinstance(content, dict):
-        raise TrainingError(f"{path} holds no mapping of names to values, but {content!r}.")
+        raise TrainingError(f"{path} holds no mapping of names to values, but {shown(content)}.")
     for change in changes:
         name, is_there, value = change.partition("=")
         if not is_there or not name:
@@ -65,14 +69,14 @@ def find_config(source: str) -> Path:
         TrainingError: There is neither.
     """
     path = Path(source)
-    if path.is_file():
-        return path
     recipe = RECIPES / f"{source.removesuffix('.yaml')}.yaml"
-    if recipe.is_file():
-        return recipe
+    for file in (path, recipe):
+        if os.path.isfile(file):  # unlike `Path.is_file`, False for a name that is too long
+            return file
     known = sorted(one.stem for one in RECIPES.glob("*.yaml"))
     raise TrainingError(
-        f"there is no file {source}, and no recipe of that name. {nearest_name(source, known)}"
+        f"there is no file {source[:200]}, and no recipe of that name. "
+        f"{nearest_name(source, known)}"
     )
 
 
@@ -144,5 +148,11 @@ def _completed(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 def _read_value(name: str, text: str) -> object:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise TrainingError(f"--set {name}={text}: the value is no YAML: {error}") from error
+    except DAMAGE as error:
+        raise TrainingError(
+            f"--set {name}={text[:LONGEST]}: the value is no YAML: {_one_line(error)}"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

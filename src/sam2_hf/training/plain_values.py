@@ -9,8 +9,11 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union
 
 from sam2_hf.errors import TrainingError
+from sam2_hf.number_reading import LONGEST, shown
 
 Kind = TypeVar("Kind")
+LARGEST = 2**63 - 1  # what libraries take
+LONGEST_PLACE = 9  # digits of a place in a list
 
 
 def from_plain(kind: type[Kind], content: object, place: str = "") -> Kind:
@@ -26,7 +29,8 @@ def from_plain(kind: type[Kind], content: object, place: str = "") -> Kind:
     """
     if not isinstance(content, Mapping):
         raise TrainingError(
-            f"{place or 'the config'} is {content!r}, but it must be a mapping of names to values."
+            f"{place or 'the config'} is {shown(content)}, but it must be a mapping of names to "
+            "values."
         )
     hints = typing.get_type_hints(kind)
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # it is a dataclass
@@ -123,16 +127,19 @@ def _replaced(content: object, path: list[str], value: object, whole: str) -> An
         return value
     name, *rest = path
     if isinstance(content, list):
-        if not name.isdigit() or int(name) >= len(content):
+        is_place = name.isdecimal() and len(name) <= LONGEST_PLACE
+        if not is_place or int(name) >= len(content):
             raise TrainingError(
-                f"--set {whole}: {name} is no place in a list of {len(content)}; "
-                "places count from 0."
+                f"--set {whole[:LONGEST]}: {name[:LONGEST]} is no place in a list of "
+                f"{len(content)}; places count from 0."
             )
         changed = list(content)
         changed[int(name)] = _replaced(changed[int(name)], rest, value, whole)
         return changed
     if content is not None and not isinstance(content, Mapping):
-        raise TrainingError(f"--set {whole}: there is nothing named {name} inside {content!r}.")
+        raise TrainingError(
+            f"--set {whole}: there is nothing named {name} inside {shown(content)}."
+        )
     below = dict(content or {})
     below[name] = _replaced(below.get(name), rest, value, whole)
     return below
@@ -157,14 +164,17 @@ def _read(hint: Any, value: object, place: str) -> Any:  # noqa: ANN401 - types 
 def _read_choice(choices: tuple[Any, ...], value: object, place: str) -> object:
     if value not in choices:
         known = [str(one) for one in choices]
-        raise TrainingError(f"{place} is {value!r}. {nearest_name(str(value), known)}")
+        raise TrainingError(f"{place} is {shown(value)}. {nearest_name(str(value), known)}")
     return value
 
 
 def _read_single(kind: type, value: object, place: str) -> object:
     """Check a text, a whole number, a boolean or a mapping of plain values."""
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise TrainingError(f"{place} is {value!r}, but it must be {_KINDS.get(kind, kind)}.")
+    is_number = kind is int and isinstance(value, int) and not isinstance(value, bool)
+    if not isinstance(value, kind) or (kind is int and not is_number):
+        raise TrainingError(f"{place} is {shown(value)}, but it must be {_KINDS.get(kind, kind)}.")
+    if is_number and not -LARGEST <= value <= LARGEST:  # type: ignore[operator]  # it is one
+        raise TrainingError(f"{place} is {shown(value)}, but it must have no more than 63 bits.")
     if isinstance(value, Mapping):
         return {str(key): tuple(v) if isinstance(v, list) else v for key, v in value.items()}
     return value
@@ -204,9 +214,9 @@ def _read_number(value: object, place: str) -> float:
             number = float(value)
             if math.isfinite(number):
                 return number
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
-    raise TrainingError(f"{place} is {value!r}, but it must be a number.")
+    raise TrainingError(f"{place} is {shown(value)}, but it must be a number.")
 
 
 def _join(place: str, name: object) -> str:

@@ -64,12 +64,19 @@ def read_segments_file(path: str, every: int) -> list[AnnotatedFrame]:
 
 def _masklets(content: Any, every: int) -> tuple[list[list[object]], int]:  # noqa: ANN401
     if isinstance(content, list):
-        return content, every
+        return _lists(content), every
     frames = content["masklet" if "masklet" in content else "masks"]
     if "fps" in content:
         stated = content["fps"][0] if isinstance(content["fps"], list) else content["fps"]
         every = _distance(float(stated))
-    return list(frames), every
+    return _lists(frames), every
+
+
+def _lists(frames: list[Any]) -> list[list[object]]:
+    """Read what each frame has, which is nothing or a list."""
+    if wrong := [one for one in frames if one is not None and not isinstance(one, list)]:
+        raise TypeError(f"a frame has {wrong[0]!r:.40}")
+    return list(frames)
 
 
 def _distance(rate: float) -> int:

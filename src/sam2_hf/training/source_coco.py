@@ -1,11 +1,13 @@
 """Photos with the objects of one COCO file: polygons or run lengths."""
 
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sam2_hf.errors import DataError
 from sam2_hf.json_input import load_json
+from sam2_hf.number_reading import LONGEST, shown
 
 from .clip_rows import ClipRow, make_table, to_segments
 from .data_config import SourceConfig
@@ -20,6 +22,7 @@ EXPECTED = (
     '"annotations", or a folder with one such file in it or in annotations/; and the photos in '
     "images/, beside the file, or where the option images says."
 )
+MOST_PIXELS = 2**31 - 1  # of a side: what a table holds
 IMAGE_FOLDERS = ("images", ".", "../images", "..", "train2017", "val2017")
 
 
@@ -36,8 +39,11 @@ def read_coco(config: SourceConfig) -> "datasets.Dataset":
     content = load_json(path)
     try:
         rows = _rows(content)
-    except (TypeError, KeyError, AttributeError) as error:
+    except (KeyError, AttributeError) as error:
         raise wrong_layout(config, f"{path.name} lacks {error}", EXPECTED) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        what = f"a field of {path.name} is of another kind ({error})"
+        raise wrong_layout(config, what, EXPECTED) from error
     if not rows:
         raise wrong_layout(config, f"{path.name} has no photo with an object", EXPECTED)
     folder = _image_folder(config, path, str(rows[0].images[0]))
@@ -55,11 +61,18 @@ def _rows(content: Any) -> list[ClipRow]:  # noqa: ANN401 - what JSON holds
             str(Path(image["file_name"]).with_suffix("")),
             images=[image["file_name"]],
             segments=[to_segments(objects[image["id"]])],
-            size=(int(image["height"]), int(image["width"])),
+            size=(_side(image["height"]), _side(image["width"])),
         )
         for image in content["images"]
         if objects.get(image["id"])
     ]
+
+
+def _side(value: Any) -> int:  # noqa: ANN401 - what JSON holds
+    side = int(value)
+    if not 0 <= side <= MOST_PIXELS:
+        raise ValueError(f"a side of {shown(value)} pixels")
+    return side
 
 
 def _placed(row: ClipRow, folder: Path) -> ClipRow:
@@ -95,10 +108,10 @@ def _image_folder(config: SourceConfig, path: Path, first: str) -> Path:
     names = (named,) if named else IMAGE_FOLDERS
     folders = [path.parent / name for name in names]
     for folder in folders:
-        if (folder / first).is_file():
+        if os.path.isfile(folder / first):  # False too where the name is too long
             return folder
     looked = ", ".join(map(str, folders))
     raise DataError(
-        f"{path}: its first photo {first} is not in {looked}. Name the folder of the photos in the "
-        f"option images. {EXPECTED}"
+        f"{path}: its first photo {first[:LONGEST]} is not in {looked}. Name the folder "
+        f"of the photos in the option images. {EXPECTED}"
     )

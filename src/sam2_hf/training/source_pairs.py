@@ -77,6 +77,6 @@ def _maps_by_name(folder: Path) -> dict[str, list[str]]:
         stem = name[: -len(MASK_ENDING)]
         found[stem].append(name)
         photo, dot, number = stem.rpartition(".")
-        if dot and number.isdigit():
+        if dot and number.isdecimal():
             found[photo].append(name)
     return found

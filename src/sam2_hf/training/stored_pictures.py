@@ -16,6 +16,7 @@ from sam2_hf.video.frame_pixels import to_picture
 from .clip_rows import StoredPicture
 
 MAP_DIMENSIONS = 2
+LARGEST_LABEL = 2**31 - 128  # the largest that a float32 and an int32 both hold
 EXPECTED = "Tables hold paths, pictures, or the bytes of PNG or JPEG files."
 
 
@@ -73,8 +74,10 @@ def open_label_map(stored: StoredPicture) -> NDArray[np.uint8] | NDArray[np.int3
         )
     if values.dtype in (np.bool_, np.uint8):
         return values.astype(np.uint8, copy=False)
-    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.rint(values))).all():
+    # NaN is not within anything either
+    if not (np.abs(values) <= LARGEST_LABEL).all() or not (values == np.rint(values)).all():
         raise DataError(
-            "a mask holds floats that are no whole numbers. Save it as a grey or palette PNG."
+            "a mask holds floats that are no whole numbers, or too large. Save it as a grey or "
+            "palette PNG."
         )
     return values.astype(np.int32, copy=False)

@@ -4,11 +4,9 @@ Suffixes: hw3 = rows and columns of the original frame, red green blue; 3ss = re
 and columns of the model's input.
 """
 
-import operator
 from abc import abstractmethod
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from sam2_hf.closing import Closing
 from sam2_hf.errors import FrameError
+from sam2_hf.number_reading import read_whole, shown
 
 
 class Frames(Closing):
@@ -114,6 +113,7 @@ def frame_number(frame: object) -> int:
     Raises:
         FrameError: It is no whole number.
     """
-    if isinstance(frame, bool) or not isinstance(frame, SupportsIndex):
-        raise FrameError(f"frame is {frame!r}, it must be a whole number, counted from 0.")
-    return operator.index(frame)
+    number = read_whole(frame)
+    if number is None:
+        raise FrameError(f"frame is {shown(frame)}, it must be a whole number, counted from 0.")
+    return number

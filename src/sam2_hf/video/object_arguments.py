@@ -3,7 +3,7 @@
 Suffixes: h, w = rows and columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
+from sam2_hf.number_reading import shown
 from sam2_hf.processing.prompt_tensors import ImagePrompts, read_prompts
 
 from .labelled_points import frame_prompts
@@ -102,6 +103,8 @@ def list_masks(masks: Mask | Sequence[Mask], count: int) -> list[Mask]:
         while given.ndim > MAP_DIMENSIONS + 1 and given.shape[0] == 1:
             given = given[0]
         given = [given] if given.ndim <= MAP_DIMENSIONS else given
+    if not isinstance(given, Iterable):
+        raise PromptError(f"input_masks is {shown(given)}. Give one map (h, w) for each object.")
     found = list(given)
     if len(found) != count:
         raise PromptError(

@@ -1,13 +1,12 @@
 """What the session's verbs are given, read and checked once."""
 
-import operator
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
+from sam2_hf.number_reading import read_flags, read_numbers, read_whole, shown
 from sam2_hf.processing.mask_values import Mask as Mask, drawn_mask, one_map
 from sam2_hf.processing.prompts import Click, ObjectPrompt
 
@@ -24,14 +23,11 @@ def read_object_id(object_id: object) -> int:
     Raises:
         PromptError: It is something else.
     """
-    try:
-        if isinstance(object_id, bool):
-            raise TypeError
-        number = operator.index(object_id)  # type: ignore[arg-type]  # whatever can be one
-    except TypeError:
-        raise PromptError(f"object_id is {object_id!r}, it must be a whole number.") from None
+    number = read_whole(object_id)
+    if number is None:
+        raise PromptError(f"object_id is {shown(object_id)}, it must be a whole number.")
     if not -LARGEST_ID <= number <= LARGEST_ID:
-        raise PromptError(f"object_id is {number}; it must have no more than 63 bits.")
+        raise PromptError(f"object_id is {shown(number)}; it must have no more than 63 bits.")
     return number
 
 
@@ -49,15 +45,16 @@ def read_clicks(
     Raises:
         PromptError: There is none, one lies outside, or flags and clicks differ in number.
     """
-    try:
-        points_n2 = torch.as_tensor(np.asarray(xy, dtype=np.float64))
-    except (TypeError, ValueError):
-        points_n2 = torch.zeros(0)
-    if points_n2.ndim == 1:
-        points_n2 = points_n2[None]
+    numbers = read_numbers(xy)
+    points_n2 = np.zeros(0) if numbers is None else np.atleast_2d(numbers)
     if points_n2.ndim != 2 or points_n2.shape[-1] != 2 or not len(points_n2):
-        raise PromptError(f"a click of {what} is {xy!r}. Give (x, y), or a list of (x, y).")
-    flags = np.atleast_1d(np.asarray(positive)).astype(bool).tolist()
+        raise PromptError(f"a click of {what} is {shown(xy)}. Give (x, y), or a list of (x, y).")
+    flags = read_flags(positive)
+    if flags is None:
+        raise PromptError(
+            f"positive is {shown(positive)} for {what}. Give True for a click on the object, False "
+            "for one beside it, or a list of these."
+        )
     if len(flags) == 1:
         flags *= len(points_n2)
     if len(flags) != len(points_n2):
@@ -79,8 +76,7 @@ def read_box(xyxy: Sequence[float], size: tuple[int, int] | None, what: str) -> 
     Raises:
         PromptError: It is not four numbers, is turned over, or lies outside the frame.
     """
-    values = xyxy.tolist() if isinstance(xyxy, (np.ndarray, Tensor)) else xyxy
-    prompt = ObjectPrompt(box=values)  # type: ignore[arg-type]  # it counts them
+    prompt = ObjectPrompt(box=xyxy)  # type: ignore[arg-type]  # it reads them
     if size is not None:
         prompt.check(size, NO_LIMIT, what)
     if prompt.box is None:

@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, SupportsIndex
+from typing import Literal
 
 from sam2_hf.errors import FrameError, SessionError
+from sam2_hf.number_reading import read_whole, shown
 
 from .memory_selection import Direction
 
@@ -57,14 +58,18 @@ def visits(
         FrameError: There is no such first frame.
         SessionError: There is no such course, or the limit is negative.
     """
-    if course not in ("forward", "backward", "both"):
-        raise SessionError(f"direction {course!r} is unknown. Use forward, backward or both.")
-    _check_numbers(start, limit)
+    if not isinstance(course, str) or course not in ("forward", "backward", "both"):
+        raise SessionError(f"direction {shown(course)} is unknown. Use forward, backward or both.")
+    start, limit = _read_number("start", start), _read_number("limit", limit)
+    if limit is not None and limit < 0:
+        raise SessionError(f"limit is {shown(limit)}; it must be a number of frames, 0 or more.")
     if start is None:
         start = max(prompted) if course == "backward" else min(prompted)
     if start < 0 or (num_frames is not None and start >= num_frames):
         last = "" if num_frames is None else f" up to {num_frames - 1}"
-        raise FrameError(f"there is no frame {start} to start from: frames count from 0{last}.")
+        raise FrameError(
+            f"there is no frame {shown(start)} to start from: frames count from 0{last}."
+        )
     ends = [
         end for end in (num_frames, None if limit is None else start + limit) if end is not None
     ]
@@ -84,12 +89,9 @@ def begins_backward_from_first(runs: Runs) -> bool:
     return bool(runs) and runs[0][1] == "backward" and runs[0][0].start == 0
 
 
-def _check_numbers(start: object, limit: object) -> None:
-    """Refuse what are no numbers of frames."""
-    for name, number in (("start", start), ("limit", limit)):
-        if number is not None and (
-            isinstance(number, bool) or not isinstance(number, SupportsIndex)
-        ):
-            raise SessionError(f"{name} is {number!r}; it must be a whole number of frames.")
-    if isinstance(limit, int) and limit < 0:
-        raise SessionError(f"limit is {limit}; it must be a number of frames, 0 or more.")
+def _read_number(name: str, given: object) -> int | None:
+    """Read a number of frames."""
+    number = read_whole(given)
+    if number is None and given is not None:
+        raise SessionError(f"{name} is {shown(given)}; it must be a whole number of frames.")
+    return number

@@ -12,6 +12,7 @@ from sam2_hf.errors import SessionError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.images import ImageSource
 
+from .abstract_frames import frame_number
 from .frame_result import FrameResult
 from .live_frames import LiveFrames
 from .masklet import Masklet
@@ -212,9 +213,12 @@ class Sam2VideoInferenceSession(TransformersSession):
             UnknownObjectError: There is no such object.
         """
         one = self._known(object_id)
-        if frame in one.prompts:
-            self._note(one, frame)
-            one.clear(frame)
+        number = frame_number(frame)
+        if number in one.prompts:
+            self._note(one, number)
+            one.clear(number)
+        elif number < 0 or self.num_frames is not None:
+            self.frames.require(number)
 
     def undo(self) -> bool:
         """Undo the last click, box, mask, clear or remove.

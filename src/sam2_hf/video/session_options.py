@@ -1,5 +1,6 @@
 """What a session may be told; the defaults are this package's, two presets are the others'."""
 
+import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -7,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from sam2_hf.errors import ImageError, SessionError
+from sam2_hf.number_reading import read_whole, shown
 from sam2_hf.processing.value_range import ValueRange, read_value_range
 
 PRESETS = ("sam2_hf", "official", "transformers")
@@ -89,6 +91,9 @@ class SessionOptions:
     def __post_init__(self) -> None:
         """Refuse values that would only fail, or mislead, later."""
         object.__setattr__(self, "value_range", self._read_range())
+        for field in fields(self):
+            if isinstance(field.default, bool):
+                self._require_choice(field.name, (True, False))
         self._require_choice("pointer_times", ("fixed", "clip"))
         self._require_choice("frame_compat", ("official", "transformers"))
         self._require_choice("keep", ("all", "window"))
@@ -98,14 +103,19 @@ class SessionOptions:
         self._require_at_least("cached_features", 1)
         self._require_at_least("fill_hole_area", 0)
         self._require_at_least("ram_budget", 0)
-        limit = self.max_cond_frames_in_attn
-        if limit is not None and limit != -1 and limit < 2:
+        given = self.max_cond_frames_in_attn
+        limit = read_whole(given)
+        if given is not None and limit != -1 and (limit is None or limit < 2):
             raise SessionError(
-                f"max_cond_frames_in_attn is {limit}; it must be -1 (all) or at least 2: the "
-                "prompted frames before and after."
+                f"max_cond_frames_in_attn is {shown(given)}; it must be -1 (all) or at least 2: "
+                "the prompted frames before and after."
             )
-        if not self.memory_dtype.is_floating_point:
-            raise SessionError(f"memory_dtype is {self.memory_dtype}; it must be a float type.")
+        dtype = self.memory_dtype
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise SessionError(f"memory_dtype is {shown(dtype)}; it must be a float type of torch.")
+        folder = self.spill_folder
+        if folder is not None and not isinstance(folder, str | os.PathLike):
+            raise SessionError(f"spill_folder is {shown(folder)}; it must be a path.")
 
     @classmethod
     def preset(
@@ -126,8 +136,10 @@ class SessionOptions:
 
         Source: sam2/build_sam.py:117-131 and tools/vos_inference.py:425-452 @ 2b90b9f.
         """
-        if compat not in PRESETS:
-            raise SessionError(f"compat={compat!r} is unknown. Choose one of {', '.join(PRESETS)}.")
+        if not isinstance(compat, str) or compat not in PRESETS:
+            raise SessionError(
+                f"compat={shown(compat)} is unknown. Choose one of {', '.join(PRESETS)}."
+            )
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(changes) - known):
             raise SessionError(
@@ -168,11 +180,15 @@ class SessionOptions:
 
     def _require_choice(self, name: str, choices: tuple[object, ...]) -> None:
         value = getattr(self, name)
-        if value not in choices:
+        # 1 equals True, but is none of the choices
+        if not any(value == one and type(value) is type(one) for one in choices):
             listed = ", ".join(map(str, choices))
-            raise SessionError(f"{name} is {value!r}. Choose one of {listed}.")
+            raise SessionError(f"{name} is {shown(value)}. Choose one of {listed}.")
 
     def _require_at_least(self, name: str, least: int) -> None:
         value = getattr(self, name)
-        if value < least:
-            raise SessionError(f"{name} is {value}; it must be at least {least}.")
+        number = read_whole(value)
+        if number is None or number < least:
+            raise SessionError(
+                f"{name} is {shown(value)}; it must be a whole number of at least {least}."
+            )
