@@ -18,6 +18,7 @@ class OptimiserConfig:
     """How weights move.
 
     Attributes:
+        kind: "adamw", or "muon" for matrices, with AdamW for everything else.
         learning_rate: Highest learning rate.
         vision_learning_rate: That of the vision encoder (trunk and neck); the same if None.
         vision_begins: Steps for which the vision encoder stays as it is. From scratch, the decoder
@@ -32,6 +33,7 @@ class OptimiserConfig:
         final_share: What is left of the rate at the end.
     """
 
+    kind: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 5e-6
     vision_learning_rate: float | None = None
     vision_begins: int = 0
@@ -88,6 +90,21 @@ class LoraConfig:
                 f"also is {list(self.also)} and merge is false, but what learns as a whole is no "
                 "part of the adapters and would be lost. Set merge: true."
             )
+
+
+@dataclass(frozen=True, slots=True)
+class DenseConfig:
+    """Learning from every cell of a photo, before prompts are learned; see `DenseObjective`.
+
+    Attributes:
+        clicks: Most cells of a photo that are clicked.
+    """
+
+    clicks: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        require(self.clicks >= 1, "clicks", self.clicks, "1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +199,7 @@ class TrainConfig:
         on_bad_data: Whether a damaged picture or clip is skipped and counted, or ends the run.
         prompts: How clips are prompted.
         losses: What is minimised.
+        dense: Learns from every cell of photos, without prompts; None for prompts.
         optimiser: How weights move.
         drop_path: Share of residual branches that the last block of the trunk leaves out; it grows
             from 0 at the first block.
@@ -211,6 +229,7 @@ class TrainConfig:
     on_bad_data: Literal["skip", "raise"] = "skip"
     prompts: PromptSchedule = field(default_factory=PromptSchedule)
     losses: LossRules = field(default_factory=LossRules)
+    dense: DenseConfig | None = None
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     drop_path: float = 0.0
     ema_decay: float | None = None

@@ -14,6 +14,7 @@ from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
 from .clips import ClipBatch
 from .config import TrainConfig
+from .dense_objective import DenseObjective
 from .ema import WeightAverage
 from .learning_rate import rate_factor
 from .model_folder import snapshot
@@ -65,7 +66,11 @@ class Learner:
         optimiser = make_optimiser(
             dict(model.named_parameters()), paces(model, config.optimiser), config.optimiser
         )
-        objective = Sam2VideoForTraining(model, config.prompts, config.losses)
+        objective = (
+            Sam2VideoForTraining(model, config.prompts, config.losses)
+            if config.dense is None
+            else DenseObjective(model, config.losses, config.dense.clicks)
+        )
         self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
         # after `prepare`, since sharding replaces parameters
         self.is_whole = True
