@@ -23,7 +23,8 @@ def truth():
 def user(first=CLICK, corrections=ONE):
     plan = PromptPlan(2, (first,), (0,), (tuple(corrections),))
     numbers = draw_numbers([2], [3], (2, 8), torch.device("cpu"))
-    return SimulatedUser(PromptSchedule(box_noise=0.0), plan, truth(), numbers)
+    once = torch.zeros(2, dtype=torch.bool)
+    return SimulatedUser(PromptSchedule(box_noise=0.0), plan, truth(), numbers, once)
 
 
 def masks_that_are(found):

@@ -118,6 +118,7 @@ class DenseObjective(nn.Module):
         attention = decoder.transformer.final_attn_token_to_image
         query_bqc = attention.q_proj(asking_bkmc).flatten(1, 2)
         key_bnc = attention.k_proj(placed_bnc)
+        key_bnc = key_bnc - key_bnc.mean(dim=1, keepdim=True)  # as attention, blind to what all share
         scale = AFFINITY_SCALE * attention.scaling / attention.num_heads
         affinity_bqhw = (query_bqc @ key_bnc.transpose(1, 2) * scale).unflatten(
             2, features.embedding_bchw.shape[-2:]

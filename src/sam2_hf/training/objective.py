@@ -113,8 +113,11 @@ class Sam2VideoForTraining(nn.Module):
         """
         clip_n, truth_nthw = self._objects(clips, labels)
         num_frames = clips.shape[1]
+        listed = len(clip_n)
+        times_n = self._times(clip_n, num_frames)
+        clip_n, truth_nthw = (one.repeat_interleave(times_n, dim=0) for one in (clip_n, truth_nthw))
         per_clip = clip_n.bincount(minlength=len(clips)).tolist()
-        user = self._user(truth_nthw, per_clip, seeds, plan_seed)
+        user = self._user(truth_nthw, per_clip, seeds, plan_seed, _is_repeated(times_n))
         features = self.model.encode_image(clips.flatten(0, 1))
         memories = ClipMemories()
         answers: dict[int, FrameAnswer] = {}
@@ -124,7 +127,8 @@ class Sam2VideoForTraining(nn.Module):
             if frame != user.plan.order[-1]:
                 self._remember(own, user, memories, frame, answers[frame].masks)
         in_time = [answers[frame] for frame in range(num_frames)]
-        return self._output(in_time, clip_n, max(num_objects or len(clip_n), 1.0))
+        prompted = (num_objects or listed) * len(clip_n) / listed
+        return self._output(in_time, clip_n, max(prompted, 1.0))
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
         """Trade time for memory; called by transformers' `Trainer`, with the model's arguments."""
@@ -168,12 +172,21 @@ class Sam2VideoForTraining(nn.Module):
             )
         return clip_n, labels[clip_n, object_n]
 
+    def _times(self, clip_n: Tensor, num_frames: int) -> Tensor:
+        """Tell how often each object is prompted, so that photos get `photo_prompts`."""
+        wanted = self.schedule.photo_prompts
+        if num_frames > 1 or not wanted:
+            return torch.ones_like(clip_n)
+        per_clip = clip_n.bincount(minlength=1)[clip_n]
+        return (wanted + per_clip - 1) // per_clip
+
     def _user(
         self,
         truth_nthw: Tensor,
         per_clip: list[int],
         seeds: Tensor | None,
         plan_seed: int | None,
+        repeated_n: Tensor,
     ) -> SimulatedUser:
         """Draw what is prompted and where."""
         num_frames = truth_nthw.shape[1]
@@ -185,7 +198,7 @@ class Sam2VideoForTraining(nn.Module):
             (num_frames, self.schedule.prompts_per_frame),
             truth_nthw.device,
         )
-        return SimulatedUser(self.schedule, plan, truth_nthw, numbers_ntk4)
+        return SimulatedUser(self.schedule, plan, truth_nthw, numbers_ntk4, repeated_n)
 
     def _segment(
         self, features: FrameFeatures, user: SimulatedUser, memories: ClipMemories, frame: int
@@ -258,6 +271,13 @@ class Sam2VideoForTraining(nn.Module):
             present_to=torch.stack([one.present_n for one in answers]),
             clip_o=clip_n,
         )
+
+
+def _is_repeated(times_n: Tensor) -> Tensor:
+    """Mark all but the first of each object's repetitions."""
+    repeated_n = torch.ones(int(times_n.sum()), dtype=torch.bool, device=times_n.device)
+    repeated_n[times_n.cumsum(0) - times_n] = False
+    return repeated_n
 
 
 def _rows(features: FrameFeatures, rows_n: Tensor) -> FrameFeatures:
