@@ -191,7 +191,8 @@ class TrainConfig:
         from_scratch: Whether weights are drawn afresh; then only the model's sizes are read.
         image_size: Side of the square input, model pixels; the model's own if None.
         seed: All that is random follows from it.
-        precision: "bf16" and "fp16" compute in half precision, with weights in float32.
+        precision: "bf16" and "fp16" compute in half precision, with weights in float32; "auto"
+            takes bf16 where it is faster.
         gradient_accumulation: Parts each process takes its share of a step's clips in.
         gradient_checkpointing: Whether to save memory by computing activations twice.
         compile: Whether torch compiles the blocks of the trunk.
@@ -221,7 +222,7 @@ class TrainConfig:
     from_scratch: bool = False
     image_size: int | None = None
     seed: int = 0
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["auto", "no", "bf16", "fp16"] = "no"
     gradient_accumulation: int = 1
     gradient_checkpointing: bool = False
     compile: bool = False

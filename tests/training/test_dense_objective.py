@@ -1,0 +1,113 @@
+import pytest
+import torch
+
+from sam2_hf.errors import DataError
+from sam2_hf.model.mask_losses import LossRules
+from sam2_hf.training.dense_objective import DenseObjective, choose_cells
+from tests.drawn_video import drawn_video_model
+from tests.training.moving_shapes import two_clips
+
+SEEDS = torch.tensor([11, 12])
+RULES = LossRules(loss_size=16, object_score=0.0)
+GRID = (4, 4)
+
+
+@pytest.fixture(autouse=True)
+def _on_one_thread(one_thread):
+    pass
+
+
+@pytest.fixture
+def model():
+    return drawn_video_model().train()
+
+
+def photos():
+    """The first frames of two clips, of which the second has one object less."""
+    clips, labels = two_clips()
+    return clips[:, :1], labels[:, :, :1]
+
+
+def left_half_and_a_corner():
+    masks_bohw = torch.zeros(1, 2, 64, 64, dtype=torch.bool)
+    masks_bohw[0, 0, :, :32] = True
+    masks_bohw[0, 1, 48:, 48:] = True
+    return masks_bohw
+
+
+def test_cells_are_clicked_that_belong_to_their_object():
+    found = choose_cells(left_half_and_a_corner(), GRID, 32, torch.tensor([3]))
+
+    pairs = set(zip(found.object_bk[0].tolist(), found.cell_bk[0].tolist(), strict=True))
+    real = {
+        pair
+        for pair, is_real in zip(
+            zip(found.object_bk[0].tolist(), found.cell_bk[0].tolist(), strict=True),
+            found.real_bk[0].tolist(),
+            strict=True,
+        )
+        if is_real
+    }
+    left = {(0, 4 * row + column) for row in range(4) for column in range(2)}
+    assert real == left | {(1, 15)}
+    assert len(pairs) == 32  # none twice
+
+
+def test_small_objects_are_clicked_more_often_than_their_area_says():
+    masks_bohw = left_half_and_a_corner().expand(300, -1, -1, -1)
+
+    found = choose_cells(masks_bohw, GRID, 1, torch.arange(300))
+
+    # 1 cell against 8: by area it would be a ninth
+    share = (found.object_bk == 1).float().mean().item()
+    assert share == pytest.approx(1 / (1 + 8**0.5), abs=0.08)
+
+
+def test_clicks_depend_on_the_seed_of_their_photo_alone():
+    masks_bohw = left_half_and_a_corner()
+    alone = choose_cells(masks_bohw, GRID, 4, torch.tensor([7]))
+    both = choose_cells(masks_bohw.expand(2, -1, -1, -1), GRID, 4, torch.tensor([5, 7]))
+
+    assert alone.cell_bk[0].equal(both.cell_bk[1])
+    assert not both.cell_bk[0].equal(both.cell_bk[1])
+
+
+def test_the_encoder_and_what_draws_masks_learn_and_prompts_do_not(model):
+    output = DenseObjective(model, RULES, 8)(*photos(), SEEDS)
+
+    output.loss.backward()
+
+    moved = {name for name, one in model.named_parameters() if one.grad is not None}
+    assert "vision_encoder.backbone.blocks.0.attn.qkv.weight" in moved
+    assert "mask_decoder.upscale_conv2.weight" in moved
+    assert not any(name.startswith(("prompt_encoder", "memory")) for name in moved)
+
+
+def test_a_few_steps_teach_the_segments_of_two_photos(model):
+    objective = DenseObjective(model, RULES, 16)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+
+    ious = []
+    for _ in range(40):
+        output = objective(*photos(), SEEDS)
+        optimizer.zero_grad()
+        output.loss.backward()
+        optimizer.step()
+        ious.append(output.iou_to.mean().item())
+
+    assert ious[-1] > ious[0] + 0.2
+
+
+def test_padding_of_a_batch_is_not_learned_from(model):
+    clips, labels = photos()
+    wider = torch.nn.functional.pad(labels, (0, 0, 0, 0, 0, 0, 0, 2))
+
+    one = DenseObjective(model.eval(), RULES, 4)(clips, wider)
+
+    assert one.present_to.all()
+    assert one.clip_o.bincount(minlength=2).min() > 0
+
+
+def test_clips_of_several_frames_are_refused(model):
+    with pytest.raises(DataError, match="clips of 3 frames cannot be learned from densely"):
+        DenseObjective(model, RULES, 4)(*two_clips())
