@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from sam2_hf.errors import DataError
 from sam2_hf.model.mask_losses import LossRules
 from sam2_hf.training.dense_objective import DenseObjective, choose_cells
+from sam2_hf.training.objective import Beside, Sam2VideoForTraining
+from sam2_hf.training.prompt_schedule import PromptSchedule
 from tests.drawn_video import drawn_video_model
 from tests.training.moving_shapes import two_clips
 
@@ -108,6 +109,31 @@ def test_padding_of_a_batch_is_not_learned_from(model):
     assert one.clip_o.bincount(minlength=2).min() > 0
 
 
-def test_clips_of_several_frames_are_refused(model):
-    with pytest.raises(DataError, match="clips of 3 frames cannot be learned from densely"):
-        DenseObjective(model, RULES, 4)(*two_clips())
+@torch.no_grad()
+def test_a_clip_is_clicked_on_its_first_frame_and_compared_on_its_last(model):
+    clips, labels = two_clips()
+    objective = DenseObjective(model.eval(), RULES, 4)
+    swapped = labels.clone()
+    swapped[:, :, 1] = False  # what lies between does not matter
+
+    one = objective(clips, labels, SEEDS)
+
+    assert objective(clips, swapped, SEEDS).loss.equal(one.loss)
+    assert not objective(clips.flip(1), labels, SEEDS).loss.equal(one.loss)
+    assert not objective(clips[:, :1], labels[:, :, :1], SEEDS).loss.equal(one.loss)
+
+
+@torch.no_grad()
+def test_beside_prompts_both_losses_add_up_on_one_encoding(model):
+    model.eval()
+    schedule, options = PromptSchedule(corrections=0), {"plan_seed": 1}
+    dense = DenseObjective(model, RULES, 4)
+    alone = Sam2VideoForTraining(model, schedule, RULES)(*photos(), SEEDS, **options).loss
+
+    both = Sam2VideoForTraining(model, schedule, RULES, Beside(dense, 0.5))
+
+    wanted = alone + 0.5 * dense(*photos(), SEEDS).loss
+    assert both(*photos(), SEEDS, **options).loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+    clips = two_clips()
+    without = Sam2VideoForTraining(model, schedule, RULES)(*clips, SEEDS, **options).loss
+    assert both(*clips, SEEDS, **options).loss.equal(without)

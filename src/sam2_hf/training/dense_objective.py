@@ -8,13 +8,12 @@ Suffixes: b = photos, o = objects of a photo, k = clicks on a photo, m = candida
 of the image embedding, c = channels, h, w = rows and columns, q = clicks of all photos.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sam2_hf.errors import DataError
 from sam2_hf.model.frame_memory import FrameFeatures
 from sam2_hf.model.mask_losses import LossRules, MaskLosses, mask_losses, read_labels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
@@ -49,6 +48,9 @@ class DenseObjective(nn.Module):
     embedding, plus the affinity of the clicked cell to every cell, as the decoder's last attention
     weighs it. All layers are the model's own, so nothing is thrown away afterwards.
 
+    In a clip the cells of the first frame are clicked, and the masks are those of the last: so
+    features learn to find an object again, too.
+
     Args:
         model: The model that learns.
         rules: How masks are compared with the true ones; `object_score` plays no part.
@@ -69,65 +71,92 @@ class DenseObjective(nn.Module):
         plan_seed: int | None = None,  # noqa: ARG002 - there is nothing to plan
         num_objects: float | None = None,  # noqa: ARG002 - clicks are counted, not objects
     ) -> TrainingOutput:
-        """Compute the loss of a batch of photos.
+        """Compute the loss of a batch of photos or clips.
 
         Args:
-            clips: Normalized photos, `(b, 1, 3, S, S)`.
-            labels: True masks, `(b, o, 1, S, S)`, bool; an empty one is padding.
+            clips: Normalized photos, `(b, t, 3, S, S)`; t = 1 for photos.
+            labels: True masks, `(b, o, t, S, S)`, bool; an empty one is padding.
             seeds: One for each photo, `(b,)` int64: which cells are clicked depends on nothing
                 else. Without them, torch's global generator decides.
             plan_seed: Not used.
             num_objects: Not used.
-
-        Raises:
-            DataError: Clips have several frames.
         """
-        if clips.shape[1] != 1:
-            raise DataError(
-                f"clips of {clips.shape[1]} frames cannot be learned from densely. Set "
-                "num_frames: 1 for every source, or leave dense out."
-            )
-        features = self.model.encode_image(clips[:, 0])
-        grid = (features.embedding_bchw.shape[-2], features.embedding_bchw.shape[-1])
+        last = clips.shape[1] - 1
+        ends = clips if last < 1 else clips[:, [0, last]]
+        features = self.model.encode_image(ends.flatten(0, 1))
+        return self.compare(features, labels, seeds)
+
+    def compare(
+        self, features: FrameFeatures, labels: Tensor, seeds: Tensor | None = None
+    ) -> TrainingOutput:
+        """Compute the loss of frames that are encoded already.
+
+        Args:
+            features: First and last frame of each clip in turn, or the photos.
+            labels: As in `forward`.
+            seeds: As in `forward`.
+        """
+        frames = len(features.embedding_bchw) // len(labels)
+        first, last = _every(features, frames, 0), _every(features, frames, frames - 1)
+        grid = (first.embedding_bchw.shape[-2], first.embedding_bchw.shape[-1])
         clicks = choose_cells(labels[:, :, 0], grid, self.clicks, seeds)
-        logits_bkmhw, iou_bkm = self._answer(features, clicks.cell_bk)
+        logits_bkmhw, iou_bkm = self.answer(first, last, clicks.cell_bk)
         photo_q, click_q = clicks.real_bk.nonzero(as_tuple=True)
-        truth_qhw = labels[photo_q, clicks.object_bk[photo_q, click_q], 0]
+        truth_qhw = labels[photo_q, clicks.object_bk[photo_q, click_q], -1]
         return self._output(
             logits_bkmhw[photo_q, click_q], iou_bkm[photo_q, click_q], truth_qhw, photo_q
         )
 
-    def _answer(self, features: FrameFeatures, cell_bk: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw the masks of the clicked cells, logits, and predict their IoU."""
-        decoder = self.model.mask_decoder
-        tokens_bnc = features.embedding_bchw.flatten(2).transpose(1, 2)
-        positions_1chw = self.model.get_image_wide_positional_embeddings()
-        placed_bnc = tokens_bnc + positions_1chw.flatten(2).transpose(1, 2).to(tokens_bnc.dtype)
-        cells_bk1 = cell_bk[..., None]
-        clicked_bkc = tokens_bnc.take_along_dim(cells_bk1, dim=1)
+    def answer(
+        self, first: FrameFeatures, last: FrameFeatures, cell_bk: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Draw the masks that clicked cells belong to.
+
+        Args:
+            first: Frames that are clicked.
+            last: Frames whose masks are wanted; the same for photos.
+            cell_bk: Cells, counted row by row.
+
+        Returns:
+            Logits `(b, k, m, 4h, 4w)`, the single mask first, and predicted IoU `(b, k, m)`.
+        """
+        decoder, cells_bk1 = self.model.mask_decoder, cell_bk[..., None]
+        clicked_bkc = _tokens(first).take_along_dim(cells_bk1, dim=1)
         filters_bkmc = torch.stack(
             [mlp(clicked_bkc) for mlp in decoder.output_hypernetworks_mlps], dim=2
         )
         drawn_bqhw = decoder.draw_filters(
-            tokens_bnc[:, None],
+            _tokens(last)[:, None],
             filters_bkmc.flatten(1, 2)[:, None],
-            features.with_embedding(features.embedding_bchw),
+            last.with_embedding(last.embedding_bchw),
         )[:, 0]
-        asking_bkmc = placed_bnc.take_along_dim(cells_bk1, dim=1)[:, :, None]
-        asking_bkmc = asking_bkmc + decoder.mask_tokens.weight.to(asking_bkmc.dtype)
-        attention = decoder.transformer.final_attn_token_to_image
-        query_bqc = attention.q_proj(asking_bkmc).flatten(1, 2)
-        key_bnc = attention.k_proj(placed_bnc)
-        key_bnc = key_bnc - key_bnc.mean(dim=1, keepdim=True)  # as attention, blind to what all share
-        scale = AFFINITY_SCALE * attention.scaling / attention.num_heads
-        affinity_bqhw = (query_bqc @ key_bnc.transpose(1, 2) * scale).unflatten(
-            2, features.embedding_bchw.shape[-2:]
+        placed_bkc = self._placed(first).take_along_dim(cells_bk1, dim=1)
+        affinity_bqhw = self._affinity(placed_bkc, self._placed(last)).unflatten(
+            2, last.embedding_bchw.shape[-2:]
         )
         drawn_bqhw = drawn_bqhw + functional.interpolate(
             affinity_bqhw, drawn_bqhw.shape[-2:], mode="bilinear"
         )
         iou_bkm = decoder.iou_prediction_head(clicked_bkc).sigmoid()
         return drawn_bqhw.unflatten(1, filters_bkmc.shape[1:3]), iou_bkm
+
+    def _placed(self, features: FrameFeatures) -> Tensor:
+        """Add their places to the cells of some frames."""
+        tokens_bnc = _tokens(features)
+        positions_1chw = self.model.get_image_wide_positional_embeddings()
+        return tokens_bnc + positions_1chw.flatten(2).transpose(1, 2).to(tokens_bnc.dtype)
+
+    def _affinity(self, clicked_bkc: Tensor, placed_bnc: Tensor) -> Tensor:
+        """Weigh every cell by how much clicked ones look at it, one row per mask, `(b, q, n)`."""
+        decoder = self.model.mask_decoder
+        attention = decoder.transformer.final_attn_token_to_image
+        asking_bkmc = clicked_bkc[:, :, None] + decoder.mask_tokens.weight.to(clicked_bkc.dtype)
+        query_bqc = attention.q_proj(asking_bkmc).flatten(1, 2)
+        key_bnc = attention.k_proj(placed_bnc)
+        # attention, too, is blind to what all cells share
+        key_bnc = key_bnc - key_bnc.mean(dim=1, keepdim=True)
+        scale = AFFINITY_SCALE * attention.scaling / attention.num_heads
+        return query_bqc @ key_bnc.transpose(1, 2) * scale
 
     def _output(
         self, logits_qmhw: Tensor, iou_qm: Tensor, truth_qhw: Tensor, photo_q: Tensor
@@ -155,6 +184,17 @@ class DenseObjective(nn.Module):
             present_to=labels.present_b1[:, 0][None] > 0,
             clip_o=photo_q,
         )
+
+
+def _every(features: FrameFeatures, step: int, place: int) -> FrameFeatures:
+    """Take one frame of each clip."""
+    maps = (getattr(features, field.name) for field in fields(features))
+    return FrameFeatures(*(one[place::step] for one in maps))
+
+
+def _tokens(features: FrameFeatures) -> Tensor:
+    """Lay the embedding out cell by cell, `(b, n, c)`."""
+    return features.embedding_bchw.flatten(2).transpose(1, 2)
 
 
 @torch.no_grad()

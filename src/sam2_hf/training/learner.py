@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sam2_hf.errors import TrainingError
@@ -18,7 +18,7 @@ from .dense_objective import DenseObjective
 from .ema import WeightAverage
 from .learning_rate import rate_factor
 from .model_folder import snapshot
-from .objective import Sam2VideoForTraining
+from .objective import Beside, Sam2VideoForTraining
 from .parameter_groups import make_optimiser, paces, set_rates
 from .run_state import EMA, OPTIMISER, WEIGHTS
 from .sharded import fill, whole
@@ -66,11 +66,7 @@ class Learner:
         optimiser = make_optimiser(
             dict(model.named_parameters()), paces(model, config.optimiser), config.optimiser
         )
-        objective = (
-            Sam2VideoForTraining(model, config.prompts, config.losses)
-            if config.dense is None
-            else DenseObjective(model, config.losses, config.dense.clicks)
-        )
+        objective = _objective(model, config)
         self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
         # after `prepare`, since sharding replaces parameters
         self.is_whole = True
@@ -231,6 +227,17 @@ class Learner:
                 continue
             state[parameter][key] = torch.zeros_like(parameter)
             fill(state[parameter][key], tensor)
+
+
+def _objective(model: Sam2VideoModel, config: TrainConfig) -> nn.Module:
+    """Choose what is minimized: prompts, every cell, or both."""
+    if config.dense is None:
+        return Sam2VideoForTraining(model, config.prompts, config.losses)
+    dense = DenseObjective(model, config.losses, config.dense.clicks)
+    weight = config.dense.beside_prompts
+    if not weight:
+        return dense
+    return Sam2VideoForTraining(model, config.prompts, config.losses, Beside(dense, weight))
 
 
 def _attend_plainly(model: Sam2VideoModel) -> None:

@@ -26,6 +26,7 @@ from sam2_hf.video.tracking import decode_views, look_back
 
 from .click_sampling import draw_numbers
 from .clip_memories import ClipMemories
+from .dense_objective import DenseObjective
 from .prompt_schedule import PromptSchedule
 from .simulated_user import SimulatedUser
 from .training_output import TrainingOutput
@@ -52,6 +53,19 @@ class FrameAnswer:
     present_n: Tensor
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """What photos are learned from beside prompts, on the same encoding.
+
+    Attributes:
+        dense: The dense objective of the same model.
+        weight: Of its loss.
+    """
+
+    dense: DenseObjective
+    weight: float
+
+
 class Sam2VideoForTraining(nn.Module):
     """Clips and true masks in, loss out: the model with its simulated user.
 
@@ -70,6 +84,7 @@ class Sam2VideoForTraining(nn.Module):
         model: The model that learns.
         schedule: How the user prompts.
         rules: How masks are compared with the true ones.
+        beside: What photos are learned from besides; None for prompts alone.
 
     Source: training/model/sam2.py @ 2b90b9f.
     Differs: objects that are on no frame of a clip are left out; the memory of the frame that is
@@ -81,9 +96,11 @@ class Sam2VideoForTraining(nn.Module):
         model: Sam2VideoModel,
         schedule: PromptSchedule | None = None,
         rules: LossRules | None = None,
+        beside: Beside | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self.beside = beside
         self.schedule = schedule or PromptSchedule()
         self.rules = rules or LossRules()
 
@@ -128,7 +145,11 @@ class Sam2VideoForTraining(nn.Module):
                 self._remember(own, user, memories, frame, answers[frame].masks)
         in_time = [answers[frame] for frame in range(num_frames)]
         prompted = (num_objects or listed) * len(clip_n) / listed
-        return self._output(in_time, clip_n, max(prompted, 1.0))
+        output = self._output(in_time, clip_n, max(prompted, 1.0))
+        if self.beside is not None and num_frames == 1:
+            more = self.beside.dense.compare(features, labels, seeds)
+            output.loss = output["loss"] + self.beside.weight * more["loss"]
+        return output
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
         """Trade time for memory; called by transformers' `Trainer`, with the model's arguments."""
