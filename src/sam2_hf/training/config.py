@@ -1,5 +1,6 @@
 """What a training run is: every setting in one frozen dataclass, as YAML holds it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -196,6 +197,8 @@ class TrainConfig:
         epochs: How often all data are seen.
         from_scratch: Whether weights are drawn afresh; then only the model's sizes are read.
         image_size: Side of the square input, model pixels; the model's own if None.
+        architecture: Settings of the model's config that differ, named with dots as in its
+            config.json, such as `vision_config.backbone_config.global_attention_blocks`.
         seed: All that is random follows from it.
         precision: "bf16" and "fp16" compute in half precision, with weights in float32; "auto"
             takes bf16 where it is faster.
@@ -227,6 +230,7 @@ class TrainConfig:
     epochs: float | None = None
     from_scratch: bool = False
     image_size: int | None = None
+    architecture: Mapping[str, object] = field(default_factory=dict)
     seed: int = 0
     precision: Literal["auto", "no", "bf16", "fp16"] = "no"
     gradient_accumulation: int = 1

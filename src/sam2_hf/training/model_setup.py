@@ -1,5 +1,8 @@
 """The model a run begins with."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -120,18 +123,43 @@ def _enlarge_plainly(conv: nn.ConvTranspose2d) -> None:
 def _loaded(config: TrainConfig) -> Sam2VideoModel:
     """Load weights; no size of theirs depends on the input size."""
     model = Sam2VideoModel.from_pretrained(config.model)
-    if config.image_size in (None, model.prompt_encoder.image_size):
+    if config.image_size in (None, model.prompt_encoder.image_size) and not config.architecture:
         return model
     with torch.device("meta"):
         resized = Sam2VideoModel(_resized(model.config, config))
-    resized.load_state_dict(model.state_dict(), assign=True)
+    try:
+        resized.load_state_dict(model.state_dict(), assign=True)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"the weights of {config.model} do not fit the architecture "
+            f"{dict(config.architecture)}: {error}"
+        ) from error
     return resized
 
 
 def _resized(sizes: Sam2VideoConfig, config: TrainConfig) -> Sam2VideoConfig:
+    if config.architecture:
+        sizes = _with_architecture(sizes, config.architecture)
     if config.image_size is None:
         return sizes
     try:
         return with_image_size(sizes, config.image_size)
     except ValueError as error:
         raise TrainingError(str(error)) from error
+
+
+def _with_architecture(sizes: Sam2VideoConfig, changes: Mapping[str, object]) -> Sam2VideoConfig:
+    """Change settings of the model's config, each named as in its file."""
+    content = sizes.to_dict()
+    for path, value in changes.items():
+        part: Any = content
+        *above, name = path.split(".")
+        for one in above:
+            part = part.get(one) if isinstance(part, dict) else None
+        if not isinstance(part, dict) or name not in part:
+            raise TrainingError(
+                f"architecture has {path}, which the model's config has not. Name a setting of its "
+                "config.json with dots, such as vision_config.backbone_config.window_size_per_stage."
+            )
+        part[name] = value
+    return Sam2VideoConfig.from_dict(content)
