@@ -146,11 +146,9 @@ def edges_on_borders(mask_hw: Mask, side: int, window: int) -> NDArray[np.float6
         off_w = np.abs(place_w - window * np.round(place_w / window))
         on_w = inner_w & (off_w <= BORDER)
         inner = edges_w[inner_w].sum()
-        share = np.count_nonzero(on_w) / max(np.count_nonzero(inner_w), 1)
+        share = float(on_w.sum()) / max(float(inner_w.sum()), 1.0)
         total += (edges_w[on_w].sum(), inner, inner * share)
     return total
-
-
 
 
 if __name__ == "__main__":

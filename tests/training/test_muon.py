@@ -22,7 +22,7 @@ def drawn(*shape):
 def test_singular_values_come_to_lie_near_1(shape):
     found = torch.linalg.svdvals(orthogonalized(drawn(*shape)).float())
 
-    assert 0.5 < found.quantile(0.1)  # a square one may have a value that begins near 0
+    assert found.quantile(0.1) > 0.5  # a square one may have a value that begins near 0
     assert found.max() < 1.4
 
 

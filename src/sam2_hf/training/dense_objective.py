@@ -68,8 +68,8 @@ class DenseObjective(nn.Module):
         clips: Tensor,
         labels: Tensor,
         seeds: Tensor | None = None,
-        plan_seed: int | None = None,  # noqa: ARG002 - there is nothing to plan
-        num_objects: float | None = None,  # noqa: ARG002 - clicks are counted, not objects
+        plan_seed: int | None = None,
+        num_objects: float | None = None,
     ) -> TrainingOutput:
         """Compute the loss of a batch of photos or clips.
 

@@ -159,7 +159,7 @@ def _with_architecture(sizes: Sam2VideoConfig, changes: Mapping[str, object]) ->
         if not isinstance(part, dict) or name not in part:
             raise TrainingError(
                 f"architecture has {path}, which the model's config has not. Name a setting of its "
-                "config.json with dots, such as vision_config.backbone_config.window_size_per_stage."
+                "config.json with dots, such as vision_config.backbone_config.mlp_ratio."
             )
         part[name] = value
     return Sam2VideoConfig.from_dict(content)

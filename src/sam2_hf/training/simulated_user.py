@@ -76,10 +76,7 @@ class SimulatedUser:
         clicks = _click(truth_nhw, guess_nhw, numbers_n4, central=correction.central)
         return _with_clicks(prompts, clicks, masks.logits_b1hw)
 
-
-    def _first_clicks(
-        self, truth_nhw: Tensor, numbers_n4: Tensor, first: FirstPrompt
-    ) -> Clicks:
+    def _first_clicks(self, truth_nhw: Tensor, numbers_n4: Tensor, first: FirstPrompt) -> Clicks:
         """Click on every object, centrally at most the first time."""
         clicks = uniform_clicks(truth_nhw, None, numbers_n4[:, 0])
         if not first.central:
