@@ -8,6 +8,7 @@ Suffixes: b = photos, o = objects of a photo, k = clicks on a photo, m = candida
 of the image embedding, c = channels, h, w = rows and columns, q = clicks of all photos.
 """
 
+import time
 from dataclasses import dataclass, fields
 
 import torch
@@ -51,6 +52,9 @@ class DenseObjective(nn.Module):
     In a clip the cells of the first frame are clicked, and the masks are those of the last: so
     features learn to find an object again, too.
 
+    Attributes:
+        click_s: Seconds spent on choosing cells, since somebody set it to 0.
+
     Args:
         model: The model that learns.
         rules: How masks are compared with the true ones; `object_score` plays no part.
@@ -62,6 +66,7 @@ class DenseObjective(nn.Module):
         self.model = model
         self.rules = rules
         self.clicks = clicks
+        self.click_s = 0.0
 
     def forward(
         self,
@@ -99,7 +104,9 @@ class DenseObjective(nn.Module):
         frames = len(features.embedding_bchw) // len(labels)
         first, last = _every(features, frames, 0), _every(features, frames, frames - 1)
         grid = (first.embedding_bchw.shape[-2], first.embedding_bchw.shape[-1])
+        begun = time.perf_counter()
         clicks = choose_cells(labels[:, :, 0], grid, self.clicks, seeds)
+        self.click_s += time.perf_counter() - begun
         logits_bkmhw, iou_bkm = self.answer(first, last, clicks.cell_bk)
         photo_q, click_q = clicks.real_bk.nonzero(as_tuple=True)
         truth_qhw = labels[photo_q, clicks.object_bk[photo_q, click_q], -1]

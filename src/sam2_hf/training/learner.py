@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sam2_hf.errors import TrainingError
@@ -66,8 +66,8 @@ class Learner:
         optimiser = make_optimiser(
             dict(model.named_parameters()), paces(model, config.optimiser), config.optimiser
         )
-        objective = _objective(model, config)
-        self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
+        self._clicking = _objective(model, config)
+        self.objective, self.optimiser = accelerator.prepare(self._clicking, optimiser)
         # after `prepare`, since sharding replaces parameters
         self.is_whole = True
         self.learning = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -103,6 +103,11 @@ class Learner:
         skipped = sum(len(batch.skipped) for batch in parts)
         is_scaled = self.accelerator.scaler is not None
         return step_values(torch.stack(values).sum(dim=0), norm, skipped, is_scaled=is_scaled)
+
+    def click_seconds(self) -> float:
+        """Tell how long clicks were looked for since this was last asked."""
+        seconds, self._clicking.click_s = self._clicking.click_s, 0.0
+        return seconds
 
     def is_finite(self) -> bool:
         """Tell whether all weights that learn are numbers; each process has to ask."""
@@ -229,7 +234,7 @@ class Learner:
             fill(state[parameter][key], tensor)
 
 
-def _objective(model: Sam2VideoModel, config: TrainConfig) -> nn.Module:
+def _objective(model: Sam2VideoModel, config: TrainConfig) -> Sam2VideoForTraining | DenseObjective:
     """Choose what is minimized: prompts, every cell, or both."""
     if config.dense is None:
         return Sam2VideoForTraining(model, config.prompts, config.losses)

@@ -4,6 +4,9 @@ Suffixes: b = clips (elsewhere in a tensor's name: objects, as in `video`), o = 
 n = objects of all clips, t = frames, h, w = rows and columns, S = input size of the model.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -80,6 +83,9 @@ class Sam2VideoForTraining(nn.Module):
     transformers' `Trainer` takes it as it is, with rows of `clips` and `labels`; evaluate with
     `prediction_loss_only=True`, and save `objective.model`, which loads by itself.
 
+    Attributes:
+        click_s: Seconds spent on finding where to click, since somebody set it to 0.
+
     Args:
         model: The model that learns.
         schedule: How the user prompts.
@@ -103,6 +109,7 @@ class Sam2VideoForTraining(nn.Module):
         self.beside = beside
         self.schedule = schedule or PromptSchedule()
         self.rules = rules or LossRules()
+        self.click_s = 0.0
 
     def forward(
         self,
@@ -232,16 +239,24 @@ class Sam2VideoForTraining(nn.Module):
         now = Moment(frame, num_frames=user.plan.num_frames)
         known = [memories] if first is None else None
         views = look_back(self.model, features, known, now, self.memory_rules)
-        prompts = user.first_prompts(first)
+        with self._clicking():
+            prompts = user.first_prompts(first)
         masks = decode_views(self.model, views, prompts)
         losses, first_iou_n = self._compare(masks, labels)
         iou_n = first_iou_n
         for step in range(len(user.plan.corrections_on(frame))):
-            prompts = user.corrected(frame, step, prompts, masks)
+            with self._clicking():
+                prompts = user.corrected(frame, step, prompts, masks)
             masks = decode_views(self.model, views, prompts)
             more, iou_n = self._compare(masks, labels)
             losses = losses + more
         return FrameAnswer(masks, losses, iou_n, first_iou_n, labels.present_b1[:, 0] > 0)
+
+    @contextmanager
+    def _clicking(self) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.click_s += time.perf_counter() - begun
 
     def _adopt(self, features: FrameFeatures, truth_nhw: Tensor, labels: Labels) -> FrameAnswer:
         """Believe given masks; nothing is learnt from comparing them with themselves."""
