@@ -1,23 +1,29 @@
-"""The dense objective: every cell of an encoded photo is a click, and its segment the answer.
+"""The dense objective: dozens of clicks on a photo that is encoded once, and decoded once.
 
-The two-way transformer of the decoder is left out: the embedding of a cell takes the place of the
-mask tokens. So a photo answers dozens of clicks for the cost of encoding it once, and the encoder
-learns segments before the decoder has to find out what a click is.
+What costs most of a click is that the decoder lets the picture look at it and draws the picture
+anew for it. Here clicks look at the picture and the picture at none of them, so all that is large
+is shared. Every other layer of the decoder works as it always does: where those by which pictures
+look at clicks begin at zero, this is the decoder itself.
 
-Suffixes: b = photos, o = objects of a photo, k = clicks on a photo, m = candidate masks, n = cells
-of the image embedding, c = channels, h, w = rows and columns, q = clicks of all photos.
+Suffixes: b = photos, o = objects of a photo, k = clicks on a photo, t = tokens of a click, m = its
+candidate masks, n = cells of the image embedding, c = channels, h, w = rows and columns, q =
+clicks of all photos, 2 = x and y.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sam2_hf.model.attention import PromptAttention
 from sam2_hf.model.frame_memory import FrameFeatures
 from sam2_hf.model.mask_losses import LossRules, MaskLosses, mask_losses, read_labels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.two_way_transformer import TwoWayBlock
 
 from .training_output import TrainingOutput
 
@@ -42,15 +48,30 @@ class CellClicks:
     real_bk: Tensor
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DenseAnswer:
+    """What some clicks on each photo are answered.
+
+    Attributes:
+        logits_bkmhw: Masks as the decoder draws them, the single one first.
+        affine_bkmhw: The same with the affinity of the mask's token to every cell added.
+        iou_bkm: Predicted IoU, probability.
+    """
+
+    logits_bkmhw: Tensor
+    affine_bkmhw: Tensor
+    iou_bkm: Tensor
+
+
 class DenseObjective(nn.Module):
-    """Photos and true masks in, loss out: the encoder and what draws masks, without prompts.
+    """Photos and true masks in, loss out, with many clicks on every photo.
 
-    The logits of a click's masks are those of the decoder's filters, made of the clicked cell's
-    embedding, plus the affinity of the clicked cell to every cell, as the decoder's last attention
-    weighs it. All layers are the model's own, so nothing is thrown away afterwards.
+    Masks are compared twice: as they are, and with the affinity added by which the decoder's last
+    attention weighs the cells. So the embedding learns in all its channels what belongs together,
+    and not only in the few by which masks are drawn.
 
-    In a clip the cells of the first frame are clicked, and the masks are those of the last: so
-    features learn to find an object again, too.
+    In a clip the first frame is clicked, and the masks are those of the last: so features learn to
+    find an object again, too.
 
     Attributes:
         click_s: Seconds spent on choosing cells, since somebody set it to 0.
@@ -107,77 +128,127 @@ class DenseObjective(nn.Module):
         begun = time.perf_counter()
         clicks = choose_cells(labels[:, :, 0], grid, self.clicks, seeds)
         self.click_s += time.perf_counter() - begun
-        logits_bkmhw, iou_bkm = self.answer(first, last, clicks.cell_bk)
+        side = labels.shape[-1]
+        xy_bk2 = torch.stack((clicks.cell_bk % grid[1], clicks.cell_bk // grid[1]), dim=-1)
+        answer = self.answer(first, last, (xy_bk2 + 0.5) * (side / grid[1]) - 0.5)
         photo_q, click_q = clicks.real_bk.nonzero(as_tuple=True)
         truth_qhw = labels[photo_q, clicks.object_bk[photo_q, click_q], -1]
-        return self._output(
-            logits_bkmhw[photo_q, click_q], iou_bkm[photo_q, click_q], truth_qhw, photo_q
-        )
+        parts = (answer.logits_bkmhw, answer.affine_bkmhw, answer.iou_bkm)
+        return self._output([one[photo_q, click_q] for one in parts], truth_qhw, photo_q)
 
-    def answer(
-        self, first: FrameFeatures, last: FrameFeatures, cell_bk: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Draw the masks that clicked cells belong to.
+    def answer(self, first: FrameFeatures, last: FrameFeatures, clicks_bk2: Tensor) -> DenseAnswer:
+        """Draw the masks of what is clicked.
 
         Args:
             first: Frames that are clicked.
             last: Frames whose masks are wanted; the same for photos.
-            cell_bk: Cells, counted row by row.
-
-        Returns:
-            Logits `(b, k, m, 4h, 4w)`, the single mask first, and predicted IoU `(b, k, m)`.
+            clicks_bk2: Clicks on objects, model pixels.
         """
-        decoder, cells_bk1 = self.model.mask_decoder, cell_bk[..., None]
-        clicked_bkc = _tokens(first).take_along_dim(cells_bk1, dim=1)
+        model, decoder = self.model, self.model.mask_decoder
+        labels_bk1 = torch.ones_like(clicks_bk2[..., :1], dtype=torch.int64)
+        prompts = model.prompt_encoder(clicks_bk2[:, :, None], labels_bk1)
+        tokens_bktc = self._ask(first, prompts.sparse_bptc)
+        mask_tokens_bkmc = tokens_bktc[:, :, 2 : 2 + decoder.num_mask_tokens]
         filters_bkmc = torch.stack(
-            [mlp(clicked_bkc) for mlp in decoder.output_hypernetworks_mlps], dim=2
+            [
+                mlp(mask_tokens_bkmc[:, :, m])
+                for m, mlp in enumerate(decoder.output_hypernetworks_mlps)
+            ],
+            dim=2,
         )
+        image_bnc = self._looked_at(last)[-1]
         drawn_bqhw = decoder.draw_filters(
-            _tokens(last)[:, None],
+            image_bnc[:, None],
             filters_bkmc.flatten(1, 2)[:, None],
             last.with_embedding(last.embedding_bchw),
         )[:, 0]
-        placed_bkc = self._placed(first).take_along_dim(cells_bk1, dim=1)
-        affinity_bqhw = self._affinity(placed_bkc, self._placed(last)).unflatten(
+        affinity_bqhw = self._affinity(mask_tokens_bkmc.flatten(1, 2), image_bnc).unflatten(
             2, last.embedding_bchw.shape[-2:]
         )
-        drawn_bqhw = drawn_bqhw + functional.interpolate(
+        affine_bqhw = drawn_bqhw + functional.interpolate(
             affinity_bqhw, drawn_bqhw.shape[-2:], mode="bilinear"
         )
-        iou_bkm = decoder.iou_prediction_head(clicked_bkc).sigmoid()
-        return drawn_bqhw.unflatten(1, filters_bkmc.shape[1:3]), iou_bkm
+        shape = filters_bkmc.shape[1:3]
+        iou_bkm = decoder.iou_prediction_head(tokens_bktc[:, :, 1]).sigmoid()
+        return DenseAnswer(drawn_bqhw.unflatten(1, shape), affine_bqhw.unflatten(1, shape), iou_bkm)
 
-    def _placed(self, features: FrameFeatures) -> Tensor:
-        """Add their places to the cells of some frames."""
-        tokens_bnc = _tokens(features)
+    def _looked_at(self, features: FrameFeatures) -> list[Tensor]:
+        """List the image tokens that each layer of the transformer looks at, `(b, n, c)` each."""
+        embedding_bchw = self.model.condition_on_memory(features, None)
+        no_mask_1c = self.model.prompt_encoder.no_mask_embed.weight
+        image_bnc = embedding_bchw.flatten(2).transpose(1, 2) + no_mask_1c
+        found = [image_bnc]
+        for layer in self.model.mask_decoder.transformer.layers:
+            found.append(cast(TwoWayBlock, layer).layer_norm4(found[-1]))
+        return found
+
+    def _ask(self, features: FrameFeatures, prompts_bktc: Tensor) -> Tensor:
+        """Run the transformer's tokens, its image tokens looking at nothing.
+
+        Source: sam2/modeling/sam/transformer.py:20-187 @ 2b90b9f.
+        """
+        decoder, images = self.model.mask_decoder, self._looked_at(features)
+        own_tc = torch.cat(
+            (decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight)
+        )
+        own_bktc = own_tc.expand(*prompts_bktc.shape[:2], -1, -1)
+        positions_bktc = torch.cat((own_bktc, prompts_bktc.to(own_tc.dtype)), dim=2)
+        tokens_bktc = positions_bktc
+        for layer, image_bnc in zip(decoder.transformer.layers, images, strict=False):
+            block = cast(TwoWayBlock, layer)
+            if block.first:
+                tokens_bktc = block.self_attn(tokens_bktc, tokens_bktc, tokens_bktc)
+            else:
+                asking_bktc = tokens_bktc + positions_bktc
+                tokens_bktc = tokens_bktc + block.self_attn(asking_bktc, asking_bktc, tokens_bktc)
+            tokens_bktc = block.layer_norm1(tokens_bktc)
+            found_bktc = self._look(
+                block.cross_attn_token_to_image, tokens_bktc + positions_bktc, image_bnc
+            )
+            tokens_bktc = block.layer_norm2(tokens_bktc + found_bktc)
+            tokens_bktc = block.layer_norm3(tokens_bktc + block.mlp(tokens_bktc))
+        last = decoder.transformer.final_attn_token_to_image
+        found_bktc = self._look(last, tokens_bktc + positions_bktc, images[-1])
+        return decoder.transformer.layer_norm_final_attn(tokens_bktc + found_bktc)
+
+    def _look(self, attention: PromptAttention, asking_bktc: Tensor, image_bnc: Tensor) -> Tensor:
+        """Let the tokens of all clicks look at one picture, which is laid out once."""
+        found_b1qc = attention(
+            asking_bktc.flatten(1, 2)[:, None], self._placed(image_bnc), image_bnc[:, None]
+        )
+        return found_b1qc[:, 0].unflatten(1, asking_bktc.shape[1:3])
+
+    def _placed(self, image_bnc: Tensor) -> Tensor:
+        """Add their places to image tokens, `(b, 1, n, c)`."""
         positions_1chw = self.model.get_image_wide_positional_embeddings()
-        return tokens_bnc + positions_1chw.flatten(2).transpose(1, 2).to(tokens_bnc.dtype)
+        return (image_bnc + positions_1chw.flatten(2).transpose(1, 2).to(image_bnc.dtype))[:, None]
 
-    def _affinity(self, clicked_bkc: Tensor, placed_bnc: Tensor) -> Tensor:
-        """Weigh every cell by how much clicked ones look at it, one row per mask, `(b, q, n)`."""
-        decoder = self.model.mask_decoder
-        attention = decoder.transformer.final_attn_token_to_image
-        asking_bkmc = clicked_bkc[:, :, None] + decoder.mask_tokens.weight.to(clicked_bkc.dtype)
-        query_bqc = attention.q_proj(asking_bkmc).flatten(1, 2)
-        key_bnc = attention.k_proj(placed_bnc)
+    def _affinity(self, tokens_bqc: Tensor, image_bnc: Tensor) -> Tensor:
+        """Weigh every cell by how much tokens look at it, `(b, q, n)`."""
+        attention = self.model.mask_decoder.transformer.final_attn_token_to_image
+        key_bnc = attention.k_proj(self._placed(image_bnc)[:, 0])
         # attention, too, is blind to what all cells share
         key_bnc = key_bnc - key_bnc.mean(dim=1, keepdim=True)
         scale = AFFINITY_SCALE * attention.scaling / attention.num_heads
-        return query_bqc @ key_bnc.transpose(1, 2) * scale
+        return attention.q_proj(tokens_bqc) @ key_bnc.transpose(1, 2) * scale
 
     def _output(
-        self, logits_qmhw: Tensor, iou_qm: Tensor, truth_qhw: Tensor, photo_q: Tensor
+        self, answers: Sequence[Tensor], truth_qhw: Tensor, photo_q: Tensor
     ) -> TrainingOutput:
         """Compare the single mask and the best of the others with the true ones."""
+        logits_qmhw, affine_qmhw, iou_qm = answers
         labels = read_labels(truth_qhw, self.rules)
         present_q1 = torch.full_like(labels.present_b1, PRESENT_LOGIT)
-        single, _ = mask_losses(logits_qmhw[:, :1], iou_qm[:, :1], present_q1, labels, self.rules)
-        several, true_iou_qm = mask_losses(
-            logits_qmhw[:, 1:], iou_qm[:, 1:], present_q1, labels, self.rules
-        )
-        losses: MaskLosses = (single + several).divided(max(len(photo_q), 1))
+        parts = []
+        for masks_qmhw in (affine_qmhw, logits_qmhw):
+            for some in (slice(1), slice(1, None)):
+                loss, true_iou_qm = mask_losses(
+                    masks_qmhw[:, some], iou_qm[:, some], present_q1, labels, self.rules
+                )
+                parts.append(loss)
+        summed = sum(parts[1:], start=parts[0])
+        losses: MaskLosses = summed.divided(len(parts) / 2 * max(len(photo_q), 1))
         chosen_q1 = iou_qm[:, 1:].argmax(dim=1, keepdim=True)
-        chosen_iou_q = true_iou_qm.gather(1, chosen_q1)[:, 0]
         return TrainingOutput(
             loss=losses.total(self.rules),
             focal=losses.focal.detach(),
@@ -186,7 +257,7 @@ class DenseObjective(nn.Module):
             object_score=losses.object_score.detach(),
             logits_tohw=logits_qmhw[:, 0].detach()[None],
             iou_to=true_iou_qm.amax(dim=1)[None],
-            first_iou_to=chosen_iou_q[None],
+            first_iou_to=true_iou_qm.gather(1, chosen_q1)[:, 0][None],
             predicted_iou_to=iou_qm[:, 1:].gather(1, chosen_q1).detach()[:, 0][None],
             present_to=labels.present_b1[:, 0][None] > 0,
             clip_o=photo_q,
@@ -197,11 +268,6 @@ def _every(features: FrameFeatures, step: int, place: int) -> FrameFeatures:
     """Take one frame of each clip."""
     maps = (getattr(features, field.name) for field in fields(features))
     return FrameFeatures(*(one[place::step] for one in maps))
-
-
-def _tokens(features: FrameFeatures) -> Tensor:
-    """Lay the embedding out cell by cell, `(b, n, c)`."""
-    return features.embedding_bchw.flatten(2).transpose(1, 2)
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from .synthetic_regions import region_clip
 FIRST_OBJECT_SCORE = 3.0
 # With 4 a decoder knows after a hundred steps what a click is, with torch's own weights after 250.
 FIRST_SHARPNESS = 4.0
+FIRST_KIND = 0.2  # deviation of what tells kinds of tokens apart; a place has 0.7
 FIRST_COMMON = 0.05  # of what is added to every pixel of a picture without a mask
 SHOWN, SHOWN_SIDE = 16, 128  # pictures by which first weights are scaled, pixels whatever the input
 
@@ -55,8 +56,9 @@ def _drawn(config: TrainConfig) -> Sam2VideoModel:
     """Draw weights so that learning gets going.
 
     Source: sam2/modeling @ 2b90b9f, which leaves all but tables to torch.
-    Differs: where prompts and picture look at each other, keys begin equal to queries; the cells
-        that one becomes begin alike; the neck begins without what all pixels share.
+    Differs: where prompts and picture look at each other, keys begin equal to queries, and every
+        token knows what is clicked; the cells that one becomes begin alike; the neck begins without
+        what all pixels share.
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -73,6 +75,7 @@ def _drawn(config: TrainConfig) -> Sam2VideoModel:
     for name, module in decoder.named_modules():
         if isinstance(module, PromptAttention) and not name.endswith("self_attn"):
             _look_at_own_place(module)
+    _hand_clicks_on(model)
     _let_content_speak(model)
     return model
 
@@ -82,6 +85,34 @@ def _look_at_own_place(attention: PromptAttention) -> None:
     """Let what is at the same place look at each other, so that a click matters from the start."""
     attention.q_proj.weight.mul_(FIRST_SHARPNESS)
     attention.k_proj.weight.copy_(attention.q_proj.weight)
+
+
+@torch.no_grad()
+def _hand_clicks_on(model: Sam2VideoModel) -> None:
+    """Let every token begin with the click's place and what is seen there.
+
+    The first attention of tokens to tokens hands on what they are, of which the click's place is
+    most; so all of them look there, and take on a part of the embedding as it is. The picture
+    begins by looking at no token, which a decoder that guesses blindly would only spoil.
+    """
+    decoder, prompts = model.mask_decoder, model.prompt_encoder
+    for table in (decoder.obj_score_token, decoder.iou_token, decoder.mask_tokens):
+        table.weight.mul_(FIRST_KIND)
+    for table in (prompts.point_embed, prompts.not_a_point_embed):
+        table.weight.mul_(FIRST_KIND)
+    first = decoder.transformer.layers[0].self_attn
+    for layer in (first.v_proj, first.o_proj):
+        nn.init.eye_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    for name, module in decoder.named_modules():
+        if not isinstance(module, PromptAttention):
+            continue
+        if name.endswith("image_to_token"):
+            nn.init.zeros_(module.o_proj.weight)
+            nn.init.zeros_(module.o_proj.bias)
+        elif name.endswith("token_to_image"):
+            nn.init.orthogonal_(module.v_proj.weight)
+            module.o_proj.weight.copy_(module.v_proj.weight.T)
 
 
 @torch.no_grad()

@@ -103,7 +103,7 @@ def predict_photo(model: Sam2Model, clip: Clip) -> Prediction:
 
 @torch.no_grad()
 def predict_cells(model: Sam2VideoModel, clip: Clip) -> Prediction:
-    """Do what `predict_photo` does without prompts: the cell in the middle of each object answers.
+    """Do what `predict_photo` does, decoding the photo once for all clicks; see `DenseObjective`.
 
     Args:
         model: The model, in eval mode.
@@ -114,12 +114,10 @@ def predict_cells(model: Sam2VideoModel, clip: Clip) -> Prediction:
     processor = Sam2ImageProcessor(size={"height": side, "width": side})
     pixels = processor(images=clip.frames_thw3[0], return_tensors="pt")["pixel_values"]
     features = model.encode_image(pixels.to(model.device))
-    grid = features.embedding_bchw.shape[-1]
     xy_p2 = innermost_clicks(torch.from_numpy(clip.masks_othw[:, 0]), None).xy_n2
-    column_p, row_p = (to_model_pixels(xy_p2, size, side) * grid / side).long().unbind(1)
-    cell_1p = (row_p * grid + column_p)[None].to(model.device)
-    answers = DenseObjective(model, LossRules(), clicks=1).answer(features, features, cell_1p)
-    logits_pmhw, iou_pm = (one[0, :, 1:] for one in answers)
+    clicks_1p2 = to_model_pixels(xy_p2, size, side)[None].to(model.device)
+    answer = DenseObjective(model, LossRules(), clicks=1).answer(features, features, clicks_1p2)
+    logits_pmhw, iou_pm = answer.logits_bkmhw[0, :, 1:], answer.iou_bkm[0, :, 1:]
     best_p111 = iou_pm.argmax(dim=1)[:, None, None, None]
     logits_p1hw = logits_pmhw.take_along_dim(best_p111, dim=1).float()
     found_p1hw = (resize_masks(logits_p1hw, size) > 0).numpy(force=True)
