@@ -121,7 +121,7 @@ GLOBAL = "vision_config.backbone_config.global_attention_blocks"
 def test_settings_of_the_models_config_can_be_changed_with_its_weights_kept(config, from_scratch):
     plain = replace(config, from_scratch=from_scratch)
 
-    changed = make_model(replace(plain, architecture={GLOBAL: [2, 3]}))
+    changed = make_model(replace(plain, architecture={GLOBAL: (2, 3)}))
 
     assert changed.config.vision_config.backbone_config.global_attention_blocks == [2, 3]
     assert [block.window_size for block in changed.vision_encoder.backbone.blocks][2:] == [0, 0]

@@ -192,5 +192,5 @@ def _with_architecture(sizes: Sam2VideoConfig, changes: Mapping[str, object]) ->
                 f"architecture has {path}, which the model's config has not. Name a setting of its "
                 "config.json with dots, such as vision_config.backbone_config.mlp_ratio."
             )
-        part[name] = value
+        part[name] = list(value) if isinstance(value, tuple) else value  # as JSON has it
     return Sam2VideoConfig.from_dict(content)
