@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from sam2_hf.model.mask_losses import LossRules
+from sam2_hf.model.prompt_inputs import Prompts
 from sam2_hf.training.dense_objective import DenseObjective, choose_cells
 from sam2_hf.training.objective import Beside, Sam2VideoForTraining
 from sam2_hf.training.prompt_schedule import PromptSchedule
@@ -73,15 +74,40 @@ def test_clicks_depend_on_the_seed_of_their_photo_alone():
     assert not both.cell_bk[0].equal(both.cell_bk[1])
 
 
-def test_the_encoder_and_what_draws_masks_learn_and_prompts_do_not(model):
+def test_all_of_a_click_learns_but_how_pictures_look_at_it(model):
     output = DenseObjective(model, RULES, 8)(*photos(), SEEDS)
 
     output.loss.backward()
 
     moved = {name for name, one in model.named_parameters() if one.grad is not None}
     assert "vision_encoder.backbone.blocks.0.attn.qkv.weight" in moved
+    assert "prompt_encoder.point_embed.weight" in moved
+    assert "mask_decoder.transformer.layers.1.self_attn.q_proj.weight" in moved
     assert "mask_decoder.upscale_conv2.weight" in moved
-    assert not any(name.startswith(("prompt_encoder", "memory")) for name in moved)
+    assert not any("image_to_token" in name or name.startswith("memory") for name in moved)
+
+
+@torch.no_grad()
+def test_where_pictures_look_at_no_token_it_is_the_decoder(model):
+    for name, module in model.eval().mask_decoder.named_modules():
+        if name.endswith("image_to_token"):
+            module.o_proj.weight.zero_()
+            module.o_proj.bias.zero_()
+    clips, _ = photos()
+    features = model.encode_image(clips[:, 0])
+    xy = torch.tensor([[[20.0, 30.0], [50.0, 9.0]]]).expand(2, -1, -1)
+
+    found = DenseObjective(model, RULES, 2).answer(features, features, xy)
+
+    for click in range(2):
+        prompts = Prompts(xy[:, click : click + 1, None], torch.ones(2, 1, 1, dtype=torch.int64))
+        embedding = model.condition_on_memory(features, None)
+        for several, some in ((True, slice(1, None)), (False, slice(1))):
+            model.mask_decoder.train(mode=not several)  # in eval a stable one of three may step in
+            alone = model.decode_masks(features, embedding, prompts, multimask_output=several)
+            logits, iou = found.logits_bkmhw[:, click, some], found.iou_bkm[:, click, some]
+            torch.testing.assert_close(logits, alone.candidates_bmhw, rtol=0, atol=1e-5)
+            torch.testing.assert_close(iou, alone.candidate_iou_bm, rtol=0, atol=1e-6)
 
 
 def test_a_few_steps_teach_the_segments_of_two_photos(model):

@@ -75,7 +75,7 @@ def _drawn(config: TrainConfig) -> Sam2VideoModel:
     for name, module in decoder.named_modules():
         if isinstance(module, PromptAttention) and not name.endswith("self_attn"):
             _look_at_own_place(module)
-    _hand_clicks_on(model)
+    _hand_clicks_on(model, torch.Generator().manual_seed(config.seed))
     _let_content_speak(model)
     return model
 
@@ -88,7 +88,7 @@ def _look_at_own_place(attention: PromptAttention) -> None:
 
 
 @torch.no_grad()
-def _hand_clicks_on(model: Sam2VideoModel) -> None:
+def _hand_clicks_on(model: Sam2VideoModel, generator: torch.Generator) -> None:
     """Let every token begin with the click's place and what is seen there.
 
     The first attention of tokens to tokens hands on what they are, of which the click's place is
@@ -111,7 +111,7 @@ def _hand_clicks_on(model: Sam2VideoModel) -> None:
             nn.init.zeros_(module.o_proj.weight)
             nn.init.zeros_(module.o_proj.bias)
         elif name.endswith("token_to_image"):
-            nn.init.orthogonal_(module.v_proj.weight)
+            nn.init.orthogonal_(module.v_proj.weight, generator=generator)
             module.o_proj.weight.copy_(module.v_proj.weight.T)
 
 
