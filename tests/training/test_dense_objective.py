@@ -97,7 +97,10 @@ def test_where_pictures_look_at_no_token_it_is_the_decoder(model):
     features = model.encode_image(clips[:, 0])
     xy = torch.tensor([[[20.0, 30.0], [50.0, 9.0]]]).expand(2, -1, -1)
 
-    found = DenseObjective(model, RULES, 2).answer(features, features, xy)
+    ones = torch.ones(2, 2, 1, dtype=torch.int64)
+    found = DenseObjective(model, RULES, 2).answer(
+        features, features, xy[:, :, None], ones, ones[..., 0]
+    )
 
     for click in range(2):
         prompts = Prompts(xy[:, click : click + 1, None], torch.ones(2, 1, 1, dtype=torch.int64))
@@ -158,8 +161,31 @@ def test_beside_prompts_both_losses_add_up_on_one_encoding(model):
 
     both = Sam2VideoForTraining(model, schedule, RULES, Beside(dense, 0.5))
 
-    wanted = alone + 0.5 * dense(*photos(), SEEDS).loss
+    wanted = alone + 0.5 * dense(*photos(), SEEDS, **options).loss
     assert both(*photos(), SEEDS, **options).loss.item() == pytest.approx(wanted.item(), rel=1e-5)
     clips = two_clips()
     without = Sam2VideoForTraining(model, schedule, RULES)(*clips, SEEDS, **options).loss
     assert both(*clips, SEEDS, **options).loss.equal(without)
+
+
+@torch.no_grad()
+def test_boxes_take_the_place_of_clicks_by_the_plan(model, monkeypatch):
+    seen = []
+    objective = DenseObjective(model.eval(), RULES, 4, boxes=0.5)
+    answer = objective.answer
+    monkeypatch.setattr(
+        objective, "answer", lambda *given: seen.append(given[2:]) or answer(*given)
+    )
+    clips, labels = photos()
+
+    for plan_seed in range(20):
+        objective(clips, labels, SEEDS, plan_seed)
+
+    kinds = [tuple(labels_bkt[0, 0].tolist()) for _, labels_bkt in seen]
+    assert {(1,), (2, 3)} == set(kinds)
+    corners = next(points for points, kind in zip(seen, kinds, strict=True) if len(kind) > 1)[0]
+    clicks = choose_cells(labels[:, :, 0], GRID, 4, SEEDS)
+    rows, columns = labels[0, clicks.object_bk[0, 0], 0].nonzero(as_tuple=True)
+    true = [[columns.min(), rows.min()], [columns.max(), rows.max()]]
+    near = 0.1 * max(columns.max() - columns.min(), rows.max() - rows.min()) + 1e-3
+    assert (corners[0, 0] - torch.tensor(true)).abs().max() <= near

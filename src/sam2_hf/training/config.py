@@ -95,21 +95,23 @@ class LoraConfig:
 
 @dataclass(frozen=True, slots=True)
 class DenseConfig:
-    """Learning from every cell of a photo; see `DenseObjective`.
+    """Learning from many clicks on a photo that is decoded once; see `DenseObjective`.
 
     Attributes:
         clicks: Most cells of a photo that are clicked.
-        beside_prompts: Weight of its loss beside that of prompts on photos; 0 learns without
-            prompts, which leaves out the prompt encoder, the transformer of the decoder, and
-            memory.
+        boxes: Probability with which the photos of a step are prompted with boxes instead.
+        beside_prompts: Weight of its loss beside that of prompts on photos, each of which is
+            decoded by itself; 0 does without those, and without memory.
     """
 
     clicks: int = 32
+    boxes: float = 0.0
     beside_prompts: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
         require(self.clicks >= 1, "clicks", self.clicks, "1 or more")
+        require(0 <= self.boxes <= 1, "boxes", self.boxes, "from 0 to 1")
         beside = self.beside_prompts
         require(beside >= 0, "beside_prompts", beside, "0 or more")
 
@@ -209,7 +211,7 @@ class TrainConfig:
         on_bad_data: Whether a damaged picture or clip is skipped and counted, or ends the run.
         prompts: How clips are prompted.
         losses: What is minimised.
-        dense: Learns from every cell of photos, alone or beside prompts; None for prompts alone.
+        dense: Learns from many clicks on a photo, alone or beside prompts; None for prompts alone.
         optimiser: How weights move.
         drop_path: Share of residual branches that the last block of the trunk leaves out; it grows
             from 0 at the first block.

@@ -19,17 +19,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sam2_hf.geometry import BOX_CORNER_LABELS
 from sam2_hf.model.attention import PromptAttention
 from sam2_hf.model.frame_memory import FrameFeatures
 from sam2_hf.model.mask_losses import LossRules, MaskLosses, mask_losses, read_labels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.two_way_transformer import TwoWayBlock
 
+from .click_sampling import noisy_boxes
+from .prompt_schedule import PromptSchedule
 from .training_output import TrainingOutput
 
 PRESENT_LOGIT = 10.0  # the object score is not asked here
 # Attention begins with products of about 20 where a cell looks at itself; logits of masks are small
 AFFINITY_SCALE = 0.25
+USUAL = PromptSchedule()
 PURITY = 4  # power of the share of a cell that belongs to an object: its inner cells are clicked
 
 
@@ -54,7 +58,7 @@ class DenseAnswer:
 
     Attributes:
         logits_bkmhw: Masks as the decoder draws them, the single one first.
-        affine_bkmhw: The same with the affinity of the mask's token to every cell added.
+        affine_bkmhw: The same with the affinity of the clicked cell to every cell added.
         iou_bkm: Predicted IoU, probability.
     """
 
@@ -66,9 +70,10 @@ class DenseAnswer:
 class DenseObjective(nn.Module):
     """Photos and true masks in, loss out, with many clicks on every photo.
 
-    Masks are compared twice: as they are, and with the affinity added by which the decoder's last
-    attention weighs the cells. So the embedding learns in all its channels what belongs together,
-    and not only in the few by which masks are drawn.
+    Masks are compared twice: as they are, and with the affinity added that the decoder's last
+    attention sees between the clicked cell and every cell. So the embedding learns in all its
+    channels what belongs together, not only in the few by which masks are drawn; and it learns from
+    the first step on, while filters of masks are still blind and would end up drawing nothing.
 
     In a clip the first frame is clicked, and the masks are those of the last: so features learn to
     find an object again, too.
@@ -80,13 +85,16 @@ class DenseObjective(nn.Module):
         model: The model that learns.
         rules: How masks are compared with the true ones; `object_score` plays no part.
         clicks: Most cells clicked on a photo.
+        boxes: Probability with which a batch is prompted with the boxes of what is clicked.
     """
 
-    def __init__(self, model: Sam2VideoModel, rules: LossRules, clicks: int) -> None:
+    def __init__(
+        self, model: Sam2VideoModel, rules: LossRules, clicks: int, boxes: float = 0.0
+    ) -> None:
         super().__init__()
         self.model = model
         self.rules = rules
-        self.clicks = clicks
+        self.clicks, self.boxes = clicks, boxes
         self.click_s = 0.0
 
     def forward(
@@ -104,16 +112,20 @@ class DenseObjective(nn.Module):
             labels: True masks, `(b, o, t, S, S)`, bool; an empty one is padding.
             seeds: One for each photo, `(b,)` int64: which cells are clicked depends on nothing
                 else. Without them, torch's global generator decides.
-            plan_seed: Not used.
+            plan_seed: Decides between clicks and boxes; parts of one batch need the same.
             num_objects: Not used.
         """
         last = clips.shape[1] - 1
         ends = clips if last < 1 else clips[:, [0, last]]
         features = self.model.encode_image(ends.flatten(0, 1))
-        return self.compare(features, labels, seeds)
+        return self.compare(features, labels, seeds, plan_seed)
 
     def compare(
-        self, features: FrameFeatures, labels: Tensor, seeds: Tensor | None = None
+        self,
+        features: FrameFeatures,
+        labels: Tensor,
+        seeds: Tensor | None = None,
+        plan_seed: int | None = None,
     ) -> TrainingOutput:
         """Compute the loss of frames that are encoded already.
 
@@ -121,32 +133,44 @@ class DenseObjective(nn.Module):
             features: First and last frame of each clip in turn, or the photos.
             labels: As in `forward`.
             seeds: As in `forward`.
+            plan_seed: As in `forward`.
         """
         frames = len(features.embedding_bchw) // len(labels)
         first, last = _every(features, frames, 0), _every(features, frames, frames - 1)
         grid = (first.embedding_bchw.shape[-2], first.embedding_bchw.shape[-1])
         begun = time.perf_counter()
         clicks = choose_cells(labels[:, :, 0], grid, self.clicks, seeds)
+        plan = None if plan_seed is None else torch.Generator().manual_seed(plan_seed)
+        if torch.rand((), generator=plan).item() < self.boxes:
+            prompts = _boxes(labels[:, :, 0], clicks, plan)
+        else:
+            prompts = _clicks(clicks, grid[1], labels.shape[-1])
         self.click_s += time.perf_counter() - begun
-        side = labels.shape[-1]
-        xy_bk2 = torch.stack((clicks.cell_bk % grid[1], clicks.cell_bk // grid[1]), dim=-1)
-        answer = self.answer(first, last, (xy_bk2 + 0.5) * (side / grid[1]) - 0.5)
+        answer = self.answer(first, last, *prompts, clicks.cell_bk)
         photo_q, click_q = clicks.real_bk.nonzero(as_tuple=True)
         truth_qhw = labels[photo_q, clicks.object_bk[photo_q, click_q], -1]
         parts = (answer.logits_bkmhw, answer.affine_bkmhw, answer.iou_bkm)
         return self._output([one[photo_q, click_q] for one in parts], truth_qhw, photo_q)
 
-    def answer(self, first: FrameFeatures, last: FrameFeatures, clicks_bk2: Tensor) -> DenseAnswer:
+    def answer(
+        self,
+        first: FrameFeatures,
+        last: FrameFeatures,
+        points_bkt2: Tensor,
+        labels_bkt: Tensor,
+        cell_bk: Tensor,
+    ) -> DenseAnswer:
         """Draw the masks of what is clicked.
 
         Args:
             first: Frames that are clicked.
             last: Frames whose masks are wanted; the same for photos.
-            clicks_bk2: Clicks on objects, model pixels.
+            points_bkt2: Clicks or corners of boxes, model pixels.
+            labels_bkt: Their kinds.
+            cell_bk: Cells of the clicks, or inside what the boxes mean.
         """
         model, decoder = self.model, self.model.mask_decoder
-        labels_bk1 = torch.ones_like(clicks_bk2[..., :1], dtype=torch.int64)
-        prompts = model.prompt_encoder(clicks_bk2[:, :, None], labels_bk1)
+        prompts = model.prompt_encoder(points_bkt2, labels_bkt)
         tokens_bktc = self._ask(first, prompts.sparse_bptc)
         mask_tokens_bkmc = tokens_bktc[:, :, 2 : 2 + decoder.num_mask_tokens]
         filters_bkmc = torch.stack(
@@ -162,9 +186,10 @@ class DenseObjective(nn.Module):
             filters_bkmc.flatten(1, 2)[:, None],
             last.with_embedding(last.embedding_bchw),
         )[:, 0]
-        affinity_bqhw = self._affinity(mask_tokens_bkmc.flatten(1, 2), image_bnc).unflatten(
-            2, last.embedding_bchw.shape[-2:]
-        )
+        clicked_bnc = self._placed(self._looked_at(first)[-1])[:, 0]
+        affinity_bqhw = self._affinity(
+            clicked_bnc.take_along_dim(cell_bk[..., None], dim=1), image_bnc
+        ).unflatten(2, last.embedding_bchw.shape[-2:])
         affine_bqhw = drawn_bqhw + functional.interpolate(
             affinity_bqhw, drawn_bqhw.shape[-2:], mode="bilinear"
         )
@@ -223,14 +248,16 @@ class DenseObjective(nn.Module):
         positions_1chw = self.model.get_image_wide_positional_embeddings()
         return (image_bnc + positions_1chw.flatten(2).transpose(1, 2).to(image_bnc.dtype))[:, None]
 
-    def _affinity(self, tokens_bqc: Tensor, image_bnc: Tensor) -> Tensor:
-        """Weigh every cell by how much tokens look at it, `(b, q, n)`."""
-        attention = self.model.mask_decoder.transformer.final_attn_token_to_image
+    def _affinity(self, clicked_bkc: Tensor, image_bnc: Tensor) -> Tensor:
+        """Weigh every cell by how much clicked ones would look at it for a mask, `(b, q, n)`."""
+        decoder = self.model.mask_decoder
+        attention = decoder.transformer.final_attn_token_to_image
+        asking_bkmc = clicked_bkc[:, :, None] + decoder.mask_tokens.weight.to(clicked_bkc.dtype)
         key_bnc = attention.k_proj(self._placed(image_bnc)[:, 0])
         # attention, too, is blind to what all cells share
         key_bnc = key_bnc - key_bnc.mean(dim=1, keepdim=True)
         scale = AFFINITY_SCALE * attention.scaling / attention.num_heads
-        return attention.q_proj(tokens_bqc) @ key_bnc.transpose(1, 2) * scale
+        return attention.q_proj(asking_bkmc).flatten(1, 2) @ key_bnc.transpose(1, 2) * scale
 
     def _output(
         self, answers: Sequence[Tensor], truth_qhw: Tensor, photo_q: Tensor
@@ -262,6 +289,28 @@ class DenseObjective(nn.Module):
             present_to=labels.present_b1[:, 0][None] > 0,
             clip_o=photo_q,
         )
+
+
+def _clicks(clicks: CellClicks, columns: int, side: int) -> tuple[Tensor, Tensor]:
+    """Click in the middle of cells: points `(b, k, 1, 2)`, model pixels, and their kinds."""
+    xy_bk2 = torch.stack((clicks.cell_bk % columns, clicks.cell_bk // columns), dim=-1)
+    points_bk12 = ((xy_bk2 + 0.5) * (side / columns) - 0.5)[:, :, None]
+    return points_bk12, torch.ones_like(points_bk12[..., 0], dtype=torch.int64)
+
+
+def _boxes(
+    masks_bohw: Tensor, clicks: CellClicks, plan: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Draw sloppy boxes around what is clicked: corners `(b, k, 2, 2)`, and their kinds."""
+    photo_b1 = torch.arange(len(masks_bohw), device=masks_bohw.device)[:, None]
+    meant_qhw = masks_bohw[photo_b1, clicks.object_bk].flatten(0, 1)
+    # the same for every photo of a batch, which has other objects
+    numbers_k4 = torch.rand((clicks.object_bk.shape[1], 4), generator=plan).to(meant_qhw.device)
+    numbers_q4 = numbers_k4.repeat(len(masks_bohw), 1)
+    box_q4 = noisy_boxes(meant_qhw, numbers_q4, USUAL.box_noise, USUAL.box_noise_limit)
+    corners_bk22 = box_q4.unflatten(0, clicks.object_bk.shape).unflatten(-1, (2, 2))
+    kinds = torch.tensor(BOX_CORNER_LABELS, device=box_q4.device)
+    return corners_bk22, kinds.expand(corners_bk22.shape[:3])
 
 
 def _every(features: FrameFeatures, step: int, place: int) -> FrameFeatures:

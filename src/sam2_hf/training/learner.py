@@ -235,10 +235,10 @@ class Learner:
 
 
 def _objective(model: Sam2VideoModel, config: TrainConfig) -> Sam2VideoForTraining | DenseObjective:
-    """Choose what is minimized: prompts, every cell, or both."""
+    """Choose what is minimized: prompts, dense clicks, or both."""
     if config.dense is None:
         return Sam2VideoForTraining(model, config.prompts, config.losses)
-    dense = DenseObjective(model, config.losses, config.dense.clicks)
+    dense = DenseObjective(model, config.losses, config.dense.clicks, config.dense.boxes)
     weight = config.dense.beside_prompts
     if not weight:
         return dense

@@ -154,7 +154,7 @@ class Sam2VideoForTraining(nn.Module):
         prompted = (num_objects or listed) * len(clip_n) / listed
         output = self._output(in_time, clip_n, max(prompted, 1.0))
         if self.beside is not None and num_frames == 1:
-            more = self.beside.dense.compare(features, labels, seeds)
+            more = self.beside.dense.compare(features, labels, seeds, plan_seed)
             output.loss = output["loss"] + self.beside.weight * more["loss"]
         return output
 

@@ -115,8 +115,12 @@ def predict_cells(model: Sam2VideoModel, clip: Clip) -> Prediction:
     pixels = processor(images=clip.frames_thw3[0], return_tensors="pt")["pixel_values"]
     features = model.encode_image(pixels.to(model.device))
     xy_p2 = innermost_clicks(torch.from_numpy(clip.masks_othw[:, 0]), None).xy_n2
-    clicks_1p2 = to_model_pixels(xy_p2, size, side)[None].to(model.device)
-    answer = DenseObjective(model, LossRules(), clicks=1).answer(features, features, clicks_1p2)
+    points_1p12 = to_model_pixels(xy_p2, size, side)[None, :, None].to(model.device)
+    labels_1p1 = torch.ones_like(points_1p12[..., 0], dtype=torch.int64)
+    dense = DenseObjective(model, LossRules(), clicks=1)
+    # which cell is clicked matters to affinities alone
+    cell_1p = torch.zeros_like(labels_1p1[..., 0])
+    answer = dense.answer(features, features, points_1p12, labels_1p1, cell_1p)
     logits_pmhw, iou_pm = answer.logits_bkmhw[0, :, 1:], answer.iou_bkm[0, :, 1:]
     best_p111 = iou_pm.argmax(dim=1)[:, None, None, None]
     logits_p1hw = logits_pmhw.take_along_dim(best_p111, dim=1).float()
