@@ -174,7 +174,7 @@ def test_boxes_take_the_place_of_clicks_by_the_plan(model, monkeypatch):
     objective = DenseObjective(model.eval(), RULES, 4, boxes=0.5)
     answer = objective.answer
     monkeypatch.setattr(
-        objective, "answer", lambda *given: seen.append(given[2:]) or answer(*given)
+        objective, "answer", lambda *given: seen.append(given[2:4]) or answer(*given)
     )
     clips, labels = photos()
 
