@@ -262,17 +262,22 @@ class DenseObjective(nn.Module):
     def _output(
         self, answers: Sequence[Tensor], truth_qhw: Tensor, photo_q: Tensor
     ) -> TrainingOutput:
-        """Compare the single mask and the best of the others with the true ones."""
+        """Compare the single mask and the best of the others with the true ones.
+
+        What is told as the first IoU is that of masks as they are, as the last one that of masks
+        with the affinity.
+        """
         logits_qmhw, affine_qmhw, iou_qm = answers
         labels = read_labels(truth_qhw, self.rules)
         present_q1 = torch.full_like(labels.present_b1, PRESENT_LOGIT)
-        parts = []
-        for masks_qmhw in (affine_qmhw, logits_qmhw):
+        parts, ious = [], []
+        for masks_qmhw in (logits_qmhw, affine_qmhw):
             for some in (slice(1), slice(1, None)):
                 loss, true_iou_qm = mask_losses(
                     masks_qmhw[:, some], iou_qm[:, some], present_q1, labels, self.rules
                 )
                 parts.append(loss)
+            ious.append(true_iou_qm)
         summed = sum(parts[1:], start=parts[0])
         losses: MaskLosses = summed.divided(len(parts) / 2 * max(len(photo_q), 1))
         chosen_q1 = iou_qm[:, 1:].argmax(dim=1, keepdim=True)
@@ -283,8 +288,8 @@ class DenseObjective(nn.Module):
             iou=losses.iou.detach(),
             object_score=losses.object_score.detach(),
             logits_tohw=logits_qmhw[:, 0].detach()[None],
-            iou_to=true_iou_qm.amax(dim=1)[None],
-            first_iou_to=true_iou_qm.gather(1, chosen_q1)[:, 0][None],
+            iou_to=ious[1].gather(1, chosen_q1)[:, 0][None],
+            first_iou_to=ious[0].gather(1, chosen_q1)[:, 0][None],
             predicted_iou_to=iou_qm[:, 1:].gather(1, chosen_q1).detach()[:, 0][None],
             present_to=labels.present_b1[:, 0][None] > 0,
             clip_o=photo_q,
