@@ -14,20 +14,19 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sam2_hf import ObjectPrompt
-from sam2_hf.model.bundled_models import SMALL_MODEL
 from sam2_hf.pipelines.atomic_files import write_atomically
 
 from .clicks import innermost_point
 from .exit_status import exit_status
 from .measurements import ALL_CLIPS, measure_clips
 from .metrics import region_similarity
+from .micro import model_parser
 from .micro_pictures import spread
 from .micro_sets import HARD_CLIPS, LabelledPhoto, MicroPhotos, bsds_set, coco_set, davis_set
 from .model_answers import MODEL, ModelGuesser, ModelTracker, Pipelines
@@ -38,23 +37,11 @@ BORDER = 2.0  # how near to a border an edge lies on it, model pixels: half a ce
 Mask = NDArray[np.bool_]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m evaluation.micro_checks", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder with bsds500/ and others")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file for the numbers")
-    parser.add_argument(
-        "--model", default=SMALL_MODEL, help=f"folder, Hub id or bundled name ({SMALL_MODEL})"
-    )
-    parser.add_argument("--device", help="cpu, cuda, ...; a GPU if there is one")
-    return parser
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure everything and write it down."""
-    options = build_parser().parse_args(arguments)
+    options = model_parser("micro_checks", __doc__, "JSON file for the numbers").parse_args(
+        arguments
+    )
     return exit_status(lambda: check(options), "nothing is written; run it again")
 
 

@@ -1,4 +1,4 @@
-"""Whole runs that learn densely: they validate, stop, and go on."""
+"""Whole runs that learn densely, alone and beside prompts."""
 
 import csv
 
@@ -9,7 +9,7 @@ from tests.training.small_runs import settings, train, validated
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_a_dense_run_validates_with_the_cells_it_teaches(world):
+def test_a_dense_run_is_validated_by_prompts_as_any_other(world):
     photos = {"kind": "pairs", "path": str(world / "pairs"), "batch_size": 2, "augment": {}}
     content = settings(world, dense={"clicks": 8}, data=[photos], validation=validated(world))
     content["validation"]["sources"] = content["validation"]["sources"][:1]
@@ -23,7 +23,7 @@ def test_a_dense_run_validates_with_the_cells_it_teaches(world):
     assert (run / "best" / "model.safetensors").is_file()
 
 
-def test_a_run_learns_from_cells_beside_prompts_and_clips(world):
+def test_a_run_learns_densely_beside_prompts_and_clips(world):
     run = train(settings(world, dense={"clicks": 8, "beside_prompts": 0.5}, steps=2))
 
     assert (run / "last" / "model.safetensors").is_file()

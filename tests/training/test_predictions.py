@@ -8,7 +8,6 @@ from sam2_hf.training.predictions import (
     Prediction,
     as_image_model,
     largest_objects,
-    predict_cells,
     predict_clip,
     predict_photo,
 )
@@ -96,12 +95,3 @@ def test_the_largest_objects_are_kept_in_their_order():
 
     assert np.array_equal(largest_objects(clip, 2).masks_othw, clip.masks_othw[[0, 2]])
     assert largest_objects(clip, None) is clip
-
-
-def test_cells_answer_clicks_without_prompts(model):
-    both = predict_cells(model, squares())
-
-    other = predict_cells(model, squares(1))
-    assert both.clicks[0] == CLICK
-    assert both.found_othw.shape == both.clip.masks_othw.shape
-    assert np.array_equal(both.found_othw[:1], other.found_othw)

@@ -1,7 +1,7 @@
 """The model a run begins with."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from sam2_hf.model.attention import PromptAttention
 from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.two_way_transformer import TwoWayBlock
 
 from .clips import collate
 from .config import TrainConfig
@@ -100,7 +101,7 @@ def _hand_clicks_on(model: Sam2VideoModel, generator: torch.Generator) -> None:
         table.weight.mul_(FIRST_KIND)
     for table in (prompts.point_embed, prompts.not_a_point_embed):
         table.weight.mul_(FIRST_KIND)
-    first = decoder.transformer.layers[0].self_attn
+    first = cast(TwoWayBlock, decoder.transformer.layers[0]).self_attn
     for layer in (first.v_proj, first.o_proj):
         nn.init.eye_(layer.weight)
         nn.init.zeros_(layer.bias)

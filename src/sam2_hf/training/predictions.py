@@ -14,7 +14,6 @@ from torch import Tensor
 from sam2_hf.geometry import to_model_pixels
 from sam2_hf.masks import resize_masks
 from sam2_hf.model.configuration_sam2 import Sam2Config
-from sam2_hf.model.mask_losses import LossRules
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
@@ -22,7 +21,6 @@ from sam2_hf.video.session import Sam2VideoInferenceSession
 
 from .click_sampling import innermost_clicks
 from .clips import Clip
-from .dense_objective import DenseObjective
 
 AT_ONCE = 32  # prompts decoded together; more need memory and gain little
 PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
@@ -99,33 +97,6 @@ def predict_photo(model: Sam2Model, clip: Clip) -> Prediction:
     ]
     clicks = tuple((x, y) for x, y in xy_p2.tolist())
     return Prediction(clip, np.concatenate(found)[:, None], clicks)
-
-
-@torch.no_grad()
-def predict_cells(model: Sam2VideoModel, clip: Clip) -> Prediction:
-    """Do what `predict_photo` does, decoding the photo once for all clicks; see `DenseObjective`.
-
-    Args:
-        model: The model, in eval mode.
-        clip: One frame, with its objects.
-    """
-    size = clip.frames_thw3.shape[1:3]
-    side = model.prompt_encoder.image_size
-    processor = Sam2ImageProcessor(size={"height": side, "width": side})
-    pixels = processor(images=clip.frames_thw3[0], return_tensors="pt")["pixel_values"]
-    features = model.encode_image(pixels.to(model.device))
-    xy_p2 = innermost_clicks(torch.from_numpy(clip.masks_othw[:, 0]), None).xy_n2
-    points_1p12 = to_model_pixels(xy_p2, size, side)[None, :, None].to(model.device)
-    labels_1p1 = torch.ones_like(points_1p12[..., 0], dtype=torch.int64)
-    dense = DenseObjective(model, LossRules(), clicks=1)
-    # which cell is clicked matters to affinities alone
-    cell_1p = torch.zeros_like(labels_1p1[..., 0])
-    answer = dense.answer(features, features, points_1p12, labels_1p1, cell_1p)
-    logits_pmhw, iou_pm = answer.logits_bkmhw[0, :, 1:], answer.iou_bkm[0, :, 1:]
-    best_p111 = iou_pm.argmax(dim=1)[:, None, None, None]
-    logits_p1hw = logits_pmhw.take_along_dim(best_p111, dim=1).float()
-    found_p1hw = (resize_masks(logits_p1hw, size) > 0).numpy(force=True)
-    return Prediction(clip, found_p1hw, tuple((x, y) for x, y in xy_p2.tolist()))
 
 
 def predict_clip(model: Sam2VideoModel, clip: Clip) -> Prediction:

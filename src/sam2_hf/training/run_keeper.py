@@ -50,12 +50,7 @@ class RunKeeper:
         self.config, self.learner, self.state, self.folder = config, learner, state, folder
         self.accelerator: Accelerator = learner.accelerator
         sources = [open_source(source) for source in config.validation.sources]
-        self.validation = Validation(
-            sources,
-            config.validation,
-            config.on_bad_data,
-            is_dense=config.dense is not None and not config.dense.beside_prompts,
-        )
+        self.validation = Validation(sources, config.validation, config.on_bad_data)
         self._examples: list[ClipSource] = []
         if not sources and config.logging.picture_every and self.accelerator.is_main_process:
             self._examples = [

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,7 +17,6 @@ from .predictions import (
     Prediction,
     as_image_model,
     largest_objects,
-    predict_cells,
     predict_clip,
     predict_photo,
 )
@@ -53,7 +51,6 @@ class Validation:
         sources: One for each of `config.sources`.
         config: Limits.
         on_bad_data: "skip" counts photos and clips that cannot be used; "raise" ends the run.
-        is_dense: Whether cells of photos answer instead of prompts, see `predict_cells`.
     """
 
     def __init__(
@@ -61,13 +58,10 @@ class Validation:
         sources: Sequence[ClipSource],
         config: ValidationConfig,
         on_bad_data: Literal["skip", "raise"] = "skip",
-        *,
-        is_dense: bool = False,
     ) -> None:
         self.sources = tuple(sources)
         self.config = config
         self.on_bad_data = on_bad_data
-        self._predict = partial(_predict, is_dense=is_dense)
 
     @property
     def labels(self) -> list[str]:
@@ -113,7 +107,7 @@ class Validation:
         ]
         for source, place in chosen[:count]:
             with contextlib.suppress(Sam2Error):
-                yield self._predict(model, source.whole_clip(place), EXAMPLE_OBJECTS)
+                yield _predict(model, source.whole_clip(place), EXAMPLE_OBJECTS)
 
     def _total(
         self, model: Sam2VideoModel, label: str, source: ClipSource, places: Sequence[int]
@@ -124,7 +118,7 @@ class Validation:
         for place in places:
             try:
                 clip = source.whole_clip(place)
-                ious += self._predict(model, clip, self.config.max_objects).ious()
+                ious += _predict(model, clip, self.config.max_objects).ious()
             except DataError as error:
                 if self.on_bad_data == "raise":
                     raise DataError(f"validation on {label}: {error}") from error
@@ -161,12 +155,8 @@ def skip_note(total: SourceTotal) -> str:
     return f"validation on {total.label} left out {total.skipped} photo(s) or clip(s){first}"
 
 
-def _predict(
-    model: Sam2VideoModel, clip: Clip, limit: int | None, *, is_dense: bool = False
-) -> Prediction:
+def _predict(model: Sam2VideoModel, clip: Clip, limit: int | None) -> Prediction:
     clip = largest_objects(clip, limit)
-    if len(clip.frames_thw3) == 1 and is_dense:
-        return predict_cells(model, clip)
     if len(clip.frames_thw3) == 1:
         return predict_photo(as_image_model(model), clip)
     return predict_clip(model, clip)
