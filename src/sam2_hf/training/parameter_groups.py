@@ -89,11 +89,7 @@ def paces(model: Sam2VideoModel, config: OptimiserConfig) -> dict[str, Pace]:
         for name, module in model.named_modules()
         if isinstance(module, nn.LayerNorm)
     }
-    matrices = {
-        f"{name}.weight"
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and min(module.weight.shape) >= LEAST_SIDE
-    }
+    matrices = {f"{name}.weight" for name, module in model.named_modules() if _is_matrix(module)}
     found = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -108,6 +104,18 @@ def paces(model: Sam2VideoModel, config: OptimiserConfig) -> dict[str, Pace]:
         begins = config.vision_begins if is_vision else 0
         found[name] = Pace(rate, decay, begins, name in matrices)
     return found
+
+
+def _is_matrix(module: nn.Module) -> bool:
+    """Tell whether a layer maps every cell or token by a matrix.
+
+    Convolutions of kernel 1 do: moved weight by weight, those of the neck would add to all cells
+    what none differs in, which norms keep while what is seen fades.
+    """
+    if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
+        return False
+    is_map = isinstance(module, nn.Linear | nn.Conv2d)
+    return is_map and min(module.weight.shape[:2]) >= LEAST_SIDE
 
 
 def layer_factor(name: str, num_blocks: int, decay: float) -> float:
