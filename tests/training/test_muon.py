@@ -70,7 +70,8 @@ def test_tables_norms_and_narrow_heads_are_left_to_adamw():
     assert "mask_decoder.transformer.layers.0.self_attn.q_proj.weight" in matrices
     assert "vision_encoder.neck.convs.0.weight" in matrices  # of kernel 1
     assert "vision_encoder.backbone.patch_embed.projection.weight" not in matrices
-    assert not any("embed" in name or "norm" in name or "bias" in name for name in matrices)
+    tables = ("pos_embed", "point_embed", "norm", "bias")
+    assert not any(part in name for name in matrices for part in tables)
     assert "mask_decoder.pred_obj_score_head.proj_out.weight" not in matrices
 
 
