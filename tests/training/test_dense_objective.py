@@ -3,7 +3,7 @@ import torch
 
 from sam2_hf.model.mask_losses import LossRules
 from sam2_hf.model.prompt_inputs import Prompts
-from sam2_hf.training.dense_objective import DenseObjective, choose_cells
+from sam2_hf.training.dense_objective import DenseObjective, choose_cells, shared_by_all
 from sam2_hf.training.objective import Beside, Sam2VideoForTraining
 from sam2_hf.training.prompt_schedule import PromptSchedule
 from tests.drawn_video import drawn_video_model
@@ -189,3 +189,19 @@ def test_boxes_take_the_place_of_clicks_by_the_plan(model, monkeypatch):
     true = [[columns.min(), rows.min()], [columns.max(), rows.max()]]
     near = 0.1 * max(columns.max() - columns.min(), rows.max() - rows.min()) + 1e-3
     assert (corners[0, 0] - torch.tensor(true)).abs().max() <= near
+
+
+def test_what_all_cells_share_is_kept_small(model):
+    clips, labels = photos()
+    with torch.no_grad():
+        model.vision_encoder.neck.convs[1].bias.fill_(3.0)
+        before = shared_by_all(model.encode_image(clips[:, 0])).item()
+    objective = DenseObjective(model, RULES, 16)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+
+    for _ in range(60):
+        optimizer.zero_grad()
+        objective(clips, labels, SEEDS).loss.backward()
+        optimizer.step()
+
+    assert shared_by_all(model.encode_image(clips[:, 0])).item() < 0.5 * before

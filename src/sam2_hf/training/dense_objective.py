@@ -33,6 +33,9 @@ from .training_output import TrainingOutput
 PRESENT_LOGIT = 10.0  # the object score is not asked here
 # Attention begins with products of about 20 where a cell looks at itself; logits of masks are small
 AFFINITY_SCALE = 0.25
+# Weight of what all cells share. Without it, it grows to ten times what tells them apart, and norms
+# keep of both what they find.
+CENTERING = 0.3
 USUAL = PromptSchedule()
 PURITY = 4  # power of the share of a cell that belongs to an object: its inner cells are clicked
 
@@ -150,7 +153,9 @@ class DenseObjective(nn.Module):
         photo_q, click_q = clicks.real_bk.nonzero(as_tuple=True)
         truth_qhw = labels[photo_q, clicks.object_bk[photo_q, click_q], -1]
         parts = (answer.logits_bkmhw, answer.affine_bkmhw, answer.iou_bkm)
-        return self._output([one[photo_q, click_q] for one in parts], truth_qhw, photo_q)
+        output = self._output([one[photo_q, click_q] for one in parts], truth_qhw, photo_q)
+        output.loss = output["loss"] + CENTERING * shared_by_all(features)
+        return output
 
     def answer(
         self,
@@ -294,6 +299,11 @@ class DenseObjective(nn.Module):
             present_to=labels.present_b1[:, 0][None] > 0,
             clip_o=photo_q,
         )
+
+
+def shared_by_all(features: FrameFeatures) -> Tensor:
+    """Measure what the embeddings of all cells of all frames have in common; a scalar."""
+    return features.embedding_bchw.float().mean(dim=(0, 2, 3)).square().mean()
 
 
 def _clicks(clicks: CellClicks, columns: int, side: int) -> tuple[Tensor, Tensor]:
