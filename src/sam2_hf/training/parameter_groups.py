@@ -112,10 +112,10 @@ def _is_matrix(module: nn.Module) -> bool:
     Convolutions of kernel 1 do: moved weight by weight, those of the neck would add to all cells
     what none differs in, which norms keep while what is seen fades.
     """
-    if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
-        return False
-    is_map = isinstance(module, nn.Linear | nn.Conv2d)
-    return is_map and min(module.weight.shape[:2]) >= LEAST_SIDE
+    if isinstance(module, nn.Conv2d):
+        is_map = module.kernel_size == (1, 1)
+        return is_map and min(module.in_channels, module.out_channels) >= LEAST_SIDE
+    return isinstance(module, nn.Linear) and min(module.weight.shape) >= LEAST_SIDE
 
 
 def layer_factor(name: str, num_blocks: int, decay: float) -> float:
