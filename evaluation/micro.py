@@ -28,15 +28,7 @@ PICTURES = 12
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m evaluation.micro", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder with bsds500/ and others")
-    parser.add_argument("--out", type=Path, required=True, help="scores and pictures go here")
-    parser.add_argument(
-        "--model", default=SMALL_MODEL, help=f"folder, Hub id or bundled name ({SMALL_MODEL})"
-    )
-    parser.add_argument("--device", help="cpu, cuda, ...; a GPU if there is one")
+    parser = model_parser("micro", __doc__, "scores and pictures go here")
     parser.add_argument(
         "--baselines-only", action="store_true", help="measure what needs no model, and no model"
     )
@@ -48,6 +40,26 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"instead of measuring, draw N photos of each set ({PICTURES}), and the clips",
     )
+    return parser
+
+
+def model_parser(program: str, text: str, out: str) -> argparse.ArgumentParser:
+    """Describe what programs that measure a small model have in common.
+
+    Args:
+        program: Name of the program's module.
+        text: What it does, in the first line.
+        out: What is written.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m evaluation.{program}", description=text.splitlines()[0]
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with bsds500/ and others")
+    parser.add_argument("--out", type=Path, required=True, help=out)
+    parser.add_argument(
+        "--model", default=SMALL_MODEL, help=f"folder, Hub id or bundled name ({SMALL_MODEL})"
+    )
+    parser.add_argument("--device", help="cpu, cuda, ...; a GPU if there is one")
     return parser
 
 

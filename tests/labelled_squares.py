@@ -49,9 +49,9 @@ def write_photos(root):
     (root / "coco128/instances_val.json").write_text(json.dumps(table))
 
 
-def write_clips(root):
-    """The two clips that are kept for validation."""
-    for name in ("blackswan", "kite-surf"):
+def write_clips(root, names=("blackswan", "kite-surf")):
+    """The two clips that are kept for validation, or others."""
+    for name in names:
         for frame in range(FRAMES):
             mask_hw = square_mask(frame)
             save(picture_of(mask_hw), root / f"davis16-half/JPEGImages/480p/{name}/{frame:05}.jpg")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sam2_hf.training.frame_objects import LabelMap, MaskList
+from sam2_hf.training.frame_objects import LabelMap, MaskList, UnitedLabels, draw_unions
 from sam2_hf.training.warp import whole_picture
 from tests.training.drawn_data import GREEN_BOX, HEIGHT, WIDTH, square
 
@@ -76,3 +76,51 @@ def test_a_point_lies_in_the_object():
 
 def test_an_object_that_is_not_visible_has_an_empty_mask():
     assert not MaskList.of([np.zeros(SIZE, np.bool_)], SIZE).mask(0).any()
+
+
+def three_stripes(background=0):
+    """A background and stripes 1, 2 and 3 beside each other."""
+    labels_hw = np.full(SIZE, background, np.uint8)
+    for label in (1, 2, 3):
+        labels_hw[4:20, 6 * label : 6 * label + 6] = label
+    return labels_hw
+
+
+def test_labels_together_are_one_more_object():
+    labels_hw = three_stripes()
+    objects = UnitedLabels(labels_hw, [[1, 2]])
+
+    assert list(objects.areas()) == [1, 2, 3, 4]
+    assert objects.areas()[4] == pytest.approx(((labels_hw == 1) | (labels_hw == 2)).mean())
+    assert np.array_equal(objects.mask(4), (labels_hw == 1) | (labels_hw == 2))
+    union, one, two = objects.warped([4, 1, 2], WARP)
+    assert np.array_equal(union, one | two)
+
+
+def test_the_first_union_is_the_whole_where_there_is_a_background():
+    found = draw_unions(three_stripes(), 1, np.random.default_rng(0))
+
+    assert found == [[1, 2, 3]]
+
+
+def test_other_unions_are_of_labels_that_touch():
+    found = [
+        union
+        for seed in range(50)
+        for union in draw_unions(three_stripes(background=9), 3, np.random.default_rng(seed))
+    ]
+
+    apart = three_stripes()
+    apart[:, 11:13] = 0  # a gap between 1 and 2
+    torn = [
+        union
+        for seed in range(50)
+        for union in draw_unions(apart, 3, np.random.default_rng(seed))[1:]
+    ]
+    assert {tuple(sorted(union)) for union in found} >= {(1, 2), (2, 3), (1, 9)}
+    assert (1, 3) not in {tuple(sorted(union)) for union in found}
+    assert {tuple(sorted(union)) for union in torn} == {(2, 3)}
+
+
+def test_a_single_label_has_no_union():
+    assert draw_unions((three_stripes() > 0).astype(np.uint8), 3, np.random.default_rng(0)) == []

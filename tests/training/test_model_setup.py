@@ -112,3 +112,34 @@ def test_what_a_drawn_model_sees_outweighs_what_all_pixels_share(config):
     common = cells.mean(dim=(0, 2, 3), keepdim=True)
     assert (cells - common).std() > common.std()
     assert model.prompt_encoder.no_mask_embed.weight.std() < 0.1
+
+
+GLOBAL = "vision_config.backbone_config.global_attention_blocks"
+
+
+@pytest.mark.parametrize("from_scratch", [True, False])
+def test_settings_of_the_models_config_can_be_changed_with_its_weights_kept(config, from_scratch):
+    plain = replace(config, from_scratch=from_scratch)
+
+    changed = make_model(replace(plain, architecture={GLOBAL: (2, 3)}))
+
+    assert changed.config.vision_config.backbone_config.global_attention_blocks == [2, 3]
+    assert [block.window_size for block in changed.vision_encoder.backbone.blocks][2:] == [0, 0]
+    before = make_model(plain).state_dict()
+    # a drawn neck is scaled by what the trunk makes of some pictures
+    kept = [name for name in before if not (from_scratch and ".neck." in name)]
+    assert all(changed.state_dict()[name].equal(before[name]) for name in kept)
+
+
+def test_a_setting_that_the_config_does_not_have_is_refused(config):
+    wrong = replace(config, architecture={"vision_config.windows": 16})
+
+    with pytest.raises(TrainingError, match=r"architecture has vision_config\.windows"):
+        make_model(wrong)
+
+
+def test_weights_that_do_not_fit_the_architecture_are_refused(config):
+    wide = replace(config, architecture={"mask_decoder_config.mlp_dim": 96})
+
+    with pytest.raises(TrainingError, match="do not fit the architecture"):
+        make_model(wide)

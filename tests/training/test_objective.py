@@ -1,5 +1,7 @@
 """The objective: the steps of inference, and what its loss does and does not depend on."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
@@ -234,3 +236,33 @@ def test_features_are_handed_to_the_objects_of_their_clip(model, monkeypatch):
 
     assert isinstance(seen[0], FrameFeatures)
     torch.testing.assert_close(seen[0].fine_bchw, own.fine_bchw[[0, 0, 1]])
+
+
+@torch.no_grad()
+def test_a_photo_is_prompted_as_often_as_the_schedule_says(model):
+    clips, labels = two_clips()
+    photos = (clips[:, :1], labels[:, :, :1])
+
+    output = run(model, replace(PHOTOS, photo_prompts=4), *photos)
+
+    # two objects on the first photo, one on the second
+    assert output.clip_o.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+@torch.no_grad()
+def test_repeated_prompts_do_not_weigh_more_than_single_ones(model):
+    clips, labels = two_clips()
+    central = replace(PHOTOS, corrections=0, first_box=1.0, box_noise=0.0)
+    photo = (clips[:1, :1], labels[:1, :, :1])
+
+    once = run(model, central, *photo, num_objects=2.0)
+    often = run(model, replace(central, photo_prompts=8), *photo, num_objects=2.0)
+
+    assert often.loss.item() == pytest.approx(once.loss.item(), rel=SAME_SUMS)
+
+
+@torch.no_grad()
+def test_clips_are_prompted_once_whatever_is_said_of_photos(model):
+    output = run(model, replace(CLICKS, photo_prompts=8), *two_clips())
+
+    assert output.clip_o.tolist() == [0, 0, 1]

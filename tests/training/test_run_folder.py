@@ -12,7 +12,13 @@ from tests.training.small_runs import config_of, settings, trainer_of
 ROW = {
     **{"step": 20, "loss": 1.5, "focal": 0.01, "dice": 0.5, "iou": 0.1, "object_score": 0.2},
     **{"first_iou": 0.5, "last_iou": 0.75, "gradient_norm": 1.0, "learning_rate": 1e-4},
-    **{"seconds": 10.0, "clips_per_second": 4.0, "loader_share": 0.25, "skipped": 3},
+    **{
+        "seconds": 10.0,
+        "clips_per_second": 4.0,
+        "loader_share": 0.25,
+        "click_share": 0.125,
+        "skipped": 3,
+    },
 }
 
 
@@ -131,7 +137,13 @@ def test_a_picture_that_cannot_be_written_does_not_end_a_run(folder, monkeypatch
 def test_a_line_tells_the_loss_the_speed_and_the_wait_for_data():
     line = training_line(ROW, 100, left_s=3700)
 
-    for part in ("step 20/100", "loss 1.500", "0.500 -> 0.750", "4.00 clips/s", "loader 25 %"):
+    for part in (
+        "step 20/100",
+        "loss 1.500",
+        "0.500 -> 0.750",
+        "4.00 clips/s",
+        "loader 25 %  clicks 12 %",
+    ):
         assert part in line
     assert line.endswith("skipped 3  left 1 h 1 min")
 

@@ -8,6 +8,7 @@ from sam2_hf.video.tracking import NO_PROMPTS
 
 SIDE, LOW = 32, 8
 CLICK, BOX = FirstPrompt(0, "click"), FirstPrompt(0, "box")
+CENTRAL = FirstPrompt(0, "click", central=True)
 ONE = (Correction(),)
 
 
@@ -23,7 +24,8 @@ def truth():
 def user(first=CLICK, corrections=ONE):
     plan = PromptPlan(2, (first,), (0,), (tuple(corrections),))
     numbers = draw_numbers([2], [3], (2, 8), torch.device("cpu"))
-    return SimulatedUser(PromptSchedule(box_noise=0.0), plan, truth(), numbers)
+    once = torch.zeros(2, dtype=torch.bool)
+    return SimulatedUser(PromptSchedule(box_noise=0.0), plan, truth(), numbers, once)
 
 
 def masks_that_are(found):
@@ -104,3 +106,17 @@ def test_corrections_that_follow_each_other_go_to_different_places():
     first, second = (asked.corrected(0, step, NO_PROMPTS, nothing) for step in (0, 1))
 
     assert not torch.equal(first.points_bpt2, second.points_bpt2)
+
+
+def test_an_object_that_stands_there_again_is_clicked_elsewhere():
+    twice = truth()[[0, 0]]
+    plan = PromptPlan(2, (CENTRAL,), (), ())
+    numbers = draw_numbers([2], [3], (2, 8), torch.device("cpu"))
+    again = torch.tensor([False, True])
+
+    prompts = SimulatedUser(PromptSchedule(), plan, twice, numbers, again).first_prompts(CENTRAL)
+
+    first, second = prompts.points_bpt2[:, 0, 0].tolist()
+    assert first == user(CENTRAL).first_prompts(CENTRAL).points_bpt2[0, 0, 0].tolist()
+    assert second != first
+    assert on(twice[:, 0], prompts.points_bpt2[:, 0, 0]) == [True, True]

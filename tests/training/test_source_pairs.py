@@ -36,6 +36,19 @@ def test_several_annotators_belong_to_one_photo(tmp_path):
     assert len(source.whole_clip(0).masks_othw) == 3
 
 
+def test_labels_that_touch_are_one_more_object_where_unions_are_asked_for(tmp_path):
+    left_hw, right_hw = square((2, 2, 12, 20)), square((12, 2, 22, 20))
+    save(photo(), tmp_path / "a.jpg")
+    save((left_hw + 2 * right_hw).astype(np.uint8), tmp_path / "a.png")
+    plain, united = (open_source(pairs(tmp_path, unions=count)) for count in (0, 1))
+
+    masks = united.draw_clip(0, 48, np.random.default_rng(0)).masks_othw[:, 0]
+
+    assert len(plain.draw_clip(0, 48, np.random.default_rng(0)).masks_othw) == 2
+    one, other, both = sorted(masks, key=np.count_nonzero)
+    assert np.array_equal(both, one | other)
+
+
 def test_photos_and_masks_may_have_folders(tmp_path):
     save(photo(), tmp_path / "images" / "a.png")
     save(square().astype(np.uint8) * 255, tmp_path / "masks" / "a.png")

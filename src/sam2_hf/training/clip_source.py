@@ -11,6 +11,7 @@ from .clip_choice import sample_clip, whole_clip
 from .clip_rows import ClipRow
 from .clips import Clip
 from .data_config import SourceConfig
+from .frame_objects import draw_unions
 from .recording import Recording
 from .row_recording import RowRecording
 
@@ -102,8 +103,13 @@ class TableSource(ClipSource):
         """See [`ClipSource.recording`]."""
         columns = self.table[item].to_pylist()[0]
         row = ClipRow.from_columns({**columns, "name": self.name(item)})
-        opinion = None if rng is None else int(rng.integers(MANY_OPINIONS))
-        return RowRecording(row, opinion)
+        if rng is None:
+            return RowRecording(row)
+        opinion = int(rng.integers(MANY_OPINIONS))
+        unions = self.config.unions
+        if not unions:
+            return RowRecording(row, opinion)
+        return RowRecording(row, opinion, lambda labels_hw: draw_unions(labels_hw, unions, rng))
 
 
 def fingerprint(names: Iterable[str]) -> str:

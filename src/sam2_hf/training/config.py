@@ -1,5 +1,6 @@
 """What a training run is: every setting in one frozen dataclass, as YAML holds it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +19,7 @@ class OptimiserConfig:
     """How weights move.
 
     Attributes:
+        kind: "adamw", or "muon" for matrices, with AdamW for everything else.
         learning_rate: Highest learning rate.
         vision_learning_rate: That of the vision encoder (trunk and neck); the same if None.
         vision_begins: Steps for which the vision encoder stays as it is. From scratch, the decoder
@@ -32,6 +34,7 @@ class OptimiserConfig:
         final_share: What is left of the rate at the end.
     """
 
+    kind: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 5e-6
     vision_learning_rate: float | None = None
     vision_begins: int = 0
@@ -88,6 +91,29 @@ class LoraConfig:
                 f"also is {list(self.also)} and merge is false, but what learns as a whole is no "
                 "part of the adapters and would be lost. Set merge: true."
             )
+
+
+@dataclass(frozen=True, slots=True)
+class DenseConfig:
+    """Learning from many clicks on a photo that is decoded once; see `DenseObjective`.
+
+    Attributes:
+        clicks: Most cells of a photo that are clicked.
+        boxes: Probability with which the photos of a step are prompted with boxes instead.
+        beside_prompts: Weight of its loss beside that of prompts on photos, each of which is
+            decoded by itself; 0 does without those, and without memory.
+    """
+
+    clicks: int = 32
+    boxes: float = 0.0
+    beside_prompts: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        require(self.clicks >= 1, "clicks", self.clicks, "1 or more")
+        require(0 <= self.boxes <= 1, "boxes", self.boxes, "from 0 to 1")
+        beside = self.beside_prompts
+        require(beside >= 0, "beside_prompts", beside, "0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +199,11 @@ class TrainConfig:
         epochs: How often all data are seen.
         from_scratch: Whether weights are drawn afresh; then only the model's sizes are read.
         image_size: Side of the square input, model pixels; the model's own if None.
+        architecture: Settings of the model's config that differ, named with dots as in its
+            config.json, such as `vision_config.backbone_config.global_attention_blocks`.
         seed: All that is random follows from it.
-        precision: "bf16" and "fp16" compute in half precision, with weights in float32.
+        precision: "bf16" and "fp16" compute in half precision, with weights in float32; "auto"
+            takes bf16 where it is faster.
         gradient_accumulation: Parts each process takes its share of a step's clips in.
         gradient_checkpointing: Whether to save memory by computing activations twice.
         compile: Whether torch compiles the blocks of the trunk.
@@ -182,6 +211,7 @@ class TrainConfig:
         on_bad_data: Whether a damaged picture or clip is skipped and counted, or ends the run.
         prompts: How clips are prompted.
         losses: What is minimised.
+        dense: Learns from many clicks on a photo, alone or beside prompts; None for prompts alone.
         optimiser: How weights move.
         drop_path: Share of residual branches that the last block of the trunk leaves out; it grows
             from 0 at the first block.
@@ -202,8 +232,9 @@ class TrainConfig:
     epochs: float | None = None
     from_scratch: bool = False
     image_size: int | None = None
+    architecture: Mapping[str, object] = field(default_factory=dict)
     seed: int = 0
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["auto", "no", "bf16", "fp16"] = "no"
     gradient_accumulation: int = 1
     gradient_checkpointing: bool = False
     compile: bool = False
@@ -211,6 +242,7 @@ class TrainConfig:
     on_bad_data: Literal["skip", "raise"] = "skip"
     prompts: PromptSchedule = field(default_factory=PromptSchedule)
     losses: LossRules = field(default_factory=LossRules)
+    dense: DenseConfig | None = None
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     drop_path: float = 0.0
     ema_decay: float | None = None

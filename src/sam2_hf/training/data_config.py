@@ -102,6 +102,8 @@ class SourceConfig:
         repeat: How often each is taken in an epoch.
         min_area: Smallest area of an object on the first frame, as a share of the picture.
         max_area: Largest area.
+        unions: Most unions of touching labels that are objects of a photo's label map, too: the
+            whole of which labels are parts, and others of two to four labels.
         starts_at: Share of the run after which the source joins in.
         augment: How clips are varied; None only resizes them.
         options: What only this kind knows; see its reader.
@@ -121,6 +123,7 @@ class SourceConfig:
     repeat: int = 1
     min_area: float = 0.0
     max_area: float = 1.0
+    unions: int = 0
     starts_at: float = 0.0
     augment: Augmentation | None = None
     options: Mapping[str, object] = field(default_factory=dict)
@@ -132,10 +135,12 @@ class SourceConfig:
                 f"frame_step={self.frame_step} must be two distances of 1 or more, the smaller "
                 "first; (1, 1) takes neighbours."
             )
-        if min(self.batch_size, self.repeat) < 1 or min(self.num_frames, self.max_objects) < 0:
+        counts = (self.num_frames, self.max_objects, self.unions)
+        if min(self.batch_size, self.repeat) < 1 or min(counts) < 0:
             raise TrainingError(
                 f"batch_size={self.batch_size} and repeat={self.repeat} must be 1 or more, "
-                f"num_frames={self.num_frames} and max_objects={self.max_objects} 0 or more."
+                f"num_frames={self.num_frames}, max_objects={self.max_objects} and "
+                f"unions={self.unions} 0 or more."
             )
         if self.weight < 0:
             raise TrainingError(f"weight={self.weight} must be 0 or more.")

@@ -5,6 +5,7 @@ Suffixes: hw = rows and columns of the picture, ss = of the model's input, o = o
 
 import functools
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from .warp import Warp
 
+MOST_UNITED = 4  # labels of a union that is not everything
+FEWEST_UNITED = 2
 PLANES = 8  # masks that share the bits of a byte, and so a single warp
 Mask = NDArray[np.bool_]
 
@@ -78,6 +81,87 @@ class LabelMap(FrameObjects):
         """See [`FrameObjects.warped`]."""
         labels_ss = warp.labels(self._labels_hw)
         return np.stack([labels_ss == number for number in object_ids])
+
+
+class UnitedLabels(LabelMap):
+    """A label map whose labels are also objects together: parts that make a whole.
+
+    Args:
+        labels_hw: `(h, w)`, uint8 or int32.
+        unions: The labels of each union; their numbers follow the largest label.
+    """
+
+    def __init__(
+        self,
+        labels_hw: NDArray[np.uint8] | NDArray[np.int32],
+        unions: Sequence[Sequence[int]],
+    ) -> None:
+        super().__init__(labels_hw)
+        first = int(labels_hw.max(initial=0)) + 1
+        self._unions = {first + place: list(union) for place, union in enumerate(unions)}
+
+    def areas(self) -> dict[int, float]:
+        """See [`FrameObjects.areas`]."""
+        found = super().areas()
+        sums = {
+            number: sum(found.get(label, 0.0) for label in union)
+            for number, union in self._unions.items()
+        }
+        return found | {number: share for number, share in sums.items() if share > 0}
+
+    def mask(self, object_id: int) -> Mask:
+        """See [`FrameObjects.mask`]."""
+        return np.isin(self._labels_hw, self._unions.get(object_id, [object_id]))
+
+    def warped(self, object_ids: Sequence[int], warp: Warp) -> Mask:
+        """See [`FrameObjects.warped`]."""
+        labels_ss = warp.labels(self._labels_hw)
+        return np.stack(
+            [np.isin(labels_ss, self._unions.get(number, [number])) for number in object_ids]
+        )
+
+
+def draw_unions(
+    labels_hw: NDArray[np.uint8] | NDArray[np.int32], count: int, rng: np.random.Generator
+) -> list[list[int]]:
+    """Draw labels that touch each other, as parts of one object do.
+
+    Where there is a background, the first union is all that is not: the whole of which the labels
+    are parts. The others have two to four labels.
+
+    Args:
+        labels_hw: `(h, w)`, 0 for the background.
+        count: Most unions.
+        rng: Source of chance.
+    """
+    labels = np.unique(labels_hw).tolist()
+    has_background = labels[0] == 0
+    labels = labels[has_background:]
+    if count < 1 or len(labels) < FEWEST_UNITED:
+        return []
+    unions = [labels] if has_background else []
+    neighbors = _neighbors(labels_hw)
+    for _ in range(count - len(unions)):
+        union = [labels[int(rng.integers(len(labels)))]]
+        for _ in range(int(rng.integers(1, MOST_UNITED))):
+            around = sorted(set[int]().union(*(neighbors[one] for one in union)) - set(union))
+            if around:
+                union.append(around[int(rng.integers(len(around)))])
+        if FEWEST_UNITED <= len(union) < len(labels):
+            unions.append(union)
+    return unions
+
+
+def _neighbors(labels_hw: NDArray[np.integer]) -> dict[int, set[int]]:
+    """List the labels that touch each label, the background left out."""
+    beside = [(labels_hw[:, :-1], labels_hw[:, 1:]), (labels_hw[:-1], labels_hw[1:])]
+    found: dict[int, set[int]] = defaultdict(set)
+    for one, other in beside:
+        edge = (one != other) & (one > 0) & (other > 0)
+        for pair in np.unique(np.stack((one[edge], other[edge])), axis=1).T.tolist():
+            found[pair[0]].add(pair[1])
+            found[pair[1]].add(pair[0])
+    return found
 
 
 class MaskList(FrameObjects):

@@ -14,10 +14,11 @@ from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
 from .clips import ClipBatch
 from .config import TrainConfig
+from .dense_objective import DenseObjective
 from .ema import WeightAverage
 from .learning_rate import rate_factor
 from .model_folder import snapshot
-from .objective import Sam2VideoForTraining
+from .objective import Beside, Sam2VideoForTraining
 from .parameter_groups import make_optimiser, paces, set_rates
 from .run_state import EMA, OPTIMISER, WEIGHTS
 from .sharded import fill, whole
@@ -65,8 +66,8 @@ class Learner:
         optimiser = make_optimiser(
             dict(model.named_parameters()), paces(model, config.optimiser), config.optimiser
         )
-        objective = Sam2VideoForTraining(model, config.prompts, config.losses)
-        self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
+        self._clicking = _objective(model, config)
+        self.objective, self.optimiser = accelerator.prepare(self._clicking, optimiser)
         # after `prepare`, since sharding replaces parameters
         self.is_whole = True
         self.learning = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -102,6 +103,11 @@ class Learner:
         skipped = sum(len(batch.skipped) for batch in parts)
         is_scaled = self.accelerator.scaler is not None
         return step_values(torch.stack(values).sum(dim=0), norm, skipped, is_scaled=is_scaled)
+
+    def click_seconds(self) -> float:
+        """Tell how long clicks were looked for since this was last asked."""
+        seconds, self._clicking.click_s = self._clicking.click_s, 0.0
+        return seconds
 
     def is_finite(self) -> bool:
         """Tell whether all weights that learn are numbers; each process has to ask."""
@@ -226,6 +232,17 @@ class Learner:
                 continue
             state[parameter][key] = torch.zeros_like(parameter)
             fill(state[parameter][key], tensor)
+
+
+def _objective(model: Sam2VideoModel, config: TrainConfig) -> Sam2VideoForTraining | DenseObjective:
+    """Choose what is minimized: prompts, dense clicks, or both."""
+    if config.dense is None:
+        return Sam2VideoForTraining(model, config.prompts, config.losses)
+    dense = DenseObjective(model, config.losses, config.dense.clicks, config.dense.boxes)
+    weight = config.dense.beside_prompts
+    if not weight:
+        return dense
+    return Sam2VideoForTraining(model, config.prompts, config.losses, Beside(dense, weight))
 
 
 def _attend_plainly(model: Sam2VideoModel) -> None:

@@ -1,5 +1,8 @@
 """The model a run begins with."""
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 import numpy as np
 import torch
 from torch import nn
@@ -9,6 +12,7 @@ from sam2_hf.model.attention import PromptAttention
 from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.two_way_transformer import TwoWayBlock
 
 from .clips import collate
 from .config import TrainConfig
@@ -20,6 +24,7 @@ from .synthetic_regions import region_clip
 FIRST_OBJECT_SCORE = 3.0
 # With 4 a decoder knows after a hundred steps what a click is, with torch's own weights after 250.
 FIRST_SHARPNESS = 4.0
+FIRST_KIND = 0.2  # deviation of what tells kinds of tokens apart; a place has 0.7
 FIRST_COMMON = 0.05  # of what is added to every pixel of a picture without a mask
 SHOWN, SHOWN_SIDE = 16, 128  # pictures by which first weights are scaled, pixels whatever the input
 
@@ -52,8 +57,9 @@ def _drawn(config: TrainConfig) -> Sam2VideoModel:
     """Draw weights so that learning gets going.
 
     Source: sam2/modeling @ 2b90b9f, which leaves all but tables to torch.
-    Differs: where prompts and picture look at each other, keys begin equal to queries; the cells
-        that one becomes begin alike; the neck begins without what all pixels share.
+    Differs: where prompts and picture look at each other, keys begin equal to queries, and every
+        token knows what is clicked; the cells that one becomes begin alike; the neck begins without
+        what all pixels share.
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -70,6 +76,7 @@ def _drawn(config: TrainConfig) -> Sam2VideoModel:
     for name, module in decoder.named_modules():
         if isinstance(module, PromptAttention) and not name.endswith("self_attn"):
             _look_at_own_place(module)
+    _hand_clicks_on(model, torch.Generator().manual_seed(config.seed))
     _let_content_speak(model)
     return model
 
@@ -79,6 +86,34 @@ def _look_at_own_place(attention: PromptAttention) -> None:
     """Let what is at the same place look at each other, so that a click matters from the start."""
     attention.q_proj.weight.mul_(FIRST_SHARPNESS)
     attention.k_proj.weight.copy_(attention.q_proj.weight)
+
+
+@torch.no_grad()
+def _hand_clicks_on(model: Sam2VideoModel, generator: torch.Generator) -> None:
+    """Let every token begin with the click's place and what is seen there.
+
+    The first attention of tokens to tokens hands on what they are, of which the click's place is
+    most; so all of them look there, and take on a part of the embedding as it is. The picture
+    begins by looking at no token, which a decoder that guesses blindly would only spoil.
+    """
+    decoder, prompts = model.mask_decoder, model.prompt_encoder
+    for table in (decoder.obj_score_token, decoder.iou_token, decoder.mask_tokens):
+        table.weight.mul_(FIRST_KIND)
+    for table in (prompts.point_embed, prompts.not_a_point_embed):
+        table.weight.mul_(FIRST_KIND)
+    first = cast(TwoWayBlock, decoder.transformer.layers[0]).self_attn
+    for layer in (first.v_proj, first.o_proj):
+        nn.init.eye_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    for name, module in decoder.named_modules():
+        if not isinstance(module, PromptAttention):
+            continue
+        if name.endswith("image_to_token"):
+            nn.init.zeros_(module.o_proj.weight)
+            nn.init.zeros_(module.o_proj.bias)
+        elif name.endswith("token_to_image"):
+            nn.init.orthogonal_(module.v_proj.weight, generator=generator)
+            module.o_proj.weight.copy_(module.v_proj.weight.T)
 
 
 @torch.no_grad()
@@ -120,18 +155,43 @@ def _enlarge_plainly(conv: nn.ConvTranspose2d) -> None:
 def _loaded(config: TrainConfig) -> Sam2VideoModel:
     """Load weights; no size of theirs depends on the input size."""
     model = Sam2VideoModel.from_pretrained(config.model)
-    if config.image_size in (None, model.prompt_encoder.image_size):
+    if config.image_size in (None, model.prompt_encoder.image_size) and not config.architecture:
         return model
     with torch.device("meta"):
         resized = Sam2VideoModel(_resized(model.config, config))
-    resized.load_state_dict(model.state_dict(), assign=True)
+    try:
+        resized.load_state_dict(model.state_dict(), assign=True)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"the weights of {config.model} do not fit the architecture "
+            f"{dict(config.architecture)}: {error}"
+        ) from error
     return resized
 
 
 def _resized(sizes: Sam2VideoConfig, config: TrainConfig) -> Sam2VideoConfig:
+    if config.architecture:
+        sizes = _with_architecture(sizes, config.architecture)
     if config.image_size is None:
         return sizes
     try:
         return with_image_size(sizes, config.image_size)
     except ValueError as error:
         raise TrainingError(str(error)) from error
+
+
+def _with_architecture(sizes: Sam2VideoConfig, changes: Mapping[str, object]) -> Sam2VideoConfig:
+    """Change settings of the model's config, each named as in its file."""
+    content = sizes.to_dict()
+    for path, value in changes.items():
+        part: Any = content
+        *above, name = path.split(".")
+        for one in above:
+            part = part.get(one) if isinstance(part, dict) else None
+        if not isinstance(part, dict) or name not in part:
+            raise TrainingError(
+                f"architecture has {path}, which the model's config has not. Name a setting of its "
+                "config.json with dots, such as vision_config.backbone_config.mlp_ratio."
+            )
+        part[name] = list(value) if isinstance(value, tuple) else value  # as JSON has it
+    return Sam2VideoConfig.from_dict(content)

@@ -4,6 +4,9 @@ Suffixes: b = clips (elsewhere in a tensor's name: objects, as in `video`), o = 
 n = objects of all clips, t = frames, h, w = rows and columns, S = input size of the model.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -26,6 +29,7 @@ from sam2_hf.video.tracking import decode_views, look_back
 
 from .click_sampling import draw_numbers
 from .clip_memories import ClipMemories
+from .dense_objective import DenseObjective
 from .prompt_schedule import PromptSchedule
 from .simulated_user import SimulatedUser
 from .training_output import TrainingOutput
@@ -52,6 +56,19 @@ class FrameAnswer:
     present_n: Tensor
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """What photos are learned from beside prompts, on the same encoding.
+
+    Attributes:
+        dense: The dense objective of the same model.
+        weight: Of its loss.
+    """
+
+    dense: DenseObjective
+    weight: float
+
+
 class Sam2VideoForTraining(nn.Module):
     """Clips and true masks in, loss out: the model with its simulated user.
 
@@ -66,10 +83,14 @@ class Sam2VideoForTraining(nn.Module):
     transformers' `Trainer` takes it as it is, with rows of `clips` and `labels`; evaluate with
     `prediction_loss_only=True`, and save `objective.model`, which loads by itself.
 
+    Attributes:
+        click_s: Seconds spent on finding where to click, since somebody set it to 0.
+
     Args:
         model: The model that learns.
         schedule: How the user prompts.
         rules: How masks are compared with the true ones.
+        beside: What photos are learned from besides; None for prompts alone.
 
     Source: training/model/sam2.py @ 2b90b9f.
     Differs: objects that are on no frame of a clip are left out; the memory of the frame that is
@@ -81,11 +102,14 @@ class Sam2VideoForTraining(nn.Module):
         model: Sam2VideoModel,
         schedule: PromptSchedule | None = None,
         rules: LossRules | None = None,
+        beside: Beside | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self.beside = beside
         self.schedule = schedule or PromptSchedule()
         self.rules = rules or LossRules()
+        self.click_s = 0.0
 
     def forward(
         self,
@@ -113,8 +137,11 @@ class Sam2VideoForTraining(nn.Module):
         """
         clip_n, truth_nthw = self._objects(clips, labels)
         num_frames = clips.shape[1]
+        listed = len(clip_n)
+        times_n = self._times(clip_n, num_frames)
+        clip_n, truth_nthw = (one.repeat_interleave(times_n, dim=0) for one in (clip_n, truth_nthw))
         per_clip = clip_n.bincount(minlength=len(clips)).tolist()
-        user = self._user(truth_nthw, per_clip, seeds, plan_seed)
+        user = self._user(truth_nthw, per_clip, seeds, plan_seed, _is_repeated(times_n))
         features = self.model.encode_image(clips.flatten(0, 1))
         memories = ClipMemories()
         answers: dict[int, FrameAnswer] = {}
@@ -124,7 +151,12 @@ class Sam2VideoForTraining(nn.Module):
             if frame != user.plan.order[-1]:
                 self._remember(own, user, memories, frame, answers[frame].masks)
         in_time = [answers[frame] for frame in range(num_frames)]
-        return self._output(in_time, clip_n, max(num_objects or len(clip_n), 1.0))
+        prompted = (num_objects or listed) * len(clip_n) / listed
+        output = self._output(in_time, clip_n, max(prompted, 1.0))
+        if self.beside is not None and num_frames == 1:
+            more = self.beside.dense.compare(features, labels, seeds, plan_seed)
+            output.loss = output["loss"] + self.beside.weight * more["loss"]
+        return output
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
         """Trade time for memory; called by transformers' `Trainer`, with the model's arguments."""
@@ -168,12 +200,21 @@ class Sam2VideoForTraining(nn.Module):
             )
         return clip_n, labels[clip_n, object_n]
 
+    def _times(self, clip_n: Tensor, num_frames: int) -> Tensor:
+        """Tell how often each object is prompted, so that photos get `photo_prompts`."""
+        wanted = self.schedule.photo_prompts
+        if num_frames > 1 or not wanted:
+            return torch.ones_like(clip_n)
+        per_clip = clip_n.bincount(minlength=1)[clip_n]
+        return (wanted + per_clip - 1) // per_clip
+
     def _user(
         self,
         truth_nthw: Tensor,
         per_clip: list[int],
         seeds: Tensor | None,
         plan_seed: int | None,
+        repeated_n: Tensor,
     ) -> SimulatedUser:
         """Draw what is prompted and where."""
         num_frames = truth_nthw.shape[1]
@@ -185,7 +226,7 @@ class Sam2VideoForTraining(nn.Module):
             (num_frames, self.schedule.prompts_per_frame),
             truth_nthw.device,
         )
-        return SimulatedUser(self.schedule, plan, truth_nthw, numbers_ntk4)
+        return SimulatedUser(self.schedule, plan, truth_nthw, numbers_ntk4, repeated_n)
 
     def _segment(
         self, features: FrameFeatures, user: SimulatedUser, memories: ClipMemories, frame: int
@@ -198,16 +239,24 @@ class Sam2VideoForTraining(nn.Module):
         now = Moment(frame, num_frames=user.plan.num_frames)
         known = [memories] if first is None else None
         views = look_back(self.model, features, known, now, self.memory_rules)
-        prompts = user.first_prompts(first)
+        with self._clicking():
+            prompts = user.first_prompts(first)
         masks = decode_views(self.model, views, prompts)
         losses, first_iou_n = self._compare(masks, labels)
         iou_n = first_iou_n
         for step in range(len(user.plan.corrections_on(frame))):
-            prompts = user.corrected(frame, step, prompts, masks)
+            with self._clicking():
+                prompts = user.corrected(frame, step, prompts, masks)
             masks = decode_views(self.model, views, prompts)
             more, iou_n = self._compare(masks, labels)
             losses = losses + more
         return FrameAnswer(masks, losses, iou_n, first_iou_n, labels.present_b1[:, 0] > 0)
+
+    @contextmanager
+    def _clicking(self) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.click_s += time.perf_counter() - begun
 
     def _adopt(self, features: FrameFeatures, truth_nhw: Tensor, labels: Labels) -> FrameAnswer:
         """Believe given masks; nothing is learnt from comparing them with themselves."""
@@ -258,6 +307,13 @@ class Sam2VideoForTraining(nn.Module):
             present_to=torch.stack([one.present_n for one in answers]),
             clip_o=clip_n,
         )
+
+
+def _is_repeated(times_n: Tensor) -> Tensor:
+    """Mark all but the first of each object's repetitions."""
+    repeated_n = torch.ones(int(times_n.sum()), dtype=torch.bool, device=times_n.device)
+    repeated_n[times_n.cumsum(0) - times_n] = False
+    return repeated_n
 
 
 def _rows(features: FrameFeatures, rows_n: Tensor) -> FrameFeatures:

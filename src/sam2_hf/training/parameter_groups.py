@@ -6,15 +6,17 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
 from .config import OptimiserConfig
 from .learning_rate import rate_factor
+from .muon import Muon
 
 VISION, TRUNK = "vision_encoder.", "vision_encoder.backbone."
+LEAST_SIDE = 8  # of a matrix; heads of a few outputs have no directions to speak of
 BLOCKS, POSITIONS = TRUNK + "blocks.", TRUNK + "pos_embed"
 
 
@@ -26,11 +28,13 @@ class Pace:
         rate: Its highest learning rate.
         decay: Its weight decay.
         begins: Steps for which it stays as it is.
+        is_matrix: Whether it maps one hidden layer to another, so that Muon may move it.
     """
 
     rate: float
     decay: float
     begins: int = 0
+    is_matrix: bool = False
 
 
 def freeze(model: nn.Module, patterns: Iterable[str]) -> None:
@@ -85,6 +89,7 @@ def paces(model: Sam2VideoModel, config: OptimiserConfig) -> dict[str, Pace]:
         for name, module in model.named_modules()
         if isinstance(module, nn.LayerNorm)
     }
+    matrices = {f"{name}.weight" for name, module in model.named_modules() if _is_matrix(module)}
     found = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -96,8 +101,21 @@ def paces(model: Sam2VideoModel, config: OptimiserConfig) -> dict[str, Pace]:
         is_plain = "bias" in name or name in norms
         decay = 0.0 if is_plain else config.weight_decay
         rate *= layer_factor(name, num_blocks, config.layer_decay)
-        found[name] = Pace(rate, decay, config.vision_begins if is_vision else 0)
+        begins = config.vision_begins if is_vision else 0
+        found[name] = Pace(rate, decay, begins, name in matrices)
     return found
+
+
+def _is_matrix(module: nn.Module) -> bool:
+    """Tell whether a layer maps every cell or token by a matrix.
+
+    Convolutions of kernel 1 do: moved weight by weight, those of the neck would add to all cells
+    what none differs in, which norms keep while what is seen fades.
+    """
+    if isinstance(module, nn.Conv2d):
+        is_map = module.kernel_size == (1, 1)
+        return is_map and min(module.in_channels, module.out_channels) >= LEAST_SIDE
+    return isinstance(module, nn.Linear) and min(module.weight.shape) >= LEAST_SIDE
 
 
 def layer_factor(name: str, num_blocks: int, decay: float) -> float:
@@ -121,13 +139,13 @@ def layer_factor(name: str, num_blocks: int, decay: float) -> float:
 
 def make_optimiser(
     named: Mapping[str, nn.Parameter], speeds: Mapping[str, Pace], config: OptimiserConfig
-) -> AdamW:
+) -> Optimizer:
     """Make the optimiser, with one group for all parameters of one pace.
 
     Args:
         named: Parameters by the names in `speeds`.
         speeds: What `paces` found.
-        config: Betas.
+        config: Which one, and its averages.
     """
     groups: dict[Pace, list[nn.Parameter]] = {}
     for name, pace in speeds.items():
@@ -136,11 +154,15 @@ def make_optimiser(
         {"params": parameters, "lr": pace.rate, "weight_decay": pace.decay, "pace": pace}
         for pace, parameters in groups.items()
     ]
+    if config.kind == "muon":
+        for group in settings:
+            group["matrices"] = group["pace"].is_matrix
+        return Muon(settings, betas=config.betas)
     # fused: one pass over all weights instead of a dozen
     return AdamW(settings, betas=config.betas, fused=True)
 
 
-def set_rates(optimiser: AdamW, config: OptimiserConfig, step: int, steps: int) -> float:
+def set_rates(optimiser: Optimizer, config: OptimiserConfig, step: int, steps: int) -> float:
     """Set the learning rates of a step.
 
     Returns:

@@ -97,6 +97,9 @@ class PromptSchedule:
         max_corrected_frames: Frames with corrections, those with a first prompt included.
         random_counts: Whether both numbers are drawn from 1 to their maximum.
         corrected_frames_are_prompted: Whether a tracked frame counts as prompted once corrected.
+        photo_prompts: Prompts that a photo gets at least, so that encoding it pays: each of its
+            objects is prompted equally often, and clicks after the first go anywhere on it. 0
+            prompts each object once.
 
     Raises:
         TrainingError: Numbers contradict each other.
@@ -115,6 +118,7 @@ class PromptSchedule:
     max_corrected_frames: int = 2
     random_counts: bool = True
     corrected_frames_are_prompted: bool = True
+    photo_prompts: int = 0
 
     def __post_init__(self) -> None:
         for name in ("first_mask", "first_box", "clicks_from_truth", "central_clicks"):
@@ -128,8 +132,9 @@ class PromptSchedule:
                 f"{self.max_corrected_frames}. Prompt at least one frame, and let all prompted "
                 "frames be corrected; corrections=0 leaves corrections out."
             )
-        if self.corrections < 0:
-            raise TrainingError(f"corrections is {self.corrections}. Give 0 or more.")
+        for name in ("corrections", "photo_prompts"):
+            if getattr(self, name) < 0:
+                raise TrainingError(f"{name} is {getattr(self, name)}. Give 0 or more.")
 
     @property
     def prompts_per_frame(self) -> int:

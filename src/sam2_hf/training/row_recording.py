@@ -3,7 +3,7 @@
 Suffixes: hw = rows and columns of a picture.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -15,11 +15,13 @@ from sam2_hf.json_input import parse_json
 from sam2_hf.video.video_file import VideoFile
 
 from .clip_rows import ClipRow, StoredPicture
-from .frame_objects import FrameObjects, LabelMap, MaskList
+from .frame_objects import FrameObjects, LabelMap, MaskList, UnitedLabels
 from .recording import Recording
 from .segments import read_segments
 from .segments_file import AnnotatedFrame, read_segments_file
 from .stored_pictures import open_label_map, open_rgb
+
+Unite = Callable[[NDArray[np.uint8] | NDArray[np.int32]], list[list[int]]]
 
 
 class RowRecording(Recording):
@@ -29,12 +31,16 @@ class RowRecording(Recording):
         row: The row.
         opinion: Which of the label maps of a frame counts, where annotators differ; beyond their
             number it begins anew. None takes the objects of all of them.
+        unite: Draws the unions of labels of a photo's label map that are objects, too.
     """
 
-    def __init__(self, row: ClipRow, opinion: int | None = None) -> None:
+    def __init__(
+        self, row: ClipRow, opinion: int | None = None, unite: Unite | None = None
+    ) -> None:
         self.name = row.name
         self._row = row
         self._opinion = opinion
+        self._unite = unite
         self._video: VideoFile | None = None
 
     @property
@@ -109,7 +115,10 @@ class RowRecording(Recording):
 
     def _label_maps(self, stored: Sequence[StoredPicture]) -> FrameObjects:
         if self._opinion is not None:
-            return LabelMap(open_label_map(stored[self._opinion % len(stored)]))
+            labels_hw = open_label_map(stored[self._opinion % len(stored)])
+            if self._unite is not None and self.num_frames == 1:
+                return UnitedLabels(labels_hw, self._unite(labels_hw))
+            return LabelMap(labels_hw)
         if len(stored) == 1:
             return LabelMap(open_label_map(stored[0]))
         maps = [open_label_map(one) for one in stored]

@@ -139,7 +139,8 @@ def training_line(row: Row, steps: int, left_s: float) -> str:
         f"dice {number['dice']:.3f} iou {number['iou']:.3f} object {number['object_score']:.3f})  "
         f"IoU {number['first_iou']:.3f} -> {number['last_iou']:.3f}  "
         f"lr {number['learning_rate']:.2e}  {number['clips_per_second']:.2f} clips/s  "
-        f"loader {100 * number['loader_share']:.0f} %  skipped {number['skipped']}  "
+        f"loader {100 * number['loader_share']:.0f} %  "
+        f"clicks {100 * number['click_share']:.0f} %  skipped {number['skipped']}  "
         f"left {duration(left_s)}"
     )
 

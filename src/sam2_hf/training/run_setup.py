@@ -11,6 +11,8 @@ from sam2_hf.errors import MissingPackageError, TrainingError
 from .clip_stream import ClipStream
 from .config import TrainConfig
 from .data_config import Mix
+from .precision import chosen_precision
+from .run_folder import say
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -29,14 +31,18 @@ def make_accelerator(config: TrainConfig) -> "Accelerator":
         raise MissingPackageError(
             "accelerate", purpose="Training", install="pip install 'sam2-hf[train]' installs it."
         ) from error
-    if config.precision == "fp16" and PartialState().device.type == "cpu":
-        raise TrainingError("precision fp16 needs a GPU. Use bf16 or no on the CPU.")
+    state = PartialState()
+    if config.precision == "fp16" and state.device.type == "cpu":
+        raise TrainingError("precision fp16 needs a GPU. Use auto, bf16 or no on the CPU.")
+    precision, note = chosen_precision(config.precision, state.device)
+    if note and state.is_main_process:
+        say(note)
     # A step's prompts do not reach every parameter: no memory on photos, no mask prompts, ...
     spread = DistributedDataParallelKwargs(find_unused_parameters=True)
     try:
-        return Accelerator(mixed_precision=config.precision, kwargs_handlers=[spread])
+        return Accelerator(mixed_precision=precision, kwargs_handlers=[spread])
     except ValueError as error:
-        raise TrainingError(f"precision {config.precision} cannot be used: {error}") from error
+        raise TrainingError(f"precision {precision} cannot be used: {error}") from error
 
 
 def open_stream(config: TrainConfig, image_size: int) -> ClipStream:

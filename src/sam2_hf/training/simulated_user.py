@@ -28,12 +28,14 @@ class SimulatedUser:
         plan: What happens on which frame.
         truth_nthw: True masks at the model's input size, bool.
         numbers_ntk4: All that is random about clicks and boxes, 0 to below 1.
+        repeated_n: Objects that stand here again; their first clicks go anywhere.
     """
 
     schedule: PromptSchedule
     plan: PromptPlan
     truth_nthw: Tensor
     numbers_ntk4: Tensor
+    repeated_n: Tensor
 
     def first_prompts(self, first: FirstPrompt | None) -> Prompts:
         """Prompt a frame with clicks or boxes; not at all where it is tracked.
@@ -46,8 +48,7 @@ class SimulatedUser:
         truth_nhw = self.truth_nthw[:, first.frame]
         numbers_n4 = self.numbers_ntk4[:, first.frame, 0]
         if first.kind == "click":
-            clicks = _click(truth_nhw, None, numbers_n4, central=first.central)
-            return _with_clicks(NO_PROMPTS, clicks)
+            return _with_clicks(NO_PROMPTS, self._first_clicks(truth_nhw, numbers_n4, first))
         noise, limit = self.schedule.box_noise, self.schedule.box_noise_limit
         box_n4 = noisy_boxes(truth_nhw, numbers_n4, noise, limit)
         labels = torch.tensor(BOX_CORNER_LABELS, device=box_n4.device)
@@ -74,6 +75,16 @@ class SimulatedUser:
         numbers_n4 = self.numbers_ntk4[:, frame, 1 + step]
         clicks = _click(truth_nhw, guess_nhw, numbers_n4, central=correction.central)
         return _with_clicks(prompts, clicks, masks.logits_b1hw)
+
+    def _first_clicks(self, truth_nhw: Tensor, numbers_n4: Tensor, first: FirstPrompt) -> Clicks:
+        """Click on every object, centrally at most the first time."""
+        clicks = uniform_clicks(truth_nhw, None, numbers_n4[:, 0])
+        if not first.central:
+            return clicks
+        central = innermost_clicks(truth_nhw[~self.repeated_n], None)
+        clicks.xy_n2[~self.repeated_n] = central.xy_n2
+        clicks.labels_n[~self.repeated_n] = central.labels_n
+        return clicks
 
 
 def _click(

@@ -172,6 +172,7 @@ class Trainer:
             "seconds": self.state.seconds,
             "clips_per_second": self._clips / seconds,
             "loader_share": self.loader.wait_s / seconds,
+            "click_share": self.learner.click_seconds() / seconds,
             "skipped": self.state.skipped,
         }
         if self.accelerator.is_main_process:
