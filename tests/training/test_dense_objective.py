@@ -6,7 +6,7 @@ from sam2_hf.model.prompt_inputs import Prompts
 from sam2_hf.training.dense_objective import DenseObjective, choose_cells, shared_by_all
 from sam2_hf.training.objective import Beside, Sam2VideoForTraining
 from sam2_hf.training.prompt_schedule import PromptSchedule
-from tests.drawn_video import drawn_video_model
+from tests.drawn_video import own_video_model
 from tests.training.moving_shapes import two_clips
 
 SEEDS = torch.tensor([11, 12])
@@ -21,7 +21,7 @@ def _on_one_thread(one_thread):
 
 @pytest.fixture
 def model():
-    return drawn_video_model().train()
+    return own_video_model().train()
 
 
 def photos():

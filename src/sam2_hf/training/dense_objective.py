@@ -175,8 +175,8 @@ class DenseObjective(nn.Module):
             cell_bk: Cells of the clicks, or inside what the boxes mean.
         """
         model, decoder = self.model, self.model.mask_decoder
-        prompts = model.prompt_encoder(points_bkt2, labels_bkt)
-        tokens_bktc = self._ask(first, prompts.sparse_bptc)
+        sparse_bktc, _ = model.prompt_encoder(points_bkt2, labels_bkt)
+        tokens_bktc = self._ask(first, sparse_bktc)
         mask_tokens_bkmc = tokens_bktc[:, :, 2 : 2 + decoder.num_mask_tokens]
         filters_bkmc = torch.stack(
             [
@@ -189,7 +189,7 @@ class DenseObjective(nn.Module):
         drawn_bqhw = decoder.draw_filters(
             image_bnc[:, None],
             filters_bkmc.flatten(1, 2)[:, None],
-            last.with_embedding(last.embedding_bchw),
+            [last.fine_bchw, last.coarse_bchw, last.embedding_bchw],
         )[:, 0]
         clicked_bnc = self._placed(self._looked_at(first)[-1])[:, 0]
         affinity_bqhw = self._affinity(
