@@ -150,12 +150,13 @@ def load_pretrained(
             a folder or repo without weights, or no network and nothing in the cache.
         CheckpointError: If the weights are damaged or not those of a SAM 2.
     """
-    asked = {
-        "missing_allowed": bool(kwargs.get("output_loading_info")),
-        "renamed": bool(kwargs.get("key_mapping")),
-    }
+    request = replace(
+        load_request.get() if source is None else LoadRequest(str(source)),
+        missing_allowed=bool(kwargs.get("output_loading_info")),
+        renamed=bool(kwargs.get("key_mapping")),
+    )
     if source is None or kwargs.get("gguf_file"):
-        with requested(replace(load_request.get(), **asked)):
+        with requested(request):
             return ordinary(source, *model_args, **kwargs)
     if (bundled := bundled_folder(source)) is not None:
         return _named(load_pretrained(ordinary, bundled, *model_args, **kwargs), str(source))
@@ -165,7 +166,7 @@ def load_pretrained(
         return from_original(cls, local, *model_args, **kwargs)
     require_sound_indexes(source, options.subfolder)
     try:
-        with requested(LoadRequest(str(source), **asked)):
+        with requested(request):
             return ordinary(source, *model_args, **kwargs)
     except SafetensorError as error:
         raise CheckpointError(
