@@ -300,3 +300,11 @@ def test_one_table_says_which_names_hold_weights_in_files_and_before_names(tmp_p
 
     for file in ("entry.pt", "before.pt"):
         assert read_original(tmp_path / file).keys() == weights.keys()
+
+
+def test_an_original_whose_training_diverged_is_refused(tmp_path):
+    weights = {name: w * torch.nan for name, w in small_original().items()}
+    torch.save({"model": weights}, tmp_path / "x.pt")
+
+    with pytest.raises(CheckpointError, match=r"x\.pt holds weights that are not finite numbers"):
+        Sam2Model.from_pretrained(tmp_path / "x.pt", config=small_config())

@@ -191,6 +191,18 @@ def test_opacity_with_a_window_has_the_value_worked_out_by_hand():
     assert torch.allclose(rgb, torch.tensor(0.5 * 60 / 255 + 195 / 255))
 
 
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int8, np.uint16, np.uint32])
+def test_the_full_range_of_a_type_is_that_of_its_opacity_too(dtype):
+    most = True if dtype is np.bool_ else np.iinfo(dtype).max
+
+    rgb = to_rgb(np.full((4, 5, 4), most, dtype), value_range="full")
+    black = np.full((4, 5, 4), False if dtype is np.bool_ else np.iinfo(dtype).min, dtype)
+    black[..., 3] = most
+
+    assert (rgb / rgb.max() == 1).all()
+    assert not to_rgb(black, value_range="full").any()
+
+
 @pytest.mark.parametrize("opaque", [1.0, 255.0])
 def test_float_colors_up_to_255_may_have_opacity_up_to_either(opaque):
     picture = np.full((4, 5, 4), 102, np.float32)

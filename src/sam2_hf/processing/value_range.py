@@ -19,9 +19,10 @@ video. With a `value_range` they are all of one type. Frames in memory are judge
 frames that have to be read or have yet to come, the first one decides (of a folder or a stack,
 percentiles are taken of 16 frames), and a later one that does not fit is an error.
 
-The opacity of a picture has a scale of its own, which `value_range` does not move: bool is 0 or 1,
-uint16 counts to 65535 and other whole numbers to 255. Floats run to 1; those above 1.5 run to 255,
-unless the type decided that the colors run to 1, where they are an error.
+The opacity of a picture has a scale of its own, which no window moves: bool is 0 or 1, uint16 runs
+to 65535, other whole numbers run to 255, or with "full" over their range. Floats run to 1; those
+with a value above 1.5 run to 255, unless the type decided that the colors run to 1, where such a
+value is an error.
 
 Suffixes: c = channels, h, w = rows and columns.
 """
@@ -112,12 +113,17 @@ class ValueScale:
             ImageError: They are no opacity, or are not finite.
         """
         dtype = values_1hw.dtype
-        if not dtype.is_floating_point:
-            white = {torch.bool: 1.0, torch.uint16: WORD}.get(dtype, BYTE)
-            if white == BYTE and dtype != torch.uint8:
-                wide = values_1hw.to(torch.float64)
-                _check_opacity(wide, BYTE, slack=0)
-            return values_1hw.to(torch.float32) / white
+        if dtype.is_floating_point:
+            return self._float_opacity(values_1hw)
+        if self.given == "full" and dtype not in (torch.bool, torch.uint8):
+            return self.apply(values_1hw)
+        white = {torch.bool: 1.0, torch.uint16: WORD}.get(dtype, BYTE)
+        if white == BYTE and dtype != torch.uint8:
+            _check_opacity(values_1hw.to(torch.float64), BYTE, slack=0)
+        return values_1hw.to(torch.float32) / white
+
+    def _float_opacity(self, values_1hw: Tensor) -> Tensor:
+        """Bring floats to 0-1, from 0-255 where they are beyond what filters leave above 1."""
         if self.given is None and self.floats is None:
             return values_1hw.to(torch.float32)
         _, most = _extremes(values_1hw)
@@ -131,6 +137,8 @@ class ValueScale:
         if self.given == "full":
             if dtype.is_floating_point:
                 raise ImageError(f'value_range="full" means nothing for {dtype} values. {ASK}')
+            if dtype == torch.bool:
+                return 0, 1
             return torch.iinfo(dtype).min, torch.iinfo(dtype).max
         if self.given is not None:
             return self.given
