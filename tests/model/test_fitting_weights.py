@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sam2_hf import CheckpointError, Sam2HieraDetModel, Sam2Model, Sam2VideoModel, Sam2VisionModel
-from sam2_hf.model.fitting_weights import names_in_model
+from sam2_hf.model.fitting_weights import HOLDERS, names_in_model
+from sam2_hf.model.original_checkpoint import read_original
 from tests.small_checkpoint import small_config, small_original
 
 IOU_TOKEN = "mask_decoder.iou_token.weight"
@@ -215,3 +216,95 @@ def test_names_that_nobody_knows_stay_as_they_are():
     found = names_in_model(["module.a.b", "model.c", "n_averaged"], known)
 
     assert found == {"module.a.b": "a.b", "model.c": "model.c", "n_averaged": "n_averaged"}
+
+
+def half_of(weights):
+    return {name: w for name, w in weights.items() if not name.startswith("mask_decoder")}
+
+
+def test_half_of_the_weights_are_refused_whatever_names_the_caller_maps(folder):
+    change(folder, half_of)
+
+    with pytest.raises(CheckpointError, match=r"missing \d+: mask_decoder\."):
+        Sam2VideoModel.from_pretrained(folder, key_mapping={"^foo": "bar"})
+    _, report = Sam2VideoModel.from_pretrained(
+        folder, key_mapping={"^foo": "bar"}, output_loading_info=True
+    )
+    assert all(name.startswith("mask_decoder") for name in report["missing_keys"])
+
+
+@pytest.mark.parametrize("keep", [half_of, lambda _: {}], ids=["half", "nothing"])
+def test_half_of_a_state_dict_is_refused(video_model, keep):
+    weights = keep(video_model.state_dict())
+
+    with pytest.raises(CheckpointError, match=r"missing \d+: "):
+        Sam2VideoModel.from_pretrained(None, config=video_model.config, state_dict=weights)
+    _, report = Sam2VideoModel.from_pretrained(
+        None, config=video_model.config, state_dict=weights, output_loading_info=True
+    )
+    assert report["missing_keys"]
+
+
+def test_a_whole_state_dict_loads(video_model):
+    weights = {f"module.{name}": w for name, w in video_model.state_dict().items()}
+
+    loaded = Sam2VideoModel.from_pretrained(None, config=video_model.config, state_dict=weights)
+
+    assert_equal_weights(loaded, video_model)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("options", [{}, {"key_mapping": {"^foo": "bar"}}])
+def test_weights_that_are_no_numbers_are_refused_by_name(folder, value, options):
+    def with_one(weights):
+        weights[IOU_TOKEN][0, 3] = value
+        return weights
+
+    change(folder, with_one)
+
+    with pytest.raises(CheckpointError, match=r"not finite numbers: .* 1: mask_decoder\.iou_token"):
+        Sam2Model.from_pretrained(folder, **options)
+
+
+def test_weights_of_another_size_are_our_error_also_under_mapped_names(folder):
+    change(folder, lambda weights: weights | {IOU_TOKEN: torch.zeros(1, 48)})
+
+    with pytest.raises(CheckpointError, match=r"iou_token\.weight is \(1, 48\) instead of"):
+        Sam2Model.from_pretrained(folder, key_mapping={"^foo": "bar"})
+
+
+@pytest.mark.parametrize("wrap", WRAPPINGS.values(), ids=WRAPPINGS)
+def test_a_pytorch_bin_loads_however_training_code_wrapped_it(folder, video_model, wrap):
+    (folder / "model.safetensors").unlink()
+    torch.save(wrap(video_model.state_dict()), folder / "pytorch_model.bin")
+
+    assert_equal_weights(Sam2VideoModel.from_pretrained(folder), video_model)
+    mapped = Sam2VideoModel.from_pretrained(folder, key_mapping={"^foo": "bar"})
+    assert_equal_weights(mapped, video_model)
+
+
+@pytest.mark.parametrize("content", [[1], {"model": {}}, {"epoch": 1}, torch.ones(2)])
+def test_a_pytorch_bin_without_named_weights_is_refused(folder, content):
+    (folder / "model.safetensors").unlink()
+    torch.save(content, folder / "pytorch_model.bin")
+
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin holds"):
+        Sam2VideoModel.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_one_table_says_which_names_hold_weights_in_files_and_before_names(tmp_path, name):
+    weights = small_original()
+    torch.save({name: weights}, tmp_path / "entry.pt")
+    torch.save({f"{name}.{key}": w for key, w in weights.items()}, tmp_path / "before.pt")
+
+    for file in ("entry.pt", "before.pt"):
+        assert read_original(tmp_path / file).keys() == weights.keys()
+
+
+def test_an_original_whose_training_diverged_is_refused(tmp_path):
+    weights = {name: w * torch.nan for name, w in small_original().items()}
+    torch.save({"model": weights}, tmp_path / "x.pt")
+
+    with pytest.raises(CheckpointError, match=r"x\.pt holds weights that are not finite numbers"):
+        Sam2Model.from_pretrained(tmp_path / "x.pt", config=small_config())

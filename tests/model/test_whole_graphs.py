@@ -8,6 +8,8 @@ from peers import largest_difference
 from torch._dynamo.testing import CompileCounter
 from torch.export import Dim
 
+from sam2_hf import Sam2Model
+
 SAME_SUMS = 1e-4  # logits are of order 10; attention with a mask sums in another order
 PADDED = torch.tensor([[[1, 0], [1, -10], [-10, -10]], [[1, -10], [0, 1], [1, 1]]])
 
@@ -16,6 +18,15 @@ def points_and(labels, pictures):
     generator = torch.Generator().manual_seed(5)
     points = torch.rand(*labels.shape, 2, generator=generator) * 64
     return {"pixel_values": pictures, "input_points": points, "input_labels": labels}
+
+
+def clicks_on(embeddings, count):
+    generator = torch.Generator().manual_seed(6)
+    return {
+        "image_embeddings": embeddings,
+        "input_points": torch.rand(1, 1, count, 2, generator=generator) * 256,
+        "input_labels": torch.ones(1, 1, count, dtype=torch.long),
+    }
 
 
 def eager(model, inputs):
@@ -75,6 +86,21 @@ def test_an_exported_model_takes_any_number_of_images_objects_and_points(own_mod
     expected, found = eager(own_model, other), program.module()(**other)
     assert largest_difference(found.pred_masks, expected.pred_masks) <= SAME_SUMS
     assert largest_difference(found.iou_scores, expected.iou_scores) <= SAME_SUMS
+
+
+def test_an_exported_decoder_takes_more_points_than_pay_for_the_faster_order_of_products():
+    model = Sam2Model.from_pretrained("sam2-hiera-micro")
+    with torch.no_grad():
+        embeddings = model.get_image_embeddings(torch.zeros(1, 3, 256, 256))
+    first = clicks_on(embeddings, count=3)
+    number = {2: Dim("points", min=2, max=64)}
+    shapes = {"image_embeddings": [{}] * 3, "input_points": number, "input_labels": number}
+
+    program = torch.export.export(model, (), first, dynamic_shapes=shapes)
+
+    other = clicks_on(embeddings, count=40)
+    expected, found = eager(model, other), program.module()(**other)
+    assert largest_difference(found.pred_masks, expected.pred_masks) <= SAME_SUMS
 
 
 @torch.no_grad()

@@ -162,6 +162,69 @@ def test_transparency_of_arrays_is_laid_on_white():
     assert to_rgb((half * 255).astype(np.uint8)).flatten().tolist() == [191] * 3
 
 
+@pytest.mark.parametrize("value_range", [(0, 100), "percentile"])
+@pytest.mark.parametrize(
+    ("dtype", "opaque"),
+    [
+        *((np.uint8, 255), (np.int16, 255), (np.uint16, 65535), (np.int32, 255)),
+        *((np.float32, 1), (np.float64, 255)),
+    ],
+)
+def test_opacity_is_not_seen_through_the_window_of_the_colors(dtype, opaque, value_range):
+    picture = np.full((4, 5, 4), 50, dtype)
+    picture[:2, ..., :3], picture[2:, ..., :3] = 0, 100
+    picture[..., 3] = opaque * 3 / 5
+    share = float(picture[0, 0, 3]) / opaque
+
+    rgb = to_rgb(picture, value_range=value_range)
+
+    assert torch.allclose(rgb[:, 0, 0], torch.tensor(1 - share))
+    assert torch.allclose(rgb[:, 3, 0], torch.tensor(1.0))
+
+
+def test_opacity_with_a_window_has_the_value_worked_out_by_hand():
+    picture = np.full((4, 5, 4), 50, np.uint8)
+    picture[..., 3] = 60
+
+    rgb = to_rgb(picture, value_range=(0, 100))
+
+    assert torch.allclose(rgb, torch.tensor(0.5 * 60 / 255 + 195 / 255))
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int8, np.uint16, np.uint32])
+def test_the_full_range_of_a_type_is_that_of_its_opacity_too(dtype):
+    most = True if dtype is np.bool_ else np.iinfo(dtype).max
+
+    rgb = to_rgb(np.full((4, 5, 4), most, dtype), value_range="full")
+    black = np.full((4, 5, 4), False if dtype is np.bool_ else np.iinfo(dtype).min, dtype)
+    black[..., 3] = most
+
+    assert (rgb / rgb.max() == 1).all()
+    assert not to_rgb(black, value_range="full").any()
+
+
+@pytest.mark.parametrize("opaque", [1.0, 255.0])
+def test_float_colors_up_to_255_may_have_opacity_up_to_either(opaque):
+    picture = np.full((4, 5, 4), 102, np.float32)
+    picture[..., 3] = opaque
+    assert torch.allclose(to_rgb(picture), torch.tensor(0.4))
+
+    picture[..., 3] = opaque * 0.8
+    assert torch.allclose(to_rgb(picture), torch.tensor(0.4 * 0.8 + 0.2))
+
+
+@pytest.mark.parametrize(
+    ("color", "opacity", "value_range"),
+    [(0.5, 200.0, None), (102.0, np.nan, None), (102.0, 4095.0, (0, 255)), (102, 300, (0, 255))],
+)
+def test_what_is_no_opacity_is_refused(color, opacity, value_range):
+    picture = np.full((4, 5, 4), color, np.int32 if isinstance(opacity, int) else np.float32)
+    picture[..., 3] = opacity
+
+    with pytest.raises(ImageError, match="opacity"):
+        to_rgb(picture, value_range=value_range)
+
+
 @pytest.mark.parametrize(
     ("image", "words"),
     [

@@ -13,7 +13,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .absorbed_attention import TokenSide, ask_image
 from .configuration_sam2 import Sam2MaskDecoderConfig
-from .fast_paths import FastPath, are_linear
+from .fast_paths import FastPath, are_linear, is_traced
 
 
 def eager_attention(
@@ -166,12 +166,10 @@ class PromptAttention(FastPath, nn.Module):
             None where that is not the faster way, or the mask does more than leave out tokens.
         """
         batch, objects, count, _ = keys_bptc.shape
-        leaves_out_keys = mask is None or mask.shape == (batch * objects, 1, 1, count)
-        is_of_each_object = cells_bpqc.shape[1] in (1, objects)
         if not (
             self._are_few(keys_bptc)
-            and is_of_each_object
-            and leaves_out_keys
+            and cells_bpqc.shape[1] in (1, objects)
+            and (mask is None or mask.shape == (batch * objects, 1, 1, count))
             and self._pays_to_absorb(cells_bpqc, keys_bptc, values_bptc, mask)
         ):
             return None
@@ -188,8 +186,11 @@ class PromptAttention(FastPath, nn.Module):
         )
 
     def _are_few(self, tokens: Tensor) -> bool:
-        """Whether these tokens, one row per head, are fewer than a projection's channels."""
-        return self.num_heads * tokens.shape[2] <= self.width
+        """Whether these tokens, one row per head, are fewer than a projection's channels.
+
+        Never while a graph is recorded: comparing sizes would limit those it may be used with.
+        """
+        return not is_traced() and self.num_heads * tokens.shape[2] <= self.width
 
     def _split(self, tokens_bpqc: Tensor, num_objects: int) -> Tensor:
         """Part the channels into heads: `(b, p, q, c)` -> `(b * p, a, q, c / a)`."""

@@ -1,8 +1,9 @@
-"""Whether the weights of a checkpoint are those of a model, decided before any is loaded.
+"""Whether the weights of a checkpoint are those of a model, and their names in it.
 
 transformers draws at random what a checkpoint lacks and goes on with a warning. For a model that is
-meant to segment that is an error, so names and shapes are compared while the model is still on the
-meta device and nothing has been read but the headers of the files.
+meant to segment that is an error, whichever way the weights came: from files, as a state dict, by
+names that the caller maps, or quantized. So names are mended before transformers reads the weights,
+and its report is judged afterwards.
 """
 
 import os
@@ -15,10 +16,12 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from torch import nn
+from torch import Tensor, nn
+from transformers.utils.loading_report import LoadStateDictInfo
 
 from .checkpoint_errors import CheckpointError, CheckpointMismatchError, first_line
 
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 NAMES_SHOWN = 5
 SHAPES_SHOWN = 3
 # Modules that hold a model and put their own name before its weights' names, wherever they stand:
@@ -30,22 +33,29 @@ WRAPPERS = {
     "_checkpoint_wrapped_module",
     "_forward_module",
 }
-# Attributes under which training code keeps a model; they stand at the beginning of the names.
-HOLDERS = {
+# Under these training code keeps weights: as entries of a file, of which the first is taken, and as
+# attributes, whose names then stand before those of the weights.
+HOLDERS = (
     "model",
+    "state_dict",
+    "model_state_dict",
+    "weights",
+    "params",
+    "net",
+    "network",
+    "module",
     "base_model",
     "sam2",
     "sam2_video",
-    "net",
-    "network",
+    "student",
+    "teacher",
     "ema",
     "ema_model",
     "model_ema",
-    "state_dict",
-    "model_state_dict",
-    "student",
-    "teacher",
-}
+    "ema_state_dict",
+    "ema_model_state_dict",
+)
+DEEPEST_ENTRY = 4  # of these inside each other
 PARTS = {  # where the models inside the model have their weights
     "sam2_vision_model": "vision_encoder.",
     "sam2_hiera_det_model": "vision_encoder.backbone.",
@@ -60,7 +70,7 @@ class LoadRequest:
     Attributes:
         source: What to call the weights in a message.
         missing_allowed: Whether weights may be missing, because the caller looks at the report.
-        renamed: Whether the caller renames weights (`key_mapping`); they are then not looked at.
+        renamed: Whether the caller renames weights (`key_mapping`); names are then left to that.
     """
 
     source: str = "the state dict"
@@ -88,7 +98,7 @@ def opened_weights(files: Iterable[str]) -> Iterator[dict[str, Any]]:
 
     Raises:
         SafetensorError: A file of that kind is damaged.
-        CheckpointError: Another file is damaged, or may run code.
+        CheckpointError: Another file is damaged, holds no named tensors, or may run code.
     """
     weights: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -97,7 +107,7 @@ def opened_weights(files: Iterable[str]) -> Iterator[dict[str, Any]]:
                 opened = stack.enter_context(safe_open(file, framework="pt"))
                 weights |= {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
             else:
-                weights |= read_pickled(file)
+                weights |= read_named(file)
         yield weights
 
 
@@ -121,36 +131,105 @@ def read_pickled(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whateve
         ) from error
 
 
-def fitting_weights(
-    model: nn.Module, weights: Mapping[str, Any], source: str, *, shapes: bool, whole: bool
-) -> dict[str, Any]:
-    """Give weights the names they have in the model, and refuse those of another one.
+def read_named(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read the weights that `torch.save` wrote, by their names in the file.
+
+    Args:
+        path: A file that holds `{"model": weights}`, weights under another name that training code
+            uses (`HOLDERS`), or weights alone.
+
+    Raises:
+        CheckpointError: If the file is damaged, holds something else, or tries to run code.
+    """
+    weights = _unwrapped(read_pickled(path))
+    if not isinstance(weights, Mapping) or not weights:
+        raise CheckpointError(
+            f"{path} holds a {type(weights).__name__} instead of named weights. "
+            "Use a state dict or an original SAM 2 checkpoint."
+        )
+    strays = [
+        str(name)
+        for name, value in weights.items()
+        if not (isinstance(name, str) and isinstance(value, Tensor))
+    ]
+    if strays:
+        raise CheckpointError(
+            f"{path} holds {len(strays)} entries that are no named tensors, {strays[0]} among "
+            'them. Use a state dict or an original SAM 2 checkpoint, {"model": weights}.'
+        )
+    return dict(weights)
+
+
+def _unwrapped(content: object) -> object:
+    """Find the weights in what a file holds: itself, or the first entry that weights go under."""
+    for _ in range(DEEPEST_ENTRY):
+        if not isinstance(content, dict):
+            break
+        entry = next((e for e in HOLDERS if isinstance(content.get(e), Mapping)), None)
+        if entry is None:
+            # training code saves other things beside an entry named `model` that is no mapping
+            return content.get("model", content)
+        content = content[entry]
+    return content
+
+
+def fitting_weights(model: nn.Module, weights: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Give weights the names they have in the model.
 
     Args:
         model: On any device, meta included.
         weights: Tensors, or slices of a file, by their names there.
         source: What to call them in a message.
-        shapes: Whether shapes must agree.
-        whole: Whether every weight of the model must be there.
 
     Returns:
         The same by the names of the model; what belongs to no part of it keeps its own.
 
     Raises:
-        CheckpointError: Weights are missing, none fits, or two are meant for one place.
+        CheckpointError: Two weights are meant for one place.
+    """
+    prefix = PARTS.get(getattr(model.config, "model_type", ""), "")
+    names = names_in_model(weights, model.state_dict().__contains__, prefix, source)
+    return {names[name]: value for name, value in weights.items()}
+
+
+def require_loaded(
+    model: nn.Module, report: LoadStateDictInfo, request: LoadRequest, *, shapes: bool
+) -> None:
+    """Refuse a model that did not get its weights, or got some that are no numbers.
+
+    Args:
+        model: After loading, before what is missing is drawn at random.
+        report: What transformers says of the weights.
+        request: What the caller asked for.
+        shapes: Whether shapes must agree.
+
+    Raises:
+        CheckpointError: Weights are missing, none fits, or some are not finite.
         CheckpointMismatchError: Some have other shapes.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    prefix = PARTS.get(getattr(model.config, "model_type", ""), "")
-    names = names_in_model(weights, expected.__contains__, prefix, source)
-    renamed = {names[name]: value for name, value in weights.items()}
-    missing = [name for name in expected if name not in renamed]
-    if (whole and set(missing) - NEVER_READ) or (weights and len(missing) == len(expected)):
-        foreign = [name for name in renamed if name not in expected]
-        raise CheckpointError(_incomplete(source, model, missing, foreign))
-    if shapes:
-        _require_shapes(source, expected, renamed)
-    return renamed
+    tensors = model.state_dict()
+    missing = [name for name in tensors if name in report.missing_keys]
+    is_lacking = bool(set(missing) - NEVER_READ) and not request.missing_allowed
+    if is_lacking or (report.unexpected_keys and len(missing) == len(tensors)):
+        foreign = sorted(report.unexpected_keys)
+        raise CheckpointError(_incomplete(request.source, model, missing, foreign))
+    if shapes and report.mismatched_keys:
+        raise CheckpointMismatchError(_other_shapes(request.source, report.mismatched_keys))
+    broken = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
+    if broken:
+        raise CheckpointError(
+            f"{request.source} holds weights that are not finite numbers: "
+            f"{_some('NaN or infinite', broken)}. Use a checkpoint from before the training "
+            "diverged; if a dtype was asked for, one with a wider range."
+        )
+
+
+def _is_finite(weight: Tensor) -> bool:
+    """Whether a weight has finite numbers only; not asked of what is quantized or not read yet."""
+    is_plain = type(weight) is Tensor and not weight.is_meta and weight.numel() > 0
+    if not is_plain or weight.dtype not in FLOATS:
+        return True
+    return all(bool(end.isfinite()) for end in torch.aminmax(weight))  # NaN reaches both ends
 
 
 def names_in_model(
@@ -196,26 +275,17 @@ def _bare(name: str, is_known: Callable[[str], bool], prefix: str) -> str:
     return name
 
 
-def _require_shapes(
-    source: str, expected: Mapping[str, tuple[int, ...]], found: Mapping[str, Any]
-) -> None:
-    """Refuse weights of other shapes; the message shows the first few."""
-    clashes = [
-        f"{name} is {_shape(found[name])} instead of {shape}"
-        for name, shape in expected.items()
-        if name in found and _shape(found[name]) != shape
+def _other_shapes(source: str, clashes: Collection[tuple[str, Any, Any]]) -> str:
+    """Say which weights have other shapes; the first few."""
+    shown = [
+        f"{name} is {tuple(found)} instead of {tuple(expected)}"
+        for name, found, expected in sorted(clashes)[:SHAPES_SHOWN]
     ]
-    if clashes:
-        more = f" and {len(clashes) - SHAPES_SHOWN} more" if len(clashes) > SHAPES_SHOWN else ""
-        raise CheckpointMismatchError(
-            f"{source} does not fit its config: {'; '.join(clashes[:SHAPES_SHOWN])}{more}. "
-            "Pass the config it was trained with."
-        )
-
-
-def _shape(weight: Any) -> tuple[int, ...]:  # noqa: ANN401 - safetensors has no type for slices
-    """Return the shape of a tensor, or of a slice of a file."""
-    return tuple(weight.get_shape() if hasattr(weight, "get_shape") else weight.shape)
+    more = f" and {len(clashes) - SHAPES_SHOWN} more" if len(clashes) > SHAPES_SHOWN else ""
+    return (
+        f"{source} does not fit its config: {'; '.join(shown)}{more}. "
+        "Pass the config it was trained with."
+    )
 
 
 def _incomplete(source: str, model: nn.Module, missing: list[str], foreign: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -25,29 +26,12 @@ from .checkpoint_search import (
     require_weights,
 )
 from .configuration_sam2_video import Sam2VideoConfig
-from .fitting_weights import LoadRequest, names_in_model, read_pickled, requested
+from .fitting_weights import LoadRequest, load_request, names_in_model, read_named, requested
 from .hub_search import HubOptions, damaged_file, find_hub_original
 from .weight_sizes import config_from_weights
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
-# Where training code keeps weights in a checkpoint, what is taken first comes first.
-WEIGHT_ENTRIES = (
-    "model",
-    "state_dict",
-    "model_state_dict",
-    "weights",
-    "params",
-    "net",
-    "network",
-    "module",
-    "ema",
-    "ema_model",
-    "model_ema",
-    "ema_state_dict",
-    "ema_model_state_dict",
-)
-DEEPEST_ENTRY = 4  # of these inside each other
 _PART_OF_MODEL = {  # the models inside the model: where their weights are, and their config
     "sam2_vision_model": ("vision_encoder.", ("vision_config",)),
     "sam2_hiera_det_model": ("vision_encoder.backbone.", ("vision_config", "backbone_config")),
@@ -58,9 +42,8 @@ def read_original(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Read the weights of an original checkpoint; nothing in the file is run.
 
     Args:
-        path: A `.pt` file that holds `{"model": weights}`, as released and as training saves it,
-            the weights alone, or under another name that training code uses (`WEIGHT_ENTRIES`).
-            Names may be the original ones or ours, with what wrappers put before them.
+        path: A `.pt` file as `read_named` takes it. Names may be the original ones or ours, with
+            what wrappers put before them.
 
     Returns:
         Tensors by their original names, on the CPU.
@@ -71,37 +54,7 @@ def read_original(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     if not Path(path).is_file():
         raise CheckpointNotFoundError(f"there is no file {path}. Check the path.")
-    content = read_pickled(path)
-    weights = _unwrapped(content)
-    if not isinstance(weights, Mapping) or not weights:
-        raise CheckpointError(
-            f"{path} holds a {type(weights).__name__} instead of named weights. "
-            "Use an original SAM 2 checkpoint."
-        )
-    strays = [
-        str(name)
-        for name, value in weights.items()
-        if not (isinstance(name, str) and isinstance(value, Tensor))
-    ]
-    if strays:
-        raise CheckpointError(
-            f"{path} holds {len(strays)} entries that are no named tensors, {strays[0]} among "
-            'them. Use an original SAM 2 checkpoint, {"model": weights}.'
-        )
-    return _original_names(weights, str(path))
-
-
-def _unwrapped(content: object) -> object:
-    """Find the weights in what a file holds: itself, or the first entry that weights go under."""
-    for _ in range(DEEPEST_ENTRY):
-        if not isinstance(content, dict):
-            break
-        entry = next((e for e in WEIGHT_ENTRIES if isinstance(content.get(e), Mapping)), None)
-        if entry is None:
-            # training code saves other things beside an entry named `model` that is no mapping
-            return content.get("model", content)
-        content = content[entry]
-    return content
+    return _original_names(read_named(path), str(path))
 
 
 def _original_names(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -197,8 +150,14 @@ def load_pretrained(
             a folder or repo without weights, or no network and nothing in the cache.
         CheckpointError: If the weights are damaged or not those of a SAM 2.
     """
+    request = replace(
+        load_request.get() if source is None else LoadRequest(str(source)),
+        missing_allowed=bool(kwargs.get("output_loading_info")),
+        renamed=bool(kwargs.get("key_mapping")),
+    )
     if source is None or kwargs.get("gguf_file"):
-        return ordinary(source, *model_args, **kwargs)
+        with requested(request):
+            return ordinary(source, *model_args, **kwargs)
     if (bundled := bundled_folder(source)) is not None:
         return _named(load_pretrained(ordinary, bundled, *model_args, **kwargs), str(source))
     cls = cast(type[Model], getattr(ordinary, "__self__", None))
@@ -206,11 +165,6 @@ def load_pretrained(
     if (local := find_local_original(source, options.subfolder)) is not None:
         return from_original(cls, local, *model_args, **kwargs)
     require_sound_indexes(source, options.subfolder)
-    request = LoadRequest(
-        str(source),
-        missing_allowed=bool(kwargs.get("output_loading_info")),
-        renamed=bool(kwargs.get("key_mapping")),
-    )
     try:
         with requested(request):
             return ordinary(source, *model_args, **kwargs)

@@ -1,6 +1,7 @@
 """What every model of this package has in common: loading, first weights, supported backends."""
 
 import os
+from contextlib import ExitStack
 from typing import Any, Self
 
 import torch
@@ -13,7 +14,7 @@ from .configuration_checks import require_buildable
 from .configuration_sam2 import Sam2Config
 from .configuration_sam2_video import Sam2VideoConfig
 from .fast_paths import is_fast, set_fast
-from .fitting_weights import fitting_weights, load_request, opened_weights
+from .fitting_weights import fitting_weights, load_request, opened_weights, require_loaded
 from .memory_encoder import FuserBlock
 from .original_checkpoint import load_pretrained
 from .position_encoding import FourierPositions
@@ -65,9 +66,10 @@ class Sam2PreTrainedModel(PreTrainedModel):
                 `device_map`, `revision`, `cache_dir`, `token`, `attn_implementation`, ...
 
         Raises:
-            CheckpointError: If there are no weights, not those of a SAM 2 or not all of them, or
-                if the config describes no model. With `output_loading_info=True` weights may be
-                missing, and are drawn at random: the caller looks at the report.
+            CheckpointError: If there are no weights, not those of a SAM 2, not all of them or some
+                that are not finite, or if the config describes no model. With
+                `output_loading_info=True` weights may be missing, and are drawn at random: the
+                caller looks at the report.
         """
         return load_pretrained(
             super().from_pretrained, pretrained_model_name_or_path, *model_args, **kwargs
@@ -84,34 +86,32 @@ class Sam2PreTrainedModel(PreTrainedModel):
     ) -> tuple[Any, ...]:
         """Load weights into a model on the meta device, if they are those of this model.
 
-        The one place where transformers knows the files, wherever they came from, and has not read
-        them yet. Quantized weights, those that the caller renames, and adapters are left to it.
+        The one place that every weight passes, wherever it came from. The names of quantized
+        weights and of those that the caller renames are left to transformers, and adapters whole.
         """
         load = PreTrainedModel._load_pretrained_model
-        request = load_request.get()
-        is_adapter = kwargs.get("expected_keys") is not None  # `load_adapter` lists its own weights
-        is_checked = load_config.hf_quantizer is None and not request.renamed and not is_adapter
-        if not is_checked or (state_dict is None and checkpoint_files is None):
+        if kwargs.get("expected_keys") is not None:  # `load_adapter` lists its own weights
             found: tuple[Any, ...] = load(
                 model, state_dict, checkpoint_files, load_config, *args, **kwargs
             )
             return found
-        with opened_weights(checkpoint_files or ()) as opened:
-            fitting = fitting_weights(
-                model,
-                opened if state_dict is None else state_dict,
-                request.source,
-                shapes=not load_config.ignore_mismatched_sizes,
-                whole=state_dict is None and not request.missing_allowed,
-            )
-            found = load(model, fitting, checkpoint_files, load_config, *args, **kwargs)
+        request = load_request.get()
+        with ExitStack() as stack:
+            if load_config.hf_quantizer is None:
+                if state_dict is None and checkpoint_files is not None:
+                    state_dict = stack.enter_context(opened_weights(checkpoint_files))
+                if state_dict is not None and not request.renamed:
+                    state_dict = fitting_weights(model, state_dict, request.source)
+            found = load(model, state_dict, checkpoint_files, load_config, *args, **kwargs)
+        shapes = not load_config.ignore_mismatched_sizes
+        require_loaded(model, found[0], request, shapes=shapes)
         return found
 
     @property
     def fast(self) -> bool:
         """Whether parts may take faster ways to the same numbers; `model.fast = False` forbids it.
 
-        They are taken in `eval()` while no gradients are recorded, and equal the plain modules up
+        They are taken in `eval()` when nothing requires a gradient, and equal the plain modules up
         to the order of summation.
         """
         return is_fast(self)

@@ -87,7 +87,7 @@ def to_rgb(
     Args:
         image: Anything `load_image` takes; arrays as in `read_values`.
         channels: As in `read_values`.
-        value_range: Which numbers are black and white; see `value_range.py`.
+        value_range: Which colors are black and white; see `value_range.py`.
 
     Returns:
         `(3, h, w)`, uint8 0-255 or float32 0-1, contiguous. May share memory with `image`.
@@ -125,9 +125,9 @@ def rgb_of(values_chw: Tensor, scale: ValueScale) -> Tensor:
     Raises:
         ImageError: A value does not fit the scale.
     """
-    pixels_chw = scale.apply(values_chw)
-    if len(pixels_chw) == RGBA:
-        return _lay_on_white(pixels_chw)
+    pixels_chw = scale.apply(values_chw[:RGB])
+    if len(values_chw) == RGBA:
+        return _lay_on_white(pixels_chw, scale.opacity(values_chw[RGB:]))
     return pixels_chw.expand(RGB, -1, -1).contiguous()
 
 
@@ -273,9 +273,8 @@ def _channels_first(values: Tensor, channels: str | None, *, tensor_first: bool)
     )
 
 
-def _lay_on_white(pixels_4hw: Tensor) -> Tensor:
-    """Blend colour over white by its opacity."""
-    white = float(BYTE) if pixels_4hw.dtype == torch.uint8 else 1.0
-    colour, opacity = pixels_4hw[:RGB].to(torch.float32), pixels_4hw[RGB:] / white
-    blended = colour * opacity + white * (1 - opacity)
+def _lay_on_white(pixels_3hw: Tensor, opacity_1hw: Tensor) -> Tensor:
+    """Blend color over white by its opacity, 0-1."""
+    white = float(BYTE) if pixels_3hw.dtype == torch.uint8 else 1.0
+    blended = pixels_3hw.to(torch.float32) * opacity_1hw + white * (1 - opacity_1hw)
     return blended.round().to(torch.uint8) if white == BYTE else blended

@@ -19,6 +19,11 @@ video. With a `value_range` they are all of one type. Frames in memory are judge
 frames that have to be read or have yet to come, the first one decides (of a folder or a stack,
 percentiles are taken of 16 frames), and a later one that does not fit is an error.
 
+The opacity of a picture has a scale of its own, which no window moves: bool is 0 or 1, uint16 runs
+to 65535, other whole numbers run to 255, or with "full" over their range. Floats run to 1; those
+with a value above 1.5 run to 255, unless the type decided that the colors run to 1, where such a
+value is an error.
+
 Suffixes: c = channels, h, w = rows and columns.
 """
 
@@ -96,11 +101,45 @@ class ValueScale:
             values = (values - low) / (high - low) if low else values / high
         return values.clamp(0, 1).to(torch.float32)
 
+    def opacity(self, values_1hw: Tensor) -> Tensor:
+        """Bring the opacity of a picture to 0-1, whatever window its colors are seen through.
+
+        Args:
+            values_1hw: Numbers of any type.
+
+        Returns:
+            float32, 0-1; floats as they are where this scale leaves colors as they are.
+
+        Raises:
+            ImageError: They are no opacity, or are not finite.
+        """
+        dtype = values_1hw.dtype
+        if dtype.is_floating_point:
+            return self._float_opacity(values_1hw)
+        if self.given == "full" and dtype not in (torch.bool, torch.uint8):
+            return self.apply(values_1hw)
+        white = {torch.bool: 1.0, torch.uint16: WORD}.get(dtype, BYTE)
+        if white == BYTE and dtype != torch.uint8:
+            _check_opacity(values_1hw.to(torch.float64), BYTE, slack=0)
+        return values_1hw.to(torch.float32) / white
+
+    def _float_opacity(self, values_1hw: Tensor) -> Tensor:
+        """Bring floats to 0-1, from 0-255 where they are beyond what filters leave above 1."""
+        if self.given is None and self.floats is None:
+            return values_1hw.to(torch.float32)
+        _, most = _extremes(values_1hw)
+        is_of_one = self.given is None and self.floats == (0.0, 1.0)
+        white = BYTE if most > 1 + OVERSHOOT[1.0] and not is_of_one else 1.0
+        _check_opacity(values_1hw, white, slack=OVERSHOOT[white])
+        return (values_1hw.to(torch.float32) / white).clamp(0, 1)
+
     def _bounds(self, dtype: torch.dtype) -> Bounds:
         """Tell which numbers of a type are black and white."""
         if self.given == "full":
             if dtype.is_floating_point:
                 raise ImageError(f'value_range="full" means nothing for {dtype} values. {ASK}')
+            if dtype == torch.bool:
+                return 0, 1
             return torch.iinfo(dtype).min, torch.iinfo(dtype).max
         if self.given is not None:
             return self.given
@@ -219,6 +258,15 @@ def _check_bytes(values: Tensor) -> None:
         raise ImageError(
             f"the image has whole numbers from {low} to {high} of the type {values.dtype}, of "
             f"which 0 to 255 are read as bytes. {ASK}"
+        )
+
+
+def _check_opacity(values: Tensor, white: float, slack: float) -> None:
+    low, high = _extremes(values)
+    if not (-slack <= low and high <= white + slack):
+        raise ImageError(
+            f"the fourth channel, opacity, has values from {low:g} to {high:g} of the type "
+            f"{values.dtype}, where 0 to {white:g} was expected. Scale it, or give RGB alone."
         )
 
 
