@@ -113,7 +113,7 @@ class Fingerprint:
 
     def current(self) -> str:
         """Return [`fingerprint`] of the model as it is now."""
-        if self._watch.have_changed(list(_encoder_weights(self.model))):
+        if self._watch.have_changed(_encoder_weights(self.model)):
             self._value = fingerprint(self.model)
         return self._value
 
