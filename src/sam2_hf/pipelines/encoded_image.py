@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sam2_hf.errors import ImageError
 from sam2_hf.model.modeling_sam2 import Sam2Model
+from sam2_hf.model.promptable_model import feature_weights
 from sam2_hf.model.weight_fingerprint import (
     WeightWatch,
     is_same_model,
@@ -143,7 +144,5 @@ def _check_format(path: str | os.PathLike[str], about: dict[str, str]) -> None:
 
 
 def _encoder_weights(model: Sam2Model) -> Iterator[Tensor]:
-    yield from model.vision_encoder.parameters()
-    yield from model.mask_decoder.conv_s0.parameters()
-    yield from model.mask_decoder.conv_s1.parameters()
+    yield from feature_weights(model)
     yield model.no_memory_embedding
