@@ -71,6 +71,7 @@ class TrackerState:
         twin.objects = copy.deepcopy(self.objects, memo)
         twin.fingerprint = self.fingerprint
         twin._expected_model = self._expected_model
+        twin.features.size = self.features.size
         twin._weights = copy.copy(self._weights)
         return twin
 
