@@ -157,3 +157,15 @@ def test_a_weight_that_is_not_a_number_does_not_change_by_itself():
     watch = WeightWatch()
 
     assert [watch.have_changed(weights) for _ in range(3)] == [True, False, False]
+
+
+def test_a_watch_that_does_not_wait_reads_no_values_of_other_devices():
+    layer = nn.Linear(4, 4, device="meta")  # which has no values
+    watch = WeightWatch(waits=False)
+    first = [watch.have_changed(layer.parameters()) for _ in range(2)]
+
+    with torch.no_grad():
+        layer.weight.mul_(2)
+
+    assert first == [True, False]
+    assert [watch.have_changed(layer.parameters()) for _ in range(2)] == [True, False]
