@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sam2_hf.model.frame_memory import FrameFeatures
 from sam2_hf.model.outputs import ObjectMasks
@@ -63,6 +63,8 @@ class FakeModel:
         self.prompt_encoder = SimpleNamespace(image_size=SIDE)
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self.training = False
+        self.vision_encoder = nn.Identity()
+        self.mask_decoder = SimpleNamespace(conv_s0=nn.Identity(), conv_s1=nn.Identity())
         self.gone_on = gone_on
         self.encoded = []  # the frames that were encoded, in order
         self.remembered = []  # (frame, number of objects) of each call of the memory encoder

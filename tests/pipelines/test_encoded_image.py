@@ -102,6 +102,17 @@ def test_an_encoding_is_refused_after_a_write_that_torch_does_not_count(tiny_mod
         pipeline(encoded, points=(30, 30))
 
 
+def test_an_encoding_is_refused_after_such_a_write_to_a_single_channel(tiny_model, wide):
+    own = copy.deepcopy(tiny_model)
+    pipeline = ImageSegmentationPipeline(own)
+    encoded = pipeline.encode(wide)
+
+    own.vision_encoder.neck.convs[0].weight.data[3] += 5
+
+    with pytest.raises(ImageError, match="was encoded by another model"):
+        pipeline(encoded, points=(30, 30))
+
+
 def test_an_encoding_with_the_fingerprint_of_an_earlier_version_is_taken(pipeline, encoded):
     before = dataclasses.replace(encoded, fingerprint=encoded.fingerprint[:64])
 

@@ -1,5 +1,6 @@
 """`pipeline` and `register`."""
 
+import copy
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from sam2_hf import (
     PromptError,
     Sam2ImageProcessor,
 )
+from sam2_hf.pipelines.registry import TASKS
 from sam2_hf.pipelines.transformers_pipeline import BatchedMaskGenerationPipeline
 
 LOOSE = {"pred_iou_thresh": 0.1, "stability_score_thresh": 0.0, "points_per_crop": 4}
@@ -251,3 +253,21 @@ def test_after_register_a_video_checkpoint_is_a_video_model_and_an_image_model(s
     wanted += ["VideoProcessor", "Model"]
     assert names == [f"sam2_hf Sam2{name}" for name in wanted]
     assert (masks, outputs) == ("['masks', 'scores']", "[0, 1, 2]")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_pipeline_tells_what_it_is_as_in_transformers(task, tiny_model, tiny_video_model):
+    model = copy.deepcopy(tiny_video_model if "video" in task else tiny_model)
+    made = sam2_hf.pipeline(task, model)
+    before = made.device, made.dtype, made.torch_dtype
+
+    model.bfloat16()
+
+    assert (made.task, made.framework) == (task, "pt")
+    assert before == (torch.device("cpu"), torch.float32, torch.float32)
+    assert made.dtype == torch.bfloat16
+
+
+def test_a_pipeline_of_its_class_has_the_task_of_the_class(tiny_model):
+    assert ImageSegmentationPipeline(tiny_model).task == "image-segmentation"
+    assert MaskGenerationPipeline(tiny_model).task == "mask-generation"

@@ -11,7 +11,7 @@ Suffixes: b = objects, p = pointers, h, w = rows and columns.
 from types import SimpleNamespace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sam2_hf.model.frame_memory import FrameFeatures
 from sam2_hf.model.outputs import ObjectMasks
@@ -37,6 +37,8 @@ class MixingModel:
         self.prompt_encoder = SimpleNamespace(image_size=SIDE)
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self.training = False
+        self.vision_encoder = nn.Identity()
+        self.mask_decoder = SimpleNamespace(conv_s0=nn.Identity(), conv_s1=nn.Identity())
 
     def encode_image(self, pixel_values) -> FrameFeatures:
         means = torch.nn.functional.avg_pool2d(pixel_values, SIDE // CELLS).sum(1, keepdim=True)

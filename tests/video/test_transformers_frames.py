@@ -1,5 +1,7 @@
 """How transformers' session is made, and its frames."""
 
+import copy
+
 import pytest
 import torch
 
@@ -156,3 +158,14 @@ def test_a_stream_learns_how_to_prepare_pictures_from_the_model(tiny_video_model
     result = session.step(clip(1)[0])
 
     assert (result.frame, list(result.masks)) == (1, [1])
+
+
+def test_the_number_of_kept_features_may_be_set_on_session_and_cache(video_processor):
+    session = open_clip(video_processor)
+
+    session.max_vision_features_cache_size = 5
+    by_session = session.cache.max_vision_features_cache_size
+    session.cache.max_vision_features_cache_size = 2
+
+    assert (by_session, session.max_vision_features_cache_size) == (5, 2)
+    assert copy.deepcopy(session).max_vision_features_cache_size == 2

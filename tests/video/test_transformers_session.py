@@ -235,3 +235,11 @@ def test_a_saved_stream_goes_on_with_equal_bits(video_processor, tiny_video_mode
     for pixels in frames[3:]:
         found, expected = (tiny_video_model(one, frame=pixels) for one in (loaded, stream))
         assert torch.equal(found.pred_masks, expected.pred_masks)
+
+
+def test_transformers_inner_maps_of_objects_are_there_to_read(video_processor):
+    session = open_clip(video_processor)
+    add_click(video_processor, session, 0, [7, 3], original_size=SIZE)
+
+    assert dict(session._obj_id_to_idx) == {7: 0, 3: 1}
+    assert dict(session._obj_idx_to_id) == {0: 7, 1: 3}

@@ -4,6 +4,7 @@ Suffixes: b = images, p = objects (prompts) of an image, t = points of an object
 image embedding, c = channels, h, w = rows and columns.
 """
 
+from collections.abc import Iterator
 from typing import Any, Unpack
 
 import torch
@@ -199,3 +200,10 @@ class PromptableModel(Sam2PreTrainedModel):
 def feature_maps(features: Sam2VisionEncoderOutput) -> list[Tensor]:
     """List the neck features, finest first."""
     return list(features.fpn_hidden_states or ())
+
+
+def feature_weights(model: PromptableModel) -> Iterator[Tensor]:
+    """Yield the weights that image features depend on."""
+    yield from model.vision_encoder.parameters()
+    yield from model.mask_decoder.conv_s0.parameters()
+    yield from model.mask_decoder.conv_s1.parameters()

@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers.configuration_utils import PreTrainedConfig
 
 PROBES = 4  # values of each weight in the first half of a fingerprint
-WATCHED = 64  # values of each weight that are compared to notice a write
 DIGITS = 64  # hexadecimal, of one SHA-256
+WHOLE_NUMBERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
 def weight_fingerprint(
@@ -47,27 +49,60 @@ def is_same_model(saved: str, current: str) -> bool:
 
 
 class WeightWatch:
-    """Notice writes to weights, replaced and cast weights, in far less time than reading them all.
+    """Notice written, replaced and cast weights in far less time than reading them all takes.
 
     Torch counts most writes. Those through `parameter.data`, which it does not count, are found by
-    comparing some values of each weight, so a write to a handful of values may pass unnoticed.
+    comparing samples: at least one value of every row and every column of each weight, and every
+    value of vectors. So a write to a whole row, column, channel or bias is always noticed; one to
+    parts of rows, or one that leaves the sampled values as they were, may pass. Comparing every
+    value would take longer than decoding a click. Of weights made of other tensors (quantized,
+    sharded) the parts are watched.
+
+    Args:
+        waits: Whether values are compared on other devices than the CPU too, which makes the host
+            wait for them. Otherwise only what torch counts is noticed there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool = True) -> None:
+        self._waits = waits
         self._stamp: tuple[Any, ...] | None = None
         self._samples: list[Tensor] = []  # views, which hold the weights: no address is used twice
-        self._values: Tensor | None = None
+        self._values: list[Tensor] = []
 
-    def have_changed(self, weights: list[Tensor]) -> bool:
+    @property
+    def has_seen(self) -> bool:
+        """Whether there are weights to compare with."""
+        return self._stamp is not None
+
+    def have_changed(self, weights: Iterable[Tensor]) -> bool:
         """Whether any weight changed since the last call; True on the first one."""
-        if not all(type(weight) in (Tensor, nn.Parameter) for weight in weights):
-            return True  # quantized or sharded: there is no telling what stands behind them
-        stamp = tuple((one.data_ptr(), _version(one), one.dtype) for one in weights)
+        plain = [part for weight in weights for part in _plain(weight)]
+        if not all(type(one) in (Tensor, nn.Parameter) for one in plain):
+            return True  # a class of its own that does not tell what stands behind it
+        stamp = tuple((_address(one), _version(one), one.dtype) for one in plain)
         is_known = stamp == self._stamp
         if not is_known:
-            self._stamp, self._samples = stamp, [_sample(weight) for weight in weights]
+            watched = (one for one in plain if self._waits or one.is_cpu)
+            self._stamp, self._samples = stamp, [_sample(one) for one in watched]
         before, self._values = self._values, _joined(self._samples)
-        return before is None or not is_known or not torch.equal(before, self._values)
+        return not is_known or not all(map(torch.equal, before, self._values))
+
+
+def _plain(weight: Tensor) -> Iterator[Tensor]:
+    """Yield the ordinary tensors that a weight is made of."""
+    if type(weight) in (Tensor, nn.Parameter):
+        yield weight
+    elif is_traceable_wrapper_subclass(weight):
+        for name in weight.__tensor_flatten__()[0]:
+            yield from _plain(getattr(weight, name))
+    elif type(weight).__torch_dispatch__ is Tensor.__torch_dispatch__:
+        yield weight.detach().as_subclass(Tensor)
+    else:
+        yield weight
+
+
+def _address(weight: Tensor) -> tuple[torch.device, int]:
+    return weight.device, weight.data_ptr()
 
 
 def _version(weight: Tensor) -> int:
@@ -75,19 +110,33 @@ def _version(weight: Tensor) -> int:
 
 
 def _sample(weight: Tensor) -> Tensor:
-    """Return a view of some values of a weight."""
-    flat = weight.detach()
-    if flat.dim() != 1:
-        is_image_like = flat.dim() == 4 and flat.is_contiguous(memory_format=torch.channels_last)
-        flat = flat.permute(0, 2, 3, 1).flatten() if is_image_like else flat.flatten()
-    return flat[:: -(-flat.numel() // WATCHED) or 1]
+    """Return a view of values of a weight that meets every row and every column.
+
+    Steps of a length that shares no divisor with the row length end on each column in turn; steps
+    shorter than a row skip none.
+    """
+    order = sorted(range(weight.dim()), key=weight.stride, reverse=True)
+    values = weight.detach().permute(order)  # in the order of memory, whatever the layout
+    if values.numel() == 0 or values.dim() == 0 or not values.is_contiguous():
+        return values
+    rows, columns = values.shape[0], values.numel() // values.shape[0]
+    step = min(rows, columns)
+    while math.gcd(step, columns) != 1:
+        step -= 1
+    return values.flatten()[::step]
 
 
-def _joined(samples: list[Tensor]) -> Tensor:
-    """Read samples, wherever they lie."""
-    if len({values.device for values in samples}) > 1:
-        samples = [values.cpu() for values in samples]
-    return torch.cat(samples)
+def _joined(samples: list[Tensor]) -> list[Tensor]:
+    """Read samples: their bits, one tensor for each device and dtype."""
+    groups: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
+    for values in samples:
+        groups.setdefault((values.device, values.dtype), []).append(values.reshape(-1))
+    return [_bits(torch.cat(values)) for values in groups.values()]
+
+
+def _bits(values: Tensor) -> Tensor:
+    """View values as whole numbers, of which each equals itself, unlike NaN."""
+    return values.view(WHOLE_NUMBERS.get(values.element_size(), torch.uint8))
 
 
 def _digest(tensors: Iterable[Tensor]) -> str:

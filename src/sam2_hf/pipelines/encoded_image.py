@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sam2_hf.errors import ImageError
 from sam2_hf.model.modeling_sam2 import Sam2Model
+from sam2_hf.model.promptable_model import feature_weights
 from sam2_hf.model.weight_fingerprint import (
     WeightWatch,
     is_same_model,
@@ -126,7 +127,7 @@ class Fingerprint:
 
     def current(self) -> str:
         """Return [`fingerprint`] of the model as it is now."""
-        if self._watch.have_changed(list(_encoder_weights(self.model))):
+        if self._watch.have_changed(_encoder_weights(self.model)):
             self._value = fingerprint(self.model)
         return self._value
 
@@ -201,7 +202,5 @@ def _check_format(path: str | os.PathLike[str], about: dict[str, str]) -> None:
 
 
 def _encoder_weights(model: Sam2Model) -> Iterator[Tensor]:
-    yield from model.vision_encoder.parameters()
-    yield from model.mask_decoder.conv_s0.parameters()
-    yield from model.mask_decoder.conv_s1.parameters()
+    yield from feature_weights(model)
     yield model.no_memory_embedding

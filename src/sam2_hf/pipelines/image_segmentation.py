@@ -18,6 +18,7 @@ from sam2_hf.processing.mask_values import MOST_LOGIT
 from sam2_hf.processing.prompts import ObjectPrompt, PromptBatch, group_by_kind
 from sam2_hf.upsampled_masks import masks_at_size
 
+from .abstract_pipeline import AbstractPipeline
 from .encoded_image import EncodedImage, Fingerprint, check_encoded
 from .object_prompts import AskedObjects, Objects
 from .photo_encoder import PhotoEncoder, Processor
@@ -31,7 +32,7 @@ PROMPT_ARGUMENTS = ("points", "labels", "box", "mask", "boxes")
 Answer = Any  # a SegmentationResult, a list or a dictionary of them, or a list of these
 
 
-class ImageSegmentationPipeline:
+class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
     """Answer clicks, boxes and masks on photos.
 
     Args:
@@ -53,6 +54,8 @@ class ImageSegmentationPipeline:
     Differs: keeps no state; hole filling works on any device.
     """
 
+    task = "image-segmentation"
+
     def __init__(
         self,
         model: Sam2Model,
@@ -71,7 +74,7 @@ class ImageSegmentationPipeline:
             compile=compile,
             **reading,
         )
-        self.model = model
+        super().__init__(model)
         self.mask_threshold = mask_threshold
         self.max_hole_area = max_hole_area
         self.max_sprinkle_area = max_sprinkle_area

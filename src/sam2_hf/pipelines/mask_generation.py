@@ -13,6 +13,7 @@ from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.upsampled_masks import upsampled_masks
 
+from .abstract_pipeline import AbstractPipeline
 from .crop_search import CropSearch, FoundMasks
 from .everything_options import ALIASES, EverythingOptions
 from .generated_masks import GeneratedMask, GeneratedMasks
@@ -23,7 +24,7 @@ from .point_grid import Crop, crops_of
 Progress = Callable[[int, int], None]
 
 
-class MaskGenerationPipeline:
+class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
     """Find all masks of a photo, with the options, defaults and results of the original generator.
 
     Args:
@@ -44,6 +45,8 @@ class MaskGenerationPipeline:
         are made, and `min_mask_region_area` works on any device; all that is kept is the same.
     """
 
+    task = "mask-generation"
+
     def __init__(
         self,
         model: Sam2Model,
@@ -52,7 +55,7 @@ class MaskGenerationPipeline:
         compile: bool = False,
         **options: Any,
     ) -> None:
-        self.model = model
+        super().__init__(model)
         _, own = ReadingOptions().taken_from(options)
         self.options = EverythingOptions().changed(**own)
         self._encoder = PhotoEncoder(model, processor, compile=compile)

@@ -112,10 +112,13 @@ def pipeline(
     how = loading.for_model(source)
     if TASKS[task] is VideoSegmentationPipeline:
         loading.check_for_video(source)
-        return kind(load_video_model(source, **how), **options)
-    # the processor first: if it cannot be had, no weights are loaded in vain
-    processor = loading.image_processor_for(source)
-    return kind(load_model(source, **how), processor, **options)
+        made: Pipeline = kind(load_video_model(source, **how), **options)
+    else:
+        # the processor first: if it cannot be had, no weights are loaded in vain
+        processor = loading.image_processor_for(source)
+        made = kind(load_model(source, **how), processor, **options)
+    made.task = task
+    return made
 
 
 def _chosen(model: Any) -> Any:  # noqa: ANN401 - a model, or where it is

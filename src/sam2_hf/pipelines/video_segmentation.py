@@ -21,6 +21,7 @@ from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.video_prompt import VideoPrompt
 
+from .abstract_pipeline import AbstractPipeline
 from .photo_inputs import ReadingOptions
 from .result_mapping import ResultMapping
 
@@ -98,7 +99,7 @@ class _Run:
     on_progress: Progress | None
 
 
-class VideoSegmentationPipeline:
+class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
     """Track what clicks, boxes and masks point at through videos.
 
     Args:
@@ -112,10 +113,12 @@ class VideoSegmentationPipeline:
         SessionError: There is no such option, or its value makes no sense.
     """
 
+    task = "video-segmentation"
+
     def __init__(
         self, model: Sam2VideoModel, *, rules: ReviewRules | None = None, **options: Any
     ) -> None:
-        self.model = model
+        super().__init__(model)
         _, own = ReadingOptions().taken_from(options)
         self.options = SessionOptions.preset(**own)
         self._rules = rules

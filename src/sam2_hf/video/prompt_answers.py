@@ -62,7 +62,8 @@ def answer_prompts(tracker: Tracker, one: TrackedObject, frame: int) -> FrameOut
     earlier: FrameOutput | None = None
     for asked in one.rounds.get(frame, ()):
         if asked.answer is None:  # one by one: a frame that cannot be read loses none
-            asked.settle(_answer(tracker, frame, asked, asked.earlier or earlier))
+            start = asked.earlier or earlier
+            asked.settle(_answer(tracker, frame, asked, start), start)
         if asked.answer is not None and tracker.options.prev_sam_mask_logits:
             earlier = asked.answer.answer
     if frame in one.rounds:
@@ -81,6 +82,7 @@ def answer_all(tracker: Tracker, to_come: Container[int] = ()) -> None:
     Raises:
         FrameError: One of the frames cannot be had.
     """
+    tracker.follow_weights()
     for one in tracker.objects.values():
         for frame in list(one.rounds):
             if frame not in to_come and not tracker.frames.may_come(frame):

@@ -132,6 +132,7 @@ class Sam2VideoInferenceSession(TransformersSession):
             FrameError: There is no such frame, or a stream has dropped it.
         """
         frame = self._require(frame)
+        self._tracker.follow_weights()
         answers = {
             one.object_id: answer_prompts(self._tracker, one, frame)
             for one in self._tracker.objects.values()

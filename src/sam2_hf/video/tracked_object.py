@@ -43,6 +43,7 @@ class Round:
         recollection: Memories to look back on; None if there are none.
         earlier: Mask to start from, if no round came before this one.
         answer: What the decoder said; None until it is needed.
+        stands_alone: Whether the answer was made from frame and prompts alone.
     """
 
     prompts: FramePrompts
@@ -50,11 +51,23 @@ class Round:
     recollection: Recollection | None = None
     earlier: FrameOutput | None = None
     answer: PromptedOutput | None = None
+    stands_alone: bool = False
 
-    def settle(self, answer: PromptedOutput) -> None:
-        """Take the answer, and let go of what it was made from."""
+    def settle(self, answer: PromptedOutput, earlier: FrameOutput | None) -> None:
+        """Take the answer, and let go of what it was made from.
+
+        Args:
+            answer: The answer.
+            earlier: The mask it was started from; None if there was none.
+        """
         self.answer = answer
+        self.stands_alone = self.recollection is None and earlier is None
         self.recollection = self.earlier = None
+
+    def reopen(self) -> None:
+        """Have it answered again, if all that takes is still there."""
+        if self.stands_alone:
+            self.answer = None
 
 
 @dataclass(slots=True, eq=False)

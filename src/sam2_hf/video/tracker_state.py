@@ -1,13 +1,15 @@
 """What a session's engine works on: frames, model, objects, and where their memories go."""
 
 import copy
+from contextlib import suppress
 from typing import Any, Self
 
 import torch
 
-from sam2_hf.errors import NoPromptError, SessionError
+from sam2_hf.errors import FrameError, NoPromptError, SessionError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.weight_fingerprint import is_same_model, weight_fingerprint
+from sam2_hf.model.promptable_model import feature_weights
+from sam2_hf.model.weight_fingerprint import WeightWatch, is_same_model, weight_fingerprint
 
 from .bytes_held import BytesHeld
 from .compiled_steps import CompiledSteps
@@ -53,6 +55,7 @@ class TrackerState:
         self._is_open = True
         self._model = model
         self._compiled_steps: CompiledSteps | None = None
+        self._weights = WeightWatch(waits=False)
         self._state_device = state_device
         self._expected_model = ""  # mark of the model that this was pickled with
 
@@ -68,6 +71,8 @@ class TrackerState:
         twin.objects = copy.deepcopy(self.objects, memo)
         twin.fingerprint = self.fingerprint
         twin._expected_model = self._expected_model
+        twin.features.size = self.features.size
+        twin._weights = copy.copy(self._weights)
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
@@ -119,6 +124,25 @@ class TrackerState:
             self.features.clear()
             self._compiled_steps = None
         self._model = model
+
+    def follow_weights(self) -> None:
+        """Forget the features of weights that have changed since, whoever wrote them.
+
+        First prompts of a frame that are not remembered yet are answered again. What is remembered
+        stays, and so does the answer to a correction, which began from a mask that was shown.
+
+        This takes about a millisecond on a CPU, see [`WeightWatch`] for what may pass unnoticed. On
+        a GPU the host does not wait for values, so a write through `parameter.data` passes there.
+        """
+        had_weights = self._weights.has_seen
+        if self._weights.have_changed(feature_weights(self.model)) and had_weights:
+            self.features.clear()
+            for one in self.objects.values():
+                for frame, rounds in one.rounds.items():
+                    with suppress(FrameError):  # of a frame that a stream has dropped
+                        self.frames.require(frame)
+                        for asked in rounds:
+                            asked.reopen()
 
     def store_on(self, device: torch.device | str) -> None:
         """Store memories elsewhere from now on; those that are stored move when they are read."""
@@ -227,6 +251,7 @@ class TrackerState:
         self.frames.close()
         self.history.close()
         self.features.clear()
+        self._weights = WeightWatch(waits=False)  # which holds weights
         self._compiled_steps = None
 
     def settle(self) -> None:
@@ -234,6 +259,7 @@ class TrackerState:
         self._is_open = False
         self.frames.close()
         self.features.clear()
+        self._weights = WeightWatch(waits=False)  # which holds weights
         self._compiled_steps = None
         for one in self.objects.values():
             one.bank.clear()

@@ -189,7 +189,12 @@ class TransformersFrames(SessionCore):
     @property
     def max_vision_features_cache_size(self) -> int:
         """Frames whose image features are kept."""
-        return self.options.cached_features
+        return self._tracker.features.size
+
+    @max_vision_features_cache_size.setter
+    def max_vision_features_cache_size(self, size: int) -> None:
+        """Keep another number of frames."""
+        self._tracker.features.size = size
 
     @property
     def video_height(self) -> int | None:

@@ -125,6 +125,16 @@ class TransformersSession(TransformersFrames):
         """
         self._set_new_inputs(list(obj_ids))
 
+    @property
+    def _obj_id_to_idx(self) -> dict[int, int]:
+        """Object -> its place in the order, a copy; code written for transformers reads it."""
+        return {object_id: place for place, object_id in enumerate(self._tracker.objects)}
+
+    @property
+    def _obj_idx_to_id(self) -> dict[int, int]:
+        """Place in the order -> object, a copy."""
+        return dict(enumerate(self._tracker.objects))
+
     def obj_id_to_idx(self, obj_id: int) -> int:
         """Return the place of an object in the order; a new one is made if the id is new."""
         number = self._tracker.object(read_object_id(obj_id)).object_id
