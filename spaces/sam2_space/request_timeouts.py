@@ -16,8 +16,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEAD_SECONDS = 10.0  # for the head of a request to come, from the first byte or the connection on
 BODY_SECONDS = 10.0  # in which a body must bring at least
 BODY_BYTES = 16 * 1024
-MOST_HEADS = 100  # requests whose head may be awaited at a time; the one begun first has to go
-SHARE_OF_FILES = 4  # of the files that the process may open they take at most one in so many
+MOST_HEADS = 100  # half-sent heads that are awaited at a time; the one begun first has to go
+MOST_SILENT = 100_000  # connections on which nothing has come yet, the same
+SHARE_OF_FILES = 4  # of the files that the process may open either take at most one in so many
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -33,7 +34,9 @@ def limit_slow_requests(server: uvicorn.Server) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
     if soft != resource.RLIM_INFINITY:
-        TimedProtocol.most_heads = max(1, min(MOST_HEADS, soft // SHARE_OF_FILES))
+        share = max(1, soft // SHARE_OF_FILES)
+        TimedProtocol.most_heads = min(MOST_HEADS, share)
+        TimedProtocol.most_silent = min(MOST_SILENT, share)
     # the server asks its config anew for each connection
     server.config.http_protocol_class = TimedProtocol
 
@@ -42,7 +45,11 @@ class TimedProtocol(H11Protocol):
     """uvicorn's HTTP with a time limit for the head and a least rate for the body of a request."""
 
     most_heads: ClassVar[int] = MOST_HEADS
-    _awaited: ClassVar[dict["TimedProtocol", None]] = {}  # connections without a whole head
+    most_silent: ClassVar[int] = MOST_SILENT
+    # Connections without a whole head. A browser sends all of it at once, so one that has sent a
+    # part is suspect; one that has sent nothing may only not have been read yet.
+    _half_sent: ClassVar[dict["TimedProtocol", None]] = {}
+    _silent: ClassVar[dict["TimedProtocol", None]] = {}
 
     _timer: asyncio.TimerHandle | None = None
     _received = 0  # bytes since the timer was set
@@ -50,7 +57,9 @@ class TimedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for a head."""
         super().connection_made(transport)
-        self._await_head()
+        self._silent[self] = None
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._cut_off)
+        self._limit_heads()
 
     def data_received(self, data: bytes) -> None:
         """Take some bytes, and see what is still to come."""
@@ -71,16 +80,24 @@ class TimedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _await_head(self) -> None:
-        if self in self._awaited:
+        if self in self._half_sent:
             return  # more of the same head: the clock is running
-        self._stop()
-        self._awaited[self] = None
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._cut_off)
-        if len(self._awaited) > self.most_heads:
-            next(iter(self._awaited))._cut_off()
+        if self not in self._silent:
+            self._stop()
+            self._timer = self.loop.call_later(HEAD_SECONDS, self._cut_off)
+        self._silent.pop(self, None)
+        self._half_sent[self] = None
+        self._limit_heads()
+
+    def _limit_heads(self) -> None:
+        """Cut off the one begun first where too many are half sent, or silent."""
+        if len(self._half_sent) > self.most_heads:
+            next(iter(self._half_sent))._cut_off()
+        if len(self._silent) > self.most_silent:
+            next(iter(self._silent))._cut_off()
 
     def _await_body(self) -> None:
-        if self in self._awaited or self._timer is None:
+        if self in self._silent or self in self._half_sent or self._timer is None:
             self._stop()
             self._received = 0
             self._timer = self.loop.call_later(BODY_SECONDS, self._look_at_body)
@@ -100,7 +117,8 @@ class TimedProtocol(H11Protocol):
         self.transport.close()
 
     def _stop(self) -> None:
-        self._awaited.pop(self, None)
+        self._silent.pop(self, None)
+        self._half_sent.pop(self, None)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -126,6 +126,18 @@ def test_of_too_many_half_requests_the_first_goes_and_others_are_answered(connec
     assert all(b"408" in read_all(one) for one in halves[:2])
 
 
+def test_a_connection_that_has_sent_nothing_yet_is_kept_before_half_requests(connect, monkeypatch):
+    """A browser's whole request may only not have been read yet while others flood the server."""
+    monkeypatch.setattr(request_timeouts, "HEAD_SECONDS", 60)
+    first = connect(b"")
+    halves = [connect(HALF) for _ in range(7)]
+    assert all(b"408" in read_all(one) for one in halves[:2])
+
+    first.sendall(WHOLE % b"")
+
+    assert b"0 bytes" in read_all(first, until=b"bytes")
+
+
 def test_a_running_server_takes_it_for_new_connections(monkeypatch):
     monkeypatch.setattr(TimedProtocol, "most_heads", 0)
     server = uvicorn.Server(uvicorn.Config(answer))

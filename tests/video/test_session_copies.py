@@ -186,7 +186,7 @@ def test_a_pickle_of_prepared_frames_holds_each_once(tiny_video_model):
 
     size = len(pickle.dumps(Sam2VideoInferenceSession(video, *SIZE)))
 
-    assert size < 1.1 * video.nbytes
+    assert size < 1.5 * video.nbytes
 
 
 def test_pictures_of_an_unpickled_stream_stay_read_only(tiny_video_model):
