@@ -27,11 +27,14 @@ def make_accelerator(config: TrainConfig) -> "Accelerator":
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+        from accelerate.utils import parse_flag_from_env
     except ImportError as error:
         raise MissingPackageError(
             "accelerate", purpose="Training", install="pip install 'sam2-hf[train]' installs it."
         ) from error
-    state = PartialState()
+    # Without this flag it would not see the other processes of a run on the CPU, and `Accelerator`
+    # takes the state that is there.
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     if config.precision == "fp16" and state.device.type == "cpu":
         raise TrainingError("precision fp16 needs a GPU. Use auto, bf16 or no on the CPU.")
     precision, note = chosen_precision(config.precision, state.device)
