@@ -182,11 +182,11 @@ def test_a_closed_session_cannot_be_copied(fake_session):
 
 
 def test_a_pickle_of_prepared_frames_holds_each_once(tiny_video_model):
-    video = torch.zeros(20, 3, 64, 64)
+    video = torch.zeros(40, 3, 64, 64)  # the fingerprint beside it takes 110 KB
 
     size = len(pickle.dumps(Sam2VideoInferenceSession(video, *SIZE)))
 
-    assert size < 1.5 * video.nbytes
+    assert size < 1.1 * video.nbytes
 
 
 def test_pictures_of_an_unpickled_stream_stay_read_only(tiny_video_model):
