@@ -37,6 +37,12 @@ def feature_sizes(image_size):
     return [[image_size // stride] * 2 for stride in (4, 8, 16)]
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """Each test draws the same numbers whichever tests ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """Models this small spend more time waking a second thread than it saves."""

@@ -24,11 +24,14 @@ def all_files(folder):
 
 
 def run_in_two_processes(module, *options):
-    """Run a module in two processes that talk by gloo, to the end."""
+    """Run a module in two processes that talk by gloo, to the end.
+
+    Each has as many threads as this process, since sums depend on them in their last bits.
+    """
     launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     done = subprocess.run(
         [sys.executable, *launch, "-m", module, *map(str, options)],
-        env=os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
         capture_output=True,
         text=True,
         cwd=ROOT,

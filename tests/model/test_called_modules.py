@@ -53,7 +53,7 @@ class Adapter(nn.Module):
         self.layer = layer
         self.added = copy.deepcopy(layer)
         for weight in self.added.parameters():
-            nn.init.normal_(weight, std=0.3)
+            nn.init.normal_(weight, std=0.05)
 
     def forward(self, values):
         return self.layer(values) + self.added(values)
