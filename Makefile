@@ -67,9 +67,9 @@ parity: $(READY)
 micro: $(READY)
 	for part in $(MICRO_PARTS); do $(LAUNCH) -m sam2_hf.training.train --config $(MODEL)-$$part \
 		--resume || exit; done
-	$(BIN)/python -m evaluation.micro_bundle $(MICRO_PARTS:%=runs/$(MODEL)-%) $(BUNDLED)
+	$(BIN)/python -m evaluation.micro.bundle $(MICRO_PARTS:%=runs/$(MODEL)-%) $(BUNDLED)
 	$(BIN)/python -m evaluation.micro --data $(DATA) --model $(BUNDLED) --out runs/$(MODEL)-scores
-	$(BIN)/python -m evaluation.micro_card runs/$(MODEL)-scores $(BUNDLED) $(if $(HARDWARE),--hardware "$(HARDWARE)")
+	$(BIN)/python -m evaluation.micro.card runs/$(MODEL)-scores $(BUNDLED) $(if $(HARDWARE),--hardware "$(HARDWARE)")
 
 # The three protocols on what the bundled model was validated on. DATA holds coco128/, bsds500/ and
 # davis16-half/; what is there is in EVAL/report.html in the end.

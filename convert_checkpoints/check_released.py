@@ -20,14 +20,7 @@ from sam2_hf import Sam2Model, Sam2Processor
 from sam2_hf.model.released_models import RELEASED
 
 from .command_line import DIFFERENT, EQUAL, FAILED, run, say
-from .known_values import (
-    CLICK,
-    KNOWN_VALUES,
-    PHOTO_FILE,
-    PHOTO_REPO,
-    TOLERANCE,
-    KnownValues,
-)
+from .known_values import CLICK, KNOWN_VALUES, PHOTO_FILE, PHOTO_REPO, TOLERANCE, KnownValues
 
 PATIENCE = 10.0  # seconds to wait for the Hub's first answer
 

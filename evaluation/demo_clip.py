@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from sam2_hf.pipelines.video_writer import video_writer
+from sam2_hf.writers.mp4 import video_writer
 
 HEIGHT, WIDTH, NUM_FRAMES, FPS = 360, 480, 48, 24.0
 CUP, CAT = 1, 2  # object ids

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
+from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
 from sam2_hf.json_input import load_json
-from sam2_hf.pipelines.atomic_files import write_atomically
 
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 Item = TypeVar("Item")

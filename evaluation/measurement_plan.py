@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from sam2_hf.pipelines.atomic_files import write_atomically
+from evaluation.micro.sets import MicroClips, MicroPhotos
+from evaluation.micro.table import as_markdown
+from sam2_hf.atomic_write import write_atomically
 
-from .clip_baselines import track_without_model
-from .guesses import Guesser
+from .baselines import Guesser, guess_without_model, track_without_model
 from .measured_model import MeasuredModel
 from .measurements import ClipScores, PhotoScores, Tracker, measure_clips, measure_photos
-from .micro_sets import MicroClips, MicroPhotos
-from .micro_table import as_markdown
-from .photo_baselines import guess_without_model
 from .score_file import FILE_NAME, Part, Scores, digest, load_scores
 
 BASELINES, MODEL = "baselines", "model"

@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .clicks import innermost_point
-from .clip_baselines import Track
-from .guesses import Guesser, Xy
+from evaluation.micro.sets import MicroClips, MicroPhotos
+
+from .baselines import Guesser, Track, Xy, innermost_point
 from .metrics import MaskletScore, mean_score, region_similarity, score_masklet
-from .micro_sets import MicroClips, MicroPhotos
 
 Tracker = Callable[[NDArray[np.uint8], NDArray[np.bool_]], Iterator[Track]]
 """Frames `(t, h, w, 3)` and the first mask in, the tracks of one or several methods out."""

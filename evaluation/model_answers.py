@@ -19,8 +19,7 @@ from sam2_hf import (
     pipeline,
 )
 
-from .clip_baselines import Track
-from .guesses import Guess, Xy
+from .baselines import Guess, Track, Xy
 
 MODEL, BEST_OF_THREE = "model", "model, best of three"
 OBJECT_ID = 1

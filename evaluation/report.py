@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError, MissingPackageError, OutputError
 from sam2_hf.json_input import load_json
-from sam2_hf.pipelines.atomic_files import write_atomically
 
 from .exit_status import exit_status
 from .run_settings import (

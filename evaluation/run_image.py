@@ -23,7 +23,7 @@ from evaluation.images.results import photo_files, save_scores, set_score
 from evaluation.images.worst_objects import draw_worst
 from sam2_hf import Sam2Model
 from sam2_hf.errors import DataError
-from sam2_hf.training.predictions import as_image_model
+from sam2_hf.training.validation import as_image_model
 
 from .exit_status import exit_status
 from .item_files import ItemFiles

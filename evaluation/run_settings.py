@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sam2_hf import SessionOptions
+from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
 from sam2_hf.json_input import load_json
-from sam2_hf.pipelines.atomic_files import write_atomically
 
 from .environment import Environment
 from .measured_model import MeasuredModel

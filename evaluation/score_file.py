@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
 from sam2_hf.json_input import load_json
-from sam2_hf.pipelines.atomic_files import write_atomically
 
 from .measured_model import MeasuredModel
 from .measurements import ClipScore, ClipScores, PhotoScore, PhotoScores

@@ -9,7 +9,7 @@ from peers import draw_weights
 
 from sam2_hf.model.memory_tokens import Recollection
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.prompt_inputs import Prompts
+from sam2_hf.model.prompt_encoder import Prompts
 from tests.small_checkpoint import SIDE, small_config
 
 IN_VIEW = 2.0  # what is added to object scores: weights that are drawn say that nothing is there

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sam2_hf.model.frame_memory import FrameFeatures
-from sam2_hf.model.outputs import ObjectMasks
-from sam2_hf.model.prompt_inputs import NO_OBJECT
+from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
+from sam2_hf.model.prompt_encoder import NO_OBJECT
 from sam2_hf.video.session import Sam2VideoInferenceSession
 
 SIDE = 64  # pixels of frames and of the model's input

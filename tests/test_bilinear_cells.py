@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sam2_hf.bilinear_cells import (
+from sam2_hf.upsampled_masks import (
     CellIndex,
     add_margin,
     blend_plain,
@@ -81,9 +81,9 @@ def test_small_maps_are_left_to_torch():
 
 def test_unknown_arithmetic_is_noticed(monkeypatch):
     """On a machine whose torch adds in another way, whole maps are enlarged instead."""
-    monkeypatch.setattr("sam2_hf.bilinear_cells.blend_fused", blend_plain)
+    monkeypatch.setattr("sam2_hf.upsampled_masks.blend_fused", blend_plain)
     monkeypatch.setattr(
-        "sam2_hf.bilinear_cells.blend_plain", lambda a, near, b, far: b + (a - b) * near
+        "sam2_hf.upsampled_masks.blend_plain", lambda a, near, b, far: b + (a - b) * near
     )
 
     assert cell_grid.__wrapped__((64, 64), (534, 800)) is None

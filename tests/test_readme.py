@@ -8,7 +8,7 @@ from PIL import Image
 from seeded_inputs import clip, photo
 
 import sam2_hf
-from sam2_hf.pipelines.video_writer import video_writer
+from sam2_hf.writers.mp4 import video_writer
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)

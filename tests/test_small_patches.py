@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_hf.masks import component_areas, fill_holes
-from sam2_hf.small_patches import small_patches
+from sam2_hf.masks import component_areas, fill_holes, small_patches
 
 
 def speckled(share, seed=0, size=(3, 61, 47)):

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf import Sam2ImageProcessor, Sam2Model
+from sam2_hf.data.clip import Clip
 from sam2_hf.geometry import to_model_pixels
 from sam2_hf.training.click_sampling import innermost_clicks
-from sam2_hf.training.clips import Clip
 from sam2_hf.upsampled_masks import masks_at_size
 
 NUM_CLICKS = (1, 3, 5)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.sets.listed_names import require_unique
+from sam2_hf.data.clip import Clip
+from sam2_hf.data.clip_sampling import whole_clip
+from sam2_hf.data.config import SourceConfig
+from sam2_hf.data.dataset import ClipSource
 from sam2_hf.errors import DataError, NoObjectError
-from sam2_hf.training.clip_choice import whole_clip
-from sam2_hf.training.clip_source import ClipSource
-from sam2_hf.training.clips import Clip
-from sam2_hf.training.data_config import SourceConfig
-from sam2_hf.training.source_registry import open_source
+from sam2_hf.training.dataset_registry import open_source
 
 KINDS = ("coco", "pairs", "sa1b", "hub")
 EXPECTED = f"Give NAME=KIND:PATH or KIND:PATH, where the kind is one of {', '.join(KINDS)}."

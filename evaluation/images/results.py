@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from evaluation.item_files import ItemFiles
 from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
+from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
-from sam2_hf.pipelines.atomic_files import write_atomically
 
 PERCENT = 100.0
 PHOTOS = "photos"

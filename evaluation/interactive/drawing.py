@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.curves import figure_class
-from sam2_hf.pipelines.atomic_files import write_atomically
+from sam2_hf.atomic_write import write_atomically
 
 from .protocol import Mode
 from .results import Point

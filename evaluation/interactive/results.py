@@ -16,8 +16,8 @@ import numpy as np
 from evaluation.item_files import ItemFiles
 from evaluation.metrics.masklets import MaskletScore, MaskletValues, mean_score
 from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
+from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
-from sam2_hf.pipelines.atomic_files import write_atomically
 
 from .protocol import InteractiveRules, Mode, Round
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf import rle
+from sam2_hf.data.frame_annotations import open_label_map, open_rgb
 from sam2_hf.errors import DataError
-from sam2_hf.training.stored_pictures import open_label_map, open_rgb
-from sam2_hf.video.video_file import VideoFile
+from sam2_hf.frames.video_file import VideoFile
 
 from .set_rules import SetRules
 from .video_rows import VideoRow

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from sam2_hf import rle
+from sam2_hf.data.coco_masks import read_segments, read_segments_file
+from sam2_hf.data.config import SourceConfig
+from sam2_hf.data.rows import ClipRow
+from sam2_hf.data.sav import read_sav
 from sam2_hf.errors import DataError, VideoError
-from sam2_hf.training.clip_rows import ClipRow
-from sam2_hf.training.data_config import SourceConfig
-from sam2_hf.training.segments import read_segments
-from sam2_hf.training.segments_file import read_segments_file
-from sam2_hf.training.source_sav import read_sav
-from sam2_hf.video.video_file import VideoFile
+from sam2_hf.frames.video_file import VideoFile
 
 from .listed_names import require_known
 from .video_rows import VideoRow

@@ -15,13 +15,7 @@ from .labelled_video import LabelledVideo
 from .listed_names import require_known, require_plain, require_unique
 from .set_folders import read_folder
 from .set_rules import SetRules, find_rules
-from .video_rows import (
-    VideoRow,
-    make_table,
-    require_consistent,
-    require_kinds,
-    with_all_columns,
-)
+from .video_rows import VideoRow, make_table, require_consistent, require_kinds, with_all_columns
 
 CHECKED = ["video", "frame_names", "annotated", "object_ids", "first_frames"]
 LIGHT = [*CHECKED, "object_runs"]

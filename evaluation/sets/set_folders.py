@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sam2_hf.data.folders import folder_names, picture_names
+from sam2_hf.data.frame_annotations import open_label_map
 from sam2_hf.errors import DataError
-from sam2_hf.training.source_folders import folder_names, picture_names
-from sam2_hf.training.stored_pictures import open_label_map
 
 from .listed_names import require_known, some_of
 from .masklet_files import read_masklets

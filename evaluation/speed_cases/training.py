@@ -15,16 +15,10 @@ from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 
+from sam2_hf.data.config import Augmentation, SourceConfig
 from sam2_hf.model.bundled_models import SMALL_MODEL
-from sam2_hf.training.config import (
-    CheckpointConfig,
-    LoggingConfig,
-    OptimiserConfig,
-    TrainConfig,
-)
-from sam2_hf.training.data_config import Augmentation, SourceConfig
-from sam2_hf.training.run_setup import make_accelerator
-from sam2_hf.training.trainer import Trainer
+from sam2_hf.training.config import CheckpointConfig, LoggingConfig, OptimiserConfig, TrainConfig
+from sam2_hf.training.trainer import Trainer, make_accelerator
 
 from .timing import Result
 

@@ -27,7 +27,7 @@ from sam2_hf import Sam2VideoConfig, Sam2VideoInferenceSession, Sam2VideoModel, 
 from sam2_hf.masks import resize_masks
 from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.released_models import released_config
-from sam2_hf.pipelines.video_writer import video_writer
+from sam2_hf.writers.mp4 import video_writer
 
 from .original import OriginalModel
 from .timing import Result, compare, draw_weights

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.sets.labelled_video import LabelledVideo
+from sam2_hf.atomic_write import replaced_whole
+from sam2_hf.data.frame_annotations import open_label_map
 from sam2_hf.errors import DataError, ImageError
-from sam2_hf.pipelines.atomic_files import replaced_whole
-from sam2_hf.pipelines.mask_pictures import write_label_png, write_object_png
-from sam2_hf.training.stored_pictures import open_label_map
 from sam2_hf.video.frame_result import FrameResult
+from sam2_hf.writers.mask_png import write_label_png, write_object_png
 
 MaskHw = NDArray[np.bool_]
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of files in an archive, so that equal masks make equal archives

@@ -16,7 +16,7 @@ from evaluation.metrics.masklets import MaskletValues, Summary, summarise
 from evaluation.published import J_AND_F
 from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
 from evaluation.sets.set_rules import find_rules
-from sam2_hf.pipelines.atomic_files import write_atomically
+from sam2_hf.atomic_write import write_atomically
 
 from .halves import Halves, halves_table, score_halves
 

@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.events import api
 
 from sam2_hf.processing.prompts import Click, ObjectPrompt
-from sam2_hf.video.video_prompt import VideoPrompt
+from sam2_hf.video.prompts import VideoPrompt
 
 from .api_prompts import read_file, read_objects, read_video_prompts, require_course
 from .file_places import safe_stem
@@ -20,9 +20,8 @@ from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
 from .uploads import Upload, forget
 from .video_files import VideoFiles, to_review, write_video_files
-from .video_opening import open_video
-from .video_work import VideoWork
-from .visitor import Visitor
+from .video_work import VideoWork, open_video
+from .visitors import Visitor
 
 MOST_POINTS = 64  # along each side
 FileAnswer = dict[str, Any]  # as `gradio_client` downloads it

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import get_args
 
 from sam2_hf.errors import PromptError
-from sam2_hf.pipelines.mask_pictures import LAST_LABEL
-from sam2_hf.pipelines.object_prompts import object_prompt
+from sam2_hf.pipelines.image_prompts import object_prompt
 from sam2_hf.processing.prompts import ObjectPrompt
+from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.propagation import Course
-from sam2_hf.video.video_prompt import VideoPrompt
+from sam2_hf.writers.mask_png import LAST_LABEL
 
 from .limits import LimitError, Limits
 from .uploads import Upload

@@ -1,6 +1,10 @@
 """What the page shows of a photo, and the files it offers.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
+
+What the page shows of a frame.
+
+Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
 
 from dataclasses import dataclass
@@ -11,19 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf.overlay import draw_overlay, label_picture, object_colours
-from sam2_hf.pipelines.masklet_overlay import draw_masklets
-from sam2_hf.pipelines.photo_files import (
+from sam2_hf.writers.coco_json import (
     answer_annotation,
     generated_annotations,
     mask_picture,
     write_coco,
     write_png,
 )
+from sam2_hf.writers.overlay_video import draw_masklets
 
-from .limits import LimitError
-from .photo_scene import Answer, Scene
-from .photo_work import PhotoWork
-from .picture_sizes import ShownSize
+from .limits import LimitError, ShownSize
+from .photo_work import Answer, PhotoWork, Scene
+from .video_work import VideoWork
 
 THUMBNAIL_SIDE = 320
 READINGS = ("A", "B", "C")
@@ -129,3 +132,43 @@ def _object_masks(work: PhotoWork) -> tuple[list[NDArray[np.bool_]], list[dict[s
         masks.append(result.masks[0])
         records.append(answer_annotation(result, 0, one.drawn, object_id=one.number, name=one.name))
     return masks, records
+
+
+def draw_frame(work: VideoWork, frame: int) -> NDArray[np.uint8]:
+    """Draw a frame with masks and prompts, as large as the page shows it.
+
+    A frame that has just been clicked shows what the click gives; the model is asked for that.
+
+    Raises:
+        FrameError: The frame cannot be read.
+    """
+    with work.model.turns.taken(), work.reading() as session:
+        result = session.preview(frame)
+        picture_hw3 = session.frames.picture(frame)
+    shown = ShownSize.within(work.size)
+    masks = {number: shown.mask(mask_hw) for number, mask_hw in result.masks.items()}
+    return draw_masklets(
+        shown.picture(picture_hw3),
+        masks,
+        colour_order(work),
+        shown.prompts(work.scene.drawn_on(frame)),
+    )
+
+
+def colour_order(work: VideoWork) -> list[int]:
+    """List object numbers so that each has the same colour everywhere."""
+    return list(range(1, max(work.numbers) + 1))
+
+
+def hint(work: VideoWork, frame: int) -> str:
+    """Tell what to do next, looking at a frame."""
+    scene = work.scene
+    if scene.corner is not None:
+        return "Now click the **opposite corner** of the box."
+    if not scene.said:
+        return "**Click an object** in this frame, or move to another frame first."
+    if not work.tracked:
+        return "**Track** when the mask looks right; or click what is missing, add a new object."
+    if frame not in work.tracked:
+        return "This frame is not tracked. Click an object here, or **Track**."
+    return "Not right here? **Click what is missing or too much** in this frame, then Track again."

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from .answer_filter import AnswerFilter
 from .file_places import FilePlaces
 from .readable_errors import log_unexpected
-from .upload_quota import FORBIDDEN, Refusal, UploadQuota, content_length
+from .uploads import FORBIDDEN, Refusal, UploadQuota, content_length
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

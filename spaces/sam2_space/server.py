@@ -9,16 +9,16 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 
+from .components import css, theme
 from .file_places import FilePlaces
 from .limits import Limits
-from .look import css, theme
 from .page import build_page
 from .private_files import PrivateFiles
 from .request_timeouts import limit_slow_requests
 from .returned_memory import limit_arenas
 from .service import Service
 from .space_model import SpaceModel
-from .upload_quota import UploadQuota
+from .uploads import UploadQuota
 from .visitors import Visitors
 
 CLEAN_EVERY = 600  # seconds between two looks at Gradio's own leftovers

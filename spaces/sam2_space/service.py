@@ -10,8 +10,7 @@ from .limits import LimitError, Limits
 from .private_files import COOKIE, NEW, own_file
 from .space_model import SpaceModel
 from .uploads import Upload
-from .visitor import Visitor
-from .visitors import Visitors
+from .visitors import Visitor, Visitors
 
 CLICKS, JOBS = "clicks", "jobs"  # queues: what is answered at once, and what takes a while
 CLICKS_AT_A_TIME = 12  # they take turns at the model

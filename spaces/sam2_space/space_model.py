@@ -1,6 +1,9 @@
 """The model that all visitors share, and how it may be used: in turns, on a lent GPU if any."""
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,13 +14,11 @@ from sam2_hf.model.bundled_models import SMALL_MODEL
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.pipelines.encoded_image import EncodedImage
 from sam2_hf.pipelines.generated_masks import GeneratedMasks
+from sam2_hf.pipelines.image_prompts import SegmentationResult
 from sam2_hf.pipelines.image_segmentation import ImageSegmentationPipeline
 from sam2_hf.pipelines.loading import load_image_processor, load_model, load_video_model
 from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline, Progress
-from sam2_hf.pipelines.segmentation_result import SegmentationResult
 from sam2_hf.processing.prompts import ObjectPrompt
-
-from .turns import Turns
 
 try:
     from spaces import GPU  # type: ignore[attr-defined]  # on ZeroGPU hardware of the Hub
@@ -27,6 +28,54 @@ except ImportError:  # anywhere else; a checkout has a folder of this name, with
 LEARNED_NO_BOXES = (SMALL_MODEL,)  # they give next to nothing for a box
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 Picture = NDArray[np.uint8]
+
+
+class Turns:
+    """A fair lock.
+
+    A long job takes a turn for each frame or batch. Whoever came meanwhile is served in between, so
+    nobody waits for longer than one slice of each of those before.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+        self._is_taken = False
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait for a turn, hold it inside the `with`."""
+        self._take()
+        try:
+            yield
+        finally:
+            self._give_up()
+
+    def pass_on(self) -> None:
+        """Inside a turn: let everybody who is waiting go first."""
+        self._give_up()
+        self._take()
+
+    @property
+    def num_waiting(self) -> int:
+        """How many wait for a turn."""
+        return len(self._waiting)
+
+    def _take(self) -> None:
+        with self._guard:
+            if not self._is_taken:
+                self._is_taken = True
+                return
+            mine = threading.Event()
+            self._waiting.append(mine)
+        mine.wait()
+
+    def _give_up(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().set()  # it stays taken, by the next one
+            else:
+                self._is_taken = False
 
 
 @dataclass(frozen=True, slots=True)

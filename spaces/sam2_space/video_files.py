@@ -11,13 +11,13 @@ from pathlib import Path
 import pandas as pd
 
 from sam2_hf.overlay import object_colours
-from sam2_hf.pipelines.mask_pictures import write_label_png
-from sam2_hf.pipelines.masklet_files import VideoFacts, write_masklets
-from sam2_hf.pipelines.masklet_overlay import draw_masklets
-from sam2_hf.pipelines.tracked_frames import TrackedFrame
-from sam2_hf.pipelines.video_writer import VideoWriter, video_writer
+from sam2_hf.writers.frame_journal import TrackedFrame
+from sam2_hf.writers.mask_png import write_label_png
+from sam2_hf.writers.masklet_json import VideoFacts, write_masklets
+from sam2_hf.writers.mp4 import VideoWriter, video_writer
+from sam2_hf.writers.overlay_video import draw_masklets
 
-from .video_drawing import colour_order
+from .photo_drawing import colour_order
 from .video_work import VideoWork
 
 CURVE_COLUMNS = ("frame", "predicted IoU", "object")

@@ -1,28 +1,169 @@
-"""A visitor's video: what has been clicked in it and tracked, with undo."""
+"""A visitor's video: what has been clicked in it and tracked, with undo.
+
+What a visitor has said about the objects of a video: values, so that undo is easy.
+
+How far tracking is, and how far it has to go.
+
+Opening a visitor's video: checked first, with little memory and a folder for the rest.
+"""
 
 import contextlib
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sam2_hf.errors import FrameError, PromptError, SessionError, VideoError
-from sam2_hf.overlay import Xyxy
+from sam2_hf.overlay import DrawnPrompts, Xyxy
 from sam2_hf.processing.prompts import ObjectPrompt
 from sam2_hf.video.masklet import Masklet
 from sam2_hf.video.propagation import Course
 from sam2_hf.video.review import FrameToReview
 from sam2_hf.video.session import Sam2VideoInferenceSession
 
-from .limits import Limits
-from .photo_scene import Xy, middle
-from .photo_work import box_of_corners
+from .file_places import SPILL
+from .limits import Limits, too_many_objects
+from .photo_work import Xy, box_of_corners, middle
 from .space_model import SpaceModel
-from .track_steps import TrackStep, count_frames, require_prompts
-from .video_prompts import SaidOnFrame, VideoScene
+
+
+@dataclass(frozen=True, slots=True)
+class SaidOnFrame:
+    """A click or a box.
+
+    Attributes:
+        frame: On which frame.
+        number: About which object.
+        click: `(x, y, positive)`; None for a box.
+        box: None for a click.
+    """
+
+    frame: int
+    number: int
+    click: tuple[float, float, bool] | None = None
+    box: Xyxy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoScene:
+    """All that was said, and which object is next.
+
+    Attributes:
+        said: Clicks and boxes, in order.
+        active: Number of the object that clicks are for.
+        corner: First corner of a box whose second is still to come, and its frame.
+    """
+
+    said: tuple[SaidOnFrame, ...] = ()
+    active: int = 1
+    corner: tuple[int, Xy] | None = None
+
+    @property
+    def numbers(self) -> list[int]:
+        """The objects, the active one included."""
+        return sorted({self.active, *(one.number for one in self.said)})
+
+    @property
+    def prompted(self) -> list[int]:
+        """The objects about which something was said."""
+        return sorted({one.number for one in self.said})
+
+    def prompted_on(self, frame: int) -> frozenset[int]:
+        """List the objects about which something was said on a frame."""
+        return frozenset(one.number for one in self.said if one.frame == frame)
+
+    def drawn_on(self, frame: int) -> DrawnPrompts:
+        """Collect what is to be drawn on a frame: what concerns the active object."""
+        mine = [one for one in self.said if (one.frame, one.number) == (frame, self.active)]
+        clicks = [one.click for one in mine if one.click is not None]
+        if self.corner is not None and self.corner[0] == frame:
+            clicks.append((*self.corner[1], True))
+        return DrawnPrompts(tuple(clicks), tuple(one.box for one in mine if one.box is not None))
+
+    def with_said(self, said: SaidOnFrame) -> "VideoScene":
+        """Add a click or a box."""
+        return replace(self, said=(*self.said, said), corner=None)
+
+    def without_frame(self, frame: int) -> "VideoScene":
+        """Forget what was said about the active object on a frame."""
+        here = (frame, self.active)
+        said = tuple(one for one in self.said if (one.frame, one.number) != here)
+        return replace(self, said=said, corner=None)
+
+    def without_active(self) -> "VideoScene":
+        """Forget the active object."""
+        said = tuple(one for one in self.said if one.number != self.active)
+        left = {one.number for one in said}
+        return VideoScene(said, min(left, default=1))
+
+    def with_new_object(self, most: int, taken: frozenset[int] = frozenset()) -> "VideoScene":
+        """Let the next click begin another object, unless the active one is still without any.
+
+        Args:
+            most: How many there may be.
+            taken: Numbers that are in use although nothing is said about them any more.
+
+        Raises:
+            LimitError: There are `most` already.
+        """
+        used = {*self.prompted, *taken}
+        if self.active not in used:
+            return self
+        if len(used) >= most:
+            raise too_many_objects(most)
+        free = next(number for number in range(1, most + 1) if number not in used)
+        return replace(self, active=free, corner=None)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackStep:
+    """How far tracking is.
+
+    Attributes:
+        frame: The frame that has just been tracked.
+        done: Frames so far.
+        total: Frames in all.
+        rate: Frames per second.
+    """
+
+    frame: int
+    done: int
+    total: int
+    rate: float
+
+
+def count_frames(scene: VideoScene, num_frames: int, direction: Course, start: int | None) -> int:
+    """Count the frames that tracking will visit.
+
+    Args:
+        scene: What was said; at least one thing.
+        num_frames: Frames of the video.
+        direction: Which way.
+        start: First frame; the first one with a prompt (backward: the last) if None.
+    """
+    frames = [one.frame for one in scene.said]
+    if direction == "backward":
+        return (max(frames) if start is None else start) + 1
+    first = min(frames) if start is None else start
+    return num_frames - (0 if direction == "both" else first)
+
+
+def require_prompts(scene: VideoScene, object_ids: Iterable[int]) -> None:
+    """Refuse to track what nobody points at.
+
+    Raises:
+        PromptError: Nothing was pointed at, or an object has lost all that was said about it.
+    """
+    if not scene.said:
+        raise PromptError("There is nothing to track yet. Click an object in a frame first.")
+    if empty := sorted(set(object_ids) - set(scene.prompted)):
+        raise PromptError(
+            f"Object {empty[0]} has no click any more. Click it in a frame, or remove it."
+        )
+
 
 UNDO_DEPTH = 100  # steps, as many as a session keeps
 Change = Callable[[], None]
@@ -292,3 +433,47 @@ class VideoWork:
         """Refuse to go on after the end of a visit."""
         if self._is_closed:
             raise FrameError("This video has been deleted. Upload it again.")
+
+
+RAM_BUDGET = 64 * 2**20  # bytes of a visit's session; the rest of it lies in its folder
+
+
+def open_video(path: Path, name: str, model: SpaceModel, limits: Limits, folder: Path) -> VideoWork:
+    """Open a video; nothing is decoded but its first frame.
+
+    Args:
+        path: The file; it must stay there.
+        name: Beginning of the result files' names.
+        model: The model.
+        limits: For the video and its objects.
+        folder: For the result files and what does not fit into memory; deleted in the end.
+
+    Raises:
+        VideoError: It is no video.
+        LimitError: It is too large or too long.
+    """
+    session = _open_session(path, model, limits, folder)
+    try:
+        work = VideoWork(name, session, model, limits)
+        limits.check_length(work.num_frames, work.seconds)
+    except BaseException:
+        session.close()
+        raise
+    work.folder = folder
+    return work
+
+
+def _open_session(
+    path: Path, model: SpaceModel, limits: Limits, folder: Path
+) -> Sam2VideoInferenceSession:
+    limits.check_video_file(path)
+    spill = folder / SPILL
+    spill.mkdir(parents=True, exist_ok=True)
+    try:
+        return Sam2VideoInferenceSession.open(
+            str(path), model.video, ram_budget=RAM_BUDGET, spill_folder=spill
+        )
+    except VideoError as error:
+        raise VideoError(
+            "This file is not a video that can be read. Choose an MP4, MOV or WebM video."
+        ) from error

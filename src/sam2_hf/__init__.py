@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from sam2_hf.frames.streams import LiveFrames as LiveFrames
     from sam2_hf.model.checkpoint_errors import CheckpointError as CheckpointError
     from sam2_hf.model.configuration_sam2 import (
         Sam2Config as Sam2Config,
@@ -55,16 +56,15 @@ if TYPE_CHECKING:
     from sam2_hf.processing.processing_sam2 import Sam2Processor as Sam2Processor
     from sam2_hf.processing.prompts import Click as Click, ObjectPrompt as ObjectPrompt
     from sam2_hf.video.frame_result import FrameResult as FrameResult
-    from sam2_hf.video.live_frames import LiveFrames as LiveFrames
     from sam2_hf.video.masklet import Masklet as Masklet
     from sam2_hf.video.processing_sam2_video import Sam2VideoProcessor as Sam2VideoProcessor
+    from sam2_hf.video.prompts import VideoPrompt as VideoPrompt
     from sam2_hf.video.review import FrameToReview as FrameToReview, ReviewRules as ReviewRules
     from sam2_hf.video.session import Sam2VideoInferenceSession as Sam2VideoInferenceSession
     from sam2_hf.video.session_options import SessionOptions as SessionOptions
     from sam2_hf.video.video_processing_sam2_video import (
         Sam2VideoVideoProcessor as Sam2VideoVideoProcessor,
     )
-    from sam2_hf.video.video_prompt import VideoPrompt as VideoPrompt
 
     from .errors import (
         FrameError as FrameError,
@@ -90,7 +90,7 @@ _MODULE_OF = {
     "GeneratedMasks": "pipelines.generated_masks",
     "ImageError": "errors",
     "ImageSegmentationPipeline": "pipelines.image_segmentation",
-    "LiveFrames": "video.live_frames",
+    "LiveFrames": "frames.streams",
     "MaskGenerationPipeline": "pipelines.mask_generation",
     "Masklet": "video.masklet",
     "NoPromptError": "errors",
@@ -127,7 +127,7 @@ _MODULE_OF = {
     "SessionOptions": "video.session_options",
     "UnknownObjectError": "errors",
     "VideoError": "errors",
-    "VideoPrompt": "video.video_prompt",
+    "VideoPrompt": "video.prompts",
     "VideoSegmentation": "pipelines.video_segmentation",
     "VideoSegmentationPipeline": "pipelines.video_segmentation",
     "pipeline": "pipelines.registry",

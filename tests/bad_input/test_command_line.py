@@ -12,7 +12,7 @@ from PIL import Image
 
 from sam2_hf.cli import main
 from sam2_hf.model.bundled_models import BUNDLED, SMALL_MODEL
-from sam2_hf.pipelines.video_writer import video_writer
+from sam2_hf.writers.mp4 import video_writer
 from tests.bad_input.bad_files import float_tiff, write_bad_files
 from tests.bad_input.judging import Input, faults_of
 from tests.damage import damaged

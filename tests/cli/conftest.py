@@ -9,7 +9,7 @@ from seeded_inputs import photo
 
 from sam2_hf.cli import main
 from sam2_hf.model.bundled_models import BUNDLED, SMALL_MODEL
-from sam2_hf.pipelines.video_writer import video_writer
+from sam2_hf.writers.mp4 import video_writer
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from sam2_hf.cli.interruption import Interruption, StopAskedError
+from sam2_hf.cli.console import Interruption, StopAskedError
 
 
 def test_the_first_one_waits_for_a_check():

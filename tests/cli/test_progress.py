@@ -3,7 +3,7 @@
 import io
 import sys
 
-from sam2_hf.cli.progress import FrameProgress, PhotoProgress
+from sam2_hf.cli.console import FrameProgress, PhotoProgress
 
 
 class Terminal(io.StringIO):

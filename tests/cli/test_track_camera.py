@@ -8,7 +8,7 @@ import av
 import pytest
 from seeded_inputs import photo
 
-from sam2_hf.cli import camera, track_camera
+from sam2_hf.cli import track_camera
 from sam2_hf.errors import FrameError
 
 CLICK = ("--click", "0:1:30,20")
@@ -123,7 +123,7 @@ def test_what_a_camera_cannot_do_is_one_line(track, plug_in, one_error_line, arg
 
 
 def test_without_a_camera_there_is_one_line(track, one_error_line, monkeypatch):
-    monkeypatch.setattr(camera, "DEVICE", "/dev/no-camera{}")
+    monkeypatch.setattr(track_camera, "DEVICE", "/dev/no-camera{}")
 
     assert track(*CLICK, "--camera", "7", video=None) == 2
 
@@ -131,10 +131,10 @@ def test_without_a_camera_there_is_one_line(track, one_error_line, monkeypatch):
 
 
 def test_pictures_of_a_device_come_with_size_and_times(monkeypatch, clip):
-    monkeypatch.setattr(camera, "DEVICE", str(clip))
-    monkeypatch.setattr(camera, "FORMAT", None)
+    monkeypatch.setattr(track_camera, "DEVICE", str(clip))
+    monkeypatch.setattr(track_camera, "FORMAT", None)
 
-    with camera.open_camera(0) as opened:
+    with track_camera.open_camera(0) as opened:
         found = list(opened.pictures())
 
     assert opened.size == (48, 64)
@@ -144,7 +144,7 @@ def test_pictures_of_a_device_come_with_size_and_times(monkeypatch, clip):
 
 def test_a_device_that_is_no_camera_is_one_line(track, one_error_line, monkeypatch, tmp_path):
     (tmp_path / "video0").write_text("no camera")
-    monkeypatch.setattr(camera, "DEVICE", str(tmp_path / "video{}"))
+    monkeypatch.setattr(track_camera, "DEVICE", str(tmp_path / "video{}"))
 
     assert track(*CLICK, "--camera", "0", video=None) == 2
 

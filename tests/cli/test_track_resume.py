@@ -8,11 +8,11 @@ import sys
 import pytest
 from seeded_inputs import photo
 
-from sam2_hf.cli import main, track_state
+from sam2_hf.cli import main, track_run
 from sam2_hf.errors import OutputError
-from sam2_hf.pipelines.tracked_frames import FrameJournal
-from sam2_hf.pipelines.video_writer import video_writer
 from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.writers.frame_journal import FrameJournal
+from sam2_hf.writers.mp4 import video_writer
 
 PROMPTS = ("--click", "3:1:30,20", "--click", "3:2:10,40", "--box", "6:2:4,4,30,40")
 KINDS = ("--outputs", "mp4,png,objects,json,csv")
@@ -20,10 +20,10 @@ KINDS = ("--outputs", "mp4,png,objects,json,csv")
 KILLED = """
 import os, sys
 from sam2_hf.cli import main, track_outputs, track_state
-from sam2_hf.pipelines.tracked_frames import FrameJournal
+from sam2_hf.writers.frame_journal import FrameJournal
 
 place, owner, name = int(sys.argv[1]), *sys.argv[2].split(".")
-track_state.SAVE_EVERY, track_state.SAVE_SHARE = 0.0, 1e9
+track_run.SAVE_EVERY, track_run.SAVE_SHARE = 0.0, 1e9
 kind = {"journal": FrameJournal, "writer": track_outputs.FrameWriter}[owner]
 original, calls = getattr(kind, name), []
 
@@ -78,8 +78,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
 
 def test_a_save_that_was_made_but_not_noted_counts(track, tmp_path, monkeypatch, uninterrupted):
-    monkeypatch.setattr(track_state, "SAVE_EVERY", 0.0)
-    monkeypatch.setattr(track_state, "SAVE_SHARE", 1e9)
+    monkeypatch.setattr(track_run, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(track_run, "SAVE_SHARE", 1e9)
     interrupt_after(monkeypatch, 4)
     track(*PROMPTS, *KINDS)
     folder = tmp_path / "out" / ".clip.state"
@@ -191,8 +191,8 @@ def test_a_full_disk_leaves_the_last_save(track, tmp_path, monkeypatch, capsys, 
             raise OutputError("cannot write results.jsonl: No space left on device.")
         add(self, tracked)
 
-    monkeypatch.setattr(track_state, "SAVE_EVERY", 0.0)
-    monkeypatch.setattr(track_state, "SAVE_SHARE", 1e9)
+    monkeypatch.setattr(track_run, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(track_run, "SAVE_SHARE", 1e9)
     monkeypatch.setattr(FrameJournal, "add", fill)
     assert track(*PROMPTS, *KINDS) == 2
     monkeypatch.undo()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sam2_hf import ImageSegmentationPipeline, PromptError, Sam2ImageProcessor, Sam2Processor
-from sam2_hf.pipelines.photo_encoder import PhotoEncoder
+from sam2_hf.pipelines.encoded_image import PhotoEncoder
 
 SIZE = (60, 120)
 BOX = [[10, 10, 90, 50]]

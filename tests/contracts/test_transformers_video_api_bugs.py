@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sam2_hf import Sam2VideoInferenceSession, SessionOptions, VideoError
-from sam2_hf.model.frame_memory import FrameFeatures
+from sam2_hf.model.outputs import FrameFeatures
 from sam2_hf.video.feature_cache import FeatureCache
 from tests.video.transformers_usage import SIZE, add_click, clip, memories_of, open_clip
 

@@ -11,7 +11,7 @@ import torch
 
 from sam2_hf.model.outputs import ObjectMasks
 from sam2_hf.model.position_encoding import cell_centres, sine_table
-from sam2_hf.video.memory_selection import MemoryRules, Moment
+from sam2_hf.video.memory_policy import MemoryRules, Moment
 from sam2_hf.video.prompt_answers import commit
 from sam2_hf.video.tracking import NO_PROMPTS, recollect, track_step
 from tests.video.transformers_usage import SIZE, add_click, memories_of, open_clip

@@ -15,7 +15,7 @@ import torch
 from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.memory_tokens import Recollection
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.prompt_inputs import Prompts
+from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.video.prompt_answers import commit
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions

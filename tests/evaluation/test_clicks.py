@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.clicks import innermost_point
+from evaluation.baselines import innermost_point
 from sam2_hf.errors import DataError
 
 

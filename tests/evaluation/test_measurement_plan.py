@@ -7,7 +7,7 @@ import pytest
 from evaluation.measured_model import MeasuredModel
 from evaluation.measurement_plan import Job, baseline_jobs, carry_out, model_jobs
 from evaluation.measurements import PhotoScore, PhotoScores
-from evaluation.micro_sets import bsds_set, coco_set, davis_set
+from evaluation.micro.sets import bsds_set, coco_set, davis_set
 from evaluation.score_file import load_scores
 
 MODEL = MeasuredModel("micro", "abc", 10, 20, 64)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.clip_baselines import Track
-from evaluation.guesses import Guess
+from evaluation.baselines import Guess, Track
 from evaluation.measurements import (
     ALL_CLIPS,
     ClipScore,
@@ -14,7 +13,7 @@ from evaluation.measurements import (
     measure_clips,
     measure_photos,
 )
-from evaluation.micro_sets import bsds_set, davis_set
+from evaluation.micro.sets import bsds_set, davis_set
 from tests.labelled_squares import HEIGHT, WIDTH, square_mask
 
 PICTURE = HEIGHT * WIDTH

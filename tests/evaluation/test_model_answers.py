@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.micro_sets import davis_set
+from evaluation.micro.sets import davis_set
 from evaluation.model_answers import BEST_OF_THREE, MODEL, ModelGuesser, ModelTracker, Pipelines
 from sam2_hf import ImageSegmentationPipeline, MaskGenerationPipeline, VideoSegmentationPipeline
 from tests.labelled_squares import HEIGHT, WIDTH, picture_of, square_mask

@@ -7,14 +7,7 @@ import torch
 from peers import draw_weights, peer_of
 
 from sam2_hf import Sam2Model
-from sam2_hf.model import (
-    fused_linear,
-    grid_bands,
-    mask_decoder,
-    memory_attention,
-    tiled_attention,
-    two_way_transformer,
-)
+from sam2_hf.model import cpu_kernels, mask_decoder, memory_attention, two_way_transformer
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -81,11 +74,11 @@ def mask_prompts():
 @pytest.fixture
 def small_steps(monkeypatch):
     """Take the faster ways from the first cell on, a few cells at a time."""
-    monkeypatch.setattr(fused_linear, "MIN_ROWS", 1)
-    monkeypatch.setattr(grid_bands, "CELLS_AT_ONCE", 16)
+    monkeypatch.setattr(cpu_kernels, "MIN_ROWS", 1)
+    monkeypatch.setattr(cpu_kernels, "CELLS_AT_ONCE", 16)
     monkeypatch.setattr(mask_decoder, "CELLS_AT_ONCE", 9)
     monkeypatch.setattr(two_way_transformer, "CELLS_AT_ONCE", 9)
     monkeypatch.setattr(two_way_transformer, "FEWEST_CELLS", 1)
     monkeypatch.setattr(memory_attention, "FEWEST_QUERIES", 1)
-    monkeypatch.setattr(tiled_attention, "QUERIES_AT_ONCE", 5)
-    monkeypatch.setattr(tiled_attention, "KEYS_AT_ONCE", 7)
+    monkeypatch.setattr(cpu_kernels, "QUERIES_AT_ONCE", 5)
+    monkeypatch.setattr(cpu_kernels, "KEYS_AT_ONCE", 7)

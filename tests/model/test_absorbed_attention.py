@@ -4,8 +4,7 @@ from peers import draw_weights, largest_difference
 
 from sam2_hf import Sam2MaskDecoderConfig, Sam2Model
 from sam2_hf.model import attention
-from sam2_hf.model.absorbed_attention import TokenSide, ask_image
-from sam2_hf.model.attention import PromptAttention
+from sam2_hf.model.attention import PromptAttention, TokenSide, ask_image
 from sam2_hf.model.configuration_sam2 import with_image_size
 
 SAME_SUMS = 1e-5  # values of order 1, multiplied in another order

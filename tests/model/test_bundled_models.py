@@ -7,14 +7,10 @@ import torch
 
 from sam2_hf import CheckpointError, Sam2Config, Sam2Model, Sam2VideoConfig, Sam2VideoModel
 from sam2_hf.model import bundled_models
-from sam2_hf.model.bundled_models import (
-    BUNDLED,
-    SMALL_MODEL,
-    bundled_folder,
-)
+from sam2_hf.model.bundled_models import BUNDLED, SMALL_MODEL, bundled_folder
 from sam2_hf.model.checkpoint_folder import revert_to_original
+from sam2_hf.model.checkpoint_search import HubOptions, find_hub_original
 from sam2_hf.model.configuration_sam2 import Sam2VisionConfig
-from sam2_hf.model.hub_search import HubOptions, find_hub_original
 from tests.bundled_checkpoint import bundle, forbid_network
 
 MOST_PARAMETERS = 8e6

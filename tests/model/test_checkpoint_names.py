@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sam2_hf.model.checkpoint_errors import CheckpointError
-from sam2_hf.model.checkpoint_name_table import ROWS
 from sam2_hf.model.checkpoint_names import (
+    ROWS,
     check_names,
     is_original_name,
     is_our_name,

@@ -4,16 +4,8 @@ import json
 
 import pytest
 
-from sam2_hf.model.checkpoint_errors import (
-    CheckpointError,
-    CheckpointNotFoundError,
-    first_line,
-)
-from sam2_hf.model.checkpoint_search import (
-    config_beside,
-    find_local_original,
-    require_weights,
-)
+from sam2_hf.model.checkpoint_errors import CheckpointError, CheckpointNotFoundError, first_line
+from sam2_hf.model.checkpoint_search import config_beside, find_local_original, require_weights
 
 
 def make(folder, *names):

@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from sam2_hf.model.constant_tables import constant_table
-from sam2_hf.model.position_encoding import sine_table
-from sam2_hf.model.rope import rotary_table
+from sam2_hf.model.fast_paths import constant_table
+from sam2_hf.model.position_encoding import rotary_table, sine_table
 
 CPU = torch.device("cpu")
 

@@ -6,11 +6,9 @@ from peers import largest_difference
 from torch import nn
 from torch.nn import functional
 
-from sam2_hf.model import fused_linear
-from sam2_hf.model.fused_linear import has_fused_product, linear
-from sam2_hf.model.grid_bands import in_bands
+from sam2_hf.model import cpu_kernels
+from sam2_hf.model.cpu_kernels import attend_in_tiles, has_fused_product, in_bands, linear
 from sam2_hf.model.layers import FeedForward
-from sam2_hf.model.tiled_attention import attend_in_tiles
 
 RELATIVE = 1e-5  # of the largest value: float32, summed in another order
 ONE_NUMBER = torch.zeros(1)
@@ -77,11 +75,11 @@ def test_tiles_of_bfloat16_are_as_exact_as_their_values(generator, small_steps):
 
 
 def test_the_operator_is_tried_on_the_cpu_whatever_the_default_device(own_model, pictures):
-    fused_linear._works.cache_clear()
+    cpu_kernels._works.cache_clear()
 
     with torch.device("meta"):
         works = has_fused_product(ONE_NUMBER)
-    fused_linear._works.cache_clear()
+    cpu_kernels._works.cache_clear()
 
     assert works == has_fused_product(ONE_NUMBER)
 

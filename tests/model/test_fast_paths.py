@@ -7,14 +7,10 @@ import torch
 from peers import draw_weights, largest_difference
 
 from sam2_hf import Sam2Model
-from sam2_hf.model import (
-    fused_linear,
-    grid_bands,
-    memory_attention,
-)
-from sam2_hf.model.absorbed_attention import TokenSide
-from sam2_hf.model.fpn_neck import FpnNeck
-from sam2_hf.model.fused_linear import has_fused_product
+from sam2_hf.model import cpu_kernels, memory_attention
+from sam2_hf.model.attention import TokenSide
+from sam2_hf.model.cpu_kernels import has_fused_product
+from sam2_hf.model.image_encoder import FpnNeck
 from sam2_hf.model.two_way_transformer import TwoWayBlock
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from tests.drawn_video import own_video_model
@@ -30,8 +26,8 @@ def taken(monkeypatch):
     """The faster ways that are taken, by name."""
     names = set()
     ways = [
-        (fused_linear, "product"),
-        (grid_bands, "_one_image"),
+        (cpu_kernels, "product"),
+        (cpu_kernels, "_one_image"),
         (memory_attention, "attend_in_tiles"),
         (FpnNeck, "_merge"),
         (TokenSide, "tell"),
@@ -189,7 +185,7 @@ def test_a_hook_sees_whole_layers(own_model, pictures, small_steps):
 @torch.no_grad()
 def test_without_the_operator_answers_are_the_same(own_model, pictures, small_steps, monkeypatch):
     plain = plainly(own_model, lambda: own_model.get_image_embeddings(pictures))
-    monkeypatch.setattr(fused_linear, "_works", lambda dtype: False)
+    monkeypatch.setattr(cpu_kernels, "_works", lambda dtype: False)
 
     found = own_model.get_image_embeddings(pictures)
 

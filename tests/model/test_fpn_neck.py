@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from sam2_hf import Sam2VisionConfig
-from sam2_hf.model.fpn_neck import FpnNeck, neck_positions
+from sam2_hf.model.image_encoder import FpnNeck, neck_positions
 from sam2_hf.model.position_encoding import sine_table
 
 

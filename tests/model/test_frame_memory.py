@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
+from sam2_hf.model.outputs import FrameFeatures, FrameMemory
 
 
 def memory():

@@ -7,7 +7,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from sam2_hf import Sam2HieraDetConfig, Sam2HieraDetModel
-from sam2_hf.model.windows import join_windows, pool, split_windows
+from sam2_hf.model.hiera import join_windows, pool, split_windows
 
 SAME_SUMS = 1e-5  # features are of order 1; sums in another order differ in float32's last digits
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sam2_hf import Sam2MaskDecoderConfig
-from sam2_hf.model.mask_choice import choose_single, stability_bp
+from sam2_hf.model.mask_decoder import choose_single, stability_bp
 
 
 def masks_of(*values):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sam2_hf.model import mask_comparison
-from sam2_hf.model.mask_comparison import FocalRule, compare_masks
+from sam2_hf.model import mask_losses
+from sam2_hf.model.mask_losses import FocalRule, compare_masks
 
 SAME_SUMS = 1e-5  # relative; sums of thousands of float32 in another order
 RULE = FocalRule(alpha=0.25, gamma=2.0)
@@ -65,7 +65,7 @@ def test_a_few_at_a_time_give_what_all_give(monkeypatch):
     logits = drawn(SMALL)
     together = compare_masks(logits, labels(), LARGE, RULE)
 
-    monkeypatch.setattr(mask_comparison, "PIXELS_AT_ONCE_CPU", 2 * 24 * 20)
+    monkeypatch.setattr(mask_losses, "PIXELS_AT_ONCE_CPU", 2 * 24 * 20)
     parts = compare_masks(logits, labels(), LARGE, RULE)
 
     torch.testing.assert_close(parts, together)

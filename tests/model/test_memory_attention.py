@@ -8,8 +8,7 @@ from torch import nn
 from sam2_hf.model.memory_attention import MemoryAttention, RotaryAttention
 from sam2_hf.model.memory_tokens import MemoryTokens
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.position_encoding import sine_table
-from sam2_hf.model.rope import rotary_table, rotate
+from sam2_hf.model.position_encoding import rotary_table, rotate, sine_table
 from tests.drawn_video import HIDDEN, MEMORY, drawn_video_model
 from tests.small_checkpoint import small_config
 

@@ -5,7 +5,7 @@ import torch
 from peers import largest_difference
 
 from sam2_hf import Sam2Model
-from sam2_hf.model.prompt_inputs import NO_OBJECT, Prompts
+from sam2_hf.model.prompt_encoder import NO_OBJECT, Prompts
 from tests.drawn_video import (
     GRID,
     HIDDEN,

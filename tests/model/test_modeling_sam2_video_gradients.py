@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sam2_hf.model.prompt_inputs import Prompts
+from sam2_hf.model.prompt_encoder import Prompts
 from tests.drawn_video import clicks, disc_masks, own_video_model, pixel_values, recollection, track
 from tests.small_checkpoint import SIDE
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sam2_hf.model.prompt_inputs import Prompts, blank, fit_masks
+from sam2_hf.model.prompt_encoder import Prompts, blank, fit_masks
 
 MASK_SIZE = (16, 16)
 

@@ -3,7 +3,7 @@ import cmath
 import pytest
 import torch
 
-from sam2_hf.model.rope import rotary_table, rotate, rotated
+from sam2_hf.model.position_encoding import rotary_table, rotate, rotated
 
 CPU = torch.device("cpu")
 THETA = 10_000.0

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sam2_hf.model.weight_cache import WeightCache
+from sam2_hf.model.fast_paths import WeightCache
 
 GRID = (16, 16)  # the trunk's first grid at 64 pixels
 

@@ -9,8 +9,8 @@ import torch
 from sam2_hf import Sam2Config, Sam2HieraDetConfig
 from sam2_hf.model.checkpoint_errors import CheckpointError
 from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.original_checkpoint import config_from_weights
 from sam2_hf.model.released_models import RELEASED, released_config
-from sam2_hf.model.weight_sizes import config_from_weights
 from tests.small_checkpoint import small_config, small_original
 
 MANIFESTS = Path(__file__).parents[1] / "golden" / "manifests"

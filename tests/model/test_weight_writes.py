@@ -9,9 +9,9 @@ from torch import nn
 
 from sam2_hf import Sam2VideoModel
 from sam2_hf.model.configuration_sam2 import with_image_size
-from sam2_hf.model.fused_linear import has_fused_product
+from sam2_hf.model.cpu_kernels import has_fused_product
 from sam2_hf.model.memory_tokens import MemoryTokens
-from sam2_hf.model.rope import rotary_table
+from sam2_hf.model.position_encoding import rotary_table
 from tests.drawn_video import every_answer, own_video_model
 
 SAME = 2e-4  # of the largest value: random weights amplify another order of summation

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from sam2_hf.model.checkpoint_errors import CheckpointWriteError
-from sam2_hf.model.whole_writes import written_whole
+from sam2_hf.model.checkpoint_folder import written_whole
 
 
 def test_a_file_appears_when_all_is_written(tmp_path):

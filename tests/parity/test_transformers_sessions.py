@@ -11,12 +11,7 @@ import torch
 from peers import draw_weights, largest_difference, peer_of
 from transformers.models.sam2_video import modeling_sam2_video as peer_module
 
-from sam2_hf import (
-    Sam2VideoConfig,
-    Sam2VideoInferenceSession,
-    Sam2VideoModel,
-    SessionOptions,
-)
+from sam2_hf import Sam2VideoConfig, Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
 
 SIDE, CHANNELS = 64, 128
 NUM_FRAMES = 24  # more than there are pointers: there frames that are dropped change their times

@@ -6,8 +6,8 @@ import torch
 
 from sam2_hf.pipelines import crop_search
 from sam2_hf.pipelines.crop_search import CropSearch, FoundMasks
+from sam2_hf.pipelines.encoded_image import PhotoEncoder
 from sam2_hf.pipelines.everything_options import EverythingOptions
-from sam2_hf.pipelines.photo_encoder import PhotoEncoder
 from sam2_hf.pipelines.point_grid import Crop
 from sam2_hf.processing.images import to_rgb
 from sam2_hf.upsampled_masks import UpsampledStatistics

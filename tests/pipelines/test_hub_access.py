@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import constants
 
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
-from sam2_hf.pipelines import hub_access
-from sam2_hf.pipelines.hub_access import hub_answers, is_cached, loading_options
+from sam2_hf.pipelines import loading
+from sam2_hf.pipelines.loading import hub_answers, is_cached, loading_options
 
 MODEL = "someone/some-model"
 
@@ -75,7 +75,7 @@ def test_nobody_there_is_known_at_once(no_hub):
 
 def test_a_name_server_that_hangs_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub_access, "_ask", lambda *arguments: time.sleep(2))
+    monkeypatch.setattr(loading, "_ask", lambda *arguments: time.sleep(2))
     start = time.monotonic()
 
     assert not hub_answers(MODEL, seconds=0.2)
@@ -98,7 +98,7 @@ def test_the_cache_is_looked_into(cache):
 
 
 def test_a_model_that_is_there_is_loaded_without_asking_anybody(monkeypatch, tmp_path):
-    monkeypatch.setattr(hub_access, "hub_answers", None)
+    monkeypatch.setattr(loading, "hub_answers", None)
 
     assert loading_options(tmp_path) == {}
 
@@ -120,7 +120,7 @@ def test_without_hub_and_cache_the_error_says_so(no_hub, cache):
 
 @pytest.mark.parametrize("path", ["./none", "~/none", "none.pt", "a/b/c", "/none"])
 def test_a_path_to_nothing_is_not_looked_for_on_the_hub(monkeypatch, path):
-    monkeypatch.setattr(hub_access, "hub_answers", None)
+    monkeypatch.setattr(loading, "hub_answers", None)
 
     with pytest.raises(CheckpointNotFoundError, match="no file or folder"):
         loading_options(path)

@@ -10,7 +10,7 @@ from PIL import Image
 from sam2_hf import Click, ImageError, ImageSegmentationPipeline, ObjectPrompt, PromptError
 from sam2_hf.geometry import to_model_pixels
 from sam2_hf.masks import resize_masks
-from sam2_hf.pipelines.photo_encoder import PhotoEncoder
+from sam2_hf.pipelines.encoded_image import PhotoEncoder
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.images import to_rgb
 

@@ -5,7 +5,7 @@ import torch
 from golden_cases import seeded_weights
 
 from sam2_hf import CheckpointError, PromptError, Sam2VideoModel, VideoPrompt, pipeline
-from sam2_hf.pipelines import hub_access
+from sam2_hf.pipelines import loading
 from sam2_hf.pipelines.loading import load_image_processor, load_model, load_video_model
 from tests.bundled_checkpoint import NAME, bundle, forbid_network
 from tests.small_checkpoint import save_original
@@ -92,7 +92,7 @@ def bundled(tiny_video_model, tmp_path, monkeypatch):
     """The tiny video model as the bundled one; nobody may be asked for it."""
     monkeypatch.chdir(tmp_path)
     forbid_network(monkeypatch)
-    monkeypatch.setattr(hub_access, "hub_answers", lambda *_: pytest.fail("the Hub was asked"))
+    monkeypatch.setattr(loading, "hub_answers", lambda *_: pytest.fail("the Hub was asked"))
     return bundle(tiny_video_model, tmp_path / "bundled", monkeypatch)
 
 

@@ -16,8 +16,8 @@ from sam2_hf import (
     pipeline,
 )
 from sam2_hf.compiling import Compiled
-from sam2_hf.pipelines import photo_encoder
-from sam2_hf.pipelines.photo_encoder import PhotoEncoder
+from sam2_hf.pipelines import encoded_image
+from sam2_hf.pipelines.encoded_image import PhotoEncoder
 from sam2_hf.processing.images import to_rgb
 
 
@@ -90,7 +90,7 @@ def test_a_processor_of_a_given_model_that_is_damaged_is_an_error(own_model):
 def test_a_pipeline_compiles_its_encoder_where_asked_to(task, tiny_model, wide, monkeypatch):
     torch._dynamo.reset()
     counters.clear()
-    monkeypatch.setattr(photo_encoder, "Compiled", partial(Compiled, backend="eager"))
+    monkeypatch.setattr(encoded_image, "Compiled", partial(Compiled, backend="eager"))
 
     compiled = pipeline(task, tiny_model, compile=True)._encoder.embeddings(to_rgb(wide))
 

@@ -10,15 +10,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers.pipelines.pt_utils import KeyDataset
 
-from sam2_hf import (
-    ImageError,
-    ImageSegmentationPipeline,
-    MaskGenerationPipeline,
-    PromptError,
-)
+from sam2_hf import ImageError, ImageSegmentationPipeline, MaskGenerationPipeline, PromptError
 from sam2_hf.errors import OptionError
 from sam2_hf.pipelines.generated_masks import GeneratedMasks
-from sam2_hf.pipelines.segmentation_result import SegmentationResult
+from sam2_hf.pipelines.image_prompts import SegmentationResult
 
 
 class Photos(Dataset):

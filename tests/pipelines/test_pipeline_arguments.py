@@ -307,7 +307,7 @@ def test_an_image_processor_that_breaks_off_is_not_replaced_by_a_standard_one(
         raise OSError("We couldn't connect.\nMore lines.") from causes[0]
 
     monkeypatch.setattr(sam2_hf.Sam2ImageProcessor, "from_pretrained", fail)
-    monkeypatch.setattr("sam2_hf.pipelines.hub_access.hub_answers", lambda *_: True)
+    monkeypatch.setattr("sam2_hf.pipelines.loading.hub_answers", lambda *_: True)
     causes = [LocalEntryNotFoundError("no connection")]
 
     with pytest.raises(CheckpointError, match="image processor of some/model could not be fetched"):
@@ -344,8 +344,8 @@ def test_a_video_processor_with_the_rules_of_the_checkpoint_is_taken(tiny_video_
 
 
 def test_without_a_model_and_without_a_network_the_error_names_the_way_out(monkeypatch, no_loading):
-    monkeypatch.setattr("sam2_hf.pipelines.hub_access.hub_answers", lambda *_: False)
-    monkeypatch.setattr("sam2_hf.pipelines.hub_access.is_cached", lambda *_: False)
+    monkeypatch.setattr("sam2_hf.pipelines.loading.hub_answers", lambda *_: False)
+    monkeypatch.setattr("sam2_hf.pipelines.loading.is_cached", lambda *_: False)
 
     for task in ("mask-generation", "image-segmentation", "video-segmentation"):
         with pytest.raises(CheckpointError, match="sam2-hiera-micro") as raised:

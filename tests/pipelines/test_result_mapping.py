@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from sam2_hf.pipelines.segmentation_result import SegmentationResult
+from sam2_hf.pipelines.image_prompts import SegmentationResult
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sam2_hf import rle
-from sam2_hf.pipelines.tracked_frames import TrackedFrame, TrackedObject
+from sam2_hf.writers.frame_journal import TrackedFrame, TrackedObject
 
 SIZE = (8, 10)
 

@@ -8,7 +8,7 @@ from PIL import Image
 from sam2_hf import ObjectPrompt, PromptError
 from sam2_hf.processing.prompt_tensors import read_prompts
 from sam2_hf.processing.prompts import PromptBatch
-from sam2_hf.video.prompt_reading import read_mask
+from sam2_hf.video.prompts import read_mask
 
 SIZE, MODEL_SIZE, SIDE = (48, 72), 256, 64
 DRAWN = torch.zeros(SIZE, dtype=torch.bool)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from sam2_hf.errors import VideoError
-from sam2_hf.pipelines.video_writer import video_writer
+from sam2_hf.writers.mp4 import video_writer
 from sam2_space.limits import LimitError, Limits
 from tests.spaces.looking import SECONDS, click, require_message, sample_photo, share_around, tinted
 

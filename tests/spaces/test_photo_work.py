@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from sam2_hf import ImageError, PromptError
-from sam2_hf.pipelines.segmentation_result import SegmentationResult
+from sam2_hf.pipelines.image_prompts import SegmentationResult
 from sam2_space.limits import LimitError, Limits
 from sam2_space.photo_drawing import draw_candidates, draw_view, write_files
 from sam2_space.photo_work import WORK_SIDE, PhotoWork

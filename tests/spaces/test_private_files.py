@@ -9,7 +9,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from evaluation.space_visitor import SpaceVisitor, VisitError
+from evaluation.space_load.visitor import SpaceVisitor, VisitError
 from tests.spaces.conftest import ROOT
 from tests.spaces.looking import SECONDS, click, require_message, sample_photo, source
 

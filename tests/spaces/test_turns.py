@@ -3,7 +3,7 @@
 import threading
 import time
 
-from sam2_space.turns import Turns
+from sam2_space.space_model import Turns
 
 
 def test_whoever_waits_is_served_between_two_slices_of_a_long_job():

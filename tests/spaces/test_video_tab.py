@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from sam2_hf import rle
-from sam2_hf.pipelines.video_writer import video_writer
+from sam2_hf.writers.mp4 import video_writer
 from tests.spaces.conftest import ROOT
 from tests.spaces.looking import (
     SECONDS,

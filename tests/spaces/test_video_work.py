@@ -7,7 +7,7 @@ from sam2_hf.errors import FrameError
 from sam2_space.limits import LimitError, Limits
 from sam2_space.photo_work import PhotoWork
 from sam2_space.space_model import SpaceModel
-from sam2_space.video_opening import open_video
+from sam2_space.video_work import open_video
 from tests.spaces.conftest import ROOT
 
 CLIP = ROOT / "spaces/samples/cup-and-cat.mp4"

@@ -8,8 +8,7 @@ import pytest
 
 from sam2_space.file_places import FilePlaces, safe_stem
 from sam2_space.limits import LimitError, Limits
-from sam2_space.visitor import PICTURES_KEPT, RESULTS_KEPT
-from sam2_space.visitors import Visitors
+from sam2_space.visitors import PICTURES_KEPT, RESULTS_KEPT, Visitors
 
 ANN, BOB = "a" * 32, "b" * 32
 PICTURE = np.zeros((4, 6, 3), np.uint8)

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from sam2_hf import rle
-from sam2_hf.training.clips import Clip
-from sam2_hf.training.recording import ClipRecording
+from sam2_hf.data.annotated_video import ClipRecording
+from sam2_hf.data.clip import Clip
 
 HEIGHT, WIDTH = 48, 64
 RED, GREEN, GREY = (230, 20, 20), (20, 200, 20), (90, 90, 90)

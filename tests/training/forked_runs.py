@@ -17,8 +17,8 @@ import datasets  # noqa: F401 - read before forking, so that it is read once
 import torch
 import yaml
 
+from sam2_hf.training.checkpointing import drop_old, save_checkpoint
 from sam2_hf.training.learner import Learner
-from sam2_hf.training.run_state import drop_old, save_checkpoint
 from tests.training import small_runs
 
 SAVES = (save_checkpoint.__code__, drop_old.__code__)

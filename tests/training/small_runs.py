@@ -8,9 +8,8 @@ from safetensors.torch import load_file
 
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.training.config import TrainConfig
-from sam2_hf.training.plain_values import from_plain
-from sam2_hf.training.run_setup import make_accelerator
-from sam2_hf.training.trainer import Trainer
+from sam2_hf.training.config_io import from_plain
+from sam2_hf.training.trainer import Trainer, make_accelerator
 from tests.small_checkpoint import small_config
 from tests.training.drawn_data import write_pairs, write_sequence
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_hf.training import depth
+from sam2_hf.training import click_sampling
 from sam2_hf.training.click_sampling import (
     deepest_clicks,
     draw_numbers,
@@ -212,7 +212,7 @@ def test_together_no_objects_get_no_clicks():
 
 def test_together_more_pixels_than_are_worked_on_at_a_time_give_the_same_clicks(monkeypatch):
     truth, guess = blobs(9), blobs(9, seed=1)
-    monkeypatch.setattr(depth, "PIXELS", 4 * 40 * 33)
+    monkeypatch.setattr(click_sampling, "PIXELS", 4 * 40 * 33)
 
     assert as_lists(deepest_clicks(truth, guess)) == as_lists(innermost_clicks(truth, guess))
 

@@ -2,7 +2,7 @@ import pytest
 
 from sam2_hf.errors import TrainingError
 from sam2_hf.training.config import TrainConfig
-from sam2_hf.training.plain_values import from_plain, to_plain
+from sam2_hf.training.config_io import from_plain, to_plain
 
 LEAST = {"model": "m", "output": "o", "data": [{"kind": "pairs"}], "steps": 1}
 

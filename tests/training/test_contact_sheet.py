@@ -1,8 +1,7 @@
 import numpy as np
 
-from sam2_hf.training.clips import Clip
-from sam2_hf.training.contact_sheet import CELL, GAP, contact_sheet
-from sam2_hf.training.predictions import Prediction
+from sam2_hf.data.clip import Clip
+from sam2_hf.training.validation import CELL, GAP, Prediction, contact_sheet
 from tests.training.drawn_data import HEIGHT, WIDTH, moving_clip
 
 

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from sam2_hf.model.mask_losses import LossRules
-from sam2_hf.model.prompt_inputs import Prompts
+from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.training.dense_objective import DenseObjective, choose_cells, shared_by_all
 from sam2_hf.training.objective import Beside, Sam2VideoForTraining
-from sam2_hf.training.prompt_schedule import PromptSchedule
+from sam2_hf.training.prompt_simulation import PromptSchedule
 from tests.drawn_video import own_video_model
 from tests.training.moving_shapes import two_clips
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sam2_hf.training.ema import WeightAverage
+from sam2_hf.training.optimizer import WeightAverage
 
 
 def weight(value):

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from sam2_hf.errors import TrainingError
-from sam2_hf.training.clip_stream import ClipRequest
-from sam2_hf.training.learner import seed_for
-from sam2_hf.training.step_values import Totals
+from sam2_hf.training.data_loader import ClipRequest
+from sam2_hf.training.learner import Totals, seed_for
 from tests.training.small_runs import (
     farthest,
     settings,

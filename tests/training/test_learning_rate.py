@@ -1,7 +1,7 @@
 import pytest
 
 from sam2_hf.training.config import OptimiserConfig
-from sam2_hf.training.learning_rate import rate_factor
+from sam2_hf.training.optimizer import rate_factor
 
 
 def test_the_rate_rises_in_equal_steps_and_the_first_one_learns():

@@ -7,11 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from sam2_hf.data.config import Augmentation, Mix, SourceConfig
 from sam2_hf.errors import DataError
-from sam2_hf.training import loader as loader_module
-from sam2_hf.training.clip_stream import ClipRequest, ClipStream
-from sam2_hf.training.data_config import Augmentation, Mix, SourceConfig
-from sam2_hf.training.loader import ClipLoader, plan_requests
+from sam2_hf.training import data_loader as loader_module
+from sam2_hf.training.data_loader import ClipLoader, ClipRequest, ClipStream, plan_requests
 from tests.training.drawn_data import write_pairs
 
 

@@ -7,9 +7,9 @@ from safetensors.torch import load_file
 
 from sam2_hf.errors import MissingPackageError, TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.training.checkpointing import snapshot
 from sam2_hf.training.config import LoraConfig
 from sam2_hf.training.lora import add_adapters, merge_adapters, write_adapters
-from sam2_hf.training.model_folder import snapshot
 from tests.drawn_video import own_video_model, pixel_values
 from tests.training.small_runs import settings, tensors_of, train
 

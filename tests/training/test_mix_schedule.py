@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from sam2_hf.training.data_config import Mix, SourceConfig
-from sam2_hf.training.mix_schedule import BLOCK, MOST_TRIES, MixSchedule, generator
+from sam2_hf.data.config import Mix, SourceConfig
+from sam2_hf.training.data_loader import BLOCK, MOST_TRIES, MixSchedule, generator
 
 
 def source(**values):

@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 
 import sam2_hf
 from sam2_hf.errors import OutputError, TrainingError
-from sam2_hf.training import model_folder, run_state
-from sam2_hf.training.model_folder import push_model, restore_model, save_model, snapshot
+from sam2_hf.training import checkpointing
+from sam2_hf.training.checkpointing import push_model, restore_model, save_model, snapshot
 from tests.drawn_video import drawn_video_model, own_video_model
 from tests.training.small_runs import config_of, settings
 
@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_the_earlier_model(world, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(model_folder, "save_file", fail)
+    monkeypatch.setattr(checkpointing, "save_file", fail)
     with pytest.raises(OutputError, match="No space left on device"):
         save(world, folder)
 
@@ -100,10 +100,10 @@ def test_a_full_disk_leaves_the_earlier_model(world, tmp_path, monkeypatch):
 
 
 def test_a_model_is_on_the_disk_before_it_takes_its_name(world, tmp_path, monkeypatch):
-    flushed, whole_flush = [], run_state.flush
+    flushed, whole_flush = [], checkpointing.flush
     flush = lambda path: (flushed.append(path.name), whole_flush(path))  # noqa: E731
-    monkeypatch.setattr(run_state, "flush", flush)
-    monkeypatch.setattr(model_folder, "flush", flush)
+    monkeypatch.setattr(checkpointing, "flush", flush)
+    monkeypatch.setattr(checkpointing, "flush", flush)
 
     save(world, tmp_path / "saved")
 
@@ -139,7 +139,7 @@ def test_a_snapshot_is_a_copy_with_averaged_weights_where_there_are_any():
 
 def test_a_folder_is_pushed_to_a_private_repo(tmp_path, monkeypatch):
     hub = FakeHub()
-    monkeypatch.setattr(model_folder, "HfApi", hub)
+    monkeypatch.setattr(checkpointing, "HfApi", hub)
 
     assert push_model(tmp_path / "best", "me/mine") == "https://hf.co/me/mine"
 
@@ -147,7 +147,7 @@ def test_a_folder_is_pushed_to_a_private_repo(tmp_path, monkeypatch):
 
 
 def test_a_refused_push_says_where_the_model_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(model_folder, "HfApi", FakeHub(OSError("no network")))
+    monkeypatch.setattr(checkpointing, "HfApi", FakeHub(OSError("no network")))
 
     with pytest.raises(TrainingError, match=r"no network.*hf upload me/mine"):
         push_model(tmp_path / "best", "me/mine")

@@ -5,11 +5,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from sam2_hf.data.clip import collate
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.attention import PromptAttention
-from sam2_hf.training.clips import collate
 from sam2_hf.training.model_setup import make_model
-from sam2_hf.training.synthetic_regions import region_clip
+from sam2_hf.training.synthetic.regions import region_clip
 from tests.training.small_runs import config_of, settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

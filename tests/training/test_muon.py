@@ -3,7 +3,7 @@ import torch
 
 from sam2_hf.training.config import OptimiserConfig
 from sam2_hf.training.muon import ADAMW_SIZE, Muon, orthogonalized
-from sam2_hf.training.parameter_groups import make_optimiser, paces
+from sam2_hf.training.optimizer import make_optimiser, paces
 from tests.drawn_video import own_video_model
 from tests.training.small_runs import settings, tensors_of, train, trainer_of, unequal
 

@@ -7,13 +7,12 @@ import torch
 from torch.nn import functional
 
 from sam2_hf.errors import DataError
-from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
 from sam2_hf.model.mask_losses import LossRules, mask_losses, read_labels
+from sam2_hf.model.outputs import FrameFeatures, FrameMemory
 from sam2_hf.training import objective
-from sam2_hf.training.clip_memories import ClipMemories
-from sam2_hf.training.objective import Sam2VideoForTraining
-from sam2_hf.training.prompt_schedule import PromptSchedule
-from sam2_hf.video.memory_selection import MemoryRules, Moment
+from sam2_hf.training.objective import ClipMemories, Sam2VideoForTraining
+from sam2_hf.training.prompt_simulation import PromptSchedule
+from sam2_hf.video.memory_policy import MemoryRules, Moment
 from sam2_hf.video.tracking import NO_PROMPTS, track_step
 from tests.drawn_video import drawn_video_model, own_video_model
 from tests.training.moving_shapes import two_clips

@@ -5,7 +5,7 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from sam2_hf.training.objective import Sam2VideoForTraining
-from sam2_hf.training.prompt_schedule import PromptSchedule
+from sam2_hf.training.prompt_simulation import PromptSchedule
 from tests.drawn_video import own_video_model
 from tests.training.moving_shapes import two_clips
 

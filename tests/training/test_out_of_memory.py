@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sam2_hf.training.clips import ClipBatch
+from sam2_hf.data.clip import ClipBatch
+from sam2_hf.data.config import SourceConfig
 from sam2_hf.training.config import TrainConfig
-from sam2_hf.training.data_config import SourceConfig
-from sam2_hf.training.out_of_memory import advice, is_dead_worker, is_out_of_memory
+from sam2_hf.training.trainer import advice, is_dead_worker, is_out_of_memory
 
 CONFIG = TrainConfig("m", "o", (SourceConfig("pairs"),), steps=1)
 

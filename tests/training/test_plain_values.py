@@ -4,16 +4,10 @@ from typing import Literal
 
 import pytest
 
+from sam2_hf.data.config import SourceConfig
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.mask_losses import LossRules
-from sam2_hf.training.data_config import SourceConfig
-from sam2_hf.training.plain_values import (
-    differences,
-    from_plain,
-    set_values,
-    to_plain,
-    with_value,
-)
+from sam2_hf.training.config_io import differences, from_plain, set_values, to_plain, with_value
 
 
 @dataclass(frozen=True, slots=True)

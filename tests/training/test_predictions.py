@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from sam2_hf.data.clip import Clip
 from sam2_hf.model.modeling_sam2 import Sam2Model
-from sam2_hf.training.clips import Clip
-from sam2_hf.training.predictions import (
+from sam2_hf.training.validation import (
     AT_ONCE,
     Prediction,
     as_image_model,

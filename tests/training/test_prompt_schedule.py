@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sam2_hf.errors import TrainingError
-from sam2_hf.training.prompt_schedule import PromptSchedule
+from sam2_hf.training.prompt_simulation import PromptSchedule
 
 DRAWS = 2000
 CLOSE = 0.05  # of a probability, in that many draws: more than four standard deviations

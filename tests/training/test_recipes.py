@@ -5,8 +5,8 @@ Source: sam2/configs/sam2.1_training/sam2.1_hiera_b+_MOSE_finetune.yaml @ 2b90b9
 
 import pytest
 
-from sam2_hf.training.config_files import RECIPES, read_config
-from sam2_hf.training.data_config import Augmentation
+from sam2_hf.data.config import Augmentation
+from sam2_hf.training.config_io import RECIPES, read_config
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from sam2_hf.errors import TrainingError
-from sam2_hf.training.config_files import read_config
-from sam2_hf.training.run_folder import RunFolder, duration, training_line
+from sam2_hf.training.config_io import read_config
+from sam2_hf.training.run_logging import RunFolder, duration, training_line
 from tests.training.small_runs import config_of, settings, trainer_of
 
 ROW = {

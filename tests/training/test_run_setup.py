@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sam2_hf.errors import MissingPackageError, TrainingError
-from sam2_hf.training.run_setup import (
+from sam2_hf.training.trainer import (
     count_steps,
     make_accelerator,
     open_stream,

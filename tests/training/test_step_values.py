@@ -1,13 +1,7 @@
 import pytest
 import torch
 
-from sam2_hf.training.step_values import (
-    MEASURED,
-    Totals,
-    no_values,
-    part_values,
-    step_values,
-)
+from sam2_hf.training.learner import MEASURED, Totals, no_values, part_values, step_values
 from sam2_hf.training.training_output import TrainingOutput
 
 

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from sam2_hf.errors import TrainingError
-from sam2_hf.training import model_folder, train as program, trainer
+from sam2_hf.training import checkpointing, train as program, trainer
 from sam2_hf.training.learner import Learner
 from sam2_hf.training.train import DONE, FAILED, STOPPED, main, train
 from tests.training.small_runs import settings, write_config
@@ -29,7 +29,7 @@ def test_the_program_trains_and_says_where_the_model_is(file, world, capsys):
 
 def test_the_model_is_pushed_on_request(file, monkeypatch, capsys):
     hub = FakeHub()
-    monkeypatch.setattr(model_folder, "HfApi", hub)
+    monkeypatch.setattr(checkpointing, "HfApi", hub)
 
     train(["--config", file, "--push", "me/mine"])
 

@@ -11,7 +11,7 @@ from accelerate.state import AcceleratorState
 
 from sam2_hf.errors import OutputError, TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.training import run_keeper, run_state
+from sam2_hf.training import callbacks, checkpointing
 from sam2_hf.training.interruption import Stopped
 from sam2_hf.training.learner import Learner
 from tests.training.small_runs import (
@@ -52,7 +52,7 @@ def fail_with(error):
 def scores(monkeypatch, *values):
     """Have validations give these scores."""
     left = list(values)
-    monkeypatch.setattr(run_keeper, "mean_score", lambda _: left.pop(0))
+    monkeypatch.setattr(callbacks, "mean_score", lambda _: left.pop(0))
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_pictures_are_drawn_as_often_as_asked(world):
 
 
 def test_a_full_disk_loses_no_checkpoint_and_does_not_end_the_run(world, monkeypatch, capsys):
-    whole_save, full = run_state.save_file, OSError(errno.ENOSPC, "No space left on device")
+    whole_save, full = checkpointing.save_file, OSError(errno.ENOSPC, "No space left on device")
     failing = iter([False] * 2 + [True])  # the second checkpoint's first file
 
     def save(*arguments):
@@ -180,7 +180,7 @@ def test_a_full_disk_loses_no_checkpoint_and_does_not_end_the_run(world, monkeyp
             raise full
         whole_save(*arguments)
 
-    monkeypatch.setattr(run_state, "save_file", save)
+    monkeypatch.setattr(checkpointing, "save_file", save)
     run = train(settings(world, steps=6))
 
     assert "No space left on device" in capsys.readouterr().out
@@ -193,7 +193,7 @@ def test_a_full_disk_loses_no_checkpoint_and_does_not_end_the_run(world, monkeyp
 def test_a_full_disk_at_the_end_is_an_error_and_the_run_can_be_resumed(world, monkeypatch):
     whole = train(settings(world, "whole"))
     fail = fail_with(OSError(errno.ENOSPC, "No space left on device"))
-    after_steps(monkeypatch, 3, lambda: monkeypatch.setattr(run_state, "save_file", fail))
+    after_steps(monkeypatch, 3, lambda: monkeypatch.setattr(checkpointing, "save_file", fail))
     with pytest.raises(OutputError, match="No space left"):
         train(settings(world, "full"))
     monkeypatch.undo()
@@ -217,7 +217,7 @@ def test_a_lack_of_memory_saves_and_says_what_to_lower(world, monkeypatch):
 
 def test_a_lack_of_memory_in_a_validation_saves_too(world, monkeypatch):
     fail = fail_with(torch.OutOfMemoryError("CUDA out of memory"))
-    act = lambda: monkeypatch.setattr(run_keeper.Validation, "run", fail)  # noqa: E731
+    act = lambda: monkeypatch.setattr(callbacks.Validation, "run", fail)  # noqa: E731
     after_steps(monkeypatch, 2, act)
     content = settings(world, validation=validated(world), checkpoints__every=100)
 
@@ -229,7 +229,7 @@ def test_a_lack_of_memory_in_a_validation_saves_too(world, monkeypatch):
 
 def test_a_lack_of_memory_before_the_first_step_says_so(world, monkeypatch):
     fail = fail_with(torch.OutOfMemoryError("CUDA out of memory"))
-    monkeypatch.setattr(run_keeper.Validation, "run", fail)
+    monkeypatch.setattr(callbacks.Validation, "run", fail)
 
     with pytest.raises(TrainingError, match="No step is done yet; --resume begins anew"):
         train(settings(world, validation=validated(world)))

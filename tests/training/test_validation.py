@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_hf.data.config import SourceConfig
 from sam2_hf.errors import DataError, TrainingError
 from sam2_hf.training import validation as module
 from sam2_hf.training.config import ValidationConfig
-from sam2_hf.training.data_config import SourceConfig
-from sam2_hf.training.predictions import Prediction
-from sam2_hf.training.source_registry import open_source
+from sam2_hf.training.dataset_registry import open_source
 from sam2_hf.training.validation import (
+    Prediction,
     SourceTotal,
     Validation,
     mean_score,

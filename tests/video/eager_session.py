@@ -10,11 +10,11 @@ Suffixes: b = objects, p = pointers, h, w = rows and columns.
 import torch
 from torch.nn import functional
 
+from sam2_hf.frames.open import open_frames
 from sam2_hf.geometry import to_model_pixels
 from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes
 from sam2_hf.model.memory_tokens import Recollection
-from sam2_hf.model.prompt_inputs import Prompts
-from sam2_hf.video.frames import open_frames
+from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.video.session_options import SessionOptions
 
 CORNERS = (2, 3)

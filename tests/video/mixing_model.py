@@ -13,8 +13,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from sam2_hf.model.frame_memory import FrameFeatures
-from sam2_hf.model.outputs import ObjectMasks
+from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
 
 SIDE, CELLS, LOGITS = 16, 4, 8  # model input, side of the embedding, and of the logits
 SPREAD = 6.0  # of logits

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sam2_hf.model.frame_memory import FrameMemory
+from sam2_hf.model.outputs import FrameMemory
 from tests.drawn_video import GRID, HIDDEN, MEMORY
 
 

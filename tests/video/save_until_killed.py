@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from sam2_hf.video.history import History
-from sam2_hf.video.session_files import SavedSession, read_session, write_session
+from sam2_hf.video.storage.checkpoint_files import SavedSession, read_session, write_session
+from sam2_hf.video.storage.record_store import History
 
 FRAMES = 12
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sam2_hf.model.frame_memory import FrameFeatures
+from sam2_hf.model.outputs import FrameFeatures
 from sam2_hf.video.feature_cache import FeatureCache
 
 

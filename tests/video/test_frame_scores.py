@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from sam2_hf.video.frame_scores import FrameScore, FrameScores
+from sam2_hf.video.masklet import FrameScore, FrameScores
 
 THIRD = torch.tensor(1 / 3).item()  # a float32, as the decoder gives
 

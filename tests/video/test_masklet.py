@@ -10,8 +10,8 @@ from pycocotools import mask as coco_mask
 
 from sam2_hf.errors import FrameError, OutputError, SessionError
 from sam2_hf.rle import encode, to_coco
-from sam2_hf.video.history import History
 from sam2_hf.video.masklet import MaskletStore, describe_frames
+from sam2_hf.video.storage.record_store import History
 from tests.video.records import full_disk
 
 SIZE = (30, 40)

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from sam2_hf.errors import OutputError
-from sam2_hf.model.frame_memory import FrameMemory
+from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.frame_result import FrameOutput
-from sam2_hf.video.history import History
 from sam2_hf.video.memory_bank import MEMORY, MemoryBank
-from sam2_hf.video.memory_selection import MemoryRules, Moment, pointer_frames, recent_frames
+from sam2_hf.video.memory_policy import MemoryRules, Moment, pointer_frames, recent_frames
+from sam2_hf.video.storage.record_store import History
 from tests.video.records import full_disk
 
 RULES = MemoryRules()

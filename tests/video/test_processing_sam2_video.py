@@ -15,7 +15,7 @@ from sam2_hf import (
     SessionError,
     SessionOptions,
 )
-from sam2_hf.video.prepared_frames import PreparedStream
+from sam2_hf.frames.preprocessed import PreparedStream
 from tests.video.transformers_usage import SIZE, add_click, clip, open_clip
 
 SQUARE = {"height": 64, "width": 64}

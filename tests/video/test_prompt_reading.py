@@ -5,7 +5,7 @@ from PIL import Image
 from torch.nn import functional
 
 from sam2_hf.errors import PromptError
-from sam2_hf.video.prompt_reading import read_box, read_clicks, read_mask, read_object_id
+from sam2_hf.video.prompts import read_box, read_clicks, read_mask, read_object_id
 
 SIZE = (48, 72)
 WHO = "object 3"

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sam2_hf.model.frame_memory import FrameMemory
+from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.frame_result import FrameOutput
-from sam2_hf.video.history import History
 from sam2_hf.video.memory_bank import MemoryBank
-from sam2_hf.video.memory_selection import MemoryRules, Moment
+from sam2_hf.video.memory_policy import MemoryRules, Moment
+from sam2_hf.video.storage.record_store import History
 from sam2_hf.video.tracking import NO_PROMPTS, chooses_among_masks, recollect
 from tests.drawn_video import clicks
 from tests.fakes import FakeModel

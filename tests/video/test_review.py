@@ -2,10 +2,9 @@
 
 import pytest
 
-from sam2_hf.video.frame_scores import FrameScore, FrameScores
-from sam2_hf.video.history import History
-from sam2_hf.video.masklet import Masklet
+from sam2_hf.video.masklet import FrameScore, FrameScores, Masklet
 from sam2_hf.video.review import ReviewRules, frames_to_review
+from sam2_hf.video.storage.record_store import History
 
 GOOD = FrameScore(iou=0.9, object_score=8.0, area=1000)
 OUT = FrameScore(iou=0.1, object_score=-8.0, area=0)

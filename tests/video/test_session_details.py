@@ -6,8 +6,8 @@ import torch
 
 from sam2_hf.errors import FrameError, NoPromptError, SessionError
 from sam2_hf.pipelines.video_segmentation import VideoSegmentationPipeline
+from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.session import Sam2VideoInferenceSession
-from sam2_hf.video.video_prompt import VideoPrompt
 from tests import fakes
 from tests.drawn_video import drawn_video_model, noise_clip
 from tests.fakes import FakeModel, fake_clip, fake_session_on

@@ -192,7 +192,7 @@ def test_a_verb_that_was_refused_is_nothing_to_undo(fake_session):
 
 
 def test_a_removed_object_is_let_go_once_its_removal_cannot_be_undone(monkeypatch):
-    monkeypatch.setattr("sam2_hf.video.undo.DEPTH", 10)
+    monkeypatch.setattr("sam2_hf.video.tracked_object.DEPTH", 10)
     session = fake_session_on(8)
     held = []
     for number in range(30):

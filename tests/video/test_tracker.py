@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sam2_hf.errors import NoPromptError, OutputError, SessionError
-from sam2_hf.video.frames import open_frames
+from sam2_hf.frames.open import open_frames
 from sam2_hf.video.memory_bank import MEMORY
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions

@@ -6,17 +6,11 @@ import pytest
 import torch
 from peers import largest_difference
 
-from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
-from sam2_hf.model.prompt_inputs import Prompts
-from sam2_hf.video.memory_selection import MemoryRules, Moment
+from sam2_hf.model.outputs import FrameFeatures, FrameMemory
+from sam2_hf.model.prompt_encoder import Prompts
+from sam2_hf.video.memory_policy import MemoryRules, Moment
 from sam2_hf.video.tracking import NO_PROMPTS, decode_views, look_back, track_step
-from tests.drawn_video import (
-    GRID,
-    clicks,
-    drawn_video_model,
-    own_video_model,
-    pixel_values,
-)
+from tests.drawn_video import GRID, clicks, drawn_video_model, own_video_model, pixel_values
 from tests.fakes import FakeModel
 from tests.video.remembered import Remembered, drawn_memory, fake_remembered
 

@@ -1,13 +1,12 @@
 import torch
 
-from sam2_hf.model.frame_memory import FrameMemory
+from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.processing.prompts import Click
 from sam2_hf.video.frame_result import FrameOutput
-from sam2_hf.video.history import History
 from sam2_hf.video.memory_bank import MemoryBank
-from sam2_hf.video.object_prompts import FramePrompts
-from sam2_hf.video.tracked_object import Round, TrackedObject
-from sam2_hf.video.undo import DEPTH, Snapshot, UndoStack
+from sam2_hf.video.prompts import FramePrompts
+from sam2_hf.video.storage.record_store import History
+from sam2_hf.video.tracked_object import DEPTH, Round, Snapshot, TrackedObject, UndoStack
 
 HISTORY = History(ram_budget=1 << 20)
 CLICKED = FramePrompts(clicks=(Click((1, 2)),))

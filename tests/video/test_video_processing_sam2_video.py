@@ -17,8 +17,8 @@ from sam2_hf import (
     VideoError,
     VideoSegmentationPipeline,
 )
+from sam2_hf.frames.preprocessing import FramePixels
 from sam2_hf.processing.pixel_values import RELEASED_PIXELS
-from sam2_hf.video.frame_pixels import FramePixels
 from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 from tests.video.transformers_usage import SIZE, clip
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from sam2_hf.model.checkpoint_folder import convert_to_folder, revert_to_original
 
-from .exit_codes import DONE
-from .messages import say
+from .console import DONE, say
 
 ORIGINAL_SUFFIXES = (".pt", ".pth")
 

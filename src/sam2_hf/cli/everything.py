@@ -9,19 +9,12 @@ from sam2_hf.errors import ImageError
 from sam2_hf.overlay import draw_overlay, label_picture
 from sam2_hf.pipelines.everything_options import EverythingOptions
 from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline
-from sam2_hf.pipelines.photo_files import (
-    as_picture,
-    generated_annotations,
-    write_coco,
-    write_png,
-)
 from sam2_hf.processing.images import to_rgb
+from sam2_hf.writers.coco_json import as_picture, generated_annotations, write_coco, write_png
 
-from .exit_codes import DONE, FAILED, INTERRUPTED
-from .messages import note, one_line, say
+from .console import DONE, FAILED, INTERRUPTED, PhotoProgress, note, one_line, say
 from .model_choice import choose_model
 from .output_files import prepare_folder, unique_stems, with_ending
-from .progress import PhotoProgress
 
 NOTHING = (
     "0 masks; none was good and stable enough, so lower --pred-iou-thresh and "

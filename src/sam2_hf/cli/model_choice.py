@@ -20,7 +20,7 @@ from sam2_hf.pipelines.loading import (
 )
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 
-from .messages import note, one_line
+from .console import note, one_line
 
 AnyModel = TypeVar("AnyModel", Sam2Model, Sam2VideoModel)
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from sam2_hf.errors import Sam2Error
 
 from .arguments import build_parser
-from .exit_codes import FAILED, INTERRUPTED
-from .messages import note, one_line
+from .console import FAILED, INTERRUPTED, note, one_line
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's words on a GPU, on the CPU
 

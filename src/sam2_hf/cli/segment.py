@@ -5,20 +5,19 @@ from pathlib import Path
 
 from sam2_hf.errors import PromptError
 from sam2_hf.overlay import DrawnPrompts, draw_overlay
+from sam2_hf.pipelines.image_prompts import SegmentationResult
 from sam2_hf.pipelines.image_segmentation import ImageSegmentationPipeline
-from sam2_hf.pipelines.photo_files import (
+from sam2_hf.processing.images import to_rgb
+from sam2_hf.processing.prompts import Click, ObjectPrompt
+from sam2_hf.writers.coco_json import (
     answer_annotation,
     as_picture,
     mask_picture,
     write_coco,
     write_png,
 )
-from sam2_hf.pipelines.segmentation_result import SegmentationResult
-from sam2_hf.processing.images import to_rgb
-from sam2_hf.processing.prompts import Click, ObjectPrompt
 
-from .exit_codes import DONE
-from .messages import say
+from .console import DONE, say
 from .model_choice import choose_model
 from .output_files import prepare_folder, unique_stems, with_ending
 

@@ -6,20 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from sam2_hf.errors import PromptError
-from sam2_hf.video.frames import open_frames
+from sam2_hf.frames.open import open_frames
 
-from .exit_codes import INTERRUPTED
-from .interruption import Interruption, StopAskedError
-from .messages import note
+from .console import INTERRUPTED, Interruption, StopAskedError, note
 from .model_choice import choose_video_model
 from .output_files import prepare_folder
 from .track_camera import track_camera
-from .track_outputs import TrackOutputs
+from .track_outputs import TrackOutputs, tell
 from .track_plan import TrackPlan
-from .track_report import tell
-from .track_state import TrackState
+from .track_run import TrackState, VideoTracking
 from .video_prompts import VideoPrompts
-from .video_tracking import VideoTracking
 
 ANY_SIDE = 64  # input size for frames of which only size and number are asked
 

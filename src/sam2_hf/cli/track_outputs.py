@@ -1,11 +1,13 @@
 """The files that `sam2-hf track` writes; they grow out of sight and appear when all are whole.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
+
+What `sam2-hf track` tells in the end.
 """
 
 import contextlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf.errors import OutputError
-from sam2_hf.pipelines.mask_pictures import check_label_ids, write_label_png, write_object_png
-from sam2_hf.pipelines.masklet_files import VideoFacts, write_masklets, write_scores
-from sam2_hf.pipelines.masklet_overlay import draw_masklets
-from sam2_hf.pipelines.tracked_frames import TrackedFrame
-from sam2_hf.pipelines.video_writer import VideoWriter, import_av, video_writer
-from sam2_hf.video.picture_folder import list_pictures
+from sam2_hf.frames.image_sequence import list_pictures
+from sam2_hf.writers.frame_journal import TrackedFrame
+from sam2_hf.writers.mask_png import check_label_ids, write_label_png, write_object_png
+from sam2_hf.writers.masklet_json import VideoFacts, write_masklets, write_scores
+from sam2_hf.writers.mp4 import VideoWriter, import_av, video_writer
+from sam2_hf.writers.overlay_video import draw_masklets
 
+from .console import DONE, FAILED, note, say
 from .video_prompts import VideoPrompts
 
 ENDINGS = {
@@ -216,3 +219,31 @@ def _publish_pngs(source: Path, target: Path) -> None:
         (source / name).replace(target / name)
     for folder in [path for path in target.iterdir() if path.is_dir() and not any(path.iterdir())]:
         folder.rmdir()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How tracking went.
+
+    Attributes:
+        rate: Frames per second; 0 if nothing was tracked this time.
+        failure: Why it ended before its time; empty if it did not.
+    """
+
+    rate: float
+    failure: str
+
+
+def tell(about: VideoFacts, num_tracked: int, outcome: Outcome, files: Sequence[Path]) -> int:
+    """Say what was done and where it lies, and what went wrong.
+
+    Returns:
+        The exit code.
+    """
+    objects = f"{len(about.object_ids)} object{'s' if len(about.object_ids) > 1 else ''}"
+    speed = f", {outcome.rate:.1f} frames/s" if outcome.rate else ""
+    say("\n  ".join([f"{about.name}: {num_tracked} frames, {objects}{speed}", *map(str, files)]))
+    if not outcome.failure:
+        return DONE
+    note(f"error: {outcome.failure} The {num_tracked} frames that could be tracked are written.")
+    return FAILED

@@ -1,8 +1,14 @@
-"""Write folders in transformers' format from original checkpoints, and the other way round."""
+"""Write folders in transformers' format from original checkpoints, and the other way round.
+
+Write a file or a folder whole or not at all.
+"""
 
 import json
 import os
-from collections.abc import Mapping
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +19,78 @@ from torch import Tensor
 from transformers.configuration_utils import PreTrainedConfig
 
 from .bundled_models import bundled_folder
-from .checkpoint_errors import CheckpointError, CheckpointNotFoundError, first_line
+from .checkpoint_errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    CheckpointWriteError,
+    first_line,
+)
 from .checkpoint_names import check_names, to_original
-from .checkpoint_search import CONFIG, config_beside, shards_of
+from .checkpoint_search import CONFIG, HubOptions, config_beside, find_any_original, shards_of
 from .configuration_sam2_video import Sam2VideoConfig
-from .hub_search import HubOptions, find_any_original
 from .model_card import model_card
 from .original_checkpoint import load_original
-from .whole_writes import require_free, written_whole
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Offer a hidden neighbour of `target` to write to, and move it there once all is written.
+
+    Args:
+        target: The file or folder to be. An existing file is replaced, an empty folder too.
+
+    Yields:
+        The path to write to; nothing is there yet.
+
+    Raises:
+        CheckpointWriteError: If `target` is a folder with something in it, or if writing fails,
+            for instance because the disk is full. Nothing is left of what had been written.
+    """
+    hidden = target.parent / f".{target.name}.{secrets.token_hex(4)}.part"
+    require_free(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield hidden
+        hidden.replace(target)
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save raises the last
+        raise CheckpointWriteError(
+            f"cannot write {target}: {_reason(error)}. Nothing of it was left behind. "
+            "Free some space or choose a folder you may write to."
+        ) from error
+    finally:
+        _remove(hidden)
+
+
+def require_free(target: Path) -> None:
+    """Refuse to write where there is a folder with something in it.
+
+    Raises:
+        CheckpointWriteError: If there is one.
+    """
+    if target.is_dir() and any(target.iterdir()):
+        raise CheckpointWriteError(
+            f"the folder {target} is not empty, so nothing was written. "
+            "Remove it or choose another."
+        )
+
+
+def _reason(error: BaseException) -> str:
+    """Say why writing failed; torch hides the system's reason behind one of its own."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.strerror:
+            return link.strerror
+        link = link.__context__
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _remove(path: Path) -> None:
+    """Delete what was written so far; says nothing if there is none."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -3,10 +3,15 @@
 Each fast path stands beside a plain module that can be read, trained and compiled, and equals it up
 to the order of summation. It reads weights instead of calling the layers that hold them, so it is
 taken only where a call of these layers does what their classes say and nothing more.
+
+Keep what follows from weights alone, for as long as the weights stay what they are.
+
+Tables that depend on sizes alone: made once, whoever asks, and part of compiled graphs.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from functools import lru_cache, wraps
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -178,3 +183,100 @@ def _is_idle(hook: Callable[..., Any]) -> bool:
         return False
     collector = getattr(output_capturing, "_active_collector", None)
     return collector is not None and not collector.get()  # what is to be recorded, if anything
+
+
+class _Kept(NamedTuple):
+    """A tensor, and what it was computed from."""
+
+    key: tuple[Any, ...]
+    weights: tuple[Tensor, ...]
+    value: Tensor
+
+
+class WeightCache:
+    """Hold one tensor that is computed from weights and a key (a size, a dtype).
+
+    The tensor is computed again as soon as a value of a weight is another one, however it was
+    written: values are compared with those of before, which takes microseconds for the few thousand
+    that these weights have. Versions would not do: writes through `parameter.data` do not count.
+
+    Nothing is kept while gradients are recorded, so training never sees a kept tensor, or on other
+    devices than the CPU, where a comparison would wait for the device. Copies and pickles of a
+    model start with an empty cache.
+    """
+
+    def __init__(self) -> None:
+        # replaced as a whole, so that threads that share a model read what belongs together
+        self._kept: _Kept | None = None
+
+    def get(
+        self, weights: tuple[Tensor, ...], key: tuple[Any, ...], compute: Callable[[], Tensor]
+    ) -> Tensor:
+        """Return `compute()`, or its earlier result if neither `weights` nor `key` changed since.
+
+        Args:
+            weights: Every tensor that `compute` reads.
+            key: Everything else it depends on.
+            compute: Makes the tensor; called without recording gradients when its result is kept.
+        """
+        if is_traced() or not all(_can_be_compared(weight) for weight in weights):
+            return compute()
+        kept = self._kept
+        if kept is None or kept.key != key or not _are_equal(kept.weights, weights):
+            # A tensor made in inference mode could not take part in training later on.
+            with torch.inference_mode(mode=False), torch.no_grad():
+                # copied first: a write in between is then noticed on the next call
+                copies = tuple(weight.detach().clone() for weight in weights)
+                kept = _Kept(key, copies, compute())
+            self._kept = kept
+        return kept.value
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "WeightCache":
+        return WeightCache()
+
+    def __reduce__(self) -> tuple[type["WeightCache"], tuple[()]]:
+        return WeightCache, ()
+
+
+def _can_be_compared(weight: Tensor) -> bool:
+    """Whether a weight is a tensor of the CPU, none that stands for others, and does not learn."""
+    is_ordinary = type(weight) in (Tensor, nn.Parameter) and weight.is_cpu
+    return is_ordinary and not (torch.is_grad_enabled() and weight.requires_grad)
+
+
+def _are_equal(before: tuple[Tensor, ...], now: tuple[Tensor, ...]) -> bool:
+    return all(
+        one.dtype == other.dtype and torch.equal(one, other)
+        for one, other in zip(before, now, strict=True)
+    )
+
+
+Make = TypeVar("Make", bound=Callable[..., object])
+
+
+def constant_table(kept: int) -> Callable[[Make], Make]:
+    """Keep what a function returned for its latest arguments, all of them hashable.
+
+    The table is an ordinary tensor even where the first caller is in inference mode, so that
+    training may read it later on.
+
+    Args:
+        kept: For how many sets of arguments.
+    """
+
+    def decorate(make: Make) -> Make:
+        @lru_cache(maxsize=kept)
+        def kept_table(*args: object) -> object:
+            with torch.inference_mode(mode=False), torch.no_grad():
+                return make(*args)
+
+        @wraps(make)
+        def table(*args: object) -> object:
+            # a compiler looks through the cache, and makes the table part of its graph
+            return make(*args) if torch.compiler.is_compiling() else kept_table(*args)
+
+        # what `lru_cache` offers, for whoever counts or starts anew
+        vars(table).update(cache_info=kept_table.cache_info, cache_clear=kept_table.cache_clear)
+        return cast(Make, table)
+
+    return decorate

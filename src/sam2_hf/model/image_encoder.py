@@ -1,20 +1,156 @@
 """The image encoder: trunk and neck.
 
 Suffixes: b = images, h, w = rows and columns, c = channels.
+
+The pyramid neck: one width for all stages, and coarse meaning added to finer maps.
+
+What the mask decoder reads of the two finest maps goes through one more convolution at every cell.
+Two linear maps in a row are one: where nobody trains, the wide map between them is never made.
+
+Suffixes: b = images, h, w = rows and columns, c = channels.
 """
 
 from typing import Any, Unpack
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
 from .configuration_sam2 import Sam2VisionConfig
-from .fast_paths import is_bare
-from .fpn_neck import FpnNeck, narrow_maps, neck_positions
+from .cpu_kernels import has_fused_product, product
+from .fast_paths import FastPath, WeightCache, is_bare
 from .hiera import Sam2HieraDetModel
+from .layers import pointwise
 from .outputs import Sam2VisionEncoderOutput
+from .position_encoding import sine_table
 from .pretrained import Sam2PreTrainedModel
+
+
+class FpnNeck(FastPath, nn.Module):
+    """Bring the trunk's stages to 256 channels.
+
+    Source: sam2/modeling/backbones/image_encoder.py:45-134 @ 2b90b9f.
+    Differs: position tables are made on request, since images need none of them and videos one;
+        the finest maps can be handed out as narrow as the mask decoder reads them.
+    """
+
+    def __init__(self, config: Sam2VisionConfig) -> None:
+        super().__init__()
+        self.top_down_levels = config.fpn_top_down_levels
+        self.convs = nn.ModuleList(
+            nn.Conv2d(
+                channels,
+                config.fpn_hidden_size,
+                kernel_size=config.fpn_kernel_size,
+                stride=config.fpn_stride,
+                padding=config.fpn_padding,
+            )
+            for channels in config.backbone_channel_list
+        )
+        self._merged = [WeightCache() for _ in self.convs]
+
+    def forward(self, stages_bhwc: tuple[Tensor, ...]) -> list[Tensor]:
+        """Fuse the stages.
+
+        Args:
+            stages_bhwc: Trunk features, finest first.
+
+        Returns:
+            Neck features, finest first, each `(b, 256, h, w)`.
+        """
+        return self._fused(stages_bhwc, 0)
+
+    def narrowed(
+        self, stages_bhwc: tuple[Tensor, ...], narrow: tuple[nn.Module, ...]
+    ) -> list[Tensor]:
+        """Fuse the stages and send the finest maps through one more convolution each.
+
+        Args:
+            stages_bhwc: Trunk features, finest first.
+            narrow: Convolutions of kernel 1, finest first.
+
+        Returns:
+            Neck features as `forward` makes them, the finest as narrow as `narrow`.
+        """
+        given = list(zip(stages_bhwc, narrow, strict=False))
+        merged = []
+        for level, (stage_bhwc, conv) in enumerate(given):
+            if not self._may_merge(level, stage_bhwc, conv):
+                break
+            merged.append(self._merge(level, stage_bhwc, conv))
+        others = self._fused(stages_bhwc, len(merged))
+        return [*merged, *narrow_maps(others, narrow[len(merged) :])]
+
+    def _fused(self, stages_bhwc: tuple[Tensor, ...], finest: int) -> list[Tensor]:
+        """Return the maps of the levels from `finest` on."""
+        maps_bchw: list[Tensor] = []
+        for level in reversed(range(finest, len(stages_bhwc))):
+            map_bchw = self._conv(level)(stages_bhwc[level].permute(0, 3, 1, 2))
+            if maps_bchw and level in self.top_down_levels:
+                map_bchw = map_bchw + functional.interpolate(
+                    maps_bchw[-1], scale_factor=2.0, mode="nearest"
+                )
+            maps_bchw.append(map_bchw)
+        return maps_bchw[::-1]
+
+    def _conv(self, level: int) -> nn.Module:
+        """Return a level's convolution; they are stored coarsest first."""
+        return self.convs[len(self.convs) - 1 - level]
+
+    def _may_merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Module) -> bool:
+        """Whether a level is nothing but two products in a row, seen by nobody else."""
+        meets_others = level in self.top_down_levels or level - 1 in self.top_down_levels
+        layers = (self._conv(level), narrow)
+        return (
+            not meets_others
+            and all(_is_product(layer) for layer in layers)
+            and self.may_be_fast(stage_bhwc, parts=layers)
+            and has_fused_product(stage_bhwc)
+        )
+
+    def _merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Module) -> Tensor:
+        """Apply a level's convolution and the one after it as one product."""
+        first = self._conv(level)
+        weights = (*first.parameters(), *narrow.parameters())
+
+        def compute() -> Tensor:
+            # float64: the product of two weights is rounded once, like a weight
+            inner, inner_bias, outer, outer_bias = (w.double().reshape(len(w), -1) for w in weights)
+            bias = outer @ inner_bias + outer_bias
+            return torch.cat((outer @ inner, bias), dim=1).to(stage_bhwc.dtype)
+
+        merged = self._merged[level].get(weights, (stage_bhwc.dtype,), compute)
+        mapped_bhwc = product(stage_bhwc, merged[:, :-1].contiguous(), merged[:, -1].contiguous())
+        return mapped_bhwc.permute(0, 3, 1, 2)
+
+
+def narrow_maps(maps_bchw: list[Tensor], narrow: tuple[nn.Module, ...]) -> list[Tensor]:
+    """Send the first maps through a convolution of kernel 1 each."""
+    narrowed = [pointwise(conv, one) for conv, one in zip(narrow, maps_bchw, strict=False)]
+    return [*narrowed, *maps_bchw[len(narrow) :]]
+
+
+def _is_product(conv: nn.Module) -> bool:
+    """Whether a convolution looks at one cell at a time and adds a bias."""
+    return (
+        type(conv) is nn.Conv2d
+        and conv.kernel_size == conv.stride == (1, 1)
+        and conv.padding == (0, 0)
+        and conv.groups == 1
+        and conv.bias is not None
+    )
+
+
+def neck_positions(maps_bchw: list[Tensor]) -> list[Tensor]:
+    """Return the sine table of each map, expanded to its shape without a copy."""
+    return [
+        sine_table(m.shape[2], m.shape[3], m.shape[1], m.device, m.dtype).expand(
+            m.shape[0], -1, -1, -1
+        )
+        for m in maps_bchw
+    ]
 
 
 class Sam2VisionModel(Sam2PreTrainedModel):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
+from .cpu_kernels import linear
 from .fast_paths import FastPath, is_bare
-from .fused_linear import linear
 
 
 class FeedForward(FastPath, nn.Module):

@@ -13,13 +13,11 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import attend
 from .configuration_sam2_video import Sam2VideoConfig
-from .fast_paths import FastPath, are_linear, is_traced
-from .fused_linear import has_fused_product, linear, product
+from .cpu_kernels import attend_in_tiles, has_fused_product, linear, product
+from .fast_paths import FastPath, WeightCache, are_linear, is_traced
+from .gpu_attention import Tiles, attend_in_parts
 from .memory_tokens import MemoryTokens
-from .rope import rotary_table, rotated
-from .split_attention import Tiles, attend_in_parts
-from .tiled_attention import attend_in_tiles
-from .weight_cache import WeightCache
+from .position_encoding import rotary_table, rotated
 
 Table = tuple[Tensor, Tensor]
 DEFAULT_THETA = 10_000.0  # base of the rotary wave lengths in every released model

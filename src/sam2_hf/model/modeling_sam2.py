@@ -14,8 +14,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_sam2 import Sam2Config
 from .fast_paths import is_bare
-from .gated_decoding import decode_gated, gated
-from .mask_decoder import MaskDecoder
+from .mask_decoder import MaskDecoder, decode_gated, gated
 from .mask_losses import LossRules, mask_losses, read_labels
 from .outputs import (
     DecodedMasks,
@@ -24,7 +23,7 @@ from .outputs import (
     Sam2ImageSegmentationOutput,
     Sam2VisionEncoderOutput,
 )
-from .prompt_inputs import NO_OBJECT, Prompts, blank
+from .prompt_encoder import NO_OBJECT, Prompts, blank
 from .promptable_model import PromptableModel
 from .two_way_transformer import NO_HINTS, TwoWayBlock
 

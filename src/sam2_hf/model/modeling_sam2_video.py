@@ -8,7 +8,7 @@ object, p = pointers, c = memory channels (64), d = decoder channels (256), h, w
 """
 
 from collections.abc import Iterator
-from typing import Unpack
+from typing import Protocol, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -16,21 +16,44 @@ from torch.nn import functional
 from transformers.utils.generic import TransformersKwargs
 
 from .configuration_sam2_video import Sam2VideoConfig
-from .fixed_memories import FixedMemories
-from .frame_memory import FrameFeatures
-from .inference_session import InferenceSession
 from .layers import FeedForward
 from .memory_attention import MemoryAttention
 from .memory_encoder import MemoryEncoder
-from .memory_tokens import MemoryTokens, Recollection, pointer_tokens, time_code
-from .outputs import ObjectMasks, Sam2VideoSegmentationOutput
+from .memory_tokens import FixedMemories, MemoryTokens, Recollection, pointer_tokens, time_code
+from .outputs import FrameFeatures, ObjectMasks, Sam2VideoSegmentationOutput
 from .position_encoding import sine_table
 from .pretrained import Sam2VideoPreTrainedModel
-from .prompt_inputs import NO_OBJECT, Prompts
+from .prompt_encoder import NO_OBJECT, Prompts
 from .promptable_model import PromptableModel, feature_maps
 
 # A mask that a person gives is believed: these logits are 0.99995 and 0.00005 as probabilities.
 GIVEN_SCALE, GIVEN_SHIFT = 20.0, -10.0
+
+
+class InferenceSession(Protocol):
+    """What the model asks of a session, which lies outside `model/`."""
+
+    def segment_frame(
+        self,
+        model: "Sam2VideoModel",
+        *,
+        frame_idx: int | None,
+        frame: Tensor | None,
+        reverse: bool,
+        remember: bool,
+    ) -> Sam2VideoSegmentationOutput:
+        """Segment one frame; see `Sam2VideoModel.forward`."""
+
+    def iterate_frames(
+        self,
+        model: "Sam2VideoModel",
+        *,
+        start_frame_idx: int | None,
+        max_frame_num_to_track: int | None,
+        reverse: bool,
+        show_progress_bar: bool,
+    ) -> Iterator[Sam2VideoSegmentationOutput]:
+        """Track frame by frame; see `Sam2VideoModel.propagate_in_video_iterator`."""
 
 
 class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):

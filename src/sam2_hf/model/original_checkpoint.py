@@ -1,11 +1,16 @@
-"""Load models from the original `.pt` checkpoints, beside everything transformers loads itself."""
+"""Load models from the original `.pt` checkpoints, beside everything transformers loads itself.
+
+Read the sizes of a SAM 2 from its weights, and find what weights cannot tell.
+"""
 
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import reduce
+from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from safetensors import SafetensorError
 from torch import Tensor
@@ -13,22 +18,247 @@ from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_utils import PreTrainedModel
 
 from .bundled_models import bundled_folder
-from .checkpoint_errors import (
-    CheckpointError as CheckpointError,
-    CheckpointNotFoundError,
-    first_line,
+from .checkpoint_errors import CheckpointError, CheckpointNotFoundError, first_line
+from .checkpoint_names import (
+    NO_OBJECT_ROW,
+    POINTER_TIME_ROW,
+    check_names,
+    is_original_name,
+    is_our_name,
+    to_original,
+    to_ours,
 )
-from .checkpoint_names import check_names, is_original_name, is_our_name, to_original, to_ours
 from .checkpoint_search import (
+    HubOptions,
     config_beside,
+    damaged_file,
+    find_hub_original,
     find_local_original,
     require_sound_indexes,
     require_weights,
 )
+from .configuration_sam2 import with_image_size
 from .configuration_sam2_video import Sam2VideoConfig
 from .fitting_weights import LoadRequest, load_request, names_in_model, read_named, requested
-from .hub_search import HubOptions, damaged_file, find_hub_original
-from .weight_sizes import config_from_weights
+from .released_models import RELEASED, layout_config
+
+_TRUNK = "vision_config.backbone_config"
+_DECODER = "sam_mask_decoder"
+_PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+
+
+class _Size(NamedTuple):
+    """A config field and the tensor, by its original name, that has this size on an axis."""
+
+    field: str
+    tensor: str
+    axis: int
+
+
+_SIZES = (
+    _Size("vision_config.fpn_hidden_size", "image_encoder.neck.convs.0.conv.weight", 0),
+    _Size("vision_config.fpn_kernel_size", "image_encoder.neck.convs.0.conv.weight", 2),
+    _Size("prompt_encoder_config.hidden_size", "sam_prompt_encoder.no_mask_embed.weight", 1),
+    _Size(
+        "prompt_encoder_config.mask_input_channels",
+        "sam_prompt_encoder.mask_downscaling.3.weight",
+        0,
+    ),
+    _Size("mask_decoder_config.hidden_size", f"{_DECODER}.iou_token.weight", 1),
+    _Size("mask_decoder_config.mlp_dim", f"{_DECODER}.transformer.layers.0.mlp.layers.0.weight", 0),
+    _Size(
+        "mask_decoder_config.iou_head_hidden_dim",
+        f"{_DECODER}.iou_prediction_head.layers.0.weight",
+        0,
+    ),
+    _Size("num_maskmem", "maskmem_tpos_enc", 0),
+    _Size("memory_encoder_output_channels", "maskmem_tpos_enc", 3),
+    _Size("memory_attention_hidden_size", "memory_attention.norm.weight", 0),
+    _Size(
+        "memory_attention_feed_forward_hidden_size", "memory_attention.layers.0.linear1.weight", 0
+    ),
+    _Size("memory_encoder_hidden_size", "memory_encoder.pix_feat_proj.weight", 0),
+    _Size("mask_downsampler_embed_dim", "memory_encoder.mask_downsampler.encoder.12.weight", 0),
+    _Size("memory_fuser_embed_dim", "memory_encoder.fuser.layers.0.dwconv.weight", 0),
+    _Size("memory_fuser_kernel_size", "memory_encoder.fuser.layers.0.dwconv.weight", 2),
+    _Size("memory_fuser_intermediate_dim", "memory_encoder.fuser.layers.0.pwconv1.weight", 0),
+)
+
+_COUNTS = (
+    ("prompt_encoder_config.num_point_embeddings", r"sam_prompt_encoder\.point_embeddings\.(\d+)"),
+    ("mask_decoder_config.num_hidden_layers", r"sam_mask_decoder\.transformer\.layers\.(\d+)\."),
+    ("memory_attention_num_layers", r"memory_attention\.layers\.(\d+)\."),
+    ("memory_fuser_num_layers", r"memory_encoder\.fuser\.layers\.(\d+)\."),
+)
+
+
+def config_from_weights(
+    original: Mapping[str, Tensor], config: PreTrainedConfig | None = None, *, source: str
+) -> Sam2VideoConfig:
+    """Describe the architecture that the weights of an original checkpoint belong to.
+
+    Sizes come from the shapes. Attention heads, windows and global blocks have no shape: they come
+    from the table of released models, or from the caller.
+
+    Args:
+        original: Tensors by their original names.
+        config: The caller's `Sam2Config` or `Sam2VideoConfig`; needed for any trunk that was not
+            released. Its input size and all its switches are kept.
+        source: What to call the checkpoint in a message, usually its path.
+
+    Raises:
+        CheckpointError: If the trunk is not in the table and no config is given, or if the
+            caller's config contradicts the weights; the message names the fields.
+    """
+    sizes = _read_sizes(original)
+    channels = _channels_per_block(original, source)
+    if config is None:
+        described = _released_layout(original, channels, source)
+    else:
+        described = _video_config(config)
+        is_image_config = not hasattr(config, "num_maskmem")
+        _require_agreement(described, sizes, channels, source=source, image_only=is_image_config)
+        if is_image_config:
+            _set_version(described, original)
+    for field, value in sizes.items():
+        _set_field(described, field, value)
+    return described
+
+
+def _read_sizes(original: Mapping[str, Tensor]) -> dict[str, Any]:
+    """List the config fields that shapes and names tell, as far as the tensors are there."""
+    sizes: dict[str, Any] = {
+        field: original[tensor].shape[axis]
+        for field, tensor, axis in _SIZES
+        if tensor in original and original[tensor].dim() > axis
+    }
+    for field, pattern in _COUNTS:
+        if numbers := _numbers(pattern, original):
+            sizes[field] = max(numbers) + 1
+    if (tokens := original.get(f"{_DECODER}.mask_tokens.weight")) is not None:
+        sizes["mask_decoder_config.num_multimask_outputs"] = len(tokens) - 1  # one is the single
+    if (table := original.get("image_encoder.trunk.pos_embed")) is not None:
+        sizes[f"{_TRUNK}.window_positional_embedding_background_size"] = list(table.shape[2:])
+    return sizes
+
+
+def _channels_per_block(original: Mapping[str, Tensor], source: str) -> list[int | None]:
+    """List the output channels of every block of the trunk, None where the tensor is missing."""
+    blocks = _numbers(r"image_encoder\.trunk\.blocks\.(\d+)\.", original)
+    if not blocks:
+        raise CheckpointError(
+            f"{source} has no image encoder: none of its {len(original)} tensors is called "
+            "image_encoder.trunk.blocks... Check that it is an original SAM 2 checkpoint."
+        )
+    projections = [
+        original.get(f"image_encoder.trunk.blocks.{block}.attn.proj.weight")
+        for block in range(max(blocks) + 1)
+    ]
+    return [None if weight is None else len(weight) for weight in projections]
+
+
+def _released_layout(
+    original: Mapping[str, Tensor], channels: list[int | None], source: str
+) -> Sam2VideoConfig:
+    """Find the released model with these weights."""
+    window = original.get("image_encoder.trunk.pos_embed_window")
+    for model in RELEASED.values():
+        fits = _agree(channels, _stack(model.blocks_per_stage, model.embed_dims))
+        if fits and (window is None or window.shape[-1] == model.window_sizes[0]):
+            config = layout_config(model)
+            _set_version(config, original)
+            return config
+    stages = [(width, len(list(run))) for width, run in groupby(channels)]
+    raise CheckpointError(
+        f"{source} is none of the released models: its trunk has stages of "
+        f"{'-'.join(str(count) for _, count in stages)} blocks with "
+        f"{'-'.join(str(width) for width, _ in stages)} channels. Attention heads, window sizes "
+        "and global-attention blocks cannot be read from weights: pass "
+        "config=Sam2VideoConfig(...) with them, or put a config.json beside the file."
+    )
+
+
+def _require_agreement(
+    config: Sam2VideoConfig,
+    sizes: Mapping[str, Any],
+    channels: list[int | None],
+    *,
+    source: str,
+    image_only: bool,
+) -> None:
+    """Refuse a caller's config that contradicts the weights."""
+    trunk = config.to_dict()["vision_config"]["backbone_config"]
+    expected = _stack(trunk["blocks_per_stage"], trunk["embed_dim_per_stage"])
+    clashes = []
+    if not _agree(channels, expected):
+        clashes.append(f"channels of the trunk's blocks: {expected}, but the weights: {channels}")
+    for field, value in sizes.items():
+        said = _get_field(config, field)
+        is_memory_field = "." not in field
+        if said != value and not (image_only and is_memory_field):
+            clashes.append(f"{field}: {said}, but the weights: {value}")
+    if clashes:
+        raise CheckpointError(
+            f"the config does not describe {source}. The config says {'; '.join(clashes)}. "
+            "Correct the config, or leave it out for a released model."
+        )
+
+
+def _video_config(config: PreTrainedConfig) -> Sam2VideoConfig:
+    """Copy a config; one for images gets the default memory fields."""
+    fields = config.to_dict()
+    parts: dict[str, Any] = {name: fields.get(name) for name in _PARTS}
+    if not all(isinstance(part, dict) for part in parts.values()):
+        raise CheckpointError(
+            f"config is a {type(config).__name__}, which does not describe a whole SAM 2. "
+            "Pass a Sam2Config or a Sam2VideoConfig."
+        )
+    if hasattr(config, "num_maskmem"):
+        return Sam2VideoConfig.from_dict(fields)
+    for part in parts.values():
+        part.pop("model_type", None)
+    image_size = parts["prompt_encoder_config"]["image_size"]
+    return with_image_size(Sam2VideoConfig(**parts), image_size)
+
+
+def _set_version(config: Sam2VideoConfig, names: Iterable[str]) -> None:
+    """Set the two switches by which SAM 2.1 differs from 2.0."""
+    pointer_time = POINTER_TIME_ROW.original.removesuffix("*")
+    is_2_1 = any(name == NO_OBJECT_ROW.original or name.startswith(pointer_time) for name in names)
+    config.enable_occlusion_spatial_embedding = is_2_1
+    config.enable_temporal_pos_encoding_for_object_pointers = is_2_1
+
+
+def _numbers(pattern: str, names: Iterable[str]) -> set[int]:
+    """Collect the numbers that a pattern finds at the beginning of the names."""
+    return {int(found[1]) for name in names if (found := re.match(pattern, name))}
+
+
+def _stack(blocks_per_stage: Iterable[int], channels: Iterable[int]) -> list[int]:
+    """Write out the channels of every block."""
+    stages = zip(blocks_per_stage, channels, strict=True)
+    return [width for count, width in stages for _ in range(count)]
+
+
+def _agree(channels: list[int | None], expected: list[int]) -> bool:
+    """Compare channels block by block; None, a missing tensor, agrees with any."""
+    if len(channels) != len(expected):
+        return False
+    pairs = zip(channels, expected, strict=True)
+    return all(found is None or found == width for found, width in pairs)
+
+
+def _get_field(config: PreTrainedConfig, path: str) -> object:
+    """Read a field by its dotted path, a tuple as a list."""
+    value: object = reduce(getattr, path.split("."), config)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _set_field(config: PreTrainedConfig, path: str, value: object) -> None:
+    """Set a field by its dotted path."""
+    *parents, name = path.split(".")
+    setattr(reduce(getattr, parents, config), name, value)
+
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 

@@ -13,16 +13,13 @@ from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
 from .configuration_sam2 import Sam2Config
-from .fast_paths import is_bare
-from .fpn_neck import narrow_maps, neck_positions
-from .image_encoder import Sam2VisionModel
+from .fast_paths import WeightCache, is_bare
+from .image_encoder import Sam2VisionModel, narrow_maps, neck_positions
 from .mask_decoder import MaskDecoder
 from .outputs import Sam2VisionEncoderOutput
 from .position_encoding import FourierPositions, cell_centres
 from .pretrained import Sam2PreTrainedModel
-from .prompt_encoder import PromptEncoder
-from .prompt_inputs import Prompts
-from .weight_cache import WeightCache
+from .prompt_encoder import PromptEncoder, Prompts
 
 
 class PromptableModel(Sam2PreTrainedModel):

@@ -19,11 +19,9 @@ from sam2_hf.processing.prompts import ObjectPrompt, PromptBatch, group_by_kind
 from sam2_hf.upsampled_masks import masks_at_size
 
 from .abstract_pipeline import AbstractPipeline
-from .encoded_image import EncodedImage, Fingerprint, check_encoded
-from .object_prompts import AskedObjects, Objects
-from .photo_encoder import PhotoEncoder, Processor
+from .encoded_image import EncodedImage, Fingerprint, PhotoEncoder, Processor, check_encoded
+from .image_prompts import AskedObjects, Objects, SegmentationResult
 from .photo_inputs import PhotoInputs, PhotoReader, ReadingOptions, batches, require_flag
-from .segmentation_result import SegmentationResult
 
 OBJECTS_PER_BATCH = 64  # decoded at once
 PHOTOS_PER_BATCH = 4  # encoded at once on a GPU

@@ -15,9 +15,9 @@ from sam2_hf.upsampled_masks import upsampled_masks
 
 from .abstract_pipeline import AbstractPipeline
 from .crop_search import CropSearch, FoundMasks
+from .encoded_image import PhotoEncoder, Processor
 from .everything_options import ALIASES, EverythingOptions
 from .generated_masks import GeneratedMask, GeneratedMasks
-from .photo_encoder import PhotoEncoder, Processor
 from .photo_inputs import PhotoInputs, PhotoReader, ReadingOptions, batches, require_flag
 from .point_grid import Crop, crops_of
 

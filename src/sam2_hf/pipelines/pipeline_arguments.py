@@ -19,17 +19,17 @@ from sam2_hf.video.video_processing_sam2_video import (
     saved_pixels,
 )
 
-from .hub_access import loading_options
+from .encoded_image import Processor
 from .loading import (
     Device,
     Dtype,
     default_device,
     load_image_processor,
+    loading_options,
     read_device,
     read_dtype,
     where_or_id,
 )
-from .photo_encoder import Processor
 
 DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # one device holds the model
 HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "subfolder")

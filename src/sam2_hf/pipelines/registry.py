@@ -15,11 +15,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import logging
 
 from sam2_hf.errors import OptionError, PromptError
-from sam2_hf.model.configuration_sam2 import (
-    Sam2Config,
-    Sam2HieraDetConfig,
-    Sam2VisionConfig,
-)
+from sam2_hf.model.configuration_sam2 import Sam2Config, Sam2HieraDetConfig, Sam2VisionConfig
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.hiera import Sam2HieraDetModel
 from sam2_hf.model.image_encoder import Sam2VisionModel
@@ -31,10 +27,10 @@ from sam2_hf.video.processing_sam2_video import Sam2VideoProcessor
 from sam2_hf.video.video_processing_sam2_video import Sam2VideoVideoProcessor
 
 from .bundled_auto_classes import teach_bundled_names
+from .encoded_image import Processor
 from .image_segmentation import ImageSegmentationPipeline
 from .loading import DEFAULT_MODEL, Device, Dtype, Source, load_model, load_video_model
 from .mask_generation import MaskGenerationPipeline
-from .photo_encoder import Processor
 from .pipeline_arguments import PipelineArguments
 from .transformers_pipeline import BatchedMaskGenerationPipeline
 from .video_segmentation import VideoSegmentationPipeline

@@ -15,11 +15,11 @@ from sam2_hf.closing import Closing
 from sam2_hf.errors import FrameError, PromptError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.video.masklet import Masklet
+from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.propagation import Course
 from sam2_hf.video.review import FrameToReview, ReviewRules
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
-from sam2_hf.video.video_prompt import VideoPrompt
 
 from .abstract_pipeline import AbstractPipeline
 from .photo_inputs import ReadingOptions

@@ -23,13 +23,7 @@ from sam2_hf.errors import ImageError, ProcessorError
 from sam2_hf.rle import Rle
 
 from .bundled_processors import loads_bundled
-from .everything_processing import (
-    CropPlan,
-    FilterRules,
-    cut_crops,
-    filter_masks,
-    suppress_repeats,
-)
+from .everything_processing import CropPlan, FilterRules, cut_crops, filter_masks, suppress_repeats
 from .images import ImageSource, list_images, load_image, read_values, rgb_of, scale_of, to_rgb
 from .label_maps import label_maps
 from .mask_post_processing import MaskOptions, finish_masks

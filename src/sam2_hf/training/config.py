@@ -7,11 +7,11 @@ from typing import Literal
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # it is public
 
+from sam2_hf.data.config import SourceConfig
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.mask_losses import LossRules
 
-from .data_config import SourceConfig
-from .prompt_schedule import PromptSchedule
+from .prompt_simulation import PromptSchedule
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,13 @@ from torch.nn import functional
 
 from sam2_hf.geometry import BOX_CORNER_LABELS
 from sam2_hf.model.attention import PromptAttention
-from sam2_hf.model.frame_memory import FrameFeatures
 from sam2_hf.model.mask_losses import LossRules, MaskLosses, mask_losses, read_labels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.outputs import FrameFeatures
 from sam2_hf.model.two_way_transformer import TwoWayBlock
 
 from .click_sampling import noisy_boxes
-from .prompt_schedule import PromptSchedule
+from .prompt_simulation import PromptSchedule
 from .training_output import TrainingOutput
 
 PRESENT_LOGIT = 10.0  # the object score is not asked here

@@ -13,7 +13,7 @@ from sam2_hf.errors import MissingPackageError, TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
 from .config import LoraConfig
-from .parameter_groups import matching_names
+from .optimizer import matching_names
 
 ADAPTER = "default"  # peft's name for the only one
 DOWN, UP = f".lora_A.{ADAPTER}.weight", f".lora_B.{ADAPTER}.weight"

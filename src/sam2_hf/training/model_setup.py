@@ -7,18 +7,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from sam2_hf.data.clip import collate
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.attention import PromptAttention
 from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.two_way_transformer import TwoWayBlock
+from sam2_hf.training.synthetic.regions import region_clip
 
-from .clips import collate
 from .config import TrainConfig
 from .lora import add_adapters
-from .parameter_groups import freeze
-from .synthetic_regions import region_clip
+from .optimizer import freeze
 
 # Below 0 an object has no mask at all, so that nothing would be learnt about it.
 FIRST_OBJECT_SCORE = 3.0

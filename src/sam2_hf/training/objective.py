@@ -2,6 +2,16 @@
 
 Suffixes: b = clips (elsewhere in a tensor's name: objects, as in `video`), o = objects of a clip,
 n = objects of all clips, t = frames, h, w = rows and columns, S = input size of the model.
+
+What the objects of a batch of clips remember while a loss is computed.
+
+Suffixes: b = objects of all clips, c = memory channels (64), d = decoder channels (256), h, w =
+rows and columns.
+
+What the objective hands out.
+
+Suffixes: t = frames of a clip, o = objects of all clips of the batch, h, w = rows and columns of a
+mask (input size / 4).
 """
 
 import time
@@ -14,25 +24,43 @@ import torch
 from torch import Tensor, nn
 
 from sam2_hf.errors import DataError
-from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
-from sam2_hf.model.mask_losses import (
-    Labels,
-    LossRules,
-    MaskLosses,
-    mask_losses,
-    read_labels,
-)
+from sam2_hf.model.mask_losses import Labels, LossRules, MaskLosses, mask_losses, read_labels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.outputs import ObjectMasks
-from sam2_hf.video.memory_selection import MemoryRules, Moment
+from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
+from sam2_hf.video.memory_policy import MemoryRules, Moment
 from sam2_hf.video.tracking import decode_views, look_back
 
 from .click_sampling import draw_numbers
-from .clip_memories import ClipMemories
 from .dense_objective import DenseObjective
-from .prompt_schedule import PromptSchedule
-from .simulated_user import SimulatedUser
+from .prompt_simulation import PromptSchedule, SimulatedUser
 from .training_output import TrainingOutput
+
+
+class ClipMemories:
+    """Memories of all objects of a batch, which are prompted together and so remember alike.
+
+    Nothing ever leaves it: gradients flow back through every memory of a clip.
+    """
+
+    def __init__(self) -> None:
+        self.prompted: dict[int, FrameMemory] = {}
+        self._tracked: dict[int, FrameMemory] = {}
+
+    def remember(self, memory: FrameMemory, *, prompted: bool) -> None:
+        """Keep what is known about a frame."""
+        kept = self.prompted if prompted else self._tracked
+        kept[memory.frame] = memory
+
+    def spatial_bchw(self, frame: int) -> Tensor | None:
+        """Look up the spatial memory of a tracked frame; None if there is none."""
+        memory = self._tracked.get(frame)
+        return None if memory is None else memory.spatial_bchw
+
+    def pointer_bd(self, frame: int) -> Tensor | None:
+        """Look up the object pointer of a tracked frame; None if there is none."""
+        memory = self._tracked.get(frame)
+        return None if memory is None else memory.pointer_bd
+
 
 CLIP_DIMENSIONS = LABEL_DIMENSIONS = 5
 

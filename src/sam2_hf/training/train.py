@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from sam2_hf.errors import Sam2Error
 from sam2_hf.model.checkpoint_errors import CheckpointError
 
+from .checkpointing import checkpoints
 from .config import TrainConfig
-from .config_files import read_config
+from .config_io import read_config
 from .interruption import Stopped
-from .run_folder import RunFolder, say
-from .run_setup import make_accelerator
-from .run_state import checkpoints
-from .trainer import Trainer
+from .run_logging import RunFolder, say
+from .trainer import Trainer, make_accelerator
 
 DONE, FAILED, STOPPED = 0, 2, 130  # exit codes; the last is the shell's for Ctrl-C
 

@@ -1,5 +1,11 @@
-"""A training run from its first step to its last, or from its newest checkpoint on."""
+"""A training run from its first step to its last, or from its newest checkpoint on.
 
+What a run needs around its model: processes and precision, data, and how many steps.
+
+Tell apart what is raised when memory runs out or a worker dies, and say what to lower.
+"""
+
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,24 +16,155 @@ from typing import TYPE_CHECKING
 import torch
 import yaml
 
-from sam2_hf.errors import Sam2Error, TrainingError
+from sam2_hf.data.clip import ClipBatch
+from sam2_hf.data.config import Mix
+from sam2_hf.errors import MissingPackageError, Sam2Error, TrainingError
 
-from .clips import ClipBatch
+from .callbacks import RunKeeper
+from .checkpointing import RunState, read_checkpoint
 from .config import TrainConfig
-from .config_files import changed_data, changed_settings, refuse_changes
+from .config_io import changed_data, changed_settings, refuse_changes
+from .data_loader import ClipLoader, ClipStream, plan_requests
 from .interruption import Interruption, Stopped
-from .learner import Learner
-from .loader import ClipLoader, plan_requests
+from .learner import Learner, Totals, no_values
 from .model_setup import make_model
-from .out_of_memory import advice, is_dead_worker, is_out_of_memory
-from .run_folder import RunFolder, say, training_line
-from .run_keeper import RunKeeper
-from .run_setup import count_steps, open_stream, require_equal_parts, threads_note
-from .run_state import RunState, read_checkpoint
-from .step_values import Totals, no_values
+from .precision import chosen_precision
+from .run_logging import RunFolder, say, training_line
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+
+def make_accelerator(config: TrainConfig) -> "Accelerator":
+    """Set up processes, device and precision; how many and which is up to `accelerate launch`.
+
+    Raises:
+        MissingPackageError: accelerate is not installed.
+        TrainingError: The precision is not to be had here.
+    """
+    try:
+        from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+        from accelerate.utils import parse_flag_from_env
+    except ImportError as error:
+        raise MissingPackageError(
+            "accelerate", purpose="Training", install="pip install 'sam2-hf[train]' installs it."
+        ) from error
+    # Without this flag it would not see the other processes of a run on the CPU, and `Accelerator`
+    # takes the state that is there.
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    if config.precision == "fp16" and state.device.type == "cpu":
+        raise TrainingError("precision fp16 needs a GPU. Use auto, bf16 or no on the CPU.")
+    precision, note = chosen_precision(config.precision, state.device)
+    if note and state.is_main_process:
+        say(note)
+    # A step's prompts do not reach every parameter: no memory on photos, no mask prompts, ...
+    spread = DistributedDataParallelKwargs(find_unused_parameters=True)
+    try:
+        return Accelerator(mixed_precision=precision, kwargs_handlers=[spread])
+    except ValueError as error:
+        raise TrainingError(f"precision {precision} cannot be used: {error}") from error
+
+
+def open_stream(config: TrainConfig, image_size: int) -> ClipStream:
+    """Open the data of a run.
+
+    Args:
+        config: The run.
+        image_size: Side of the model's input.
+
+    Raises:
+        DataError: A source has nothing usable.
+    """
+    mix = Mix(
+        sources=config.data,
+        image_size=image_size,
+        seed=config.seed,
+        num_steps=config.steps or 0,
+        on_bad_data=config.on_bad_data,
+    )
+    stream = ClipStream(mix)
+    if config.steps is None and any(source.starts_at for source in config.data):
+        return ClipStream(replace(mix, num_steps=count_steps(config, stream)))
+    return stream
+
+
+def count_steps(config: TrainConfig, stream: ClipStream) -> int:
+    """Tell how many steps a run has; an epoch takes as many as all items fill."""
+    if config.epochs is None:
+        return config.steps or 0
+    drawn = [place for place, source in enumerate(config.data) if source.weight > 0]
+    return math.ceil(config.epochs * sum(stream.steps_per_epoch(place) for place in drawn))
+
+
+def require_equal_parts(config: TrainConfig, processes: int) -> None:
+    """Refuse batch sizes that do not split into what each process takes.
+
+    Raises:
+        TrainingError: One does not.
+    """
+    parts = processes * config.gradient_accumulation
+    for source in config.data:
+        if source.batch_size % parts:
+            raise TrainingError(
+                f"batch_size {source.batch_size} of {source.label} does not split into {parts} "
+                f"equal parts: {processes} process(es) x gradient_accumulation "
+                f"{config.gradient_accumulation}. Choose a multiple of {parts}."
+            )
+
+
+def threads_note(before: int) -> str:
+    """Warn that another number of threads adds in another order; empty if it is the same."""
+    now = torch.get_num_threads()
+    if before in (0, now):
+        return ""
+    return (
+        f"the run was begun with {before} thread(s) and goes on with {now}: the numbers stay as "
+        "good, but not equal to the last bit. OMP_NUM_THREADS sets it."
+    )
+
+
+SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "failed to allocate")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that there was no memory left; the CPU raises a plain RuntimeError."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in SIGNS)
+
+
+def is_dead_worker(error: BaseException) -> bool:
+    """Whether an error means that a worker of a loader is no longer there."""
+    text = str(error)
+    return text.startswith("DataLoader worker") and ("exited" in text or "is killed" in text)
+
+
+def advice(config: TrainConfig, batch: ClipBatch | None, *, where: str) -> str:
+    """Say what ran out and what to lower.
+
+    Args:
+        config: The run.
+        batch: What was being learned from.
+        where: The device.
+    """
+    held = ""
+    if batch is not None:
+        clips, frames, _, side, _ = batch.frames_bthw3.shape
+        held = (
+            f" while learning from {clips} clip(s) of {frames} frame(s) with {batch.num_objects} "
+            f"object(s) at {side} pixels, of {batch.source}"
+        )
+    ways = ["batch_size, max_objects or num_frames of that source", "image_size"]
+    if not config.gradient_checkpointing:
+        ways.append("or set gradient_checkpointing: true, which costs time instead")
+    if config.precision == "no":
+        ways.append("or precision: bf16")
+    return (
+        f"{where} ran out of memory{held}. Lower {', '.join(ways)}. A higher gradient_accumulation "
+        "keeps batch_size and takes it in smaller parts."
+    )
+
 
 SHOWN_SKIPS = 20  # messages about damaged data; all are counted
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from sam2_hf.data.config import SourceConfig
+
 from .config import TrainConfig
-from .config_files import as_yaml
-from .data_config import SourceConfig
+from .config_io import as_yaml
 
 _TEMPLATE = """\
 ---

@@ -15,14 +15,12 @@ import torch
 from torch import Tensor
 
 from sam2_hf.compiling import Compiled
-from sam2_hf.model.fixed_memories import FixedMemories
-from sam2_hf.model.frame_memory import FrameFeatures
-from sam2_hf.model.memory_tokens import Recollection
+from sam2_hf.model.memory_tokens import FixedMemories, Recollection
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.outputs import ObjectMasks
+from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
 
-from .memory_selection import MemoryRules, Moment
-from .memory_slots import MemorySlots, Room
+from .memory_policy import MemoryRules, Moment
+from .static_memory import MemorySlots, Room
 from .tracking import NO_PROMPTS, Memories, chooses_among_masks, recollect
 
 

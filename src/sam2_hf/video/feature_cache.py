@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 
-from sam2_hf.model.frame_memory import FrameFeatures
+from sam2_hf.model.outputs import FrameFeatures
 
 
 class FeatureCache:

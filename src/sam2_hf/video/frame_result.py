@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sam2_hf.frames.host_copies import HostCopies, landed
 from sam2_hf.upsampled_masks import upsampled_logits, upsampled_masks
-
-from .transfers import HostCopies, landed
 
 HOST = ("cpu", "meta")  # kinds of device whose memory need not be spared
 

@@ -7,12 +7,12 @@ Suffixes: b = objects (1 here), c = memory channels, d = decoder channels, h, w 
 import torch
 from torch import Tensor
 
-from sam2_hf.model.frame_memory import FrameMemory
+from sam2_hf.frames.host_copies import HostCopies, landed
+from sam2_hf.model.outputs import FrameMemory
+from sam2_hf.video.storage.record_store import History
 
 from .frame_result import FrameOutput
-from .history import History
-from .memory_selection import MemoryRules, Moment, pointer_frames, recent_frames
-from .transfers import HostCopies, landed
+from .memory_policy import MemoryRules, Moment, pointer_frames, recent_frames
 
 MEMORY = "memory"  # kind of record in the history
 

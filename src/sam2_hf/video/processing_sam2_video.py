@@ -10,17 +10,22 @@ from typing import Any
 import torch
 
 from sam2_hf.errors import PromptError, SessionError
+from sam2_hf.frames.open import Frames, open_frames
+from sam2_hf.frames.preprocessed import PreparedStream
+from sam2_hf.frames.preprocessing import FramePixels
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.mask_post_processing import read_sizes
 from sam2_hf.processing.processing_sam2 import Sam2Processor
+from sam2_hf.video.compat.transformers_prompts import (
+    Ids,
+    list_masks,
+    prompts_of_object,
+    read_frame,
+    read_ids,
+    scaled,
+)
 
-from .frame_pixels import FramePixels
-from .frames import Frames, open_frames
-from .labelled_points import scaled
-from .object_arguments import Ids, list_masks, prompts_of_object, read_frame, read_ids
-from .object_prompts import FramePrompts
-from .prepared_frames import PreparedStream
-from .prompt_reading import Mask, read_mask
+from .prompts import FramePrompts, Mask, read_mask
 from .session import Sam2VideoInferenceSession
 from .session_options import SessionOptions
 from .video_processing_sam2_video import Sam2VideoVideoProcessor

@@ -10,13 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from sam2_hf.masks import keep_apart
-from sam2_hf.model.frame_memory import FrameMemory
-from sam2_hf.model.outputs import ObjectMasks
-from sam2_hf.model.prompt_inputs import Prompts
+from sam2_hf.model.outputs import FrameMemory, ObjectMasks
+from sam2_hf.model.prompt_encoder import Prompts
 
 from .frame_result import FrameOutput
-from .memory_selection import Moment
-from .object_prompts import FramePrompts
+from .memory_policy import Moment
+from .prompts import FramePrompts
 from .tracked_object import PromptedOutput, Round, TrackedObject
 from .tracker import Tracker
 from .tracking import decode_views, recollect, view

@@ -8,7 +8,7 @@ from typing import Literal
 from sam2_hf.errors import FrameError, SessionError
 from sam2_hf.number_reading import read_whole, shown
 
-from .memory_selection import Direction
+from .memory_policy import Direction
 
 Course = Literal["forward", "backward", "both"]
 Runs = list[tuple[range, Direction]]

@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from sam2_hf.errors import SessionError
+from sam2_hf.frames.base import frame_number
+from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.images import ImageSource
+from sam2_hf.video.storage.session_checkpoint import load_tracker, open_session_frames, save_tracker
 
-from .abstract_frames import frame_number
 from .frame_result import FrameResult
-from .live_frames import LiveFrames
 from .masklet import Masklet
-from .object_prompts import FramePrompts
 from .prompt_answers import answer_prompts, commit
-from .prompt_reading import Mask, Xy, read_box, read_clicks, read_mask
+from .prompts import FramePrompts, Mask, Xy, read_box, read_clicks, read_mask
 from .propagation import Course, begins_backward_from_first, visits
 from .review import FrameToReview, ReviewRules, frames_to_review
 from .session_lock import one_thread_at_a_time
 from .session_options import SessionOptions
-from .session_state import load_tracker, open_session_frames, save_tracker
 from .tracker import Tracker
 from .transformers_session import TransformersSession
 

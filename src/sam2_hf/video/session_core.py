@@ -7,20 +7,19 @@ from tqdm import tqdm
 
 from sam2_hf.closing import Closing
 from sam2_hf.errors import FrameError, OutputError, SessionError, UnknownObjectError
+from sam2_hf.frames.base import frame_number
+from sam2_hf.frames.open import Frames
+from sam2_hf.frames.streams import LiveFrames
 
-from .abstract_frames import frame_number
 from .bytes_held import BytesHeld
 from .frame_result import FrameResult
-from .frames import Frames
-from .live_frames import LiveFrames
 from .prompt_answers import commit
-from .prompt_reading import read_object_id
+from .prompts import read_object_id
 from .propagation import ENDLESS, Runs, ToCome, begins_backward_from_first
 from .session_lock import SessionLock
 from .session_options import SessionOptions
-from .tracked_object import TrackedObject
+from .tracked_object import Snapshot, TrackedObject, UndoStack
 from .tracker import Tracker, Visit
-from .undo import Snapshot, UndoStack
 
 
 class SessionCore(Closing):

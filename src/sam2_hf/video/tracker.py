@@ -13,16 +13,15 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import OutputError, SessionError
+from sam2_hf.frames.host_copies import HostCopies
 from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes, keep_apart, resize_masks
-from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
-from sam2_hf.model.outputs import ObjectMasks
+from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
 
 from .frame_result import FrameOutput, FrameResult
-from .memory_selection import Direction, Moment
+from .memory_policy import Direction, Moment
 from .tracked_object import TrackedObject
 from .tracker_state import TrackerState
 from .tracking import NO_PROMPTS, track_step
-from .transfers import HostCopies
 
 
 @dataclass(frozen=True, slots=True)

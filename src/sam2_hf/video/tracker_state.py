@@ -7,22 +7,26 @@ from typing import Any, Self
 import torch
 
 from sam2_hf.errors import FrameError, NoPromptError, SessionError
+from sam2_hf.frames.open import Frames
+from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.promptable_model import feature_weights
 from sam2_hf.model.weight_fingerprint import WeightWatch, is_same_model, weight_fingerprint
+from sam2_hf.video.storage.record_store import History
+from sam2_hf.video.storage.video_fingerprint import (
+    Fingerprint,
+    require_same_video,
+    video_fingerprint,
+)
 
 from .bytes_held import BytesHeld
 from .compiled_steps import CompiledSteps
 from .feature_cache import FeatureCache
-from .frames import Frames
-from .history import History
-from .live_frames import LiveFrames
 from .masklet import MaskletStore
 from .memory_bank import MemoryBank
-from .memory_selection import MemoryRules
+from .memory_policy import MemoryRules
 from .session_options import SessionOptions
 from .tracked_object import TrackedObject
-from .video_fingerprint import Fingerprint, require_same_video, video_fingerprint
 
 
 class TrackerState:

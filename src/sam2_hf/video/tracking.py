@@ -11,19 +11,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sam2_hf.model.frame_memory import FrameFeatures, FrameMemory
 from sam2_hf.model.memory_tokens import Recollection
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.outputs import ObjectMasks
-from sam2_hf.model.prompt_inputs import Prompts
+from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
+from sam2_hf.model.prompt_encoder import Prompts
 
-from .memory_selection import (
-    MemoryRules,
-    Moment,
-    closest_prompted,
-    pointer_frames,
-    recent_frames,
-)
+from .memory_policy import MemoryRules, Moment, closest_prompted, pointer_frames, recent_frames
 
 NO_PROMPTS = Prompts()
 

@@ -12,17 +12,17 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import SessionError
+from sam2_hf.frames.base import Frames, frame_number
+from sam2_hf.frames.preprocessed import EditedFrames, PreparedFrames, PreparedStream, one_frame
+from sam2_hf.frames.preprocessing import FramePixels
+from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.video.compat.transformers_names import Placement, ProcessedFrames, as_dtype
+from sam2_hf.video.compat.transformers_prompts import scaled
 
-from .abstract_frames import Frames, frame_number
-from .frame_pixels import FramePixels
-from .labelled_points import scaled
-from .live_frames import LiveFrames
-from .prepared_frames import EditedFrames, PreparedFrames, PreparedStream, one_frame
 from .session_core import SessionCore
 from .session_options import SessionOptions
 from .tracker import Tracker
-from .transformers_names import Placement, ProcessedFrames, as_dtype
 from .video_processing_sam2_video import checkpoint_pixels
 
 

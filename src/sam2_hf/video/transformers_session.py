@@ -10,23 +10,13 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import FrameError, NoPromptError, SessionError
+from sam2_hf.frames.base import frame_number
+from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.geometry import to_image_pixels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import Sam2VideoSegmentationOutput
-
-from .abstract_frames import frame_number
-from .labelled_points import check_near_frame, frame_prompts, points_and_labels
-from .live_frames import LiveFrames
-from .memory_selection import Direction
-from .object_prompts import FramePrompts
-from .prompt_answers import ask, ask_again, commit
-from .prompt_reading import read_mask, read_object_id
-from .propagation import Runs, visits
-from .tracked_object import TrackedObject
-from .tracker import Visit
-from .transformers_frames import TransformersFrames
-from .transformers_names import WrittenThrough, segmentation_output
-from .transformers_outputs import (
+from sam2_hf.video.compat.transformers_names import WrittenThrough, segmentation_output
+from sam2_hf.video.compat.transformers_outputs import (
     CONDITIONING,
     OUTPUT_KEYS,
     TRACKED,
@@ -39,6 +29,19 @@ from .transformers_outputs import (
     VisionFeatures,
     output_views,
 )
+from sam2_hf.video.compat.transformers_prompts import (
+    check_near_frame,
+    frame_prompts,
+    points_and_labels,
+)
+
+from .memory_policy import Direction
+from .prompt_answers import ask, ask_again, commit
+from .prompts import FramePrompts, read_mask, read_object_id
+from .propagation import Runs, visits
+from .tracked_object import TrackedObject
+from .tracker import Visit
+from .transformers_frames import TransformersFrames
 
 
 class TransformersSession(TransformersFrames):

@@ -27,6 +27,7 @@ from transformers.video_processing_utils import VideoProcessorMixin
 from transformers.video_utils import VideoMetadata, make_batched_metadata
 
 from sam2_hf.errors import VideoError
+from sam2_hf.frames.open import BATCH, Frames, is_video, open_frames
 from sam2_hf.processing.bundled_processors import checkpoint_source, loads_bundled
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.images import read_values, scale_of
@@ -34,8 +35,6 @@ from sam2_hf.processing.mask_post_processing import MaskOptions, finish_masks
 from sam2_hf.processing.pixel_rules import pixel_rules
 from sam2_hf.processing.pixel_values import RELEASED_PIXELS, PixelRules, to_pixel_values
 from sam2_hf.processing.value_range import ValueRange
-
-from .frames import BATCH, Frames, is_video, open_frames
 
 SMALLEST_SIDE = 1  # frames are read as pictures here, and resized by the rules of the call
 ARRAYS = (np.ndarray, Tensor)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evaluation.images.clicking import click_object, click_photo
-from sam2_hf.training.clips import Clip
+from sam2_hf.data.clip import Clip
 
 SIDE = 24
 TRUTHS = np.zeros((3, SIDE, SIDE), bool)

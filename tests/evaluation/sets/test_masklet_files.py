@@ -10,7 +10,7 @@ from evaluation.sets.video_rows import embedded
 from evaluation.vos.scoring import score_video
 from evaluation.vos.tracking import track_video
 from sam2_hf.errors import DataError
-from sam2_hf.pipelines.mask_pictures import write_object_png
+from sam2_hf.writers.mask_png import write_object_png
 from tests.small_sets import SIZE, boxes, write_masklets
 
 

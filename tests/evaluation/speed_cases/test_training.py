@@ -10,7 +10,7 @@ from evaluation.speed_cases.training import (
     steady_rows,
     time_training,
 )
-from sam2_hf.training.data_config import SourceConfig
+from sam2_hf.data.config import SourceConfig
 
 pytest.importorskip("accelerate", reason="training needs accelerate")
 

@@ -6,7 +6,7 @@ from PIL import Image
 from evaluation.metrics.masklets import MaskletValues
 from evaluation.sets.open_set import open_set
 from evaluation.vos.worst_frames import draw_worst, find_worst
-from sam2_hf.pipelines.mask_pictures import write_label_png
+from sam2_hf.writers.mask_png import write_label_png
 from tests.small_sets import SIZE, boxes, write_davis
 
 

@@ -1,0 +1,1 @@
+"""Measure, join, check and describe the bundled model."""

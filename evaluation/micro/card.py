@@ -1,0 +1,251 @@
+"""Write the model card of the bundled model from its scores.
+
+    python -m evaluation.micro.card runs/micro src/sam2_hf/bundled/sam2-hiera-micro
+
+The first folder is what `python -m evaluation.micro` wrote, the second the model's; the card is its
+README.md. Every number in it is measured or counted; the card of a model with other weights than
+those that were measured is refused.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCardData
+from safetensors import safe_open
+
+from evaluation.card_text import BODY, LIMITS_BESIDE_BASELINES, RESEARCH
+from evaluation.curves import Table, find_logs, read_table
+from evaluation.exit_status import exit_status
+from evaluation.measured_model import WEIGHTS, MeasuredModel, file_hash, weights_file
+from evaluation.measurements import PhotoScores, best_clip_scores, best_photo_scores
+from evaluation.model_answers import MODEL
+from evaluation.score_file import Scores, load_scores
+from sam2_hf.atomic_write import write_atomically
+from sam2_hf.errors import DataError
+from sam2_hf.training.config_io import read_config
+
+from .bundle import PART
+from .table import BASELINES, clip_table, sets_of, settings_list, summary_table
+
+COMMAND = "make micro"
+PHOTO_MARGIN, CLIP_MARGIN = 0.10, 10.0  # above the best baseline: what counts as clearly better
+MEGA = 1e6
+HOUR = 3600  # seconds
+MASK_STRIDE = 4  # of the masks that the decoder draws
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How a model was made.
+
+    Attributes:
+        command: The command that trains it.
+        hardware: What it was trained on, such as "two CPU cores"; empty if that is not said.
+    """
+
+    command: str = COMMAND
+    hardware: str = ""
+
+
+def model_card(scores: Scores, folder: Path, making: Making) -> str:
+    """Fill in the card.
+
+    Args:
+        scores: What was measured.
+        folder: The model's folder.
+        making: How it was made.
+
+    Returns:
+        Markdown with the Hub's metadata at the top.
+
+    Raises:
+        DataError: The scores are of another model, or of none.
+    """
+    model = _measured(scores, folder)
+    scores = replace(scores, model=model)
+    return f"---\n{card_data(scores, model).to_yaml()}\n---\n\n" + BODY.format(
+        name=model.name,
+        research=RESEARCH,
+        parameters=model.parameters / MEGA,
+        megabytes=model.file_bytes / MEGA,
+        dtype=_stored_as(folder),
+        side=model.image_size,
+        mask_side=model.image_size // MASK_STRIDE,
+        sha256=model.sha256,
+        summary=summary_table(scores),
+        verdict=verdict(scores),
+        settings=settings_list(scores),
+        clips=clip_table(scores),
+        command=making.command,
+        training=_training(folder, making),
+        files=_files(folder),
+    )
+
+
+def card_data(scores: Scores, model: MeasuredModel) -> ModelCardData:
+    """Collect what the Hub reads: licence, tags, data sets, results."""
+    results = []
+    for name in sets_of(scores):
+        photos = best_photo_scores(scores.photo_scores(name)).get(MODEL)
+        clips = best_clip_scores(scores.clip_scores(name)).get(MODEL)
+        value = photos.mean_iou if photos else clips.j_and_f if clips else None
+        if value is not None:
+            results.append(
+                EvalResult(
+                    task_type="mask-generation",
+                    dataset_type=name.replace("/", " ").split()[0],
+                    dataset_name=name,
+                    metric_type="mean_iou" if photos else "j_and_f",
+                    metric_name="mean IoU, one click" if photos else "J&F, first mask given",
+                    metric_value=round(value, 4 if photos else 2),
+                )
+            )
+    return ModelCardData(
+        model_name=model.name,
+        license="other",
+        license_name="research-use",
+        license_link="README.md",
+        library_name="transformers",
+        pipeline_tag="mask-generation",
+        tags=["sam2", "segmentation", "video", "research"],
+        datasets=["bsds500", "coco", "davis-2016"],
+        eval_results=results or None,
+    )
+
+
+def verdict(scores: Scores) -> str:
+    """Say in words how the model stands beside the best baseline of each set."""
+    lines = []
+    for part_name in sets_of(scores):
+        best = _values(scores, part_name)
+        known = [best[method] for method in BASELINES if method in best]
+        if MODEL in best and known:
+            lines.append(_sentence(scores, part_name, best[MODEL] - max(known)))
+    return "\n".join([*lines, "", LIMITS_BESIDE_BASELINES]) if lines else ""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation.micro.card", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("scores", type=Path, help="what python -m evaluation.micro wrote")
+    parser.add_argument("folder", type=Path, help="the model's folder; README.md goes there")
+    parser.add_argument("--command", default=COMMAND, help=f"what trains it ({COMMAND})")
+    parser.add_argument("--hardware", default="", help='what it was trained on, "two CPU cores"')
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the card."""
+    options = build_parser().parse_args(arguments)
+    making = Making(options.command, options.hardware)
+
+    def write() -> None:
+        card = model_card(load_scores(options.scores), options.folder, making)
+        sys.stdout.write(f"{write_atomically(options.folder / 'README.md', card.encode())}\n")
+
+    return exit_status(write, "run it again")
+
+
+def _measured(scores: Scores, folder: Path) -> MeasuredModel:
+    """Check that the scores are about the weights in the folder."""
+    file = weights_file(str(folder))
+    here = file_hash(file) if file else "no weights"
+    if scores.model is None or scores.model.sha256 != here:
+        measured = scores.model.sha256[:12] if scores.model else "no model"
+        raise DataError(
+            f"the scores are of {measured}, but {folder} holds {here[:12]}. "
+            f"Measure it: python -m evaluation.micro --model {folder} --data ... --out ..."
+        )
+    return replace(scores.model, name=folder.resolve().name)
+
+
+def _stored_as(folder: Path) -> str:
+    """Name the type of the weights in the file."""
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        types = {str(file.get_tensor(name).dtype) for name in file.keys()}  # noqa: SIM118 - no dict
+    return ", ".join(sorted(types)).replace("torch.", "")
+
+
+def _values(scores: Scores, name: str) -> dict[str, float]:
+    photos = best_photo_scores(scores.photo_scores(name))
+    clips = best_clip_scores(scores.clip_scores(name))
+    found = {method: one.mean_iou for method, one in photos.items()}
+    return {**found, **{method: one.j_and_f for method, one in clips.items()}}
+
+
+def _sentence(scores: Scores, name: str, ahead: float) -> str:
+    photos = any(
+        part.data_set == name and isinstance(part.measured, PhotoScores) for part in scores.parts
+    )
+    margin, style, unit = (
+        (PHOTO_MARGIN, ".3f", "mean IoU") if photos else (CLIP_MARGIN, ".1f", "J&F")
+    )
+    if ahead <= 0:
+        return f"- {name}: not better than the best baseline ({ahead:{style}} {unit})."
+    how = "clearly better" if ahead >= margin else "better, but not clearly,"
+    return f"- {name}: {how} than the best baseline (+{ahead:{style}} {unit})."
+
+
+def _training(folder: Path, making: Making) -> str:
+    """Say how long the model was trained, from its log."""
+    try:
+        log = read_table(find_logs(folder)[0])
+    except DataError:
+        return ""
+    parts = [f"{log.steps[-1]:,.0f} steps"]
+    if "seconds" in log.columns:
+        parts.append(f"{log.columns['seconds'][-1] / HOUR:.1f} hours")
+    hardware = f" on {making.hardware}" if making.hardware else ""
+    return f"It took {' and '.join(parts)}{hardware}.{_skipped(log)}{_stopped(folder, log)}"
+
+
+def _skipped(log: Table) -> str:
+    """Tell about items that others took the place of, if there were any."""
+    skipped = log.columns.get("skipped")
+    if skipped is None or not skipped[-1]:
+        return ""
+    return f" {skipped[-1]:,.0f} times a photo or clip had nothing to learn from, and was replaced."
+
+
+def _stopped(folder: Path, log: Table) -> str:
+    """Tell about parts that ended before the last step of their recipe."""
+    if PART not in log.columns:
+        return ""
+    told, before = "", 0.0
+    for path in sorted(folder.glob("recipe-*.yaml")):
+        number = int(path.stem.removeprefix("recipe-"))
+        of_part = [
+            step for step, part in zip(log.steps, log.columns[PART], strict=True) if part == number
+        ]
+        done, planned = max(of_part, default=before) - before, read_config(str(path)).steps
+        before += done
+        if planned and done < planned:
+            told += f" Part {number} was stopped after {done:,.0f} of its {planned:,} steps."
+    return told
+
+
+def _files(folder: Path) -> str:
+    """List the files about the training that lie beside the card, the curves as a picture."""
+    recipes = {
+        path.name: f"every setting of part {number}"
+        for number, path in enumerate(sorted(folder.glob("recipe-*.yaml")), start=1)
+    }
+    known = {
+        **recipes,
+        "training.csv": "losses over steps",
+        "validation.csv": "validation scores over steps",
+    }
+    lines = [
+        f"- [{name}]({name}): {what}" for name, what in known.items() if (folder / name).exists()
+    ]
+    curves = ["", "![Losses and validation scores over steps](curves.png)"]
+    return "\n".join([*lines, *(curves if (folder / "curves.png").exists() else [])])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Check what else a small model must do: boxes, hard clips, everything-mode, masks without seams.
+
+    python -m evaluation.micro.checks --data PATH --model FOLDER --out runs/checks.json
+
+PATH holds what `python -m evaluation.micro` reads. Boxes: the mean IoU of a true box around every
+segment that is clicked there. Everything: on a few photos of bsds500/val, with the usual
+thresholds, the best IoU that any mask has with each segment. Seams: how much more often edges of
+masks lie on borders of the trunk's windows than they would by chance; 1 is chance. Clips: J&F.
+
+Suffixes: h, w = rows and columns of a photo, 3 = red, green, blue.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from evaluation.baselines import innermost_point
+from evaluation.exit_status import exit_status
+from evaluation.measurements import ALL_CLIPS, measure_clips
+from evaluation.metrics import region_similarity
+from evaluation.model_answers import MODEL, ModelGuesser, ModelTracker, Pipelines
+from sam2_hf import ObjectPrompt
+from sam2_hf.atomic_write import write_atomically
+
+from .__main__ import model_parser
+from .pictures import spread
+from .sets import HARD_CLIPS, LabelledPhoto, MicroPhotos, bsds_set, coco_set, davis_set
+
+EVERYTHING_PHOTOS = 7
+PATCH_STRIDE = 4  # model pixels of a cell of the trunk's first stage
+BORDER = 2.0  # how near to a border an edge lies on it, model pixels: half a cell of a mask
+Mask = NDArray[np.bool_]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure everything and write it down."""
+    options = model_parser("micro_checks", __doc__, "JSON file for the numbers").parse_args(
+        arguments
+    )
+    return exit_status(lambda: check(options), "nothing is written; run it again")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Measure one thing after the other."""
+    model = Pipelines.load(options.model, options.device)
+    photo_sets = (bsds_set(options.data), coco_set(options.data))
+    found: dict[str, float] = {}
+    for photos in photo_sets:
+        found[f"{photos.name}, true boxes, mean IoU"] = box_iou(photos, model)
+    first = spread(list(photo_sets[0]), EVERYTHING_PHOTOS)
+    found[f"everything, {len(first)} photos, mean best IoU"] = everything_iou(first, model)
+    ours, true = seams(tqdm(first, desc="seams", unit="photo"), model)
+    found["edges on window borders, times chance"] = ours
+    found["true edges on window borders, times chance"] = true
+    hard = davis_set(options.data, HARD_CLIPS)
+    clips = measure_clips(hard, ModelTracker(model.track), hard.name)
+    found |= {
+        f"davis16 {one.clip}, J&F": one.j_and_f for one in clips.scores if one.clip != ALL_CLIPS
+    }
+    lines = {name: round(value, 4) for name, value in found.items()}
+    write_atomically(options.out, (json.dumps(lines, indent=2) + "\n").encode())
+    sys.stdout.writelines(f"{name}: {value}\n" for name, value in lines.items())
+
+
+def box_iou(photos: MicroPhotos, model: Pipelines) -> float:
+    """Prompt every segment with its box, and take the mean IoU."""
+    ious: list[float] = []
+    for photo in tqdm(photos, total=len(photos), desc=f"{photos.name}, boxes", unit="photo"):
+        prompts = [ObjectPrompt(box=box_around(mask_hw)) for mask_hw in photo.segments]
+        if prompts:
+            answers = model.segment(photo.picture_hw3, prompts)
+            pairs = zip(photo.segments, answers, strict=True)
+            ious += [region_similarity(truth_hw, answer.best) for truth_hw, answer in pairs]
+    return float(np.mean(ious))
+
+
+def box_around(mask_hw: Mask) -> tuple[float, float, float, float]:
+    """Give x and y of the first and the last pixel of a mask that is not empty."""
+    rows, columns = (np.flatnonzero(mask_hw.any(axis=axis)) for axis in (1, 0))
+    return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
+
+
+def everything_iou(photos: Sequence[LabelledPhoto], model: Pipelines) -> float:
+    """Find everything in some photos with the usual thresholds, and compare each segment."""
+    ious: list[float] = []
+    for photo in tqdm(photos, desc="everything", unit="photo"):
+        masks = [one.segmentation for one in model.everything(photo.picture_hw3)]
+        for truth_hw in photo.segments:
+            ious.append(max((region_similarity(truth_hw, one) for one in masks), default=0.0))
+    return float(np.mean(ious))
+
+
+def seams(photos: Iterable[LabelledPhoto], model: Pipelines) -> tuple[float, float]:
+    """Tell how often edges lie on window borders, against chance: the model's, and true ones."""
+    side = model.track.model.prompt_encoder.image_size
+    trunk = model.track.model.config.vision_config.backbone_config
+    window = PATCH_STRIDE * trunk.window_size_per_stage[0]
+    guess = ModelGuesser(model.segment)
+    counts = np.zeros((2, 3))  # the model's and the true ones; edges on borders, all, by chance
+    for photo in photos:
+        middles = [innermost_point(mask_hw) for mask_hw in photo.segments]
+        answers = guess(photo.picture_hw3, middles)
+        chosen = [one.mask_hw for masks in answers for one in masks if one.method == MODEL]
+        for row, masks in enumerate((chosen, photo.segments)):
+            for mask_hw in masks:
+                counts[row] += edges_on_borders(mask_hw, side, window)
+    on_border, _, expected = counts.T
+    ours, true = (on_border / np.maximum(expected, 1e-9)).tolist()
+    return ours, true
+
+
+def edges_on_borders(mask_hw: Mask, side: int, window: int) -> NDArray[np.float64]:
+    """Count the edges of a mask that lie on borders of windows.
+
+    Args:
+        mask_hw: At the photo's size.
+        side: Of the model's square input, to which photos are stretched.
+        window: Side of a window, model pixels.
+
+    Returns:
+        Edges on borders; edges; how many of them would be on borders by chance.
+    """
+    total = np.zeros(3)
+    for turned_hw in (mask_hw, mask_hw.T):
+        edges_w = np.count_nonzero(turned_hw[:, 1:] != turned_hw[:, :-1], axis=0)
+        place_w = np.arange(1, turned_hw.shape[1]) * side / turned_hw.shape[1]
+        inner_w = (place_w > window / 2) & (place_w < side - window / 2)
+        off_w = np.abs(place_w - window * np.round(place_w / window))
+        on_w = inner_w & (off_w <= BORDER)
+        inner = edges_w[inner_w].sum()
+        share = float(on_w.sum()) / max(float(inner_w.sum()), 1.0)
+        total += (edges_w[on_w].sum(), inner, inner * share)
+    return total
+
+
+if __name__ == "__main__":
+    sys.exit(main())

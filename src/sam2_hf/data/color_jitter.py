@@ -1,0 +1,140 @@
+"""Brightness, contrast, saturation and hue of a frame as one matrix and one offset.
+
+Each of these changes is a linear map of the colour, given the picture's mean, so any number of them
+in a row costs one product.
+
+Suffixes: 3 = red, green, blue, hw3 = rows, columns and these, 33 = a matrix of colours.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .config import Augmentation
+
+BYTE = 255
+GREY = np.array([0.299, 0.587, 0.114])  # ITU-R 601-2, as Pillow makes grey of colour
+# Rows: brightness and the two axes of colour of the NTSC standard, about which hue turns.
+YIQ_33 = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+RGB_33 = np.linalg.inv(YIQ_33)
+
+
+@dataclass(frozen=True, slots=True)
+class ColourAmounts:
+    """How far colours may change; 0 leaves them.
+
+    Attributes:
+        brightness: 0.1 draws a factor from 0.9 to 1.1.
+        contrast: In the same way, about the picture's mean.
+        saturation: In the same way, about grey.
+        hue: Share of the colour circle to either side.
+    """
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+
+
+@dataclass(frozen=True, slots=True)
+class ColourChange:
+    """A drawn change, the same for every frame that it is applied to.
+
+    Attributes:
+        order: In which order the four are done.
+        brightness: Factor.
+        contrast: Factor.
+        saturation: Factor.
+        hue: Share of the colour circle.
+    """
+
+    order: tuple[int, ...] = (0, 1, 2, 3)
+    brightness: float = 1.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    hue: float = 0.0
+
+
+GREYSCALE = ColourChange(saturation=0.0)
+
+
+def draw_change(amounts: ColourAmounts, rng: np.random.Generator) -> ColourChange:
+    """Draw the order and the strength of each change, as evenly as the original."""
+    brightness, contrast, saturation = (
+        max(1 + rng.uniform(-1, 1) * amount, 0.0)
+        for amount in (amounts.brightness, amounts.contrast, amounts.saturation)
+    )
+    hue = rng.uniform(-1, 1) * amounts.hue
+    order = tuple(rng.permutation(4).tolist())
+    return ColourChange(order, brightness, contrast, saturation, hue)
+
+
+def draw_changes(
+    augment: Augmentation, num_frames: int, rng: np.random.Generator
+) -> list[list[ColourChange]]:
+    """Draw what is done to each frame of a clip: the same for all, then grey, then its own.
+
+    Source: training/dataset/transforms.py:233-300 @ 2b90b9f.
+    """
+    same = ColourAmounts(augment.brightness, augment.contrast, augment.saturation, augment.hue)
+    own = ColourAmounts(
+        augment.frame_brightness,
+        augment.frame_contrast,
+        augment.frame_saturation,
+        augment.frame_hue,
+    )
+    shared = [draw_change(same, rng)]
+    if rng.random() < augment.grayscale:
+        shared.append(GREYSCALE)
+    return [[*shared, draw_change(own, rng)] for _ in range(num_frames)]
+
+
+def apply_changes(pixels_hw3: NDArray[np.uint8], changes: list[ColourChange]) -> NDArray[np.uint8]:
+    """Change the colours of one frame.
+
+    Args:
+        pixels_hw3: uint8.
+        changes: One after another.
+
+    Returns:
+        `(h, w, 3)`, uint8.
+
+    Differs: cuts values off at the end instead of after each change, and turns the hue in YIQ
+        instead of HSV.
+    """
+    picture = Image.fromarray(pixels_hw3)
+    # Counting is exact, so that the same pixels always give the same mean, with any BLAS.
+    counts_3n = np.array(picture.histogram()).reshape(3, BYTE + 1)
+    mean_3 = (counts_3n * np.arange(BYTE + 1)).sum(axis=1) / counts_3n[0].sum()
+    matrix_33, offset_3 = np.eye(3), np.zeros(3)
+    for change in changes:
+        for kind in change.order:
+            step_33, step_3 = _step(kind, change, matrix_33 @ mean_3 + offset_3)
+            matrix_33, offset_3 = step_33 @ matrix_33, step_33 @ offset_3 + step_3
+    if np.array_equal(matrix_33, np.eye(3)) and not offset_3.any():
+        return pixels_hw3
+    rows = np.column_stack([matrix_33, offset_3]).reshape(-1).tolist()
+    return np.asarray(picture.convert("RGB", tuple(rows)))
+
+
+def _step(
+    kind: int, change: ColourChange, mean_3: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the matrix and the offset of one change to a picture whose mean colour is `mean_3`."""
+    eye, none = np.eye(3), np.zeros(3)
+    if kind == 0:
+        return eye * change.brightness, none
+    if kind == 1:
+        return eye * change.contrast, np.full(3, (1 - change.contrast) * (GREY @ mean_3))
+    if kind == 2:
+        grey_33 = np.tile(GREY, (3, 1))
+        return change.saturation * eye + (1 - change.saturation) * grey_33, none
+    if not change.hue:
+        return eye, none
+    angle = 2 * math.pi * change.hue
+    turn_33 = np.eye(3)
+    turn_33[1:, 1:] = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    return RGB_33 @ turn_33 @ YIQ_33, none

@@ -1,0 +1,90 @@
+"""Which photos or videos of a source are taken, by name."""
+
+import fnmatch
+from collections.abc import Sequence
+from pathlib import Path
+
+from sam2_hf.errors import DataError
+
+from .config import SourceConfig
+from .rows import ClipRow
+
+LISTED = 8  # names that a message shows
+WILD = "*?["
+
+
+class NamePatterns:
+    """Names, some with `*`, `?` or `[...]`; entries that end in .txt are files with one a line.
+
+    Raises:
+        DataError: There is no such file.
+    """
+
+    def __init__(self, entries: Sequence[str]) -> None:
+        listed = [name for entry in entries for name in _names_of(entry)]
+        self._names = {name for name in listed if not any(sign in name for sign in WILD)}
+        self._patterns = [name for name in listed if name not in self._names]
+
+    def __bool__(self) -> bool:
+        return bool(self._names or self._patterns)
+
+    def match(self, name: str) -> bool:
+        """Whether the name is one of these."""
+        if name in self._names:
+            return True
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """List what none of the names matches."""
+        unused = [pattern for pattern in self._patterns if not fnmatch.filter(names, pattern)]
+        return sorted(self._names.difference(names)) + unused
+
+
+def select_rows(rows: Sequence[ClipRow], config: SourceConfig) -> list[ClipRow]:
+    """Leave only the rows that the configuration names.
+
+    Raises:
+        DataError: Nothing is left, or a wanted name does not exist.
+    """
+    return [rows[place] for place in select_names([row.name for row in rows], config)]
+
+
+def select_names(names: Sequence[str], config: SourceConfig) -> list[int]:
+    """Give the places of the names that the configuration leaves.
+
+    Raises:
+        DataError: Nothing is left, or a wanted name does not exist.
+    """
+    only, exclude = NamePatterns(config.only), NamePatterns(config.exclude)
+    if missing := only.missing(names):
+        raise DataError(
+            f"{config.label} has no {list_names(missing)}, which `only` asks for. It has "
+            f"{list_names(names)}."
+        )
+    chosen = [
+        place
+        for place, name in enumerate(names)
+        if (not only or only.match(name)) and not exclude.match(name)
+    ]
+    if not chosen:
+        raise DataError(
+            f"{config.label}: `only` and `exclude` leave none of {len(names)} item(s): "
+            f"{list_names(names)}."
+        )
+    return chosen
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Write names, and how many more there are."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+def _names_of(entry: str) -> list[str]:
+    if not entry.endswith(".txt"):
+        return [entry]
+    try:
+        lines = Path(entry).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"the list of names {entry} cannot be read: {error.strerror}.") from error
+    return [line.strip() for line in lines if line.strip()]

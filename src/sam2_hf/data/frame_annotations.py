@@ -1,0 +1,299 @@
+"""The objects of one annotated frame: a label map, or masks that may overlap.
+
+Suffixes: hw = rows and columns of the picture, ss = of the model's input, o = objects.
+
+Pictures and label maps as tables hold them: a path, the bytes of a file, or a picture.
+
+Suffixes: hw = rows and columns.
+"""
+
+import functools
+import io
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from sam2_hf.errors import DataError, ImageError
+from sam2_hf.frames.preprocessing import to_picture
+from sam2_hf.processing.images import load_image
+
+from .affine import Warp
+from .rows import StoredPicture
+
+MOST_UNITED = 4  # labels of a union that is not everything
+FEWEST_UNITED = 2
+PLANES = 8  # masks that share the bits of a byte, and so a single warp
+Mask = NDArray[np.bool_]
+
+
+class FrameObjects(ABC):
+    """What is annotated on a frame; objects are numbers that last through a clip.
+
+    Attributes:
+        size: `(height, width)` of the annotation.
+        unknown: Objects about which the annotation does not say whether and where they are.
+    """
+
+    size: tuple[int, int]
+    unknown: frozenset[int] = frozenset()
+
+    @abstractmethod
+    def areas(self) -> dict[int, float]:
+        """Give the share of the picture that each visible object takes."""
+
+    @abstractmethod
+    def mask(self, object_id: int) -> Mask:
+        """Give one object at full size, `(h, w)`; an object that is not there is empty."""
+
+    @abstractmethod
+    def warped(self, object_ids: Sequence[int], warp: Warp) -> Mask:
+        """Give objects as the model's input shows them, `(o, S, S)`."""
+
+    def point(self, object_id: int, rng: np.random.Generator) -> tuple[float, float]:
+        """Draw the centre of a pixel of an object, `(x, y)`."""
+        inside = np.flatnonzero(self.mask(object_id))
+        row, column = divmod(int(inside[rng.integers(len(inside))]), self.size[1])
+        return column + 0.5, row + 0.5
+
+
+class LabelMap(FrameObjects):
+    """One number per pixel, where 0 is the background.
+
+    Args:
+        labels_hw: `(h, w)`, uint8 or int32.
+    """
+
+    def __init__(self, labels_hw: NDArray[np.uint8] | NDArray[np.int32]) -> None:
+        self._labels_hw = labels_hw
+        height, width = labels_hw.shape
+        self.size = height, width
+
+    def areas(self) -> dict[int, float]:
+        """See [`FrameObjects.areas`]."""
+        if self._labels_hw.dtype == np.uint8:
+            counts = np.bincount(self._labels_hw.reshape(-1), minlength=1)
+            found = np.flatnonzero(counts)
+            numbers = counts[found]
+        else:
+            found, numbers = np.unique(self._labels_hw, return_counts=True)
+        shares = numbers / self._labels_hw.size
+        pairs = zip(found.tolist(), shares.tolist(), strict=True)
+        return {label: share for label, share in pairs if label}
+
+    def mask(self, object_id: int) -> Mask:
+        """See [`FrameObjects.mask`]."""
+        return self._labels_hw == object_id
+
+    def warped(self, object_ids: Sequence[int], warp: Warp) -> Mask:
+        """See [`FrameObjects.warped`]."""
+        labels_ss = warp.labels(self._labels_hw)
+        return np.stack([labels_ss == number for number in object_ids])
+
+
+class UnitedLabels(LabelMap):
+    """A label map whose labels are also objects together: parts that make a whole.
+
+    Args:
+        labels_hw: `(h, w)`, uint8 or int32.
+        unions: The labels of each union; their numbers follow the largest label.
+    """
+
+    def __init__(
+        self,
+        labels_hw: NDArray[np.uint8] | NDArray[np.int32],
+        unions: Sequence[Sequence[int]],
+    ) -> None:
+        super().__init__(labels_hw)
+        first = int(labels_hw.max(initial=0)) + 1
+        self._unions = {first + place: list(union) for place, union in enumerate(unions)}
+
+    def areas(self) -> dict[int, float]:
+        """See [`FrameObjects.areas`]."""
+        found = super().areas()
+        sums = {
+            number: sum(found.get(label, 0.0) for label in union)
+            for number, union in self._unions.items()
+        }
+        return found | {number: share for number, share in sums.items() if share > 0}
+
+    def mask(self, object_id: int) -> Mask:
+        """See [`FrameObjects.mask`]."""
+        return np.isin(self._labels_hw, self._unions.get(object_id, [object_id]))
+
+    def warped(self, object_ids: Sequence[int], warp: Warp) -> Mask:
+        """See [`FrameObjects.warped`]."""
+        labels_ss = warp.labels(self._labels_hw)
+        return np.stack(
+            [np.isin(labels_ss, self._unions.get(number, [number])) for number in object_ids]
+        )
+
+
+def draw_unions(
+    labels_hw: NDArray[np.uint8] | NDArray[np.int32], count: int, rng: np.random.Generator
+) -> list[list[int]]:
+    """Draw labels that touch each other, as parts of one object do.
+
+    Where there is a background, the first union is all that is not: the whole of which the labels
+    are parts. The others have two to four labels.
+
+    Args:
+        labels_hw: `(h, w)`, 0 for the background.
+        count: Most unions.
+        rng: Source of chance.
+    """
+    labels = np.unique(labels_hw).tolist()
+    has_background = labels[0] == 0
+    labels = labels[has_background:]
+    if count < 1 or len(labels) < FEWEST_UNITED:
+        return []
+    unions = [labels] if has_background else []
+    neighbors = _neighbors(labels_hw)
+    for _ in range(count - len(unions)):
+        union = [labels[int(rng.integers(len(labels)))]]
+        for _ in range(int(rng.integers(1, MOST_UNITED))):
+            around = sorted(set[int]().union(*(neighbors[one] for one in union)) - set(union))
+            if around:
+                union.append(around[int(rng.integers(len(around)))])
+        if FEWEST_UNITED <= len(union) < len(labels):
+            unions.append(union)
+    return unions
+
+
+def _neighbors(labels_hw: NDArray[np.integer]) -> dict[int, set[int]]:
+    """List the labels that touch each label, the background left out."""
+    beside = [(labels_hw[:, :-1], labels_hw[:, 1:]), (labels_hw[:-1], labels_hw[1:])]
+    found: dict[int, set[int]] = defaultdict(set)
+    for one, other in beside:
+        edge = (one != other) & (one > 0) & (other > 0)
+        for pair in np.unique(np.stack((one[edge], other[edge])), axis=1).T.tolist():
+            found[pair[0]].add(pair[1])
+            found[pair[1]].add(pair[0])
+    return found
+
+
+class MaskList(FrameObjects):
+    """Masks of their own, which may overlap, and which are drawn when they are needed.
+
+    Args:
+        size: `(height, width)`.
+        areas: Pixels of each object; objects without pixels do not count as visible.
+        draw: Gives an object's mask, `(h, w)`; asked only for objects that have pixels.
+        unknown: See [`FrameObjects`].
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        areas: Mapping[int, int],
+        draw: Callable[[int], Mask],
+        unknown: frozenset[int] = frozenset(),
+    ) -> None:
+        self.size = size
+        self.unknown = unknown
+        self._areas = {number: pixels for number, pixels in areas.items() if pixels > 0}
+        self._draw = draw
+
+    @classmethod
+    def of(cls, masks: Sequence[Mask], size: tuple[int, int]) -> "MaskList":
+        """Number masks that are in memory from 0 on."""
+        areas = {number: int(np.count_nonzero(mask)) for number, mask in enumerate(masks)}
+        return cls(size, areas, lambda number: masks[number])
+
+    def areas(self) -> dict[int, float]:
+        """See [`FrameObjects.areas`]."""
+        pixels = self.size[0] * self.size[1]
+        return {number: area / pixels for number, area in self._areas.items()}
+
+    def mask(self, object_id: int) -> Mask:
+        """See [`FrameObjects.mask`]."""
+        if object_id in self._areas:
+            return self._draw(object_id)
+        return np.zeros(self.size, np.bool_)
+
+    def warped(self, object_ids: Sequence[int], warp: Warp) -> Mask:
+        """See [`FrameObjects.warped`]."""
+        found = np.zeros((len(object_ids), warp.side, warp.side), np.bool_)
+        there = [place for place, number in enumerate(object_ids) if number in self._areas]
+        for first in range(0, len(there), PLANES):
+            places = there[first : first + PLANES]
+            # Run lengths are drawn column by column, and bits are joined in the same order.
+            planes = [
+                self._draw(object_ids[place]).view(np.uint8) << np.uint8(bit)
+                for bit, place in enumerate(places)
+            ]
+            packed_ss = warp.labels(functools.reduce(np.bitwise_or, planes))
+            for bit, place in enumerate(places):
+                found[place] = (packed_ss >> np.uint8(bit)) & 1
+        return found
+
+
+MAP_DIMENSIONS = 2
+LARGEST_LABEL = 2**31 - 128  # the largest that a float32 and an int32 both hold
+EXPECTED = "Tables hold paths, pictures, or the bytes of PNG or JPEG files."
+
+
+def open_picture(stored: StoredPicture) -> Image.Image:
+    """Open a picture, whatever its mode.
+
+    Raises:
+        ImageError: It is missing, damaged, or no picture.
+    """
+    if isinstance(stored, Image.Image):
+        return stored
+    if isinstance(stored, str):
+        opened = load_image(stored)
+        if isinstance(opened, Image.Image):
+            return opened
+    try:
+        picture = Image.open(io.BytesIO(stored))  # type: ignore[arg-type]  # bytes are left
+        picture.load()
+    except UnidentifiedImageError as error:
+        raise ImageError(f"a stored picture is of no known kind. {EXPECTED}") from error
+    except Exception as error:  # the readers of PIL have errors of their own for every damage
+        raise ImageError(f"a stored picture cannot be read: {error}. {EXPECTED}") from error
+    return picture
+
+
+def open_rgb(stored: StoredPicture) -> Image.Image:
+    """Open a picture as RGB.
+
+    Raises:
+        ImageError: As in `open_picture`.
+    """
+    picture = open_picture(stored)
+    if picture.mode == "RGB" and "transparency" not in picture.info:
+        return picture
+    return Image.fromarray(to_picture(picture))
+
+
+def open_label_map(stored: StoredPicture) -> NDArray[np.uint8] | NDArray[np.int32]:
+    """Open a picture that holds a number for each pixel; a palette gives its indices.
+
+    Returns:
+        `(h, w)`, uint8 or int32.
+
+    Raises:
+        ImageError: As in `open_picture`.
+        DataError: It holds colours.
+    """
+    picture = open_picture(stored)
+    values = np.asarray(picture)
+    if values.ndim != MAP_DIMENSIONS:
+        name = stored if isinstance(stored, str) else "a mask"
+        raise DataError(
+            f"{name} holds colours (mode {picture.mode}), but a mask has one number per pixel. "
+            "Save it as a grey or palette PNG."
+        )
+    if values.dtype in (np.bool_, np.uint8):
+        return values.astype(np.uint8, copy=False)
+    # NaN is not within anything either
+    if not (np.abs(values) <= LARGEST_LABEL).all() or not (values == np.rint(values)).all():
+        raise DataError(
+            "a mask holds floats that are no whole numbers, or too large. Save it as a grey or "
+            "palette PNG."
+        )
+    return values.astype(np.int32, copy=False)

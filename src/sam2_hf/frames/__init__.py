@@ -1,0 +1,1 @@
+"""The frames of a video, wherever they come from: files, folders, arrays, streams."""

@@ -1,0 +1,340 @@
+"""A video that lies as pictures in a folder, in the order a person would count them.
+
+A video that is one picture file with several pages or frames: TIFF stack, animated WebP or PNG.
+
+Suffixes: hw3 = rows, columns, red green blue.
+
+A video that lies in memory, or as a list of pictures of any kind.
+
+Suffixes: t = frames, h, w = rows and columns, 3 = red, green, blue.
+"""
+
+import os
+import re
+from collections.abc import Collection, Sequence
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from sam2_hf.errors import ImageError, VideoError
+from sam2_hf.processing.images import ImageSource, file_problem, read_values
+from sam2_hf.processing.value_range import ValueRange
+
+from .base import Finish, PictureSource
+from .preprocessing import ClipScale
+
+STACK = "TIFF"
+GIF = "GIF"
+ANIMATIONS = ("PNG", "WEBP", "AVIF")  # a GIF is a video file; a JPEG with two pictures is a photo
+MILLISECONDS = 1000
+
+
+class PicturePages(PictureSource):
+    """The pages of one file, each of them a frame. Of an animation, frames are what a viewer shows.
+
+    Args:
+        path: The file.
+        value_range: Which numbers are black and white; see `processing/value_range.py`.
+
+    Raises:
+        VideoError: The file or its first page is unreadable.
+    """
+
+    fps: Fraction | None = None
+
+    def __init__(self, path: str | os.PathLike[str], *, value_range: ValueRange = None) -> None:
+        self.path = os.fspath(path)
+        try:
+            self._file = Image.open(self.path)
+            # What a PNG shows where animations are not known is no frame of its animation.
+            self._first = int(bool(self._file.info.get("default_image")))
+            self.num_frames = num_pages(self._file) - self._first
+        except Exception as error:  # the readers of PIL have errors of their own for every damage
+            raise VideoError(f"{self.path} cannot be read as pages: {error}") from error
+        try:
+            self._times = self._show_times() if self._file.format in ANIMATIONS else None
+            self._scale = ClipScale.of_files(self._values, self.num_frames, value_range)
+            height, width, _ = self.take(0)().shape
+        except ImageError as error:
+            self.close()
+            raise VideoError(f"the first page of {path} is unreadable: {error}") from error
+        self.size = height, width
+        if self._times is not None and self._times[-1]:
+            self.fps = Fraction(self.num_frames * MILLISECONDS, self._times[-1])
+
+    def take(self, frame: int) -> Finish:
+        """Read a page; its colors are left to the threads. See [`PictureSource.take`]."""
+        return partial(self._scale.picture, self._page(frame))
+
+    def describe(self, frame: int) -> str:
+        """Name a frame and the file."""
+        return f"frame {frame} of {self.path}"
+
+    def time(self, frame: int) -> float | None:
+        """Say when a frame of an animation is shown; nothing is known of the pages of a stack."""
+        if self._times is None:
+            return None
+        return self._times[frame] / MILLISECONDS
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _page(self, frame: int) -> Image.Image:
+        """Read a page into memory.
+
+        Raises:
+            ImageError: It is damaged, or its size is beyond what is safe.
+        """
+        try:
+            self._file.seek(frame + self._first)
+            width, height = self._file.size
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and width * height > 2 * limit:
+                raise ImageError(f"it is {width} x {height} pixels, too large to open safely.")
+            return self._file.copy()
+        except ImageError:
+            raise
+        except Exception as error:  # the readers of PIL have errors of their own for every damage
+            raise ImageError(f"the page is damaged: {error}.") from error
+
+    def _values(self, frame: int) -> Tensor:
+        return read_values(self._page(frame))
+
+    def _show_times(self) -> list[int]:
+        """Add up how long frames are shown, in ms; the last number is the end of the animation."""
+        times = [0]
+        for frame in range(self.num_frames):
+            self._page(frame)
+            times.append(times[-1] + round(self._file.info.get("duration") or 0))
+        return times
+
+
+def picture_of_file(
+    scale: ClipScale, path: str | os.PathLike[str], channels: str | None = None
+) -> NDArray[np.uint8]:
+    """Read a file that is one frame of a clip; see `ClipScale.picture`.
+
+    Raises:
+        ImageError: It is unreadable, or has several pages, of which all but one would be lost.
+    """
+    if is_paged(os.fspath(path), (STACK, GIF, *ANIMATIONS)):
+        raise ImageError(
+            f"{path} has several pages or frames, but here each file is one frame. Open it as a "
+            "video of its own, or save its pages as files."
+        )
+    return scale.picture(path, channels)
+
+
+def is_paged(path: str, formats: Collection[str] = (STACK, *ANIMATIONS)) -> bool:
+    """Whether a file is a picture with several pages or frames.
+
+    Args:
+        path: The file.
+        formats: Which kinds count, by Pillow's names.
+    """
+    if file_problem(path):
+        return False
+    try:
+        with Image.open(path) as image:
+            return image.format in formats and num_pages(image) > 1
+    except Exception:  # what cannot be read is reported by whoever reads it
+        return False
+
+
+def num_pages(image: Image.Image) -> int:
+    """Count the pages of an open file."""
+    return int(getattr(image, "n_frames", 1))
+
+
+PICTURE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".webp", ".bmp", ".tif", ".tiff"),
+    ".gif",
+)
+
+
+class PictureFolder(PictureSource):
+    """The pictures of a folder. Other files, folders and hidden files do not count.
+
+    Only the first picture is opened at the start.
+
+    Args:
+        folder: Pictures of any names; `frame2.jpg` comes before `frame10.jpg`. One with several
+            pages is refused when it is read.
+        value_range: Which numbers are black and white; see `processing/value_range.py`.
+
+    Raises:
+        VideoError: There is no picture, or the first is unreadable.
+    """
+
+    fps: Fraction | None = None
+
+    def __init__(self, folder: str | os.PathLike[str], *, value_range: ValueRange = None) -> None:
+        self.folder = Path(folder)
+        self._names = list_pictures(self.folder)
+        self.num_frames = len(self._names)
+        try:
+            self._scale = ClipScale.of_files(self._values, self.num_frames, value_range)
+            height, width, _ = self.take(0)().shape
+        except ImageError as error:
+            raise VideoError(f"the first picture of {folder} is unreadable: {error}") from error
+        self.size = height, width
+
+    def take(self, frame: int) -> Finish:
+        """Leave the reading to the threads; see [`PictureSource.take`]."""
+        return partial(picture_of_file, self._scale, self.folder / self._names[frame])
+
+    def describe(self, frame: int) -> str:
+        """Name a frame and its file."""
+        return f"frame {frame} ({self.folder / self._names[frame]})"
+
+    def time(self, frame: int) -> None:
+        """Nothing is known of time."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _values(self, frame: int) -> Tensor:
+        return read_values(self.folder / self._names[frame])
+
+
+def list_pictures(folder: Path) -> list[str]:
+    """List the names of the pictures in a folder, in natural order.
+
+    Raises:
+        VideoError: There is none, or the folder cannot be read.
+    """
+    try:
+        names = [entry.name for entry in os.scandir(folder) if not entry.is_dir()]
+    except OSError as error:
+        raise VideoError(f"the folder {folder} cannot be read: {error.strerror}.") from error
+    pictures = [name for name in names if is_picture_name(name)]
+    if not pictures:
+        raise VideoError(
+            f"the folder {folder} has no pictures, and {len(names)} other files. The frames of a "
+            f"video end in {', '.join(PICTURE_ENDINGS)}."
+        )
+    return sorted(pictures, key=natural_order)
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of this name is a frame: hidden files and other kinds are not."""
+    return not name.startswith(".") and name.lower().endswith(PICTURE_ENDINGS)
+
+
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """Sort numbers in names by value, and names that differ in zeros or case only by their text."""
+    parts = re.split("([0-9]+)", name.casefold())
+    return [int(part) if odd % 2 else part for odd, part in enumerate(parts)], name
+
+
+GREY_CLIP, COLOUR_CLIP = 3, 4  # axes of (t, h, w) and of (t, h, w, 3)
+COLOURS = (3, 4)  # channels of a picture with colour
+CHANNELS = (1, *COLOURS)
+PATH = (str, os.PathLike)
+ARRAY = (np.ndarray, Tensor)
+
+Pictures = Sequence[ImageSource] | NDArray[np.generic] | Tensor
+
+
+class PictureList(PictureSource):
+    """Pictures one after the other. They are never changed, and copied one at a time.
+
+    Args:
+        pictures: Paths, PIL images, arrays or tensors; or one array or tensor `(t, h, w, 3)`,
+            `(t, 3, h, w)` or grey `(t, h, w)`, of any real type.
+        value_range: Which numbers are black and white; see `processing/value_range.py`.
+
+    Raises:
+        VideoError: There is none, an array is no video, or the first picture is unreadable.
+    """
+
+    fps: Fraction | None = None
+
+    def __init__(self, pictures: Pictures, *, value_range: ValueRange = None) -> None:
+        self._channels = check_clip(pictures) if isinstance(pictures, ARRAY) else None
+        self.num_frames = len(pictures)
+        if self.num_frames == 0:
+            raise VideoError("the video has no frames. Give at least one picture.")
+        self._pictures = pictures
+        try:
+            self._scale = self._choose_scale(value_range)
+            height, width, _ = self.take(0)().shape
+        except ImageError as error:
+            raise VideoError(f"the first frame is unreadable: {error}") from error
+        self.size = height, width
+
+    def take(self, frame: int) -> Finish:
+        """Look a picture up; see [`PictureSource.take`]."""
+        picture = self._pictures[frame]
+        if isinstance(picture, PATH):
+            return partial(picture_of_file, self._scale, picture, self._channels)
+        return partial(self._scale.picture, picture, self._channels)
+
+    def describe(self, frame: int) -> str:
+        """Name a frame, and its file if it has one."""
+        picture = self._pictures[frame]
+        return f"frame {frame} ({picture})" if isinstance(picture, PATH) else f"frame {frame}"
+
+    def time(self, frame: int) -> None:
+        """Nothing is known of time."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _choose_scale(self, value_range: ValueRange) -> ClipScale:
+        """Judge pictures in memory together where numbers decide, others by the first alone."""
+        in_memory, first = self._in_memory()
+        if in_memory and (value_range == "percentile" or _has_floats(first)):
+            return ClipScale.of_frames(self._values, range(self.num_frames), value_range)
+        return ClipScale.of_files(self._values, self.num_frames, value_range)
+
+    def _in_memory(self) -> tuple[bool, object]:
+        """Tell whether all pictures are at hand; return what tells their type as well."""
+        pictures = self._pictures
+        if isinstance(pictures, ARRAY):
+            return True, pictures
+        if isinstance(pictures, (list, tuple)):
+            return not any(isinstance(one, PATH) for one in pictures), next(iter(pictures))
+        return False, None  # another sequence may read a picture only when it is asked for it
+
+    def _values(self, frame: int) -> Tensor:
+        return read_values(self._pictures[frame], self._channels)
+
+
+def _has_floats(picture: object) -> bool:
+    """Whether it is an array, tensor or picture of floats."""
+    if isinstance(picture, Tensor):
+        return picture.is_floating_point()
+    if isinstance(picture, np.ndarray):
+        return picture.dtype.kind == "f"
+    return isinstance(picture, Image.Image) and picture.mode == "F"
+
+
+def check_clip(clip: NDArray[np.generic] | Tensor) -> str | None:
+    """Find where the channels of an array of frames lie; None where it is grey.
+
+    The axis is chosen once for all frames: tensors have it first unless only the last one fits.
+
+    Raises:
+        VideoError: The shape is no video's.
+    """
+    shape = tuple(clip.shape)
+    if len(shape) == GREY_CLIP and shape[-1] not in COLOURS:
+        return None
+    first = len(shape) == COLOUR_CLIP and shape[1] in CHANNELS
+    last = len(shape) == COLOUR_CLIP and shape[-1] in CHANNELS
+    if first and (isinstance(clip, Tensor) or not last):
+        return "channels_first"
+    if last:
+        return "channels_last"
+    hint = " This one is a single picture: add an axis with [None]." * (len(shape) == GREY_CLIP)
+    raise VideoError(
+        f"an array of the shape {shape} is not a video. Give (frames, height, width, 3), "
+        f"(frames, 3, height, width), or grey (frames, height, width).{hint}"
+    )

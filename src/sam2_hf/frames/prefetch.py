@@ -1,0 +1,334 @@
+"""Frames of a folder, list or video file, read ahead by threads into a bounded ring.
+
+Suffixes: hw3 = rows, columns, red green blue; 3ss = red green blue, input rows and columns.
+
+Frames decoded ahead by background threads, never more than a fixed number of them.
+
+Threads do all the work. They first serve the frame that somebody waits for, then go along the
+plan: the frames that were announced, in order. What was read stays for a while, because whoever
+tracks a frame often draws on it a moment later.
+"""
+
+import operator
+import threading
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_hf.errors import FrameError, VideoError
+
+from .base import Finish, Frames, PictureSource, check_range
+from .preprocessing import FramePixels, read_only
+
+Item = TypeVar("Item")
+
+READ_PART = 4  # one of so many places is for frames that were read already, or out of turn
+
+
+class FrameRing(Generic[Item]):
+    """A bounded number of frames, ready to be read.
+
+    Args:
+        take: Starts the work on a frame and returns the rest of it. Called for one frame at a time,
+            in the order in which frames are wanted; the rest may run in several threads at once.
+        capacity: The most frames that are held or worked on.
+        num_threads: How many threads work.
+    """
+
+    def __init__(
+        self, take: Callable[[int], Callable[[], Item]], *, capacity: int, num_threads: int
+    ) -> None:
+        self._take = take
+        self._capacity = capacity
+        self._most_ahead = capacity - max(1, capacity // READ_PART)
+        self._ready: OrderedDict[int, Item | Exception] = OrderedDict()  # least recently read first
+        self._busy: set[int] = set()
+        self._ahead: deque[int] = deque()  # begun because of the plan, not read yet
+        self._plan: Sequence[int] = ()
+        self._begun = 0  # so many of the plan
+        self._awaited: int | None = None
+        self._closed = False
+        self._changed = threading.Condition()
+        self._turn = threading.Lock()  # to take a frame
+        self._reader = threading.Lock()  # to wait for a frame
+        self._threads = [
+            threading.Thread(target=self._work, name=f"frames-{number}", daemon=True)
+            for number in range(num_threads)
+        ]
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """Replace the plan."""
+        with self._changed:
+            self._plan = frames if isinstance(frames, range) else tuple(frames)
+            self._begun = 0
+            self._ahead.clear()
+            self._start()
+            self._changed.notify_all()
+
+    def read(self, frame: int) -> Item:
+        """Wait for a frame, and move the plan to after it.
+
+        Raises:
+            FrameError: The frames were closed; or what went wrong in the thread.
+        """
+        with self._reader, self._changed:
+            self._move_plan_past(frame)
+            self._awaited = frame
+            self._start()
+            self._changed.notify_all()
+            while frame not in self._ready and not self._closed:
+                self._changed.wait()
+            self._awaited = None
+            if self._closed:
+                raise FrameError(f"frame {frame} cannot be read: the video was closed.")
+            item = self._ready[frame]
+            self._ready.move_to_end(frame)
+            if isinstance(item, Exception):
+                del self._ready[frame]  # so that the next attempt is a new one
+                raise item
+            return item
+
+    def close(self) -> None:
+        """End the threads; a second call does nothing."""
+        with self._changed:
+            self._closed = True
+            self._ready.clear()
+            self._changed.notify_all()
+        if threading.current_thread() in self._threads:
+            return  # the garbage collector can run in any thread, which cannot wait for itself
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    @property
+    def num_held(self) -> int:
+        """How many frames are held or worked on."""
+        with self._changed:
+            return len(self._ready) + len(self._busy)
+
+    def _start(self) -> None:
+        for thread in self._threads:
+            if thread.ident is None and not self._closed:
+                thread.start()
+
+    def _move_plan_past(self, frame: int) -> None:
+        """Forget what was to be read before this frame; it is not coming any more."""
+        if frame in self._ahead:
+            while self._ahead.popleft() != frame:
+                pass
+        elif frame in (rest := self._plan[self._begun :]):
+            self._ahead.clear()
+            self._begun += rest.index(frame) + 1
+
+    def _work(self) -> None:
+        while True:
+            with self._turn:
+                frame = self._begin()
+                if frame is None:
+                    return
+                try:
+                    finish = self._take(frame)
+                except Exception as error:  # kept for whoever reads this frame
+                    self._deposit(frame, error)
+                    continue
+            try:
+                item: Item | Exception = finish()
+            except Exception as error:
+                item = error
+            del finish  # it holds the decoded frame
+            self._deposit(frame, item)
+
+    def _begin(self) -> int | None:
+        """Wait for something to do; None when it is time to end."""
+        with self._changed:
+            while not self._closed:
+                frame = self._next_wanted()
+                if frame is not None and self._make_room():
+                    if frame != self._awaited:
+                        self._begun += 1
+                        self._ahead.append(frame)
+                    self._busy.add(frame)
+                    return frame
+                self._changed.wait()
+        return None
+
+    def _next_wanted(self) -> int | None:
+        if self._awaited is not None and not self._has(self._awaited):
+            return self._awaited
+        while self._begun < len(self._plan) and len(self._ahead) < self._most_ahead:
+            frame = self._plan[self._begun]
+            if not self._has(frame):
+                return frame
+            self._begun += 1
+            self._ahead.append(frame)
+        return None
+
+    def _has(self, frame: int) -> bool:
+        return frame in self._ready or frame in self._busy
+
+    def _make_room(self) -> bool:
+        """Drop frames that were read; False while there are none and every place is taken."""
+        kept = {*self._ahead, self._awaited}
+        spare = iter([frame for frame in self._ready if frame not in kept])
+        while len(self._ready) + len(self._busy) >= self._capacity:
+            frame = next(spare, None)
+            if frame is None:
+                return False
+            del self._ready[frame]
+        return True
+
+    def _deposit(self, frame: int, item: Item | Exception) -> None:
+        with self._changed:
+            self._busy.discard(frame)
+            if not self._closed:
+                self._ready[frame] = item
+            self._changed.notify_all()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedFrame:
+    """What the ring holds: bytes only, since floats would take four times the room.
+
+    Attributes:
+        picture_hw3: The original frame, RGB, uint8, read-only.
+        bytes_3ss: The same at input size, uint8.
+    """
+
+    picture_hw3: NDArray[np.uint8]
+    bytes_3ss: Tensor
+
+
+class BufferedFrames(Frames):
+    """A video of known length, decoded ahead of whoever reads it.
+
+    Args:
+        source: Where the pictures come from. It is closed with these frames.
+        pixels: How they become model input.
+        ring: The most frames held at a time.
+        num_threads: How many threads decode and resize.
+        reopen: Opens the source once more, for copies and pickles; without it there are none.
+    """
+
+    def __init__(
+        self,
+        source: PictureSource,
+        pixels: FramePixels,
+        *,
+        ring: int,
+        num_threads: int,
+        reopen: Callable[[], PictureSource] | None = None,
+    ) -> None:
+        self.size = source.size
+        self.num_frames = source.num_frames
+        self.fps = source.fps
+        self._source = source
+        self._pixels = pixels
+        self._ring = FrameRing(
+            partial(_begin, source, pixels), capacity=ring, num_threads=num_threads
+        )
+        self._reopen = reopen
+        self._rules = {"ring": ring, "num_threads": num_threads}
+        # The threads know the ring and not this object, so that forgetting it ends them.
+        self._end = weakref.finalize(self, _end, self._ring, source)
+
+    def time(self, frame: int) -> float | None:
+        """Say when a frame is shown; see [`Frames.time`]."""
+        return self._source.time(self._checked(frame))
+
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        """Read the original frame; see [`Frames.picture`]."""
+        return self._ring.read(self._checked(frame)).picture_hw3
+
+    def pixel_values(self, frame: int, device: torch.device | str | None = None) -> Tensor:
+        """Read a frame as model input; see [`Frames.pixel_values`]."""
+        return self._pixels.normalize(self._ring.read(self._checked(frame)).bytes_3ss, device)
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """Decode these frames ahead; see [`Frames.expect`]."""
+        self._ring.expect(frames)
+
+    def close(self) -> None:
+        """End the threads and close the file."""
+        self._end()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "BufferedFrames":
+        """Open the same video once more."""
+        return _open_again(*self._how_to_open())
+
+    def __reduce__(self) -> tuple[Callable[..., "BufferedFrames"], tuple[Any, ...]]:
+        return _open_again, self._how_to_open()
+
+    def _how_to_open(self) -> tuple[Callable[[], PictureSource], FramePixels, dict[str, int]]:
+        if self._reopen is None:
+            raise VideoError(
+                "these frames cannot be copied, since nothing says how to open their source again. "
+                "Open them with open_frames(video, image_size=...)."
+            )
+        return self._reopen, self._pixels, self._rules
+
+    @property
+    def num_held(self) -> int:
+        """How many frames are held or worked on; never more than `ring`."""
+        return self._ring.num_held
+
+    def _checked(self, frame: int) -> int:
+        number = operator.index(frame)
+        check_range(number, self._source.num_frames, "the video")
+        return number
+
+
+def _open_again(
+    reopen: Callable[[], PictureSource], pixels: FramePixels, rules: dict[str, int]
+) -> BufferedFrames:
+    return BufferedFrames(reopen(), pixels, **rules, reopen=reopen)
+
+
+def _begin(source: PictureSource, pixels: FramePixels, frame: int) -> "_Rest":
+    """Take a frame from its source, in turn."""
+    try:
+        return _Rest(source, pixels, frame, source.take(frame))
+    except FrameError:
+        raise
+    except Exception as error:  # decoders have errors of their own for every trouble
+        raise _unreadable(source, frame, error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """The work on a frame that needs no turn."""
+
+    source: PictureSource
+    pixels: FramePixels
+    frame: int
+    finish: Finish
+
+    def __call__(self) -> DecodedFrame:
+        try:
+            picture_hw3 = self.finish()
+        except Exception as error:
+            raise _unreadable(self.source, self.frame, error) from error
+        height, width = picture_hw3.shape[:2]
+        if (height, width) != self.source.size:
+            raise FrameError(
+                f"{self.source.describe(self.frame)} is {width} x {height} pixels, but the first "
+                f"is {self.source.size[1]} x {self.source.size[0]}. All frames of a video have one "
+                "size: resize them, or leave out what belongs to another video."
+            )
+        return DecodedFrame(read_only(picture_hw3), self.pixels.shrink(picture_hw3))
+
+
+def _unreadable(source: PictureSource, frame: int, error: Exception) -> FrameError:
+    return FrameError(f"{source.describe(frame)} cannot be read: {error}")
+
+
+def _end(ring: FrameRing[DecodedFrame], source: PictureSource) -> None:
+    ring.close()
+    source.close()

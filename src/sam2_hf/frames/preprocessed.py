@@ -1,0 +1,340 @@
+"""Frames that somebody has made model input of already, as transformers' API hands them over.
+
+Suffixes: t3ss = frames, red green blue, input rows and columns; 3ss = one of them.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_hf.errors import FrameError, VideoError
+from sam2_hf.processing.images import ImageSource
+
+from .base import Frames, check_range, frame_number
+from .streams import LiveFrames
+
+VIDEO_DIMENSIONS, FRAME_DIMENSIONS = 4, 3
+
+
+class PreparedFrames(Frames):
+    """A video of model input, all of it in memory; single frames can be replaced or dropped.
+
+    Args:
+        video_t3ss: Normalized frames; float, any type. Until somebody says otherwise, the original
+            frames are of that size.
+
+    Raises:
+        VideoError: It is no such tensor, or has no frames.
+    """
+
+    fps = None
+
+    def __init__(self, video_t3ss: Tensor) -> None:
+        shape = tuple(video_t3ss.shape)
+        if len(shape) != VIDEO_DIMENSIONS or shape[1] != 3 or shape[2] != shape[3] or not shape[0]:
+            raise VideoError(
+                f"video has the shape {shape}; prepared frames are (frames, 3, S, S). Let "
+                "Sam2VideoProcessor.init_video_session(video) prepare them."
+            )
+        self.side = shape[-1]
+        self.size: tuple[int, int] = (self.side, self.side)
+        self._frames: dict[int, Tensor | None] = dict(enumerate(video_t3ss))
+        self.num_frames: int = len(self._frames)
+
+    @classmethod
+    def of_mapping(cls, frames: Mapping[int, Tensor | None], size: tuple[int, int]) -> Self:
+        """Make a video of numbered frames.
+
+        Args:
+            frames: Number -> `(3, S, S)`, or None for a frame whose pixels are not kept. Numbers
+                may have gaps.
+            size: `(height, width)` of the original frames.
+
+        Raises:
+            VideoError: There is no frame with pixels, or they are of several shapes.
+        """
+        present = [values for values in frames.values() if values is not None]
+        shapes = {tuple(values.shape) for values in present}
+        if len(shapes) != 1:
+            raise VideoError(
+                f"the frames have the shapes {sorted(shapes) or 'of nothing'}. Give at least one "
+                "frame (3, S, S), and all of one shape."
+            )
+        video = cls(present[0][None])
+        video._frames = {frame_number(frame): values for frame, values in frames.items()}
+        check_range(min(video._frames), 1 + max(video._frames), "the video")
+        video.num_frames = 1 + max(video._frames)
+        video.size = size
+        return video
+
+    def put(self, values_3ss: Tensor, frame: int | None = None) -> int:
+        """Add a frame, or put another in the place of one.
+
+        Args:
+            values_3ss: `(3, S, S)`, normalized.
+            frame: Which one; a new last one if None.
+
+        Returns:
+            Its number.
+
+        Raises:
+            FrameError: Its shape is another one, or the number is negative.
+        """
+        _check_shape(values_3ss, self.side)
+        number = self.num_frames if frame is None else frame
+        check_range(number, max(self.num_frames, number) + 1, "the video")
+        self._frames[number] = values_3ss
+        self.num_frames = max(self.num_frames, number + 1)
+        return number
+
+    def drop(self, frame: int, *, keep_number: bool = False) -> None:
+        """Free the pixels of a frame, which cannot be read any more.
+
+        Args:
+            frame: Which one.
+            keep_number: Whether `numbers` still lists it.
+        """
+        if keep_number:
+            self._frames[frame] = None
+        else:
+            self._frames.pop(frame, None)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The frames that there are."""
+        return sorted(self._frames)
+
+    def has_pixels(self, frame: int) -> bool:
+        """Tell whether a frame is there and can be read."""
+        return self._frames.get(frame) is not None
+
+    def declare_size(self, size: tuple[int, int]) -> None:
+        """Say how large the original frames are, `(height, width)`."""
+        self.size = size
+
+    def time(self, frame: int) -> None:
+        """Nothing is known of time, but a frame must be there."""
+        self._find(frame)
+
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        """Refuse: there is no picture.
+
+        Raises:
+            FrameError: Always.
+        """
+        raise FrameError(_no_picture(frame))
+
+    def pixel_values(self, frame: int, device: torch.device | str | None = None) -> Tensor:
+        """Read a frame; see [`Frames.pixel_values`]."""
+        return self._find(frame).to(device, torch.float32)
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """They are all there."""
+
+    def close(self) -> None:
+        """Forget the frames."""
+        self._frames = {}
+        self.num_frames = 0
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """Copy which frames there are; both have the same pixels."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update({**self.__dict__, "_frames": dict(self._frames)})
+        return twin
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_frames": _of_their_own(self._frames)}
+
+    def _find(self, frame: int) -> Tensor:
+        check_range(frame, self.num_frames, "the video")
+        values_3ss = self._frames.get(frame)
+        if values_3ss is None:
+            raise FrameError(_dropped(frame))
+        return values_3ss
+
+
+class EditedFrames(Frames):
+    """A video read from elsewhere, some frames of which were replaced, dropped, or added.
+
+    Args:
+        frames: The video. It is closed with this one.
+        side: Rows and columns of the model's input.
+    """
+
+    def __init__(self, frames: Frames, side: int) -> None:
+        self._original = frames
+        self._side = side
+        self._frames: dict[int, Tensor | None] = {}  # replaced, added, or None: cannot be read
+        self._gone: set[int] = set()
+
+    @property
+    def size(self) -> tuple[int, int] | None:  # type: ignore[override]  # that of the original
+        """`(height, width)` of the original frames."""
+        return self._original.size
+
+    @property
+    def fps(self) -> Fraction | None:  # type: ignore[override]
+        """Frames per second, where known."""
+        return self._original.fps
+
+    @property
+    def num_frames(self) -> int | None:  # type: ignore[override]
+        """Frames of the video, those included that were dropped."""
+        count = self._original.num_frames
+        return None if count is None else max([count, *(frame + 1 for frame in self._frames)])
+
+    def put(self, values_3ss: Tensor, frame: int | None = None) -> int:
+        """Add a frame, or put another in the place of one; see [`PreparedFrames.put`]."""
+        number = self.num_frames if frame is None else frame
+        if number is None:
+            raise FrameError("an iterator has no last frame yet. Give the number of the frame.")
+        _check_shape(values_3ss, self._side)
+        check_range(number, max(self.num_frames or 0, number) + 1, "the video")
+        self._frames[number] = values_3ss
+        self._gone.discard(number)
+        return number
+
+    def drop(self, frame: int, *, keep_number: bool = False) -> None:
+        """Make a frame unreadable; see [`PreparedFrames.drop`]."""
+        self._frames[frame] = None
+        if keep_number:
+            self._gone.discard(frame)
+        else:
+            self._gone.add(frame)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The frames that there are; without those that an iterator has yet to give."""
+        return sorted({*range(self._original.num_frames or 0), *self._frames} - self._gone)
+
+    def has_pixels(self, frame: int) -> bool:
+        """Tell whether a frame is there and can be read."""
+        return self.reaches(frame) and self._frames.get(frame, frame) is not None
+
+    def reaches(self, frame: int) -> bool:
+        """Tell whether a frame comes before the end; see [`Frames.reaches`]."""
+        return frame in self._frames or self._original.reaches(frame)
+
+    def time(self, frame: int) -> float | None:
+        """Say when a frame is shown; see [`Frames.time`]."""
+        if frame not in self._frames:
+            return self._original.time(frame)
+        self._require_pixels(frame)
+        return self._original.time(frame) if self._original.reaches(frame) else None
+
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        """Read a frame that was not replaced; see [`Frames.picture`]."""
+        if frame not in self._frames:
+            return self._original.picture(frame)
+        self._require_pixels(frame)
+        raise FrameError(_no_picture(frame))
+
+    def pixel_values(self, frame: int, device: torch.device | str | None = None) -> Tensor:
+        """Read a frame as model input; see [`Frames.pixel_values`]."""
+        if frame not in self._frames:
+            return self._original.pixel_values(frame, device)
+        return self._require_pixels(frame).to(device, torch.float32)
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """Read ahead; see [`Frames.expect`]."""
+        self._original.expect(frames)
+
+    def close(self) -> None:
+        """Close the video."""
+        self._original.close()
+        self._frames.clear()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "EditedFrames":
+        """Copy which frames there are; pixels are shared."""
+        twin = EditedFrames(copy.deepcopy(self._original, memo), self._side)
+        twin._frames, twin._gone = dict(self._frames), set(self._gone)
+        return twin
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_frames": _of_their_own(self._frames)}
+
+    def _require_pixels(self, frame: int) -> Tensor:
+        values_3ss = self._frames[frame]
+        if values_3ss is None:
+            raise FrameError(_dropped(frame))
+        return values_3ss
+
+
+def _of_their_own(frames: dict[int, Tensor | None]) -> dict[int, Tensor | None]:
+    """Copy frames, since each slice of a video would be pickled with the whole video."""
+    return {frame: None if one is None else one.clone() for frame, one in frames.items()}
+
+
+def _check_shape(values_3ss: Tensor, side: int) -> None:
+    """Refuse a frame of another shape than the others."""
+    if tuple(values_3ss.shape) != (3, side, side):
+        raise FrameError(
+            f"pixel values have the shape {tuple(values_3ss.shape)}, but the frames before are "
+            f"(3, {side}, {side})."
+        )
+
+
+def _dropped(frame: int) -> str:
+    """Say that the pixels of a frame were taken out of the session."""
+    return (
+        f"the pixels of frame {frame} were removed from session.processed_frames. Put them back "
+        "with session.add_new_frame(pixel_values, frame_idx) to track or prompt on this frame."
+    )
+
+
+def _no_picture(frame: int) -> str:
+    """Say that a frame has no picture."""
+    return (
+        f"frame {frame} came as prepared pixel values only, so there is no picture of it. Open "
+        "the session on the video itself to read pictures."
+    )
+
+
+class PreparedStream(LiveFrames):
+    """A live stream whose original size may be told before, or after, its first frame comes."""
+
+    size_is_known = False
+
+    def declare_size(self, size: tuple[int, int]) -> None:
+        """Say how large the original frames are, `(height, width)`."""
+        self.size = self._window.size = size
+        self.size_is_known = True
+
+    def go_on_from(
+        self,
+        num_received: int,
+        size: tuple[int, int] | None,
+        kept: Mapping[int, Tensor] | None = None,
+    ) -> None:
+        """Go on with a saved session; see [`LiveFrames.go_on_from`]."""
+        super().go_on_from(num_received, size, kept)
+        self.size_is_known = size is not None
+
+    def append(self, picture: ImageSource, frame: int | None = None) -> int:
+        """Add a picture; see [`LiveFrames.append`]."""
+        number = super().append(picture, frame)
+        self.size_is_known = True
+        return number
+
+
+def one_frame(pixel_values: Tensor) -> Tensor:
+    """Take the frame out of `(1, 3, S, S)`; `(3, S, S)` stays as it is.
+
+    Raises:
+        FrameError: It is anything else.
+    """
+    values = pixel_values
+    while values.ndim > FRAME_DIMENSIONS and values.shape[0] == 1:
+        values = values[0]
+    if values.ndim != FRAME_DIMENSIONS:
+        raise FrameError(
+            f"a frame has the shape {tuple(pixel_values.shape)}, it must be (3, S, S) or "
+            "(1, 3, S, S). Give one frame at a time."
+        )
+    return values

@@ -1,0 +1,340 @@
+"""A live stream: frames come one by one, and the last ones are kept.
+
+Suffixes: hw3 = rows, columns, red green blue; 3ss = red green blue, input rows and columns.
+
+A video that comes out of an iterator, read no further than somebody has asked.
+
+Suffixes: hw3 = rows, columns, red green blue.
+"""
+
+import copy
+import operator
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_hf.errors import FrameError, ImageError, VideoError
+from sam2_hf.processing.images import ImageSource
+from sam2_hf.processing.value_range import ValueRange
+
+from .base import Frames, check_range, frame_number
+from .frame_window import FrameWindow, ReceivedFrame
+from .preprocessing import ClipScale, FramePixels
+
+WINDOW = 32  # frames; at 30 frames a second, a click may come one second late
+INPUT_DIMENSIONS = 3
+
+
+class LiveFrames(Frames):
+    """Frames that are appended as a camera gives them.
+
+    Args:
+        window: How many of the last frames are kept, to be read or prompted.
+        pixels: How frames become model input. `open_frames` sets it to what the model needs.
+        value_range: Which numbers are black and white; see `processing/value_range.py`. Without it
+            the first frame decides for floats.
+
+    Raises:
+        VideoError: The window is not positive.
+        ImageError: The range makes no sense.
+    """
+
+    num_frames: int | None = None
+    fps: Fraction | None = None
+
+    def __init__(
+        self,
+        window: int = WINDOW,
+        pixels: FramePixels | None = None,
+        value_range: ValueRange = None,
+    ) -> None:
+        self.size = None
+        self.pixels = pixels
+        self._scale = ClipScale(value_range)
+        self._window = FrameWindow(
+            window,
+            advice=f"Keep more of them with LiveFrames(window={2 * window}) (a session: "
+            f"window={2 * window}).",
+        )
+
+    @property
+    def kept(self) -> list[int]:
+        """The frames that can be read, in order."""
+        return self._window.kept
+
+    @property
+    def num_received(self) -> int:
+        """Number of the next frame, unless it comes with its own; see [`FrameWindow`]."""
+        return self._window.num_received
+
+    def set_value_range(self, value_range: ValueRange) -> None:
+        """Say which numbers are black and white, for the frames that come from now on."""
+        self._scale = ClipScale(value_range)
+
+    def append(self, picture: ImageSource, frame: int | None = None) -> int:
+        """Add a frame; the oldest one is dropped if the window is full.
+
+        Args:
+            picture: A picture of any kind. It is copied.
+            frame: Its number, where the caller counts: a camera that drops frames leaves gaps, and
+                a number that is there already gets the new picture. The next one if None.
+
+        Returns:
+            The number of the frame.
+
+        Raises:
+            FrameError: It is no picture, has another size than the frames before, or a negative
+                number.
+        """
+        number = self.num_received if frame is None else frame_number(frame)
+        try:
+            picture_hw3 = self._scale.picture(picture)
+        except ImageError as error:
+            raise FrameError(f"frame {number} cannot be read: {error}") from error
+        self._window.add_picture(picture_hw3, number)
+        self.size = self._window.size
+        return number
+
+    def append_pixel_values(
+        self,
+        pixel_values_3ss: Tensor,
+        size: tuple[int, int] | None = None,
+        frame: int | None = None,
+    ) -> int:
+        """Add a frame that is model input already.
+
+        Args:
+            pixel_values_3ss: `(3, S, S)`, normalized. It is copied, and stays on its device.
+            size: `(height, width)` of the original frame. Without it, that of the frames before,
+                or the input size.
+            frame: Its number; see `append`.
+
+        Returns:
+            The number of the frame.
+
+        Raises:
+            FrameError: The shape is not `(3, S, S)`, the size is not that of the frames before, or
+                the number is negative.
+        """
+        shape = tuple(pixel_values_3ss.shape)
+        side = self.pixels.image_size if self.pixels is not None else shape[-1]
+        if len(shape) != INPUT_DIMENSIONS or shape != (3, side, side):
+            raise FrameError(
+                f"pixel values have the shape {shape}, but one frame of input is "
+                f"(3, {side}, {side}). Give what the processor returns for one frame."
+            )
+        values_3ss = pixel_values_3ss.detach().to(torch.float32, copy=True)
+        height, width = size or self.size or (side, side)
+        received = ReceivedFrame(pixel_values_3ss=values_3ss)
+        number = self._window.add(received, (height, width), frame)
+        self.size = self._window.size
+        return number
+
+    def drop(self, frame: int) -> None:
+        """Forget a frame before the window does; its number stays used."""
+        self._window.drop(frame)
+
+    def may_come(self, frame: int) -> bool:
+        """Tell whether a frame is still to come; see [`FrameWindow.may_come`]."""
+        return self._window.may_come(frame)
+
+    def go_on_from(
+        self,
+        num_received: int,
+        size: tuple[int, int] | None,
+        kept: Mapping[int, Tensor] | None = None,
+    ) -> None:
+        """Number frames as if so many had come and been dropped, to go on with a saved session.
+
+        Args:
+            num_received: How many.
+            size: `(height, width)` of them; None if there were none.
+            kept: Those that can still be read, model input `(3, S, S)` by number.
+
+        Raises:
+            FrameError: Frames have come already.
+        """
+        frames = {
+            frame: ReceivedFrame(pixel_values_3ss=values) for frame, values in (kept or {}).items()
+        }
+        self._window.go_on_from(num_received, size, frames)
+        self.size = size
+
+    def reaches(self, frame: int) -> bool:
+        """Tell whether a frame has come, be it dropped again or not."""
+        return 0 <= frame < self.num_received
+
+    def require(self, frame: int) -> None:
+        """Refuse a frame that has been dropped or has not come yet."""
+        self._window.get(operator.index(frame))
+
+    def time(self, frame: int) -> None:
+        """Nothing is known of time."""
+
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        """Read an appended frame; see [`Frames.picture`].
+
+        Raises:
+            FrameError: It has been dropped, has not come yet, or came as pixel values only.
+        """
+        picture_hw3 = self._window.get(operator.index(frame)).picture_hw3
+        if picture_hw3 is None:
+            raise FrameError(
+                f"frame {frame} came as prepared pixel values only, so there is no picture of it. "
+                "Append pictures to read them back."
+            )
+        return picture_hw3
+
+    def pixel_values(self, frame: int, device: torch.device | str | None = None) -> Tensor:
+        """Read an appended frame as model input; see [`Frames.pixel_values`]."""
+        received = self._window.get(operator.index(frame))
+        if received.pixel_values_3ss is not None:
+            return received.pixel_values_3ss.to(device or received.pixel_values_3ss.device)
+        if self.pixels is None:
+            raise FrameError(
+                "the stream does not know the model's input size. Open it with open_frames, or "
+                "give LiveFrames(pixels=FramePixels(image_size=...))."
+            )
+        return self.pixels.normalize(self.pixels.shrink(self.picture(frame)), device)
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """Frames come when they come."""
+
+    def close(self) -> None:
+        """Forget the frames."""
+        self._window.clear()
+
+
+class StreamedFrames(Frames):
+    """The pictures of an iterator, of which the last ones are kept.
+
+    The iterator runs in the thread that reads; the first picture is read at once. Its own errors
+    pass through.
+
+    Args:
+        pictures: Gives pictures of any kind.
+        pixels: How they become model input.
+        window: How many of the last pictures are kept.
+        value_range: Which numbers are black and white; see `processing/value_range.py`. Without it
+            the first picture decides for floats.
+
+    Raises:
+        VideoError: The iterator is empty, its first picture is unreadable, or the window is not
+            positive.
+    """
+
+    fps: Fraction | None = None
+
+    def __init__(
+        self,
+        pictures: Iterator[ImageSource],
+        pixels: FramePixels,
+        *,
+        window: int,
+        value_range: ValueRange = None,
+    ) -> None:
+        self.num_frames = None
+        self._pictures = pictures
+        self._pixels = pixels
+        self._scale = ClipScale(value_range)
+        self._window = FrameWindow(
+            window,
+            advice=f"Keep more of them with ring={2 * window} (a session: window={2 * window}); a "
+            "list, a folder and a video file keep every frame within reach.",
+        )
+        self._lock = threading.Lock()
+        self._receive_until(0)
+        if self.num_frames == 0:
+            raise VideoError("the iterator gives no pictures, so the video has no frames.")
+        self.size = self._window.size
+
+    def reaches(self, frame: int) -> bool:
+        """Read up to a frame; False if the iterator ends before."""
+        self._receive_until(operator.index(frame))
+        return 0 <= frame < self._window.num_received
+
+    def require(self, frame: int) -> None:
+        """Refuse a frame that is beyond the end or has been dropped; see [`Frames.require`]."""
+        number = operator.index(frame)
+        if not self.reaches(number) and self.num_frames is not None:
+            check_range(number, self.num_frames, "the video")
+        self._window.get(number)
+
+    def time(self, frame: int) -> None:
+        """Nothing is known of time."""
+
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        """Read a frame, and the iterator up to there; see [`Frames.picture`]."""
+        number = operator.index(frame)
+        self._receive_until(number)
+        if self.num_frames is not None:
+            check_range(number, self.num_frames, "the video")
+        received = self._window.get(number)
+        if received.picture_hw3 is None:
+            raise FrameError(received.problem)
+        return received.picture_hw3
+
+    def pixel_values(self, frame: int, device: torch.device | str | None = None) -> Tensor:
+        """Read a frame as model input; see [`Frames.pixel_values`]."""
+        return self._pixels.normalize(self._pixels.shrink(self.picture(frame)), device)
+
+    @property
+    def kept(self) -> list[int]:
+        """The pictures that can be read again, in order."""
+        return self._window.kept
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "StreamedFrames":
+        """Copy the pictures that are kept, once the iterator has ended."""
+        twin = StreamedFrames.__new__(StreamedFrames)
+        twin.__setstate__(self.__getstate__() | {"_window": copy.deepcopy(self._window, memo)})
+        return twin
+
+    def __getstate__(self) -> dict[str, object]:
+        if self.num_frames is None:
+            raise VideoError(
+                "a session on an iterator cannot be copied before the iterator has ended, since "
+                "its pictures come only once. Open the session on a list, folder or file instead."
+            )
+        return {**self.__dict__, "_pictures": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._pictures, self._lock = iter(()), threading.Lock()
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """The iterator is read when its frames are."""
+
+    def close(self) -> None:
+        """Forget the pictures, and the iterator."""
+        self._window.clear()
+        self._pictures = iter(())
+
+    def _receive_until(self, frame: int) -> None:
+        with self._lock:
+            while self.num_frames is None and self._window.num_received <= frame:
+                try:
+                    picture = next(self._pictures)
+                except StopIteration:
+                    self.num_frames = self._window.num_received
+                    return
+                self._receive(picture)
+
+    def _receive(self, picture: ImageSource) -> None:
+        """Add a picture; one that is unusable keeps its number and says why when it is read."""
+        number = self._window.num_received
+        try:
+            self._window.add_picture(self._scale.picture(picture))
+        except ImageError as error:
+            self._receive_problem(f"frame {number} cannot be read: {error}")
+        except FrameError as error:
+            self._receive_problem(str(error))
+
+    def _receive_problem(self, problem: str) -> None:
+        if self._window.size is None:
+            raise VideoError(problem)
+        self._window.add(ReceivedFrame(problem=problem), self._window.size)

@@ -1,0 +1,212 @@
+"""A linear layer and its activation in one pass over memory, where oneDNN is at hand.
+
+On many CPUs oneDNN's product is quicker than the one that torch takes for float32, and it applies
+the activation while the products are still in registers. Torch keeps this operator to itself, so it
+is looked for, and tried once, before it is used.
+
+Suffixes: c = channels; other dimensions are whatever the tokens have.
+
+Work through a grid a band of rows at a time, so that what is made on the way stays in the cache.
+
+Suffixes: b = images, h, w = rows and columns, c = channels.
+
+Attention of one head in tiles that stay in the cache, for values of any width.
+
+A tile of scores is made by one product, turned into weights where it lies, and read by the next
+product; the running maximum and the running sum of a query correct what earlier tiles gave it. That
+is softmax exactly. Torch's own attention does the same, but wants values as wide as keys: memories
+are a quarter as wide.
+
+Suffixes: q = queries, k = keys, c = channels of queries and keys, v = channels of values.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.activations import GELUActivation
+
+PLAIN, RELU, GELU = ("none", ""), ("relu", ""), ("gelu", "none")  # as the operator calls them
+MIN_ROWS = 512  # below this, what it takes to call the operator is more than it saves
+SAME_SUMS = 1e-3  # of values of order 1 in the trial; bfloat16 is off by more and checked against
+ROUNDING = 2.0**-6  # four roundings of bfloat16 at values of order 1
+
+
+def linear(
+    layer: nn.Linear, tokens: Tensor, activation: nn.Module | None = None, *, fused: bool
+) -> Tensor:
+    """Apply a linear layer, then an activation.
+
+    Args:
+        layer: The layer.
+        tokens: `(..., c in)`.
+        activation: The activation.
+        fused: Whether oneDNN may do both, as nothing is attached to either (`may_be_fast`); the
+            modules are called otherwise.
+
+    Returns:
+        `(..., c out)`.
+    """
+    if not fused or not _can_fuse(layer, tokens):
+        mapped = layer(tokens)
+    elif activation is None or (kind := _name(activation)) is None:
+        mapped = product(tokens, layer.weight, layer.bias)
+    else:
+        return product(tokens, layer.weight, layer.bias, kind)
+    return mapped if activation is None else activation(mapped)
+
+
+def product(
+    tokens: Tensor, weight: Tensor, bias: Tensor | None = None, kind: tuple[str, str] = PLAIN
+) -> Tensor:
+    """Multiply by a matrix with oneDNN, where `has_fused_product`.
+
+    Args:
+        tokens: `(..., c in)`.
+        weight: `(c out, c in)`.
+        bias: Added, `(c out,)`.
+        kind: What is applied to the sums: `PLAIN`, `RELU` or `GELU`.
+
+    Returns:
+        `(..., c out)`.
+    """
+    name, variant = kind
+    fused: Tensor = torch.ops.mkldnn._linear_pointwise(tokens, weight, bias, name, [], variant)
+    return fused
+
+
+def _name(activation: nn.Module) -> tuple[str, str] | None:
+    """What oneDNN calls an activation; None if it does not know it."""
+    if type(activation) is nn.ReLU:
+        return RELU
+    is_exact = type(activation) is GELUActivation and activation.act is functional.gelu
+    return GELU if is_exact else None
+
+
+def _can_fuse(layer: nn.Linear, tokens: Tensor) -> bool:
+    """Whether the product is large enough, and one that oneDNN can be asked for."""
+    return (
+        type(layer) is nn.Linear
+        and layer.weight.dtype == tokens.dtype
+        and tokens.numel() >= MIN_ROWS * tokens.shape[-1]
+        and has_fused_product(tokens)
+    )
+
+
+def has_fused_product(tokens: Tensor) -> bool:
+    """Whether oneDNN's product can be used for these tokens: on the CPU, in the right dtype."""
+    return tokens.is_cpu and bool(torch.backends.mkldnn.enabled) and _works(tokens.dtype)
+
+
+@lru_cache(maxsize=4)
+def _works(dtype: torch.dtype) -> bool:
+    """Try the operator once on a small product."""
+    if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
+        return False
+    with torch.inference_mode():
+        tokens = torch.linspace(-1, 1, 128, dtype=dtype, device="cpu").reshape(8, 16)
+        weight, bias = tokens.flip(0) / 2, torch.zeros(8, dtype=dtype, device="cpu")
+        try:
+            found = [product(tokens, weight, bias, kind) for kind in (PLAIN, RELU, GELU)]
+        except (AttributeError, RuntimeError, TypeError):  # another torch, or a CPU without it
+            return False
+        mapped = functional.linear(tokens, weight, bias)
+        wanted = [mapped, functional.relu(mapped), functional.gelu(mapped)]
+    tolerance = SAME_SUMS if dtype == torch.float32 else ROUNDING
+    return all(
+        (one.float() - other.float()).abs().max().item() <= tolerance
+        for one, other in zip(found, wanted, strict=True)
+    )
+
+
+CELLS_AT_ONCE = 4096  # of 96 to 384 channels: their MLP's hidden layer is 6 to 25 MB in float32
+
+
+def in_bands(work: Callable[[Tensor], Tensor], grid_bhwc: Tensor, multiple: int = 1) -> Tensor:
+    """Apply `work` to bands of rows and join what it returns.
+
+    Args:
+        work: From a grid to a grid; what it makes of a band may not depend on other bands, and has
+            its rows in the same order, possibly fewer.
+        grid_bhwc: The grid, any batch.
+        multiple: How many rows belong together.
+
+    Returns:
+        What `work(grid_bhwc)` returns, up to the order of summation.
+    """
+    batch, height, width = grid_bhwc.shape[:3]
+    rows = max(multiple, CELLS_AT_ONCE // width // multiple * multiple)
+    together = max(1, CELLS_AT_ONCE // (height * width))  # small grids, whole
+    if batch <= together and rows >= height:
+        return work(grid_bhwc)
+    if rows >= height:
+        return torch.cat([work(images) for images in grid_bhwc.split(together)])
+    images = [_one_image(work, image_1hwc, rows) for image_1hwc in grid_bhwc.split(1)]
+    return images[0] if len(images) == 1 else torch.cat(images)
+
+
+def _one_image(work: Callable[[Tensor], Tensor], image_1hwc: Tensor, rows: int) -> Tensor:
+    """Fill the bands of one image in, so that no band has to be kept."""
+    first, *others = image_1hwc.split(rows, dim=1)
+    done_1hwc = work(first)
+    if not others:
+        return done_1hwc
+    height = image_1hwc.shape[1] * done_1hwc.shape[1] // rows
+    joined_1hwc = done_1hwc.new_empty((1, height, *done_1hwc.shape[2:]))
+    begin = 0
+    for band_1hwc in chain((done_1hwc,), map(work, others)):
+        joined_1hwc[:, begin : begin + band_1hwc.shape[1]] = band_1hwc
+        begin += band_1hwc.shape[1]
+    return joined_1hwc
+
+
+QUERIES_AT_ONCE = 512
+KEYS_AT_ONCE = 512  # a tile is a megabyte in float32, and so are its keys at 256 channels
+# Weights of exp(-80) = 2e-35 of the largest change no float32 sum. Below exp(-87) they would be
+# numbers without a leading one, on which a CPU is many times slower.
+LEAST_SCORE = -80.0
+
+
+def attend_in_tiles(query_qc: Tensor, key_kc: Tensor, value_kv: Tensor) -> Tensor:
+    """Attend: `softmax(query @ key.T) @ value`, computed in float32.
+
+    Args:
+        query_qc: Queries, already scaled.
+        key_kc: Keys.
+        value_kv: Values, at least one.
+
+    Returns:
+        `(q, v)`, in the dtype of the values.
+    """
+    query_qc, key_kc = query_qc.float(), key_kc.float()
+    # a channel of ones adds up the weights; products want their right side transposed
+    extended_vk = functional.pad(value_kv.float().T, (0, 0, 0, 1), value=1.0)
+    keys = key_kc.split(KEYS_AT_ONCE)
+    values = [tile.contiguous() for tile in extended_vk.split(KEYS_AT_ONCE, dim=1)]
+    found = [_attend_rows(rows_qc, keys, values) for rows_qc in query_qc.split(QUERIES_AT_ONCE)]
+    return torch.cat(found).to(value_kv.dtype)
+
+
+def _attend_rows(query_qc: Tensor, keys: tuple[Tensor, ...], values: list[Tensor]) -> Tensor:
+    """Go through all keys for some queries, `(q, v)`."""
+    maximum_q1, found_qv = _attend_tile(query_qc, keys[0], values[0], None)
+    for key_kc, value_vk in zip(keys[1:], values[1:], strict=True):
+        before_q1 = maximum_q1
+        maximum_q1, of_tile_qv = _attend_tile(query_qc, key_kc, value_vk, before_q1)
+        found_qv.mul_(before_q1.sub_(maximum_q1).exp_()).add_(of_tile_qv)
+    return found_qv[:, :-1] / found_qv[:, -1:]
+
+
+def _attend_tile(
+    query_qc: Tensor, key_kc: Tensor, value_vk: Tensor, before_q1: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Weigh the values of a tile; return the largest score so far and the weighted sums."""
+    scores_qk = product(query_qc, key_kc)
+    maximum_q1 = scores_qk.amax(dim=-1, keepdim=True)
+    if before_q1 is not None:
+        maximum_q1 = torch.maximum(before_q1, maximum_q1)
+    weights_qk = scores_qk.sub_(maximum_q1).clamp_(min=LEAST_SCORE).exp_()
+    return maximum_q1, product(weights_qk, value_vk)

@@ -1,0 +1,186 @@
+"""Attention of one head on a GPU, with values narrower than keys, the keys dealt out in parts.
+
+One object's 4,096 queries are 32 to 64 blocks of work, and a GPU has more processors than that: the
+others stay idle while each block goes through 28,736 keys. So keys are dealt out too, and what the
+parts found is put together by their sums, which is softmax exactly. Values are memories as they are
+stored, a quarter as wide as keys.
+
+Whether this is faster than torch's attention depends on the GPU, so it is tried once for each: see
+[`best_tiles`].
+
+Suffixes: b = objects, s = parts, q = queries, k = keys, c = channels of queries and keys, v =
+channels of values.
+"""
+
+import importlib.util
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+FEWEST_BLOCKS = 2  # for each processor, so that none waits for another's last one
+MOST_PARTS = 8
+TRIES = 5
+TRIED_QUERIES = 256  # all of them would take a gigabyte in float64
+ALLOWED = 2.0  # error against float64, as many times that of torch's own attention
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """How much one program holds at a time.
+
+    Attributes:
+        queries: Rows of a tile.
+        keys: Columns of a tile.
+        processors: How many programs run at a time.
+    """
+
+    queries: int
+    keys: int
+    processors: int
+
+    def parts(self, objects: int, queries: int, keys: int) -> int:
+        """Into how many parts to deal the keys."""
+        blocks = objects * -(-queries // self.queries)
+        wanted = -(-FEWEST_BLOCKS * self.processors // blocks)
+        return max(1, min(MOST_PARTS, wanted, -(-keys // self.keys)))
+
+
+SIZES = ((128, 64), (64, 64), (64, 32))  # of tiles, rows and columns; large ones need a large GPU
+
+
+def attend_in_parts(
+    query_bqc: Tensor, key_bkc: Tensor, value_bkv: Tensor, bias_bk: Tensor | None, tiles: Tiles
+) -> Tensor:
+    """Attend: `softmax(query @ key.T + bias) @ value`.
+
+    Args:
+        query_bqc: Queries, already scaled, `(b or 1, q, c)`; c and v are powers of two from 16 on.
+        key_bkc: Keys.
+        value_bkv: Values.
+        bias_bk: Added to scores; minus infinity leaves a key out, but not all of an object.
+        tiles: How to deal out the work.
+
+    Returns:
+        `(b, q, v)`, in the dtype of the values.
+    """
+    from .gpu_attention_kernel import attend_part
+
+    objects, num_keys, channels = key_bkc.shape
+    num_queries, width = query_bqc.shape[1], value_bkv.shape[-1]
+    parts = tiles.parts(objects, num_queries, num_keys)
+    tiles_of_part = -(-num_keys // (tiles.keys * parts))
+    shape = (objects, parts, num_queries)
+    numbers: dict[str, Any] = {"dtype": torch.float32, "device": key_bkc.device}
+    found_bsqv = torch.empty(*shape, width, **numbers)
+    highest_bsq, total_bsq = torch.empty(shape, **numbers), torch.empty(shape, **numbers)
+    attend_part[-(-num_queries // tiles.queries), parts, objects](
+        query_bqc.contiguous(),
+        key_bkc.contiguous(),
+        value_bkv.contiguous(),
+        key_bkc if bias_bk is None else bias_bk.contiguous(),  # no kernel takes None
+        found_bsqv,
+        highest_bsq,
+        total_bsq,
+        num_queries,
+        num_keys,
+        tiles_of_part * tiles.keys,
+        0 if len(query_bqc) == 1 else num_queries * channels,
+        has_bias=bias_bk is not None,
+        channels=channels,
+        width=width,
+        block_queries=tiles.queries,
+        block_keys=tiles.keys,
+    )
+    share_bsq = (highest_bsq - highest_bsq.amax(dim=1, keepdim=True)).exp()
+    found_bqv = (share_bsq[..., None] * found_bsqv).sum(dim=1)
+    return (found_bqv / (share_bsq * total_bsq).sum(dim=1)[..., None]).to(value_bkv.dtype)
+
+
+def best_tiles(device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...]) -> Tiles | None:
+    """Find out whether parts are faster than torch's attention, and in which tiles.
+
+    Every size of tiles is tried on drawn numbers; one that fails, or is less exact than it should
+    be, is passed by. It takes a second or two, once for each kind of call.
+
+    Args:
+        device: Where.
+        dtype: Of queries, keys and values.
+        sizes: Queries, keys, channels of these, channels of values.
+
+    Returns:
+        The fastest tiles; None where torch's own attention is to be taken.
+    """
+    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
+        return None
+    return _measured(device, dtype, sizes)
+
+
+@lru_cache(maxsize=8)
+def _measured(device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...]) -> Tiles | None:
+    processors = torch.cuda.get_device_properties(device).multi_processor_count
+    given = drawn(device, dtype, sizes)
+    query, key, _ = given
+    # torch wants values as wide as keys
+    best, least = None, _milliseconds(lambda: _torch_attention(query, key, key))
+    for rows, columns in SIZES:
+        tiles = Tiles(rows, columns, processors)
+        try:
+            if not is_exact(given, tiles):
+                logger.warning("attention in %s is not exact on this GPU and is not used", tiles)
+                continue
+            taken = _milliseconds(lambda: attend_in_parts(*given, None, tiles))  # noqa: B023
+        except Exception as error:  # a compiler and a driver, each with errors of its own
+            logger.info("attention in %s cannot be used: %s", tiles, error)
+            continue
+        if taken < least:
+            best, least = tiles, taken
+    return best
+
+
+def drawn(
+    device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw queries, keys and values of one object to try attention on."""
+    queries, keys, channels, width = sizes
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((1, queries, channels), (1, keys, channels), (1, keys, width))
+    query, key, value = (torch.randn(*shape, generator=generator) for shape in shapes)
+    scaled = query * 2 * channels**-0.5  # some scores stand out, as those of a trained model do
+    return scaled.to(device, dtype), key.to(device, dtype), value.to(device, dtype)
+
+
+def is_exact(given: tuple[Tensor, Tensor, Tensor], tiles: Tiles) -> bool:
+    """Whether parts are about as exact as torch's attention, for some of the queries."""
+    query, key, value = given
+    few = (query[:, :TRIED_QUERIES].contiguous(), key, value)
+    exact = _torch_attention(*(values.double() for values in few))
+    allowed = ALLOWED * (_torch_attention(*few) - exact).abs().max()
+    return bool((attend_in_parts(*few, None, tiles) - exact).abs().max() <= allowed)
+
+
+def _torch_attention(query_bqc: Tensor, key_bkc: Tensor, value_bkv: Tensor) -> Tensor:
+    query_b1qc, key_b1kc, value_b1kv = query_bqc[:, None], key_bkc[:, None], value_bkv[:, None]
+    found = functional.scaled_dot_product_attention(query_b1qc, key_b1kc, value_b1kv, scale=1.0)
+    return found[:, 0]
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    """Time some work on the GPU, the best of a few tries."""
+    work()
+    taken = []
+    for _ in range(TRIES):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        work()
+        end.record()
+        end.synchronize()
+        taken.append(begin.elapsed_time(end))
+    return min(taken)

@@ -1,0 +1,245 @@
+"""The ways to say which object is meant, brought to one form.
+
+What a prompt gives back.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_hf.errors import PromptError
+from sam2_hf.number_reading import read_numbers, shown
+from sam2_hf.processing.prompts import Click, ObjectPrompt
+
+from .result_mapping import ResultMapping
+
+COORDINATES = 2
+TABLE = 2  # dimensions of a list of points
+BOX_NUMBERS = 4
+Given = Any  # whatever a caller has: numbers, lists, arrays, tensors
+
+
+class PromptParts(TypedDict, total=False):
+    """One object as keyword arguments; pixels of the photo.
+
+    Attributes:
+        points: One `(x, y)`, several, or [`Click`]s.
+        labels: 1 for a point on the object, 0 for one beside it; all 1 if left out.
+        box: `(x0, y0, x1, y1)`.
+        mask: A mask of the object or an earlier answer; see [`ObjectPrompt`].
+    """
+
+    points: Any
+    labels: Any
+    box: Any
+    mask: Any
+
+
+PARTS = frozenset(PromptParts.__annotations__)
+OneObject = ObjectPrompt | PromptParts
+Objects = OneObject | Sequence[OneObject] | Mapping[Hashable, OneObject]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedObjects:
+    """What was asked about one photo.
+
+    Attributes:
+        names: Name or number of each object, for messages and for `shaped`.
+        prompts: The objects.
+        form: Whether one object, a list or a dictionary of objects was given.
+    """
+
+    names: tuple[Hashable, ...]
+    prompts: tuple[ObjectPrompt, ...]
+    form: type
+
+    @classmethod
+    def read(cls, objects: Objects | None, parts: Mapping[str, Any]) -> "AskedObjects":
+        """Understand the arguments of a call.
+
+        Args:
+            objects: One object, a list of objects, or a dictionary from names to objects; the list
+                and the dictionary may be empty.
+            parts: One object's parts given as keyword arguments instead, or `boxes`, `(n, 4)`, for
+                an object each.
+
+        Raises:
+            PromptError: Both or neither are given, or a part cannot be understood.
+        """
+        given = {name: part for name, part in parts.items() if part is not None}
+        if isinstance(objects, np.ndarray | Tensor) and not given:
+            return cls._of_boxes(objects)
+        if "boxes" in given and len(given) == 1 and objects is None:
+            return cls._of_boxes(given["boxes"])
+        if "boxes" in given:
+            raise PromptError(
+                "boxes are given together with other prompts. They mean an object for each row; "
+                "give box= for one object, or objects=[...] for several with clicks of their own."
+            )
+        if (objects is None) == (not given):
+            raise PromptError(
+                f"there {'is no prompt' if objects is None else 'are both objects and keywords'}. "
+                "Give points=, box= or mask= for one object, objects= or boxes= for several."
+            )
+        asked: Any = given if objects is None else objects
+        if isinstance(asked, ObjectPrompt) or objects is None or _is_parts(asked):
+            return cls(("the object",), (object_prompt(asked),), ObjectPrompt)
+        if isinstance(asked, Mapping):
+            names, values = tuple(asked), list(asked.values())
+        elif not isinstance(asked, Sequence):
+            raise PromptError(
+                f"objects are {shown(asked)}. Give an ObjectPrompt, a list or a dictionary of "
+                "them, or (n, 4) boxes."
+            )
+        else:
+            names, values = tuple(range(len(asked))), list(asked)
+        form = dict if isinstance(asked, Mapping) else list
+        return cls(names, tuple(map(object_prompt, values)), form)
+
+    @classmethod
+    def _of_boxes(cls, boxes: Given) -> "AskedObjects":
+        """Make an object of each row of `(n, 4)` boxes, as a detector gives them; n may be 0."""
+        numbers = read_numbers(boxes)
+        table = np.zeros(1) if numbers is None else numbers
+        if table.size == 0 and table.shape[-1] in (0, BOX_NUMBERS):
+            table = table.reshape(0, BOX_NUMBERS)
+        if table.ndim != TABLE or table.shape[1] != BOX_NUMBERS:
+            raise PromptError(
+                f"boxes are {shown(boxes)}. Give (n, 4): a row (x0, y0, x1, y1) for each object."
+            )
+        prompts = tuple(ObjectPrompt(box=tuple(row)) for row in table.tolist())
+        return cls(tuple(range(len(prompts))), prompts, list)
+
+    def check(self, original_size: tuple[int, int], model_size: int) -> None:
+        """Compare every prompt with the photo's and the model's size.
+
+        Raises:
+            PromptError: A click or box is outside, a box is turned over, or a mask does not fit.
+        """
+        for name, prompt in zip(self.names, self.prompts, strict=True):
+            what = str(name) if self.form is ObjectPrompt else f"object {name!r}"
+            prompt.check(original_size, model_size, what)
+
+    def shaped(self, results: Sequence[Given]) -> Given:
+        """Return answers in the form the objects came in: one, a list, or a dictionary."""
+        if self.form is ObjectPrompt:
+            return results[0]
+        return dict(zip(self.names, results, strict=True)) if self.form is dict else list(results)
+
+
+def object_prompt(given: Given) -> ObjectPrompt:
+    """Read one object.
+
+    Args:
+        given: An [`ObjectPrompt`], or a dictionary with `points`, `labels`, `box`, `mask`.
+
+    Raises:
+        PromptError: It is something else, or a part cannot be understood.
+    """
+    if isinstance(given, ObjectPrompt):
+        return given
+    if not isinstance(given, Mapping) or not set(given) <= PARTS:
+        raise PromptError(
+            f"an object is given as {shown(given)}. Give ObjectPrompt(clicks=..., box=...), or a "
+            "dictionary with some of points, labels, box and mask."
+        )
+    clicks = _clicks(given.get("points"), given.get("labels"))
+    return ObjectPrompt(clicks=clicks, box=given.get("box"), mask=given.get("mask"))
+
+
+def _clicks(points: Given, labels: Given) -> tuple[Click, ...]:
+    if points is None:
+        if labels is not None and _kinds(labels, 0).size:
+            raise PromptError(
+                f"labels are {shown(labels)} but there are no points. Give points too."
+            )
+        return ()
+    if isinstance(points, Click):
+        return (points,)
+    if isinstance(points, Sequence) and points and all(isinstance(one, Click) for one in points):
+        return tuple(points)
+    table = _table(points)
+    kinds = _kinds(labels, len(table))
+    if len(kinds) != len(table):
+        raise PromptError(
+            f"there are {len(table)} points and {len(kinds)} labels. Give one label per point: 1 "
+            "for a point on the object, 0 for one beside it."
+        )
+    return tuple(Click((x, y), positive=bool(k)) for (x, y), k in zip(table, kinds, strict=True))
+
+
+def _kinds(labels: Given, count: int) -> NDArray[np.float64]:
+    """Read labels; all positive if there are none."""
+    kinds = np.ones(count) if labels is None else read_numbers(labels)
+    if kinds is None or not np.isin(kinds, (0, 1)).all():
+        raise PromptError(
+            f"labels are {shown(labels)}. Use 1 for a point on the object, 0 for one beside it."
+        )
+    return kinds.reshape(-1)
+
+
+def _table(points: Given) -> list[tuple[float, float]]:
+    """Read one point or several as rows of x and y."""
+    numbers = read_numbers(points)
+    table = np.zeros(1) if numbers is None else numbers
+    if table.shape == (0,):
+        table = table.reshape(0, COORDINATES)
+    table = table[None] if table.shape == (COORDINATES,) else table
+    if table.ndim != TABLE or table.shape[1] != COORDINATES:
+        raise PromptError(f"points are {shown(points)}. Give (x, y), or a list of (x, y).")
+    return [(float(x), float(y)) for x, y in table]
+
+
+def _is_parts(asked: Given) -> bool:
+    """Tell a dictionary of one object's parts from one of named objects."""
+    if not isinstance(asked, Mapping) or not asked or not set(asked) <= PARTS:
+        return False
+    return not any(isinstance(value, Mapping | ObjectPrompt) for value in asked.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentationResult(ResultMapping):
+    """The masks for one object of one photo; its attributes are also items, `result["masks"]`.
+
+    A single click may mean a shirt or the person in it, so there are three masks; with
+    `multimask=False` there is one.
+
+    Attributes:
+        masks: `(k, height, width)` bool, pixels of the photo.
+        scores: `(k,)` float32, predicted IoU of each mask, 0-1.
+        low_res_logits: `(k, h, w)` float32 within +-32, a quarter of the model's input size; one of
+            them can be the `mask` of the next prompt.
+        object_score: Whether the object is in the picture at all, logits; above 0 it is.
+    """
+
+    FIELDS: ClassVar[tuple[str, ...]] = ("masks", "scores", "low_res_logits", "object_score")
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    low_res_logits: NDArray[np.float32]
+    object_score: float
+
+    @property
+    def best_index(self) -> int:
+        """Which mask has the highest score."""
+        return int(self.scores.argmax())
+
+    @property
+    def best(self) -> NDArray[np.bool_]:
+        """The mask with the highest score, `(height, width)` bool."""
+        return self.masks[self.best_index]
+
+    @property
+    def best_score(self) -> float:
+        """Its score, 0-1."""
+        return float(self.scores[self.best_index])
+
+    @property
+    def best_logits(self) -> NDArray[np.float32]:
+        """Its low-resolution logits, `(h, w)`: pass them as `mask` together with the next click."""
+        return self.low_res_logits[self.best_index]

@@ -1,0 +1,1 @@
+"""Clips made of nothing but code, and of regions of photos."""

@@ -1,0 +1,192 @@
+"""Pictures of nothing but plain regions: what a model from scratch learns clicks from first.
+
+On photos a click's place alone says half of what there is to know about a mask, so a model that
+knows nothing learns the place, and for very long nothing else. Here regions have any outline and
+one colour each, and only what is seen at the click tells which it is. One of 128 pixels takes
+about 10 ms of one core.
+
+Suffixes: k = regions, h, w = rows and columns, 2 = row and column, 3 = red, green, blue.
+
+Pictures of plain regions as a source: endless, and of nothing but what it makes up itself.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, uniform_filter
+
+from sam2_hf.data.annotated_video import ClipRecording, Recording
+from sam2_hf.data.clip import Clip
+from sam2_hf.data.clip_sampling import sample_clip
+from sam2_hf.data.config import SourceConfig
+from sam2_hf.data.dataset import ClipSource, fingerprint
+from sam2_hf.data.folders import check_options
+from sam2_hf.errors import DataError
+
+MOST_CELLS, MOST_PATCHES = (3, 9), (0, 5)  # from, below
+REACH = 0.09  # of the squared side: how unlike in size cells are
+WAVES = 0.08  # of the side: how long the waves of outlines are
+BENT = 0.08  # of the side: how far outlines are bent at most
+PATCH = (0.05, 0.28)  # of the side: half axes
+ROUND, SQUARE = 2, 8  # powers of an ellipse and of nearly a rectangle
+BYTE = 255.0
+COARSE = 9  # pixels, below which grains are
+SLOPE = 0.25  # of colours, deviation at most, half ranges of brightness across the picture
+GRAIN, NOISE = 25.0, 10.0  # deviations at most, of 255
+BLUR = 1.0  # pixels at most
+SPEED, SPIN = 0.04, 0.15  # greatest ones: sides of the picture and radians a frame
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Regions:
+    """What is drawn once for a clip. Places are shares of the side.
+
+    Attributes:
+        cells_k2: Where cells are.
+        reach_k: How much larger each is.
+        patches_k2: Where patches are that lie on top.
+        axes_k2: Their half axes.
+        angles_k: How they are turned, radians.
+        powers_k: How round they are.
+        speed_k2: Of all cells and patches, a frame.
+        spin_k: Of patches, a frame.
+        bend_2hw: How outlines are bent.
+    """
+
+    cells_k2: Floats
+    reach_k: Floats
+    patches_k2: Floats
+    axes_k2: Floats
+    angles_k: Floats
+    powers_k: NDArray[np.int64]
+    speed_k2: Floats
+    spin_k: Floats
+    bend_2hw: Floats
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, side: int) -> Self:
+        """Draw regions."""
+        cells, patches = int(rng.integers(*MOST_CELLS)), int(rng.integers(*MOST_PATCHES))
+        length = WAVES * side
+        bend_2hw = gaussian_filter(rng.normal(size=(2, side, side)), (0, length, length))
+        return cls(
+            cells_k2=rng.uniform(size=(cells, 2)),
+            reach_k=rng.uniform(-REACH, REACH, cells),
+            patches_k2=rng.uniform(size=(patches, 2)),
+            axes_k2=rng.uniform(*PATCH, (patches, 2)),
+            angles_k=rng.uniform(0, np.pi, patches),
+            powers_k=rng.choice((ROUND, SQUARE), patches),
+            speed_k2=rng.uniform(-SPEED, SPEED, (cells + patches, 2)),
+            spin_k=rng.uniform(-SPIN, SPIN, patches),
+            bend_2hw=bend_2hw / bend_2hw.std() * rng.uniform(0, BENT),
+        )
+
+    def labels(self, frame: int) -> NDArray[np.int64]:
+        """Tell which region each pixel is in, `(h, w)`, cells before patches."""
+        side = self.bend_2hw.shape[1]
+        place_2hw = (np.indices((side, side)) + 0.5) / side + self.bend_2hw
+        cells = len(self.cells_k2)
+        moved_k2 = np.concatenate((self.cells_k2, self.patches_k2)) + frame * self.speed_k2
+        off_k2hw = place_2hw - moved_k2[..., None, None]
+        distance_khw = (off_k2hw[:cells] ** 2).sum(axis=1) - self.reach_k[:, None, None]
+        labels_hw = distance_khw.argmin(axis=0)
+        for patch, (down_hw, right_hw) in enumerate(off_k2hw[cells:]):
+            angle, power = self.angles_k[patch] + frame * self.spin_k[patch], self.powers_k[patch]
+            along_hw = np.cos(angle) * right_hw + np.sin(angle) * down_hw
+            across_hw = np.cos(angle) * down_hw - np.sin(angle) * right_hw
+            long, short = self.axes_k2[patch]
+            inside_hw = np.abs(along_hw / long) ** power + (across_hw / short) ** 2 < 1
+            labels_hw[inside_hw] = cells + patch
+        return labels_hw
+
+
+def region_clip(rng: np.random.Generator, side: int, num_frames: int = 1) -> Clip:
+    """Make a picture of plain regions, or a clip in which they move.
+
+    Args:
+        rng: Where all chance comes from; the same state gives the same clip.
+        side: Of the square picture, pixels.
+        num_frames: 1 for a picture.
+
+    Returns:
+        Frames `(t, side, side, 3)` uint8 and masks `(o, t, side, side)`; every pixel of the first
+        frame is labelled, so what comes in later is not.
+    """
+    regions = _Regions.draw(rng, side)
+    labels = [regions.labels(frame) for frame in range(num_frames)]
+    shown = np.unique(labels[0])
+    grain_hw = rng.normal(size=(side, side))
+    surfaces_k3hw = [_surface(rng, grain_hw) for _ in range(len(regions.speed_k2))]
+    blur = rng.uniform(0, BLUR)
+    noise = rng.uniform(0, NOISE)
+    frames = []
+    for labels_hw in labels:
+        picture_3hw = np.empty((3, side, side))
+        for number in np.unique(labels_hw):
+            inside_hw = labels_hw == number
+            picture_3hw[:, inside_hw] = surfaces_k3hw[number][:, inside_hw]
+        picture_3hw = gaussian_filter(picture_3hw, (0, blur, blur))
+        picture_3hw += noise * rng.standard_normal(picture_3hw.shape, np.float32)
+        frames.append(picture_3hw.clip(0, BYTE).astype(np.uint8).transpose(1, 2, 0))
+    masks = np.stack([[labels_hw == number for labels_hw in labels] for number in shown])
+    return Clip(np.ascontiguousarray(np.stack(frames)), masks, "regions")
+
+
+def _surface(rng: np.random.Generator, noise_hw: Floats) -> Floats:
+    """Draw a surface: a colour that changes slowly, and grain, `(3, h, w)`, 0 to 255."""
+    side = len(noise_hw)
+    colour_3, slope_23 = rng.uniform(0, BYTE, 3), rng.normal(size=(2, 3)) * rng.uniform(0, SLOPE)
+    grain_hw = uniform_filter(noise_hw, int(rng.integers(1, COARSE)), mode="wrap")
+    grain_hw *= rng.uniform(0, GRAIN) / grain_hw.std()
+    place_2hw = np.indices((side, side)) * (BYTE / 2 / side)
+    return colour_3[:, None, None] + np.tensordot(slope_23.T, place_2hw, 1) + grain_hw
+
+
+LENGTH = 2**20  # of an epoch; each is another one
+SIDE = 256  # pixels, where nobody says how large
+USUAL_FRAMES = 8  # where num_frames is 0
+
+
+class RegionsSource(ClipSource):
+    """Pictures, or clips where `num_frames` is above 1, each from the chance it is given.
+
+    Args:
+        config: How clips are taken; there is no path and there are no options.
+
+    Raises:
+        DataError: It has a path or options.
+    """
+
+    def __init__(self, config: SourceConfig) -> None:
+        super().__init__(config)
+        check_options(config, ())
+        if config.path:
+            raise DataError(
+                f"{config.label}: the kind regions makes everything up, so it takes no path. "
+                "Leave it out, or choose the kind synthetic, which looks at photos."
+            )
+
+    def __len__(self) -> int:
+        return LENGTH
+
+    def name(self, item: int) -> str:
+        """See [`ClipSource.name`]."""
+        return f"regions {item}"
+
+    def fingerprint(self) -> str:
+        """See [`ClipSource.fingerprint`]; there is nothing that could change."""
+        return fingerprint(())
+
+    def recording(self, item: int, rng: np.random.Generator | None = None) -> Recording:
+        """Make a clip up; without `rng` the number of the item decides alone."""
+        return self._recording(rng or np.random.default_rng(item), SIDE)
+
+    def draw_clip(self, item: int, image_size: int, rng: np.random.Generator) -> Clip:
+        """Make a clip up at the model's input size."""
+        return sample_clip(self._recording(rng, image_size), self.config, image_size, rng)
+
+    def _recording(self, rng: np.random.Generator, side: int) -> Recording:
+        return ClipRecording(region_clip(rng, side, self.config.num_frames or USUAL_FRAMES))

@@ -1,0 +1,114 @@
+"""Everything that is seen in a synthetic clip, and how a frame and its masks are drawn from it.
+
+Suffixes: o = objects, c = channels, h, w = rows and columns of the picture, 3 = red, green, blue,
+2 = x and y.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .drawing import Place, draw_ground, draw_layer, exposure
+from .motion import Affine, Camera, Swing
+from .objects import Part, Thing
+
+HALF = 0.5  # coverage from which a pixel belongs to a thing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """What lies behind everything.
+
+    Attributes:
+        pixels_chw: Colours, and the coverage of each object that is a part of the photo.
+        place: From its square (-1 to 1) to the world.
+    """
+
+    pixels_chw: Tensor
+    place: Affine
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """Everything that is seen in a clip, and how it is seen.
+
+    Attributes:
+        ground: The background.
+        things: From the farthest to the nearest.
+        camera: Where it looks.
+        shutter: How long a frame is exposed, share of the time between two.
+        grain_3hw: Noise of the camera, a quarter of the picture, to be laid out four times.
+        flicker: Brightness over time.
+    """
+
+    ground: Ground
+    things: tuple[Thing, ...]
+    camera: Camera
+    shutter: float
+    grain_3hw: Tensor
+    flicker: Swing
+
+
+def take_picture(scene: Scene, time: float, size: int) -> tuple[Tensor, np.ndarray]:
+    """Draw one frame.
+
+    Args:
+        scene: What there is.
+        time: In frames.
+        size: Side of the picture, pixels.
+
+    Returns:
+        Colours `(3, size, size)`, 0-1, without noise and flicker; masks `(o, size, size)`, bool, of
+        what is visible of everything labelled, from the farthest.
+    """
+
+    def view(at: float) -> Affine:
+        return Affine(size * np.eye(2), np.zeros(2)) @ scene.camera.at(at)
+
+    def ground_place(at: float) -> Affine:
+        return view(at) @ scene.ground.place
+
+    times = exposure(ground_place, time, scene.shutter)
+    ground_chw = draw_ground(scene.ground.pixels_chw, ground_place, times, size)
+    canvas_3hw = ground_chw[:3].clone()
+    layers = [(coverage_hw, True) for coverage_hw in ground_chw[3:]]
+    for thing in scene.things:
+        coverage_hw = torch.zeros(size, size)
+        _cast_shadow(thing, view, time, canvas_3hw)
+        for part in thing.parts:
+            place = _place_of(part, thing, view)
+            moments = exposure(place, time, scene.shutter)
+            patch = draw_layer(part.pixels_4hw, place, moments, size, part.waves)
+            if patch is not None:
+                patch.cover(canvas_3hw, coverage_hw)
+        layers.append((coverage_hw, thing.labelled))
+    return canvas_3hw, _visible(layers)
+
+
+def _place_of(part: Part, thing: Thing, view: Place, fall_2: np.ndarray | None = None) -> Place:
+    """Join the maps from the square of a part, or of its shadow, to the picture."""
+    fall = Affine(np.eye(2), np.zeros(2) if fall_2 is None else fall_2)
+    return lambda time: view(time) @ fall @ thing.motion.at(time) @ part.at(time)
+
+
+def _cast_shadow(thing: Thing, view: Place, time: float, canvas_3hw: Tensor) -> None:
+    for part in thing.shadows:
+        place = _place_of(part, thing, view, thing.fall_2)
+        patch = draw_layer(part.pixels_4hw, place, [time], len(canvas_3hw[0]), part.waves)
+        if patch is not None:
+            patch.cover(canvas_3hw)
+
+
+def _visible(layers: list[tuple[Tensor, bool]]) -> np.ndarray:
+    """Take from each thing what nearer ones hide; leave out what is not labelled."""
+    size = layers[0][0].shape
+    hidden_hw = np.zeros(size, dtype=bool)
+    masks: list[np.ndarray] = []
+    for coverage_hw, labelled in reversed(layers):
+        solid_hw = coverage_hw.numpy() >= HALF
+        if labelled:
+            masks.append(solid_hw & ~hidden_hw)
+        hidden_hw |= solid_hw
+    return np.stack(masks[::-1])

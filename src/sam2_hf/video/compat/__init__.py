@@ -1,0 +1,1 @@
+"""The names under which transformers' code reads and writes a session."""

@@ -1,0 +1,496 @@
+"""What transformers' session keeps in dictionaries, as live views of what ours keeps.
+
+Writing to a view changes the session: a memory that is popped is not attended to any more.
+
+Suffixes: b = objects (1 here), c = memory channels, d = decoder channels, h, w = rows and columns.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sam2_hf.errors import SessionError
+from sam2_hf.model.outputs import FrameFeatures, FrameMemory
+from sam2_hf.model.position_encoding import sine_table
+from sam2_hf.video.feature_cache import FeatureCache
+from sam2_hf.video.frame_result import FrameOutput
+from sam2_hf.video.tracked_object import TrackedObject
+
+if TYPE_CHECKING:
+    from sam2_hf.video.transformers_session import TransformersSession
+
+PointInputs = dict[str, Tensor]
+View = TypeVar("View")
+Inputs = TypeVar("Inputs")
+CONDITIONING, TRACKED = "cond_frame_outputs", "non_cond_frame_outputs"
+# our name of each tensor -> transformers' name
+STORED = {
+    "logits": "pred_masks",
+    "pointer": "object_pointer",
+    "score": "object_score_logits",
+    "spatial": "maskmem_features",
+    "iou": "iou_scores",
+}
+COMPUTED = ("high_res_masks", "maskmem_pos_enc")
+OUTPUT_KEYS = (*STORED.values(), *COMPUTED)
+NUM_LEVELS = 3  # feature maps of a frame
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPlace:
+    """Where and in which form outputs are kept and handed out.
+
+    Attributes:
+        inference: Device of small tensors that are handed out.
+        state: Device of large ones.
+        memory_dtype: Type of spatial memories.
+        scale: Model input pixels per cell of a mask.
+    """
+
+    inference: torch.device
+    state: torch.device
+    memory_dtype: torch.dtype
+    scale: int = 4
+
+
+class PerObject(Mapping[int, View], Generic[View]):
+    """One view for each object, by its place in the order.
+
+    Args:
+        objects: Lists the objects.
+        view: Makes the view of one of them.
+    """
+
+    def __init__(
+        self, objects: Callable[[], list[TrackedObject]], view: Callable[[TrackedObject], View]
+    ) -> None:
+        self._objects = objects
+        self._view = view
+
+    def __getitem__(self, obj_idx: int) -> View:
+        if obj_idx not in range(len(self)):
+            raise KeyError(obj_idx)
+        return self._view(self._objects()[obj_idx])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self._objects())
+
+
+class FrameView(MutableMapping[int, View], Generic[View]):
+    """A mapping from frames that writes through; `clear` reads nothing."""
+
+    def clear(self) -> None:
+        """Remove every frame."""
+        for frame in list(self):
+            del self[frame]
+
+    def copy(self) -> dict[int, View]:
+        """Return a dictionary of its own, as `dict.copy` does."""
+        return dict(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(frames {list(self)})"
+
+
+class StoredOutput(MutableMapping[str, Tensor]):
+    """What is remembered of an object on one frame, under transformers' names.
+
+    Keys: `pred_masks` `(1, 1, h, w)`, `object_pointer` `(1, 1, 256)`, `object_score_logits` and
+    `iou_scores` `(1, 1, 1)`, `maskmem_features` `(hw, 1, 64)`; computed when asked for and never
+    kept: `high_res_masks` `(1, 1, S, S)` and `maskmem_pos_enc` `(hw, 1, 64)`.
+
+    Args:
+        one: The object.
+        frame: The frame.
+        place: Where tensors go.
+        prompted: Whether it is a conditioning frame.
+    """
+
+    def __init__(
+        self, one: TrackedObject, frame: int, place: OutputPlace, *, prompted: bool
+    ) -> None:
+        self._one = one
+        self._frame = frame
+        self._place = place
+        self._prompted = prompted
+
+    def __getitem__(self, key: str) -> Tensor:
+        record = self._record()
+        if key == "high_res_masks":
+            logits_11hw = record["logits"][None].float()
+            size = [self._place.scale * cells for cells in logits_11hw.shape[-2:]]
+            return functional.interpolate(logits_11hw, size, mode="bilinear").to(self._place.state)
+        if key == "maskmem_pos_enc":
+            _, channels, height, width = record["spatial"].shape
+            table = sine_table(height, width, channels, self._place.state, torch.float32)
+            return _to_tokens(table)
+        for name, theirs in STORED.items():
+            if key == theirs:
+                return self._given_out(name, record[name])
+        raise KeyError(key)
+
+    def __setitem__(self, key: str, value: Tensor | None) -> None:
+        """Replace a tensor; None drops it."""
+        if value is None:
+            del self[key]
+        elif key in COMPUTED:
+            raise SessionError(
+                f"{key} is computed from what is remembered and is not kept, so it cannot be set. "
+                "Set pred_masks or maskmem_features."
+            )
+        else:
+            name = _our_name(key)
+            like = self._record().get(name)
+            self._write(self._record() | {name: _taken_in(name, value, like, self._place)})
+
+    def __delitem__(self, key: str) -> None:
+        if key in COMPUTED:
+            return  # nothing is kept of it
+        name, record = _our_name(key), self._record()
+        if name not in record:
+            raise KeyError(key)
+        if self._prompted:
+            raise SessionError(
+                f"{key} of conditioning frame {self._frame} cannot be dropped by itself. Remove "
+                f"the whole frame: {CONDITIONING}.pop({self._frame})."
+            )
+        self._write({ours: value for ours, value in record.items() if ours != name})
+
+    def __iter__(self) -> Iterator[str]:
+        record = self._record()
+        yield from (theirs for ours, theirs in STORED.items() if ours in record)
+        if "logits" in record:
+            yield "high_res_masks"
+        if "spatial" in record:
+            yield "maskmem_pos_enc"
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, key: object) -> bool:
+        return key in list(iter(self))
+
+    def clear(self) -> None:
+        """Drop the frame."""
+        forget_output(self._one, self._frame, prompted=self._prompted)
+
+    def __repr__(self) -> str:
+        return f"StoredOutput(frame {self._frame}: {', '.join(self)})"
+
+    def _record(self) -> dict[str, Tensor]:
+        """Look everything up, under our names."""
+        one, frame = self._one, self._frame
+        if not self._prompted:
+            return one.bank.record(frame) or {}
+        memory, output = one.bank.prompted.get(frame), one.outputs.get(frame)
+        if memory is None or output is None:
+            return {}
+        own = {"spatial": memory.spatial_bchw, "pointer": memory.pointer_bd}
+        answer = {"logits": output.logits_1hw, "iou": output.iou_1, "score": output.score_1}
+        return own | answer
+
+    def _write(self, record: dict[str, Tensor]) -> None:
+        store_record(self._one, self._frame, record, prompted=self._prompted)
+
+    def _given_out(self, name: str, value: Tensor) -> Tensor:
+        if name == "spatial":
+            return _to_tokens(value).to(self._place.state)
+        if name == "logits":
+            return value[None].to(self._place.state)
+        return value.reshape(1, 1, -1).to(self._place.inference)
+
+
+class FrameOutputs(FrameView[StoredOutput]):
+    """Frame -> what is remembered of an object: conditioning frames, or tracked ones.
+
+    Args:
+        one: The object.
+        place: Where tensors go.
+        prompted: Whether of conditioning frames.
+    """
+
+    def __init__(self, one: TrackedObject, place: OutputPlace, *, prompted: bool) -> None:
+        self._one = one
+        self._place = place
+        self._prompted = prompted
+
+    def __getitem__(self, frame: int) -> StoredOutput:
+        if frame not in self:
+            raise KeyError(frame)
+        return StoredOutput(self._one, frame, self._place, prompted=self._prompted)
+
+    def __setitem__(self, frame: int, output: Mapping[str, Tensor | None]) -> None:
+        """Remember an output, as one that was read from a view."""
+        record = {
+            _our_name(key): value
+            for key, value in output.items()
+            if key not in COMPUTED and value is not None
+        }
+        needed = {"logits", "pointer", "score", "spatial"}
+        if missing := sorted(STORED[name] for name in needed - record.keys()):
+            raise SessionError(
+                f"the output of frame {frame} lacks {', '.join(missing)}. Give all of "
+                f"{', '.join(sorted(STORED[name] for name in needed))}."
+            )
+        record.setdefault("iou", torch.zeros(1))
+        taken = {name: _taken_in(name, value, None, self._place) for name, value in record.items()}
+        store_record(self._one, frame, taken, prompted=self._prompted)
+
+    def __delitem__(self, frame: int) -> None:
+        if frame not in self:
+            raise KeyError(frame)
+        forget_output(self._one, frame, prompted=self._prompted)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._frames())
+
+    def __len__(self) -> int:
+        return len(self._frames())
+
+    def __contains__(self, frame: object) -> bool:
+        if self._prompted:
+            return frame in self._one.outputs and frame in self._one.bank.prompted
+        return isinstance(frame, SupportsIndex) and self._one.bank.remembers(operator.index(frame))
+
+    def pop(self, frame: int, *default: Any) -> Any:  # noqa: ANN401 - as in `MutableMapping`
+        """Remove a frame and return a dictionary of what was remembered of it."""
+        if frame not in self:
+            return super().pop(frame, *default)
+        output = dict(self[frame])
+        del self[frame]
+        return output
+
+    def popitem(self) -> tuple[int, Any]:
+        """Remove the last frame and return it with what was remembered of it."""
+        if not self:
+            raise KeyError("there is no output")
+        frame = list(self)[-1]
+        return frame, self.pop(frame)
+
+    def _frames(self) -> list[int]:
+        one = self._one
+        if self._prompted:
+            return [frame for frame in one.bank.prompted if frame in one.outputs]
+        return one.bank.tracked
+
+
+class FramesTracked(FrameView[Mapping[str, bool]]):
+    """Frame -> `{"reverse": ...}`, for the frames that an object was tracked on.
+
+    Args:
+        one: The object.
+    """
+
+    def __init__(self, one: TrackedObject) -> None:
+        self._one = one
+
+    def __getitem__(self, frame: int) -> Mapping[str, bool]:
+        return MappingProxyType({"reverse": self._one.directions[frame] == "backward"})
+
+    def __setitem__(self, frame: int, how: Mapping[str, bool]) -> None:
+        self._one.directions[frame] = "backward" if how["reverse"] else "forward"
+
+    def __delitem__(self, frame: int) -> None:
+        del self._one.directions[frame]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(self._one.directions))
+
+    def __len__(self) -> int:
+        return len(self._one.directions)
+
+
+class PromptInputs(FrameView[Inputs], Generic[Inputs]):
+    """Frame -> what was said about an object, in model pixels.
+
+    Args:
+        session: The session.
+        object_id: The object.
+        masks: Whether masks, or clicks and boxes.
+    """
+
+    def __init__(self, session: "TransformersSession", object_id: int, *, masks: bool) -> None:
+        self._session = session
+        self._object_id = object_id
+        self._masks = masks
+
+    def __getitem__(self, frame: int) -> Inputs:
+        return self._given()[frame]
+
+    def __setitem__(self, frame: int, inputs: Inputs) -> None:
+        index = self._session.obj_ids.index(self._object_id)
+        if self._masks:
+            self._session.add_mask_inputs(index, frame, inputs)  # type: ignore[arg-type]
+        else:
+            self._session.add_point_inputs(index, frame, inputs)  # type: ignore[arg-type]
+
+    def __delitem__(self, frame: int) -> None:
+        if frame not in self._given():
+            raise KeyError(frame)
+        index = self._session.obj_ids.index(self._object_id)
+        if self._masks:
+            self._session.remove_mask_inputs(index, frame)
+        else:
+            self._session.remove_point_inputs(index, frame)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._given())
+
+    def __len__(self) -> int:
+        return len(self._given())
+
+    def _given(self) -> dict[int, Inputs]:
+        given = self._session.inputs_of(self._object_id, masks=self._masks)
+        return cast(dict[int, Inputs], given)
+
+
+class VisionFeatures:
+    """The image features that a session keeps, as transformers' cache hands them out.
+
+    Args:
+        features: The session's.
+        place: Where tensors go.
+    """
+
+    def __init__(self, features: FeatureCache, place: OutputPlace) -> None:
+        self._features = features
+        self.inference_device = place.inference
+        self.inference_state_device = place.state
+
+    @property
+    def max_vision_features_cache_size(self) -> int:
+        """How many frames are kept."""
+        return self._features.size
+
+    @max_vision_features_cache_size.setter
+    def max_vision_features_cache_size(self, size: int) -> None:
+        """Keep another number of frames."""
+        self._features.size = size
+
+    def cache_vision_features(self, frame_idx: int, features: Mapping[str, Any]) -> None:
+        """Keep the features of a frame.
+
+        Args:
+            frame_idx: The frame.
+            features: `vision_feats`, three maps `(hw, 1, c)`, finest first, as
+                `get_vision_features` returns them. Positions are computed.
+
+        Raises:
+            SessionError: They are no such maps.
+        """
+        maps = [_from_tokens(tokens) for tokens in features.get("vision_feats", ())]
+        if len(maps) != NUM_LEVELS:
+            raise SessionError(
+                f"vision_feats holds {len(maps)} maps, it must be three: (hw, 1, c), finest first."
+            )
+        self._features.put(
+            frame_idx, FrameFeatures(*(one.to(self.inference_device) for one in maps))
+        )
+
+    def get_vision_features(self, frame_idx: int) -> dict[str, list[Tensor]] | None:
+        """Look the features of a frame up; None if they are not kept."""
+        found = self._features.look_up(frame_idx)
+        if found is None:
+            return None
+        maps = (found.fine_bchw, found.coarse_bchw, found.embedding_bchw)
+        channels, device = found.embedding_bchw.shape[1], self.inference_device
+        tables = (
+            sine_table(one.shape[-2], one.shape[-1], channels, device, one.dtype) for one in maps
+        )
+        return {
+            "vision_feats": [_to_tokens(one).to(device) for one in maps],
+            "vision_pos_embeds": [_to_tokens(table) for table in tables],
+        }
+
+    def clear_all(self) -> None:
+        """Forget everything."""
+        self._features.clear()
+
+
+def output_views(one: TrackedObject, place: OutputPlace) -> Mapping[str, FrameOutputs]:
+    """Make what transformers has in `output_dict_per_obj` for one object."""
+    return MappingProxyType(
+        {
+            CONDITIONING: FrameOutputs(one, place, prompted=True),
+            TRACKED: FrameOutputs(one, place, prompted=False),
+        }
+    )
+
+
+def store_record(
+    one: TrackedObject, frame: int, record: dict[str, Tensor], *, prompted: bool
+) -> None:
+    """Remember an output in our form, in place of what was remembered of that kind."""
+    if not prompted:
+        one.bank.put_back(frame, record)
+        return
+    memory = FrameMemory(frame, record["spatial"], record["pointer"], record["score"][None])
+    output = FrameOutput(record["logits"], record["iou"], record["score"])
+    one.bank.prompted[frame] = memory.to(one.bank.device)
+    one.outputs[frame] = output.to(one.bank.device)
+
+
+def forget_output(one: TrackedObject, frame: int, *, prompted: bool) -> None:
+    """Forget what is remembered of an object on a frame; its mask stays in the masklet."""
+    if prompted:
+        one.bank.prompted.pop(frame, None)
+        one.outputs.pop(frame, None)
+    else:
+        one.bank.forget(frame)
+
+
+def _our_name(key: str) -> str:
+    for ours, theirs in STORED.items():
+        if key == theirs:
+            return ours
+    raise SessionError(f"there is no output {key!r}. There are: {', '.join(OUTPUT_KEYS)}.")
+
+
+def _taken_in(name: str, value: Tensor, like: Tensor | None, place: OutputPlace) -> Tensor:
+    """Bring a tensor from transformers' form into ours.
+
+    Raises:
+        SessionError: Its shape is another one than that of the tensor it replaces.
+    """
+    value = torch.as_tensor(value).detach()
+    if name == "spatial":
+        found = _from_tokens(value).to(place.memory_dtype)
+    elif name == "pointer":
+        found = value.reshape(1, -1)
+    else:
+        found = value.float().reshape((1, *value.shape[2:]) if name == "logits" else (-1,))
+    if like is not None and found.shape != like.shape:
+        raise SessionError(
+            f"{STORED[name]} has the shape {tuple(value.shape)}, which is not that of the other "
+            "frames. Give what another frame of this session has."
+        )
+    return found.clone()
+
+
+def _to_tokens(maps_bchw: Tensor) -> Tensor:
+    return maps_bchw.flatten(2).permute(2, 0, 1)
+
+
+def _from_tokens(tokens_nbc: Tensor) -> Tensor:
+    """Lay the cells of a square grid out again.
+
+    Raises:
+        SessionError: They are none.
+    """
+    cells = tokens_nbc.shape[0] if tokens_nbc.ndim == 3 else 0
+    side = math.isqrt(cells)
+    if not side or side * side != cells:
+        raise SessionError(
+            f"a map has the shape {tuple(tokens_nbc.shape)}; it must be (hw, 1, c), a square grid."
+        )
+    return tokens_nbc.permute(1, 2, 0).reshape(*tokens_nbc.shape[1:], side, side)

@@ -1,0 +1,455 @@
+"""A running session in a folder, so that another process can go on where this one was.
+
+    folder/current.json              which save counts, and how to know that it is whole
+    folder/save-000012/session.json       the document, and a checksum of every other file
+    folder/save-000012/state.safetensors
+    folder/save-000012/history.safetensors      where each old record lies
+    folder/save-000012/history-*.bin            the old records
+
+Each save is a new folder, written to the end before `current.json` is replaced in one step. A
+process killed at any moment leaves the save before or the new one. No pickle, no video inside.
+
+A history in a folder of files that no longer change, and back.
+
+Segments are hard-linked, in both directions, so that nothing large is written twice; where the file
+system has no such links, or another one holds the folder, they are copied once and linked from the
+save before.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import stat
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sam2_hf.errors import OutputError, SessionError
+
+from .record_store import History, Key, pack, unpack
+from .spill_files import PLACE, Segment, new_name, read_blocks, reason_of
+
+LARGEST_NUMBER, LARGEST_LENGTH = 2**32 - 1, 2**63 - 1
+SEGMENT_NAME = re.compile(r"history-[0-9a-f]{16}\.bin")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SavedHistory:
+    """What finds the records again.
+
+    Attributes:
+        kinds: Kinds of records, in the order of their numbers.
+        segments: Of each segment: number, name, bytes that count and their CRC-32.
+        index: Columns `object_id`, `frame`, `kind`, each `(n,)` int64, and `place`, `(n, 20)`
+            uint8, for n records.
+    """
+
+    kinds: list[str]
+    segments: list[dict[str, Any]]
+    index: dict[str, Tensor]
+
+
+def write_history(history: History, folder: Path, previous: Path | None) -> SavedHistory:
+    """Put the records of a history into a folder.
+
+    Args:
+        history: It goes on as before; what was only in its RAM gets into its files too.
+        folder: Where the segments go.
+        previous: The save before, to link from where the spill files cannot be linked.
+
+    Raises:
+        OSError: The files cannot be written.
+    """
+    with contextlib.suppress(OutputError):  # the spill disk is full; the save's may be another
+        history.flush()
+    numbered = dict(history.files.segments)
+    rest = Segment(folder / new_name())
+    rest_number = max(numbered, default=-1) + 1
+    rows = []
+    for key, place in history.places():
+        rows.append((key, place or _write_rest(history, key, rest, rest_number)))
+    if rest.end:
+        numbered[rest_number] = rest
+    for segment in numbered.values():
+        _link_or_copy(segment, folder / segment.path.name, previous)
+    about = [
+        {"number": number, "name": one.path.name, "bytes": one.end, "crc32": one.checksum}
+        for number, one in numbered.items()
+    ]
+    kinds = sorted({kind for (_, _, kind), _ in rows})
+    return SavedHistory(kinds, about, _index(rows, kinds))
+
+
+def read_history(saved: SavedHistory, folder: Path, history: History) -> None:
+    """Fill a new history with what `write_history` put into a folder.
+
+    Args:
+        saved: What `write_history` returned.
+        folder: Where the segments are.
+        history: An empty history. It gets links of its own, so the folder may go.
+
+    Raises:
+        OutputError: The spill folder is on another disk, and that is full.
+        SessionError: A segment is missing, too short, or has other bytes than were written.
+    """
+    for about in saved.segments:
+        _check_numbers(about)
+        if about["number"] in history.files.segments:
+            raise SessionError(f"there are two history files number {about['number']}")
+        if not SEGMENT_NAME.fullmatch(about["name"]):
+            raise SessionError(f"{about['name']!r} is not the name of a history file")
+        source = Segment(folder / about["name"], about["bytes"], about["crc32"])
+        _check(source)
+        target = history.files.folder / source.path.name
+        try:
+            _link_or_copy(source, target, None)
+        except OSError as error:
+            raise OutputError(
+                f"cannot copy saved frames to {target.parent}: {reason_of(error)}. Free some space "
+                "or choose a spill folder on the disk of the save, where nothing is copied."
+            ) from error
+        history.files.adopt(about["number"], Segment(target, source.end, source.checksum))
+    history.restore(_counted(saved, history))
+
+
+def _write_rest(history: History, key: Key, rest: Segment, number: int) -> bytes:
+    """Write a record that is only in RAM to a segment of the save's own."""
+    if not rest.path.exists():
+        rest.path.open("xb").close()
+    content = pack(history.get(key) or {})
+    return PLACE.pack(number, rest.append(content), len(content))
+
+
+def _link_or_copy(segment: Segment, target: Path, previous: Path | None) -> None:
+    """Give a segment's bytes another name; only bytes that no link leads to are copied."""
+    if segment.path == target:
+        return
+    if not segment.path.exists():
+        raise OSError(f"{segment.path} is gone")
+    sources = [segment.path]
+    if previous is not None:
+        sources.append(previous / target.name)
+    for source in sources:
+        with contextlib.suppress(OSError):
+            if source.stat().st_size >= segment.end:
+                os.link(source, target)
+                return
+    with target.open("xb") as file:
+        copied = sum(map(file.write, read_blocks(segment.path, segment.end)))
+    if copied < segment.end:
+        raise OSError(f"{segment.path} is shorter than it was")
+
+
+def _check_numbers(about: dict[str, Any]) -> None:
+    """Refuse a segment whose number or length no segment can have."""
+    for name, most in (("number", LARGEST_NUMBER), ("bytes", LARGEST_LENGTH)):
+        value = about[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise SessionError(f"{name} of a history file is {value!r}")
+
+
+def _check(segment: Segment) -> None:
+    """Hold the bytes of a file against their number and checksum."""
+    name, checksum, found = segment.path.name, 0, 0
+    try:
+        if not stat.S_ISREG(segment.path.stat().st_mode):
+            raise SessionError(f"{name} is no plain file")
+        for block in read_blocks(segment.path, segment.end):
+            checksum = zlib.crc32(block, checksum)
+            found += len(block)
+    except OSError as error:
+        raise SessionError(f"{name}: {reason_of(error)}") from error
+    if found < segment.end:
+        raise SessionError(f"{name} has {found} bytes of {segment.end}")
+    if checksum != segment.checksum:
+        raise SessionError(f"the bytes of {name} have changed")
+
+
+def _index(rows: list[tuple[Key, bytes]], kinds: list[str]) -> dict[str, Tensor]:
+    """Write keys and places as columns."""
+    numbers = [(object_id, frame, kinds.index(kind)) for (object_id, frame, kind), _ in rows]
+    columns = torch.tensor(numbers, dtype=torch.int64).reshape(-1, 3)
+    places = bytearray(b"".join(place for _, place in rows))
+    place_n20 = torch.frombuffer(places, dtype=torch.uint8) if rows else torch.empty(0).byte()
+    return {
+        "object_id": columns[:, 0],
+        "frame": columns[:, 1],
+        "kind": columns[:, 2],
+        "place": place_n20.reshape(-1, PLACE.size),
+    }
+
+
+def _counted(saved: SavedHistory, history: History) -> Iterator[tuple[Key, bytes]]:
+    """Read keys and places from their columns; note how much of each segment they need.
+
+    Raises:
+        SessionError: Columns do not fit each other, a record comes twice, or lies outside.
+    """
+    names = ("object_id", "frame", "kind")
+    columns, places_n20 = [saved.index[name] for name in names], saved.index["place"]
+    shapes_fit = all(column.shape == places_n20.shape[:1] for column in columns)
+    if not shapes_fit or places_n20.dtype != torch.uint8 or places_n20.shape[1:] != (PLACE.size,):
+        raise SessionError("the columns of the history's index do not fit each other")
+    if any(column.dtype != torch.int64 for column in columns):
+        raise SessionError("the history's index holds other numbers than int64")
+    places = places_n20.numpy().tobytes()
+    seen: set[Key] = set()
+    for row, (object_id, frame, kind) in enumerate(
+        zip(*(c.tolist() for c in columns), strict=True)
+    ):
+        place = places[row * PLACE.size : (row + 1) * PLACE.size]
+        number, start, length = PLACE.unpack(place)
+        segment = history.files.segments.get(number)
+        if segment is None or start + length > segment.end or not 0 <= kind < len(saved.kinds):
+            raise SessionError(f"record {row} of the history lies outside its files")
+        key = (object_id, frame, saved.kinds[kind])
+        if key in seen:
+            raise SessionError(f"record {key} of the history comes twice")
+        seen.add(key)
+        segment.needed += length
+        yield key, place
+
+
+FORMAT = 1  # goes up when an older version of this file could not read what a newer one writes
+CURRENT, SESSION = "current.json", "session.json"
+STATE, INDEX = "state.safetensors", "history.safetensors"
+MOST_CURRENT_BYTES = 1 << 16
+SAVE_NAME = re.compile(r"save-(\d{6,})")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SavedSession:
+    """What there is to a session, besides its video and its model.
+
+    Attributes:
+        document: What JSON can carry. Mind that JSON makes keys strings, and tuples lists.
+        tensors: Name -> tensor of any device and dtype. They come back in RAM.
+        history: Everything that has left the device.
+    """
+
+    document: dict[str, Any]
+    tensors: dict[str, Tensor]
+    history: History
+
+
+def write_session(folder: Path, saved: SavedSession) -> None:
+    """Save a session; the save before counts until this one is whole, then it is removed.
+
+    Args:
+        folder: Where to, made if missing. What is in it besides saves is left alone.
+        saved: The session. It goes on as before.
+
+    Raises:
+        OutputError: The folder cannot be written to or the disk is full. The save before is as it
+            was, and nothing is left of this one.
+        TypeError: The document holds something that JSON cannot carry.
+    """
+    folder = Path(folder)
+    before = _current_name(folder)
+    name = f"save-{1 + max(map(_number, _saves(folder)), default=0):06d}"
+    counts = False
+    try:
+        (folder / name).mkdir(parents=True)
+        _write_save(folder / name, saved, None if before is None else folder / before)
+        (folder / name / CURRENT).replace(folder / CURRENT)
+        counts = True
+    except OSError as error:
+        kept = "There is no earlier save" if before is None else "The save before is as it was"
+        raise OutputError(
+            f"cannot save the session in {folder}: {reason_of(error)}. {kept}, and the session can "
+            "go on. Free some space or choose another folder."
+        ) from error
+    finally:
+        # an interruption can come between the two lines, so the file is asked as well
+        if not counts and _current_name(folder) != name:
+            shutil.rmtree(folder / name, ignore_errors=True)
+    _sync_names(folder)
+    for other in _saves(folder):
+        if other.name != name:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def read_session(
+    folder: Path, *, ram_budget: int, spill_folder: Path | None = None
+) -> SavedSession:
+    """Load what `write_session` saved last, after a look at every byte of it.
+
+    Args:
+        folder: The folder that was given to `write_session`.
+        ram_budget: Bytes of RAM for records of the history.
+        spill_folder: For the history's files. Without one they go to a folder of their own inside
+            `folder`, where links suffice, or to a temporary one if `folder` is read-only.
+
+    Raises:
+        SessionError: There is no save, it is damaged, or a newer version wrote it.
+        OutputError: The spill folder is on another disk, and cannot be written or is full.
+    """
+    folder = Path(folder)
+    current = _read_current(folder)
+    with damage_explained(folder):
+        if not SAVE_NAME.fullmatch(current["save"]):
+            raise SessionError(f"{current['save']!r} is not the name of a save")
+        save = folder / current["save"]
+        session = _mapping(json.loads(_read_checked(save / SESSION, current["session"])))
+        tensors = unpack(_read_checked(save / STATE, session["files"][STATE]))
+        index = unpack(_read_checked(save / INDEX, session["files"][INDEX]))
+        found = SavedHistory(session["kinds"], session["segments"], index)
+        near = folder if found.segments else None
+        history = _new_history(spill_folder, near, ram_budget)
+        try:
+            read_history(found, save, history)
+        except BaseException:
+            history.close()
+            raise
+    return SavedSession(session["document"], tensors, history)
+
+
+def _write_save(save: Path, saved: SavedSession, previous: Path | None) -> None:
+    """Fill the folder of one save, and see that the disk has it."""
+    history = write_history(saved.history, save, previous)
+    files = {
+        STATE: _write(save / STATE, pack(saved.tensors)),
+        INDEX: _write(save / INDEX, pack(history.index)),
+    }
+    about = {"kinds": history.kinds, "segments": history.segments, "files": files}
+    text = json.dumps({"document": saved.document, **about})
+    session = _write(save / SESSION, text.encode())
+    current = {"format": FORMAT, "save": save.name, "session": session}
+    _write(save / CURRENT, json.dumps(current).encode())
+    for file in save.iterdir():
+        _sync_file(file)
+    _sync_names(save)
+
+
+def _write(path: Path, content: bytes) -> dict[str, int]:
+    """Write a file; returns what `_read_checked` wants to know."""
+    path.write_bytes(content)
+    return {"bytes": len(content), "crc32": zlib.crc32(content)}
+
+
+def _read_checked(path: Path, about: dict[str, int]) -> bytes:
+    """Read a file that must be as it was written."""
+    if (found := _size_of(path)) != about["bytes"]:
+        raise SessionError(f"{path.name} has {found} bytes of {about['bytes']}")
+    content = path.read_bytes()
+    if (len(content), zlib.crc32(content)) != (about["bytes"], about["crc32"]):
+        raise SessionError(
+            f"{path.name} is not as it was written: {len(content)} bytes of {about['bytes']}, or "
+            "other ones"
+        )
+    return content
+
+
+def _size_of(path: Path) -> int:
+    """Count the bytes of a plain file.
+
+    Raises:
+        SessionError: It is a pipe, a device or a folder, which might never end.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise SessionError(f"{path.name} is no plain file")
+    return about.st_size
+
+
+def _mapping(content: object) -> dict[str, Any]:
+    """Refuse JSON of another kind."""
+    if not isinstance(content, dict):
+        raise SessionError(f"it holds a {type(content).__name__} where a mapping belongs")
+    return content
+
+
+def _sync_file(path: Path) -> None:
+    """Wait until the disk has a file; a full one may show only here."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_names(folder: Path) -> None:
+    """Wait until the disk has the names in a folder, where the system can tell."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _saves(folder: Path) -> list[Path]:
+    """List the saves in a folder, whole or not."""
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.is_dir() and SAVE_NAME.fullmatch(path.name)]
+
+
+def _number(save: Path) -> int:
+    return int(save.name.removeprefix("save-"))
+
+
+def _current_name(folder: Path) -> str | None:
+    """Name of the save that counts; None if there is none, or none that can be read."""
+    try:
+        return str(_read_current(folder)["save"])
+    except (SessionError, KeyError):
+        return None
+
+
+def _read_current(folder: Path) -> dict[str, Any]:
+    """Read which save counts."""
+    with damage_explained(folder):
+        try:
+            if _size_of(folder / CURRENT) > MOST_CURRENT_BYTES:
+                raise SessionError(f"{CURRENT} is too large")
+            current = _mapping(json.loads((folder / CURRENT).read_bytes()))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise _NoSaveError(
+                f"there is no saved session in {folder}: it has no {CURRENT}. Give the folder that "
+                "session.save(folder) wrote."
+            ) from error
+        if type(current["format"]) is not int or current["format"] < 1:
+            raise SessionError(f"the format is {current['format']!r}, it must be 1 or more")
+        if current["format"] > FORMAT:
+            raise _NoSaveError(
+                f"the session in {folder} was saved by a newer version of sam2_hf (format "
+                f"{current['format']}, this one reads up to {FORMAT}). Update it: "
+                "pip install -U sam2-hf."
+            )
+    return current
+
+
+class _NoSaveError(SessionError):
+    """A refusal that is no damage."""
+
+
+@contextlib.contextmanager
+def damage_explained(folder: Path) -> Iterator[None]:
+    """Say of whatever goes wrong in reading that the save is damaged, and what to do.
+
+    What is known to go wrong is named by a `SessionError`; files that somebody has changed bring
+    more into JSON, safetensors and torch than could be listed.
+    """
+    try:
+        yield
+    except (OutputError, _NoSaveError):
+        raise
+    except Exception as error:
+        reason = reason_of(error) if isinstance(error, OSError) else str(error)
+        raise SessionError(
+            f"the session saved in {folder} is damaged: {reason}. Restore the folder from a copy, "
+            "or start the session anew."
+        ) from error
+
+
+def _new_history(spill_folder: Path | None, near: Path | None, ram_budget: int) -> History:
+    """Make an empty history, its files where the caller wants them or else near the save."""
+    if spill_folder is None and near is not None:
+        with contextlib.suppress(OutputError):
+            return History(ram_budget=ram_budget, folder=near)
+    return History(ram_budget=ram_budget, folder=spill_folder)

@@ -1,0 +1,84 @@
+"""Tell videos apart by small pictures of a few frames.
+
+They are taken of what the model sees, so it does not matter where frames come from, and compared
+with a tolerance, since decoders of other versions round colors differently.
+
+Suffixes: 3ss = red green blue, input rows and columns; 3hw = red green blue, cells.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+from sam2_hf.errors import FrameError, SessionError
+from sam2_hf.frames.base import Frames
+from sam2_hf.frames.streams import LiveFrames, StreamedFrames
+
+Fingerprint = dict[int, Tensor]  # frame -> mean color of each cell, `(3, h, w)`, levels of 0-255
+CELLS = 32  # rows and columns of a small picture, at most
+TOLERANCE = 3.0  # levels; another decoder changes the mean of a cell by less than 1
+MOST_FRAMES = 9  # first, middle and last among them; each costs reading a frame
+BYTE = 255
+
+
+def video_fingerprint(frames: Frames) -> Fingerprint:
+    """Look at up to `MOST_FRAMES` evenly spaced frames; of an iterator at the first that is kept.
+
+    Frames that cannot be read are left out, and a live stream has none that come again.
+    """
+    numbers: set[int] = set()
+    if isinstance(frames, StreamedFrames):
+        numbers.update(frames.kept[:1])
+    elif frames.num_frames is not None and not isinstance(frames, LiveFrames):
+        last, count = frames.num_frames - 1, min(MOST_FRAMES, frames.num_frames)
+        numbers.update(last * place // max(count - 1, 1) for place in range(count))
+    found = {}
+    for frame in sorted(numbers):
+        try:
+            found[frame] = _small_picture(frames, frame)
+        except FrameError:
+            continue
+    return found
+
+
+def require_same_video(frames: Frames, expected: Mapping[int, Tensor]) -> None:
+    """Compare a video with the fingerprint of the one that a session was saved with.
+
+    Args:
+        frames: The video.
+        expected: What `video_fingerprint` returned; nothing is compared if it is empty.
+
+    Raises:
+        SessionError: A frame is another one, or cannot be read.
+    """
+    for frame, small_3hw in expected.items():
+        try:
+            found_3hw = _small_picture(frames, frame)
+        except FrameError as error:
+            raise SessionError(
+                f"frame {frame} cannot be compared with that of the saved session: {error}"
+            ) from error
+        difference = float("inf")
+        if found_3hw.shape == small_3hw.shape:
+            difference = (found_3hw - small_3hw).abs().max().item()
+        if not difference <= TOLERANCE:
+            raise SessionError(
+                f"frame {frame} of the video is not that of the saved session: colors differ by "
+                f"{difference:.0f} of 255 where {TOLERANCE:.0f} are allowed. Give the video that "
+                "the session was saved with, or begin a new session on this one."
+            )
+
+
+def _small_picture(frames: Frames, frame: int) -> Tensor:
+    """Average a frame over cells; `(3, h, w)`, levels of 0-255 where the input is a picture's."""
+    values_3ss = frames.pixel_values(frame, "cpu").float()
+    cells = min(CELLS, values_3ss.shape[-1])
+    means_3hw = functional.adaptive_avg_pool2d(values_3ss, cells)
+    mean, deviation = (
+        torch.tensor(numbers)[:, None, None]
+        for numbers in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+    )
+    return (means_3hw * deviation + mean) * BYTE

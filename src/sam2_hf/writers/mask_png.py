@@ -1,0 +1,103 @@
+"""Masks of a frame as PNG pictures, in the two ways of the public datasets.
+
+DAVIS: one picture per frame whose pixel values are object ids, with DAVIS' colours. SA-V: one
+picture per object and frame, 0 and 1.
+
+Suffixes: h, w = rows and columns in pixels.
+"""
+
+import io
+import os
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sam2_hf.atomic_write import write_atomically
+from sam2_hf.errors import PromptError
+
+LAST_LABEL = 255  # of an 8-bit picture; 0 is the background
+COLOUR_BITS = 8
+
+
+@cache
+def davis_palette() -> bytes:
+    """List DAVIS' 256 colours, 768 bytes: red, green, blue of 0, then of 1 ...
+
+    The bits of the label go to red, green and blue in turn, from the highest bit of the colour
+    downwards, so that small labels get colours that lie far apart. The formula is PASCAL VOC's.
+    """
+    colours = np.zeros((LAST_LABEL + 1, 3), np.uint8)
+    labels = np.arange(LAST_LABEL + 1)
+    for bit in range(COLOUR_BITS):
+        channel, place = bit % 3, COLOUR_BITS - 1 - bit // 3
+        colours[:, channel] |= (((labels >> bit) & 1) << place).astype(np.uint8)
+    return colours.tobytes()
+
+
+def check_label_ids(object_ids: Iterable[int]) -> None:
+    """Complain about ids that a label picture cannot hold.
+
+    Raises:
+        PromptError: An id is not within 1-255.
+    """
+    for object_id in object_ids:
+        if not 1 <= object_id <= LAST_LABEL:
+            raise PromptError(
+                f"object {object_id} has no place in a palette PNG, whose labels are 1 to "
+                f"{LAST_LABEL}. Number the objects within them, or write one PNG per object."
+            )
+
+
+def label_frame(masks: Mapping[int, NDArray[np.bool_]], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Give every pixel the id of its object.
+
+    Args:
+        masks: `(height, width)` bool by object id, 1-255.
+        size: `(height, width)`.
+
+    Returns:
+        `(height, width)` uint8. Where masks overlap the smaller id wins.
+
+    Raises:
+        PromptError: An id is not within 1-255.
+
+    Source: tools/vos_inference.py @ 2b90b9f, which paints large ids first.
+    """
+    check_label_ids(masks)
+    labels_hw = np.zeros(size, np.uint8)
+    for object_id in sorted(masks, reverse=True):
+        labels_hw[masks[object_id]] = object_id
+    return labels_hw
+
+
+def write_label_png(
+    path: str | os.PathLike[str], masks: Mapping[int, NDArray[np.bool_]], size: tuple[int, int]
+) -> Path:
+    """Write all objects of a frame as one palette PNG, see [`label_frame`].
+
+    Raises:
+        PromptError: An id is not within 1-255.
+        OutputError: The file cannot be written.
+    """
+    return _write_palette_png(path, label_frame(masks, size))
+
+
+def write_object_png(path: str | os.PathLike[str], mask_hw: NDArray[np.bool_]) -> Path:
+    """Write one object of a frame as a palette PNG of 0 and 1.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    return _write_palette_png(path, mask_hw.astype(np.uint8))
+
+
+def _write_palette_png(path: str | os.PathLike[str], labels_hw: NDArray[np.uint8]) -> Path:
+    picture = Image.fromarray(labels_hw)
+    picture.putpalette(davis_palette())
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return write_atomically(path, buffer.getvalue())

@@ -1,0 +1,73 @@
+"""Masks drawn over the frames of a video."""
+
+import numpy as np
+import pytest
+
+from sam2_hf.overlay import FILL, DrawnPrompts, object_colours
+from sam2_hf.writers.overlay_video import draw_masklets
+
+SIZE = (120, 160)
+GREY = 100
+
+
+@pytest.fixture
+def picture():
+    return np.full((*SIZE, 3), GREY, np.uint8)
+
+
+def block(rows, columns):
+    mask = np.zeros(SIZE, bool)
+    mask[rows, columns] = True
+    return mask
+
+
+LEFT, RIGHT = block(slice(40, 100), slice(10, 70)), block(slice(40, 100), slice(90, 150))
+
+
+def tint(place, count):
+    colour = np.array(object_colours(count)[place])
+    return np.rint((1 - FILL) * GREY + FILL * colour)
+
+
+def test_an_object_keeps_its_colour_whoever_else_is_there(picture):
+    alone = draw_masklets(picture, {7: RIGHT}, (3, 7))
+    together = draw_masklets(picture, {7: RIGHT, 3: LEFT}, (3, 7))
+    hidden = draw_masklets(picture, {7: RIGHT, 3: np.zeros(SIZE, bool)}, (3, 7))
+
+    for drawn in (alone, together, hidden):
+        np.testing.assert_array_equal(drawn[80, 120], tint(1, 2))
+
+
+def test_several_objects_wear_their_numbers_and_one_does_not(picture):
+    numbered = draw_masklets(picture, {3: LEFT, 7: RIGHT}, (3, 7))
+    plain = draw_masklets(picture, {3: LEFT}, (3,))
+
+    tops = [drawn[34:48, 32:48].astype(int) for drawn in (numbered, plain)]
+    assert (tops[0].sum(axis=2) < 150).any()  # black digits
+    assert not (tops[1].sum(axis=2) < 150).any()
+
+
+def test_numbers_at_one_place_stand_side_by_side(picture):
+    drawn = draw_masklets(picture, {3: LEFT, 7: LEFT}, (3, 7)).astype(int)
+
+    digits = np.flatnonzero((drawn[30:50].sum(axis=2) < 150).any(axis=0))
+    assert digits.max() - digits.min() > 12
+
+
+def test_a_number_stays_on_the_picture(picture):
+    corner = block(slice(0, 6), slice(0, 3))
+
+    drawn = draw_masklets(picture, {3: corner, 7: RIGHT}, (3, 7)).astype(int)
+
+    assert (drawn[:16, :16].sum(axis=2) < 150).any()
+
+
+def test_prompts_are_drawn_and_the_picture_is_left_alone(picture):
+    prompts = DrawnPrompts(((40, 70, True),))
+
+    drawn = draw_masklets(picture, {3: LEFT}, (3,), prompts).astype(int)
+
+    red, green, blue = drawn[70, 40]
+    assert green > red + 50
+    assert green > blue
+    assert (picture == GREY).all()
