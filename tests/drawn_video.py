@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from peers import draw_weights
 
-from sam2_hf.model.memory_tokens import Recollection
+from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.prompt_encoder import Prompts
 from tests.small_checkpoint import SIDE, small_config
@@ -59,8 +59,8 @@ def recollection(objects, *, ages=(7, 2, 1), pointers=3, seed=2):
 
     spatial = tuple(draw(objects, MEMORY, GRID, GRID) for _ in ages)
     if not pointers:
-        return Recollection(spatial, tuple(ages))
-    return Recollection(
+        return MemoryInputs(spatial, tuple(ages))
+    return MemoryInputs(
         spatial, tuple(ages), draw(objects, pointers, HIDDEN), draw(objects, pointers).abs()
     )
 
@@ -69,7 +69,7 @@ def row_of(memories, row):
     """What one object of a group remembers."""
     rows = slice(row, row + 1)
     pointers, times = memories.pointers_bpd, memories.times_bp
-    return Recollection(
+    return MemoryInputs(
         tuple(one[rows] for one in memories.spatial),
         memories.ages,
         None if pointers is None else pointers[rows],
@@ -106,7 +106,7 @@ def every_answer(model, memories=None):
     earlier = torch.randn(2, 1, SIDE // 4, SIDE // 4, generator=torch.Generator().manual_seed(5))
     prompts = Prompts(clicks().points_bpt2, clicks().labels_bpt, corners, earlier)
     prompted = track(model, features, None, prompts)
-    adopted = model.adopt_masks(features, disc_masks())
+    adopted = model.use_mask_as_output(features, disc_masks())
     tracked = track(model, features, memories or recollection(2), multimask_output=False)
     remembered = [
         model.encode_memory(features, one.logits_b1hw, one.score_b1, binarize=False)

@@ -113,7 +113,7 @@ class FakeModel:
             candidates_bmhw, iou_b1.expand(-1, many), logits_b1hw, iou_b1, pointer_bd, score_b1
         )
 
-    def adopt_masks(self, features, mask_b1hw) -> ObjectMasks:
+    def use_mask_as_output(self, features, mask_b1hw) -> ObjectMasks:
         full_b1hw = mask_b1hw.float() * 20 - 10
         low_b1hw = full_b1hw[:, :, 2::4, 2::4]
         ones_b1 = torch.ones(len(full_b1hw), 1)

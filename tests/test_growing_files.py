@@ -3,11 +3,11 @@
 import pytest
 
 from sam2_hf import OutputError
-from sam2_hf.atomic_write import growing_file
+from sam2_hf.atomic_write import atomic_path
 
 
 def break_off(path, error):
-    with growing_file(path) as hidden:
+    with atomic_path(path) as hidden:
         hidden.write_text("half")
         raise error
 
@@ -15,7 +15,7 @@ def break_off(path, error):
 def test_the_name_is_given_at_the_end(tmp_path):
     path = tmp_path / "deep" / "result.txt"
 
-    with growing_file(path) as hidden:
+    with atomic_path(path) as hidden:
         hidden.write_text("whole")
         assert not path.exists()
 
@@ -35,11 +35,11 @@ def test_what_goes_wrong_leaves_the_earlier_file_and_nothing_else(tmp_path):
 
 
 def test_what_a_killed_process_left_is_written_over(tmp_path):
-    with growing_file(tmp_path / "result.txt") as hidden:
+    with atomic_path(tmp_path / "result.txt") as hidden:
         hidden.write_text("old")
     hidden.write_text("from a killed process, and longer")
 
-    with growing_file(tmp_path / "result.txt") as hidden:
+    with atomic_path(tmp_path / "result.txt") as hidden:
         hidden.write_text("new")
 
     assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
@@ -55,5 +55,5 @@ def test_a_disk_that_is_full_is_an_error_of_ours(tmp_path):
 def test_a_folder_that_is_a_file_is_an_error_of_ours(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(OutputError, match="cannot write"), growing_file(tmp_path / "file" / "x"):
+    with pytest.raises(OutputError, match="cannot write"), atomic_path(tmp_path / "file" / "x"):
         pass

@@ -7,11 +7,11 @@ from sam2_hf.masks import (
     clean_masks,
     component_areas,
     fill_holes,
-    keep_apart,
     masks_to_boxes,
     remove_sprinkles,
     resize_masks,
     stability_score,
+    suppress_overlaps,
 )
 
 
@@ -68,7 +68,7 @@ def test_no_mask_and_no_change_of_size_are_fine():
 def test_each_pixel_goes_to_the_strongest_object():
     logits = torch.tensor([[1.0, 5.0, -3.0], [2.0, 4.0, -20.0]]).reshape(2, 1, 1, 3)
 
-    apart = keep_apart(logits)
+    apart = suppress_overlaps(logits)
 
     assert apart.flatten(1).tolist() == [[-10, 5, -3], [2, -10, -20]]
     assert logits.flatten(1).tolist() == [[1, 5, -3], [2, 4, -20]]
@@ -77,7 +77,7 @@ def test_each_pixel_goes_to_the_strongest_object():
 def test_the_masks_of_one_object_do_not_compete():
     logits = torch.randn(1, 3, 4, 4)
 
-    assert torch.equal(keep_apart(logits), logits)
+    assert torch.equal(suppress_overlaps(logits), logits)
 
 
 def test_areas_of_patches_equal_a_walk_over_neighbours():
@@ -180,5 +180,5 @@ def test_no_mask_has_no_box():
 def test_a_gpu_gives_the_same_masks():
     logits = functional.interpolate(torch.randn(4, 3, 20, 20), (64, 64), mode="bilinear")
 
-    for function in (lambda x: clean_masks(x, 20, 20), keep_apart, stability_score):
+    for function in (lambda x: clean_masks(x, 20, 20), suppress_overlaps, stability_score):
         assert torch.equal(function(logits.cuda()).cpu(), function(logits))

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from sam2_hf import upsampled_masks as module
-from sam2_hf.masks import keep_apart, masks_to_boxes, stability_score
+from sam2_hf.masks import masks_to_boxes, stability_score, suppress_overlaps
 from sam2_hf.upsampled_masks import (
     masks_at_size,
     upsampled_logits,
@@ -136,7 +136,7 @@ def test_a_gpu_measures_its_own_resized_masks():
 def test_masks_and_logits_that_compete_equal_those_kept_apart_together(size, pixels, threshold):
     logits = noisy_logits(size, 4)
     logits = torch.cat([logits, logits[2:]])  # equals: the first of them wins
-    together = keep_apart(enlarged_one_by_one(logits, pixels)[:, None])[:, 0]
+    together = suppress_overlaps(enlarged_one_by_one(logits, pixels)[:, None])[:, 0]
 
     masks = masks_at_size(logits, pixels, threshold, apart=True)
     found = torch.stack(list(upsampled_logits(logits, pixels, apart=True)))

@@ -8,7 +8,7 @@ from evaluation.sets.listed_names import require_unique
 from sam2_hf.data.clip import Clip
 from sam2_hf.data.clip_sampling import whole_clip
 from sam2_hf.data.config import SourceConfig
-from sam2_hf.data.dataset import ClipSource
+from sam2_hf.data.dataset import ClipDataset
 from sam2_hf.errors import DataError, NoObjectError
 from sam2_hf.training.dataset_registry import open_source
 
@@ -26,7 +26,7 @@ class PhotoSet:
     """
 
     name: str
-    source: ClipSource
+    source: ClipDataset
 
     def __len__(self) -> int:
         return len(self.source)

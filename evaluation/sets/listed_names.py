@@ -54,14 +54,14 @@ def require_plain(names: Sequence[object], place: str, kind: str = "video") -> N
     Raises:
         DataError: There is one.
     """
-    if odd := [name for name in names if not is_plain(name)]:
+    if odd := [name for name in names if not is_unmodified(name)]:
         raise DataError(
             f"{place} has a {kind} called {odd[0]!r}, which is no name of a file or folder on "
             "every system. Rename it."
         )
 
 
-def is_plain(name: object) -> bool:
+def is_unmodified(name: object) -> bool:
     """Tell whether a name means the same file below any folder, on any system."""
     if not isinstance(name, str) or not 0 < len(name.encode(errors="replace")) <= MOST_BYTES:
         return False

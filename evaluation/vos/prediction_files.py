@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.sets.labelled_video import LabelledVideo
-from sam2_hf.atomic_write import replaced_whole
+from sam2_hf.atomic_write import atomic_write
 from sam2_hf.data.frame_annotations import open_label_map
 from sam2_hf.errors import DataError, ImageError
 from sam2_hf.video.frame_result import FrameResult
@@ -86,7 +86,7 @@ def zip_for_server(videos: Iterable[LabelledVideo], out: Path, path: Path) -> Pa
         OutputError: The archive cannot be written.
     """
     with (
-        replaced_whole(path) as target,
+        atomic_write(path) as target,
         zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive,
     ):
         for video in videos:

@@ -8,7 +8,7 @@ from sam2_hf.errors import PromptError
 from sam2_hf.pipelines.image_prompts import object_prompt
 from sam2_hf.processing.prompts import ObjectPrompt
 from sam2_hf.video.prompts import VideoPrompt
-from sam2_hf.video.propagation import Course
+from sam2_hf.video.propagation import PropagationDirection
 from sam2_hf.writers.mask_png import LAST_LABEL
 
 from .limits import LimitError, Limits
@@ -65,13 +65,13 @@ def read_video_prompts(prompts: object, limits: Limits) -> list[VideoPrompt]:
     return read
 
 
-def require_course(direction: object) -> Course:
+def require_course(direction: object) -> PropagationDirection:
     """Read which way to track.
 
     Raises:
         PromptError: It is no way.
     """
-    courses: tuple[Course, ...] = get_args(Course)
+    courses: tuple[PropagationDirection, ...] = get_args(PropagationDirection)
     for course in courses:
         if direction == course:
             return course

@@ -30,7 +30,7 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 Picture = NDArray[np.uint8]
 
 
-class Turns:
+class FairLock:
     """A fair lock.
 
     A long job takes a turn for each frame or batch. Whoever came meanwhile is served in between, so
@@ -157,7 +157,7 @@ class SpaceModel:
     video: Sam2VideoModel
     everything: EverythingDefaults
     knows_boxes: bool = True
-    turns: Turns = field(default_factory=Turns)
+    turns: FairLock = field(default_factory=FairLock)
 
     @classmethod
     def load(cls, source: str, device: str | None = None) -> "SpaceModel":

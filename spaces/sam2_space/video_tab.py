@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from sam2_hf.errors import FrameError
-from sam2_hf.video.propagation import Course
+from sam2_hf.video.propagation import PropagationDirection
 
 from . import components as parts
 from .file_places import safe_stem
@@ -64,7 +64,7 @@ class VideoJobs:
             raise
 
     def _steps(
-        self, visitor: Visitor, work: VideoWork, direction: Course, start: int | None
+        self, visitor: Visitor, work: VideoWork, direction: PropagationDirection, start: int | None
     ) -> Iterator[Updates]:
         step: TrackStep | None = None
         told = 0.0
@@ -144,7 +144,7 @@ def require_video(service: Service, request: gr.Request) -> tuple[Visitor, Video
     return visitor, work
 
 
-def _direction(course: str) -> Course:
+def _direction(course: str) -> PropagationDirection:
     if course.startswith("both"):
         return "both"
     return "backward" if course.startswith("backward") else "forward"

@@ -20,7 +20,7 @@ from sam2_hf.errors import FrameError, PromptError, SessionError, VideoError
 from sam2_hf.overlay import DrawnPrompts, Xyxy
 from sam2_hf.processing.prompts import ObjectPrompt
 from sam2_hf.video.masklet import Masklet
-from sam2_hf.video.propagation import Course
+from sam2_hf.video.propagation import PropagationDirection
 from sam2_hf.video.review import FrameToReview
 from sam2_hf.video.session import Sam2VideoInferenceSession
 
@@ -135,7 +135,9 @@ class TrackStep:
     rate: float
 
 
-def count_frames(scene: VideoScene, num_frames: int, direction: Course, start: int | None) -> int:
+def count_frames(
+    scene: VideoScene, num_frames: int, direction: PropagationDirection, start: int | None
+) -> int:
     """Count the frames that tracking will visit.
 
     Args:
@@ -328,7 +330,9 @@ class VideoWork:
             self.scene = scene
         return True
 
-    def track(self, direction: Course, start: int | None = None) -> Iterator[TrackStep]:
+    def track(
+        self, direction: PropagationDirection, start: int | None = None
+    ) -> Iterator[TrackStep]:
         """Track all objects, one frame at a time, letting others have their turn in between.
 
         Args:

@@ -14,7 +14,7 @@ from .errors import OutputError
 
 
 @contextlib.contextmanager
-def replaced_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file to write to; a reader sees the old file or the new one, never a part.
 
     The bytes go into a hidden file of the same folder that takes the name over in the end. Missing
@@ -49,21 +49,21 @@ def replaced_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Put `content` into a file, see `replaced_whole`.
+    """Put `content` into a file, see `atomic_write`.
 
     Returns:
         The path written to.
 
     Raises:
-        OutputError: As in `replaced_whole`.
+        OutputError: As in `atomic_write`.
     """
-    with replaced_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(content)
     return Path(path)
 
 
 @contextlib.contextmanager
-def growing_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Lend a hidden path beside `path`; on leaving, what lies there takes the name over.
 
     After an exception it is removed instead, and what `path` held before stays. The hidden name

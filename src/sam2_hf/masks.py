@@ -83,7 +83,7 @@ def resize_masks(logits_bkhw: Tensor, size: tuple[int, int]) -> Tensor:
     return enlarged.reshape(*logits.shape[:-2], *size)
 
 
-def keep_apart(logits_bkhw: Tensor) -> Tensor:
+def suppress_overlaps(logits_bkhw: Tensor) -> Tensor:
     """Leave each pixel to the object that is strongest there.
 
     Args:

@@ -260,7 +260,7 @@ def upsampled_masks(
         logits_mhw: Low-resolution logits, `(m, h, w)`, any device.
         size: `(height, width)` of the picture.
         threshold: Where a mask begins.
-        apart: Whether a pixel belongs to the strongest mask alone, see `masks.keep_apart`.
+        apart: Whether a pixel belongs to the strongest mask alone, see `masks.suppress_overlaps`.
     """
     # below APART_LOGIT even a loser's clamped logit is inside its mask
     compete = apart and len(logits_mhw) > 1 and threshold >= APART_LOGIT

@@ -10,7 +10,7 @@ from PIL import Image
 from sam2_hf.errors import NoPromptError, SessionError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import ObjectMasks
-from sam2_hf.video.memory_policy import Moment, recent_frames
+from sam2_hf.video.memory_policy import TrackingStep, recent_frames
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.tracking import track_step
 from tests.drawn_video import drawn_video_model, noise_clip
@@ -184,8 +184,8 @@ def test_adding_a_prompt_only_stores_it():
 def test_time_is_mirrored_in_one_place(stride):
     """`if not track_in_reverse` stands in five: sam2_base.py:520, :543, :551, :595, :613."""
     for frame in range(14):
-        forward = recent_frames(Moment(-frame), count=6, stride=stride)
-        backward = recent_frames(Moment(frame, "backward"), count=6, stride=stride)
+        forward = recent_frames(TrackingStep(-frame), count=6, stride=stride)
+        backward = recent_frames(TrackingStep(frame, "backward"), count=6, stride=stride)
 
         assert backward == [-other for other in forward]
 

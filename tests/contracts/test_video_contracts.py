@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from sam2_hf.model.configuration_sam2 import with_image_size
-from sam2_hf.model.memory_tokens import Recollection
+from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.video.prompt_answers import commit
@@ -168,7 +168,7 @@ def test_8_a_step_in_training_gives_gradients_to_memory_encoder_and_attention():
     )
     memory = model.encode_memory(features, first.logits_b1hw, first.score_b1, binarize=False)
 
-    embedding = model.condition_on_memory(features, Recollection((memory,), (7,)))
+    embedding = model.condition_on_memory(features, MemoryInputs((memory,), (7,)))
     second = model.decode_masks(features, embedding, Prompts(), multimask_output=True)
     second.logits_b1hw.square().mean().backward()
 

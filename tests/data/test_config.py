@@ -1,6 +1,6 @@
 import pytest
 
-from sam2_hf.data.config import Augmentation, Mix, SourceConfig
+from sam2_hf.data.config import Augmentation, DataMixture, SourceConfig
 from sam2_hf.errors import TrainingError
 
 
@@ -78,7 +78,7 @@ def test_a_mix_refuses_what_cannot_run(wrong, said):
     settings = {"sources": (SourceConfig("pairs"),), "image_size": 32, **wrong}
 
     with pytest.raises(TrainingError, match=said):
-        Mix(**settings)
+        DataMixture(**settings)
 
 
 def test_a_source_without_a_name_is_called_by_kind_and_path():
@@ -88,4 +88,4 @@ def test_a_source_without_a_name_is_called_by_kind_and_path():
 
 
 def test_a_start_does_not_matter_where_the_length_of_the_run_is_not_known():
-    assert Mix((SourceConfig("pairs", starts_at=0.5),), 32).num_steps == 0
+    assert DataMixture((SourceConfig("pairs", starts_at=0.5),), 32).num_steps == 0

@@ -4,7 +4,7 @@ from peers import draw_weights, largest_difference
 
 from sam2_hf import Sam2MaskDecoderConfig, Sam2Model
 from sam2_hf.model import attention
-from sam2_hf.model.attention import PromptAttention, TokenSide, ask_image
+from sam2_hf.model.attention import ImageToTokenAttention, PromptAttention, token_to_image_attention
 from sam2_hf.model.configuration_sam2 import with_image_size
 
 SAME_SUMS = 1e-5  # values of order 1, multiplied in another order
@@ -25,10 +25,14 @@ def calls(monkeypatch):
     """Which of the two ways the attention takes instead of projecting cells."""
     names = []
     monkeypatch.setattr(
-        attention, "ask_image", lambda *args: names.append("ask") or ask_image(*args)
+        attention,
+        "token_to_image_attention",
+        lambda *args: names.append("ask") or token_to_image_attention(*args),
     )
-    tell = TokenSide.tell
-    monkeypatch.setattr(TokenSide, "tell", lambda *args: names.append("tell") or tell(*args))
+    tell = ImageToTokenAttention.tell
+    monkeypatch.setattr(
+        ImageToTokenAttention, "tell", lambda *args: names.append("tell") or tell(*args)
+    )
     return names
 
 
@@ -48,7 +52,7 @@ def test_a_few_tokens_find_what_they_find_among_projected_cells(layers, mask_sha
     tokens, keys, values = (draw(generator, 2, 3, count, 32) for count in (5, 40, 40))
     mask = None if mask_shape is None else draw(generator, *mask_shape)
 
-    found = ask_image(layers, tokens, keys, values, mask)
+    found = token_to_image_attention(layers, tokens, keys, values, mask)
 
     assert largest_difference(found, plain(layers, tokens, keys, values, mask)) <= SAME_SUMS
 
@@ -63,7 +67,7 @@ def test_cells_find_what_projected_cells_find_among_a_few_tokens(layers, sets, p
     if padded:
         mask[0, ..., 3:], mask[4, ..., 1] = -torch.inf, -torch.inf
 
-    found = TokenSide.of(layers, keys, values, mask, sets).tell(cells)
+    found = ImageToTokenAttention.of(layers, keys, values, mask, sets).tell(cells)
 
     assert found.shape == (2, 3, 40, 32)
     assert largest_difference(found, plain(layers, cells, keys, values, mask)) <= SAME_SUMS

@@ -8,7 +8,7 @@ from peers import draw_weights, largest_difference
 
 from sam2_hf import Sam2Model
 from sam2_hf.model import cpu_kernels, memory_attention
-from sam2_hf.model.attention import TokenSide
+from sam2_hf.model.attention import ImageToTokenAttention
 from sam2_hf.model.cpu_kernels import has_fused_product
 from sam2_hf.model.image_encoder import FpnNeck
 from sam2_hf.model.two_way_transformer import TwoWayBlock
@@ -30,8 +30,8 @@ def taken(monkeypatch):
         (cpu_kernels, "_one_image"),
         (memory_attention, "attend_in_tiles"),
         (FpnNeck, "_merge"),
-        (TokenSide, "tell"),
-        (TwoWayBlock, "_tell_in_bands"),
+        (ImageToTokenAttention, "tell"),
+        (TwoWayBlock, "_image_to_token_in_bands"),
     ]
     for owner, name in ways:
         run = getattr(owner, name)
@@ -93,7 +93,7 @@ def test_answers_to_clicks_are_those_of_the_plain_modules(
 
     fast = answer()
     if has_fused_product(ONE_NUMBER):
-        assert taken == {"product", "_one_image", "_merge", "tell", "_tell_in_bands"}
+        assert taken == {"product", "_one_image", "_merge", "tell", "_image_to_token_in_bands"}
     taken.clear()
     plain = plainly(absorbing_model, answer)
 

@@ -36,13 +36,13 @@ for row, (keys, values) in enumerate(zip(*several[1:])):
 MODEL = """
 import dataclasses, torch
 from sam2_hf.model.gpu_attention import Tiles
-from sam2_hf.video.static_memory import MemorySlots, Room
+from sam2_hf.video.static_memory import MemorySlots, ShapeBucket
 from tests.drawn_video import own_video_model, pixel_values, recollection
 
 model = own_video_model()
 with torch.no_grad():
     features = model.encode_image(pixel_values())
-    slots = MemorySlots(model, Room(2, 7, 16), torch.float32)
+    slots = MemorySlots(model, ShapeBucket(2, 7, 16), torch.float32)
     for memories in (
         slots.fill([recollection(1, seed=8)]),
         slots.fill([recollection(1, ages=(7, 6, 5, 4, 3, 2, 1), pointers=16, seed=9)] * 2),

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from sam2_hf.model.memory_tokens import Recollection, pointer_tokens, time_code
+from sam2_hf.model.memory_tokens import MemoryInputs, pointer_tokens, time_code
 from tests.drawn_video import GRID, MEMORY, recollection
 
 CELLS = GRID**2
@@ -48,7 +48,7 @@ def test_positions_are_made_once_for_all_objects(grid, temporal):
 def test_memories_stored_in_half_precision_come_out_as_the_model_computes(grid, temporal):
     spatial = tuple(one.bfloat16() for one in recollection(1).spatial)
 
-    content, _ = Recollection(spatial, (7, 2, 1)).spatial_tokens(grid, temporal)
+    content, _ = MemoryInputs(spatial, (7, 2, 1)).spatial_tokens(grid, temporal)
 
     assert content.dtype == torch.float32
     assert torch.equal(content[:, 0], spatial[0][:, :, 0, 0].float())

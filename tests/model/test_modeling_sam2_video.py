@@ -155,7 +155,7 @@ def test_pointers_carry_their_age_in_sam_2_1_only(version):
 def test_a_given_mask_is_the_answer():
     model = drawn_video_model()
 
-    masks = model.adopt_masks(model.encode_image(pixel_values()), disc_masks())
+    masks = model.use_mask_as_output(model.encode_image(pixel_values()), disc_masks())
 
     assert torch.equal(masks.full_logits_b1hw, disc_masks() * 20 - 10)
     assert masks.logits_b1hw.shape == (2, 1, 4 * GRID, 4 * GRID)

@@ -22,7 +22,7 @@ def loss_of_two_frames(model):
     answers = [
         track(model, first, None, clicks()),
         track(model, first, None, boxed, multimask_output=False),
-        model.adopt_masks(first, disc_masks()),
+        model.use_mask_as_output(first, disc_masks()),
     ]
     rows = answers[0]
     spatial = model.encode_memory(first, rows.logits_b1hw, -rows.score_b1, binarize=False)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from peers import largest_difference
 
-from sam2_hf.model.two_way_transformer import AttentionHints, padding_mask
+from sam2_hf.model.two_way_transformer import AttentionBias, padding_mask
 
 SAME_SUMS = 1e-5  # tokens are normalised, so of order 1
 
@@ -67,7 +67,7 @@ def test_a_padding_token_has_no_influence_on_the_others(transformer, tokens, gen
     keep = torch.ones(2, 3, 6, dtype=torch.bool)
     keep[..., 5] = False
 
-    hints = AttentionHints(padding=padding_mask(keep, 0, torch.float32))
+    hints = AttentionBias(padding=padding_mask(keep, 0, torch.float32))
     padded_tokens, padded_image = transformer(
         torch.cat((prompt, stray), dim=2), image, positions, hints
     )
@@ -85,7 +85,7 @@ def test_a_similarity_of_minus_infinity_hides_image_tokens(transformer, tokens):
     changed = image.clone()
     changed[:, :, 8:] += 1
     layer = transformer.layers[0]
-    hints = AttentionHints(similarity=similarity)
+    hints = AttentionBias(similarity=similarity)
 
     before, after = (
         layer(prompt, each, each + positions, prompt, positions, hints)[0]

@@ -6,13 +6,13 @@ import os
 import pytest
 
 from sam2_hf.model.checkpoint_errors import CheckpointWriteError
-from sam2_hf.model.checkpoint_folder import written_whole
+from sam2_hf.model.checkpoint_folder import atomic_write
 
 
 def test_a_file_appears_when_all_is_written(tmp_path):
     target = tmp_path / "deep" / "x.bin"
 
-    with written_whole(target) as hidden:
+    with atomic_write(target) as hidden:
         hidden.write_bytes(b"abc")
         assert not target.exists()
 
@@ -24,7 +24,7 @@ def test_a_folder_takes_the_place_of_an_empty_one(tmp_path):
     target = tmp_path / "out"
     target.mkdir()
 
-    with written_whole(target) as hidden:
+    with atomic_write(target) as hidden:
         hidden.mkdir()
         (hidden / "a").touch()
 
@@ -34,7 +34,7 @@ def test_a_folder_takes_the_place_of_an_empty_one(tmp_path):
 def test_a_filled_folder_is_left_alone(tmp_path):
     (tmp_path / "mine").touch()
 
-    with pytest.raises(CheckpointWriteError, match="is not empty"), written_whole(tmp_path):
+    with pytest.raises(CheckpointWriteError, match="is not empty"), atomic_write(tmp_path):
         pytest.fail("there is nothing to write to")
 
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
@@ -42,7 +42,7 @@ def test_a_filled_folder_is_left_alone(tmp_path):
 
 def write_half(target, failure):
     """Begin to write a file, then fail."""
-    with written_whole(target) as hidden:
+    with atomic_write(target) as hidden:
         hidden.write_bytes(b"half of the new")
         raise failure
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from sam2_hf.errors import PromptError
-from sam2_hf.masks import clean_masks, keep_apart, resize_masks
+from sam2_hf.masks import clean_masks, resize_masks, suppress_overlaps
 from sam2_hf.processing.mask_post_processing import MaskOptions, finish_masks, read_sizes
 
 SIZES = [(20, 30), (31, 12)]
@@ -106,7 +106,7 @@ def test_many_masks_of_a_large_picture_take_hardly_more_memory_than_the_result()
 @pytest.mark.parametrize("binarize", [True, False])
 def test_masks_that_are_finished_one_by_one_equal_those_finished_together(binarize):
     logits = LOGITS[0] * 5
-    enlarged = keep_apart(resize_masks(clean_masks(logits, 3, 3, 0.2), (300, 200)))
+    enlarged = suppress_overlaps(resize_masks(clean_masks(logits, 3, 3, 0.2), (300, 200)))
 
     (finished,) = finish(
         [logits],
@@ -125,7 +125,7 @@ def test_objects_can_be_kept_apart():
     masks = finish(LOGITS, apply_non_overlapping_constraints=True)
 
     assert masks[0].sum(dim=0).max() == 1
-    assert torch.equal(masks[0], keep_apart(resize_masks(LOGITS[0], SIZES[0])) > 0)
+    assert torch.equal(masks[0], suppress_overlaps(resize_masks(LOGITS[0], SIZES[0])) > 0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

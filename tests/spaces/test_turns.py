@@ -3,11 +3,11 @@
 import threading
 import time
 
-from sam2_space.space_model import Turns
+from sam2_space.space_model import FairLock
 
 
 def test_whoever_waits_is_served_between_two_slices_of_a_long_job():
-    turns, order, waiting = Turns(), [], []
+    turns, order, waiting = FairLock(), [], []
 
     def click(name):
         with turns.taken():
@@ -29,7 +29,7 @@ def test_whoever_waits_is_served_between_two_slices_of_a_long_job():
 
 
 def test_passing_on_costs_nothing_when_nobody_waits():
-    turns = Turns()
+    turns = FairLock()
     with turns.taken():
         for _ in range(3):
             turns.pass_on()
@@ -39,7 +39,7 @@ def test_passing_on_costs_nothing_when_nobody_waits():
 
 
 def test_a_failure_inside_a_turn_lets_the_next_one_in():
-    turns = Turns()
+    turns = FairLock()
     try:
         with turns.taken():
             raise ValueError

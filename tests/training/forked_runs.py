@@ -17,11 +17,11 @@ import datasets  # noqa: F401 - read before forking, so that it is read once
 import torch
 import yaml
 
-from sam2_hf.training.checkpointing import drop_old, save_checkpoint
+from sam2_hf.training.checkpointing import prune_checkpoints, save_checkpoint
 from sam2_hf.training.learner import Learner
 from tests.training import small_runs
 
-SAVES = (save_checkpoint.__code__, drop_old.__code__)
+SAVES = (save_checkpoint.__code__, prune_checkpoints.__code__)
 # steps (s) and file operations of saves (f) of a process before it kills itself
 KILLS = (("s", 1), ("f", 9), ("s", 3), ("f", 14), ("f", 21))
 

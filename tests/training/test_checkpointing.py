@@ -12,7 +12,7 @@ from sam2_hf.training.checkpointing import (
     Checkpoint,
     RunState,
     checkpoints,
-    drop_old,
+    prune_checkpoints,
     read_checkpoint,
     save_checkpoint,
 )
@@ -54,7 +54,7 @@ def test_only_the_newest_are_kept(tmp_path):
         save_checkpoint(tmp_path, checkpoint(step))
     (tmp_path / ".step-00000000.old").mkdir()  # left behind by a kill
 
-    drop_old(tmp_path, keep=2)
+    prune_checkpoints(tmp_path, keep=2)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
 
@@ -147,7 +147,7 @@ def test_an_old_checkpoint_that_cannot_be_removed_does_not_end_a_run(tmp_path, m
     paths = [save_checkpoint(tmp_path, checkpoint(step)) for step in (1, 2)]
     monkeypatch.setattr(Path, "replace", full_disk)
 
-    drop_old(tmp_path, keep=1)
+    prune_checkpoints(tmp_path, keep=1)
 
     assert checkpoints(tmp_path) == paths
 

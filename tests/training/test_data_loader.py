@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 import torch
 
-from sam2_hf.data.config import Augmentation, Mix, SourceConfig
+from sam2_hf.data.config import Augmentation, DataMixture, SourceConfig
 from sam2_hf.errors import DataError, TrainingError
 from sam2_hf.training.data_loader import ClipRequest, ClipStream
 from tests.training.drawn_data import photo, save, write_pairs, write_sequence
@@ -21,7 +21,7 @@ def pairs(path, **values):
 
 
 def stream(*sources, **values):
-    return ClipStream(Mix(sources, 32, **values))
+    return ClipStream(DataMixture(sources, 32, **values))
 
 
 def same(batch, other):

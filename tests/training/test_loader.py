@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sam2_hf.data.config import Augmentation, Mix, SourceConfig
+from sam2_hf.data.config import Augmentation, DataMixture, SourceConfig
 from sam2_hf.errors import DataError
 from sam2_hf.training import data_loader as loader_module
 from sam2_hf.training.data_loader import ClipLoader, ClipRequest, ClipStream, plan_requests
@@ -18,7 +18,7 @@ from tests.training.drawn_data import write_pairs
 def stream(tmp_path):
     path = str(write_pairs(tmp_path, count=5))
     source = SourceConfig("pairs", path, batch_size=4, augment=Augmentation())
-    return ClipStream(Mix((source,), 32))
+    return ClipStream(DataMixture((source,), 32))
 
 
 def test_each_process_asks_for_its_parts():

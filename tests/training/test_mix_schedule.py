@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from sam2_hf.data.config import Mix, SourceConfig
+from sam2_hf.data.config import DataMixture, SourceConfig
 from sam2_hf.training.data_loader import BLOCK, MOST_TRIES, MixSchedule, generator
 
 
@@ -11,7 +11,7 @@ def source(**values):
 
 
 def schedule(*sources, lengths=(10, 10, 10), seed=0, num_steps=0):
-    mix = Mix(sources, 32, seed=seed, num_steps=num_steps)
+    mix = DataMixture(sources, 32, seed=seed, num_steps=num_steps)
     return MixSchedule(mix, lengths[: len(sources)])
 
 
@@ -87,14 +87,14 @@ def test_another_seed_gives_another_order():
 def test_spares_are_other_items_each_once():
     drawn = schedule(source(), lengths=(9,))
 
-    spares = list(drawn.spares(0, 4))
+    spares = list(drawn.fallback_items(0, 4))
 
     assert sorted([drawn.item(0, 4), *spares]) == list(range(9))
-    assert spares == list(schedule(source(), lengths=(9,)).spares(0, 4))
+    assert spares == list(schedule(source(), lengths=(9,)).fallback_items(0, 4))
 
 
 def test_a_large_source_is_not_searched_to_its_end():
-    assert len(list(schedule(source(), lengths=(100_000,)).spares(0, 0))) == MOST_TRIES - 1
+    assert len(list(schedule(source(), lengths=(100_000,)).fallback_items(0, 0))) == MOST_TRIES - 1
 
 
 def test_chances_of_different_things_are_different():

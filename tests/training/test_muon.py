@@ -3,7 +3,7 @@ import torch
 
 from sam2_hf.training.config import OptimiserConfig
 from sam2_hf.training.muon import ADAMW_SIZE, Muon, orthogonalized
-from sam2_hf.training.optimizer import make_optimiser, paces
+from sam2_hf.training.optimizer import learning_rate_multipliers, make_optimiser
 from tests.drawn_video import own_video_model
 from tests.training.small_runs import settings, tensors_of, train, trainer_of, unequal
 
@@ -55,7 +55,7 @@ def test_everything_else_moves_as_adamw_moves_it():
 
 def test_tables_norms_and_narrow_heads_are_left_to_adamw():
     model = own_video_model()
-    speeds = paces(model, CONFIG)
+    speeds = learning_rate_multipliers(model, CONFIG)
     optimiser = make_optimiser(dict(model.named_parameters()), speeds, CONFIG)
     owners = {id(parameter): name for name, parameter in model.named_parameters()}
 

@@ -12,7 +12,7 @@ from sam2_hf.model.outputs import FrameFeatures, FrameMemory
 from sam2_hf.training import objective
 from sam2_hf.training.objective import ClipMemories, Sam2VideoForTraining
 from sam2_hf.training.prompt_simulation import PromptSchedule
-from sam2_hf.video.memory_policy import MemoryRules, Moment
+from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
 from sam2_hf.video.tracking import NO_PROMPTS, track_step
 from tests.drawn_video import drawn_video_model, own_video_model
 from tests.training.moving_shapes import two_clips
@@ -53,9 +53,9 @@ def test_tracked_frames_are_segmented_by_the_step_of_inference(model):
         pixels = clips[[0, 0, 1], frame]
         features = model.encode_image(pixels)
         if frame == 0:
-            masks = model.adopt_masks(features, truth[:, :1].float())
+            masks = model.use_mask_as_output(features, truth[:, :1].float())
         else:
-            now = Moment(frame, num_frames=3)
+            now = TrackingStep(frame, num_frames=3)
             masks = track_step(model, features, [memories], NO_PROMPTS, now, rules)
         logits = masks.candidates_bmhw if masks.full_logits_b1hw is None else masks.full_logits_b1hw
         best = masks.logits_b1hw if masks.full_logits_b1hw is None else masks.full_logits_b1hw

@@ -9,7 +9,7 @@ from sam2_hf.errors import TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.released_models import released_config
 from sam2_hf.training.config import OptimiserConfig
-from sam2_hf.training.optimizer import freeze, make_optimiser, paces, set_rates
+from sam2_hf.training.optimizer import freeze, learning_rate_multipliers, make_optimiser, set_rates
 from tests.drawn_video import own_video_model
 
 BASE, VISION = 5e-6, 3e-6
@@ -40,11 +40,11 @@ def base_plus():
     ],
 )
 def test_base_plus_learns_at_the_original_rates(base_plus, name, rate):
-    assert paces(base_plus, MOSE)[name].rate == pytest.approx(rate, rel=1e-12)
+    assert learning_rate_multipliers(base_plus, MOSE)[name].rate == pytest.approx(rate, rel=1e-12)
 
 
 def test_biases_and_norms_do_not_decay(base_plus):
-    decays = {name: pace.decay for name, pace in paces(base_plus, MOSE).items()}
+    decays = {name: pace.decay for name, pace in learning_rate_multipliers(base_plus, MOSE).items()}
 
     kept = {name for name, decay in decays.items() if decay == 0}
     assert f"{TRUNK}blocks.0.layer_norm1.weight" in kept
@@ -56,7 +56,7 @@ def test_biases_and_norms_do_not_decay(base_plus):
 
 def test_every_parameter_is_in_one_group_at_its_rate():
     model = own_video_model()
-    speeds = paces(model, MOSE)
+    speeds = learning_rate_multipliers(model, MOSE)
 
     optimiser = make_optimiser(dict(model.named_parameters()), speeds, MOSE)
 
@@ -67,7 +67,9 @@ def test_every_parameter_is_in_one_group_at_its_rate():
 
 def test_the_schedule_scales_all_rates_alike():
     model = own_video_model()
-    optimiser = make_optimiser(dict(model.named_parameters()), paces(model, MOSE), MOSE)
+    optimiser = make_optimiser(
+        dict(model.named_parameters()), learning_rate_multipliers(model, MOSE), MOSE
+    )
     tops = [group["lr"] for group in optimiser.param_groups]
 
     set_rates(optimiser, MOSE, step=10, steps=10)
@@ -78,7 +80,7 @@ def test_the_schedule_scales_all_rates_alike():
 
 def test_the_vision_encoder_waits_and_warms_up_while_the_others_learn():
     late, model = replace(MOSE, vision_begins=5, warmup_steps=2), own_video_model()
-    speeds = paces(model, late)
+    speeds = learning_rate_multipliers(model, late)
     optimiser = make_optimiser(dict(model.named_parameters()), speeds, late)
     owners = {id(parameter): name for name, parameter in model.named_parameters()}
 
@@ -97,8 +99,10 @@ def test_frozen_parameters_are_left_out():
 
     freeze(model, ["vision_encoder.*", "prompt_encoder.*"])
 
-    assert not any(name.startswith("vision_encoder") for name in paces(model, MOSE))
-    assert "mask_decoder.mask_tokens.weight" in paces(model, MOSE)
+    assert not any(
+        name.startswith("vision_encoder") for name in learning_rate_multipliers(model, MOSE)
+    )
+    assert "mask_decoder.mask_tokens.weight" in learning_rate_multipliers(model, MOSE)
 
 
 def test_a_pattern_that_matches_nothing_is_refused():

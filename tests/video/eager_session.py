@@ -13,7 +13,7 @@ from torch.nn import functional
 from sam2_hf.frames.open import open_frames
 from sam2_hf.geometry import to_model_pixels
 from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes
-from sam2_hf.model.memory_tokens import Recollection
+from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.video.session_options import SessionOptions
 
@@ -199,7 +199,7 @@ class EagerSession:
             mask = torch.as_tensor(mask_hw)[None, None].float()
             size = (self.side, self.side)
             mask = functional.interpolate(mask, size, mode="bilinear", antialias=True) >= 0.5
-            return self._compact(self.model.adopt_masks(self._features(frame), mask))
+            return self._compact(self.model.use_mask_as_output(self._features(frame), mask))
         points = [] if box is None else list(zip((box[:2], box[2:]), CORNERS, strict=True))
         points += clicks
         xy = torch.tensor([point for point, _ in points], dtype=torch.float32)
@@ -289,7 +289,7 @@ class EagerSession:
             past = one.tracked.get(frame - ago * step)
             if past is not None:
                 pointers.append((ago, past["pointer"]))
-        return Recollection(
+        return MemoryInputs(
             tuple(memory for _, memory in memories),
             tuple(age for age, _ in memories),
             torch.stack([pointer for _, pointer in pointers], 1) if pointers else None,

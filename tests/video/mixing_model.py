@@ -69,7 +69,7 @@ class MixingModel:
             mixed = mixed + 0.1 * prompts.masks_bphw
         return _masks((mixed + 0.21 * multimask_output).sin() * SPREAD, features)
 
-    def adopt_masks(self, features, mask_b1hw) -> ObjectMasks:
+    def use_mask_as_output(self, features, mask_b1hw) -> ObjectMasks:
         full_b1hw = mask_b1hw.float() * 20 - 10
         low_b1hw = torch.nn.functional.avg_pool2d(full_b1hw, SIDE // LOGITS)
         return _masks(low_b1hw, features, full_b1hw)

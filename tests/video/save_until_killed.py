@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 
 from sam2_hf.video.storage.checkpoint_files import SavedSession, read_session, write_session
-from sam2_hf.video.storage.record_store import History
+from sam2_hf.video.storage.record_store import RecordStore
 
 FRAMES = 12
 
 
 def save_for_ever(folder, first):
     """Track frames round and round, and save each lap."""
-    history = History(ram_budget=20_000, folder=folder / "spill", segment_bytes=30_000)
+    history = RecordStore(ram_budget=20_000, folder=folder / "spill", segment_bytes=30_000)
     for lap in range(first, first + 10_000):
         values = torch.full((3000,), lap, dtype=torch.int64)
         for frame in range(FRAMES):

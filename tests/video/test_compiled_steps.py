@@ -15,7 +15,7 @@ from sam2_hf.model.gpu_attention import Tiles
 from sam2_hf.video import compiled_steps, static_memory
 from sam2_hf.video.compiled_steps import encode_frame, track_fixed
 from sam2_hf.video.session import Sam2VideoInferenceSession
-from sam2_hf.video.static_memory import MemorySlots, Room
+from sam2_hf.video.static_memory import MemorySlots, ShapeBucket
 from tests.drawn_video import (
     drawn_video_model,
     noise_clip,
@@ -150,7 +150,7 @@ def test_other_weights_of_the_same_model_give_other_masks():
 def test_nothing_between_two_frames_waits_for_numbers():
     """On the meta device there are no numbers: whoever asks for one fails."""
     memories = [drawn_recollection(1, ages=(7, 1), pointers=2)]
-    fixed = MemorySlots(drawn_video_model(), Room(2, 7, 16), torch.bfloat16).fill(memories)
+    fixed = MemorySlots(drawn_video_model(), ShapeBucket(2, 7, 16), torch.bfloat16).fill(memories)
     model = own_video_model().to("meta")
     encoded = encode_frame(model, pixel_values().to("meta"))
     features = compiled_steps.FrameFeatures(*encoded)

@@ -134,7 +134,7 @@ def test_everything_of_a_result_leaves_an_accelerator(monkeypatch):
     on_device = held_by(found)
     monkeypatch.setattr("sam2_hf.video.frame_result.HOST", ("meta",))  # as if this were a GPU
 
-    brought = found.brought(copies).landed()
+    brought = found.start_host_copy(copies).finish_host_copy()
 
     assert not {id(tensor) for tensor in held_by(brought)} & {id(tensor) for tensor in on_device}
     assert torch.equal(brought.logits_bhw, found.logits_bhw)

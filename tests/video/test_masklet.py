@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from sam2_hf.errors import FrameError, OutputError, SessionError
 from sam2_hf.rle import encode, to_coco
 from sam2_hf.video.masklet import MaskletStore, describe_frames
-from sam2_hf.video.storage.record_store import History
+from sam2_hf.video.storage.record_store import RecordStore
 from tests.video.records import full_disk
 
 SIZE = (30, 40)
@@ -25,7 +25,7 @@ def disc(frame, size=SIZE):
 
 @pytest.fixture(params=[0, 1 << 20], ids=["on disk", "in RAM"])
 def history(request, tmp_path):
-    with History(ram_budget=request.param, folder=tmp_path) as history:
+    with RecordStore(ram_budget=request.param, folder=tmp_path) as history:
         yield history
 
 
@@ -116,7 +116,7 @@ def test_a_masklet_goes_on_from_its_columns_and_history(store, history):
 
 
 def test_on_a_full_disk_the_mask_and_its_scores_are_kept(tmp_path):
-    with History(ram_budget=0, folder=tmp_path) as history:
+    with RecordStore(ram_budget=0, folder=tmp_path) as history:
         store = MaskletStore(1, history, SIZE)
         with full_disk(5), pytest.raises(OutputError):
             store.put(0, disc(0), 0.9, 1.0)
@@ -126,7 +126,7 @@ def test_on_a_full_disk_the_mask_and_its_scores_are_kept(tmp_path):
 
 
 def test_an_object_frame_on_disk_takes_less_than_600_bytes_of_ram(tmp_path):
-    with History(ram_budget=0, folder=tmp_path) as history:
+    with RecordStore(ram_budget=0, folder=tmp_path) as history:
         store = MaskletStore(1, history, SIZE)
         store.put(0, disc(0), 0.9, 1.0)
         gc.collect()

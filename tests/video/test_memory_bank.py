@@ -7,8 +7,8 @@ from sam2_hf.errors import OutputError
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.memory_bank import MEMORY, MemoryBank
-from sam2_hf.video.memory_policy import MemoryRules, Moment, pointer_frames, recent_frames
-from sam2_hf.video.storage.record_store import History
+from sam2_hf.video.memory_policy import MemoryRules, TrackingStep, pointer_frames, recent_frames
+from sam2_hf.video.storage.record_store import RecordStore
 from tests.video.records import full_disk
 
 RULES = MemoryRules()
@@ -18,7 +18,7 @@ SCORE = 4
 
 @pytest.fixture
 def history(tmp_path):
-    with History(ram_budget=1 << 20, folder=tmp_path) as records:
+    with RecordStore(ram_budget=1 << 20, folder=tmp_path) as records:
         yield records
 
 
@@ -40,7 +40,7 @@ def track(bank, frames, direction="forward", rules=RULES):
     step = 1 if direction == "forward" else -1
     for frame in frames:
         bank.remember(memory(frame), output(frame))
-        bank.retire(Moment(frame + step, direction), rules)
+        bank.evict(TrackingStep(frame + step, direction), rules)
 
 
 @pytest.mark.parametrize("stride", [1, 3])
@@ -51,7 +51,7 @@ def test_everything_the_next_frame_can_read_is_there(history, direction, stride)
 
     track(bank, frames, direction, rules)
 
-    now = Moment(40 if direction == "forward" else -1, direction)
+    now = TrackingStep(40 if direction == "forward" else -1, direction)
     for frame in recent_frames(now, count=6, stride=stride):
         assert torch.equal(bank.spatial_bchw(frame), memory(frame).spatial_bchw)
     for frame in pointer_frames(now, count=16):
@@ -78,7 +78,7 @@ def test_a_memory_that_left_comes_back_bit_by_bit(history):
 
 
 def test_it_comes_back_from_a_file_too(tmp_path):
-    with History(ram_budget=0, folder=tmp_path) as history:
+    with RecordStore(ram_budget=0, folder=tmp_path) as history:
         bank = bank_of(history)
         track(bank, range(30))
 
@@ -95,7 +95,7 @@ def test_what_came_back_leaves_again_when_time_goes_on(history):
     bank.spatial_bchw(3)
     bank.pointer_bd(3)
     assert bank.device_bytes > kept
-    bank.retire(Moment(30), RULES)
+    bank.evict(TrackingStep(30), RULES)
 
     assert bank.device_bytes == kept
 
@@ -121,7 +121,7 @@ def test_a_tracked_frame_has_its_answer(history):
 
 def test_memories_are_stored_where_they_should_be():
     """Transformers leaves spatial memories on the accelerator: modeling_sam2_video.py:2794."""
-    bank = bank_of(History(ram_budget=0), device="meta")
+    bank = bank_of(RecordStore(ram_budget=0), device="meta")
 
     bank.remember_prompted(memory(0))
 
@@ -188,14 +188,14 @@ def test_a_forgotten_frame_is_gone_from_everywhere(history):
 
 
 def test_on_a_full_disk_the_memory_is_stored_all_the_same(tmp_path):
-    with History(ram_budget=0, folder=tmp_path) as history, full_disk(room=10):
+    with RecordStore(ram_budget=0, folder=tmp_path) as history, full_disk(room=10):
         bank = bank_of(history)
 
         with pytest.raises(OutputError, match="Nothing is lost"):
             bank.remember(memory(0), output(0))
 
         assert torch.equal(bank.spatial_bchw(0), memory(0).spatial_bchw)
-        bank.retire(Moment(100), RULES)
+        bank.evict(TrackingStep(100), RULES)
         assert torch.equal(bank.spatial_bchw(0), memory(0).spatial_bchw)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from sam2_hf.video.memory_policy import (
     MemoryRules,
-    Moment,
+    TrackingStep,
     closest_prompted,
     pointer_frames,
     recent_frames,
@@ -59,29 +59,29 @@ def official_closest(frame_idx, frames, limit):
 @pytest.mark.parametrize("num_memories", [2, 3, 7])
 def test_recent_frames_are_those_of_the_original(stride, direction, num_memories):
     for frame in range(NUM_FRAMES):
-        found = recent_frames(Moment(frame, direction), count=num_memories - 1, stride=stride)
+        found = recent_frames(TrackingStep(frame, direction), count=num_memories - 1, stride=stride)
 
         expected = official_recent_frames(frame, num_memories, stride, direction == "backward")
         assert found == expected, frame
 
 
 def test_the_neighbour_and_then_every_third_frame_is_remembered():
-    assert recent_frames(Moment(20), count=4, stride=3) == [12, 15, 18, 19]
-    assert recent_frames(Moment(20, "backward"), count=4, stride=3) == [30, 27, 24, 21]
+    assert recent_frames(TrackingStep(20), count=4, stride=3) == [12, 15, 18, 19]
+    assert recent_frames(TrackingStep(20, "backward"), count=4, stride=3) == [30, 27, 24, 21]
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("num_frames", [1, 5, NUM_FRAMES, 40])
 def test_pointer_frames_are_those_of_the_original(direction, num_frames):
     for frame in range(num_frames):
-        found = pointer_frames(Moment(frame, direction, num_frames), count=16)
+        found = pointer_frames(TrackingStep(frame, direction, num_frames), count=16)
 
         assert found == official_pointer_frames(frame, num_frames, 16, direction == "backward")
 
 
 def test_a_stream_has_no_end_that_pointers_could_stop_at():
-    assert pointer_frames(Moment(3), count=16) == [2, 1, 0]
-    assert pointer_frames(Moment(3, "backward"), count=4) == [4, 5, 6]
+    assert pointer_frames(TrackingStep(3), count=16) == [2, 1, 0]
+    assert pointer_frames(TrackingStep(3, "backward"), count=4) == [4, 5, 6]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_prompted_frames_are_chosen_as_by_the_original(limit):
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_how_long_ago_follows_the_direction_of_time(direction):
-    now = Moment(10, direction)
+    now = TrackingStep(10, direction)
 
     assert now.back_to(now.ago(3)) == 3
     assert now.back_to(7) == (3 if direction == "forward" else -3)
@@ -129,4 +129,4 @@ def test_how_long_ago_follows_the_direction_of_time(direction):
 def test_pointer_times_are_parts_of_the_longest_time(num_frames, clip_times, longest):
     rules = MemoryRules(clip_times=clip_times)
 
-    assert rules.longest_time(Moment(0, num_frames=num_frames)) == longest
+    assert rules.longest_time(TrackingStep(0, num_frames=num_frames)) == longest

@@ -3,12 +3,12 @@ from itertools import islice
 import pytest
 
 from sam2_hf.errors import FrameError, SessionError
-from sam2_hf.video.propagation import visits
+from sam2_hf.video.propagation import plan_propagation
 
 
 def listed(*args):
     """The runs with their frames listed."""
-    return [(list(frames), direction) for frames, direction in visits(*args)]
+    return [(list(frames), direction) for frames, direction in plan_propagation(*args)]
 
 
 def test_time_runs_forward_from_the_first_prompt_to_the_end():
@@ -54,7 +54,7 @@ def test_backward_from_the_first_frame_visits_it():
 
 
 def test_a_video_of_unknown_length_goes_on_until_somebody_stops():
-    [(frames, direction)] = visits(3, None, "forward", None, {3})
+    [(frames, direction)] = plan_propagation(3, None, "forward", None, {3})
 
     assert direction == "forward"
     assert list(islice(frames, 4)) == [3, 4, 5, 6]
@@ -64,14 +64,14 @@ def test_a_video_of_unknown_length_goes_on_until_somebody_stops():
 @pytest.mark.parametrize("start", [-1, 12, 100])
 def test_a_start_outside_the_video_is_refused(start):
     with pytest.raises(FrameError, match=rf"no frame {start} .* 0 up to 11"):
-        visits(start, None, "forward", 12, {5})
+        plan_propagation(start, None, "forward", 12, {5})
 
 
 def test_a_negative_limit_is_refused():
     with pytest.raises(SessionError, match="limit is -1"):
-        visits(0, -1, "forward", 12, {5})
+        plan_propagation(0, -1, "forward", 12, {5})
 
 
 def test_an_unknown_direction_is_refused():
     with pytest.raises(SessionError, match="'sideways' is unknown"):
-        visits(0, None, "sideways", 12, {5})
+        plan_propagation(0, None, "sideways", 12, {5})

@@ -8,15 +8,15 @@ import torch
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.memory_bank import MemoryBank
-from sam2_hf.video.memory_policy import MemoryRules, Moment
-from sam2_hf.video.storage.record_store import History
-from sam2_hf.video.tracking import NO_PROMPTS, chooses_among_masks, recollect
+from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
+from sam2_hf.video.storage.record_store import RecordStore
+from sam2_hf.video.tracking import NO_PROMPTS, chooses_among_masks, gather_memories
 from tests.drawn_video import clicks
 from tests.fakes import FakeModel
 from tests.video.remembered import fake_remembered
 
 RULES = MemoryRules()
-NOW = Moment(10, num_frames=20)
+NOW = TrackingStep(10, num_frames=20)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ NOW = Moment(10, num_frames=20)
     ],
 )
 def test_what_is_recollected(prompted, tracked, ages, pointers):
-    found = recollect(fake_remembered(prompted=prompted, tracked=tracked), NOW, RULES)
+    found = gather_memories(fake_remembered(prompted=prompted, tracked=tracked), NOW, RULES)
 
     assert list(found.ages) == ages
     assert len(found.spatial) == len(ages)
@@ -41,15 +41,15 @@ def test_what_is_recollected(prompted, tracked, ages, pointers):
 def test_pointers_of_what_is_to_come_are_read_in_training():
     rules = MemoryRules(past_pointers_only=False)
 
-    found = recollect(fake_remembered(prompted=(4, 15)), NOW, rules)
+    found = gather_memories(fake_remembered(prompted=(4, 15)), NOW, rules)
 
     assert (found.times_bp[0] * 15).tolist() == pytest.approx([6, -5])
 
 
 def test_times_run_backward_when_time_does():
-    now = Moment(10, "backward", 20)
+    now = TrackingStep(10, "backward", 20)
 
-    found = recollect(fake_remembered(prompted=(4, 15), tracked=(11,)), now, RULES)
+    found = gather_memories(fake_remembered(prompted=(4, 15), tracked=(11,)), now, RULES)
 
     assert (found.times_bp[0] * 15).tolist() == pytest.approx([5, 1])
 
@@ -59,10 +59,10 @@ def test_a_prompted_frame_that_is_not_chosen_counts_as_tracked():
     memories = fake_remembered(prompted=(0, 8, 12, 15))
     rules = MemoryRules(max_prompted=2)
 
-    found = recollect(memories, Moment(10, num_frames=20), rules)
+    found = gather_memories(memories, TrackingStep(10, num_frames=20), rules)
 
     assert list(found.ages) == [7, 7]
-    nearer = recollect(memories, Moment(13, num_frames=20), rules)
+    nearer = gather_memories(memories, TrackingStep(13, num_frames=20), rules)
     assert list(nearer.ages) == [7, 7, 5]
     assert (nearer.times_bp[0] * 15).tolist() == pytest.approx([1, 5, 13])
 
@@ -70,12 +70,12 @@ def test_a_prompted_frame_that_is_not_chosen_counts_as_tracked():
 def test_memories_that_are_stored_elsewhere_are_moved_to_where_the_model_is():
     memory = FrameMemory(0, torch.ones(1, 3, 1, 1), torch.ones(1, 4), torch.ones(1, 1))
     output = FrameOutput(torch.ones(1, 4, 4), torch.ones(1), torch.ones(1))
-    with History(ram_budget=1 << 20) as history:
+    with RecordStore(ram_budget=1 << 20) as history:
         bank = MemoryBank(1, history, "cpu")
         bank.remember_prompted(memory)
         bank.remember(replace(memory, frame=9), output)
 
-        found = recollect(bank, NOW, RULES).to("meta")
+        found = gather_memories(bank, NOW, RULES).to("meta")
 
     tensors = (*found.spatial, found.pointers_bpd, found.times_bp)
     assert {tensor.device.type for tensor in tensors} == {"meta"}

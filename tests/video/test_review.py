@@ -4,7 +4,7 @@ import pytest
 
 from sam2_hf.video.masklet import FrameScore, FrameScores, Masklet
 from sam2_hf.video.review import ReviewRules, frames_to_review
-from sam2_hf.video.storage.record_store import History
+from sam2_hf.video.storage.record_store import RecordStore
 
 GOOD = FrameScore(iou=0.9, object_score=8.0, area=1000)
 OUT = FrameScore(iou=0.1, object_score=-8.0, area=0)
@@ -15,7 +15,7 @@ def masklet(*rows, object_id=1, first=0):
     scores = FrameScores()
     for frame, row in enumerate(rows, first):
         scores[frame] = row
-    return Masklet(object_id, History(ram_budget=0), scores, (100, 100))
+    return Masklet(object_id, RecordStore(ram_budget=0), scores, (100, 100))
 
 
 def row(**changes):
@@ -66,7 +66,7 @@ def test_frames_that_were_not_tracked_part_the_track():
     for frame, one in {0: GOOD, 1: OUT, 5: GOOD, 6: row(area=10), 9: row(area=5000)}.items():
         scores[frame] = one
 
-    found = listed(Masklet(1, History(ram_budget=0), scores, (100, 100)))
+    found = listed(Masklet(1, RecordStore(ram_budget=0), scores, (100, 100)))
 
     assert found == {(6, 1): ("area went from 1000 to 10 pixels in one frame",)}
 

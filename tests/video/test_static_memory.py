@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from sam2_hf.model.memory_tokens import Recollection
-from sam2_hf.video.static_memory import MemorySlots, Room
+from sam2_hf.model.memory_tokens import MemoryInputs
+from sam2_hf.video.static_memory import MemorySlots, ShapeBucket
 from tests.drawn_video import (
     HIDDEN,
     MEMORY,
@@ -12,7 +12,7 @@ from tests.drawn_video import (
     recollection,
 )
 
-ROOM = Room(objects=2, slots=7, pointers=16)
+ROOM = ShapeBucket(objects=2, slots=7, pointers=16)
 
 
 def slots(room=ROOM, dtype=torch.float32):
@@ -36,14 +36,14 @@ def test_objects_see_what_they_see_alone_though_they_remember_differently():
 
 def test_room_without_an_object_spoils_nothing():
     one = recollection(1)
-    found = looked_back(slots(Room(4, 7, 16)).fill([one]))
+    found = looked_back(slots(ShapeBucket(4, 7, 16)).fill([one]))
     torch.testing.assert_close(found[:1], looked_back(one), rtol=1e-5, atol=1e-5)
     assert found.isfinite().all()
 
 
 def test_full_memories_need_no_bias():
     full = recollection(1, ages=(7, 6, 5, 4, 3, 2, 1), pointers=16)
-    fixed = slots(Room(1, 7, 16)).fill([full])
+    fixed = slots(ShapeBucket(1, 7, 16)).fill([full])
     assert fixed.slot_bias_bs is None
     assert fixed.pointer_bias_bp is None
     torch.testing.assert_close(looked_back(fixed), looked_back(full), rtol=1e-5, atol=1e-5)
@@ -52,13 +52,13 @@ def test_full_memories_need_no_bias():
 def test_a_memory_is_copied_once_and_forgotten_when_it_is_not_looked_at():
     first, second, third = (recollection(1, ages=(7,), seed=seed).spatial[0] for seed in (1, 2, 3))
     pointers = {"pointers_bpd": torch.zeros(1, 1, HIDDEN), "times_bp": torch.ones(1, 1)}
-    kept = slots(Room(1, 2, 4))
-    kept.fill([Recollection((first, second), (7, 1), **pointers)])
+    kept = slots(ShapeBucket(1, 2, 4))
+    kept.fill([MemoryInputs((first, second), (7, 1), **pointers)])
     written = kept._spatial_bsnc._version
-    fixed = kept.fill([Recollection((first, second), (7, 2), **pointers)])
+    fixed = kept.fill([MemoryInputs((first, second), (7, 2), **pointers)])
     assert kept._spatial_bsnc._version == written
     assert fixed.ages_bs.tolist() == [[7, 2]]
-    fixed = kept.fill([Recollection((first, third), (7, 1), **pointers)])
+    fixed = kept.fill([MemoryInputs((first, third), (7, 1), **pointers)])
     cells = fixed.spatial_bsnc[0]
     assert torch.equal(cells[0], first[0].flatten(1).T)
     assert torch.equal(cells[1], third[0].flatten(1).T)
@@ -81,7 +81,7 @@ def test_an_object_that_takes_the_row_of_another_sees_its_own_memories():
 
 
 def test_an_object_without_pointers_looks_at_none():
-    bare = Recollection(recollection(1, ages=(7,)).spatial, (7,))
+    bare = MemoryInputs(recollection(1, ages=(7,)).spatial, (7,))
     torch.testing.assert_close(
         looked_back(slots().fill([bare]))[:1], looked_back(bare), rtol=1e-5, atol=1e-5
     )
@@ -90,20 +90,20 @@ def test_an_object_without_pointers_looks_at_none():
 @pytest.mark.parametrize(
     ("objects", "ages", "pointers", "room"),
     [
-        (1, (7,), 1, Room(1, 7, 16)),
-        (3, (7, 1), 16, Room(4, 7, 16)),
-        (17, (7,), 17, Room(32, 7, 20)),
-        (1, (7,) * 9, 1, Room(1, 11, 16)),
+        (1, (7,), 1, ShapeBucket(1, 7, 16)),
+        (3, (7, 1), 16, ShapeBucket(4, 7, 16)),
+        (17, (7,), 17, ShapeBucket(32, 7, 20)),
+        (1, (7,) * 9, 1, ShapeBucket(1, 11, 16)),
     ],
 )
 def test_there_are_few_kinds_of_room(objects, ages, pointers, room):
     wanted = [recollection(1, ages=ages, pointers=pointers)] * objects
-    assert Room.for_all(wanted, slots=7, pointers=16) == room
+    assert ShapeBucket.for_all(wanted, slots=7, pointers=16) == room
 
 
 def test_half_precision_memories_are_stored_as_they_come():
     stored = recollection(1).spatial[0].bfloat16()
-    one = Recollection((stored,), (7,), torch.zeros(1, 1, HIDDEN), torch.ones(1, 1))
+    one = MemoryInputs((stored,), (7,), torch.zeros(1, 1, HIDDEN), torch.ones(1, 1))
     fixed = slots(dtype=torch.bfloat16).fill([one])
     assert fixed.spatial_bsnc.dtype == torch.bfloat16
     assert fixed.spatial_bsnc.shape[-1] == MEMORY
@@ -114,12 +114,12 @@ def test_what_an_object_no_longer_looks_at_is_let_go():
     kept, one = slots(), recollection(1)
     kept.fill([one, recollection(1, seed=5)])
     assert sum(memory is not None for row in kept._held for memory in row) == 2 * len(one.spatial)
-    kept.fill([Recollection(one.spatial[:1], (7,), one.pointers_bpd, one.times_bp)])
+    kept.fill([MemoryInputs(one.spatial[:1], (7,), one.pointers_bpd, one.times_bp)])
     assert sum(memory is not None for row in kept._held for memory in row) == 1
 
 
 def test_tensors_fit_a_room_and_a_model_of_the_same_type():
     kept = slots()
     assert kept.fits(drawn_video_model(), ROOM)
-    assert not kept.fits(drawn_video_model(), Room(4, 7, 16))
+    assert not kept.fits(drawn_video_model(), ShapeBucket(4, 7, 16))
     assert not kept.fits(own_video_model().to(torch.bfloat16), ROOM)

@@ -8,7 +8,7 @@ from sam2_hf.frames.open import open_frames
 from sam2_hf.video.memory_bank import MEMORY
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
-from sam2_hf.video.tracker import Tracker, Visit
+from sam2_hf.video.tracker import FrameRequest, Tracker
 from tests.fakes import SIDE, FakeModel, centre_of, fake_clip, fake_session_on
 from tests.video.records import full_disk
 
@@ -99,7 +99,7 @@ def test_a_frame_can_be_segmented_without_being_remembered():
     list(session.propagate(limit=3))
     tracker = session._tracker
 
-    result = tracker.segment(Visit(3, remember=False))
+    result = tracker.segment(FrameRequest(3, remember=False))
 
     assert centre_of(result.masks[1]) == (19, 10)
     assert tracker.objects[1].bank.tracked == [1, 2]
@@ -254,7 +254,7 @@ def test_a_frame_is_kept_though_encoding_the_next_one_is_interrupted(monkeypatch
     list(session.propagate(limit=1))
     monkeypatch.setattr(tracker, "_encode_ahead", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        tracker.segment(Visit(1, ahead=2))
+        tracker.segment(FrameRequest(1, ahead=2))
     assert tracker.objects[1].bank.tracked == [1]
     assert session.masklet(1).frames == [0, 1]
 

@@ -8,8 +8,8 @@ from peers import largest_difference
 
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory
 from sam2_hf.model.prompt_encoder import Prompts
-from sam2_hf.video.memory_policy import MemoryRules, Moment
-from sam2_hf.video.tracking import NO_PROMPTS, decode_views, look_back, track_step
+from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
+from sam2_hf.video.tracking import NO_PROMPTS, condition_on_memories, decode_views, track_step
 from tests.drawn_video import GRID, clicks, drawn_video_model, own_video_model, pixel_values
 from tests.fakes import FakeModel
 from tests.video.remembered import Remembered, drawn_memory, fake_remembered
@@ -17,7 +17,7 @@ from tests.video.remembered import Remembered, drawn_memory, fake_remembered
 SAME_SUMS = 1e-4  # logits are of order 3 and pass a hundred sums, each right to seven digits
 ANSWER = ("candidates_bmhw", "candidate_iou_bm", "logits_b1hw", "iou_b1", "pointer_bd", "score_b1")
 RULES = MemoryRules()
-NOW = Moment(10, num_frames=20)
+NOW = TrackingStep(10, num_frames=20)
 
 
 def remembered(seed, *, prompted=(0,), tracked=(), objects=1):
@@ -210,11 +210,11 @@ def test_a_step_in_training_gives_gradients_to_memory_encoder_and_attention():
     """Transformers cannot: modeling_sam2_video.py:1776 and :2679."""
     model = own_video_model().train()
     features = model.encode_image(pixel_values())
-    first = track_step(model, features, None, clicks(objects=2), Moment(0), RULES)
+    first = track_step(model, features, None, clicks(objects=2), TrackingStep(0), RULES)
     spatial = model.encode_memory(features, first.logits_b1hw, first.score_b1, binarize=False)
     shared = Remembered({0: FrameMemory(0, spatial, first.pointer_bd, first.score_b1)})
 
-    second = track_step(model, features, [shared], NO_PROMPTS, Moment(1), RULES)
+    second = track_step(model, features, [shared], NO_PROMPTS, TrackingStep(1), RULES)
     second.logits_b1hw.square().mean().backward()
 
     for part in (model.memory_encoder, model.memory_attention, model.object_pointer_proj):
@@ -228,7 +228,7 @@ def test_a_view_of_a_frame_answers_prompt_after_prompt(model, features, banks):
     prompts = clicks(objects=4)
     corrected = replace(clicks(objects=4, points=2), masks_bphw=torch.zeros(4, 1, 16, 16))
 
-    views = look_back(model, features, banks(), NOW, RULES)
+    views = condition_on_memories(model, features, banks(), NOW, RULES)
 
     for asked in (prompts, corrected, prompts):
         ours = decode_views(model, views, asked)

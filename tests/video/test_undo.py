@@ -5,10 +5,10 @@ from sam2_hf.processing.prompts import Click
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.memory_bank import MemoryBank
 from sam2_hf.video.prompts import FramePrompts
-from sam2_hf.video.storage.record_store import History
+from sam2_hf.video.storage.record_store import RecordStore
 from sam2_hf.video.tracked_object import DEPTH, Round, Snapshot, TrackedObject, UndoStack
 
-HISTORY = History(ram_budget=1 << 20)
+HISTORY = RecordStore(ram_budget=1 << 20)
 CLICKED = FramePrompts(clicks=(Click((1, 2)),))
 
 

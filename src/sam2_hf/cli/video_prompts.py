@@ -165,8 +165,8 @@ def read_mask(file: Path, object_id: int) -> NDArray[np.bool_]:
         with Image.open(file) as picture:
             is_labels = picture.mode == "P"
             # PIL clips deep values when it converts them, which would make all of them bright.
-            is_plain = is_labels or picture.mode in NUMERIC_MODES
-            values_hw = np.asarray(picture if is_plain else picture.convert("L"))
+            is_unmodified = is_labels or picture.mode in NUMERIC_MODES
+            values_hw = np.asarray(picture if is_unmodified else picture.convert("L"))
     except Exception as error:  # the readers of PIL have errors of their own for every damage
         raise ImageError(f"{file} cannot be read as a mask: {error}. Give a PNG.") from error
     if not np.isfinite(values_hw).all():

@@ -32,7 +32,7 @@ from .frame_annotations import (
 from .rows import ClipRow, StoredPicture
 
 
-class Recording(ABC):
+class AnnotatedVideo(ABC):
     """Annotated frames, counted from 0; frames without annotation do not count.
 
     Attributes:
@@ -69,7 +69,7 @@ class Recording(ABC):
         return self.name
 
 
-class ClipRecording(Recording):
+class ClipRecording(AnnotatedVideo):
     """A clip that is in memory already."""
 
     def __init__(self, clip: Clip) -> None:
@@ -78,11 +78,11 @@ class ClipRecording(Recording):
         self._clip = clip
 
     def picture(self, frame: int) -> Image.Image:
-        """See [`Recording.picture`]."""
+        """See [`AnnotatedVideo.picture`]."""
         return Image.fromarray(np.ascontiguousarray(self._clip.frames_thw3[frame]))
 
     def objects(self, frame: int) -> FrameObjects:
-        """See [`Recording.objects`]."""
+        """See [`AnnotatedVideo.objects`]."""
         masks_ohw = self._clip.masks_othw[:, frame]
         height, width = masks_ohw.shape[1:]
         return MaskList.of(list(masks_ohw), (height, width))
@@ -91,7 +91,7 @@ class ClipRecording(Recording):
 Unite = Callable[[NDArray[np.uint8] | NDArray[np.int32]], list[list[int]]]
 
 
-class RowRecording(Recording):
+class RowRecording(AnnotatedVideo):
     """What a row names.
 
     Args:
@@ -112,7 +112,7 @@ class RowRecording(Recording):
 
     @property
     def num_frames(self) -> int:  # type: ignore[override]  # counted when it is asked for
-        """See [`Recording`]."""
+        """See [`AnnotatedVideo`]."""
         row = self._row
         return len(row.label_maps or row.masks or row.segments or self._annotated)
 
@@ -123,7 +123,7 @@ class RowRecording(Recording):
         return f"{self.name} ({first})" if isinstance(first, str) and first else self.name
 
     def picture(self, frame: int) -> Image.Image:
-        """See [`Recording.picture`]."""
+        """See [`AnnotatedVideo.picture`]."""
         number = self._number(frame)
         if self._row.video:
             return Image.fromarray(self._opened_video().take(number)())
@@ -135,7 +135,7 @@ class RowRecording(Recording):
         return open_rgb(self._row.images[number])
 
     def objects(self, frame: int) -> FrameObjects:
-        """See [`Recording.objects`]."""
+        """See [`AnnotatedVideo.objects`]."""
         row = self._row
         if row.label_maps:
             return self._label_maps(row.label_maps[frame])

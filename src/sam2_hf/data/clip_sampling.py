@@ -16,7 +16,7 @@ from PIL import Image
 
 from sam2_hf.errors import DataError, MissingPackageError, NoObjectError, Sam2Error
 
-from .annotated_video import Recording
+from .annotated_video import AnnotatedVideo
 from .augmentation import Variation, draw_variation, no_variation
 from .clip import Clip
 from .config import Augmentation, SourceConfig
@@ -40,7 +40,7 @@ class _Window:
 
 
 def sample_clip(
-    recording: Recording, config: SourceConfig, image_size: int, rng: np.random.Generator
+    recording: AnnotatedVideo, config: SourceConfig, image_size: int, rng: np.random.Generator
 ) -> Clip:
     """Draw consecutive frames, objects that are visible on the first, and a variation.
 
@@ -79,7 +79,7 @@ def sample_clip(
     )
 
 
-def whole_clip(recording: Recording, config: SourceConfig) -> Clip:
+def whole_clip(recording: AnnotatedVideo, config: SourceConfig) -> Clip:
     """Take all annotated frames at full size, with all objects of the first one.
 
     Of the configuration only the limits of area count.
@@ -104,7 +104,9 @@ def whole_clip(recording: Recording, config: SourceConfig) -> Clip:
         return Clip(np.stack(frames), np.stack(masks, axis=1), recording.name)
 
 
-def draw_frames(recording: Recording, config: SourceConfig, rng: np.random.Generator) -> list[int]:
+def draw_frames(
+    recording: AnnotatedVideo, config: SourceConfig, rng: np.random.Generator
+) -> list[int]:
     """Draw the frames of a clip, in the order in which time runs.
 
     Raises:
@@ -129,7 +131,7 @@ def draw_frames(recording: Recording, config: SourceConfig, rng: np.random.Gener
 
 
 @contextmanager
-def _reading(recording: Recording) -> Iterator[None]:
+def _reading(recording: AnnotatedVideo) -> Iterator[None]:
     """Turn every way in which reading fails into one error, and close what was opened."""
     try:
         yield
@@ -142,7 +144,7 @@ def _reading(recording: Recording) -> Iterator[None]:
 
 
 def _make_clip(
-    recording: Recording, window: _Window, variation: Variation, visible: dict[int, Mask]
+    recording: AnnotatedVideo, window: _Window, variation: Variation, visible: dict[int, Mask]
 ) -> Clip:
     """Read the pictures of a window and do to them what was drawn."""
     first, *others = window.objects
@@ -156,7 +158,9 @@ def _make_clip(
     return Clip(np.stack(frames), np.stack(masks, axis=1), recording.name)
 
 
-def _draw_window(recording: Recording, config: SourceConfig, rng: np.random.Generator) -> _Window:
+def _draw_window(
+    recording: AnnotatedVideo, config: SourceConfig, rng: np.random.Generator
+) -> _Window:
     """Draw frames until an object is visible on the first of them."""
     tries = 1 if recording.num_frames in (1, config.num_frames) else WINDOW_TRIES
     for _ in range(tries):
@@ -211,13 +215,13 @@ def _large_enough(objects: FrameObjects, config: SourceConfig) -> list[int]:
     ]
 
 
-def _picture(recording: Recording, frame: int, size: tuple[int, int]) -> Image.Image:
+def _picture(recording: AnnotatedVideo, frame: int, size: tuple[int, int]) -> Image.Image:
     picture = recording.picture(frame)
     _require_size(recording, size, (picture.height, picture.width))
     return picture
 
 
-def _require_size(recording: Recording, masks: Sequence[int], picture: Sequence[int]) -> None:
+def _require_size(recording: AnnotatedVideo, masks: Sequence[int], picture: Sequence[int]) -> None:
     if tuple(masks) != tuple(picture):
         raise DataError(
             f"{recording.place}: the masks are {masks[1]}x{masks[0]} (width x height), but the "
@@ -225,7 +229,7 @@ def _require_size(recording: Recording, masks: Sequence[int], picture: Sequence[
         )
 
 
-def _no_object(recording: Recording, config: SourceConfig) -> NoObjectError:
+def _no_object(recording: AnnotatedVideo, config: SourceConfig) -> NoObjectError:
     limits = f"min_area={config.min_area}, max_area={config.max_area}"
     return NoObjectError(
         f"{recording.place}: no object of a usable size ({limits}) where a clip begins."

@@ -154,7 +154,7 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
+class DataMixture:
     """The sources of a run.
 
     Args:

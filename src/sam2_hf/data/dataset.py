@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .annotated_video import Recording, RowRecording
+from .annotated_video import AnnotatedVideo, RowRecording
 from .clip import Clip
 from .clip_sampling import sample_clip, whole_clip
 from .config import SourceConfig
@@ -21,7 +21,7 @@ MANY_OPINIONS = 2**16
 HASH_DIGITS = 16
 
 
-class ClipSource(ABC):
+class ClipDataset(ABC):
     """Items that are numbered from 0.
 
     Args:
@@ -40,7 +40,7 @@ class ClipSource(ABC):
         """Say what an item is called."""
 
     @abstractmethod
-    def recording(self, item: int, rng: np.random.Generator | None = None) -> Recording:
+    def recording(self, item: int, rng: np.random.Generator | None = None) -> AnnotatedVideo:
         """Open an item.
 
         Args:
@@ -74,7 +74,7 @@ class ClipSource(ABC):
         return whole_clip(self.recording(item), self.config)
 
 
-class TableSource(ClipSource):
+class TableSource(ClipDataset):
     """The rows of a table.
 
     Args:
@@ -95,11 +95,11 @@ class TableSource(ClipSource):
         return len(self._names)
 
     def name(self, item: int) -> str:
-        """See [`ClipSource.name`]."""
+        """See [`ClipDataset.name`]."""
         return self._names[item]
 
-    def recording(self, item: int, rng: np.random.Generator | None = None) -> Recording:
-        """See [`ClipSource.recording`]."""
+    def recording(self, item: int, rng: np.random.Generator | None = None) -> AnnotatedVideo:
+        """See [`ClipDataset.recording`]."""
         columns = self.table[item].to_pylist()[0]
         row = ClipRow.from_columns({**columns, "name": self.name(item)})
         if rng is None:

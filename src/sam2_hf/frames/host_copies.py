@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-def to_device(values: Sequence[object], dtype: torch.dtype, device: torch.device) -> Tensor:
+def numbers_to_device(values: Sequence[object], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Put numbers on a device.
 
     Args:
@@ -18,10 +18,10 @@ def to_device(values: Sequence[object], dtype: torch.dtype, device: torch.device
         dtype: What they become.
         device: Where they go.
     """
-    return sent(torch.tensor(values, dtype=dtype), device)
+    return to_device(torch.tensor(values, dtype=dtype), device)
 
 
-def sent(tensor: Tensor, device: torch.device | str | None) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device | str | None) -> Tensor:
     """Send a tensor to a device; it stays where it is if that is None."""
     if device is None or torch.device(device) == tensor.device:
         return tensor
@@ -52,6 +52,6 @@ class HostCopies:
         self._arrivals.clear()
 
 
-def landed(copy: Tensor) -> Tensor:
+def finish_host_copy(copy: Tensor) -> Tensor:
     """Move what has arrived to ordinary memory, so that a few page-locked blocks go round."""
     return copy.clone() if copy.is_pinned() else copy

@@ -27,7 +27,7 @@ from sam2_hf.processing.pixel_values import (
 )
 from sam2_hf.processing.value_range import ValueRange, ValueScale, read_value_range
 
-from .host_copies import sent
+from .host_copies import to_device
 
 BYTE = 255
 RGB_DIMENSIONS = 3
@@ -87,7 +87,7 @@ class FramePixels:
 
         See [`normalize_pixels`].
         """
-        return normalize_pixels(sent(bytes_3ss, device), self.rules).to(torch.float32)
+        return normalize_pixels(to_device(bytes_3ss, device), self.rules).to(torch.float32)
 
 
 class ClipScale:

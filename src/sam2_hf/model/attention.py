@@ -40,7 +40,7 @@ class Projections(Protocol):
     o_proj: nn.Linear
 
 
-def ask_image(
+def token_to_image_attention(
     layers: Projections,
     tokens_bptc: Tensor,
     keys_bpnc: Tensor,
@@ -80,7 +80,7 @@ def ask_image(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TokenSide:
+class ImageToTokenAttention:
     """A few tokens, ready to tell any number of cells; made once for all bands of a picture.
 
     Attributes:
@@ -105,7 +105,7 @@ class TokenSide:
         values_bptc: Tensor,
         padding: Tensor | None,
         sets: int,
-    ) -> "TokenSide":
+    ) -> "ImageToTokenAttention":
         """Project the tokens.
 
         Args:
@@ -280,7 +280,7 @@ class PromptAttention(FastPath, nn.Module):
             and query_bpqc.shape[1] == key_bpkc.shape[1]
             and self._pays_to_absorb(*given)
         ):
-            return ask_image(self, query_bpqc, key_bpkc, value_bpkc, attention_mask)
+            return token_to_image_attention(self, query_bpqc, key_bpkc, value_bpkc, attention_mask)
         token_side = self.token_side(*given)
         if token_side is not None:
             return token_side.tell(query_bpqc)
@@ -295,7 +295,7 @@ class PromptAttention(FastPath, nn.Module):
 
     def token_side(
         self, cells_bpqc: Tensor, keys_bptc: Tensor, values_bptc: Tensor, mask: Tensor | None
-    ) -> TokenSide | None:
+    ) -> ImageToTokenAttention | None:
         """Project a few tokens of every object so that cells need no projection.
 
         Args:
@@ -315,7 +315,7 @@ class PromptAttention(FastPath, nn.Module):
             and self._pays_to_absorb(cells_bpqc, keys_bptc, values_bptc, mask)
         ):
             return None
-        return TokenSide.of(self, keys_bptc, values_bptc, mask, cells_bpqc.shape[1])
+        return ImageToTokenAttention.of(self, keys_bptc, values_bptc, mask, cells_bpqc.shape[1])
 
     def _pays_to_absorb(self, tokens: Tensor, *others: Tensor | None) -> bool:
         """Whether the other order of products may be taken: in float32, by the default backend."""

@@ -33,7 +33,7 @@ from .original_checkpoint import load_original
 
 
 @contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """Offer a hidden neighbour of `target` to write to, and move it there once all is written.
 
     Args:
@@ -132,7 +132,7 @@ def convert_to_folder(
     described, weights = load_original(original, config)
     described.architectures = ["Sam2VideoModel"]
     described.dtype = next(iter(weights.values())).dtype
-    with written_whole(target) as folder:
+    with atomic_write(target) as folder:
         folder.mkdir()
         _write_json(folder / CONFIG, _told(described.to_dict()))
         _write_json(folder / "processor_config.json", _processor_config(described))
@@ -164,7 +164,7 @@ def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLi
     if config is None:
         raise CheckpointError(f"{folder} has no config.json of a SAM 2. Pass a complete folder.")
     check_names(original, config, source=str(folder))
-    with written_whole(target) as hidden, hidden.open("wb") as file:
+    with atomic_write(target) as hidden, hidden.open("wb") as file:
         torch.save({"model": original}, file)
     return target
 

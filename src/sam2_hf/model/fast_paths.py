@@ -76,13 +76,13 @@ class FastPath:
             *tokens: As in `may_be_fast`.
             parts: As in `may_be_fast`.
         """
-        if not self.fast or self.training or is_cast(tokens[0]):
+        if not self.fast or self.training or is_autocast_enabled(tokens[0]):
             return False
         read = parts or (cast(nn.Module, self),)
         return not _requires_gradient(tokens, read) and are_unmodified(*read)
 
 
-def is_cast(tokens: Tensor | None) -> bool:
+def is_autocast_enabled(tokens: Tensor | None) -> bool:
     """Whether autocast chooses the dtype of products on the device of some tokens."""
     if tokens is None:
         return False

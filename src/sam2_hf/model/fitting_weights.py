@@ -226,8 +226,8 @@ def require_loaded(
 
 def _is_finite(weight: Tensor) -> bool:
     """Whether a weight has finite numbers only; not asked of what is quantized or not read yet."""
-    is_plain = type(weight) is Tensor and not weight.is_meta and weight.numel() > 0
-    if not is_plain or weight.dtype not in FLOATS:
+    is_unmodified = type(weight) is Tensor and not weight.is_meta and weight.numel() > 0
+    if not is_unmodified or weight.dtype not in FLOATS:
         return True
     return all(bool(end.isfinite()) for end in torch.aminmax(weight))  # NaN reaches both ends
 

@@ -21,7 +21,7 @@ from .fast_paths import FastPath, is_traced
 from .layers import FeedForward, table_rows
 from .mask_upscaling import MaskUpscaling, are_products, draw_masks
 from .outputs import DecodedMasks, DecodedTokens, GatedMasks, PromptEmbeddings
-from .two_way_transformer import AttentionHints, TwoWayTransformer, padding_mask
+from .two_way_transformer import AttentionBias, TwoWayTransformer, padding_mask
 
 
 def stability_bp(logits_bphw: Tensor, delta: float) -> Tensor:
@@ -146,14 +146,14 @@ class MaskDecoder(FastPath, nn.Module):
             dense_prompt_embeddings: What is added to the map, `(b * p, 256, h, w)` or `(b, ...)`.
             multimask_output: Three masks for each object, or one.
             high_resolution_features: Maps at strides 4 and 8: `(b, 32, 4h, 4w)`, `(b, 64, 2h, 2w)`.
-            attention_similarity: See [`AttentionHints`].
-            target_embedding: See [`AttentionHints`].
+            attention_similarity: See [`AttentionBias`].
+            target_embedding: See [`AttentionBias`].
             dynamic_multimask_via_stability: Whether an unstable single mask is replaced by the
                 best of the three; the config decides if None. Never in training.
         """
         maps = [*high_resolution_features, image_embeddings]
         prompts = PromptEmbeddings.of(sparse_prompt_embeddings, dense_prompt_embeddings)
-        hints = AttentionHints(similarity=attention_similarity, target_bptc=target_embedding)
+        hints = AttentionBias(similarity=attention_similarity, target_bptc=target_embedding)
         positions_11nc = image_positional_embeddings[:1].flatten(2).transpose(1, 2)[:, None]
         tokens = self.decode_tokens(image_embeddings, positions_11nc, prompts, hints)
         logits_bpmhw = self.draw(tokens.image_bpnc, tokens.mask_tokens_bpmc, maps)
@@ -196,7 +196,7 @@ class MaskDecoder(FastPath, nn.Module):
         embedding_bchw: Tensor,
         image_positions_11nc: Tensor,
         prompts: PromptEmbeddings,
-        hints: AttentionHints,
+        hints: AttentionBias,
     ) -> DecodedTokens:
         """Run the two-way transformer and the quality heads."""
         device = embedding_bchw.device
@@ -211,7 +211,7 @@ class MaskDecoder(FastPath, nn.Module):
         tokens_bptc = torch.cat((own_bptc, prompts.sparse_bptc.to(own_tc.dtype)), dim=2)
         if prompts.keep_bpt is not None:
             padding = padding_mask(prompts.keep_bpt, own_tc.shape[0], own_tc.dtype)
-            hints = AttentionHints(padding, hints.similarity, hints.target_bptc)
+            hints = AttentionBias(padding, hints.similarity, hints.target_bptc)
         image_b1nc = embedding_bchw.flatten(2).transpose(1, 2)[:, None]
         tokens_bptc, image_bpnc = self.transformer(
             tokens_bptc,

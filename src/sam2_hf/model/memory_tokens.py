@@ -22,7 +22,7 @@ from .position_encoding import TEMPERATURE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recollection:
+class MemoryInputs:
     """What a group of objects looks back on from one frame; all remember equally much.
 
     Attributes:
@@ -43,10 +43,10 @@ class Recollection:
         """Objects of the group."""
         return len(self.spatial[0])
 
-    def to(self, device: torch.device | str) -> "Recollection":
+    def to(self, device: torch.device | str) -> "MemoryInputs":
         """Return these memories on `device`."""
         pointers, times = self.pointers_bpd, self.times_bp
-        return Recollection(
+        return MemoryInputs(
             tuple(memory.to(device) for memory in self.spatial),
             self.ages,
             None if pointers is None else pointers.to(device),
@@ -122,13 +122,13 @@ def time_code(times_bp: Tensor, channels: int) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FixedMemories:
+class StaticMemoryInputs:
     """What a group of objects looks back on; they need not remember equally much.
 
     Attributes:
         spatial_bsnc: Cells of the spatial memories, in any order, `(b, s, n, 64)`.
         ages_bs: Of each spatial memory, which row of the temporal table it takes, as in
-            [`Recollection`]; any row for an empty slot.
+            [`MemoryInputs`]; any row for an empty slot.
         pointers_bpd: Object pointers, `(b, p, 256)`.
         times_bp: How far back each pointer lies as a part of the longest time, signed; `(b, p)`.
         slot_bias_bs: 0 for a slot that holds a memory, minus infinity for an empty one; None where
@@ -151,7 +151,7 @@ class FixedMemories:
         return len(self.ages_bs)
 
     def spatial_tokens(self, grid_1nc: Tensor, temporal_m11c: Tensor) -> tuple[Tensor, Tensor]:
-        """Lay out the cells of all slots; see `Recollection.spatial_tokens`."""
+        """Lay out the cells of all slots; see `MemoryInputs.spatial_tokens`."""
         content_bkc = self.spatial_bsnc.flatten(1, 2).to(temporal_m11c.dtype)
         age_bs1c = temporal_m11c[:, 0][self.ages_bs - 1]
         return content_bkc, (grid_1nc[:, None] + age_bs1c).flatten(1, 2)

@@ -19,7 +19,7 @@ from .configuration_sam2_video import Sam2VideoConfig
 from .layers import FeedForward
 from .memory_attention import MemoryAttention
 from .memory_encoder import MemoryEncoder
-from .memory_tokens import FixedMemories, MemoryTokens, Recollection, pointer_tokens, time_code
+from .memory_tokens import MemoryInputs, MemoryTokens, StaticMemoryInputs, pointer_tokens, time_code
 from .outputs import FrameFeatures, ObjectMasks, Sam2VideoSegmentationOutput
 from .position_encoding import sine_table
 from .pretrained import Sam2VideoPreTrainedModel
@@ -132,7 +132,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         return FrameFeatures(*feature_maps(self._encode(pixel_values)))
 
     def condition_on_memory(
-        self, features: FrameFeatures, recollection: Recollection | FixedMemories | None
+        self, features: FrameFeatures, recollection: MemoryInputs | StaticMemoryInputs | None
     ) -> Tensor:
         """Fuse what objects remember into a frame.
 
@@ -207,7 +207,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
             score_b1,
         )
 
-    def adopt_masks(self, features: FrameFeatures, mask_b1hw: Tensor) -> ObjectMasks:
+    def use_mask_as_output(self, features: FrameFeatures, mask_b1hw: Tensor) -> ObjectMasks:
         """Take given masks for the answer; the decoder only finds the pointers to them.
 
         Args:
@@ -319,7 +319,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         )
 
     def _tokens(
-        self, recollection: Recollection | FixedMemories, height: int, width: int
+        self, recollection: MemoryInputs | StaticMemoryInputs, height: int, width: int
     ) -> MemoryTokens:
         """Lay memories out for memory attention."""
         temporal = self.memory_temporal_positional_encoding
@@ -338,7 +338,9 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
             torch.cat((keys, pieces + codes), dim=1),
             pieces.shape[1],
         )
-        return recollection.marked(tokens) if isinstance(recollection, FixedMemories) else tokens
+        return (
+            recollection.marked(tokens) if isinstance(recollection, StaticMemoryInputs) else tokens
+        )
 
     def _time_codes(self, times_bp: Tensor, channels: int) -> Tensor:
         """Encode the times of pointers, `(b, p, 64)`; zeros in SAM 2.0."""

@@ -190,7 +190,7 @@ def rotate_in_place(tokens_banc: Tensor, table: tuple[Tensor, Tensor]) -> None:
 
 def can_rotate_in_place(tokens_banc: Tensor) -> bool:
     """Whether `rotate_in_place` may stand in: float32 inference that nobody records or compiles."""
-    is_plain = not (torch.is_grad_enabled() and tokens_banc.requires_grad)
+    is_unmodified = not (torch.is_grad_enabled() and tokens_banc.requires_grad)
     is_seen = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
     is_dense = tokens_banc.dtype == torch.float32 and tokens_banc.stride(-1) == 1
-    return is_plain and is_dense and not is_seen
+    return is_unmodified and is_dense and not is_seen

@@ -17,7 +17,7 @@ from .layers import FeedForward
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AttentionHints:
+class AttentionBias:
     """What the attentions are told besides their tokens; each is added to the scaled products.
 
     Attributes:
@@ -32,7 +32,7 @@ class AttentionHints:
     target_bptc: Tensor | None = None
 
 
-NO_HINTS = AttentionHints()
+NO_HINTS = AttentionBias()
 FEWEST_CELLS = 128  # of one object; with fewer, calls cost more than the cache saves
 CELLS_AT_ONCE = 1024  # of all objects, a megabyte of image tokens
 
@@ -69,7 +69,7 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
         placed_bpnc: Tensor,
         token_positions_bptc: Tensor,
         image_positions_11nc: Tensor,
-        hints: AttentionHints = NO_HINTS,
+        hints: AttentionBias = NO_HINTS,
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Exchange information once in each direction.
 
@@ -79,7 +79,7 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
             placed_bpnc: The same with their positions added.
             token_positions_bptc: Added to tokens wherever they ask or are asked.
             image_positions_11nc: The same for image tokens.
-            hints: See [`AttentionHints`].
+            hints: See [`AttentionBias`].
 
         Returns:
             Tokens; image tokens; what these found, `(b * p, 1, n, 256)`, to be recorded, or None
@@ -108,7 +108,7 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
             and is_bare(self, TwoWayBlock)
             and self.may_be_fast(*image, keys_bptc, tokens_bptc, hints.padding, parts=parts)
         ):
-            told = self._tell_in_bands(image, keys_bptc, tokens_bptc, hints.padding)
+            told = self._image_to_token_in_bands(image, keys_bptc, tokens_bptc, hints.padding)
             if told is not None:
                 return tokens_bptc, told[0], None, told[1]
         found_bpnc = self.cross_attn_image_to_token(
@@ -118,7 +118,7 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
         placed_bpnc = image_bpnc + image_positions_11nc
         return tokens_bptc, image_bpnc, found_bpnc.flatten(0, 1)[:, None], placed_bpnc
 
-    def _tell_in_bands(
+    def _image_to_token_in_bands(
         self,
         image: tuple[Tensor, Tensor, Tensor],
         keys_bptc: Tensor,
@@ -166,7 +166,7 @@ class TwoWayTransformer(nn.Module):
         tokens_bptc: Tensor,
         image_bpnc: Tensor,
         image_positions_11nc: Tensor,
-        hints: AttentionHints = NO_HINTS,
+        hints: AttentionBias = NO_HINTS,
     ) -> tuple[Tensor, Tensor]:
         """Return tokens `(b, p, t, 256)` and image tokens `(b, p, n, 256)` after all layers."""
         positions_bptc = tokens_bptc

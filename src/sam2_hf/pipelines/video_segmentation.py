@@ -16,7 +16,7 @@ from sam2_hf.errors import FrameError, PromptError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.video.masklet import Masklet
 from sam2_hf.video.prompts import VideoPrompt
-from sam2_hf.video.propagation import Course
+from sam2_hf.video.propagation import PropagationDirection
 from sam2_hf.video.review import FrameToReview, ReviewRules
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
@@ -94,7 +94,7 @@ class VideoSegmentation(ResultMapping, Closing):
 class _Run:
     """How to go through a video."""
 
-    direction: Course
+    direction: PropagationDirection
     progress: bool
     on_progress: Progress | None
 
@@ -155,7 +155,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         self,
         video: object,
         prompts: Prompts,
-        direction: Course = ...,
+        direction: PropagationDirection = ...,
         *,
         progress: bool = ...,
         on_progress: Progress | None = ...,
@@ -165,7 +165,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         self,
         video: Sequence[object],
         prompts: Sequence[Sequence[VideoPrompt]],
-        direction: Course = ...,
+        direction: PropagationDirection = ...,
         *,
         progress: bool = ...,
         on_progress: Progress | None = ...,
@@ -174,7 +174,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         self,
         video: object,
         prompts: Any,
-        direction: Course = "both",
+        direction: PropagationDirection = "both",
         *,
         progress: bool = False,
         on_progress: Progress | None = None,
@@ -261,7 +261,9 @@ def _pairs(videos: object, prompts: list[Any]) -> list[tuple[object, list[VideoP
 
 
 def _count_frames(
-    session: Sam2VideoInferenceSession, prompts: Sequence[VideoPrompt], direction: Course
+    session: Sam2VideoInferenceSession,
+    prompts: Sequence[VideoPrompt],
+    direction: PropagationDirection,
 ) -> int | None:
     """Count the frames that will be visited; None if nobody knows."""
     prompted = [prompt.frame for prompt in prompts]

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sam2_hf.data.dataset import ClipSource
+from sam2_hf.data.dataset import ClipDataset
 from sam2_hf.errors import OutputError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
-from .checkpointing import Checkpoint, RunState, drop_old, push_model, save_checkpoint, save_model
+from .checkpointing import (
+    Checkpoint,
+    RunState,
+    prune_checkpoints,
+    push_model,
+    save_checkpoint,
+    save_model,
+)
 from .config import TrainConfig
 from .config_io import as_yaml
 from .dataset_registry import open_source
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-class RunKeeper:
+class TrainingCallbacks:
     """Looks at what learns and writes it down.
 
     Attributes:
@@ -49,7 +56,7 @@ class RunKeeper:
         self.accelerator: Accelerator = learner.accelerator
         sources = [open_source(source) for source in config.validation.sources]
         self.validation = Validation(sources, config.validation, config.on_bad_data)
-        self._examples: list[ClipSource] = []
+        self._examples: list[ClipDataset] = []
         if not sources and config.logging.picture_every and self.accelerator.is_main_process:
             self._examples = [
                 open_source(replace(source, augment=None, reverse=0.0))
@@ -101,7 +108,7 @@ class RunKeeper:
             checkpoint = Checkpoint(self.state, as_yaml(self.config), tensors)
             try:
                 save_checkpoint(self.folder.checkpoints, checkpoint)
-                drop_old(self.folder.checkpoints, self.config.checkpoints.keep)
+                prune_checkpoints(self.folder.checkpoints, self.config.checkpoints.keep)
             except OutputError as error:
                 if is_last:
                     raise

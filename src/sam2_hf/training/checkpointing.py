@@ -142,7 +142,7 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
 
 
-def drop_old(folder: Path, keep: int) -> None:
+def prune_checkpoints(folder: Path, keep: int) -> None:
     """Remove all checkpoints but the newest; what cannot be removed now is left for later."""
     with contextlib.suppress(OSError):  # one too many does no harm
         for path in checkpoints(folder)[:-keep]:

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from sam2_hf.data.clip import Clip, ClipBatch, collate
-from sam2_hf.data.config import Mix
-from sam2_hf.data.dataset import ClipSource
+from sam2_hf.data.config import DataMixture
+from sam2_hf.data.dataset import ClipDataset
 from sam2_hf.errors import DataError, Sam2Error, TrainingError
 
 from .dataset_registry import open_source
@@ -47,7 +47,7 @@ class MixSchedule:
         lengths: Items of each source.
     """
 
-    def __init__(self, mix: Mix, lengths: Sequence[int]) -> None:
+    def __init__(self, mix: DataMixture, lengths: Sequence[int]) -> None:
         self._mix = mix
         self._lengths = tuple(lengths)
         self._starts = np.array(
@@ -78,7 +78,7 @@ class MixSchedule:
         epoch, place = divmod(position, length)
         return int(self._order(source, epoch)[place]) % self._lengths[source]
 
-    def spares(self, source: int, position: int) -> Iterator[int]:
+    def fallback_items(self, source: int, position: int) -> Iterator[int]:
         """List the items that take the place of one that cannot be used, in turn."""
         length = self._lengths[source]
         tried = {self.item(source, position)}
@@ -144,9 +144,9 @@ class ClipStream(Dataset[ClipBatch]):
     Differs: sources never end before the run does, and the number of workers changes nothing.
     """
 
-    def __init__(self, mix: Mix) -> None:
+    def __init__(self, mix: DataMixture) -> None:
         self.mix = mix
-        self.sources: tuple[ClipSource, ...] = tuple(open_source(one) for one in mix.sources)
+        self.sources: tuple[ClipDataset, ...] = tuple(open_source(one) for one in mix.sources)
         self.schedule = MixSchedule(mix, [len(source) for source in self.sources])
 
     def fingerprints(self) -> list[str]:
@@ -203,7 +203,7 @@ class ClipStream(Dataset[ClipBatch]):
 
     def _items(self, number: int, position: int) -> Iterator[int]:
         yield self.schedule.item(number, position)
-        yield from self.schedule.spares(number, position)
+        yield from self.schedule.fallback_items(number, position)
 
 
 def plan_requests(

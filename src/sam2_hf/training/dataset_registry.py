@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sam2_hf.data.coco import read_coco
 from sam2_hf.data.config import SourceConfig
-from sam2_hf.data.dataset import ClipSource, TableSource
+from sam2_hf.data.dataset import ClipDataset, TableSource
 from sam2_hf.data.davis import read_davis
 from sam2_hf.data.hub import open_hub
 from sam2_hf.data.pairs import read_pairs
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 TableReader = Callable[[SourceConfig], "datasets.Dataset"]
 
 
-def _of_table(read: TableReader) -> Callable[[SourceConfig], ClipSource]:
+def _of_table(read: TableReader) -> Callable[[SourceConfig], ClipDataset]:
     return lambda config: TableSource(config, read(config))
 
 
-KINDS: Mapping[str, Callable[[SourceConfig], ClipSource]] = MappingProxyType(
+KINDS: Mapping[str, Callable[[SourceConfig], ClipDataset]] = MappingProxyType(
     {
         "pairs": _of_table(read_pairs),
         "coco": _of_table(read_coco),
@@ -40,7 +40,7 @@ KINDS: Mapping[str, Callable[[SourceConfig], ClipSource]] = MappingProxyType(
 )
 
 
-def open_source(config: SourceConfig) -> ClipSource:
+def open_source(config: SourceConfig) -> ClipDataset:
     """Open a source of any kind.
 
     Raises:

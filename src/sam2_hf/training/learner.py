@@ -21,7 +21,13 @@ from .checkpointing import EMA, OPTIMISER, WEIGHTS, snapshot
 from .config import TrainConfig
 from .dense_objective import DenseObjective
 from .objective import Beside, Sam2VideoForTraining
-from .optimizer import WeightAverage, make_optimiser, paces, rate_factor, set_rates
+from .optimizer import (
+    WeightAverage,
+    learning_rate_multipliers,
+    make_optimiser,
+    rate_factor,
+    set_rates,
+)
 from .sharded import fill, whole
 from .training_output import TrainingOutput
 
@@ -144,7 +150,9 @@ class Learner:
         if accelerator.device.type == "cpu":
             _attend_plainly(model)
         optimiser = make_optimiser(
-            dict(model.named_parameters()), paces(model, config.optimiser), config.optimiser
+            dict(model.named_parameters()),
+            learning_rate_multipliers(model, config.optimiser),
+            config.optimiser,
         )
         self._clicking = _objective(model, config)
         self.objective, self.optimiser = accelerator.prepare(self._clicking, optimiser)

@@ -27,8 +27,8 @@ from sam2_hf.errors import DataError
 from sam2_hf.model.mask_losses import Labels, LossRules, MaskLosses, mask_losses, read_labels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
-from sam2_hf.video.memory_policy import MemoryRules, Moment
-from sam2_hf.video.tracking import decode_views, look_back
+from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
+from sam2_hf.video.tracking import condition_on_memories, decode_views
 
 from .click_sampling import draw_numbers
 from .dense_objective import DenseObjective
@@ -264,9 +264,9 @@ class Sam2VideoForTraining(nn.Module):
         first = user.plan.first_prompt(frame)
         if first is not None and first.kind == "mask":
             return self._adopt(features, user.truth_nthw[:, frame], labels)
-        now = Moment(frame, num_frames=user.plan.num_frames)
+        now = TrackingStep(frame, num_frames=user.plan.num_frames)
         known = [memories] if first is None else None
-        views = look_back(self.model, features, known, now, self.memory_rules)
+        views = condition_on_memories(self.model, features, known, now, self.memory_rules)
         with self._clicking():
             prompts = user.first_prompts(first)
         masks = decode_views(self.model, views, prompts)
@@ -288,7 +288,7 @@ class Sam2VideoForTraining(nn.Module):
 
     def _adopt(self, features: FrameFeatures, truth_nhw: Tensor, labels: Labels) -> FrameAnswer:
         """Believe given masks; nothing is learnt from comparing them with themselves."""
-        masks = self.model.adopt_masks(features, truth_nhw[:, None].float())
+        masks = self.model.use_mask_as_output(features, truth_nhw[:, None].float())
         with torch.no_grad():
             losses, iou_n = self._compare(masks, labels)
         return FrameAnswer(masks, losses, iou_n, iou_n, labels.present_b1[:, 0] > 0)

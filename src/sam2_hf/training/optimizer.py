@@ -109,7 +109,7 @@ def matching_names(model: nn.Module, pattern: str, setting: str) -> list[str]:
     return matching
 
 
-def paces(model: Sam2VideoModel, config: OptimiserConfig) -> dict[str, Pace]:
+def learning_rate_multipliers(model: Sam2VideoModel, config: OptimiserConfig) -> dict[str, Pace]:
     """Tell how each parameter that learns does so.
 
     Source: training/optimizer.py:383-460 and sam2/modeling/backbones/hieradet.py:301-317 @ 2b90b9f.
@@ -131,8 +131,8 @@ def paces(model: Sam2VideoModel, config: OptimiserConfig) -> dict[str, Pace]:
         rate = config.learning_rate
         if is_vision and config.vision_learning_rate is not None:
             rate = config.vision_learning_rate
-        is_plain = "bias" in name or name in norms
-        decay = 0.0 if is_plain else config.weight_decay
+        is_unmodified = "bias" in name or name in norms
+        decay = 0.0 if is_unmodified else config.weight_decay
         rate *= layer_factor(name, num_blocks, config.layer_decay)
         begins = config.vision_begins if is_vision else 0
         found[name] = Pace(rate, decay, begins, name in matrices)
@@ -177,7 +177,7 @@ def make_optimiser(
 
     Args:
         named: Parameters by the names in `speeds`.
-        speeds: What `paces` found.
+        speeds: What `learning_rate_multipliers` found.
         config: Which one, and its averages.
     """
     groups: dict[Pace, list[nn.Parameter]] = {}

@@ -17,10 +17,10 @@ import torch
 import yaml
 
 from sam2_hf.data.clip import ClipBatch
-from sam2_hf.data.config import Mix
+from sam2_hf.data.config import DataMixture
 from sam2_hf.errors import MissingPackageError, Sam2Error, TrainingError
 
-from .callbacks import RunKeeper
+from .callbacks import TrainingCallbacks
 from .checkpointing import RunState, read_checkpoint
 from .config import TrainConfig
 from .config_io import changed_data, changed_settings, refuse_changes
@@ -75,7 +75,7 @@ def open_stream(config: TrainConfig, image_size: int) -> ClipStream:
     Raises:
         DataError: A source has nothing usable.
     """
-    mix = Mix(
+    mix = DataMixture(
         sources=config.data,
         image_size=image_size,
         seed=config.seed,
@@ -206,7 +206,7 @@ class Trainer:
         self.totals = no_values(accelerator.device)
         if found is not None:
             self._load(found, allow_changes=allow_changes)
-        self.keeper = RunKeeper(config, self.learner, self.state, self.folder)
+        self.keeper = TrainingCallbacks(config, self.learner, self.state, self.folder)
         requests = plan_requests(
             range(self.state.step, self.steps),
             rank=accelerator.process_index,

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from sam2_hf.data.clip import Clip
-from sam2_hf.data.dataset import ClipSource
+from sam2_hf.data.dataset import ClipDataset
 from sam2_hf.errors import DataError, Sam2Error, TrainingError
 from sam2_hf.geometry import to_model_pixels
 from sam2_hf.model.configuration_sam2 import Sam2Config
@@ -180,7 +180,7 @@ class Validation:
 
     def __init__(
         self,
-        sources: Sequence[ClipSource],
+        sources: Sequence[ClipDataset],
         config: ValidationConfig,
         on_bad_data: Literal["skip", "raise"] = "skip",
     ) -> None:
@@ -216,7 +216,7 @@ class Validation:
             for label, source in zip(self.labels, self.sources, strict=True)
         ]
 
-    def places(self, source: ClipSource) -> list[int]:
+    def places(self, source: ClipDataset) -> list[int]:
         """Choose the photos or clips of a source, spread evenly over all."""
         count = len(source)
         wanted = min(self.config.max_items or count, count)
@@ -235,7 +235,7 @@ class Validation:
                 yield _predict(model, source.whole_clip(place), EXAMPLE_OBJECTS)
 
     def _total(
-        self, model: Sam2VideoModel, label: str, source: ClipSource, places: Sequence[int]
+        self, model: Sam2VideoModel, label: str, source: ClipDataset, places: Sequence[int]
     ) -> SourceTotal:
         """Score some photos or clips of a source, leaving out what cannot be used."""
         ious: list[float] = []
@@ -252,7 +252,7 @@ class Validation:
 
 
 def training_examples(
-    sources: Sequence[ClipSource], model: Sam2VideoModel, count: int
+    sources: Sequence[ClipDataset], model: Sam2VideoModel, count: int
 ) -> Iterator[Prediction]:
     """Predict the first photos and clips of the sources a run learns from.
 

@@ -3,7 +3,7 @@
 One graph holds everything between the features of a frame and the memory it leaves, so an
 accelerator is told once for a frame what to do, and the host waits for nothing in between. On CUDA
 the graphs are recorded and replayed as a whole. Nothing is compiled again once each room (see
-[`Room`]) has been seen filling and full.
+[`ShapeBucket`]) has been seen filling and full.
 
 Suffixes: b = objects, 3ss = red green blue, input rows and columns, c = memory channels, h, w =
 rows and columns.
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from sam2_hf.compiling import Compiled
-from sam2_hf.model.memory_tokens import FixedMemories, Recollection
+from sam2_hf.model.memory_tokens import MemoryInputs, StaticMemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
 
-from .memory_policy import MemoryRules, Moment
-from .static_memory import MemorySlots, Room
-from .tracking import NO_PROMPTS, Memories, chooses_among_masks, recollect
+from .memory_policy import MemoryRules, TrackingStep
+from .static_memory import MemorySlots, ShapeBucket
+from .tracking import NO_PROMPTS, Memories, chooses_among_masks, gather_memories
 
 
 class CompiledSteps:
@@ -47,7 +47,7 @@ class CompiledSteps:
         self,
         features: FrameFeatures,
         memories: Sequence[Memories],
-        now: Moment,
+        now: TrackingStep,
         rules: MemoryRules,
         *,
         dynamic_multimask_via_stability: bool | None = None,
@@ -65,7 +65,7 @@ class CompiledSteps:
             Masks, scores and pointers, objects in the order of `memories`; and spatial memories of
             the frame, `(b, 64, h, w)`.
         """
-        recollections = [recollect(one, now, rules) for one in memories]
+        recollections = [gather_memories(one, now, rules) for one in memories]
         fixed = self._slots_for(recollections, rules).fill(recollections)
         count = len(memories)
         found = self._track(self.model, features, fixed, dynamic_multimask_via_stability)
@@ -74,9 +74,11 @@ class CompiledSteps:
         masks = ObjectMasks(logits_b1hw, iou_b1, logits_b1hw, iou_b1, pointer_bd, score_b1)
         return masks, memory_bchw
 
-    def _slots_for(self, recollections: Sequence[Recollection], rules: MemoryRules) -> MemorySlots:
+    def _slots_for(self, recollections: Sequence[MemoryInputs], rules: MemoryRules) -> MemorySlots:
         """Return the tensors with room for these; others than last time are empty."""
-        room = Room.for_all(recollections, slots=rules.num_memories, pointers=rules.num_pointers)
+        room = ShapeBucket.for_all(
+            recollections, slots=rules.num_memories, pointers=rules.num_pointers
+        )
         if self._slots is None or not self._slots.fits(self.model, room):
             self._slots = MemorySlots(self.model, room, self._memory_dtype)
         return self._slots
@@ -96,7 +98,7 @@ def encode_frame(model: Sam2VideoModel, pixels_b3ss: Tensor) -> tuple[Tensor, ..
 def track_fixed(
     model: Sam2VideoModel,
     features: FrameFeatures,
-    memories: FixedMemories,
+    memories: StaticMemoryInputs,
     dynamic_multimask_via_stability: bool | None = None,  # noqa: FBT001 - `Compiled` passes by place
 ) -> tuple[Tensor, ...]:
     """Track objects on a frame: logits, predicted IoU, pointers, object scores, and a memory.

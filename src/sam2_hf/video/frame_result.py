@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2_hf.frames.host_copies import HostCopies, landed
+from sam2_hf.frames.host_copies import HostCopies, finish_host_copy
 from sam2_hf.upsampled_masks import upsampled_logits, upsampled_masks
 
 HOST = ("cpu", "meta")  # kinds of device whose memory need not be spared
@@ -91,7 +91,7 @@ class FrameResult:
             non_overlapping,
         )
 
-    def brought(self, copies: HostCopies) -> "FrameResult":
+    def start_host_copy(self, copies: HostCopies) -> "FrameResult":
         """Start to copy what is read on the host, where the device need not wait for it.
 
         Args:
@@ -107,24 +107,24 @@ class FrameResult:
             brought_masks=tuple(map(copies.take, self._full_masks())),
         )
 
-    def landed(self) -> "FrameResult":
+    def finish_host_copy(self) -> "FrameResult":
         """Return a result that needs no page-locked memory; its copies have arrived."""
         if self.brought_masks is None:
             return self
         return replace(
             self,
-            logits_bhw=landed(self.logits_bhw),
-            iou_b=landed(self.iou_b),
-            score_b=landed(self.score_b),
-            brought_masks=tuple(map(landed, self.brought_masks)),
+            logits_bhw=finish_host_copy(self.logits_bhw),
+            iou_b=finish_host_copy(self.iou_b),
+            score_b=finish_host_copy(self.score_b),
+            brought_masks=tuple(map(finish_host_copy, self.brought_masks)),
         )
 
     def on_host(self) -> "FrameResult":
         """Return a result that holds nothing of an accelerator's memory, once it has arrived."""
         copies = HostCopies()
-        result = self.brought(copies)
+        result = self.start_host_copy(copies)
         copies.wait()
-        return result.landed()
+        return result.finish_host_copy()
 
     @cached_property
     def masks(self) -> dict[int, NDArray[np.bool_]]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sam2_hf import rle
 from sam2_hf.errors import FrameError, SessionError
-from sam2_hf.video.storage.record_store import History, Key
+from sam2_hf.video.storage.record_store import Key, RecordStore
 
 
 class FrameScore(NamedTuple):
@@ -116,7 +116,7 @@ class Masklet:
     """
 
     def __init__(
-        self, object_id: int, history: History, scores: FrameScores, size: tuple[int, int]
+        self, object_id: int, history: RecordStore, scores: FrameScores, size: tuple[int, int]
     ) -> None:
         self.object_id = object_id
         self.size = size
@@ -206,7 +206,7 @@ class MaskletStore:
     def __init__(
         self,
         object_id: int,
-        history: History,
+        history: RecordStore,
         size: tuple[int, int],
         scores: FrameScores | None = None,
     ) -> None:
@@ -232,7 +232,7 @@ class MaskletStore:
             score: Object score, logits.
 
         Raises:
-            OutputError: The disk is full; the mask is kept all the same, see `History.put`.
+            OutputError: The disk is full; the mask is kept all the same, see `RecordStore.put`.
             SessionError: The mask has another size than the video.
         """
         if tuple(mask_hw.shape) != self._size:
@@ -270,7 +270,7 @@ class MaskletStore:
     def restored(
         cls,
         object_id: int,
-        history: History,
+        history: RecordStore,
         size: tuple[int, int],
         columns: Mapping[str, Tensor],
     ) -> "MaskletStore":

@@ -7,12 +7,12 @@ Suffixes: b = objects (1 here), c = memory channels, d = decoder channels, h, w 
 import torch
 from torch import Tensor
 
-from sam2_hf.frames.host_copies import HostCopies, landed
+from sam2_hf.frames.host_copies import HostCopies, finish_host_copy
 from sam2_hf.model.outputs import FrameMemory
-from sam2_hf.video.storage.record_store import History
+from sam2_hf.video.storage.record_store import RecordStore
 
 from .frame_result import FrameOutput
-from .memory_policy import MemoryRules, Moment, pointer_frames, recent_frames
+from .memory_policy import MemoryRules, TrackingStep, pointer_frames, recent_frames
 
 MEMORY = "memory"  # kind of record in the history
 
@@ -26,7 +26,7 @@ class MemoryBank:
         device: Where memories are stored that are about to be read; whoever reads them moves them.
     """
 
-    def __init__(self, object_id: int, history: History, device: torch.device | str) -> None:
+    def __init__(self, object_id: int, history: RecordStore, device: torch.device | str) -> None:
         self.prompted: dict[int, FrameMemory] = {}
         self._object_id = object_id
         self._history = history
@@ -70,7 +70,7 @@ class MemoryBank:
         Raises:
             OutputError: The disk is full; the record is kept all the same.
         """
-        kept = {name: landed(values) for name, values in record.items()}
+        kept = {name: finish_host_copy(values) for name, values in record.items()}
         self._history.put(self._key(frame), kept)
 
     def remember_prompted(self, memory: FrameMemory) -> None:
@@ -131,7 +131,7 @@ class MemoryBank:
             self.forget(frame)
         self.prompted.clear()
 
-    def retire(self, now: Moment, rules: MemoryRules) -> None:
+    def evict(self, now: TrackingStep, rules: MemoryRules) -> None:
         """Let memories leave the device that cannot be read from the frame `now` on."""
         count = rules.num_memories - 1
         spatial = set(recent_frames(now, count=count, stride=rules.stride))

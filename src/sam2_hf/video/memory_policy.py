@@ -8,7 +8,7 @@ Direction = Literal["forward", "backward"]
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TrackingStep:
     """Where tracking stands.
 
     Attributes:
@@ -58,7 +58,7 @@ class MemoryRules:
         """How many frames back something may be read."""
         return max(self.num_pointers, (self.num_memories - 1) * self.stride + 1)
 
-    def longest_time(self, now: Moment) -> int:
+    def longest_time(self, now: TrackingStep) -> int:
         """Return the time, in frames, that counts as 1 for a pointer."""
         count = self.num_pointers
         if self.clip_times and now.num_frames is not None:
@@ -66,7 +66,7 @@ class MemoryRules:
         return max(count - 1, 1)
 
 
-def recent_frames(now: Moment, *, count: int, stride: int) -> list[int]:
+def recent_frames(now: TrackingStep, *, count: int, stride: int) -> list[int]:
     """List the tracked frames to attend to, farthest first.
 
     The neighbour is always included; the others lie on multiples of `stride`, so that a slow scene
@@ -85,14 +85,14 @@ def recent_frames(now: Moment, *, count: int, stride: int) -> list[int]:
     if count < 1:
         return []
     if now.direction == "backward":
-        mirrored = recent_frames(Moment(-now.frame), count=count, stride=stride)
+        mirrored = recent_frames(TrackingStep(-now.frame), count=count, stride=stride)
         return [-frame for frame in mirrored]
     newest_on_grid = (now.frame - 2) // stride * stride
     older = [newest_on_grid - step * stride for step in range(count - 1)]
     return [*reversed(older), now.frame - 1]
 
 
-def pointer_frames(now: Moment, *, count: int) -> list[int]:
+def pointer_frames(now: TrackingStep, *, count: int) -> list[int]:
     """List the tracked frames whose pointers are attended to, nearest first.
 
     Source: sam2/modeling/sam2_base.py:611-617 @ 2b90b9f.

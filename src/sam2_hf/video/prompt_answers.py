@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sam2_hf.masks import keep_apart
+from sam2_hf.masks import suppress_overlaps
 from sam2_hf.model.outputs import FrameMemory, ObjectMasks
 from sam2_hf.model.prompt_encoder import Prompts
 
 from .frame_result import FrameOutput
-from .memory_policy import Moment
+from .memory_policy import TrackingStep
 from .prompts import FramePrompts
 from .tracked_object import PromptedOutput, Round, TrackedObject
 from .tracker import Tracker
-from .tracking import decode_views, recollect, view
+from .tracking import decode_views, gather_memories, view
 
 Corrections = set[tuple[int, int]]  # frame and object id
 MAX_PREVIOUS_LOGIT = 32.0  # earlier mask logits are shown to the decoder within these bounds
@@ -37,8 +37,8 @@ def ask(tracker: Tracker, one: TrackedObject, frame: int, prompts: FramePrompts)
         asked.direction = one.directions.get(frame)
     if prompts.mask_hw is None:
         if asked.direction is not None:
-            now = Moment(frame, asked.direction, tracker.frames.num_frames)
-            asked.recollection = recollect(one.bank, now, tracker.rules)
+            now = TrackingStep(frame, asked.direction, tracker.frames.num_frames)
+            asked.recollection = gather_memories(one.bank, now, tracker.rules)
         if tracker.options.prev_sam_mask_logits and frame not in one.rounds:
             asked.earlier = one.remembered_output(frame)
     one.add(frame, asked)
@@ -132,7 +132,7 @@ def _answer(
 def _decode(tracker: Tracker, frame: int, asked: Round, earlier: FrameOutput | None) -> ObjectMasks:
     features, model, prompts = tracker.image_features(frame), tracker.model, asked.prompts
     if prompts.mask_hw is not None:
-        return model.adopt_masks(features, prompts.mask_hw[None, None].to(model.device))
+        return model.use_mask_as_output(features, prompts.mask_hw[None, None].to(model.device))
     points_n2, labels_n = prompts.model_points(tracker.size, model.prompt_encoder.image_size)
     logits_11hw = None
     if earlier is not None:
@@ -162,7 +162,7 @@ def _remember_prompted(tracker: Tracker, frame: int) -> Corrections:
     answers = [one.answer for one in answered.values() if one.answer is not None]
     logits_b1hw = torch.cat([_seen_by_memory(tracker, answer) for answer in answers])
     if tracker.options.non_overlap_masks_for_mem_enc:
-        logits_b1hw = keep_apart(logits_b1hw)
+        logits_b1hw = suppress_overlaps(logits_b1hw)
     score_b1 = torch.stack([answer.answer.score_1 for answer in answers])
     spatial = tracker.model.encode_memory(
         tracker.image_features(frame),

@@ -10,7 +10,7 @@ from sam2_hf.number_reading import read_whole, shown
 
 from .memory_policy import Direction
 
-Course = Literal["forward", "backward", "both"]
+PropagationDirection = Literal["forward", "backward", "both"]
 Runs = list[tuple[range, Direction]]
 ENDLESS = sys.maxsize  # where a run of unknown length ends
 
@@ -33,10 +33,10 @@ class ToCome:
         return frame in ahead or any(frame in others for others, _ in later)
 
 
-def visits(
+def plan_propagation(
     start: int | None,
     limit: int | None,
-    course: Course,
+    course: PropagationDirection,
     num_frames: int | None,
     prompted: Collection[int],
 ) -> Runs:

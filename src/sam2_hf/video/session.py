@@ -19,7 +19,7 @@ from .frame_result import FrameResult
 from .masklet import Masklet
 from .prompt_answers import answer_prompts, commit
 from .prompts import FramePrompts, Mask, Xy, read_box, read_clicks, read_mask
-from .propagation import Course, begins_backward_from_first, visits
+from .propagation import PropagationDirection, begins_backward_from_first, plan_propagation
 from .review import FrameToReview, ReviewRules, frames_to_review
 from .session_lock import one_thread_at_a_time
 from .session_options import SessionOptions
@@ -143,7 +143,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         self,
         start: int | None = None,
         limit: int | None = None,
-        direction: Course = "forward",
+        direction: PropagationDirection = "forward",
         *,
         progress: bool = False,
     ) -> Iterator[FrameResult]:
@@ -172,7 +172,7 @@ class Sam2VideoInferenceSession(TransformersSession):
             raise SessionError("a live stream has no next frame yet. Pass each to session.step().")
         self._tracker.require_prompts()
         prompted = self._tracker.conditioning_frames()
-        runs = visits(start, limit, direction, self.num_frames, prompted)
+        runs = plan_propagation(start, limit, direction, self.num_frames, prompted)
         if self.options.skip_backward_from_first and begins_backward_from_first(runs):
             runs = []
         return self._run(runs, progress=progress)
@@ -237,7 +237,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         if snapshot.place is None:
             self._tracker.forget(snapshot.one.object_id)
         else:
-            self._tracker.take_back(snapshot.one, snapshot.place)
+            self._tracker.restore_object(snapshot.one, snapshot.place)
         return True
 
     def reset(self) -> None:

@@ -19,7 +19,7 @@ from .propagation import ENDLESS, Runs, ToCome, begins_backward_from_first
 from .session_lock import SessionLock
 from .session_options import SessionOptions
 from .tracked_object import Snapshot, TrackedObject, UndoStack
-from .tracker import Tracker, Visit
+from .tracker import FrameRequest, Tracker
 
 
 class SessionCore(Closing):
@@ -94,7 +94,7 @@ class SessionCore(Closing):
                     if self.frames.may_come(frame):
                         continue  # the caller's own numbers of a stream may have gaps
                     full: list[OutputError] = []
-                    visit = Visit(
+                    visit = FrameRequest(
                         frame,
                         direction,
                         passes_prompted=passes_prompted,
@@ -130,7 +130,7 @@ class SessionCore(Closing):
         """Track all objects on a frame that a stream has just got."""
         self._tracker.require_open()
         commit(self._tracker)
-        return self._tracker.segment(Visit(frame, remember=remember))
+        return self._tracker.segment(FrameRequest(frame, remember=remember))
 
     def _require(self, frame: int) -> int:
         """Refuse a frame that cannot be had; return its number as a plain one.
@@ -180,12 +180,12 @@ class SessionCore(Closing):
 
     def _push(self, snapshot: Snapshot) -> None:
         for gone in self._undo.push(snapshot):
-            self._tracker.let_go(gone)
+            self._tracker.drop_records(gone)
 
     def _forget_changes(self) -> None:
         """Drop what could be undone, and the removed objects with it."""
         for gone in self._undo.clear():
-            self._tracker.let_go(gone)
+            self._tracker.drop_records(gone)
 
 
 def _following(frame: int, frames: range) -> int | None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sam2_hf.frames.host_copies import to_device
+from sam2_hf.frames.host_copies import numbers_to_device
 from sam2_hf.model.gpu_attention import best_tiles
-from sam2_hf.model.memory_tokens import FixedMemories, Recollection
+from sam2_hf.model.memory_tokens import MemoryInputs, StaticMemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
 OBJECT_STEPS = (1, 2, 4, 8, 16)  # room for so many objects, then for multiples of the last
@@ -23,7 +23,7 @@ EXTRA = 4  # by how many slots or pointers the room grows, for more prompted fra
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ShapeBucket:
     """How much fits: each room is a graph of its own, so there are few.
 
     Attributes:
@@ -37,7 +37,9 @@ class Room:
     pointers: int
 
     @classmethod
-    def for_all(cls, recollections: Sequence[Recollection], *, slots: int, pointers: int) -> "Room":
+    def for_all(
+        cls, recollections: Sequence[MemoryInputs], *, slots: int, pointers: int
+    ) -> "ShapeBucket":
         """Choose the room for some objects.
 
         Args:
@@ -64,7 +66,7 @@ class MemorySlots:
         memory_dtype: How spatial memories are stored.
     """
 
-    def __init__(self, model: Sam2VideoModel, room: Room, memory_dtype: torch.dtype) -> None:
+    def __init__(self, model: Sam2VideoModel, room: ShapeBucket, memory_dtype: torch.dtype) -> None:
         self.room = room
         config = model.config
         height, width = model.prompt_encoder.grid
@@ -84,7 +86,7 @@ class MemorySlots:
         # which memory lies where; held, so that no other one can take its identity
         self._held: list[list[Tensor | None]] = [[None] * room.slots for _ in range(room.objects)]
 
-    def fill(self, recollections: Sequence[Recollection]) -> FixedMemories:
+    def fill(self, recollections: Sequence[MemoryInputs]) -> StaticMemoryInputs:
         """Take in what the objects look back on from one frame.
 
         Args:
@@ -108,17 +110,17 @@ class MemorySlots:
         is_there = [[place < count for place in range(pointers)] for count in counts]
         device, dtype = self._pointers_bpd.device, self._pointers_bpd.dtype
         is_full = all(map(all, is_filled)) and all(map(all, is_there))
-        return FixedMemories(
+        return StaticMemoryInputs(
             self._spatial_bsnc,
-            to_device(ages, torch.int64, device),
+            numbers_to_device(ages, torch.int64, device),
             self._pointers_bpd,
-            to_device(self._filled_up(times), torch.float32, device),
-            None if is_full else to_device(_biases(is_filled), dtype, device),
-            None if is_full else to_device(_biases(is_there), dtype, device),
+            numbers_to_device(self._filled_up(times), torch.float32, device),
+            None if is_full else numbers_to_device(_biases(is_filled), dtype, device),
+            None if is_full else numbers_to_device(_biases(is_there), dtype, device),
             self._tiles,
         )
 
-    def fits(self, model: Sam2VideoModel, room: Room) -> bool:
+    def fits(self, model: Sam2VideoModel, room: ShapeBucket) -> bool:
         """Whether these tensors are as `model` needs them for that room."""
         memories = self._pointers_bpd
         is_alike = memories.device == model.device and memories.dtype == model.dtype
@@ -129,7 +131,7 @@ class MemorySlots:
         """Bytes of the tensors."""
         return self._spatial_bsnc.nbytes + self._pointers_bpd.nbytes
 
-    def _place(self, row: int, one: Recollection) -> list[tuple[int, int]]:
+    def _place(self, row: int, one: MemoryInputs) -> list[tuple[int, int]]:
         """Put an object's spatial memories into slots; list the slot and the age of each."""
         held = self._held[row]
         wanted = {id(memory) for memory in one.spatial}
@@ -148,7 +150,7 @@ class MemorySlots:
             placed.append((slot_of[id(memory_1chw)], age))
         return placed
 
-    def _place_pointers(self, row: int, one: Recollection) -> None:
+    def _place_pointers(self, row: int, one: MemoryInputs) -> None:
         """Put an object's pointers side by side; they are few, and all of them are copied."""
         if one.pointers_bpd is not None:
             place = self._pointers_bpd[row, : one.pointers_bpd.shape[1]]
@@ -160,7 +162,7 @@ class MemorySlots:
         return [row + [0.0] * (self.room.pointers - len(row)) for row in rows]
 
 
-def _times(one: Recollection) -> list[float]:
+def _times(one: MemoryInputs) -> list[float]:
     return [] if one.times_bp is None else list(one.times_bp[0].tolist())
 
 

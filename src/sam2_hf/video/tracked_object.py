@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from sam2_hf.model.memory_tokens import Recollection
+from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.outputs import FrameMemory
 
 from .frame_result import FrameOutput
@@ -52,7 +52,7 @@ class Round:
 
     prompts: FramePrompts
     direction: Direction | None = None
-    recollection: Recollection | None = None
+    recollection: MemoryInputs | None = None
     earlier: FrameOutput | None = None
     answer: PromptedOutput | None = None
     stands_alone: bool = False
@@ -159,7 +159,7 @@ class TrackedObject:
                 tensors.append(one.full_logits_11hw)
         return sum(tensor.nbytes for tensor in tensors)
 
-    def keep_near(self, frame: int, reach: int) -> None:
+    def trim_to_window(self, frame: int, reach: int) -> None:
         """Forget what was tracked `reach` frames and more from a frame; prompted frames stay."""
         masks = () if self.masklet is None else self.masklet.masklet.frames
         kept = {*self.directions, *self.bank.tracked, *masks}

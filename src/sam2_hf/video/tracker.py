@@ -14,18 +14,18 @@ from torch import Tensor
 
 from sam2_hf.errors import OutputError, SessionError
 from sam2_hf.frames.host_copies import HostCopies
-from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes, keep_apart, resize_masks
+from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes, resize_masks, suppress_overlaps
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
 
 from .frame_result import FrameOutput, FrameResult
-from .memory_policy import Direction, Moment
+from .memory_policy import Direction, TrackingStep
 from .tracked_object import TrackedObject
 from .tracker_state import TrackerState
 from .tracking import NO_PROMPTS, track_step
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class FrameRequest:
     """One step of tracking.
 
     Attributes:
@@ -50,7 +50,7 @@ class Visit:
     corrected: frozenset[int] = frozenset()
     ahead: int | None = None
 
-    def keeping(self, corrections: Collection[tuple[int, int]]) -> "Visit":
+    def keeping(self, corrections: Collection[tuple[int, int]]) -> "FrameRequest":
         """Return this visit with the corrections of its frame, out of pairs (frame, object)."""
         corrected = frozenset(one for frame, one in corrections if frame == self.frame)
         return replace(self, corrected=corrected)
@@ -76,7 +76,7 @@ class Tracker(TrackerState):
         return self.features.get(frame, encode)
 
     @torch.no_grad()
-    def segment(self, visit: Visit, full: list[OutputError] | None = None) -> FrameResult:
+    def segment(self, visit: FrameRequest, full: list[OutputError] | None = None) -> FrameResult:
         """Segment a frame: prompted objects keep their answer, the others are tracked.
 
         Args:
@@ -102,13 +102,13 @@ class Tracker(TrackerState):
             for one, output, memory in found
             if memory is not None
         ]
-        result = self.result(frame, outputs).brought(copies)
+        result = self.result(frame, outputs).start_host_copy(copies)
         not_written: list[OutputError] = []
         try:
             self._encode_ahead(visit.ahead)
         finally:  # whatever interrupts that, this frame is kept
             copies.wait()
-            result = result.landed()
+            result = result.finish_host_copy()
             for one, record in records:
                 with _noted(not_written):
                     one.bank.keep(frame, record)
@@ -120,7 +120,7 @@ class Tracker(TrackerState):
             raise not_written[0]
         return result
 
-    def _known_outputs(self, visit: Visit) -> dict[int, FrameOutput]:
+    def _known_outputs(self, visit: FrameRequest) -> dict[int, FrameOutput]:
         """Gather the answers that are there already, by object."""
         found = {}
         for one in self.objects.values():
@@ -132,7 +132,7 @@ class Tracker(TrackerState):
         return found
 
     def _leave(
-        self, one: TrackedObject, visit: Visit, result: FrameResult, full: list[OutputError]
+        self, one: TrackedObject, visit: FrameRequest, result: FrameResult, full: list[OutputError]
     ) -> None:
         """Note that an object has been seen on a frame, and keep its mask."""
         is_prompted = visit.frame in one.outputs
@@ -154,10 +154,10 @@ class Tracker(TrackerState):
         )
 
     def _track(
-        self, tracked: list[TrackedObject], visit: Visit
+        self, tracked: list[TrackedObject], visit: FrameRequest
     ) -> list[tuple[TrackedObject, FrameOutput, FrameMemory | None]]:
         """Track objects on a frame: of each the answer and, if wanted, what to remember of it."""
-        now = Moment(visit.frame, visit.direction, self.frames.num_frames)
+        now = TrackingStep(visit.frame, visit.direction, self.frames.num_frames)
         features = self.image_features(now.frame)
         banks = [one.bank for one in tracked]
         fallback = self.options.dynamic_multimask_via_stability
@@ -201,7 +201,7 @@ class Tracker(TrackerState):
         prompted = [other.logits_1hw[None].to(logits_b1hw.device) for other in others]
         side = self.model.prompt_encoder.image_size  # enlarged first, or a gap would open
         enlarged = resize_masks(torch.cat([logits_b1hw, *prompted]), (side, side))
-        return keep_apart(enlarged)[: len(logits_b1hw)]
+        return suppress_overlaps(enlarged)[: len(logits_b1hw)]
 
     def memories(
         self, frame: int, spatial_bchw: Tensor, pointer_bd: Tensor, score_b1: Tensor
@@ -228,12 +228,12 @@ class Tracker(TrackerState):
         with _noted(full):
             self.masklet_store(one).put(result.frame, result.masks[number], *scores)
         if self.keeps_window:
-            one.keep_near(result.frame, max(self.options.window, self.rules.reach))
+            one.trim_to_window(result.frame, max(self.options.window, self.rules.reach))
 
     def _retire(self, one: TrackedObject, frame: int, direction: Direction) -> None:
         """Let memories leave the device that the next frame cannot read."""
         step = 1 if direction == "forward" else -1
-        one.bank.retire(Moment(frame + step, direction, self.frames.num_frames), self.rules)
+        one.bank.evict(TrackingStep(frame + step, direction, self.frames.num_frames), self.rules)
 
     def forget_around(self, one: TrackedObject, frame: int) -> None:
         """Drop tracked memories near a prompted frame, which may show what was corrected.

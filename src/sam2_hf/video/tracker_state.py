@@ -12,7 +12,7 @@ from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.promptable_model import feature_weights
 from sam2_hf.model.weight_fingerprint import WeightWatch, is_same_model, weight_fingerprint
-from sam2_hf.video.storage.record_store import History
+from sam2_hf.video.storage.record_store import RecordStore
 from sam2_hf.video.storage.video_fingerprint import (
     Fingerprint,
     require_same_video,
@@ -46,13 +46,13 @@ class TrackerState:
         options: SessionOptions,
         model: Sam2VideoModel | None = None,
         state_device: torch.device | str | None = None,
-        history: History | None = None,
+        history: RecordStore | None = None,
     ) -> None:
         self.frames = frames
         self.options = options
         self.objects: dict[int, TrackedObject] = {}
         if history is None:
-            history = History(ram_budget=options.ram_budget, folder=options.spill_folder)
+            history = RecordStore(ram_budget=options.ram_budget, folder=options.spill_folder)
         self.history = history
         self.features = FeatureCache(options.cached_features)
         self.fingerprint: Fingerprint | None = None  # of the video, once it was asked for
@@ -218,14 +218,14 @@ class TrackerState:
         self.objects[object_id] = TrackedObject(object_id, bank)
         return self.objects[object_id]
 
-    def take_back(self, one: TrackedObject, place: int) -> None:
+    def restore_object(self, one: TrackedObject, place: int) -> None:
         """Count an object in again that was removed, at the place it had."""
         if one.object_id not in self.objects:
             objects = list(self.objects.items())
             objects.insert(place, (one.object_id, one))
             self.objects = dict(objects)
 
-    def let_go(self, one: TrackedObject) -> None:
+    def drop_records(self, one: TrackedObject) -> None:
         """Drop what is kept of a removed object, unless its number is another one's by now."""
         if one.object_id not in self.objects:
             self.history.discard_object(one.object_id)

@@ -11,12 +11,18 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sam2_hf.model.memory_tokens import Recollection
+from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
 from sam2_hf.model.prompt_encoder import Prompts
 
-from .memory_policy import MemoryRules, Moment, closest_prompted, pointer_frames, recent_frames
+from .memory_policy import (
+    MemoryRules,
+    TrackingStep,
+    closest_prompted,
+    pointer_frames,
+    recent_frames,
+)
 
 NO_PROMPTS = Prompts()
 
@@ -40,7 +46,7 @@ def track_step(
     features: FrameFeatures,
     memories: Sequence[Memories] | None,
     prompts: Prompts,
-    now: Moment,
+    now: TrackingStep,
     rules: MemoryRules,
     *,
     dynamic_multimask_via_stability: bool | None = None,
@@ -65,14 +71,14 @@ def track_step(
     Differs: objects are the batch. Those that remember equally much run together, so no token is
         padded and the numbers are those of each object alone.
     """
-    views = look_back(model, features, memories, now, rules)
+    views = condition_on_memories(model, features, memories, now, rules)
     return decode_views(
         model, views, prompts, dynamic_multimask_via_stability=dynamic_multimask_via_stability
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FrameView:
+class ConditionedFrame:
     """A frame as objects see it that remember equally much.
 
     Attributes:
@@ -88,13 +94,13 @@ class FrameView:
     tracked: bool
 
 
-def look_back(
+def condition_on_memories(
     model: Sam2VideoModel,
     features: FrameFeatures,
     memories: Sequence[Memories] | None,
-    now: Moment,
+    now: TrackingStep,
     rules: MemoryRules,
-) -> list[FrameView]:
+) -> list[ConditionedFrame]:
     """Fuse memories into a frame: the half of a step that does not depend on prompts.
 
     Prompts that follow each other on one frame share it. Arguments as in `track_step`.
@@ -104,21 +110,25 @@ def look_back(
     """
     if memories is None:
         return view(model, features, None)
-    return view(model, features, [recollect(one, now, rules) for one in memories])
+    return view(model, features, [gather_memories(one, now, rules) for one in memories])
 
 
 def view(
-    model: Sam2VideoModel, features: FrameFeatures, recollections: list[Recollection] | None
-) -> list[FrameView]:
-    """Fuse what was gathered from memory into a frame; see `look_back`.
+    model: Sam2VideoModel, features: FrameFeatures, recollections: list[MemoryInputs] | None
+) -> list[ConditionedFrame]:
+    """Fuse what was gathered from memory into a frame; see `condition_on_memories`.
 
     Args:
         model: The model.
         features: The frame; one for all objects, or one for each.
-        recollections: What `recollect` returned for each; None on a frame without memories.
+        recollections: What `gather_memories` returned for each; None on a frame without memories.
     """
     if recollections is None:
-        return [FrameView(features, model.condition_on_memory(features, None), None, tracked=False)]
+        return [
+            ConditionedFrame(
+                features, model.condition_on_memory(features, None), None, tracked=False
+            )
+        ]
     starts = _starts(recollections)
     device = features.embedding_bchw.device
     views = []
@@ -129,13 +139,13 @@ def view(
         is_all = rows == list(range(starts[-1]))
         own = features if is_all else _rows(features, rows)
         embedding = model.condition_on_memory(own, together)
-        views.append(FrameView(own, embedding, None if is_all else rows, tracked=True))
+        views.append(ConditionedFrame(own, embedding, None if is_all else rows, tracked=True))
     return views
 
 
 def decode_views(
     model: Sam2VideoModel,
-    views: list[FrameView],
+    views: list[ConditionedFrame],
     prompts: Prompts,
     *,
     dynamic_multimask_via_stability: bool | None = None,
@@ -144,7 +154,7 @@ def decode_views(
 
     Args:
         model: The model.
-        views: What `look_back` returned.
+        views: What `condition_on_memories` returned.
         prompts: As in `track_step`.
         dynamic_multimask_via_stability: Whether an unstable single mask is replaced by the best of
             the three; the model's config decides if None.
@@ -180,7 +190,7 @@ def chooses_among_masks(model: Sam2VideoModel, prompts: Prompts, *, tracked: boo
     return config.multimask_output_in_sam and allowed and in_range
 
 
-def recollect(memories: Memories, now: Moment, rules: MemoryRules) -> Recollection:
+def gather_memories(memories: Memories, now: TrackingStep, rules: MemoryRules) -> MemoryInputs:
     """Gather what may be looked at from a frame.
 
     Source: sam2/modeling/sam2_base.py:520-637 @ 2b90b9f.
@@ -211,16 +221,16 @@ def recollect(memories: Memories, now: Moment, rules: MemoryRules) -> Recollecti
         if pointer is not None:
             pointers.append((now.back_to(frame), pointer))
     if not pointers:
-        return Recollection(tuple(spatial), tuple(ages))
+        return MemoryInputs(tuple(spatial), tuple(ages))
     pointers_bpd = torch.stack([pointer for _, pointer in pointers], dim=1)
     times_p = torch.tensor(
         [float(time) for time, _ in pointers]
     )  # on the host, where they are read
     times_bp = (times_p / rules.longest_time(now)).expand(len(pointers_bpd), -1)
-    return Recollection(tuple(spatial), tuple(ages), pointers_bpd, times_bp)
+    return MemoryInputs(tuple(spatial), tuple(ages), pointers_bpd, times_bp)
 
 
-def _alike(recollections: list[Recollection]) -> list[list[int]]:
+def _alike(recollections: list[MemoryInputs]) -> list[list[int]]:
     """Group objects that look at the same ages and equally many pointers."""
     groups: dict[tuple[tuple[int, ...], int], list[int]] = {}
     for index, one in enumerate(recollections):
@@ -229,7 +239,7 @@ def _alike(recollections: list[Recollection]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _starts(recollections: list[Recollection]) -> list[int]:
+def _starts(recollections: list[MemoryInputs]) -> list[int]:
     """List the first row of each, and the end."""
     starts = [0]
     for one in recollections:
@@ -237,14 +247,14 @@ def _starts(recollections: list[Recollection]) -> list[int]:
     return starts
 
 
-def _join(parts: list[Recollection]) -> Recollection:
+def _join(parts: list[MemoryInputs]) -> MemoryInputs:
     """Stack the memories of several objects that remember equally much."""
     if len(parts) == 1:
         return parts[0]
     spatial = tuple(torch.cat(rows) for rows in zip(*(p.spatial for p in parts), strict=True))
     pointers = [part.pointers_bpd for part in parts if part.pointers_bpd is not None]
     times = [part.times_bp for part in parts if part.times_bp is not None]
-    return Recollection(
+    return MemoryInputs(
         spatial,
         parts[0].ages,
         torch.cat(pointers) if pointers else None,

@@ -38,9 +38,9 @@ from sam2_hf.video.compat.transformers_prompts import (
 from .memory_policy import Direction
 from .prompt_answers import ask, ask_again, commit
 from .prompts import FramePrompts, read_mask, read_object_id
-from .propagation import Runs, visits
+from .propagation import Runs, plan_propagation
 from .tracked_object import TrackedObject
-from .tracker import Visit
+from .tracker import FrameRequest
 from .transformers_frames import TransformersFrames
 
 
@@ -326,7 +326,7 @@ class TransformersSession(TransformersFrames):
         self._ask_again([number])
         corrections = commit(self._tracker)
         direction: Direction = "backward" if reverse else "forward"
-        visit = Visit(number, direction, remember=remember, passes_prompted=False)
+        visit = FrameRequest(number, direction, remember=remember, passes_prompted=False)
         return segmentation_output(self._tracker.segment(visit.keeping(corrections)), model)
 
     def iterate_frames(
@@ -356,7 +356,9 @@ class TransformersSession(TransformersFrames):
         frames, limit = self.frames, max_frame_num_to_track
         count = frames.num_received if isinstance(frames, LiveFrames) else frames.num_frames
         course: Direction = "backward" if reverse else "forward"
-        runs = visits(start, None if limit is None else limit + 1, course, count, prompted)
+        runs = plan_propagation(
+            start, None if limit is None else limit + 1, course, count, prompted
+        )
         if reverse and start == 0:
             runs = []
         return self._outputs(runs, model, progress=show_progress_bar)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from sam2_hf.atomic_write import growing_file
+from sam2_hf.atomic_write import atomic_path
 
 from .frame_journal import TrackedFrame, TrackedObject
 
@@ -96,7 +96,7 @@ def write_masklets(
     for tracked in frames:
         for one in tracked.objects:
             summaries[one.object_id].add(tracked.frame, one)
-    with growing_file(path) as hidden, hidden.open("w", encoding="ascii") as file:
+    with atomic_path(path) as hidden, hidden.open("w", encoding="ascii") as file:
         file.write("{\n")
         for name, value in [*_video_fields(about), *_object_fields(about, summaries)]:
             file.write(f'"{name}": {json.dumps(value)},\n')
@@ -122,7 +122,7 @@ def write_scores(path: str | os.PathLike[str], frames: Iterable[TrackedFrame]) -
     Raises:
         OutputError: The file cannot be written.
     """
-    with growing_file(path) as hidden, hidden.open("w", encoding="ascii", newline="") as file:
+    with atomic_path(path) as hidden, hidden.open("w", encoding="ascii", newline="") as file:
         file.write(",".join(COLUMNS) + "\n")
         for tracked in frames:
             time = "" if tracked.time_s is None else f"{tracked.time_s:.{DIGITS}f}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_hf.atomic_write import growing_file
+from sam2_hf.atomic_write import atomic_path
 from sam2_hf.errors import MissingPackageError, OutputError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def video_writer(
         OutputError: The file cannot be written, or there was no frame.
     """
     av = import_av()
-    with growing_file(path) as hidden:
+    with atomic_path(path) as hidden:
         writer = VideoWriter(av, hidden, Path(path), fps)
         try:
             yield writer

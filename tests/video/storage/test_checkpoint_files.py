@@ -14,7 +14,7 @@ import torch
 from sam2_hf.errors import OutputError, SessionError
 from sam2_hf.video.storage import checkpoint_files
 from sam2_hf.video.storage.checkpoint_files import SavedSession, read_session, write_session
-from sam2_hf.video.storage.record_store import History
+from sam2_hf.video.storage.record_store import RecordStore
 from tests.video.records import full_disk, memory_record, same
 
 DOCUMENT = {"objects": [{"id": 3, "clicks": [[0.1, 1e-300]]}], "name": "caf\u00e9", "none": None}
@@ -22,7 +22,7 @@ DOCUMENT = {"objects": [{"id": 3, "clicks": [[0.1, 1e-300]]}], "name": "caf\u00e
 
 @pytest.fixture
 def history(tmp_path):
-    with History(ram_budget=3000, folder=tmp_path / "spill", segment_bytes=5000) as history:
+    with RecordStore(ram_budget=3000, folder=tmp_path / "spill", segment_bytes=5000) as history:
         for frame in range(20):
             history.put((1, frame, "memory"), memory_record(frame))
             history.put((2, frame, "mask"), {"counts": torch.full((5,), frame).byte()})
@@ -73,7 +73,7 @@ def test_a_loaded_session_goes_on_and_is_saved_again_in_the_same_place(tmp_path,
 
 
 def test_an_empty_session_is_saved_too(tmp_path):
-    with History(ram_budget=0) as history:
+    with RecordStore(ram_budget=0) as history:
         write_session(tmp_path / "saved", SavedSession({}, {}, history))
 
     saved = load(tmp_path / "saved")
@@ -229,14 +229,14 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, history):
 
 def test_a_session_loads_from_a_folder_that_cannot_be_written(tmp_path, history, monkeypatch):
     save(tmp_path / "saved", history)
-    make = checkpoint_files.History
+    make = checkpoint_files.RecordStore
 
     def refuse(*, folder, **options):
         if folder == tmp_path / "saved":
             raise OutputError("read-only")
         return make(folder=folder, **options)
 
-    monkeypatch.setattr(checkpoint_files, "History", refuse)
+    monkeypatch.setattr(checkpoint_files, "RecordStore", refuse)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     with load(tmp_path / "saved").history as found:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sam2_hf.errors import OutputError, SessionError
-from sam2_hf.video.storage.record_store import History, bytes_held
+from sam2_hf.video.storage.record_store import RecordStore, bytes_held
 from tests.video.records import full_disk, memory_record, same
 
 ONE = bytes_held(memory_record())
@@ -16,12 +16,12 @@ ONE = bytes_held(memory_record())
 
 def spilling(folder, *, records=2, **options):
     """A history with room for so many records in RAM."""
-    return History(ram_budget=records * ONE, folder=folder, **options)
+    return RecordStore(ram_budget=records * ONE, folder=folder, **options)
 
 
 def test_a_record_in_ram_is_the_very_same_tensors(tmp_path):
     record = memory_record()
-    with History(ram_budget=10 * ONE) as history:
+    with RecordStore(ram_budget=10 * ONE) as history:
         history.put((1, 0, "memory"), record)
 
         found = history.get((1, 0, "memory"))
@@ -42,7 +42,7 @@ def test_beyond_the_budget_the_records_put_first_go_to_disk_bit_by_bit(tmp_path)
 
 
 def test_what_a_caller_does_to_the_dictionary_it_got_changes_no_record():
-    with History(ram_budget=10 * ONE) as history:
+    with RecordStore(ram_budget=10 * ONE) as history:
         history.put((1, 0, "memory"), memory_record())
 
         history.get((1, 0, "memory")).clear()
@@ -157,7 +157,7 @@ def test_a_few_long_lived_records_do_not_hold_the_files_of_all_others(tmp_path):
 
 def test_a_record_on_disk_leaves_less_than_300_bytes_in_ram(tmp_path):
     record = {"counts": torch.zeros(50, dtype=torch.uint8)}
-    with History(ram_budget=0, folder=tmp_path) as history:
+    with RecordStore(ram_budget=0, folder=tmp_path) as history:
         history.put((1, 0, "mask"), record)
         gc.collect()
         tracemalloc.start()
@@ -260,12 +260,12 @@ def test_a_folder_that_cannot_be_used_is_refused_at_once(tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(OutputError, match="cannot make a spill folder"):
-        History(ram_budget=0, folder=tmp_path / "file")
+        RecordStore(ram_budget=0, folder=tmp_path / "file")
 
 
 def test_without_a_folder_no_file_is_made_until_it_is_needed(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with History(ram_budget=ONE) as history:
+    with RecordStore(ram_budget=ONE) as history:
         history.put((1, 0, "memory"), memory_record())
         before = list(tmp_path.iterdir())
         history.put((1, 1, "memory"), memory_record())

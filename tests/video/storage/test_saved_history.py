@@ -7,13 +7,13 @@ import pytest
 
 from sam2_hf.errors import OutputError, SessionError
 from sam2_hf.video.storage.checkpoint_files import read_history, write_history
-from sam2_hf.video.storage.record_store import History
+from sam2_hf.video.storage.record_store import RecordStore
 from tests.video.records import full_disk, memory_record, same
 
 
 @pytest.fixture
 def history(tmp_path):
-    with History(ram_budget=5000, folder=tmp_path / "spill", segment_bytes=4000) as history:
+    with RecordStore(ram_budget=5000, folder=tmp_path / "spill", segment_bytes=4000) as history:
         for frame in range(20):
             history.put((1, frame, "memory"), memory_record(frame))
         yield history
@@ -55,7 +55,7 @@ def test_what_is_appended_later_does_not_disturb_a_save(tmp_path, history):
     for frame in range(40):
         history.put((1, frame, "memory"), memory_record(1000 + frame))
 
-    with History(ram_budget=0, folder=tmp_path / "again") as again:
+    with RecordStore(ram_budget=0, folder=tmp_path / "again") as again:
         read_history(saved, folder, again)
         assert all(same(again.get((1, f, "memory")), memory_record(f)) for f in range(20))
 
@@ -69,7 +69,7 @@ def test_on_another_disk_a_full_segment_is_copied_only_once(tmp_path, history, o
 
     linked = [name for name, inode in inodes(two).items() if inodes(one).get(name) == inode]
     assert len(linked) >= len(saved.segments) - 2
-    with History(ram_budget=0, folder=tmp_path / "spill-again") as again:
+    with RecordStore(ram_budget=0, folder=tmp_path / "spill-again") as again:
         read_history(saved, two, again)
         assert all(same(again.get((1, f, "memory")), memory_record(f)) for f in range(21))
 
@@ -83,7 +83,7 @@ def test_when_the_spill_disk_is_full_the_save_takes_what_is_in_ram(tmp_path, his
 
     saved = write_history(history, folder, None)
 
-    with History(ram_budget=0, folder=tmp_path / "again") as again:
+    with RecordStore(ram_budget=0, folder=tmp_path / "again") as again:
         read_history(saved, folder, again)
         assert all(same(again.get((1, f, "memory")), memory_record(f)) for f in range(20))
 
@@ -92,7 +92,7 @@ def test_segments_that_hold_only_what_is_needed_go_when_it_is_discarded(tmp_path
     folder = folder_for(tmp_path, "one")
     saved = write_history(history, folder, None)
 
-    with History(ram_budget=0, folder=tmp_path / "again") as again:
+    with RecordStore(ram_budget=0, folder=tmp_path / "again") as again:
         read_history(saved, folder, again)
         again.discard_object(1)
 
@@ -118,7 +118,7 @@ def test_a_full_disk_at_loading_says_where_nothing_need_be_copied(tmp_path, hist
     saved = write_history(history, folder_for(tmp_path, "one"), None)
 
     with (
-        History(ram_budget=0, folder=tmp_path / "spill-again") as again,
+        RecordStore(ram_budget=0, folder=tmp_path / "spill-again") as again,
         pytest.raises(OutputError, match="disk of the save"),
         full_disk(100),
     ):
@@ -132,7 +132,7 @@ def test_a_saved_segment_that_was_cut_is_named_with_its_sizes(tmp_path, history)
 
     expected = f"{first['name']} has 10 bytes of {first['bytes']}"
     with (
-        History(ram_budget=0, folder=tmp_path / "again") as again,
+        RecordStore(ram_budget=0, folder=tmp_path / "again") as again,
         pytest.raises(SessionError, match=expected),
     ):
         read_history(saved, tmp_path / "one", again)
@@ -143,7 +143,7 @@ def test_a_segment_name_that_leads_elsewhere_is_refused(tmp_path, history):
     saved.segments[0]["name"] = "../../etc/passwd"
 
     with (
-        History(ram_budget=0, folder=tmp_path / "again") as again,
+        RecordStore(ram_budget=0, folder=tmp_path / "again") as again,
         pytest.raises(SessionError, match="not the name of a history file"),
     ):
         read_history(saved, tmp_path / "one", again)

@@ -11,11 +11,11 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_hf.data.annotated_video import ClipRecording, Recording
+from sam2_hf.data.annotated_video import AnnotatedVideo, ClipRecording
 from sam2_hf.data.clip import Clip
 from sam2_hf.data.clip_sampling import sample_clip, whole_clip
 from sam2_hf.data.config import SourceConfig
-from sam2_hf.data.dataset import ClipSource, fingerprint
+from sam2_hf.data.dataset import ClipDataset, fingerprint
 from sam2_hf.data.filters import select_names
 from sam2_hf.data.folders import folder_names, picture_names, source_folder, wrong_layout
 from sam2_hf.errors import DataError, ImageError
@@ -76,7 +76,7 @@ class AnnotatedPhotos(Sequence[Annotated]):
         sources: Of photos.
     """
 
-    def __init__(self, sources: Sequence[ClipSource]) -> None:
+    def __init__(self, sources: Sequence[ClipDataset]) -> None:
         self._sources = sources
         self._ends = np.cumsum([len(source) * OPINIONS for source in sources])
 
@@ -108,7 +108,7 @@ class AnnotatedPhotos(Sequence[Annotated]):
         return clip.frames_thw3[0], clip.masks_othw[:, 0]
 
 
-class SyntheticSource(ClipSource):
+class SyntheticSource(ClipDataset):
     """Clips that are made up, each from the chance it is given.
 
     Options: `annotated`, a list of annotated photos whose objects are used, and the fields of
@@ -123,7 +123,7 @@ class SyntheticSource(ClipSource):
     """
 
     def __init__(
-        self, config: SourceConfig, open_annotated: Callable[[SourceConfig], ClipSource]
+        self, config: SourceConfig, open_annotated: Callable[[SourceConfig], ClipDataset]
     ) -> None:
         super().__init__(config)
         options = {name: value for name, value in config.options.items() if name != ANNOTATED}
@@ -138,14 +138,14 @@ class SyntheticSource(ClipSource):
         return LENGTH
 
     def name(self, item: int) -> str:
-        """See [`ClipSource.name`]."""
+        """See [`ClipDataset.name`]."""
         return f"synthetic {item}"
 
     def fingerprint(self) -> str:
-        """See [`ClipSource.fingerprint`]; here it is about the photos that clips are made of."""
+        """See [`ClipDataset.fingerprint`]; here it is about the photos that clips are made of."""
         return fingerprint([*self._photos.names, *self._annotated.names])
 
-    def recording(self, item: int, rng: np.random.Generator | None = None) -> Recording:
+    def recording(self, item: int, rng: np.random.Generator | None = None) -> AnnotatedVideo:
         """Make a clip up; without `rng` the number of the item decides alone."""
         return self._recording(item, rng or np.random.default_rng(item), self._settings)
 
@@ -158,7 +158,7 @@ class SyntheticSource(ClipSource):
 
     def _recording(
         self, item: int, rng: np.random.Generator, settings: SyntheticSettings
-    ) -> Recording:
+    ) -> AnnotatedVideo:
         try:
             clip = synthetic_clip(self._photos, rng, settings, self._annotated)
         except ImageError as error:

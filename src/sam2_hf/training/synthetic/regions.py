@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from sam2_hf.data.annotated_video import ClipRecording, Recording
+from sam2_hf.data.annotated_video import AnnotatedVideo, ClipRecording
 from sam2_hf.data.clip import Clip
 from sam2_hf.data.clip_sampling import sample_clip
 from sam2_hf.data.config import SourceConfig
-from sam2_hf.data.dataset import ClipSource, fingerprint
+from sam2_hf.data.dataset import ClipDataset, fingerprint
 from sam2_hf.data.folders import check_options
 from sam2_hf.errors import DataError
 
@@ -150,7 +150,7 @@ SIDE = 256  # pixels, where nobody says how large
 USUAL_FRAMES = 8  # where num_frames is 0
 
 
-class RegionsSource(ClipSource):
+class RegionsSource(ClipDataset):
     """Pictures, or clips where `num_frames` is above 1, each from the chance it is given.
 
     Args:
@@ -173,14 +173,14 @@ class RegionsSource(ClipSource):
         return LENGTH
 
     def name(self, item: int) -> str:
-        """See [`ClipSource.name`]."""
+        """See [`ClipDataset.name`]."""
         return f"regions {item}"
 
     def fingerprint(self) -> str:
-        """See [`ClipSource.fingerprint`]; there is nothing that could change."""
+        """See [`ClipDataset.fingerprint`]; there is nothing that could change."""
         return fingerprint(())
 
-    def recording(self, item: int, rng: np.random.Generator | None = None) -> Recording:
+    def recording(self, item: int, rng: np.random.Generator | None = None) -> AnnotatedVideo:
         """Make a clip up; without `rng` the number of the item decides alone."""
         return self._recording(rng or np.random.default_rng(item), SIDE)
 
@@ -188,5 +188,5 @@ class RegionsSource(ClipSource):
         """Make a clip up at the model's input size."""
         return sample_clip(self._recording(rng, image_size), self.config, image_size, rng)
 
-    def _recording(self, rng: np.random.Generator, side: int) -> Recording:
+    def _recording(self, rng: np.random.Generator, side: int) -> AnnotatedVideo:
         return ClipRecording(region_clip(rng, side, self.config.num_frames or USUAL_FRAMES))

@@ -86,7 +86,7 @@ class PerObject(Mapping[int, View], Generic[View]):
         return len(self._objects())
 
 
-class FrameView(MutableMapping[int, View], Generic[View]):
+class ConditionedFrame(MutableMapping[int, View], Generic[View]):
     """A mapping from frames that writes through; `clear` reads nothing."""
 
     def clear(self) -> None:
@@ -210,7 +210,7 @@ class StoredOutput(MutableMapping[str, Tensor]):
         return value.reshape(1, 1, -1).to(self._place.inference)
 
 
-class FrameOutputs(FrameView[StoredOutput]):
+class FrameOutputs(ConditionedFrame[StoredOutput]):
     """Frame -> what is remembered of an object: conditioning frames, or tracked ones.
 
     Args:
@@ -284,7 +284,7 @@ class FrameOutputs(FrameView[StoredOutput]):
         return one.bank.tracked
 
 
-class FramesTracked(FrameView[Mapping[str, bool]]):
+class FramesTracked(ConditionedFrame[Mapping[str, bool]]):
     """Frame -> `{"reverse": ...}`, for the frames that an object was tracked on.
 
     Args:
@@ -310,7 +310,7 @@ class FramesTracked(FrameView[Mapping[str, bool]]):
         return len(self._one.directions)
 
 
-class PromptInputs(FrameView[Inputs], Generic[Inputs]):
+class PromptInputs(ConditionedFrame[Inputs], Generic[Inputs]):
     """Frame -> what was said about an object, in model pixels.
 
     Args:

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from sam2_hf.errors import OutputError, SessionError
 
-from .record_store import History, Key, pack, unpack
+from .record_store import Key, RecordStore, pack, unpack
 from .spill_files import PLACE, Segment, new_name, read_blocks, reason_of
 
 LARGEST_NUMBER, LARGEST_LENGTH = 2**32 - 1, 2**63 - 1
@@ -56,7 +56,7 @@ class SavedHistory:
     index: dict[str, Tensor]
 
 
-def write_history(history: History, folder: Path, previous: Path | None) -> SavedHistory:
+def write_history(history: RecordStore, folder: Path, previous: Path | None) -> SavedHistory:
     """Put the records of a history into a folder.
 
     Args:
@@ -87,7 +87,7 @@ def write_history(history: History, folder: Path, previous: Path | None) -> Save
     return SavedHistory(kinds, about, _index(rows, kinds))
 
 
-def read_history(saved: SavedHistory, folder: Path, history: History) -> None:
+def read_history(saved: SavedHistory, folder: Path, history: RecordStore) -> None:
     """Fill a new history with what `write_history` put into a folder.
 
     Args:
@@ -119,7 +119,7 @@ def read_history(saved: SavedHistory, folder: Path, history: History) -> None:
     history.restore(_counted(saved, history))
 
 
-def _write_rest(history: History, key: Key, rest: Segment, number: int) -> bytes:
+def _write_rest(history: RecordStore, key: Key, rest: Segment, number: int) -> bytes:
     """Write a record that is only in RAM to a segment of the save's own."""
     if not rest.path.exists():
         rest.path.open("xb").close()
@@ -186,7 +186,7 @@ def _index(rows: list[tuple[Key, bytes]], kinds: list[str]) -> dict[str, Tensor]
     }
 
 
-def _counted(saved: SavedHistory, history: History) -> Iterator[tuple[Key, bytes]]:
+def _counted(saved: SavedHistory, history: RecordStore) -> Iterator[tuple[Key, bytes]]:
     """Read keys and places from their columns; note how much of each segment they need.
 
     Raises:
@@ -236,7 +236,7 @@ class SavedSession:
 
     document: dict[str, Any]
     tensors: dict[str, Tensor]
-    history: History
+    history: RecordStore
 
 
 def write_session(folder: Path, saved: SavedSession) -> None:
@@ -447,9 +447,9 @@ def damage_explained(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _new_history(spill_folder: Path | None, near: Path | None, ram_budget: int) -> History:
+def _new_history(spill_folder: Path | None, near: Path | None, ram_budget: int) -> RecordStore:
     """Make an empty history, its files where the caller wants them or else near the save."""
     if spill_folder is None and near is not None:
         with contextlib.suppress(OutputError):
-            return History(ram_budget=ram_budget, folder=near)
-    return History(ram_budget=ram_budget, folder=spill_folder)
+            return RecordStore(ram_budget=ram_budget, folder=near)
+    return RecordStore(ram_budget=ram_budget, folder=spill_folder)

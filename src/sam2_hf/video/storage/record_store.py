@@ -66,7 +66,7 @@ Key = tuple[int, int, str]  # object id, frame, kind ("memory" or "mask")
 NOT_WRITTEN = b""  # the place of a record that is nowhere but in RAM
 
 
-class History(Closing):
+class RecordStore(Closing):
     """Records of named tensors, found by object, frame and kind.
 
     New records stay in RAM. When they take more than the budget, those put first go to files, of
@@ -204,10 +204,10 @@ class History(Closing):
             self._bytes_in_ram = 0
             self.files.close()
 
-    def __deepcopy__(self, memo: dict[int, object]) -> "History":
+    def __deepcopy__(self, memo: dict[int, object]) -> "RecordStore":
         """Copy every record, also those in files, to a history with files of its own."""
         self._require_open()
-        twin = History(ram_budget=self.ram_budget, folder=self._folder)
+        twin = RecordStore(ram_budget=self.ram_budget, folder=self._folder)
         for key, _ in self.places():
             twin.put(key, {name: tensor.clone() for name, tensor in (self.get(key) or {}).items()})
         return twin

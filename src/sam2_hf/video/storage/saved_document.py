@@ -25,7 +25,7 @@ from sam2_hf.video.memory_bank import MEMORY
 from sam2_hf.video.prompts import LARGEST_ID, FramePrompts
 from sam2_hf.video.session_options import SessionOptions
 
-from .record_store import History
+from .record_store import RecordStore
 
 Document = dict[str, Any]
 Named = Mapping[str, Tensor]
@@ -159,7 +159,7 @@ def check_frames(video: Document, tensors: Named, shapes: SavedShapes) -> None:
 
 
 def check_objects(
-    objects: list[Document], tensors: Named, history: History, shapes: SavedShapes
+    objects: list[Document], tensors: Named, history: RecordStore, shapes: SavedShapes
 ) -> None:
     """Check prompts, answers, memories and masks of all objects.
 
