@@ -1,6 +1,6 @@
-"""What a click is worth without a model: a box, a disc, and all that has the clicked colour.
+"""What a click is worth without a model: a box, a disc, and all that has the clicked color.
 
-Suffixes: h, w = rows and columns in pixels, 3 = channels of a colour.
+Suffixes: h, w = rows and columns in pixels, 3 = channels of a color.
 
 What the first mask of a clip is worth without a model: left where it is, or carried by flow.
 
@@ -33,9 +33,9 @@ from sam2_hf.training.click_sampling import innermost_pixel
 REPEAT, FLOW = "repeat the first mask", "optical flow"
 
 Masks = NDArray[np.bool_]
-Grey = NDArray[np.float32]
-Flow = Callable[[Grey, Grey], NDArray[np.float32]]
-"""Two grey frames in; where each pixel of the first is on the second, `(2, h, w)` pixels, out."""
+Gray = NDArray[np.float32]
+Flow = Callable[[Gray, Gray], NDArray[np.float32]]
+"""Two gray frames in; where each pixel of the first is on the second, `(2, h, w)` pixels, out."""
 
 FLOWS: dict[str, Flow] = {
     "TV-L1": optical_flow_tvl1,
@@ -88,11 +88,11 @@ def carry_by_flow(frames_thw3: NDArray[np.uint8], first_hw: NDArray[np.bool_], f
     Returns:
         `(frames, height, width)` bool.
     """
-    grey = [rgb2gray(frame).astype(np.float32) for frame in frames_thw3]
+    gray = [rgb2gray(frame).astype(np.float32) for frame in frames_thw3]
     here_2hw = np.indices(first_hw.shape, np.float32)
     soft_hw = first_hw.astype(np.float32)
     masks = [first_hw]
-    for before, now in pairwise(grey):
+    for before, now in pairwise(gray):
         there_2hw = here_2hw + flow(now, before)
         soft_hw = map_coordinates(soft_hw, there_2hw, order=1, mode="nearest")
         masks.append(soft_hw > 1 / 2)
@@ -152,7 +152,7 @@ WHOLE_PICTURE = "the whole picture"
 BOX_SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7)  # of the picture's sides
 DISC_SHARE = 0.15  # radius over the picture's width
 DISC_SHARES = (0.05, 0.075, 0.1, 0.125, 0.15, 0.2)
-TOLERANCES = (8, 12, 16, 20, 24, 30, 40)  # distance from the clicked colour in CIELAB
+TOLERANCES = (8, 12, 16, 20, 24, 30, 40)  # distance from the clicked color in CIELAB
 
 
 def guess_without_model(
@@ -163,7 +163,7 @@ def guess_without_model(
     - "box": a box around the click whose sides are a share of the picture's, or the whole picture.
     - "disc": a disc around the click with a radius of 0.15 of the picture's width.
     - "disc, best radius": the same with other radii.
-    - "flood fill": all that hangs together with the click by the sides of pixels, and whose colour
+    - "flood fill": all that hangs together with the click by the sides of pixels, and whose color
       is no farther than a tolerance from the clicked one, Euclidean distance in CIELAB.
 
     Args:

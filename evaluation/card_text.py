@@ -69,7 +69,7 @@ Measured by `python -m evaluation.micro`. SHA-256 of the weights:
 
 {files}
 
-## Data and licences
+## Data and licenses
 
 | data | used for training | terms |
 |---|---|---|

@@ -62,7 +62,7 @@ def read_table(path: Path) -> Table:
 
 
 def smoothed(values: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """Average each value with its neighbours, fewer at the ends; NaN are left out.
+    """Average each value with its neighbors, fewer at the ends; NaN are left out.
 
     Args:
         values: `(n,)`.

@@ -27,9 +27,9 @@ from sam2_hf.writers.mp4 import video_writer
 HEIGHT, WIDTH, NUM_FRAMES, FPS = 360, 480, 48, 24.0
 CUP, CAT = 1, 2  # object ids
 PILLAR = (212, 262)  # first and last column
-BRICK_TINT = (1.25, 0.92, 0.78)  # the photo is grey
+BRICK_TINT = (1.25, 0.92, 0.78)  # the photo is gray
 SOFT = 1.5  # pixels of the photo over which an outline fades
-Ellipse = tuple[float, float, float, float, float]  # centre x, y, half axes, degrees
+Ellipse = tuple[float, float, float, float, float]  # center x, y, half axes, degrees
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,12 +59,12 @@ class Cutout:
         """Draw it on an empty frame.
 
         Args:
-            xy: Where its centre goes, pixels of the frame.
+            xy: Where its center goes, pixels of the frame.
             width: How wide it is there, pixels.
             turn: Degrees, clockwise.
 
         Returns:
-            Colours `(h, w, 3)`, and opacity `(h, w)` 0-1.
+            Colors `(h, w, 3)`, and opacity `(h, w)` 0-1.
         """
         scale = self.photo.width / width
         small = (round(width), round(self.photo.height / scale))  # first smaller, without aliasing
@@ -99,8 +99,8 @@ def demo_clip() -> tuple[NDArray[np.uint8], dict[int, NDArray[np.bool_]]]:
     for frame in range(NUM_FRAMES):
         canvas_hw3 = background_hw3.copy()
         for number, cutout, path in ((CAT, cat, _cat_path), (CUP, cup, _cup_path)):
-            colours_hw3, opacity_hw = cutout.placed(*path(frame / (NUM_FRAMES - 1)))
-            canvas_hw3 += opacity_hw[..., None] * (colours_hw3 - canvas_hw3)
+            colors_hw3, opacity_hw = cutout.placed(*path(frame / (NUM_FRAMES - 1)))
+            canvas_hw3 += opacity_hw[..., None] * (colors_hw3 - canvas_hw3)
             for earlier in masks.values():
                 earlier[frame] &= opacity_hw <= 0.5
             masks[number][frame] = opacity_hw > 0.5

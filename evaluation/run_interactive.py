@@ -22,7 +22,7 @@ from tqdm import tqdm
 from evaluation.interactive.drawing import draw_curves
 from evaluation.interactive.protocol import InteractiveRules, Mode, interact, interactive_options
 from evaluation.interactive.results import ObjectRounds, object_files, save_scores
-from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.sets.open_set import VideoSet, open_set
 from evaluation.sets.set_rules import SETS
 from evaluation.vos.shares import share_of
@@ -141,7 +141,7 @@ def _do_share(
 
 
 def _segment(
-    video: LabelledVideo, number: int, model: Sam2VideoModel, rules: InteractiveRules
+    video: LabeledVideo, number: int, model: Sam2VideoModel, rules: InteractiveRules
 ) -> ObjectRounds:
     options = interactive_options()
     with Sam2VideoInferenceSession.open(Pictures(video), model, options=options) as session:

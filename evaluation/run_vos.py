@@ -17,7 +17,7 @@ from pathlib import Path
 from accelerate import PartialState
 from tqdm import tqdm
 
-from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.sets.open_set import VideoSet, open_set
 from evaluation.sets.set_rules import SETS
 from evaluation.vos.given_prompts import PROMPTS
@@ -94,7 +94,7 @@ def _do_share(
 
 
 def _track_and_score(
-    video: LabelledVideo, model: Sam2VideoModel, options: argparse.Namespace, bar: tqdm
+    video: LabeledVideo, model: Sam2VideoModel, options: argparse.Namespace, bar: tqdm
 ) -> None:
     """Track a video unless it is finished, and score it unless that is done."""
     masks, scores = options.out / MASKS, video_files(options.out)

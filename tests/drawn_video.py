@@ -46,7 +46,7 @@ def noise_clip(num_frames=8, height=48, width=72, seed=0):
 
 
 def pixel_values(count=1, seed=1):
-    """Normalised pictures."""
+    """Normalized pictures."""
     return torch.randn(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
 
 

@@ -2,7 +2,7 @@
 
 An object is a disc. Where a person puts it on frame f, it is one pixel further right on each later
 frame and further left on each earlier one; at column 50 it begins again on the left. The frames are
-`fake_clip`, where frame f is grey level f, so one pixel of the frame is one model pixel. What the
+`fake_clip`, where frame f is gray level f, so one pixel of the frame is one model pixel. What the
 model has read shows in its answers: the predicted IoU counts spatial memories, in hundredths, and
 the object score counts object pointers.
 """
@@ -21,11 +21,11 @@ SIDE = 64  # pixels of frames and of the model's input
 RADIUS = 10.0  # pixels; a negative click takes one off
 COLUMNS = 50  # after so many frames everything is where it was
 ROUND = 0.25  # part of the earlier logits that an answer to a correction keeps
-GREY_MEAN, GREY_DEVIATION = 0.485, 0.229  # of red, in the preprocessing of all SAM 2 models
+GRAY_MEAN, GRAY_DEVIATION = 0.485, 0.229  # of red, in the preprocessing of all SAM 2 models
 
 
 def fake_clip(num_frames):
-    """A video whose frame f is grey level f."""
+    """A video whose frame f is gray level f."""
     levels = np.arange(num_frames, dtype=np.uint8)
     return np.broadcast_to(levels[:, None, None, None], (num_frames, SIDE, SIDE, 3)).copy()
 
@@ -69,7 +69,7 @@ class FakeModel:
         self.remembered = []  # (frame, number of objects) of each call of the memory encoder
 
     def encode_image(self, pixel_values) -> FrameFeatures:
-        level = pixel_values[:, :1].mean((2, 3), keepdim=True) * GREY_DEVIATION + GREY_MEAN
+        level = pixel_values[:, :1].mean((2, 3), keepdim=True) * GRAY_DEVIATION + GRAY_MEAN
         frame_b111 = (level * 255).round()
         self.encoded.append(int(frame_b111[0]))
         return FrameFeatures(frame_b111, frame_b111, frame_b111)
@@ -140,25 +140,25 @@ def pointed_at(points_bt2, labels_bt) -> Tensor:
 
 def disc_logits(disc_b3) -> Tensor:
     """Draw discs at a quarter of the input size: `(b, 1, 16, 16)`, logits in pixels."""
-    centre = torch.arange(SIDE // 4) * 4 + 2.0
+    center = torch.arange(SIDE // 4) * 4 + 2.0
     x_b11, y_b11, radius_b11 = disc_b3[:, :, None, None].unbind(1)
-    distance_bhw = ((centre[None, :] - x_b11) ** 2 + (centre[:, None] - y_b11) ** 2).sqrt()
+    distance_bhw = ((center[None, :] - x_b11) ** 2 + (center[:, None] - y_b11) ** 2).sqrt()
     return (radius_b11 - distance_bhw)[:, None]
 
 
 def disc_of(logits_b1hw) -> Tensor:
-    """Measure discs: centre and radius, pixels; an empty mask lies in the corner."""
+    """Measure discs: center and radius, pixels; an empty mask lies in the corner."""
     inside_bhw = (logits_b1hw[:, 0] > 0).float()
     scale = SIDE / inside_bhw.shape[-1]
-    centre = (torch.arange(inside_bhw.shape[-1]) + 0.5) * scale
+    center = (torch.arange(inside_bhw.shape[-1]) + 0.5) * scale
     area_b = inside_bhw.sum((1, 2)).clamp(min=1)
-    x_b = (inside_bhw * centre[None, :]).sum((1, 2)) / area_b
-    y_b = (inside_bhw * centre[:, None]).sum((1, 2)) / area_b
+    x_b = (inside_bhw * center[None, :]).sum((1, 2)) / area_b
+    y_b = (inside_bhw * center[:, None]).sum((1, 2)) / area_b
     radius_b = (inside_bhw.sum((1, 2)) * scale**2 / torch.pi).sqrt()
     return torch.stack((x_b, y_b, radius_b), dim=1)
 
 
-def centre_of(mask_hw) -> tuple[float, float]:
+def center_of(mask_hw) -> tuple[float, float]:
     """Where a mask lies, `(x, y)`, rounded to pixels."""
     rows, columns = np.nonzero(mask_hw)
     return round(columns.mean() + 0.5), round(rows.mean() + 0.5)

@@ -25,8 +25,8 @@ def boxes(frame, numbers=(1, 2)):
 def write_frame(path, labels_hw):
     """Write a picture in which objects are brighter than the background."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    grey_hw = 40 + 90 * np.minimum(labels_hw, 2)
-    Image.fromarray(np.stack([grey_hw] * 3, axis=-1).astype(np.uint8)).save(path, quality=95)
+    gray_hw = 40 + 90 * np.minimum(labels_hw, 2)
+    Image.fromarray(np.stack([gray_hw] * 3, axis=-1).astype(np.uint8)).save(path, quality=95)
 
 
 def write_labels(path, labels_hw):
@@ -92,8 +92,8 @@ def _write_video(path, frames):
         stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
         stream.bit_rate = 4_000_000
         for frame in range(frames):
-            grey_hw = (40 + 90 * np.minimum(boxes(frame), 2)).astype(np.uint8)
-            picture = np.stack([grey_hw] * 3, axis=-1)
+            gray_hw = (40 + 90 * np.minimum(boxes(frame), 2)).astype(np.uint8)
+            picture = np.stack([gray_hw] * 3, axis=-1)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode())
 

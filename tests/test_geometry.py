@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sam2_hf.geometry import (
-    box_to_labelled_points,
+    box_to_labeled_points,
     boxes_to_image_pixels,
     boxes_to_model_pixels,
     crop_boxes,
@@ -52,7 +52,7 @@ def test_points_and_boxes_come_back_from_model_pixels():
 
 
 def test_a_box_is_two_corners_with_the_labels_of_corners():
-    points, labels = box_to_labelled_points(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]))
+    points, labels = box_to_labeled_points(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]))
 
     assert points.tolist() == [[[[1, 2], [3, 4]]]]
     assert labels.tolist() == [[[2, 3]]]

@@ -80,7 +80,7 @@ def test_the_masks_of_one_object_do_not_compete():
     assert torch.equal(suppress_overlaps(logits), logits)
 
 
-def test_areas_of_patches_equal_a_walk_over_neighbours():
+def test_areas_of_patches_equal_a_walk_over_neighbors():
     masks = torch.rand(5, 12, 17, generator=torch.Generator().manual_seed(0)) > 0.6
 
     areas = component_areas(masks)

@@ -12,17 +12,17 @@ from sam2_hf.overlay import (
     draw_overlay,
     label_map,
     label_picture,
-    mask_colours,
-    object_colours,
+    mask_colors,
+    object_colors,
 )
 
 SIZE = (60, 90)
-GREY = 100
+GRAY = 100
 
 
 @pytest.fixture
 def photo():
-    return np.full((*SIZE, 3), GREY, np.uint8)
+    return np.full((*SIZE, 3), GRAY, np.uint8)
 
 
 def rectangle(rows, columns):
@@ -38,24 +38,24 @@ SMALL = rectangle(slice(20, 30), slice(20, 40))
 def test_the_inside_is_tinted_and_the_rest_is_left_alone(photo):
     picture = draw_overlay(photo, [LARGE])
 
-    (colour,) = mask_colours([LARGE])
-    expected = np.rint((1 - FILL) * GREY + FILL * np.array(colour))
+    (color,) = mask_colors([LARGE])
+    expected = np.rint((1 - FILL) * GRAY + FILL * np.array(color))
     np.testing.assert_array_equal(picture[30, 45], expected)
-    np.testing.assert_array_equal(picture[2, 2], [GREY] * 3)
+    np.testing.assert_array_equal(picture[2, 2], [GRAY] * 3)
 
 
 def test_the_photo_itself_is_not_drawn_on(photo):
     draw_overlay(photo, [LARGE], DrawnPrompts(((45, 30, True),), ((5, 5, 50, 50),)))
 
-    assert (photo == GREY).all()
+    assert (photo == GRAY).all()
 
 
-def test_a_contour_has_the_colour_of_its_mask_and_a_white_rim(photo):
+def test_a_contour_has_the_color_of_its_mask_and_a_white_rim(photo):
     picture = draw_overlay(photo, [LARGE])
 
-    (colour,) = mask_colours([LARGE])
+    (color,) = mask_colors([LARGE])
     edge = picture[5:15, 45].astype(int)
-    assert np.abs(edge - np.array(colour)).sum(axis=1).min() < 60
+    assert np.abs(edge - np.array(color)).sum(axis=1).min() < 60
     assert edge.min(axis=1).max() > 170  # whiter than photo and contour
 
 
@@ -76,12 +76,12 @@ def test_an_empty_mask_draws_nothing(photo):
 
 
 @pytest.mark.parametrize(("positive", "channel"), [(True, 1), (False, 0)])
-def test_a_click_is_a_marker_of_its_colour(photo, positive, channel):
+def test_a_click_is_a_marker_of_its_color(photo, positive, channel):
     picture = draw_overlay(photo, [], DrawnPrompts(clicks=((45, 30, positive),)))
 
     pixel = picture[30, 45].astype(int)
     assert pixel[channel] == pixel.max()
-    assert pixel[channel] > GREY
+    assert pixel[channel] > GRAY
 
 
 def test_a_plus_has_four_arms_and_a_minus_two(photo):
@@ -89,8 +89,8 @@ def test_a_plus_has_four_arms_and_a_minus_two(photo):
     minus = draw_overlay(photo, [], DrawnPrompts(clicks=((45, 30, False),)))
 
     above = (25, 45)  # five pixels above the click
-    assert (plus[above] != GREY).any()
-    assert (minus[above] == GREY).all()
+    assert (plus[above] != GRAY).any()
+    assert (minus[above] == GRAY).all()
 
 
 def test_prompts_on_and_over_the_edge_are_drawn_as_far_as_there_is_a_photo(photo):
@@ -99,15 +99,15 @@ def test_prompts_on_and_over_the_edge_are_drawn_as_far_as_there_is_a_photo(photo
     picture = draw_overlay(photo, [], prompts)
 
     assert picture.shape == photo.shape
-    assert (picture[0, 0] != GREY).any()
+    assert (picture[0, 0] != GRAY).any()
 
 
 def test_a_box_is_drawn_around_and_not_inside(photo):
     picture = draw_overlay(photo, [], DrawnPrompts(boxes=((20, 15, 60, 45),)))
 
-    assert (picture[15, 40] != GREY).any()
-    assert (picture[30, 20] != GREY).any()
-    assert (picture[30, 40] == GREY).all()
+    assert (picture[15, 40] != GRAY).any()
+    assert (picture[30, 20] != GRAY).any()
+    assert (picture[30, 40] == GRAY).all()
 
 
 def test_the_smaller_mask_lies_on_top_whatever_the_order():
@@ -119,24 +119,24 @@ def test_the_smaller_mask_lies_on_top_whatever_the_order():
     assert first[0, 0] == 0
 
 
-def test_masks_that_touch_differ_in_colour():
+def test_masks_that_touch_differ_in_color():
     columns = [rectangle(slice(None), slice(start, start + 10)) for start in range(0, 90, 10)]
 
-    colours = mask_colours(columns)
+    colors = mask_colors(columns)
 
-    assert all(left != right for left, right in itertools.pairwise(colours))
-
-
-def test_fourteen_overlapping_masks_have_fourteen_colours():
-    assert len(set(mask_colours([LARGE] * 14))) == 14
+    assert all(left != right for left, right in itertools.pairwise(colors))
 
 
-def test_a_label_picture_holds_numbers_and_shows_colours():
+def test_fourteen_overlapping_masks_have_fourteen_colors():
+    assert len(set(mask_colors([LARGE] * 14))) == 14
+
+
+def test_a_label_picture_holds_numbers_and_shows_colors():
     picture = label_picture([LARGE, SMALL], SIZE)
 
     assert picture.mode == "P"
     np.testing.assert_array_equal(np.asarray(picture), label_map([LARGE, SMALL], SIZE))
-    assert picture.convert("RGB").getpixel((30, 25)) == mask_colours([LARGE, SMALL])[1]
+    assert picture.convert("RGB").getpixel((30, 25)) == mask_colors([LARGE, SMALL])[1]
 
 
 def test_more_masks_than_a_palette_holds_become_a_16_bit_picture():
@@ -156,16 +156,16 @@ def test_a_label_picture_without_masks_is_all_background():
     assert not np.asarray(picture).any()
 
 
-def test_colours_may_be_chosen_by_the_caller(photo):
-    picture = draw_overlay(photo, [LARGE], colours=[(200, 0, 100)])
+def test_colors_may_be_chosen_by_the_caller(photo):
+    picture = draw_overlay(photo, [LARGE], colors=[(200, 0, 100)])
 
-    expected = np.rint((1 - FILL) * GREY + FILL * np.array((200, 0, 100)))
+    expected = np.rint((1 - FILL) * GRAY + FILL * np.array((200, 0, 100)))
     np.testing.assert_array_equal(picture[30, 45], expected)
 
 
-def test_fourteen_objects_of_a_video_have_different_colours_and_then_they_repeat():
-    colours = object_colours(15)
+def test_fourteen_objects_of_a_video_have_different_colors_and_then_they_repeat():
+    colors = object_colors(15)
 
-    assert len(set(colours)) == 14
-    assert colours[14] == colours[0]
-    assert object_colours(3) == colours[:3]
+    assert len(set(colors)) == 14
+    assert colors[14] == colors[0]
+    assert object_colors(3) == colors[:3]

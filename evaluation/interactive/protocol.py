@@ -20,7 +20,7 @@ import numpy as np
 
 from evaluation.metrics.frames import FrameScore, MaskHw, score_frame
 from evaluation.metrics.masklets import MaskletValues
-from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.vos.given_prompts import click_once
 from sam2_hf import Sam2VideoInferenceSession, SessionOptions
 
@@ -80,7 +80,7 @@ class Round:
 
 
 def interact(
-    session: Sam2VideoInferenceSession, video: LabelledVideo, number: int, rules: InteractiveRules
+    session: Sam2VideoInferenceSession, video: LabeledVideo, number: int, rules: InteractiveRules
 ) -> Iterator[Round]:
     """Segment an object, round by round.
 
@@ -112,7 +112,7 @@ def interact(
         frame = _next_frame(scores, clicked, rules)
 
 
-def _truth(video: LabelledVideo, frame: int, number: int) -> MaskHw:
+def _truth(video: LabeledVideo, frame: int, number: int) -> MaskHw:
     """Read the true mask of an object; where it is absent, a user clicks beside it."""
     return video.masks(frame).get(number, np.zeros(video.size, np.bool_))
 

@@ -13,7 +13,7 @@ from .frames import (
     score_frame,
     score_labels,
 )
-from .masklets import MaskletScore, MaskletValues, Summary, mean_score, score_masklet, summarise
+from .masklets import MaskletScore, MaskletValues, Summary, mean_score, score_masklet, summarize
 from .sequences import ScoringRules, SequenceScorer, score_sequence
 
 __all__ = [
@@ -32,5 +32,5 @@ __all__ = [
     "score_labels",
     "score_masklet",
     "score_sequence",
-    "summarise",
+    "summarize",
 ]

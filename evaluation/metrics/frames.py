@@ -97,7 +97,7 @@ def contour_accuracy(truth_hw: MaskHw, predicted_hw: MaskHw) -> float:
 
 
 def boundary_map(mask_hw: MaskHw) -> MaskHw:
-    """Mark pixels that differ from their right, lower or lower-right neighbour.
+    """Mark pixels that differ from their right, lower or lower-right neighbor.
 
     The line is one pixel thick and lies half a pixel to the top left of the edge. A mask that fills
     the picture has none: beyond the last row and column there is nothing to differ from.

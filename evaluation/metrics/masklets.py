@@ -142,7 +142,7 @@ def mean_score(objects: Sequence[MaskletScore]) -> MaskletScore:
     )
 
 
-def summarise(objects: Iterable[MaskletValues]) -> Summary:
+def summarize(objects: Iterable[MaskletValues]) -> Summary:
     """Average means, recalls and decays over objects, each counting the same.
 
     Raises:

@@ -86,7 +86,7 @@ def model_card(scores: Scores, folder: Path, making: Making) -> str:
 
 
 def card_data(scores: Scores, model: MeasuredModel) -> ModelCardData:
-    """Collect what the Hub reads: licence, tags, data sets, results."""
+    """Collect what the Hub reads: license, tags, data sets, results."""
     results = []
     for name in sets_of(scores):
         photos = best_photo_scores(scores.photo_scores(name)).get(MODEL)

@@ -29,7 +29,7 @@ from sam2_hf.atomic_write import write_atomically
 
 from .__main__ import model_parser
 from .pictures import spread
-from .sets import HARD_CLIPS, LabelledPhoto, MicroPhotos, bsds_set, coco_set, davis_set
+from .sets import HARD_CLIPS, LabeledPhoto, MicroPhotos, bsds_set, coco_set, davis_set
 
 EVERYTHING_PHOTOS = 7
 PATCH_STRIDE = 4  # model pixels of a cell of the trunk's first stage
@@ -85,7 +85,7 @@ def box_around(mask_hw: Mask) -> tuple[float, float, float, float]:
     return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
 
 
-def everything_iou(photos: Sequence[LabelledPhoto], model: Pipelines) -> float:
+def everything_iou(photos: Sequence[LabeledPhoto], model: Pipelines) -> float:
     """Find everything in some photos with the usual thresholds, and compare each segment."""
     ious: list[float] = []
     for photo in tqdm(photos, desc="everything", unit="photo"):
@@ -95,7 +95,7 @@ def everything_iou(photos: Sequence[LabelledPhoto], model: Pipelines) -> float:
     return float(np.mean(ious))
 
 
-def seams(photos: Iterable[LabelledPhoto], model: Pipelines) -> tuple[float, float]:
+def seams(photos: Iterable[LabeledPhoto], model: Pipelines) -> tuple[float, float]:
     """Tell how often edges lie on window borders, against chance: the model's, and true ones."""
     side = model.track.model.prompt_encoder.image_size
     trunk = model.track.model.config.vision_config.backbone_config

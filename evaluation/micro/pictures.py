@@ -15,9 +15,9 @@ from evaluation.baselines import innermost_point
 from evaluation.contact_sheet import Cell, save_sheet
 from evaluation.metrics import region_similarity, score_masklet
 from evaluation.model_answers import MODEL, ModelGuesser, ModelTracker, Pipelines
-from sam2_hf.overlay import DrawnPrompts, draw_overlay, mask_colours
+from sam2_hf.overlay import DrawnPrompts, draw_overlay, mask_colors
 
-from .sets import LabelledClip, LabelledPhoto, MicroClips, MicroPhotos
+from .sets import LabeledClip, LabeledPhoto, MicroClips, MicroPhotos
 
 MOST_SEGMENTS = 5  # drawn on one photo, the largest first
 MOST_SHARED = 0.3  # of a segment may lie in those drawn before
@@ -58,23 +58,23 @@ def write_pictures(
     return written
 
 
-def photo_row(photo: LabelledPhoto, model: Pipelines) -> list[Cell]:
+def photo_row(photo: LabeledPhoto, model: Pipelines) -> list[Cell]:
     """Draw one photo three times: what clicks gave, the truth, everything-mode."""
     truths = distinct_segments(photo.segments)
     clicks = [innermost_point(mask_hw) for mask_hw in truths]
     answers = list(ModelGuesser(model.segment)(photo.picture_hw3, clicks))
     masks = [guess.mask_hw for answer in answers for guess in answer if guess.method == MODEL]
     ious = [region_similarity(*pair) for pair in zip(truths, masks, strict=True)]
-    colours = mask_colours(truths)
+    colors = mask_colors(truths)
     prompts = DrawnPrompts(clicks=tuple((x + 0.5, y + 0.5, True) for x, y in clicks))
     everything = model.everything(photo.picture_hw3, points_per_side=EVERYTHING_GRID)
     listed = ", ".join(f"{iou:.2f}" for iou in ious)
     return [
         Cell(
             f"{photo.name}: one click each, IoU {listed}",
-            draw_overlay(photo.picture_hw3, masks, prompts, colours=colours),
+            draw_overlay(photo.picture_hw3, masks, prompts, colors=colors),
         ),
-        Cell("truth", draw_overlay(photo.picture_hw3, truths, prompts, colours=colours)),
+        Cell("truth", draw_overlay(photo.picture_hw3, truths, prompts, colors=colors)),
         Cell(
             f"everything: {len(everything)} mask(s)",
             draw_overlay(photo.picture_hw3, [one.segmentation for one in everything]),
@@ -82,7 +82,7 @@ def photo_row(photo: LabelledPhoto, model: Pipelines) -> list[Cell]:
     ]
 
 
-def clip_rows(clip: LabelledClip, model: Pipelines) -> list[list[Cell]]:
+def clip_rows(clip: LabeledClip, model: Pipelines) -> list[list[Cell]]:
     """Draw frames of a clip twice each: the tracked mask, and the true one."""
     (track,) = ModelTracker(model.track)(clip.frames_thw3, clip.masks_thw[0])
     score = score_masklet(clip.masks_thw, track.masks_thw)
@@ -115,7 +115,7 @@ def spread(items: Sequence[Item], count: int) -> list[Item]:
 
 
 def _frames(
-    clip: LabelledClip, masks_thw: NDArray[np.bool_], frames: Sequence[int], title: str
+    clip: LabeledClip, masks_thw: NDArray[np.bool_], frames: Sequence[int], title: str
 ) -> list[Cell]:
     return [
         Cell(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.images.photos import PhotoSet, open_photo_sets
-from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.sets.open_set import VideoSet, open_set
 from sam2_hf.errors import DataError
 
@@ -25,7 +25,7 @@ HARD_CLIPS = ("bmx-trees", "dance-twirl")  # small, occluded and turning; kept f
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledPhoto:
+class LabeledPhoto:
     """A photo and the true masks of what can be seen on it.
 
     Attributes:
@@ -41,7 +41,7 @@ class LabelledPhoto:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledClip:
+class LabeledClip:
     """A clip and the true masks of its object.
 
     Attributes:
@@ -74,12 +74,12 @@ class MicroPhotos:
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __iter__(self) -> Iterator[LabelledPhoto]:
+    def __iter__(self) -> Iterator[LabeledPhoto]:
         for item in range(len(self)):
             found = self.photos.photo(item)
             if found is not None:
                 segments = tuple(found.masks_othw[:, 0])
-                yield LabelledPhoto(Path(found.name).name, found.frames_thw3[0], segments)
+                yield LabeledPhoto(Path(found.name).name, found.frames_thw3[0], segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class MicroClips:
     def __len__(self) -> int:
         return len(self.videos)
 
-    def __iter__(self) -> Iterator[LabelledClip]:
+    def __iter__(self) -> Iterator[LabeledClip]:
         return (_read(video) for video in self.videos)
 
 
@@ -153,7 +153,7 @@ def davis_set(root: Path, names: Sequence[str] = VALIDATION_CLIPS) -> MicroClips
     return MicroClips(f"davis16 {' + '.join(names)}", tuple(files), videos)
 
 
-def _read(video: LabelledVideo) -> LabelledClip:
+def _read(video: LabeledVideo) -> LabeledClip:
     frames = range(video.num_frames)
     masks_thw = np.stack([video.labels(frame) > 0 for frame in frames])
     if not masks_thw[0].any():
@@ -161,4 +161,4 @@ def _read(video: LabelledVideo) -> LabelledClip:
     pictures = [video.picture(frame) for frame in frames]
     if len(sizes := {picture.shape for picture in pictures}) > 1:
         raise DataError(f"the frames of clip {video.name} have several sizes: {sorted(sizes)}.")
-    return LabelledClip(video.name, np.stack(pictures), masks_thw)
+    return LabeledClip(video.name, np.stack(pictures), masks_thw)

@@ -19,7 +19,7 @@ ROWS = {
     BOX: "box around the click, best size",
     DISC: "disc around the click, 0.15 x width",
     ANY_DISC: "disc around the click, best radius",
-    FLOOD: "flood fill of the clicked colour, best tolerance",
+    FLOOD: "flood fill of the clicked color, best tolerance",
     REPEAT: REPEAT,
     FLOW: "first mask carried by optical flow, best method",
 }

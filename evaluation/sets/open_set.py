@@ -11,7 +11,7 @@ import datasets
 
 from sam2_hf.errors import DataError
 
-from .labelled_video import LabelledVideo
+from .labeled_video import LabeledVideo
 from .listed_names import require_known, require_plain, require_unique
 from .set_folders import read_folder
 from .set_rules import SetRules, find_rules
@@ -69,10 +69,10 @@ class VideoSet:
         listed = self.table.select_columns(["video", "frame_names", "object_ids"])
         return [(row["video"], row["object_ids"], len(row["frame_names"])) for row in listed]
 
-    def __getitem__(self, index: int) -> LabelledVideo:
-        return LabelledVideo(VideoRow.from_columns(self.table[index]), self.rules)
+    def __getitem__(self, index: int) -> LabeledVideo:
+        return LabeledVideo(VideoRow.from_columns(self.table[index]), self.rules)
 
-    def __iter__(self) -> Iterator[LabelledVideo]:
+    def __iter__(self) -> Iterator[LabeledVideo]:
         return (self[index] for index in range(len(self)))
 
 

@@ -2,7 +2,7 @@
 
     python -m evaluation.space_load --visitors 20 --seconds 120 --attackers 1
 
-It starts a server of its own. Each visitor uploads a photo of a colour nobody else has, clicks in
+It starts a server of its own. Each visitor uploads a photo of a color nobody else has, clicks in
 it and looks whether the answer is of their photo; every fourth one tracks the sample video instead.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
@@ -35,9 +35,9 @@ from .visitor import SpaceVisitor
 
 APP = Path(__file__).parents[1] / "spaces/app.py"
 HEIGHT, WIDTH, RADIUS = 300, 400, 60
-LEVELS = (40, 120, 200)  # of each colour: 27 photos that nobody mixes up, tinted or not
+LEVELS = (40, 120, 200)  # of each color: 27 photos that nobody mixes up, tinted or not
 CLOSE = 12  # levels that a JPEG may be off
-LEAST_SHARE = 0.4  # of a picture that must have its owner's colour, tinted or not
+LEAST_SHARE = 0.4  # of a picture that must have its owner's color, tinted or not
 EVERY_FOURTH = 4
 SETTLE = 20.0  # seconds after the last visitor has left
 MOST_GROWTH = 1.15  # of memory that stays, once everybody has left
@@ -88,17 +88,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def own_photo(number: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Draw a visitor's photo: a disc before their colour.
+    """Draw a visitor's photo: a disc before their color.
 
     Returns:
         The photo `(height, width, 3)`, and the disc's middle (x, y).
     """
     draw = random.Random(number)
-    colour = [LEVELS[number // 3**channel % 3] for channel in range(3)]
-    photo_hw3 = np.full((HEIGHT, WIDTH, 3), colour, np.uint8)
+    color = [LEVELS[number // 3**channel % 3] for channel in range(3)]
+    photo_hw3 = np.full((HEIGHT, WIDTH, 3), color, np.uint8)
     x, y = draw.randrange(80, WIDTH - 80), draw.randrange(80, HEIGHT - 80)
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    photo_hw3[np.hypot(columns - x, rows - y) < RADIUS] = 255 - np.array(colour, np.uint8)
+    photo_hw3[np.hypot(columns - x, rows - y) < RADIUS] = 255 - np.array(color, np.uint8)
     return photo_hw3, (x, y)
 
 
@@ -106,7 +106,7 @@ def is_of(number: int, picture_hw3: NDArray[np.uint8]) -> bool:
     """Whether a picture was made of a visitor's photo: its background, under a mask or not."""
     plain = np.array([LEVELS[number // 3**channel % 3] for channel in range(3)], float)
     tinted = (1 - FILL) * plain + FILL * np.array(OKABE_ITO[0], float)
-    seen = [np.abs(picture_hw3 - colour).max(axis=2) < CLOSE for colour in (plain, tinted)]
+    seen = [np.abs(picture_hw3 - color).max(axis=2) < CLOSE for color in (plain, tinted)]
     return bool((seen[0] | seen[1]).mean() > LEAST_SHARE)
 
 

@@ -83,7 +83,7 @@ def _moving_discs(shift: float) -> Labels:
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     for frame, labels_hw in enumerate(labels_thw):
         for number in range(1, OBJECTS + 1):
-            centre = 80 + 110 * number + 2 * frame + shift, 40 + 100 * number
+            center = 80 + 110 * number + 2 * frame + shift, 40 + 100 * number
             radius = 30 * number - frame / 4
-            labels_hw[(x - centre[0]) ** 2 + (y - centre[1]) ** 2 < radius**2] = number
+            labels_hw[(x - center[0]) ** 2 + (y - center[1]) ** 2 < radius**2] = number
     return labels_thw

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sam2_hf.data.config import Augmentation, SourceConfig
 from sam2_hf.model.bundled_models import SMALL_MODEL
-from sam2_hf.training.config import CheckpointConfig, LoggingConfig, OptimiserConfig, TrainConfig
+from sam2_hf.training.config import CheckpointConfig, LoggingConfig, OptimizerConfig, TrainConfig
 from sam2_hf.training.trainer import Trainer, make_accelerator
 
 from .timing import Result
@@ -89,7 +89,7 @@ def training_config(source: SourceConfig, model: str, readings: int, folder: str
         steps=EVERY * (readings + 1),
         from_scratch=True,
         workers=WORKERS,
-        optimiser=OptimiserConfig(learning_rate=1e-4),
+        optimizer=OptimizerConfig(learning_rate=1e-4),
         logging=LoggingConfig(every=EVERY, picture_every=0),
         checkpoints=CheckpointConfig(every=MANY),
     )

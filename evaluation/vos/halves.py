@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evaluation.metrics.masklets import MaskletValues, Summary, summarise
+from evaluation.metrics.masklets import MaskletValues, Summary, summarize
 from evaluation.published import HALVES, J_AND_F
 
 COLUMNS = 5  # of the table: the mean, and J and F of both halves
@@ -50,7 +50,7 @@ def score_halves(
         [one for name, values in videos.items() if unseen[name] is half for one in values.values()]
         for half in (False, True)
     ]
-    return Halves(*map(summarise, parts)) if all(parts) else None
+    return Halves(*map(summarize, parts)) if all(parts) else None
 
 
 def halves_table(data_set: str, model: str, halves: Halves | None) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.labeled_video import LabeledVideo
 from sam2_hf.atomic_write import atomic_write
 from sam2_hf.data.frame_annotations import open_label_map
 from sam2_hf.errors import DataError, ImageError
@@ -24,7 +24,7 @@ MaskHw = NDArray[np.bool_]
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of files in an archive, so that equal masks make equal archives
 
 
-def write_frame(video: LabelledVideo, frame: int, result: FrameResult | None, out: Path) -> None:
+def write_frame(video: LabeledVideo, frame: int, result: FrameResult | None, out: Path) -> None:
     """Write the masks of a frame; before any object is given, the frame is empty.
 
     Raises:
@@ -39,7 +39,7 @@ def write_frame(video: LabelledVideo, frame: int, result: FrameResult | None, ou
         write_object_png(_file(video, frame, out, number), masks.get(number, empty_hw))
 
 
-def read_labels(video: LabelledVideo, frame: int, out: Path) -> NDArray[np.integer]:
+def read_labels(video: LabeledVideo, frame: int, out: Path) -> NDArray[np.integer]:
     """Read the predicted numbers of a frame.
 
     Raises:
@@ -48,7 +48,7 @@ def read_labels(video: LabelledVideo, frame: int, out: Path) -> NDArray[np.integ
     return _read(_file(video, frame, out), video.size)
 
 
-def read_mask(video: LabelledVideo, frame: int, out: Path, number: int) -> MaskHw:
+def read_mask(video: LabeledVideo, frame: int, out: Path, number: int) -> MaskHw:
     """Read the predicted mask of an object of a set whose objects may overlap.
 
     Raises:
@@ -57,7 +57,7 @@ def read_mask(video: LabelledVideo, frame: int, out: Path, number: int) -> MaskH
     return _read(_file(video, frame, out, number), video.size) > 0
 
 
-def is_finished(video: LabelledVideo, out: Path) -> bool:
+def is_finished(video: LabeledVideo, out: Path) -> bool:
     """Tell whether every file of a video is there and whole."""
     try:
         return all(read.shape == video.size for read in map(_opened, files_of(video, out)))
@@ -70,7 +70,7 @@ def _opened(path: Path) -> NDArray[np.integer]:
     return open_label_map(str(path))
 
 
-def files_of(video: LabelledVideo, out: Path) -> Iterator[Path]:
+def files_of(video: LabeledVideo, out: Path) -> Iterator[Path]:
     """List all files of a video's prediction."""
     numbers: Iterable[int | None] = video.given if video.rules.per_object else (None,)
     for number in numbers:
@@ -78,7 +78,7 @@ def files_of(video: LabelledVideo, out: Path) -> Iterator[Path]:
             yield _file(video, frame, out, number)
 
 
-def zip_for_server(videos: Iterable[LabelledVideo], out: Path, path: Path) -> Path:
+def zip_for_server(videos: Iterable[LabeledVideo], out: Path, path: Path) -> Path:
     """Put the predictions of all videos into one archive, as servers take them.
 
     Raises:
@@ -98,7 +98,7 @@ def zip_for_server(videos: Iterable[LabelledVideo], out: Path, path: Path) -> Pa
     return path
 
 
-def _file(video: LabelledVideo, frame: int, out: Path, number: int | None = None) -> Path:
+def _file(video: LabeledVideo, frame: int, out: Path, number: int | None = None) -> Path:
     folder = out / video.name if number is None else out / video.name / f"{number:03d}"
     return folder / f"{video.row.frame_names[frame]}.png"
 

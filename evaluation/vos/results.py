@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.item_files import ItemFiles
-from evaluation.metrics.masklets import MaskletValues, Summary, summarise
+from evaluation.metrics.masklets import MaskletValues, Summary, summarize
 from evaluation.published import J_AND_F
 from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
 from evaluation.sets.set_rules import find_rules
@@ -47,7 +47,7 @@ def save_scores(
         DataError: No object of any video was scored.
         OutputError: The files cannot be written.
     """
-    summary = summarise(one for values in videos.values() for one in values.values())
+    summary = summarize(one for values in videos.values() for one in values.values())
     halves = score_halves(videos, unseen or {})
     content = {
         **asdict(settings),

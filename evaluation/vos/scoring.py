@@ -13,13 +13,13 @@ import numpy as np
 
 from evaluation.metrics.masklets import SKIPPED, MaskletValues
 from evaluation.metrics.sequences import ScoringRules, SequenceScorer
-from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.labeled_video import LabeledVideo
 from sam2_hf.errors import DataError
 
 from .prediction_files import MaskHw, read_labels, read_mask
 
 
-def score_video(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
+def score_video(video: LabeledVideo, out: Path) -> dict[int, MaskletValues]:
     """Score the prediction of a video.
 
     Args:
@@ -44,7 +44,7 @@ def score_video(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
     return scorer.conclude()
 
 
-def scored_frames(video: LabelledVideo, number: int, count: int) -> Sequence[int]:
+def scored_frames(video: LabeledVideo, number: int, count: int) -> Sequence[int]:
     """Tell on which frames an object was scored.
 
     Args:
@@ -55,7 +55,7 @@ def scored_frames(video: LabelledVideo, number: int, count: int) -> Sequence[int
     return _scored(video.annotated_for(number), video.rules.scoring, video.name)[-count:]
 
 
-def _score_objects(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
+def _score_objects(video: LabeledVideo, out: Path) -> dict[int, MaskletValues]:
     """Score each object by itself; the truth is read once for all of them."""
     rules = video.rules.scoring
     annotated = {number: video.annotated_for(number) for number in video.given}
@@ -80,7 +80,7 @@ def _score_objects(video: LabelledVideo, out: Path) -> dict[int, MaskletValues]:
 
 
 def _predicted(
-    video: LabelledVideo, frame: int, out: Path, numbers: Iterable[int]
+    video: LabeledVideo, frame: int, out: Path, numbers: Iterable[int]
 ) -> Iterator[tuple[int, MaskHw]]:
     """Read the predicted masks of some objects on a frame."""
     if video.rules.per_object:

@@ -11,7 +11,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.sets.set_rules import SetRules
 from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
 from sam2_hf.errors import DataError
@@ -27,7 +27,7 @@ class Pictures(Sequence[NDArray[np.uint8]]):
         video: The video.
     """
 
-    def __init__(self, video: LabelledVideo) -> None:
+    def __init__(self, video: LabeledVideo) -> None:
         self._video = video
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ def session_options(rules: SetRules) -> SessionOptions:
 
 
 def track_video(
-    video: LabelledVideo, model: Sam2VideoModel, prompt: Prompt = "mask"
+    video: LabeledVideo, model: Sam2VideoModel, prompt: Prompt = "mask"
 ) -> Iterator[FrameResult]:
     """Give every object on its first frame, and track all of them to the end.
 

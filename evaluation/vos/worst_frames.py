@@ -8,7 +8,7 @@ import numpy as np
 
 from evaluation.contact_sheet import Cell, save_sheet
 from evaluation.metrics.masklets import PERCENT, MaskletValues
-from evaluation.sets.labelled_video import LabelledVideo
+from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.sets.open_set import VideoSet
 from sam2_hf.overlay import draw_overlay
 
@@ -80,7 +80,7 @@ def draw_worst(
     save_sheet(rows, path)
 
 
-def _row(video: LabelledVideo, one: WorstFrame, frame: int, masks: Path) -> list[Cell]:
+def _row(video: LabeledVideo, one: WorstFrame, frame: int, masks: Path) -> list[Cell]:
     if video.rules.per_object:
         found_hw = read_mask(video, frame, masks, one.number)
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from sam2_hf.overlay import object_colours
+from sam2_hf.overlay import object_colors
 
 ON, BESIDE, CORNER = "On the object", "Beside it", "Corner of a box"
 CLICK_KINDS = (ON, BESIDE, CORNER)
@@ -77,7 +77,7 @@ def outdated_note() -> gr.Markdown:
 
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "Consolas", "monospace")
-MOST_COLOURS = 14
+MOST_COLORS = 14
 
 CSS = """
 .gradio-container {
@@ -117,10 +117,10 @@ def theme() -> gr.themes.Base:
 
 
 def css() -> str:
-    """Write the style, with a colour for each object's button."""
+    """Write the style, with a color for each object's button."""
     rules = [
         f".objects label:nth-of-type({number}) "
         f"{{ border-left-color: rgb({red}, {green}, {blue}); }}"
-        for number, (red, green, blue) in enumerate(object_colours(MOST_COLOURS), 1)
+        for number, (red, green, blue) in enumerate(object_colors(MOST_COLORS), 1)
     ]
     return CSS + "\n".join(rules)

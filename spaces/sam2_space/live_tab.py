@@ -73,7 +73,7 @@ class LiveWork:
         now = time.monotonic()
         self.rate = 1 / max(now - self._before, 1e-3)
         self._before = now
-        return draw_masklets(small_hw3, result.masks, self._colour_order())
+        return draw_masklets(small_hw3, result.masks, self._color_order())
 
     def click(self, xy: Xy, *, positive: bool) -> None:
         """Point at the active object in the newest picture, or beside it.
@@ -114,7 +114,7 @@ class LiveWork:
         with self._lock:
             self._session.close()
 
-    def _colour_order(self) -> list[int]:
+    def _color_order(self) -> list[int]:
         return list(range(1, max(self.numbers) + 1))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_hf.overlay import draw_overlay, label_picture, object_colours
+from sam2_hf.overlay import draw_overlay, label_picture, object_colors
 from sam2_hf.writers.coco_json import (
     answer_annotation,
     generated_annotations,
@@ -59,10 +59,10 @@ def draw_candidates(work: PhotoWork) -> list[tuple[NDArray[np.uint8], str]]:
         return []
     shown = ShownSize.within(work.size, THUMBNAIL_SIDE)
     small_hw3 = shown.picture(work.picture_hw3)
-    colour = object_colours(work.scene.active)[-1]
+    color = object_colors(work.scene.active)[-1]
     return [
         (
-            draw_overlay(small_hw3, [answer.mask(shown.size, which)], colours=[colour]),
+            draw_overlay(small_hw3, [answer.mask(shown.size, which)], colors=[color]),
             f"{_candidate_name(answer, which)} · {answer.scores[which]:.2f}",
         )
         for which in range(len(answer.scores))
@@ -150,13 +150,13 @@ def draw_frame(work: VideoWork, frame: int) -> NDArray[np.uint8]:
     return draw_masklets(
         shown.picture(picture_hw3),
         masks,
-        colour_order(work),
+        color_order(work),
         shown.prompts(work.scene.drawn_on(frame)),
     )
 
 
-def colour_order(work: VideoWork) -> list[int]:
-    """List object numbers so that each has the same colour everywhere."""
+def color_order(work: VideoWork) -> list[int]:
+    """List object numbers so that each has the same color everywhere."""
     return list(range(1, max(work.numbers) + 1))
 
 

@@ -359,7 +359,7 @@ def _hint(work: PhotoWork) -> str:
     if scene.corner is not None:
         return "Now click the **opposite corner** of the box."
     if scene.everything is not None:
-        return "Every mask has a colour. **Click an object** to go back to your own clicks."
+        return "Every mask has a color. **Click an object** to go back to your own clicks."
     if not scene.answered:
         smaller = ""
         if size != work.original_size:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from sam2_hf.overlay import object_colours
+from sam2_hf.overlay import object_colors
 from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.mask_png import write_label_png
 from sam2_hf.writers.masklet_json import VideoFacts, write_masklets
 from sam2_hf.writers.mp4 import VideoWriter, video_writer
 from sam2_hf.writers.overlay_video import draw_masklets
 
-from .photo_drawing import colour_order
+from .photo_drawing import color_order
 from .video_work import VideoWork
 
 CURVE_COLUMNS = ("frame", "predicted IoU", "object")
@@ -102,11 +102,11 @@ def curve(work: VideoWork) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
 
 
-def curve_colours(most: int) -> dict[str, str]:
-    """Give each object's curve the colour of its mask."""
+def curve_colors(most: int) -> dict[str, str]:
+    """Give each object's curve the color of its mask."""
     return {
-        f"object {number}": "#{:02x}{:02x}{:02x}".format(*colour)
-        for number, colour in enumerate(object_colours(most), 1)
+        f"object {number}": "#{:02x}{:02x}{:02x}".format(*color)
+        for number, color in enumerate(object_colors(most), 1)
     }
 
 
@@ -124,7 +124,7 @@ def _write_frame(work: VideoWork, frame: int, video: VideoWriter, archive: zipfi
         tracked = tracked_frame(work, frame)
         picture_hw3 = session.frames.picture(frame)
     masks = tracked.masks()
-    video.write(draw_masklets(picture_hw3, masks, colour_order(work)), tracked.time_s)
+    video.write(draw_masklets(picture_hw3, masks, color_order(work)), tracked.time_s)
     png = write_label_png(Path(f"{archive.filename}.png"), masks, work.size)
     archive.write(png, f"{frame:05d}.png")
     png.unlink()

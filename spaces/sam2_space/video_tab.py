@@ -22,7 +22,7 @@ from .photo_work import Xy
 from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
 from .uploads import Upload
-from .video_files import VideoFiles, curve, curve_colours, to_review, write_video_files
+from .video_files import VideoFiles, curve, curve_colors, to_review, write_video_files
 from .video_work import TrackStep, VideoWork, open_video
 from .visitors import Visitor
 
@@ -259,7 +259,7 @@ class VideoTab:
                     x="frame",
                     y="predicted IoU",
                     color="object",
-                    color_map=curve_colours(self.service.limits.objects),
+                    color_map=curve_colors(self.service.limits.objects),
                     y_lim=[0, 1],
                     height=330,
                     label="How sure the model is",

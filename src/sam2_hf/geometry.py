@@ -52,8 +52,8 @@ def boxes_to_image_pixels(xyxy: Tensor, original_size: tuple[int, int], model_si
     return to_image_pixels(corners, original_size, model_size).flatten(-2)
 
 
-def box_to_labelled_points(xyxy: Tensor) -> tuple[Tensor, Tensor]:
-    """Write boxes as the two labelled points that the prompt encoder understands.
+def box_to_labeled_points(xyxy: Tensor) -> tuple[Tensor, Tensor]:
+    """Write boxes as the two labeled points that the prompt encoder understands.
 
     Args:
         xyxy: Boxes, `(..., 4)`.

@@ -19,10 +19,10 @@ MOST_ROUNDS = 64
 
 
 def small_patches(masks_mhw: Tensor, max_area: int) -> Tensor:
-    """Mark the patches of at most `max_area` pixels (8 neighbours).
+    """Mark the patches of at most `max_area` pixels (8 neighbors).
 
-    Every pixel starts with a number of its own and takes over the highest of its neighbours'. After
-    `max_area` rounds a patch of that many pixels has a single number. Where two neighbours still
+    Every pixel starts with a number of its own and takes over the highest of its neighbors'. After
+    `max_area` rounds a patch of that many pixels has a single number. Where two neighbors still
     differ, the patch is larger, whatever is counted.
 
     Args:
@@ -38,7 +38,7 @@ def small_patches(masks_mhw: Tensor, max_area: int) -> Tensor:
     numbers_m1hw = inside_m1hw * own_hw
     for _ in range(max_area):
         numbers_m1hw = _highest_near(numbers_m1hw) * inside_m1hw
-    # outside counts as infinitely high where the lowest neighbour is looked for
+    # outside counts as infinitely high where the lowest neighbor is looked for
     lowest_m1hw = -_highest_near(-numbers_m1hw.where(masks_mhw[:, None], torch.inf))
     is_open_m1hw = (lowest_m1hw < numbers_m1hw) | (_highest_near(numbers_m1hw) > numbers_m1hw)
     patch_mn = numbers_m1hw.flatten(1).long()
@@ -56,7 +56,7 @@ def _highest_near(values_m1hw: Tensor) -> Tensor:
 HOLE_FILL_MARGIN = 10.0  # how far beyond the threshold a cleaned pixel is put, as the original does
 TRACKED_HOLE_MARGIN = 0.1  # the same on tracked frames, whose logits are shown to the decoder again
 APART_LOGIT = -10.0  # the most a pixel keeps where another object is stronger (sigmoid 4.5e-5)
-EIGHT_NEIGHBOURS = np.stack([np.zeros((3, 3), bool), np.ones((3, 3), bool), np.zeros((3, 3), bool)])
+EIGHT_NEIGHBORS = np.stack([np.zeros((3, 3), bool), np.ones((3, 3), bool), np.zeros((3, 3), bool)])
 
 
 def resize_masks(logits_bkhw: Tensor, size: tuple[int, int]) -> Tensor:
@@ -100,7 +100,7 @@ def suppress_overlaps(logits_bkhw: Tensor) -> Tensor:
 
 
 def component_areas(masks_mhw: Tensor) -> Tensor:
-    """Tell every pixel the size of the connected patch it lies in (8 neighbours).
+    """Tell every pixel the size of the connected patch it lies in (8 neighbors).
 
     Args:
         masks_mhw: `(m, h, w)`, boolean, any device.
@@ -112,8 +112,8 @@ def component_areas(masks_mhw: Tensor) -> Tensor:
     Differs: runs everywhere and gives the same numbers everywhere; counted on the host.
     """
     host = masks_mhw.detach().cpu().numpy()
-    # One call for the whole stack: neighbours never reach into the mask before or after.
-    labels, _ = ndimage.label(host, structure=EIGHT_NEIGHBOURS)
+    # One call for the whole stack: neighbors never reach into the mask before or after.
+    labels, _ = ndimage.label(host, structure=EIGHT_NEIGHBORS)
     areas = np.bincount(labels.reshape(-1), minlength=1).astype(np.int32)
     areas[0] = 0
     return torch.from_numpy(areas[labels]).to(masks_mhw.device)

@@ -1,6 +1,6 @@
-"""Pictures of masks: a photo with coloured masks and their prompts, and a plain label map.
+"""Pictures of masks: a photo with colored masks and their prompts, and a plain label map.
 
-Colours are those of Okabe and Ito, which stay apart for colour-blind eyes; masks that touch get
+Colors are those of Okabe and Ito, which stay apart for color-blind eyes; masks that touch get
 different ones.
 
 Suffixes: h, w = rows and columns in pixels of the photo, n = masks, 3 = red, green, blue.
@@ -32,7 +32,7 @@ POSITIVE: Rgb = (0, 150, 80)
 NEGATIVE: Rgb = (214, 30, 50)
 BOX: Rgb = (255, 196, 0)
 
-FILL = 0.45  # share of the mask's colour inside it; the photo stays readable below
+FILL = 0.45  # share of the mask's color inside it; the photo stays readable below
 HALO = 0.85  # share of white in the rim around a contour, which lifts it off any photo
 SUPERSAMPLING = 4  # markers are drawn this much larger and shrunk, so that their edges are smooth
 MAX_PALETTE = 255  # an 8-bit label map has this many labels besides the background
@@ -71,7 +71,7 @@ def draw_overlay(
     masks: Sequence[NDArray[np.bool_]],
     prompts: DrawnPrompts | None = None,
     *,
-    colours: Sequence[Rgb] | None = None,
+    colors: Sequence[Rgb] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw masks, their contours and the prompts over a photo.
 
@@ -81,23 +81,23 @@ def draw_overlay(
         image_hw3: The photo, `(height, width, 3)` uint8.
         masks: One `(height, width)` bool array per mask.
         prompts: Clicks and boxes to draw on top of everything.
-        colours: One per mask; chosen so that neighbours differ if None.
+        colors: One per mask; chosen so that neighbors differ if None.
 
     Returns:
         The picture, `(height, width, 3)` uint8. The photo itself is left as it was.
     """
     height, width = image_hw3.shape[:2]
     stroke = _Stroke.for_size(height, width)
-    chosen = mask_colours(masks) if colours is None else colours
-    colours_n3 = np.array(chosen, np.float32).reshape(-1, 3)
+    chosen = mask_colors(masks) if colors is None else colors
+    colors_n3 = np.array(chosen, np.float32).reshape(-1, 3)
     order = _largest_first(masks)
     labels_hw = _labels(masks, order, (height, width))
     canvas_hw3 = image_hw3.astype(np.float32)
     inside_hw = labels_hw > 0
     canvas_hw3[inside_hw] *= 1 - FILL
-    canvas_hw3[inside_hw] += FILL * colours_n3[labels_hw[inside_hw] - 1]
+    canvas_hw3[inside_hw] += FILL * colors_n3[labels_hw[inside_hw] - 1]
     for index in order:
-        _draw_contour(canvas_hw3, masks[index], colours_n3[index], stroke)
+        _draw_contour(canvas_hw3, masks[index], colors_n3[index], stroke)
     picture = np.clip(np.rint(canvas_hw3), 0, 255).astype(np.uint8)
     return picture if prompts is None else _draw_prompts(picture, prompts, stroke)
 
@@ -118,7 +118,7 @@ def label_map(masks: Sequence[NDArray[np.bool_]], size: tuple[int, int]) -> NDAr
 def label_picture(masks: Sequence[NDArray[np.bool_]], size: tuple[int, int]) -> Image.Image:
     """Make a picture whose pixel values are mask numbers, see [`label_map`].
 
-    Up to 255 masks give an 8-bit picture with a colour per mask; more give a 16-bit grey one.
+    Up to 255 masks give an 8-bit picture with a color per mask; more give a 16-bit gray one.
 
     Args:
         masks: `(height, width)` bool arrays; none is fine.
@@ -128,29 +128,29 @@ def label_picture(masks: Sequence[NDArray[np.bool_]], size: tuple[int, int]) -> 
     if len(masks) > MAX_PALETTE:
         return Image.fromarray(labels_hw)
     picture = Image.fromarray(labels_hw.astype(np.uint8))
-    palette = [0, 0, 0] + [value for colour in mask_colours(masks) for value in colour]
+    palette = [0, 0, 0] + [value for color in mask_colors(masks) for value in color]
     picture.putpalette(palette)
     return picture
 
 
-def mask_colours(masks: Sequence[NDArray[np.bool_]]) -> list[Rgb]:
-    """Choose a colour for each mask so that masks with touching boxes differ where possible.
+def mask_colors(masks: Sequence[NDArray[np.bool_]]) -> list[Rgb]:
+    """Choose a color for each mask so that masks with touching boxes differ where possible.
 
-    The choice follows the order of the masks, so the same masks always get the same colours.
+    The choice follows the order of the masks, so the same masks always get the same colors.
     """
     palette = _palette()
     boxes = [_box(mask) for mask in masks]
     chosen: list[int] = []
     for index, box in enumerate(boxes):
         near = [chosen[other] for other in range(index) if _touch(box, boxes[other])]
-        # fewest neighbours of that colour, then the least used colour, then the palette's order
+        # fewest neighbors of that color, then the least used color, then the palette's order
         cost = [(near.count(c), chosen.count(c), c) for c in range(len(palette))]
         chosen.append(min(cost)[-1])
     return [palette[c] for c in chosen]
 
 
-def object_colours(count: int) -> list[Rgb]:
-    """List colours for that many objects of a video, where an object keeps its colour.
+def object_colors(count: int) -> list[Rgb]:
+    """List colors for that many objects of a video, where an object keeps its color.
 
     From the fifteenth on they come round again.
     """
@@ -159,7 +159,7 @@ def object_colours(count: int) -> list[Rgb]:
 
 
 def _palette() -> list[Rgb]:
-    return [*OKABE_ITO, *(_mixed(colour, WHITE, 0.45) for colour in OKABE_ITO)]
+    return [*OKABE_ITO, *(_mixed(color, WHITE, 0.45) for color in OKABE_ITO)]
 
 
 def _largest_first(masks: Sequence[NDArray[np.bool_]]) -> list[int]:
@@ -177,8 +177,8 @@ def _labels(
     return labels_hw
 
 
-def _mixed(colour: Rgb, other: Rgb, share: float) -> Rgb:
-    pairs = zip(colour, other, strict=True)
+def _mixed(color: Rgb, other: Rgb, share: float) -> Rgb:
+    pairs = zip(color, other, strict=True)
     red, green, blue = (round(a * (1 - share) + b * share) for a, b in pairs)
     return red, green, blue
 
@@ -200,7 +200,7 @@ def _touch(a: tuple[int, int, int, int] | None, b: tuple[int, int, int, int] | N
 def _draw_contour(
     canvas_hw3: NDArray[np.float32],
     mask_hw: NDArray[np.bool_],
-    colour: NDArray[np.float32],
+    color: NDArray[np.float32],
     stroke: _Stroke,
 ) -> None:
     """Draw a smooth line along a mask's edge, with a white rim, into the canvas.
@@ -224,7 +224,7 @@ def _draw_contour(
     line = np.clip(stroke.contour / 2 + 0.5 - distance, 0, 1)[:, None]
     part = canvas_hw3[rows, columns]
     pixels = part[edge] * (1 - halo) + 255 * halo
-    part[edge] = pixels * (1 - line) + colour * line
+    part[edge] = pixels * (1 - line) + color * line
 
 
 def _draw_prompts(
@@ -243,10 +243,10 @@ def _draw_box(canvas: Image.Image, box: Xyxy, stroke: _Stroke) -> None:
     x0, y0, x1, y1 = box
     line, rim = 0.6 * stroke.contour, 0.5 * stroke.halo
     sides = [(x0, y0, x1, y0), (x0, y1, x1, y1), (x0, y0, x0, y1), (x1, y0, x1, y1)]
-    for reach, colour in ((line + rim, WHITE), (line, BOX)):
+    for reach, color in ((line + rim, WHITE), (line, BOX)):
         for left, top, right, bottom in sides:
             bar = (left - reach, top - reach, right + reach, bottom + reach)
-            _draw_bars(canvas, [bar], colour, reach)
+            _draw_bars(canvas, [bar], color, reach)
 
 
 def _draw_marker(
@@ -255,8 +255,8 @@ def _draw_marker(
     """Draw a plus for a positive click, a minus for a negative one."""
     arm, half = stroke.marker, 0.28 * stroke.marker
     rim = 0.2 * stroke.marker
-    colour = POSITIVE if positive else NEGATIVE
-    for grow, paint in ((rim, WHITE), (0.0, colour)):
+    color = POSITIVE if positive else NEGATIVE
+    for grow, paint in ((rim, WHITE), (0.0, color)):
         long, short = arm + grow, half + grow
         bars = [(xy[0] - long, xy[1] - short, xy[0] + long, xy[1] + short)]
         if positive:
@@ -264,8 +264,8 @@ def _draw_marker(
         _draw_bars(canvas, bars, paint, 0.5 * short)
 
 
-def _draw_bars(canvas: Image.Image, bars: list[Xyxy], colour: Rgb, radius: float) -> None:
-    """Paint rounded bars with smooth edges; pixel (0, 0) has its centre at (0.5, 0.5)."""
+def _draw_bars(canvas: Image.Image, bars: list[Xyxy], color: Rgb, radius: float) -> None:
+    """Paint rounded bars with smooth edges; pixel (0, 0) has its center at (0.5, 0.5)."""
     x0, y0 = (int(np.floor(min(bar[i] for bar in bars))) - 1 for i in (0, 1))
     x1, y1 = (int(np.ceil(max(bar[i] for bar in bars))) + 2 for i in (2, 3))
     layer = Image.new("L", ((x1 - x0) * SUPERSAMPLING, (y1 - y0) * SUPERSAMPLING))
@@ -276,4 +276,4 @@ def _draw_bars(canvas: Image.Image, bars: list[Xyxy], colour: Rgb, radius: float
             [SUPERSAMPLING * value for value in corners], SUPERSAMPLING * radius, fill=255
         )
     alpha = layer.resize((x1 - x0, y1 - y0), Image.Resampling.BOX)
-    canvas.paste(colour, (x0, y0), alpha)
+    canvas.paste(color, (x0, y0), alpha)

@@ -1,6 +1,6 @@
 """Measure masks at full size without making them: the hot path of segmenting everything.
 
-A low-resolution map has far fewer cells (squares between four neighbouring logits) than the picture
+A low-resolution map has far fewer cells (squares between four neighboring logits) than the picture
 has pixels. Bilinear interpolation stays between the four corners of a cell, so a cell whose corners
 are all on one side of a threshold is settled as a whole. Only cells on an outline are interpolated,
 with the very arithmetic of `torch.nn.functional.interpolate`, so the counts are equal to the pixel.
@@ -10,7 +10,7 @@ r, c = pixel rows and columns inside one cell, 4 = x0, y0, x1, y1.
 
 Bilinear interpolation cell by cell, equal to the last bit to torch's whole-map one.
 
-A cell is the square between four neighbouring values of a map. The map gets a margin of repeated
+A cell is the square between four neighboring values of a map. The map gets a margin of repeated
 values first, so that the half cells along its edge are cells too: `h + 1` rows of `w + 1` cells.
 Every pixel of the enlarged map lies in one cell.
 

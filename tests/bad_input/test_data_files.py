@@ -68,7 +68,7 @@ BASE = {
     "output": "out",
     "steps": 3,
     "data": [{"kind": "pairs", "path": "photos", "augment": {"degrees": 5}}],
-    "optimiser": {"learning_rate": 1e-4, "betas": [0.9, 0.99]},
+    "optimizer": {"learning_rate": 1e-4, "betas": [0.9, 0.99]},
     "validation": {"every": 5},
     "lora": {"rank": 4},
 }
@@ -98,7 +98,7 @@ NO_CONFIGS = {
     "merge of itself": "a: &a\n  <<: *a",
 }
 FIELDS = (
-    *("steps", "seed", "workers", "data", "optimiser.learning_rate", "optimiser.betas"),
+    *("steps", "seed", "workers", "data", "optimizer.learning_rate", "optimizer.betas"),
     *("drop_path", "ema_decay", "image_size", "lora.rank", "lora.alpha", "validation.every"),
     *("data.0.weight", "data.0.augment.degrees", "data.0.augment.zoom", "data.0.frame_step"),
     *("data.0.options", "frozen"),

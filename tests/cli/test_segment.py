@@ -94,7 +94,7 @@ def test_several_boxes_are_several_objects(segment, tmp_path):
     content = read_json(tmp_path / "out" / "cup_segment.json")
     assert [one["id"] for one in content["annotations"]] == [1, 2]
     with Image.open(tmp_path / "out" / "cup_segment_mask.png") as mask:
-        assert mask.mode == "P"  # numbered colours
+        assert mask.mode == "P"  # numbered colors
 
 
 def test_other_weights_types_are_understood(segment):
@@ -140,10 +140,10 @@ def test_a_damaged_checkpoint_is_one_line(segment, one_error_line, tmp_path):
 
 
 def test_a_deep_photo_is_stretched_as_the_option_says(model_folder, tmp_path, cup):
-    grey = np.asarray(Image.open(cup).convert("L")).astype(np.uint16)
-    Image.fromarray(grey * 16).save(tmp_path / "deep.png")  # 12 bits of 16
-    Image.fromarray(grey.astype(np.int32) - 500).save(tmp_path / "ct.tif")
-    Image.fromarray(grey.astype(np.uint8)).save(tmp_path / "plain.png")
+    gray = np.asarray(Image.open(cup).convert("L")).astype(np.uint16)
+    Image.fromarray(gray * 16).save(tmp_path / "deep.png")  # 12 bits of 16
+    Image.fromarray(gray.astype(np.int32) - 500).save(tmp_path / "ct.tif")
+    Image.fromarray(gray.astype(np.uint8)).save(tmp_path / "plain.png")
 
     def overlay(photo, *arguments):
         out = tmp_path / "out"

@@ -168,8 +168,8 @@ def test_ids_beyond_a_palette_are_fine_without_one(track, tmp_path):
 
 def test_a_stack_of_deep_pictures_is_tracked_as_the_option_says(track, tmp_path, clip):
     with av.open(str(clip)) as container:
-        grey = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
-    pages = [Image.fromarray(page.astype(np.int32) - 500) for page in grey]
+        gray = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    pages = [Image.fromarray(page.astype(np.int32) - 500) for page in gray]
     pages[0].save(tmp_path / "ct.tif", save_all=True, append_images=pages[1:])
     options = ("--click", "0:1:30,20", "--outputs", "json")
 

@@ -114,7 +114,7 @@ def test_no_prompt_at_all_is_an_error():
 
 
 @pytest.mark.parametrize("values", [[[0, 255, 200, 90]], [[0, 1, 1, 0]]])
-def test_the_bright_part_of_a_grey_picture_is_the_object(picture, values):
+def test_the_bright_part_of_a_gray_picture_is_the_object(picture, values):
     assert read_mask(picture(values), 7).tolist() == [[False, True, True, False]]
 
 

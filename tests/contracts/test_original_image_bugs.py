@@ -36,7 +36,7 @@ def test_the_device_is_one_that_exists(micro_model):
     assert segment.model.device.type == "cpu"
 
 
-def test_a_misspelt_option_is_an_error(micro_model):
+def test_a_misspelled_option_is_an_error(micro_model):
     """Open keyword arguments swallow it: sam2_image_predictor.py:28."""
     with pytest.raises(TypeError, match="points_per_sid"):
         MaskGenerationPipeline(micro_model, points_per_sid=8)

@@ -14,13 +14,13 @@ from sam2_hf.video.memory_policy import TrackingStep, recent_frames
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.tracking import track_step
 from tests.drawn_video import drawn_video_model, noise_clip
-from tests.fakes import FakeModel, centre_of, fake_clip, fake_session_on
+from tests.fakes import FakeModel, center_of, fake_clip, fake_session_on
 from tests.video.clip_files import write_clip
 
 
 def paths(results, number=1):
     """Where an object was on each frame."""
-    return {result.frame: centre_of(result.masks[number]) for result in results}
+    return {result.frame: center_of(result.masks[number]) for result in results}
 
 
 def test_a_correction_on_a_tracked_frame_is_kept(fake_session):
@@ -200,7 +200,7 @@ def test_objects_keep_their_numbers_when_one_is_removed(fake_session):
 
     assert fake_session.object_ids == (10, 20)
     assert {fake_session.masklet(number).object_id for number in (10, 20)} == {10, 20}
-    assert centre_of(next(fake_session.propagate()).masks[20]) == (20, 20)
+    assert center_of(next(fake_session.propagate()).masks[20]) == (20, 20)
 
 
 def test_what_is_done_to_masks_is_an_option_one_can_see():
@@ -208,7 +208,7 @@ def test_what_is_done_to_masks_is_an_option_one_can_see():
     assert fake_session_on(2).options.fill_hole_area == 8
 
 
-def test_a_misspelt_option_is_refused():
+def test_a_misspelled_option_is_refused():
     """Open keyword arguments swallow it: build_sam.py:106."""
     with pytest.raises(SessionError, match="'non_overlapping_masks'"):
         fake_session_on(2, non_overlapping_masks=True)

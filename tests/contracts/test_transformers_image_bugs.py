@@ -11,7 +11,7 @@ from PIL import Image
 from seeded_inputs import photo
 
 from sam2_hf import MaskGenerationPipeline, Sam2ImageProcessor, Sam2Model, Sam2Processor
-from sam2_hf.model.position_encoding import cell_centres, sine_table
+from sam2_hf.model.position_encoding import cell_centers, sine_table
 
 SAME = 1e-9  # logits, in float64: the same products, summed in another order
 
@@ -162,7 +162,7 @@ def test_position_tables_are_rounded_once_in_bfloat16():
 
 
 def test_a_picture_is_resized_in_float_unless_the_rounding_is_asked_for():
-    """Bytes are resized to bytes, rows and columns one after the other: up to a grey level off."""
+    """Bytes are resized to bytes, rows and columns one after the other: up to a gray level off."""
     picture = photo(90, 70, 1)
     size = {"height": 64, "width": 64}
     mean, scale = (
@@ -175,9 +175,9 @@ def test_a_picture_is_resized_in_float_unless_the_rounding_is_asked_for():
         for compat in ("official", "transformers")
     )
 
-    grey_levels = rounded * scale + mean
+    gray_levels = rounded * scale + mean
     assert 0.05 < ((exact - rounded) * scale).abs().max() <= 1
-    assert (grey_levels - grey_levels.round()).abs().max() < 1e-3
+    assert (gray_levels - gray_levels.round()).abs().max() < 1e-3
 
 
 def test_nothing_needs_torchvision():
@@ -211,8 +211,8 @@ def test_positions_of_the_image_are_computed_once(exact_model, processor, embedd
     """36 times in a short run: modeling_sam2.py:1411."""
     calls = []
     monkeypatch.setattr(  # not a hook, for which the module would be called every time
-        "sam2_hf.model.promptable_model.cell_centres",
-        lambda *grid: calls.append(1) or cell_centres(*grid),
+        "sam2_hf.model.promptable_model.cell_centers",
+        lambda *grid: calls.append(1) or cell_centers(*grid),
     )
     inputs = processor(
         original_sizes=[[120, 180]], input_points=[[[[50, 60]]]], return_tensors="pt"
@@ -249,15 +249,15 @@ def test_a_video_checkpoint_is_read_without_a_warning(micro_model, tmp_path, cap
     assert not caplog.records
 
 
-def test_a_palette_picture_means_its_colours():
-    """Indices of the palette are taken for grey levels where nobody converts the picture."""
-    colours = np.zeros((6, 6, 3), np.uint8)
-    colours[:3] = (200, 30, 90)
-    palette = Image.fromarray(colours).quantize(4)
+def test_a_palette_picture_means_its_colors():
+    """Indices of the palette are taken for gray levels where nobody converts the picture."""
+    colors = np.zeros((6, 6, 3), np.uint8)
+    colors[:3] = (200, 30, 90)
+    palette = Image.fromarray(colors).quantize(4)
     processor = Sam2ImageProcessor(size={"height": 32, "width": 32})
 
-    as_palette, as_colours = (
-        processor(image, return_tensors="pt")["pixel_values"] for image in (palette, colours)
+    as_palette, as_colors = (
+        processor(image, return_tensors="pt")["pixel_values"] for image in (palette, colors)
     )
 
-    torch.testing.assert_close(as_palette, as_colours, atol=0.1, rtol=0)
+    torch.testing.assert_close(as_palette, as_colors, atol=0.1, rtol=0)

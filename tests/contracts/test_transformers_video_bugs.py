@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sam2_hf.model.outputs import ObjectMasks
-from sam2_hf.model.position_encoding import cell_centres, sine_table
+from sam2_hf.model.position_encoding import cell_centers, sine_table
 from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
 from sam2_hf.video.prompt_answers import commit
 from sam2_hf.video.tracking import NO_PROMPTS, gather_memories, track_step
@@ -129,8 +129,8 @@ def test_constant_tables_are_computed_once(tiny_video_model, video_processor, mo
     model, calls, session = copy.deepcopy(tiny_video_model), [], open_clip(video_processor)
     add_click(video_processor, session, 0, [1, 2, 3])
     monkeypatch.setattr(  # not a hook, for which the module would be called every time
-        "sam2_hf.model.promptable_model.cell_centres",
-        lambda *grid: calls.append(1) or cell_centres(*grid),
+        "sam2_hf.model.promptable_model.cell_centers",
+        lambda *grid: calls.append(1) or cell_centers(*grid),
     )
     tiny_video_model(session, frame_idx=0)
     before = sine_table.cache_info().misses
@@ -155,7 +155,7 @@ def test_a_correction_starts_from_the_mask_that_is_corrected(tiny_video_model, v
 
 
 def test_clicking_one_object_leaves_the_memory_of_another_alone(tiny_video_model, video_processor):
-    """5a-11, H7: a click binarises the masks of all objects on the frame: MV:2778."""
+    """5a-11, H7: a click binarizes the masks of all objects on the frame: MV:2778."""
     alone, together = open_clip(video_processor), open_clip(video_processor)
     for session in (alone, together):
         add_click(video_processor, session, 0, 2)

@@ -20,7 +20,7 @@ from sam2_hf.video.prompt_answers import commit
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
 from tests.drawn_video import clicks, drawn_video_model, noise_clip, own_video_model, pixel_values
-from tests.fakes import centre_of, fake_session_on, picture
+from tests.fakes import center_of, fake_session_on, picture
 from tests.small_checkpoint import small_config
 
 ROOT = Path(__file__).parents[2]
@@ -188,7 +188,7 @@ def test_9_a_click_and_a_box_together_work(fake_session, box_first):
 
     [result] = fake_session.propagate(limit=1)
 
-    assert centre_of(result.masks[1]) == pytest.approx((20, 20), abs=1)
+    assert center_of(result.masks[1]) == pytest.approx((20, 20), abs=1)
     assert fake_session._tracker.objects[1].prompts[0].box == (10, 10, 30, 30)
     assert len(fake_session._tracker.objects[1].prompts[0].clicks) == 1
 

@@ -25,7 +25,7 @@ def test_the_whole_picture_is_stretched_as_pillow_resizes_it():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_mask_lies_on_its_object_after_any_warp(seed):
-    """The square is at most one pixel off its colour, all around."""
+    """The square is at most one pixel off its color, all around."""
     mask_hw = square()
     warp = draw_warp(WILD, SIZE, 96, (22.0, 18.0), random(seed))
 
@@ -73,7 +73,7 @@ def test_a_zoom_shows_nothing_but_the_picture():
     assert all(warp.labels(ones).all() for warp in warps)
 
 
-def test_the_margin_of_a_small_picture_takes_the_mean_colour_and_no_label():
+def test_the_margin_of_a_small_picture_takes_the_mean_color_and_no_label():
     small = Augmentation(horizontal_flip=0, degrees=0, shear=0, zoom=(0.5, 0.5), zoom_on_object=0)
     warp = draw_warp(small, SIZE, 32, (0, 0), random())
 
@@ -87,7 +87,7 @@ def test_the_margin_of_a_small_picture_takes_the_mean_colour_and_no_label():
 
 
 def test_shrinking_does_not_alias():
-    """Stripes of one pixel become grey, not stripes of other widths."""
+    """Stripes of one pixel become gray, not stripes of other widths."""
     stripes = np.zeros((240, 320, 3), np.uint8)
     stripes[:, ::2] = 255
     turn = Augmentation(horizontal_flip=0, degrees=10, shear=0)
@@ -106,7 +106,7 @@ def test_labels_above_a_byte_are_kept():
     assert set(np.unique(found)) == {0, 70_000}
 
 
-def test_the_centre_of_a_turn_is_the_middle_of_the_picture():
+def test_the_center_of_a_turn_is_the_middle_of_the_picture():
     turn = Augmentation(horizontal_flip=0, degrees=80, shear=20)
 
     warp = draw_warp(turn, SIZE, 32, (0, 0), random(3))

@@ -12,7 +12,7 @@ MASK = square((12, 16, 36, 46))
 PICTURE = Image.fromarray(photo((MASK,)))
 OBJECTS = MaskList.of([MASK], SIZE)
 PLAIN = {"brightness": 0, "contrast": 0, "saturation": 0}
-NO_COLOURS = Augmentation(
+NO_COLORS = Augmentation(
     **PLAIN, frame_brightness=0, frame_contrast=0, frame_saturation=0, grayscale=0
 )
 
@@ -38,7 +38,7 @@ def test_masks_follow_pixels_through_everything_at_once(seed):
 
 
 def test_all_frames_of_a_clip_are_moved_alike():
-    variation = draw(NO_COLOURS)
+    variation = draw(NO_COLORS)
 
     frames = [variation.frame(PICTURE, place) for place in range(3)]
 
@@ -46,7 +46,7 @@ def test_all_frames_of_a_clip_are_moved_alike():
     assert np.array_equal(frames[0], frames[2])
 
 
-def test_each_frame_has_colours_of_its_own():
+def test_each_frame_has_colors_of_its_own():
     variation = draw(Augmentation(**PLAIN, frame_brightness=0.3))
 
     frames = [variation.frame(PICTURE, place) for place in range(3)]

@@ -44,9 +44,9 @@ def test_frames_are_normalized_as_the_video_session_does():
 
 
 def test_normalizing_takes_off_the_mean():
-    grey = torch.full((1, 2, 2, 3), 255, dtype=torch.uint8)
+    gray = torch.full((1, 2, 2, 3), 255, dtype=torch.uint8)
 
-    found = normalize(grey)[0, :, 0, 0]
+    found = normalize(gray)[0, :, 0, 0]
 
     pairs = zip(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, strict=True)
     assert found.tolist() == pytest.approx([(1 - mean) / std for mean, std in pairs])

@@ -38,7 +38,7 @@ def many(**values):
     return [draw_frames(moving_recording(9), config(**values), random(s)) for s in range(200)]
 
 
-def test_neighbouring_frames_are_taken_from_anywhere():
+def test_neighboring_frames_are_taken_from_anywhere():
     drawn = many(num_frames=4)
 
     assert all(np.diff(frames).tolist() == [1, 1, 1] for frames in drawn)
@@ -169,7 +169,7 @@ def test_where_every_variation_loses_the_object_the_whole_picture_is_shown():
     assert any(np.array_equal(clip.masks_othw, plain.masks_othw) for clip in clips)
 
 
-def test_colours_change_also_where_every_variation_loses_the_object():
+def test_colors_change_also_where_every_variation_loses_the_object():
     corner = Clip(photo()[None], square((0, 60, 6, 64))[None, None], "corner")
     gray = replace(STILL, grayscale=1, zoom=(30, 30))
 

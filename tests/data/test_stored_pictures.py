@@ -23,10 +23,10 @@ def test_a_picture_is_read_from_any_form(tmp_path, form):
     assert np.array_equal(np.asarray(open_rgb(stored)), photo())
 
 
-def test_grey_becomes_rgb():
-    grey = Image.fromarray(photo()[..., 0])
+def test_gray_becomes_rgb():
+    gray = Image.fromarray(photo()[..., 0])
 
-    assert np.asarray(open_rgb(grey)).shape == photo().shape
+    assert np.asarray(open_rgb(gray)).shape == photo().shape
 
 
 def test_a_palette_gives_its_indices(tmp_path):
@@ -51,10 +51,10 @@ def test_black_and_white_is_a_label_map():
     assert np.array_equal(labels_hw, square())
 
 
-def test_colours_are_no_label_map(tmp_path):
+def test_colors_are_no_label_map(tmp_path):
     path = str(save(photo(), tmp_path / "photo.png"))
 
-    with pytest.raises(DataError, match=r"photo.png holds colours \(mode RGB\)"):
+    with pytest.raises(DataError, match=r"photo.png holds colors \(mode RGB\)"):
         open_label_map(path)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sam2_hf import Sam2ImageProcessor
-from tests.labelled_squares import write_clips, write_photos
+from tests.labeled_squares import write_clips, write_photos
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 
 from evaluation.baselines import ANY_DISC, BOX, DISC, FLOOD, guess_without_model
-from tests.labelled_squares import picture_of, square_mask
+from tests.labeled_squares import picture_of, square_mask
 
 CLICK = (9, 11)
 
@@ -13,7 +13,7 @@ def guesses_of(method, picture_hw3, click=CLICK):
     return {one.setting: one.mask_hw for one in guesses if one.method == method}
 
 
-def test_flood_fill_finds_what_has_one_colour():
+def test_flood_fill_finds_what_has_one_color():
     found = guesses_of(FLOOD, picture_of(square_mask()))
 
     assert all((mask_hw == square_mask()).all() for mask_hw in found.values())

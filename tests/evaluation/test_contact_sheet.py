@@ -8,8 +8,8 @@ from evaluation.contact_sheet import CELL, GAP, TITLE, Cell, contact_sheet, save
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 
 
-def plain(colour, size=(36, 48)):
-    return np.full((*size, 3), colour, np.uint8)
+def plain(color, size=(36, 48)):
+    return np.full((*size, 3), color, np.uint8)
 
 
 def test_pictures_stand_in_rows_below_their_titles():

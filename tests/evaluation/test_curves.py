@@ -35,7 +35,7 @@ def test_a_column_without_numbers_is_left_out(tmp_path):
     assert set(read_table(tmp_path / "a.csv").columns) == {"loss"}
 
 
-def test_smoothing_averages_neighbours_and_leaves_gaps_out():
+def test_smoothing_averages_neighbors_and_leaves_gaps_out():
     values = np.array([1, 2, np.nan, 4, 5])
 
     np.testing.assert_allclose(smoothed(values, 3), [1.5, 1.5, 3, 4.5, 4.5])

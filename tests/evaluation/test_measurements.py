@@ -14,7 +14,7 @@ from evaluation.measurements import (
     measure_photos,
 )
 from evaluation.micro.sets import bsds_set, davis_set
-from tests.labelled_squares import HEIGHT, WIDTH, square_mask
+from tests.labeled_squares import HEIGHT, WIDTH, square_mask
 
 PICTURE = HEIGHT * WIDTH
 

@@ -6,7 +6,7 @@ import pytest
 from evaluation.micro.sets import davis_set
 from evaluation.model_answers import BEST_OF_THREE, MODEL, ModelGuesser, ModelTracker, Pipelines
 from sam2_hf import ImageSegmentationPipeline, MaskGenerationPipeline, VideoSegmentationPipeline
-from tests.labelled_squares import HEIGHT, WIDTH, picture_of, square_mask
+from tests.labeled_squares import HEIGHT, WIDTH, picture_of, square_mask
 
 CLICKS = [(9, 11), (30, 2)]
 

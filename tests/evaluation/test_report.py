@@ -4,7 +4,7 @@ import pytest
 
 from evaluation import run_image, run_interactive, run_vos
 from evaluation.report import main
-from tests.labelled_squares import write_photos
+from tests.labeled_squares import write_photos
 from tests.small_sets import write_davis
 
 

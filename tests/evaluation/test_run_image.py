@@ -7,7 +7,7 @@ import pytest
 from evaluation import run_image
 from evaluation.run_image import main
 from tests.evaluation.programs import all_files, run_in_two_processes
-from tests.labelled_squares import write_photos
+from tests.labeled_squares import write_photos
 
 
 @pytest.fixture

@@ -51,12 +51,12 @@ def test_a_list_of_paths_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
-def test_a_grey_clip_becomes_rgb(kind):
-    grey = CLIP[..., 1].copy()
+def test_a_gray_clip_becomes_rgb(kind):
+    gray = CLIP[..., 1].copy()
 
-    frames = all_frames(PictureList(kind(grey)))
+    frames = all_frames(PictureList(kind(gray)))
 
-    assert np.array_equal(frames, np.repeat(grey[..., None], 3, axis=-1))
+    assert np.array_equal(frames, np.repeat(gray[..., None], 3, axis=-1))
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy, list])
@@ -146,7 +146,7 @@ def test_an_array_of_another_shape_is_no_video(shape):
         PictureList(np.zeros(shape, np.uint8))
 
 
-def test_a_single_picture_is_told_from_a_grey_clip():
+def test_a_single_picture_is_told_from_a_gray_clip():
     with pytest.raises(VideoError, match=r"single picture: add an axis with \[None\]"):
         PictureList(CLIP[0])
 

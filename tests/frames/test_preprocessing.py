@@ -98,7 +98,7 @@ def test_bytes_are_not_changed_by_normalizing_them_twice():
 
 
 RGB = clip(1, 30, 45, 3)[0]
-GREY = RGB[..., 0]
+GRAY = RGB[..., 0]
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ GREY = RGB[..., 0]
         (RGB.astype(np.float32) / 255, RGB),
         (RGB.astype(np.float64) / 255, RGB),
         (RGB[:, ::-1], RGB[:, ::-1]),
-        (GREY, np.stack([GREY] * 3, -1)),
-        (GREY.astype(np.uint16) * 257, np.stack([GREY] * 3, -1)),
-        (Image.fromarray(GREY), np.stack([GREY] * 3, -1)),
-        (np.dstack([RGB, np.full_like(GREY, 255)]), RGB),
-        (np.dstack([RGB, np.zeros_like(GREY)]), np.full_like(RGB, 255)),
+        (GRAY, np.stack([GRAY] * 3, -1)),
+        (GRAY.astype(np.uint16) * 257, np.stack([GRAY] * 3, -1)),
+        (Image.fromarray(GRAY), np.stack([GRAY] * 3, -1)),
+        (np.dstack([RGB, np.full_like(GRAY, 255)]), RGB),
+        (np.dstack([RGB, np.zeros_like(GRAY)]), np.full_like(RGB, 255)),
         (torch.from_numpy(RGB).float().div(255).requires_grad_(), RGB),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_picture_of_any_kind_becomes_rgb_bytes(source, expected):
     assert not picture.flags.writeable
 
 
-def test_a_palette_picture_with_a_see_through_colour_is_laid_on_white(tmp_path):
+def test_a_palette_picture_with_a_see_through_color_is_laid_on_white(tmp_path):
     palette = Image.new("P", (4, 4), 1)
     palette.putpalette([0, 0, 0, 200, 0, 0])
     palette.save(tmp_path / "a.png", transparency=1)

@@ -152,10 +152,10 @@ def test_odd_sizes_stay_odd(tmp_path, codec, pix_fmt, read):
 
 
 @pytest.mark.parametrize("pix_fmt", ["gray", "gray16le"])
-def test_grey_frames_become_rgb(tmp_path, pix_fmt, read):
-    grey = np.full((2, 20, 30, 3), 90, np.uint8)
+def test_gray_frames_become_rgb(tmp_path, pix_fmt, read):
+    gray = np.full((2, 20, 30, 3), 90, np.uint8)
 
-    video = VideoFile(write_clip(tmp_path / "a.mkv", grey, pix_fmt=pix_fmt))
+    video = VideoFile(write_clip(tmp_path / "a.mkv", gray, pix_fmt=pix_fmt))
 
     assert np.abs(read(video, 1).astype(int) - 90).max() <= 1
 
@@ -174,7 +174,7 @@ def test_transparency_is_laid_on_white(tmp_path, codec, pix_fmt, read):
     assert (picture[11:] == 255).all()
 
 
-def test_a_gif_with_a_palette_and_a_see_through_colour_is_read(tmp_path, read):
+def test_a_gif_with_a_palette_and_a_see_through_color_is_read(tmp_path, read):
     frames = [Image.new("RGBA", (30, 20), (shade, 0, 0, 255)) for shade in (0, 120, 255)]
     for frame in frames:
         frame.paste((0, 0, 0, 0), (0, 0, 10, 20))
@@ -195,7 +195,7 @@ def test_a_gif_with_a_palette_and_a_see_through_colour_is_read(tmp_path, read):
 
 
 @pytest.mark.parametrize(("space", "number"), [("itu709", 1), ("itu601", 6)])
-def test_colours_follow_the_colour_space_of_the_file(tmp_path, space, number, read):
+def test_colors_follow_the_color_space_of_the_file(tmp_path, space, number, read):
     red = np.full((32, 32, 3), (200, 60, 30), np.uint8)
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:

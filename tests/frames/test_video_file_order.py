@@ -119,8 +119,8 @@ def test_of_several_videos_it_is_the_one_that_ffmpeg_calls_best(tmp_path):
             stream.disposition = type(stream.disposition)(default)
         for number in range(8):
             for stream, side in zip(streams, (32, 64), strict=True):
-                grey = np.full((side, side, 3), number, np.uint8)
-                frame = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format="bgr0")
+                gray = np.full((side, side, 3), number, np.uint8)
+                frame = av.VideoFrame.from_ndarray(gray, format="rgb24").reformat(format="bgr0")
                 container.mux(stream.encode(frame))
         for stream in streams:
             container.mux(stream.encode())
@@ -142,7 +142,7 @@ def test_a_lost_packet_in_the_middle_costs_no_frame_at_the_end(tmp_path):
     assert np.array_equal(video.take(39)(), decode_in_order(tmp_path / "b.ts")[-1])
 
 
-def test_deep_grey_frames_are_stretched_on_request(tmp_path):
+def test_deep_gray_frames_are_stretched_on_request(tmp_path):
     deep = np.stack([np.full((20, 30), 1000 * n, np.uint16) for n in range(4)])
     path = write_clip(tmp_path / "a.mkv", deep, pix_fmt="gray16le", given="gray16le")
 
@@ -152,7 +152,7 @@ def test_deep_grey_frames_are_stretched_on_request(tmp_path):
         assert frames.picture(3).max() <= 12
 
 
-def test_a_colour_video_says_itself_what_is_white(tmp_path):
+def test_a_color_video_says_itself_what_is_white(tmp_path):
     path = write_clip(tmp_path / "a.mp4", pictures(2), **LOSSLESS)
 
     with pytest.raises(VideoError, match="Leave value_range out"):

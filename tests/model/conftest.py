@@ -41,7 +41,7 @@ def peer_model(drawn_model):
 
 @pytest.fixture(scope="session")
 def pictures():
-    """Two normalised pictures of 64 x 64 pixels."""
+    """Two normalized pictures of 64 x 64 pixels."""
     return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 

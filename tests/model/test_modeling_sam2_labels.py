@@ -66,15 +66,15 @@ def test_padding_objects_do_not_count(drawn_model, pictures, clicks, labels):
 
 
 def test_a_step_along_the_gradient_lowers_the_loss(own_model, pictures, clicks, labels):
-    optimiser = torch.optim.SGD(own_model.train().parameters(), lr=1e-3)
+    optimizer = torch.optim.SGD(own_model.train().parameters(), lr=1e-3)
 
     losses = []
     for _ in range(3):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = own_model(pictures, **clicks, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(own_model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
 
     assert losses[2] < losses[1] < losses[0]

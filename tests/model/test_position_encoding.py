@@ -6,7 +6,7 @@ import torch
 from peers import peer_of
 
 from sam2_hf import Sam2Model
-from sam2_hf.model.position_encoding import FourierPositions, cell_centres, sine_table
+from sam2_hf.model.position_encoding import FourierPositions, cell_centers, sine_table
 
 # A bfloat16 has 8 significant bits: rounding a sine moves it by at most 2**-9. Phases that were
 # computed in bfloat16 are off by a hundredth of a turn and give 0.028.
@@ -121,12 +121,12 @@ def test_half_precision_points_are_encoded_in_float32(generator):
     assert torch.equal(encoded, positions(points.float()))
 
 
-def test_cell_centres_lie_half_a_cell_inside():
-    centres = cell_centres(2, 4, CPU)
+def test_cell_centers_lie_half_a_cell_inside():
+    centers = cell_centers(2, 4, CPU)
 
-    assert centres.shape == (2, 4, 2)
-    assert centres[0, 0].tolist() == [1 / 8, 1 / 4]
-    assert centres[1, 3].tolist() == [7 / 8, 3 / 4]
+    assert centers.shape == (2, 4, 2)
+    assert centers[0, 0].tolist() == [1 / 8, 1 / 4]
+    assert centers[1, 3].tolist() == [7 / 8, 3 / 4]
 
 
 def test_image_positions_equal_transformers_and_are_kept(drawn_model):

@@ -16,7 +16,7 @@ def encoder(drawn_model):
 
 
 def fourier(encoder, points):
-    """Encode the centre of the pixel that each point names."""
+    """Encode the center of the pixel that each point names."""
     return encoder.shared_embedding((points + 0.5) / 64)
 
 
@@ -47,7 +47,7 @@ def test_a_token_that_is_no_point_closes_every_prompt(encoder, clicks, boxes):
 
 
 @torch.no_grad()
-def test_a_point_labelled_minus_one_has_no_place(encoder):
+def test_a_point_labeled_minus_one_has_no_place(encoder):
     points = torch.tensor([[[[10.0, 20.0], [30.0, 40.0]]]])
 
     tokens, _ = encoder(points, torch.full((1, 1, 2), -1))
@@ -56,7 +56,7 @@ def test_a_point_labelled_minus_one_has_no_place(encoder):
 
 
 @torch.no_grad()
-def test_a_box_is_two_labelled_points(encoder, boxes):
+def test_a_box_is_two_labeled_points(encoder, boxes):
     corners = boxes.unflatten(-1, (2, 2))
 
     as_box, _ = encoder(None, None, boxes)

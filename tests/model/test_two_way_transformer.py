@@ -4,7 +4,7 @@ from peers import largest_difference
 
 from sam2_hf.model.two_way_transformer import AttentionBias, padding_mask
 
-SAME_SUMS = 1e-5  # tokens are normalised, so of order 1
+SAME_SUMS = 1e-5  # tokens are normalized, so of order 1
 
 
 @pytest.fixture(scope="module")

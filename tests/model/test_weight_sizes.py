@@ -23,7 +23,7 @@ def empty_weights(architecture):
 
 
 @pytest.mark.parametrize("name", RELEASED)
-def test_a_released_model_is_recognised(name):
+def test_a_released_model_is_recognized(name):
     config = config_from_weights(empty_weights(name), source="x.pt")
 
     assert config.to_dict() == released_config(name).to_dict()

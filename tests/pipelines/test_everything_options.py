@@ -54,7 +54,7 @@ def test_an_original_name_goes_before_an_alias_in_either_order(order):
     assert (options.box_nms_thresh, options.crop_nms_thresh) == (0.9, 0.4)
 
 
-def test_a_misspelt_option_is_named_with_the_right_one():
+def test_a_misspelled_option_is_named_with_the_right_one():
     with pytest.raises(TypeError, match=r"no option 'pred_iou_tresh'.*mean pred_iou_thresh"):
         EverythingOptions().changed(pred_iou_tresh=0.5)
 

@@ -15,7 +15,7 @@ ALL = {  # keep every mask of every click
     "box_nms_thresh": 1.0,
     "crop_nms_thresh": 1.0,
 }
-CENTRE = {"point_grids": [[[0.5, 0.5]]], **ALL}
+CENTER = {"point_grids": [[[0.5, 0.5]]], **ALL}
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_clicks_reach_every_part_of_a_photo_that_is_not_square(pipeline, wide):
 
 
 def test_a_click_gives_the_masks_that_it_gives_when_prompted(micro_model, wide):
-    found = MaskGenerationPipeline(micro_model, **CENTRE)(wide)
+    found = MaskGenerationPipeline(micro_model, **CENTER)(wide)
 
     prompted = ImageSegmentationPipeline(micro_model)(wide, points=(60, 30))
 
@@ -44,7 +44,7 @@ def test_a_click_gives_the_masks_that_it_gives_when_prompted(micro_model, wide):
 
 
 def test_single_mask_mode_gives_one_mask_a_click(micro_model, wide):
-    (found,) = MaskGenerationPipeline(micro_model, multimask_output=False, **CENTRE)(wide)
+    (found,) = MaskGenerationPipeline(micro_model, multimask_output=False, **CENTER)(wide)
 
     prompted = ImageSegmentationPipeline(micro_model)(wide, points=(60, 30), multimask=False)
 
@@ -59,7 +59,7 @@ def test_m2m_decodes_every_mask_once_more_with_itself_as_a_prompt(micro_model, w
         for logits in first.low_res_logits
     ]
 
-    found = MaskGenerationPipeline(micro_model, use_m2m=True, **CENTRE)(wide)
+    found = MaskGenerationPipeline(micro_model, use_m2m=True, **CENTER)(wide)
 
     again.sort(key=lambda result: -result.best_score)
     differing = pixels(found) != np.stack([result.best for result in again])
@@ -73,11 +73,11 @@ def test_small_holes_and_speckles_go_as_in_the_predictor(micro_model, wide):
     segment = ImageSegmentationPipeline(micro_model, max_hole_area=30, max_sprinkle_area=30)
     expected = segment(wide, points=(60, 30))
 
-    found = MaskGenerationPipeline(micro_model, min_mask_region_area=30, **CENTRE)(wide)
+    found = MaskGenerationPipeline(micro_model, min_mask_region_area=30, **CENTER)(wide)
 
     order = expected.scores.argsort()[::-1]
     np.testing.assert_array_equal(pixels(found), expected.masks[order])
-    plain = MaskGenerationPipeline(micro_model, **CENTRE)(wide)
+    plain = MaskGenerationPipeline(micro_model, **CENTER)(wide)
     assert (pixels(plain) != pixels(found)).any()
 
 
@@ -214,7 +214,7 @@ def test_transformers_option_names_give_the_same_masks(micro_model, wide):
 
 
 def test_generate_gives_the_originals_records(micro_model, wide):
-    pipeline = MaskGenerationPipeline(micro_model, output_mode="coco_rle", **CENTRE)
+    pipeline = MaskGenerationPipeline(micro_model, output_mode="coco_rle", **CENTER)
 
     records = pipeline.generate(wide)
 

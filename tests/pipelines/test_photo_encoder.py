@@ -42,9 +42,9 @@ def test_the_model_decides_the_size_whatever_the_processor_says(tiny_model, wide
 
 
 def test_a_processors_other_settings_count(tiny_model, wide):
-    grey = Sam2Processor(Sam2ImageProcessor(image_mean=[0.0] * 3, image_std=[1.0] * 3))
+    gray = Sam2Processor(Sam2ImageProcessor(image_mean=[0.0] * 3, image_std=[1.0] * 3))
 
-    changed = PhotoEncoder(tiny_model, grey).embeddings(to_rgb(wide))
+    changed = PhotoEncoder(tiny_model, gray).embeddings(to_rgb(wide))
 
     assert not torch.equal(changed[0], PhotoEncoder(tiny_model).embeddings(to_rgb(wide))[0])
 

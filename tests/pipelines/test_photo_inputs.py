@@ -206,6 +206,6 @@ def test_a_stream_without_a_prompt_for_each_photo_is_refused_at_once(segment, ph
         ({"points": (3, 3), "batchsize": 3}, "Did you mean batch_size?"),
     ],
 )
-def test_a_misspelt_argument_of_a_call_is_named(segment, wide, arguments, message):
+def test_a_misspelled_argument_of_a_call_is_named(segment, wide, arguments, message):
     with pytest.raises(OptionError, match=message):
         segment(wide, **arguments)

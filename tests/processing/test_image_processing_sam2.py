@@ -128,12 +128,12 @@ def test_transformers_way_is_chosen_once_or_for_one_call(processor, image):
     always = Sam2ImageProcessor(size=64, compat="transformers")(image, return_tensors="pt")
 
     assert torch.equal(once, always["pixel_values"])
-    assert 0 < (once - official).abs().max() < 0.0175  # one grey level over the deviation
+    assert 0 < (once - official).abs().max() < 0.0175  # one gray level over the deviation
     with pytest.raises(ImageError, match="compat='old'"):
         Sam2ImageProcessor(compat="old")
 
 
-def test_a_misspelt_option_is_not_swallowed(processor, image):
+def test_a_misspelled_option_is_not_swallowed(processor, image):
     with pytest.raises(TypeError, match="do_resizee"):
         processor(image, do_resizee=False)
 

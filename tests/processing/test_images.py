@@ -52,7 +52,7 @@ def test_arrays_read_channels_last_and_tensors_first_unless_told():
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour", "expected"),
+    ("mode", "color", "expected"),
     [
         ("1", 1, (255, 255, 255)),
         ("L", 77, (77, 77, 77)),
@@ -64,15 +64,15 @@ def test_arrays_read_channels_last_and_tensors_first_unless_told():
         ("YCbCr", (128, 128, 128), (128, 128, 128)),
     ],
 )
-def test_pils_modes_become_rgb(mode, colour, expected):
-    pixels = to_rgb(Image.new(mode, (2, 3), colour))
+def test_pils_modes_become_rgb(mode, color, expected):
+    pixels = to_rgb(Image.new(mode, (2, 3), color))
 
     assert pixels.dtype == torch.uint8
     assert pixels.shape == (3, 3, 2)
     assert tuple(pixels[:, 0, 0].tolist()) == expected
 
 
-def test_a_palette_image_gives_its_colours_and_its_transparency():
+def test_a_palette_image_gives_its_colors_and_its_transparency():
     image = Image.new("P", (2, 1))
     image.putpalette([*RED, 1, 2, 3])
     image.putpixel((1, 0), 1)
@@ -148,7 +148,7 @@ def test_floats_may_run_to_one_or_to_255(scale):
     torch.testing.assert_close(pixels, channels_first(array) / 255)
 
 
-def test_grey_boolean_and_single_channel_arrays_are_repeated():
+def test_gray_boolean_and_single_channel_arrays_are_repeated():
     mask = np.array([[True, False]])
 
     for array in (mask, mask[..., None], mask[None]):

@@ -18,7 +18,7 @@ def test_maps_of_any_kind_hold_whole_numbers(label_map):
     assert to_label_map(label_map).tolist() == LABELS.tolist()
 
 
-def test_a_palette_image_gives_its_indices_not_its_colours():
+def test_a_palette_image_gives_its_indices_not_its_colors():
     image = Image.fromarray(LABELS).convert("P")
     image.putpalette([9, 9, 9] * 256)
 
@@ -50,7 +50,7 @@ def test_a_wrong_number_of_maps_is_refused():
         label_maps([LABELS], 2, None)
 
 
-def test_a_colour_picture_is_no_map():
+def test_a_color_picture_is_no_map():
     with pytest.raises(ImageError, match="one label per pixel"):
         to_label_map(np.zeros((4, 4, 3), np.uint8))
 

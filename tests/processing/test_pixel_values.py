@@ -54,7 +54,7 @@ def bytes_resized(pixels, size, mode):
     )[0]
 
 
-def test_transformers_way_resizes_bytes_and_differs_by_a_grey_level_at_most(pixels):
+def test_transformers_way_resizes_bytes_and_differs_by_a_gray_level_at_most(pixels):
     bare = rules(mean=None, std=None)
     official = to_pixel_values(pixels, bare) * 255
     found = to_pixel_values(pixels, rules(mean=None, std=None, compat="transformers")) * 255

@@ -49,7 +49,7 @@ def test_a_box_has_four_numbers():
 def test_the_box_comes_before_the_clicks():
     prompt = ObjectPrompt([Click((9, 8)), Click((7, 6), positive=False)], box=(1, 2, 3, 4))
 
-    points, labels = prompt.labelled_points()
+    points, labels = prompt.labeled_points()
 
     assert points.tolist() == [[1, 2], [3, 4], [9, 8], [7, 6]]
     assert labels.tolist() == [2, 3, 1, 0]

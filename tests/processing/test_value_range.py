@@ -22,7 +22,7 @@ def test_a_pixel_that_overshoots_turns_no_picture_black(peak):
     assert torch.equal(scaled(values), values.clamp(0, 1))
 
 
-def test_floats_up_to_255_are_recognised_by_their_bulk():
+def test_floats_up_to_255_are_recognized_by_their_bulk():
     night = torch.zeros(3, 20, 20)
     night[:, 5, 5:9] = 180  # all but a lamp is black
 

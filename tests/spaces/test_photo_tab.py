@@ -87,7 +87,7 @@ def test_another_reading_of_a_click_can_be_chosen(page):
     )
 
 
-def test_objects_are_named_coloured_and_downloaded(page, tmp_path):
+def test_objects_are_named_colored_and_downloaded(page, tmp_path):
     sample_photo(page)
     click(page, VIEW, CUP)
     press(page, "#photo-new", VIEW)

@@ -190,5 +190,5 @@ def test_the_hub_installs_the_gradio_that_is_tested_here():
     assert (ROOT / "spaces/requirements.txt").read_text().startswith("sam2-hf[space]")
 
 
-def test_each_objects_button_has_the_colour_of_its_mask():
+def test_each_objects_button_has_the_color_of_its_mask():
     assert "nth-of-type(1) { border-left-color: rgb(86, 180, 233); }" in css()

@@ -1,4 +1,4 @@
-"""Small data sets of coloured squares, whose masks are known from their colours.
+"""Small data sets of colored squares, whose masks are known from their colors.
 
 Suffixes: hw = rows and columns, hw3 = and red, green, blue.
 """
@@ -14,7 +14,7 @@ from sam2_hf.data.annotated_video import ClipRecording
 from sam2_hf.data.clip import Clip
 
 HEIGHT, WIDTH = 48, 64
-RED, GREEN, GREY = (230, 20, 20), (20, 200, 20), (90, 90, 90)
+RED, GREEN, GRAY = (230, 20, 20), (20, 200, 20), (90, 90, 90)
 RED_BOX, GREEN_BOX = (8, 10, 28, 34), (20, 30, 44, 58)  # top, left, bottom, right; they overlap
 
 
@@ -26,12 +26,12 @@ def square(box=RED_BOX, size=(HEIGHT, WIDTH)):
     return mask_hw
 
 
-def photo(masks=None, colours=(RED, GREEN)):
-    """Paint masks over grey, one after another; by default a red square."""
+def photo(masks=None, colors=(RED, GREEN)):
+    """Paint masks over gray, one after another; by default a red square."""
     masks = (square(),) if masks is None else masks
-    pixels_hw3 = np.full((*masks[0].shape, 3), GREY, np.uint8)
-    for mask_hw, colour in zip(masks, colours, strict=False):
-        pixels_hw3[mask_hw] = colour
+    pixels_hw3 = np.full((*masks[0].shape, 3), GRAY, np.uint8)
+    for mask_hw, color in zip(masks, colors, strict=False):
+        pixels_hw3[mask_hw] = color
     return pixels_hw3
 
 
@@ -105,7 +105,7 @@ def moving_recording(num_frames=4, shift=2):
 
 
 def is_red(pixels):
-    """Find the red square by its colour."""
+    """Find the red square by its color."""
     values = pixels.astype(int)
     return (values[..., 0] - values[..., 1] > 70) & (values[..., 0] - values[..., 2] > 70)
 

@@ -28,7 +28,7 @@ def write_world(folder, **sizes):
 
 
 def settings(world, name="run", **changes):
-    """Plain settings of a run in `world`; `optimiser__betas` and the like change nested ones."""
+    """Plain settings of a run in `world`; `optimizer__betas` and the like change nested ones."""
     pairs = {"kind": "pairs", "path": str(world / "pairs"), "batch_size": 2, "augment": {}}
     videos = {"kind": "davis", "path": str(world / "videos"), "num_frames": 3, "batch_size": 2}
     content = {
@@ -38,7 +38,7 @@ def settings(world, name="run", **changes):
         "steps": 4,
         "workers": 0,
         "prompts": {"corrections": 1},
-        "optimiser": {"learning_rate": 1e-3, "warmup_steps": 2, "layer_decay": 0.9},
+        "optimizer": {"learning_rate": 1e-3, "warmup_steps": 2, "layer_decay": 0.9},
         "logging": {"every": 1, "picture_every": 0},
         "checkpoints": {"every": 2},
     }

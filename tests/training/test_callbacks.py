@@ -17,7 +17,7 @@ def damaged(world):
     return {"sources": [photos], "every": 2}
 
 
-def test_pictures_are_of_what_is_learnt_from_where_nothing_is_validated_on(world):
+def test_pictures_are_of_what_is_learned_from_where_nothing_is_validated_on(world):
     run = train(settings(world, steps=2, logging__picture_every=2))
 
     drawn = sorted(path.stem for path in (run / "pictures").iterdir())

@@ -2,7 +2,7 @@ import pytest
 
 from sam2_hf.errors import TrainingError
 from sam2_hf.training.config import TrainConfig
-from sam2_hf.training.config_io import from_plain, to_plain
+from sam2_hf.training.config_io import from_plain, to_plain, with_value
 
 LEAST = {"model": "m", "output": "o", "data": [{"kind": "pairs"}], "steps": 1}
 
@@ -30,13 +30,13 @@ def test_every_default_makes_sense_and_survives_a_round_trip():
         ({"ema_decay": 1}, "ema_decay is 1"),
         ({"precision": "fp8"}, "precision is 'fp8'"),
         ({"push": "a/b/c"}, "push is 'a/b/c', but it must be OWNER/NAME"),
-        ({"optimiser": {"learning_rate": 0}}, "optimiser: learning_rate is 0"),
-        ({"optimiser": {"layer_decay": 1.1}}, "layer_decay is 1.1"),
-        ({"optimiser": {"betas": [0.9, 1]}}, "betas is"),
-        ({"optimiser": {"clip_norm": 0}}, "clip_norm is 0"),
-        ({"optimiser": {"warmup_steps": -1}}, "warmup_steps is -1"),
-        ({"optimiser": {"final_share": 2}}, "final_share is 2"),
-        ({"optimiser": {"weight_decay": -1}}, "weight_decay is -1"),
+        ({"optimizer": {"learning_rate": 0}}, "optimizer: learning_rate is 0"),
+        ({"optimizer": {"layer_decay": 1.1}}, "layer_decay is 1.1"),
+        ({"optimizer": {"betas": [0.9, 1]}}, "betas is"),
+        ({"optimizer": {"clip_norm": 0}}, "clip_norm is 0"),
+        ({"optimizer": {"warmup_steps": -1}}, "warmup_steps is -1"),
+        ({"optimizer": {"final_share": 2}}, "final_share is 2"),
+        ({"optimizer": {"weight_decay": -1}}, "weight_decay is -1"),
         ({"lora": {"rank": 0}}, "lora: rank is 0"),
         ({"lora": {"targets": []}}, "targets is"),
         ({"lora": {"also": ["mask_decoder.*"]}}, "Set merge: true"),
@@ -51,3 +51,23 @@ def test_values_that_make_no_sense_are_refused(change, message):
         from_plain(TrainConfig, {**LEAST, **change})
 
     assert message in str(caught.value)
+
+
+def test_a_setting_is_read_under_its_earlier_name():
+    config = from_plain(TrainConfig, {**LEAST, "optimiser": {"learning_rate": 1e-3}})
+
+    assert config.optimizer.learning_rate == 1e-3
+
+
+def test_a_setting_under_both_names_is_refused():
+    both = {"optimiser": {"learning_rate": 1e-3}, "optimizer": {"learning_rate": 1e-4}}
+
+    with pytest.raises(TrainingError, match="has optimiser and optimizer"):
+        from_plain(TrainConfig, {**LEAST, **both})
+
+
+@pytest.mark.parametrize("name", ["optimizer", "optimiser"])
+def test_a_change_replaces_a_setting_under_either_name(name):
+    changed = with_value({"optimiser": {"learning_rate": 1e-3}}, f"{name}.learning_rate", 2.0)
+
+    assert changed == {"optimizer": {"learning_rate": 2.0}}

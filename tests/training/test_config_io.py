@@ -18,7 +18,7 @@ output: runs/o
 steps: 10
 data:
   - {kind: pairs, path: here}
-optimiser: {learning_rate: 5e-6}
+optimizer: {learning_rate: 5e-6}
 """
 
 
@@ -34,7 +34,7 @@ def test_a_config_is_written_and_read_again(file, tmp_path):
     (tmp_path / "again.yaml").write_text(as_yaml(config))
 
     assert read_config(str(tmp_path / "again.yaml")) == config
-    assert config.optimiser.learning_rate == 5e-6
+    assert config.optimizer.learning_rate == 5e-6
 
 
 def test_flags_change_single_settings(file):
@@ -48,7 +48,7 @@ def test_flags_change_single_settings(file):
     ("change", "message"),
     [
         ("stepz=3", "Did you mean steps?"),
-        ("optimiser.learning_rat=3", "Did you mean learning_rate?"),
+        ("optimizer.learning_rat=3", "Did you mean learning_rate?"),
         ("steps", "is not of the form name=value"),
         ("steps={", "the value is no YAML"),
         ("data.3.path=x", "3 is no place in a list of 1"),
@@ -85,18 +85,18 @@ def test_what_does_not_change_a_number_may_differ_on_resuming(file):
 
 def test_a_setting_that_differs_on_resuming_is_refused_with_both_values(file):
     before = to_plain(read_config(file))
-    now = read_config(file, ["steps=20", "optimiser.learning_rate=1e-3", "data.0.batch_size=2"])
+    now = read_config(file, ["steps=20", "optimizer.learning_rate=1e-3", "data.0.batch_size=2"])
 
     with pytest.raises(TrainingError) as caught:
         refuse_changes(changed_settings(before, now), "runs/p")
 
-    lines = ["steps was 10, is 20", "optimiser.learning_rate was 5e-06, is 0.001"]
+    lines = ["steps was 10, is 20", "optimizer.learning_rate was 5e-06, is 0.001"]
     assert all(line in str(caught.value) for line in [*lines, "data.0.batch_size was 8, is 2"])
 
 
 def test_a_setting_that_is_newer_than_the_run_had_its_default(file):
     before = to_plain(read_config(file))
-    del before["drop_path"], before["optimiser"]["betas"]
+    del before["drop_path"], before["optimizer"]["betas"]
 
     assert changed_settings(before, read_config(file)) == []
     assert changed_settings(before, read_config(file, ["drop_path=0.1"])) == [

@@ -122,10 +122,10 @@ def test_another_model_is_refused(trainer):
 
 
 def test_the_gradient_is_limited(world, one_thread):
-    tight = settings(world, optimiser__clip_norm=1e-3, optimiser__layer_decay=1.0)
+    tight = settings(world, optimizer__clip_norm=1e-3, optimizer__layer_decay=1.0)
     trainer = trainer_of(tight)
     norms = []
-    trainer.learner.optimiser.step = lambda: norms.append(
+    trainer.learner.optimizer.step = lambda: norms.append(
         torch.stack(
             [p.grad.norm() for p in trainer.learner.learning.values() if p.grad is not None]
         )

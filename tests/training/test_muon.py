@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from sam2_hf.training.config import OptimiserConfig
+from sam2_hf.training.config import OptimizerConfig
 from sam2_hf.training.muon import ADAMW_SIZE, Muon, orthogonalized
-from sam2_hf.training.optimizer import learning_rate_multipliers, make_optimiser
+from sam2_hf.training.optimizer import learning_rate_multipliers, make_optimizer
 from tests.drawn_video import own_video_model
 from tests.training.small_runs import settings, tensors_of, train, trainer_of, unequal
 
-CONFIG = OptimiserConfig(kind="muon", learning_rate=1e-2, weight_decay=0.1)
+CONFIG = OptimizerConfig(kind="muon", learning_rate=1e-2, weight_decay=0.1)
 
 
 def photos(world):
@@ -29,9 +29,9 @@ def test_singular_values_come_to_lie_near_1(shape):
 def test_a_matrix_moves_as_far_in_all_directions():
     weight = torch.nn.Parameter(torch.zeros(16, 48))
     weight.grad = drawn(16, 48) * torch.logspace(-3, 0, 16)[:, None]
-    optimiser = Muon([{"params": [weight], "lr": 0.1, "matrices": True}])
+    optimizer = Muon([{"params": [weight], "lr": 0.1, "matrices": True}])
 
-    optimiser.step()
+    optimizer.step()
 
     size = weight.detach().square().mean().sqrt().item()
     assert size == pytest.approx(0.1 * ADAMW_SIZE, rel=0.3)
@@ -46,9 +46,9 @@ def test_everything_else_moves_as_adamw_moves_it():
     theirs = torch.optim.AdamW([other], betas=(0.9, 0.999), **options)
 
     for _ in range(3):
-        for parameter, optimiser in ((one, ours), (other, theirs)):
+        for parameter, optimizer in ((one, ours), (other, theirs)):
             parameter.grad = drawn(5) ** 2
-            optimiser.step()
+            optimizer.step()
 
     assert one.detach().equal(other.detach())
 
@@ -56,12 +56,12 @@ def test_everything_else_moves_as_adamw_moves_it():
 def test_tables_norms_and_narrow_heads_are_left_to_adamw():
     model = own_video_model()
     speeds = learning_rate_multipliers(model, CONFIG)
-    optimiser = make_optimiser(dict(model.named_parameters()), speeds, CONFIG)
+    optimizer = make_optimizer(dict(model.named_parameters()), speeds, CONFIG)
     owners = {id(parameter): name for name, parameter in model.named_parameters()}
 
     matrices = {
         owners[id(one)]
-        for group in optimiser.param_groups
+        for group in optimizer.param_groups
         if group["matrices"]
         for one in group["params"]
     }
@@ -76,7 +76,7 @@ def test_tables_norms_and_narrow_heads_are_left_to_adamw():
 
 
 def test_a_run_goes_on_with_the_bits_of_one_that_was_not_stopped(world, one_thread):
-    changes = {"optimiser__kind": "muon", "dense": {"clicks": 4}, "data": [photos(world)]}
+    changes = {"optimizer__kind": "muon", "dense": {"clicks": 4}, "data": [photos(world)]}
     whole = train(settings(world, "whole", **changes))
     parts = trainer_of(settings(world, "parts", **changes))
     parts.steps = 2

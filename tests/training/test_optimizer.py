@@ -8,12 +8,12 @@ import torch
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.released_models import released_config
-from sam2_hf.training.config import OptimiserConfig
-from sam2_hf.training.optimizer import freeze, learning_rate_multipliers, make_optimiser, set_rates
+from sam2_hf.training.config import OptimizerConfig
+from sam2_hf.training.optimizer import freeze, learning_rate_multipliers, make_optimizer, set_rates
 from tests.drawn_video import own_video_model
 
 BASE, VISION = 5e-6, 3e-6
-MOSE = OptimiserConfig(learning_rate=BASE, vision_learning_rate=VISION, layer_decay=0.9)
+MOSE = OptimizerConfig(learning_rate=BASE, vision_learning_rate=VISION, layer_decay=0.9)
 TRUNK = "vision_encoder.backbone."
 
 
@@ -58,37 +58,37 @@ def test_every_parameter_is_in_one_group_at_its_rate():
     model = own_video_model()
     speeds = learning_rate_multipliers(model, MOSE)
 
-    optimiser = make_optimiser(dict(model.named_parameters()), speeds, MOSE)
+    optimizer = make_optimizer(dict(model.named_parameters()), speeds, MOSE)
 
-    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert rates == {id(p): speeds[name].rate for name, p in model.named_parameters()}
-    assert len(optimiser.param_groups) < 20  # one per rate and decay, not one per parameter
+    assert len(optimizer.param_groups) < 20  # one per rate and decay, not one per parameter
 
 
 def test_the_schedule_scales_all_rates_alike():
     model = own_video_model()
-    optimiser = make_optimiser(
+    optimizer = make_optimizer(
         dict(model.named_parameters()), learning_rate_multipliers(model, MOSE), MOSE
     )
-    tops = [group["lr"] for group in optimiser.param_groups]
+    tops = [group["lr"] for group in optimizer.param_groups]
 
-    set_rates(optimiser, MOSE, step=10, steps=10)
-    set_rates(optimiser, MOSE, step=10, steps=10)
+    set_rates(optimizer, MOSE, step=10, steps=10)
+    set_rates(optimizer, MOSE, step=10, steps=10)
 
-    assert [g["lr"] for g in optimiser.param_groups] == pytest.approx([0.1 * t for t in tops])
+    assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([0.1 * t for t in tops])
 
 
 def test_the_vision_encoder_waits_and_warms_up_while_the_others_learn():
     late, model = replace(MOSE, vision_begins=5, warmup_steps=2), own_video_model()
     speeds = learning_rate_multipliers(model, late)
-    optimiser = make_optimiser(dict(model.named_parameters()), speeds, late)
+    optimizer = make_optimizer(dict(model.named_parameters()), speeds, late)
     owners = {id(parameter): name for name, parameter in model.named_parameters()}
 
     for step, factor in ((0, 0.0), (4, 0.0), (5, 0.5), (6, 1.0)):
-        of_others = set_rates(optimiser, late, step, steps=1000)
+        of_others = set_rates(optimizer, late, step, steps=1000)
 
         assert of_others == pytest.approx(0.5 if step == 0 else 1.0, rel=1e-3)
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             name = owners[id(group["params"][0])]
             expected = factor if name.startswith("vision_encoder.") else of_others
             assert group["lr"] == pytest.approx(speeds[name].rate * expected, rel=1e-12)

@@ -28,16 +28,16 @@ def fresh_model():
     return Sam2VideoModel(config)
 
 
-def learn(objective, optimiser, batch, steps):
+def learn(objective, optimizer, batch, steps):
     """Take some steps; the rate falls all the way to the last one."""
     for step in steps:
         pace = min(1.0, (step + 1) / WARM_UP, max(LAST_PACE, 1.0 - step / MAX_STEPS))
-        optimiser.param_groups[0]["lr"] = RATE * pace
+        optimizer.param_groups[0]["lr"] = RATE * pace
         output = objective(*batch, seeds=torch.tensor([step]), plan_seed=step)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         output["loss"].backward()
         torch.nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
 
 
 def followed(model, frames, masks, *, with_clicks):
@@ -55,16 +55,16 @@ def followed(model, frames, masks, *, with_clicks):
     return np.mean([(ours & true).sum() / (ours | true).sum() for ours, true in pairs])
 
 
-def test_one_clip_is_learnt_by_heart(one_thread):
+def test_one_clip_is_learned_by_heart(one_thread):
     frames, masks = moving_shapes()
     model = fresh_model()
     objective, batch = Sam2VideoForTraining(model, SCHEDULE), as_batch((frames, masks))
-    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
     scores = [followed(model, frames, masks, with_clicks=clicks) for clicks in (False, True)]
     assert max(scores) < 0.5
 
     for begin in range(0, MAX_STEPS, STEPS_BETWEEN):
-        learn(objective, optimiser, batch, range(begin, begin + STEPS_BETWEEN))
+        learn(objective, optimizer, batch, range(begin, begin + STEPS_BETWEEN))
         scores = [followed(model, frames, masks, with_clicks=clicks) for clicks in (False, True)]
         if min(scores) >= GOOD:
             break

@@ -43,11 +43,11 @@ def test_the_run_is_the_original_one(mose):
 
 
 def test_weights_move_as_in_the_original(mose):
-    optimiser = mose.optimiser
-    assert (optimiser.learning_rate, optimiser.vision_learning_rate) == (5.0e-6, 3.0e-6)
-    assert (optimiser.layer_decay, optimiser.weight_decay, optimiser.clip_norm) == (0.9, 0.1, 0.1)
-    assert (optimiser.schedule, optimiser.final_share) == ("cosine", 0.1)
-    assert (optimiser.warmup_steps, optimiser.betas) == (0, (0.9, 0.999))
+    optimizer = mose.optimizer
+    assert (optimizer.learning_rate, optimizer.vision_learning_rate) == (5.0e-6, 3.0e-6)
+    assert (optimizer.layer_decay, optimizer.weight_decay, optimizer.clip_norm) == (0.9, 0.1, 0.1)
+    assert (optimizer.schedule, optimizer.final_share) == ("cosine", 0.1)
+    assert (optimizer.warmup_steps, optimizer.betas) == (0, (0.9, 0.999))
 
 
 def test_clips_are_taken_as_in_the_original(mose):

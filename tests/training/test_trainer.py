@@ -278,8 +278,8 @@ def test_weights_that_are_no_numbers_are_never_saved(world, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(world, monkeypatch):
-    spoilt = settings(world, optimiser__learning_rate=1e30, logging__every=100)
-    spoilt["optimiser"] |= {"clip_norm": None, "warmup_steps": 0}
+    spoilt = settings(world, optimizer__learning_rate=1e30, logging__every=100)
+    spoilt["optimizer"] |= {"clip_norm": None, "warmup_steps": 0}
 
     with pytest.raises(TrainingError, match=r"not? .*finite number.*learning_rate"):
         train(spoilt)

@@ -65,7 +65,7 @@ def test_recent_frames_are_those_of_the_original(stride, direction, num_memories
         assert found == expected, frame
 
 
-def test_the_neighbour_and_then_every_third_frame_is_remembered():
+def test_the_neighbor_and_then_every_third_frame_is_remembered():
     assert recent_frames(TrackingStep(20), count=4, stride=3) == [12, 15, 18, 19]
     assert recent_frames(TrackingStep(20, "backward"), count=4, stride=3) == [30, 27, 24, 21]
 

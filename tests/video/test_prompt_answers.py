@@ -7,7 +7,7 @@ import torch
 from sam2_hf.errors import FrameError
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
-from tests.fakes import RADIUS, ROUND, FakeModel, centre_of, disc_logits, fake_session_on, picture
+from tests.fakes import RADIUS, ROUND, FakeModel, center_of, disc_logits, fake_session_on, picture
 
 
 def drawn_session(**options):
@@ -46,7 +46,7 @@ def test_a_preview_answers_and_remembers_nothing(fake_session):
 
     shown = fake_session.preview(0)
 
-    assert {number: centre_of(mask) for number, mask in shown.masks.items()} == {
+    assert {number: center_of(mask) for number, mask in shown.masks.items()} == {
         1: (20, 20),
         2: (40, 40),
     }

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from tests.fakes import centre_of, fake_session_on
+from tests.fakes import center_of, fake_session_on
 
 GIVEN = np.zeros((64, 64), bool)
 GIVEN[32:48, 28:40] = True
 
 
-def centres(result):
-    return {number: centre_of(mask) for number, mask in result.masks.items()}
+def centers(result):
+    return {number: center_of(mask) for number, mask in result.masks.items()}
 
 
 def run_with(session, calls, **arguments):
@@ -38,9 +38,9 @@ def test_a_prompt_for_a_frame_to_come_counts_when_its_frame_comes():
     before = run_with(untouched, {})
     for frame in (0, 1, 2):
         assert torch.equal(found[frame].logits_bhw, before[frame].logits_bhw)
-    assert centres(found[3])[1] == centre_of(GIVEN)
+    assert centers(found[3])[1] == center_of(GIVEN)
     assert found[3].prompted == {1}
-    assert centres(found[4])[1][0] > centres(before[4])[1][0]  # later frames follow it
+    assert centers(found[4])[1][0] > centers(before[4])[1][0]  # later frames follow it
 
 
 def test_a_new_object_begins_on_its_frame():
@@ -49,8 +49,8 @@ def test_a_new_object_begins_on_its_frame():
     found = run_with(session, {1: lambda: session.click(4, 2, (40, 40))})
 
     assert [found[frame].object_ids for frame in (3, 4, 7)] == [(1,), (1, 2), (1, 2)]
-    assert centres(found[4])[2] == (40, 40)
-    assert centres(found[6])[2] == (42, 40)
+    assert centers(found[4])[2] == (40, 40)
+    assert centers(found[6])[2] == (42, 40)
 
 
 def test_behind_the_start_a_prompt_waits_for_the_way_back():
@@ -59,7 +59,7 @@ def test_behind_the_start_a_prompt_waits_for_the_way_back():
 
     found = run_with(session, {5: lambda: session.mask(2, 1, GIVEN)}, start=4, direction="both")
 
-    assert centres(found[2])[1] == centre_of(GIVEN)
+    assert centers(found[2])[1] == center_of(GIVEN)
     assert session._tracker.objects[1].directions[2] == "backward"
 
 
@@ -84,7 +84,7 @@ def test_a_correction_to_come_of_a_tracked_frame_is_kept_in_the_original_mode_to
 
     found = run_with(session, {1: lambda: session.mask(3, 1, GIVEN)}, start=0)
 
-    assert centres(found[3])[1] == centre_of(GIVEN)
+    assert centers(found[3])[1] == center_of(GIVEN)
     assert 3 not in session._tracker.objects[1].outputs
 
 
@@ -124,9 +124,9 @@ def test_after_a_run_that_is_left_a_waiting_prompt_counts_in_the_next():
             session.mask(5, 1, GIVEN)
             break
 
-    assert centres(session.preview(5))[1] == centre_of(GIVEN)
+    assert centers(session.preview(5))[1] == center_of(GIVEN)
     found = run_with(session, {}, start=2)
-    assert centres(found[5])[1] == centre_of(GIVEN)
+    assert centers(found[5])[1] == center_of(GIVEN)
 
 
 @pytest.mark.parametrize("compat", ["sam2_hf", "official", "transformers"])

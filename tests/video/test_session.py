@@ -8,7 +8,7 @@ from sam2_hf.errors import UnknownObjectError
 from sam2_hf.video.review import ReviewRules
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
-from tests.fakes import FakeModel, centre_of, fake_session_on
+from tests.fakes import FakeModel, center_of, fake_session_on
 
 SAME_SUMS = 1e-4  # logits are of order 3 and pass a hundred sums, each right to seven digits
 
@@ -21,7 +21,7 @@ def drawn_session(**options):
 def paths(results):
     """Where each object was on each frame."""
     return [
-        (result.frame, {number: centre_of(mask) for number, mask in result.masks.items()})
+        (result.frame, {number: center_of(mask) for number, mask in result.masks.items()})
         for result in results
     ]
 
@@ -244,7 +244,7 @@ def test_a_masklet_shows_what_was_tracked_last(fake_session):
 
     list(fake_session.propagate(limit=3))
 
-    rows = [centre_of(fake_session.masklet(1).mask(frame))[1] for frame in (1, 2, 3)]
+    rows = [center_of(fake_session.masklet(1).mask(frame))[1] for frame in (1, 2, 3)]
     assert rows[0] == rows[1] > 30
     assert rows[2] == 20
 

@@ -16,7 +16,7 @@ from sam2_hf.errors import (
     VideoError,
 )
 from sam2_hf.video.session import Sam2VideoInferenceSession
-from tests.fakes import FakeModel, centre_of, fake_clip, fake_session_on, picture
+from tests.fakes import FakeModel, center_of, fake_clip, fake_session_on, picture
 from tests.video.records import full_disk
 
 MASK = np.ones((64, 64), bool)
@@ -115,7 +115,7 @@ def test_a_stream_is_tracked_step_by_step():
     found = [session.step(picture(frame)) for frame in (1, 2, 3)]
 
     assert before.object_ids == ()
-    assert [centre_of(result.masks[1]) for result in found] == [(21, 20), (22, 20), (23, 20)]
+    assert [center_of(result.masks[1]) for result in found] == [(21, 20), (22, 20), (23, 20)]
     assert (session.num_frames, session.size) == (None, (64, 64))
 
 
@@ -126,8 +126,8 @@ def test_objects_and_corrections_join_a_stream():
     session.click(4, 1, (24, 30))
     result = session.step(picture(6))
 
-    assert centre_of(result.masks[2]) == (31, 40)
-    assert centre_of(result.masks[1])[1] > 20
+    assert center_of(result.masks[2]) == (31, 40)
+    assert center_of(result.masks[1])[1] > 20
 
 
 @pytest.mark.parametrize("verb", ON_A_FRAME)
@@ -230,7 +230,7 @@ def test_a_full_disk_while_spilling_loses_nothing_and_tracking_goes_on(tmp_path)
 
     assert done + rest == list(range(20))
     assert session.masklet(1).frames == session.masklet(2).frames == list(range(20))
-    assert centre_of(session.masklet(2).mask(5)) == (25, 40)
+    assert center_of(session.masklet(2).mask(5)) == (25, 40)
     assert session.bytes_held().ram == 0
 
 
@@ -243,7 +243,7 @@ def test_on_a_full_disk_the_frame_itself_is_tracked_and_kept(tmp_path):
                 list(session.propagate(start=frame, limit=1))
 
     assert session.masklet(1).frames == list(range(8))
-    assert centre_of(session.masklet(1).mask(7)) == (27, 20)
+    assert center_of(session.masklet(1).mask(7)) == (27, 20)
 
 
 def test_a_closed_session_says_so(fake_session):

@@ -12,7 +12,7 @@ from sam2_hf.errors import SessionError
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
 from tests.drawn_video import drawn_video_model, noise_clip, own_video_model
-from tests.fakes import SIDE, FakeModel, centre_of, fake_session_on, picture
+from tests.fakes import SIDE, FakeModel, center_of, fake_session_on, picture
 
 
 def clicked(num_frames=8, model=None, **options):
@@ -26,7 +26,7 @@ def corrected(**options):
     session = clicked(**options)
     list(session.propagate())
     session.click(4, 1, (24, 40))
-    return centre_of(list(session.propagate())[7].masks[1])
+    return center_of(list(session.propagate())[7].masks[1])
 
 
 def shown_after_two_clicks(**options):
@@ -59,7 +59,7 @@ def frames_read_on_the_last_frame(**options):
 
 
 def overlap(**options):
-    """Pixels that two neighbours share in what is handed out."""
+    """Pixels that two neighbors share in what is handed out."""
     session = clicked(**options)
     session.click(0, 2, (24, 20))
     masks = list(session.propagate(limit=2))[1].masks
@@ -67,7 +67,7 @@ def overlap(**options):
 
 
 def remembered_apart(**options):
-    """Where two neighbours are remembered to be."""
+    """Where two neighbors are remembered to be."""
     session = clicked(**options)
     session.click(0, 2, (28, 20))
     next(session.propagate())
@@ -246,7 +246,7 @@ def test_fewer_prompted_frames_are_read_than_there_are():
     assert memories_read_on_the_last_frame(max_cond_frames_in_attn=2) == 2 + 5
 
 
-def test_neighbours_are_kept_apart_in_what_is_handed_out():
+def test_neighbors_are_kept_apart_in_what_is_handed_out():
     assert overlap() > 0
     assert overlap(non_overlap_masks=True) == 0
 
@@ -284,7 +284,7 @@ def test_a_clip_and_a_stream_agree_where_pointer_times_are_fixed():
 @pytest.mark.parametrize("compat", ["sam2_hf", "official", "transformers"])
 def test_every_preset_tracks(compat):
     session = clicked(compat=compat)
-    assert centre_of(list(session.propagate())[7].masks[1]) == (27, 20)
+    assert center_of(list(session.propagate())[7].masks[1]) == (27, 20)
 
 
 def test_presets_differ_and_the_first_is_the_default():
@@ -299,7 +299,7 @@ def test_a_preset_may_be_changed():
     assert (options.window, options.add_all_frames_to_correct_as_cond) == (40, False)
 
 
-def test_a_misspelt_option_is_refused_with_those_there_are():
+def test_a_misspelled_option_is_refused_with_those_there_are():
     """Open keyword arguments would swallow it."""
     with pytest.raises(SessionError, match=r"no option 'fill_holes'\. Options: .*fill_hole_area"):
         fake_session_on(8, fill_holes=8)

@@ -9,7 +9,7 @@ from sam2_hf.video.memory_bank import MEMORY
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.tracker import FrameRequest, Tracker
-from tests.fakes import SIDE, FakeModel, centre_of, fake_clip, fake_session_on
+from tests.fakes import SIDE, FakeModel, center_of, fake_clip, fake_session_on
 from tests.video.records import full_disk
 
 
@@ -101,7 +101,7 @@ def test_a_frame_can_be_segmented_without_being_remembered():
 
     result = tracker.segment(FrameRequest(3, remember=False))
 
-    assert centre_of(result.masks[1]) == (19, 10)
+    assert center_of(result.masks[1]) == (19, 10)
     assert tracker.objects[1].bank.tracked == [1, 2]
     assert tracker.objects[1].bank.spatial_bchw(3) is None
 
@@ -142,8 +142,8 @@ def test_prompted_objects_keep_their_answer_while_others_are_tracked():
     results = list(session.propagate())
 
     assert [sorted(result.prompted) for result in results[:4]] == [[1], [], [], [2]]
-    assert centre_of(results[3].masks[1]) == (23, 20)
-    assert centre_of(results[3].masks[2]) == (20, 40)
+    assert center_of(results[3].masks[1]) == (23, 20)
+    assert center_of(results[3].masks[2]) == (20, 40)
     assert results[3].object_score == {1: 4.0, 2: 1.0}
 
 
@@ -154,7 +154,7 @@ def test_an_object_may_be_out_of_view_and_come_back():
 
     assert [bool(result.masks[1].any()) for result in results[2:6]] == [True, False, False, True]
     assert [result.object_score[1] > 0 for result in results[2:6]] == [True, False, False, True]
-    assert centre_of(results[5].masks[1]) == (21, 10)
+    assert center_of(results[5].masks[1]) == (21, 10)
 
 
 def test_without_objects_there_is_nothing_to_track():

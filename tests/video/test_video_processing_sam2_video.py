@@ -119,9 +119,9 @@ def test_the_result_may_have_its_channels_last():
 
 
 def test_channels_stay_as_they_are_where_nothing_is_converted():
-    grey = clip(2)[..., :1]
+    gray = clip(2)[..., :1]
 
-    found = prepare(grey, do_convert_rgb=False, image_mean=0.5, image_std=0.5)
+    found = prepare(gray, do_convert_rgb=False, image_mean=0.5, image_std=0.5)
 
     assert found.shape == (2, 1, 64, 64)
 

@@ -6,7 +6,7 @@ SIZE = (48, 80)  # height, width
 
 
 def clip(num_frames=8):
-    """Grey noise with a bright square that moves two pixels a frame."""
+    """Gray noise with a bright square that moves two pixels a frame."""
     noise = np.random.default_rng(0).integers(0, 80, (*SIZE, 3), dtype=np.uint8)
     frames = np.repeat(noise[None], num_frames, axis=0)
     for number, frame in enumerate(frames):

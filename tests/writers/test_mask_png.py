@@ -17,12 +17,12 @@ def columns(first, last):
 
 
 def test_the_palette_is_that_of_davis():
-    colours = np.frombuffer(davis_palette(), np.uint8).reshape(256, 3).tolist()
+    colors = np.frombuffer(davis_palette(), np.uint8).reshape(256, 3).tolist()
 
     first = [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128], [128, 0, 128]]
-    assert colours[:6] == first
-    assert colours[8] == [64, 0, 0]
-    assert colours[255] == [224, 224, 192]
+    assert colors[:6] == first
+    assert colors[8] == [64, 0, 0]
+    assert colors[255] == [224, 224, 192]
 
 
 def test_labels_are_object_ids():
@@ -46,7 +46,7 @@ def test_ids_that_a_label_picture_cannot_hold_are_named(object_id):
         label_frame({object_id: columns(0, 1)}, SIZE)
 
 
-def test_the_png_has_labels_for_pixels_and_colours_for_eyes(tmp_path):
+def test_the_png_has_labels_for_pixels_and_colors_for_eyes(tmp_path):
     path = write_label_png(tmp_path / "00000.png", {2: columns(0, 3)}, SIZE)
 
     with Image.open(path) as picture:

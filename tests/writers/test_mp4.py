@@ -14,11 +14,11 @@ from sam2_hf.errors import MissingPackageError
 from sam2_hf.writers.mp4 import video_writer
 
 ORANGE = (230, 159, 0)
-NEAR = 4  # grey levels that H.264 changes on an even surface
+NEAR = 4  # gray levels that H.264 changes on an even surface
 
 
-def plain(height=48, width=64, colour=ORANGE):
-    return np.full((height, width, 3), colour, np.uint8)
+def plain(height=48, width=64, color=ORANGE):
+    return np.full((height, width, 3), color, np.uint8)
 
 
 def read(path):
@@ -44,8 +44,8 @@ def test_the_file_is_what_browsers_play(tmp_path):
     assert content.index(b"moov") < content.index(b"mdat")  # the index is in front
 
 
-def test_colours_and_places_come_back(tmp_path):
-    picture = plain(colour=(20, 30, 120))
+def test_colors_and_places_come_back(tmp_path):
+    picture = plain(color=(20, 30, 120))
     picture[:, :32] = ORANGE
 
     ((_, found),) = read(write(tmp_path / "clip.mp4", [picture]))

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from sam2_hf.overlay import FILL, DrawnPrompts, object_colours
+from sam2_hf.overlay import FILL, DrawnPrompts, object_colors
 from sam2_hf.writers.overlay_video import draw_masklets
 
 SIZE = (120, 160)
-GREY = 100
+GRAY = 100
 
 
 @pytest.fixture
 def picture():
-    return np.full((*SIZE, 3), GREY, np.uint8)
+    return np.full((*SIZE, 3), GRAY, np.uint8)
 
 
 def block(rows, columns):
@@ -25,11 +25,11 @@ LEFT, RIGHT = block(slice(40, 100), slice(10, 70)), block(slice(40, 100), slice(
 
 
 def tint(place, count):
-    colour = np.array(object_colours(count)[place])
-    return np.rint((1 - FILL) * GREY + FILL * colour)
+    color = np.array(object_colors(count)[place])
+    return np.rint((1 - FILL) * GRAY + FILL * color)
 
 
-def test_an_object_keeps_its_colour_whoever_else_is_there(picture):
+def test_an_object_keeps_its_color_whoever_else_is_there(picture):
     alone = draw_masklets(picture, {7: RIGHT}, (3, 7))
     together = draw_masklets(picture, {7: RIGHT, 3: LEFT}, (3, 7))
     hidden = draw_masklets(picture, {7: RIGHT, 3: np.zeros(SIZE, bool)}, (3, 7))
@@ -70,4 +70,4 @@ def test_prompts_are_drawn_and_the_picture_is_left_alone(picture):
     red, green, blue = drawn[70, 40]
     assert green > red + 50
     assert green > blue
-    assert (picture == GREY).all()
+    assert (picture == GRAY).all()

@@ -12,7 +12,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from evaluation.metrics.masklets import summarise
+from evaluation.metrics.masklets import summarize
 from evaluation.metrics.sequences import Policy, ScoringRules, sequence_values
 
 DESCRIPTION = (
@@ -60,7 +60,7 @@ class JAndF(evaluate.Metric):
             sequence_values(np.asarray(truth), np.asarray(predicted), rules)
             for predicted, truth in zip(predictions, references, strict=True)
         ]
-        summary = summarise(one for objects in scored for one in objects.values())
+        summary = summarize(one for objects in scored for one in objects.values())
         return {
             "j": summary.j,
             "f": summary.f,

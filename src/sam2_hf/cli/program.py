@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         arguments = build_parser().parse_args(argv)
-        # Loaded only now: `--help` and a misspelt option need not wait for torch.
+        # Loaded only now: `--help` and a misspelled option need not wait for torch.
         command = importlib.import_module(MODULES[arguments.command])
         return int(command.run(arguments))
     except SystemExit as leaving:  # from argparse: help, version, wrong usage

@@ -1,6 +1,6 @@
 """One affine map from a picture to the model's square input, for pixels and masks alike.
 
-Coordinates are continuous: the picture spans 0 to its width and 0 to its height, and the centre of
+Coordinates are continuous: the picture spans 0 to its width and 0 to its height, and the center of
 the first pixel lies at (0.5, 0.5), as Pillow has it.
 
 Suffixes: hw = rows and columns of the picture, ss = of the input, 3 = red, green, blue, 33 = a
@@ -59,7 +59,7 @@ class Warp:
         return np.asarray(moved)
 
     def labels(self, labels_hw: NDArray[np.uint8] | NDArray[np.int32]) -> NDArray[np.integer]:
-        """Draw a label map; each pixel takes the label at its centre, the margin takes 0.
+        """Draw a label map; each pixel takes the label at its center, the margin takes 0.
 
         Args:
             labels_hw: uint8 or int32.
@@ -138,15 +138,15 @@ def _flip(
 def _turn(
     augment: Augmentation, size: tuple[int, int], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Turn and slant about the picture's centre."""
+    """Turn and slant about the picture's center."""
     height, width = size
     angle = math.radians(rng.uniform(-1, 1) * augment.degrees)
     slant = -math.tan(math.radians(rng.uniform(-1, 1) * augment.shear))
     turn_22 = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    centre = np.array([width / 2, height / 2])
+    center = np.array([width / 2, height / 2])
     matrix_33 = np.eye(3)
     matrix_33[:2, :2] = turn_22 @ np.array([[1.0, slant], [0.0, 1.0]])
-    matrix_33[:2, 2] = centre - matrix_33[:2, :2] @ centre
+    matrix_33[:2, 2] = center - matrix_33[:2, :2] @ center
     return matrix_33
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .affine import Anchor, Warp, draw_warp, whole_picture
-from .color_jitter import ColourChange, apply_changes, draw_changes
+from .color_jitter import ColorChange, apply_changes, draw_changes
 from .config import Augmentation
 from .frame_annotations import FrameObjects
 
@@ -78,12 +78,12 @@ class Variation:
     Attributes:
         warp: Where each pixel comes from.
         mosaic: None for a single picture.
-        colours: Changes of each frame; none keeps the colours.
+        colors: Changes of each frame; none keeps the colors.
     """
 
     warp: Warp
     mosaic: Mosaic | None
-    colours: tuple[list[ColourChange], ...]
+    colors: tuple[list[ColorChange], ...]
 
     def frame(self, picture: Image.Image, place: int) -> NDArray[np.uint8]:
         """Make the model's input of one frame.
@@ -98,7 +98,7 @@ class Variation:
         pixels_ss3 = self.warp.pixels(picture)
         if self.mosaic is not None:
             pixels_ss3 = self.mosaic.pixels(pixels_ss3)
-        return apply_changes(pixels_ss3, self.colours[place]) if self.colours else pixels_ss3
+        return apply_changes(pixels_ss3, self.colors[place]) if self.colors else pixels_ss3
 
     def masks(self, objects: FrameObjects, object_ids: Sequence[int]) -> NDArray[np.bool_]:
         """Make the masks that belong to a frame.
@@ -129,9 +129,9 @@ def draw_variation(
         rng: Source of chance.
     """
     warp = draw_warp(augment, size, side, anchor, rng)
-    colours = tuple(draw_changes(augment, num_frames, rng))
+    colors = tuple(draw_changes(augment, num_frames, rng))
     mosaic = draw_mosaic(rng) if rng.random() < augment.mosaic else None
-    return Variation(warp, mosaic, colours)
+    return Variation(warp, mosaic, colors)
 
 
 def no_variation(size: tuple[int, int], side: int) -> Variation:

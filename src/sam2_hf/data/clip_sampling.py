@@ -67,9 +67,9 @@ def sample_clip(
             variation = _draw_variation(window, config.augment, image_size, rng)
             if visible := _visible(variation, window, config.max_objects):
                 return _make_clip(recording, window, variation, visible)
-        # Where every variation loses all objects, only the colours of the last one are kept.
+        # Where every variation loses all objects, only the colors of the last one are kept.
         variation = replace(
-            no_variation(window.objects[0].size, image_size), colours=variation.colours
+            no_variation(window.objects[0].size, image_size), colors=variation.colors
         )
         if visible := _visible(variation, window, config.max_objects):
             return _make_clip(recording, window, variation, visible)

@@ -1,9 +1,9 @@
 """Brightness, contrast, saturation and hue of a frame as one matrix and one offset.
 
-Each of these changes is a linear map of the colour, given the picture's mean, so any number of them
+Each of these changes is a linear map of the color, given the picture's mean, so any number of them
 in a row costs one product.
 
-Suffixes: 3 = red, green, blue, hw3 = rows, columns and these, 33 = a matrix of colours.
+Suffixes: 3 = red, green, blue, hw3 = rows, columns and these, 33 = a matrix of colors.
 """
 
 import math
@@ -16,21 +16,21 @@ from PIL import Image
 from .config import Augmentation
 
 BYTE = 255
-GREY = np.array([0.299, 0.587, 0.114])  # ITU-R 601-2, as Pillow makes grey of colour
-# Rows: brightness and the two axes of colour of the NTSC standard, about which hue turns.
+GRAY = np.array([0.299, 0.587, 0.114])  # ITU-R 601-2, as Pillow makes gray of color
+# Rows: brightness and the two axes of color of the NTSC standard, about which hue turns.
 YIQ_33 = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 RGB_33 = np.linalg.inv(YIQ_33)
 
 
 @dataclass(frozen=True, slots=True)
-class ColourAmounts:
-    """How far colours may change; 0 leaves them.
+class ColorAmounts:
+    """How far colors may change; 0 leaves them.
 
     Attributes:
         brightness: 0.1 draws a factor from 0.9 to 1.1.
         contrast: In the same way, about the picture's mean.
-        saturation: In the same way, about grey.
-        hue: Share of the colour circle to either side.
+        saturation: In the same way, about gray.
+        hue: Share of the color circle to either side.
     """
 
     brightness: float
@@ -40,7 +40,7 @@ class ColourAmounts:
 
 
 @dataclass(frozen=True, slots=True)
-class ColourChange:
+class ColorChange:
     """A drawn change, the same for every frame that it is applied to.
 
     Attributes:
@@ -48,7 +48,7 @@ class ColourChange:
         brightness: Factor.
         contrast: Factor.
         saturation: Factor.
-        hue: Share of the colour circle.
+        hue: Share of the color circle.
     """
 
     order: tuple[int, ...] = (0, 1, 2, 3)
@@ -58,10 +58,10 @@ class ColourChange:
     hue: float = 0.0
 
 
-GREYSCALE = ColourChange(saturation=0.0)
+GRAYSCALE = ColorChange(saturation=0.0)
 
 
-def draw_change(amounts: ColourAmounts, rng: np.random.Generator) -> ColourChange:
+def draw_change(amounts: ColorAmounts, rng: np.random.Generator) -> ColorChange:
     """Draw the order and the strength of each change, as evenly as the original."""
     brightness, contrast, saturation = (
         max(1 + rng.uniform(-1, 1) * amount, 0.0)
@@ -69,18 +69,18 @@ def draw_change(amounts: ColourAmounts, rng: np.random.Generator) -> ColourChang
     )
     hue = rng.uniform(-1, 1) * amounts.hue
     order = tuple(rng.permutation(4).tolist())
-    return ColourChange(order, brightness, contrast, saturation, hue)
+    return ColorChange(order, brightness, contrast, saturation, hue)
 
 
 def draw_changes(
     augment: Augmentation, num_frames: int, rng: np.random.Generator
-) -> list[list[ColourChange]]:
-    """Draw what is done to each frame of a clip: the same for all, then grey, then its own.
+) -> list[list[ColorChange]]:
+    """Draw what is done to each frame of a clip: the same for all, then gray, then its own.
 
     Source: training/dataset/transforms.py:233-300 @ 2b90b9f.
     """
-    same = ColourAmounts(augment.brightness, augment.contrast, augment.saturation, augment.hue)
-    own = ColourAmounts(
+    same = ColorAmounts(augment.brightness, augment.contrast, augment.saturation, augment.hue)
+    own = ColorAmounts(
         augment.frame_brightness,
         augment.frame_contrast,
         augment.frame_saturation,
@@ -88,12 +88,12 @@ def draw_changes(
     )
     shared = [draw_change(same, rng)]
     if rng.random() < augment.grayscale:
-        shared.append(GREYSCALE)
+        shared.append(GRAYSCALE)
     return [[*shared, draw_change(own, rng)] for _ in range(num_frames)]
 
 
-def apply_changes(pixels_hw3: NDArray[np.uint8], changes: list[ColourChange]) -> NDArray[np.uint8]:
-    """Change the colours of one frame.
+def apply_changes(pixels_hw3: NDArray[np.uint8], changes: list[ColorChange]) -> NDArray[np.uint8]:
+    """Change the colors of one frame.
 
     Args:
         pixels_hw3: uint8.
@@ -121,17 +121,17 @@ def apply_changes(pixels_hw3: NDArray[np.uint8], changes: list[ColourChange]) ->
 
 
 def _step(
-    kind: int, change: ColourChange, mean_3: NDArray[np.float64]
+    kind: int, change: ColorChange, mean_3: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the matrix and the offset of one change to a picture whose mean colour is `mean_3`."""
+    """Give the matrix and the offset of one change to a picture whose mean color is `mean_3`."""
     eye, none = np.eye(3), np.zeros(3)
     if kind == 0:
         return eye * change.brightness, none
     if kind == 1:
-        return eye * change.contrast, np.full(3, (1 - change.contrast) * (GREY @ mean_3))
+        return eye * change.contrast, np.full(3, (1 - change.contrast) * (GRAY @ mean_3))
     if kind == 2:
-        grey_33 = np.tile(GREY, (3, 1))
-        return change.saturation * eye + (1 - change.saturation) * grey_33, none
+        gray_33 = np.tile(GRAY, (3, 1))
+        return change.saturation * eye + (1 - change.saturation) * gray_33, none
     if not change.hue:
         return eye, none
     angle = 2 * math.pi * change.hue

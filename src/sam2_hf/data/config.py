@@ -10,16 +10,16 @@ from typing import Literal
 from sam2_hf.errors import TrainingError
 
 Range = tuple[float, float]
-COLOURS = ("brightness", "contrast", "saturation", "hue")
-AMOUNTS = ("degrees", "shear", *COLOURS, *(f"frame_{name}" for name in COLOURS))
-HALF_CIRCLE = 0.5  # of colours: every colour is as near as that
+COLORS = ("brightness", "contrast", "saturation", "hue")
+AMOUNTS = ("degrees", "shear", *COLORS, *(f"frame_{name}" for name in COLORS))
+HALF_CIRCLE = 0.5  # of colors: every color is as near as that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
     """How a clip is varied: one draw for all its frames. The defaults are the original's for MOSE.
 
-    Colours change as often as their amount is not 0: a brightness of 0.1 draws a factor from 0.9 to
+    Colors change as often as their amount is not 0: a brightness of 0.1 draws a factor from 0.9 to
     1.1.
 
     Args:
@@ -34,12 +34,12 @@ class Augmentation:
         brightness: For all frames alike.
         contrast: For all frames alike.
         saturation: For all frames alike.
-        hue: For all frames alike, as a share of the colour circle, up to 0.5.
+        hue: For all frames alike, as a share of the color circle, up to 0.5.
         frame_brightness: On top of it, anew for each frame, and so on.
         frame_contrast: For each frame.
         frame_saturation: For each frame.
         frame_hue: For each frame.
-        grayscale: Probability of taking the colours off all frames.
+        grayscale: Probability of taking the colors off all frames.
         mosaic: Probability of showing the clip four times, two by two, where the objects are meant
             in one of them only.
 
@@ -133,7 +133,7 @@ class SourceConfig:
         if not 1 <= low <= high:
             raise TrainingError(
                 f"frame_step={self.frame_step} must be two distances of 1 or more, the smaller "
-                "first; (1, 1) takes neighbours."
+                "first; (1, 1) takes neighbors."
             )
         counts = (self.num_frames, self.max_objects, self.unions)
         if min(self.batch_size, self.repeat) < 1 or min(counts) < 0:

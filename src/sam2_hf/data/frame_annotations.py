@@ -54,7 +54,7 @@ class FrameObjects(ABC):
         """Give objects as the model's input shows them, `(o, S, S)`."""
 
     def point(self, object_id: int, rng: np.random.Generator) -> tuple[float, float]:
-        """Draw the centre of a pixel of an object, `(x, y)`."""
+        """Draw the center of a pixel of an object, `(x, y)`."""
         inside = np.flatnonzero(self.mask(object_id))
         row, column = divmod(int(inside[rng.integers(len(inside))]), self.size[1])
         return column + 0.5, row + 0.5
@@ -278,22 +278,22 @@ def open_label_map(stored: StoredPicture) -> NDArray[np.uint8] | NDArray[np.int3
 
     Raises:
         ImageError: As in `open_picture`.
-        DataError: It holds colours.
+        DataError: It holds colors.
     """
     picture = open_picture(stored)
     values = np.asarray(picture)
     if values.ndim != MAP_DIMENSIONS:
         name = stored if isinstance(stored, str) else "a mask"
         raise DataError(
-            f"{name} holds colours (mode {picture.mode}), but a mask has one number per pixel. "
-            "Save it as a grey or palette PNG."
+            f"{name} holds colors (mode {picture.mode}), but a mask has one number per pixel. "
+            "Save it as a gray or palette PNG."
         )
     if values.dtype in (np.bool_, np.uint8):
         return values.astype(np.uint8, copy=False)
     # NaN is not within anything either
     if not (np.abs(values) <= LARGEST_LABEL).all() or not (values == np.rint(values)).all():
         raise DataError(
-            "a mask holds floats that are no whole numbers, or too large. Save it as a grey or "
+            "a mask holds floats that are no whole numbers, or too large. Save it as a gray or "
             "palette PNG."
         )
     return values.astype(np.int32, copy=False)

@@ -233,9 +233,9 @@ def natural_order(name: str) -> tuple[list[str | int], str]:
     return [int(part) if odd % 2 else part for odd, part in enumerate(parts)], name
 
 
-GREY_CLIP, COLOUR_CLIP = 3, 4  # axes of (t, h, w) and of (t, h, w, 3)
-COLOURS = (3, 4)  # channels of a picture with colour
-CHANNELS = (1, *COLOURS)
+GRAY_CLIP, COLOR_CLIP = 3, 4  # axes of (t, h, w) and of (t, h, w, 3)
+COLORS = (3, 4)  # channels of a picture with color
+CHANNELS = (1, *COLORS)
 PATH = (str, os.PathLike)
 ARRAY = (np.ndarray, Tensor)
 
@@ -247,7 +247,7 @@ class PictureList(PictureSource):
 
     Args:
         pictures: Paths, PIL images, arrays or tensors; or one array or tensor `(t, h, w, 3)`,
-            `(t, 3, h, w)` or grey `(t, h, w)`, of any real type.
+            `(t, 3, h, w)` or gray `(t, h, w)`, of any real type.
         value_range: Which numbers are black and white; see `processing/value_range.py`.
 
     Raises:
@@ -317,7 +317,7 @@ def _has_floats(picture: object) -> bool:
 
 
 def check_clip(clip: NDArray[np.generic] | Tensor) -> str | None:
-    """Find where the channels of an array of frames lie; None where it is grey.
+    """Find where the channels of an array of frames lie; None where it is gray.
 
     The axis is chosen once for all frames: tensors have it first unless only the last one fits.
 
@@ -325,16 +325,16 @@ def check_clip(clip: NDArray[np.generic] | Tensor) -> str | None:
         VideoError: The shape is no video's.
     """
     shape = tuple(clip.shape)
-    if len(shape) == GREY_CLIP and shape[-1] not in COLOURS:
+    if len(shape) == GRAY_CLIP and shape[-1] not in COLORS:
         return None
-    first = len(shape) == COLOUR_CLIP and shape[1] in CHANNELS
-    last = len(shape) == COLOUR_CLIP and shape[-1] in CHANNELS
+    first = len(shape) == COLOR_CLIP and shape[1] in CHANNELS
+    last = len(shape) == COLOR_CLIP and shape[-1] in CHANNELS
     if first and (isinstance(clip, Tensor) or not last):
         return "channels_first"
     if last:
         return "channels_last"
-    hint = " This one is a single picture: add an axis with [None]." * (len(shape) == GREY_CLIP)
+    hint = " This one is a single picture: add an axis with [None]." * (len(shape) == GRAY_CLIP)
     raise VideoError(
         f"an array of the shape {shape} is not a video. Give (frames, height, width, 3), "
-        f"(frames, 3, height, width), or grey (frames, height, width).{hint}"
+        f"(frames, 3, height, width), or gray (frames, height, width).{hint}"
     )

@@ -52,7 +52,7 @@ def open_frames(
     Args:
         source: Path of a folder of pictures, of a video file, or of a picture file with several
             pages or frames (TIFF stack, animated WebP or PNG); a list of pictures or of their
-            paths; an array or tensor `(t, h, w, 3)`, `(t, 3, h, w)` or grey `(t, h, w)`; an
+            paths; an array or tensor `(t, h, w, 3)`, `(t, 3, h, w)` or gray `(t, h, w)`; an
             iterator of pictures; None or [`LiveFrames`] for a live stream; or `Frames`, which are
             handed back as they are.
         image_size: Rows and columns of the model's input.

@@ -82,7 +82,7 @@ CONTAINERS = (
 AVI = "avi"  # stores no time of showing, which B-frames need
 VP8, SHOWN_BIT = "vp8", 0x10  # of the first byte of a packet; others only help to decode
 FIELDS = "h264"  # each field of an interlaced frame may be a packet, which only decoding tells
-DEEP_GREY = ("gray16le", "gray16be")  # pixel formats that hold the numbers of a camera as they are
+DEEP_GRAY = ("gray16le", "gray16be")  # pixel formats that hold the numbers of a camera as they are
 
 
 class VideoFile(PictureSource):
@@ -96,7 +96,7 @@ class VideoFile(PictureSource):
     Args:
         path: The file.
         keep: How many frames to keep of those decoded on the way to one; see [`VideoDecoder`].
-        value_range: Which numbers are black and white in deep grey frames; see
+        value_range: Which numbers are black and white in deep gray frames; see
             `processing/value_range.py`. Other videos say so themselves.
 
     Raises:
@@ -132,7 +132,7 @@ class VideoFile(PictureSource):
         self.fps = self._index.rate(self._time_base, stated)
 
     def take(self, frame: int) -> Finish:
-        """Decode a frame; its colours are left to the threads. See [`PictureSource.take`].
+        """Decode a frame; its colors are left to the threads. See [`PictureSource.take`].
 
         Raises:
             FrameError: The file is cut off before the frame, or it is damaged there.
@@ -205,22 +205,22 @@ class VideoFile(PictureSource):
 def to_rgb_picture(decoded: "av.VideoFrame", scale: ClipScale | None = None) -> NDArray[np.uint8]:
     """Turn what a decoder gives into an upright picture.
 
-    Colours follow the frame's own colour space and range, transparency is laid on white, and the
+    Colors follow the frame's own color space and range, transparency is laid on white, and the
     turn that a phone notes beside the frame is done.
 
     Args:
         decoded: The frame.
-        scale: Which numbers of a deep grey frame are black and white.
+        scale: Which numbers of a deep gray frame are black and white.
 
     Returns:
         `(height, width, 3)`, RGB.
 
     Raises:
-        VideoError: There is a scale, but the frame is not deep and grey.
+        VideoError: There is a scale, but the frame is not deep and gray.
     """
     parts = decoded.format.components
     if scale is not None:
-        if decoded.format.name not in DEEP_GREY:
+        if decoded.format.name not in DEEP_GRAY:
             raise VideoError(
                 f"the frames are of the kind {decoded.format.name}, which says itself what is "
                 "black and white. Leave value_range out."

@@ -34,7 +34,7 @@ from .original_checkpoint import load_original
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Offer a hidden neighbour of `target` to write to, and move it there once all is written.
+    """Offer a hidden neighbor of `target` to write to, and move it there once all is written.
 
     Args:
         target: The file or folder to be. An existing file is replaced, an empty folder too.

@@ -156,7 +156,7 @@ MEMORY_ROWS: tuple[Row, ...] = (
         ("norm3.*", "layer_norm3.*"),
     ),
     Row("memory_attention.norm.*", "memory_attention.layer_norm.*"),
-    # Four times convolution, normalisation, activation; then a convolution.
+    # Four times convolution, normalization, activation; then a convolution.
     *_under(
         ("memory_encoder.mask_downsampler.",) * 2,
         ("encoder.0.*", "layers.0.conv.*"),
@@ -196,7 +196,7 @@ NAMES_SHOWN = 5  # of a long list in an error message
 
 
 class _Pattern(NamedTuple):
-    """One row, ready to recognise a name of one side and to write that of the other."""
+    """One row, ready to recognize a name of one side and to write that of the other."""
 
     finds: re.Pattern[str]
     writes: str

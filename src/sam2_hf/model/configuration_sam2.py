@@ -36,7 +36,7 @@ class Sam2HieraDetConfig(FromBundled, PreTrainedConfig):
     Args:
         hidden_size (`int`, defaults to 96): Channels of the first stage.
         num_attention_heads (`int`, defaults to 1): Heads of the first stage.
-        num_channels (`int`, defaults to 3): Colour channels of a picture.
+        num_channels (`int`, defaults to 3): Color channels of a picture.
         image_size (`int | list[int]`, defaults to `[1024, 1024]`): Input size in model pixels.
         patch_kernel_size (`int | list[int]`, defaults to `[7, 7]`): Kernel of the patch embedding,
             model pixels.
@@ -61,7 +61,7 @@ class Sam2HieraDetConfig(FromBundled, PreTrainedConfig):
             whole grid.
         mlp_ratio (`float`, defaults to 4.0): Hidden width of a block's MLP over its channels.
         hidden_act (`str`, defaults to `"gelu"`): Activation of the MLPs.
-        layer_norm_eps (`float`, defaults to 1e-6): Epsilon of the normalisations.
+        layer_norm_eps (`float`, defaults to 1e-6): Epsilon of the normalizations.
         initializer_range (`float`, defaults to 0.02): Deviation of freshly drawn weights.
     """
 
@@ -173,7 +173,7 @@ class Sam2PromptEncoderConfig(FromBundled, PreTrainedConfig):
         num_point_embeddings (`int`, defaults to 4): Negative, positive, and the two corners of a
             box.
         hidden_act (`str`, defaults to `"gelu"`): Activation inside the mask prompt's convolutions.
-        layer_norm_eps (`float`, defaults to 1e-6): Epsilon of the normalisations.
+        layer_norm_eps (`float`, defaults to 1e-6): Epsilon of the normalizations.
         scale (`int`, defaults to 1): Deviation of freshly drawn Fourier frequencies.
     """
 

@@ -261,7 +261,7 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
         """Extract features at strides 4, 8, 16 and 32.
 
         Args:
-            pixel_values: Normalised pictures, `(b, 3, height, width)`, both sizes multiples of 32.
+            pixel_values: Normalized pictures, `(b, 3, height, width)`, both sizes multiples of 32.
             **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
 
         Raises:

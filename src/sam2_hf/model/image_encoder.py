@@ -180,7 +180,7 @@ class Sam2VisionModel(Sam2PreTrainedModel):
         """Encode pictures.
 
         Args:
-            pixel_values: Normalised pictures, `(b, 3, height, width)`, both sizes multiples of 32.
+            pixel_values: Normalized pictures, `(b, 3, height, width)`, both sizes multiples of 32.
             **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
 
         Raises:

@@ -43,10 +43,10 @@ class FeedForward(FastPath, nn.Module):
 
 
 class ChannelLayerNorm(nn.LayerNorm):
-    """Normalise the channels of a map, `(b, c, h, w)` in and out."""
+    """Normalize the channels of a map, `(b, c, h, w)` in and out."""
 
     def forward(self, map_bchw: Tensor) -> Tensor:
-        """Normalise over channels at every pixel."""
+        """Normalize over channels at every pixel."""
         return super().forward(map_bchw.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 

@@ -1,4 +1,4 @@
-"""What training minimises: how far masks, their predicted quality and presence are from labels.
+"""What training minimizes: how far masks, their predicted quality and presence are from labels.
 
 Suffixes: b = objects, m = candidate masks of an object, n = cells of a mask, h, w = rows and
 columns. Everything is float32, whatever autocast says.
@@ -222,7 +222,7 @@ class LossRules:
         supervise_all_iou: Whether every candidate's predicted IoU is supervised, or the best
             one's alone.
         iou_l1: Whether the error of the predicted IoU is absolute, or squared.
-        scores_objects: Whether absence is learnt by the object score. If not, there is no such
+        scores_objects: Whether absence is learned by the object score. If not, there is no such
             loss, and absent objects are taught empty masks.
         object_score_gamma: As `focal_gamma`, for the object score.
         object_score_alpha: As `focal_alpha`, for the object score.

@@ -58,7 +58,7 @@ class MemoryInputs:
 
         Args:
             grid_1nc: Position of each cell, the same for every frame.
-            temporal_m11c: Learnt code of each age, `(num_maskmem, 1, 1, 64)`.
+            temporal_m11c: Learned code of each age, `(num_maskmem, 1, 1, 64)`.
 
         Returns:
             Content `(b, m * n, 64)` and positions `(1, m * n, 64)`.

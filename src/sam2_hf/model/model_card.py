@@ -55,9 +55,9 @@ masks = processor.post_process_masks(outputs.pred_masks, inputs["original_sizes"
 The same lines work with `from transformers import Sam2Model, Sam2Processor`. The weights of the
 memory for videos are in this repository too.
 
-## Licence and citation
+## License and citation
 
-The original checkpoints are released by Meta under the Apache 2.0 licence.
+The original checkpoints are released by Meta under the Apache 2.0 license.
 
 ```bibtex
 @article{{ravi2024sam2,

@@ -80,7 +80,7 @@ class Sam2Model(PromptableModel):
         answer has none either.
 
         Args:
-            pixel_values: Normalised pictures, `(b, 3, image_size, image_size)`.
+            pixel_values: Normalized pictures, `(b, 3, image_size, image_size)`.
             input_points: Clicks as (x, y) in model pixels (0 - image_size), `(b, p, t, 2)`.
             input_labels: 1 on the object, 0 beside it, 2 and 3 first and last corner of a box, -1
                 not a point, -10 padding; `(b, p, t)`. All 1 if left out.

@@ -126,7 +126,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         """Encode frames.
 
         Args:
-            pixel_values: Normalised frames, `(b, 3, image_size, image_size)`; one for all objects
+            pixel_values: Normalized frames, `(b, 3, image_size, image_size)`; one for all objects
                 or one for each.
         """
         return FrameFeatures(*feature_maps(self._encode(pixel_values)))

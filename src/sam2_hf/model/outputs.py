@@ -72,7 +72,7 @@ class Sam2ImageSegmentationOutput(ModelOutput):
         vision_attentions: As in [`Sam2HieraDetModelOutput`]; with `output_attentions=True`.
         mask_decoder_attentions: Output of each layer's image-to-token attention; with
             `output_attentions=True`.
-        loss: What to minimise, a scalar; with `labels`. Last, because transformers has no such
+        loss: What to minimize, a scalar; with `labels`. Last, because transformers has no such
             field here.
     """
 

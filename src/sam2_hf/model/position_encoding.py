@@ -98,8 +98,8 @@ class FourierPositions(nn.Module):
         return self
 
 
-def cell_centres(height: int, width: int, device: torch.device) -> Tensor:
-    """List every cell's centre (x, y) as fractions of the sides, `(height, width, 2)`."""
+def cell_centers(height: int, width: int, device: torch.device) -> Tensor:
+    """List every cell's center (x, y) as fractions of the sides, `(height, width, 2)`."""
     y = (torch.arange(height, dtype=torch.float32, device=device) + 0.5) / height
     x = (torch.arange(width, dtype=torch.float32, device=device) + 0.5) / width
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)

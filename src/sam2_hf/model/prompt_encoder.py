@@ -112,7 +112,7 @@ class PromptEncoder(nn.Module):
 
     def _embed_points(self, points_bpt2: Tensor, labels_bpt: Tensor) -> Tensor:
         """Add a place and a kind for every point, `(b, p, t, 256)`."""
-        # + 0.5: a click means the centre of its pixel
+        # + 0.5: a click means the center of its pixel
         places_bptc = self.shared_embedding((points_bpt2.float() + 0.5) / self.image_size)
         kinds_bptc = self.point_embed(labels_bpt.long().clamp(min=0))
         tokens_bptc = places_bptc.to(kinds_bptc.dtype) + kinds_bptc

@@ -17,7 +17,7 @@ from .fast_paths import WeightCache, is_bare
 from .image_encoder import Sam2VisionModel, narrow_maps, neck_positions
 from .mask_decoder import MaskDecoder
 from .outputs import Sam2VisionEncoderOutput
-from .position_encoding import FourierPositions, cell_centres
+from .position_encoding import FourierPositions, cell_centers
 from .pretrained import Sam2PreTrainedModel
 from .prompt_encoder import PromptEncoder, Prompts
 
@@ -98,7 +98,7 @@ class PromptableModel(Sam2PreTrainedModel):
         grid = self.prompt_encoder.grid
 
         def compute() -> Tensor:
-            positions_hwc = self.shared_image_embedding(cell_centres(*grid, frequencies.device))
+            positions_hwc = self.shared_image_embedding(cell_centers(*grid, frequencies.device))
             return positions_hwc.permute(2, 0, 1)[None]  # stays token-major, as it is read
 
         if not is_bare(self.shared_image_embedding, FourierPositions):
@@ -114,7 +114,7 @@ class PromptableModel(Sam2PreTrainedModel):
         """Encode pictures for `forward(image_embeddings=...)`.
 
         Args:
-            pixel_values: Normalised pictures, `(b, 3, image_size, image_size)`.
+            pixel_values: Normalized pictures, `(b, 3, image_size, image_size)`.
             **kwargs: As in `forward`.
 
         Returns:
@@ -131,7 +131,7 @@ class PromptableModel(Sam2PreTrainedModel):
         """Encode pictures and return features and positions as sequences.
 
         Args:
-            pixel_values: Normalised pictures, `(b, 3, image_size, image_size)`.
+            pixel_values: Normalized pictures, `(b, 3, image_size, image_size)`.
             **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
 
         Returns:

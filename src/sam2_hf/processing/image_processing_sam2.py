@@ -89,7 +89,7 @@ class Sam2ImageProcessor(PilBackend):
 
         Args:
             images: One picture or several: paths, PIL images, arrays or tensors, each of its own
-                size. Grey, transparent and 16-bit ones become RGB. With `do_rescale=False` floats
+                size. Gray, transparent and 16-bit ones become RGB. With `do_rescale=False` floats
                 are taken as they are.
             segmentation_maps: One map `(height, width)` of whole numbers per picture.
             **kwargs: See [`Sam2ImageProcessorKwargs`].

@@ -20,7 +20,7 @@ from .value_range import ValueRange, ValueScale, choose_scale
 ImageSource = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
 RGB, RGBA = 3, 4
-CHANNELS = (1, RGB, RGBA)  # grey, colour, colour with transparency
+CHANNELS = (1, RGB, RGBA)  # gray, color, color with transparency
 MAP_DIMENSIONS, IMAGE_DIMENSIONS, BATCH_DIMENSIONS = 2, 3, 4
 BYTE = 255
 ADDRESS_STARTS = ("http://", "https://", "data:image/")
@@ -82,7 +82,7 @@ def to_rgb(
 ) -> Tensor:
     """Make a picture RGB.
 
-    Grey is repeated, transparency is laid on white, deep values keep their precision.
+    Gray is repeated, transparency is laid on white, deep values keep their precision.
 
     Args:
         image: Anything `load_image` takes; arrays as in `read_values`.
@@ -257,7 +257,7 @@ def _pil_pixels(image: Image.Image) -> np.ndarray:
 
 
 def _channels_first(values: Tensor, channels: str | None, *, tensor_first: bool) -> Tensor:
-    """Move the axis of channels to the front, adding it to a grey picture."""
+    """Move the axis of channels to the front, adding it to a gray picture."""
     if values.ndim == MAP_DIMENSIONS:
         return values[None]
     axes = {"channels_first": 0, "channels_last": -1}
@@ -268,7 +268,7 @@ def _channels_first(values: Tensor, channels: str | None, *, tensor_first: bool)
                 return values.movedim(axis, 0)
     raise ImageError(
         f"an image has the shape {tuple(values.shape)}, where no axis has 1, 3 or 4 channels. Give "
-        "(height, width, 3) or (3, height, width), grey as (height, width); several images as a "
+        "(height, width, 3) or (3, height, width), gray as (height, width); several images as a "
         "list."
     )
 

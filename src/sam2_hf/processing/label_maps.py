@@ -33,7 +33,7 @@ def label_maps(
         Each `(h, w)`, int64.
 
     Raises:
-        ImageError: The numbers differ, or a map is a colour picture or unreadable.
+        ImageError: The numbers differ, or a map is a color picture or unreadable.
     """
     if not isinstance(maps, (list, tuple)):
         stacked = isinstance(maps, (np.ndarray, Tensor)) and maps.ndim > MAP_DIMENSIONS
@@ -58,7 +58,7 @@ def to_label_map(label_map: ImageSource) -> Tensor:
         `(h, w)`, int64.
 
     Raises:
-        ImageError: It is a colour picture, unreadable, or holds parts of numbers.
+        ImageError: It is a color picture, unreadable, or holds parts of numbers.
     """
     found = load_image(label_map)
     values = found if isinstance(found, Tensor) else as_tensor(np.array(found))
@@ -67,7 +67,7 @@ def to_label_map(label_map: ImageSource) -> Tensor:
     if values.ndim != MAP_DIMENSIONS:
         raise ImageError(
             f"a segmentation map has the shape {tuple(values.shape)}, it must be (height, width): "
-            "one label per pixel, not colours."
+            "one label per pixel, not colors."
         )
     labels = values.to(torch.int64)
     if values.is_floating_point() and not torch.equal(labels.to(values.dtype), values):

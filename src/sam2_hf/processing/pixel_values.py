@@ -34,7 +34,7 @@ class PixelRules:
         std: Each channel is divided by it.
         compat: "official" resizes floats. "transformers" resizes bytes to bytes and takes rescaling
             and normalization in one step, which gives the pixels of transformers' processors; a
-            value then differs by one grey level at most.
+            value then differs by one gray level at most.
 
     Raises:
         ImageError: A number is not finite, or the pixels would be divided by zero.

@@ -1,6 +1,6 @@
 """Prompts as a person thinks of them, and as the padded tensors a model takes.
 
-Suffixes: b = images, p = objects of one image, n = labelled points of one object, 2 = x and y,
+Suffixes: b = images, p = objects of one image, n = labeled points of one object, 2 = x and y,
 h, w = rows and columns of a mask prompt (input size / 4).
 """
 
@@ -101,7 +101,7 @@ class ObjectPrompt:
         """Whether there is a mask of either kind."""
         return self.mask is not None or self.mask_logits is not None
 
-    def labelled_points(self) -> tuple[Tensor, Tensor]:
+    def labeled_points(self) -> tuple[Tensor, Tensor]:
         """List corners of the box, then clicks, with their labels: `(n, 2)` and `(n,)`.
 
         Source: sam2/sam2_image_predictor.py:393-404 @ 2b90b9f (box first).
@@ -127,7 +127,7 @@ class ObjectPrompt:
             PromptError: A click or the box is outside, the box is turned over, or the mask has
                 another size or values that can be read in more ways than one.
         """
-        points_n2, labels_n = self.labelled_points()
+        points_n2, labels_n = self.labeled_points()
         check_points(points_n2, labels_n, original_size, what)
         if self.box is not None:
             check_boxes(torch.tensor([self.box]), original_size, what)
@@ -185,7 +185,7 @@ class PromptBatch:
         _check_batch(prompts, original_sizes, model_size)
         points, labels = [], []
         for objects, size in zip(prompts, original_sizes, strict=True):
-            pairs = [prompt.labelled_points() for prompt in objects]
+            pairs = [prompt.labeled_points() for prompt in objects]
             points.append([to_model_pixels(xy, size, model_size) for xy, _ in pairs])
             labels.append([label for _, label in pairs])
         masks = [

@@ -68,7 +68,7 @@ class TrainingCallbacks:
     def look(self, *, is_scored: bool, is_drawn: bool) -> None:
         """Validate, keep the model if it is the best one so far, and draw predictions.
 
-        Without validation, pictures are of what is learnt from.
+        Without validation, pictures are of what is learned from.
 
         Args:
             is_scored: Whether to validate.
@@ -161,7 +161,7 @@ class TrainingCallbacks:
             self._keep_best(model, score)
 
     def _draw(self, model: Sam2VideoModel) -> None:
-        """Draw predictions on what is validated on, or else on what is learnt from."""
+        """Draw predictions on what is validated on, or else on what is learned from."""
         count = self.config.logging.pictures
         if self.validation.sources:
             examples = self.validation.examples(model, count)

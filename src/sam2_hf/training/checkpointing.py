@@ -43,7 +43,7 @@ from .sharded import whole
 FORMAT = 1
 NAME = re.compile(r"step-(\d{8})")
 STATE, CONFIG = "state.json", "config.yaml"
-WEIGHTS, OPTIMISER, EMA = "weights", "optimiser", "ema"
+WEIGHTS, OPTIMIZER, EMA = "weights", "optimiser", "ema"  # file names, as saved runs have them
 NO_MORE_COUNTED = ("processes",)  # counters of earlier versions
 
 
@@ -166,7 +166,7 @@ def missing_files(path: Path) -> list[str]:
     Raises:
         OSError, ValueError: Its `state.json` is there but cannot be read.
     """
-    stems = [WEIGHTS, OPTIMISER]  # those of an earlier version, which did not list them
+    stems = [WEIGHTS, OPTIMIZER]  # those of an earlier version, which did not list them
     if (path / STATE).is_file():
         content = load_json(path / STATE)
         stems = content.get("files", stems) if isinstance(content, dict) else stems

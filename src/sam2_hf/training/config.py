@@ -15,7 +15,7 @@ from .prompt_simulation import PromptSchedule
 
 
 @dataclass(frozen=True, slots=True)
-class OptimiserConfig:
+class OptimizerConfig:
     """How weights move.
 
     Attributes:
@@ -210,9 +210,9 @@ class TrainConfig:
         workers: Processes that prepare clips, for each training process.
         on_bad_data: Whether a damaged picture or clip is skipped and counted, or ends the run.
         prompts: How clips are prompted.
-        losses: What is minimised.
+        losses: What is minimized.
         dense: Learns from many clicks on a photo, alone or beside prompts; None for prompts alone.
-        optimiser: How weights move.
+        optimizer: How weights move.
         drop_path: Share of residual branches that the last block of the trunk leaves out; it grows
             from 0 at the first block.
         ema_decay: Decay of a moving average of the weights, which is then validated and saved; None
@@ -243,7 +243,7 @@ class TrainConfig:
     prompts: PromptSchedule = field(default_factory=PromptSchedule)
     losses: LossRules = field(default_factory=LossRules)
     dense: DenseConfig | None = None
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     drop_path: float = 0.0
     ema_decay: float | None = None
     frozen: tuple[str, ...] = ()

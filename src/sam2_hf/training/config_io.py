@@ -26,6 +26,7 @@ from .config import TrainConfig
 
 Kind = TypeVar("Kind")
 LARGEST = 2**63 - 1  # what libraries take
+RENAMED = {"optimiser": "optimizer"}  # settings of earlier versions: both names are read
 LONGEST_PLACE = 9  # digits of a place in a list
 
 
@@ -45,6 +46,7 @@ def from_plain(kind: type[Kind], content: object, place: str = "") -> Kind:
             f"{place or 'the config'} is {shown(content)}, but it must be a mapping of names to "
             "values."
         )
+    content = with_present_names(content)
     hints = typing.get_type_hints(kind)
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # it is a dataclass
     for key in content:
@@ -59,6 +61,18 @@ def from_plain(kind: type[Kind], content: object, place: str = "") -> Kind:
         return kind(**values)
     except (TypeError, ValueError, TrainingError) as error:  # a check of its own
         raise TrainingError(f"{place}: {error}" if place else str(error)) from error
+
+
+def with_present_names(content: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Give settings of earlier versions their present names.
+
+    Raises:
+        TrainingError: A setting is there under both names.
+    """
+    for old, new in RENAMED.items():
+        if old in content and new in content:
+            raise TrainingError(f"the config has {old} and {new}, which is its name now. Keep one.")
+    return {RENAMED.get(name, name): value for name, value in content.items()}
 
 
 def to_plain(value: object) -> Any:  # noqa: ANN401 - whatever YAML holds
@@ -92,20 +106,22 @@ def with_value(content: dict[str, Any], path: str, value: object) -> dict[str, A
 
     Args:
         content: What YAML holds; it stays as it is.
-        path: Names and places joined by dots, such as `optimiser.learning_rate` or `data.0.path`.
+        path: Names and places joined by dots, such as `optimizer.learning_rate` or `data.0.path`.
         value: The new value.
 
     Raises:
         TrainingError: The path leads through a list that is not as long, or through a value.
     """
-    return _replaced(content, path.split("."), value, path)
+    first, *rest = path.split(".")
+    present = with_present_names(content)
+    return _replaced(present, [RENAMED.get(first, first), *rest], value, path)
 
 
 def differences(before: object, after: object, place: str = "") -> dict[str, tuple[Any, Any]]:
     """Compare plain values, down to single ones.
 
     Returns:
-        Place such as `optimiser.learning_rate` -> (value before, value after), for those that
+        Place such as `optimizer.learning_rate` -> (value before, value after), for those that
         differ.
     """
     if isinstance(before, Mapping) and isinstance(after, Mapping):
@@ -125,7 +141,7 @@ def differences(before: object, after: object, place: str = "") -> dict[str, tup
 
 
 def nearest_name(name: str, known: Sequence[str]) -> str:
-    """Write "Did you mean ...?" for a misspelt name, or list all names."""
+    """Write "Did you mean ...?" for a misspelled name, or list all names."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"Did you mean {close[0]}?" if close else f"Choose one of {', '.join(known)}."
 
@@ -267,7 +283,7 @@ def read_config(source: str, changes: Sequence[str] = ()) -> TrainConfig:
 
     Args:
         source: Path of a YAML file, or the name of a recipe such as `mose-finetune-base-plus`.
-        changes: `name=value` each, such as `optimiser.learning_rate=1e-4`; the value is YAML.
+        changes: `name=value` each, such as `optimizer.learning_rate=1e-4`; the value is YAML.
 
     Raises:
         TrainingError: There is no such file, it is no YAML, or a setting is unknown or makes no

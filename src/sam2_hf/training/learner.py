@@ -1,4 +1,4 @@
-"""The model, its objective and its optimiser on one device or many, one step at a time.
+"""The model, its objective and its optimizer on one device or many, one step at a time.
 
 What a step measures, packed into one tensor so that reading it costs one transfer.
 """
@@ -17,14 +17,14 @@ from sam2_hf.data.clip import ClipBatch
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
-from .checkpointing import EMA, OPTIMISER, WEIGHTS, snapshot
+from .checkpointing import EMA, OPTIMIZER, WEIGHTS, snapshot
 from .config import TrainConfig
 from .dense_objective import DenseObjective
 from .objective import Beside, Sam2VideoForTraining
 from .optimizer import (
     WeightAverage,
     learning_rate_multipliers,
-    make_optimiser,
+    make_optimizer,
     rate_factor,
     set_rates,
 )
@@ -149,13 +149,13 @@ class Learner:
         self.model = model
         if accelerator.device.type == "cpu":
             _attend_plainly(model)
-        optimiser = make_optimiser(
+        optimizer = make_optimizer(
             dict(model.named_parameters()),
-            learning_rate_multipliers(model, config.optimiser),
-            config.optimiser,
+            learning_rate_multipliers(model, config.optimizer),
+            config.optimizer,
         )
         self._clicking = _objective(model, config)
-        self.objective, self.optimiser = accelerator.prepare(self._clicking, optimiser)
+        self.objective, self.optimizer = accelerator.prepare(self._clicking, optimizer)
         # after `prepare`, since sharding replaces parameters
         self.is_whole = True
         self.learning = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -173,7 +173,7 @@ class Learner:
         Returns:
             What was measured, see `step_values`.
         """
-        set_rates(self.optimiser, self.config.optimiser, step, self.steps)
+        set_rates(self.optimizer, self.config.optimizer, step, self.steps)
         first_part = self.accelerator.process_index * len(parts)
         values: list[Tensor] = []
         for place, batch in enumerate(parts):
@@ -218,7 +218,7 @@ class Learner:
 
     def learning_rate(self, step: int) -> float:
         """Tell the highest learning rate of a step, leaving the trunk's own aside."""
-        config = self.config.optimiser
+        config = self.config.optimizer
         return config.learning_rate * rate_factor(config, step, self.steps)
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
@@ -227,7 +227,7 @@ class Learner:
         Returns:
             File name -> name -> tensor on the CPU, which may share memory with what learns.
         """
-        found = {WEIGHTS: self.model.state_dict(), OPTIMISER: self._optimiser_state()}
+        found = {WEIGHTS: self.model.state_dict(), OPTIMIZER: self._optimizer_state()}
         if self.average is not None:
             found[EMA] = self.average.averages
         return {
@@ -254,7 +254,7 @@ class Learner:
                 )
             for name, target in wanted.items():
                 fill(target, given[name])
-        self._load_optimiser(tensors[OPTIMISER])
+        self._load_optimizer(tensors[OPTIMIZER])
 
     def scaler_state(self) -> dict[str, float] | None:
         """Tell the state of the fp16 loss scaler; None without one."""
@@ -289,29 +289,29 @@ class Learner:
         norm = self._clip()
         # the fp16 scaler leaves spoilt steps out by itself, and learns from them
         if self.accelerator.scaler is not None or bool(torch.isfinite(norm)):
-            self.optimiser.step()
+            self.optimizer.step()
             if self.average is not None:
                 self.average.update(step)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         return norm
 
     def _clip(self) -> Tensor:
         """Limit the gradients' norm, and tell what it was."""
-        limit = self.config.optimiser.clip_norm
+        limit = self.config.optimizer.clip_norm
         most = float("inf") if limit is None else limit
         norm = self.accelerator.clip_grad_norm_(list(self.learning.values()), most)
         return whole(norm).to(self.accelerator.device) if self.is_sharded else norm
 
-    def _optimiser_state(self) -> dict[str, Tensor]:
-        state = self.optimiser.state
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        state = self.optimizer.state
         return {
             f"{name}/{key}": value
             for name, parameter in self.learning.items()
             for key, value in state.get(parameter, {}).items()
         }
 
-    def _load_optimiser(self, tensors: Mapping[str, Tensor]) -> None:
-        state = self.optimiser.state
+    def _load_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
+        state = self.optimizer.state
         for name, tensor in tensors.items():
             owner, _, key = name.rpartition("/")
             parameter = self.learning[owner]

@@ -20,7 +20,7 @@ from .config import TrainConfig
 from .lora import add_adapters
 from .optimizer import freeze
 
-# Below 0 an object has no mask at all, so that nothing would be learnt about it.
+# Below 0 an object has no mask at all, so that nothing would be learned about it.
 FIRST_OBJECT_SCORE = 3.0
 # With 4 a decoder knows after a hundred steps what a click is, with torch's own weights after 250.
 FIRST_SHARPNESS = 4.0

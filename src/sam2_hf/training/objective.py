@@ -150,7 +150,7 @@ class Sam2VideoForTraining(nn.Module):
         """Compute the loss of a batch of clips.
 
         Args:
-            clips: Normalised frames, `(b, t, 3, S, S)`; t = 1 for photos.
+            clips: Normalized frames, `(b, t, 3, S, S)`; t = 1 for photos.
             labels: True masks, `(b, o, t, S, S)`, bool. Clips with fewer objects than others are
                 filled up with empty masks.
             seeds: One for each clip, `(b,)` int64: where it is clicked depends on nothing else.
@@ -287,7 +287,7 @@ class Sam2VideoForTraining(nn.Module):
         self.click_s += time.perf_counter() - begun
 
     def _adopt(self, features: FrameFeatures, truth_nhw: Tensor, labels: Labels) -> FrameAnswer:
-        """Believe given masks; nothing is learnt from comparing them with themselves."""
+        """Believe given masks; nothing is learned from comparing them with themselves."""
         masks = self.model.use_mask_as_output(features, truth_nhw[:, None].float())
         with torch.no_grad():
             losses, iou_n = self._compare(masks, labels)

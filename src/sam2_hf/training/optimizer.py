@@ -18,11 +18,11 @@ from torch.optim import AdamW, Optimizer
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
-from .config import OptimiserConfig
+from .config import OptimizerConfig
 from .muon import Muon
 
 
-def rate_factor(config: OptimiserConfig, step: int, steps: int, begins: int = 0) -> float:
+def rate_factor(config: OptimizerConfig, step: int, steps: int, begins: int = 0) -> float:
     """Tell what a learning rate is multiplied by on a step.
 
     It rises linearly over the warm-up, so that the first step already learns, and then follows
@@ -109,7 +109,7 @@ def matching_names(model: nn.Module, pattern: str, setting: str) -> list[str]:
     return matching
 
 
-def learning_rate_multipliers(model: Sam2VideoModel, config: OptimiserConfig) -> dict[str, Pace]:
+def learning_rate_multipliers(model: Sam2VideoModel, config: OptimizerConfig) -> dict[str, Pace]:
     """Tell how each parameter that learns does so.
 
     Source: training/optimizer.py:383-460 and sam2/modeling/backbones/hieradet.py:301-317 @ 2b90b9f.
@@ -170,10 +170,10 @@ def layer_factor(name: str, num_blocks: int, decay: float) -> float:
     return decay**above
 
 
-def make_optimiser(
-    named: Mapping[str, nn.Parameter], speeds: Mapping[str, Pace], config: OptimiserConfig
+def make_optimizer(
+    named: Mapping[str, nn.Parameter], speeds: Mapping[str, Pace], config: OptimizerConfig
 ) -> Optimizer:
-    """Make the optimiser, with one group for all parameters of one pace.
+    """Make the optimizer, with one group for all parameters of one pace.
 
     Args:
         named: Parameters by the names in `speeds`.
@@ -195,13 +195,13 @@ def make_optimiser(
     return AdamW(settings, betas=config.betas, fused=True)
 
 
-def set_rates(optimiser: Optimizer, config: OptimiserConfig, step: int, steps: int) -> float:
+def set_rates(optimizer: Optimizer, config: OptimizerConfig, step: int, steps: int) -> float:
     """Set the learning rates of a step.
 
     Returns:
         What those are multiplied by that learn from the first step on.
     """
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         pace = group["pace"]
         group["lr"] = pace.rate * rate_factor(config, step, steps, pace.begins)
     return rate_factor(config, step, steps)

@@ -164,7 +164,7 @@ class PromptSchedule:
 
         Source: training/model/sam2.py:162-272 @ 2b90b9f.
         Differs: where a clip has fewer frames than are to be prompted, all of them are, but one of
-            true masks, from which nothing could be learnt. The original fails.
+            true masks, from which nothing could be learned. The original fails.
         """
         dice = _Dice(generator)
         is_mask = dice.happens(self.first_mask) and num_frames > 1

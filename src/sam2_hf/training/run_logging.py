@@ -152,7 +152,7 @@ def _line(row: Sequence[str]) -> str:
 
 
 def _text(value: Value) -> str:
-    """Write a number with as many digits as tell it from its neighbours on a plot."""
+    """Write a number with as many digits as tell it from its neighbors on a plot."""
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -2,7 +2,7 @@
 
 accelerate launch -m sam2_hf.training.train --config mose-finetune-base-plus --set output=runs/mose
 accelerate launch -m sam2_hf.training.train --config mine.yaml --resume
-python -m sam2_hf.training.train --config mine.yaml --set optimiser.learning_rate=1e-4
+python -m sam2_hf.training.train --config mine.yaml --set optimizer.learning_rate=1e-4
 """
 
 import argparse

@@ -332,8 +332,8 @@ class Trainer:
             raise TrainingError(
                 f"the loss or its gradient was not a finite number on {totals.spoilt} of the last "
                 f"{totals.steps} step(s) up to step {self.state.step}. Earlier checkpoints are "
-                "good. Lower optimiser.learning_rate or optimiser.clip_norm, or lengthen "
-                "optimiser.warmup_steps; --resume --allow-changes goes on from the last one."
+                "good. Lower optimizer.learning_rate or optimizer.clip_norm, or lengthen "
+                "optimizer.warmup_steps; --resume --allow-changes goes on from the last one."
             )
         return totals
 
@@ -342,7 +342,7 @@ class Trainer:
         if not self.learner.is_finite():
             raise TrainingError(
                 f"weights are no finite numbers after step {self.state.step}, so they are not "
-                "saved. Earlier checkpoints are good. Lower optimiser.learning_rate; --resume "
+                "saved. Earlier checkpoints are good. Lower optimizer.learning_rate; --resume "
                 "--allow-changes goes on from the last one."
             )
         self.keeper.save(self.totals, is_last=is_last)
@@ -405,7 +405,7 @@ class Trainer:
             return "No step is done yet; --resume begins anew."
         if self.accelerator.num_processes > 1 or not self.learner.is_whole:
             return f"{flags} goes on from the last checkpoint."
-        self.learner.optimiser.zero_grad(set_to_none=True)
+        self.learner.optimizer.zero_grad(set_to_none=True)
         if self.accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
         self._save(is_last=True)

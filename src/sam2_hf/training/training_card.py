@@ -29,7 +29,7 @@ from sam2_hf import Sam2VideoModel, Sam2VideoProcessor
 {usage}
 ```
 
-The licence of the data may limit what the weights may be used for; nothing is said about it here.
+The license of the data may limit what the weights may be used for; nothing is said about it here.
 
 ## How it was trained
 

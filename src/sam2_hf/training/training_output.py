@@ -15,7 +15,7 @@ class TrainingOutput(ModelOutput):
     """The loss of a batch of clips and what it is made of.
 
     Args:
-        loss: What to minimise, a scalar; only this one carries gradients.
+        loss: What to minimize, a scalar; only this one carries gradients.
         focal: Focal loss before it is weighed, over the number of objects; a scalar, as the next
             three.
         dice: Dice loss, likewise.

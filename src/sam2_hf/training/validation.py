@@ -26,7 +26,7 @@ from sam2_hf.geometry import to_model_pixels
 from sam2_hf.model.configuration_sam2 import Sam2Config
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.overlay import DrawnPrompts, draw_overlay, object_colours
+from sam2_hf.overlay import DrawnPrompts, draw_overlay, object_colors
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.upsampled_masks import masks_at_size
 from sam2_hf.video.session import Sam2VideoInferenceSession
@@ -324,17 +324,17 @@ def contact_sheet(predictions: Iterable[Prediction]) -> Pixels | None:
 def _rows(prediction: Prediction) -> Iterator[Pixels]:
     clip = prediction.clip
     count = len(clip.frames_thw3)
-    colours = object_colours(len(clip.masks_othw))
+    colors = object_colors(len(clip.masks_othw))
     clicks = tuple((x, y, True) for x, y in prediction.clicks)
     frames = [0] if count == 1 else sorted({1, count // 2, count - 1})[:SHOWN_FRAMES]
     for frame in frames:
         picture = clip.frames_thw3[frame]
-        truth = draw_overlay(picture, list(clip.masks_othw[:, frame]), colours=colours)
+        truth = draw_overlay(picture, list(clip.masks_othw[:, frame]), colors=colors)
         found = draw_overlay(
             picture,
             list(prediction.found_othw[:, frame]),
             DrawnPrompts(clicks),
-            colours=colours,
+            colors=colors,
         )
         yield np.concatenate([_cell(one) for one in (picture, truth, found)], axis=1)
 

@@ -69,7 +69,7 @@ class MemoryRules:
 def recent_frames(now: TrackingStep, *, count: int, stride: int) -> list[int]:
     """List the tracked frames to attend to, farthest first.
 
-    The neighbour is always included; the others lie on multiples of `stride`, so that a slow scene
+    The neighbor is always included; the others lie on multiples of `stride`, so that a slow scene
     is remembered over a longer time.
 
     Args:

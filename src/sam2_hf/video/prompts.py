@@ -65,7 +65,7 @@ class FramePrompts:
         Returns:
             `(n, 2)` and `(n,)`.
         """
-        xy, labels = ObjectPrompt(clicks=self.clicks, box=self.box).labelled_points()
+        xy, labels = ObjectPrompt(clicks=self.clicks, box=self.box).labeled_points()
         return to_model_pixels(xy, size, side), labels.to(torch.int64)
 
 

@@ -130,7 +130,7 @@ def _doubts_alone(seen: list[_Seen], rules: ReviewRules) -> Iterator[_Doubt]:
 
 
 def _area_jumps(seen: list[_Seen], rules: ReviewRules) -> Iterator[_Doubt]:
-    """Doubt the later one of two neighbours whose areas differ too much."""
+    """Doubt the later one of two neighbors whose areas differ too much."""
     for before, now in pairwise(seen):
         if now.frame != before.frame + 1 or not (before.in_view and now.in_view):
             continue
@@ -154,7 +154,7 @@ def _flickers(seen: list[_Seen], rules: ReviewRules) -> Iterator[_Doubt]:
 
 
 def _stretches(seen: list[_Seen]) -> Iterator[list[_Seen]]:
-    """Split at frames that were not tracked: beyond those nothing is known of neighbours."""
+    """Split at frames that were not tracked: beyond those nothing is known of neighbors."""
     stretch: list[_Seen] = []
     for one in seen:
         if stretch and one.frame != stretch[-1].frame + 1:

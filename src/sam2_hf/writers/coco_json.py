@@ -28,7 +28,7 @@ from sam2_hf.version import __version__
 
 DIGITS = 6  # of scores and coordinates in JSON; more would be noise of float32
 BYTE = 255
-INSIDE = 255  # grey level of the mask in the mask picture of a single object
+INSIDE = 255  # gray level of the mask in the mask picture of a single object
 Json = Any  # numbers, texts, lists and dictionaries of them
 
 
@@ -134,7 +134,7 @@ def generated_annotations(masks: GeneratedMasks) -> list[dict[str, Any]]:
 
 
 def mask_picture(masks: Sequence[NDArray[np.bool_]]) -> Image.Image:
-    """Draw the mask of one object in black and white, those of several as numbered colours."""
+    """Draw the mask of one object in black and white, those of several as numbered colors."""
     if len(masks) == 1:
         return Image.fromarray(masks[0].astype(np.uint8) * INSIDE)
     return label_picture(masks, (masks[0].shape[0], masks[0].shape[1]))

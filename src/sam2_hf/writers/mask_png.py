@@ -1,6 +1,6 @@
 """Masks of a frame as PNG pictures, in the two ways of the public datasets.
 
-DAVIS: one picture per frame whose pixel values are object ids, with DAVIS' colours. SA-V: one
+DAVIS: one picture per frame whose pixel values are object ids, with DAVIS' colors. SA-V: one
 picture per object and frame, 0 and 1.
 
 Suffixes: h, w = rows and columns in pixels.
@@ -20,22 +20,22 @@ from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import PromptError
 
 LAST_LABEL = 255  # of an 8-bit picture; 0 is the background
-COLOUR_BITS = 8
+COLOR_BITS = 8
 
 
 @cache
 def davis_palette() -> bytes:
-    """List DAVIS' 256 colours, 768 bytes: red, green, blue of 0, then of 1 ...
+    """List DAVIS' 256 colors, 768 bytes: red, green, blue of 0, then of 1 ...
 
-    The bits of the label go to red, green and blue in turn, from the highest bit of the colour
-    downwards, so that small labels get colours that lie far apart. The formula is PASCAL VOC's.
+    The bits of the label go to red, green and blue in turn, from the highest bit of the color
+    downwards, so that small labels get colors that lie far apart. The formula is PASCAL VOC's.
     """
-    colours = np.zeros((LAST_LABEL + 1, 3), np.uint8)
+    colors = np.zeros((LAST_LABEL + 1, 3), np.uint8)
     labels = np.arange(LAST_LABEL + 1)
-    for bit in range(COLOUR_BITS):
-        channel, place = bit % 3, COLOUR_BITS - 1 - bit // 3
-        colours[:, channel] |= (((labels >> bit) & 1) << place).astype(np.uint8)
-    return colours.tobytes()
+    for bit in range(COLOR_BITS):
+        channel, place = bit % 3, COLOR_BITS - 1 - bit // 3
+        colors[:, channel] |= (((labels >> bit) & 1) << place).astype(np.uint8)
+    return colors.tobytes()
 
 
 def check_label_ids(object_ids: Iterable[int]) -> None:

@@ -90,7 +90,7 @@ class VideoWriter:
 
         Args:
             picture_hw3: `(height, width, 3)` uint8; every frame has the size of the first. An odd
-                side grows by one pixel, since colours have half the resolution.
+                side grows by one pixel, since colors have half the resolution.
             time_s: When it is shown, seconds. The first frame is moved to 0; a time that does not
                 lie after the one before is moved to the next tick. None means one frame later.
 
@@ -133,7 +133,7 @@ class VideoWriter:
 
     def _open(self, height: int, width: int) -> None:
         self._size = (height, width)
-        colour = self._av.video.reformatter
+        color = self._av.video.reformatter
         self._container = self._av.open(
             str(self._hidden), "w", format="mp4", options={"movflags": "+faststart"}
         )
@@ -144,10 +144,10 @@ class VideoWriter:
         self._stream.time_base = Fraction(1, TICKS)
         context = self._stream.codec_context
         context.time_base = Fraction(1, TICKS)
-        context.color_range = colour.ColorRange.MPEG
-        context.colorspace = colour.Colorspace.ITU709
-        context.color_primaries = colour.ColorPrimaries.BT709
-        context.color_trc = colour.ColorTrc.BT709
+        context.color_range = color.ColorRange.MPEG
+        context.colorspace = color.Colorspace.ITU709
+        context.color_primaries = color.ColorPrimaries.BT709
+        context.color_trc = color.ColorTrc.BT709
 
     def _ticks(self, time_s: float | None) -> int:
         """Translate a time; later than that of the frame before, whatever it is."""

@@ -1,4 +1,4 @@
-"""The masks of a video drawn over its frames: each object keeps its colour and wears its number.
+"""The masks of a video drawn over its frames: each object keeps its color and wears its number.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sam2_hf.overlay import DrawnPrompts, Rgb, draw_overlay, object_colours
+from sam2_hf.overlay import DrawnPrompts, Rgb, draw_overlay, object_colors
 
 Corners = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -33,19 +33,19 @@ def draw_masklets(
         picture_hw3: The frame, `(height, width, 3)` uint8.
         masks: `(height, width)` bool by object id; empty where an object is hidden.
         object_ids: Every object of the video, in an order that stays the same: a place in it is a
-            colour. From two objects on, each has its number at its top.
+            color. From two objects on, each has its number at its top.
         prompts: Clicks and boxes of this frame.
 
     Returns:
         The picture, `(height, width, 3)` uint8.
     """
-    by_id = dict(zip(object_ids, object_colours(len(object_ids)), strict=True))
+    by_id = dict(zip(object_ids, object_colors(len(object_ids)), strict=True))
     shown = [object_id for object_id in object_ids if object_id in masks]
     picture = draw_overlay(
         picture_hw3,
         [masks[object_id] for object_id in shown],
         prompts,
-        colours=[by_id[object_id] for object_id in shown],
+        colors=[by_id[object_id] for object_id in shown],
     )
     if len(object_ids) == 1:
         return picture
@@ -79,7 +79,7 @@ def _place(
     return left, top, left + size[0], top + size[1]
 
 
-def _label(text: str, text_size: float, colour: Rgb) -> tuple[Image.Image, Image.Image]:
+def _label(text: str, text_size: float, color: Rgb) -> tuple[Image.Image, Image.Image]:
     """Draw a label, and how opaque it is."""
     font = ImageFont.load_default(text_size * SUPERSAMPLING)
     left, top, right, bottom = font.getbbox(text)
@@ -93,8 +93,8 @@ def _label(text: str, text_size: float, colour: Rgb) -> tuple[Image.Image, Image
     label = Image.new("RGB", size, WHITE)
     pen = ImageDraw.Draw(label)
     inner = (rim, rim, size[0] - 1 - rim, size[1] - 1 - rim)
-    pen.rounded_rectangle(inner, radius - rim, fill=colour)
-    luma = sum(share * part for share, part in zip(LUMA, colour, strict=True))
+    pen.rounded_rectangle(inner, radius - rim, fill=color)
+    luma = sum(share * part for share, part in zip(LUMA, color, strict=True))
     place = ((size[0] - left - right) / 2, (size[1] - top - bottom) / 2)
     pen.text(place, text, BLACK if luma > BRIGHT else WHITE, font)
     small = (round(width / SUPERSAMPLING), round(height / SUPERSAMPLING))

@@ -4,7 +4,7 @@ import pytest
 
 from evaluation.images.photos import all_photos, open_photo_sets
 from sam2_hf.errors import DataError
-from tests.labelled_squares import write_photos
+from tests.labeled_squares import write_photos
 
 
 @pytest.fixture

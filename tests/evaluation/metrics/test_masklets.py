@@ -9,7 +9,7 @@ from evaluation.metrics import (
     MaskletValues,
     mean_score,
     score_masklet,
-    summarise,
+    summarize,
 )
 from sam2_hf.errors import DataError
 from tests.slow_scores import slow_decay
@@ -64,13 +64,13 @@ def test_a_mean_over_nothing_is_refused():
 
 
 def test_recall_is_the_share_of_frames_above_a_half():
-    summary = summarise([values(0.5, 0.6, 0.4, 0.9)])
+    summary = summarize([values(0.5, 0.6, 0.4, 0.9)])
 
     assert (summary.j_recall, summary.f_recall) == (50, 25)
 
 
 def test_decay_is_what_is_lost_from_the_first_quarter_to_the_last():
-    assert summarise([values(1, 1, 0.5, 0.5, 0, 0, 0, 0)]).j_decay == pytest.approx(250 / 3)
+    assert summarize([values(1, 1, 0.5, 0.5, 0, 0, 0, 0)]).j_decay == pytest.approx(250 / 3)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 48, 256, 298, 1000])
@@ -78,12 +78,12 @@ def test_decay_is_right_for_sequences_of_any_length(count):
     """The original counts frames in 8 bits: above 256 it gives no number, or another one."""
     j_t = np.random.default_rng(count).random(count)
 
-    assert summarise([values(*j_t)]).j_decay == pytest.approx(
+    assert summarize([values(*j_t)]).j_decay == pytest.approx(
         100 * slow_decay(j_t), abs=EXACT * 100
     )
 
 
 def test_a_summary_averages_over_objects_and_not_over_frames():
-    summary = summarise([values(1, 1, 1), values(0)])
+    summary = summarize([values(1, 1, 1), values(0)])
 
     assert (summary.j, summary.f, summary.j_and_f, summary.num_objects) == (50, 50, 50, 2)

@@ -37,7 +37,7 @@ def scores(folder, tiny_video_model):
     return scores_of(describe_model(str(folder), tiny_video_model), 0.47, 68.0)
 
 
-def test_the_hub_reads_licence_data_and_results(scores, folder):
+def test_the_hub_reads_license_data_and_results(scores, folder):
     data = ModelCard(model_card(scores, folder, Making())).data
 
     assert (data.license, data.license_name) == ("other", "research-use")

@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.micro.checks import box_around, edges_on_borders, main
 from evaluation.micro.sets import HARD_CLIPS
-from tests.labelled_squares import square_mask, write_clips
+from tests.labeled_squares import square_mask, write_clips
 
 SIDE, WINDOW = 256, 32
 

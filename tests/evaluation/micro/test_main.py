@@ -24,7 +24,7 @@ def test_it_measures_the_model_and_the_baselines_on_all_sets(arguments, tmp_path
     assert "| **sam2-tiny** |" in capsys.readouterr().out
 
 
-def test_flood_fill_is_right_on_squares_of_one_colour(arguments, tmp_path):
+def test_flood_fill_is_right_on_squares_of_one_color(arguments, tmp_path):
     main([*arguments, "--baselines-only"])
 
     scores = {one.method: one for one in load_scores(tmp_path / "out").photo_scores("coco128 val")}

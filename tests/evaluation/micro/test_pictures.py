@@ -7,7 +7,7 @@ from PIL import Image
 from evaluation.micro.pictures import distinct_segments, photo_row, spread, write_pictures
 from evaluation.micro.sets import bsds_set, coco_set, davis_set
 from evaluation.model_answers import Pipelines
-from tests.labelled_squares import square_mask
+from tests.labeled_squares import square_mask
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def test_the_model_stands_beside_the_best_setting_of_each_baseline():
     table = summary_table(SCORES)
 
     assert row_of(table, "**micro**") == ["**0.500**", "**71.0**"]
-    assert row_of(table, "flood fill of the clicked colour, best tolerance") == ["0.350", ""]
+    assert row_of(table, "flood fill of the clicked color, best tolerance") == ["0.350", ""]
     assert row_of(table, "first mask carried by optical flow, best method") == ["", "62.0"]
     assert "mean IoU of 4,428 segments" in table
 

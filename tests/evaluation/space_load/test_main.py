@@ -23,11 +23,11 @@ def test_some_visitors_meet_no_error_and_nobody_elses_photo(capsys, monkeypatch)
 
 def test_a_photo_is_told_from_all_others_under_a_mask_and_without():
     photos = [own_photo(number)[0] for number in range(27)]
-    mask_colour = np.array(OKABE_ITO[0])
+    mask_color = np.array(OKABE_ITO[0])
 
     for number, photo_hw3 in enumerate(photos):
         masked_hw3 = photo_hw3.copy()
-        masked_hw3[:, :200] = (1 - FILL) * photo_hw3[:, :200] + FILL * mask_colour
+        masked_hw3[:, :200] = (1 - FILL) * photo_hw3[:, :200] + FILL * mask_color
         for shown in (photo_hw3, masked_hw3):
             assert [other for other in range(27) if is_of(other, shown)] == [number]
 

@@ -11,14 +11,14 @@ SEEDS = range(6)
 
 
 def photo(seed):
-    """Noise with a colour of its own."""
+    """Noise with a color of its own."""
     rng = np.random.default_rng(seed)
-    colour = rng.integers(40, 216, 3)
-    return (colour + rng.integers(-40, 40, (80, 120, 1))).astype(np.uint8)
+    color = rng.integers(40, 216, 3)
+    return (color + rng.integers(-40, 40, (80, 120, 1))).astype(np.uint8)
 
 
 def red_square():
-    """A grey photo with a red square, and its mask."""
+    """A gray photo with a red square, and its mask."""
     picture = np.full((100, 100, 3), 60, dtype=np.uint8)
     mask = np.zeros((100, 100), dtype=bool)
     mask[30:70, 30:70] = True
@@ -111,7 +111,7 @@ def test_objects_are_as_large_as_the_settings_say():
     assert max(clip_of(seed, large).masks_othw.mean() for seed in SEEDS) > 0.2**2
 
 
-def test_objects_of_an_annotated_backdrop_are_labelled_where_they_are_seen():
+def test_objects_of_an_annotated_backdrop_are_labeled_where_they_are_seen():
     only_scenes = SyntheticSettings(
         num_frames=6, size=96, scenes=1.0, num_objects=(1, 1), object_size=(0.1, 0.1),
         num_occluders=(0, 0), min_area=0.05, defocus=0.0, noise=(0.0, 0.0),

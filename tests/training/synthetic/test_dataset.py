@@ -93,7 +93,7 @@ def test_clips_use_annotated_photos(tmp_path):
         ({"annotated": "pairs:x"}, "must be a list"),
         ({"annotated": ["photos"]}, "not KIND:PATH"),
         ({"annotated": ["films:x"]}, 'no kind of data "films"'),
-        ({"colour": 1}, "have no option colour"),
+        ({"color": 1}, "have no option color"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, said):

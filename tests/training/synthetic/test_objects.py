@@ -10,9 +10,9 @@ from sam2_hf.training.synthetic.textures import (
     PATTERNS,
     draw_pattern,
     fractal_noise,
-    match_colours,
+    match_colors,
     photo_piece,
-    shift_colours,
+    shift_colors,
 )
 
 SEEDS = range(8)
@@ -66,12 +66,12 @@ def test_edges_become_soft_without_moving():
 
 
 @pytest.mark.parametrize("kind", PATTERNS)
-def test_a_pattern_has_colours_in_range_and_is_not_plain(kind):
+def test_a_pattern_has_colors_in_range_and_is_not_plain(kind):
     for seed in SEEDS:
-        colours_hw3 = draw_pattern(generator(seed), kind, 40)
-        assert colours_hw3.shape == (40, 40, 3)
-        assert 0 <= colours_hw3.min() <= colours_hw3.max() <= 1
-        assert colours_hw3.std(axis=(0, 1)).max() > 0.005
+        colors_hw3 = draw_pattern(generator(seed), kind, 40)
+        assert colors_hw3.shape == (40, 40, 3)
+        assert 0 <= colors_hw3.min() <= colors_hw3.max() <= 1
+        assert colors_hw3.std(axis=(0, 1)).max() > 0.005
 
 
 def test_noise_fills_the_range():
@@ -81,7 +81,7 @@ def test_noise_fills_the_range():
 
 
 @pytest.mark.parametrize("shape", [(30, 50, 3), (400, 300, 3)])
-def test_a_piece_of_a_photo_of_any_size_has_its_colours(shape):
+def test_a_piece_of_a_photo_of_any_size_has_its_colors(shape):
     blue = np.zeros(shape, dtype=np.uint8)
     blue[..., 2] = 255
 
@@ -91,11 +91,11 @@ def test_a_piece_of_a_photo_of_any_size_has_its_colours(shape):
     assert (piece_hw3 == (0, 0, 1)).all()
 
 
-def test_shifted_colours_are_others_and_matched_colours_are_alike():
+def test_shifted_colors_are_others_and_matched_colors_are_alike():
     first_hw3, second_hw3 = (draw_pattern(generator(seed), "noise", 40) for seed in (0, 1))
 
-    shifted_hw3 = shift_colours(generator(), first_hw3)
-    matched_hw3 = match_colours(first_hw3, second_hw3)
+    shifted_hw3 = shift_colors(generator(), first_hw3)
+    matched_hw3 = match_colors(first_hw3, second_hw3)
 
     assert np.abs(shifted_hw3 - first_hw3).mean() > 0.02
     assert matched_hw3.mean(axis=(0, 1)) == pytest.approx(second_hw3.mean(axis=(0, 1)), abs=0.03)
@@ -106,8 +106,8 @@ def test_things_and_occluders_are_as_many_as_asked_for():
 
     things = draw_things(generator(), materials(), settings)
 
-    assert [sum(t.labelled for t in things), len(things)] == [3, 5]
-    assert things[0].labelled
+    assert [sum(t.labeled for t in things), len(things)] == [3, 5]
+    assert things[0].labeled
 
 
 def test_twins_share_their_looks_and_not_their_way():

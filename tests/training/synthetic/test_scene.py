@@ -25,10 +25,10 @@ def motion(x=0.5, y=0.5, **changes):
     return replace(still, **changes)
 
 
-def thing(colour, way=None, *, waves=None, **changes):
-    """A square of one colour that covers all of its own square but the border."""
+def thing(color, way=None, *, waves=None, **changes):
+    """A square of one color that covers all of its own square but the border."""
     pixels_4hw = torch.zeros(4, 32, 32)
-    pixels_4hw[:, 1:-1, 1:-1] = torch.tensor([*colour, 1.0])[:, None, None]
+    pixels_4hw[:, 1:-1, 1:-1] = torch.tensor([*color, 1.0])[:, None, None]
     part = Part(pixels_4hw, waves or Waves(), np.zeros(2), np.zeros(2), 1.0, REST)
     return replace(Thing((part,), way or motion(), (), np.zeros(2)), **changes)
 
@@ -83,8 +83,8 @@ def test_an_object_behind_another_one_is_hidden_completely():
     assert not masks_ohw[0].any()
 
 
-def test_what_is_not_labelled_hides_and_has_no_mask():
-    bar = thing(GREEN, motion(x=0.5 + 8 / SIZE), labelled=False)
+def test_what_is_not_labeled_hides_and_has_no_mask():
+    bar = thing(GREEN, motion(x=0.5 + 8 / SIZE), labeled=False)
 
     _, masks_ohw = take_picture(scene(thing(RED), bar), 0, SIZE)
 

@@ -19,7 +19,7 @@ def test_options_win_over_what_the_reader_gives():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"colour": 1}, "no option colour"),
+        ({"color": 1}, "no option color"),
         ({"speed": [0.2, 0.1]}, "speed is"),
         ({"speed": 0.1}, "Give two numbers"),
         ({"num_objects": [0, 2]}, "between 1 and 32"),

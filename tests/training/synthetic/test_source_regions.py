@@ -18,7 +18,7 @@ def test_every_pixel_of_the_first_frame_belongs_to_one_region():
     assert (clip.masks_othw.sum(axis=0) <= 1).all()
 
 
-def test_regions_move_and_keep_their_colours():
+def test_regions_move_and_keep_their_colors():
     clip = region_clip(np.random.default_rng(1), 64, num_frames=4)
 
     changed = (clip.masks_othw[:, 0] != clip.masks_othw[:, 3]).any(axis=0)
@@ -32,7 +32,7 @@ def test_regions_move_and_keep_their_colours():
     assert all(np.abs(first - last).max() < 25 for first, last in means)
 
 
-def test_neighbours_differ_in_colour():
+def test_neighbors_differ_in_color():
     clips = [region_clip(np.random.default_rng(seed), 32) for seed in range(20)]
 
     spreads = [

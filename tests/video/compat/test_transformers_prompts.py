@@ -45,7 +45,7 @@ def test_padding_is_left_out():
     [
         ([2], None, "one corner of a box only"),
         ([2, 3, 2], None, "two boxes"),
-        ([2, 3], torch.zeros(4), "a box and points labelled as corners"),
+        ([2, 3], torch.zeros(4), "a box and points labeled as corners"),
         ([-10, -1], None, "no point and no box"),
         ([7], None, "label 7 of object 1 is unknown"),
     ],

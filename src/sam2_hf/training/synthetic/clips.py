@@ -57,7 +57,7 @@ def synthetic_clip(
         settings: What clips look like.
         cutouts: Annotated photos, read by index as well: `(photo, masks)` with masks `(h, w)` or
             `(objects, h, w)`, bool. Their objects are cut out and moved about, or stay where they
-            are and are labelled while the camera moves.
+            are and are labeled while the camera moves.
 
     Returns:
         Objects are those seen well enough on the first frame, from the farthest to the nearest.
@@ -132,14 +132,14 @@ def _made_up(rng: np.random.Generator, settings: SyntheticSettings) -> np.ndarra
     side = int(1.4 * settings.size)
     bare = Materials(np.zeros((1, 1, 3), dtype=np.float32), (), ())
     plain = SyntheticSettings(similar=0.0, textures=settings.textures)
-    colours_hw3 = surface(rng, bare, plain, side)
+    colors_hw3 = surface(rng, bare, plain, side)
     for _ in range(rng.integers(MOST_CLUTTER + 1)):
         size = int(side * rng.uniform(0.08, 0.5))
         top, left = rng.integers(side - size, size=2)
         covered_hw1 = draw_shape(rng, settings.shapes, size)[..., None]
-        place = colours_hw3[top : top + size, left : left + size]
+        place = colors_hw3[top : top + size, left : left + size]
         place += covered_hw1 * (surface(rng, bare, plain, size) - place)
-    return (np.clip(colours_hw3, 0, 1) * BYTE + HALF).astype(np.uint8)
+    return (np.clip(colors_hw3, 0, 1) * BYTE + HALF).astype(np.uint8)
 
 
 def _ground(
@@ -173,7 +173,7 @@ def _ground(
 def _film(
     scene: Scene, rng: np.random.Generator, settings: SyntheticSettings
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Take the frames `(h, w, 3)`, each with the masks `(o, h, w)` of everything labelled."""
+    """Take the frames `(h, w, 3)`, each with the masks `(o, h, w)` of everything labeled."""
     for time in range(settings.num_frames):
         canvas_3hw, masks_ohw = take_picture(scene, time, settings.size)
         shift = rng.integers(len(scene.grain_3hw[0]), size=2).tolist()

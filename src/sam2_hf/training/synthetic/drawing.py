@@ -1,6 +1,6 @@
 """Put textured squares into a picture: turned, bent, blurred by their motion, one over another.
 
-Suffixes: c = channels, 4 = red, green, blue and coverage, with which the colours are multiplied,
+Suffixes: c = channels, 4 = red, green, blue and coverage, with which the colors are multiplied,
 k = moments of one exposure, h, w = rows and columns.
 """
 
@@ -78,8 +78,8 @@ class Patch:
 
     def cover(self, canvas_3hw: Tensor, coverage_hw: Tensor | None = None) -> None:
         """Put it over a canvas, in place, and over the coverage of what it is a part of."""
-        colours_3hw, covered_hw = self.pixels_chw[:3], self.pixels_chw[3]
-        canvas_3hw[:, self.rows, self.columns].mul_(1 - covered_hw).add_(colours_3hw)
+        colors_3hw, covered_hw = self.pixels_chw[:3], self.pixels_chw[3]
+        canvas_3hw[:, self.rows, self.columns].mul_(1 - covered_hw).add_(colors_3hw)
         if coverage_hw is not None:
             part_hw = coverage_hw[self.rows, self.columns]
             part_hw.add_(covered_hw * (1 - part_hw))
@@ -101,7 +101,7 @@ def draw_layer(
     """Draw a square where it is, averaged over the moments of an exposure.
 
     Args:
-        pixels_chw: Colours times coverage, and coverage.
+        pixels_chw: Colors times coverage, and coverage.
         place: From the square (-1 to 1) to pixels of the picture, at a time.
         times: Moments of the exposure.
         size: Side of the picture, pixels.

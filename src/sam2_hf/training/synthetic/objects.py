@@ -21,9 +21,9 @@ from .textures import (
     PATTERNS,
     defocused,
     draw_pattern,
-    match_colours,
+    match_colors,
     photo_piece,
-    shift_colours,
+    shift_colors,
 )
 
 SMALLEST, LARGEST = 12, 320  # side of a part's texture, pixels
@@ -73,14 +73,14 @@ class Thing:
         motion: Its way.
         shadows: Of the parts, if it has a shadow; they are drawn before it.
         fall_2: Where the shadow falls, world units away.
-        labelled: Whether it gets a mask, or only stands in the way.
+        labeled: Whether it gets a mask, or only stands in the way.
     """
 
     parts: tuple[Part, ...]
     motion: Motion
     shadows: tuple[Part, ...]
     fall_2: np.ndarray
-    labelled: bool = True
+    labeled: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +88,7 @@ class Materials:
     """What surfaces are made of in one clip.
 
     Attributes:
-        ground_hw3: The background, colours 0-1.
+        ground_hw3: The background, colors 0-1.
         photos: A few photos, RGB bytes; none is fine.
         cutouts: Annotated photos: RGB bytes and masks `(h, w)` or `(o, h, w)`; none is fine.
     """
@@ -170,33 +170,33 @@ def _painted(
 ) -> Tensor:
     """Draw a shape with a surface, and sometimes a second surface on a part of it."""
     coverage_hw = draw_shape(rng, settings.shapes, side)
-    colours_hw3 = surface(rng, materials, settings, side)
+    colors_hw3 = surface(rng, materials, settings, side)
     if rng.random() < settings.patterns:
         spot_hw1 = draw_shape(rng, settings.shapes, side)[..., None]
         other_hw3 = surface(rng, materials, settings, side)
-        colours_hw3 = colours_hw3 * (1 - spot_hw1) + other_hw3 * spot_hw1
-    square_hw4 = np.concatenate([_shaded(rng, colours_hw3, coverage_hw), coverage_hw[..., None]], 2)
+        colors_hw3 = colors_hw3 * (1 - spot_hw1) + other_hw3 * spot_hw1
+    square_hw4 = np.concatenate([_shaded(rng, colors_hw3, coverage_hw), coverage_hw[..., None]], 2)
     return _finished(rng, settings, square_hw4)
 
 
 def surface(
     rng: np.random.Generator, materials: Materials, settings: SyntheticSettings, side: int
 ) -> np.ndarray:
-    """Draw a surface `(side, side, 3)`, sometimes in the colours of the background."""
+    """Draw a surface `(side, side, 3)`, sometimes in the colors of the background."""
     patterns = [kind for kind in settings.textures if kind in PATTERNS]
     from_photo = "photo" in settings.textures and len(materials.photos) > 0
     if from_photo and (not patterns or rng.random() < REAL):
         photo = materials.photos[int(rng.integers(len(materials.photos)))]
-        colours_hw3 = shift_colours(rng, photo_piece(photo, rng, side))
+        colors_hw3 = shift_colors(rng, photo_piece(photo, rng, side))
     else:
-        colours_hw3 = draw_pattern(rng, str(rng.choice(patterns or list(PATTERNS))), side)
+        colors_hw3 = draw_pattern(rng, str(rng.choice(patterns or list(PATTERNS))), side)
     if rng.random() < settings.similar:
-        colours_hw3 = match_colours(colours_hw3, materials.ground_hw3)
-    return colours_hw3
+        colors_hw3 = match_colors(colors_hw3, materials.ground_hw3)
+    return colors_hw3
 
 
 def _shaded(
-    rng: np.random.Generator, colours_hw3: np.ndarray, coverage_hw: np.ndarray
+    rng: np.random.Generator, colors_hw3: np.ndarray, coverage_hw: np.ndarray
 ) -> np.ndarray:
     """Let light fall from one side, and edges turn away from it."""
     steps = np.linspace(-1, 1, len(coverage_hw), dtype=np.float32)
@@ -205,7 +205,7 @@ def _shaded(
     if rng.random() < ROUND:
         inner_hw = soften(coverage_hw, radius=0.08 * len(coverage_hw))
         light_hw = light_hw * (0.5 + 0.5 * inner_hw)
-    return np.clip(colours_hw3 * light_hw[..., None], 0, 1)
+    return np.clip(colors_hw3 * light_hw[..., None], 0, 1)
 
 
 def _cut_out(
@@ -238,14 +238,14 @@ def _cut_out(
 def _finished(
     rng: np.random.Generator, settings: SyntheticSettings, square_hw4: np.ndarray
 ) -> Tensor:
-    """Soften edges, put a surface out of focus, multiply colours by coverage."""
-    colours_hw3, coverage_hw = square_hw4[..., :3], square_hw4[..., 3]
+    """Soften edges, put a surface out of focus, multiply colors by coverage."""
+    colors_hw3, coverage_hw = square_hw4[..., :3], square_hw4[..., 3]
     radius = rng.uniform(0, SOFTEST)
     if rng.random() < settings.defocus:
         radius = rng.uniform(SOFTEST, 2.0)
-        colours_hw3 = defocused(colours_hw3, radius)
+        colors_hw3 = defocused(colors_hw3, radius)
     coverage_hw = soften(coverage_hw, radius)
-    whole_hw4 = np.dstack([colours_hw3 * coverage_hw[..., None], coverage_hw])
+    whole_hw4 = np.dstack([colors_hw3 * coverage_hw[..., None], coverage_hw])
     return torch.from_numpy(np.ascontiguousarray(whole_hw4.transpose(2, 0, 1), dtype=np.float32))
 
 
@@ -278,7 +278,7 @@ def _occluder(rng: np.random.Generator, materials: Materials, settings: Syntheti
     radius = rng.uniform(0.3, 0.8) if is_bar else rng.uniform(*settings.object_size) / 2
     side = _fineness(radius, settings)
     coverage_hw = draw_bar(rng, side) if is_bar else draw_shape(rng, settings.shapes, side)
-    colours_hw3 = _shaded(rng, surface(rng, materials, settings, side), coverage_hw)
-    square_4hw = _finished(rng, settings, np.dstack([colours_hw3, coverage_hw]))
+    colors_hw3 = _shaded(rng, surface(rng, materials, settings, side), coverage_hw)
+    square_4hw = _finished(rng, settings, np.dstack([colors_hw3, coverage_hw]))
     body = _body(square_4hw, rng, settings)
-    return Thing((body,), _motion(rng, settings, radius), (), np.zeros(2), labelled=False)
+    return Thing((body,), _motion(rng, settings, radius), (), np.zeros(2), labeled=False)

@@ -2,7 +2,7 @@
 
 On photos a click's place alone says half of what there is to know about a mask, so a model that
 knows nothing learns the place, and for very long nothing else. Here regions have any outline and
-one colour each, and only what is seen at the click tells which it is. One of 128 pixels takes
+one color each, and only what is seen at the click tells which it is. One of 128 pixels takes
 about 10 ms of one core.
 
 Suffixes: k = regions, h, w = rows and columns, 2 = row and column, 3 = red, green, blue.
@@ -33,7 +33,7 @@ PATCH = (0.05, 0.28)  # of the side: half axes
 ROUND, SQUARE = 2, 8  # powers of an ellipse and of nearly a rectangle
 BYTE = 255.0
 COARSE = 9  # pixels, below which grains are
-SLOPE = 0.25  # of colours, deviation at most, half ranges of brightness across the picture
+SLOPE = 0.25  # of colors, deviation at most, half ranges of brightness across the picture
 GRAIN, NOISE = 25.0, 10.0  # deviations at most, of 255
 BLUR = 1.0  # pixels at most
 SPEED, SPIN = 0.04, 0.15  # greatest ones: sides of the picture and radians a frame
@@ -113,7 +113,7 @@ def region_clip(rng: np.random.Generator, side: int, num_frames: int = 1) -> Cli
 
     Returns:
         Frames `(t, side, side, 3)` uint8 and masks `(o, t, side, side)`; every pixel of the first
-        frame is labelled, so what comes in later is not.
+        frame is labeled, so what comes in later is not.
     """
     regions = _Regions.draw(rng, side)
     labels = [regions.labels(frame) for frame in range(num_frames)]
@@ -136,13 +136,13 @@ def region_clip(rng: np.random.Generator, side: int, num_frames: int = 1) -> Cli
 
 
 def _surface(rng: np.random.Generator, noise_hw: Floats) -> Floats:
-    """Draw a surface: a colour that changes slowly, and grain, `(3, h, w)`, 0 to 255."""
+    """Draw a surface: a color that changes slowly, and grain, `(3, h, w)`, 0 to 255."""
     side = len(noise_hw)
-    colour_3, slope_23 = rng.uniform(0, BYTE, 3), rng.normal(size=(2, 3)) * rng.uniform(0, SLOPE)
+    color_3, slope_23 = rng.uniform(0, BYTE, 3), rng.normal(size=(2, 3)) * rng.uniform(0, SLOPE)
     grain_hw = uniform_filter(noise_hw, int(rng.integers(1, COARSE)), mode="wrap")
     grain_hw *= rng.uniform(0, GRAIN) / grain_hw.std()
     place_2hw = np.indices((side, side)) * (BYTE / 2 / side)
-    return colour_3[:, None, None] + np.tensordot(slope_23.T, place_2hw, 1) + grain_hw
+    return color_3[:, None, None] + np.tensordot(slope_23.T, place_2hw, 1) + grain_hw
 
 
 LENGTH = 2**20  # of an epoch; each is another one

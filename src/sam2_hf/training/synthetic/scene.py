@@ -22,7 +22,7 @@ class Ground:
     """What lies behind everything.
 
     Attributes:
-        pixels_chw: Colours, and the coverage of each object that is a part of the photo.
+        pixels_chw: Colors, and the coverage of each object that is a part of the photo.
         place: From its square (-1 to 1) to the world.
     """
 
@@ -60,8 +60,8 @@ def take_picture(scene: Scene, time: float, size: int) -> tuple[Tensor, np.ndarr
         size: Side of the picture, pixels.
 
     Returns:
-        Colours `(3, size, size)`, 0-1, without noise and flicker; masks `(o, size, size)`, bool, of
-        what is visible of everything labelled, from the farthest.
+        Colors `(3, size, size)`, 0-1, without noise and flicker; masks `(o, size, size)`, bool, of
+        what is visible of everything labeled, from the farthest.
     """
 
     def view(at: float) -> Affine:
@@ -83,7 +83,7 @@ def take_picture(scene: Scene, time: float, size: int) -> tuple[Tensor, np.ndarr
             patch = draw_layer(part.pixels_4hw, place, moments, size, part.waves)
             if patch is not None:
                 patch.cover(canvas_3hw, coverage_hw)
-        layers.append((coverage_hw, thing.labelled))
+        layers.append((coverage_hw, thing.labeled))
     return canvas_3hw, _visible(layers)
 
 
@@ -102,13 +102,13 @@ def _cast_shadow(thing: Thing, view: Place, time: float, canvas_3hw: Tensor) -> 
 
 
 def _visible(layers: list[tuple[Tensor, bool]]) -> np.ndarray:
-    """Take from each thing what nearer ones hide; leave out what is not labelled."""
+    """Take from each thing what nearer ones hide; leave out what is not labeled."""
     size = layers[0][0].shape
     hidden_hw = np.zeros(size, dtype=bool)
     masks: list[np.ndarray] = []
-    for coverage_hw, labelled in reversed(layers):
+    for coverage_hw, labeled in reversed(layers):
         solid_hw = coverage_hw.numpy() >= HALF
-        if labelled:
+        if labeled:
             masks.append(solid_hw & ~hidden_hw)
         hidden_hw |= solid_hw
     return np.stack(masks[::-1])

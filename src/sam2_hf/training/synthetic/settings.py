@@ -31,8 +31,8 @@ class SyntheticSettings:
     Args:
         num_frames: Frames of a clip; 1 makes photos.
         size: Side of the square picture, pixels.
-        num_objects: How many moving things are labelled, least and most.
-        num_occluders: How many things move in front and are not labelled.
+        num_objects: How many moving things are labeled, least and most.
+        num_occluders: How many things move in front and are not labeled.
         num_parts: Of how many parts, that swing on joints, a thing consists.
         object_size: Diameter of a thing, share of the picture's side; small ones are more frequent.
         speed: Of things in the world, sides of the picture a frame; slow ones are more frequent.
@@ -44,15 +44,15 @@ class SyntheticSettings:
         camera_turn: Greatest turn of the camera, degrees a frame.
         leaving: Share of things that leave the picture and come back.
         shutter: How long a frame is exposed, share of the time between two frames.
-        similar: Share of things whose colours are taken from the background.
+        similar: Share of things whose colors are taken from the background.
         twins: Share of things that look just as the one before.
         patterns: Share of parts that carry a second texture.
         cutouts: Share of things cut out of annotated photos, if there are any.
-        scenes: Share of clips over an annotated photo whose own objects are labelled as well.
+        scenes: Share of clips over an annotated photo whose own objects are labeled as well.
         shadows: Share of things that throw a shadow.
         defocus: Share of backgrounds and of things that are out of focus.
         noise: Strength of the camera's noise, share of the full range of brightness.
-        min_area: What must be seen of an object on the first frame for it to be labelled, share of
+        min_area: What must be seen of an object on the first frame for it to be labeled, share of
             the picture.
         shapes: Kinds of outlines, see `synthetic_shapes.SHAPES`.
         textures: Kinds of surfaces, see `synthetic_textures.TEXTURES`; "photo" is more frequent

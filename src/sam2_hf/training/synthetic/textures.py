@@ -1,6 +1,6 @@
 """Surfaces for synthetic things: pieces of photos, noise, stripes, gradients and checkers.
 
-Suffixes: h, w = rows and columns, 3 = red, green, blue. Colours are float32 0-1.
+Suffixes: h, w = rows and columns, 3 = red, green, blue. Colors are float32 0-1.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ TEXTURES = ("photo", "noise", "stripes", "gradient", "checkers")
 PATTERNS = TEXTURES[1:]  # what needs no photo
 BYTE = 255
 LEAST_PIECE = 0.15  # of a photo's shorter side that a texture shows
-GREY_3 = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # brightness of red, green, blue
+GRAY_3 = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # brightness of red, green, blue
 
 
 def draw_pattern(rng: np.random.Generator, kind: str, side: int) -> np.ndarray:
@@ -24,12 +24,12 @@ def draw_pattern(rng: np.random.Generator, kind: str, side: int) -> np.ndarray:
         side: Pixels.
 
     Returns:
-        Colours `(side, side, 3)`.
+        Colors `(side, side, 3)`.
     """
     values_hw = PATTERN_VALUES[kind](rng, side)
-    grain_hw = fractal_noise(rng, side) - 0.5  # nothing in the world has only one colour
+    grain_hw = fractal_noise(rng, side) - 0.5  # nothing in the world has only one color
     shade_hw1 = (rng.uniform(0, 0.5) * grain_hw)[..., None]
-    return np.clip(_coloured(rng, values_hw) + shade_hw1, 0, 1).astype(np.float32)
+    return np.clip(_colored(rng, values_hw) + shade_hw1, 0, 1).astype(np.float32)
 
 
 def photo_piece(photo_hw3: np.ndarray, rng: np.random.Generator, side: int) -> np.ndarray:
@@ -46,27 +46,27 @@ def photo_piece(photo_hw3: np.ndarray, rng: np.random.Generator, side: int) -> n
     left, top = rng.uniform(0, width - piece), rng.uniform(0, height - piece)
     box = (left, top, left + piece, top + piece)
     picture = Image.fromarray(photo_hw3).resize((side, side), Image.Resampling.BILINEAR, box)
-    colours_hw3 = np.rot90(np.asarray(picture), int(rng.integers(4)))
+    colors_hw3 = np.rot90(np.asarray(picture), int(rng.integers(4)))
     if rng.integers(2):
-        colours_hw3 = colours_hw3[:, ::-1]
-    return colours_hw3.astype(np.float32) / BYTE
+        colors_hw3 = colors_hw3[:, ::-1]
+    return colors_hw3.astype(np.float32) / BYTE
 
 
-def shift_colours(rng: np.random.Generator, colours_hw3: np.ndarray) -> np.ndarray:
+def shift_colors(rng: np.random.Generator, colors_hw3: np.ndarray) -> np.ndarray:
     """Change brightness, contrast, saturation and tint, so that a surface becomes another one."""
-    grey_hw1 = (colours_hw3 @ GREY_3)[..., None]
-    mixed_hw3 = grey_hw1 + (colours_hw3 - grey_hw1) * rng.uniform(0.2, 1.6)
+    gray_hw1 = (colors_hw3 @ GRAY_3)[..., None]
+    mixed_hw3 = gray_hw1 + (colors_hw3 - gray_hw1) * rng.uniform(0.2, 1.6)
     tint_3 = rng.normal(0, 0.1, 3) + rng.normal(0, 0.15)
     middle_3 = mixed_hw3.mean(axis=(0, 1))
     shifted_hw3 = middle_3 + (mixed_hw3 - middle_3) * rng.uniform(0.6, 1.4) + tint_3
     return np.clip(shifted_hw3, 0, 1).astype(np.float32)
 
 
-def match_colours(colours_hw3: np.ndarray, like_hw3: np.ndarray) -> np.ndarray:
-    """Give a surface the mean colour and the contrast of another one."""
-    middle_3, spread = colours_hw3.mean(axis=(0, 1)), colours_hw3.std() + 1e-3
+def match_colors(colors_hw3: np.ndarray, like_hw3: np.ndarray) -> np.ndarray:
+    """Give a surface the mean color and the contrast of another one."""
+    middle_3, spread = colors_hw3.mean(axis=(0, 1)), colors_hw3.std() + 1e-3
     gain = min(2.0, float(like_hw3.std() + 1e-3) / float(spread))
-    matched_hw3 = (colours_hw3 - middle_3) * gain + like_hw3.mean(axis=(0, 1))
+    matched_hw3 = (colors_hw3 - middle_3) * gain + like_hw3.mean(axis=(0, 1))
     return np.clip(matched_hw3, 0, 1).astype(np.float32)
 
 
@@ -90,9 +90,9 @@ def fractal_noise(rng: np.random.Generator, side: int, *, octaves: int = 5) -> n
     return (total_hw - low) / max(high - low, 1e-6)
 
 
-def defocused(colours_hw3: np.ndarray, radius: float) -> np.ndarray:
+def defocused(colors_hw3: np.ndarray, radius: float) -> np.ndarray:
     """Blur a surface; `radius` in pixels."""
-    picture = Image.fromarray((colours_hw3 * BYTE + 0.5).astype(np.uint8))
+    picture = Image.fromarray((colors_hw3 * BYTE + 0.5).astype(np.uint8))
     blurred = picture.filter(ImageFilter.BoxBlur(radius))
     return np.asarray(blurred).astype(np.float32) / BYTE
 
@@ -128,13 +128,13 @@ PATTERN_VALUES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 }
 
 
-def _coloured(rng: np.random.Generator, values_hw: np.ndarray) -> np.ndarray:
-    """Map values to colours along a few random ones that are related more often than not."""
+def _colored(rng: np.random.Generator, values_hw: np.ndarray) -> np.ndarray:
+    """Map values to colors along a few random ones that are related more often than not."""
     count = int(rng.integers(2, 5))
     reach = rng.choice([0.1, 0.25, 0.6])
-    colours_k3 = rng.uniform(0.1, 0.9, 3) + rng.uniform(-reach, reach, (count, 3))
-    grey_k1 = (colours_k3 @ GREY_3)[:, None]
-    colours_k3 = np.clip(grey_k1 + rng.beta(1.2, 2.0) * (colours_k3 - grey_k1), 0, 1)
+    colors_k3 = rng.uniform(0.1, 0.9, 3) + rng.uniform(-reach, reach, (count, 3))
+    gray_k1 = (colors_k3 @ GRAY_3)[:, None]
+    colors_k3 = np.clip(gray_k1 + rng.beta(1.2, 2.0) * (colors_k3 - gray_k1), 0, 1)
     stops = np.linspace(0, 1, count)
-    bands = [np.interp(values_hw, stops, colours_k3[:, band]) for band in range(3)]
+    bands = [np.interp(values_hw, stops, colors_k3[:, band]) for band in range(3)]
     return np.stack(bands, axis=-1)

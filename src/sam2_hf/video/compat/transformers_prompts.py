@@ -29,7 +29,7 @@ TOP_LEFT, BOTTOM_RIGHT = BOX_CORNER_LABELS
 def frame_prompts(
     points_n2: Tensor, labels_n: Tensor, box_4: Tensor | None, what: str
 ) -> FramePrompts:
-    """Sort labelled points into clicks and the box.
+    """Sort labeled points into clicks and the box.
 
     Args:
         points_n2: `(n, 2)`.
@@ -54,7 +54,7 @@ def frame_prompts(
     box = _box_of_corners(corners, what)
     if box_4 is not None:
         if box is not None:
-            raise PromptError(f"{what} has a box and points labelled as corners. Give one of them.")
+            raise PromptError(f"{what} has a box and points labeled as corners. Give one of them.")
         x0, y0, x1, y1 = box_4.tolist()
         box = (x0, y0, x1, y1)
     if box is None and not clicks:

@@ -24,7 +24,7 @@ from .video_rows import VideoRow
 MaskHw = NDArray[np.bool_]
 
 
-class LabelledVideo:
+class LabeledVideo:
     """A video and what is annotated on it; nothing is kept in memory.
 
     Args:
