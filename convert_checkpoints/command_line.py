@@ -4,8 +4,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sam2_hf import Sam2Error
+from sam2_hf.interruption import FAILED as FAILED
 
-EQUAL, DIFFERENT, FAILED = 0, 1, 2  # exit codes
+EQUAL, DIFFERENT = 0, 1  # exit codes beside FAILED
 
 
 def say(line: str) -> None:

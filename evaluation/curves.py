@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf.errors import DataError, MissingPackageError, Sam2Error
+from sam2_hf.interruption import FAILED
 
 Axes = Any  # matplotlib's, which need not be installed
 Figures = Any
@@ -139,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         draw_curves(read_table(train), read_table(valid) if valid else None, options.out)
     except Sam2Error as error:
         sys.stderr.write(f"error: {error}\n")
-        return 1
+        return FAILED
     return 0
 
 

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Callable
 
 from sam2_hf import CheckpointError, Sam2Error
-
-DONE, FAILED, INTERRUPTED = 0, 1, 130  # the last as shells have it after Ctrl-C
+from sam2_hf.interruption import DONE, FAILED, INTERRUPTED
 
 
 def exit_status(work: Callable[[], None], stopped: str) -> int:
@@ -16,7 +15,7 @@ def exit_status(work: Callable[[], None], stopped: str) -> int:
         stopped: What is said after Ctrl-C: what was kept, and how to go on.
 
     Returns:
-        0; 1 after an error of ours; 130 after Ctrl-C.
+        0; 2 after an error of ours; 130 after Ctrl-C.
     """
     try:
         work()

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.contact_sheet import Cell, save_sheet
 from sam2_hf import Sam2Model
+from sam2_hf.contact_sheet import Cell, save_sheet
 from sam2_hf.overlay import draw_overlay
 
 from .clicking import click_object

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from evaluation.baselines import innermost_point
-from evaluation.contact_sheet import Cell, save_sheet
 from evaluation.metrics import region_similarity, score_masklet
 from evaluation.model_answers import MODEL, ModelGuesser, ModelTracker, Pipelines
+from sam2_hf.contact_sheet import Cell, save_sheet
 from sam2_hf.overlay import DrawnPrompts, draw_overlay, mask_colors
 
 from .sets import LabeledClip, LabeledPhoto, MicroClips, MicroPhotos

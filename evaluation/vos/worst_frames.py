@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.contact_sheet import Cell, save_sheet
 from evaluation.metrics.masklets import PERCENT, MaskletValues
 from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.sets.open_set import VideoSet
+from sam2_hf.contact_sheet import Cell, save_sheet
 from sam2_hf.overlay import draw_overlay
 
 from .prediction_files import read_labels, read_mask

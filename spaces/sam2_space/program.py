@@ -16,6 +16,7 @@ import gradio as gr
 from transformers.utils import logging
 
 from sam2_hf.errors import Sam2Error
+from sam2_hf.interruption import DONE, FAILED
 from sam2_hf.model.checkpoint_errors import CheckpointError
 
 from .limits import Limits
@@ -23,7 +24,6 @@ from .server import serve
 from .service import Service
 
 SAMPLES = Path(__file__).parents[1] / "samples"
-DONE, FAILED = 0, 1
 FLAGS = {
     "file_mb": "size of an uploaded file, millions of bytes",
     "megapixels": "pixels of a photo, millions",

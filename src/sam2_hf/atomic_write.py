@@ -1,11 +1,9 @@
-"""Write a file whole or not at all.
-
-Write a file bit by bit, and let it appear only when it is whole.
-"""
+"""Atomic writes: a reader sees the old file or folder or the new one, never a part of either."""
 
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -96,3 +94,59 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             hidden.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Lend a hidden folder beside `path`; on leaving, it takes the name over from what was there.
+
+    After an exception it is removed instead, and what `path` held before stays. A kill between the
+    two moves of the exchange leaves the earlier folder under its hidden name, see
+    `restore_folder`; other leftovers are removed by the next attempt.
+
+    Args:
+        path: Where the folder shall be. Missing parent folders are made.
+
+    Yields:
+        The hidden folder, empty.
+
+    Raises:
+        OSError: The folder cannot be made or written to, or the disk is full.
+    """
+    target = Path(path)
+    hidden, earlier = _hidden(target, "part"), _hidden(target, "old")
+    try:
+        for leftover in (hidden, earlier):
+            shutil.rmtree(leftover, ignore_errors=True)
+        hidden.mkdir(parents=True)
+        yield hidden
+        for written in (*hidden.rglob("*"), hidden):
+            _flush(written)
+        if target.exists():
+            target.replace(earlier)
+        hidden.replace(target)
+        _flush(target.parent)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
+def restore_folder(path: str | os.PathLike[str]) -> None:
+    """Find the earlier folder again, if a kill came while another one took its name over."""
+    target = Path(path)
+    earlier = _hidden(target, "old")
+    if earlier.exists() and not target.exists():
+        earlier.replace(target)
+
+
+def _hidden(target: Path, ending: str) -> Path:
+    return target.with_name(f".{target.name}.{ending}")
+
+
+def _flush(path: Path) -> None:
+    """Have the system write a file, or the list of a folder, to the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -84,7 +84,7 @@ def test_a_folder_without_a_usable_log_is_an_error_in_one_line(tmp_path, capsys,
     if content is not None:
         (tmp_path / "train.csv").write_text(content)
 
-    assert main([str(tmp_path), str(tmp_path / "curves.png")]) == 1
+    assert main([str(tmp_path), str(tmp_path / "curves.png")]) == 2
 
     assert capsys.readouterr().err.startswith("error: ")
     assert not (tmp_path / "curves.png").exists()

@@ -55,10 +55,10 @@ def test_a_page_in_html_stands_alone(runs, tmp_path):
 
 
 def test_a_run_that_has_not_ended_is_named(runs, tmp_path, capsys):
-    assert main([str(tmp_path), "--out", str(tmp_path / "page.md")]) == 1
+    assert main([str(tmp_path), "--out", str(tmp_path / "page.md")]) == 2
     assert f"{tmp_path}/run.json cannot be read" in capsys.readouterr().err
 
 
 def test_other_pages_are_refused(runs, tmp_path, capsys):
-    assert main([runs[0], "--out", str(tmp_path / "page.pdf")]) == 1
+    assert main([runs[0], "--out", str(tmp_path / "page.pdf")]) == 2
     assert "ends in .md or .html" in capsys.readouterr().err

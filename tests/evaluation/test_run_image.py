@@ -77,13 +77,13 @@ def test_damaged_scores_of_a_photo_are_made_again(run, tmp_path):
 
 
 def test_photos_without_objects_that_count_leave_nothing_to_measure(run, capsys):
-    assert run("--min-area", "0.99") == 1
+    assert run("--min-area", "0.99") == 2
     assert "Lower --min-area" in capsys.readouterr().err
 
 
 def test_a_damaged_photo_ends_the_run_with_its_name(run, tmp_path, capsys):
     (tmp_path / "data" / "coco128" / "images" / "200.jpg").write_bytes(b"no")
 
-    assert run() == 1
+    assert run() == 2
     assert "200" in capsys.readouterr().err
     assert (tmp_path / "out" / "photos" / "coco" / "100.json").is_file()

@@ -100,5 +100,5 @@ def test_two_processes_write_what_one_does(run, tmp_path, tiny_checkpoint, davis
 
 
 def test_no_clicks_are_refused(run, capsys):
-    assert run("--clicks", "0") == 1
+    assert run("--clicks", "0") == 2
     assert "--clicks is 0" in capsys.readouterr().err

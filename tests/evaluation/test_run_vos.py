@@ -160,7 +160,7 @@ def test_other_prompts_and_single_videos_can_be_chosen(run, davis, tmp_path):
 def test_a_folder_with_results_of_another_run_is_refused(run, davis, tmp_path, capsys):
     run(davis)
 
-    assert run(davis, "--prompt", "box") == 1
+    assert run(davis, "--prompt", "box") == 2
     assert "its prompt is mask, this one's box" in capsys.readouterr().err
     assert scores(tmp_path)["prompt"] == "mask"
 
@@ -171,14 +171,14 @@ def test_other_data_of_the_same_name_are_not_mixed_up(run, davis, tmp_path, caps
     path = davis / "Annotations" / "480p" / "cat" / "00003.png"
     path.write_bytes(path.read_bytes() + b" ")
 
-    assert run(davis) == 1
+    assert run(davis) == 2
     assert "its data is 2 videos" in capsys.readouterr().err
 
 
 def test_scores_of_other_processes_that_are_missing_are_an_error(run, davis, monkeypatch, capsys):
     monkeypatch.setattr(run_vos, "share_of", lambda work, process, processes: [0])
 
-    assert run(davis) == 1
+    assert run(davis) == 2
     assert "dog.json" in capsys.readouterr().err
 
 
@@ -186,7 +186,7 @@ def test_bfloat16_is_told_and_kept_apart(run, davis, tmp_path, capsys):
     assert run(davis, "--precision", "bf16") == 0
     assert "bfloat16 by autocast" in (tmp_path / "out" / "scores.md").read_text()
 
-    assert run(davis) == 1
+    assert run(davis) == 2
     assert "its environment.dtype is bfloat16 by autocast" in capsys.readouterr().err
 
 
@@ -199,7 +199,7 @@ def test_results_of_other_session_options_are_not_mixed_in(run, davis, tmp_path,
     del settings["options"]
     path.write_text(json.dumps(settings))
 
-    assert run(davis) == 1
+    assert run(davis) == 2
     assert "its options is None" in capsys.readouterr().err
 
 
@@ -216,7 +216,7 @@ def test_a_folder_whose_settings_cannot_be_read_is_refused(run, davis, tmp_path,
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "run.json").write_text("{cut")
 
-    assert run(davis) == 1
+    assert run(davis) == 2
     assert "run.json cannot be read" in capsys.readouterr().err
 
 
@@ -230,5 +230,5 @@ def test_a_folder_whose_settings_cannot_be_read_is_refused(run, davis, tmp_path,
 def test_broken_data_end_with_one_line_that_names_them(run, davis, capsys, break_it, words):
     break_it(davis)
 
-    assert run(davis) == 1
+    assert run(davis) == 2
     assert words in capsys.readouterr().err

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sam2_hf import atomic_write
 from sam2_hf.errors import OutputError, TrainingError
 from sam2_hf.training import checkpointing
 from sam2_hf.training.checkpointing import (
@@ -59,10 +60,12 @@ def test_only_the_newest_are_kept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
 
 
-@pytest.mark.parametrize("name", ["save_file", "flush"])
-def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("module", "name"), [(checkpointing, "save_file"), (atomic_write, "_flush")]
+)
+def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch, module, name):
     first = save_checkpoint(tmp_path, checkpoint(1))
-    monkeypatch.setattr(checkpointing, name, full_disk)
+    monkeypatch.setattr(module, name, full_disk)
 
     with pytest.raises(OutputError, match="No space left on device"):
         save_checkpoint(tmp_path, checkpoint(2))

@@ -6,9 +6,11 @@ import transformers
 from safetensors.torch import load_file
 
 import sam2_hf
+from sam2_hf import atomic_write
+from sam2_hf.atomic_write import restore_folder
 from sam2_hf.errors import OutputError, TrainingError
 from sam2_hf.training import checkpointing
-from sam2_hf.training.checkpointing import push_model, restore_model, save_model, snapshot
+from sam2_hf.training.checkpointing import push_model, save_model, snapshot
 from tests.drawn_video import drawn_video_model, own_video_model
 from tests.training.small_runs import config_of, settings
 
@@ -100,10 +102,9 @@ def test_a_full_disk_leaves_the_earlier_model(world, tmp_path, monkeypatch):
 
 
 def test_a_model_is_on_the_disk_before_it_takes_its_name(world, tmp_path, monkeypatch):
-    flushed, whole_flush = [], checkpointing.flush
+    flushed, whole_flush = [], atomic_write._flush
     flush = lambda path: (flushed.append(path.name), whole_flush(path))  # noqa: E731
-    monkeypatch.setattr(checkpointing, "flush", flush)
-    monkeypatch.setattr(checkpointing, "flush", flush)
+    monkeypatch.setattr(atomic_write, "_flush", flush)
 
     save(world, tmp_path / "saved")
 
@@ -115,8 +116,8 @@ def test_a_model_that_a_kill_left_between_two_names_is_found_again(world, tmp_pa
     folder = save(world, tmp_path / "saved")
     folder.replace(tmp_path / ".saved.old")
 
-    restore_model(folder)
-    restore_model(tmp_path / "never-saved")
+    restore_folder(folder)
+    restore_folder(tmp_path / "never-saved")
 
     assert sam2_hf.Sam2VideoModel.from_pretrained(folder) is not None
     assert not (tmp_path / ".saved.old").exists()

@@ -5,9 +5,10 @@ import pytest
 import yaml
 
 from sam2_hf.errors import TrainingError
+from sam2_hf.interruption import DONE, FAILED, INTERRUPTED
 from sam2_hf.training import checkpointing, train as program, trainer
 from sam2_hf.training.learner import Learner
-from sam2_hf.training.train import DONE, FAILED, STOPPED, main, train
+from sam2_hf.training.train import main, train
 from tests.training.small_runs import settings, write_config
 from tests.training.test_model_folder import FakeHub
 
@@ -50,7 +51,7 @@ def test_ctrl_c_says_how_to_go_on(file, monkeypatch, capsys):
     whole = Learner.step
     monkeypatch.setattr(Learner, "step", lambda *arguments: (stop(), whole(*arguments))[1])
 
-    assert train(["--config", file, "--set", "steps=3"]) == STOPPED
+    assert train(["--config", file, "--set", "steps=3"]) == INTERRUPTED
 
     assert "stopped after step 1 of 3" in (said := capsys.readouterr().out)
     assert "--resume goes on" in said
@@ -67,7 +68,7 @@ def test_a_second_ctrl_c_says_what_is_left(file, world, monkeypatch, capsys):
         return whole(*arguments)
 
     monkeypatch.setattr(Learner, "step", step)
-    assert train(["--config", file, "--set", "steps=4"]) == STOPPED
+    assert train(["--config", file, "--set", "steps=4"]) == INTERRUPTED
 
     said = capsys.readouterr().out
     assert f"stopped at once; the last checkpoint is {world / 'run' / 'checkpoints'}" in said
@@ -80,7 +81,7 @@ def test_ctrl_c_before_the_run_begins_says_that_nothing_is_there(file, monkeypat
 
     monkeypatch.setattr(trainer, "make_model", stop)
 
-    assert train(["--config", file]) == STOPPED
+    assert train(["--config", file]) == INTERRUPTED
 
     assert "there is no checkpoint of the run" in capsys.readouterr().out
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sam2_hf import __version__
+from sam2_hf.interruption import FAILED
 
 from .argument_types import (
     OUTPUTS,
@@ -21,7 +22,6 @@ from .argument_types import (
     video_mask,
     whole_number,
 )
-from .console import FAILED
 
 DIRECTIONS = ("both", "forward", "backward")
 DEFAULT_OUTPUTS = ("mp4", "png", "json", "csv")

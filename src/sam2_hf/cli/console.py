@@ -1,19 +1,11 @@
-"""What the command line tells: results on stdout, everything else on stderr.
+"""Output of the command line: results on stdout; notes and progress bars on stderr.
 
-What the program tells the shell.
-
-Ctrl-C between two frames instead of in the middle of one.
-
-Progress bars over photos and over frames, on stderr; nothing where stderr is a file.
+Bars are drawn only where stderr is a terminal.
 """
 
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
-from types import FrameType
-from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -34,50 +26,6 @@ def note(text: str) -> None:
 def one_line(error: BaseException) -> str:
     """Bring an error's message to one line; its type where it has no message."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-DONE = 0
-FAILED = 2  # also for wrong usage, as argparse does
-INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
-
-
-class StopAskedError(Exception):
-    """Somebody pressed Ctrl-C, and everything is in order to stop."""
-
-
-class Interruption:
-    """Within `with` the first Ctrl-C is only noted, for `check` to act on; a second acts at once.
-
-    Attributes:
-        asked: Whether there was one.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # others get no signals
-            self._before = signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def check(self) -> None:
-        """Stop here if that was asked for.
-
-        Raises:
-            StopAskedError: It was.
-        """
-        if self.asked:
-            raise StopAskedError
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
 
 
 BAR = "{desc} |{bar:30}| {percentage:3.0f}% [{elapsed}<{remaining}]"

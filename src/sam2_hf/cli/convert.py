@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
+from sam2_hf.interruption import DONE
 from sam2_hf.model.checkpoint_folder import convert_to_folder, revert_to_original
 
-from .console import DONE, say
+from .console import say
 
 ORIGINAL_SUFFIXES = (".pt", ".pth")
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from sam2_hf.errors import ImageError
+from sam2_hf.interruption import DONE, FAILED, INTERRUPTED
 from sam2_hf.overlay import draw_overlay, label_picture
 from sam2_hf.pipelines.everything_options import EverythingOptions
 from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline
 from sam2_hf.processing.images import to_rgb
 from sam2_hf.writers.coco_json import as_picture, generated_annotations, write_coco, write_png
 
-from .console import DONE, FAILED, INTERRUPTED, PhotoProgress, note, one_line, say
+from .console import PhotoProgress, note, one_line, say
 from .model_choice import choose_model
 from .output_files import prepare_folder, unique_stems, with_ending
 

@@ -4,9 +4,10 @@ import importlib
 from collections.abc import Sequence
 
 from sam2_hf.errors import Sam2Error
+from sam2_hf.interruption import FAILED, INTERRUPTED
 
 from .arguments import build_parser
-from .console import FAILED, INTERRUPTED, note, one_line
+from .console import note, one_line
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's words on a GPU, on the CPU
 

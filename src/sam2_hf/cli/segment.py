@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from sam2_hf.errors import PromptError
+from sam2_hf.interruption import DONE
 from sam2_hf.overlay import DrawnPrompts, draw_overlay
 from sam2_hf.pipelines.image_prompts import SegmentationResult
 from sam2_hf.pipelines.image_segmentation import ImageSegmentationPipeline
@@ -17,7 +18,7 @@ from sam2_hf.writers.coco_json import (
     write_png,
 )
 
-from .console import DONE, say
+from .console import say
 from .model_choice import choose_model
 from .output_files import prepare_folder, unique_stems, with_ending
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from sam2_hf.errors import PromptError
 from sam2_hf.frames.open import open_frames
+from sam2_hf.interruption import INTERRUPTED, Interruption, StopRequestedError
 
-from .console import INTERRUPTED, Interruption, StopAskedError, note
+from .console import note
 from .model_choice import choose_video_model
 from .output_files import prepare_folder
 from .track_camera import track_camera
@@ -64,7 +65,7 @@ def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
             outcome = tracking.track(session, stop)
             outputs.begin()
             tracking.write(outputs, session, stop)
-        except StopAskedError:
+        except StopRequestedError:
             state.save(session)
             note(
                 f"interrupted; {len(state.journal)} frames are kept in {state.folder}. Go on with "

@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf.errors import FrameError, OutputError, PromptError, VideoError
+from sam2_hf.interruption import Interruption
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
 from sam2_hf.writers.mp4 import import_av
 
-from .console import FrameProgress, Interruption, one_line
+from .console import FrameProgress, one_line
 from .model_choice import choose_video_model
 from .track_outputs import FrameNames, FrameWriter, Outcome, TrackOutputs, tell
 from .track_run import TrackState
@@ -174,6 +175,6 @@ def _follow(
 def _until(pictures: Iterator[Timed], stop: Interruption) -> Iterator[Timed]:
     """Pass pictures on until somebody presses Ctrl-C."""
     for timed in pictures:
-        if stop.asked:
+        if stop.is_requested:
             return
         yield timed

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from sam2_hf.errors import OutputError
 from sam2_hf.frames.image_sequence import list_pictures
+from sam2_hf.interruption import DONE, FAILED
 from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.mask_png import check_label_ids, write_label_png, write_object_png
 from sam2_hf.writers.masklet_json import VideoFacts, write_masklets, write_scores
 from sam2_hf.writers.mp4 import VideoWriter, import_av, video_writer
 from sam2_hf.writers.overlay_video import draw_masklets
 
-from .console import DONE, FAILED, note, say
+from .console import note, say
 from .video_prompts import VideoPrompts
 
 ENDINGS = {

@@ -20,13 +20,14 @@ from typing import Any
 
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import FrameError, OutputError, SessionError
+from sam2_hf.interruption import Interruption
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.storage.checkpoint_files import CURRENT
 from sam2_hf.writers.frame_journal import FrameJournal, TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
 
-from .console import FrameProgress, Interruption, note, one_line
+from .console import FrameProgress, note, one_line
 from .model_choice import ChosenVideoModel
 from .track_outputs import FrameNames, FrameWriter, Outcome, TrackOutputs
 from .track_plan import Run, TrackPlan
@@ -291,7 +292,7 @@ class VideoTracking:
 
         Raises:
             FrameError: Not one frame could be tracked.
-            StopAskedError: Somebody pressed Ctrl-C; everything up to here is in the state.
+            StopRequestedError: Ctrl-C; everything up to here is in the state.
             OutputError: The disk is full; the last save counts.
         """
         runs = self.plan.runs()
@@ -316,7 +317,7 @@ class VideoTracking:
         """Write what is drawn frame by frame; frames are read a second time for that.
 
         Raises:
-            StopAskedError: Somebody pressed Ctrl-C.
+            StopRequestedError: Ctrl-C.
             FrameError: A frame can no longer be read.
             OutputError: A file cannot be written.
         """

@@ -26,7 +26,7 @@ from .dataset_registry import open_source
 from .learner import Learner
 from .run_logging import RunFolder, say
 from .training_card import training_card
-from .validation import Validation, contact_sheet, mean_score, skip_note, training_examples
+from .validation import Validation, mean_score, prediction_sheet, skip_note, training_examples
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -167,7 +167,7 @@ class TrainingCallbacks:
             examples = self.validation.examples(model, count)
         else:
             examples = training_examples(self._examples, model, count)
-        if (sheet := contact_sheet(examples)) is not None:
+        if (sheet := prediction_sheet(examples)) is not None:
             self.folder.log_picture(self.state.step, sheet)
 
     def _keep_best(self, model: Sam2VideoModel, score: float) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: all it takes to go on as if nothing had happened.
+"""Checkpoints of a run, from which it continues bit for bit, and its models.
 
 A checkpoint is a folder `step-00001000` with
 
@@ -7,16 +7,13 @@ A checkpoint is a folder `step-00001000` with
 - `ema.safetensors`: the averaged weights, if there are any;
 - `state.json`: counters and scores; `config.yaml`: the settings.
 
-It is written under a hidden name that it loses when all of it is on the disk, so a folder of that
-name is whole, and it is never written again. Random numbers need no saving: each follows from the
-seed and the step.
-
-Models of a run as folders in transformers' format, and on the Hub.
+Both kinds of folders are written atomically, so a folder of that name is complete. Random numbers
+need no saving: each follows from the seed and the step. Models are folders in transformers' format,
+which can be pushed to the Hub.
 """
 
 import contextlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -30,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sam2_hf.atomic_write import atomic_folder, write_atomically
 from sam2_hf.errors import DataError, OutputError, TrainingError
 from sam2_hf.json_input import load_json
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
@@ -107,27 +105,19 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         OutputError: The disk is full or the folder cannot be written; earlier checkpoints stay.
     """
     target = folder / f"step-{checkpoint.state.step:08d}"
-    hidden, old = (folder / f".{target.name}.{ending}" for ending in ("part", "old"))
     try:
         if _is_whole(target):
-            _replace_text(target / CONFIG, checkpoint.config)
+            if (target / CONFIG).read_text(encoding="utf-8") != checkpoint.config:
+                write_atomically(target / CONFIG, checkpoint.config.encode())
             return target
-        for leftover in (hidden, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        hidden.mkdir(parents=True)
-        for name, tensors in checkpoint.tensors.items():
-            save_file(dict(tensors), hidden / f"{name}.safetensors")
-        state = {"format": FORMAT, "files": sorted(checkpoint.tensors), **asdict(checkpoint.state)}
-        (hidden / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
-        (hidden / CONFIG).write_text(checkpoint.config, encoding="utf-8")
-        flush_folder(hidden)
-        if target.exists():  # in part, or it would have stayed
-            target.replace(old)
-        hidden.replace(target)
-        flush(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with atomic_folder(target) as hidden:
+            for name, tensors in checkpoint.tensors.items():
+                save_file(dict(tensors), hidden / f"{name}.safetensors")
+            files = sorted(checkpoint.tensors)
+            state = {"format": FORMAT, "files": files, **asdict(checkpoint.state)}
+            (hidden / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+            (hidden / CONFIG).write_text(checkpoint.config, encoding="utf-8")
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(hidden, ignore_errors=True)
         raise OutputError(
             f"cannot write the checkpoint {target}: {getattr(error, 'strerror', None) or error}. "
             "Earlier ones are as they were. Free some space or choose another output."
@@ -207,36 +197,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(RunState(**content), config, tensors)
 
 
-def flush_folder(folder: Path) -> None:
-    """Have the system write all of a folder to the disk."""
-    for path in (*folder.rglob("*"), folder):
-        flush(path)
-
-
-def flush(path: Path) -> None:
-    """Have the system write a file or the list of a folder to the disk."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
 def _is_whole(path: Path) -> bool:
     try:
         return path.is_dir() and not missing_files(path)
     except ValueError:
         return False
-
-
-def _replace_text(path: Path, text: str) -> None:
-    """Write a file anew, whole or not at all."""
-    if path.read_text(encoding="utf-8") == text:
-        return
-    hidden = path.with_name(f".{path.name}.part")
-    hidden.write_text(text, encoding="utf-8")
-    flush(hidden)
-    hidden.replace(path)
 
 
 def snapshot(model: Sam2VideoModel, averages: Mapping[str, Tensor] | None = None) -> Sam2VideoModel:
@@ -282,36 +247,19 @@ def save_model(
     Raises:
         OutputError: The disk is full or the folder cannot be written; what was there stays.
     """
-    hidden, old = (folder.with_name(f".{folder.name}.{end}") for end in ("part", "old"))
     try:
-        for leftover in (hidden, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        hidden.mkdir(parents=True)
-        if config.lora is None or config.lora.merge:
-            write_model(model, hidden, getattr(torch, config.checkpoints.dtype))
-        if config.lora is not None:
-            apart = hidden / "adapter" if config.lora.merge else hidden
-            write_adapters(adapters, apart, config.lora, config.model)
-        (hidden / "README.md").write_text(card, encoding="utf-8")
-        flush_folder(hidden)
-        if folder.exists():
-            folder.replace(old)
-        hidden.replace(folder)
-        flush(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
+        with atomic_folder(folder) as hidden:
+            if config.lora is None or config.lora.merge:
+                write_model(model, hidden, getattr(torch, config.checkpoints.dtype))
+            if config.lora is not None:
+                apart = hidden / "adapter" if config.lora.merge else hidden
+                write_adapters(adapters, apart, config.lora, config.model)
+            (hidden / "README.md").write_text(card, encoding="utf-8")
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(hidden, ignore_errors=True)
         raise OutputError(
             f"cannot write the model to {folder}: {getattr(error, 'strerror', None) or error}. "
             "Free some space or choose another output."
         ) from error
-
-
-def restore_model(folder: Path) -> None:
-    """Find the earlier model again, if a kill came while another one took its name over."""
-    old = folder.with_name(f".{folder.name}.old")
-    if old.exists() and not folder.exists():
-        old.replace(folder)
 
 
 def write_model(model: Sam2VideoModel, folder: Path, dtype: torch.dtype) -> None:

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sam2_hf.atomic_write import restore_folder, write_atomically
 from sam2_hf.errors import MissingPackageError, TrainingError
 
-from .checkpointing import checkpoints, restore_model, sweep
+from .checkpointing import checkpoints, sweep
 from .config import TrainConfig
 from .config_io import CONFIG_NAME, as_yaml
 
@@ -54,9 +55,7 @@ class CsvLog:
                 f"{', '.join(columns)}. Move it away to begin a new one."
             )
         kept = [row for row in rows[1:] if done and _is_before(row, done)]
-        hidden = path.with_name(f".{path.name}.part")
-        hidden.write_text("".join(_line(row) for row in (self.columns, *kept)), encoding="utf-8")
-        hidden.replace(path)
+        write_atomically(path, "".join(_line(row) for row in (self.columns, *kept)).encode())
 
     def write(self, values: Mapping[str, Value]) -> bool:
         """Add a row.
@@ -234,7 +233,7 @@ class RunFolder:
         """
         self.root.mkdir(parents=True, exist_ok=True)
         for folder in (self.best, self.last):
-            restore_model(folder)
+            restore_folder(folder)
         sweep(self.checkpoints)
         (self.root / CONFIG_NAME).write_text(as_yaml(self.config), encoding="utf-8")
         self._train = CsvLog(self.root / "train.csv", TRAIN_COLUMNS, done)

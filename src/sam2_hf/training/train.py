@@ -10,16 +10,14 @@ import sys
 from collections.abc import Sequence
 
 from sam2_hf.errors import Sam2Error
+from sam2_hf.interruption import DONE, FAILED, INTERRUPTED
 from sam2_hf.model.checkpoint_errors import CheckpointError
 
 from .checkpointing import checkpoints
 from .config import TrainConfig
 from .config_io import read_config
-from .interruption import Stopped
 from .run_logging import RunFolder, say
-from .trainer import Trainer, make_accelerator
-
-DONE, FAILED, STOPPED = 0, 2, 130  # exit codes; the last is the shell's for Ctrl-C
+from .trainer import Stopped, Trainer, make_accelerator
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -75,11 +73,11 @@ def train(arguments: Sequence[str]) -> int:
         if accelerator.is_main_process:
             say(f"{stop} The same command with --resume goes on.")
         accelerator.end_training()
-        return STOPPED
+        return INTERRUPTED
     except KeyboardInterrupt:  # before the run began, or a second one: nothing is saved
         if accelerator.is_main_process:
             say(cut_off(config))
-        return STOPPED
+        return INTERRUPTED
     if accelerator.is_main_process:
         say(f"done; the model to use is in {folder}")
     accelerator.end_training()

@@ -19,13 +19,13 @@ import yaml
 from sam2_hf.data.clip import ClipBatch
 from sam2_hf.data.config import DataMixture
 from sam2_hf.errors import MissingPackageError, Sam2Error, TrainingError
+from sam2_hf.interruption import Interruption
 
 from .callbacks import TrainingCallbacks
 from .checkpointing import RunState, read_checkpoint
 from .config import TrainConfig
 from .config_io import changed_data, changed_settings, refuse_changes
 from .data_loader import ClipLoader, ClipStream, plan_requests
-from .interruption import Interruption, Stopped
 from .learner import Learner, Totals, no_values
 from .model_setup import make_model
 from .precision import chosen_precision
@@ -169,6 +169,10 @@ def advice(config: TrainConfig, batch: ClipBatch | None, *, where: str) -> str:
 SHOWN_SKIPS = 20  # messages about damaged data; all are counted
 
 
+class Stopped(KeyboardInterrupt):
+    """A run was asked to stop, and is saved."""
+
+
 class Trainer:
     """One run.
 
@@ -258,8 +262,8 @@ class Trainer:
         """Do one step, unless the run shall stop before it; tell whether it was done."""
         begun = time.perf_counter()
         parts = [next(batches) for _ in range(self.config.gradient_accumulation)]
-        mean_objects, is_asked = self._agree(parts, is_asked=interruption.is_asked)
-        if is_asked:
+        mean_objects, is_stopping = self._agree(parts, is_stopping=interruption.is_requested)
+        if is_stopping:
             return False
         self._parts = parts
         self.totals += self.learner.step(parts, step, mean_objects)
@@ -272,12 +276,12 @@ class Trainer:
         self._tell_skips(parts)
         return True
 
-    def _agree(self, parts: list[ClipBatch], *, is_asked: bool) -> tuple[float, bool]:
+    def _agree(self, parts: list[ClipBatch], *, is_stopping: bool) -> tuple[float, bool]:
         """Count the objects of a step per process, and tell whether any process is to stop."""
         objects = float(sum(part.num_objects for part in parts))
         if self.accelerator.num_processes == 1:
-            return objects, is_asked
-        local = torch.tensor([objects, float(is_asked)], device=self.accelerator.device)
+            return objects, is_stopping
+        local = torch.tensor([objects, float(is_stopping)], device=self.accelerator.device)
         mean, asked = self.accelerator.reduce(local, "mean").tolist()
         return mean, asked > 0
 

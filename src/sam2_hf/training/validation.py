@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
+from sam2_hf.contact_sheet import Cell, contact_sheet
 from sam2_hf.data.clip import Clip
 from sam2_hf.data.dataset import ClipDataset
 from sam2_hf.errors import DataError, Sam2Error, TrainingError
@@ -37,6 +37,10 @@ from .config import ValidationConfig
 AT_ONCE = 32  # prompts decoded together; more need memory and gain little
 PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 SHARED = ("vision_encoder", "prompt_encoder", "mask_decoder", "shared_image_embedding")
+
+
+CELL = (256, 256)  # pixels of a picture on the sheet
+SHOWN_FRAMES = 3  # of a clip: one after the first, the middle, the last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -302,14 +306,8 @@ def mean_score(totals: Sequence[SourceTotal]) -> float:
     return sum(one.total / one.count for one in totals) / len(totals)
 
 
-CELL = 256  # pixels; the width of a picture on the sheet
-GAP = 4
-SHOWN_FRAMES = 3  # of a clip: one after the first, the middle, the last
-Pixels = NDArray[np.uint8]
-
-
-def contact_sheet(predictions: Iterable[Prediction]) -> Pixels | None:
-    """Draw predictions below each other.
+def prediction_sheet(predictions: Iterable[Prediction]) -> NDArray[np.uint8] | None:
+    """Draw predictions below each other, beside the picture and the truth.
 
     Args:
         predictions: Photos and clips; a clip takes a row for each of three frames.
@@ -318,10 +316,10 @@ def contact_sheet(predictions: Iterable[Prediction]) -> Pixels | None:
         The sheet, `(h, w, 3)` uint8; None if there is nothing to draw.
     """
     rows = [row for prediction in predictions for row in _rows(prediction)]
-    return np.concatenate(rows) if rows else None
+    return np.asarray(contact_sheet(rows, CELL)) if rows else None
 
 
-def _rows(prediction: Prediction) -> Iterator[Pixels]:
+def _rows(prediction: Prediction) -> Iterator[list[Cell]]:
     clip = prediction.clip
     count = len(clip.frames_thw3)
     colors = object_colors(len(clip.masks_othw))
@@ -336,14 +334,4 @@ def _rows(prediction: Prediction) -> Iterator[Pixels]:
             DrawnPrompts(clicks),
             colors=colors,
         )
-        yield np.concatenate([_cell(one) for one in (picture, truth, found)], axis=1)
-
-
-def _cell(picture_hw3: Pixels) -> Pixels:
-    """Bring a picture to the width of a cell, with white to its right and below."""
-    height, width = picture_hw3.shape[:2]
-    rows = max(round(height * CELL / width), 1)
-    image = Image.fromarray(picture_hw3).resize((CELL, rows), Image.Resampling.BOX)
-    cell = Image.new("RGB", (CELL + GAP, rows + GAP), "white")
-    cell.paste(image)
-    return np.asarray(cell)
+        yield [Cell("picture", picture), Cell("truth", truth), Cell("prediction", found)]

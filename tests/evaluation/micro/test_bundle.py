@@ -78,7 +78,7 @@ def test_recipes_and_curves_lie_beside_and_the_card_stays(runs, tmp_path):
 def test_a_run_that_is_not_whole_is_one_line_and_nothing_is_written(runs, tmp_path, capsys, lost):
     (runs[-1] / lost).unlink()
 
-    assert main([*map(str, runs), str(tmp_path / "out")]) == 1
+    assert main([*map(str, runs), str(tmp_path / "out")]) == 2
 
     assert capsys.readouterr().err.startswith("error: ")
     assert not (tmp_path / "out").exists()

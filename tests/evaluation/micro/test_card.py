@@ -132,7 +132,7 @@ def test_the_program_writes_it_into_the_folder(scores, folder, tmp_path, capsys)
 
 
 def test_without_scores_it_is_an_error_in_one_line(folder, tmp_path, capsys):
-    assert main([str(tmp_path / "nothing"), str(folder)]) == 1
+    assert main([str(tmp_path / "nothing"), str(folder)]) == 2
 
     assert capsys.readouterr().err.startswith("error: ")
     assert not (folder / "README.md").exists()

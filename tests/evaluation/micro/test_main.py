@@ -62,12 +62,12 @@ def test_ctrl_c_ends_with_a_word_about_what_is_kept(arguments, monkeypatch, caps
 
 
 def test_missing_data_is_an_error_in_one_line(tmp_path, capsys):
-    assert main(["--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert main(["--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
 
     assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_a_missing_model_is_an_error_in_one_line(arguments, capsys):
-    assert main([*arguments, "--model", "/nowhere/at/all"]) == 1
+    assert main([*arguments, "--model", "/nowhere/at/all"]) == 2
 
     assert capsys.readouterr().err.startswith("error: ")

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from evaluation.contact_sheet import CELL, GAP, TITLE, Cell, contact_sheet, save_sheet
+from sam2_hf.contact_sheet import CELL, GAP, TITLE, Cell, contact_sheet, save_sheet
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sam2_hf.training.interruption import Interruption
+from sam2_hf.interruption import Interruption, StopRequestedError
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -13,9 +13,18 @@ def test_a_signal_is_only_noted(number):
 
     with Interruption() as interruption:
         os.kill(os.getpid(), number)
-        assert interruption.is_asked
+        assert interruption.is_requested
 
     assert signal.getsignal(number) is before
+
+
+def test_the_program_stops_where_it_checks():
+    with Interruption() as interruption:
+        interruption.check()
+        signal.raise_signal(signal.SIGINT)
+
+        with pytest.raises(StopRequestedError):
+            interruption.check()
 
 
 def test_a_second_ctrl_c_stops_at_once():
@@ -26,7 +35,7 @@ def test_a_second_ctrl_c_stops_at_once():
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_worker_lives_on_until_it_is_told_twice():
+def test_a_worker_lives_on_until_the_second_request_to_end():
     reader, writer = os.pipe()
     with Interruption():
         child = os.fork()
@@ -50,7 +59,7 @@ def test_other_threads_than_the_main_one_do_without():
 
     def work():
         with Interruption() as interruption:
-            noted.append(interruption.is_asked)
+            noted.append(interruption.is_requested)
 
     thread = threading.Thread(target=work)
     thread.start()

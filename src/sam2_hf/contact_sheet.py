@@ -1,4 +1,4 @@
-"""Pictures in rows under each other, each with a line of text.
+"""Contact sheets: pictures in rows, each with a line of text above it.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-CELL = (480, 360)  # pixels, width and height; pictures are shrunk or enlarged to fit
+CELL = (480, 360)  # pixels, width and height
 TITLE = 18  # pixels of the line above a picture
 GAP = 6
 PAPER, INK = (255, 255, 255), (40, 40, 40)
@@ -26,21 +26,22 @@ class Cell:
     picture_hw3: NDArray[np.uint8]
 
 
-def contact_sheet(rows: Sequence[Sequence[Cell]]) -> Image.Image:
+def contact_sheet(rows: Sequence[Sequence[Cell]], cell_size: tuple[int, int] = CELL) -> Image.Image:
     """Put pictures on one sheet; a row may be shorter than the others.
 
     Args:
         rows: At least one picture.
+        cell_size: Width and height in pixels that pictures are resized to fit into.
     """
-    fitted = [[_fitted(cell.picture_hw3) for cell in row] for row in rows]
+    fitted = [[_fitted(cell.picture_hw3, cell_size) for cell in row] for row in rows]
     columns = max(len(row) for row in fitted)
     heights = [max(one.height for one in row) + TITLE + GAP for row in fitted]
     tops = [GAP, *(GAP + end for end in accumulate(heights))]
-    sheet = Image.new("RGB", (columns * (CELL[0] + GAP) + GAP, tops[-1]), PAPER)
+    sheet = Image.new("RGB", (columns * (cell_size[0] + GAP) + GAP, tops[-1]), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(TITLE - 5)
     for top, cells, pictures in zip(tops, rows, fitted, strict=False):
         for column, (cell, picture) in enumerate(zip(cells, pictures, strict=True)):
-            left = GAP + column * (CELL[0] + GAP)
+            left = GAP + column * (cell_size[0] + GAP)
             pen.text((left, top), cell.title, fill=INK, font=font)
             sheet.paste(picture, (left, top + TITLE))
     return sheet
@@ -53,8 +54,8 @@ def save_sheet(rows: Sequence[Sequence[Cell]], path: Path) -> Path:
     return path
 
 
-def _fitted(picture_hw3: NDArray[np.uint8]) -> Image.Image:
+def _fitted(picture_hw3: NDArray[np.uint8], cell_size: tuple[int, int]) -> Image.Image:
     height, width = picture_hw3.shape[:2]
-    scale = min(CELL[0] / width, CELL[1] / height)
+    scale = min(cell_size[0] / width, cell_size[1] / height)
     size = max(round(scale * width), 1), max(round(scale * height), 1)
     return Image.fromarray(picture_hw3).resize(size, Image.Resampling.LANCZOS)
