@@ -19,7 +19,7 @@ KINDS = ("--outputs", "mp4,png,objects,json,csv")
 # Saves after every frame, and dies like a process that is killed: no line of cleaning up runs.
 KILLED = """
 import os, sys
-from sam2_hf.cli import main, track_outputs, track_state
+from sam2_hf.cli import main, track_outputs, track_run
 from sam2_hf.writers.frame_journal import FrameJournal
 
 place, owner, name = int(sys.argv[1]), *sys.argv[2].split(".")

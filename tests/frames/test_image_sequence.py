@@ -40,12 +40,40 @@ def test_frames_lie_in_the_order_a_person_counts(tmp_path, names):
 
 
 @pytest.mark.parametrize(
-    "name", ["b.JPG", "b.jpeg", "b.jpe", "b.jfif", "b.JFIF", "b.jp2", "b.webp", "b.tif"]
+    "name",
+    [
+        *("b.JPG", "b.jpeg", "b.jpe", "b.jfif", "b.JFIF", "b.jp2", "b.webp", "b.tif", "b.mpo"),
+        *("b.avif", "b.j2k", "b.jpx", "b.jpf", "b.ppm", "b.pnm", "b.PPM", "b.tga", "b.dib"),
+    ],
 )
 def test_lossy_kinds_are_frames_too(tmp_path, name):
     Image.new("RGB", (16, 12), (200, 30, 10)).save(tmp_path / name)
 
     assert np.abs(PictureFolder(tmp_path).take(0)().astype(int) - (200, 30, 10)).max() < 6
+
+
+@pytest.mark.parametrize("ending", ["avif", "ppm", "pgm", "tga", "j2k"])
+def test_no_frame_of_a_folder_of_mixed_kinds_is_lost(tmp_path, ending):
+    save(tmp_path, ["1.png", f"2.{ending}", "3.png"])
+
+    assert PictureFolder(tmp_path).num_frames == 3
+
+
+@pytest.mark.parametrize("name", ["2.heic", "2.HEIF", "2.jxl", "2.exr"])
+def test_a_folder_with_frames_of_a_kind_that_cannot_be_read_is_refused(tmp_path, name):
+    save(tmp_path, ["1.png", "3.png", "4.png"])
+    (tmp_path / name).write_bytes(b"a picture")
+
+    with pytest.raises(VideoError, match=f"3 pictures that can be read and 1 .* such as {name}"):
+        PictureFolder(tmp_path)
+
+
+def test_a_second_copy_of_a_frame_in_a_kind_that_cannot_be_read_does_not_count(tmp_path):
+    save(tmp_path, ["1.png", "2.png", "3.png"])
+    for name in ("2.heic", "._4.heic"):
+        (tmp_path / name).write_bytes(b"a picture")
+
+    assert PictureFolder(tmp_path).num_frames == 3
 
 
 def test_what_is_no_picture_does_not_count(tmp_path):

@@ -60,7 +60,7 @@ with torch.no_grad():
 
 CHOICE = """
 import types, torch
-from sam2_hf.model import split_attention as parts
+from sam2_hf.model import gpu_attention as parts
 
 def choose(*taken, exact=True):
     left = iter(taken)

@@ -13,9 +13,11 @@ from sam2_hf import (
     Sam2Error,
     Sam2ImageProcessor,
     Sam2Processor,
+    Sam2VideoModel,
     pipeline,
 )
 from sam2_hf.compiling import Compiled
+from sam2_hf.errors import PromptError
 from sam2_hf.pipelines import encoded_image
 from sam2_hf.pipelines.encoded_image import PhotoEncoder
 from sam2_hf.processing.images import to_rgb
@@ -98,3 +100,13 @@ def test_a_pipeline_compiles_its_encoder_where_asked_to(task, tiny_model, wide, 
     plain = pipeline(task, tiny_model)._encoder.embeddings(to_rgb(wide))
     for ours, theirs in zip(compiled, plain, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [ImageSegmentationPipeline, MaskGenerationPipeline])
+@pytest.mark.parametrize("name", ["NoneType", "Sam2Processor", "Sam2VideoModel"])
+def test_a_model_that_segments_no_photos_is_refused_at_once(kind, name):
+    makers = {"Sam2Processor": Sam2Processor, "Sam2VideoModel": Sam2VideoModel}
+    model = makers[name].from_pretrained("sam2-hiera-micro") if name in makers else None
+
+    with pytest.raises(PromptError, match=f"is a {name}, a Sam2Model is needed"):
+        kind(model)

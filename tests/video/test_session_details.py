@@ -1,10 +1,13 @@
 """What a careful reader of the session found, one test each."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from sam2_hf.errors import FrameError, NoPromptError, SessionError
+from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.pipelines.video_segmentation import VideoSegmentationPipeline
 from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.session import Sam2VideoInferenceSession
@@ -54,6 +57,29 @@ def test_a_model_in_train_mode_is_refused():
             session.preview(0)
     finally:
         model.eval()
+
+
+@pytest.mark.parametrize("model", [None, "sam2-hiera-micro", torch.nn.Linear(1, 1)])
+def test_a_model_that_cannot_track_is_refused_at_once(model, tmp_path):
+    with drawn_session() as session:
+        session.click(0, 1, (20, 20))
+        session.save(tmp_path / "saved")
+    unpickled = pickle.loads(pickle.dumps(drawn_session()))
+
+    for act in (
+        lambda: Sam2VideoInferenceSession.open(noise_clip(2), model),
+        lambda: Sam2VideoInferenceSession.load(tmp_path / "saved", noise_clip(8), model),
+        lambda: unpickled.use_model(model),
+    ):
+        with pytest.raises(SessionError, match=f"{type(model).__name__}; a Sam2VideoModel is"):
+            act()
+
+
+def test_an_image_model_is_refused_by_a_session():
+    model = Sam2Model.from_pretrained("sam2-hiera-micro")
+
+    with pytest.raises(SessionError, match="is a Sam2Model; a Sam2VideoModel is needed"):
+        Sam2VideoInferenceSession.open(noise_clip(2), model)
 
 
 @pytest.mark.parametrize("frame", [np.int64(3), torch.tensor(3), np.array(3)])

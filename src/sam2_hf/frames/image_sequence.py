@@ -154,14 +154,18 @@ def num_pages(image: Image.Image) -> int:
 
 PICTURE_ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".webp", ".bmp", ".tif", ".tiff"),
-    ".gif",
+    *(".gif", ".avif", ".j2k", ".jpx", ".jpf", ".mpo", ".ppm", ".pgm", ".pbm", ".pnm"),
+    *(".tga", ".dib"),
 )
+UNREADABLE_ENDINGS = (".heic", ".heif", ".jxl", ".exr", ".hdr", ".dpx")  # left out, frames vanish
 
 
 class PictureFolder(PictureSource):
     """The pictures of a folder. Other files, folders and hidden files do not count.
 
-    Only the first picture is opened at the start.
+    A folder with pictures of a kind that cannot be read is refused, unless each of them lies beside
+    a readable one of the same name, as phones export them. Only the first picture is opened at the
+    start.
 
     Args:
         folder: Pictures of any names; `frame2.jpg` comes before `frame10.jpg`. One with several
@@ -169,7 +173,7 @@ class PictureFolder(PictureSource):
         value_range: Which numbers are black and white; see `processing/value_range.py`.
 
     Raises:
-        VideoError: There is no picture, or the first is unreadable.
+        VideoError: There is no picture, the first is unreadable, or some are of a kind that is.
     """
 
     fps: Fraction | None = None
@@ -207,7 +211,7 @@ def list_pictures(folder: Path) -> list[str]:
     """List the names of the pictures in a folder, in natural order.
 
     Raises:
-        VideoError: There is none, or the folder cannot be read.
+        VideoError: There is none, the folder cannot be read, or there are frames that cannot be.
     """
     try:
         names = [entry.name for entry in os.scandir(folder) if not entry.is_dir()]
@@ -219,7 +223,25 @@ def list_pictures(folder: Path) -> list[str]:
             f"the folder {folder} has no pictures, and {len(names)} other files. The frames of a "
             f"video end in {', '.join(PICTURE_ENDINGS)}."
         )
+    _refuse_unreadable(folder, names, pictures)
     return sorted(pictures, key=natural_order)
+
+
+def _refuse_unreadable(folder: Path, names: list[str], pictures: list[str]) -> None:
+    """Refuse a folder some of whose frames would be left out, since nothing here reads them."""
+    stems = {Path(name).stem for name in pictures}
+    lost = [
+        name
+        for name in names
+        if not name.startswith(".")
+        and name.lower().endswith(UNREADABLE_ENDINGS)
+        and Path(name).stem not in stems
+    ]
+    if lost:
+        raise VideoError(
+            f"the folder {folder} has {len(pictures)} pictures that can be read and {len(lost)} "
+            f"that cannot, such as {min(lost)}. Convert these to PNG or JPEG, or move them away."
+        )
 
 
 def is_picture_name(name: str) -> bool:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.compiling import Compiled
-from sam2_hf.errors import ImageError
+from sam2_hf.errors import ImageError, PromptError
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.promptable_model import feature_weights
 from sam2_hf.model.weight_fingerprint import WeightWatch, is_same_model, weight_fingerprint
@@ -224,6 +224,9 @@ class PhotoEncoder:
             made as large as the model wants them.
         compile: Whether `torch.compile` makes a graph of the image encoder, for GPUs. On a CPU the
             default is faster.
+
+    Raises:
+        PromptError: The model is one for videos, or none.
     """
 
     def __init__(
@@ -233,6 +236,11 @@ class PhotoEncoder:
         *,
         compile: bool = False,
     ) -> None:
+        if not callable(getattr(model, "decode_gated", None)):  # wrappers of a model have it
+            raise PromptError(
+                f"the model is a {type(model).__name__}, a Sam2Model is needed. Load one with "
+                "Sam2Model.from_pretrained, which reads the checkpoints of videos too."
+            )
         self.model = model
         self._encode = Compiled(encode_photos) if compile else encode_photos
         side: Any = model.config.prompt_encoder_config.image_size

@@ -309,3 +309,16 @@ class TrackerState:
 def model_mark(model: Sam2VideoModel) -> str:
     """Tell models apart, as saved and pickled sessions do."""
     return weight_fingerprint(model.config, model.parameters(), buffers=model.buffers())
+
+
+def require_video_model(model: object) -> None:
+    """Refuse what cannot track. Wrappers of a model, which have its methods, are let through.
+
+    Raises:
+        SessionError: It has no memory: it is an image model, or no model.
+    """
+    if not callable(getattr(model, "encode_memory", None)):
+        raise SessionError(
+            f"the model of a session is a {type(model).__name__}; a Sam2VideoModel is needed. "
+            "Load one with Sam2VideoModel.from_pretrained, which reads the same checkpoints."
+        )

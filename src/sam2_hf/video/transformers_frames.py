@@ -23,6 +23,7 @@ from sam2_hf.video.compat.transformers_prompts import scaled
 from .session_core import SessionCore
 from .session_options import SessionOptions
 from .tracker import Tracker
+from .tracker_state import require_video_model
 from .video_processing_sam2_video import checkpoint_pixels
 
 
@@ -322,9 +323,10 @@ class TransformersFrames(SessionCore):
         """Use a model from now on, as a session that was unpickled must be told.
 
         Raises:
-            SessionError: The frames are prepared for another input size, or the session was pickled
-                with another model.
+            SessionError: The frames are prepared for another input size, the session was pickled
+                with another model, or this one cannot track.
         """
+        require_video_model(model)
         side = model.prompt_encoder.image_size
         if self._image_size is not None and self._image_size != side:
             raise SessionError(

@@ -27,7 +27,7 @@ from sam2_hf.video.prompts import FramePrompts
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.tracked_object import PromptedOutput, Round, TrackedObject
 from sam2_hf.video.tracker import Tracker
-from sam2_hf.video.tracker_state import model_mark
+from sam2_hf.video.tracker_state import model_mark, require_video_model
 from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
 from .checkpoint_files import SavedSession, damage_explained, read_session, write_session
@@ -67,6 +67,7 @@ def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
         with damage_explained(folder):
             document = check_document(saved.document)
             options = read_options(document["options"])
+        require_video_model(model)
         if not is_same_model(document["model"], model_mark(model)):
             raise SessionError(
                 f"the session in {folder} was saved with another model: other weights, another "
@@ -164,8 +165,10 @@ def open_session_frames(video: object, options: SessionOptions, model: Sam2Video
     """Open a video as the options of a session and the model's checkpoint want it.
 
     Raises:
+        SessionError: The model cannot track.
         VideoError: It cannot be opened.
     """
+    require_video_model(model)
     value_range = options.value_range
     source = LiveFrames(options.window, value_range=value_range) if video is None else video
     # an iterator cannot go back, so it keeps as many frames as a stream does
