@@ -428,7 +428,7 @@ def session(folder: Path, **options: object) -> Values:
     yield of_result(found.preview(12))
     found.box(16, CUP, (0, 0, 20, 20))
     yield found.undo()
-    yield from map(of_result, found.propagate(start=10, direction="both"))
+    yield from map(of_result, found.propagate(start=10, limit=6, direction="both"))
     yield from of_masklets(found)
     found.remove(CUP)
     yield from map(of_result, found.propagate(start=17))
@@ -602,9 +602,10 @@ def training_on_a_clip(folder: Path) -> Values:
 def training_on_files(folder: Path) -> Values:
     """Varied photos with label maps, adapters, an average of weights, and a validation."""
     strong = {"zoom": [0.8, 1.5], "stretch": 1.2, "hue": 0.05, "grayscale": 0.5, "mosaic": 0.5}
-    photos = {"kind": "pairs", "path": str(write_pairs(folder / "photos")), "batch_size": 2}
+    path = str(write_pairs(folder / "photos"))  # a source without a name is called by its path
+    photos = {"kind": "pairs", "path": path, "name": "photos", "batch_size": 2}
     root = write_videos(folder / "videos", ["scene"], 4)
-    video = {"kind": "davis", "path": str(root), "num_frames": 0, "batch_size": 1}
+    video = {"kind": "davis", "path": str(root), "name": "video", "num_frames": 0, "batch_size": 1}
     yield from training(
         folder,
         [{**photos, "augment": strong}],
