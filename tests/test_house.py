@@ -4,8 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-PROGRAMS = ("convert_checkpoints", "evaluation", "spaces")
+from tests.house_counts import PROGRAMS, ROOT, Function, definitions, files_in
+
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 50  # without the docstring
 MAX_PARAMETERS = 7  # without self, *args and **kwargs
@@ -27,24 +27,6 @@ LONG_SIGNATURES = {
     "Sam2VideoProcessor.process_new_points_or_boxes_for_video_frame",
     "src/sam2_hf/video/transformers_frames.py:TransformersFrames.__init__",
 }
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-def files_in(*folders: str) -> list[Path]:
-    """List our Python files; tests/golden is data that came with scripts of its own."""
-    found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-    return [path for path in found if "golden" not in path.parts]
-
-
-def definitions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function | ast.ClassDef]]:
-    """Walk functions and classes, also nested ones, with their dotted names."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, Function | ast.ClassDef):
-            yield f"{prefix}{child.name}", child
-            yield from definitions(child, f"{prefix}{child.name}.")
-        else:
-            yield from definitions(child, prefix)
 
 
 def named_definitions(*folders: str) -> Iterator[tuple[str, Function | ast.ClassDef]]:
