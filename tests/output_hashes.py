@@ -586,7 +586,6 @@ def training(folder: Path, sources: list[dict[str, object]], **changes: object) 
     yield sorted(hash_of(iter([one])) for one in tensors)
     for path in sorted((folder / "run").rglob("*.csv")):
         yield without_timed_columns(path.read_text())
-    yield from (of_file(path) for path in sorted((folder / "run" / "pictures").glob("*")))
 
 
 def training_on_photos(folder: Path) -> Values:
