@@ -16,7 +16,7 @@ from sam2_hf.atomic_write import write_atomically
 from .baselines import Guesser, guess_without_model, track_without_model
 from .measured_model import MeasuredModel
 from .measurements import ClipScores, PhotoScores, Tracker, measure_clips, measure_photos
-from .score_file import FILE_NAME, Part, Scores, digest, load_scores
+from .score_file import FILE_NAME, ScorePart, Scores, digest, load_scores
 
 BASELINES, MODEL = "baselines", "model"
 
@@ -37,7 +37,7 @@ class Job:
     depends: str
     measure: Callable[[], PhotoScores | ClipScores] = field(repr=False, compare=False)
 
-    def is_done_by(self, part: Part) -> bool:
+    def is_done_by(self, part: ScorePart) -> bool:
         """Tell whether a part is what this job would measure."""
         return (part.data_set, part.subject, part.depends) == (
             self.data_set,
@@ -101,7 +101,7 @@ def carry_out(jobs: Sequence[Job], model: MeasuredModel | None, folder: Path) ->
         if any(job.is_done_by(part) for part in kept):
             sys.stderr.write(f"{job.data_set}, {job.subject}: kept from an earlier run\n")
             continue
-        scores = scores.with_part(Part(job.data_set, job.subject, job.depends, job.measure()))
+        scores = scores.with_part(ScorePart(job.data_set, job.subject, job.depends, job.measure()))
         write_scores(scores, folder)
     write_scores(scores, folder)
     return scores

@@ -23,7 +23,7 @@ FILE_NAME = "scores.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ScorePart:
     """What was measured in one go.
 
     Attributes:
@@ -49,9 +49,9 @@ class Scores:
     """
 
     model: MeasuredModel | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ScorePart, ...] = ()
 
-    def find(self, data_set: str, subject: str) -> Part | None:
+    def find(self, data_set: str, subject: str) -> ScorePart | None:
         """Find a part."""
         for part in self.parts:
             if (part.data_set, part.subject) == (data_set, subject):
@@ -68,7 +68,7 @@ class Scores:
         parts = [part.measured for part in self.parts if part.data_set == data_set]
         return [one for part in parts if isinstance(part, ClipScores) for one in part.scores]
 
-    def with_part(self, part: Part) -> Self:
+    def with_part(self, part: ScorePart) -> Self:
         """Return these scores with a part in the place of an older one of its kind."""
         others = (
             one
@@ -126,8 +126,8 @@ def digest(files: Iterable[Path], *more: str) -> str:
     return sha.hexdigest()[:16]
 
 
-def _part(content: dict[str, Any]) -> Part:
+def _part(content: dict[str, Any]) -> ScorePart:
     measured = content["measured"]
     kind, row = (PhotoScores, PhotoScore) if "photos" in measured else (ClipScores, ClipScore)
     scores = tuple(row(**one) for one in measured["scores"])
-    return Part(**{**content, "measured": kind(**{**measured, "scores": scores})})
+    return ScorePart(**{**content, "measured": kind(**{**measured, "scores": scores})})

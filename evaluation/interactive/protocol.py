@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from evaluation.metrics.frames import FrameScore, MaskHw, score_frame
+from evaluation.metrics.frames import MaskAccuracy, MaskHw, score_frame
 from evaluation.metrics.masklets import MaskletValues
 from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.vos.given_prompts import click_once
@@ -67,7 +67,7 @@ def interactive_options() -> SessionOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class ClickRound:
     """What one more clicked frame led to.
 
     Attributes:
@@ -81,7 +81,7 @@ class Round:
 
 def interact(
     session: Sam2VideoInferenceSession, video: LabeledVideo, number: int, rules: InteractiveRules
-) -> Iterator[Round]:
+) -> Iterator[ClickRound]:
     """Segment an object, round by round.
 
     Args:
@@ -95,7 +95,7 @@ def interact(
     """
     first = video.given[number]
     counting = [one for one in video.annotated_for(number) if one >= first]
-    scores: dict[int, FrameScore] = {}
+    scores: dict[int, MaskAccuracy] = {}
     clicked: list[int] = []
     frame: int | None = first
     while frame is not None and len(clicked) < rules.frames:
@@ -108,7 +108,7 @@ def interact(
             if result.frame in counting:
                 true_hw = _truth(video, result.frame, number)
                 scores[result.frame] = score_frame(true_hw, result.masks[number])
-        yield Round(frame, MaskletValues(tuple(scores[one] for one in counting)))
+        yield ClickRound(frame, MaskletValues(tuple(scores[one] for one in counting)))
         frame = _next_frame(scores, clicked, rules)
 
 
@@ -118,7 +118,7 @@ def _truth(video: LabeledVideo, frame: int, number: int) -> MaskHw:
 
 
 def _next_frame(
-    scores: dict[int, FrameScore], clicked: list[int], rules: InteractiveRules
+    scores: dict[int, MaskAccuracy], clicked: list[int], rules: InteractiveRules
 ) -> int | None:
     """Choose the frame to click next; None if there is none."""
     if rules.mode == "online":

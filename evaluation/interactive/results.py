@@ -19,7 +19,7 @@ from evaluation.run_settings import SCORES_FILE, TABLE_FILE, RunSettings
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
 
-from .protocol import InteractiveRules, Mode, Round
+from .protocol import ClickRound, InteractiveRules, Mode
 
 ROUNDS = "rounds"
 CURVE_FILE = "curve-{mode}.csv"
@@ -48,7 +48,7 @@ class ObjectRounds:
     """
 
     num_frames: int
-    rounds: tuple[Round, ...]
+    rounds: tuple[ClickRound, ...]
 
 
 def object_files(out: Path, mode: Mode) -> ItemFiles[ObjectRounds]:
@@ -160,5 +160,5 @@ def _to_rows(found: ObjectRounds) -> dict[str, Any]:
 
 
 def _from_rows(rows: Mapping[str, Any]) -> ObjectRounds:
-    rounds = [Round(one["frame"], MaskletValues.from_lists(one)) for one in rows["rounds"]]
+    rounds = [ClickRound(one["frame"], MaskletValues.from_lists(one)) for one in rows["rounds"]]
     return ObjectRounds(rows["num_frames"], tuple(rounds))

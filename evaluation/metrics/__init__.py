@@ -5,7 +5,7 @@ library `evaluate`.
 """
 
 from .frames import (
-    FrameScore,
+    MaskAccuracy,
     boundary_map,
     boundary_radius,
     contour_accuracy,
@@ -17,7 +17,7 @@ from .masklets import MaskletScore, MaskletValues, Summary, mean_score, score_ma
 from .sequences import ScoringRules, SequenceScorer, score_sequence
 
 __all__ = [
-    "FrameScore",
+    "MaskAccuracy",
     "MaskletScore",
     "MaskletValues",
     "ScoringRules",

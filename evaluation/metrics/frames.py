@@ -25,17 +25,17 @@ Part = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
-class FrameScore:
+class MaskAccuracy:
     """J and F of one object on one frame, 0-1."""
 
     j: float
     f: float
 
 
-PERFECT = FrameScore(1.0, 1.0)
+PERFECT = MaskAccuracy(1.0, 1.0)
 
 
-def score_frame(truth_hw: MaskHw, predicted_hw: MaskHw) -> FrameScore:
+def score_frame(truth_hw: MaskHw, predicted_hw: MaskHw) -> MaskAccuracy:
     """Compute J and F of one object on one frame.
 
     Args:
@@ -48,7 +48,7 @@ def score_frame(truth_hw: MaskHw, predicted_hw: MaskHw) -> FrameScore:
 
 def score_labels(
     truth_hw: LabelsHw, predicted_hw: LabelsHw, object_ids: Iterable[int]
-) -> dict[int, FrameScore]:
+) -> dict[int, MaskAccuracy]:
     """Compute J and F of several objects on one frame.
 
     Args:
@@ -114,8 +114,8 @@ def boundary_radius(height: int, width: int) -> int:
     return math.ceil(TOLERANCE * math.hypot(height, width))
 
 
-def _score_part(truth_hw: MaskHw, predicted_hw: MaskHw, radius: int) -> FrameScore:
-    return FrameScore(
+def _score_part(truth_hw: MaskHw, predicted_hw: MaskHw, radius: int) -> MaskAccuracy:
+    return MaskAccuracy(
         region_similarity(truth_hw, predicted_hw),
         _contour_accuracy(truth_hw, predicted_hw, radius),
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sam2_hf.errors import DataError
 
-from .frames import FrameScore, MaskHw, score_frame
+from .frames import MaskAccuracy, MaskHw, score_frame
 
 SKIPPED = 2  # frames of a masklet that are not scored: the first, which is given, and the last
 GOOD = 0.5  # what J or F of a frame must exceed to count as found
@@ -44,13 +44,13 @@ class MaskletValues:
         frames: Those of the scored frames, in time.
     """
 
-    frames: tuple[FrameScore, ...]
+    frames: tuple[MaskAccuracy, ...]
 
     @classmethod
     def from_lists(cls, row: Mapping[str, Sequence[float]]) -> Self:
         """Read what `to_lists` gave, of a JSON file."""
         pairs = zip(row["j"], row["f"], strict=True)
-        return cls(tuple(FrameScore(*pair) for pair in pairs))
+        return cls(tuple(MaskAccuracy(*pair) for pair in pairs))
 
     def to_lists(self) -> dict[str, list[float]]:
         """Give J and F of all frames, for a JSON file."""

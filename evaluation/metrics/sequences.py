@@ -20,7 +20,7 @@ import numpy as np
 
 from sam2_hf.errors import DataError
 
-from .frames import FrameScore, LabelsHw, score_labels
+from .frames import LabelsHw, MaskAccuracy, score_labels
 from .masklets import SKIPPED, MaskletValues
 
 VOID = 255  # of DAVIS: pixels about which the annotation does not say
@@ -62,7 +62,7 @@ class SequenceScorer:
         self._rules = rules
         self._size = first_hw.shape
         self._in_truth: set[int] = set()
-        self._values: dict[int, list[FrameScore]] = {}
+        self._values: dict[int, list[MaskAccuracy]] = {}
         if rules.policy == "davis":
             known = _without(first_hw, rules.void_label, VOID)
             self._in_truth.update(range(1, int(known.max(initial=0)) + 1))

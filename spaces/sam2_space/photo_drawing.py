@@ -25,7 +25,7 @@ from sam2_hf.writers.coco_json import (
 from sam2_hf.writers.overlay_video import draw_masklets
 
 from .limits import LimitError, ShownSize
-from .photo_work import Answer, PhotoWork, Scene
+from .photo_work import Answer, PhotoScene, PhotoWork
 from .video_work import VideoWork
 
 THUMBNAIL_SIDE = 320
@@ -106,7 +106,7 @@ def _candidate_name(answer: Answer, which: int) -> str:
 
 def _draw(
     work: PhotoWork,
-    scene: Scene,
+    scene: PhotoScene,
     shown: ShownSize,
     everything: list[NDArray[np.bool_]] | None = None,
 ) -> NDArray[np.uint8]:

@@ -130,7 +130,7 @@ class SceneObject:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
+class PhotoScene:
     """Everything about a photo at one time.
 
     Attributes:
@@ -162,12 +162,12 @@ class Scene:
         corner = () if self.corner is None else ((*self.corner, True),)
         return DrawnPrompts((*current.clicks, *corner), current.boxes)
 
-    def with_object(self, changed: SceneObject) -> "Scene":
+    def with_object(self, changed: SceneObject) -> "PhotoScene":
         """Replace an object by what it is now, and show objects."""
         objects = tuple(changed if one.number == changed.number else one for one in self.objects)
         return replace(self, objects=objects, corner=None, everything=None)
 
-    def with_new_object(self, most: int) -> "Scene":
+    def with_new_object(self, most: int) -> "PhotoScene":
         """Add an object for the next clicks, unless the newest one is still without any.
 
         Raises:
@@ -182,12 +182,12 @@ class Scene:
         objects = (*self.objects, SceneObject(number, "object"))
         return replace(self, objects=objects, active=number, corner=None, everything=None)
 
-    def with_active(self, number: int) -> "Scene":
+    def with_active(self, number: int) -> "PhotoScene":
         """Let clicks be for another object; one that there is not changes nothing."""
         known = any(one.number == number for one in self.objects)
         return replace(self, active=number, corner=None, everything=None) if known else self
 
-    def with_name(self, name: str) -> "Scene":
+    def with_name(self, name: str) -> "PhotoScene":
         """Call the current object something else."""
         short = " ".join(name.split())[:MAX_NAME] or "object"
         objects = (
@@ -195,7 +195,7 @@ class Scene:
         )
         return replace(self, objects=tuple(objects))
 
-    def with_choice(self, which: int) -> "Scene":
+    def with_choice(self, which: int) -> "PhotoScene":
         """Take another candidate of the current object."""
         answer = self.current.answer
         if answer is None or not 0 <= which < len(answer.scores):
@@ -239,10 +239,10 @@ class PhotoWork:
         self.original_size = picture_hw3.shape[0], picture_hw3.shape[1]
         smaller = ShownSize.within(self.original_size, WORK_SIDE)
         self.picture_hw3 = smaller.picture(picture_hw3)
-        self.scene = Scene()
+        self.scene = PhotoScene()
         self._model = model
         self._limits = limits
-        self._earlier: list[Scene] = []
+        self._earlier: list[PhotoScene] = []
         self._stop = threading.Event()
         with model.turns.taken():
             self._encoded = model.photos.encode(self.picture_hw3)
@@ -339,7 +339,7 @@ class PhotoWork:
 
     def clear(self) -> None:
         """Forget all objects; undo brings them back."""
-        self._become(Scene())
+        self._become(PhotoScene())
 
     def find_all(
         self, options: dict[str, Any], on_progress: Callable[[int, int], None]
@@ -394,7 +394,7 @@ class PhotoWork:
             self.scene.with_object(replace(asked, answer=Answer.of_results(several, single)))
         )
 
-    def _become(self, scene: Scene) -> None:
+    def _become(self, scene: PhotoScene) -> None:
         self._earlier = [*self._earlier, self.scene][-UNDO_DEPTH:]
         self.scene = scene
 

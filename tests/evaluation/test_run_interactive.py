@@ -6,7 +6,7 @@ import json
 import pytest
 
 from evaluation import run_interactive
-from evaluation.interactive.protocol import InteractiveRules, Round
+from evaluation.interactive.protocol import ClickRound, InteractiveRules
 from evaluation.interactive.results import ObjectRounds, curve
 from evaluation.metrics.masklets import MaskletValues
 from evaluation.run_interactive import main
@@ -33,7 +33,7 @@ def run(tiny_checkpoint, tmp_path, davis):
 def rounds(*j_and_f, num_frames=300):
     """Rounds in which every frame scores the same."""
     found = [
-        Round(frame, MaskletValues.from_lists({"j": [j], "f": [f]}))
+        ClickRound(frame, MaskletValues.from_lists({"j": [j], "f": [f]}))
         for frame, (j, f) in enumerate(j_and_f)
     ]
     return ObjectRounds(num_frames, tuple(found))

@@ -6,14 +6,14 @@ import pytest
 
 from evaluation.measured_model import MeasuredModel
 from evaluation.measurements import ClipScore, ClipScores, PhotoScore, PhotoScores
-from evaluation.score_file import Part, Scores, digest, load_scores
+from evaluation.score_file import ScorePart, Scores, digest, load_scores
 from sam2_hf.errors import DataError
 
 PHOTOS = PhotoScores(2, 8, (PhotoScore("model", "", 0.5), PhotoScore("box", "half", 0.25)))
 CLIPS = ClipScores(2, 10, (ClipScore("model", "", "mean", 60.0, 70.0, 65.0),))
 SCORES = Scores(
     MeasuredModel("micro", "abc", 10, 20, 64),
-    (Part("photos", "model", "1", PHOTOS), Part("clips", "model", "2", CLIPS)),
+    (ScorePart("photos", "model", "1", PHOTOS), ScorePart("clips", "model", "2", CLIPS)),
 )
 
 
@@ -37,7 +37,7 @@ def test_equal_scores_make_equal_files(tmp_path):
 
 
 def test_a_part_takes_the_place_of_an_older_one():
-    newer = Part("photos", "model", "9", PHOTOS)
+    newer = ScorePart("photos", "model", "9", PHOTOS)
 
     parts = SCORES.with_part(newer).parts
 

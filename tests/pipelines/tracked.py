@@ -3,7 +3,7 @@
 import numpy as np
 
 from sam2_hf import rle
-from sam2_hf.writers.frame_journal import TrackedFrame, TrackedObject
+from sam2_hf.writers.frame_journal import ObjectOnFrame, TrackedFrame
 
 SIZE = (8, 10)
 
@@ -18,7 +18,7 @@ def square(left, size=SIZE):
 
 def tracked_object(object_id, left, *, prompted=False, iou=0.9, score=5.0):
     runs = rle.encode(square(left))
-    return TrackedObject(object_id, rle.to_coco(runs), rle.area(runs), iou, score, prompted)
+    return ObjectOnFrame(object_id, rle.to_coco(runs), rle.area(runs), iou, score, prompted)
 
 
 def tracked_frame(frame, *objects, time_s=None):

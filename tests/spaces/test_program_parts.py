@@ -10,7 +10,7 @@ from sam2_hf import PromptError, VideoError
 from sam2_space.api_prompts import read_file, read_objects, read_video_prompts, require_course
 from sam2_space.components import css, progress_bar
 from sam2_space.limits import LimitError, Limits
-from sam2_space.photo_work import Scene
+from sam2_space.photo_work import PhotoScene
 from sam2_space.private_files import find_cookie
 from sam2_space.program import build_parser
 from sam2_space.readable_errors import as_message, readable, without_paths
@@ -140,7 +140,7 @@ def test_markup_in_a_status_is_text():
 
 
 def test_names_of_objects_are_cut_and_never_empty():
-    scene = Scene().with_name("  a   cup  ")
+    scene = PhotoScene().with_name("  a   cup  ")
 
     assert list(scene.labels()) == [("1 · a cup", 1)]
     assert scene.with_name("x" * 99).current.name == "x" * 40

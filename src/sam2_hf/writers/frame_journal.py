@@ -23,7 +23,7 @@ from sam2_hf.video.masklet import Masklet
 
 
 @dataclass(frozen=True, slots=True)
-class TrackedObject:
+class ObjectOnFrame:
     """One object on one frame.
 
     Attributes:
@@ -59,7 +59,7 @@ class TrackedFrame:
 
     frame: int
     time_s: float | None
-    objects: tuple[TrackedObject, ...]
+    objects: tuple[ObjectOnFrame, ...]
 
     @classmethod
     def from_result(cls, result: FrameResult, time_s: float | None = None) -> "TrackedFrame":
@@ -67,7 +67,7 @@ class TrackedFrame:
         objects = []
         for object_id in sorted(result.object_ids):
             runs = rle.encode(result.masks[object_id])
-            found = TrackedObject(
+            found = ObjectOnFrame(
                 object_id,
                 rle.to_coco(runs),
                 rle.area(runs),
@@ -95,7 +95,7 @@ class TrackedFrame:
             time_s: When it is shown, seconds; None if unknown.
         """
         objects = (
-            TrackedObject(
+            ObjectOnFrame(
                 one.object_id,
                 one.rle(frame),
                 one.area(frame),
@@ -117,7 +117,7 @@ class TrackedFrame:
         """
         content: dict[str, Any] = parse_json(text, "a tracked frame")
         try:
-            objects = tuple(TrackedObject(**one) for one in content["objects"])
+            objects = tuple(ObjectOnFrame(**one) for one in content["objects"])
             return cls(content["frame"], content["time_s"], objects)
         except (TypeError, LookupError) as error:
             raise DataError(f"{text[:60]!r} is no tracked frame ({error!r}).") from error

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from sam2_hf.atomic_write import atomic_path
 
-from .frame_journal import TrackedFrame, TrackedObject
+from .frame_journal import ObjectOnFrame, TrackedFrame
 
 DIGITS = 6  # of scores; more would be noise of float32
 SMALL, LARGE = 32**2, 96**2  # pixels; SA-V's classes of size lie below, between and above
@@ -46,7 +46,7 @@ class _ObjectSummary:
         self.first_frame: int | None = None
         self._was_visible = False
 
-    def add(self, frame: int, one: TrackedObject) -> None:
+    def add(self, frame: int, one: ObjectOnFrame) -> None:
         """Count a frame."""
         visible = one.area > 0
         self.num_frames += 1
@@ -167,7 +167,7 @@ def _write_table(
     name: str,
     about: VideoFacts,
     frames: Iterable[TrackedFrame],
-    value: Callable[[TrackedObject], Any],
+    value: Callable[[ObjectOnFrame], Any],
 ) -> None:
     """Write `[frame][object]`, a line per frame; null where there is nothing."""
     file.write(f'"{name}": [\n')
@@ -190,9 +190,9 @@ def _write_row(file: TextIO, frame: int, row: list[Any]) -> None:
     file.write(",\n" * (frame > 0) + json.dumps(row))
 
 
-def _predicted_iou(one: TrackedObject) -> float:
+def _predicted_iou(one: ObjectOnFrame) -> float:
     return round(one.predicted_iou, DIGITS)
 
 
-def _object_score(one: TrackedObject) -> float:
+def _object_score(one: ObjectOnFrame) -> float:
     return round(one.object_score, DIGITS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.metrics import (
-    FrameScore,
+    MaskAccuracy,
     boundary_map,
     boundary_radius,
     contour_accuracy,
@@ -115,4 +115,4 @@ def test_objects_of_a_label_map_are_scored_like_single_masks():
 
     for number in (1, 4):
         assert scores[number] == score_frame(truth_hw == number, predicted_hw == number)
-    assert scores[7] == FrameScore(1, 1)
+    assert scores[7] == MaskAccuracy(1, 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.metrics import (
-    FrameScore,
+    MaskAccuracy,
     MaskletScore,
     MaskletValues,
     mean_score,
@@ -28,7 +28,7 @@ def with_box(top, bottom, left, right):
 
 
 def values(*j):
-    return MaskletValues(tuple(FrameScore(one, 1 - one) for one in j))
+    return MaskletValues(tuple(MaskAccuracy(one, 1 - one) for one in j))
 
 
 def test_a_masklet_is_scored_without_its_first_and_last_frame():

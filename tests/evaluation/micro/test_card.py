@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 from evaluation.measured_model import describe_model
 from evaluation.measurements import ALL_CLIPS, ClipScore, ClipScores, PhotoScore, PhotoScores
 from evaluation.micro.card import Making, main, model_card, verdict
-from evaluation.score_file import Part, Scores
+from evaluation.score_file import ScorePart, Scores
 from sam2_hf.errors import DataError
 
 FLOW = (ClipScore("optical flow", "fast", ALL_CLIPS, 60.0, 64.0, 62.0),)
@@ -19,8 +19,8 @@ def scores_of(model, mean_iou, j_and_f):
     photos = (PhotoScore("model", "", mean_iou), PhotoScore("flood fill", "20", 0.35))
     clips = (ClipScore("model", "", ALL_CLIPS, j_and_f, j_and_f, j_and_f), *FLOW)
     parts = (
-        Part("bsds500/val", "model", "", PhotoScores(2, 8, photos)),
-        Part("swans", "model", "", ClipScores(2, 10, clips)),
+        ScorePart("bsds500/val", "model", "", PhotoScores(2, 8, photos)),
+        ScorePart("swans", "model", "", ClipScores(2, 10, clips)),
     )
     return Scores(model, parts)
 

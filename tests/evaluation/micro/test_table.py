@@ -9,7 +9,7 @@ from evaluation.micro.table import (
     settings_list,
     summary_table,
 )
-from evaluation.score_file import Part, Scores
+from evaluation.score_file import ScorePart, Scores
 
 FLOODS = (PhotoScore("flood fill", "tolerance 8", 0.31), PhotoScore("flood fill", "20", 0.35))
 PHOTO_BASELINES = PhotoScores(1, 4428, (PhotoScore("box", "half", 0.2), *FLOODS))
@@ -28,10 +28,10 @@ MODEL = MeasuredModel("micro", "abc", 10, 20, 64)
 SCORES = Scores(
     MODEL,
     (
-        Part("clips", "model", "", ClipScores(1, 5, CLIP_MODEL)),
-        Part("photos", "model", "", PHOTO_MODEL),
-        Part("photos", "baselines", "", PHOTO_BASELINES),
-        Part("clips", "baselines", "", ClipScores(1, 5, FLOWS)),
+        ScorePart("clips", "model", "", ClipScores(1, 5, CLIP_MODEL)),
+        ScorePart("photos", "model", "", PHOTO_MODEL),
+        ScorePart("photos", "baselines", "", PHOTO_BASELINES),
+        ScorePart("clips", "baselines", "", ClipScores(1, 5, FLOWS)),
     ),
 )
 
@@ -61,13 +61,13 @@ def test_the_distance_to_the_best_baseline_is_told():
 def test_a_model_behind_the_best_baseline_is_told_with_a_minus():
     weak = PhotoScores(1, 4428, (PhotoScore("model", "", 0.3),))
 
-    table = summary_table(SCORES.with_part(Part("photos", "model", "", weak)))
+    table = summary_table(SCORES.with_part(ScorePart("photos", "model", "", weak)))
 
     assert row_of(table, "micro above the best baseline") == ["-0.050", "+9.0"]
 
 
 def test_baselines_alone_make_a_table_without_a_model():
-    alone = Scores(None, (Part("photos", "baselines", "", PHOTO_BASELINES),))
+    alone = Scores(None, (ScorePart("photos", "baselines", "", PHOTO_BASELINES),))
 
     table = summary_table(alone)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sam2_hf.training.synthetic.drawing import Waves
-from sam2_hf.training.synthetic.motion import Affine, Camera, Motion, Swing
-from sam2_hf.training.synthetic.objects import Part, Thing
+from sam2_hf.training.synthetic.motion import Affine, Motion, Swing, VirtualCamera
+from sam2_hf.training.synthetic.objects import Thing, ThingPart
 from sam2_hf.training.synthetic.scene import Ground, Scene, take_picture
 
 SIZE = 64
@@ -29,12 +29,12 @@ def thing(color, way=None, *, waves=None, **changes):
     """A square of one color that covers all of its own square but the border."""
     pixels_4hw = torch.zeros(4, 32, 32)
     pixels_4hw[:, 1:-1, 1:-1] = torch.tensor([*color, 1.0])[:, None, None]
-    part = Part(pixels_4hw, waves or Waves(), np.zeros(2), np.zeros(2), 1.0, REST)
+    part = ThingPart(pixels_4hw, waves or Waves(), np.zeros(2), np.zeros(2), 1.0, REST)
     return replace(Thing((part,), way or motion(), (), np.zeros(2)), **changes)
 
 
 def scene(*things, camera=None, shutter=0.0, ground=None):
-    still = Camera(np.zeros(2), (REST, REST), 0.0, REST)
+    still = VirtualCamera(np.zeros(2), (REST, REST), 0.0, REST)
     black = Ground(torch.zeros(3, 8, 8), Affine(np.eye(2) / 2, np.full(2, 0.5)))
     return Scene(
         ground or black,
@@ -127,7 +127,7 @@ def test_an_object_leaves_the_picture_and_comes_back():
 
 
 def test_objects_move_with_what_the_camera_sees():
-    camera = Camera(np.array([4 / SIZE, 0.0]), (REST, REST), 0.0, REST)
+    camera = VirtualCamera(np.array([4 / SIZE, 0.0]), (REST, REST), 0.0, REST)
 
     masks = [take_picture(scene(thing(RED), camera=camera), time, SIZE)[1][0] for time in (0, 2)]
 
@@ -138,7 +138,7 @@ def test_an_object_of_the_backdrop_moves_with_it_and_is_hidden_by_what_is_before
     pixels_4hw = torch.zeros(4, SIZE, SIZE)
     pixels_4hw[:, 20:44, 20:44] = torch.tensor([*GREEN, 1.0])[:, None, None]
     ground = Ground(pixels_4hw, Affine(np.eye(2) / 2, np.full(2, 0.5)))
-    camera = Camera(np.array([4 / SIZE, 0.0]), (REST, REST), 0.0, REST)
+    camera = VirtualCamera(np.array([4 / SIZE, 0.0]), (REST, REST), 0.0, REST)
 
     _, masks_ohw = take_picture(scene(ground=ground, camera=camera), 1, SIZE)
     _, hidden_ohw = take_picture(scene(thing(RED), ground=ground), 0, SIZE)

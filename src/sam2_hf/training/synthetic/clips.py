@@ -21,7 +21,7 @@ from PIL import Image, ImageFilter
 from sam2_hf.data.clip import Clip
 from sam2_hf.errors import DataError
 
-from .motion import Affine, Camera, Swing
+from .motion import Affine, Swing, VirtualCamera
 from .objects import Annotated, Materials, draw_things, surface
 from .scene import HALF, Ground, Scene, take_picture
 from .settings import SyntheticSettings
@@ -96,7 +96,7 @@ def _draw_scene(
     return Scene(
         ground,
         tuple(things),
-        Camera.draw(rng, settings),
+        VirtualCamera.draw(rng, settings),
         shutter=rng.uniform(*settings.shutter),
         grain_3hw=torch.from_numpy(tile_3hw * np.float32(rng.uniform(*settings.noise))),
         flicker=Swing.draw(rng, FLICKER, rest=1.0),

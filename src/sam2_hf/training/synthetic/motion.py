@@ -107,7 +107,7 @@ class Motion:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Camera:
+class VirtualCamera:
     """What the camera sees: from the world to the square from 0 to 1 of the picture."""
 
     speed_2: np.ndarray

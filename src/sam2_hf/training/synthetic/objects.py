@@ -39,7 +39,7 @@ Annotated = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class ThingPart:
     """A textured shape that hangs on a thing.
 
     Attributes:
@@ -76,9 +76,9 @@ class Thing:
         labeled: Whether it gets a mask, or only stands in the way.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[ThingPart, ...]
     motion: Motion
-    shadows: tuple[Part, ...]
+    shadows: tuple[ThingPart, ...]
     fall_2: np.ndarray
     labeled: bool = True
 
@@ -122,7 +122,7 @@ def draw_things(
 
 def _parts(
     rng: np.random.Generator, materials: Materials, settings: SyntheticSettings, radius: float
-) -> tuple[Part, ...]:
+) -> tuple[ThingPart, ...]:
     """Draw a body, and limbs before or behind it."""
     side = _fineness(radius, settings)
     if len(materials.cutouts) and rng.random() < settings.cutouts:
@@ -149,12 +149,12 @@ def _fineness(radius: float, settings: SyntheticSettings) -> int:
     return int(np.clip(2.2 * radius * settings.size, SMALLEST, LARGEST))
 
 
-def _body(square_4hw: Tensor, rng: np.random.Generator, settings: SyntheticSettings) -> Part:
+def _body(square_4hw: Tensor, rng: np.random.Generator, settings: SyntheticSettings) -> ThingPart:
     waves = Waves.draw(rng, settings.deformation)
-    return Part(square_4hw, waves, np.zeros(2), np.zeros(2), 1.0, Swing())
+    return ThingPart(square_4hw, waves, np.zeros(2), np.zeros(2), 1.0, Swing())
 
 
-def _shadows(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+def _shadows(parts: tuple[ThingPart, ...]) -> tuple[ThingPart, ...]:
     """Make the shadows of parts: their shapes, black, soft and half transparent."""
     shadows = []
     for part in parts:

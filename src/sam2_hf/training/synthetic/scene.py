@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from .drawing import Place, draw_ground, draw_layer, exposure
-from .motion import Affine, Camera, Swing
-from .objects import Part, Thing
+from .motion import Affine, Swing, VirtualCamera
+from .objects import Thing, ThingPart
 
 HALF = 0.5  # coverage from which a pixel belongs to a thing
 
@@ -45,7 +45,7 @@ class Scene:
 
     ground: Ground
     things: tuple[Thing, ...]
-    camera: Camera
+    camera: VirtualCamera
     shutter: float
     grain_3hw: Tensor
     flicker: Swing
@@ -87,7 +87,9 @@ def take_picture(scene: Scene, time: float, size: int) -> tuple[Tensor, np.ndarr
     return canvas_3hw, _visible(layers)
 
 
-def _place_of(part: Part, thing: Thing, view: Place, fall_2: np.ndarray | None = None) -> Place:
+def _place_of(
+    part: ThingPart, thing: Thing, view: Place, fall_2: np.ndarray | None = None
+) -> Place:
     """Join the maps from the square of a part, or of its shadow, to the picture."""
     fall = Affine(np.eye(2), np.zeros(2) if fall_2 is None else fall_2)
     return lambda time: view(time) @ fall @ thing.motion.at(time) @ part.at(time)
