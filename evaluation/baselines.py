@@ -1,18 +1,8 @@
-"""What a click is worth without a model: a box, a disc, and all that has the clicked color.
+"""Baselines without a model: box, disc or flood fill for a click, optical flow for a first mask.
 
-Suffixes: h, w = rows and columns in pixels, 3 = channels of a color.
-
-What the first mask of a clip is worth without a model: left where it is, or carried by flow.
+Clicks lie at the innermost point of what is to be segmented.
 
 Suffixes: t = frames, h, w = rows and columns in pixels, 3 = red, green, blue, 2 = down, right.
-
-Where a person would click: at the innermost point of what is to be segmented.
-
-Suffixes: h, w = rows and columns in pixels.
-
-What a method says about a click: one mask, or several of which the best one counts.
-
-Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
 
 from collections.abc import Callable, Iterator, Sequence

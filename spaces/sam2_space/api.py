@@ -12,9 +12,9 @@ from sam2_hf.processing.prompts import Click, ObjectPrompt
 from sam2_hf.video.prompts import VideoPrompt
 
 from .api_prompts import read_file, read_objects, read_video_prompts, require_course
+from .drawing import PhotoFiles, write_files
 from .file_places import safe_stem
 from .limits import LimitError
-from .photo_drawing import PhotoFiles, write_files
 from .photo_work import PhotoWork
 from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service

@@ -1,6 +1,4 @@
-"""What a visitor may ask for: set by flags, told on the page, checked before any costly work.
-
-Pictures, masks and prompts at the smaller size that a page shows.
+"""Limits of a visit: set by flags, shown on the page, checked before any costly work.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """

@@ -1,6 +1,4 @@
-"""The tab for a webcam: what is clicked is followed at once.
-
-A visitor's webcam: each picture is tracked as it comes; a click begins an object.
+"""The webcam tab: each picture is tracked as it comes; a click begins an object.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """

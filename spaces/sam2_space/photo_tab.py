@@ -1,7 +1,4 @@
-"""The tab for photos: click, see the mask, choose, name, download.
-
-What is on the tab for photos, and where.
-"""
+"""The photo tab: click, see the mask, choose, name, download."""
 
 import time
 from collections.abc import Callable
@@ -11,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from . import components as parts
+from .drawing import draw_candidates, draw_view, write_files
 from .file_places import safe_stem
 from .limits import LimitError, ShownSize
-from .photo_drawing import draw_candidates, draw_view, write_files
 from .photo_work import PhotoWork, Xy
 from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service

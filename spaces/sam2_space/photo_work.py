@@ -1,10 +1,7 @@
-"""A visitor's photo: what has been clicked on it, with undo.
+"""A visitor's photo: prompts and answers as immutable values, so undo is one assignment.
 
-Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
-
-What has been said about a photo and answered: values that never change, so undo is easy.
-
-Suffixes: k = candidates, h, w = rows and columns of the low-resolution map.
+Suffixes: k = candidates, h, w = rows and columns in pixels, of the low-resolution map for logits,
+3 = red, green, blue.
 """
 
 import threading

@@ -1,8 +1,6 @@
-"""What a visitor uploads: taken as it came, since only a check of ours tells what is wrong.
+"""Uploads: files as they came, checked by our own code, within a quota of each browser and of all.
 
 Gradio's picture input looks into a file before it hands it on, and fails without a word.
-
-How much a browser may upload, and all of them together before anybody uses it.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ from sam2_hf.writers.masklet_json import VideoFacts, write_masklets
 from sam2_hf.writers.mp4 import VideoWriter, video_writer
 from sam2_hf.writers.overlay_video import draw_masklets
 
-from .photo_drawing import color_order
+from .drawing import color_order
 from .video_work import VideoWork
 
 CURVE_COLUMNS = ("frame", "predicted IoU", "object")

@@ -1,7 +1,4 @@
-"""The tab for videos: click in any frame, track, look at the result, correct, download.
-
-Tracking as the page sees it: progress while it runs, results when it ends or is stopped.
-"""
+"""The video tab: click in any frame, track with progress, correct, download."""
 
 import shutil
 import time
@@ -15,9 +12,9 @@ from sam2_hf.errors import FrameError
 from sam2_hf.video.propagation import PropagationDirection
 
 from . import components as parts
+from .drawing import draw_frame, hint
 from .file_places import safe_stem
 from .limits import LimitError, ShownSize
-from .photo_drawing import draw_frame, hint
 from .photo_work import Xy
 from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service

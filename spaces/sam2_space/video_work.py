@@ -1,10 +1,6 @@
-"""A visitor's video: what has been clicked in it and tracked, with undo.
+"""A visitor's video: its session, the prompts so far as values with undo, and tracking jobs.
 
-What a visitor has said about the objects of a video: values, so that undo is easy.
-
-How far tracking is, and how far it has to go.
-
-Opening a visitor's video: checked first, with little memory and a folder for the rest.
+Videos are checked before they are opened, with little memory and a folder for what is spilled.
 """
 
 import contextlib

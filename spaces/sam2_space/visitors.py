@@ -1,7 +1,4 @@
-"""The visits: what each visitor has uploaded and clicked, kept apart and deleted in the end.
-
-One visit: its files, its pictures, what is being worked on.
-"""
+"""Visits: uploads, photos and videos of each visitor, kept apart, and deleted in the end."""
 
 import contextlib
 import logging

@@ -1,11 +1,9 @@
-"""What is done to mask logits after the decoder: resize, keep apart, clean, measure.
+"""Mask logits after the decoder: resize them, suppress overlaps, fill holes, measure stability.
+
+Small patches are found on an accelerator without waiting for the device.
 
 Suffixes: b = objects, k = masks of one object, m = any masks, h, w = rows and columns. Logits are
 unbounded; a mask is where they are above a threshold (0 unless said otherwise).
-
-Find the small connected patches of masks on an accelerator, without asking the host.
-
-Suffixes: m = masks, h, w = rows and columns.
 """
 
 import numpy as np

@@ -1,21 +1,16 @@
-"""Measure masks at full size without making them: the hot path of segmenting everything.
+"""Areas, boxes and stability of masks at full size, measured without enlarging the whole map.
 
-A low-resolution map has far fewer cells (squares between four neighboring logits) than the picture
-has pixels. Bilinear interpolation stays between the four corners of a cell, so a cell whose corners
-are all on one side of a threshold is settled as a whole. Only cells on an outline are interpolated,
-with the very arithmetic of `torch.nn.functional.interpolate`, so the counts are equal to the pixel.
+This is the hot path of everything-mode. A low-resolution map has far fewer cells (squares between
+four neighboring logits) than the picture has pixels. Bilinear interpolation stays between the four
+corners of a cell, so a cell whose corners are all on one side of a threshold is settled as a whole.
+Only cells on an outline are interpolated, with the very arithmetic of
+`torch.nn.functional.interpolate`, so the counts are equal to the pixel.
 
-Suffixes: m = masks, h, w = rows and columns of the low-resolution map, n = cells on an outline,
-r, c = pixel rows and columns inside one cell, 4 = x0, y0, x1, y1.
+The map gets a margin of repeated values first, so that the half cells along its edge are cells too:
+`h + 1` rows of `w + 1` cells. Every pixel of the enlarged map lies in one cell.
 
-Bilinear interpolation cell by cell, equal to the last bit to torch's whole-map one.
-
-A cell is the square between four neighboring values of a map. The map gets a margin of repeated
-values first, so that the half cells along its edge are cells too: `h + 1` rows of `w + 1` cells.
-Every pixel of the enlarged map lies in one cell.
-
-Suffixes: m = maps, h, w = rows and columns of a map, i, j = rows and columns of cells, n = chosen
-cells, r, c = pixel rows and columns inside one cell.
+Suffixes: m = masks, h, w = rows and columns of the low-resolution map, i, j = rows and columns of
+cells, n = chosen cells, r, c = pixel rows and columns inside one cell, 4 = x0, y0, x1, y1.
 """
 
 from collections.abc import Callable, Iterator

@@ -6,8 +6,8 @@ from PIL import Image
 
 from sam2_hf import ImageError, PromptError
 from sam2_hf.pipelines.image_prompts import SegmentationResult
+from sam2_space.drawing import draw_candidates, draw_view, write_files
 from sam2_space.limits import LimitError, Limits
-from sam2_space.photo_drawing import draw_candidates, draw_view, write_files
 from sam2_space.photo_work import WORK_SIDE, PhotoWork
 from sam2_space.space_model import EverythingDefaults, PhotoModel, SpaceModel, on_gpu, shown_name
 

@@ -1,7 +1,4 @@
-"""The options of every command. Nothing here loads torch, so help comes at once.
-
-The options of `sam2-hf track`. Nothing here loads torch, so help comes at once.
-"""
+"""Options of the commands. Nothing here loads torch, so help comes at once."""
 
 import argparse
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""`sam2-hf track --camera`: follow objects through a camera's pictures until Ctrl-C.
-
-Pictures of a camera, as they come.
+"""`sam2-hf track --camera`: track objects through a camera's pictures until Ctrl-C.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """

@@ -1,8 +1,6 @@
-"""The files that `sam2-hf track` writes; they grow out of sight and appear when all are whole.
+"""Result files of `sam2-hf track`: staged while they grow, published together when complete.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
-
-What `sam2-hf track` tells in the end.
 """
 
 import contextlib

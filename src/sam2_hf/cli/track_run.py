@@ -1,13 +1,13 @@
-"""One video on its way through `sam2-hf track`: begin or go on, track, write.
+"""A run of `sam2-hf track` on one video: begin or resume, track, write.
 
-What a run of `sam2-hf track` keeps on the disk, so that it can go on after being killed.
+Its state on disk survives a kill:
 
 folder/plan.json         what the run does
 folder/progress.json     how far the last save is
 folder/next.json         how far the save is that is being made
 folder/results.jsonl     tracked frames, of which the first bytes count
-folder/session/          the session, saved whole or not at all by itself
-folder/spill/            what the session keeps on the disk
+folder/session/          the session, saved atomically
+folder/spill/            what the session keeps on disk
 folder/staged/           result files that are not finished
 """
 

@@ -1,13 +1,11 @@
-"""One place in a video file, from where frames are decoded in the order in which they are shown.
-
-Which frames a video file has, and from where each can be decoded.
+"""The decoder of a video file: an index of its frames, and cursors that decode in display order.
 
 Times are whole numbers of the stream's time base, as the container stores them: `pts` says when a
 frame is shown, `dts` when it is decoded. Packets lie in the order of decoding; the index sorts.
 
-As a rule that needs no decoding. Where times do not tell frames apart, since they are missing,
-equal or jump back (appended recordings, more than 1,000 frames a second), the file is decoded once,
-and frames are what comes out, in that order.
+Making the index usually needs no decoding. Where times do not tell frames apart, since they are
+missing, equal or jump back (appended recordings, more than 1,000 frames a second), the file is
+decoded once, and frames are what comes out, in that order.
 """
 
 from array import array

@@ -1,10 +1,8 @@
-"""A video file of any kind, read with PyAV, which is an optional package.
+"""Video files of any kind, read with PyAV, which is an optional package.
 
-Suffixes: hw3, hw4 = rows, columns, and red green blue (opacity).
+The display matrix says which way is up: phones store frames as the sensor lies.
 
-How a phone says which way is up: the display matrix of a video.
-
-Suffixes: hwc = rows, columns, channels.
+Suffixes: hw3, hw4 = rows, columns, and red green blue (opacity); hwc = rows, columns, channels.
 """
 
 import os

@@ -1,10 +1,7 @@
-"""A photo after the image encoder: made once, prompted many times, kept in a file if wanted.
+"""Encoded photos: features made once, prompted many times, saved to a file if wanted.
 
-Suffixes: c = channels, h, w = rows and columns of the coarsest map (1/16 of the model's input).
-
-From photos to the maps that the mask decoder looks at.
-
-Suffixes: b = photos, 3hw = red, green and blue, rows, columns of a photo; 3ss = of model input.
+Suffixes: b = photos, c = channels, h, w = rows and columns of the coarsest map (1/16 of the model's
+input); 3hw = red, green and blue, rows, columns of a photo; 3ss = of the model's input.
 """
 
 import os

@@ -1,7 +1,4 @@
-"""The ways to say which object is meant, brought to one form.
-
-What a prompt gives back.
-"""
+"""Prompts of the image pipeline, in all forms it accepts, and the result of one object."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
-"""Load a model and the image processor that belongs to it, wherever they are.
+"""Loading of a model and its image processor: bundled, from a folder, or from the Hub.
 
-Is a model at hand, and does the Hub answer?
-
-Asked before loading, because loading without a network retries for long.
+Whether the Hub answers is asked first, because loading without a network retries for long.
 """
 
 import os

@@ -1,11 +1,10 @@
-"""Where a person would click next: into the error, or onto the object; and sloppy boxes.
+"""Sampled prompts: clicks into the error or onto the object, and sloppy boxes.
 
-Suffixes: n = objects, h, w = rows and columns of the true masks, which are those of the model's
-input, so that pixels of a mask are model pixels; k = whatever is drawn for one prompt.
+The depth of a pixel is its distance to the border of its region, measured for many masks at once
+and on any device.
 
-How deep in a region pixels lie, for many masks at once and on any device.
-
-Suffixes: n = masks, h, w = rows and columns.
+Suffixes: n = objects or masks, h, w = rows and columns of the true masks, which are those of the
+model's input, so that pixels of a mask are model pixels; k = whatever is drawn for one prompt.
 """
 
 from collections.abc import Sequence

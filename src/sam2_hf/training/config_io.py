@@ -1,9 +1,8 @@
-"""Read a run's settings from a YAML file or a recipe, change single ones, and write them down.
+"""Settings of a run from a YAML file or a recipe, with single changes, and back to YAML.
 
-Two configs of one run may differ only in what does not change its numbers; [`refuse_changes`]
-says where they differ.
-
-Frozen dataclasses of plain values from what YAML holds, and back; mistakes name their place.
+A typed reader: frozen dataclasses from plain values, in which every mistake names its place. (The
+libraries for it, dacite or HfArgumentParser, stop at the first one or do not nest.) Two configs of
+one run may differ only in what does not change its numbers; `refuse_changes` says where they do.
 """
 
 import difflib

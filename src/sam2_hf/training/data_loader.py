@@ -1,11 +1,8 @@
-"""The clips of every step of a run, each a function of the seed, the step and the place in it.
+"""Batches of clips, each a function of the seed and the step, prepared ahead by worker processes.
 
-Which source a step takes its clips from, and which items: a function of the step alone.
-
-Nothing is counted while a run goes on, so a run that is resumed goes on with what would have come,
-and every process knows what the others take.
-
-Batches prepared ahead by worker processes, and how long the training waits for them.
+Which source a step draws from, and which items, follows from the step alone. Nothing is counted
+while a run proceeds, so a resumed run sees what would have come, and every process knows what the
+others take.
 """
 
 import math

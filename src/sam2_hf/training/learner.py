@@ -1,6 +1,6 @@
-"""The model, its objective and its optimizer on one device or many, one step at a time.
+"""One optimization step at a time: model, objective and optimizer, on one device or many.
 
-What a step measures, packed into one tensor so that reading it costs one transfer.
+What a step measures is packed into one tensor, so that reading it costs one transfer.
 """
 
 import contextlib

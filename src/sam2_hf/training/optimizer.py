@@ -1,9 +1,4 @@
-"""Which parameters learn, how fast each does, and which decay.
-
-How the learning rate goes over a run.
-
-A moving average of the weights, which is steadier than the weights themselves.
-"""
+"""Optimizer groups, the learning-rate schedule, and the moving average of the weights."""
 
 import math
 from collections.abc import Iterable, Mapping

@@ -1,9 +1,7 @@
-"""A simulated user: looks at the masks so far and at the true ones, and prompts.
+"""Simulated prompting: a schedule of who is prompted when and how, and a user who corrects errors.
 
 Suffixes: n = objects of all clips of a batch, t = frames, k = prompts on a frame, b = objects, p =
 1, h, w = rows and columns.
-
-Who prompts what and when: the habits of a simulated user, drawn anew for each batch.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
-"""The CSV files of a run, and TensorBoard.
+"""Files and logs of a run: its folder, CSV tables, TensorBoard, and lines on the screen.
 
 A resumed run drops the rows of steps it will do again, so that no step has two rows.
-
-Where the files of a run are, and what it tells.
 """
 
 import contextlib

@@ -1,8 +1,6 @@
-"""A training run from its first step to its last, or from its newest checkpoint on.
+"""The trainer: a run from its first step, or from its newest checkpoint, to its last.
 
-What a run needs around its model: processes and precision, data, and how many steps.
-
-Tell apart what is raised when memory runs out or a worker dies, and say what to lower.
+It sets up processes, precision and data, and explains errors of memory and of worker processes.
 """
 
 import math

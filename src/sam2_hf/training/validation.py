@@ -1,11 +1,7 @@
-"""Score a model while it learns: mean IoU of single clicks on photos, mean J of tracked clips.
-
-What a model makes of a whole photo or clip: one click each, or true masks to begin with.
+"""Validation during training: mean IoU of single clicks on photos, mean J of tracked clips.
 
 Suffixes: o = objects, t = frames, h, w = rows and columns of the photo or clip, b = 1, p = objects
 prompted together, 2 = x and y.
-
-One picture of many predictions: each row shows a picture, the truth and what was found.
 """
 
 import contextlib

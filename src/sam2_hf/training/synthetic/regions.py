@@ -1,13 +1,11 @@
-"""Pictures of nothing but plain regions: what a model from scratch learns clicks from first.
+"""Plain regions: pictures from which a model from scratch learns what a click means.
 
 On photos a click's place alone says half of what there is to know about a mask, so a model that
 knows nothing learns the place, and for very long nothing else. Here regions have any outline and
-one color each, and only what is seen at the click tells which it is. One of 128 pixels takes
-about 10 ms of one core.
+one color each, and only what is seen at the click tells which it is. The source is endless; a
+picture of 128 pixels takes about 10 ms of one core.
 
 Suffixes: k = regions, h, w = rows and columns, 2 = row and column, 3 = red, green, blue.
-
-Pictures of plain regions as a source: endless, and of nothing but what it makes up itself.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,4 @@
-"""What the page shows of a photo, and the files it offers.
-
-Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
-
-What the page shows of a frame.
+"""Pictures that the page shows of a photo or a frame, and the files it offers.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
