@@ -17,12 +17,16 @@ from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
 from .uploads import Upload, forget
 from .visitors import Visitor
 
+TAB = "photo"
+Updates = dict[Any, Any]
+Payload = dict[str, Any] | None
+NO_PROGRESS = gr.Progress()  # Gradio puts in its place what shows on the page
 MEANING = "What you may mean, and how good the model thinks it is. Choose one."
 WELCOME = "**1** Choose a photo. **2** Click an object in it. **3** Download its mask."
 
 
-class PhotoLayout:
-    """Components of the tab.
+class PhotoTab:
+    """The tab's components and what they do.
 
     Args:
         service: The server's parts.
@@ -40,6 +44,7 @@ class PhotoLayout:
             *(self.input, self.samples, self.view, self.hint, self.tools, self.objects, self.name),
             *(self.meaning, self.candidates, self.status, self.other, self.kind, *self.files),
         ]
+        self._connect()
 
     def _build_picture(self, samples: list[Path]) -> None:
         self.hint = gr.Markdown(WELCOME, elem_classes="hint")
@@ -116,25 +121,6 @@ class PhotoLayout:
             with gr.Row():
                 self.find = gr.Button("Find everything", elem_id="photo-everything")
                 self.stop = gr.Button("Stop", variant="stop", min_width=80)
-
-
-TAB = "photo"
-Updates = dict[Any, Any]
-Payload = dict[str, Any] | None
-NO_PROGRESS = gr.Progress()  # Gradio puts in its place what shows on the page
-
-
-class PhotoTab(PhotoLayout):
-    """What the components of the tab do.
-
-    Args:
-        service: The server's parts.
-        samples: Photos to try.
-    """
-
-    def __init__(self, service: Service, samples: list[Path]) -> None:
-        super().__init__(service, samples)
-        self._connect()
 
     def _connect(self) -> None:
         quick: dict[str, Any] = {
