@@ -266,6 +266,14 @@ def test_weights_that_are_no_numbers_are_refused_by_name(folder, value, options)
         Sam2Model.from_pretrained(folder, **options)
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64, torch.float8_e4m3fn])
+def test_quantized_weights_without_a_quantization_config_are_refused_by_name(folder, dtype):
+    change(folder, lambda weights: weights | {IOU_TOKEN: weights[IOU_TOKEN].to(dtype)})
+
+    with pytest.raises(CheckpointError, match=r"quantized 1: mask_decoder\.iou_token"):
+        Sam2Model.from_pretrained(folder)
+
+
 def test_weights_of_another_size_are_our_error_also_under_mapped_names(folder):
     change(folder, lambda weights: weights | {IOU_TOKEN: torch.zeros(1, 48)})
 

@@ -22,6 +22,7 @@ from transformers.utils.loading_report import LoadStateDictInfo
 from .checkpoint_errors import CheckpointError, CheckpointMismatchError, first_line
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+STORED_FLOATS = ("F16", "BF16", "F32", "F64")  # the same as safetensors calls them
 NAMES_SHOWN = 5
 SHAPES_SHOWN = 3
 # Modules that hold a model and put their own name before its weights' names, wherever they stand:
@@ -190,6 +191,33 @@ def fitting_weights(model: nn.Module, weights: Mapping[str, Any], source: str) -
     prefix = PARTS.get(getattr(model.config, "model_type", ""), "")
     names = names_in_model(weights, model.state_dict().__contains__, prefix, source)
     return {names[name]: value for name, value in weights.items()}
+
+
+def require_floats(model: nn.Module, weights: Mapping[str, Any], source: str) -> None:
+    """Refuse quantized weights that no quantization config explains; they would lack their scale.
+
+    Args:
+        model: On any device, meta included.
+        weights: Tensors, or slices of a file, by the names of the model.
+        source: What to call them in a message.
+
+    Raises:
+        CheckpointError: Some are whole numbers, or floats of 8 bits.
+    """
+    known = model.state_dict()
+    coded = [name for name, value in weights.items() if name in known and not _is_float(value)]
+    if coded:
+        raise CheckpointError(
+            f"{source} holds weights that are no floats of 16 bits or more: "
+            f"{_some('quantized', coded)}. Use the checkpoint they were made of, or one whose "
+            "config.json has a quantization_config."
+        )
+
+
+def _is_float(value: Any) -> bool:  # noqa: ANN401 - a tensor or a slice of a file
+    if isinstance(value, Tensor):
+        return value.dtype in FLOATS
+    return value.get_dtype() in STORED_FLOATS
 
 
 def require_loaded(

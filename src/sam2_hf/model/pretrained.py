@@ -14,7 +14,13 @@ from .configuration_checks import require_buildable
 from .configuration_sam2 import Sam2Config
 from .configuration_sam2_video import Sam2VideoConfig
 from .fast_paths import is_fast, set_fast
-from .fitting_weights import fitting_weights, load_request, opened_weights, require_loaded
+from .fitting_weights import (
+    fitting_weights,
+    load_request,
+    opened_weights,
+    require_floats,
+    require_loaded,
+)
 from .memory_encoder import FuserBlock
 from .original_checkpoint import load_pretrained
 from .position_encoding import FourierPositions
@@ -102,6 +108,7 @@ class Sam2PreTrainedModel(PreTrainedModel):
                     state_dict = stack.enter_context(opened_weights(checkpoint_files))
                 if state_dict is not None and not request.renamed:
                     state_dict = fitting_weights(model, state_dict, request.source)
+                    require_floats(model, state_dict, request.source)
             found = load(model, state_dict, checkpoint_files, load_config, *args, **kwargs)
         shapes = not load_config.ignore_mismatched_sizes
         require_loaded(model, found[0], request, shapes=shapes)
