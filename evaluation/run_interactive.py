@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> None:
 def _tasks(videos: VideoSet, modes: Sequence[Mode], most: int) -> Iterator[Task]:
     """List what is to be done, always in the same order.
 
-    How often online tracking is stopped nobody knows before; about half as many frames are assumed.
+    How often online tracking is stopped is not known before; about half as many frames are assumed.
     """
     for mode in modes:
         rounds = most if mode == "offline" else (most + 1) // 2

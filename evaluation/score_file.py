@@ -105,7 +105,7 @@ def load_scores(path: Path) -> Scores:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{file} holds no scores ({error!r}). `python -m evaluation.micro` writes such a file; "
-            "remove this one to measure anew."
+            "remove this one to measure again."
         ) from error
 
 

@@ -14,7 +14,7 @@ PATIENCE = timedelta(days=30)
 
 
 def join_processes() -> PartialState:
-    """Join the processes of a launcher; whoever is done waits for the others, however long."""
+    """Join the processes of a launcher; processes that are done wait for the others."""
     return PartialState(timeout=PATIENCE)
 
 

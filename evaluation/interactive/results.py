@@ -1,6 +1,6 @@
 """Scores of the interactive protocols: a file for each object, curves, one file for the whole.
 
-`scores.json` depends on model, data and settings alone, whoever did the work and when.
+`scores.json` depends on model, data and settings alone, not on the machine or the time.
 """
 
 import csv

@@ -2,7 +2,7 @@
 
     python -m evaluation.space_load --visitors 20 --seconds 120 --attackers 1
 
-It starts a server of its own. Each visitor uploads a photo of a color nobody else has, clicks in
+It starts a server of its own. Each visitor uploads a photo of a color of its own, clicks in
 it and looks whether the answer is of their photo; every fourth one tracks the sample video instead.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
@@ -35,7 +35,7 @@ from .visitor import SpaceVisitor
 
 APP = Path(__file__).parents[1] / "spaces/app.py"
 HEIGHT, WIDTH, RADIUS = 300, 400, 60
-LEVELS = (40, 120, 200)  # of each color: 27 photos that nobody mixes up, tinted or not
+LEVELS = (40, 120, 200)  # of each color: 27 photos that cannot be confused, tinted or not
 CLOSE = 12  # levels that a JPEG may be off
 LEAST_SHARE = 0.4  # of a picture that must have its owner's color, tinted or not
 EVERY_FOURTH = 4
@@ -52,7 +52,7 @@ class Tally:
     Attributes:
         waits: Seconds from each click to its answer.
         errors: What went wrong.
-        mixed: Answers that were of somebody else's photo.
+        mixed: Answers for the photo of another visitor.
         tracked: Videos that were tracked.
     """
 

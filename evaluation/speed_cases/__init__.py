@@ -1,1 +1,1 @@
-"""Cases that `evaluation.speed` times, each against whoever else can do the same."""
+"""Cases that `evaluation.speed` times, each against the peers that can do the same."""

@@ -1,7 +1,7 @@
 """Time tracking on a GPU: as it is, compiled, and transformers'; equal weights, equal frames.
 
-Each side goes through the clip alone, since what a GPU works ahead would count for whoever comes
-next. Frames count from the one where all graphs have been made; if one more is made after that, the
+Each side goes through the clip alone, since what a GPU works ahead would count for the next side.
+Frames count from the one where all graphs have been made; if one more is made after that, the
 run ends with an error, because then it is compiling that is timed.
 """
 

@@ -105,7 +105,7 @@ def _file(video: LabeledVideo, frame: int, out: Path, number: int | None = None)
 
 def _read(path: Path, size: tuple[int, int]) -> NDArray[np.integer]:
     if not path.is_file():
-        raise DataError(f"there is no {path}. Run it again; the video is tracked anew.")
+        raise DataError(f"there is no {path}. Run it again; the video is tracked again.")
     try:
         labels_hw = open_label_map(str(path))
     except ImageError as error:

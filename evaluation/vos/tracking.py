@@ -2,7 +2,7 @@
 
 Source: tools/vos_inference.py:114-389 @ 2b90b9f.
 Differs: objects that come later join one session, in which no object changes another; the original
-    tracks each in a session of its own, which gives the same masks and encodes every frame anew.
+    tracks each in a session of its own, which gives the same masks and encodes every frame again.
 """
 
 from collections.abc import Iterator, Sequence

@@ -70,7 +70,7 @@ class FilePlaces:
         """Move a file that has just come into the folder of the browser that sent it.
 
         Returns:
-            Where it is now, under a name that nobody can guess.
+            Where it is now, under a name that cannot be guessed.
         """
         ending = path.suffix if ENDING.fullmatch(path.suffix) else ""
         kept = self.owner_folder(cookie) / UPLOADS / f"{secrets.token_hex(16)}{ending}"
@@ -95,7 +95,7 @@ def safe_stem(name: object, otherwise: str) -> str:
     Folders, markup, dots and everything else that is not a letter, a digit, a space or a dash goes.
 
     Args:
-        name: The name that the browser told; may be None.
+        name: The name that the browser sent; may be None.
         otherwise: What to use if nothing is left.
     """
     last = str(name or "").replace("\\", "/").rpartition("/")[2]

@@ -145,7 +145,7 @@ class Limits:
 
         Args:
             num_frames: How many frames it has.
-            seconds: How long it is; None if nobody knows.
+            seconds: How long it is; None if unknown.
 
         Raises:
             LimitError: It is too long.

@@ -55,7 +55,7 @@ class LiveWork:
     def step(self, picture_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Follow all objects into the next picture.
 
-        A picture of another size than those before, as after a phone was turned, begins anew.
+        A picture of another size than those before, as after a phone was turned, starts over.
 
         Returns:
             The picture with masks, `(height, width, 3)`.
@@ -159,7 +159,7 @@ class LiveTab:
                 )
                 with gr.Row():
                     self.new = gr.Button("New object", size="sm", min_width=110)
-                    self.reset = gr.Button("Begin anew", size="sm", min_width=110)
+                    self.reset = gr.Button("Start over", size="sm", min_width=110)
                 self.x, self.y, self.add = parts.typed_click()
                 self.status = gr.HTML("", elem_id="live-status")
         gr.Markdown(

@@ -1,4 +1,4 @@
-"""The whole page: three tabs, the endpoints, and what happens when somebody leaves."""
+"""The whole page: three tabs, the endpoints, and what happens when a visitor leaves."""
 
 from pathlib import Path
 from typing import Any

@@ -287,7 +287,7 @@ class PhotoWork:
         self.box(box_of_corners(self.scene.corner, xy))
 
     def box(self, box: Xyxy) -> None:
-        """Draw a box around the current object; it begins anew from that.
+        """Draw a box around the current object; it starts over from that.
 
         Raises:
             PromptError: The box is empty or outside the photo.

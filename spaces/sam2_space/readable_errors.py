@@ -56,7 +56,7 @@ def readable(handler: Handler) -> Handler:
 
 
 def as_message(error: Exception) -> gr.Error:
-    """Say what went wrong; what nobody expected goes to the log, and only that it happened out."""
+    """Say what went wrong; of unexpected errors the log has the details, not the page."""
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, PermissionError):
@@ -70,7 +70,7 @@ def as_message(error: Exception) -> gr.Error:
 
 
 def log_unexpected(error: Exception) -> None:
-    """Log an error that nobody expected: its traceback once, then a line each time it comes again.
+    """Log an unexpected error: its traceback once, then a line each time it comes again.
 
     Whoever finds a request that fails could otherwise fill the log with it.
     """

@@ -1,7 +1,7 @@
-"""Requests that are sent too slowly are cut off, so that nobody keeps the server's connections.
+"""Timeouts of requests: one sent too slowly is cut off, so that connections stay free.
 
 uvicorn waits without end for the rest of a request that has begun. A few hundred half-sent requests
-cost their sender nothing, but use up the files that the process may open, and nobody else gets in.
+cost their sender nothing, but use up the files that the process may open, and shut others out.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ def limit_slow_requests(server: uvicorn.Server) -> None:
         share = max(1, soft // SHARE_OF_FILES)
         TimedProtocol.most_heads = min(MOST_HEADS, share)
         TimedProtocol.most_silent = min(MOST_SILENT, share)
-    # the server asks its config anew for each connection
+    # the server asks its config again for each connection
     server.config.http_protocol_class = TimedProtocol
 
 

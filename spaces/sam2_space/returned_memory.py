@@ -16,7 +16,7 @@ def limit_arenas() -> None:
 
 
 def give_memory_back() -> None:
-    """Collect what nobody refers to any more, and return free memory to the system."""
+    """Collect garbage, and return free memory to the system."""
     gc.collect()
     libc = _libc()
     if libc is not None:

@@ -50,7 +50,7 @@ class Service:
             samples: Whether a sample will do as well; no, if the file is to be moved or deleted.
 
         Raises:
-            PermissionError: It is of somebody else.
+            PermissionError: It belongs to another visitor.
         """
         return own_file(self.places, upload.path, who(request)[0], samples=samples)
 

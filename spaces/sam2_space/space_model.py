@@ -34,7 +34,7 @@ class FairLock:
     """A fair lock.
 
     A long job takes a turn for each frame or batch. Whoever came meanwhile is served in between, so
-    nobody waits for longer than one slice of each of those before.
+    no visitor waits for longer than one slice of each of those before.
     """
 
     def __init__(self) -> None:

@@ -93,7 +93,7 @@ class UploadQuota:
         return None
 
     def _stored(self, cookie: str) -> tuple[int, int]:
-        """Count the bytes of a browser, and of all uploads that nobody has opened yet."""
+        """Count the bytes of a browser, and of all uploads that are not opened yet."""
         unused = sum(_bytes_below(one) for one in self.places.root.glob(f"*/{UPLOADS}"))
         return _bytes_below(self.places.owner_folder(cookie)), unused
 

@@ -56,7 +56,7 @@ class VideoJobs:
                 yield from steps
         except Exception:
             if visitor.works.get(TAB) is not work:
-                return  # another video has been chosen; nobody looks at this one any more
+                return  # another video has been chosen; this one is no longer shown
             yield {self.tab.status: parts.status_line("This went wrong; see the message.")}
             raise
 

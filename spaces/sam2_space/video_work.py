@@ -150,7 +150,7 @@ def count_frames(
 
 
 def require_prompts(scene: VideoScene, object_ids: Iterable[int]) -> None:
-    """Refuse to track what nobody points at.
+    """Refuse to track objects without a prompt.
 
     Raises:
         PromptError: Nothing was pointed at, or an object has lost all that was said about it.
@@ -208,7 +208,7 @@ class VideoWork:
 
     @property
     def seconds(self) -> float | None:
-        """How long the video is; None if nobody knows."""
+        """How long the video is; None if unknown."""
         fps = self.session.frames.fps
         return float(self.num_frames / fps) if fps else None
 
@@ -224,7 +224,7 @@ class VideoWork:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Sam2VideoInferenceSession]:
-        """Lend the session for reading, while nobody changes it.
+        """Lend the session for reading, while nothing changes it.
 
         Raises:
             FrameError: The visit has ended.

@@ -43,7 +43,7 @@ class Visitor:
     Attributes:
         lock: Held while something of the visit is read or changed.
         works: What is being worked on, by the tab's name.
-        last_seen: When somebody was here, or a job did something.
+        last_seen: Time of the last request, or of the last progress of a job.
         left_at: When the page went away; None while it is there.
     """
 
@@ -82,7 +82,7 @@ class Visitor:
             self.touch()
 
     def is_idle(self, since: float) -> bool:
-        """Whether nobody was here since then, and no job runs or waits."""
+        """Whether there was no request since then, and no job runs or waits."""
         has_job = self._num_jobs > 0 or self._queued_until > self._clock()
         return self.last_seen < since and not has_job
 
@@ -167,7 +167,7 @@ class Visitor:
             self.folder.parent.rmdir()  # if it was the last visit of this browser
 
     def _require_here(self) -> None:
-        """Refuse to make anything new after the end: nobody would delete it."""
+        """Refuse to make anything new after the end: it would never be deleted."""
         if self.is_closed:
             raise LimitError("This visit has ended, and everything of it is deleted.")
 
@@ -253,7 +253,7 @@ class Visitors:
             found.close()
 
     def clean(self) -> None:
-        """End the visits that have been left or idle; delete uploads nobody came for."""
+        """End the visits that have been left or idle; delete uploads that were never opened."""
         # A broken connection looks like a closed page, and comes back.
         now, grace = self._clock(), self.limits.grace_seconds
         oldest = now - SECONDS * self.limits.idle_minutes

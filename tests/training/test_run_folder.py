@@ -60,7 +60,7 @@ def test_data_of_others_are_not_replaced(folder, name, resume):
 def test_a_run_killed_before_its_first_checkpoint_begins_anew_on_request(folder):
     folder.open(0, [])
 
-    with pytest.raises(TrainingError, match=r"train\.csv.*--resume begins the run there anew"):
+    with pytest.raises(TrainingError, match=r"train\.csv.*--resume starts the run there over"):
         folder.newest(resume=False)
 
     assert folder.newest(resume=True) is None

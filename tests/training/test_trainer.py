@@ -231,7 +231,7 @@ def test_a_lack_of_memory_before_the_first_step_says_so(world, monkeypatch):
     fail = fail_with(torch.OutOfMemoryError("CUDA out of memory"))
     monkeypatch.setattr(callbacks.Validation, "run", fail)
 
-    with pytest.raises(TrainingError, match="No step is done yet; --resume begins anew"):
+    with pytest.raises(TrainingError, match="No step is done yet; --resume starts over"):
         train(settings(world, validation=validated(world)))
 
     assert trainer_of(settings(world), resume=True).state.step == 0

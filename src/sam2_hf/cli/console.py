@@ -72,7 +72,7 @@ class FrameProgress(Closing):
 
     Args:
         what: What is being done, in front of the bar.
-        total: How many frames there are; None if nobody knows.
+        total: How many frames there are; None if unknown.
         done: How many of them were done before; they do not count as speed.
     """
 

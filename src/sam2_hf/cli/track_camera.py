@@ -171,7 +171,7 @@ def _follow(
 
 
 def _until(pictures: Iterator[Timed], stop: Interruption) -> Iterator[Timed]:
-    """Pass pictures on until somebody presses Ctrl-C."""
+    """Pass pictures on until Ctrl-C."""
     for timed in pictures:
         if stop.is_requested:
             return

@@ -110,7 +110,7 @@ class TrackPlan:
         if set(content) != {field.name for field in fields(cls)}:
             raise SessionError(
                 "what is to be resumed was begun by another version of sam2-hf. "
-                "Leave out --resume to begin anew."
+                "Leave out --resume to start over."
             )
         bounds = content["value_range"]
         return cls(
@@ -145,7 +145,7 @@ class TrackPlan:
             raise SessionError(
                 f"--resume cannot go on, since the command is not the same: "
                 f"{'; '.join(differences)}. Repeat the earlier command, or leave out --resume to "
-                "begin anew."
+                "start over."
             )
 
     def _differences(self, now: "TrackPlan") -> Iterator[str]:

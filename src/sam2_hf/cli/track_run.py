@@ -116,7 +116,7 @@ class TrackState:
         return self._journal
 
     def begin(self, plan: TrackPlan) -> None:
-        """Start anew; what an earlier run left is removed.
+        """Start over; what an earlier run left is removed.
 
         Raises:
             OutputError: The folder cannot be written to.
@@ -214,7 +214,7 @@ class TrackState:
 
     def _damaged(self, reason: str) -> SessionError:
         return SessionError(
-            f"{self.folder} is damaged ({reason}). Leave out --resume to begin anew."
+            f"{self.folder} is damaged ({reason}). Leave out --resume to start over."
         )
 
     def _latest(self) -> Progress | None:
@@ -230,7 +230,7 @@ class TrackState:
         return Progress(**self._read(PROGRESS)) if (self.folder / PROGRESS).is_file() else None
 
     def _session_mark(self) -> str:
-        """Text by which a save of the session is told from another."""
+        """Text that identifies a save of the session."""
         current = self.session_folder / CURRENT
         return current.read_text(encoding="utf-8") if current.is_file() else ""
 

@@ -220,7 +220,7 @@ class TrainConfig:
         frozen: Patterns of names of parameters that do not learn, such as `vision_encoder.*`.
         lora: Adapters; None for learning the weights themselves.
         validation: How the model is looked at.
-        logging: What is told.
+        logging: What is logged, and how often.
         checkpoints: What is kept.
         push: Hub repo, `owner/name`, that gets the model at the end.
     """

@@ -346,7 +346,7 @@ def refuse_changes(changes: Sequence[str], output: str) -> None:
         lines = "\n".join(f"  {line}" for line in changes)
         raise TrainingError(
             f"the run in {output} was begun with other settings or data, so it cannot be resumed:\n"
-            f"{lines}\nGive the earlier ones, choose another output to begin anew, or go on "
+            f"{lines}\nGive the earlier ones, choose another output to start over, or go on "
             "with --allow-changes, which no longer gives the numbers of an unchanged run."
         )
 
@@ -355,7 +355,7 @@ def changed_data(before: Sequence[str] | None, now: Sequence[str]) -> list[str]:
     """List the sources whose photos or videos are others now, one line each.
 
     Args:
-        before: What the sources held when the run was begun; None if nobody wrote it down.
+        before: What the sources held when the run was begun; None if it was not recorded.
         now: What they hold.
     """
     # another number of sources is a changed setting

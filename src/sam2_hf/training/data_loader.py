@@ -124,7 +124,7 @@ class ClipRequest:
 
 
 class ClipStream(Dataset[ClipBatch]):
-    """Answers each request with the same batch, whoever asks and whatever was asked before.
+    """Answers each request with the same batch, whatever was requested before.
 
     A step takes all its clips from one source, drawn by weight. Within an epoch of a source no item
     comes twice. An item that cannot be used is replaced by another and reported in
@@ -269,7 +269,7 @@ class ClipLoader:
             yield answer
 
     def reset_times(self) -> None:
-        """Begin to measure anew."""
+        """Restart the measurement."""
         self.wait_s = 0.0
 
 

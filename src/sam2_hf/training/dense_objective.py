@@ -82,7 +82,7 @@ class DenseObjective(nn.Module):
     find an object again, too.
 
     Attributes:
-        click_s: Seconds spent on choosing cells, since somebody set it to 0.
+        click_s: Seconds spent on choosing cells, since it was last set to 0.
 
     Args:
         model: The model that learns.

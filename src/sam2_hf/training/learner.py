@@ -115,7 +115,7 @@ def step_values(
 
 
 PLAN, DROPOUT = 0, 1  # what a seed is for
-# without cuDNN's, which plans anew for every number of objects: 20 ms a layer on an H200
+# without cuDNN's, which plans again for every number of objects: 20 ms a layer on an H200
 ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 

@@ -112,7 +112,7 @@ class Sam2VideoForTraining(nn.Module):
     `prediction_loss_only=True`, and save `objective.model`, which loads by itself.
 
     Attributes:
-        click_s: Seconds spent on finding where to click, since somebody set it to 0.
+        click_s: Seconds spent on finding where to click, since it was last set to 0.
 
     Args:
         model: The model that learns.

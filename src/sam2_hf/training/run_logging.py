@@ -215,7 +215,7 @@ class RunFolder:
         there = [path.name for path in self._replaced() if path.exists()]
         is_run = (self.root / CONFIG_NAME).is_file()  # killed before its first checkpoint
         if there and not found and not (resume and is_run):
-            way = "--resume begins the run there anew; or choose" if is_run else "Choose"
+            way = "--resume starts the run there over; or choose" if is_run else "Choose"
             raise TrainingError(
                 f"{self.root} has no checkpoint of a run, but {', '.join(there)}, which a new run "
                 f"would replace. {way} another output."

@@ -404,7 +404,7 @@ class Trainer:
     def _save_in_need(self, flags: str) -> str:
         """Save if that is possible, and say how to go on."""
         if self.state.step == 0:
-            return "No step is done yet; --resume begins anew."
+            return "No step is done yet; --resume starts over."
         if self.accelerator.num_processes > 1 or not self.learner.is_whole:
             return f"{flags} goes on from the last checkpoint."
         self.learner.optimizer.zero_grad(set_to_none=True)

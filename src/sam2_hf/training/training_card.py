@@ -75,7 +75,7 @@ def training_card(config: TrainConfig, score: float | None, step: int) -> str:
 
 
 def _without_places(config: TrainConfig) -> TrainConfig:
-    """Keep only the last name of each path: the others are nobody's business."""
+    """Keep only the last name of each path: the rest is private."""
     validation = replace(config.validation, sources=_last_names(config.validation.sources))
     is_folder = Path(config.model).exists()
     return replace(

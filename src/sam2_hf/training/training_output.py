@@ -18,9 +18,9 @@ class TrainingOutput(ModelOutput):
         loss: What to minimize, a scalar; only this one carries gradients.
         focal: Focal loss before it is weighed, over the number of objects; a scalar, as the next
             three.
-        dice: Dice loss, likewise.
-        iou: Error of the predicted IoU, likewise.
-        object_score: Loss of the object score, likewise.
+        dice: Dice loss, as above.
+        iou: Error of the predicted IoU, as above.
+        object_score: Loss of the object score, as above.
         logits_tohw: Masks after the last prompt on each frame, logits.
         iou_to: Their IoU with the true masks, 0 where there is no object.
         first_iou_to: The same before any correction.

@@ -92,7 +92,7 @@ def annotation(
 def answer_annotation(
     result: SegmentationResult, row: int, prompts: DrawnPrompts, **about: Any
 ) -> dict[str, Any]:
-    """Describe one of the masks of an object that somebody pointed at.
+    """Describe one of the masks of a prompted object.
 
     Args:
         result: The masks of the object.

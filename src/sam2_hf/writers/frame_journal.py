@@ -215,5 +215,5 @@ class FrameJournal:
             self._find_frames()
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise OutputError(
-                f"{self.path} cannot be used: {error}. Free some space, or begin anew."
+                f"{self.path} cannot be used: {error}. Free some space, or start over."
             ) from error

@@ -24,9 +24,9 @@ TICKS = 90_000  # per second; every usual frame rate is a whole number of them
 DEFAULT_FPS = 25.0
 MAX_FPS = 240.0  # what a file claims beyond that is a mistake
 QUALITY = {
-    "crf": "18",  # hardly told from the original
+    "crf": "18",  # hardly distinguishable from the original
     "preset": "fast",
-    # With it x264 reads memory that nobody has written, and no two files are the same.
+    # With it x264 reads uninitialized memory, and no two files are the same.
     "x264-params": "mbtree=0",
 }
 

@@ -144,7 +144,7 @@ def _surface(rng: np.random.Generator, noise_hw: Floats) -> Floats:
 
 
 LENGTH = 2**20  # of an epoch; each is another one
-SIDE = 256  # pixels, where nobody says how large
+SIDE = 256  # pixels, by default
 USUAL_FRAMES = 8  # where num_frames is 0
 
 
