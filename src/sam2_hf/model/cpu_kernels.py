@@ -134,7 +134,8 @@ def needs_bands(grid_bhwc: Tensor, multiple: int = 1) -> bool:
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
         return False
     batch, height, width = grid_bhwc.shape[:3]
-    return batch > _grids_at_once(height, width) or height > _rows_at_once(width, multiple)
+    rows = max(multiple, CELLS_AT_ONCE // width // multiple * multiple)
+    return height > rows or batch > max(1, CELLS_AT_ONCE // (height * width))
 
 
 def in_bands(work: Callable[[Tensor], Tensor], grid_bhwc: Tensor, multiple: int = 1) -> Tensor:
@@ -150,19 +151,12 @@ def in_bands(work: Callable[[Tensor], Tensor], grid_bhwc: Tensor, multiple: int 
         What `work(grid_bhwc)` returns, up to the order of summation.
     """
     height, width = grid_bhwc.shape[1:3]
-    rows = _rows_at_once(width, multiple)
-    if height <= rows:
-        return torch.cat([work(some) for some in grid_bhwc.split(_grids_at_once(height, width))])
+    rows = max(multiple, CELLS_AT_ONCE // width // multiple * multiple)
+    if height <= rows:  # small grids, whole
+        together = max(1, CELLS_AT_ONCE // (height * width))
+        return torch.cat([work(images_bhwc) for images_bhwc in grid_bhwc.split(together)])
     images = [_one_image(work, image_1hwc, rows) for image_1hwc in grid_bhwc.split(1)]
     return images[0] if len(images) == 1 else torch.cat(images)
-
-
-def _rows_at_once(width: int, multiple: int) -> int:
-    return max(multiple, CELLS_AT_ONCE // width // multiple * multiple)
-
-
-def _grids_at_once(height: int, width: int) -> int:
-    return max(1, CELLS_AT_ONCE // (height * width))
 
 
 def _one_image(work: Callable[[Tensor], Tensor], image_1hwc: Tensor, rows: int) -> Tensor:

@@ -35,7 +35,7 @@ class FpnNeck(FastPath, nn.Module):
     def __init__(self, config: Sam2VisionConfig) -> None:
         super().__init__()
         self.top_down_levels = config.fpn_top_down_levels
-        self.convs = nn.ModuleList(
+        self.convs = nn.ModuleList(  # coarsest first
             nn.Conv2d(
                 channels,
                 config.fpn_hidden_size,
@@ -79,7 +79,7 @@ class FpnNeck(FastPath, nn.Module):
         """Return the maps of the levels from `finest` on."""
         maps_bchw: list[Tensor] = []
         for level in reversed(range(finest, len(stages_bhwc))):
-            map_bchw = self._conv(level)(stages_bhwc[level].permute(0, 3, 1, 2))
+            map_bchw = self.convs[-1 - level](stages_bhwc[level].permute(0, 3, 1, 2))
             if maps_bchw and level in self.top_down_levels:
                 map_bchw = map_bchw + functional.interpolate(
                     maps_bchw[-1], scale_factor=2.0, mode="nearest"
@@ -87,16 +87,12 @@ class FpnNeck(FastPath, nn.Module):
             maps_bchw.append(map_bchw)
         return maps_bchw[::-1]
 
-    def _conv(self, level: int) -> nn.Module:
-        """Return a level's convolution; they are stored coarsest first."""
-        return self.convs[len(self.convs) - 1 - level]
-
     def _num_mergeable(self, stages_bhwc: tuple[Tensor, ...], narrow: tuple[nn.Module, ...]) -> int:
         """Count the finest levels that are two products in a row, seen by nothing else."""
         layers: list[nn.Module] = []
         for level, conv in enumerate(narrow[: len(stages_bhwc)]):
             meets_others = level in self.top_down_levels or level - 1 in self.top_down_levels
-            pair = (self._conv(level), conv)
+            pair = (self.convs[-1 - level], conv)
             if meets_others or not _are_pointwise(*pair):
                 break
             layers.extend(pair)
@@ -107,7 +103,7 @@ class FpnNeck(FastPath, nn.Module):
 
     def _merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Module) -> Tensor:
         """Apply a level's convolution and the one after it as one product."""
-        first = self._conv(level)
+        first = self.convs[-1 - level]
         weights = (*first.parameters(), *narrow.parameters())
 
         def compute() -> Tensor:

@@ -173,19 +173,10 @@ def rotated(tokens_banc: Tensor, table: tuple[Tensor, Tensor], unplaced: int = 0
     is_dense = tokens_banc.dtype == torch.float32 and tokens_banc.stride(-1) == 1
     is_exported = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
     if is_dense and not is_recorded and not is_exported:
-        rotate_in_place(tokens_banc[:, :, :placed], table)
+        # one pass over the memory that the tokens lie in, instead of six
+        turns_nx = torch.complex(*table)
+        pairs_banx = torch.view_as_complex(tokens_banc[:, :, :placed].unflatten(-1, (-1, 2)))
+        pairs_banx.unflatten(2, (-1, len(turns_nx))).mul_(turns_nx)
         return tokens_banc
     turned = rotate(tokens_banc[:, :, :placed], table)
     return torch.cat((turned, tokens_banc[:, :, placed:]), dim=2) if unplaced else turned
-
-
-def rotate_in_place(tokens_banc: Tensor, table: tuple[Tensor, Tensor]) -> None:
-    """Turn tokens as `rotate` does, in the memory they lie in: one pass instead of six.
-
-    Args:
-        tokens_banc: As in `rotate`, float32, the channels of a token side by side; no gradients.
-        table: As in `rotate`.
-    """
-    turns_nx = torch.complex(*table)
-    pairs_banx = torch.view_as_complex(tokens_banc.unflatten(-1, (-1, 2)))
-    pairs_banx.unflatten(2, (-1, len(turns_nx))).mul_(turns_nx)
