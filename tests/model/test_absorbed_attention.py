@@ -27,11 +27,11 @@ def calls(monkeypatch):
     monkeypatch.setattr(
         attention,
         "token_to_image_attention",
-        lambda *args: names.append("ask") or token_to_image_attention(*args),
+        lambda *args: names.append("token to image") or token_to_image_attention(*args),
     )
-    tell = ImageToTokenAttention.tell
+    apply = ImageToTokenAttention.apply
     monkeypatch.setattr(
-        ImageToTokenAttention, "tell", lambda *args: names.append("tell") or tell(*args)
+        ImageToTokenAttention, "apply", lambda *args: names.append("image to token") or apply(*args)
     )
     return names
 
@@ -67,7 +67,7 @@ def test_cells_find_what_projected_cells_find_among_a_few_tokens(layers, sets, p
     if padded:
         mask[0, ..., 3:], mask[4, ..., 1] = -torch.inf, -torch.inf
 
-    found = ImageToTokenAttention.of(layers, keys, values, mask, sets).tell(cells)
+    found = ImageToTokenAttention.of(layers, keys, values, mask, sets).apply(cells)
 
     assert found.shape == (2, 3, 40, 32)
     assert largest_difference(found, plain(layers, cells, keys, values, mask)) <= SAME_SUMS
@@ -82,7 +82,7 @@ def test_the_attention_absorbs_projections_where_tokens_are_few(layers, calls, g
     layers(cells, tokens, tokens)
     layers(shared, tokens, tokens)
 
-    assert calls == ["ask", "tell", "tell"]
+    assert calls == ["token to image", "image to token", "image to token"]
 
 
 @torch.no_grad()

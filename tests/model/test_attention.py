@@ -14,6 +14,13 @@ def narrow_config(backend="sdpa"):
     return Sam2MaskDecoderConfig(hidden_size=16, num_attention_heads=2, attn_implementation=backend)
 
 
+def layer_of(backend, scaling):
+    """A module that has what a backend reads of an attention layer."""
+    layer = torch.nn.Module()
+    layer.config, layer.scaling = narrow_config(backend), scaling
+    return layer
+
+
 def draw(generator, *shapes):
     return [torch.randn(shape, generator=generator) for shape in shapes]
 
@@ -37,7 +44,7 @@ def test_attention_follows_its_formula(backend, generator):
     mask = torch.randn(2, 1, 4, 5, generator=generator)
     mask[1, :, :, 0] = -torch.inf
 
-    found = attend(torch.nn.Module(), narrow_config(backend), tuple(queries), 0.5, mask)
+    found = attend(layer_of(backend, 0.5), *queries, attention_mask=mask)
 
     torch.testing.assert_close(found, slow_attention(queries, 0.5, mask), atol=1e-5, rtol=0)
 
@@ -49,8 +56,7 @@ def test_sdpa_equals_eager(dtype, masked, generator):
     mask = torch.randn(2, 1, 1, 64, generator=generator).to(dtype) if masked else None
 
     eager, sdpa = (
-        attend(torch.nn.Module(), narrow_config(backend), tuple(queries), 0.25, mask)
-        for backend in BACKENDS
+        attend(layer_of(backend, 0.25), *queries, attention_mask=mask) for backend in BACKENDS
     )
 
     assert eager.dtype == sdpa.dtype == dtype
@@ -79,11 +85,9 @@ def test_flash_attention_is_asked_only_where_nothing_is_masked(
         lambda _, name, default: calls.append(name) or eager_attention,
     )
     queries = draw(generator, *[(1, 1, 3, 4)] * 3)
-    config = narrow_config("flash_attention_2")
+    mask = torch.zeros(1, 1, 3, 3) if masked else None
 
-    attend(
-        torch.nn.Module(), config, tuple(queries), 1.0, torch.zeros(1, 1, 3, 3) if masked else None
-    )
+    attend(layer_of("flash_attention_2", 1.0), *queries, attention_mask=mask)
 
     assert calls == [asked]
 

@@ -26,6 +26,7 @@ COMPILED = (
     ("vision_encoder", False),
     ("vision_encoder", True),
     ("vision_encoder.neck", False),
+    ("vision_encoder.backbone.blocks.0.mlp", False),
     ("mask_decoder.conv_s0", False),
     ("mask_decoder.upscale_conv2", False),
     ("memory_encoder.projection", False),

@@ -39,7 +39,7 @@ def test_a_fused_layer_is_the_layer_and_its_activation(activation, bias, generat
     layer = nn.Linear(24, 40, bias=bias)
     tokens = torch.randn(2, 5, 3, 24, generator=generator)
 
-    found = linear(layer, tokens, activation, fused=True)
+    found = linear(layer, tokens, activation)
 
     mapped = layer(tokens)
     assert close(found, mapped if activation is None else activation(mapped))

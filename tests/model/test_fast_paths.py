@@ -30,7 +30,7 @@ def taken(monkeypatch):
         (cpu_kernels, "_one_image"),
         (memory_attention, "attend_in_tiles"),
         (FpnNeck, "_merge"),
-        (ImageToTokenAttention, "tell"),
+        (ImageToTokenAttention, "apply"),
         (TwoWayBlock, "_image_to_token_in_bands"),
     ]
     for owner, name in ways:
@@ -93,7 +93,7 @@ def test_answers_to_clicks_are_those_of_the_plain_modules(
 
     fast = answer()
     if has_fused_product(ONE_NUMBER):
-        assert taken == {"product", "_one_image", "_merge", "tell", "_image_to_token_in_bands"}
+        assert taken == {"product", "_one_image", "_merge", "apply", "_image_to_token_in_bands"}
     taken.clear()
     plain = plainly(absorbing_model, answer)
 

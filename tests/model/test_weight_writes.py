@@ -10,6 +10,7 @@ from torch import nn
 from sam2_hf import Sam2VideoModel
 from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.cpu_kernels import has_fused_product
+from sam2_hf.model.memory_attention import AttentionKernel, select_attention_kernel
 from sam2_hf.model.memory_tokens import MemoryTokens
 from sam2_hf.model.position_encoding import rotary_table
 from tests.drawn_video import every_answer, own_video_model
@@ -134,7 +135,8 @@ def test_each_weight_of_memory_attention_is_read_on_a_large_grid(large_model):
         layer.fast = True
         return found
 
-    assert not has_fused_product(query) or attention._pays_to_tile(query, tokens)
+    kernel = select_attention_kernel(attention, query, tokens)
+    assert not has_fused_product(query) or kernel is AttentionKernel.CPU_TILES
     attend(attention)
     for name, weight in attention.named_parameters():
         weight.data.mul_(1.5).add_(0.1)

@@ -1,22 +1,20 @@
-"""Scaled dot-product attention, through whichever backend the config names.
+"""Scaled dot-product attention, through whichever backend the config names; attention of prompts.
 
-Suffixes: b = batch, a = heads, q, k = tokens that ask and are asked, c = channels,
-p = objects of an image.
+[`attend`] is the attention of every part. [`PromptAttention`] is that between the few tokens of
+prompts and many image cells, which need not be projected: a product of three matrices may be taken
+in either order. A score is `q . (W x)` for every cell x; `(q W) . x` is the same number, and with
+eight tokens in eight heads it costs half the products of projecting 4,096 cells, and no
+intermediate of their size. The same holds for values, since attention weights sum to 1: `sum(a W x
++ a b)` is `W sum(a x) + b`. Both ways equal the plain order up to the order of summation;
+[`select_product_order`] says which one a call takes.
 
-Attention between a few tokens and many image cells without projecting the cells.
-
-A product of three matrices may be taken in either order. A score is `q . (W x)` for every cell x;
-`(q W) . x` is the same number, and with eight tokens in eight heads it costs half the products of
-projecting 4,096 cells, and no intermediate of their size. The same holds for values, since
-attention weights sum to 1: `sum(a W x + a b)` is `W sum(a x) + b`. Both ways equal
-`PromptAttention.forward` up to the order of summation.
-
-Suffixes: b = images, p = objects of an image, t = tokens of an object, n = image cells, a = heads,
-d = channels of a head, c = channels, s = sets of cells, r = rows of a product. Image tensors may
-have p = 1 where all objects share them.
+Suffixes: b = images or objects, p = objects of an image, a = heads, q, k = queries and keys, t =
+tokens of an object, n = image cells, d = channels of a head, c = channels, s = sets of cells, r =
+rows of a product. Image tensors may have p = 1 where all objects share them.
 """
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, Protocol
 
 import torch
@@ -26,7 +24,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_sam2 import Sam2MaskDecoderConfig
 from .cpu_kernels import MIN_ROWS, has_fused_product, product
-from .fast_paths import FastPath, are_linear, is_traced
+from .fast_paths import FastPath, are_linear
 
 
 class Projections(Protocol):
@@ -47,13 +45,13 @@ def token_to_image_attention(
     values_bpnc: Tensor,
     similarity: Tensor | None,
 ) -> Tensor:
-    """Let a few tokens look at many cells.
+    """Attend from a few tokens to many cells, which are not projected.
 
     Args:
         layers: The attention.
         tokens_bptc: Queries.
         keys_bpnc: Cells as keys, one set for each object.
-        values_bpnc: Cells as values, likewise.
+        values_bpnc: The same cells as values.
         similarity: Added to the scores, broadcastable to `(b * p, a, t, n)`.
 
     Returns:
@@ -61,6 +59,7 @@ def token_to_image_attention(
     """
     heads = layers.num_heads
     shape = tokens_bptc.shape[:3]
+    fused = has_fused_product(tokens_bptc)
     query_ptad = (
         layers.q_proj(tokens_bptc).flatten(0, 1).unflatten(-1, (heads, -1)) * layers.scaling
     )
@@ -68,12 +67,12 @@ def token_to_image_attention(
     query_patc = torch.einsum(
         "ptad,adc->patc", query_ptad, layers.k_proj.weight.unflatten(0, (heads, -1))
     )
-    scores_patn = _all_products(query_patc.flatten(1, 2), keys_bpnc.flatten(0, 1))
+    scores_patn = _all_products(query_patc.flatten(1, 2), keys_bpnc.flatten(0, 1), fused=fused)
     scores_patn = scores_patn.unflatten(1, (heads, -1))
     if similarity is not None:
         scores_patn = scores_patn + similarity
     weights_prn = scores_patn.softmax(dim=-1).flatten(1, 2)
-    found_patc = _all_products(weights_prn, values_bpnc.flatten(0, 1).mT)
+    found_patc = _all_products(weights_prn, values_bpnc.flatten(0, 1).mT, fused=fused)
     weight_adc = layers.v_proj.weight.unflatten(0, (heads, -1))
     found_ptad = torch.einsum("patc,adc->ptad", found_patc.unflatten(1, (heads, -1)), weight_adc)
     return layers.o_proj(found_ptad.flatten(2) + layers.v_proj.bias).unflatten(0, shape[:2])
@@ -81,14 +80,14 @@ def token_to_image_attention(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageToTokenAttention:
-    """A few tokens, ready to tell any number of cells; made once for all bands of a picture.
+    """Attention from any number of cells to a few tokens, whose projections are already made.
+
+    Made once for all bands of a picture.
 
     Attributes:
-        rows_src: What scores a cell, one row for each object, head and token: s = sets of cells,
-            r = rows.
+        rows_src: Keys in the cells' width, one row for each object, head and token.
         offset_sr1: Added to the scores; minus infinity leaves a token out.
-        value_brc: What a row tells, already projected to the cells' width, b = objects of all
-            images.
+        value_brc: Values in the cells' width, b = objects of all images.
         shape: Images, objects, heads, tokens.
     """
 
@@ -116,7 +115,7 @@ class ImageToTokenAttention:
             sets: How many sets of cells an image has: 1 while all objects share them.
 
         Returns:
-            What `tell` needs; its tensors are new.
+            The attention, ready for `apply`; its tensors are new.
         """
         heads = layers.num_heads
         batch, objects, count, _ = keys_bptc.shape
@@ -130,7 +129,7 @@ class ImageToTokenAttention:
         value_bptad = layers.v_proj(values_bptc).unflatten(-1, (heads, -1))
         output_weight = layers.o_proj.weight.unflatten(1, (heads, -1))
         value_batc = torch.einsum("bptad,cad->bpatc", value_bptad, output_weight).flatten(0, 1)
-        # the weights of a head sum to 1, so its tokens can tell the bias along
+        # the weights of a head sum to 1, so its values can carry the bias
         value_batc[:, 0] += layers.o_proj.bias
         return cls(
             # objects that share the cells are rows of one product
@@ -140,22 +139,25 @@ class ImageToTokenAttention:
             shape=(batch, objects, heads, count),
         )
 
-    def tell(self, cells_bpnc: Tensor) -> Tensor:
-        """Return what each cell found, `(b, p, n, c)`; the cells are p = 1 while shared."""
+    def apply(self, cells_bpnc: Tensor) -> Tensor:
+        """Attend from some cells, p = 1 while objects share them, `(b, p, n, c)`."""
         batch, objects, heads, count = self.shape
-        scores_srn = _all_products(self.rows_src, cells_bpnc.flatten(0, 1)).add_(self.offset_sr1)
+        fused = has_fused_product(cells_bpnc)
+        scores_srn = _all_products(self.rows_src, cells_bpnc.flatten(0, 1), fused=fused)
+        scores_srn = scores_srn.add_(self.offset_sr1)
         weights_batn = scores_srn.reshape(batch * objects, heads, count, -1).softmax(dim=2)
         found_bnc = weights_batn.flatten(1, 2).mT @ self.value_brc
         return found_bnc.unflatten(0, (batch, objects))
 
 
-def _all_products(rows_src: Tensor, cells_snc: Tensor) -> Tensor:
-    """Multiply every row of a set by every cell of it, `(s, r, n)`."""
+def _all_products(rows_src: Tensor, cells_snc: Tensor, *, fused: bool) -> Tensor:
+    """Multiply every row of a set by every cell of it, `(s, r, n)`; `fused`: with oneDNN."""
     pays = len(rows_src) == 1 or cells_snc.shape[1] >= MIN_ROWS  # a call each, or one for all
-    if not pays or not has_fused_product(rows_src):
+    if not fused or not pays:
         return rows_src @ cells_snc.mT
-    products = [product(rows, cells) for rows, cells in zip(rows_src, cells_snc, strict=True)]
-    return products[0][None] if len(products) == 1 else torch.stack(products)
+    if len(rows_src) == 1:
+        return product(rows_src[0], cells_snc[0])[None]
+    return torch.stack([product(*pair) for pair in zip(rows_src, cells_snc, strict=True)])
 
 
 def eager_attention(
@@ -190,21 +192,29 @@ def eager_attention(
     return (weights @ value_bakc).transpose(1, 2).contiguous(), weights
 
 
+class AttentionLayer(Protocol):
+    """What a backend is told about a layer; it is a module as well."""
+
+    config: PreTrainedConfig
+    scaling: float
+
+
 def attend(
-    module: nn.Module,
-    config: PreTrainedConfig,
-    queries: tuple[Tensor, Tensor, Tensor],
-    scaling: float,
+    layer: AttentionLayer,
+    query_baqc: Tensor,
+    key_bakc: Tensor,
+    value_bakc: Tensor,
+    *,
     attention_mask: Tensor | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
-    """Attend with the backend of `config` (eager, SDPA, flash attention, ...).
+    """Attend with the backend of the layer's config (eager, SDPA, flash attention, ...).
 
     Args:
-        module: The attention layer, handed on to the backend.
-        config: Config whose `_attn_implementation` is asked.
-        queries: Queries `(b, a, q, c)`, keys and values `(b, a, k, c)`.
-        scaling: Factor of the products.
+        layer: The attention layer, handed on to the backend.
+        query_baqc: Queries.
+        key_bakc: Keys.
+        value_bakc: Values.
         attention_mask: Added to the products; flash attention cannot do that, so SDPA steps in for
             this call.
         dropout: Probability with which a weight is left out.
@@ -212,26 +222,25 @@ def attend(
     Returns:
         Attended values, `(b, q, a, c)`.
     """
-    name = config._attn_implementation
+    name = layer.config._attn_implementation
     if attention_mask is not None and "flash" in (name or ""):
         name = "sdpa"
     backend = ALL_ATTENTION_FUNCTIONS.get_interface(name, eager_attention)
-    query, key, value = queries
     attended_bqac, _ = backend(
-        module,
-        query,
-        key,
-        value,
+        layer,
+        query_baqc,
+        key_bakc,
+        value_bakc,
         attention_mask=attention_mask,
         dropout=dropout,
-        scaling=scaling,
+        scaling=layer.scaling,
         is_causal=False,
     )
     return attended_bqac
 
 
 class PromptAttention(FastPath, nn.Module):
-    """Attention between the tokens of several objects, in fewer channels than they have.
+    """Attention between the tokens and cells of several objects, in fewer channels than they have.
 
     Keys that all objects of an image share (`p` = 1) are projected once, whatever the number of
     objects.
@@ -263,7 +272,7 @@ class PromptAttention(FastPath, nn.Module):
         value_bpkc: Tensor,
         attention_mask: Tensor | None = None,
     ) -> Tensor:
-        """Let every query look at the keys of its own object.
+        """Attend from every query to the keys of its own object.
 
         Args:
             query_bpqc: Queries, `(b, p or 1, q, 256)`.
@@ -274,67 +283,68 @@ class PromptAttention(FastPath, nn.Module):
         Returns:
             What each query found, `(b, p, q, 256)`.
         """
-        given = (query_bpqc, key_bpkc, value_bpkc, attention_mask)
-        if (
-            self._are_few(query_bpqc)
-            and query_bpqc.shape[1] == key_bpkc.shape[1]
-            and self._pays_to_absorb(*given)
-        ):
+        order = select_product_order(self, query_bpqc, key_bpkc, value_bpkc, attention_mask)
+        if order is ProductOrder.TOKEN_TO_IMAGE:
             return token_to_image_attention(self, query_bpqc, key_bpkc, value_bpkc, attention_mask)
-        token_side = self.token_side(*given)
-        if token_side is not None:
-            return token_side.tell(query_bpqc)
+        if order is ProductOrder.IMAGE_TO_TOKEN:
+            sets = query_bpqc.shape[1]
+            tokens = ImageToTokenAttention.of(self, key_bpkc, value_bpkc, attention_mask, sets)
+            return tokens.apply(query_bpqc)
         num_objects = max(query_bpqc.shape[1], key_bpkc.shape[1])
         query = self._split(self.q_proj(query_bpqc), num_objects)
         key = self._split(self.k_proj(key_bpkc), num_objects)
         value = self._split(self.v_proj(value_bpkc), num_objects)
-        found = attend(self, self.config, (query, key, value), self.scaling, attention_mask)
+        found = attend(self, query, key, value, attention_mask=attention_mask)
         return self.o_proj(
             found.reshape(-1, num_objects, query.shape[2], self.num_heads * query.shape[3])
         )
-
-    def token_side(
-        self, cells_bpqc: Tensor, keys_bptc: Tensor, values_bptc: Tensor, mask: Tensor | None
-    ) -> ImageToTokenAttention | None:
-        """Project a few tokens of every object so that cells need no projection.
-
-        Args:
-            cells_bpqc: Cells that ask, or some of them.
-            keys_bptc: Tokens as keys.
-            values_bptc: Tokens as values.
-            mask: As in `forward`.
-
-        Returns:
-            None where that is not the faster way, or the mask does more than leave out tokens.
-        """
-        batch, objects, count, _ = keys_bptc.shape
-        if not (
-            self._are_few(keys_bptc)
-            and cells_bpqc.shape[1] in (1, objects)
-            and (mask is None or mask.shape == (batch * objects, 1, 1, count))
-            and self._pays_to_absorb(cells_bpqc, keys_bptc, values_bptc, mask)
-        ):
-            return None
-        return ImageToTokenAttention.of(self, keys_bptc, values_bptc, mask, cells_bpqc.shape[1])
-
-    def _pays_to_absorb(self, tokens: Tensor, *others: Tensor | None) -> bool:
-        """Whether the other order of products may be taken: in float32, by the default backend."""
-        is_default = self.config._attn_implementation == "sdpa"
-        return (
-            is_default
-            and tokens.dtype == torch.float32
-            and are_linear(self.q_proj, self.k_proj, self.v_proj, self.o_proj)
-            and self.may_be_fast(tokens, *others)
-        )
-
-    def _are_few(self, tokens: Tensor) -> bool:
-        """Whether these tokens, one row per head, are fewer than a projection's channels.
-
-        Never while a graph is recorded: comparing sizes would limit those it may be used with.
-        """
-        return not is_traced() and self.num_heads * tokens.shape[2] <= self.width
 
     def _split(self, tokens_bpqc: Tensor, num_objects: int) -> Tensor:
         """Part the channels into heads: `(b, p, q, c)` -> `(b * p, a, q, c / a)`."""
         tokens = tokens_bpqc.unflatten(-1, (self.num_heads, -1)).expand(-1, num_objects, -1, -1, -1)
         return tokens.flatten(0, 1).transpose(1, 2)
+
+
+class ProductOrder(Enum):
+    """In which order an attention between tokens and cells takes its products."""
+
+    PROJECTED = auto()  # queries, keys and values are projected, as the layers say
+    TOKEN_TO_IMAGE = auto()  # `token_to_image_attention`
+    IMAGE_TO_TOKEN = auto()  # `ImageToTokenAttention`
+
+
+def select_product_order(
+    layers: PromptAttention,
+    query_bpqc: Tensor,
+    key_bpkc: Tensor,
+    value_bpkc: Tensor,
+    attention_mask: Tensor | None,
+) -> ProductOrder:
+    """Choose the fastest order of products for a call of an attention.
+
+    Args:
+        layers: The attention.
+        query_bpqc: As in `PromptAttention.forward`; some of the queries will do.
+        key_bpkc: As in `PromptAttention.forward`.
+        value_bpkc: As in `PromptAttention.forward`.
+        attention_mask: As in `PromptAttention.forward`.
+    """
+    # first, because a graph that compares sizes could not be used with others
+    if (
+        layers.config._attn_implementation != "sdpa"
+        or query_bpqc.dtype != torch.float32
+        or not layers.may_be_fast(query_bpqc, key_bpkc, value_bpkc, attention_mask)
+        or not are_linear(layers.q_proj, layers.k_proj, layers.v_proj, layers.o_proj)
+    ):
+        return ProductOrder.PROJECTED
+    # tokens are few if they have fewer rows, one for each head, than a projection has channels
+    most = layers.width // layers.num_heads
+    if query_bpqc.shape[2] <= most and query_bpqc.shape[1] == key_bpkc.shape[1]:
+        return ProductOrder.TOKEN_TO_IMAGE
+    batch, objects, num_keys, _ = key_bpkc.shape
+    leaves_tokens_out = attention_mask is None or attention_mask.shape == (
+        batch * objects, 1, 1, num_keys,
+    )  # fmt: skip
+    if num_keys <= most and query_bpqc.shape[1] in (1, objects) and leaves_tokens_out:
+        return ProductOrder.IMAGE_TO_TOKEN
+    return ProductOrder.PROJECTED

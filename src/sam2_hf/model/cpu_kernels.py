@@ -1,23 +1,20 @@
-"""A linear layer and its activation in one pass over memory, where oneDNN is at hand.
+"""Faster ways on a CPU: oneDNN's products, bands of rows, attention in tiles.
 
 On many CPUs oneDNN's product is quicker than the one that torch takes for float32, and it applies
-the activation while the products are still in registers. Torch keeps this operator to itself, so it
-is looked for, and tried once, before it is used.
+an activation while the sums are still in registers. Torch keeps this operator to itself, so it is
+looked for, and tried once, before it is used. [`linear`] asks it for a layer, [`product`] for any
+matrix.
 
-Suffixes: c = channels; other dimensions are whatever the tokens have.
+[`in_bands`] works through a grid a few rows at a time, so that what is made on the way stays in the
+cache.
 
-Work through a grid a band of rows at a time, so that what is made on the way stays in the cache.
+[`attend_in_tiles`] is attention of one head for values of any width. A tile of scores is made by
+one product, turned into weights where it lies, and read by the next product; the running maximum
+and the running sum of a query correct what earlier tiles gave it. That is softmax exactly. Torch's
+own attention does the same, but wants values as wide as keys: memories are a quarter as wide.
 
-Suffixes: b = images, h, w = rows and columns, c = channels.
-
-Attention of one head in tiles that stay in the cache, for values of any width.
-
-A tile of scores is made by one product, turned into weights where it lies, and read by the next
-product; the running maximum and the running sum of a query correct what earlier tiles gave it. That
-is softmax exactly. Torch's own attention does the same, but wants values as wide as keys: memories
-are a quarter as wide.
-
-Suffixes: q = queries, k = keys, c = channels of queries and keys, v = channels of values.
+Suffixes: b = images, h, w = rows and columns, q = queries, k = keys, c = channels (of queries and
+keys), v = channels of values; other dimensions are whatever the tokens have.
 """
 
 from collections.abc import Callable
@@ -29,34 +26,61 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import GELUActivation
 
+from .fast_paths import FastPath
+
 PLAIN, RELU, GELU = ("none", ""), ("relu", ""), ("gelu", "none")  # as the operator calls them
 MIN_ROWS = 512  # below this, what it takes to call the operator is more than it saves
 SAME_SUMS = 1e-3  # of values of order 1 in the trial; bfloat16 is off by more and checked against
 ROUNDING = 2.0**-6  # four roundings of bfloat16 at values of order 1
+CELLS_AT_ONCE = 4096  # of 96 to 384 channels: their MLP's hidden layer is 6 to 25 MB in float32
+QUERIES_AT_ONCE = 512
+KEYS_AT_ONCE = 512  # a tile is a megabyte in float32, and so are its keys at 256 channels
+# Weights of exp(-80) = 2e-35 of the largest change no float32 sum. Below exp(-87) they would be
+# numbers without a leading one, on which a CPU is many times slower.
+LEAST_SCORE = -80.0
 
 
-def linear(
-    layer: nn.Linear, tokens: Tensor, activation: nn.Module | None = None, *, fused: bool
-) -> Tensor:
-    """Apply a linear layer, then an activation.
+def may_fuse(module: FastPath, tokens: Tensor, parts: tuple[nn.Module, ...] = ()) -> bool:
+    """Whether `linear` may stand for a call of linear layers, and there are tokens enough for it.
 
     Args:
-        layer: The layer.
+        module: The module that the layers belong to.
+        tokens: What goes into the first of them, `(..., c)`.
+        parts: The layers and their activation; all of the module by default.
+    """
+    # a graph that compares sizes could not be used with others
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
+        return False
+    return (
+        tokens.numel() >= MIN_ROWS * tokens.shape[-1]
+        and module.may_be_fast(tokens, parts=parts)
+        and has_fused_product(tokens)
+    )
+
+
+def linear(layer: nn.Module, tokens: Tensor, activation: nn.Module | None = None) -> Tensor:
+    """Apply a linear layer and an activation in one pass over memory, where both `may_fuse`.
+
+    Args:
+        layer: The layer; called as it is where it is of another kind, or has too few tokens.
         tokens: `(..., c in)`.
-        activation: The activation.
-        fused: Whether oneDNN may do both, as nothing is attached to either (`may_be_fast`); the
-            modules are called otherwise.
+        activation: The activation; called if oneDNN does not know it.
 
     Returns:
         `(..., c out)`.
     """
-    if not fused or not _can_fuse(layer, tokens):
-        mapped = layer(tokens)
-    elif activation is None or (kind := _name(activation)) is None:
-        mapped = product(tokens, layer.weight, layer.bias)
-    else:
-        return product(tokens, layer.weight, layer.bias, kind)
-    return mapped if activation is None else activation(mapped)
+    is_large = tokens.numel() >= MIN_ROWS * tokens.shape[-1]
+    if not is_large or type(layer) is not nn.Linear or layer.weight.dtype != tokens.dtype:
+        mapped: Tensor = layer(tokens)
+        return mapped if activation is None else activation(mapped)
+    if activation is None:
+        return product(tokens, layer.weight, layer.bias)
+    if type(activation) is nn.ReLU:
+        return product(tokens, layer.weight, layer.bias, RELU)
+    if type(activation) is GELUActivation and activation.act is functional.gelu:
+        return product(tokens, layer.weight, layer.bias, GELU)
+    mapped = activation(product(tokens, layer.weight, layer.bias))
+    return mapped
 
 
 def product(
@@ -76,24 +100,6 @@ def product(
     name, variant = kind
     fused: Tensor = torch.ops.mkldnn._linear_pointwise(tokens, weight, bias, name, [], variant)
     return fused
-
-
-def _name(activation: nn.Module) -> tuple[str, str] | None:
-    """What oneDNN calls an activation; None if it does not know it."""
-    if type(activation) is nn.ReLU:
-        return RELU
-    is_exact = type(activation) is GELUActivation and activation.act is functional.gelu
-    return GELU if is_exact else None
-
-
-def _can_fuse(layer: nn.Linear, tokens: Tensor) -> bool:
-    """Whether the product is large enough, and one that oneDNN can be asked for."""
-    return (
-        type(layer) is nn.Linear
-        and layer.weight.dtype == tokens.dtype
-        and tokens.numel() >= MIN_ROWS * tokens.shape[-1]
-        and has_fused_product(tokens)
-    )
 
 
 def has_fused_product(tokens: Tensor) -> bool:
@@ -122,7 +128,14 @@ def _works(dtype: torch.dtype) -> bool:
     )
 
 
-CELLS_AT_ONCE = 4096  # of 96 to 384 channels: their MLP's hidden layer is 6 to 25 MB in float32
+def needs_bands(grid_bhwc: Tensor, multiple: int = 1) -> bool:
+    """Whether a grid is too large to be worked through at once; arguments as of `in_bands`."""
+    # a graph that compares sizes could not be used with others
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
+        return False
+    batch, height, width = grid_bhwc.shape[:3]
+    rows = max(multiple, CELLS_AT_ONCE // width // multiple * multiple)
+    return height > rows or batch > max(1, CELLS_AT_ONCE // (height * width))
 
 
 def in_bands(work: Callable[[Tensor], Tensor], grid_bhwc: Tensor, multiple: int = 1) -> Tensor:
@@ -137,13 +150,11 @@ def in_bands(work: Callable[[Tensor], Tensor], grid_bhwc: Tensor, multiple: int 
     Returns:
         What `work(grid_bhwc)` returns, up to the order of summation.
     """
-    batch, height, width = grid_bhwc.shape[:3]
+    height, width = grid_bhwc.shape[1:3]
     rows = max(multiple, CELLS_AT_ONCE // width // multiple * multiple)
-    together = max(1, CELLS_AT_ONCE // (height * width))  # small grids, whole
-    if batch <= together and rows >= height:
-        return work(grid_bhwc)
-    if rows >= height:
-        return torch.cat([work(images) for images in grid_bhwc.split(together)])
+    if height <= rows:  # small grids, whole
+        together = max(1, CELLS_AT_ONCE // (height * width))
+        return torch.cat([work(images_bhwc) for images_bhwc in grid_bhwc.split(together)])
     images = [_one_image(work, image_1hwc, rows) for image_1hwc in grid_bhwc.split(1)]
     return images[0] if len(images) == 1 else torch.cat(images)
 
@@ -161,13 +172,6 @@ def _one_image(work: Callable[[Tensor], Tensor], image_1hwc: Tensor, rows: int) 
         joined_1hwc[:, begin : begin + band_1hwc.shape[1]] = band_1hwc
         begin += band_1hwc.shape[1]
     return joined_1hwc
-
-
-QUERIES_AT_ONCE = 512
-KEYS_AT_ONCE = 512  # a tile is a megabyte in float32, and so are its keys at 256 channels
-# Weights of exp(-80) = 2e-35 of the largest change no float32 sum. Below exp(-87) they would be
-# numbers without a leading one, on which a CPU is many times slower.
-LEAST_SCORE = -80.0
 
 
 def attend_in_tiles(query_qc: Tensor, key_kc: Tensor, value_kv: Tensor) -> Tensor:

@@ -1,15 +1,20 @@
-"""When a faster way to the same numbers may be taken, and the one switch for all of them.
+"""When a faster way to the same numbers may be taken, and what is kept for it between calls.
 
 Each fast path stands beside a plain module that can be read, trained and compiled, and equals it up
 to the order of summation. It reads weights instead of calling the layers that hold them, so it is
-taken only where a call of these layers does what their classes say and nothing more.
+taken only where calling these layers does what their classes say and nothing more.
 
-Keep what follows from weights alone, for as long as the weights stay what they are.
+The large parts of a model find that out once a pass, for all modules below them
+([`decides_fast_paths`]). Where one of these has a hook, an adapter or a class of its own, anything
+may happen between two layers, so nothing is decided ahead and every module looks for itself, as it
+does when it is called alone, in training and in a trace.
 
-Tables that depend on sizes alone: made once, whoever asks, and part of compiled graphs.
+[`WeightCache`] keeps what follows from weights for as long as their values stay, and
+[`constant_table`] what follows from sizes.
 """
 
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from functools import lru_cache, wraps
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -39,6 +44,20 @@ _KNOWN_FORWARDS: dict[type, Any] = {
     )
 }
 _ORDINARY_WEIGHTS = {nn.Parameter, type(None)}
+_ORDINARY_TENSORS = {nn.Parameter, Tensor}
+_NOTHING: frozenset[nn.Module] = frozenset()
+
+# Modules below the part that runs, if each of them may be fast. A thread has its own.
+_decided: ContextVar[frozenset[nn.Module]] = ContextVar("_decided", default=_NOTHING)
+
+Kind = TypeVar("Kind", bound=type[nn.Module])
+Forward = TypeVar("Forward", bound=Callable[..., Any])
+
+
+def known_module(kind: Kind) -> Kind:
+    """Note the forward pass of one of our own modules: a class decorator."""
+    _KNOWN_FORWARDS[kind] = kind.forward
+    return kind
 
 
 class FastPath:
@@ -52,7 +71,7 @@ class FastPath:
     training: bool
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Remember the forward pass of one of our own modules."""
+        """Note the forward pass of one of our own modules."""
         super().__init_subclass__(**kwargs)
         if cls.__module__.rpartition(".")[0] == __name__.rpartition(".")[0]:
             _KNOWN_FORWARDS[cls] = vars(cls).get("forward")
@@ -64,7 +83,10 @@ class FastPath:
             *tokens: What the module is called with, the most important first.
             parts: The modules that the faster way does not call whole; all of this one by default.
         """
-        return not is_traced() and self.may_read_weights(*tokens, parts=parts)
+        read = parts or (cast(nn.Module, self),)
+        if not torch.compiler.is_compiling() and _decided.get().issuperset(read):
+            return True
+        return not is_traced() and self.may_read_weights(*tokens, parts=read)
 
     def may_read_weights(self, *tokens: Tensor | None, parts: tuple[nn.Module, ...] = ()) -> bool:
         """Whether weights may be read in place of calling layers, also while compiling.
@@ -76,10 +98,48 @@ class FastPath:
             *tokens: As in `may_be_fast`.
             parts: As in `may_be_fast`.
         """
+        read = parts or (cast(nn.Module, self),)
+        if not torch.compiler.is_compiling() and _decided.get().issuperset(read):
+            return True
         if not self.fast or self.training or is_autocast_enabled(tokens[0]):
             return False
-        read = parts or (cast(nn.Module, self),)
-        return not _requires_gradient(tokens, read) and are_unmodified(*read)
+        return not _requires_gradient(tokens, read) and is_unmodified(*read)
+
+
+def decides_fast_paths(forward: Forward) -> Forward:
+    """Decide once, before a forward pass, for all modules below the one that runs.
+
+    No code but ours runs between these modules then, so what holds at the beginning holds to the
+    end. In a pass that is traced, recorded by autograd or cast by autocast nothing is decided.
+
+    Args:
+        forward: A method of a module, or a function whose first argument is one.
+    """
+
+    @wraps(forward)
+    def decided_forward(module: nn.Module, /, *args: Any, **kwargs: Any) -> object:
+        if torch.is_grad_enabled() or torch._C._is_any_autocast_enabled() or is_traced():
+            return forward(module, *args, **kwargs)
+        token = _decided.set(_fast_below(module))
+        try:
+            return forward(module, *args, **kwargs)
+        finally:
+            _decided.reset(token)
+
+    return cast(Forward, decided_forward)
+
+
+def _fast_below(module: nn.Module) -> frozenset[nn.Module]:
+    """Collect all modules below one if every one of them may be fast; none otherwise."""
+    parts = _walk_unmodified(module._modules.values())
+    if parts is None:
+        return _NOTHING
+    plain = [
+        part
+        for part in (module, *parts)
+        if part.training or (isinstance(part, FastPath) and not part.fast)
+    ]
+    return _NOTHING if plain else frozenset(parts)
 
 
 def is_autocast_enabled(tokens: Tensor | None) -> bool:
@@ -113,29 +173,38 @@ def is_fast(model: nn.Module) -> bool:
     return all(module.fast for module in model.modules() if isinstance(module, FastPath))
 
 
-def are_unmodified(*modules: nn.Module) -> bool:
+def is_unmodified(*modules: nn.Module) -> bool:
     """Whether calling modules, and all their parts, does no more than their classes say.
 
     Hooks, adapters, wrappers, a forward pass of their own, compilation in place, and quantized,
     parametrized or swapped weights do more: such modules have to be called, whole.
     """
+    return _walk_unmodified(modules) is not None
+
+
+def _walk_unmodified(modules: Iterable[nn.Module | None]) -> list[nn.Module] | None:
+    """List modules and all their parts; None if one of them is modified, see `is_unmodified`."""
     if _has_any_global_hook():
-        return False
-    # one loop without calls: it runs dozens of times for each frame
-    waiting: list[nn.Module] = [*modules]
+        return None
+    # one loop without calls: it sees each module of a model for each frame
+    waiting: list[nn.Module | None] = [*modules]
+    seen: list[nn.Module] = []
     while waiting:
         part = waiting.pop()
+        if part is None:  # not `bool(part)`, which asks a module of its own for its length
+            continue
         kind = type(part)
         if (
             _KNOWN_FORWARDS.get(kind) is not kind.forward
             or "forward" in part.__dict__
             or part._compiled_call_impl is not None
-            or ((part._forward_hooks or part._forward_pre_hooks) and not _all_idle(part))
+            or ((part._forward_hooks or part._forward_pre_hooks) and has_active_hooks(part))
             or not _ORDINARY_WEIGHTS.issuperset(map(type, part._parameters.values()))
         ):
-            return False
-        waiting.extend(filter(None, part._modules.values()))
-    return True
+            return None
+        seen.append(part)
+        waiting.extend(part._modules.values())
+    return seen
 
 
 def is_bare(module: nn.Module, kind: type[nn.Module]) -> bool:
@@ -147,19 +216,22 @@ def is_bare(module: nn.Module, kind: type[nn.Module]) -> bool:
         module: The module.
         kind: The class that it has to be of, not of a subclass.
     """
+    if type(module) is not kind:
+        return False
+    if not torch.compiler.is_compiling() and module in _decided.get():
+        return True
     return (
-        type(module) is kind
-        and _KNOWN_FORWARDS.get(kind, kind.forward) is kind.forward
+        _KNOWN_FORWARDS.get(kind, kind.forward) is kind.forward
         and "forward" not in module.__dict__
         and module._compiled_call_impl is None
-        and _all_idle(module)
+        and not has_active_hooks(module)
         and not _has_any_global_hook()
     )
 
 
 def are_linear(*layers: nn.Module) -> bool:
     """Whether layers are products and a bias, and not of a subclass."""
-    return all(type(layer) is nn.Linear and layer.bias is not None for layer in layers)
+    return False not in [type(layer) is nn.Linear and layer.bias is not None for layer in layers]
 
 
 def _requires_gradient(tokens: Iterable[Tensor | None], parts: Iterable[nn.Module]) -> bool:
@@ -171,13 +243,13 @@ def _requires_gradient(tokens: Iterable[Tensor | None], parts: Iterable[nn.Modul
     return any(weight.requires_grad for part in parts for weight in part.parameters())
 
 
-def _all_idle(module: nn.Module) -> bool:
-    """Whether a module has no hooks but those of transformers, at rest."""
+def has_active_hooks(module: nn.Module) -> bool:
+    """Whether a module has hooks besides those of transformers, at rest."""
     hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
-    return all(_is_idle(hook) for hook in hooks)
+    return not all(map(is_idle_capture_hook, hooks))
 
 
-def _is_idle(hook: Callable[..., Any]) -> bool:
+def is_idle_capture_hook(hook: Callable[..., Any]) -> bool:
     """Whether a hook is transformers' own, which stay after a recording, and is at rest."""
     if getattr(hook, "__module__", "") != output_capturing.__name__:
         return False
@@ -219,14 +291,14 @@ class WeightCache:
             key: Everything else it depends on.
             compute: Makes the tensor; called without recording gradients when its result is kept.
         """
-        if is_traced() or not all(_can_be_compared(weight) for weight in weights):
+        if is_traced() or not _can_be_compared(weights):
             return compute()
         kept = self._kept
         if kept is None or kept.key != key or not _are_equal(kept.weights, weights):
             # A tensor made in inference mode could not take part in training later on.
             with torch.inference_mode(mode=False), torch.no_grad():
                 # copied first: a write in between is then noticed on the next call
-                copies = tuple(weight.detach().clone() for weight in weights)
+                copies = tuple([weight.detach().clone() for weight in weights])
                 kept = _Kept(key, copies, compute())
             self._kept = kept
         return kept.value
@@ -238,17 +310,19 @@ class WeightCache:
         return WeightCache, ()
 
 
-def _can_be_compared(weight: Tensor) -> bool:
-    """Whether a weight is a tensor of the CPU, none that stands for others, and does not learn."""
-    is_ordinary = type(weight) in (Tensor, nn.Parameter) and weight.is_cpu
-    return is_ordinary and not (torch.is_grad_enabled() and weight.requires_grad)
+def _can_be_compared(weights: tuple[Tensor, ...]) -> bool:
+    """Whether weights are tensors of the CPU, none that stands for others, and do not learn."""
+    if not _ORDINARY_TENSORS.issuperset(map(type, weights)):
+        return False
+    learns = torch.is_grad_enabled()
+    return False not in [one.is_cpu and not (learns and one.requires_grad) for one in weights]
 
 
 def _are_equal(before: tuple[Tensor, ...], now: tuple[Tensor, ...]) -> bool:
-    return all(
+    return False not in [
         one.dtype == other.dtype and torch.equal(one, other)
         for one, other in zip(before, now, strict=True)
-    )
+    ]
 
 
 Make = TypeVar("Make", bound=Callable[..., object])

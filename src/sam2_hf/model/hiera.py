@@ -1,10 +1,7 @@
 """The trunk: a hierarchical vision transformer that mostly looks through small windows.
 
-Suffixes: b = images, n = windows of all images, h, w = rows and columns of the grid, c = channels.
-
-Cut a grid into windows and put them together again.
-
-Suffixes: b = images, n = windows of all images, h, w = rows and columns of the grid, c = channels.
+Suffixes: b = images, n = windows of all images, a = heads, h, w = rows and columns of the grid, c =
+channels.
 """
 
 from itertools import accumulate
@@ -19,8 +16,8 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .attention import attend
 from .configuration_sam2 import Sam2HieraDetConfig
-from .cpu_kernels import in_bands, linear
-from .fast_paths import FastPath, WeightCache
+from .cpu_kernels import in_bands, linear, may_fuse, needs_bands
+from .fast_paths import FastPath, WeightCache, decides_fast_paths, known_module
 from .layers import FeedForward
 from .outputs import Sam2HieraDetModelOutput
 from .pretrained import Sam2PreTrainedModel
@@ -51,6 +48,7 @@ def join_windows(windows_nhwc: Tensor, batch: int, grid: tuple[int, int]) -> Ten
     return cells.flatten(3, 4).flatten(1, 2)[:, : grid[0], : grid[1]]
 
 
+@known_module
 class PatchEmbedding(nn.Module):
     """Cut a picture into overlapping patches of 7 x 7 pixels, one every 4 pixels."""
 
@@ -102,23 +100,21 @@ class WindowAttention(FastPath, nn.Module):
         Returns:
             Windows, `(n, h / stride, w / stride, c out)`.
         """
-        fused = self.may_be_fast(windows_nhwc)
-        query_nhwc, key_nhwc, value_nhwc = linear(self.qkv, windows_nhwc, fused=fused).chunk(
-            3, dim=-1
-        )
+        fused = may_fuse(self, windows_nhwc)
+        mapped_nhwc = linear(self.qkv, windows_nhwc) if fused else self.qkv(windows_nhwc)
+        query_nhwc, key_nhwc, value_nhwc = mapped_nhwc.chunk(3, dim=-1)
         if self.stride is not None:
             query_nhwc = pool(query_nhwc, self.stride)
         height, width = query_nhwc.shape[1:3]
-        heads = [
-            tokens.unflatten(-1, (self.num_heads, -1))
-            for tokens in (query_nhwc, key_nhwc, value_nhwc)
-        ]
-        query, key, value = (
-            tokens.flatten(1, 2).transpose(1, 2) for tokens in heads
+        heads = (self.num_heads, -1)
+        query = (
+            query_nhwc.unflatten(-1, heads).flatten(1, 2).transpose(1, 2)
         )  # (n, heads, h * w, c)
-        mixed = attend(self, self.config, (query, key, value), self.scaling)
+        key = key_nhwc.unflatten(-1, heads).flatten(1, 2).transpose(1, 2)
+        value = value_nhwc.unflatten(-1, heads).flatten(1, 2).transpose(1, 2)
+        mixed = attend(self, query, key, value)
         mixed_nhwc = mixed.reshape(-1, height, width, self.num_heads * mixed.shape[-1])
-        return linear(self.proj, mixed_nhwc, fused=fused)
+        return linear(self.proj, mixed_nhwc) if fused else self.proj(mixed_nhwc)
 
 
 class HieraBlock(FastPath, GradientCheckpointingLayer):
@@ -162,43 +158,44 @@ class HieraBlock(FastPath, GradientCheckpointingLayer):
     def forward(self, tokens_bhwc: Tensor) -> Tensor:
         """Transform the grid `(b, h, w, c)`; pooling halves its rows and columns.
 
-        Windows have nothing to do with each other, and the MLP no cell with another. Where nobody
-        trains they are worked through a band of rows at a time, whose values stay in the cache.
+        Windows have nothing to do with each other, and the MLP no cell with another. In inference
+        they are worked through a band of rows at a time, whose values stay in the cache.
         """
-        if not tokens_bhwc.is_cpu or not self.may_be_fast(tokens_bhwc):
+        if not (
+            tokens_bhwc.is_cpu
+            and needs_bands(tokens_bhwc, max(1, self.window_size))
+            and self.may_be_fast(tokens_bhwc)
+        ):
             return self._refine(self._mix(tokens_bhwc))
         if self.window_size == 0:
             return in_bands(self._refine, self._mix(tokens_bhwc))
         return in_bands(lambda band: self._refine(self._mix(band)), tokens_bhwc, self.window_size)
 
     def _mix(self, tokens_bhwc: Tensor) -> Tensor:
-        """Let cells look at each other."""
+        """Attend, in windows or over the whole grid."""
         normed_bhwc = self.layer_norm1(tokens_bhwc)
         residual_bhwc = tokens_bhwc if self.proj is None else self.proj(normed_bhwc)
         if self.proj is not None and self.stride is not None:
             residual_bhwc = pool(residual_bhwc, self.stride)
-        mixed_bhwc = self._attend_in_windows(normed_bhwc, residual_bhwc.shape[1:3])
-        return residual_bhwc + self._maybe_dropped(mixed_bhwc)
+        if self.window_size == 0:
+            mixed_bhwc = self.attn(normed_bhwc)
+        else:
+            rows, columns = residual_bhwc.shape[1:3]
+            windows_nhwc = self.attn(split_windows(normed_bhwc, self.window_size))
+            mixed_bhwc = join_windows(windows_nhwc, tokens_bhwc.shape[0], (rows, columns))
+        if self.training and self.drop_path > 0.0:
+            mixed_bhwc = drop_branch(mixed_bhwc, self.drop_path)
+        return residual_bhwc + mixed_bhwc
 
     def _refine(self, tokens_bhwc: Tensor) -> Tensor:
         """Transform every cell by itself."""
-        return tokens_bhwc + self._maybe_dropped(self.mlp(self.layer_norm2(tokens_bhwc)))
-
-    def _maybe_dropped(self, branch_bhwc: Tensor) -> Tensor:
-        """Leave a branch out at random in training."""
-        if not self.training or self.drop_path == 0.0:
-            return branch_bhwc
-        return drop_branch(branch_bhwc, self.drop_path)
-
-    def _attend_in_windows(self, tokens_bhwc: Tensor, grid_out: torch.Size) -> Tensor:
-        """Attend window by window and put the windows back on a grid of size `grid_out`."""
-        if self.window_size == 0:
-            return self.attn(tokens_bhwc)
-        batch = tokens_bhwc.shape[0]
-        windows_nhwc = self.attn(split_windows(tokens_bhwc, self.window_size))
-        return join_windows(windows_nhwc, batch, (grid_out[0], grid_out[1]))
+        refined_bhwc = self.mlp(self.layer_norm2(tokens_bhwc))
+        if self.training and self.drop_path > 0.0:
+            refined_bhwc = drop_branch(refined_bhwc, self.drop_path)
+        return tokens_bhwc + refined_bhwc
 
 
+@known_module
 class Sam2HieraDetModel(Sam2PreTrainedModel):
     """The trunk as a model of its own, `model_type` `sam2_hiera_det_model`.
 
@@ -253,6 +250,7 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
 
     @merge_with_config_defaults
     @capture_outputs
+    @decides_fast_paths  # below the decorator that makes hooks record
     def forward(
         self,
         pixel_values: Tensor | None = None,

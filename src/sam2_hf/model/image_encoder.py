@@ -1,11 +1,7 @@
-"""The image encoder: trunk and neck.
-
-Suffixes: b = images, h, w = rows and columns, c = channels.
-
-The pyramid neck: one width for all stages, and coarse meaning added to finer maps.
+"""The image encoder: trunk, and a pyramid neck that adds coarse meaning to finer maps.
 
 What the mask decoder reads of the two finest maps goes through one more convolution at every cell.
-Two linear maps in a row are one: where nobody trains, the wide map between them is never made.
+Two linear maps in a row are one: in inference the wide map between them is never made.
 
 Suffixes: b = images, h, w = rows and columns, c = channels.
 """
@@ -39,7 +35,7 @@ class FpnNeck(FastPath, nn.Module):
     def __init__(self, config: Sam2VisionConfig) -> None:
         super().__init__()
         self.top_down_levels = config.fpn_top_down_levels
-        self.convs = nn.ModuleList(
+        self.convs = nn.ModuleList(  # coarsest first
             nn.Conv2d(
                 channels,
                 config.fpn_hidden_size,
@@ -74,20 +70,16 @@ class FpnNeck(FastPath, nn.Module):
         Returns:
             Neck features as `forward` makes them, the finest as narrow as `narrow`.
         """
-        given = list(zip(stages_bhwc, narrow, strict=False))
-        merged = []
-        for level, (stage_bhwc, conv) in enumerate(given):
-            if not self._may_merge(level, stage_bhwc, conv):
-                break
-            merged.append(self._merge(level, stage_bhwc, conv))
-        others = self._fused(stages_bhwc, len(merged))
-        return [*merged, *narrow_maps(others, narrow[len(merged) :])]
+        count = self._num_mergeable(stages_bhwc, narrow)
+        merged = [self._merge(level, stages_bhwc[level], narrow[level]) for level in range(count)]
+        others = self._fused(stages_bhwc, count)
+        return [*merged, *narrow_maps(others, narrow[count:])]
 
     def _fused(self, stages_bhwc: tuple[Tensor, ...], finest: int) -> list[Tensor]:
         """Return the maps of the levels from `finest` on."""
         maps_bchw: list[Tensor] = []
         for level in reversed(range(finest, len(stages_bhwc))):
-            map_bchw = self._conv(level)(stages_bhwc[level].permute(0, 3, 1, 2))
+            map_bchw = self.convs[-1 - level](stages_bhwc[level].permute(0, 3, 1, 2))
             if maps_bchw and level in self.top_down_levels:
                 map_bchw = map_bchw + functional.interpolate(
                     maps_bchw[-1], scale_factor=2.0, mode="nearest"
@@ -95,24 +87,23 @@ class FpnNeck(FastPath, nn.Module):
             maps_bchw.append(map_bchw)
         return maps_bchw[::-1]
 
-    def _conv(self, level: int) -> nn.Module:
-        """Return a level's convolution; they are stored coarsest first."""
-        return self.convs[len(self.convs) - 1 - level]
-
-    def _may_merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Module) -> bool:
-        """Whether a level is nothing but two products in a row, seen by nobody else."""
-        meets_others = level in self.top_down_levels or level - 1 in self.top_down_levels
-        layers = (self._conv(level), narrow)
-        return (
-            not meets_others
-            and all(_is_product(layer) for layer in layers)
-            and self.may_be_fast(stage_bhwc, parts=layers)
-            and has_fused_product(stage_bhwc)
-        )
+    def _num_mergeable(self, stages_bhwc: tuple[Tensor, ...], narrow: tuple[nn.Module, ...]) -> int:
+        """Count the finest levels that are two products in a row, seen by nothing else."""
+        layers: list[nn.Module] = []
+        for level, conv in enumerate(narrow[: len(stages_bhwc)]):
+            meets_others = level in self.top_down_levels or level - 1 in self.top_down_levels
+            pair = (self.convs[-1 - level], conv)
+            if meets_others or not _are_pointwise(*pair):
+                break
+            layers.extend(pair)
+        finest_bhwc = stages_bhwc[0]
+        if not layers or not self.may_be_fast(finest_bhwc, parts=tuple(layers)):
+            return 0
+        return len(layers) // 2 if has_fused_product(finest_bhwc) else 0
 
     def _merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Module) -> Tensor:
         """Apply a level's convolution and the one after it as one product."""
-        first = self._conv(level)
+        first = self.convs[-1 - level]
         weights = (*first.parameters(), *narrow.parameters())
 
         def compute() -> Tensor:
@@ -132,15 +123,16 @@ def narrow_maps(maps_bchw: list[Tensor], narrow: tuple[nn.Module, ...]) -> list[
     return [*narrowed, *maps_bchw[len(narrow) :]]
 
 
-def _is_product(conv: nn.Module) -> bool:
-    """Whether a convolution looks at one cell at a time and adds a bias."""
-    return (
+def _are_pointwise(*convs: nn.Module) -> bool:
+    """Whether convolutions look at one cell at a time and add a bias."""
+    return False not in [
         type(conv) is nn.Conv2d
         and conv.kernel_size == conv.stride == (1, 1)
         and conv.padding == (0, 0)
         and conv.groups == 1
         and conv.bias is not None
-    )
+        for conv in convs
+    ]
 
 
 def neck_positions(maps_bchw: list[Tensor]) -> list[Tensor]:

@@ -3,14 +3,12 @@
 Suffixes: b = images or objects, c = channels, h, w = rows and columns.
 """
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from .cpu_kernels import linear
-from .fast_paths import FastPath, is_bare
+from .cpu_kernels import linear, may_fuse
+from .fast_paths import FastPath, is_bare, known_module
 
 
 class FeedForward(FastPath, nn.Module):
@@ -36,12 +34,17 @@ class FeedForward(FastPath, nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Transform the last dimension."""
-        fused = self.may_be_fast(hidden)
-        for layer in (self.proj_in, *self.layers):
-            hidden = linear(cast(nn.Linear, layer), hidden, self.activation, fused=fused)
-        return linear(self.proj_out, hidden, fused=fused)
+        layers = (self.proj_in, *self.layers)
+        if may_fuse(self, hidden):
+            for layer in layers:
+                hidden = linear(layer, hidden, self.activation)
+            return linear(self.proj_out, hidden)
+        for layer in layers:
+            hidden = self.activation(layer(hidden))
+        return self.proj_out(hidden)
 
 
+@known_module
 class ChannelLayerNorm(nn.LayerNorm):
     """Normalize the channels of a map, `(b, c, h, w)` in and out."""
 

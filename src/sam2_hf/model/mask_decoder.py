@@ -1,23 +1,17 @@
 """The mask decoder: from prompt and image tokens to masks, their quality, the object's presence.
 
-Suffixes: b = images, p = objects of an image, m = masks of an object, t = tokens, n = cells of the
-image embedding, c = channels, h, w = rows and columns.
+[`decode_gated`] draws only masks worth drawing: everything-mode asks a thousand prompts and keeps a
+few.
 
-Which of the decoder's candidate masks is the answer.
-
-Suffixes: b = images, p = objects of an image, m = masks of an object, h, w = rows and columns.
-
-Draw only masks worth drawing: everything-mode asks a thousand prompts and keeps a few.
-
-Suffixes: p = prompts, m = masks, n = cells of the image embedding, c = channels, h, w = rows and
-columns.
+Suffixes: b = images, p = objects of an image (prompts), m = masks of an object, t = tokens, n =
+cells of the image embedding, c = channels, h, w = rows and columns.
 """
 
 import torch
 from torch import Tensor, nn
 
 from .configuration_sam2 import Sam2MaskDecoderConfig
-from .fast_paths import FastPath, is_traced
+from .fast_paths import FastPath, decides_fast_paths, is_traced
 from .layers import FeedForward, table_rows
 from .mask_upscaling import MaskUpscaling, are_products, draw_masks
 from .outputs import DecodedMasks, DecodedTokens, GatedMasks, PromptEmbeddings
@@ -123,6 +117,7 @@ class MaskDecoder(FastPath, nn.Module):
     dynamic_multimask_stability_delta = config_field("dynamic_multimask_stability_delta")
     dynamic_multimask_stability_thresh = config_field("dynamic_multimask_stability_thresh")
 
+    @decides_fast_paths
     def forward(  # noqa: PLR0913 - transformers' signature
         self,
         image_embeddings: Tensor,
@@ -280,6 +275,7 @@ PROMPTS_AT_ONCE = (
 )
 
 
+@decides_fast_paths
 def decode_gated(
     decoder: MaskDecoder,
     tokens: DecodedTokens,

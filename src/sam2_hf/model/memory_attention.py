@@ -1,9 +1,12 @@
-"""Memory attention: the frame that is segmented looks at itself, then at what is remembered.
+"""Memory attention: from the frame that is segmented to itself, then to what is remembered.
 
-Suffixes: b = objects, a = heads, n = cells of the image embedding, k = memory tokens, q = tokens
-that ask, c = channels, d = decoder channels (256). What all objects share has b = 1 until their
+Suffixes: b = objects, a = heads, n = cells of the image embedding, k = memory tokens, q = queries,
+c = channels, d = decoder channels (256). What all objects share has b = 1 until their
 memories make it differ.
 """
+
+from enum import Enum, auto
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +16,15 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import attend
 from .configuration_sam2_video import Sam2VideoConfig
-from .cpu_kernels import attend_in_tiles, has_fused_product, linear, product
-from .fast_paths import FastPath, WeightCache, are_linear, is_traced
+from .cpu_kernels import attend_in_tiles, has_fused_product, linear, may_fuse, product
+from .fast_paths import (
+    FastPath,
+    WeightCache,
+    are_linear,
+    decides_fast_paths,
+    is_traced,
+    known_module,
+)
 from .gpu_attention import Tiles, attend_in_parts
 from .memory_tokens import MemoryTokens
 from .position_encoding import rotary_table, rotated
@@ -53,7 +63,7 @@ class RotaryAttention(FastPath, nn.Module):
         self._merged = WeightCache()
 
     def forward(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
-        """Let every cell look at the keys.
+        """Attend from every cell of the frame to the keys.
 
         Args:
             query_bqd: Cells of the frame, `(b or 1, n, 256)`.
@@ -64,33 +74,21 @@ class RotaryAttention(FastPath, nn.Module):
         Returns:
             What each cell found, `(b, n, 256)`.
         """
-        if self._pays_to_tile(query_bqd, memories):
+        kernel = select_attention_kernel(self, query_bqd, memories)
+        if kernel is AttentionKernel.CPU_TILES:
             return self._attend_in_tiles(query_bqd, memories, table)
-        if memories.tiles is not None and self._may_part(query_bqd, memories):
-            return self._attend_in_parts(query_bqd, memories, table, memories.tiles)
-        query = rotated(self._split(self.q_proj(query_bqd)), table)
-        value = self._split(self.v_proj(memories.content_bkc))
-        key = self._split(self.k_proj(memories.keys_bkc))
+        if kernel is AttentionKernel.GPU_PARTS:
+            return self._attend_in_parts(query_bqd, memories, table)
+        heads = (self.num_heads, -1)
+        query = rotated(self.q_proj(query_bqd).unflatten(-1, heads).transpose(1, 2), table)
+        key = self.k_proj(memories.keys_bkc).unflatten(-1, heads).transpose(1, 2)
         key = rotated(key, table, memories.num_pointer_tokens)
+        value = self.v_proj(memories.content_bkc).unflatten(-1, heads).transpose(1, 2)
         query = query.expand(key.shape[0], -1, -1, -1)
         bias = None if memories.bias_bk is None else memories.bias_bk[:, None, None]
         dropout = self.dropout if self.training else 0.0
-        found = attend(self, self.config, (query, key, value), self.scaling, bias, dropout)
+        found = attend(self, query, key, value, attention_mask=bias, dropout=dropout)
         return self.o_proj(found.flatten(2))
-
-    def _pays_to_tile(self, query_bqd: Tensor, memories: MemoryTokens) -> bool:
-        """Whether tiles are faster than the default backend: one head, narrow values, and large."""
-        return (
-            not is_traced()
-            and query_bqd.shape[1] >= FEWEST_QUERIES
-            and memories.content_bkc.shape[-1] < query_bqd.shape[-1]
-            and memories.bias_bk is None
-            # units for bfloat16 tiles make torch's own attention the faster one there
-            and (query_bqd.dtype == torch.float32 or not torch.cpu._is_amx_tile_supported())
-            and has_fused_product(query_bqd)
-            and has_fused_product(FLOAT32)  # which is what tiles are computed in
-            and self._may_part(query_bqd, memories)
-        )
 
     def _attend_in_tiles(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
         """Attend to values as they are stored, and project what was found.
@@ -98,36 +96,29 @@ class RotaryAttention(FastPath, nn.Module):
         The weights of a query sum to 1, so `sum(a (W x + b)) = W sum(a x) + b`: the value's
         projection joins the output's, and memories of 64 channels stay a quarter as wide as keys.
         """
-        query_bqd = self._turned(self.q_proj, query_bqd, table, 0) * self.scaling
-        key_bkc = self._turned(self.k_proj, memories.keys_bkc, table, memories.num_pointer_tokens)
+        unplaced = memories.num_pointer_tokens
+        query_b1qd = rotated(linear(self.q_proj, query_bqd)[:, None], table) * self.scaling
+        key_b1kd = rotated(linear(self.k_proj, memories.keys_bkc)[:, None], table, unplaced)
+        query_bqd, key_bkd = query_b1qd[:, 0].expand(len(key_b1kd), -1, -1), key_b1kd[:, 0]
         found = [
-            attend_in_tiles(query_qd, key_kc, value_kc)
-            for query_qd, key_kc, value_kc in zip(
-                query_bqd.expand(len(key_bkc), -1, -1), key_bkc, memories.content_bkc, strict=True
+            attend_in_tiles(query_qd, key_kd, value_kc)
+            for query_qd, key_kd, value_kc in zip(
+                query_bqd, key_bkd, memories.content_bkc, strict=True
             )
         ]
         return product(torch.stack(found), *self._merged_projection())
 
-    def _may_part(self, query_bqd: Tensor, memories: MemoryTokens) -> bool:
-        """Whether weights of the one head may be read: also while compiling, not in an export."""
-        return (
-            self.num_heads == 1
-            and self.config._attn_implementation == "sdpa"
-            and not torch.onnx.is_in_onnx_export()
-            and are_linear(self.v_proj, self.o_proj)
-            and self.may_read_weights(
-                query_bqd, memories.content_bkc, memories.keys_bkc, memories.bias_bk
-            )
-        )
-
-    def _attend_in_parts(
-        self, query_bqd: Tensor, memories: MemoryTokens, table: Table, tiles: Tiles
-    ) -> Tensor:
-        """Attend as in tiles, but on a GPU."""
-        query_bqd = self._turned(self.q_proj, query_bqd, table, 0) * self.scaling
-        key_bkd = self._turned(self.k_proj, memories.keys_bkc, table, memories.num_pointer_tokens)
+    def _attend_in_parts(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
+        """Attend to values as they are stored, on a GPU; see `_attend_in_tiles`."""
+        unplaced = memories.num_pointer_tokens
+        query_b1qd = rotated(self.q_proj(query_bqd)[:, None], table) * self.scaling
+        key_b1kd = rotated(self.k_proj(memories.keys_bkc)[:, None], table, unplaced)
         found_bqc = attend_in_parts(
-            query_bqd, key_bkd, memories.content_bkc, memories.bias_bk, tiles
+            query_b1qd[:, 0],
+            key_b1kd[:, 0],
+            memories.content_bkc,
+            memories.bias_bk,
+            cast(Tiles, memories.tiles),
         )
         return functional.linear(found_bqc, *self._merged_projection())
 
@@ -140,11 +131,6 @@ class RotaryAttention(FastPath, nn.Module):
         )
         return merged[:, :-1].contiguous(), merged[:, -1].contiguous()
 
-    def _turned(self, layer: nn.Linear, tokens_bqc: Tensor, table: Table, unplaced: int) -> Tensor:
-        """Project tokens and turn those that have a place, `(b, q, 256)`."""
-        projected_b1qc = linear(layer, tokens_bqc, fused=True)[:, None]
-        return rotated(projected_b1qc, table, unplaced)[:, 0]
-
     def _merge(self) -> Tensor:
         """Join the projections of value and output: weight and, last, bias, `(256, 64 + 1)`."""
         inner, outer = self.v_proj, self.o_proj
@@ -153,9 +139,56 @@ class RotaryAttention(FastPath, nn.Module):
         bias = outer.weight.double() @ inner.bias.double() + outer.bias.double()
         return torch.cat((weight, bias[:, None]), dim=1).to(outer.weight.dtype)
 
-    def _split(self, tokens_bqc: Tensor) -> Tensor:
-        """Part the channels into heads: `(b, q, c)` -> `(b, a, q, c / a)`."""
-        return tokens_bqc.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+class AttentionKernel(Enum):
+    """How memories are attended to."""
+
+    BACKEND = auto()  # of the config, as the layers say
+    CPU_TILES = auto()  # `attend_in_tiles`
+    GPU_PARTS = auto()  # `attend_in_parts`
+
+
+def select_attention_kernel(
+    layers: RotaryAttention, query_bqd: Tensor, memories: MemoryTokens
+) -> AttentionKernel:
+    """Choose the fastest kernel for a call: tiles pay on a CPU, parts where a GPU was found so.
+
+    Both read values as they are stored, so they pay for memories, which are narrower than queries,
+    and not for cells that attend to each other.
+
+    Args:
+        layers: The attention; GPU parts are also taken while compiling, not in an export.
+        query_bqd: As in `RotaryAttention.forward`.
+        memories: As in `RotaryAttention.forward`.
+    """
+    pays_in_tiles = _pays_to_tile(query_bqd, memories)
+    if (
+        not (pays_in_tiles or memories.tiles is not None)
+        or layers.num_heads != 1
+        or layers.config._attn_implementation != "sdpa"
+        or torch.onnx.is_in_onnx_export()
+        or not are_linear(layers.v_proj, layers.o_proj)
+        or not layers.may_read_weights(
+            query_bqd, memories.content_bkc, memories.keys_bkc, memories.bias_bk
+        )
+    ):
+        return AttentionKernel.BACKEND
+    return AttentionKernel.CPU_TILES if pays_in_tiles else AttentionKernel.GPU_PARTS
+
+
+def _pays_to_tile(query_bqd: Tensor, memories: MemoryTokens) -> bool:
+    """Whether tiles are faster than the default backend: on a CPU, narrow values, and large."""
+    return (
+        memories.content_bkc.shape[-1] < query_bqd.shape[-1]
+        and memories.bias_bk is None
+        and query_bqd.is_cpu
+        and not is_traced()  # before sizes are compared: a graph could not be used with others
+        and query_bqd.shape[1] >= FEWEST_QUERIES
+        # units for bfloat16 tiles make torch's own attention the faster one there
+        and (query_bqd.dtype == torch.float32 or not torch.cpu._is_amx_tile_supported())
+        and has_fused_product(query_bqd)
+        and has_fused_product(FLOAT32)  # which is what tiles are computed in
+    )
 
 
 class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
@@ -180,16 +213,21 @@ class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
     def forward(self, cells_bnd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
         """Fuse the memories into the frame, `(b, n, 256)`."""
         normed = self.layer_norm1(cells_bnd)
-        itself = MemoryTokens(normed, normed, num_pointer_tokens=0)
-        cells_bnd = cells_bnd + self.dropout(self.self_attn(normed, itself, table))
+        own = MemoryTokens(normed, normed, num_pointer_tokens=0)
+        cells_bnd = cells_bnd + self.dropout(self.self_attn(normed, own, table))
         found = self.cross_attn_image(self.layer_norm2(cells_bnd), memories, table)
         cells_bnd = cells_bnd + self.dropout(found)
-        layers = (self.linear1, self.activation, self.linear2)
-        fused = self.may_be_fast(cells_bnd, parts=layers)
-        hidden = linear(self.linear1, self.layer_norm3(cells_bnd), self.activation, fused=fused)
-        return cells_bnd + self.dropout(linear(self.linear2, self.dropout(hidden), fused=fused))
+        return cells_bnd + self.dropout(self._mlp(self.layer_norm3(cells_bnd)))
+
+    def _mlp(self, cells_bnd: Tensor) -> Tensor:
+        """Transform every cell by itself."""
+        if may_fuse(self, cells_bnd, parts=(self.linear1, self.activation, self.linear2)):
+            hidden_bnd = linear(self.linear1, cells_bnd, self.activation)
+            return linear(self.linear2, self.dropout(hidden_bnd))
+        return self.linear2(self.dropout(self.activation(self.linear1(cells_bnd))))
 
 
+@known_module
 class MemoryAttention(nn.Module):
     """Condition a frame on what is remembered (SAM 2 paper, section 4, "Memory attention").
 
@@ -207,6 +245,7 @@ class MemoryAttention(nn.Module):
         )
         self.layer_norm = nn.LayerNorm(config.memory_attention_hidden_size)
 
+    @decides_fast_paths
     def forward(
         self, features_bdhw: Tensor, positions_1dhw: Tensor, memories: MemoryTokens
     ) -> Tensor:

@@ -1,12 +1,11 @@
-"""Where things are: fixed sine tables for grids, random Fourier features for points.
+"""Position encodings: sine tables for grids, random Fourier features for points, rotary positions.
 
-Both are computed in float32 and rounded once, at the end: a phase of hundreds of radians does not
-survive bfloat16. Suffixes: c = channels, h, w = rows and columns.
-
-Axial rotary positions: channel pairs of queries and keys turn by the place of their cell.
+All are computed in float32 and rounded once, at the end: a phase of hundreds of radians does not
+survive bfloat16. Axial rotary positions turn channel pairs of queries and keys by the place of
+their cell.
 
 Suffixes: b = objects, a = heads, n = cells of a grid, m = frames that share the grid, c = channels,
-x = pairs of channels.
+x = pairs of channels, h, w = rows and columns.
 """
 
 import math
@@ -16,7 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from .fast_paths import constant_table
+from .fast_paths import constant_table, known_module
 
 TEMPERATURE = (
     10_000  # ratio of the longest to the shortest wave length, as in "Attention is all you need"
@@ -60,6 +59,7 @@ def _sine_line(length: int, channels: int, device: torch.device) -> Tensor:
     return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=-1).flatten(1)
 
 
+@known_module
 class FourierPositions(nn.Module):
     """Encode points of the unit square with frequencies that were drawn once, before training.
 
@@ -169,28 +169,14 @@ def rotated(tokens_banc: Tensor, table: tuple[Tensor, Tensor], unplaced: int = 0
         unplaced: How many at the end stay as they are.
     """
     placed = tokens_banc.shape[2] - unplaced
-    if can_rotate_in_place(tokens_banc):
-        rotate_in_place(tokens_banc[:, :, :placed], table)
+    is_recorded = torch.is_grad_enabled() and tokens_banc.requires_grad
+    is_dense = tokens_banc.dtype == torch.float32 and tokens_banc.stride(-1) == 1
+    is_exported = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+    if is_dense and not is_recorded and not is_exported:
+        # one pass over the memory that the tokens lie in, instead of six
+        turns_nx = torch.complex(*table)
+        pairs_banx = torch.view_as_complex(tokens_banc[:, :, :placed].unflatten(-1, (-1, 2)))
+        pairs_banx.unflatten(2, (-1, len(turns_nx))).mul_(turns_nx)
         return tokens_banc
     turned = rotate(tokens_banc[:, :, :placed], table)
     return torch.cat((turned, tokens_banc[:, :, placed:]), dim=2) if unplaced else turned
-
-
-def rotate_in_place(tokens_banc: Tensor, table: tuple[Tensor, Tensor]) -> None:
-    """Turn tokens as `rotate` does, in the memory they lie in: one pass instead of six.
-
-    Args:
-        tokens_banc: As in `rotate`, float32, the channels of a token side by side; no gradients.
-        table: As in `rotate`.
-    """
-    turns_nx = torch.complex(*table)
-    pairs_banx = torch.view_as_complex(tokens_banc.unflatten(-1, (-1, 2)))
-    pairs_banx.unflatten(2, (-1, len(turns_nx))).mul_(turns_nx)
-
-
-def can_rotate_in_place(tokens_banc: Tensor) -> bool:
-    """Whether `rotate_in_place` may stand in: float32 inference that nobody records or compiles."""
-    is_unmodified = not (torch.is_grad_enabled() and tokens_banc.requires_grad)
-    is_seen = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
-    is_dense = tokens_banc.dtype == torch.float32 and tokens_banc.stride(-1) == 1
-    return is_unmodified and is_dense and not is_seen

@@ -1,11 +1,9 @@
 """The prompt encoder: clicks, boxes and masks become tokens and an addition to the image embedding.
 
-Suffixes: b = images, p = objects of an image, t = tokens of an object, c = channels,
+[`Prompts`] are what it encodes: what is left out is completed, and padding is known.
+
+Suffixes: b = images, p = objects of an image, t = points or tokens of an object, c = channels,
 n = cells of the image embedding, h, w = rows and columns.
-
-The prompts of a forward pass: complete what is left out, and know what is only padding.
-
-Suffixes: b = images, p = objects of an image, t = points of an object, h, w = rows and columns.
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from .configuration_sam2 import Sam2PromptEncoderConfig
+from .fast_paths import decides_fast_paths, known_module
 from .layers import ChannelLayerNorm, table_rows
 from .position_encoding import FourierPositions
 
@@ -25,6 +24,7 @@ NOT_A_POINT = -1  # a token that closes every prompt without a box
 PADDING = -10  # fills up shorter prompts; never looked at
 
 
+@known_module
 class MaskEmbedding(nn.Module):
     """Shrink a mask prompt four times to the grid of the image embedding."""
 
@@ -45,6 +45,7 @@ class MaskEmbedding(nn.Module):
         return self.conv3(hidden_bchw)
 
 
+@known_module
 class PromptEncoder(nn.Module):
     """Encode the prompts of every object of every image.
 
@@ -65,6 +66,7 @@ class PromptEncoder(nn.Module):
         self.point_embed = nn.Embedding(config.num_point_embeddings, config.hidden_size)
         self.not_a_point_embed = nn.Embedding(1, config.hidden_size)
 
+    @decides_fast_paths
     def forward(
         self,
         input_points: Tensor | None,

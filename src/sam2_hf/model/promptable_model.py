@@ -4,7 +4,6 @@ Suffixes: b = images, p = objects (prompts) of an image, t = points of an object
 image embedding, c = channels, h, w = rows and columns.
 """
 
-from collections.abc import Iterator
 from typing import Any, Unpack
 
 import torch
@@ -199,8 +198,8 @@ def feature_maps(features: Sam2VisionEncoderOutput) -> list[Tensor]:
     return list(features.fpn_hidden_states or ())
 
 
-def feature_weights(model: PromptableModel) -> Iterator[Tensor]:
-    """Yield the weights that image features depend on."""
-    yield from model.vision_encoder.parameters()
-    yield from model.mask_decoder.conv_s0.parameters()
-    yield from model.mask_decoder.conv_s1.parameters()
+def feature_weights(model: PromptableModel) -> list[Tensor]:
+    """List the weights that image features depend on."""
+    decoder = model.mask_decoder
+    parts = (model.vision_encoder, decoder.conv_s0, decoder.conv_s1)
+    return [weight for part in parts for weight in part.parameters()]

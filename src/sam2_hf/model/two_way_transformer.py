@@ -1,4 +1,4 @@
-"""The two-way transformer: prompt tokens and image tokens look at each other.
+"""The two-way transformer: prompt tokens and image tokens attend to each other.
 
 Suffixes: b = images, p = objects of an image, t = tokens of an object, n = image tokens, c =
 channels. What all objects of an image share has p = 1 until something makes it differ.
@@ -10,15 +10,20 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .attention import PromptAttention
+from .attention import (
+    ImageToTokenAttention,
+    ProductOrder,
+    PromptAttention,
+    select_product_order,
+)
 from .configuration_sam2 import Sam2MaskDecoderConfig
-from .fast_paths import FastPath, is_bare
+from .fast_paths import FastPath, is_bare, known_module
 from .layers import FeedForward
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionBias:
-    """What the attentions are told besides their tokens; each is added to the scaled products.
+    """What attention is biased by; each is added to the scaled products.
 
     Attributes:
         padding: Minus infinity at tokens that pad a shorter prompt, `(b * p, 1, 1, t)`.
@@ -38,7 +43,7 @@ CELLS_AT_ONCE = 1024  # of all objects, a megabyte of image tokens
 
 
 class TwoWayBlock(FastPath, GradientCheckpointingLayer):
-    """Tokens look at tokens, tokens at the image, the image at tokens.
+    """Attention among tokens, from tokens to the image, and from the image to tokens.
 
     Args:
         config: The mask decoder's config.
@@ -77,7 +82,7 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
             tokens_bptc: Tokens.
             image_bpnc: Image tokens, p = 1 while all objects share them.
             placed_bpnc: The same with their positions added.
-            token_positions_bptc: Added to tokens wherever they ask or are asked.
+            token_positions_bptc: Added to tokens wherever they are queries or keys.
             image_positions_11nc: The same for image tokens.
             hints: See [`AttentionBias`].
 
@@ -100,55 +105,56 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
         tokens_bptc = self.layer_norm3(tokens_bptc + self.mlp(tokens_bptc))
 
         keys_bptc = tokens_bptc + token_positions_bptc
-        image = (image_bpnc, placed_bpnc, image_positions_11nc)
-        parts = (self.cross_attn_image_to_token, self.layer_norm4)
-        # a recording wants to have what the cells found
+        attention = self.cross_attn_image_to_token
+        given = (placed_bpnc, keys_bptc, tokens_bptc, hints.padding)
         if (
             placed_bpnc.is_cpu
-            and is_bare(self, TwoWayBlock)
-            and self.may_be_fast(*image, keys_bptc, tokens_bptc, hints.padding, parts=parts)
+            and is_bare(self, TwoWayBlock)  # a recording wants to have what the cells found
+            and self.may_be_fast(
+                image_bpnc, image_positions_11nc, *given, parts=(attention, self.layer_norm4)
+            )
+            and select_product_order(attention, *given) is ProductOrder.IMAGE_TO_TOKEN
         ):
-            told = self._image_to_token_in_bands(image, keys_bptc, tokens_bptc, hints.padding)
-            if told is not None:
-                return tokens_bptc, told[0], None, told[1]
-        found_bpnc = self.cross_attn_image_to_token(
-            placed_bpnc, keys_bptc, tokens_bptc, hints.padding
-        )
+            image_bpnc, placed_bpnc = self._image_to_token_in_bands(
+                image_bpnc, image_positions_11nc, *given
+            )
+            return tokens_bptc, image_bpnc, None, placed_bpnc
+        found_bpnc = attention(*given)
         image_bpnc = self.layer_norm4(image_bpnc + found_bpnc)
         placed_bpnc = image_bpnc + image_positions_11nc
         return tokens_bptc, image_bpnc, found_bpnc.flatten(0, 1)[:, None], placed_bpnc
 
     def _image_to_token_in_bands(
         self,
-        image: tuple[Tensor, Tensor, Tensor],
+        image_bpnc: Tensor,
+        positions_11nc: Tensor,
+        placed_bpnc: Tensor,
         keys_bptc: Tensor,
         values_bptc: Tensor,
         padding: Tensor | None,
-    ) -> tuple[Tensor, Tensor] | None:
-        """Let some cells after the other look at the tokens, so that all of it stays in the cache.
+    ) -> tuple[Tensor, Tensor]:
+        """Attend from some cells at a time to the tokens, so that all of it stays in the cache.
 
         Returns:
-            Image tokens without and with positions; None where it is not the faster way.
+            Image tokens without and with positions.
         """
-        image_bpnc, placed_bpnc, positions_11nc = image
-        token_side = self.cross_attn_image_to_token.token_side(
-            placed_bpnc, keys_bptc, values_bptc, padding
+        attention = ImageToTokenAttention.of(
+            self.cross_attn_image_to_token, keys_bptc, values_bptc, padding, placed_bpnc.shape[1]
         )
-        if token_side is None:
-            return None
         shape = (*keys_bptc.shape[:2], *image_bpnc.shape[2:])
-        told = (image_bpnc.new_empty(shape), placed_bpnc.new_empty(shape))
+        new_image_bpnc, new_placed_bpnc = image_bpnc.new_empty(shape), placed_bpnc.new_empty(shape)
         step = max(FEWEST_CELLS, CELLS_AT_ONCE // max(1, shape[0] * shape[1]))
         for begin in range(0, shape[2], step):
             cells = (slice(None), slice(None), slice(begin, begin + step))
-            found_bpnc = token_side.tell(placed_bpnc[cells]).add_(image_bpnc[cells])
-            told[0][cells] = self.layer_norm4(found_bpnc)
-            torch.add(told[0][cells], positions_11nc[cells], out=told[1][cells])
-        return told
+            found_bpnc = attention.apply(placed_bpnc[cells]).add_(image_bpnc[cells])
+            new_image_bpnc[cells] = self.layer_norm4(found_bpnc)
+            torch.add(new_image_bpnc[cells], positions_11nc[cells], out=new_placed_bpnc[cells])
+        return new_image_bpnc, new_placed_bpnc
 
 
+@known_module
 class TwoWayTransformer(nn.Module):
-    """Run the blocks, then let the tokens look at the image once more.
+    """Run the blocks, then attend from the tokens to the image once more.
 
     Source: sam2/modeling/sam/transformer.py:20-107 @ 2b90b9f.
     """

@@ -13,6 +13,7 @@ from transformers.configuration_utils import PreTrainedConfig
 
 PROBES = 4  # values of each weight in the first half of a fingerprint
 DIGITS = 64  # hexadecimal, of one SHA-256
+_ORDINARY = {Tensor, nn.Parameter}
 WHOLE_NUMBERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
@@ -65,7 +66,7 @@ class WeightWatch:
 
     def __init__(self, *, waits: bool = True) -> None:
         self._waits = waits
-        self._stamp: tuple[Any, ...] | None = None
+        self._stamp: list[tuple[Any, ...]] | None = None
         self._samples: list[Tensor] = []  # views, which hold the weights: no address is used twice
         self._values: list[Tensor] = []
 
@@ -76,13 +77,20 @@ class WeightWatch:
 
     def have_changed(self, weights: Iterable[Tensor]) -> bool:
         """Whether any weight changed since the last call; True on the first one."""
-        plain = [part for weight in weights for part in _plain(weight)]
-        if not all(type(one) in (Tensor, nn.Parameter) for one in plain):
-            return True  # a class of its own that does not tell what stands behind it
-        stamp = tuple((_address(one), _version(one), one.dtype) for one in plain)
+        plain = list(weights)
+        if not _ORDINARY.issuperset(map(type, plain)):
+            plain = [part for weight in plain for part in _plain(weight)]
+            if not _ORDINARY.issuperset(map(type, plain)):
+                return True  # a class of its own that does not tell what stands behind it
+        # one comprehension without calls of ours: a model has hundreds of weights. Tensors made in
+        # inference mode do not count writes.
+        stamp = [
+            (one.device, one.data_ptr(), one.dtype, 0 if one.is_inference() else one._version)
+            for one in plain
+        ]
         is_known = stamp == self._stamp
         if not is_known:
-            watched = (one for one in plain if self._waits or one.is_cpu)
+            watched = [one for one in plain if self._waits or one.is_cpu]
             self._stamp, self._samples = stamp, [_sample(one) for one in watched]
         before, self._values = self._values, _joined(self._samples)
         return not is_known or not all(map(torch.equal, before, self._values))
@@ -90,7 +98,7 @@ class WeightWatch:
 
 def _plain(weight: Tensor) -> Iterator[Tensor]:
     """Yield the ordinary tensors that a weight is made of."""
-    if type(weight) in (Tensor, nn.Parameter):
+    if type(weight) in _ORDINARY:
         yield weight
     elif is_traceable_wrapper_subclass(weight):
         for name in weight.__tensor_flatten__()[0]:
@@ -99,14 +107,6 @@ def _plain(weight: Tensor) -> Iterator[Tensor]:
         yield weight.detach().as_subclass(Tensor)
     else:
         yield weight
-
-
-def _address(weight: Tensor) -> tuple[torch.device, int]:
-    return weight.device, weight.data_ptr()
-
-
-def _version(weight: Tensor) -> int:
-    return 0 if weight.is_inference() else weight._version  # such tensors do not count writes
 
 
 def _sample(weight: Tensor) -> Tensor:
