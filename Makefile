@@ -45,8 +45,9 @@ demo: $(READY)
 	@echo "of its free photos. What was made of them:"
 	@find demo_out/segment demo_out/everything demo_out/track -maxdepth 1 -mindepth 1 | sort | sed 's/^/  /'
 
+# Neighboring tests share models and servers, so they go to one worker until the other is idle.
 test: lint types
-	$(BIN)/pytest -m ""
+	$(BIN)/pytest -m "" -n 2 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -3,6 +3,7 @@
 Models are built once and used by every test, so a test that changes one makes its own copy.
 """
 
+import os
 from functools import cache
 
 import numpy as np
@@ -21,6 +22,10 @@ from peers import draw_weights
 import sam2_hf
 
 TINY_SIZE = 64
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core; so have the processes it starts
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def pytest_collection_modifyitems(items):

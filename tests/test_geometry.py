@@ -3,8 +3,6 @@ import pytest
 import torch
 
 from sam2_hf.geometry import (
-    box_to_labeled_points,
-    boxes_to_image_pixels,
     boxes_to_model_pixels,
     crop_boxes,
     point_grid,
@@ -41,21 +39,16 @@ def test_scaling_leaves_the_callers_points_alone():
     assert xy.tolist() == [[10, 20]]
 
 
-def test_points_and_boxes_come_back_from_model_pixels():
-    xy, box = torch.rand(5, 3, 2) * 600, torch.rand(5, 4) * 600
+def test_points_come_back_from_model_pixels():
+    xy = torch.rand(5, 3, 2) * 600
 
-    there_and_back = to_image_pixels(to_model_pixels(xy, SIZE, 256), SIZE, 256)
-    box_and_back = boxes_to_image_pixels(boxes_to_model_pixels(box, SIZE, 256), SIZE, 256)
-
-    torch.testing.assert_close(there_and_back, xy)
-    torch.testing.assert_close(box_and_back, box)
+    torch.testing.assert_close(to_image_pixels(to_model_pixels(xy, SIZE, 256), SIZE, 256), xy)
 
 
-def test_a_box_is_two_corners_with_the_labels_of_corners():
-    points, labels = box_to_labeled_points(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]))
+def test_a_box_is_scaled_by_its_corners():
+    boxes = torch.tensor([[[225.0, 150.0, 900.0, 300.0]]])
 
-    assert points.tolist() == [[[[1, 2], [3, 4]]]]
-    assert labels.tolist() == [[[2, 3]]]
+    assert boxes_to_model_pixels(boxes, SIZE, 1024).tolist() == [[[256, 256, 1024, 512]]]
 
 
 def test_a_grid_lies_in_the_middle_of_its_cells_with_x_fastest():

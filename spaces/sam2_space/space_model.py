@@ -56,11 +56,6 @@ class FairLock:
         self._give_up()
         self._take()
 
-    @property
-    def num_waiting(self) -> int:
-        """How many wait for a turn."""
-        return len(self._waiting)
-
     def _take(self) -> None:
         with self._guard:
             if not self._is_taken:

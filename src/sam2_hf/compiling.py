@@ -53,11 +53,6 @@ class Compiled:
         # a recorded graph writes its next answer over this one
         return tuple(values.clone() if values.is_cuda else values for values in found)
 
-    @property
-    def gave_up(self) -> bool:
-        """Whether the step runs as it is, because it cannot be compiled."""
-        return self._gave_up
-
     def _compiled_for(self, kind: str) -> Step:
         if kind not in self._compiled:
             records = kind == "cuda" and self._backend == "inductor"

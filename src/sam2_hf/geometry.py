@@ -46,28 +46,6 @@ def boxes_to_model_pixels(xyxy: Tensor, original_size: tuple[int, int], model_si
     return to_model_pixels(corners, original_size, model_size).flatten(-2)
 
 
-def boxes_to_image_pixels(xyxy: Tensor, original_size: tuple[int, int], model_size: int) -> Tensor:
-    """Carry boxes `(..., 4)` from model pixels back to the original frame."""
-    corners = xyxy.reshape(*xyxy.shape[:-1], 2, 2)
-    return to_image_pixels(corners, original_size, model_size).flatten(-2)
-
-
-def box_to_labeled_points(xyxy: Tensor) -> tuple[Tensor, Tensor]:
-    """Write boxes as the two labeled points that the prompt encoder understands.
-
-    Args:
-        xyxy: Boxes, `(..., 4)`.
-
-    Returns:
-        Corners `(..., 2, 2)` and their labels `(..., 2)`, int64: 2 top-left, 3 bottom-right.
-
-    Source: sam2/sam2_image_predictor.py:393-404 @ 2b90b9f.
-    """
-    corners = xyxy.reshape(*xyxy.shape[:-1], 2, 2)
-    labels = torch.tensor(BOX_CORNER_LABELS, dtype=torch.int64, device=xyxy.device)
-    return corners, labels.expand(corners.shape[:-1]).clone()
-
-
 def point_grid(points_per_side: int) -> np.ndarray:
     """Spread points evenly over the unit square.
 

@@ -4,7 +4,6 @@ import json
 import shutil
 import zipfile
 
-import numpy as np
 import pytest
 
 from evaluation import run_vos
@@ -87,14 +86,12 @@ def test_two_processes_write_what_one_does(run, davis, tmp_path, tiny_checkpoint
     assert one == two
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_run_that_is_killed_goes_on_and_ends_the_same(run, tmp_path, tiny_checkpoint, seed):
+def test_a_run_that_is_killed_goes_on_and_ends_the_same(run, tmp_path, tiny_checkpoint):
     davis = write_davis(tmp_path / "davis", frames=20)
     run(davis, out="whole")
-    count = int(np.random.default_rng(seed).integers(3, 38))  # of 40 masks
 
     kill_after(
-        count,
+        27,  # of 40 masks: in the second video
         "*.png",
         tmp_path / "out",
         "evaluation.run_vos",

@@ -4,8 +4,8 @@ The rule: as many masks in the same order, the same boxes, clicks and crops, sco
 tolerances below, and a pixel may differ only where our own logit is within rounding of 0.
 
 The lists `min_area` equal the lists `plain` to the last pixel: the original needs a CUDA
-extension for `min_mask_region_area`, had none, and said so in a warning. So they are compared with
-the option off; that the option works is tested in tests/pipelines/test_mask_generation.py.
+extension for `min_mask_region_area`, had none, and said so in a warning. So they say nothing of
+that option; that it works is tested in tests/pipelines/test_mask_generation.py.
 """
 
 import json
@@ -22,7 +22,7 @@ from sam2_hf.pipelines import mask_generation
 from sam2_hf.rle import decode
 
 PHOTOS = {"large": (1200, 1800, 1), "small": (534, 800, 2)}
-VARIANTS = ("plain", "no_nms", "strict", "crops", "m2m", "min_area", "single")
+VARIANTS = ("plain", "no_nms", "strict", "crops", "m2m", "single")
 STABILITY_TOLERANCE = 1e-3  # a ratio of two pixel counts, each moved by pixels on its outline
 AREA_TOLERANCE = 1e-3  # of the area ...
 FEW_PIXELS = 10  # ... or this many pixels: with drawn weights, small masks are nothing but outline
@@ -61,8 +61,7 @@ def drawn_logits(monkeypatch):
 
 def golden_list(golden, name, variant):
     content = json.loads(golden("amg")[f"{name}/{variant}"].tobytes())
-    options = content["args"] | ({"min_mask_region_area": 0} if variant == "min_area" else {})
-    return options, content["masks"]
+    return content["args"], content["masks"]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -16,6 +16,7 @@ from sam2_hf import (
     MaskGenerationPipeline,
     PromptError,
     Sam2ImageProcessor,
+    Sam2Processor,
 )
 from sam2_hf.pipelines.registry import TASKS
 from sam2_hf.pipelines.transformers_pipeline import BatchedMaskGenerationPipeline
@@ -161,17 +162,6 @@ def test_transformers_own_pipeline_runs_on_our_objects(micro_model, wide):
         assert np.mean(np.asarray(mask) != record.segmentation) < 0.001
 
 
-def test_after_register_the_auto_classes_are_ours(saved_model):
-    command = [sys.executable, "-c", AFTER_REGISTER, str(saved_model)]
-
-    done = subprocess.run(command, capture_output=True, check=False, text=True)
-
-    assert done.returncode == 0, done.stderr
-    *modules, keys = done.stdout.splitlines()
-    assert all(module.startswith("sam2_hf.") for module in modules), modules
-    assert keys == "['masks', 'scores']"
-
-
 AFTER_REGISTER_BATCH = """
 import sys
 import numpy as np
@@ -196,14 +186,41 @@ for batch_size in (2, 3):
 print("equal")
 """
 
+ONE_AFTER_THE_OTHER = """
+import sys
+for folder, code in zip(sys.argv[1::2], sys.argv[2::2]):
+    sys.argv = ["", folder]
+    exec(code, {})
+    print("---")
+"""
 
-def test_after_register_transformers_pipeline_takes_a_batch_size(saved_model):
-    """Its own fails, or for other models answers for the first photo of a batch alone."""
-    command = [sys.executable, "-c", AFTER_REGISTER_BATCH, str(saved_model)]
+
+@pytest.fixture(scope="module")
+def said_after_register(tiny_model, tiny_video_model, video_processor, tmp_path_factory):
+    """What a process that calls `register` says of images, of batches and of videos."""
+    image, video = (tmp_path_factory.mktemp(name) for name in ("image", "video"))
+    tiny_model.save_pretrained(image)
+    Sam2Processor(video_processor.image_processor).save_pretrained(image)
+    tiny_video_model.save_pretrained(video)
+    video_processor.save_pretrained(video)
+    command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, image, AFTER_REGISTER]
+    command += [image, AFTER_REGISTER_BATCH, video, AFTER_REGISTER_VIDEO]
 
     done = subprocess.run(command, capture_output=True, check=False, text=True)
 
-    assert done.stdout == "equal\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    return [part.splitlines() for part in done.stdout.split("---\n")]
+
+
+def test_after_register_the_auto_classes_are_ours(said_after_register):
+    *modules, keys = said_after_register[0]
+    assert all(module.startswith("sam2_hf.") for module in modules), modules
+    assert keys == "['masks', 'scores']"
+
+
+def test_after_register_transformers_pipeline_takes_a_batch_size(said_after_register):
+    """Its own fails, or for other models answers for the first photo of a batch alone."""
+    assert said_after_register[1] == ["equal"]
 
 
 @pytest.mark.parametrize(
@@ -242,13 +259,8 @@ def test_without_register_a_batch_size_is_refused_with_the_way_out(micro_model, 
         theirs(photos, batch_size=2, **LOOSE)
 
 
-def test_after_register_a_video_checkpoint_is_a_video_model_and_an_image_model(saved_video_model):
-    command = [sys.executable, "-c", AFTER_REGISTER_VIDEO, str(saved_video_model)]
-
-    done = subprocess.run(command, capture_output=True, check=False, text=True)
-
-    assert done.returncode == 0, done.stderr
-    *names, masks, outputs = done.stdout.splitlines()
+def test_after_register_a_video_checkpoint_is_a_video_model_and_an_image_model(said_after_register):
+    *names, masks, outputs = said_after_register[2]
     wanted = ["VideoConfig", "VideoModel", "Model", "ImageProcessor", "VideoVideoProcessor"]
     wanted += ["VideoProcessor", "Model"]
     assert names == [f"sam2_hf Sam2{name}" for name in wanted]

@@ -37,7 +37,7 @@ def server(tmp_path_factory):
     alone = tmp_path_factory.mktemp("hub") / "space"  # as the Hub has it: nothing else around it
     shutil.copytree(ROOT / "spaces", alone, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "app.py", "--port", str(port), *LIMITS]
-    environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "2"}
+    environment = {**os.environ, "TMPDIR": str(temporary)}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=environment, cwd=alone
     )

@@ -1,5 +1,7 @@
 """Files that cannot be used: a readable message, and the page goes on with what it had."""
 
+from itertools import product
+
 import httpx
 import numpy as np
 import pytest
@@ -34,39 +36,33 @@ def files(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("empty.png", "empty (0 bytes)"),
-        ("text.png", "not a picture"),
-        ("huge.png", "60.0 megapixels (10000 x 6000); 50 are allowed"),
-    ],
-)
-def test_a_bad_photo_leaves_the_one_that_is_there(page, files, name, expected):
+def test_bad_photos_leave_the_one_that_is_there(page, files):
     plain = sample_photo(page)
     page.locator("#photo-other").click()
 
-    page.set_input_files("#photo-input input[type=file]", files / name)
+    for name, expected in (
+        ("empty.png", "empty (0 bytes)"),
+        ("text.png", "not a picture"),
+        ("huge.png", "60.0 megapixels (10000 x 6000); 50 are allowed"),
+    ):
+        page.set_input_files("#photo-input input[type=file]", files / name)
+        require_message(page, expected)
 
-    require_message(page, expected)
     assert share_around(tinted(plain, click(page, VIEW, CUP)), CUP) > 0.6
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
+def test_bad_videos_are_refused_and_a_good_one_taken_after_them(page, files):
+    page.get_by_role("tab", name="Video").click()
+
+    for name, expected in (
         ("text.mp4", "not a video"),
         ("empty.mp4", "empty (0 bytes)"),
         ("long.mp4", "12 seconds long; 8 are allowed"),
         ("wide.mp4", "2500 x 64 pixels; 1920 a side are allowed"),
-    ],
-)
-def test_a_bad_video_is_refused_and_a_good_one_taken_after_it(page, files, name, expected):
-    page.get_by_role("tab", name="Video").click()
+    ):
+        page.set_input_files("#video-input input[type=file]", files / name)
+        require_message(page, expected)
 
-    page.set_input_files("#video-input input[type=file]", files / name)
-
-    require_message(page, expected)
     page.locator("#video-samples .gallery-item").first.click()
     page.wait_for_selector("#video-view img", timeout=SECONDS)
 
@@ -87,25 +83,19 @@ def test_the_head_of_a_play_list_opens_no_file_of_the_server(files, tmp_path, ki
     assert str(tmp_path) not in str(refusal.value)
 
 
-@pytest.mark.parametrize("kind", PLAY_LISTS)
-@pytest.mark.parametrize("ending", ["m3u8", "ffconcat", "mp4"])
-def test_nothing_of_a_file_of_the_server_comes_out_through_a_play_list(
-    server, tmp_path, kind, ending
-):
-    with video_writer(tmp_path / "secret.mp4", fps=5) as writer:
+def test_nothing_of_a_file_of_the_server_comes_out_through_a_play_list(server, tmp_path):
+    secret = tmp_path / "secret.mp4"
+    with video_writer(secret, fps=5) as writer:
         for _ in range(3):
             writer.write(np.zeros((48, 64, 3), np.uint8))
 
-    sound = _track(server, "film.mp4", (tmp_path / "secret.mp4").read_bytes())
-    listed = _track(
-        server, f"list.{ending}", PLAY_LISTS[kind].format(tmp_path / "secret.mp4").encode()
-    )
-
-    assert "event: complete" in sound
-    assert "event: error" in listed
-    assert "event: complete" not in listed
-    assert ".mp4" not in listed
-    assert str(tmp_path) not in listed
+    assert "event: complete" in _track(server, "film.mp4", secret.read_bytes())
+    for kind, ending in product(PLAY_LISTS, ("m3u8", "ffconcat", "mp4")):
+        listed = _track(server, f"list.{ending}", PLAY_LISTS[kind].format(secret).encode())
+        assert "event: error" in listed, (kind, ending)
+        assert "event: complete" not in listed, (kind, ending)
+        assert ".mp4" not in listed, (kind, ending)
+        assert str(tmp_path) not in listed, (kind, ending)
 
 
 def _track(server, name, content):

@@ -17,7 +17,7 @@ def test_whoever_waits_is_served_between_two_slices_of_a_long_job():
         for number, name in enumerate(("first", "second"), 1):
             waiting.append(threading.Thread(target=click, args=(name,)))
             waiting[-1].start()
-            while turns.num_waiting < number:
+            while len(turns._waiting) < number:
                 time.sleep(0.001)
         order.append("slice 1")
         turns.pass_on()

@@ -25,6 +25,7 @@ from tests.drawn_video import (
 )
 
 CLIP = noise_clip(20)
+FEW = 6  # frames; the second object is there on the last ones, and memory never full
 
 
 @pytest.fixture(autouse=True)
@@ -45,22 +46,31 @@ def refusals(monkeypatch):
     assert not heard
 
 
-def tracked(*, objects=1, **options):
-    """Logits of every frame, by object; the second object appears late."""
+def tracked(*, objects=1, limit=None, **options):
+    """Logits of every frame, or of the first ones, by object; the second object appears late."""
     session = Sam2VideoInferenceSession.open(CLIP, drawn_video_model(), **options)
     for number in range(objects):
         session.click(3 * number, number + 1, [(20.0 + 9 * number, 30.0)])
-    for result in session.propagate():
+    for result in session.propagate(limit=limit):
         yield {
             object_id: result.logits_bhw[row].numpy()
             for row, object_id in enumerate(result.object_ids)
         }
 
 
-@pytest.mark.parametrize("objects", [1, 3])
-def test_tracks_as_without(objects):
-    plain = list(tracked(objects=objects))
-    compiled = list(tracked(objects=objects, compile=True))
+def test_tracks_as_without_and_compiles_three_graphs_for_a_video_and_none_for_the_next():
+    """Of encoding; of tracking while memory fills; of tracking with all it can hold."""
+    plain, compiled = list(tracked()), list(tracked(compile=True))
+    assert counters["stats"]["unique_graphs"] == 3
+    for expected, found in zip(plain, compiled, strict=True):
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-3, atol=1e-3)
+    list(tracked(compile=True))
+    assert counters["stats"]["unique_graphs"] == 3
+
+
+def test_tracks_several_objects_as_without():
+    plain = list(tracked(objects=3))
+    compiled = list(tracked(objects=3, compile=True))
     assert counters["stats"]["unique_graphs"] > 0
     for expected, found in zip(plain, compiled, strict=True):
         assert expected.keys() == found.keys()
@@ -70,19 +80,11 @@ def test_tracks_as_without(objects):
 
 @pytest.mark.parametrize("option", ["non_overlap_masks", "non_overlap_masks_for_mem_enc"])
 def test_keeps_objects_apart_as_without(option):
-    plain = list(tracked(objects=2, **{option: True}))
-    compiled = list(tracked(objects=2, compile=True, **{option: True}))
+    plain = list(tracked(objects=2, limit=FEW, **{option: True}))
+    compiled = list(tracked(objects=2, limit=FEW, compile=True, **{option: True}))
     for expected, found in zip(plain, compiled, strict=True):
         for object_id in expected:
             np.testing.assert_allclose(found[object_id], expected[object_id], rtol=1e-3, atol=1e-3)
-
-
-def test_compiles_three_graphs_for_a_video_and_none_for_the_next():
-    """Of encoding; of tracking while memory fills; of tracking with all it can hold."""
-    list(tracked(compile=True))
-    assert counters["stats"]["unique_graphs"] == 3
-    list(tracked(compile=True))
-    assert counters["stats"]["unique_graphs"] == 3
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -102,16 +104,16 @@ def test_attention_in_parts_is_compiled_too(monkeypatch):
 
     monkeypatch.setattr(memory_attention, "attend_in_parts", in_parts)
     monkeypatch.setattr(static_memory, "best_tiles", lambda *_: Tiles(64, 64, 8))
-    plain, compiled = list(tracked()), list(tracked(compile=True))
+    plain, compiled = list(tracked(limit=FEW)), list(tracked(limit=FEW, compile=True))
     for expected, found in zip(plain, compiled, strict=True):
         np.testing.assert_allclose(found[1], expected[1], rtol=1e-3, atol=1e-3)
-    assert counters["stats"]["unique_graphs"] == 3
+    assert counters["stats"]["unique_graphs"] == 2
     monkeypatch.setattr(memory_attention, "attend_in_parts", lambda *parts: 2 * in_parts(*parts))
     assert not np.allclose(next(islice(tracked(compile=True), 1, None))[1], plain[1][1], atol=1e-3)
 
 
 def test_a_session_may_leave_inference_mode():
-    plain, compiled = list(tracked()), tracked(compile=True)
+    plain, compiled = list(tracked(limit=FEW)), tracked(limit=FEW, compile=True)
     with torch.inference_mode():
         found = [next(compiled) for _ in range(3)]
     found += list(compiled)
@@ -119,15 +121,18 @@ def test_a_session_may_leave_inference_mode():
         np.testing.assert_allclose(masks[1], expected[1], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("end", ["settle", "close"])
-def test_memories_are_counted_and_go_with_the_session(end):
+def test_memories_are_counted_and_go_with_the_session():
     session = Sam2VideoInferenceSession.open(CLIP, drawn_video_model(), compile=True)
     plain = Sam2VideoInferenceSession.open(CLIP, drawn_video_model())
     for one in (session, plain):
         one.click(0, 1, [(20.0, 30.0)])
         list(one.propagate(limit=3))
     assert session.bytes_held().device > plain.bytes_held().device
-    getattr(session, end)()
+    session.settle()
+    assert session._tracker._compiled_steps is None
+    list(session.propagate(start=2, limit=2))
+    assert session._tracker._compiled_steps is not None
+    session.close()
     assert session._tracker._compiled_steps is None
 
 
@@ -176,8 +181,8 @@ def test_a_step_that_cannot_be_compiled_still_tracks(monkeypatch, refusals):
     def failing(graph, inputs):
         raise RuntimeError("no compiler")
 
-    plain = list(tracked())
-    found = list(tracked(compile=True))
+    plain = list(tracked(limit=FEW))
+    found = list(tracked(limit=FEW, compile=True))
     for expected, masks in zip(plain, found, strict=True):
         np.testing.assert_allclose(masks[1], expected[1], rtol=1e-3, atol=1e-3)
     assert ["no compiler" in text for text in refusals] == [True, True]

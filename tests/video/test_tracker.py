@@ -241,11 +241,19 @@ def test_an_accelerator_is_told_to_encode_the_next_frame(monkeypatch):
     assert told[-1] == 5
 
 
-def test_a_frame_that_cannot_be_encoded_ahead_is_reported_in_its_turn():
+def test_a_frame_that_cannot_be_encoded_ahead_is_reported_in_its_turn(monkeypatch):
     session = prompted_session(model := FakeModel())
+    tracker = session._tracker
     list(session.propagate(limit=1))
+    encode = Mock(side_effect=RuntimeError("out of memory"))
+    monkeypatch.setattr(tracker, "image_features", encode)
     model.device = torch.device("cuda")
-    session._tracker._encode_ahead(99)
+
+    tracker._encode_ahead(1)
+
+    encode.assert_called_once_with(1)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        tracker.segment(FrameRequest(1))
 
 
 def test_a_frame_is_kept_though_encoding_the_next_one_is_interrupted(monkeypatch):

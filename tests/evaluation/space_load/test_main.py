@@ -28,7 +28,7 @@ def test_a_photo_is_told_from_all_others_under_a_mask_and_without():
     for number, photo_hw3 in enumerate(photos):
         masked_hw3 = photo_hw3.copy()
         masked_hw3[:, :200] = (1 - FILL) * photo_hw3[:, :200] + FILL * mask_color
-        for shown in (photo_hw3, masked_hw3):
+        for shown in (photo_hw3[::3, ::3], masked_hw3[::3, ::3]):  # a part tells, and sooner
             assert [other for other in range(27) if is_of(other, shown)] == [number]
 
 

