@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from sam2_hf.model.model_card import model_card
+from sam2_hf.model.checkpoint_folder import model_card
 from sam2_hf.model.released_models import released_config
 from tests.small_checkpoint import small_config
 

@@ -8,22 +8,13 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from transformers.activations import ACT2FN
 from transformers.configuration_utils import PreTrainedConfig
 
 from .checkpoint_errors import CheckpointError, first_line
-
-if TYPE_CHECKING:
-    from .configuration_sam2 import (
-        Sam2Config,
-        Sam2HieraDetConfig,
-        Sam2MaskDecoderConfig,
-        Sam2VisionConfig,
-    )
-    from .configuration_sam2_video import Sam2VideoConfig
 
 LARGEST_FILE = 8 * 2**20  # bytes of a JSON file beside weights
 LARGEST_SIDE = 16_384  # model pixels
@@ -345,7 +336,7 @@ def _contradictions(kind: str, config: PreTrainedConfig) -> Iterator[str]:
         yield from found(config)
 
 
-def _of_trunk(config: "Sam2HieraDetConfig") -> Iterator[str]:
+def _of_trunk(config: PreTrainedConfig) -> Iterator[str]:
     stages = len(config.blocks_per_stage)
     lists = (
         "embed_dim_per_stage",
@@ -371,7 +362,7 @@ def _of_trunk(config: "Sam2HieraDetConfig") -> Iterator[str]:
         )
 
 
-def _of_vision(config: "Sam2VisionConfig") -> Iterator[str]:
+def _of_vision(config: PreTrainedConfig) -> Iterator[str]:
     trunk = list(reversed(config.backbone_config.embed_dim_per_stage))
     if list(config.backbone_channel_list) != trunk:
         yield f"backbone_channel_list is {config.backbone_channel_list}; the trunk has {trunk}"
@@ -383,7 +374,7 @@ def _of_vision(config: "Sam2VisionConfig") -> Iterator[str]:
         yield f"fpn_stride is {stride}; it must be 1"
 
 
-def _of_decoder(config: "Sam2MaskDecoderConfig") -> Iterator[str]:
+def _of_decoder(config: PreTrainedConfig) -> Iterator[str]:
     yield from _shared_heads(
         config.hidden_size, config.attention_downsample_rate, config.num_attention_heads
     )
@@ -401,7 +392,7 @@ def _shared_heads(width: int, rate: int, heads: int) -> Iterator[str]:
         yield f"{heads} attention heads cannot share {width} / {rate} channels evenly"
 
 
-def _of_parts(config: "Sam2Config | Sam2VideoConfig") -> Iterator[str]:
+def _of_parts(config: PreTrainedConfig) -> Iterator[str]:
     vision, prompts = config.vision_config, config.prompt_encoder_config
     width = vision.fpn_hidden_size
     for part in ("prompt_encoder_config", "mask_decoder_config"):
@@ -419,7 +410,7 @@ def _of_parts(config: "Sam2Config | Sam2VideoConfig") -> Iterator[str]:
         yield f"patch_size is {prompts.patch_size}; the trunk makes cells of {cell} pixels"
 
 
-def _of_video(config: "Sam2VideoConfig") -> Iterator[str]:
+def _of_video(config: PreTrainedConfig) -> Iterator[str]:
     yield from _of_parts(config)
     width = config.vision_config.fpn_hidden_size
     alike = (
@@ -445,7 +436,7 @@ def _of_video(config: "Sam2VideoConfig") -> Iterator[str]:
     yield from _of_memory_encoder(config)
 
 
-def _of_memory_encoder(config: "Sam2VideoConfig") -> Iterator[str]:
+def _of_memory_encoder(config: PreTrainedConfig) -> Iterator[str]:
     stride, total = config.mask_downsampler_stride, config.mask_downsampler_total_stride
     kernel, padding = config.mask_downsampler_kernel_size, config.mask_downsampler_padding
     yield from _resized("the mask downsampler", kernel, stride, padding)

@@ -10,12 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .attention import (
-    ImageToTokenAttention,
-    ProductOrder,
-    PromptAttention,
-    select_product_order,
-)
+from .attention import ImageToTokenAttention, ProductOrder, PromptAttention, select_product_order
 from .configuration_sam2 import Sam2MaskDecoderConfig
 from .fast_paths import FastPath, is_bare, known_module
 from .layers import FeedForward

@@ -2,13 +2,7 @@
 
 from evaluation.measured_model import MeasuredModel
 from evaluation.measurements import ALL_CLIPS, ClipScore, ClipScores, PhotoScore, PhotoScores
-from evaluation.micro.table import (
-    as_markdown,
-    clip_table,
-    sets_of,
-    settings_list,
-    summary_table,
-)
+from evaluation.micro.table import as_markdown, clip_table, sets_of, settings_list, summary_table
 from evaluation.score_file import ScorePart, Scores
 
 FLOODS = (PhotoScore("flood fill", "tolerance 8", 0.31), PhotoScore("flood fill", "20", 0.35))
