@@ -139,7 +139,7 @@ def whole(rle: Rle) -> Rle:
             `MAX_PIXELS`.
     """
     try:
-        height, width = (operator.index(side) for side in rle["size"])
+        height, width = map(operator.index, rle["size"])
         counts = np.asarray(rle["counts"])
         if counts.ndim != 1 or counts.dtype.kind not in "iu" or not counts.size:
             raise TypeError("counts are no list of integers")

@@ -5,9 +5,11 @@ import copy
 import pytest
 import torch
 from peers import draw_weights, largest_difference
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from sam2_hf import Sam2Model
-from sam2_hf.model import cpu_kernels, memory_attention
+from sam2_hf.model import cpu_kernels, fast_paths, memory_attention
 from sam2_hf.model.attention import ImageToTokenAttention
 from sam2_hf.model.cpu_kernels import has_fused_product
 from sam2_hf.model.image_encoder import FpnNeck
@@ -235,3 +237,114 @@ def test_a_recording_does_not_end_the_faster_ways(own_model, pictures, small_ste
     own_model.vision_encoder(pictures)
 
     assert "_one_image" in taken
+
+
+def hook_all(blocks):
+    handles = [block.mlp.register_forward_hook(lambda *_: None) for block in blocks]
+    return lambda: [handle.remove() for handle in handles]
+
+
+def hook_everywhere(blocks):
+    return register_module_forward_pre_hook(lambda *_: None).remove
+
+
+def wrap_all(blocks):
+    layers = [block.mlp.proj_in for block in blocks]
+    for block in blocks:
+        block.mlp.proj_in = nn.Sequential(block.mlp.proj_in)
+    return lambda: [setattr(b.mlp, "proj_in", one) for b, one in zip(blocks, layers, strict=True)]
+
+
+def replace_forward_passes(blocks):
+    for block in blocks:
+        block.layer_norm2.forward = type(block.layer_norm2).forward.__get__(block.layer_norm2)
+    return lambda: [vars(block.layer_norm2).pop("forward") for block in blocks]
+
+
+def train_all(blocks):
+    blocks.train()
+    return blocks.eval
+
+
+def switch_off(blocks):
+    for block in blocks:
+        block.fast = False
+    return lambda: [setattr(block, "fast", True) for block in blocks]
+
+
+CHANGES = (
+    hook_all,
+    hook_everywhere,
+    wrap_all,
+    replace_forward_passes,
+    train_all,
+    switch_off,
+)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.__name__)
+def test_what_changes_between_two_calls_is_noticed_by_the_next(
+    own_model, pictures, small_steps, taken, change
+):
+    blocks = own_model.vision_encoder.backbone.blocks
+    own_model.vision_encoder(pictures)
+    assert "_one_image" in taken
+    taken.clear()
+
+    undo = change(blocks)
+    own_model.vision_encoder(pictures)
+    assert "_one_image" not in taken
+
+    undo()
+    own_model.vision_encoder(pictures)
+    assert "_one_image" in taken
+
+
+@torch.no_grad()
+def test_a_part_asks_once_for_all_of_its_modules(absorbing_model, pictures, clicks, monkeypatch):
+    walk, walks = fast_paths._walk_unmodified, []
+    monkeypatch.setattr(
+        fast_paths, "_walk_unmodified", lambda modules: walks.append(1) or walk(modules)
+    )
+
+    absorbing_model(pictures, **clicks)
+
+    # trunk, prompt encoder and mask decoder; and the neck, whose last layers are the decoder's
+    assert len(walks) == 4
+
+
+@torch.no_grad()
+def test_a_module_that_opens_autocast_inside_a_part_is_heard(
+    absorbing_model, pictures, clicks, small_steps, taken
+):
+    class Cast(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, *args):
+            with torch.autocast("cpu", torch.bfloat16):
+                return [values.float() for values in self.layer(*args)]
+
+    model = copy.deepcopy(absorbing_model)
+    model(pictures, **clicks)
+    assert {"apply", "_image_to_token_in_bands"} <= taken
+    taken.clear()
+
+    model.mask_decoder.transformer = Cast(model.mask_decoder.transformer)
+    model(pictures, **clicks)
+
+    assert not {"apply", "_image_to_token_in_bands"} & taken
+
+
+@torch.no_grad()
+def test_a_pass_that_fails_leaves_no_decision_behind(own_model, pictures, small_steps):
+    trunk, grids = own_model.vision_encoder.backbone, []
+    with pytest.raises(RuntimeError):
+        trunk(pictures[:, :1])
+
+    trunk.blocks[0].mlp.register_forward_hook(lambda *seen: grids.append(seen[2].shape))
+    trunk.blocks[0](torch.zeros(1, 16, 16, 16))
+
+    assert grids == [(1, 16, 16, 16)]

@@ -16,6 +16,7 @@ does when it is called alone, in training and in a trace.
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import lru_cache, wraps
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
@@ -224,14 +225,16 @@ def is_bare(module: nn.Module, kind: type[nn.Module]) -> bool:
         _KNOWN_FORWARDS.get(kind, kind.forward) is kind.forward
         and "forward" not in module.__dict__
         and module._compiled_call_impl is None
-        and not has_active_hooks(module)
+        and not ((module._forward_hooks or module._forward_pre_hooks) and has_active_hooks(module))
         and not _has_any_global_hook()
     )
 
 
 def are_linear(*layers: nn.Module) -> bool:
     """Whether layers are products and a bias, and not of a subclass."""
-    return False not in [type(layer) is nn.Linear and layer.bias is not None for layer in layers]
+    if {*map(type, layers)} != {nn.Linear}:
+        return False
+    return type(None) not in map(type, map(attrgetter("bias"), layers))
 
 
 def _requires_gradient(tokens: Iterable[Tensor | None], parts: Iterable[nn.Module]) -> bool:
@@ -312,17 +315,16 @@ class WeightCache:
 
 def _can_be_compared(weights: tuple[Tensor, ...]) -> bool:
     """Whether weights are tensors of the CPU, none that stands for others, and do not learn."""
-    if not _ORDINARY_TENSORS.issuperset(map(type, weights)):
-        return False
-    learns = torch.is_grad_enabled()
-    return False not in [one.is_cpu and not (learns and one.requires_grad) for one in weights]
+    return (
+        _ORDINARY_TENSORS.issuperset(map(type, weights))
+        and all(map(attrgetter("is_cpu"), weights))
+        and not (torch.is_grad_enabled() and any(map(attrgetter("requires_grad"), weights)))
+    )
 
 
 def _are_equal(before: tuple[Tensor, ...], now: tuple[Tensor, ...]) -> bool:
-    return False not in [
-        one.dtype == other.dtype and torch.equal(one, other)
-        for one, other in zip(before, now, strict=True)
-    ]
+    dtypes = attrgetter("dtype")
+    return [*map(dtypes, before)] == [*map(dtypes, now)] and all(map(torch.equal, before, now))
 
 
 Make = TypeVar("Make", bound=Callable[..., object])

@@ -1,7 +1,11 @@
-"""The image encoder: trunk, and a pyramid neck that adds coarse meaning to finer maps.
+"""The image encoder: trunk and neck.
+
+Suffixes: b = images, h, w = rows and columns, c = channels.
+
+The pyramid neck: one width for all stages, and coarse meaning added to finer maps.
 
 What the mask decoder reads of the two finest maps goes through one more convolution at every cell.
-Two linear maps in a row are one: in inference the wide map between them is never made.
+Two linear maps in a row are one: where nobody trains, the wide map between them is never made.
 
 Suffixes: b = images, h, w = rows and columns, c = channels.
 """

@@ -62,7 +62,7 @@ def _numbers(numbers: object) -> tuple[float, ...]:
         return ()
     found: Iterable[Any] = numbers if isinstance(numbers, Iterable) else (numbers,)
     try:
-        return tuple(float(number) for number in found)
+        return tuple(map(float, found))
     except (TypeError, ValueError) as error:
         raise ImageError(f"{numbers!r} is not a number, nor one for each channel.") from error
 
@@ -149,10 +149,8 @@ def normalize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
     else:
         values = _rescale(pixels_chw, rules).to(torch.float32)
     channels, device = pixels_chw.shape[-3], pixels_chw.device
-    mean, std = (
-        _per_channel(_numbers(numbers), scale, channels, device)
-        for numbers in (rules.mean, rules.std)
-    )
+    mean = _per_channel(_numbers(rules.mean), scale, channels, device)
+    std = _per_channel(_numbers(rules.std), scale, channels, device)
     if values is pixels_chw:
         return (values - mean).div_(std)
     return values.sub_(mean).div_(std)  # a tensor made here

@@ -6,6 +6,7 @@ Named tensors as bytes and back, exactly, in the safetensors format; never a pic
 import contextlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,8 @@ def owned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def bytes_held(tensors: Mapping[str, Tensor]) -> int:
     """Bytes of RAM that a record takes, its Python objects included (to about 20 %)."""
-    values = sum(tensor.nbytes + TENSOR_OVERHEAD for tensor in tensors.values())
-    return values + RECORD_OVERHEAD
+    values = sum(map(attrgetter("nbytes"), tensors.values()))
+    return values + len(tensors) * TENSOR_OVERHEAD + RECORD_OVERHEAD
 
 
 Key = tuple[int, int, str]  # object id, frame, kind ("memory" or "mask")
