@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,26 @@ import torch
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
 PATIENCE_S = 120
+TWO_FORKS = """
+import importlib, os, sys, traceback
+
+main = importlib.import_module(sys.argv[1]).main
+children = []
+for rank in range(2):
+    if not (child := os.fork()):
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        status = 1
+        try:
+            status = main(sys.argv[2:])
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    children.append(child)
+sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
+"""
 
 
 def all_files(folder):
@@ -26,12 +47,16 @@ def all_files(folder):
 def run_in_two_processes(module, *options):
     """Run a module in two processes that talk by gloo, to the end.
 
-    Each has as many threads as this process, since sums depend on them in their last bits.
+    Each has as many threads as this process, since sums depend on them in their last bits. They are
+    forks of a program that has imported the module, which takes longer than the run.
     """
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     done = subprocess.run(
-        [sys.executable, *launch, "-m", module, *map(str, options)],
-        env=os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
+        [sys.executable, "-c", TWO_FORKS, module, *map(str, options)],
+        env=os.environ | ENVIRONMENT | place | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
         capture_output=True,
         text=True,
         cwd=ROOT,
