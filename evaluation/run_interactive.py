@@ -24,7 +24,7 @@ from evaluation.interactive.protocol import InteractiveRules, Mode, interact, in
 from evaluation.interactive.results import ObjectRounds, object_files, save_scores
 from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.sets.open_set import VideoSet, open_set
-from evaluation.sets.set_rules import SETS
+from evaluation.sets.set_rules import DATA_SETS, find_rules
 from evaluation.vos.shares import share_of
 from evaluation.vos.tracking import Pictures
 from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel
@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m evaluation.run_interactive", description=__doc__.splitlines()[0]
     )
     add_model_options(parser)
-    names = [name for name, rules in SETS.items() if rules.is_public]
+    names = [name for name in DATA_SETS if find_rules(name).is_public]
     add_set_options(parser, names, "scores and curves")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--clicks", type=int, default=3, help="on each clicked frame (3)")

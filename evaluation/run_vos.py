@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.sets.open_set import VideoSet, open_set
-from evaluation.sets.set_rules import SETS
+from evaluation.sets.set_rules import DATA_SETS
 from evaluation.vos.given_prompts import PROMPTS
 from evaluation.vos.prediction_files import is_finished, write_frame, zip_for_server
 from evaluation.vos.results import save_scores, video_files
@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m evaluation.run_vos", description=__doc__.splitlines()[0]
     )
     add_model_options(parser)
-    add_set_options(parser, list(SETS), "masks and scores")
+    add_set_options(parser, list(DATA_SETS), "masks and scores")
     parser.add_argument(
         "--prompt", choices=PROMPTS, default="mask", help="what objects are given by"
     )

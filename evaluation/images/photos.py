@@ -10,9 +10,9 @@ from sam2_hf.data.clip_sampling import whole_clip
 from sam2_hf.data.config import SourceConfig
 from sam2_hf.data.dataset import ClipDataset
 from sam2_hf.errors import DataError, NoObjectError
-from sam2_hf.training.dataset_registry import open_source
+from sam2_hf.training.dataset_registry import READERS, open_source
 
-KINDS = ("coco", "pairs", "sa1b", "hub")
+KINDS = (*READERS, "hub")
 EXPECTED = f"Give NAME=KIND:PATH or KIND:PATH, where the kind is one of {', '.join(KINDS)}."
 
 

@@ -143,7 +143,8 @@ def davis_set(root: Path, names: Sequence[str] = VALIDATION_CLIPS) -> MicroClips
     videos = open_set("folder", str(root / "davis16-half"), tuple(names))
     files: list[Path] = []
     for video in videos:
-        frames, masks = video.row.frames, video.row.label_maps
+        frames = video.row.images
+        masks = [maps[0] for maps in video.row.label_maps]
         if len(masks) != len(frames):
             raise DataError(
                 f"clip {video.name} has {len(frames)} frames and {len(masks)} masks, or they have "

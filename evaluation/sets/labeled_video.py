@@ -3,23 +3,18 @@
 Suffixes: hw = rows and columns, hw3 = with red, green, blue.
 """
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_hf import rle
-from sam2_hf.data.frame_annotations import open_label_map, open_rgb
+from sam2_hf.data.annotated_video import RowRecording
+from sam2_hf.data.frame_annotations import open_label_map
+from sam2_hf.data.rows import VideoRow
 from sam2_hf.errors import DataError
-from sam2_hf.frames.video_file import VideoFile
 
 from .set_rules import SetRules
-from .video_rows import VideoRow
 
 MaskHw = NDArray[np.bool_]
 
@@ -28,18 +23,19 @@ class LabeledVideo:
     """A video and what is annotated on it; nothing is kept in memory.
 
     Args:
-        row: Where it lies.
+        row: Where it lies, with the objects that are given.
         rules: Of its set.
     """
 
     def __init__(self, row: VideoRow, rules: SetRules) -> None:
         self.row = row
         self.rules = rules
+        self._recording = RowRecording(row, opinion=0)
 
     @property
     def name(self) -> str:
         """Its id."""
-        return self.row.video
+        return self.row.name
 
     @property
     def num_frames(self) -> int:
@@ -56,17 +52,14 @@ class LabeledVideo:
 
         Of most sets with label maps these are all annotated frames.
         """
+        numbers = list(self.row.object_ids)
         if self.row.object_frames:
-            return list(self.row.object_frames[list(self.row.object_ids).index(number)])
-        stored = self.row.object_masks or self.row.object_runs
-        if not stored:
+            return list(self.row.object_frames[numbers.index(number)])
+        if self.row.label_maps:
             return list(self.annotated)
-        kept = stored[list(self.row.object_ids).index(number)]
-        return [
-            frame
-            for frame, one in zip(self.annotated, kept, strict=True)
-            if one is not None and frame >= self.given[number]
-        ]
+        column, first = numbers.index(number), self.given[number]
+        known = zip(self.annotated, self._known, strict=True)
+        return [frame for frame, objects in known if objects[column] and frame >= first]
 
     @property
     def given(self) -> dict[int, int]:
@@ -85,9 +78,7 @@ class LabeledVideo:
         Raises:
             ImageError: It is missing or damaged.
         """
-        if self.row.video_file is not None:
-            return self._video.take(frame)()
-        return np.asarray(open_rgb(self.row.frames[frame]))
+        return np.asarray(self._recording.any_picture(frame))
 
     def masks(self, frame: int) -> dict[int, MaskHw]:
         """Read the true masks of an annotated frame, `(h, w)`; what is not annotated is left out.
@@ -95,10 +86,8 @@ class LabeledVideo:
         Raises:
             DataError: The frame is not annotated, or a mask has another size than its frame.
         """
-        if self.row.object_masks:
-            return self._masks_per_object(self._place(frame))
-        if self.row.object_runs:
-            return self._masks_of_runs(self._place(frame))
+        if not self.row.label_maps:
+            return self._masks_per_object(frame)
         labels_hw = self.labels(frame)
         return {int(one): labels_hw == one for one in np.unique(labels_hw) if one}
 
@@ -110,41 +99,26 @@ class LabeledVideo:
         """
         if not self.row.label_maps:
             raise DataError(f"{self.name}: its objects may overlap, so it has no label maps.")
-        labels_hw = open_label_map(self.row.label_maps[self._place(frame)])
+        labels_hw = open_label_map(self.row.label_maps[self._place(frame)][0])
         self._require_size(labels_hw.shape, frame)
         return (labels_hw > 0).astype(np.uint8) if self.rules.binary else labels_hw
 
-    def _masks_per_object(self, place: int) -> dict[int, MaskHw]:
-        numbered = zip(self.row.object_ids, self.row.object_masks, strict=True)
-        files = {number: masks[place] for number, masks in numbered}
-        masks = {
-            number: open_label_map(file) > 0 for number, file in files.items() if file is not None
-        }
-        for mask_hw in masks.values():
-            self._require_size(mask_hw.shape, self.annotated[place])
-        return masks
-
-    def _masks_of_runs(self, place: int) -> dict[int, MaskHw]:
-        numbered = zip(self.row.object_ids, self.row.object_runs, strict=True)
-        self._require_size(self.row.size, self.annotated[place])
-        height, width = self.row.size
-        masks = {
-            number: rle.decode(rle.from_coco({"size": [height, width], "counts": counts}))
-            for number, runs in numbered
-            if (counts := runs[place]) is not None
-        }
-        return masks
+    def _masks_per_object(self, frame: int) -> dict[int, MaskHw]:
+        place = self._place(frame)
+        objects = self._recording.objects(place)
+        self._require_size(objects.size, frame)
+        known = zip(self.row.object_ids, self._known[place], strict=True)
+        there = [(column, number) for column, (number, is_known) in enumerate(known) if is_known]
+        return {number: objects.mask(column) for column, number in there}
 
     @cached_property
-    def _video(self) -> VideoFile:
-        """The video file; one that is in the table lies in a folder that goes with this video."""
-        stored = self.row.video_file
-        if isinstance(stored, str):
-            return VideoFile(stored)
-        path = Path(tempfile.mkdtemp(prefix="sam2_hf_")) / "video"
-        weakref.finalize(self, shutil.rmtree, path.parent, ignore_errors=True)
-        path.write_bytes(stored or b"")
-        return VideoFile(path)
+    def _known(self) -> list[list[bool]]:
+        """Tell of each annotated frame which objects are annotated on it."""
+        if self.row.masks:
+            return [[bool(one) for one in masks] for masks in self.row.masks]
+        listed = map(self._recording.segmentations, range(len(self.annotated)))
+        columns = range(len(self.row.object_ids))
+        return [[n < len(one) and one[n] is not None for n in columns] for one in listed]
 
     def _place(self, frame: int) -> int:
         """Tell which of the annotated frames a frame is."""

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sam2_hf.data.rows import VideoRow
 from sam2_hf.errors import DataError
 from sam2_hf.json_input import load_json
 
 from .set_rules import SetRules
-from .video_rows import VideoRow
 
 EVERY = 5  # frames, of which one is annotated
 Ranges = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -32,7 +32,7 @@ def with_ranges(rules: SetRules, root: Path, rows: list[VideoRow]) -> list[Video
         )
     try:
         ranges = {name: video["objects"] for name, video in load_json(path)["videos"].items()}
-        filled = [_with_frames(row, ranges[row.video]) for row in rows]
+        filled = [_with_frames(row, ranges[row.name]) for row in rows]
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -44,7 +44,7 @@ def with_ranges(rules: SetRules, root: Path, rows: list[VideoRow]) -> list[Video
     if listing is None:
         return filled
     unseen = {line.strip() for line in listing.read_text(encoding="utf-8").splitlines()}
-    return [replace(row, unseen=row.video in unseen) for row in filled]
+    return [replace(row, unseen=row.name in unseen) for row in filled]
 
 
 def _with_frames(row: VideoRow, objects: Mapping[str, Mapping[str, Any]]) -> VideoRow:
@@ -56,7 +56,7 @@ def _with_frames(row: VideoRow, objects: Mapping[str, Mapping[str, Any]]) -> Vid
         wanted = range(int(limits["start"]), int(limits["end"]), EVERY)
         if missing := [one for one in wanted if one not in places]:
             raise DataError(
-                f"{row.video}: frame {missing[0]} of object {number} counts, but has no mask. Get "
+                f"{row.name}: frame {missing[0]} of object {number} counts, but has no mask. Get "
                 "the masks again."
             )
         frames.append([places[one] for one in wanted])

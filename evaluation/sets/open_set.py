@@ -3,23 +3,32 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import datasets
 
+from sam2_hf.data.hub import is_saved_table, read_table
+from sam2_hf.data.rows import (
+    EARLIER_MASKS,
+    SHORT_COLUMNS,
+    VideoRow,
+    column_kinds,
+    make_table,
+    present_names,
+)
 from sam2_hf.errors import DataError
 
+from .given_objects import require_consistent, with_given_objects
 from .labeled_video import LabeledVideo
 from .listed_names import require_known, require_plain, require_unique
 from .set_folders import read_folder
-from .set_rules import SetRules, find_rules
-from .video_rows import VideoRow, make_table, require_consistent, require_kinds, with_all_columns
+from .set_rules import SETS, SetRules, find_rules
 
-CHECKED = ["video", "frame_names", "annotated", "object_ids", "first_frames"]
-LIGHT = [*CHECKED, "object_runs"]
-NEEDED = ("video", "frames", "frame_names", "annotated", "label_maps", "object_ids", "first_frames")
+CHECKED = ("name", "frame_names", "annotated", "object_ids", "first_frames")
+PICTURES = ("images", "image", "video")
+ANNOTATIONS = ("label_maps", "label_map", "masks", "segments", "segments_file", *EARLIER_MASKS)
 HASH_DIGITS = 16
 
 
@@ -29,7 +38,7 @@ class VideoSet:
 
     Attributes:
         rules: How it is given and scored.
-        table: Its videos, with the columns of `VideoRow`.
+        table: Its videos, with the columns of `VideoRow`, those of `CHECKED` among them.
     """
 
     rules: SetRules
@@ -39,7 +48,7 @@ class VideoSet:
         """Refuse names that would get results mixed up, and rows that contradict themselves."""
         require_plain(self.names, self.rules.name)
         require_unique(self.names, self.rules.name)
-        for row in self.table.select_columns(CHECKED):
+        for row in self._columns(*CHECKED):
             require_consistent(row)
 
     def __len__(self) -> int:
@@ -48,40 +57,50 @@ class VideoSet:
     @property
     def names(self) -> list[str]:
         """Ids of all videos."""
-        return list(self.table["video"])
+        return list(self.table["name"])
 
     def unseen(self) -> dict[str, bool]:
         """Tell which videos are of unseen kinds; those of which nothing is known are left out."""
-        listed = self.table.select_columns(["video", "unseen"])
-        return {row["video"]: row["unseen"] for row in listed if row["unseen"] is not None}
+        listed = self._columns("name", "unseen")
+        return {row["name"]: row["unseen"] for row in listed if row.get("unseen") is not None}
 
     def fingerprint(self) -> str:
         """Tell sets apart that differ in videos, objects, frames or the sizes of mask files."""
         digest = hashlib.sha256()
-        for row in self.table.select_columns(LIGHT):
-            digest.update(json.dumps(row).encode())
-        for row in self.table.select_columns("label_maps"):
-            digest.update(json.dumps([_size(one) for one in row["label_maps"]]).encode())
+        for row in self._columns(*CHECKED, "segments", "object_runs"):
+            light = {("video" if name == "name" else name): row[name] for name in CHECKED}
+            runs = row.get("segments") or row.get("object_runs") or []
+            digest.update(json.dumps({**light, "object_runs": runs}).encode())
+        for row in self._columns("name", "label_maps", "label_map"):
+            maps = row.get("label_maps") or ([row["label_map"]] if "label_map" in row else [])
+            digest.update(json.dumps([_size(one) for one in maps]).encode())
         return f"{len(self)} videos {digest.hexdigest()[:HASH_DIGITS]}"
 
     def objects(self) -> list[tuple[str, list[int], int]]:
         """Give id, given objects and number of frames of each video, without reading pictures."""
-        listed = self.table.select_columns(["video", "frame_names", "object_ids"])
-        return [(row["video"], row["object_ids"], len(row["frame_names"])) for row in listed]
+        listed = self._columns("name", "frame_names", "object_ids")
+        return [(row["name"], row["object_ids"], len(row["frame_names"])) for row in listed]
 
     def __getitem__(self, index: int) -> LabeledVideo:
-        return LabeledVideo(VideoRow.from_columns(self.table[index]), self.rules)
+        return LabeledVideo(_row(self.table, index), self.rules)
 
     def __iter__(self) -> Iterator[LabeledVideo]:
         return (self[index] for index in range(len(self)))
+
+    def _columns(self, *names: str) -> Iterator[dict[str, Any]]:
+        """Read some columns of each row, as far as the table has them; files stay unread."""
+        there = [name for name in names if name in self.table.column_names]
+        for part in self.table.select_columns(there).with_format("arrow"):
+            yield from part.to_pylist()
 
 
 def open_set(name: str, root: str, only: Sequence[str] = ()) -> VideoSet:
     """Open a data set.
 
     Args:
-        name: Which, such as "davis17-val".
-        root: Folder it was unpacked in, `.parquet` file or folder of such files, or id on the Hub.
+        name: Which, such as "davis17-val", or a kind that training reads, such as "davis".
+        root: Folder it was unpacked in, `.parquet` file or folder of such files, folder of a table
+            saved with `datasets`, or id on the Hub.
         only: Ids of videos to take; all if empty.
 
     Raises:
@@ -89,35 +108,109 @@ def open_set(name: str, root: str, only: Sequence[str] = ()) -> VideoSet:
     """
     rules = find_rules(name)
     path = Path(root).expanduser()
-    if path.is_dir() and not list(path.glob("*.parquet")):
-        return VideoSet(rules, make_table(read_folder(rules, path, only)))
-    table = _open_table(root, path)
-    _require_columns(table, rules, root)
-    names = list(table["video"])
-    require_known(only, names, f"{name} in {root}")
+    if path.exists() and not _holds_table(path):
+        table = make_table(read_folder(rules, path, only))
+    else:
+        table = _chosen(_open_table(root, path), root, only, f"{name} in {root}")
+    first = _row(table, 0)
+    if name not in SETS:  # of one's own, as the masks are
+        rules = replace(rules, per_object=not first.label_maps)
+    _require_masks(first, rules, root)
+    return VideoSet(rules, _with_given_objects(table, rules))
+
+
+def _holds_table(path: Path) -> bool:
+    if path.is_dir():
+        return is_saved_table(path) or any(path.glob("*.parquet"))
+    return path.suffix == ".parquet"
+
+
+def _row(table: datasets.Dataset, index: int) -> VideoRow:
+    """Read a row; pictures in it stay undecoded."""
+    return VideoRow.from_columns(table.with_format("arrow")[index].to_pylist()[0])
+
+
+def _chosen(
+    table: datasets.Dataset, root: str, only: Sequence[str], place: str
+) -> datasets.Dataset:
+    """Check the columns of a table, and leave the wanted rows."""
+    table = table.rename_columns(present_names(table.column_names))
+    for needed in (PICTURES, ANNOTATIONS):
+        if not set(needed) & set(table.column_names):
+            raise DataError(
+                f"{root} has no column {needed[0]!r}, nor one of {', '.join(needed[1:])}, only "
+                f"{', '.join(sorted(table.column_names))}. See sam2_hf.data.rows."
+            )
+    _require_kinds(table, root)
+    if "name" not in table.column_names:
+        table = table.add_column("name", [f"row {number}" for number in range(len(table))])
+    names = list(table["name"])
+    require_known(only, names, place)
     if only:
         table = table.select([at for at, video in enumerate(names) if video in only])
     if not len(table):
         raise DataError(f"{root} has no video in it. Make the table of a set that has.")
-    return VideoSet(rules, with_all_columns(table))
+    return table
 
 
-def _require_columns(table: datasets.Dataset, rules: SetRules, root: str) -> None:
-    """Refuse a table that is not one of videos, or whose masks are of another kind of set."""
-    names = table.column_names
-    if missing := [name for name in NEEDED if name not in names]:
-        raise DataError(
-            f"{root} has no column {missing[0]!r}, only {', '.join(sorted(names))}. A set of "
-            f"videos has the columns {', '.join(NEEDED)}, and may have others."
-        )
-    require_kinds(table, root)
-    first = table[0] if len(table) else {}
-    if rules.per_object and first.get("label_maps"):
+def _with_given_objects(table: datasets.Dataset, rules: SetRules) -> datasets.Dataset:
+    """Fill in the columns that tables for training lack."""
+    if set(CHECKED) <= set(table.column_names):
+        return table
+    rows = [with_given_objects(_row(table, index), rules) for index in range(len(table))]
+    filled = [*CHECKED, *(["segments", "size"] if rows[0].segments else [])]
+    light = make_table([VideoRow(**{name: getattr(row, name) for name in filled}) for row in rows])
+    kept = [name for name in table.column_names if name not in (*filled, "segments_file")]
+    if not kept:
+        return light
+    return datasets.concatenate_datasets([table.select_columns(kept), light], axis=1)
+
+
+def _require_kinds(table: datasets.Dataset, place: str) -> None:
+    """Refuse a table whose columns hold something else than those of rows.
+
+    Raises:
+        DataError: A column does.
+    """
+    kinds = column_kinds()
+    picture, text = kinds["images"].feature, datasets.Value("string")
+    short = dict.fromkeys(SHORT_COLUMNS, picture)
+    of_objects = [datasets.List(datasets.List(one)) for one in (picture, text)]
+    earlier = dict(zip(EARLIER_MASKS, of_objects, strict=True))
+    for name, wanted in (kinds | short | earlier).items():
+        found = table.features.get(name)
+        one_each = name == "label_maps" and _fits(found, datasets.List(picture))
+        if found is not None and not one_each and not _fits(found, wanted):
+            raise DataError(
+                f"the column {name} of {place} holds {str(found)[:100]}, not {str(wanted)[:100]}. "
+                "Make the table of the set again."
+            )
+
+
+def _fits(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - features of `datasets`
+    """Whether a column can be read as another kind; one without a value fits all."""
+    if found == datasets.Value("null"):
+        return True
+    if isinstance(wanted, datasets.List):
+        is_list = isinstance(found, datasets.List | datasets.LargeList)
+        return is_list and _fits(found.feature, wanted.feature)
+    if not isinstance(wanted, datasets.Value):  # a picture or a video, or its path or bytes
+        is_stored = isinstance(found, dict) and set(found) == {"bytes", "path"}
+        plain = ("string", "large_string", *(["binary"] if type(wanted) is datasets.Image else []))
+        is_plain = isinstance(found, datasets.Value) and found.dtype in plain
+        return is_stored or is_plain or type(found) is type(wanted)
+    kinds = {"int32": ("int", "uint"), "string": ("string", "large_string"), "bool": ("bool",)}
+    return isinstance(found, datasets.Value) and found.dtype.startswith(kinds[wanted.dtype])
+
+
+def _require_masks(row: VideoRow, rules: SetRules, root: str) -> None:
+    """Refuse a table whose masks are of another kind of set."""
+    if rules.per_object and row.label_maps:
         raise DataError(
             f"{root} has label maps, in which objects cannot overlap, but those of {rules.name} "
             "can. Choose another set, such as folder."
         )
-    if not rules.per_object and first and not first.get("label_maps"):
+    if not rules.per_object and not row.label_maps:
         raise DataError(
             f"{root} has no label maps, so its objects may overlap, but those of {rules.name} do "
             "not. Choose another set, such as sav-val."
@@ -126,14 +219,10 @@ def _require_columns(table: datasets.Dataset, rules: SetRules, root: str) -> Non
 
 def _open_table(root: str, path: Path) -> datasets.Dataset:
     try:
-        if path.is_dir() or path.suffix == ".parquet":
-            files = (
-                [str(one) for one in sorted(path.glob("*.parquet"))]
-                if path.is_dir()
-                else [str(path)]
-            )
+        if path.is_dir() and not is_saved_table(path):
+            files = [str(one) for one in sorted(path.glob("*.parquet"))]
             return datasets.Dataset.from_parquet(files)
-        return datasets.load_dataset(root, split="train")
+        return read_table(root, "train")
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise DataError(
             f"{root} is neither a folder nor a table that can be opened ({error}). Give the folder "
@@ -141,8 +230,11 @@ def _open_table(root: str, path: Path) -> datasets.Dataset:
         ) from error
 
 
-def _size(stored: dict[str, Any]) -> int:
-    """Measure a stored file; 0 where it is not there."""
+def _size(stored: Any) -> int:  # noqa: ANN401 - what a table holds
+    """Measure a stored file, or the first of a list; 0 where it is not there."""
+    if isinstance(stored, list):
+        return _size(stored[0]) if stored else 0
+    stored = stored if isinstance(stored, dict) else {"bytes": None, "path": stored}
     if stored["bytes"]:
         return len(stored["bytes"])
     path = Path(stored["path"])

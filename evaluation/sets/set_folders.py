@@ -5,24 +5,23 @@ that names what is not there, and where to get it.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from sam2_hf.data.folders import folder_names, picture_names
-from sam2_hf.data.frame_annotations import open_label_map
+from sam2_hf.data.config import SourceConfig
+from sam2_hf.data.davis import read_sequence
+from sam2_hf.data.folders import folder_names
+from sam2_hf.data.rows import VideoRow
 from sam2_hf.errors import DataError
+from sam2_hf.training.dataset_registry import READERS
 
+from .given_objects import with_given_objects
 from .listed_names import require_known, some_of
-from .masklet_files import read_masklets
 from .object_ranges import with_ranges
-from .set_rules import SetRules
-from .video_rows import VideoRow
+from .set_rules import YOUR_OWN, SetRules
 
 
 def read_folder(rules: SetRules, root: Path, only: Sequence[str] = ()) -> list[VideoRow]:
-    """List the videos of a set.
+    """List the videos of a set, with the objects that are given.
 
     Args:
         rules: The set.
@@ -31,15 +30,28 @@ def read_folder(rules: SetRules, root: Path, only: Sequence[str] = ()) -> list[V
 
     Raises:
         DataError: Something of it is missing, or a video of `only` is not in it.
+        MissingPackageError: There are video files, and PyAV is not installed.
     """
-    if not root.is_dir():
-        raise DataError(f"there is no folder {root}. {_where(rules)}")
-    if rules.from_json:
-        try:
-            return read_masklets(root, only)
-        except DataError as error:
-            raise DataError(f"{error} {_where(rules)}") from error
-    images, masks = (_first(rules, root, names) for names in (rules.images, rules.masks))
+    try:
+        rows = _of_kind(rules, root, only) if rules.kind else _sequences(rules, root, only)
+        given = [with_given_objects(row, rules) for row in rows]
+        for row in given:
+            _require_all(rules, row)
+    except DataError as error:
+        raise DataError(f"{error} {_where(rules)}") from error
+    return with_ranges(rules, root, given) if rules.meta else given
+
+
+def _of_kind(rules: SetRules, root: Path, only: Sequence[str]) -> list[VideoRow]:
+    """List videos as training reads them."""
+    rows = READERS[rules.kind](SourceConfig(rules.kind, str(root)))
+    require_known(only, [row.name for row in rows], str(root))
+    return [row for row in rows if not only or row.name in only]
+
+
+def _sequences(rules: SetRules, root: Path, only: Sequence[str]) -> list[VideoRow]:
+    """List videos in the folders of DAVIS, where the rules say that they lie."""
+    images, masks = (_first(root, names) for names in (rules.images, rules.masks))
     listed = _listed(rules, root, images, masks)
     require_known(only, listed, f"{rules.name} in {root}")
     names = [name for name in listed if not only or name in only]
@@ -47,89 +59,30 @@ def read_folder(rules: SetRules, root: Path, only: Sequence[str] = ()) -> list[V
         if missing := [name for name in names if not (folder / name).is_dir()]:
             raise DataError(
                 f"{len(missing)} of {len(names)} videos of {rules.name} have no {kind}: there is "
-                f"no {some_of(str(folder / name) for name in missing)}. {_where(rules)}"
+                f"no {some_of(str(folder / name) for name in missing)}."
             )
-    rows = [_row(rules, name, images / name, masks / name) for name in names]
-    if not rows:
-        raise DataError(f"{masks} has no folders of videos in it. {_where(rules)}")
-    return with_ranges(rules, root, rows) if rules.meta else rows
+    if not names:
+        raise DataError(f"{masks} has no folders of videos in it.")
+    return [_sequence(rules, name, images / name, masks / name) for name in names]
 
 
-def _row(rules: SetRules, name: str, images: Path, masks: Path) -> VideoRow:
-    pictures = {Path(one).stem: str(images / one) for one in picture_names(images)}
-    if not pictures:
-        raise DataError(f"there are no pictures in {images}. {_where(rules)}")
-    stems = sorted(pictures, key=_frame_number)
-    row = VideoRow(name, frames=[pictures[stem] for stem in stems], frame_names=stems)
-    return (_with_masks_per_object if rules.per_object else _with_label_maps)(rules, row, masks)
+def _sequence(rules: SetRules, name: str, images: Path, masks: Path) -> VideoRow:
+    row = read_sequence(name, images, masks, per_object=rules.per_object)
+    if not row.images:
+        raise DataError(f"there are no pictures in {images}.")
+    if rules.per_object and not row.masks:
+        raise DataError(f"{name}: there is no folder of an object, such as 000, in {masks}.")
+    return row
 
 
-def _with_label_maps(rules: SetRules, row: VideoRow, folder: Path) -> VideoRow:
-    """Fill the columns of a video with one mask file a frame."""
-    name, stems = row.video, row.frame_names
-    files = {Path(one).stem: folder / one for one in picture_names(folder)}
-    annotated = [frame for frame, stem in enumerate(stems) if stem in files]
-    if not annotated or (annotated[0] != 0 and not rules.late_objects):
-        raise DataError(
-            f"{name}: the first frame, {stems[0]}, has no mask in {folder}, only "
-            f"{some_of(sorted(files))}. {_where(rules)}"
-        )
-    _require_all(rules, name, annotated, len(stems))
-    first: dict[int, int] = {}
-    for frame in annotated if rules.late_objects else annotated[:1]:
-        for number in _numbers(files[stems[frame]], binary=rules.binary):
-            first.setdefault(number, frame)
-    if not first:
-        raise DataError(f"{name}: no object is annotated where one is to be given, in {folder}.")
-    return replace(
-        row,
-        annotated=annotated,
-        label_maps=[str(files[stems[frame]]) for frame in annotated],
-        object_ids=sorted(first),
-        first_frames=[first[number] for number in sorted(first)],
-    )
-
-
-def _with_masks_per_object(rules: SetRules, row: VideoRow, folder: Path) -> VideoRow:
-    """Fill the columns of a video with a folder of masks for each object."""
-    name, stems = row.video, row.frame_names
-    folders = [one for one in folder_names(folder) if one.isdecimal()]
-    if not folders:
-        raise DataError(f"{name}: there is no folder of an object, such as 000, in {folder}.")
-    files = {
-        one: {Path(file).stem: str(folder / one / file) for file in picture_names(folder / one)}
-        for one in folders
-    }
-    annotated = [
-        frame for frame, stem in enumerate(stems) if any(stem in found for found in files.values())
-    ]
-    if missing := [one for one, found in files.items() if stems[0] not in found]:
-        raise DataError(
-            f"{name}: the first frame, {stems[0]}, has no mask of object {missing[0]} in {folder}. "
-            f"{_where(rules)}"
-        )
-    return replace(
-        row,
-        annotated=annotated,
-        object_ids=[int(one) for one in folders],
-        first_frames=[0] * len(folders),
-        object_masks=[[files[one].get(stems[frame]) for frame in annotated] for one in folders],
-    )
-
-
-def _require_all(rules: SetRules, name: str, annotated: list[int], num_frames: int) -> None:
+def _require_all(rules: SetRules, row: VideoRow) -> None:
     """Refuse a video of DAVIS that lacks masks; elsewhere only some frames are annotated."""
     every_frame = rules.is_public and rules.scoring.policy == "davis" and not rules.late_objects
-    if every_frame and len(annotated) != num_frames:
+    if every_frame and len(row.annotated) != len(row.frame_names):
         raise DataError(
-            f"{name} has {num_frames} frames, but masks of {len(annotated)} of them. "
-            f"{_where(rules)}"
+            f"{row.name} has {len(row.frame_names)} frames, but masks of {len(row.annotated)} of "
+            "them."
         )
-
-
-def _numbers(path: Path, *, binary: bool) -> list[int]:
-    found = [int(number) for number in np.unique(open_label_map(str(path))) if number]
-    return [1] if binary and found else found
 
 
 def _listed(rules: SetRules, root: Path, images: Path, masks: Path) -> list[str]:
@@ -138,27 +91,22 @@ def _listed(rules: SetRules, root: Path, images: Path, masks: Path) -> list[str]
         return [name for name in folder_names(masks) if (images / name).is_dir()]
     path = next((root / one for one in rules.listing if (root / one).is_file()), None)
     if path is None:
-        raise DataError(f"there is no {root / rules.listing[0]}. {_where(rules)}")
+        raise DataError(f"there is no {root / rules.listing[0]}.")
     try:
         names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}. {_where(rules)}") from error
+        raise DataError(f"{path} cannot be read: {error}.") from error
     return [name for name in names if name]
 
 
-def _first(rules: SetRules, root: Path, names: tuple[str, ...]) -> Path:
+def _first(root: Path, names: tuple[str, ...]) -> Path:
     found = next((root / name for name in names if (root / name).is_dir()), None)
     if found is None:
-        raise DataError(
-            f"there is no {some_of(str(root / name) for name in names)}. {_where(rules)}"
-        )
+        raise DataError(f"there is no {some_of(str(root / name) for name in names)}.")
     return found
 
 
-def _frame_number(stem: str) -> tuple[int, str]:
-    """Sort frames by their number, as the original does."""
-    return (int(stem), "") if stem.isdecimal() else (0, stem)
-
-
 def _where(rules: SetRules) -> str:
+    if rules.page == YOUR_OWN:
+        return "Give the folder that holds it as the root."
     return f"Unpack {rules.name} from {rules.page} and give the folder it lies in as the root."

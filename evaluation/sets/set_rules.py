@@ -10,8 +10,10 @@ from types import MappingProxyType
 
 from evaluation.metrics.sequences import ScoringRules
 from sam2_hf.errors import DataError
+from sam2_hf.training.dataset_registry import READERS
 
 VOS = ScoringRules("vos")
+YOUR_OWN = "your own data"  # in place of a page
 SAV_PAGE = "https://ai.meta.com/datasets/segment-anything-video-downloads/"
 
 
@@ -22,6 +24,8 @@ class SetRules:
     Attributes:
         name: What commands call it.
         page: Where to get it.
+        kind: Which of `sam2_hf.training.dataset_registry.READERS` reads it; by default folders of
+            frames and masks lie where `images`, `masks` and `listing` say.
         images: Folders below the root in which the videos' folders of frames may lie; the first
             that is there counts.
         masks: The same of the masks.
@@ -31,8 +35,6 @@ class SetRules:
         per_object: Whether objects may overlap: each has masks of its own, and predictions too.
         late_objects: Whether objects appear later than the first frame; then each is tracked on
             its own, from where it is first annotated.
-        from_json: Whether masks are run lengths in a JSON file beside each video, as in SA-V's
-            training set.
         meta: JSON files that say on which frames each object is scored, one of which must be there;
             none where all frames of a video count.
         unseen: Text files with the ids of videos whose objects are of unseen kinds; where one is
@@ -43,17 +45,17 @@ class SetRules:
 
     name: str
     page: str
-    images: tuple[str, ...]
-    masks: tuple[str, ...]
+    images: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
     listing: tuple[str, ...] = ()
     scoring: ScoringRules = field(default_factory=ScoringRules)
     per_object: bool = False
     late_objects: bool = False
-    from_json: bool = False
     meta: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     binary: bool = False
     is_public: bool = True
+    kind: str = ""
 
 
 def _davis(name: str, listing: str, **more: bool) -> SetRules:
@@ -117,12 +119,10 @@ _ALL = (
     SetRules(
         "sav-train",
         SAV_PAGE,
-        images=(),
-        masks=(),
         scoring=VOS,
         per_object=True,
         late_objects=True,
-        from_json=True,
+        kind="sav",
     ),
     _split("mose-val", "https://henghuiding.github.io/MOSE/", "valid", is_public=False),
     _lvos("lvos-v1-val"),
@@ -138,7 +138,7 @@ _ALL = (
     ),
     SetRules(
         "folder",
-        "your own data",
+        YOUR_OWN,
         images=("JPEGImages/480p", "JPEGImages"),
         masks=("Annotations/480p", "Annotations"),
         scoring=VOS,
@@ -146,14 +146,18 @@ _ALL = (
     ),
 )
 SETS: Mapping[str, SetRules] = MappingProxyType({one.name: one for one in _ALL})
+DATA_SETS = (*SETS, *(kind for kind in READERS if kind not in SETS))
+"""What commands take: the sets of this table, and data of one's own of any kind."""
 
 
 def find_rules(name: str) -> SetRules:
-    """Look up a data set.
+    """Look up a data set. Any kind that training reads is scored as a folder of one's own is.
 
     Raises:
         DataError: There is none of that name.
     """
-    if name not in SETS:
-        raise DataError(f'there is no data set "{name}". Choose one of {", ".join(SETS)}.')
-    return SETS[name]
+    if name in SETS:
+        return SETS[name]
+    if name in READERS:
+        return SetRules(name, YOUR_OWN, scoring=VOS, late_objects=True, kind=name)
+    raise DataError(f'there is no data set "{name}". Choose one of {", ".join(DATA_SETS)}.')

@@ -49,16 +49,16 @@ def test_a_folder_with_one_file_is_enough(tmp_path):
     (tmp_path / "annotations").mkdir()
     path.rename(tmp_path / "annotations" / "instances.json")
 
-    assert read_coco(coco(tmp_path))["name"][:] == ["a", "b"]
+    assert [row.name for row in read_coco(coco(tmp_path))] == ["a", "b"]
 
 
 def test_one_of_several_files_is_named(tmp_path):
     path = write_coco(tmp_path, [coco_rle(square())])
     (tmp_path / "other.json").write_text(path.read_text())
 
-    table = read_coco(coco(tmp_path, options={"annotations": "other.json"}))
+    rows = read_coco(coco(tmp_path, options={"annotations": "other.json"}))
 
-    assert len(table) == 2
+    assert len(rows) == 2
     with pytest.raises(DataError, match=r"there must be one JSON file, found: instances.json, oth"):
         read_coco(coco(tmp_path))
 
@@ -69,7 +69,7 @@ def test_crowds_and_photos_without_objects_do_not_count(tmp_path):
     content["annotations"][0]["iscrowd"] = 1
     path.write_text(json.dumps(content))
 
-    assert read_coco(coco(path))["name"][:] == ["b"]
+    assert [row.name for row in read_coco(coco(path))] == ["b"]
 
 
 def test_photos_may_lie_elsewhere(tmp_path):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from sam2_hf.data.config import Augmentation, SourceConfig
 from sam2_hf.data.davis import read_davis
@@ -45,9 +46,12 @@ def test_only_annotated_frames_count(tmp_path):
     for frame in (1, 2, 4):
         (tmp_path / "Annotations" / "bear" / f"{frame:05d}.png").unlink()
 
-    row = read_davis(davis(tmp_path))[0]
+    (row,) = read_davis(davis(tmp_path))
+    recording = open_source(davis(tmp_path)).recording(0)
 
-    assert [path[-9:] for path in row["images"]] == ["00000.jpg", "00003.jpg", "00005.jpg"]
+    assert (len(row.images), list(row.annotated)) == (6, [0, 3, 5])
+    assert recording.num_frames == 3
+    assert np.array_equal(recording.picture(2), Image.open(row.images[5]))
 
 
 def test_a_folder_may_stand_for_the_resolution(tmp_path):
@@ -57,8 +61,8 @@ def test_a_folder_may_stand_for_the_resolution(tmp_path):
     usual = read_davis(davis(tmp_path))[0]
     full = read_davis(davis(tmp_path, options={"resolution": "Full-Resolution"}))[0]
 
-    assert "/JPEGImages/480p/bear/" in usual["images"][0]
-    assert "/Annotations/Full-Resolution/bear/" in full["label_maps"][0][0]
+    assert "/JPEGImages/480p/bear/" in usual.images[0]
+    assert "/Annotations/Full-Resolution/bear/" in full.label_maps[0][0]
 
 
 def test_each_object_may_have_a_folder(tmp_path):
@@ -79,7 +83,9 @@ def test_sequences_are_chosen_by_name(tmp_path):
     for name in ("bear", "camel", "dog"):
         write_sequence(tmp_path, name, num_frames=1)
 
-    assert read_davis(davis(tmp_path, exclude=("camel",)))["name"][:] == ["bear", "dog"]
+    source = open_source(davis(tmp_path, exclude=("camel",)))
+
+    assert [source.name(item) for item in range(len(source))] == ["bear", "dog"]
 
 
 @pytest.mark.parametrize(

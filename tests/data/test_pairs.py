@@ -58,20 +58,20 @@ def test_photos_and_masks_may_have_folders(tmp_path):
     usual = read_pairs(pairs(tmp_path))
     named = read_pairs(pairs(tmp_path, options={"images": "pictures", "masks": "labels"}))
 
-    assert (usual["name"][:], named["name"][:]) == (["a"], ["b"])
+    assert [row.name for row in (*usual, *named)] == ["a", "b"]
 
 
 def test_photos_without_a_label_map_do_not_count(tmp_path):
     save(photo(), write_pairs(tmp_path, 1) / "alone.jpg")
 
-    assert read_pairs(pairs(tmp_path))["name"][:] == ["p0"]
+    assert [row.name for row in read_pairs(pairs(tmp_path))] == ["p0"]
 
 
-def test_a_table_names_files_and_holds_no_pixels(tmp_path):
-    table = read_pairs(pairs(write_pairs(tmp_path, 1)))
+def test_a_row_names_files_and_holds_no_pixels(tmp_path):
+    (row,) = read_pairs(pairs(write_pairs(tmp_path, 1)))
 
-    assert table[0]["images"] == [str(tmp_path / "p0.jpg")]
-    assert table[0]["label_maps"] == [[str(tmp_path / "p0.png")]]
+    assert row.images == [str(tmp_path / "p0.jpg")]
+    assert row.label_maps == [[str(tmp_path / "p0.png")]]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_photos_in_folders_below_are_found(tmp_path):
     write_photo(tmp_path, 1)
     save(photo(), tmp_path / "sa_2.jpg")
 
-    assert read_sa1b(sa1b(tmp_path))["name"][:] == ["sa_1", "sa_9", "sa_10"]
+    assert [row.name for row in read_sa1b(sa1b(tmp_path))] == ["sa_1", "sa_9", "sa_10"]
 
 
 def test_masks_may_have_a_folder(tmp_path):

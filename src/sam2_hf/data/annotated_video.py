@@ -1,15 +1,17 @@
 """A photo or a video with what is annotated on it, read only where it is looked at.
 
-Suffixes: thw3 = frames, rows, columns, red green blue; othw = objects, frames, rows, columns.
+Here rows are decoded for training and evaluation: pictures, videos and every form of annotation.
 
-The one decoder of rows: pictures, videos and every form of annotation, read when looked at.
-
-Suffixes: hw = rows and columns of a picture.
+Suffixes: t = frames, o = objects, h, w = rows and columns, 3 = red, green, blue.
 """
 
+import shutil
+import tempfile
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ from .frame_annotations import (
     open_label_map,
     open_rgb,
 )
-from .rows import ClipRow, StoredPicture
+from .rows import StoredPicture, VideoRow
 
 
 class AnnotatedVideo(ABC):
@@ -102,7 +104,7 @@ class RowRecording(AnnotatedVideo):
     """
 
     def __init__(
-        self, row: ClipRow, opinion: int | None = None, unite: Unite | None = None
+        self, row: VideoRow, opinion: int | None = None, unite: Unite | None = None
     ) -> None:
         self.name = row.name
         self._row = row
@@ -114,7 +116,7 @@ class RowRecording(AnnotatedVideo):
     def num_frames(self) -> int:  # type: ignore[override]  # counted when it is asked for
         """See [`AnnotatedVideo`]."""
         row = self._row
-        return len(row.label_maps or row.masks or row.segments or self._annotated)
+        return len(row.label_maps or row.masks or row.segments or self._frames_of_file)
 
     @property
     def place(self) -> str:
@@ -122,30 +124,74 @@ class RowRecording(AnnotatedVideo):
         first = self._row.video or (self._row.images[0] if self._row.images else "")
         return f"{self.name} ({first})" if isinstance(first, str) and first else self.name
 
+    @property
+    def length(self) -> int:
+        """How many frames it has, annotated or not.
+
+        Raises:
+            VideoError: It is a video file that cannot be read.
+        """
+        return self._opened_video().num_frames if self._row.video else len(self._row.images)
+
+    @cached_property
+    def annotated(self) -> Sequence[int]:
+        """Which frames are annotated, counted among all.
+
+        Raises:
+            DataError: The file that says so cannot be read.
+        """
+        row = self._row
+        if row.annotated:
+            return row.annotated
+        if row.segments_file and not (row.label_maps or row.masks or row.segments):
+            return [one.number for one in self._frames_of_file]
+        return [frame * (row.every if row.video else 1) for frame in range(self.num_frames)]
+
     def picture(self, frame: int) -> Image.Image:
         """See [`AnnotatedVideo.picture`]."""
-        number = self._number(frame)
-        if self._row.video:
-            return Image.fromarray(self._opened_video().take(number)())
-        if number >= len(self._row.images):
+        number = self.annotated[frame]
+        if not self._row.video and number >= len(self._row.images):
             raise DataError(
                 f"{self.place}: frame {number} is annotated, but there are only "
                 f"{len(self._row.images)} pictures. Complete them, or exclude it."
             )
+        return self.any_picture(number)
+
+    def any_picture(self, number: int) -> Image.Image:
+        """Read one of all frames, RGB.
+
+        Raises:
+            Sam2Error: It cannot be read.
+        """
+        if self._row.video:
+            return Image.fromarray(self._opened_video().take(number)())
         return open_rgb(self._row.images[number])
 
     def objects(self, frame: int) -> FrameObjects:
-        """See [`AnnotatedVideo.objects`]."""
+        """See [`AnnotatedVideo.objects`]; objects of masks and segments count from 0."""
         row = self._row
         if row.label_maps:
             return self._label_maps(row.label_maps[frame])
         if row.masks:
             return self._masks(row.masks[frame], frame)
-        segmentations = self._segments(frame)
+        segmentations = self.segmentations(frame)
         try:
             return read_segments(segmentations, self._size(segmentations, frame))
         except DataError as error:
             raise DataError(f"{row.segments_file or self.place}: {error}") from error
+
+    def segmentations(self, frame: int) -> Sequence[object]:
+        """Read what COCO's forms say of each object on an annotated frame.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        if not self._row.segments:
+            return self._frames_of_file[frame].segmentations
+        found = parse_json(self._row.segments[frame], self.place)
+        if not isinstance(found, list):
+            raise DataError(f"{self.place}: segments of a frame are {found!r:.40}, not a list.")
+        return found
 
     def close(self) -> None:
         """Close the video file."""
@@ -154,19 +200,25 @@ class RowRecording(AnnotatedVideo):
             self._video = None
 
     @cached_property
-    def _annotated(self) -> list[AnnotatedFrame]:
-        return read_segments_file(self._row.segments_file, self._row.every)
-
-    def _number(self, frame: int) -> int:
-        """Tell which picture an annotated frame is."""
-        if self._row.segments_file:
-            return self._annotated[frame].number
-        return frame * self._row.every if self._row.video else frame
+    def _frames_of_file(self) -> list[AnnotatedFrame]:
+        path = self._row.segments_file
+        return read_segments_file(path, self._row.every) if path else []
 
     def _opened_video(self) -> VideoFile:
         if self._video is None:
-            self._video = VideoFile(self._row.video)
+            self._video = VideoFile(self._video_path)
         return self._video
+
+    @cached_property
+    def _video_path(self) -> str:
+        """Path of the video; one that is in the table is written to a folder that goes with it."""
+        stored = self._row.video
+        if isinstance(stored, str):
+            return stored
+        path = Path(tempfile.mkdtemp(prefix="sam2_hf_")) / "video"
+        weakref.finalize(self, shutil.rmtree, path.parent, ignore_errors=True)
+        path.write_bytes(stored)
+        return str(path)
 
     def _size(self, segmentations: Sequence[object], frame: int) -> tuple[int, int]:
         """Tell in which `(height, width)` polygons count; run lengths bring their own."""
@@ -174,11 +226,6 @@ class RowRecording(AnnotatedVideo):
             return self._row.size
         picture = self.picture(frame)
         return picture.height, picture.width
-
-    def _segments(self, frame: int) -> Sequence[object]:
-        if self._row.segments_file:
-            return self._annotated[frame].segmentations
-        return parse_json(self._row.segments[frame], self.place)
 
     def _label_maps(self, stored: Sequence[StoredPicture]) -> FrameObjects:
         if self._opinion is not None:

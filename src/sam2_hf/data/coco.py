@@ -3,19 +3,15 @@
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sam2_hf.errors import DataError
 from sam2_hf.json_input import load_json
 from sam2_hf.number_reading import LONGEST, shown
 
 from .config import SourceConfig
-from .filters import select_rows
 from .folders import check_options, file_names, source_folder, text_option, wrong_layout
-from .rows import ClipRow, make_table, to_segments
-
-if TYPE_CHECKING:
-    import datasets
+from .rows import VideoRow, to_segments
 
 EXPECTED = (
     'The kind coco expects the path of a file like instances_train.json, with "images" and '
@@ -26,7 +22,7 @@ MOST_PIXELS = 2**31 - 1  # of a side: what a table holds
 IMAGE_FOLDERS = ("images", ".", "../images", "..", "train2017", "val2017")
 
 
-def read_coco(config: SourceConfig) -> "datasets.Dataset":
+def read_coco(config: SourceConfig) -> list[VideoRow]:
     """List the photos of a COCO file that have an object; crowds do not count.
 
     Options: `annotations`, the file below the path; `images`, the folder of the photos.
@@ -47,17 +43,16 @@ def read_coco(config: SourceConfig) -> "datasets.Dataset":
     if not rows:
         raise wrong_layout(config, f"{path.name} has no photo with an object", EXPECTED)
     folder = _image_folder(config, path, str(rows[0].images[0]))
-    placed = [_placed(row, folder) for row in rows]
-    return make_table(select_rows(placed, config))
+    return [_placed(row, folder) for row in rows]
 
 
-def _rows(content: Any) -> list[ClipRow]:  # noqa: ANN401 - what JSON holds
+def _rows(content: Any) -> list[VideoRow]:  # noqa: ANN401 - what JSON holds
     objects: dict[object, list[object]] = defaultdict(list)
     for one in content["annotations"]:
         if not one.get("iscrowd"):
             objects[one["image_id"]].append(one["segmentation"])
     return [
-        ClipRow(
+        VideoRow(
             str(Path(image["file_name"]).with_suffix("")),
             images=[image["file_name"]],
             segments=[to_segments(objects[image["id"]])],
@@ -75,9 +70,9 @@ def _side(value: Any) -> int:  # noqa: ANN401 - what JSON holds
     return side
 
 
-def _placed(row: ClipRow, folder: Path) -> ClipRow:
+def _placed(row: VideoRow, folder: Path) -> VideoRow:
     image = str(folder / str(row.images[0]))
-    return ClipRow(row.name, images=[image], segments=row.segments, size=row.size)
+    return VideoRow(row.name, images=[image], segments=row.segments, size=row.size)
 
 
 def _file(config: SourceConfig) -> Path:

@@ -87,7 +87,7 @@ class SourceConfig:
     """Photos or videos of one kind in one place, and how clips are taken from them.
 
     Args:
-        kind: How they lie on the disk; see `source_registry`.
+        kind: How they lie on the disk; see `training/dataset_registry.py`.
         path: Folder or file; for the kind "hub" also the id of a data set.
         name: What reports call it; kind and path by default.
         weight: How often a step takes its clips here, relative to the other sources.

@@ -12,7 +12,7 @@ from .clip import Clip
 from .clip_sampling import sample_clip, whole_clip
 from .config import SourceConfig
 from .frame_annotations import draw_unions
-from .rows import ClipRow
+from .rows import VideoRow
 
 if TYPE_CHECKING:
     import datasets
@@ -79,7 +79,7 @@ class TableSource(ClipDataset):
 
     Args:
         config: Where it lies and how clips are taken from it.
-        table: With the columns of [`ClipRow`].
+        table: With the columns of [`VideoRow`].
         names: Of its rows; what the column `name` holds by default.
     """
 
@@ -101,7 +101,7 @@ class TableSource(ClipDataset):
     def recording(self, item: int, rng: np.random.Generator | None = None) -> AnnotatedVideo:
         """See [`ClipDataset.recording`]."""
         columns = self.table[item].to_pylist()[0]
-        row = ClipRow.from_columns({**columns, "name": self.name(item)})
+        row = VideoRow.from_columns({**columns, "name": self.name(item)})
         if rng is None:
             return RowRecording(row)
         opinion = int(rng.integers(MANY_OPINIONS))

@@ -1,10 +1,9 @@
-"""Videos as folders of JPEGs with label maps beside them: DAVIS, MOSE, YouTube-VOS, SA-V's val."""
+"""Videos as folders of JPEGs with masks beside them: DAVIS, MOSE, YouTube-VOS, SA-V's val."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .config import SourceConfig
-from .filters import list_names, select_rows
+from .filters import list_names
 from .folders import (
     check_options,
     folder_names,
@@ -13,10 +12,7 @@ from .folders import (
     text_option,
     wrong_layout,
 )
-from .rows import ClipRow, make_table
-
-if TYPE_CHECKING:
-    import datasets
+from .rows import VideoRow
 
 EXPECTED = (
     "The kind davis expects JPEGImages/SEQUENCE/00000.jpg, ... and Annotations/SEQUENCE/00000.png, "
@@ -28,7 +24,7 @@ IMAGES, MASKS = "JPEGImages", "Annotations"
 USUAL = "480p"
 
 
-def read_davis(config: SourceConfig) -> "datasets.Dataset":
+def read_davis(config: SourceConfig) -> list[VideoRow]:
     """List the sequences that have annotated frames.
 
     Options: `resolution`, the folder between JPEGImages and the sequences.
@@ -40,42 +36,53 @@ def read_davis(config: SourceConfig) -> "datasets.Dataset":
     root = source_folder(config, EXPECTED)
     images, masks = _folders(config, root)
     names = [name for name in folder_names(images) if (masks / name).is_dir()]
-    rows = [row for name in names if (row := _row(name, images / name, masks / name))]
+    listed = [read_sequence(name, images / name, masks / name) for name in names]
+    rows = [row for row in listed if row.annotated]
     if not rows:
         raise wrong_layout(
             config, f"no sequence of {images} has annotated frames in {masks}", EXPECTED
         )
-    return make_table(select_rows(rows, config))
+    return rows
 
 
-def _row(name: str, images: Path, masks: Path) -> ClipRow | None:
-    """List the annotated frames of a sequence; None if there are none."""
-    pictures = {Path(one).stem: str(images / one) for one in picture_names(images)}
-    objects = folder_names(masks)
-    if objects:
-        return _row_per_object(name, pictures, [masks / one for one in objects])
-    maps = {Path(one).stem: str(masks / one) for one in picture_names(masks)}
-    stems = [stem for stem in pictures if stem in maps]
-    if not stems:
-        return None
-    return ClipRow(
+def read_sequence(
+    name: str, images: Path, masks: Path, *, per_object: bool | None = None
+) -> VideoRow:
+    """List all frames of a sequence and the masks of those that have some.
+
+    Args:
+        name: What it is called.
+        images: Folder of its frames, which natural order puts in time.
+        masks: Folder of a label map for each annotated frame, by the frame's name; or of a folder
+            for each object, in which the masks lie.
+        per_object: Whether objects have folders; None looks whether there are some.
+
+    Raises:
+        DataError: A folder cannot be read.
+    """
+    pictures = _files_by_stem(images)
+    objects = [] if per_object is False else folder_names(masks)
+    # Objects are numbered; a folder of something else may lie beside theirs.
+    objects = [one for one in objects if one.isdecimal()] or objects
+    files = [_files_by_stem(masks / one) for one in objects] or [_files_by_stem(masks)]
+    annotated = [
+        place for place, stem in enumerate(pictures) if any(stem in found for found in files)
+    ]
+    stems = list(pictures)
+    found = [[one.get(stems[place], "") for one in files] for place in annotated]
+    return VideoRow(
         name,
-        images=[pictures[stem] for stem in stems],
-        label_maps=[[maps[stem]] for stem in stems],
+        images=list(pictures.values()),
+        frame_names=stems,
+        annotated=annotated,
+        label_maps=[] if objects else found,
+        masks=found if objects else [],
+        object_ids=[int(one) for one in objects if one.isdecimal()],
     )
 
 
-def _row_per_object(name: str, pictures: dict[str, str], folders: list[Path]) -> ClipRow | None:
-    listed = [{Path(one).stem for one in picture_names(folder)} for folder in folders]
-    stems = [stem for stem in pictures if any(stem in there for there in listed)]
-    if not stems:
-        return None
-    pairs = list(zip(folders, listed, strict=True))
-    masks = [
-        [str(folder / f"{stem}.png") if stem in there else "" for folder, there in pairs]
-        for stem in stems
-    ]
-    return ClipRow(name, images=[pictures[stem] for stem in stems], masks=masks)
+def _files_by_stem(folder: Path) -> dict[str, str]:
+    return {Path(one).stem: str(folder / one) for one in picture_names(folder)}
 
 
 def _folders(config: SourceConfig, root: Path) -> tuple[Path, Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from sam2_hf.errors import DataError
 
 from .config import SourceConfig
-from .rows import ClipRow
+from .rows import VideoRow
 
 LISTED = 8  # names that a message shows
 WILD = "*?["
@@ -40,7 +40,7 @@ class NamePatterns:
         return sorted(self._names.difference(names)) + unused
 
 
-def select_rows(rows: Sequence[ClipRow], config: SourceConfig) -> list[ClipRow]:
+def select_rows(rows: Sequence[VideoRow], config: SourceConfig) -> list[VideoRow]:
     """Leave only the rows that the configuration names.
 
     Raises:

@@ -11,7 +11,14 @@ from .config import SourceConfig
 from .dataset import TableSource
 from .filters import list_names, select_names
 from .folders import check_options, text_option
-from .rows import SHORT_COLUMNS, ClipRow, import_datasets
+from .rows import (
+    EARLIER_MASKS,
+    EARLIER_NAMES,
+    SHORT_COLUMNS,
+    VideoRow,
+    import_datasets,
+    present_names,
+)
 
 if TYPE_CHECKING:
     import datasets
@@ -22,9 +29,9 @@ EXPECTED = (
     "segments_file; see sam2_hf.data.rows. Options name columns that are called "
     "otherwise, such as image: photo."
 )
-COLUMNS = (*(field.name for field in fields(ClipRow)), *SHORT_COLUMNS)
+COLUMNS = (*(field.name for field in fields(VideoRow)), *SHORT_COLUMNS, *EARLIER_MASKS)
 IMAGES = {"image", "images", "video"}
-ANNOTATIONS = {"label_map", "label_maps", "masks", "segments", "segments_file"}
+ANNOTATIONS = {"label_map", "label_maps", "masks", "segments", "segments_file", *EARLIER_MASKS}
 STATE_FILES = ("state.json", "dataset_dict.json")  # what `save_to_disk` leaves in a folder
 
 
@@ -32,7 +39,7 @@ def open_hub(config: SourceConfig) -> TableSource:
     """Open a table.
 
     Options: `split` ("train"), `configuration` of the data set, and for each column of
-    [`ClipRow`], or `image` and `label_map` of one frame, what the table calls it.
+    [`VideoRow`], or `image` and `label_map` of one frame, what the table calls it.
 
     Raises:
         DataError: There is no such data set, or it lacks columns.
@@ -40,6 +47,8 @@ def open_hub(config: SourceConfig) -> TableSource:
     """
     check_options(config, ("split", "configuration", *COLUMNS))
     table = _load(config)
+    if not any(one in config.options.values() for one in EARLIER_NAMES):
+        table = table.rename_columns(present_names(table.column_names))
     named = {text_option(config, name, name): name for name in COLUMNS if name in config.options}
     if missing := sorted(set(named) - set(table.column_names)):
         raise DataError(
@@ -68,10 +77,10 @@ def _renamed(kept: list[str], named: Mapping[str, str]) -> dict[str, str]:
 
 
 def _load(config: SourceConfig) -> "datasets.Dataset":
-    datasets = import_datasets()
     split = text_option(config, "split", "train")
+    configuration = text_option(config, "configuration", "")
     try:
-        return _split(_read(datasets, config, split), split)
+        return read_table(config.path, split, configuration)
     except (DataError, MissingPackageError):
         raise
     # Network, Hub, file formats: the package passes on the errors of many others.
@@ -81,12 +90,26 @@ def _load(config: SourceConfig) -> "datasets.Dataset":
         ) from error
 
 
-def _read(datasets: Any, config: SourceConfig, split: str) -> Any:  # noqa: ANN401 - a module
-    folder = Path(config.path).expanduser()
-    if any((folder / name).is_file() for name in STATE_FILES):
-        return datasets.load_from_disk(str(folder))
-    configuration = text_option(config, "configuration", "") or None
-    return datasets.load_dataset(config.path, configuration, split=split)
+def is_saved_table(folder: Path) -> bool:
+    """Whether `datasets` saved a table in a folder."""
+    return any((folder / name).is_file() for name in STATE_FILES)
+
+
+def read_table(place: str, split: str, configuration: str = "") -> "datasets.Dataset":
+    """Read a table: a folder saved with `datasets`, a `.parquet` file, data files, or of the Hub.
+
+    Raises:
+        DataError: It has no such split.
+        MissingPackageError: `datasets` is not installed.
+        Exception: Whatever `datasets` raises where there is no table.
+    """
+    datasets = import_datasets()
+    path = Path(place).expanduser()
+    if is_saved_table(path):
+        return _split(datasets.load_from_disk(str(path)), split)
+    if path.suffix == ".parquet" and path.is_file():
+        return datasets.Dataset.from_parquet(str(path))
+    return _split(datasets.load_dataset(place, configuration or None, split=split), split)
 
 
 def _split(loaded: Any, split: str) -> "datasets.Dataset":  # noqa: ANN401 - one table or several

@@ -2,10 +2,8 @@
 
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .config import SourceConfig
-from .filters import select_rows
 from .folders import (
     check_options,
     folder_names,
@@ -14,10 +12,7 @@ from .folders import (
     text_option,
     wrong_layout,
 )
-from .rows import ClipRow, make_table
-
-if TYPE_CHECKING:
-    import datasets
+from .rows import VideoRow
 
 EXPECTED = (
     "The kind pairs expects photos NAME.jpg and label maps NAME.png beside them, or NAME.0.png, "
@@ -28,7 +23,7 @@ EXPECTED = (
 MASK_ENDING = ".png"
 
 
-def read_pairs(config: SourceConfig) -> "datasets.Dataset":
+def read_pairs(config: SourceConfig) -> list[VideoRow]:
     """List the photos of a folder that have at least one label map.
 
     Options: `images` and `masks`, the folders of both below the path.
@@ -47,13 +42,13 @@ def read_pairs(config: SourceConfig) -> "datasets.Dataset":
         is_map = same and f".{ending.lower()}" == MASK_ENDING
         if not is_map and maps.get(stem):
             paths = [str(folders[1] / one) for one in maps[stem]]
-            rows.append(ClipRow(stem, images=[str(folders[0] / name)], label_maps=[paths]))
+            rows.append(VideoRow(stem, images=[str(folders[0] / name)], label_maps=[paths]))
     if not rows:
         found = len(picture_names(folders[0]))
         raise wrong_layout(
             config, f"none of {found} picture(s) in {folders[0]} has a label map", EXPECTED
         )
-    return make_table(select_rows(rows, config))
+    return rows
 
 
 def _folders(config: SourceConfig, root: Path) -> tuple[Path, Path]:

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .config import SourceConfig
-from .filters import select_rows
 from .folders import (
     check_options,
     file_names,
@@ -14,10 +12,7 @@ from .folders import (
     text_option,
     wrong_layout,
 )
-from .rows import ClipRow, make_table
-
-if TYPE_CHECKING:
-    import datasets
+from .rows import VideoRow
 
 EXPECTED = (
     "The kind sa1b expects photos sa_1.jpg and their masks sa_1.json beside them, also in folders "
@@ -25,7 +20,7 @@ EXPECTED = (
 )
 
 
-def read_sa1b(config: SourceConfig) -> "datasets.Dataset":
+def read_sa1b(config: SourceConfig) -> list[VideoRow]:
     """List the photos that have a file of masks.
 
     Options: `annotations`, the folder of the JSON files below the path.
@@ -42,17 +37,19 @@ def read_sa1b(config: SourceConfig) -> "datasets.Dataset":
     rows = list(_rows(root, masks))
     if not rows:
         raise wrong_layout(config, "no photo NAME.jpg in it has a file NAME.json", EXPECTED)
-    return make_table(select_rows(rows, config))
+    return rows
 
 
-def _rows(folder: Path, masks: Path | None) -> Iterator[ClipRow]:
+def _rows(folder: Path, masks: Path | None) -> Iterator[VideoRow]:
     names = file_names(folder)
     files = set(names if masks is None else file_names(masks))
     for name in names:
         photo = Path(name)
         if photo.suffix.lower() in (".jpg", ".jpeg") and f"{photo.stem}.json" in files:
             segments_file = (masks or folder) / f"{photo.stem}.json"
-            yield ClipRow(photo.stem, images=[str(folder / name)], segments_file=str(segments_file))
+            yield VideoRow(
+                photo.stem, images=[str(folder / name)], segments_file=str(segments_file)
+            )
     for name in folder_names(folder):
         if folder / name != masks:
             yield from _rows(folder / name, masks)

@@ -1,10 +1,8 @@
 """SA-V: videos, or their frames as JPEGs, with masklets in a JSON file of each."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .config import SourceConfig
-from .filters import select_rows
 from .folders import (
     check_options,
     number_option,
@@ -13,10 +11,7 @@ from .folders import (
     text_option,
     wrong_layout,
 )
-from .rows import ClipRow, make_table
-
-if TYPE_CHECKING:
-    import datasets
+from .rows import VideoRow
 
 EXPECTED = (
     "The kind sav expects videos sav_1.mp4 and masklets sav_1_manual.json beside them, also in "
@@ -28,7 +23,7 @@ FRAME_FOLDERS = (".", "JPEGImages_24fps", "../JPEGImages_24fps")
 USUAL_EVERY = 4  # 6 annotated of 24 frames a second
 
 
-def read_sav(config: SourceConfig) -> "datasets.Dataset":
+def read_sav(config: SourceConfig) -> list[VideoRow]:
     """List the videos that have masklets.
 
     Options: `annotations`, "manual" (the default) or "auto"; `every`, the distance between two
@@ -46,18 +41,18 @@ def read_sav(config: SourceConfig) -> "datasets.Dataset":
     if not rows:
         found = f"{len(files)} file(s) *{ending}, none with its video" if files else f"no *{ending}"
         raise wrong_layout(config, f"there is {found}", EXPECTED)
-    return make_table(select_rows(rows, config))
+    return rows
 
 
-def _row(root: Path, path: Path, ending: str, every: int) -> ClipRow | None:
+def _row(root: Path, path: Path, ending: str, every: int) -> VideoRow | None:
     """Find the video of a file of masklets; None if it is not there."""
     name = path.name[: -len(ending)]
     for suffix in VIDEO_ENDINGS:
         video = path.with_name(name + suffix)
         if video.is_file():
-            return ClipRow(name, video=str(video), segments_file=str(path), every=every)
+            return VideoRow(name, video=str(video), segments_file=str(path), every=every)
     for place in (*(path.parent / one for one in FRAME_FOLDERS), root / FRAME_FOLDERS[1]):
         if (place / name).is_dir():
             frames = [str(place / name / one) for one in picture_names(place / name)]
-            return ClipRow(name, images=frames, segments_file=str(path), every=every)
+            return VideoRow(name, images=frames, segments_file=str(path), every=every)
     return None

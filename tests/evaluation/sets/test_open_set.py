@@ -10,9 +10,19 @@ from PIL import Image
 
 from evaluation.sets.open_set import open_set
 from evaluation.sets.set_rules import SETS
-from evaluation.sets.video_rows import FEATURES, embedded
+from sam2_hf.data.config import SourceConfig
+from sam2_hf.data.rows import VideoRow, column_kinds, embedded, make_table
 from sam2_hf.errors import DataError
-from tests.small_sets import SIZE, boxes, write_davis, write_late, write_lvos, write_sav
+from sam2_hf.training.dataset_registry import READERS, open_source
+from tests.small_sets import (
+    SIZE,
+    boxes,
+    write_davis,
+    write_late,
+    write_lvos,
+    write_masklets,
+    write_sav,
+)
 
 
 def test_davis_gives_all_objects_of_the_first_frame_and_masks_of_every_one(tmp_path):
@@ -88,8 +98,9 @@ def test_a_table_has_typed_columns_and_reads_no_file_until_it_is_looked_at(tmp_p
     videos = open_set("davis17-val", str(write_davis(tmp_path)))
     (tmp_path / "JPEGImages" / "480p" / "cat" / "00002.jpg").write_bytes(b"")
 
-    assert videos.table.features == FEATURES
-    assert videos.table[0]["frames"][2]["path"].endswith("00002.jpg")
+    kinds = column_kinds()
+    assert videos.table.features == {name: kinds[name] for name in videos.table.column_names}
+    assert videos.table[0]["images"][2]["path"].endswith("00002.jpg")
     assert videos[0].picture(1).shape == (*SIZE, 3)
 
 
@@ -253,3 +264,95 @@ def test_names_of_frames_and_videos_that_lead_elsewhere_are_refused(tmp_path, na
 def test_a_row_that_contradicts_itself_is_refused_before_it_is_read(tmp_path, changes):
     with pytest.raises(DataError):
         open_set("folder", own_table(tmp_path, **changes))
+
+
+def same_masks(videos, others):
+    """Whether two sets have the same videos, given objects, pictures and masks."""
+    for video, other in zip(videos, others, strict=True):
+        assert (video.name, video.given) == (other.name, other.given)
+        assert (list(video.annotated), video.num_frames) == (
+            list(other.annotated),
+            other.num_frames,
+        )
+        assert (video.picture(2) == other.picture(2)).all()
+        for frame in video.annotated:
+            masks, others_masks = video.masks(frame), other.masks(frame)
+            assert masks.keys() == others_masks.keys()
+            assert all((mask == others_masks[number]).all() for number, mask in masks.items())
+    return True
+
+
+def write_clips(root):
+    write_late(root / "davis")
+    write_sav(root / "objects")
+    write_masklets(root / "masklets")
+    return {
+        "davis": (root / "davis" / "valid", "folder"),
+        "davis-objects": (root / "objects", "sav-val"),
+        "sav": (root / "masklets", "sav-train"),
+    }
+
+
+@pytest.mark.parametrize("name", ["davis", "davis-objects", "sav"])
+def test_every_kind_that_training_reads_is_a_set_of_its_own(tmp_path, name):
+    place, known = write_clips(tmp_path)[name]
+
+    videos = open_set(name.partition("-")[0], str(place))
+
+    assert same_masks(videos, open_set(known, str(place)))
+    assert videos.rules.per_object == (name != "davis")
+
+
+@pytest.mark.parametrize("saved_as", ["folder", "parquet", "parquet folder"])
+@pytest.mark.parametrize("name", ["davis", "davis-objects", "sav"])
+def test_a_table_for_training_is_a_set_too(tmp_path, name, saved_as):
+    place, known = write_clips(tmp_path)[name]
+    kind = name.partition("-")[0]
+    table = make_table(READERS[kind](SourceConfig(kind, str(place))))
+    path = tmp_path / "table"
+    if saved_as == "folder":
+        table.save_to_disk(path)
+    elif saved_as == "parquet":
+        path = tmp_path / "table.parquet"
+        table.to_parquet(path)
+    else:
+        path.mkdir()
+        table.to_parquet(path / "0.parquet")
+
+    assert same_masks(open_set(known, str(path)), open_set(known, str(place)))
+
+
+def test_a_set_saved_as_a_table_can_be_trained_on(tmp_path):
+    root = write_late(tmp_path) / "valid"
+    open_set("folder", str(root)).table.to_parquet(tmp_path / "set.parquet")
+
+    from_table = open_source(SourceConfig("hub", str(tmp_path / "set.parquet")))
+    from_files = open_source(SourceConfig("davis", str(root)))
+
+    assert (from_table.name(0), from_table.fingerprint()) == ("owl", from_files.fingerprint())
+    for found, known in zip(arrays_of(from_table), arrays_of(from_files), strict=True):
+        assert (found == known).all()
+
+
+def arrays_of(source):
+    clip = source.whole_clip(0)
+    return clip.frames_thw3, clip.masks_othw
+
+
+def test_a_table_of_an_earlier_version_can_be_trained_on_and_evaluated(tmp_path):
+    path = own_table(tmp_path, annotated=[1], label_maps=[{"bytes": png(1), "path": None}],
+                     first_frames=[1])  # fmt: skip
+
+    video = open_set("folder", path)[0]
+    source = open_source(SourceConfig("hub", path))
+
+    assert (video.name, video.given) == ("a", {1: 1})
+    assert (source.name(0), source.recording(0).num_frames) == ("a", 1)
+    assert source.whole_clip(0).masks_othw.all()
+
+
+def test_of_several_annotators_the_first_counts(tmp_path):
+    row = VideoRow("a", images=[png(0)] * 2, label_maps=[[png(3), png(5)]] * 2)
+    make_table([row]).to_parquet(tmp_path / "table.parquet")
+
+    assert open_set("folder", str(tmp_path / "table.parquet"))[0].given == {3: 0}

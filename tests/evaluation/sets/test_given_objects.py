@@ -1,4 +1,4 @@
-"""SA-V's videos with masklets in JSON files: as files, as frames, and in a table of their own."""
+"""Objects of videos that do not say where each is given: SA-V's masklets, and rows for training."""
 
 import json
 import shutil
@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from evaluation.sets.open_set import open_set
-from evaluation.sets.video_rows import embedded
 from evaluation.vos.scoring import score_video
 from evaluation.vos.tracking import track_video
+from sam2_hf.data.rows import embedded
 from sam2_hf.errors import DataError
 from sam2_hf.writers.mask_png import write_object_png
 from tests.small_sets import SIZE, boxes, write_masklets
