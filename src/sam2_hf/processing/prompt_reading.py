@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
+from sam2_hf.geometry import BOX_CORNER_LABELS
 from sam2_hf.number_reading import read_flags, read_numbers, read_row, shown
 
 from .mask_values import Mask, drawn_mask, one_map
@@ -146,6 +147,21 @@ def label_each_point(
     return labels_n
 
 
+def labeled_points(clicks: Sequence[Click], box: Xyxy | None) -> tuple[Tensor, Tensor]:
+    """List corners of the box, then clicks, with their labels: `(n, 2)` and `(n,)`.
+
+    Source: sam2/sam2_image_predictor.py:393-404 @ 2b90b9f (box first).
+    """
+    corners = [] if box is None else [box[:2], box[2:]]
+    corner_labels = [] if box is None else list(BOX_CORNER_LABELS)
+    xy = [*corners, *(click.xy for click in clicks)]
+    labels = [*corner_labels, *(int(click.positive) for click in clicks)]
+    return (
+        torch.tensor(xy, dtype=torch.float32).reshape(-1, 2),
+        torch.tensor(labels, dtype=torch.int64),
+    )
+
+
 def check_clicks(clicks: Sequence[Click], size: tuple[int, int], what: str) -> None:
     """Refuse clicks beside the picture.
 
@@ -157,8 +173,7 @@ def check_clicks(clicks: Sequence[Click], size: tuple[int, int], what: str) -> N
     Raises:
         PromptError: One of them lies outside.
     """
-    points_n2 = torch.tensor([click.xy for click in clicks], dtype=torch.float32).reshape(-1, 2)
-    check_points(points_n2, torch.ones(len(points_n2)), size, what)
+    check_points(*labeled_points(clicks, None), size, what)
 
 
 def read_box(xyxy: object, size: tuple[int, int] | None, what: str) -> Xyxy:

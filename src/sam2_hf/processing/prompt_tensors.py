@@ -25,7 +25,6 @@ from .prompt_checks import (
     check_points,
 )
 from .prompt_reading import NESTED_NAMES, label_each_point
-from .prompts import pad_objects
 
 ARGUMENTS = ("input_points", "input_labels", "input_boxes", "input_masks")
 
@@ -165,6 +164,32 @@ def pad_prompts(
         for name, (images, value, shape) in kinds.items()
         if images[0] is not None
     }
+
+
+def pad_objects(
+    tensors: Sequence[Sequence[Tensor]], value: float, shape_of_none: tuple[int, ...] = ()
+) -> Tensor:
+    """Stack tensors of every object of every image into one, filled up with `value`.
+
+    Args:
+        tensors: For each image, for each object a tensor; they differ in their first axis only.
+        value: What to fill up with.
+        shape_of_none: Shape of an object's tensor, for when there is no object at all.
+
+    Returns:
+        `(b, p, ...)`, as large as the largest.
+    """
+    objects = [tensor for image in tensors for tensor in image]
+    if not objects:
+        return torch.empty((len(tensors), 0, *shape_of_none))
+    longest = max(len(tensor) for tensor in objects)
+    most = max(len(image) for image in tensors)
+    shape = (len(tensors), most, longest, *objects[0].shape[1:])
+    padded = torch.full(shape, value, dtype=objects[0].dtype)
+    for image_index, image in enumerate(tensors):
+        for object_index, tensor in enumerate(image):
+            padded[image_index, object_index, : len(tensor)] = tensor
+    return padded
 
 
 def count_objects(inputs: Mapping[str, Tensor]) -> list[int]:

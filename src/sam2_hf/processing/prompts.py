@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
-from sam2_hf.geometry import BOX_CORNER_LABELS, to_model_pixels
+from sam2_hf.geometry import to_model_pixels
 
 from .mask_values import Mask, check_mask_values, drawn_logits, is_answer, one_map
 from .prompt_checks import PADDING_LABEL, check_boxes, check_finite, check_mask, mask_side
@@ -21,10 +21,12 @@ from .prompt_reading import (
     Xyxy,
     check_clicks,
     check_mask_size,
+    labeled_points,
     read_box,
     read_clicks,
     read_mask_logits,
 )
+from .prompt_tensors import pad_objects
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,18 +75,8 @@ class ObjectPrompt:
         return self.mask is not None or self.mask_logits is not None
 
     def labeled_points(self) -> tuple[Tensor, Tensor]:
-        """List corners of the box, then clicks, with their labels: `(n, 2)` and `(n,)`.
-
-        Source: sam2/sam2_image_predictor.py:393-404 @ 2b90b9f (box first).
-        """
-        corners = [] if self.box is None else [self.box[:2], self.box[2:]]
-        xy = [*corners, *(click.xy for click in self.clicks)]
-        corner_labels = [] if self.box is None else list(BOX_CORNER_LABELS)
-        labels = [*corner_labels, *(int(click.positive) for click in self.clicks)]
-        return (
-            torch.tensor(xy, dtype=torch.float32).reshape(-1, 2),
-            torch.tensor(labels, dtype=torch.int64),
-        )
+        """List corners of the box, then clicks, with their labels: `(n, 2)` and `(n,)`."""
+        return labeled_points(self.clicks, self.box)
 
     def check(self, original_size: tuple[int, int], model_size: int, what: str) -> None:
         """Compare with the picture the prompt is for.
@@ -202,32 +194,6 @@ def group_by_kind(prompts: Sequence[ObjectPrompt]) -> list[list[int]]:
     for index, prompt in enumerate(prompts):
         groups.setdefault(_kind(prompt), []).append(index)
     return list(groups.values())
-
-
-def pad_objects(
-    tensors: Sequence[Sequence[Tensor]], value: float, shape_of_none: tuple[int, ...] = ()
-) -> Tensor:
-    """Stack tensors of every object of every image into one, filled up with `value`.
-
-    Args:
-        tensors: For each image, for each object a tensor; they differ in their first axis only.
-        value: What to fill up with.
-        shape_of_none: Shape of an object's tensor, for when there is no object at all.
-
-    Returns:
-        `(b, p, ...)`, as large as the largest.
-    """
-    objects = [tensor for image in tensors for tensor in image]
-    if not objects:
-        return torch.empty((len(tensors), 0, *shape_of_none))
-    longest = max(len(tensor) for tensor in objects)
-    most = max(len(image) for image in tensors)
-    shape = (len(tensors), most, longest, *objects[0].shape[1:])
-    padded = torch.full(shape, value, dtype=objects[0].dtype)
-    for image_index, image in enumerate(tensors):
-        for object_index, tensor in enumerate(image):
-            padded[image_index, object_index, : len(tensor)] = tensor
-    return padded
 
 
 def _check_batch(

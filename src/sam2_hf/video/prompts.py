@@ -16,7 +16,6 @@ from torch import Tensor
 from sam2_hf.errors import PromptError
 from sam2_hf.geometry import to_model_pixels
 from sam2_hf.number_reading import read_whole, shown
-from sam2_hf.processing import prompt_reading
 from sam2_hf.processing.mask_values import Mask as Mask
 from sam2_hf.processing.prompt_reading import (
     PROMPT_NAMES,
@@ -24,10 +23,11 @@ from sam2_hf.processing.prompt_reading import (
     Click,
     Xyxy as Xyxy,
     check_clicks,
+    labeled_points,
     read_box as read_box,
+    read_clicks as read_listed_clicks,
     read_mask as read_mask,
 )
-from sam2_hf.processing.prompts import ObjectPrompt
 
 if TYPE_CHECKING:
     from .session import Sam2VideoInferenceSession
@@ -69,7 +69,7 @@ class FramePrompts:
         Returns:
             `(n, 2)` and `(n,)`.
         """
-        xy, labels = ObjectPrompt(clicks=self.clicks, box=self.box).labeled_points()
+        xy, labels = labeled_points(self.clicks, self.box)
         return to_model_pixels(xy, size, side), labels
 
 
@@ -107,7 +107,7 @@ def read_clicks(
     """
     # None would mean "all positive", which a session says by True.
     labels = None if positive is True else [] if positive is None else positive
-    clicks = prompt_reading.read_clicks(xy, labels, what, SESSION_NAMES)
+    clicks = read_listed_clicks(xy, labels, what, SESSION_NAMES)
     if not clicks:
         raise PromptError(f"xy of {what} is {shown(xy)}. Give (x, y), or a list of (x, y).")
     if size is not None:
@@ -139,7 +139,7 @@ class VideoPrompt:
 
     def __post_init__(self) -> None:
         """Bring clicks into one form."""
-        clicks = prompt_reading.read_clicks(self.clicks, None, self.what, PROMPT_NAMES)
+        clicks = read_listed_clicks(self.clicks, None, self.what, PROMPT_NAMES)
         object.__setattr__(self, "clicks", clicks)
         if self.box is not None:
             object.__setattr__(self, "box", read_box(self.box, None, self.what))
