@@ -4,7 +4,6 @@ import socket
 
 from sam2_hf import Sam2ImageProcessor, Sam2VideoProcessor
 from sam2_hf.model import bundled_models
-from sam2_hf.processing import bundled_processors
 
 NAME = bundled_models.SMALL_MODEL
 
@@ -12,7 +11,6 @@ NAME = bundled_models.SMALL_MODEL
 def look_for_bundled_models_in(folder, monkeypatch):
     """Let the package look for its checkpoints in a folder; an empty one means there are none."""
     monkeypatch.setattr(bundled_models, "BUNDLED", folder)
-    monkeypatch.setattr(bundled_processors, "BUNDLED", folder)
 
 
 def bundle(video_model, folder, monkeypatch):

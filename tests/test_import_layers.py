@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "__init__": ALL,
     **{name: ALL | {"__init__"} for name in ("cli", *PROGRAMS)},
 }
+BUNDLED = ["sam2_hf", "model", "bundled_models"]  # one rule for models and processors
 MODEL_NEEDS = {"torch", "transformers", "huggingface_hub", "safetensors", *sys.stdlib_module_names}
 MODEL_TRIES = {"triton"}  # inside `try`, where the Hub's loading does not ask for it
 OPTIONAL = {
@@ -85,9 +86,17 @@ def check_import(own, dots, name):
         assert (dots, "." in name) == (1, False), f"{place}: write the whole name across folders"
     elif target[0] in {"sam2_hf", *PROGRAMS}:
         assert target[:-1] != own[:-1], f"{place}: write one dot inside a folder"
+    if layer_of(own) == "processing" and target[: len(BUNDLED)] == BUNDLED:
+        return
     if target[0] in {"sam2_hf", *PROGRAMS}:
         allowed = {layer_of(own), *MAY_IMPORT[layer_of(own)]}
         assert layer_of(target) in allowed, f"{place} must not be imported"
+
+
+def test_what_processing_imports_of_the_models_imports_nothing_of_theirs():
+    tree = ast.parse((ROOT / "src" / Path(*BUNDLED)).with_suffix(".py").read_text(encoding="utf-8"))
+
+    assert not [name for dots, name in imports_of(tree) if dots]
 
 
 def test_every_file_has_its_place_in_the_picture():

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from sam2_hf.errors import PromptError
+from sam2_hf.number_reading import read_whole, shown
 from sam2_hf.pipelines.image_prompts import object_prompt
 from sam2_hf.processing.prompts import ObjectPrompt
 from sam2_hf.video.prompts import VideoPrompt
@@ -82,12 +83,11 @@ def _video_prompt(one: object) -> VideoPrompt:
     if not isinstance(one, Mapping) or not {"frame", "object_id"} <= set(one) <= VIDEO_KEYS:
         raise PromptError(f"a prompt is {str(one)[:60]!r}; it must be {VIDEO_FORM}.")
     frame, object_id = one["frame"], one["object_id"]
-    if not isinstance(frame, int) or frame < 0:
-        raise PromptError(f"frame is {frame!r}; it must be a whole number from 0 on.")
-    if not isinstance(object_id, int) or not 1 <= object_id <= LAST_LABEL:
-        raise PromptError(f"object_id is {object_id!r}; it must be within 1 and {LAST_LABEL}.")
-    parts = {name: one[name] for name in ("points", "labels", "box") if one.get(name) is not None}
-    prompt = object_prompt(parts)
+    if read_whole(frame) is None or frame < 0:
+        raise PromptError(f"frame is {shown(frame)}; it must be a whole number from 0 on.")
+    if read_whole(object_id) is None or not 1 <= object_id <= LAST_LABEL:
+        raise PromptError(f"object_id is {shown(object_id)}; it must be within 1 and {LAST_LABEL}.")
+    prompt = object_prompt({name: one.get(name) for name in ("points", "labels", "box")})
     return VideoPrompt(frame, object_id, clicks=prompt.clicks, box=prompt.box)
 
 

@@ -16,7 +16,7 @@ from sam2_hf.errors import FrameError, PromptError, SessionError, VideoError
 from sam2_hf.overlay import DrawnPrompts, Xyxy
 from sam2_hf.processing.prompts import ObjectPrompt
 from sam2_hf.video.masklet import Masklet
-from sam2_hf.video.propagation import PropagationDirection
+from sam2_hf.video.propagation import PropagationDirection, count_frames
 from sam2_hf.video.review import FrameToReview
 from sam2_hf.video.session import Sam2VideoInferenceSession
 
@@ -129,24 +129,6 @@ class TrackStep:
     done: int
     total: int
     rate: float
-
-
-def count_frames(
-    scene: VideoScene, num_frames: int, direction: PropagationDirection, start: int | None
-) -> int:
-    """Count the frames that tracking will visit.
-
-    Args:
-        scene: What was said; at least one thing.
-        num_frames: Frames of the video.
-        direction: Which way.
-        start: First frame; the first one with a prompt (backward: the last) if None.
-    """
-    frames = [one.frame for one in scene.said]
-    if direction == "backward":
-        return (max(frames) if start is None else start) + 1
-    first = min(frames) if start is None else start
-    return num_frames - (0 if direction == "both" else first)
 
 
 def require_prompts(scene: VideoScene, object_ids: Iterable[int]) -> None:
@@ -347,8 +329,9 @@ class VideoWork:
         with self._changing():
             self.is_tracking = True
         began = time.monotonic()
-        total = count_frames(self.scene, self.num_frames, direction, start)
+        prompted = {one.frame for one in self.scene.said}
         try:
+            total = count_frames(start, None, direction, self.num_frames, prompted) or 0
             results = self.session.propagate(start, direction=direction)
             for done in range(1, total + 1):
                 with self.model.turns.taken(), self._lock:

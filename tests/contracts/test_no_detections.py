@@ -180,7 +180,7 @@ def test_an_object_with_nothing_in_it_is_still_refused(segment, processor, photo
         processor(photo, input_points=[[[]]])
     with pytest.raises(PromptError, match="there is no prompt"):
         segment(photo)
-    with pytest.raises(PromptError, match="labels are"):
+    with pytest.raises(PromptError, match="Give one label per point"):
         segment(photo, labels=[1])
     with pytest.raises(PromptError, match="input_labels came without input_points"):
         processor(photo, input_labels=[[[1]]])

@@ -3,8 +3,7 @@
 import pytest
 
 from sam2_hf import Sam2ImageProcessor, Sam2Processor, Sam2VideoProcessor
-from sam2_hf.model import bundled_models
-from sam2_hf.processing import bundled_processors
+from sam2_hf.processing.bundled_processors import checkpoint_source
 from sam2_hf.video.video_processing_sam2_video import Sam2VideoVideoProcessor
 from tests.bundled_checkpoint import NAME, bundle, forbid_network
 
@@ -38,15 +37,7 @@ def test_a_folder_of_the_name_wins(bundled):
     assert size_of(Sam2ImageProcessor.from_pretrained(NAME)) == (32, 32)
 
 
-@pytest.mark.parametrize(
-    "name", [NAME, "", ".", "..", "./sam2-hiera-micro", "facebook/sam2-hiera-micro"]
-)
-def test_names_are_found_where_models_are(bundled, name):
-    found = bundled_processors.bundled_folder(name)
-
-    assert found == bundled_models.bundled_folder(name)
-    assert (found is not None) == (name == NAME)
-
-
-def test_both_look_into_the_same_folder():
-    assert bundled_processors.BUNDLED == bundled_models.BUNDLED
+@pytest.mark.parametrize("name", ["", ".", "..", "./sam2-hiera-micro", "facebook/sam2-hiera-micro"])
+def test_anything_else_is_loaded_from_where_it_says(bundled, name):
+    assert checkpoint_source(name) == name
+    assert checkpoint_source(NAME) == bundled

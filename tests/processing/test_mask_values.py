@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from sam2_hf import ObjectPrompt, PromptError
+from sam2_hf.processing.prompt_reading import read_mask
 from sam2_hf.processing.prompt_tensors import read_prompts
 from sam2_hf.processing.prompts import PromptBatch
-from sam2_hf.video.prompts import read_mask
 
 SIZE, MODEL_SIZE, SIDE = (48, 72), 256, 64
 DRAWN = torch.zeros(SIZE, dtype=torch.bool)
@@ -70,7 +70,7 @@ def test_an_answer_that_is_not_finite_is_refused():
 
 
 def test_a_mask_of_a_third_size_is_refused_with_all_sizes():
-    with pytest.raises(PromptError, match=r"20 x 30, the model wants 64 x 64.* 48 x 72"):
+    with pytest.raises(PromptError, match=r"20 x 30, the picture is 48 x 72 .* or at 64 x 64"):
         model_mask(np.zeros((20, 30), bool))
 
 

@@ -78,8 +78,8 @@ def test_one_mask_serves_all_objects_of_its_image():
         ({"input_points": POINTS, "input_boxes": BOXES[:1]}, "input_boxes has prompts for 1"),
         ({"input_labels": [[[1]]]}, "input_labels came without input_points"),
         (
-            {"input_points": POINTS, "input_labels": [[[1], [1]], [[1]]]},
-            r"object 1 of image 0 has 2 point\(s\) and 1 label",
+            {"input_points": POINTS, "input_labels": [[[1], [1, 0, 1]], [[1]]]},
+            r"input_points of object 1 of image 0 has 2 point\(s\) and input_labels has 3 label",
         ),
         (
             {"input_points": POINTS, "input_labels": [[[1]], [[1]]]},

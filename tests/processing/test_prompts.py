@@ -3,13 +3,13 @@ import pytest
 import torch
 
 from sam2_hf.errors import PromptError
+from sam2_hf.processing.prompt_reading import read_mask_logits
 from sam2_hf.processing.prompts import (
     Click,
     ObjectPrompt,
     PromptBatch,
     group_by_kind,
     pad_objects,
-    read_mask,
 )
 
 SIZE, MODEL_SIZE = (600, 900), 256
@@ -124,7 +124,7 @@ def test_images_and_prompts_must_match(prompts, words):
 
 def test_three_masks_of_one_object_are_no_prompt():
     with pytest.raises(PromptError, match="one of the three masks"):
-        read_mask(torch.zeros(3, 64, 64))
+        read_mask_logits(torch.zeros(3, 64, 64))
 
 
 def test_tensors_are_padded_to_the_largest():

@@ -57,9 +57,9 @@ def test_a_mask_is_given_as_it_is(session):
     [
         ({}, "object 1 on frame 0 is empty"),
         ({"mask": np.ones(SIZE), "box": (1, 2, 3, 4)}, "has a mask, and clicks or a box"),
-        ({"clicks": "here"}, "a click of object 1 on frame 0"),
-        ({"clicks": [1, 2, 3]}, "a click of object 1 on frame 0"),
-        ({"box": (1, 2, 3)}, "a box is"),
+        ({"clicks": "here"}, "clicks of object 1 on frame 0"),
+        ({"clicks": [1, 2, 3]}, "clicks of object 1 on frame 0"),
+        ({"box": (1, 2, 3)}, "the box of object 1 on frame 0 is"),
     ],
 )
 def test_what_is_no_prompt_is_refused(parts, message):
@@ -73,7 +73,7 @@ def test_what_is_no_prompt_is_refused(parts, message):
         (VideoPrompt(9, 1, clicks=(3, 3)), FrameError, "frame 9 is out of range"),
         (VideoPrompt(0, 1, clicks=(300, 3)), PromptError, "lies outside the picture"),
         (VideoPrompt(0, 1, box=(300, 3, 310, 9)), PromptError, "lies outside the picture"),
-        (VideoPrompt(0, 1, mask=np.ones((4, 4))), PromptError, "is \\(4, 4\\) and the frames are"),
+        (VideoPrompt(0, 1, mask=np.ones((4, 4))), PromptError, "is 4 x 4, the picture is"),
     ],
 )
 def test_what_does_not_fit_the_video_is_refused(session, prompt, error, message):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sam2_hf.errors import FrameError, SessionError
+from sam2_hf.video.propagation import PropagationDirection, plan_propagation
 
 from .video_prompts import VideoPrompts
 
@@ -56,7 +57,7 @@ class TrackPlan:
     prompts: tuple[str, ...]
     model: str
     dtype: str
-    direction: str
+    direction: PropagationDirection
     start: int
     limit: int | None
     no_overlap: bool
@@ -75,15 +76,14 @@ class TrackPlan:
         Raises:
             FrameError: The first frame is beyond the video.
         """
-        start = arguments.start
-        if start is None:
-            first_prompt, last_prompt = prompts.frames[0], prompts.frames[-1]
-            start = last_prompt if arguments.direction == "backward" else first_prompt
-        if start >= num_frames:
+        if arguments.start is not None and arguments.start >= num_frames:
             raise FrameError(
-                f"--start {start} is beyond {arguments.video}, which has {num_frames} frame(s): "
-                f"0 to {num_frames - 1}."
+                f"--start {arguments.start} is beyond {arguments.video}, which has {num_frames} "
+                f"frame(s): 0 to {num_frames - 1}."
             )
+        runs = plan_propagation(
+            arguments.start, arguments.limit, arguments.direction, num_frames, prompts.frames
+        )
         return cls(
             video=Path(arguments.video).absolute().name,
             height=size[0],
@@ -93,7 +93,7 @@ class TrackPlan:
             model="",
             dtype=arguments.dtype or "float32",
             direction=arguments.direction,
-            start=start,
+            start=runs[0][0].start,
             limit=arguments.limit,
             no_overlap=arguments.no_overlap,
             value_range=arguments.value_range,
@@ -123,14 +123,8 @@ class TrackPlan:
 
     def runs(self) -> list[Run]:
         """List the runs: forward from the start, then backward, as a session's "both"."""
-        most = self.num_frames if self.limit is None else self.limit
-        runs = []
-        if self.direction != "backward":
-            runs.append(Run("forward", self.start, min(most, self.num_frames - self.start)))
-        if self.direction != "forward":
-            first = self.start if self.direction == "backward" else self.start - 1
-            runs.append(Run("backward", first, min(most, first + 1)))
-        return runs
+        runs = plan_propagation(self.start, self.limit, self.direction, self.num_frames, ())
+        return [Run(direction, frames.start, len(frames)) for frames, direction in runs]
 
     def require_same(self, now: "TrackPlan") -> None:
         """Refuse to go on with something else.

@@ -19,6 +19,7 @@ from torch import Tensor
 from sam2_hf.errors import ImageError
 from sam2_hf.processing.images import ImageSource, load_image, read_values, rgb_of, scale_of, to_rgb
 from sam2_hf.processing.pixel_values import (
+    BYTE,
     RELEASED_PIXELS,
     Compat,
     PixelRules,
@@ -29,7 +30,6 @@ from sam2_hf.processing.value_range import ValueRange, ValueScale, read_value_ra
 
 from .host_copies import to_device
 
-BYTE = 255
 RGB_DIMENSIONS = 3
 MOST_SAMPLED = 16  # frames of a folder or a stack, to find percentiles
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.configuration_utils import PreTrainedConfig
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from .bundled_models import bundled_folder
 from .checkpoint_errors import (
@@ -204,8 +205,6 @@ def _remove(path: Path) -> None:
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-IMAGENET_MEAN = [0.485, 0.456, 0.406]
-IMAGENET_STD = [0.229, 0.224, 0.225]
 BILINEAR = 2  # PIL's number, as processor configs store it
 
 
@@ -326,8 +325,8 @@ def _processor_config(config: Sam2VideoConfig) -> dict[str, Any]:
         "do_normalize": True,
         "do_rescale": True,
         "do_resize": True,
-        "image_mean": IMAGENET_MEAN,
-        "image_std": IMAGENET_STD,
+        "image_mean": IMAGENET_DEFAULT_MEAN,
+        "image_std": IMAGENET_DEFAULT_STD,
         "resample": BILINEAR,
         "rescale_factor": 1 / 255,
         "size": {"height": side, "width": side},

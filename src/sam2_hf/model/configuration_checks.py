@@ -313,12 +313,15 @@ def require_buildable(config: PreTrainedConfig, source: str = "the config") -> N
         raise _unusable(source, config, why)
 
 
+def read_float_dtype(given: object) -> torch.dtype | None:
+    """Read a float type of torch, or its name such as "bfloat16"; None if it is no such type."""
+    found = getattr(torch, given, None) if isinstance(given, str) else given
+    return found if isinstance(found, torch.dtype) and found.is_floating_point else None
+
+
 def _require_dtype(config: PreTrainedConfig, source: str) -> None:
     """Weights are real numbers."""
-    dtype = config.dtype
-    dtype = getattr(torch, dtype, dtype) if isinstance(dtype, str) and dtype != "auto" else dtype
-    fits = dtype in (None, "auto") or (isinstance(dtype, torch.dtype) and dtype.is_floating_point)
-    if not fits:
+    if config.dtype not in (None, "auto") and read_float_dtype(config.dtype) is None:
         why = f"dtype is {_shown(config.dtype)}; it must be float32, bfloat16 or float16"
         raise _unusable(source, config, why)
 

@@ -1,11 +1,15 @@
 """Sizes and switches of SAM 2's image part, field for field those of the published files."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
-from .bundled_models import FromBundled
+from .bundled_models import bundled_folder
+from .checkpoint_errors import CheckpointError
+from .configuration_checks import MODEL_TYPES, checked_config, read_json_object
 
 TOTAL_STRIDE = 32  # model pixels per token of the trunk's last stage
 Config = TypeVar("Config", bound=PreTrainedConfig)
@@ -27,6 +31,51 @@ else:
     TrunkConfig = VisionConfig = PromptConfig = DecoderConfig = (
         dict[str, Any] | PreTrainedConfig | None
     )
+
+
+class FromBundled:
+    """Mix into a config: it then knows bundled checkpoints by name, and checks what it reads."""
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
+    ) -> Self:
+        """Load from a bundled checkpoint, a folder or the Hub; else as the base class does.
+
+        Raises:
+            CheckpointError: The file is damaged, or no model can be built from it.
+        """
+        name = pretrained_model_name_or_path
+        source = bundled_folder(name) or name
+        load = super().from_pretrained  # type: ignore[misc]
+        if (path := _local_config(source, kwargs.get("subfolder") or "")) is not None:
+            read_json_object(path)
+        made: Self = checked_config(lambda: load(source, *args, **kwargs), str(name))
+        return made
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read a saved config as a dict, and refuse another network's.
+
+        Raises:
+            CheckpointError: It is the config of something else than a SAM 2.
+        """
+        found: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(  # type: ignore[misc]
+            pretrained_model_name_or_path, **kwargs
+        )
+        kind = found[0].get("model_type")
+        if kind is not None and kind not in MODEL_TYPES:
+            raise CheckpointError(
+                f"{pretrained_model_name_or_path} is the config of a model of type {kind!r}, not "
+                f"of a SAM 2 ({', '.join(MODEL_TYPES)})."
+            )
+        vision = found[0].get("vision_config")
+        key = cls.base_config_key  # type: ignore[attr-defined]
+        if key and key not in found[0] and isinstance(vision, dict) and key in vision:
+            return vision, found[1]  # the base class looks for a part on the first level alone
+        return found
 
 
 @strict
@@ -305,3 +354,10 @@ def _fill(config: PreTrainedConfig, **defaults: Any) -> None:
     for name, value in defaults.items():
         if getattr(config, name) is None:
             setattr(config, name, value)
+
+
+def _local_config(source: str | os.PathLike[str], subfolder: str) -> Path | None:
+    """Find the config of a folder on disk, or a config file itself."""
+    path = Path(source)
+    path = path / subfolder / "config.json" if path.is_dir() else path
+    return path if path.is_file() else None

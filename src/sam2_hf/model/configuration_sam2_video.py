@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
-from .bundled_models import FromBundled
 from .configuration_sam2 import (
     UNSET,
     DecoderConfig,
+    FromBundled,
     Ints,
     PromptConfig,
     Sam2MaskDecoderConfig,

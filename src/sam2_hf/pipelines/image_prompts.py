@@ -1,4 +1,7 @@
-"""Prompts of the image pipeline, in all forms it accepts, and the result of one object."""
+"""Objects of one photo: what a caller may give for each, and what comes back for it.
+
+Suffixes: k = masks of one object.
+"""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +13,11 @@ from torch import Tensor
 
 from sam2_hf.errors import PromptError
 from sam2_hf.number_reading import read_numbers, shown
-from sam2_hf.processing.prompts import Click, ObjectPrompt
+from sam2_hf.processing.prompt_reading import read_clicks
+from sam2_hf.processing.prompts import ObjectPrompt
 
 from .result_mapping import ResultMapping
 
-COORDINATES = 2
-TABLE = 2  # dimensions of a list of points
-BOX_NUMBERS = 4
 Given = Any  # whatever a caller has: numbers, lists, arrays, tensors
 
 
@@ -25,7 +26,8 @@ class PromptParts(TypedDict, total=False):
 
     Attributes:
         points: One `(x, y)`, several, or [`Click`]s.
-        labels: 1 for a point on the object, 0 for one beside it; all 1 if left out.
+        labels: 1 for a point on the object, 0 for one beside it; one for all points, or one for
+            each; all 1 if left out.
         box: `(x0, y0, x1, y1)`.
         mask: A mask of the object or an earlier answer; see [`ObjectPrompt`].
     """
@@ -103,9 +105,9 @@ class AskedObjects:
         """Make an object of each row of `(n, 4)` boxes, as a detector gives them; n may be 0."""
         numbers = read_numbers(boxes)
         table = np.zeros(1) if numbers is None else numbers
-        if table.size == 0 and table.shape[-1] in (0, BOX_NUMBERS):
-            table = table.reshape(0, BOX_NUMBERS)
-        if table.ndim != TABLE or table.shape[1] != BOX_NUMBERS:
+        if table.size == 0 and table.shape[-1] in (0, 4):
+            table = table.reshape(0, 4)
+        if table.ndim != 2 or table.shape[1] != 4:
             raise PromptError(
                 f"boxes are {shown(boxes)}. Give (n, 4): a row (x0, y0, x1, y1) for each object."
             )
@@ -145,51 +147,9 @@ def object_prompt(given: Given) -> ObjectPrompt:
             f"an object is given as {shown(given)}. Give ObjectPrompt(clicks=..., box=...), or a "
             "dictionary with some of points, labels, box and mask."
         )
-    clicks = _clicks(given.get("points"), given.get("labels"))
+    points, labels = given.get("points"), given.get("labels")
+    clicks = read_clicks(() if points is None else points, labels, "the object")
     return ObjectPrompt(clicks=clicks, box=given.get("box"), mask=given.get("mask"))
-
-
-def _clicks(points: Given, labels: Given) -> tuple[Click, ...]:
-    if points is None:
-        if labels is not None and _kinds(labels, 0).size:
-            raise PromptError(
-                f"labels are {shown(labels)} but there are no points. Give points too."
-            )
-        return ()
-    if isinstance(points, Click):
-        return (points,)
-    if isinstance(points, Sequence) and points and all(isinstance(one, Click) for one in points):
-        return tuple(points)
-    table = _table(points)
-    kinds = _kinds(labels, len(table))
-    if len(kinds) != len(table):
-        raise PromptError(
-            f"there are {len(table)} points and {len(kinds)} labels. Give one label per point: 1 "
-            "for a point on the object, 0 for one beside it."
-        )
-    return tuple(Click((x, y), positive=bool(k)) for (x, y), k in zip(table, kinds, strict=True))
-
-
-def _kinds(labels: Given, count: int) -> NDArray[np.float64]:
-    """Read labels; all positive if there are none."""
-    kinds = np.ones(count) if labels is None else read_numbers(labels)
-    if kinds is None or not np.isin(kinds, (0, 1)).all():
-        raise PromptError(
-            f"labels are {shown(labels)}. Use 1 for a point on the object, 0 for one beside it."
-        )
-    return kinds.reshape(-1)
-
-
-def _table(points: Given) -> list[tuple[float, float]]:
-    """Read one point or several as rows of x and y."""
-    numbers = read_numbers(points)
-    table = np.zeros(1) if numbers is None else numbers
-    if table.shape == (0,):
-        table = table.reshape(0, COORDINATES)
-    table = table[None] if table.shape == (COORDINATES,) else table
-    if table.ndim != TABLE or table.shape[1] != COORDINATES:
-        raise PromptError(f"points are {shown(points)}. Give (x, y), or a list of (x, y).")
-    return [(float(x), float(y)) for x, y in table]
 
 
 def _is_parts(asked: Given) -> bool:

@@ -25,6 +25,7 @@ from huggingface_hub.file_download import repo_folder_name
 from sam2_hf.errors import PromptError
 from sam2_hf.model.bundled_models import OFFLINE_HINT, bundled_folder
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError, first_line
+from sam2_hf.model.configuration_checks import read_float_dtype
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.bundled_processors import checkpoint_source
@@ -279,8 +280,8 @@ def read_dtype(dtype: Dtype) -> torch.dtype | str:
     """
     if dtype == AUTO_DTYPE:
         return AUTO_DTYPE
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    found = read_float_dtype(dtype)
+    if found is None:
         raise PromptError(
             f"dtype {dtype!r} cannot be used. Use float32, bfloat16, float16 or auto."
         )

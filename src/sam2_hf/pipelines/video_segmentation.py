@@ -16,7 +16,7 @@ from sam2_hf.errors import FrameError, PromptError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.video.masklet import Masklet
 from sam2_hf.video.prompts import VideoPrompt
-from sam2_hf.video.propagation import PropagationDirection
+from sam2_hf.video.propagation import PropagationDirection, count_frames
 from sam2_hf.video.review import FrameToReview, ReviewRules
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
@@ -236,7 +236,8 @@ def _propagate(
     session: Sam2VideoInferenceSession, prompts: Sequence[VideoPrompt], run: _Run
 ) -> None:
     """Carry the prompts through the video."""
-    total = _count_frames(session, prompts, run.direction)
+    prompted = {prompt.frame for prompt in prompts}
+    total = count_frames(None, None, run.direction, session.num_frames, prompted)
     results = session.propagate(direction=run.direction, progress=run.progress)
     for done, _ in enumerate(results, start=1):
         if run.on_progress is not None:
@@ -258,17 +259,3 @@ def _pairs(videos: object, prompts: list[Any]) -> list[tuple[object, list[VideoP
             raise PromptError(f"the prompts of video {place} are {asked!r:.80}, no VideoPrompts.")
         pairs.append((video, own))
     return pairs
-
-
-def _count_frames(
-    session: Sam2VideoInferenceSession,
-    prompts: Sequence[VideoPrompt],
-    direction: PropagationDirection,
-) -> int | None:
-    """Count the frames that will be visited; None if nobody knows."""
-    prompted = [prompt.frame for prompt in prompts]
-    if direction == "backward":
-        return max(prompted) + 1
-    if session.num_frames is None:
-        return None
-    return session.num_frames - (min(prompted) if direction == "forward" else 0)

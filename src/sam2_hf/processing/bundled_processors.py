@@ -1,8 +1,4 @@
-"""Loading processors: those that come with this package by name, and all of them checked.
-
-`model/bundled_models.py` finds the models of the same folders in the same way. Neither folder of
-code imports the other, so the rule stands in both; a test holds them equal.
-"""
+"""Loading processors: those that come with this package by name, and all of them checked."""
 
 import os
 from functools import wraps
@@ -10,22 +6,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sam2_hf.errors import ProcessorError, Sam2Error
+from sam2_hf.model.bundled_models import bundled_folder
 
 from .hub_code import write_code
 from .processor_settings import FILES, read_settings, require_usable
 
-BUNDLED = Path(__file__).parents[1] / "bundled"  # a folder per checkpoint
 Source = str | os.PathLike[str]
 Processor = TypeVar("Processor")
-
-
-def bundled_folder(name: Source) -> Path | None:
-    """Find the folder of a bundled checkpoint; None for all else, folders of that name included."""
-    bare = os.fspath(name)
-    if bare in ("", ".", "..") or Path(bare).name != bare or Path(bare).is_dir():
-        return None
-    folder = BUNDLED / bare
-    return folder if (folder / "config.json").is_file() else None
 
 
 def checkpoint_source(name: Source) -> Source:

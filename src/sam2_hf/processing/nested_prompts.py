@@ -4,22 +4,22 @@ Suffixes: n = points of one object, 2 = x and y, 4 = x0, y0, x1, y1, h, w = rows
 mask prompt. `[image][object]` stands for a list of lists.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
 from sam2_hf.number_reading import UNREADABLE, shown
 
-from .prompts import read_mask
+from .prompt_reading import read_mask_logits
 
 Objects = list[list[Tensor]]  # [image][object]
 OBJECT_LEVEL = 2
-MAP_DIMENSIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,29 @@ def read_masks(data: Any, num_images: int) -> Objects:  # noqa: ANN401 - whateve
         PromptError: A mask is no single map, or the nesting is wrong.
     """
     images = data if isinstance(data, (list, tuple)) else _as_array(data)
-    if isinstance(images, Tensor) and images.ndim <= MAP_DIMENSIONS + 1 and num_images == 1:
+    if isinstance(images, Tensor) and images.ndim <= 3 and num_images == 1:
         images = images[None]
-    objects = [entry if isinstance(entry, (list, tuple)) else _maps(entry) for entry in images]
-    return [[read_mask(_as_array(mask)) for mask in entry] for entry in objects]
+    return [[read_mask_logits(_as_array(mask)) for mask in list_maps(entry)] for entry in images]
 
 
-def _maps(masks: Any) -> list[Tensor]:  # noqa: ANN401
-    """Take the masks of one image apart."""
-    tensor = _as_array(masks)
-    return [tensor] if tensor.ndim <= MAP_DIMENSIONS else list(tensor)
+def list_maps(masks: Any) -> list[Any]:  # noqa: ANN401 - whatever a caller has
+    """Take the masks of one picture apart, one for each object.
+
+    Args:
+        masks: A list; or an array, tensor or picture `(h, w)`, or `(objects, h, w)`, also with
+            leading axes of length 1.
+
+    Raises:
+        PromptError: It is something else.
+    """
+    given = np.asarray(masks) if isinstance(masks, Image.Image) else masks
+    if isinstance(given, (np.ndarray, Tensor)):
+        while given.ndim > 3 and given.shape[0] == 1:
+            given = given[0]
+        return [given] if given.ndim <= 2 else list(given)
+    if not isinstance(given, Iterable):
+        raise PromptError(f"input_masks is {shown(given)}. Give one map (h, w) for each object.")
+    return list(given)
 
 
 def _as_array(data: Any) -> Tensor:  # noqa: ANN401

@@ -24,7 +24,7 @@ from .prompt_checks import (
     check_mask,
     check_points,
 )
-from .prompts import pad_objects
+from .prompt_reading import NESTED_NAMES, label_each_point
 
 ARGUMENTS = ("input_points", "input_labels", "input_boxes", "input_masks")
 
@@ -166,6 +166,32 @@ def pad_prompts(
     }
 
 
+def pad_objects(
+    tensors: Sequence[Sequence[Tensor]], value: float, shape_of_none: tuple[int, ...] = ()
+) -> Tensor:
+    """Stack tensors of every object of every image into one, filled up with `value`.
+
+    Args:
+        tensors: For each image, for each object a tensor; they differ in their first axis only.
+        value: What to fill up with.
+        shape_of_none: Shape of an object's tensor, for when there is no object at all.
+
+    Returns:
+        `(b, p, ...)`, as large as the largest.
+    """
+    objects = [tensor for image in tensors for tensor in image]
+    if not objects:
+        return torch.empty((len(tensors), 0, *shape_of_none))
+    longest = max(len(tensor) for tensor in objects)
+    most = max(len(image) for image in tensors)
+    shape = (len(tensors), most, longest, *objects[0].shape[1:])
+    padded = torch.full(shape, value, dtype=objects[0].dtype)
+    for image_index, image in enumerate(tensors):
+        for object_index, tensor in enumerate(image):
+            padded[image_index, object_index, : len(tensor)] = tensor
+    return padded
+
+
 def count_objects(inputs: Mapping[str, Tensor]) -> list[int]:
     """Count the objects of each image that are not padding.
 
@@ -190,8 +216,8 @@ def _of_image(read: Mapping[str, Objects], index: int, point_pad_value: float) -
     points, labels, boxes, masks = (
         read[name][index] if name in read else None for name in ARGUMENTS
     )
-    if points is not None and labels is None:
-        labels = [_default_labels(xy, point_pad_value) for xy in points]
+    if points is not None:
+        labels = _spread_labels(points, labels, point_pad_value)
     objects = boxes if points is None else points
     if masks is not None and objects is not None and len(masks) == 1:
         masks = masks * len(objects)  # one mask for all objects of the image
@@ -231,18 +257,27 @@ def _with_marked_masks(
     ]
 
 
-def _default_labels(points_n2: Tensor, point_pad_value: float) -> Tensor:
-    """Positive, where a point is no padding."""
-    padding = (points_n2 == point_pad_value).all(dim=-1)
-    return torch.where(padding, PADDING_LABEL, 1)
+def _spread_labels(
+    points: list[Tensor], labels: list[Tensor] | None, point_pad_value: float
+) -> list[Tensor]:
+    """Label all points of an object that has one label, or none (then they are positive).
+
+    Labels that are too few or too many stay, for `check` to name their object.
+    """
+    if labels is not None and len(labels) != len(points):
+        return labels
+    spread = []
+    for index, points_n2 in enumerate(points):
+        label_n = torch.ones(1, dtype=torch.int64) if labels is None else labels[index]
+        if labels is None or (len(label_n) == 1 and len(points_n2) > 1):
+            is_padding = (points_n2 == point_pad_value).all(dim=-1)
+            label_n = torch.where(is_padding, PADDING_LABEL, label_n)
+        spread.append(label_n)
+    return spread
 
 
 def _check_clicks(points_n2: Tensor, labels_n: Tensor, size: tuple[int, int], what: str) -> None:
-    if len(points_n2) != len(labels_n):
-        raise PromptError(
-            f"{what} has {len(points_n2)} point(s) and {len(labels_n)} label(s). "
-            "Give one label per point: 1 on the object, 0 beside it."
-        )
+    label_each_point(labels_n, len(points_n2), what, NESTED_NAMES)
     check_labels(labels_n, what)
     check_points(points_n2, labels_n, size, what)
 

@@ -5,54 +5,28 @@ h, w = rows and columns of a mask prompt (input size / 4).
 """
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
-from sam2_hf.geometry import BOX_CORNER_LABELS, to_model_pixels
-from sam2_hf.number_reading import read_flags, read_row, shown
+from sam2_hf.geometry import to_model_pixels
 
 from .mask_values import Mask, check_mask_values, drawn_logits, is_answer, one_map
-from .prompt_checks import (
-    PADDING_LABEL,
-    check_boxes,
-    check_finite,
-    check_mask,
-    check_points,
-    mask_side,
+from .prompt_checks import PADDING_LABEL, check_boxes, check_finite, check_mask, mask_side
+from .prompt_reading import (
+    PROMPT_NAMES,
+    Click as Click,
+    Xyxy,
+    check_clicks,
+    check_mask_size,
+    labeled_points,
+    read_box,
+    read_clicks,
+    read_mask_logits,
 )
-
-BOX_NUMBERS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Click:
-    """One point that a person put on or off an object.
-
-    Attributes:
-        xy: `(x, y)` in pixels of the original picture.
-        positive: Whether the point belongs to the object.
-
-    Raises:
-        PromptError: `xy` is not two finite numbers, or `positive` is neither True nor False.
-    """
-
-    xy: tuple[float, float]
-    _: KW_ONLY
-    positive: bool = True
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "xy", _floats(self.xy, 2, "a click", "(x, y)"))
-        flags = read_flags(self.positive)
-        if flags is None or len(flags) != 1:
-            raise PromptError(
-                f"positive is {shown(self.positive)}. Give True for a click on the object, False "
-                "for one beside it."
-            )
-        object.__setattr__(self, "positive", flags[0])
+from .prompt_tensors import pad_objects
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +34,7 @@ class ObjectPrompt:
     """All that a person said about one object of one picture.
 
     Attributes:
-        clicks: Positive and negative points.
+        clicks: [`Click`]s, or `(x, y)` for positive ones; a single one may stand by itself.
         box: `(x0, y0, x1, y1)` in pixels of the original picture.
         mask_logits: Low-resolution mask of an earlier prediction, logits, `(h, w)` or
             `(1, h, w)` with h = w = input size / 4. Floats are taken as they are.
@@ -74,18 +48,17 @@ class ObjectPrompt:
     """
 
     clicks: Sequence[Click] = ()
-    box: tuple[float, float, float, float] | None = None
+    box: Xyxy | None = None
     mask_logits: Tensor | None = field(default=None, repr=False)
     mask: Mask | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        clicks = (self.clicks,) if isinstance(self.clicks, Click) else tuple(self.clicks)
+        clicks = read_clicks(self.clicks, None, "the object", PROMPT_NAMES)
         object.__setattr__(self, "clicks", clicks)
         if self.box is not None:
-            box = _floats(self.box, BOX_NUMBERS, "a box", "(x0, y0, x1, y1)")
-            object.__setattr__(self, "box", box)
+            object.__setattr__(self, "box", read_box(self.box, None, "the object"))
         if self.mask_logits is not None:
-            object.__setattr__(self, "mask_logits", read_mask(self.mask_logits))
+            object.__setattr__(self, "mask_logits", read_mask_logits(self.mask_logits))
         if self.mask is not None:
             object.__setattr__(self, "mask", one_map(self.mask, "a mask"))
             if self.mask_logits is not None:
@@ -102,18 +75,8 @@ class ObjectPrompt:
         return self.mask is not None or self.mask_logits is not None
 
     def labeled_points(self) -> tuple[Tensor, Tensor]:
-        """List corners of the box, then clicks, with their labels: `(n, 2)` and `(n,)`.
-
-        Source: sam2/sam2_image_predictor.py:393-404 @ 2b90b9f (box first).
-        """
-        corners = [] if self.box is None else [self.box[:2], self.box[2:]]
-        xy = [*corners, *(click.xy for click in self.clicks)]
-        corner_labels = [] if self.box is None else list(BOX_CORNER_LABELS)
-        labels = [*corner_labels, *(int(click.positive) for click in self.clicks)]
-        return (
-            torch.tensor(xy, dtype=torch.float32).reshape(-1, 2),
-            torch.tensor(labels, dtype=torch.int64),
-        )
+        """List corners of the box, then clicks, with their labels: `(n, 2)` and `(n,)`."""
+        return labeled_points(self.clicks, self.box)
 
     def check(self, original_size: tuple[int, int], model_size: int, what: str) -> None:
         """Compare with the picture the prompt is for.
@@ -127,14 +90,13 @@ class ObjectPrompt:
             PromptError: A click or the box is outside, the box is turned over, or the mask has
                 another size or values that can be read in more ways than one.
         """
-        points_n2, labels_n = self.labeled_points()
-        check_points(points_n2, labels_n, original_size, what)
+        check_clicks(self.clicks, original_size, what)
         if self.box is not None:
             check_boxes(torch.tensor([self.box]), original_size, what)
         if self.mask_logits is not None:
             check_mask(self.mask_logits, model_size, what)
         if isinstance(self.mask, Tensor):
-            _check_drawn(self.mask, original_size, mask_side(model_size), f"the mask of {what}")
+            _check_drawn(self.mask, original_size, mask_side(model_size), what)
 
     def low_res_mask(self, model_size: int) -> Tensor | None:
         """Return the mask as the model takes it, `(h, w)`, logits; None if there is none.
@@ -234,51 +196,6 @@ def group_by_kind(prompts: Sequence[ObjectPrompt]) -> list[list[int]]:
     return list(groups.values())
 
 
-def read_mask(mask: Tensor | np.ndarray) -> Tensor:
-    """Read low-resolution logits: leading axes of length 1 fall away, numbers become float32.
-
-    Args:
-        mask: `(h, w)`, `(1, h, w)` and so on.
-
-    Returns:
-        `(h, w)`; what cannot be logits, such as booleans, keeps its type for the check to name it.
-
-    Raises:
-        PromptError: It is more than one map.
-    """
-    map_hw = one_map(mask, "a mask prompt")
-    if map_hw.dtype == torch.bool:
-        return map_hw
-    may_be_logits = map_hw.is_floating_point() or bool((map_hw.to(torch.int64) < 0).any())
-    return map_hw.to(torch.float32) if may_be_logits else map_hw
-
-
-def pad_objects(
-    tensors: Sequence[Sequence[Tensor]], value: float, shape_of_none: tuple[int, ...] = ()
-) -> Tensor:
-    """Stack tensors of every object of every image into one, filled up with `value`.
-
-    Args:
-        tensors: For each image, for each object a tensor; they differ in their first axis only.
-        value: What to fill up with.
-        shape_of_none: Shape of an object's tensor, for when there is no object at all.
-
-    Returns:
-        `(b, p, ...)`, as large as the largest.
-    """
-    objects = [tensor for image in tensors for tensor in image]
-    if not objects:
-        return torch.empty((len(tensors), 0, *shape_of_none))
-    longest = max(len(tensor) for tensor in objects)
-    most = max(len(image) for image in tensors)
-    shape = (len(tensors), most, longest, *objects[0].shape[1:])
-    padded = torch.full(shape, value, dtype=objects[0].dtype)
-    for image_index, image in enumerate(tensors):
-        for object_index, tensor in enumerate(image):
-            padded[image_index, object_index, : len(tensor)] = tensor
-    return padded
-
-
 def _check_batch(
     prompts: Sequence[Sequence[ObjectPrompt]],
     original_sizes: Sequence[tuple[int, int]],
@@ -306,25 +223,12 @@ def _check_batch(
 
 def _check_drawn(mask_hw: Tensor, picture: tuple[int, int], side: int, what: str) -> None:
     """Compare a mask with the two sizes it may have, and read its values."""
-    if mask_hw.shape not in (tuple(picture), (side, side)):
-        found, whole = (" x ".join(map(str, shape)) for shape in (mask_hw.shape, picture))
-        raise PromptError(
-            f"{what} is {found}, the model wants {side} x {side} as its answers have, or the "
-            f"picture's size, {whole} (height x width)."
-        )
+    check_mask_size(mask_hw, picture, what, side)
     if is_answer(mask_hw, side):
-        check_finite(mask_hw, what)
+        check_finite(mask_hw, f"the mask of {what}")
     else:
-        check_mask_values(mask_hw, what)
+        check_mask_values(mask_hw, f"the mask of {what}")
 
 
 def _kind(prompt: ObjectPrompt) -> tuple[bool, bool]:
     return prompt.has_mask, bool(prompt.clicks) or prompt.box is not None
-
-
-def _floats(values: Sequence[float], count: int, what: str, form: str) -> tuple[float, ...]:
-    numbers = read_row(values)
-    if len(numbers) != count:
-        raise PromptError(f"{what} is {shown(values)}, it must be {count} numbers {form}.")
-    check_finite(torch.tensor(numbers, dtype=torch.float64), f"{what} {numbers}")
-    return numbers

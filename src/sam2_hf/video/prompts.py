@@ -1,32 +1,36 @@
-"""What a person said about one object on one frame, call by call.
+"""Prompts of one object on one frame of a video: as they are given, and as a session keeps them.
 
-Each call is a round: the decoder answers it from all prompts of the frame so far and from its own
-answer to the round before, whenever it is asked to. So a preview never changes what comes out.
+Each call of a session is a round: the decoder answers it from all prompts of the frame so far and
+from its own answer to the round before, whenever it is asked to. So a preview never changes what
+comes out.
 
-What the session's verbs are given, read and checked once.
-
-All that a person said at once about one object on one frame of a video.
+Suffixes: h, w = rows and columns of the model's input.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
 from sam2_hf.geometry import to_model_pixels
-from sam2_hf.number_reading import read_flags, read_numbers, read_whole, shown
-from sam2_hf.processing.mask_values import Mask as Mask, drawn_mask, one_map
-from sam2_hf.processing.prompts import Click, ObjectPrompt
+from sam2_hf.number_reading import read_whole, shown
+from sam2_hf.processing.mask_values import Mask as Mask
+from sam2_hf.processing.prompt_reading import (
+    PROMPT_NAMES,
+    SESSION_NAMES,
+    Click,
+    Xyxy as Xyxy,
+    check_clicks,
+    labeled_points,
+    read_box as read_box,
+    read_clicks as read_listed_clicks,
+    read_mask as read_mask,
+)
 
 if TYPE_CHECKING:
     from .session import Sam2VideoInferenceSession
-
-
-Xyxy = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,13 +69,12 @@ class FramePrompts:
         Returns:
             `(n, 2)` and `(n,)`.
         """
-        xy, labels = ObjectPrompt(clicks=self.clicks, box=self.box).labeled_points()
-        return to_model_pixels(xy, size, side), labels.to(torch.int64)
+        xy, labels = labeled_points(self.clicks, self.box)
+        return to_model_pixels(xy, size, side), labels
 
 
 Xy = tuple[float, float]
 LARGEST_ID = 2**63 - 1  # what a file can hold
-NO_LIMIT = 0  # of sizes that nobody knows yet
 
 
 def read_object_id(object_id: object) -> int:
@@ -91,92 +94,25 @@ def read_object_id(object_id: object) -> int:
 def read_clicks(
     xy: object, positive: object, size: tuple[int, int] | None, what: str
 ) -> tuple[Click, ...]:
-    """Read one click or several.
+    """Read the clicks of a session's call, at least one; see [`prompt_reading.read_clicks`].
 
     Args:
-        xy: `(x, y)`, or a list, array or tensor of them.
+        xy: `(x, y)`, or a list, array or tensor of them; or [`Click`]s, with `positive` left True.
         positive: One flag for all, or one for each.
-        size: `(height, width)` of the frame; None if nobody knows yet.
+        size: `(height, width)` of the frame; None if it is not known yet.
         what: Whose clicks, for messages.
 
     Raises:
         PromptError: There is none, one lies outside, or flags and clicks differ in number.
     """
-    numbers = read_numbers(xy)
-    points_n2 = np.zeros(0) if numbers is None else np.atleast_2d(numbers)
-    if points_n2.ndim != 2 or points_n2.shape[-1] != 2 or not len(points_n2):
-        raise PromptError(f"a click of {what} is {shown(xy)}. Give (x, y), or a list of (x, y).")
-    flags = read_flags(positive)
-    if flags is None:
-        raise PromptError(
-            f"positive is {shown(positive)} for {what}. Give True for a click on the object, False "
-            "for one beside it, or a list of these."
-        )
-    if len(flags) == 1:
-        flags *= len(points_n2)
-    if len(flags) != len(points_n2):
-        raise PromptError(
-            f"there are {len(points_n2)} clicks of {what} and {len(flags)} values of positive. "
-            "Give one for all, or one for each."
-        )
-    clicks = tuple(
-        Click((x, y), positive=flag) for (x, y), flag in zip(points_n2.tolist(), flags, strict=True)
-    )
+    # None would mean "all positive", which a session says by True.
+    labels = None if positive is True else [] if positive is None else positive
+    clicks = read_listed_clicks(xy, labels, what, SESSION_NAMES)
+    if not clicks:
+        raise PromptError(f"xy of {what} is {shown(xy)}. Give (x, y), or a list of (x, y).")
     if size is not None:
-        ObjectPrompt(clicks=clicks).check(size, NO_LIMIT, what)
+        check_clicks(clicks, size, what)
     return clicks
-
-
-def read_box(xyxy: Sequence[float], size: tuple[int, int] | None, what: str) -> Xyxy:
-    """Read a box.
-
-    Raises:
-        PromptError: It is not four numbers, is turned over, or lies outside the frame.
-    """
-    prompt = ObjectPrompt(box=xyxy)  # type: ignore[arg-type]  # it reads them
-    if size is not None:
-        prompt.check(size, NO_LIMIT, what)
-    if prompt.box is None:
-        raise PromptError(f"the box of {what} is missing. Give (x0, y0, x1, y1).")
-    return prompt.box
-
-
-def read_mask(
-    mask: Mask,
-    size: tuple[int, int] | None,
-    side: int,
-    what: str,
-    *,
-    as_transformers: bool = False,
-) -> Tensor:
-    """Read a mask by the rule of `processing/mask_values.py`, at the model's input size.
-
-    Args:
-        mask: `(height, width)`, also with leading axes of length 1.
-        size: `(height, width)` of the frame; None allows any.
-        side: Input size of the model.
-        what: Whose mask, for messages.
-        as_transformers: Whether the object is where logits are at least 0.5 once resized, as in
-            both other implementations.
-
-    Returns:
-        `(side, side)`, boolean.
-
-    Raises:
-        PromptError: It is not one map, of another size than the frame, or can be read in more ways
-            than one.
-
-    Source: sam2/sam2_video_predictor.py:312-334 @ 2b90b9f.
-    Differs: there, and in transformers, an array of floats is the object wherever it is not 0, so
-        logits and probabilities cover the frame; a tensor is read as here.
-    """
-    mask_hw = one_map(mask, f"the mask of {what}")
-    if size is not None and tuple(mask_hw.shape) != tuple(size):
-        raise PromptError(
-            f"the mask of {what} is {tuple(mask_hw.shape)} and the frames are {tuple(size)} "
-            "(height, width). Give the mask at the size of the original frame."
-        )
-    return drawn_mask(mask_hw, side, f"the mask of {what}", keeps_logits=as_transformers)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,7 +139,7 @@ class VideoPrompt:
 
     def __post_init__(self) -> None:
         """Bring clicks into one form."""
-        clicks = _clicks(self.clicks, self.what)
+        clicks = read_listed_clicks(self.clicks, None, self.what, PROMPT_NAMES)
         object.__setattr__(self, "clicks", clicks)
         if self.box is not None:
             object.__setattr__(self, "box", read_box(self.box, None, self.what))
@@ -231,23 +167,10 @@ class VideoPrompt:
             session.mask(self.frame, self.object_id, self.mask)
             return
         prompts = session.prompts_of(self.frame, self.object_id)
-        if clicks := _clicks(self.clicks, self.what):
-            xy, positive = [one.xy for one in clicks], [one.positive for one in clicks]
-            prompts = prompts.with_clicks(read_clicks(xy, positive, session.size, self.what))
+        if self.clicks:
+            prompts = prompts.with_clicks(
+                read_clicks(self.clicks, positive=True, size=session.size, what=self.what)
+            )
         if self.box is not None:
             prompts = prompts.with_box(read_box(self.box, session.size, self.what))
         session.put_prompts(self.frame, self.object_id, prompts)
-
-
-def _clicks(given: object, what: str) -> tuple[Click, ...]:
-    """Read one click or several."""
-    if isinstance(given, Click):
-        return (given,)
-    if isinstance(given, Sequence) and any(isinstance(one, Click) for one in given):
-        return tuple(
-            one if isinstance(one, Click) else read_clicks(one, True, None, what)[0]  # noqa: FBT003
-            for one in given
-        )
-    if isinstance(given, Sequence) and not given:
-        return ()
-    return read_clicks(given, True, None, what)  # noqa: FBT003 - as the session's `positive`

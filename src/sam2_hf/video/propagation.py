@@ -89,6 +89,23 @@ def begins_backward_from_first(runs: Runs) -> bool:
     return bool(runs) and runs[0][1] == "backward" and runs[0][0].start == 0
 
 
+def count_frames(
+    start: int | None,
+    limit: int | None,
+    direction: PropagationDirection,
+    num_frames: int | None,
+    prompted: Collection[int],
+) -> int | None:
+    """Count the frames that a propagation visits; None if its end is not known yet.
+
+    Takes and raises what [`plan_propagation`] does.
+    """
+    runs = plan_propagation(start, limit, direction, num_frames, prompted)
+    if any(frames.stop == ENDLESS for frames, _ in runs):
+        return None
+    return sum(len(frames) for frames, _ in runs)
+
+
 def _read_number(name: str, given: object) -> int | None:
     """Read a number of frames."""
     number = read_whole(given)

@@ -11,6 +11,7 @@ from sam2_hf.errors import SessionError
 from sam2_hf.frames.base import Frames
 from sam2_hf.frames.preprocessed import EditedFrames, PreparedFrames
 from sam2_hf.frames.streams import LiveFrames
+from sam2_hf.model.configuration_checks import read_float_dtype
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import Sam2VideoSegmentationOutput
 from sam2_hf.video.frame_result import FrameResult
@@ -176,8 +177,8 @@ def as_dtype(dtype: torch.dtype | str) -> torch.dtype:
     Raises:
         SessionError: It is no float type.
     """
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    found = read_float_dtype(dtype)
+    if found is None:
         raise SessionError(f"dtype {dtype!r} cannot be used. Use float32, bfloat16 or float16.")
     return found
 

@@ -1,29 +1,29 @@
-"""Points with labels, as transformers' API has them, to and from what a session keeps.
+"""Prompts as transformers' API has them, to and from what a session keeps.
 
-Suffixes: n = points of one object, 2 = x and y, 4 = x0, y0, x1, y1; pixels of the original frame.
-
-What transformers' API takes for one object or several on a frame, read once.
-
-Suffixes: h, w = rows and columns.
+Suffixes: n = points of one object, 2 = x and y, 4 = x0, y0, x1, y1; pixels of the original frame;
+h, w = rows and columns of a mask.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
 from sam2_hf.geometry import BOX_CORNER_LABELS
-from sam2_hf.number_reading import shown
+from sam2_hf.number_reading import UNREADABLE
+from sam2_hf.processing.nested_prompts import list_maps
 from sam2_hf.processing.prompt_checks import PLACELESS_LABELS, check_labels
+from sam2_hf.processing.prompt_reading import Click, ClickNames, label_each_point
 from sam2_hf.processing.prompt_tensors import ImagePrompts, read_prompts
-from sam2_hf.processing.prompts import Click
 from sam2_hf.video.prompts import FramePrompts, Mask, Xyxy, read_object_id
 
 TOP_LEFT, BOTTOM_RIGHT = BOX_CORNER_LABELS
+KEPT_NAMES = ClickNames("point_coords", "point_labels")
+ARGUMENTS = ("input_points", "input_labels", "input_boxes")
+Ids = int | Sequence[int]
 
 
 def frame_prompts(
@@ -112,7 +112,7 @@ def points_and_labels(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Take apart what transformers keeps for one object on one frame.
 
     Args:
-        inputs: `point_coords`, `(1, 1, n, 2)`, and `point_labels`, `(1, 1, n)`.
+        inputs: `point_coords`, `(1, 1, n, 2)`, and `point_labels`, `(1, 1, n)` or one for all.
 
     Returns:
         `(n, 2)` and `(n,)`.
@@ -125,14 +125,16 @@ def points_and_labels(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             f"inputs hold {', '.join(map(str, inputs)) or 'nothing'}. Give point_coords and "
             "point_labels."
         )
-    points_n2 = torch.as_tensor(inputs["point_coords"]).reshape(-1, 2)
-    labels_n = torch.as_tensor(inputs["point_labels"]).reshape(-1)
-    if len(points_n2) != len(labels_n):
+    given = inputs["point_labels"]
+    try:
+        points_n2 = torch.as_tensor(inputs["point_coords"]).reshape(-1, 2)
+        labels_n = torch.as_tensor(given if isinstance(given, Tensor) else np.asarray(given))
+    except UNREADABLE as error:
         raise PromptError(
-            f"there are {len(points_n2)} point(s) and {len(labels_n)} label(s). Give one label per "
-            "point."
-        )
-    return points_n2, labels_n
+            f"point_coords and point_labels cannot be read as points (x, y) with labels: {error}."
+        ) from error
+    labels_n = labels_n.reshape(-1)
+    return points_n2, label_each_point(labels_n, len(points_n2), "the object", KEPT_NAMES)
 
 
 def _box_of_corners(corners: dict[int, tuple[float, float]], what: str) -> Xyxy | None:
@@ -144,11 +146,6 @@ def _box_of_corners(corners: dict[int, tuple[float, float]], what: str) -> Xyxy 
             "one 3."
         )
     return (*corners[TOP_LEFT], *corners[BOTTOM_RIGHT])
-
-
-MAP_DIMENSIONS = 2
-ARGUMENTS = ("input_points", "input_labels", "input_boxes")
-Ids = int | Sequence[int]
 
 
 def read_ids(obj_ids: Ids) -> list[int]:
@@ -218,21 +215,13 @@ def list_masks(masks: Mask | Sequence[Mask], count: int) -> list[Mask]:
     """List one mask for each object.
 
     Args:
-        masks: A list; or an array, tensor or picture `(h, w)`, or `(objects, h, w)`, also with
-            leading axes of length 1.
+        masks: See [`list_maps`].
         count: How many objects there should be.
 
     Raises:
         PromptError: There is another number of them.
     """
-    given: Any = np.asarray(masks) if isinstance(masks, Image.Image) else masks
-    if isinstance(given, (np.ndarray, Tensor)):
-        while given.ndim > MAP_DIMENSIONS + 1 and given.shape[0] == 1:
-            given = given[0]
-        given = [given] if given.ndim <= MAP_DIMENSIONS else given
-    if not isinstance(given, Iterable):
-        raise PromptError(f"input_masks is {shown(given)}. Give one map (h, w) for each object.")
-    found = list(given)
+    found = list_maps(masks)
     if len(found) != count:
         raise PromptError(
             f"there are {len(found)} mask(s) and {count} object id(s). Give one mask for each."

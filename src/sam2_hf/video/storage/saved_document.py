@@ -18,7 +18,7 @@ from torch import Tensor
 from sam2_hf import rle
 from sam2_hf.errors import PromptError, SessionError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.processing.prompts import Click
+from sam2_hf.processing.prompt_reading import Click
 from sam2_hf.video.compat.transformers_prompts import check_near_frame
 from sam2_hf.video.masklet import KIND as MASK
 from sam2_hf.video.memory_bank import MEMORY

@@ -18,7 +18,7 @@ from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.model.weight_fingerprint import is_same_model
-from sam2_hf.processing.prompts import Click
+from sam2_hf.processing.prompt_reading import Click
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.masklet import MaskletStore
 from sam2_hf.video.memory_policy import Direction

@@ -5,28 +5,14 @@ from PIL import Image
 from torch.nn import functional
 
 from sam2_hf.errors import PromptError
-from sam2_hf.video.prompts import read_box, read_clicks, read_mask, read_object_id
+from sam2_hf.processing.prompt_reading import Click, read_box, read_clicks, read_mask
 
 SIZE = (48, 72)
 WHO = "object 3"
 
 
-@pytest.mark.parametrize("given", [7, np.int64(7), torch.tensor(7)])
-def test_an_object_id_is_any_whole_number(given):
-    number = read_object_id(given)
-
-    assert number == 7
-    assert type(number) is int
-
-
-@pytest.mark.parametrize("given", [1.5, "1", None, True, [1]])
-def test_what_is_no_whole_number_is_no_object_id(given):
-    with pytest.raises(PromptError, match="must be a whole number"):
-        read_object_id(given)
-
-
 @pytest.mark.parametrize(
-    "xy",
+    "points",
     [
         (10, 20),
         [10, 20],
@@ -34,58 +20,58 @@ def test_what_is_no_whole_number_is_no_object_id(given):
         torch.tensor([10.0, 20.0]),
         [(10, 20)],
         np.array([[10.0, 20.0]]),
+        Click((10, 20)),
+        [Click((10, 20))],
+        iter([(10, 20)]),
     ],
 )
-def test_one_click_is_read_from_any_kind_of_pair(xy):
-    [click] = read_clicks(xy, positive=True, size=SIZE, what=WHO)
-
-    assert click.xy == (10.0, 20.0)
-    assert click.positive is True
+def test_one_click_is_read_from_any_kind_of_pair(points):
+    assert read_clicks(points, None, WHO) == (Click((10.0, 20.0)),)
 
 
 @pytest.mark.parametrize(
-    "positive", [[True, False], (1, 0), np.array([1, 0]), torch.tensor([True, False])]
+    "labels", [[True, False], (1, 0), np.array([1, 0]), torch.tensor([1.0, 0])]
 )
-def test_several_clicks_have_a_flag_each(positive):
-    clicks = read_clicks([(1, 2), (3, 4)], positive=positive, size=SIZE, what=WHO)
+def test_several_clicks_have_a_label_each(labels):
+    clicks = read_clicks([(1, 2), (3, 4)], labels, WHO)
 
-    assert [(click.xy, click.positive) for click in clicks] == [
-        ((1.0, 2.0), True),
-        ((3.0, 4.0), False),
-    ]
+    assert clicks == (Click((1, 2)), Click((3, 4), positive=False))
 
 
-def test_one_flag_counts_for_all_clicks():
-    clicks = read_clicks([(1, 2), (3, 4)], positive=False, size=SIZE, what=WHO)
+@pytest.mark.parametrize("label", [False, 0, [0], (False,), np.zeros(1), torch.tensor(0)])
+def test_one_label_counts_for_all_clicks(label):
+    clicks = read_clicks([(1, 2), (3, 4)], label, WHO)
 
     assert [click.positive for click in clicks] == [False, False]
 
 
-@pytest.mark.parametrize("positive", [[True], [True, False, True]])
-def test_flags_and_clicks_must_be_equally_many(positive):
-    clicks = [(1, 2)] * (len(positive) + 1)
+def test_clicks_and_pairs_may_be_mixed_and_bring_their_own_labels():
+    mixed = [(1, 2), Click((3, 4), positive=False)]
 
-    if len(positive) == 1:  # one for all
-        assert len(read_clicks(clicks, positive=positive, size=SIZE, what=WHO)) == 2
-    else:
-        with pytest.raises(PromptError, match="4 clicks of object 3 and 3 values of positive"):
-            read_clicks(clicks, positive=positive, size=SIZE, what=WHO)
+    assert read_clicks(mixed, None, WHO) == (Click((1, 2)), Click((3, 4), positive=False))
+    with pytest.raises(PromptError, match=r"points of object 3 holds Clicks.*Leave labels out"):
+        read_clicks(mixed, [1, 0], WHO)
 
 
-@pytest.mark.parametrize("xy", [(), [], (1,), (1, 2, 3), "here", None, [(1, 2, 3)], [[[1, 2]]]])
-def test_what_is_no_click_is_refused(xy):
-    with pytest.raises(PromptError, match="object 3"):
-        read_clicks(xy, positive=True, size=SIZE, what=WHO)
+@pytest.mark.parametrize("points", [(), [], np.zeros((0, 2)), torch.zeros(0, 2)])
+def test_there_may_be_no_click_and_then_no_label(points):
+    assert read_clicks(points, None, WHO) == read_clicks(points, [], WHO) == ()
+    with pytest.raises(PromptError, match=r"0 point\(s\) and labels has 1 label"):
+        read_clicks(points, [1], WHO)
 
 
-@pytest.mark.parametrize("xy", [(-2, 5), (74, 5), (5, 50), (float("nan"), 5), (5, float("inf"))])
-def test_a_click_outside_the_frame_is_refused(xy):
-    with pytest.raises(PromptError):
-        read_clicks(xy, positive=True, size=SIZE, what=WHO)
+@pytest.mark.parametrize(
+    "points", [(1,), (1, 2, 3), "here", None, [(1, 2, 3)], [[[1, 2]]], [Click((1, 2)), [(3, 4)]]]
+)
+def test_what_is_no_click_is_refused(points):
+    with pytest.raises(PromptError, match=r"points of object 3 is .*Give \(x, y\), or a list"):
+        read_clicks(points, None, WHO)
 
 
-def test_while_nobody_knows_the_size_any_place_is_taken():
-    assert read_clicks((500, 500), positive=True, size=None, what=WHO)[0].xy == (500.0, 500.0)
+@pytest.mark.parametrize("xy", [(float("nan"), 5), (5, float("inf"))])
+def test_a_click_at_no_place_is_refused(xy):
+    with pytest.raises(PromptError, match="points of object 3 holds"):
+        read_clicks([(1, 2), xy], None, WHO)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +207,7 @@ def test_reading_a_mask_leaves_it_alone_and_keeps_no_hold_of_it():
 
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes():
-    with pytest.raises(PromptError, match=r"\(10, 20\) and the frames are \(48, 72\)"):
+    with pytest.raises(PromptError, match="is 10 x 20, the picture is 48 x 72"):
         read_mask(np.zeros((10, 20)), SIZE, 64, WHO)
 
 
