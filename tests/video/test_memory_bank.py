@@ -7,11 +7,17 @@ from sam2_hf.errors import OutputError
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.memory_bank import MEMORY, MemoryBank
-from sam2_hf.video.memory_policy import MemoryRules, TrackingStep, pointer_frames, recent_frames
+from sam2_hf.video.memory_policy import (
+    MemoryRules,
+    Sam2Policy,
+    TrackingStep,
+    pointer_frames,
+    recent_frames,
+)
 from sam2_hf.video.storage.record_store import RecordStore
 from tests.video.records import full_disk
 
-RULES = MemoryRules()
+SAM2 = Sam2Policy(MemoryRules())
 SPATIAL = POINTER = 32  # bytes of one
 SCORE = 4
 
@@ -35,21 +41,21 @@ def bank_of(history, device="cpu"):
     return MemoryBank(1, history, device)
 
 
-def track(bank, frames, direction="forward", rules=RULES):
+def track(bank, frames, direction="forward", policy=SAM2):
     """Remember frame after frame, and let go of what the next one cannot read."""
     step = 1 if direction == "forward" else -1
     for frame in frames:
         bank.remember(memory(frame), output(frame))
-        bank.evict(TrackingStep(frame + step, direction), rules)
+        bank.evict(TrackingStep(frame + step, direction), policy)
 
 
 @pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_everything_the_next_frame_can_read_is_there(history, direction, stride):
-    bank, rules = bank_of(history), MemoryRules(stride=stride)
+    bank, policy = bank_of(history), Sam2Policy(MemoryRules(stride=stride))
     frames = range(40) if direction == "forward" else range(39, -1, -1)
 
-    track(bank, frames, direction, rules)
+    track(bank, frames, direction, policy)
 
     now = TrackingStep(40 if direction == "forward" else -1, direction)
     for frame in recent_frames(now, count=6, stride=stride):
@@ -95,7 +101,7 @@ def test_what_came_back_leaves_again_when_time_goes_on(history):
     bank.spatial_bchw(3)
     bank.pointer_bd(3)
     assert bank.device_bytes > kept
-    bank.evict(TrackingStep(30), RULES)
+    bank.evict(TrackingStep(30), SAM2)
 
     assert bank.device_bytes == kept
 
@@ -195,7 +201,7 @@ def test_on_a_full_disk_the_memory_is_stored_all_the_same(tmp_path):
             bank.remember(memory(0), output(0))
 
         assert torch.equal(bank.spatial_bchw(0), memory(0).spatial_bchw)
-        bank.evict(TrackingStep(100), RULES)
+        bank.evict(TrackingStep(100), SAM2)
         assert torch.equal(bank.spatial_bchw(0), memory(0).spatial_bchw)
 
 

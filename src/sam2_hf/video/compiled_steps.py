@@ -19,7 +19,7 @@ from sam2_hf.model.memory_tokens import MemoryInputs, StaticMemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
 
-from .memory_policy import MemoryRules, TrackingStep
+from .memory_policy import MemoryPolicy, MemoryRules, TrackingStep
 from .static_memory import MemorySlots, ShapeBucket
 from .tracking import NO_PROMPTS, Memories, chooses_among_masks, gather_memories
 
@@ -47,8 +47,8 @@ class CompiledSteps:
         self,
         features: FrameFeatures,
         memories: Sequence[Memories],
-        now: TrackingStep,
-        rules: MemoryRules,
+        step: TrackingStep,
+        policy: MemoryPolicy,
         *,
         dynamic_multimask_via_stability: bool | None = None,
     ) -> tuple[ObjectMasks, Tensor]:
@@ -57,16 +57,16 @@ class CompiledSteps:
         Args:
             features: The frame.
             memories: What each object remembers.
-            now: Which frame it is.
-            rules: How far memory reaches.
+            step: Which frame it is.
+            policy: Chooses what of them is attended to.
             dynamic_multimask_via_stability: As in `decode_views`.
 
         Returns:
             Masks, scores and pointers, objects in the order of `memories`; and spatial memories of
             the frame, `(b, 64, h, w)`.
         """
-        recollections = [gather_memories(one, now, rules) for one in memories]
-        fixed = self._slots_for(recollections, rules).fill(recollections)
+        inputs = [gather_memories(one, step, policy) for one in memories]
+        fixed = self._slots_for(inputs, policy.rules).fill(inputs)
         count = len(memories)
         found = self._track(self.model, features, fixed, dynamic_multimask_via_stability)
         logits_b1hw, iou_b1, pointer_bd, score_b1, memory_bchw = (part[:count] for part in found)
@@ -74,11 +74,9 @@ class CompiledSteps:
         masks = ObjectMasks(logits_b1hw, iou_b1, logits_b1hw, iou_b1, pointer_bd, score_b1)
         return masks, memory_bchw
 
-    def _slots_for(self, recollections: Sequence[MemoryInputs], rules: MemoryRules) -> MemorySlots:
+    def _slots_for(self, inputs: Sequence[MemoryInputs], rules: MemoryRules) -> MemorySlots:
         """Return the tensors with room for these; others than last time are empty."""
-        room = ShapeBucket.for_all(
-            recollections, slots=rules.num_memories, pointers=rules.num_pointers
-        )
+        room = ShapeBucket.for_all(inputs, slots=rules.num_memories, pointers=rules.num_pointers)
         if self._slots is None or not self._slots.fits(self.model, room):
             self._slots = MemorySlots(self.model, room, self._memory_dtype)
         return self._slots

@@ -1,4 +1,4 @@
-"""The memory bank of one object: what can be read again stays on the device, the rest leaves it.
+"""The memory bank of one object: what can be read again stays on the device, the rest is offloaded.
 
 The official terms: prompted frames are "conditioning frames", tracked ones "non-conditioning".
 Suffixes: b = objects (1 here), c = memory channels, d = decoder channels, h, w = rows and columns.
@@ -12,7 +12,7 @@ from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.storage.record_store import RecordStore
 
 from .frame_result import FrameOutput
-from .memory_policy import MemoryRules, TrackingStep, pointer_frames, recent_frames
+from .memory_policy import MemoryPolicy, TrackingStep
 
 MEMORY = "memory"  # kind of record in the history
 
@@ -33,6 +33,7 @@ class MemoryBank:
         self.device = device
         self._spatial: dict[int, Tensor] = {}
         self._pointers: dict[int, Tensor] = {}
+        self._scores: dict[int, float] = {}  # of tracked frames, so that asking reads no disk
 
     def remember(self, memory: FrameMemory, output: FrameOutput) -> None:
         """Store what was tracked on a frame.
@@ -71,6 +72,7 @@ class MemoryBank:
             OutputError: The disk is full; the record is kept all the same.
         """
         kept = {name: finish_host_copy(values) for name, values in record.items()}
+        self._scores[frame] = float(kept["score"])
         self._history.put(self._key(frame), kept)
 
     def remember_prompted(self, memory: FrameMemory) -> None:
@@ -87,6 +89,17 @@ class MemoryBank:
         """Look up the object pointer of a tracked frame; None if there is none."""
         self._fetch(frame, self._pointers)
         return self._pointers.get(frame)
+
+    def score(self, frame: int) -> float | None:
+        """Look up the object score of a frame, logits; None if nothing is remembered of it."""
+        if frame in self.prompted:
+            return float(self.prompted[frame].score_b1)
+        if frame not in self._scores:  # of a session that was loaded, or changed by an undo
+            record = self.record(frame)
+            if record is None or "score" not in record:
+                return None
+            self._scores[frame] = float(record["score"])
+        return self._scores[frame]
 
     def output(self, frame: int) -> FrameOutput | None:
         """Look up the answer on a tracked frame, in RAM; None if there is none."""
@@ -123,6 +136,7 @@ class MemoryBank:
         """Drop what was tracked on a frame."""
         self._spatial.pop(frame, None)
         self._pointers.pop(frame, None)
+        self._scores.pop(frame, None)
         self._history.discard(self._key(frame))
 
     def clear(self) -> None:
@@ -131,11 +145,10 @@ class MemoryBank:
             self.forget(frame)
         self.prompted.clear()
 
-    def evict(self, now: TrackingStep, rules: MemoryRules) -> None:
-        """Let memories leave the device that cannot be read from the frame `now` on."""
-        count = rules.num_memories - 1
-        spatial = set(recent_frames(now, count=count, stride=rules.stride))
-        pointers = set(pointer_frames(now, count=rules.num_pointers))
+    def evict(self, step: TrackingStep, policy: MemoryPolicy) -> None:
+        """Let memories leave the device that `policy` does not choose for the next step."""
+        spatial = {frame for frame, _ in policy.select(step, self)}
+        pointers = {frame for frame, _ in policy.select_pointers(step, self)}
         for frame in [frame for frame in self._spatial if frame not in spatial]:
             del self._spatial[frame]
         for frame in [frame for frame in self._pointers if frame not in pointers]:

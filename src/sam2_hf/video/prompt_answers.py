@@ -38,7 +38,7 @@ def ask(tracker: Tracker, one: TrackedObject, frame: int, prompts: FramePrompts)
     if prompts.mask_hw is None:
         if asked.direction is not None:
             now = TrackingStep(frame, asked.direction, tracker.frames.num_frames)
-            asked.recollection = gather_memories(one.bank, now, tracker.rules)
+            asked.recollection = gather_memories(one.bank, now, tracker.policy)
         if tracker.options.prev_sam_mask_logits and frame not in one.rounds:
             asked.earlier = one.remembered_output(frame)
     one.add(frame, asked)

@@ -164,7 +164,7 @@ class Tracker(TrackerState):
         spatial: Tensor | None = None
         if self.options.compile:
             masks, spatial = self.compiled_steps.track(
-                features, banks, now, self.rules, dynamic_multimask_via_stability=fallback
+                features, banks, now, self.policy, dynamic_multimask_via_stability=fallback
             )
         else:
             masks = track_step(
@@ -173,7 +173,7 @@ class Tracker(TrackerState):
                 banks,
                 NO_PROMPTS,
                 now,
-                self.rules,
+                self.policy,
                 dynamic_multimask_via_stability=fallback,
             )
         outputs = self.outputs(masks)
@@ -228,12 +228,12 @@ class Tracker(TrackerState):
         with _noted(full):
             self.masklet_store(one).put(result.frame, result.masks[number], *scores)
         if self.keeps_window:
-            one.trim_to_window(result.frame, max(self.options.window, self.rules.reach))
+            one.trim_to_window(result.frame, max(self.options.window, self.policy.reach))
 
     def _retire(self, one: TrackedObject, frame: int, direction: Direction) -> None:
         """Let memories leave the device that the next frame cannot read."""
         step = 1 if direction == "forward" else -1
-        one.bank.evict(TrackingStep(frame + step, direction, self.frames.num_frames), self.rules)
+        one.bank.evict(TrackingStep(frame + step, direction, self.frames.num_frames), self.policy)
 
     def forget_around(self, one: TrackedObject, frame: int) -> None:
         """Drop tracked memories near a prompted frame, which may show what was corrected.

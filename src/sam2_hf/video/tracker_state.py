@@ -24,8 +24,8 @@ from .compiled_steps import CompiledSteps
 from .feature_cache import FeatureCache
 from .masklet import MaskletStore
 from .memory_bank import MemoryBank
-from .memory_policy import MemoryRules
-from .session_options import SessionOptions
+from .memory_policy import MemoryPolicy, MemoryRules
+from .session_options import MEMORY_POLICIES, SessionOptions
 from .tracked_object import TrackedObject
 
 
@@ -197,6 +197,11 @@ class TrackerState:
             max_prompted=config.max_cond_frame_num if limit is None else limit,
             clip_times=options.pointer_times == "clip",
         )
+
+    @property
+    def policy(self) -> MemoryPolicy:
+        """Which memories a frame attends to, by the options."""
+        return MEMORY_POLICIES[self.options.memory_policy](self.rules)
 
     @property
     def size(self) -> tuple[int, int]:
