@@ -185,7 +185,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         decoded = self.mask_decoder(
             embedding_bdhw,
             self.get_image_wide_positional_embeddings(),
-            *self._embed(prompts.completed(self._mask_size, embedding_bdhw)),
+            *self._embed(prompts.completed(self.mask_input_size, embedding_bdhw)),
             multimask_output=multimask_output,
             high_resolution_features=[features.fine_bchw, features.coarse_bchw],
             dynamic_multimask_via_stability=dynamic_multimask_via_stability,
@@ -219,7 +219,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         mask_b1hw = mask_b1hw.to(self.dtype)
         full_b1hw = mask_b1hw.float() * GIVEN_SCALE + GIVEN_SHIFT
         logits_b1hw = functional.interpolate(
-            full_b1hw, self._mask_size, mode="bilinear", antialias=True
+            full_b1hw, self.mask_input_size, mode="bilinear", antialias=True
         )
         prompts = Prompts(masks_bphw=self.mask_downsample(mask_b1hw))
         # The embedding goes in as it is, unmarked: so it was in training.
@@ -254,7 +254,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
 
         Source: sam2/modeling/sam2_base.py:678-726 @ 2b90b9f.
         """
-        side = self.prompt_encoder.image_size
+        side = self.image_size
         if logits_b1hw.shape[-1] != side:
             logits_b1hw = functional.interpolate(logits_b1hw.float(), (side, side), mode="bilinear")
         shares_b1hw = (logits_b1hw > 0).float() if binarize else logits_b1hw.sigmoid()
@@ -348,8 +348,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         weight = self.memory_temporal_positional_encoding
         if projection is None:
             return weight.new_zeros(*times_bp.shape, channels)
-        width = self.config.vision_config.fpn_hidden_size
-        return projection(time_code(times_bp, width).to(weight.dtype))
+        return projection(time_code(times_bp, self.hidden_dim).to(weight.dtype))
 
     def _pointer(self, pointer_bd: Tensor, in_view_b1: Tensor) -> Tensor:
         """Replace the pointer of an object that is out of view."""

@@ -208,7 +208,7 @@ class Sam2VideoForTraining(nn.Module):
 
     def _objects(self, clips: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """List the objects that are on any frame: their clips `(n,)` and true masks."""
-        side = self.model.prompt_encoder.image_size
+        side = self.model.image_size
         fits = clips.dim() == CLIP_DIMENSIONS and labels.dim() == LABEL_DIMENSIONS
         if not fits or clips.shape[1] != labels.shape[2] or len(clips) != len(labels):
             raise DataError(

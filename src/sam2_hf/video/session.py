@@ -120,7 +120,7 @@ class Sam2VideoInferenceSession(TransformersSession):
                 one.
         """
         frame = self._require(frame)
-        side = self._tracker.model.prompt_encoder.image_size
+        side = self._tracker.model.image_size
         mask = read_mask(mask_hw, self.size, side, f"object {object_id}")
         self.put_prompts(frame, object_id, FramePrompts().with_mask(mask))
 

@@ -69,7 +69,7 @@ class MemorySlots:
     def __init__(self, model: Sam2VideoModel, room: ShapeBucket, memory_dtype: torch.dtype) -> None:
         self.room = room
         config = model.config
-        height, width = model.prompt_encoder.grid
+        height, width = model.grid
         cells, channels = height * width, config.memory_encoder_output_channels
         decoder_channels = config.memory_attention_hidden_size
         place = {"device": model.device}

@@ -199,7 +199,7 @@ class Tracker(TrackerState):
             return logits_b1hw
         others = [one.outputs[frame] for one in self.objects.values() if frame in one.outputs]
         prompted = [other.logits_1hw[None].to(logits_b1hw.device) for other in others]
-        side = self.model.prompt_encoder.image_size  # enlarged first, or a gap would open
+        side = self.model.image_size  # enlarged first, or a gap would open
         enlarged = resize_masks(torch.cat([logits_b1hw, *prompted]), (side, side))
         return suppress_overlaps(enlarged)[: len(logits_b1hw)]
 

@@ -165,9 +165,9 @@ class TrackerState:
             return
         before, now = (
             (
-                one.prompt_encoder.image_size,
-                one.config.memory_encoder_output_channels,
-                one.config.memory_attention_hidden_size,
+                one.image_size,
+                one.mem_dim,
+                one.hidden_dim,
             )
             for one in (self._model, model)
         )
@@ -206,7 +206,7 @@ class TrackerState:
     @property
     def size(self) -> tuple[int, int]:
         """`(height, width)` of the original frames; of the model's input if nobody knows."""
-        side = self.model.prompt_encoder.image_size
+        side = self.model.image_size
         return self.frames.size or (side, side)
 
     def object(self, object_id: int) -> TrackedObject:

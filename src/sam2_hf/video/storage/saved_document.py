@@ -61,8 +61,8 @@ class SavedShapes:
     @classmethod
     def of(cls, model: Sam2VideoModel, video: Document, options: SessionOptions) -> "SavedShapes":
         """Derive them from the model, and from what was checked already."""
-        side = model.prompt_encoder.image_size
-        rows, columns = model.prompt_encoder.mask_input_size
+        side = model.image_size
+        rows, columns = model.mask_input_size
         size, num_frames = video["size"], video["num_frames"]
         return cls(
             (side, side) if size is None else (size[0], size[1]),

@@ -172,7 +172,7 @@ def open_session_frames(video: object, options: SessionOptions, model: Sam2Video
     ring = {"ring": options.window} if isinstance(video, Iterator) else {}
     return open_frames(
         source,
-        image_size=model.prompt_encoder.image_size,
+        image_size=model.image_size,
         compat=options.frame_compat,
         rules=checkpoint_pixels(model),
         value_range=value_range,
