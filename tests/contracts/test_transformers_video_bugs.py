@@ -110,7 +110,7 @@ def test_memories_are_on_the_state_device(tiny_video_model, video_processor):
     commit(session._tracker)
 
     memory = memories_of(session, 1).prompted[0]
-    devices = {t.device.type for t in (memory.spatial_bchw, memory.pointer_bd, memory.score_b1)}
+    devices = {t.device.type for t in (memory.spatial_bx, memory.pointer_bd, memory.score_b1)}
     assert devices == {"meta"}
 
 
@@ -166,7 +166,7 @@ def test_clicking_one_object_leaves_the_memory_of_another_alone(tiny_video_model
     for session in (alone, together):
         tracked(tiny_video_model, session, max_frame_num_to_track=3, start_frame_idx=0)
 
-    expected, found = (memories_of(one, 2).spatial_bchw(3).float() for one in (alone, together))
+    expected, found = (memories_of(one, 2).spatial_bx(3).float() for one in (alone, together))
     torch.testing.assert_close(found, expected, atol=0.02, rtol=0.01)  # one step of bfloat16
 
 
@@ -227,7 +227,7 @@ def test_the_way_of_a_given_mask_into_memory_is_a_switch(tiny_video_model, video
         session = open_clip(video_processor, mask_prompts_at_full_resolution=option)
         video_processor.add_inputs_to_inference_session(session, 0, 1, input_masks=line)
         tiny_video_model(session, frame_idx=0)
-        memories.append(memories_of(session, 1).prompted[0].spatial_bchw)
+        memories.append(memories_of(session, 1).prompted[0].spatial_bx)
 
     assert not torch.equal(*memories)
 
@@ -240,7 +240,7 @@ class Past:
             frame: Recalled(spatial, pointer) for frame, (spatial, pointer) in prompted.items()
         }
 
-    def spatial_bchw(self, frame):
+    def spatial_bx(self, frame):
         return None
 
     def pointer_bd(self, frame):
@@ -250,8 +250,8 @@ class Past:
 class Recalled:
     """One memory."""
 
-    def __init__(self, spatial_bchw, pointer_bd):
-        self.spatial_bchw, self.pointer_bd = spatial_bchw, pointer_bd
+    def __init__(self, spatial_bx, pointer_bd):
+        self.spatial_bx, self.pointer_bd = spatial_bx, pointer_bd
 
 
 def test_a_limit_of_prompted_frames_holds_for_pointers_too():

@@ -59,7 +59,7 @@ def test_everything_the_next_frame_can_read_is_there(history, direction, stride)
 
     now = TrackingStep(40 if direction == "forward" else -1, direction)
     for frame in recent_frames(now, count=6, stride=stride):
-        assert torch.equal(bank.spatial_bchw(frame), memory(frame).spatial_bchw)
+        assert torch.equal(bank.spatial_bx(frame), memory(frame).spatial_bx)
     for frame in pointer_frames(now, count=16):
         assert torch.equal(bank.pointer_bd(frame), memory(frame).pointer_bd)
 
@@ -77,10 +77,10 @@ def test_a_memory_that_left_comes_back_bit_by_bit(history):
     bank = bank_of(history)
     track(bank, range(30))
 
-    found = bank.spatial_bchw(3), bank.pointer_bd(3)
+    found = bank.spatial_bx(3), bank.pointer_bd(3)
 
     assert found[0].dtype == torch.bfloat16
-    assert all(map(torch.equal, found, (memory(3).spatial_bchw, memory(3).pointer_bd)))
+    assert all(map(torch.equal, found, (memory(3).spatial_bx, memory(3).pointer_bd)))
 
 
 def test_it_comes_back_from_a_file_too(tmp_path):
@@ -89,7 +89,7 @@ def test_it_comes_back_from_a_file_too(tmp_path):
         track(bank, range(30))
 
         assert history.bytes_on_disk > 0
-        assert torch.equal(bank.spatial_bchw(3), memory(3).spatial_bchw)
+        assert torch.equal(bank.spatial_bx(3), memory(3).spatial_bx)
         assert torch.equal(bank.output(3).logits_1hw, output(3).logits_1hw)
 
 
@@ -98,7 +98,7 @@ def test_what_came_back_leaves_again_when_time_goes_on(history):
     track(bank, range(30))
     kept = bank.device_bytes
 
-    bank.spatial_bchw(3)
+    bank.spatial_bx(3)
     bank.pointer_bd(3)
     assert bank.device_bytes > kept
     bank.evict(TrackingStep(30), SAM2)
@@ -110,7 +110,7 @@ def test_a_frame_that_was_never_tracked_has_no_memory(history):
     bank = bank_of(history)
     track(bank, range(3))
 
-    assert bank.spatial_bchw(7) is None
+    assert bank.spatial_bx(7) is None
     assert bank.pointer_bd(7) is None
     assert bank.output(7) is None
 
@@ -132,7 +132,7 @@ def test_memories_are_stored_where_they_should_be():
     bank.remember_prompted(memory(0))
 
     stored = bank.prompted[0]
-    assert {t.device.type for t in (stored.spatial_bchw, stored.pointer_bd, stored.score_b1)} == {
+    assert {t.device.type for t in (stored.spatial_bx, stored.pointer_bd, stored.score_b1)} == {
         "meta"
     }
 
@@ -155,7 +155,7 @@ def test_a_prompted_frame_takes_the_place_of_what_was_tracked_there(history):
 
     assert list(bank.prompted) == [2]
     assert bank.tracked == [0, 1, 3]
-    assert bank.spatial_bchw(2) is None
+    assert bank.spatial_bx(2) is None
 
 
 def test_prompted_frames_never_leave(history):
@@ -164,7 +164,7 @@ def test_prompted_frames_never_leave(history):
 
     track(bank, range(1, 50))
 
-    assert torch.equal(bank.prompted[0].spatial_bchw, memory(0).spatial_bchw)
+    assert torch.equal(bank.prompted[0].spatial_bx, memory(0).spatial_bx)
     assert bank.device_bytes == 7 * SPATIAL + 16 * POINTER + SCORE
 
 
@@ -176,7 +176,7 @@ def test_a_demoted_frame_counts_as_tracked(history):
 
     assert not bank.prompted
     assert bank.tracked == [5]
-    assert torch.equal(bank.spatial_bchw(5), memory(5).spatial_bchw)
+    assert torch.equal(bank.spatial_bx(5), memory(5).spatial_bx)
     assert torch.equal(bank.output(5).logits_1hw, output(5).logits_1hw)
 
 
@@ -188,7 +188,7 @@ def test_a_forgotten_frame_is_gone_from_everywhere(history):
     bank.forget(77)
 
     assert bank.tracked == [0, 2]
-    assert bank.spatial_bchw(1) is None
+    assert bank.spatial_bx(1) is None
     assert (1, 1, MEMORY) not in history
     assert bank.device_bytes == 2 * (SPATIAL + POINTER)
 
@@ -200,9 +200,9 @@ def test_on_a_full_disk_the_memory_is_stored_all_the_same(tmp_path):
         with pytest.raises(OutputError, match="Nothing is lost"):
             bank.remember(memory(0), output(0))
 
-        assert torch.equal(bank.spatial_bchw(0), memory(0).spatial_bchw)
+        assert torch.equal(bank.spatial_bx(0), memory(0).spatial_bx)
         bank.evict(TrackingStep(100), SAM2)
-        assert torch.equal(bank.spatial_bchw(0), memory(0).spatial_bchw)
+        assert torch.equal(bank.spatial_bx(0), memory(0).spatial_bx)
 
 
 def test_objects_do_not_share_memories(history):
@@ -210,5 +210,5 @@ def test_objects_do_not_share_memories(history):
 
     first.remember(memory(0), output(0))
 
-    assert second.spatial_bchw(0) is None
+    assert second.spatial_bx(0) is None
     assert second.tracked == []

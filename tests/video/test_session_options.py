@@ -78,7 +78,7 @@ def remembered_apart(**options):
     session.click(0, 2, (28, 20))
     next(session.propagate())
     objects = session._tracker.objects.values()
-    return [one.bank.prompted[0].spatial_bchw[0, 0].item() for one in objects]
+    return [one.bank.prompted[0].spatial_bx[0, 0].item() for one in objects]
 
 
 class FlatMemory(FakeModel):
@@ -102,7 +102,7 @@ def remembered_column_of_a_mask(**options):
     given[16:32, 16:33] = True
     session.mask(0, 1, given)
     next(session.propagate())
-    return session._tracker.objects[1].bank.prompted[0].spatial_bchw[0, 0].item()
+    return session._tracker.objects[1].bank.prompted[0].spatial_bx[0, 0].item()
 
 
 class Holey(FakeModel):
@@ -133,7 +133,7 @@ def steps_to_be_compiled(**options):
 def stored_type(**options):
     session = clicked(**options)
     list(session.propagate())
-    return session._tracker.objects[1].bank.spatial_bchw(5).dtype
+    return session._tracker.objects[1].bank.spatial_bx(5).dtype
 
 
 def masks_kept(**options):

@@ -144,8 +144,8 @@ def only(shared, row):
     """One of the objects of a bank that several share."""
 
     def cut(memory):
-        spatial, pointer = memory.spatial_bchw[[row]], memory.pointer_bd[[row]]
-        return replace(memory, spatial_bchw=spatial, pointer_bd=pointer)
+        spatial, pointer = memory.spatial_bx[[row]], memory.pointer_bd[[row]]
+        return replace(memory, spatial_bx=spatial, pointer_bd=pointer)
 
     return Remembered(
         {frame: cut(memory) for frame, memory in shared.prompted.items()},
@@ -160,7 +160,7 @@ def test_a_step_reads_and_changes_nothing(model, features):
         memory for one in objects for memory in (*one.prompted.values(), *one.tracked.values())
     ]
     given = [
-        *(tensor for m in memories for tensor in (m.spatial_bchw, m.pointer_bd, m.score_b1)),
+        *(tensor for m in memories for tensor in (m.spatial_bx, m.pointer_bd, m.score_b1)),
         *(features.fine_bchw, features.coarse_bchw, features.embedding_bchw),
         *(asked.points_bpt2, asked.labels_bpt),
     ]

@@ -47,10 +47,10 @@ class ClipMemories:
         memory = self.prompted.get(frame) or self._tracked.get(frame)
         return None if memory is None else float(memory.score_b1.mean())
 
-    def spatial_bchw(self, frame: int) -> Tensor | None:
+    def spatial_bx(self, frame: int) -> Tensor | None:
         """Look up the spatial memory of a tracked frame; None if there is none."""
         memory = self._tracked.get(frame)
-        return None if memory is None else memory.spatial_bchw
+        return None if memory is None else memory.spatial_bx
 
     def pointer_bd(self, frame: int) -> Tensor | None:
         """Look up the object pointer of a tracked frame; None if there is none."""

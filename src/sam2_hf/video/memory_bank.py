@@ -1,7 +1,7 @@
 """The memory bank of one object: what can be read again stays on the device, the rest is offloaded.
 
 The official terms: prompted frames are "conditioning frames", tracked ones "non-conditioning".
-Suffixes: b = objects (1 here), c = memory channels, d = decoder channels, h, w = rows and columns.
+Suffixes: b = objects (1 here), x = as the model lays out a spatial memory, d = decoder channels.
 """
 
 import torch
@@ -55,10 +55,10 @@ class MemoryBank:
             What is to be kept, on its way to the host with `copies`.
         """
         stored = memory.to(self.device)
-        self._spatial[memory.frame] = stored.spatial_bchw
+        self._spatial[memory.frame] = stored.spatial_bx
         self._pointers[memory.frame] = stored.pointer_bd
         return {
-            "spatial": copies.take(stored.spatial_bchw),
+            "spatial": copies.take(stored.spatial_bx),
             "pointer": copies.take(stored.pointer_bd),
             "logits": copies.take(output.logits_1hw),
             "iou": copies.take(output.iou_1),
@@ -80,7 +80,7 @@ class MemoryBank:
         self.forget(memory.frame)
         self.prompted[memory.frame] = memory.to(self.device)
 
-    def spatial_bchw(self, frame: int) -> Tensor | None:
+    def spatial_bx(self, frame: int) -> Tensor | None:
         """Look up the spatial memory of a tracked frame; None if there is none."""
         self._fetch(frame, self._spatial)
         return self._spatial.get(frame)
@@ -165,7 +165,7 @@ class MemoryBank:
         prompted = (
             tensor.nbytes
             for memory in self.prompted.values()
-            for tensor in (memory.spatial_bchw, memory.pointer_bd, memory.score_b1)
+            for tensor in (memory.spatial_bx, memory.pointer_bd, memory.score_b1)
         )
         kept = (
             tensor.nbytes for kind in (self._spatial, self._pointers) for tensor in kind.values()

@@ -204,11 +204,11 @@ class Tracker(TrackerState):
         return suppress_overlaps(enlarged)[: len(logits_b1hw)]
 
     def memories(
-        self, frame: int, spatial_bchw: Tensor, pointer_bd: Tensor, score_b1: Tensor
+        self, frame: int, spatial_bx: Tensor, pointer_bd: Tensor, score_b1: Tensor
     ) -> list[FrameMemory]:
         """Part the memories of a frame by object; copies, so that each is freed by itself."""
-        parts = (spatial_bchw.to(self.options.memory_dtype), pointer_bd, score_b1)
-        rows = (slice(row, row + 1) for row in range(len(spatial_bchw)))
+        parts = (spatial_bx.to(self.options.memory_dtype), pointer_bd, score_b1)
+        rows = (slice(row, row + 1) for row in range(len(spatial_bx)))
         return [FrameMemory(frame, *(part[row].clone() for part in parts)) for row in rows]
 
     def outputs(self, masks: ObjectMasks) -> list[FrameOutput]:

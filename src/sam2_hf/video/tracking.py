@@ -1,7 +1,7 @@
 """One tracking step: pure, for all objects of a frame at once; sessions and training share it.
 
-Suffixes: b = objects, p = pointers, c = memory channels (64), d = decoder channels (256), h, w =
-rows and columns.
+Suffixes: b = objects, p = pointers, x = as the model lays out a spatial memory, d = decoder
+channels (256), h, w = rows and columns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class Memories(Protocol):
     def score(self, frame: int) -> float | None:
         """Object score of a frame, logits; None if nothing is remembered of it."""
 
-    def spatial_bchw(self, frame: int) -> Tensor | None:
+    def spatial_bx(self, frame: int) -> Tensor | None:
         """Spatial memory of a tracked frame; None if there is none."""
 
     def pointer_bd(self, frame: int) -> Tensor | None:
@@ -197,7 +197,7 @@ def gather_memories(memories: Memories, step: TrackingStep, policy: MemoryPolicy
     ages: list[int] = []
     for frame, age in policy.select(step, memories):
         known = prompted.get(frame)
-        memory = memories.spatial_bchw(frame) if known is None else known.spatial_bchw
+        memory = memories.spatial_bx(frame) if known is None else known.spatial_bx
         if memory is not None:
             spatial.append(memory)
             ages.append(age)

@@ -197,7 +197,7 @@ def _write_object(one: TrackedObject, tensors: Named) -> Document:
     own = f"{one.object_id}/"
     for frame, memory in one.bank.prompted.items():
         key = f"{own}prompted/{frame}/"
-        tensors[f"{key}spatial"] = memory.spatial_bchw
+        tensors[f"{key}spatial"] = memory.spatial_bx
         tensors[f"{key}pointer"] = memory.pointer_bd
         tensors[f"{key}score"] = memory.score_b1
     for frame, output in one.outputs.items():
