@@ -18,12 +18,14 @@ MEMORY = "memory"  # kind of record in the history
 
 
 class MemoryBank:
-    """Memories of prompted frames, for good; those of tracked frames, as long as they are read.
+    """Memories of one object: on the device those that a policy chooses, all in the record store.
+
+    Memories of prompted frames never leave the device.
 
     Args:
         object_id: Whose memories these are.
         history: Takes every tracked memory, and gives it back when tracking starts elsewhere.
-        device: Where memories are stored that are about to be read; whoever reads them moves them.
+        device: Where memories are stored that are about to be read; the reader moves them.
     """
 
     def __init__(self, object_id: int, history: RecordStore, device: torch.device | str) -> None:
@@ -42,17 +44,17 @@ class MemoryBank:
             OutputError: The disk is full; the memory is stored all the same.
         """
         copies = HostCopies()
-        record = self.hold(memory, output, copies)
+        record = self.stage(memory, output, copies)
         copies.wait()
-        self.keep(memory.frame, record)
+        self.commit(memory.frame, record)
 
-    def hold(
+    def stage(
         self, memory: FrameMemory, output: FrameOutput, copies: HostCopies
     ) -> dict[str, Tensor]:
-        """Have what was tracked on a frame ready to be read; `keep` belongs to it.
+        """Have what was tracked on a frame ready to be read, and start to copy it to the host.
 
         Returns:
-            What is to be kept, on its way to the host with `copies`.
+            What `commit` takes once `copies` have arrived.
         """
         stored = memory.to(self.device)
         self._spatial[memory.frame] = stored.spatial_bx
@@ -65,8 +67,8 @@ class MemoryBank:
             "score": copies.take(output.score_1),
         }
 
-    def keep(self, frame: int, record: dict[str, Tensor]) -> None:
-        """Keep what `hold` returned, once it has arrived.
+    def commit(self, frame: int, record: dict[str, Tensor]) -> None:
+        """Store what `stage` returned, once it has arrived on the host.
 
         Raises:
             OutputError: The disk is full; the record is kept all the same.
@@ -82,12 +84,14 @@ class MemoryBank:
 
     def spatial_bx(self, frame: int) -> Tensor | None:
         """Look up the spatial memory of a tracked frame; None if there is none."""
-        self._fetch(frame, self._spatial)
+        if frame not in self._spatial:
+            self._fetch(frame, "spatial", self._spatial)
         return self._spatial.get(frame)
 
     def pointer_bd(self, frame: int) -> Tensor | None:
         """Look up the object pointer of a tracked frame; None if there is none."""
-        self._fetch(frame, self._pointers)
+        if frame not in self._pointers:
+            self._fetch(frame, "pointer", self._pointers)
         return self._pointers.get(frame)
 
     def score(self, frame: int) -> float | None:
@@ -122,8 +126,8 @@ class MemoryBank:
         if record is not None:
             self._history.put(self._key(frame), record)
 
-    def rest(self) -> None:
-        """Let the device go: nothing is read until the object comes back."""
+    def offload(self) -> None:
+        """Move everything to the host, for an object that is removed and may come back."""
         self._spatial.clear()
         self._pointers.clear()
         self.prompted = {frame: memory.to("cpu") for frame, memory in self.prompted.items()}
@@ -172,12 +176,9 @@ class MemoryBank:
         )
         return sum(prompted) + sum(kept)
 
-    def _fetch(self, frame: int, kept: dict[int, Tensor]) -> None:
-        """Bring a memory back to the device if it has left it."""
-        if frame in kept or self._key(frame) not in self._history:
-            return
-        record = self._history.get(self._key(frame)) or {}
-        name = "spatial" if kept is self._spatial else "pointer"
+    def _fetch(self, frame: int, name: str, kept: dict[int, Tensor]) -> None:
+        """Bring a memory back to the device that was evicted."""
+        record = (self.record(frame) or {}) if self.remembers(frame) else {}
         if name in record:  # a caller may have dropped it by transformers' names
             kept[frame] = record[name].to(self.device)
 

@@ -204,7 +204,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         one = self._known(object_id)
         self._note(one, None)
         del self._tracker.objects[one.object_id]
-        one.bank.rest()
+        one.bank.offload()
 
     def clear(self, frame: int, object_id: int) -> None:
         """Take back all prompts of an object on a frame; what was tracked stays.

@@ -98,7 +98,7 @@ class Tracker(TrackerState):
         outputs |= {one.object_id: output for one, output, _ in found}
         copies = HostCopies()
         records = [
-            (one, one.bank.hold(memory, output, copies))
+            (one, one.bank.stage(memory, output, copies))
             for one, output, memory in found
             if memory is not None
         ]
@@ -111,7 +111,7 @@ class Tracker(TrackerState):
             result = result.finish_host_copy()
             for one, record in records:
                 with _noted(not_written):
-                    one.bank.keep(frame, record)
+                    one.bank.commit(frame, record)
             for one in (*prompted, *tracked):
                 self._leave(one, visit, result, not_written)
         if full is not None:
