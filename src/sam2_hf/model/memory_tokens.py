@@ -1,8 +1,8 @@
 """Memory tokens, which memory attention reads: what was there, and when and where it was.
 
 A session gathers [`MemoryInputs`], or [`StaticMemoryInputs`] for compiled graphs; the model makes
-tokens of them. Only the model knows how a spatial memory is laid out: for SAM 2 it is a map, for
-everybody else an opaque tensor whose rows are objects.
+tokens of them: content, positions, and how many have no place. Only the model knows how a spatial
+memory is laid out (SAM 2's is a map); to its callers it is a tensor whose rows are objects.
 
 Suffixes: b = objects, x = whatever one spatial memory is made of, s = slots for spatial memories,
 n = tokens of a spatial memory, p = pointers, k = tokens of all memories, c = memory channels (64),
