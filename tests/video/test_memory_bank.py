@@ -125,6 +125,20 @@ def test_a_tracked_frame_has_its_answer(history):
     assert (found.iou_1.item(), found.score_1.item()) == (0.5, 2.0)
 
 
+def test_the_score_of_a_frame_is_known_wherever_its_memory_is(tmp_path):
+    with RecordStore(ram_budget=0, folder=tmp_path) as history:
+        bank = bank_of(history)
+        track(bank, range(30))
+        bank.remember_prompted(memory(1))
+        bank.forget(2)
+
+        scores = [bank.score(frame) for frame in (0, 1, 2, 29, 30)]
+        assert scores == [2.0, 1.0, None, 2.0, None]  # a prompted frame has the score of its prompt
+        assert bank_of(history).score(0) == 2.0  # of a session that was loaded
+        bank.put_back(29, bank.record(29) | {"score": torch.tensor([-3.0])})
+        assert bank.score(29) == -3.0  # what an undo brings back
+
+
 def test_memories_are_stored_where_they_should_be():
     """Transformers leaves spatial memories on the accelerator: modeling_sam2_video.py:2794."""
     bank = bank_of(RecordStore(ram_budget=0), device="meta")
