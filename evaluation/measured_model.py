@@ -43,7 +43,7 @@ def describe_model(source: str, model: Sam2VideoModel) -> MeasuredModel:
         sha256=file_hash(file) if file else _tensor_hash(model),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         file_bytes=file.stat().st_size if file else 0,
-        image_size=model.prompt_encoder.image_size,
+        image_size=model.image_size,
     )
 
 

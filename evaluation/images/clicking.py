@@ -59,7 +59,7 @@ def click_object(model: Sam2Model, photo: Clip, number: int, count: int) -> NDAr
 
 @torch.no_grad()
 def _embed(model: Sam2Model, photo: Clip) -> list[Tensor]:
-    side = model.prompt_encoder.image_size
+    side = model.image_size
     processor = Sam2ImageProcessor(size={"height": side, "width": side})
     pixels = processor(images=photo.frames_thw3[0], return_tensors="pt")["pixel_values"]
     return model.get_image_embeddings(pixels.to(model.device))
@@ -77,7 +77,7 @@ def _click_together(
     logits_1phw: Tensor | None = None
     for count in range(1, most + 1):
         clicks = innermost_clicks(truth_phw, guess_phw)
-        points.append(to_model_pixels(clicks.xy_n2, size, model.prompt_encoder.image_size))
+        points.append(to_model_pixels(clicks.xy_n2, size, model.image_size))
         labels.append(clicks.labels_n)
         output = model(
             image_embeddings=embeddings,

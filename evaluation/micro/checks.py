@@ -97,7 +97,7 @@ def everything_iou(photos: Sequence[LabeledPhoto], model: Pipelines) -> float:
 
 def seams(photos: Iterable[LabeledPhoto], model: Pipelines) -> tuple[float, float]:
     """Tell how often edges lie on window borders, against chance: the model's, and true ones."""
-    side = model.track.model.prompt_encoder.image_size
+    side = model.track.model.image_size
     trunk = model.track.model.config.vision_config.backbone_config
     window = PATCH_STRIDE * trunk.window_size_per_stage[0]
     guess = ModelGuesser(model.segment)

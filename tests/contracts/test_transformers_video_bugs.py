@@ -11,12 +11,14 @@ import torch
 
 from sam2_hf.model.outputs import ObjectMasks
 from sam2_hf.model.position_encoding import cell_centers, sine_table
-from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
+from sam2_hf.video.memory_policy import MemoryRules, Sam2Policy, TrackingStep
 from sam2_hf.video.prompt_answers import commit
 from sam2_hf.video.tracking import NO_PROMPTS, gather_memories, track_step
 from tests.video.transformers_usage import SIZE, add_click, memories_of, open_clip
 
 ROUNDING = 1e-4  # logits of order 3: the same products, in batches of another size
+
+SAM2 = Sam2Policy(MemoryRules())
 
 
 def tracked(model, session, **course):
@@ -77,7 +79,7 @@ def test_a_step_while_training_gives_gradients_to_memory(tiny_video_model):
     spatial = model.encode_memory(features, logits, torch.ones(1, 1), binarize=False)
     past = Past({0: (spatial, torch.randn(1, 32))})
 
-    masks = track_step(model, features, [past], NO_PROMPTS, TrackingStep(1), MemoryRules())
+    masks = track_step(model, features, [past], NO_PROMPTS, TrackingStep(1), SAM2)
     masks.logits_b1hw.sum().backward()
 
     for part in (model.memory_encoder, model.memory_attention):
@@ -108,7 +110,7 @@ def test_memories_are_on_the_state_device(tiny_video_model, video_processor):
     commit(session._tracker)
 
     memory = memories_of(session, 1).prompted[0]
-    devices = {t.device.type for t in (memory.spatial_bchw, memory.pointer_bd, memory.score_b1)}
+    devices = {t.device.type for t in (memory.spatial_bx, memory.pointer_bd, memory.score_b1)}
     assert devices == {"meta"}
 
 
@@ -164,7 +166,7 @@ def test_clicking_one_object_leaves_the_memory_of_another_alone(tiny_video_model
     for session in (alone, together):
         tracked(tiny_video_model, session, max_frame_num_to_track=3, start_frame_idx=0)
 
-    expected, found = (memories_of(one, 2).spatial_bchw(3).float() for one in (alone, together))
+    expected, found = (memories_of(one, 2).spatial_bx(3).float() for one in (alone, together))
     torch.testing.assert_close(found, expected, atol=0.02, rtol=0.01)  # one step of bfloat16
 
 
@@ -225,7 +227,7 @@ def test_the_way_of_a_given_mask_into_memory_is_a_switch(tiny_video_model, video
         session = open_clip(video_processor, mask_prompts_at_full_resolution=option)
         video_processor.add_inputs_to_inference_session(session, 0, 1, input_masks=line)
         tiny_video_model(session, frame_idx=0)
-        memories.append(memories_of(session, 1).prompted[0].spatial_bchw)
+        memories.append(memories_of(session, 1).prompted[0].spatial_bx)
 
     assert not torch.equal(*memories)
 
@@ -238,7 +240,7 @@ class Past:
             frame: Recalled(spatial, pointer) for frame, (spatial, pointer) in prompted.items()
         }
 
-    def spatial_bchw(self, frame):
+    def spatial_bx(self, frame):
         return None
 
     def pointer_bd(self, frame):
@@ -248,15 +250,16 @@ class Past:
 class Recalled:
     """One memory."""
 
-    def __init__(self, spatial_bchw, pointer_bd):
-        self.spatial_bchw, self.pointer_bd = spatial_bchw, pointer_bd
+    def __init__(self, spatial_bx, pointer_bd):
+        self.spatial_bx, self.pointer_bd = spatial_bx, pointer_bd
 
 
 def test_a_limit_of_prompted_frames_holds_for_pointers_too():
     """5a-21, H14: pointers ignore the limit, and the frames left out do not count as tracked."""
     past = Past({f: (torch.zeros(1, 1, 1, 1), torch.full((1, 1), f)) for f in (0, 5, 8, 9)})
 
-    found = gather_memories(past, TrackingStep(10), MemoryRules(max_prompted=2, num_pointers=6))
+    policy = Sam2Policy(MemoryRules(max_prompted=2, num_pointers=6))
+    found = gather_memories(past, TrackingStep(10), policy)
 
     assert found.ages == (7, 7, 5)  # 9 and 8 are chosen; 5 is within reach of a tracked frame
     assert found.pointers_bpd[0, :, 0].tolist() == [9, 8, 5]
@@ -270,8 +273,7 @@ def test_features_may_differ_from_object_to_object(tiny_video_model):
 
     def step(frames, memories) -> ObjectMasks:
         features = tiny_video_model.encode_image(frames)
-        rules = MemoryRules()
-        return track_step(tiny_video_model, features, memories, NO_PROMPTS, TrackingStep(1), rules)
+        return track_step(tiny_video_model, features, memories, NO_PROMPTS, TrackingStep(1), SAM2)
 
     with torch.no_grad():
         both, second = step(pictures, past), step(pictures[1:], past[1:])

@@ -109,9 +109,7 @@ def test_5_every_stored_tensor_is_on_the_storage_device():
     commit(session._tracker)
 
     bank = session._tracker.objects[1].bank
-    tensors = [
-        t for m in bank.prompted.values() for t in (m.spatial_bchw, m.pointer_bd, m.score_b1)
-    ]
+    tensors = [t for m in bank.prompted.values() for t in (m.spatial_bx, m.pointer_bd, m.score_b1)]
     assert [tensor.device.type for tensor in tensors] == ["meta"] * 6
 
 
@@ -126,7 +124,7 @@ def test_5_tracked_memories_are_on_the_storage_device_too(monkeypatch):
 
     list(session.propagate(start=2, limit=1))
 
-    assert bank.spatial_bchw(2).device.type == "meta"
+    assert bank.spatial_bx(2).device.type == "meta"
     assert bank.pointer_bd(2).device.type == "meta"
 
 

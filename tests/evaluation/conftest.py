@@ -20,6 +20,6 @@ def tiny_checkpoint(tiny_video_model, tmp_path_factory):
     """A folder with the tiny video model in it."""
     folder = tmp_path_factory.mktemp("model") / "sam2-tiny"
     tiny_video_model.save_pretrained(folder)
-    side = tiny_video_model.prompt_encoder.image_size
+    side = tiny_video_model.image_size
     Sam2ImageProcessor(size={"height": side, "width": side}).save_pretrained(folder)
     return folder

@@ -144,7 +144,7 @@ def wide_decoder(request, tiny_config):
 def test_answers_do_not_depend_on_whether_gradients_are_recorded(
     wide_decoder, num_points, labels, generator
 ):
-    size = wide_decoder.prompt_encoder.image_size
+    size = wide_decoder.image_size
     pictures = draw(generator, 2, 3, size, size)
     points = torch.rand(2, 3, num_points + 1, 2, generator=generator) * size
     kinds = torch.ones(2, 3, num_points + 1, dtype=torch.long)

@@ -83,6 +83,7 @@ CHANGES = {
     "no number": ("prompt_encoder_config.layer_norm_eps", float("nan")),
     "a word for a switch": ("multimask_output_for_tracking", "yes"),
     "another network": ("model_type", "bert"),
+    "another backbone": ("vision_config.backbone_config.model_type", "repvit"),
     "integer weights": ("dtype", "int8"),
 }
 

@@ -17,7 +17,7 @@ def features():
 def test_a_memory_moves_with_all_its_tensors():
     moved = memory().to("meta")
 
-    tensors = (moved.spatial_bchw, moved.pointer_bd, moved.score_b1)
+    tensors = (moved.spatial_bx, moved.pointer_bd, moved.score_b1)
     assert moved.frame == 3
     assert {tensor.device.type for tensor in tensors} == {"meta"}
 
@@ -25,7 +25,7 @@ def test_a_memory_moves_with_all_its_tensors():
 def test_a_memory_that_is_there_already_is_not_copied():
     here = memory()
 
-    assert here.to("cpu").spatial_bchw is here.spatial_bchw
+    assert here.to("cpu").spatial_bx is here.spatial_bx
 
 
 @pytest.mark.parametrize("value", [memory(), features()])

@@ -3,9 +3,13 @@ import copy
 import pytest
 import torch
 from peers import largest_difference, peer_of
+from torch import nn
+from transformers import PreTrainedConfig
 
-from sam2_hf import Sam2VisionModel
-from sam2_hf.model.outputs import Sam2VisionEncoderOutput
+from sam2_hf import Sam2VisionConfig, Sam2VisionModel
+from sam2_hf.model import configuration_checks, image_encoder
+from sam2_hf.model.configuration_sam2 import BACKBONE_CONFIGS
+from sam2_hf.model.outputs import Sam2HieraDetModelOutput, Sam2VisionEncoderOutput
 
 SAME_SUMS = 1e-5  # features are of order 1; sums in another order differ in float32's last digits
 
@@ -98,3 +102,51 @@ def test_saved_and_loaded_on_its_own(encoder, pictures, tmp_path):
 
     with torch.no_grad():
         assert torch.equal(loaded(pictures).last_hidden_state, encoder(pictures).last_hidden_state)
+
+
+class PlainConfig(PreTrainedConfig):
+    """Describe a backbone of one convolution for each stage."""
+
+    model_type = "plain_convolutions"
+
+
+class PlainBackbone(nn.Module):
+    """Four stages, each half as large as the one before."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.stages = nn.ModuleList(nn.Conv2d(3, width, 4 * 2**n, 4 * 2**n) for n, width in STAGES)
+
+    def forward(self, pixel_values, **kwargs):
+        maps = tuple(stage(pixel_values).permute(0, 2, 3, 1) for stage in self.stages)
+        return Sam2HieraDetModelOutput(maps[-1], maps)
+
+
+STAGES = tuple(enumerate((8, 16, 24, 32)))
+
+
+@torch.no_grad()
+def test_the_config_chooses_the_backbone_by_its_type(monkeypatch, pictures):
+    kind = PlainConfig.model_type
+    monkeypatch.setitem(BACKBONE_CONFIGS, kind, PlainConfig)
+    monkeypatch.setitem(image_encoder.BACKBONES, kind, PlainBackbone)
+    known = (*configuration_checks.PARTS["backbone_config"], kind)
+    monkeypatch.setitem(configuration_checks.PARTS, "backbone_config", known)
+    config = Sam2VisionConfig(
+        backbone_config={"model_type": kind}, backbone_channel_list=[32, 24, 16, 8]
+    )
+
+    features = Sam2VisionModel(config)(pictures)
+
+    assert [level.shape[1:] for level in features.fpn_hidden_states] == [
+        (256, 16, 16),
+        (256, 8, 8),
+        (256, 4, 4),
+    ]
+    rebuilt = Sam2VisionConfig(**config.to_dict())
+    assert type(rebuilt.backbone_config) is PlainConfig
+
+
+def test_a_backbone_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(ValueError, match=r"model_type is 'repvit'; choose one of sam2_hiera_det_"):
+        Sam2VisionConfig(backbone_config={"model_type": "repvit"})

@@ -22,6 +22,8 @@ from tests.drawn_video import (
 from tests.small_checkpoint import SIDE
 
 SAME_SUMS = 5e-5  # logits are of order 3 and pass a hundred sums, each right to seven digits
+
+
 ANSWER = ("candidates_bmhw", "candidate_iou_bm", "logits_b1hw", "iou_b1", "pointer_bd", "score_b1")
 VERSIONS = ("2.0", "2.1")
 
@@ -29,6 +31,14 @@ VERSIONS = ("2.0", "2.1")
 def assert_same_answers(ours, theirs, rows=slice(None)):
     for name in ANSWER:
         assert largest_difference(getattr(ours, name)[rows], getattr(theirs, name)) <= SAME_SUMS
+
+
+def test_sizes_are_asked_of_the_model_itself():
+    model = drawn_video_model()
+
+    assert (model.image_size, model.grid, model.mask_input_size) == (64, (4, 4), (16, 16))
+    assert (model.hidden_dim, model.mem_dim, model.num_maskmem) == (HIDDEN, MEMORY, 7)
+    assert (model.memory_shape, model.num_memory_tokens) == ((MEMORY, 4, 4), 16)
 
 
 @torch.no_grad()

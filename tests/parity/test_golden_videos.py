@@ -119,7 +119,7 @@ def stored(session, object_id, frame):
     answer = one.last_output(frame)
     memory = one.bank.prompted.get(frame)
     if memory is not None:
-        return memory.spatial_bchw, memory.pointer_bd, answer.logits_1hw, answer.score_1
+        return memory.spatial_bx, memory.pointer_bd, answer.logits_1hw, answer.score_1
     record = session._tracker.history.get((object_id, frame, "memory"))
     return record["spatial"], record["pointer"], answer.logits_1hw, answer.score_1
 

@@ -54,7 +54,7 @@ def test_weights_from_scratch_follow_from_the_seed(config):
 def test_another_input_size_keeps_every_weight_and_changes_every_grid(config, from_scratch):
     wide = make_model(replace(config, image_size=96, from_scratch=from_scratch))
 
-    assert wide.prompt_encoder.image_size == wide.config.image_size == 96
+    assert wide.image_size == wide.config.image_size == 96
     assert wide.config.memory_attention_rope_feat_sizes == [6, 6]
     plain = make_model(replace(config, from_scratch=from_scratch)).state_dict()
     assert all(wide.state_dict()[name].equal(tensor) for name, tensor in plain.items())

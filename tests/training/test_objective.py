@@ -12,7 +12,7 @@ from sam2_hf.model.outputs import FrameFeatures, FrameMemory
 from sam2_hf.training import objective
 from sam2_hf.training.objective import ClipMemories, Sam2VideoForTraining
 from sam2_hf.training.prompt_simulation import PromptSchedule
-from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
+from sam2_hf.video.memory_policy import MemoryRules, Sam2Policy, TrackingStep
 from sam2_hf.video.tracking import NO_PROMPTS, track_step
 from tests.drawn_video import drawn_video_model, own_video_model
 from tests.training.moving_shapes import two_clips
@@ -47,7 +47,8 @@ def terms(output):
 @torch.no_grad()
 def test_tracked_frames_are_segmented_by_the_step_of_inference(model):
     clips, labels = two_clips()
-    memories, rules = ClipMemories(), MemoryRules(past_pointers_only=False, clip_times=True)
+    memories = ClipMemories()
+    policy = Sam2Policy(MemoryRules(past_pointers_only=False, clip_times=True))
     truth, total = torch.cat((labels[0], labels[1, :1])), 0.0
     for frame in range(3):
         pixels = clips[[0, 0, 1], frame]
@@ -55,8 +56,8 @@ def test_tracked_frames_are_segmented_by_the_step_of_inference(model):
         if frame == 0:
             masks = model.use_mask_as_output(features, truth[:, :1].float())
         else:
-            now = TrackingStep(frame, num_frames=3)
-            masks = track_step(model, features, [memories], NO_PROMPTS, now, rules)
+            step = TrackingStep(frame, num_frames=3)
+            masks = track_step(model, features, [memories], NO_PROMPTS, step, policy)
         logits = masks.candidates_bmhw if masks.full_logits_b1hw is None else masks.full_logits_b1hw
         best = masks.logits_b1hw if masks.full_logits_b1hw is None else masks.full_logits_b1hw
         spatial = model.encode_memory(features, best, masks.score_b1, binarize=False)

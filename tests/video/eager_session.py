@@ -75,7 +75,7 @@ class EagerSession:
 
     def __init__(self, clip, model, **options):
         self.options = SessionOptions.preset(**options)
-        self.model, self.side = model, model.prompt_encoder.image_size
+        self.model, self.side = model, model.image_size
         self.frames = open_frames(clip, image_size=self.side, compat=self.options.frame_compat)
         self.num_frames = self.frames.num_frames
         self.objects, self.undos = {}, []

@@ -33,7 +33,7 @@ class MixingModel:
             multimask_max_pt_num=1,
         )
         self.num_maskmem = self.config.num_maskmem
-        self.prompt_encoder = SimpleNamespace(image_size=SIDE)
+        self.image_size = SIDE
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self.training = False
         self.vision_encoder = nn.Identity()

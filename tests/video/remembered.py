@@ -16,9 +16,9 @@ class Remembered:
     prompted: dict[int, FrameMemory] = field(default_factory=dict)
     tracked: dict[int, FrameMemory] = field(default_factory=dict)
 
-    def spatial_bchw(self, frame) -> Tensor | None:
+    def spatial_bx(self, frame) -> Tensor | None:
         memory = self.tracked.get(frame)
-        return None if memory is None else memory.spatial_bchw
+        return None if memory is None else memory.spatial_bx
 
     def pointer_bd(self, frame) -> Tensor | None:
         memory = self.tracked.get(frame)

@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from sam2_hf import compiling
 from sam2_hf.compiling import Compiled
-from sam2_hf.model import memory_attention
+from sam2_hf.model import memory_attention, modeling_sam2_video
 from sam2_hf.model.gpu_attention import Tiles
-from sam2_hf.video import compiled_steps, static_memory
+from sam2_hf.video import compiled_steps
 from sam2_hf.video.compiled_steps import encode_frame, track_fixed
 from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.static_memory import MemorySlots, ShapeBucket
@@ -103,7 +103,7 @@ def test_attention_in_parts_is_compiled_too(monkeypatch):
         return functional.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
 
     monkeypatch.setattr(memory_attention, "attend_in_parts", in_parts)
-    monkeypatch.setattr(static_memory, "best_tiles", lambda *_: Tiles(64, 64, 8))
+    monkeypatch.setattr(modeling_sam2_video, "best_tiles", lambda *_: Tiles(64, 64, 8))
     plain, compiled = list(tracked(limit=FEW)), list(tracked(limit=FEW, compile=True))
     for expected, found in zip(plain, compiled, strict=True):
         np.testing.assert_allclose(found[1], expected[1], rtol=1e-3, atol=1e-3)

@@ -115,11 +115,10 @@ def test_prompted_frames_are_chosen_as_by_the_original(limit):
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_how_long_ago_follows_the_direction_of_time(direction):
-    now = TrackingStep(10, direction)
+    step = TrackingStep(10, direction)
 
-    assert now.back_to(now.ago(3)) == 3
-    assert now.back_to(7) == (3 if direction == "forward" else -3)
-    assert now.ago(3) == (7 if direction == "forward" else 13)
+    assert step.back_to(7) == (3 if direction == "forward" else -3)
+    assert step.back_to(13) == (-3 if direction == "forward" else 3)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ import torch
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.memory_bank import MemoryBank
-from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
+from sam2_hf.video.memory_policy import MemoryRules, Sam2Policy, TrackingStep
 from sam2_hf.video.storage.record_store import RecordStore
 from sam2_hf.video.tracking import NO_PROMPTS, chooses_among_masks, gather_memories
 from tests.drawn_video import clicks
 from tests.fakes import FakeModel
 from tests.video.remembered import fake_remembered
 
-RULES = MemoryRules()
+SAM2 = Sam2Policy(MemoryRules())
 NOW = TrackingStep(10, num_frames=20)
 
 
@@ -31,7 +31,7 @@ NOW = TrackingStep(10, num_frames=20)
     ],
 )
 def test_what_is_recollected(prompted, tracked, ages, pointers):
-    found = gather_memories(fake_remembered(prompted=prompted, tracked=tracked), NOW, RULES)
+    found = gather_memories(fake_remembered(prompted=prompted, tracked=tracked), NOW, SAM2)
 
     assert list(found.ages) == ages
     assert len(found.spatial) == len(ages)
@@ -39,9 +39,9 @@ def test_what_is_recollected(prompted, tracked, ages, pointers):
 
 
 def test_pointers_of_what_is_to_come_are_read_in_training():
-    rules = MemoryRules(past_pointers_only=False)
+    policy = Sam2Policy(MemoryRules(past_pointers_only=False))
 
-    found = gather_memories(fake_remembered(prompted=(4, 15)), NOW, rules)
+    found = gather_memories(fake_remembered(prompted=(4, 15)), NOW, policy)
 
     assert (found.times_bp[0] * 15).tolist() == pytest.approx([6, -5])
 
@@ -49,7 +49,7 @@ def test_pointers_of_what_is_to_come_are_read_in_training():
 def test_times_run_backward_when_time_does():
     now = TrackingStep(10, "backward", 20)
 
-    found = gather_memories(fake_remembered(prompted=(4, 15), tracked=(11,)), now, RULES)
+    found = gather_memories(fake_remembered(prompted=(4, 15), tracked=(11,)), now, SAM2)
 
     assert (found.times_bp[0] * 15).tolist() == pytest.approx([5, 1])
 
@@ -57,12 +57,12 @@ def test_times_run_backward_when_time_does():
 def test_a_prompted_frame_that_is_not_chosen_counts_as_tracked():
     """sam2_base.py:563-567: it is read by its age, and its pointer too."""
     memories = fake_remembered(prompted=(0, 8, 12, 15))
-    rules = MemoryRules(max_prompted=2)
+    policy = Sam2Policy(MemoryRules(max_prompted=2))
 
-    found = gather_memories(memories, TrackingStep(10, num_frames=20), rules)
+    found = gather_memories(memories, TrackingStep(10, num_frames=20), policy)
 
     assert list(found.ages) == [7, 7]
-    nearer = gather_memories(memories, TrackingStep(13, num_frames=20), rules)
+    nearer = gather_memories(memories, TrackingStep(13, num_frames=20), policy)
     assert list(nearer.ages) == [7, 7, 5]
     assert (nearer.times_bp[0] * 15).tolist() == pytest.approx([1, 5, 13])
 
@@ -75,7 +75,7 @@ def test_memories_that_are_stored_elsewhere_are_moved_to_where_the_model_is():
         bank.remember_prompted(memory)
         bank.remember(replace(memory, frame=9), output)
 
-        found = gather_memories(bank, NOW, RULES).to("meta")
+        found = gather_memories(bank, NOW, SAM2).to("meta")
 
     tensors = (*found.spatial, found.pointers_bpd, found.times_bp)
     assert {tensor.device.type for tensor in tensors} == {"meta"}

@@ -10,9 +10,10 @@ import torch
 
 from sam2_hf.errors import SessionError
 from sam2_hf.video.session import Sam2VideoInferenceSession
-from sam2_hf.video.session_options import SessionOptions
+from sam2_hf.video.session_options import MEMORY_POLICIES, SessionOptions
 from tests.drawn_video import drawn_video_model, noise_clip, own_video_model
 from tests.fakes import SIDE, FakeModel, center_of, fake_session_on, picture
+from tests.video.in_view_policy import InViewPolicy
 
 
 def clicked(num_frames=8, model=None, **options):
@@ -58,6 +59,11 @@ def frames_read_on_the_last_frame(**options):
     return sorted(session._tracker.objects[1].bank._spatial)
 
 
+def memories_read_after_frames_out_of_view(**options):
+    with patch.dict(MEMORY_POLICIES, in_view=InViewPolicy):
+        return frames_read_on_the_last_frame(model=FakeModel(gone_on=(8, 9)), **options)
+
+
 def overlap(**options):
     """Pixels that two neighbors share in what is handed out."""
     session = clicked(**options)
@@ -72,7 +78,7 @@ def remembered_apart(**options):
     session.click(0, 2, (28, 20))
     next(session.propagate())
     objects = session._tracker.objects.values()
-    return [one.bank.prompted[0].spatial_bchw[0, 0].item() for one in objects]
+    return [one.bank.prompted[0].spatial_bx[0, 0].item() for one in objects]
 
 
 class FlatMemory(FakeModel):
@@ -96,7 +102,7 @@ def remembered_column_of_a_mask(**options):
     given[16:32, 16:33] = True
     session.mask(0, 1, given)
     next(session.propagate())
-    return session._tracker.objects[1].bank.prompted[0].spatial_bchw[0, 0].item()
+    return session._tracker.objects[1].bank.prompted[0].spatial_bx[0, 0].item()
 
 
 class Holey(FakeModel):
@@ -127,7 +133,7 @@ def steps_to_be_compiled(**options):
 def stored_type(**options):
     session = clicked(**options)
     list(session.propagate())
-    return session._tracker.objects[1].bank.spatial_bchw(5).dtype
+    return session._tracker.objects[1].bank.spatial_bx(5).dtype
 
 
 def masks_kept(**options):
@@ -205,6 +211,7 @@ EFFECTS = {
     "pointer_times": ("clip", drawn_logits),
     "frame_compat": ("transformers", drawn_logits),
     "value_range": ((0, 4080), brightest_of_words),
+    "memory_policy": ("in_view", memories_read_after_frames_out_of_view),
     "memory_dtype": (torch.float32, stored_type),
     "keep": ("window", masks_kept),
     "window": (16, kept_by_a_stream),
@@ -324,6 +331,8 @@ def test_an_unknown_preset_is_refused():
         ("max_cond_frames_in_attn", 1),
         ("max_cond_frames_in_attn", 0),
         ("memory_dtype", torch.int8),
+        ("memory_policy", "tree"),
+        ("memory_policy", 7),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):

@@ -103,7 +103,7 @@ def test_a_frame_can_be_segmented_without_being_remembered():
 
     assert center_of(result.masks[1]) == (19, 10)
     assert tracker.objects[1].bank.tracked == [1, 2]
-    assert tracker.objects[1].bank.spatial_bchw(3) is None
+    assert tracker.objects[1].bank.spatial_bx(3) is None
 
 
 def test_every_memory_is_freed_by_itself():
@@ -113,7 +113,7 @@ def test_every_memory_is_freed_by_itself():
 
     for one in session._tracker.objects.values():
         memory = one.bank.prompted[0]
-        for tensor in (memory.spatial_bchw, memory.pointer_bd, one.bank.spatial_bchw(7)):
+        for tensor in (memory.spatial_bx, memory.pointer_bd, one.bank.spatial_bx(7)):
             assert tensor.untyped_storage().nbytes() == tensor.nbytes
 
 
@@ -123,7 +123,7 @@ def test_memories_are_stored_in_the_type_the_options_say():
         list(session.propagate())
 
         bank = session._tracker.objects[1].bank
-        assert bank.prompted[0].spatial_bchw.dtype == bank.spatial_bchw(5).dtype == dtype
+        assert bank.prompted[0].spatial_bx.dtype == bank.spatial_bx(5).dtype == dtype
 
 
 def test_objects_come_out_in_the_order_in_which_they_came():

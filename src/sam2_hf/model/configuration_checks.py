@@ -220,11 +220,12 @@ RULES_OF_VIDEO = {  # field for field the image model's
     "sam2_video_mask_decoder": "sam2_mask_decoder",
 }
 MODEL_TYPES = (*RULES, *RULES_OF_VIDEO)
-PARTS = {
-    "vision_config": "sam2_vision_model",
-    "backbone_config": "sam2_hiera_det_model",
-    "prompt_encoder_config": "sam2_prompt_encoder",
-    "mask_decoder_config": "sam2_mask_decoder",
+HIERA = "sam2_hiera_det_model"
+PARTS: dict[str, tuple[str, ...]] = {  # what each part may be
+    "vision_config": ("sam2_vision_model",),
+    "backbone_config": (HIERA,),
+    "prompt_encoder_config": ("sam2_prompt_encoder",),
+    "mask_decoder_config": ("sam2_mask_decoder",),
 }
 
 
@@ -301,12 +302,13 @@ def require_buildable(config: PreTrainedConfig, source: str = "the config") -> N
         value = getattr(config, name, ABSENT)
         if value is not ABSENT and (why := rule(value)):
             raise _unusable(source, config, f"{name} is {_shown(value)}; it {why}")
-    for name, part_kind in PARTS.items():
+    for name, kinds in PARTS.items():
         if hasattr(config, name):
             part = getattr(config, name)
             found = getattr(type(part), "model_type", None)
-            if RULES_OF_VIDEO.get(str(found), found) != part_kind:
-                why = f"{name} is a {type(part).__name__}; it must describe a {part_kind}"
+            if RULES_OF_VIDEO.get(str(found), found) not in kinds:
+                known = " or a ".join(kinds)
+                why = f"{name} is a {type(part).__name__}; it must describe a {known}"
                 raise _unusable(source, config, why)
             require_buildable(part, source)
     for why in _contradictions(kind, config):
@@ -366,11 +368,13 @@ def _of_trunk(config: PreTrainedConfig) -> Iterator[str]:
 
 
 def _of_vision(config: PreTrainedConfig) -> Iterator[str]:
-    trunk = list(reversed(config.backbone_config.embed_dim_per_stage))
-    if list(config.backbone_channel_list) != trunk:
-        yield f"backbone_channel_list is {config.backbone_channel_list}; the trunk has {trunk}"
-    if config.num_feature_levels > len(trunk):
-        yield f"num_feature_levels is {config.num_feature_levels} of {len(trunk)} stages"
+    channels = list(config.backbone_channel_list)
+    if type(config.backbone_config).model_type == HIERA:
+        trunk = list(reversed(config.backbone_config.embed_dim_per_stage))
+        if channels != trunk:
+            yield f"backbone_channel_list is {channels}; the trunk has {trunk}"
+    if config.num_feature_levels > len(channels):
+        yield f"num_feature_levels is {config.num_feature_levels} of {len(channels)} stages"
     kernel, stride = config.fpn_kernel_size, config.fpn_stride
     yield from _resized("the neck", kernel, stride, config.fpn_padding)
     if stride != 1:
@@ -403,7 +407,12 @@ def _of_parts(config: PreTrainedConfig) -> Iterator[str]:
             yield f"{part}.hidden_size is {found}; vision_config.fpn_hidden_size is {width}"
     if vision.num_feature_levels != LEVELS:
         yield f"num_feature_levels is {vision.num_feature_levels}; the mask decoder reads {LEVELS}"
-    trunk = vision.backbone_config
+    if type(vision.backbone_config).model_type == HIERA:
+        yield from _of_trunk_in_model(vision.backbone_config, prompts)
+
+
+def _of_trunk_in_model(trunk: PreTrainedConfig, prompts: PreTrainedConfig) -> Iterator[str]:
+    """A Hiera by itself may pool otherwise; the grid of a whole model wants it so."""
     if trunk.num_query_pool_stages < len(trunk.blocks_per_stage) - 1:
         yield f"num_query_pool_stages is {trunk.num_query_pool_stages}; every later stage must pool"
     if {_side(trunk.query_stride, 0), _side(trunk.query_stride, 1)} != {2}:

@@ -156,12 +156,30 @@ class Sam2HieraDetConfig(FromBundled, PreTrainedConfig):
         super().__post_init__(**kwargs)
 
 
+# by `backbone_config.model_type`; image_encoder.py has the models
+BACKBONE_CONFIGS: dict[str, type[Any]] = {Sam2HieraDetConfig.model_type: Sam2HieraDetConfig}
+
+
+def _backbone_config(fields: dict[str, Any]) -> TrunkConfig:
+    """Make the config of a backbone, a Hiera where the type is left out.
+
+    Raises:
+        ValueError: There is no backbone of that type.
+    """
+    kind = fields.get("model_type") or Sam2HieraDetConfig.model_type
+    if kind not in tuple(BACKBONE_CONFIGS):
+        known = ", ".join(BACKBONE_CONFIGS)
+        raise ValueError(f"backbone_config.model_type is {kind!r}; choose one of {known}")
+    return BACKBONE_CONFIGS[kind](**fields)
+
+
 @strict
 class Sam2VisionConfig(FromBundled, PreTrainedConfig):
     """Describe the image encoder: a Hiera trunk and the pyramid neck above it.
 
     Args:
-        backbone_config (`dict | Sam2HieraDetConfig`, *optional*): The trunk.
+        backbone_config (`dict | Sam2HieraDetConfig`, *optional*): The trunk; its `model_type`
+            chooses which.
         backbone_channel_list (`list[int]`, defaults to `[768, 384, 192, 96]`): Trunk channels, last
             stage first.
         backbone_feature_sizes (`list`, defaults to `[[256, 256], [128, 128], [64, 64]]`): Rows and
@@ -206,7 +224,7 @@ class Sam2VisionConfig(FromBundled, PreTrainedConfig):
         # Before the base class does it: for this one key it asks transformers' registry, not
         # `sub_configs_defaults`.
         if not isinstance(self.backbone_config, PreTrainedConfig):
-            self.backbone_config = Sam2HieraDetConfig(**(self.backbone_config or {}))
+            self.backbone_config = _backbone_config(self.backbone_config or {})
         super().__post_init__(**kwargs)
 
 

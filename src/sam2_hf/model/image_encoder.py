@@ -1,16 +1,14 @@
-"""The image encoder: trunk and neck.
+"""Image encoder: a backbone, and the pyramid neck that gives its stages one width.
 
-Suffixes: b = images, h, w = rows and columns, c = channels.
-
-The pyramid neck: one width for all stages, and coarse meaning added to finer maps.
-
-What the mask decoder reads of the two finest maps goes through one more convolution at every cell.
-Two linear maps in a row are one: where nobody trains, the wide map between them is never made.
+The config's `backbone_config.model_type` chooses the backbone. What the mask decoder reads of the
+two finest maps goes through one more convolution at every cell. Two linear maps in a row are one:
+in inference the wide map between them is never made.
 
 Suffixes: b = images, h, w = rows and columns, c = channels.
 """
 
-from typing import Any, Unpack
+from collections.abc import Callable
+from typing import Any, Protocol, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +16,7 @@ from torch.nn import functional
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_sam2 import Sam2VisionConfig
+from .configuration_sam2 import Sam2HieraDetConfig, Sam2VisionConfig
 from .cpu_kernels import has_fused_product, product
 from .fast_paths import FastPath, WeightCache, is_bare
 from .hiera import Sam2HieraDetModel
@@ -149,6 +147,29 @@ def neck_positions(maps_bchw: list[Tensor]) -> list[Tensor]:
     ]
 
 
+class Backbone(Protocol):
+    """What the image encoder and its training need of a backbone, a torch module.
+
+    Attributes:
+        blocks: What learning rates decay along, first to last.
+    """
+
+    blocks: nn.ModuleList
+
+    def __call__(self, pixel_values: Tensor | None, **kwargs: Any) -> Any:  # noqa: ANN401 - as torch
+        """Encode pictures; return the features of each stage as a [`Sam2HieraDetModelOutput`]."""
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the first layer."""
+
+    def set_drop_path(self, rate: float) -> None:
+        """Let training skip branches of blocks at random."""
+
+
+# by `backbone_config.model_type`; `BACKBONE_CONFIGS` has the configs
+BACKBONES: dict[str, Callable[[Any], Backbone]] = {Sam2HieraDetConfig.model_type: Sam2HieraDetModel}
+
+
 class Sam2VisionModel(Sam2PreTrainedModel):
     """The image encoder as a model of its own, `model_type` `sam2_vision_model`.
 
@@ -159,7 +180,7 @@ class Sam2VisionModel(Sam2PreTrainedModel):
 
     def __init__(self, config: Sam2VisionConfig) -> None:
         super().__init__(config)
-        self.backbone = Sam2HieraDetModel(config.backbone_config)
+        self.backbone = BACKBONES[type(config.backbone_config).model_type](config.backbone_config)
         self.neck = FpnNeck(config)
         self.post_init()
 

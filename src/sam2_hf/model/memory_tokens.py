@@ -1,17 +1,15 @@
-"""Memories as tokens that memory attention reads: what was there, and when and where it was.
+"""Memory tokens, which memory attention reads: what was there, and when and where it was.
 
-Suffixes: b = objects, k = tokens of all memories, n = cells of the memory grid, p = pointers,
-c = memory channels (64), d = decoder channels (256), h, w = rows and columns.
+A session gathers [`MemoryInputs`], or [`StaticMemoryInputs`] for compiled graphs; the model makes
+tokens of them: content, positions, and how many have no place. Only the model knows how a spatial
+memory is laid out (SAM 2's is a map); to its callers it is a tensor whose rows are objects.
 
-Memories in tensors whose shapes do not depend on how much is remembered.
-
-A compiled graph is made for one set of shapes. These stay the same from the second frame of a video
-to its last: what is not remembered yet is left out by a bias of minus infinity.
-
-Suffixes: b = objects, s = slots for spatial memories, n = cells of the memory grid, p = pointers,
-k = tokens of all memories, c = memory channels (64), d = decoder channels (256).
+Suffixes: b = objects, x = whatever one spatial memory is made of, s = slots for spatial memories,
+n = tokens of a spatial memory, p = pointers, k = tokens of all memories, c = memory channels (64),
+d = decoder channels (256), h, w = rows and columns.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,10 +21,10 @@ from .position_encoding import TEMPERATURE
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryInputs:
-    """What a group of objects looks back on from one frame; all remember equally much.
+    """Memories that a group of objects attends to from one frame; all remember equally much.
 
     Attributes:
-        spatial: Spatial memories, each `(b, 64, h, w)`.
+        spatial: Spatial memories as the model's `encode_memory` made them, each `(b, ...)`.
         ages: Of each spatial memory, which row of the temporal table it takes: 1 for the nearest
             tracked frame, 2 for the next, ...; `num_maskmem` for every prompted frame.
         pointers_bpd: Object pointers, `(b, p, 256)`; None if there is none.
@@ -53,11 +51,14 @@ class MemoryInputs:
             None if times is None else times.to(device),
         )
 
-    def spatial_tokens(self, grid_1nc: Tensor, temporal_m11c: Tensor) -> tuple[Tensor, Tensor]:
-        """Lay out the cells of all spatial memories.
+    def spatial_tokens(
+        self, tokens_of: Callable[[Tensor], Tensor], place_1nc: Tensor, temporal_m11c: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Lay out all spatial memories.
 
         Args:
-            grid_1nc: Position of each cell, the same for every frame.
+            tokens_of: Lays out one of them, `(b, ...)` to `(b, n, 64)`.
+            place_1nc: Position of each token, the same for every frame.
             temporal_m11c: Learned code of each age, `(num_maskmem, 1, 1, 64)`.
 
         Returns:
@@ -67,8 +68,8 @@ class MemoryInputs:
         Differs: positions are made once for all objects.
         """
         dtype = temporal_m11c.dtype  # memories may be stored in half precision
-        content = [memory.flatten(2).transpose(1, 2).to(dtype) for memory in self.spatial]
-        positions = [grid_1nc + temporal_m11c[age - 1] for age in self.ages]
+        content = [tokens_of(memory_bx).to(dtype) for memory_bx in self.spatial]
+        positions = [place_1nc + temporal_m11c[age - 1] for age in self.ages]
         return torch.cat(content, dim=1), torch.cat(positions, dim=1)
 
 
@@ -79,7 +80,8 @@ class MemoryTokens:
     Attributes:
         content_bkc: What is remembered: cells of all spatial memories, then pieces of pointers.
         keys_bkc: The same with where and when it was; every layer looks for these.
-        num_pointer_tokens: How many tokens at the end have no place on the grid.
+        num_pointer_tokens: How many tokens at the end have no place on the grid, so that rotary
+            positions leave them alone.
         bias_bk: Added to the scaled products, minus infinity at tokens to leave out; None where all
             are looked at.
         tiles: How a GPU deals out the work of looking, where that was found to be faster.
@@ -90,6 +92,11 @@ class MemoryTokens:
     num_pointer_tokens: int
     bias_bk: Tensor | None = None
     tiles: Tiles | None = None
+
+
+def map_tokens(memory_bchw: Tensor) -> Tensor:
+    """Lay out a spatial memory that is a map, row by row, `(b, n, 64)`."""
+    return memory_bchw.flatten(2).transpose(1, 2)
 
 
 def pointer_tokens(pointers_bpd: Tensor, codes_bpc: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,10 +130,13 @@ def time_code(times_bp: Tensor, channels: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StaticMemoryInputs:
-    """What a group of objects looks back on; they need not remember equally much.
+    """Memories of a group of objects in tensors whose shapes do not depend on how many there are.
+
+    A compiled graph is made for one set of shapes. These stay the same from the second frame of a
+    video to its last: what is not remembered yet is left out by a bias of minus infinity.
 
     Attributes:
-        spatial_bsnc: Cells of the spatial memories, in any order, `(b, s, n, 64)`.
+        spatial_bsnc: Tokens of the spatial memories, in any order, `(b, s, n, 64)`.
         ages_bs: Of each spatial memory, which row of the temporal table it takes, as in
             [`MemoryInputs`]; any row for an empty slot.
         pointers_bpd: Object pointers, `(b, p, 256)`.
@@ -150,14 +160,16 @@ class StaticMemoryInputs:
         """Objects of the group."""
         return len(self.ages_bs)
 
-    def spatial_tokens(self, grid_1nc: Tensor, temporal_m11c: Tensor) -> tuple[Tensor, Tensor]:
-        """Lay out the cells of all slots; see `MemoryInputs.spatial_tokens`."""
+    def spatial_tokens(
+        self, _tokens_of: Callable[[Tensor], Tensor], place_1nc: Tensor, temporal_m11c: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Lay out all slots, which hold tokens; see `MemoryInputs.spatial_tokens`."""
         content_bkc = self.spatial_bsnc.flatten(1, 2).to(temporal_m11c.dtype)
         age_bs1c = temporal_m11c[:, 0][self.ages_bs - 1]
-        return content_bkc, (grid_1nc[:, None] + age_bs1c).flatten(1, 2)
+        return content_bkc, (place_1nc[:, None] + age_bs1c).flatten(1, 2)
 
-    def marked(self, tokens: MemoryTokens) -> MemoryTokens:
-        """Say which of the laid out tokens are there, and how to look at them.
+    def with_padding_bias(self, tokens: MemoryTokens) -> MemoryTokens:
+        """Return the tokens with a bias that leaves out those of empty slots.
 
         Args:
             tokens: Those of all slots, then those of all pointers.

@@ -101,7 +101,7 @@ class Sam2Model(PromptableModel):
         """
         features, embeddings = self._encoded(pixel_values, image_embeddings, **kwargs)
         prompts = Prompts(input_points, input_labels, input_boxes, input_masks)
-        prompts = prompts.completed(self._mask_size, embeddings[-1])
+        prompts = prompts.completed(self.mask_input_size, embeddings[-1])
         if prompts.num_objects == 0:
             decoded = self.mask_decoder.no_masks(embeddings, multimask_output=multimask_output)
         else:
@@ -140,7 +140,7 @@ class Sam2Model(PromptableModel):
             min_iou: Probability; 0 or less keeps every mask.
         """
         prompts = Prompts(input_points, input_labels, None, input_masks)
-        prompts = prompts.completed(self._mask_size, image_embeddings[-1])
+        prompts = prompts.completed(self.mask_input_size, image_embeddings[-1])
         embedded = self._embed(prompts)
         if not is_bare(self.mask_decoder, MaskDecoder):
             decoded = self.mask_decoder(

@@ -7,6 +7,7 @@ Suffixes: b = objects, m = masks of an object, n = cells of the image embedding,
 object, p = pointers, c = memory channels (64), d = decoder channels (256), h, w = rows and columns.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Protocol, Unpack
 
@@ -16,10 +17,18 @@ from torch.nn import functional
 from transformers.utils.generic import TransformersKwargs
 
 from .configuration_sam2_video import Sam2VideoConfig
+from .gpu_attention import Tiles, best_tiles
 from .layers import FeedForward
 from .memory_attention import MemoryAttention
 from .memory_encoder import MemoryEncoder
-from .memory_tokens import MemoryInputs, MemoryTokens, StaticMemoryInputs, pointer_tokens, time_code
+from .memory_tokens import (
+    MemoryInputs,
+    MemoryTokens,
+    StaticMemoryInputs,
+    map_tokens,
+    pointer_tokens,
+    time_code,
+)
 from .outputs import FrameFeatures, ObjectMasks, Sam2VideoSegmentationOutput
 from .position_encoding import sine_table
 from .pretrained import Sam2VideoPreTrainedModel
@@ -122,6 +131,33 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         """Channels of a memory."""
         return self.config.memory_encoder_output_channels
 
+    @property
+    def memory_shape(self) -> tuple[int, ...]:
+        """Shape of the spatial memory of one object; a map, `(64, h, w)`."""
+        return (self.mem_dim, *self.grid)
+
+    @property
+    def num_memory_tokens(self) -> int:
+        """Tokens that memory attention reads of a spatial memory."""
+        return math.prod(self.grid)
+
+    def memory_tokens(self, memory_bx: Tensor) -> Tensor:
+        """Lay out what `encode_memory` returned as memory attention reads it, `(b, n, 64)`."""
+        return map_tokens(memory_bx)
+
+    def memory_tiles(self, slots: int, pointers: int) -> Tiles | None:
+        """Find how a GPU deals out memory attention best; None for torch's attention.
+
+        Args:
+            slots: Spatial memories of an object.
+            pointers: Its object pointers.
+        """
+        pieces = self.hidden_dim // self.mem_dim  # tokens of a pointer
+        keys = slots * self.num_memory_tokens + pointers * pieces
+        width = self.hidden_dim // self.config.memory_attention_downsample_rate
+        sizes = (math.prod(self.grid), keys, width, self.mem_dim)
+        return best_tiles(self.device, self.dtype, sizes)
+
     def encode_image(self, pixel_values: Tensor) -> FrameFeatures:
         """Encode frames.
 
@@ -132,13 +168,13 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         return FrameFeatures(*feature_maps(self._encode(pixel_values)))
 
     def condition_on_memory(
-        self, features: FrameFeatures, recollection: MemoryInputs | StaticMemoryInputs | None
+        self, features: FrameFeatures, memories: MemoryInputs | StaticMemoryInputs | None
     ) -> Tensor:
         """Fuse what objects remember into a frame.
 
         Args:
             features: The frame.
-            recollection: Their memories; None on a frame that is segmented from prompts alone.
+            memories: What they attend to; None on a frame that is segmented from prompts alone.
 
         Returns:
             Image embedding, `(b, 256, h, w)`; `(1, 256, h, w)` without memories.
@@ -147,13 +183,13 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         """
         embedding = features.embedding_bchw
         if self.num_maskmem == 0:  # every frame is segmented by itself
-            objects = len(embedding) if recollection is None else recollection.num_objects
+            objects = len(embedding) if memories is None else memories.num_objects
             return embedding.expand(objects, -1, -1, -1)
-        if recollection is None:
+        if memories is None:
             return embedding + self.no_memory_embedding.transpose(1, 2)[..., None]
         _, channels, height, width = embedding.shape
         positions = sine_table(height, width, channels, embedding.device, embedding.dtype)
-        tokens = self._tokens(recollection, height, width)
+        tokens = self._tokens(memories, height, width)
         return self.memory_attention(embedding, positions, tokens)
 
     def decode_masks(
@@ -185,7 +221,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         decoded = self.mask_decoder(
             embedding_bdhw,
             self.get_image_wide_positional_embeddings(),
-            *self._embed(prompts.completed(self._mask_size, embedding_bdhw)),
+            *self._embed(prompts.completed(self.mask_input_size, embedding_bdhw)),
             multimask_output=multimask_output,
             high_resolution_features=[features.fine_bchw, features.coarse_bchw],
             dynamic_multimask_via_stability=dynamic_multimask_via_stability,
@@ -219,7 +255,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         mask_b1hw = mask_b1hw.to(self.dtype)
         full_b1hw = mask_b1hw.float() * GIVEN_SCALE + GIVEN_SHIFT
         logits_b1hw = functional.interpolate(
-            full_b1hw, self._mask_size, mode="bilinear", antialias=True
+            full_b1hw, self.mask_input_size, mode="bilinear", antialias=True
         )
         prompts = Prompts(masks_bphw=self.mask_downsample(mask_b1hw))
         # The embedding goes in as it is, unmarked: so it was in training.
@@ -250,11 +286,11 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
             binarize: Whether to encode the mask as a person sees it, instead of its probabilities.
 
         Returns:
-            Spatial memory, `(b, 64, h, w)`.
+            Spatial memory, `(b, 64, h, w)`; a session keeps it without looking inside.
 
         Source: sam2/modeling/sam2_base.py:678-726 @ 2b90b9f.
         """
-        side = self.prompt_encoder.image_size
+        side = self.image_size
         if logits_b1hw.shape[-1] != side:
             logits_b1hw = functional.interpolate(logits_b1hw.float(), (side, side), mode="bilinear")
         shares_b1hw = (logits_b1hw > 0).float() if binarize else logits_b1hw.sigmoid()
@@ -319,17 +355,17 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         )
 
     def _tokens(
-        self, recollection: MemoryInputs | StaticMemoryInputs, height: int, width: int
+        self, memories: MemoryInputs | StaticMemoryInputs, height: int, width: int
     ) -> MemoryTokens:
-        """Lay memories out for memory attention."""
+        """Lay memories out for memory attention: content, positions, and which have a place."""
         temporal = self.memory_temporal_positional_encoding
         channels = temporal.shape[-1]
-        grid_1chw = sine_table(height, width, channels, temporal.device, temporal.dtype)
-        content, positions = recollection.spatial_tokens(
-            grid_1chw.flatten(2).transpose(1, 2), temporal
+        place_1chw = sine_table(height, width, channels, temporal.device, temporal.dtype)
+        content, positions = memories.spatial_tokens(
+            self.memory_tokens, map_tokens(place_1chw), temporal
         )
         keys = content + positions
-        pointers, times = recollection.pointers_bpd, recollection.times_bp
+        pointers, times = memories.pointers_bpd, memories.times_bp
         if pointers is None or times is None:
             return MemoryTokens(content, keys, 0)
         pieces, codes = pointer_tokens(pointers, self._time_codes(times, channels))
@@ -338,9 +374,9 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
             torch.cat((keys, pieces + codes), dim=1),
             pieces.shape[1],
         )
-        return (
-            recollection.marked(tokens) if isinstance(recollection, StaticMemoryInputs) else tokens
-        )
+        if isinstance(memories, StaticMemoryInputs):
+            return memories.with_padding_bias(tokens)
+        return tokens
 
     def _time_codes(self, times_bp: Tensor, channels: int) -> Tensor:
         """Encode the times of pointers, `(b, p, 64)`; zeros in SAM 2.0."""
@@ -348,8 +384,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         weight = self.memory_temporal_positional_encoding
         if projection is None:
             return weight.new_zeros(*times_bp.shape, channels)
-        width = self.config.vision_config.fpn_hidden_size
-        return projection(time_code(times_bp, width).to(weight.dtype))
+        return projection(time_code(times_bp, self.hidden_dim).to(weight.dtype))
 
     def _pointer(self, pointer_bd: Tensor, in_view_b1: Tensor) -> Tensor:
         """Replace the pointer of an object that is out of view."""

@@ -1,12 +1,9 @@
-"""What the models hand out.
+"""Outputs of the models and of their parts: features, decoded masks, memories.
 
-Suffixes: b = images, p = objects (prompts) of an image, m = masks of an object, n = tokens of the
-image embedding, t = decoder tokens, c = channels, h, w = rows and columns.
-
-What the encoder sees on a frame, and what the tracker remembers of it.
-
-Suffixes: b = objects, c = channels, d = decoder channels (256), h, w = feature rows and columns
-(input size / 16, so 64 for 1024-pixel frames).
+Suffixes: b = images (objects in what belongs to a video), p = objects (prompts) of an image, m =
+masks of an object, n = tokens of the image embedding, t = decoder tokens, x = as the model lays out
+a spatial memory, c = channels, d = decoder channels (256), h, w = rows and columns (of the image
+embedding: input size / 16, so 64 for 1024-pixel frames).
 """
 
 from dataclasses import dataclass, replace
@@ -247,13 +244,13 @@ class FrameMemory:
 
     Attributes:
         frame: Index of the frame in its video, counted from 0.
-        spatial_bchw: Fused image-and-mask memory, `(b, 64, h, w)`.
+        spatial_bx: Fused image-and-mask memory as the model lays it out, `(b, ...)`.
         pointer_bd: Object pointer from the mask decoder, `(b, 256)`.
         score_b1: Object score in logits, `(b, 1)`. Above 0 the object is in view.
     """
 
     frame: int
-    spatial_bchw: Tensor
+    spatial_bx: Tensor
     pointer_bd: Tensor
     score_b1: Tensor
 
@@ -261,7 +258,7 @@ class FrameMemory:
         """Return this memory on `device`; all its tensors move together."""
         return replace(
             self,
-            spatial_bchw=self.spatial_bchw.to(device),
+            spatial_bx=self.spatial_bx.to(device),
             pointer_bd=self.pointer_bd.to(device),
             score_b1=self.score_b1.to(device),
         )

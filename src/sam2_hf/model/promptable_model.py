@@ -1,4 +1,4 @@
-"""What the image and the video model share: encode pictures, encode prompts.
+"""PromptableModel, the base of the image and the video model: encode pictures, encode prompts.
 
 Suffixes: b = images, p = objects (prompts) of an image, t = points of an object, n = cells of the
 image embedding, c = channels, h, w = rows and columns.
@@ -53,6 +53,16 @@ class PromptableModel(Sam2PreTrainedModel):
         return self.prompt_encoder.image_size
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the image embedding."""
+        return self.prompt_encoder.grid
+
+    @property
+    def mask_input_size(self) -> tuple[int, int]:
+        """Rows and columns of mask logits, both those given and those decoded."""
+        return self.prompt_encoder.mask_input_size
+
+    @property
     def hidden_dim(self) -> int:
         """Channels of the image embedding and of every token."""
         return self.config.vision_config.fpn_hidden_size
@@ -94,7 +104,7 @@ class PromptableModel(Sam2PreTrainedModel):
     def get_image_wide_positional_embeddings(self) -> Tensor:
         """Return the position of every cell of the image embedding, `(1, 256, h, w)`, float32."""
         frequencies = self.shared_image_embedding.positional_embedding
-        grid = self.prompt_encoder.grid
+        grid = self.grid
 
         def compute() -> Tensor:
             positions_hwc = self.shared_image_embedding(cell_centers(*grid, frequencies.device))
@@ -138,10 +148,9 @@ class PromptableModel(Sam2PreTrainedModel):
             lists of `(h * w, b, c)`, the two finer ones already narrowed for the mask decoder.
         """
         features = self._encode(pixel_values, **kwargs)
-        # the neck's width, not that of the narrowed maps
-        width = self.config.vision_config.fpn_hidden_size
         maps = feature_maps(features)
-        shapes = [m[:, :1].expand(-1, width, -1, -1) for m in maps]
+        # the neck's width, not that of the narrowed maps
+        shapes = [m[:, :1].expand(-1, self.hidden_dim, -1, -1) for m in maps]
         features.fpn_position_encoding = [
             p.flatten(2).permute(2, 0, 1) for p in neck_positions(shapes)
         ]
@@ -162,7 +171,9 @@ class PromptableModel(Sam2PreTrainedModel):
             Tokens `(b, p, t, 256)` and the addition to the image embedding, `(b * p, 256, h, w)`.
         """
         return self._embed(
-            Prompts(input_points, input_labels, input_boxes, input_masks).completed(self._mask_size)
+            Prompts(input_points, input_labels, input_boxes, input_masks).completed(
+                self.mask_input_size
+            )
         )
 
     def _encode(self, pixel_values: Tensor, **kwargs: Any) -> Sam2VisionEncoderOutput:
@@ -182,10 +193,6 @@ class PromptableModel(Sam2PreTrainedModel):
     def _positions_11nc(self) -> Tensor:
         """Return the positions of the image tokens."""
         return self.get_image_wide_positional_embeddings().flatten(2).transpose(1, 2)[:, None]
-
-    @property
-    def _mask_size(self) -> tuple[int, int]:
-        return self.prompt_encoder.mask_input_size
 
     def _embed(self, prompts: Prompts) -> tuple[Tensor, Tensor]:
         return self.prompt_encoder(

@@ -147,7 +147,7 @@ def check_encoded(encoded: EncodedImage, model: Sam2Model, model_fingerprint: st
             "another size or another dtype. "
             "Encode it with this model, or load the model that was used."
         )
-    side, width = model.image_size, int(model.config.vision_config.fpn_hidden_size)
+    side, width = model.image_size, model.hidden_dim
     wanted = [
         (1, width // 8, side // 4, side // 4),
         (1, width // 4, side // 8, side // 8),
@@ -240,8 +240,7 @@ class PhotoEncoder:
             )
         self.model = model
         self._encode = Compiled(encode_photos) if compile else encode_photos
-        side: Any = model.config.prompt_encoder_config.image_size
-        self.model_size = int(side)
+        self.model_size = model.image_size
         self._size = {"height": self.model_size, "width": self.model_size}
         inner = getattr(processor, "image_processor", processor) or image_processor_of(model)
         self.processor = Sam2ImageProcessor(size=self._size) if inner is None else inner

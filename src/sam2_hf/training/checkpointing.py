@@ -270,7 +270,7 @@ def write_model(model: Sam2VideoModel, folder: Path, dtype: torch.dtype) -> None
         folder: An existing folder.
         dtype: Type of the stored weights.
     """
-    side = model.prompt_encoder.image_size
+    side = model.image_size
     size = {"height": side, "width": side}
     stored = deepcopy(model).to(dtype)  # which leaves alone what has to stay float32
     stored.config.architectures, stored.config.dtype = [type(model).__name__], dtype

@@ -155,7 +155,7 @@ def _enlarge_plainly(conv: nn.ConvTranspose2d) -> None:
 def _loaded(config: TrainConfig) -> Sam2VideoModel:
     """Load weights; no size of theirs depends on the input size."""
     model = Sam2VideoModel.from_pretrained(config.model)
-    if config.image_size in (None, model.prompt_encoder.image_size) and not config.architecture:
+    if config.image_size in (None, model.image_size) and not config.architecture:
         return model
     with torch.device("meta"):
         resized = Sam2VideoModel(_resized(model.config, config))

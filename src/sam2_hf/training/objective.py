@@ -1,17 +1,8 @@
-"""The training objective: segment clips as a session would, prompted by a simulated user.
+"""Sam2VideoForTraining: clips and true masks in, loss out, prompted by a simulated user.
 
-Suffixes: b = clips (elsewhere in a tensor's name: objects, as in `video`), o = objects of a clip,
-n = objects of all clips, t = frames, h, w = rows and columns, S = input size of the model.
-
-What the objects of a batch of clips remember while a loss is computed.
-
-Suffixes: b = objects of all clips, c = memory channels (64), d = decoder channels (256), h, w =
-rows and columns.
-
-What the objective hands out.
-
-Suffixes: t = frames of a clip, o = objects of all clips of the batch, h, w = rows and columns of a
-mask (input size / 4).
+Suffixes: b = clips (in features, masks and memories: objects of all clips), o = objects of a clip,
+n = objects of all clips, t = frames, c = memory channels (64), d = decoder channels (256), h, w =
+rows and columns, S = input size of the model.
 """
 
 import time
@@ -27,7 +18,7 @@ from sam2_hf.errors import DataError
 from sam2_hf.model.mask_losses import Labels, LossRules, MaskLosses, mask_losses, read_labels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
-from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
+from sam2_hf.video.memory_policy import MemoryPolicy, MemoryRules, Sam2Policy, TrackingStep
 from sam2_hf.video.tracking import condition_on_memories, decode_views
 
 from .click_sampling import draw_numbers
@@ -51,10 +42,15 @@ class ClipMemories:
         kept = self.prompted if prompted else self._tracked
         kept[memory.frame] = memory
 
-    def spatial_bchw(self, frame: int) -> Tensor | None:
+    def score(self, frame: int) -> float | None:
+        """Average the objects' scores on a frame, logits; None if nothing is known of it."""
+        memory = self.prompted.get(frame) or self._tracked.get(frame)
+        return None if memory is None else float(memory.score_b1.mean())
+
+    def spatial_bx(self, frame: int) -> Tensor | None:
         """Look up the spatial memory of a tracked frame; None if there is none."""
         memory = self._tracked.get(frame)
-        return None if memory is None else memory.spatial_bchw
+        return None if memory is None else memory.spatial_bx
 
     def pointer_bd(self, frame: int) -> Tensor | None:
         """Look up the object pointer of a tracked frame; None if there is none."""
@@ -205,9 +201,14 @@ class Sam2VideoForTraining(nn.Module):
             clip_times=True,
         )
 
+    @property
+    def memory_policy(self) -> MemoryPolicy:
+        """Which memories a frame of a clip attends to: those of the original."""
+        return Sam2Policy(self.memory_rules)
+
     def _objects(self, clips: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """List the objects that are on any frame: their clips `(n,)` and true masks."""
-        side = self.model.prompt_encoder.image_size
+        side = self.model.image_size
         fits = clips.dim() == CLIP_DIMENSIONS and labels.dim() == LABEL_DIMENSIONS
         if not fits or clips.shape[1] != labels.shape[2] or len(clips) != len(labels):
             raise DataError(
@@ -264,17 +265,17 @@ class Sam2VideoForTraining(nn.Module):
         first = user.plan.first_prompt(frame)
         if first is not None and first.kind == "mask":
             return self._adopt(features, user.truth_nthw[:, frame], labels)
-        now = TrackingStep(frame, num_frames=user.plan.num_frames)
+        step = TrackingStep(frame, num_frames=user.plan.num_frames)
         known = [memories] if first is None else None
-        views = condition_on_memories(self.model, features, known, now, self.memory_rules)
+        views = condition_on_memories(self.model, features, known, step, self.memory_policy)
         with self._clicking():
             prompts = user.first_prompts(first)
         masks = decode_views(self.model, views, prompts)
         losses, first_iou_n = self._compare(masks, labels)
         iou_n = first_iou_n
-        for step in range(len(user.plan.corrections_on(frame))):
+        for index in range(len(user.plan.corrections_on(frame))):
             with self._clicking():
-                prompts = user.corrected(frame, step, prompts, masks)
+                prompts = user.corrected(frame, index, prompts, masks)
             masks = decode_views(self.model, views, prompts)
             more, iou_n = self._compare(masks, labels)
             losses = losses + more

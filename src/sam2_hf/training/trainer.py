@@ -201,7 +201,7 @@ class Trainer:
         self.folder = RunFolder(config)
         found = self.folder.newest(resume=resume)
         model = make_model(config)
-        stream = open_stream(config, model.prompt_encoder.image_size)
+        stream = open_stream(config, model.image_size)
         self.steps = count_steps(config, stream)
         self.learner = Learner(config, model, accelerator, self.steps)
         self.state = RunState(data=stream.fingerprints())

@@ -97,7 +97,7 @@ def predict_photo(model: Sam2Model, clip: Clip) -> Prediction:
         clip: One frame, with its objects.
     """
     size = clip.frames_thw3.shape[1:3]
-    side = model.prompt_encoder.image_size
+    side = model.image_size
     processor = Sam2ImageProcessor(size={"height": side, "width": side})
     pixels = processor(images=clip.frames_thw3[0], return_tensors="pt")["pixel_values"]
     embeddings = model.get_image_embeddings(pixels.to(model.device))
@@ -265,7 +265,7 @@ def training_examples(
     """
     share = -(-count // max(len(sources), 1))
     chosen = [(source, item) for source in sources for item in range(min(share, len(source)))]
-    side = model.prompt_encoder.image_size
+    side = model.image_size
     for source, item in chosen[:count]:
         with contextlib.suppress(Sam2Error):
             clip = source.draw_clip(item, side, np.random.default_rng(item))

@@ -1,12 +1,12 @@
-"""The steps of tracking as graphs of fixed shapes: encode a frame; look back, decode, remember.
+"""Compiled steps of tracking, graphs of fixed shapes: encode a frame; attend, decode, remember.
 
-One graph holds everything between the features of a frame and the memory it leaves, so an
-accelerator is told once for a frame what to do, and the host waits for nothing in between. On CUDA
-the graphs are recorded and replayed as a whole. Nothing is compiled again once each room (see
-[`ShapeBucket`]) has been seen filling and full.
+One graph holds everything between the features of a frame and the memory it leaves, so one launch
+per frame does it, and the host waits for nothing in between. On CUDA the graphs are recorded and
+replayed as a whole. Nothing is compiled again once each [`ShapeBucket`] has been seen filling and
+full.
 
-Suffixes: b = objects, 3ss = red green blue, input rows and columns, c = memory channels, h, w =
-rows and columns.
+Suffixes: b = objects, 3ss = red green blue, input rows and columns, x = as the model lays out a
+spatial memory, d = decoder channels, h, w = rows and columns.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from sam2_hf.model.memory_tokens import MemoryInputs, StaticMemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
 
-from .memory_policy import MemoryRules, TrackingStep
+from .memory_policy import MemoryPolicy, MemoryRules, TrackingStep
 from .static_memory import MemorySlots, ShapeBucket
 from .tracking import NO_PROMPTS, Memories, chooses_among_masks, gather_memories
 
@@ -47,8 +47,8 @@ class CompiledSteps:
         self,
         features: FrameFeatures,
         memories: Sequence[Memories],
-        now: TrackingStep,
-        rules: MemoryRules,
+        step: TrackingStep,
+        policy: MemoryPolicy,
         *,
         dynamic_multimask_via_stability: bool | None = None,
     ) -> tuple[ObjectMasks, Tensor]:
@@ -57,28 +57,26 @@ class CompiledSteps:
         Args:
             features: The frame.
             memories: What each object remembers.
-            now: Which frame it is.
-            rules: How far memory reaches.
+            step: Which frame it is.
+            policy: Chooses what of them is attended to.
             dynamic_multimask_via_stability: As in `decode_views`.
 
         Returns:
-            Masks, scores and pointers, objects in the order of `memories`; and spatial memories of
-            the frame, `(b, 64, h, w)`.
+            Masks, scores and pointers, objects in the order of `memories`; and their spatial
+            memories of the frame, as `encode_memory` made them.
         """
-        recollections = [gather_memories(one, now, rules) for one in memories]
-        fixed = self._slots_for(recollections, rules).fill(recollections)
+        inputs = [gather_memories(one, step, policy) for one in memories]
+        fixed = self._slots_for(inputs, policy.rules).fill(inputs)
         count = len(memories)
         found = self._track(self.model, features, fixed, dynamic_multimask_via_stability)
-        logits_b1hw, iou_b1, pointer_bd, score_b1, memory_bchw = (part[:count] for part in found)
+        logits_b1hw, iou_b1, pointer_bd, score_b1, spatial_bx = (part[:count] for part in found)
         # on a frame without prompts the best candidate is all that is asked for
         masks = ObjectMasks(logits_b1hw, iou_b1, logits_b1hw, iou_b1, pointer_bd, score_b1)
-        return masks, memory_bchw
+        return masks, spatial_bx
 
-    def _slots_for(self, recollections: Sequence[MemoryInputs], rules: MemoryRules) -> MemorySlots:
+    def _slots_for(self, inputs: Sequence[MemoryInputs], rules: MemoryRules) -> MemorySlots:
         """Return the tensors with room for these; others than last time are empty."""
-        room = ShapeBucket.for_all(
-            recollections, slots=rules.num_memories, pointers=rules.num_pointers
-        )
+        room = ShapeBucket.for_all(inputs, slots=rules.num_memories, pointers=rules.num_pointers)
         if self._slots is None or not self._slots.fits(self.model, room):
             self._slots = MemorySlots(self.model, room, self._memory_dtype)
         return self._slots
@@ -106,7 +104,7 @@ def track_fixed(
     Args:
         model: The model.
         features: The frame.
-        memories: What the objects look back on.
+        memories: What the objects attend to.
         dynamic_multimask_via_stability: As in `decode_views`.
     """
     embedding_bdhw = model.condition_on_memory(features, memories)
@@ -118,5 +116,5 @@ def track_fixed(
         multimask_output=multimask,
         dynamic_multimask_via_stability=dynamic_multimask_via_stability,
     )
-    memory_bchw = model.encode_memory(features, masks.logits_b1hw, masks.score_b1, binarize=False)
-    return masks.logits_b1hw, masks.iou_b1, masks.pointer_bd, masks.score_b1, memory_bchw
+    spatial_bx = model.encode_memory(features, masks.logits_b1hw, masks.score_b1, binarize=False)
+    return masks.logits_b1hw, masks.iou_b1, masks.pointer_bd, masks.score_b1, spatial_bx

@@ -1,7 +1,7 @@
-"""The memory bank of one object: what can be read again stays on the device, the rest leaves it.
+"""The memory bank of one object: what can be read again stays on the device, the rest is offloaded.
 
 The official terms: prompted frames are "conditioning frames", tracked ones "non-conditioning".
-Suffixes: b = objects (1 here), c = memory channels, d = decoder channels, h, w = rows and columns.
+Suffixes: b = objects (1 here), x = as the model lays out a spatial memory, d = decoder channels.
 """
 
 import torch
@@ -12,18 +12,20 @@ from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.storage.record_store import RecordStore
 
 from .frame_result import FrameOutput
-from .memory_policy import MemoryRules, TrackingStep, pointer_frames, recent_frames
+from .memory_policy import MemoryPolicy, TrackingStep
 
 MEMORY = "memory"  # kind of record in the history
 
 
 class MemoryBank:
-    """Memories of prompted frames, for good; those of tracked frames, as long as they are read.
+    """Memories of one object: on the device those that a policy chooses, all in the record store.
+
+    Memories of prompted frames never leave the device.
 
     Args:
         object_id: Whose memories these are.
         history: Takes every tracked memory, and gives it back when tracking starts elsewhere.
-        device: Where memories are stored that are about to be read; whoever reads them moves them.
+        device: Where memories are stored that are about to be read; the reader moves them.
     """
 
     def __init__(self, object_id: int, history: RecordStore, device: torch.device | str) -> None:
@@ -33,6 +35,7 @@ class MemoryBank:
         self.device = device
         self._spatial: dict[int, Tensor] = {}
         self._pointers: dict[int, Tensor] = {}
+        self._scores: dict[int, float] = {}  # of tracked frames, so that asking reads no disk
 
     def remember(self, memory: FrameMemory, output: FrameOutput) -> None:
         """Store what was tracked on a frame.
@@ -41,36 +44,37 @@ class MemoryBank:
             OutputError: The disk is full; the memory is stored all the same.
         """
         copies = HostCopies()
-        record = self.hold(memory, output, copies)
+        record = self.stage(memory, output, copies)
         copies.wait()
-        self.keep(memory.frame, record)
+        self.commit(memory.frame, record)
 
-    def hold(
+    def stage(
         self, memory: FrameMemory, output: FrameOutput, copies: HostCopies
     ) -> dict[str, Tensor]:
-        """Have what was tracked on a frame ready to be read; `keep` belongs to it.
+        """Have what was tracked on a frame ready to be read, and start to copy it to the host.
 
         Returns:
-            What is to be kept, on its way to the host with `copies`.
+            What `commit` takes once `copies` have arrived.
         """
         stored = memory.to(self.device)
-        self._spatial[memory.frame] = stored.spatial_bchw
+        self._spatial[memory.frame] = stored.spatial_bx
         self._pointers[memory.frame] = stored.pointer_bd
         return {
-            "spatial": copies.take(stored.spatial_bchw),
+            "spatial": copies.take(stored.spatial_bx),
             "pointer": copies.take(stored.pointer_bd),
             "logits": copies.take(output.logits_1hw),
             "iou": copies.take(output.iou_1),
             "score": copies.take(output.score_1),
         }
 
-    def keep(self, frame: int, record: dict[str, Tensor]) -> None:
-        """Keep what `hold` returned, once it has arrived.
+    def commit(self, frame: int, record: dict[str, Tensor]) -> None:
+        """Store what `stage` returned, once it has arrived on the host.
 
         Raises:
             OutputError: The disk is full; the record is kept all the same.
         """
         kept = {name: finish_host_copy(values) for name, values in record.items()}
+        self._scores[frame] = float(kept["score"])
         self._history.put(self._key(frame), kept)
 
     def remember_prompted(self, memory: FrameMemory) -> None:
@@ -78,15 +82,28 @@ class MemoryBank:
         self.forget(memory.frame)
         self.prompted[memory.frame] = memory.to(self.device)
 
-    def spatial_bchw(self, frame: int) -> Tensor | None:
+    def spatial_bx(self, frame: int) -> Tensor | None:
         """Look up the spatial memory of a tracked frame; None if there is none."""
-        self._fetch(frame, self._spatial)
+        if frame not in self._spatial:
+            self._fetch(frame, "spatial", self._spatial)
         return self._spatial.get(frame)
 
     def pointer_bd(self, frame: int) -> Tensor | None:
         """Look up the object pointer of a tracked frame; None if there is none."""
-        self._fetch(frame, self._pointers)
+        if frame not in self._pointers:
+            self._fetch(frame, "pointer", self._pointers)
         return self._pointers.get(frame)
+
+    def score(self, frame: int) -> float | None:
+        """Look up the object score of a frame, logits; None if nothing is remembered of it."""
+        if frame in self.prompted:
+            return float(self.prompted[frame].score_b1)
+        if frame not in self._scores:  # of a session that was loaded, or changed by an undo
+            record = self.record(frame)
+            if record is None or "score" not in record:
+                return None
+            self._scores[frame] = float(record["score"])
+        return self._scores[frame]
 
     def output(self, frame: int) -> FrameOutput | None:
         """Look up the answer on a tracked frame, in RAM; None if there is none."""
@@ -109,8 +126,8 @@ class MemoryBank:
         if record is not None:
             self._history.put(self._key(frame), record)
 
-    def rest(self) -> None:
-        """Let the device go: nothing is read until the object comes back."""
+    def offload(self) -> None:
+        """Move everything to the host, for an object that is removed and may come back."""
         self._spatial.clear()
         self._pointers.clear()
         self.prompted = {frame: memory.to("cpu") for frame, memory in self.prompted.items()}
@@ -123,6 +140,7 @@ class MemoryBank:
         """Drop what was tracked on a frame."""
         self._spatial.pop(frame, None)
         self._pointers.pop(frame, None)
+        self._scores.pop(frame, None)
         self._history.discard(self._key(frame))
 
     def clear(self) -> None:
@@ -131,11 +149,10 @@ class MemoryBank:
             self.forget(frame)
         self.prompted.clear()
 
-    def evict(self, now: TrackingStep, rules: MemoryRules) -> None:
-        """Let memories leave the device that cannot be read from the frame `now` on."""
-        count = rules.num_memories - 1
-        spatial = set(recent_frames(now, count=count, stride=rules.stride))
-        pointers = set(pointer_frames(now, count=rules.num_pointers))
+    def evict(self, step: TrackingStep, policy: MemoryPolicy) -> None:
+        """Let memories leave the device that `policy` does not choose for the next step."""
+        spatial = {frame for frame, _ in policy.select(step, self)}
+        pointers = {frame for frame, _ in policy.select_pointers(step, self)}
         for frame in [frame for frame in self._spatial if frame not in spatial]:
             del self._spatial[frame]
         for frame in [frame for frame in self._pointers if frame not in pointers]:
@@ -152,19 +169,16 @@ class MemoryBank:
         prompted = (
             tensor.nbytes
             for memory in self.prompted.values()
-            for tensor in (memory.spatial_bchw, memory.pointer_bd, memory.score_b1)
+            for tensor in (memory.spatial_bx, memory.pointer_bd, memory.score_b1)
         )
         kept = (
             tensor.nbytes for kind in (self._spatial, self._pointers) for tensor in kind.values()
         )
         return sum(prompted) + sum(kept)
 
-    def _fetch(self, frame: int, kept: dict[int, Tensor]) -> None:
-        """Bring a memory back to the device if it has left it."""
-        if frame in kept or self._key(frame) not in self._history:
-            return
-        record = self._history.get(self._key(frame)) or {}
-        name = "spatial" if kept is self._spatial else "pointer"
+    def _fetch(self, frame: int, name: str, kept: dict[int, Tensor]) -> None:
+        """Bring a memory back to the device that was evicted."""
+        record = (self.record(frame) or {}) if self.remembers(frame) else {}
         if name in record:  # a caller may have dropped it by transformers' names
             kept[frame] = record[name].to(self.device)
 

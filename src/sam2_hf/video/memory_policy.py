@@ -1,15 +1,21 @@
-"""Which past frames a frame may look at. Plain integers in, plain integers out."""
+"""Memory policies: which frames a tracked frame attends to. Plain numbers in, plain numbers out.
 
-from collections.abc import Iterable
+A new policy is a subclass of [`MemoryPolicy`] in a file of its own, and a line in
+`MEMORY_POLICIES` (session_options.py), by whose name `SessionOptions.memory_policy` chooses it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 Direction = Literal["forward", "backward"]
+Choice = list[tuple[int, int]]  # frames, each with its age
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingStep:
-    """Where tracking stands.
+    """The frame that is being segmented, and which way time runs.
 
     Attributes:
         frame: The frame that is segmented.
@@ -25,10 +31,6 @@ class TrackingStep:
         """Count how many frames ago `frame` was; negative if it is still to come."""
         distance = self.frame - frame
         return distance if self.direction == "forward" else -distance
-
-    def ago(self, steps: int) -> int:
-        """Name the frame that was `steps` frames ago; it may not exist."""
-        return self.frame - steps if self.direction == "forward" else self.frame + steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,27 +55,105 @@ class MemoryRules:
     past_pointers_only: bool = True
     clip_times: bool = False
 
-    @property
-    def reach(self) -> int:
-        """How many frames back something may be read."""
-        return max(self.num_pointers, (self.num_memories - 1) * self.stride + 1)
-
-    def longest_time(self, now: TrackingStep) -> int:
+    def longest_time(self, step: TrackingStep) -> int:
         """Return the time, in frames, that counts as 1 for a pointer."""
         count = self.num_pointers
-        if self.clip_times and now.num_frames is not None:
-            count = min(count, now.num_frames)
+        if self.clip_times and step.num_frames is not None:
+            count = min(count, step.num_frames)
         return max(count - 1, 1)
 
 
-def recent_frames(now: TrackingStep, *, count: int, stride: int) -> list[int]:
+class MemoryIndex(Protocol):
+    """What a policy knows of the memories of an object: frames and scores, no tensors."""
+
+    @property
+    def prompted(self) -> Collection[int]:
+        """Frames with a prompt (conditioning frames)."""
+
+    def score(self, frame: int) -> float | None:
+        """Object score of a remembered frame, logits; None if nothing is remembered of it."""
+
+
+class MemoryPolicy(ABC):
+    """Choose the memories that a frame attends to.
+
+    The same choice decides what memory attention reads and what stays on the device for the next
+    frame. It follows from its two arguments alone: a policy keeps nothing between calls, so that
+    sessions that were saved, copied or undone choose alike. Frames without a memory may be named;
+    they are passed over. At least one named frame must have a spatial memory.
+
+    Args:
+        rules: How far memory reaches by the model and the session's options.
+    """
+
+    def __init__(self, rules: MemoryRules) -> None:
+        self.rules = rules
+
+    @property
+    @abstractmethod
+    def reach(self) -> int:
+        """Frames back that a tracked memory may be named; older ones may be forgotten."""
+
+    @abstractmethod
+    def select(self, step: TrackingStep, memories: MemoryIndex) -> Choice:
+        """Choose the frames whose spatial memories are attended to, in the order of attention.
+
+        Returns:
+            Frames, each with its age: which of the model's learned codes of time it gets, 1 for the
+            nearest tracked frame to `rules.num_memories` for a prompted one.
+        """
+
+    @abstractmethod
+    def select_pointers(self, step: TrackingStep, memories: MemoryIndex) -> Choice:
+        """Choose the frames whose object pointers are attended to, in the order of attention.
+
+        Returns:
+            Frames, each with its age: how many frames ago it counts as; negative to come.
+        """
+
+
+class Sam2Policy(MemoryPolicy):
+    """The original's choice: prompted frames, and the tracked ones at fixed distances.
+
+    Source: sam2/modeling/sam2_base.py:520-637 @ 2b90b9f.
+    """
+
+    @property
+    def reach(self) -> int:
+        """The farthest pointer or spatial memory."""
+        rules = self.rules
+        return max(rules.num_pointers, (rules.num_memories - 1) * rules.stride + 1)
+
+    def select(self, step: TrackingStep, memories: MemoryIndex) -> Choice:
+        """Choose prompted frames, which share the largest age, then recent ones, farthest first."""
+        rules = self.rules
+        chosen, _ = closest_prompted(step.frame, memories.prompted, rules.max_prompted)
+        count = rules.num_memories - 1
+        recent = recent_frames(step, count=count, stride=rules.stride)
+        aged = zip(recent, range(count, 0, -1), strict=True)
+        # a prompted frame that was not chosen counts as tracked
+        tracked = [(frame, age) for frame, age in aged if frame not in chosen]
+        return [(frame, rules.num_memories) for frame in chosen] + tracked
+
+    def select_pointers(self, step: TrackingStep, memories: MemoryIndex) -> Choice:
+        """Choose prompted frames, then recent ones, nearest first."""
+        rules = self.rules
+        chosen, _ = closest_prompted(step.frame, memories.prompted, rules.max_prompted)
+        aged = [(frame, step.back_to(frame)) for frame in chosen]
+        prompted = [(frame, age) for frame, age in aged if age >= 0 or not rules.past_pointers_only]
+        recent = pointer_frames(step, count=rules.num_pointers)
+        tracked = [(frame, abs(step.frame - frame)) for frame in recent if frame not in chosen]
+        return prompted + tracked
+
+
+def recent_frames(step: TrackingStep, *, count: int, stride: int) -> list[int]:
     """List the tracked frames to attend to, farthest first.
 
     The neighbor is always included; the others lie on multiples of `stride`, so that a slow scene
     is remembered over a longer time.
 
     Args:
-        now: The frame being segmented.
+        step: The frame being segmented.
         count: How many frames to list (6 in every released checkpoint); none below 1.
         stride: Distance between the older frames, in frames.
 
@@ -84,29 +164,32 @@ def recent_frames(now: TrackingStep, *, count: int, stride: int) -> list[int]:
     """
     if count < 1:
         return []
-    if now.direction == "backward":
-        mirrored = recent_frames(TrackingStep(-now.frame), count=count, stride=stride)
+    if step.direction == "backward":
+        mirrored = recent_frames(TrackingStep(-step.frame), count=count, stride=stride)
         return [-frame for frame in mirrored]
-    newest_on_grid = (now.frame - 2) // stride * stride
-    older = [newest_on_grid - step * stride for step in range(count - 1)]
-    return [*reversed(older), now.frame - 1]
+    newest_on_grid = (step.frame - 2) // stride * stride
+    older = [newest_on_grid - index * stride for index in range(count - 1)]
+    return [*reversed(older), step.frame - 1]
 
 
-def pointer_frames(now: TrackingStep, *, count: int) -> list[int]:
+def pointer_frames(step: TrackingStep, *, count: int) -> list[int]:
     """List the tracked frames whose pointers are attended to, nearest first.
 
     Source: sam2/modeling/sam2_base.py:611-617 @ 2b90b9f.
     """
-    frames = (now.ago(steps) for steps in range(1, count))
-    end = now.num_frames
+    sign = 1 if step.direction == "forward" else -1
+    frames = [step.frame - sign * ago for ago in range(1, count)]
+    end = step.num_frames
     return [frame for frame in frames if frame >= 0 and (end is None or frame < end)]
 
 
-def closest_prompted(now: int, prompted: Iterable[int], limit: int) -> tuple[list[int], list[int]]:
+def closest_prompted(
+    current: int, prompted: Iterable[int], limit: int
+) -> tuple[list[int], list[int]]:
     """Choose the prompted frames to attend to: the one before, the one after, then the nearest.
 
     Args:
-        now: The frame being segmented.
+        current: The frame being segmented.
         prompted: All prompted frames, in any order.
         limit: How many to choose; -1 means all.
 
@@ -118,9 +201,9 @@ def closest_prompted(now: int, prompted: Iterable[int], limit: int) -> tuple[lis
     frames = list(prompted)
     if limit == -1 or len(frames) <= limit:
         return frames, []
-    before = max((frame for frame in frames if frame < now), default=None)
-    after = min((frame for frame in frames if frame >= now), default=None)
+    before = max((frame for frame in frames if frame < current), default=None)
+    after = min((frame for frame in frames if frame >= current), default=None)
     chosen = [frame for frame in (before, after) if frame is not None]
-    others = sorted((f for f in frames if f not in chosen), key=lambda frame: abs(frame - now))
+    others = sorted((f for f in frames if f not in chosen), key=lambda frame: abs(frame - current))
     rest = limit - len(chosen)
     return chosen + others[:rest], [frame for frame in frames if frame in others[rest:]]

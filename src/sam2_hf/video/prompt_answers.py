@@ -38,7 +38,7 @@ def ask(tracker: Tracker, one: TrackedObject, frame: int, prompts: FramePrompts)
     if prompts.mask_hw is None:
         if asked.direction is not None:
             now = TrackingStep(frame, asked.direction, tracker.frames.num_frames)
-            asked.recollection = gather_memories(one.bank, now, tracker.rules)
+            asked.recollection = gather_memories(one.bank, now, tracker.policy)
         if tracker.options.prev_sam_mask_logits and frame not in one.rounds:
             asked.earlier = one.remembered_output(frame)
     one.add(frame, asked)
@@ -133,7 +133,7 @@ def _decode(tracker: Tracker, frame: int, asked: Round, earlier: FrameOutput | N
     features, model, prompts = tracker.image_features(frame), tracker.model, asked.prompts
     if prompts.mask_hw is not None:
         return model.use_mask_as_output(features, prompts.mask_hw[None, None].to(model.device))
-    points_n2, labels_n = prompts.model_points(tracker.size, model.prompt_encoder.image_size)
+    points_n2, labels_n = prompts.model_points(tracker.size, model.image_size)
     logits_11hw = None
     if earlier is not None:
         logits_11hw = earlier.logits_1hw[None].to(model.device)
@@ -197,5 +197,5 @@ def _seen_by_memory(tracker: Tracker, answer: PromptedOutput) -> Tensor:
     """Return the mask logits that the memory encoder sees, `(1, 1, S, S)`."""
     if tracker.options.mask_prompts_at_full_resolution and answer.full_logits_11hw is not None:
         return answer.full_logits_11hw
-    side = tracker.model.prompt_encoder.image_size
+    side = tracker.model.image_size
     return functional.interpolate(answer.answer.logits_1hw[None], (side, side), mode="bilinear")

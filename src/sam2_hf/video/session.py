@@ -120,7 +120,7 @@ class Sam2VideoInferenceSession(TransformersSession):
                 one.
         """
         frame = self._require(frame)
-        side = self._tracker.model.prompt_encoder.image_size
+        side = self._tracker.model.image_size
         mask = read_mask(mask_hw, self.size, side, f"object {object_id}")
         self.put_prompts(frame, object_id, FramePrompts().with_mask(mask))
 
@@ -204,7 +204,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         one = self._known(object_id)
         self._note(one, None)
         del self._tracker.objects[one.object_id]
-        one.bank.rest()
+        one.bank.offload()
 
     def clear(self, frame: int, object_id: int) -> None:
         """Take back all prompts of an object on a frame; what was tracked stays.

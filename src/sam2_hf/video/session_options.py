@@ -11,6 +11,10 @@ from sam2_hf.errors import ImageError, SessionError
 from sam2_hf.number_reading import read_whole, shown
 from sam2_hf.processing.value_range import ValueRange, read_value_range
 
+from .memory_policy import MemoryPolicy, Sam2Policy
+
+# by the names that `SessionOptions.memory_policy` takes
+MEMORY_POLICIES: dict[str, type[MemoryPolicy]] = {"sam2": Sam2Policy}
 PRESETS = ("sam2_hf", "official", "transformers")
 LEAST_WINDOW = 16  # frames; what a tracked frame can look back on
 MIB = 2**20
@@ -47,6 +51,8 @@ class SessionOptions:
             (bilinear).
         value_range: Which numbers of a frame are black and white: `(low, high)`, "percentile",
             "full", or None for what their type says; see `processing/value_range.py`.
+        memory_policy: Which memories a tracked frame attends to, by a name in `MEMORY_POLICIES`;
+            "sam2" is the original's choice.
         memory_dtype: How spatial memories are stored.
         skip_backward_from_first: Whether going backward from frame 0, before which nothing lies,
             visits no frame at all, as in the two other implementations; otherwise frame 0 is
@@ -79,6 +85,7 @@ class SessionOptions:
     pointer_times: Literal["fixed", "clip"] = "fixed"
     frame_compat: Literal["official", "transformers"] = "official"
     value_range: ValueRange = None
+    memory_policy: str = "sam2"
     memory_dtype: torch.dtype = torch.bfloat16
     skip_backward_from_first: bool = False
     keep: Literal["all", "window"] = "all"
@@ -97,6 +104,7 @@ class SessionOptions:
         self._require_choice("pointer_times", ("fixed", "clip"))
         self._require_choice("frame_compat", ("official", "transformers"))
         self._require_choice("keep", ("all", "window"))
+        self._require_choice("memory_policy", tuple(MEMORY_POLICIES))
         self._require_choice("dynamic_multimask_via_stability", (None, True, False))
         self._require_at_least("memory_temporal_stride_for_eval", 1)
         self._require_at_least("window", LEAST_WINDOW)

@@ -1,10 +1,11 @@
-"""What a group of objects looks back on, kept in tensors that stay where they are.
+"""Static memory: what a group of objects attends to, in tensors of fixed shape that stay in place.
 
-A memory is copied once, into a free slot, and stays there for as long as it is looked back on; only
-its age changes. So a frame moves one memory for each object, and shapes stay the same.
+The tokens of a memory are copied once, into a free slot, and stay there for as long as they are
+attended to; only their age changes. So a frame moves one memory for each object, and shapes stay
+the same.
 
-Suffixes: b = objects, s = slots for spatial memories, n = cells of the memory grid, p = pointers,
-c = memory channels (64), d = decoder channels (256), h, w = rows and columns.
+Suffixes: b = objects, s = slots for spatial memories, n = tokens of one, x = as the model lays one
+out, p = pointers, c = memory channels (64), d = decoder channels (256).
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ import torch
 from torch import Tensor
 
 from sam2_hf.frames.host_copies import numbers_to_device
-from sam2_hf.model.gpu_attention import best_tiles
 from sam2_hf.model.memory_tokens import MemoryInputs, StaticMemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
@@ -24,7 +24,7 @@ EXTRA = 4  # by how many slots or pointers the room grows, for more prompted fra
 
 @dataclass(frozen=True, slots=True)
 class ShapeBucket:
-    """How much fits: each room is a graph of its own, so there are few.
+    """How much fits: each shape is a graph of its own, so there are few.
 
     Attributes:
         objects: Objects.
@@ -37,23 +37,21 @@ class ShapeBucket:
     pointers: int
 
     @classmethod
-    def for_all(
-        cls, recollections: Sequence[MemoryInputs], *, slots: int, pointers: int
-    ) -> "ShapeBucket":
-        """Choose the room for some objects.
+    def for_all(cls, inputs: Sequence[MemoryInputs], *, slots: int, pointers: int) -> "ShapeBucket":
+        """Choose the shape for some objects.
 
         Args:
-            recollections: What they look back on, one object each.
-            slots: Spatial memories that are always made room for.
-            pointers: Pointers, likewise.
+            inputs: What they attend to, one object each.
+            slots: Spatial memories that there is always room for.
+            pointers: Pointers that there is always room for.
         """
-        objects = len(recollections)
+        objects = len(inputs)
         largest = OBJECT_STEPS[-1]
         steps = [step for step in OBJECT_STEPS if step >= objects]
         return cls(
             steps[0] if steps else -(-objects // largest) * largest,
-            _grown(slots, max(len(one.spatial) for one in recollections)),
-            _grown(pointers, max(len(_times(one)) for one in recollections)),
+            _grown(slots, max(len(memories.spatial) for memories in inputs)),
+            _grown(pointers, max(len(_times(memories)) for memories in inputs)),
         )
 
 
@@ -62,53 +60,53 @@ class MemorySlots:
 
     Args:
         model: Whose memories these are; the tensors are where it is.
-        room: How much fits.
+        room: How many fit.
         memory_dtype: How spatial memories are stored.
     """
 
     def __init__(self, model: Sam2VideoModel, room: ShapeBucket, memory_dtype: torch.dtype) -> None:
         self.room = room
-        config = model.config
-        height, width = model.prompt_encoder.grid
-        cells, channels = height * width, config.memory_encoder_output_channels
-        decoder_channels = config.memory_attention_hidden_size
+        self._tokens_of = model.memory_tokens
+        tokens = (model.num_memory_tokens, model.mem_dim)
         place = {"device": model.device}
-        with torch.inference_mode(mode=False):  # a session may leave that mode, and go on
+        with torch.inference_mode(mode=False):  # a session may leave that mode, and continue
             self._spatial_bsnc = torch.zeros(
-                room.objects, room.slots, cells, channels, dtype=memory_dtype, **place
+                room.objects, room.slots, *tokens, dtype=memory_dtype, **place
             )
             self._pointers_bpd = torch.zeros(
-                room.objects, room.pointers, decoder_channels, dtype=model.dtype, **place
+                room.objects, room.pointers, model.hidden_dim, dtype=model.dtype, **place
             )
-        keys = room.slots * cells + room.pointers * (decoder_channels // channels)
-        sizes = (cells, keys, decoder_channels // config.memory_attention_downsample_rate, channels)
-        self._tiles = best_tiles(model.device, model.dtype, sizes)
+        self._tiles = model.memory_tiles(room.slots, room.pointers)
         # which memory lies where; held, so that no other one can take its identity
         self._held: list[list[Tensor | None]] = [[None] * room.slots for _ in range(room.objects)]
 
-    def fill(self, recollections: Sequence[MemoryInputs]) -> StaticMemoryInputs:
-        """Take in what the objects look back on from one frame.
+    def fill(self, inputs: Sequence[MemoryInputs]) -> StaticMemoryInputs:
+        """Take in what the objects attend to from one frame.
 
         Args:
-            recollections: One object each, at most as many as there is room for.
+            inputs: One object each, at most as many as there is room for.
 
         Returns:
-            Rows for all the room; those without an object look at zeros.
+            Rows for as many objects as there is room for; those without an object are zeros.
         """
         slots, pointers = self.room.slots, self.room.pointers
+        # rows without an object count as filled: a row of nothing but minus infinity has no softmax
         ages = [[1] * slots for _ in range(self.room.objects)]
-        is_filled = [[row >= len(recollections)] * slots for row in range(self.room.objects)]
-        for held in self._held[len(recollections) :]:
+        is_filled = [[row >= len(inputs)] * slots for row in range(self.room.objects)]
+        for held in self._held[len(inputs) :]:
             held[:] = [None] * slots
-        for row, one in enumerate(recollections):
-            for slot, age in self._place(row, one):
+        # only memories that were not attended to on the frame before are copied
+        for row, memories in enumerate(inputs):
+            for slot, age in self._place(row, memories):
                 ages[row][slot], is_filled[row][slot] = age, True
-            self._place_pointers(row, one)
-        times = [_times(one) for one in recollections]
+            self._place_pointers(row, memories)
+        # pointers lie side by side from the left, so a count says which are there
+        times = [_times(memories) for memories in inputs]
         counts = list(map(len, times))
         counts += [pointers] * (self.room.objects - len(counts))
         is_there = [[place < count for place in range(pointers)] for count in counts]
         device, dtype = self._pointers_bpd.device, self._pointers_bpd.dtype
+        # a graph without biases is faster, and is all there is once memory is full
         is_full = all(map(all, is_filled)) and all(map(all, is_there))
         return StaticMemoryInputs(
             self._spatial_bsnc,
@@ -131,30 +129,30 @@ class MemorySlots:
         """Bytes of the tensors."""
         return self._spatial_bsnc.nbytes + self._pointers_bpd.nbytes
 
-    def _place(self, row: int, one: MemoryInputs) -> list[tuple[int, int]]:
+    def _place(self, row: int, memories: MemoryInputs) -> list[tuple[int, int]]:
         """Put an object's spatial memories into slots; list the slot and the age of each."""
         held = self._held[row]
-        wanted = {id(memory) for memory in one.spatial}
+        wanted = {id(memory_1x) for memory_1x in memories.spatial}
         slot_of = {id(kept): slot for slot, kept in enumerate(held) if id(kept) in wanted}
         free = [slot for slot, kept in enumerate(held) if id(kept) not in wanted]
         for slot in free:
             held[slot] = None
         placed = []
-        for memory_1chw, age in zip(one.spatial, one.ages, strict=True):
-            if id(memory_1chw) not in slot_of:
+        for memory_1x, age in zip(memories.spatial, memories.ages, strict=True):
+            if id(memory_1x) not in slot_of:
                 slot = free.pop(0)
-                cells_nc = memory_1chw[0].flatten(1).T
-                self._spatial_bsnc[row, slot].copy_(cells_nc, non_blocking=True)
-                held[slot] = memory_1chw
-                slot_of[id(memory_1chw)] = slot
-            placed.append((slot_of[id(memory_1chw)], age))
+                tokens_nc = self._tokens_of(memory_1x)[0]
+                self._spatial_bsnc[row, slot].copy_(tokens_nc, non_blocking=True)
+                held[slot] = memory_1x
+                slot_of[id(memory_1x)] = slot
+            placed.append((slot_of[id(memory_1x)], age))
         return placed
 
-    def _place_pointers(self, row: int, one: MemoryInputs) -> None:
+    def _place_pointers(self, row: int, memories: MemoryInputs) -> None:
         """Put an object's pointers side by side; they are few, and all of them are copied."""
-        if one.pointers_bpd is not None:
-            place = self._pointers_bpd[row, : one.pointers_bpd.shape[1]]
-            place.copy_(one.pointers_bpd[0], non_blocking=True)
+        if memories.pointers_bpd is not None:
+            place = self._pointers_bpd[row, : memories.pointers_bpd.shape[1]]
+            place.copy_(memories.pointers_bpd[0], non_blocking=True)
 
     def _filled_up(self, times: list[list[float]]) -> list[list[float]]:
         """Make all rows as long, and as many, as there is room for."""
@@ -162,8 +160,8 @@ class MemorySlots:
         return [row + [0.0] * (self.room.pointers - len(row)) for row in rows]
 
 
-def _times(one: MemoryInputs) -> list[float]:
-    return [] if one.times_bp is None else list(one.times_bp[0].tolist())
+def _times(memories: MemoryInputs) -> list[float]:
+    return [] if memories.times_bp is None else list(memories.times_bp[0].tolist())
 
 
 def _grown(least: int, needed: int) -> int:

@@ -98,7 +98,7 @@ class Tracker(TrackerState):
         outputs |= {one.object_id: output for one, output, _ in found}
         copies = HostCopies()
         records = [
-            (one, one.bank.hold(memory, output, copies))
+            (one, one.bank.stage(memory, output, copies))
             for one, output, memory in found
             if memory is not None
         ]
@@ -111,7 +111,7 @@ class Tracker(TrackerState):
             result = result.finish_host_copy()
             for one, record in records:
                 with _noted(not_written):
-                    one.bank.keep(frame, record)
+                    one.bank.commit(frame, record)
             for one in (*prompted, *tracked):
                 self._leave(one, visit, result, not_written)
         if full is not None:
@@ -164,7 +164,7 @@ class Tracker(TrackerState):
         spatial: Tensor | None = None
         if self.options.compile:
             masks, spatial = self.compiled_steps.track(
-                features, banks, now, self.rules, dynamic_multimask_via_stability=fallback
+                features, banks, now, self.policy, dynamic_multimask_via_stability=fallback
             )
         else:
             masks = track_step(
@@ -173,7 +173,7 @@ class Tracker(TrackerState):
                 banks,
                 NO_PROMPTS,
                 now,
-                self.rules,
+                self.policy,
                 dynamic_multimask_via_stability=fallback,
             )
         outputs = self.outputs(masks)
@@ -199,16 +199,16 @@ class Tracker(TrackerState):
             return logits_b1hw
         others = [one.outputs[frame] for one in self.objects.values() if frame in one.outputs]
         prompted = [other.logits_1hw[None].to(logits_b1hw.device) for other in others]
-        side = self.model.prompt_encoder.image_size  # enlarged first, or a gap would open
+        side = self.model.image_size  # enlarged first, or a gap would open
         enlarged = resize_masks(torch.cat([logits_b1hw, *prompted]), (side, side))
         return suppress_overlaps(enlarged)[: len(logits_b1hw)]
 
     def memories(
-        self, frame: int, spatial_bchw: Tensor, pointer_bd: Tensor, score_b1: Tensor
+        self, frame: int, spatial_bx: Tensor, pointer_bd: Tensor, score_b1: Tensor
     ) -> list[FrameMemory]:
         """Part the memories of a frame by object; copies, so that each is freed by itself."""
-        parts = (spatial_bchw.to(self.options.memory_dtype), pointer_bd, score_b1)
-        rows = (slice(row, row + 1) for row in range(len(spatial_bchw)))
+        parts = (spatial_bx.to(self.options.memory_dtype), pointer_bd, score_b1)
+        rows = (slice(row, row + 1) for row in range(len(spatial_bx)))
         return [FrameMemory(frame, *(part[row].clone() for part in parts)) for row in rows]
 
     def outputs(self, masks: ObjectMasks) -> list[FrameOutput]:
@@ -228,12 +228,12 @@ class Tracker(TrackerState):
         with _noted(full):
             self.masklet_store(one).put(result.frame, result.masks[number], *scores)
         if self.keeps_window:
-            one.trim_to_window(result.frame, max(self.options.window, self.rules.reach))
+            one.trim_to_window(result.frame, max(self.options.window, self.policy.reach))
 
     def _retire(self, one: TrackedObject, frame: int, direction: Direction) -> None:
         """Let memories leave the device that the next frame cannot read."""
         step = 1 if direction == "forward" else -1
-        one.bank.evict(TrackingStep(frame + step, direction, self.frames.num_frames), self.rules)
+        one.bank.evict(TrackingStep(frame + step, direction, self.frames.num_frames), self.policy)
 
     def forget_around(self, one: TrackedObject, frame: int) -> None:
         """Drop tracked memories near a prompted frame, which may show what was corrected.

@@ -24,8 +24,8 @@ from .compiled_steps import CompiledSteps
 from .feature_cache import FeatureCache
 from .masklet import MaskletStore
 from .memory_bank import MemoryBank
-from .memory_policy import MemoryRules
-from .session_options import SessionOptions
+from .memory_policy import MemoryPolicy, MemoryRules
+from .session_options import MEMORY_POLICIES, SessionOptions
 from .tracked_object import TrackedObject
 
 
@@ -165,9 +165,9 @@ class TrackerState:
             return
         before, now = (
             (
-                one.prompt_encoder.image_size,
-                one.config.memory_encoder_output_channels,
-                one.config.memory_attention_hidden_size,
+                one.image_size,
+                one.mem_dim,
+                one.hidden_dim,
             )
             for one in (self._model, model)
         )
@@ -199,9 +199,14 @@ class TrackerState:
         )
 
     @property
+    def policy(self) -> MemoryPolicy:
+        """Which memories a frame attends to, by the options."""
+        return MEMORY_POLICIES[self.options.memory_policy](self.rules)
+
+    @property
     def size(self) -> tuple[int, int]:
         """`(height, width)` of the original frames; of the model's input if nobody knows."""
-        side = self.model.prompt_encoder.image_size
+        side = self.model.image_size
         return self.frames.size or (side, side)
 
     def object(self, object_id: int) -> TrackedObject:

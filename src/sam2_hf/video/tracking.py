@@ -1,7 +1,7 @@
 """One tracking step: pure, for all objects of a frame at once; sessions and training share it.
 
-Suffixes: b = objects, p = pointers, c = memory channels (64), d = decoder channels (256), h, w =
-rows and columns.
+Suffixes: b = objects, p = pointers, x = as the model lays out a spatial memory, d = decoder
+channels (256), h, w = rows and columns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,7 @@ from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
 from sam2_hf.model.prompt_encoder import Prompts
 
-from .memory_policy import (
-    MemoryRules,
-    TrackingStep,
-    closest_prompted,
-    pointer_frames,
-    recent_frames,
-)
+from .memory_policy import MemoryPolicy, TrackingStep
 
 NO_PROMPTS = Prompts()
 
@@ -34,7 +28,10 @@ class Memories(Protocol):
     def prompted(self) -> Mapping[int, FrameMemory]:
         """Memories of prompted frames, by frame."""
 
-    def spatial_bchw(self, frame: int) -> Tensor | None:
+    def score(self, frame: int) -> float | None:
+        """Object score of a frame, logits; None if nothing is remembered of it."""
+
+    def spatial_bx(self, frame: int) -> Tensor | None:
         """Spatial memory of a tracked frame; None if there is none."""
 
     def pointer_bd(self, frame: int) -> Tensor | None:
@@ -46,8 +43,8 @@ def track_step(
     features: FrameFeatures,
     memories: Sequence[Memories] | None,
     prompts: Prompts,
-    now: TrackingStep,
-    rules: MemoryRules,
+    step: TrackingStep,
+    policy: MemoryPolicy,
     *,
     dynamic_multimask_via_stability: bool | None = None,
 ) -> ObjectMasks:
@@ -60,8 +57,8 @@ def track_step(
             alone, as the first one is.
         prompts: Clicks and earlier mask logits of every object, in model pixels, shapes
             `(b, 1, ...)`; `NO_PROMPTS` on a frame that is only tracked.
-        now: Which frame it is.
-        rules: How far memory reaches.
+        step: Which frame it is.
+        policy: Chooses what of them is attended to.
         dynamic_multimask_via_stability: As in `decode_views`.
 
     Returns:
@@ -71,7 +68,7 @@ def track_step(
     Differs: objects are the batch. Those that remember equally much run together, so no token is
         padded and the numbers are those of each object alone.
     """
-    views = condition_on_memories(model, features, memories, now, rules)
+    views = condition_on_memories(model, features, memories, step, policy)
     return decode_views(
         model, views, prompts, dynamic_multimask_via_stability=dynamic_multimask_via_stability
     )
@@ -98,8 +95,8 @@ def condition_on_memories(
     model: Sam2VideoModel,
     features: FrameFeatures,
     memories: Sequence[Memories] | None,
-    now: TrackingStep,
-    rules: MemoryRules,
+    step: TrackingStep,
+    policy: MemoryPolicy,
 ) -> list[ConditionedFrame]:
     """Fuse memories into a frame: the half of a step that does not depend on prompts.
 
@@ -110,32 +107,32 @@ def condition_on_memories(
     """
     if memories is None:
         return view(model, features, None)
-    return view(model, features, [gather_memories(one, now, rules) for one in memories])
+    return view(model, features, [gather_memories(one, step, policy) for one in memories])
 
 
 def view(
-    model: Sam2VideoModel, features: FrameFeatures, recollections: list[MemoryInputs] | None
+    model: Sam2VideoModel, features: FrameFeatures, inputs: list[MemoryInputs] | None
 ) -> list[ConditionedFrame]:
     """Fuse what was gathered from memory into a frame; see `condition_on_memories`.
 
     Args:
         model: The model.
         features: The frame; one for all objects, or one for each.
-        recollections: What `gather_memories` returned for each; None on a frame without memories.
+        inputs: What `gather_memories` returned for each; None on a frame without memories.
     """
-    if recollections is None:
+    if inputs is None:
         return [
             ConditionedFrame(
                 features, model.condition_on_memory(features, None), None, tracked=False
             )
         ]
-    starts = _starts(recollections)
+    starts = _starts(inputs)
     device = features.embedding_bchw.device
     views = []
-    for group in _alike(recollections):
+    for group in _alike(inputs):
         rows = [row for index in group for row in range(starts[index], starts[index + 1])]
         # memories may be stored elsewhere than where the model is
-        together = _join([recollections[index] for index in group]).to(device)
+        together = _join([inputs[index] for index in group]).to(device)
         is_all = rows == list(range(starts[-1]))
         own = features if is_all else _rows(features, rows)
         embedding = model.condition_on_memory(own, together)
@@ -190,60 +187,50 @@ def chooses_among_masks(model: Sam2VideoModel, prompts: Prompts, *, tracked: boo
     return config.multimask_output_in_sam and allowed and in_range
 
 
-def gather_memories(memories: Memories, now: TrackingStep, rules: MemoryRules) -> MemoryInputs:
-    """Gather what may be looked at from a frame.
+def gather_memories(memories: Memories, step: TrackingStep, policy: MemoryPolicy) -> MemoryInputs:
+    """Gather what a policy chooses for a frame; frames without a memory are passed over.
 
     Source: sam2/modeling/sam2_base.py:520-637 @ 2b90b9f.
     """
-    chosen, others = closest_prompted(now.frame, memories.prompted, rules.max_prompted)
-    others_set = set(others)
-    spatial = [memories.prompted[frame].spatial_bchw for frame in chosen]
-    ages = [rules.num_memories] * len(chosen)
-    count = rules.num_memories - 1
-    for steps, frame in zip(
-        range(count, 0, -1), recent_frames(now, count=count, stride=rules.stride), strict=True
-    ):
-        memory = memories.spatial_bchw(frame)
-        if memory is None and frame in others_set:
-            memory = memories.prompted[frame].spatial_bchw
+    prompted = memories.prompted
+    spatial: list[Tensor] = []
+    ages: list[int] = []
+    for frame, age in policy.select(step, memories):
+        known = prompted.get(frame)
+        memory = memories.spatial_bx(frame) if known is None else known.spatial_bx
         if memory is not None:
             spatial.append(memory)
-            ages.append(steps)
-    pointers = [
-        (now.back_to(frame), memories.prompted[frame].pointer_bd)
-        for frame in chosen
-        if now.back_to(frame) >= 0 or not rules.past_pointers_only
-    ]
-    for frame in pointer_frames(now, count=rules.num_pointers):
-        pointer = memories.pointer_bd(frame)
-        if pointer is None and frame in others_set:
-            pointer = memories.prompted[frame].pointer_bd
+            ages.append(age)
+    pointers: list[Tensor] = []
+    times: list[float] = []
+    for frame, age in policy.select_pointers(step, memories):
+        known = prompted.get(frame)
+        pointer = memories.pointer_bd(frame) if known is None else known.pointer_bd
         if pointer is not None:
-            pointers.append((now.back_to(frame), pointer))
+            pointers.append(pointer)
+            times.append(float(age))
     if not pointers:
         return MemoryInputs(tuple(spatial), tuple(ages))
-    pointers_bpd = torch.stack([pointer for _, pointer in pointers], dim=1)
-    times_p = torch.tensor(
-        [float(time) for time, _ in pointers]
-    )  # on the host, where they are read
-    times_bp = (times_p / rules.longest_time(now)).expand(len(pointers_bpd), -1)
+    pointers_bpd = torch.stack(pointers, dim=1)
+    times_p = torch.tensor(times)  # on the host, where they are read
+    times_bp = (times_p / policy.rules.longest_time(step)).expand(len(pointers_bpd), -1)
     return MemoryInputs(tuple(spatial), tuple(ages), pointers_bpd, times_bp)
 
 
-def _alike(recollections: list[MemoryInputs]) -> list[list[int]]:
+def _alike(inputs: list[MemoryInputs]) -> list[list[int]]:
     """Group objects that look at the same ages and equally many pointers."""
     groups: dict[tuple[tuple[int, ...], int], list[int]] = {}
-    for index, one in enumerate(recollections):
-        count = 0 if one.pointers_bpd is None else one.pointers_bpd.shape[1]
-        groups.setdefault((one.ages, count), []).append(index)
+    for index, memories in enumerate(inputs):
+        count = 0 if memories.pointers_bpd is None else memories.pointers_bpd.shape[1]
+        groups.setdefault((memories.ages, count), []).append(index)
     return list(groups.values())
 
 
-def _starts(recollections: list[MemoryInputs]) -> list[int]:
+def _starts(inputs: list[MemoryInputs]) -> list[int]:
     """List the first row of each, and the end."""
     starts = [0]
-    for one in recollections:
-        starts.append(starts[-1] + len(one.spatial[0]))
+    for memories in inputs:
+        starts.append(starts[-1] + memories.num_objects)
     return starts
 
 

@@ -66,7 +66,7 @@ class TransformersFrames(SessionCore):
         SessionCore.__init__(session, tracker)
         device = tracker.model.device
         session._placement = Placement(device, device, torch.device("cpu"), tracker.model.dtype)
-        session._image_size = tracker.model.prompt_encoder.image_size
+        session._image_size = tracker.model.image_size
         session._begin_empty()
         return session
 
@@ -327,7 +327,7 @@ class TransformersFrames(SessionCore):
                 with another model, or this one cannot track.
         """
         require_video_model(model)
-        side = model.prompt_encoder.image_size
+        side = model.image_size
         if self._image_size is not None and self._image_size != side:
             raise SessionError(
                 f"the frames of this session are made for an input size of {self._image_size}, and "

@@ -19,7 +19,7 @@ class Model:
     """Answers each object by what it is asked; the input is as large as the photo."""
 
     def __init__(self, answer):
-        self.prompt_encoder = SimpleNamespace(image_size=SIDE)
+        self.image_size = SIDE
         self.device = torch.device("cpu")
         self.answer, self.asked = answer, []
 

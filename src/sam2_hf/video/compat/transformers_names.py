@@ -187,7 +187,7 @@ def segmentation_output(result: FrameResult, model: Sam2VideoModel) -> Sam2Video
     """Write a result in transformers' form, in the model's type; without objects it has no rows."""
     logits_b1hw = result.logits_bhw[:, None]
     if not result.object_ids:
-        logits_b1hw = torch.zeros(0, 1, *model.prompt_encoder.mask_input_size)
+        logits_b1hw = torch.zeros(0, 1, *model.mask_input_size)
     masks, scores, iou = (
         values.to(model.device, model.dtype)
         for values in (logits_b1hw, result.score_b[:, None], result.iou_b[:, None])

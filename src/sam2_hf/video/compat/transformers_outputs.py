@@ -195,7 +195,7 @@ class StoredOutput(MutableMapping[str, Tensor]):
         memory, output = one.bank.prompted.get(frame), one.outputs.get(frame)
         if memory is None or output is None:
             return {}
-        own = {"spatial": memory.spatial_bchw, "pointer": memory.pointer_bd}
+        own = {"spatial": memory.spatial_bx, "pointer": memory.pointer_bd}
         answer = {"logits": output.logits_1hw, "iou": output.iou_1, "score": output.score_1}
         return own | answer
 

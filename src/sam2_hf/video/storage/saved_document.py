@@ -3,7 +3,7 @@
 A checksum shows that bytes are those that were written; here it is shown that they make sense, for
 files that somebody has changed. Everything wrong is a `SessionError` that names it.
 
-Suffixes: b = objects (1 here), c = memory channels, d = decoder channels, h, w = rows and columns.
+Suffixes: b = objects (1 here), d = decoder channels, h, w = rows and columns.
 """
 
 import math
@@ -43,8 +43,7 @@ class SavedShapes:
         num_frames: How many there can be at most.
         side: Input size of the model.
         mask: Rows and columns of mask logits.
-        channels: Of spatial memories.
-        grid: Rows and columns of spatial memories.
+        spatial: Shape of a spatial memory.
         pointer: Numbers of an object pointer.
         memory_dtype: Type of spatial memories.
     """
@@ -53,32 +52,29 @@ class SavedShapes:
     num_frames: int
     side: int
     mask: tuple[int, int]
-    channels: int
-    grid: tuple[int, int]
+    spatial: tuple[int, ...]
     pointer: int
     memory_dtype: torch.dtype
 
     @classmethod
     def of(cls, model: Sam2VideoModel, video: Document, options: SessionOptions) -> "SavedShapes":
         """Derive them from the model, and from what was checked already."""
-        side = model.prompt_encoder.image_size
-        rows, columns = model.prompt_encoder.mask_input_size
+        side = model.image_size
         size, num_frames = video["size"], video["num_frames"]
         return cls(
             (side, side) if size is None else (size[0], size[1]),
             LARGEST_ID if num_frames is None else num_frames,
             side,
-            (rows, columns),
-            model.memory_temporal_positional_encoding.shape[-1],
-            (rows // 4, columns // 4),
-            model.no_object_pointer.shape[-1],
+            model.mask_input_size,
+            (1, *model.memory_shape),
+            model.hidden_dim,
             options.memory_dtype,
         )
 
     def memory(self) -> dict[str, tuple[int, ...]]:
         """List what is kept of a tracked frame."""
         return self.output() | {
-            "spatial": (1, self.channels, *self.grid),
+            "spatial": self.spatial,
             "pointer": (1, self.pointer),
         }
 
@@ -226,10 +222,9 @@ class _ObjectCheck:
         if set(prompted) != set(self._frames("outputs")):
             raise SessionError(f"memories and answers of {self._what} are of different frames")
         answer = self._shapes.output()
-        spatial = (1, self._shapes.channels, *self._shapes.grid)
         for frame in prompted:
             key = f"{self._own}prompted/{frame}/"
-            self._tensor(f"{key}spatial", spatial, self._shapes.memory_dtype)
+            self._tensor(f"{key}spatial", self._shapes.spatial, self._shapes.memory_dtype)
             self._tensor(f"{key}pointer", (1, self._shapes.pointer))
             self._tensor(f"{key}score", (1, 1))
             self._all(f"{self._own}outputs/{frame}/", answer)

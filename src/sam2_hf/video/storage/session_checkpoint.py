@@ -175,7 +175,7 @@ def open_session_frames(video: object, options: SessionOptions, model: Sam2Video
     ring = {"ring": options.window} if isinstance(video, Iterator) else {}
     return open_frames(
         source,
-        image_size=model.prompt_encoder.image_size,
+        image_size=model.image_size,
         compat=options.frame_compat,
         rules=checkpoint_pixels(model),
         value_range=value_range,
@@ -200,7 +200,7 @@ def _write_object(one: TrackedObject, tensors: Named) -> Document:
     own = f"{one.object_id}/"
     for frame, memory in one.bank.prompted.items():
         key = f"{own}prompted/{frame}/"
-        tensors[f"{key}spatial"] = memory.spatial_bchw
+        tensors[f"{key}spatial"] = memory.spatial_bx
         tensors[f"{key}pointer"] = memory.pointer_bd
         tensors[f"{key}score"] = memory.score_b1
     for frame, output in one.outputs.items():
