@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sam2_hf.errors import UnknownObjectError
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.review import ReviewRules
-from sam2_hf.video.session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
 from tests.fakes import FakeModel, center_of, fake_session_on
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from sam2_hf.errors import FrameError, Sam2Error, SessionError
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.session_lock import SessionLock, one_thread_at_a_time
 from tests.fakes import FakeModel, fake_session_on
 

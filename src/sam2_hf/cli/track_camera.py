@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf.errors import FrameError, OutputError, PromptError, VideoError
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
+from sam2_hf.video.session import VideoSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
@@ -143,7 +144,7 @@ def track_camera(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
 
 def _follow(
     camera: Camera,
-    session: Sam2VideoInferenceSession,
+    session: VideoSession,
     prompts: VideoPrompts,
     limit: int | None,
     outputs: TrackOutputs,

@@ -1,16 +1,11 @@
-"""What a person said about one object on one frame, call by call.
+"""Prompts of a video: those of an object on a frame as kept, as read, and as given all at once.
 
-Each call is a round: the decoder answers it from all prompts of the frame so far and from its own
-answer to the round before, whenever it is asked to. So a preview never changes what comes out.
-
-What the session's verbs are given, read and checked once.
-
-All that a person said at once about one object on one frame of a video.
+What the session's methods are given is read and checked here, once.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,10 +16,6 @@ from sam2_hf.geometry import to_model_pixels
 from sam2_hf.number_reading import read_flags, read_numbers, read_whole, shown
 from sam2_hf.processing.mask_values import Mask as Mask, drawn_mask, one_map
 from sam2_hf.processing.prompts import Click, ObjectPrompt
-
-if TYPE_CHECKING:
-    from .session import Sam2VideoInferenceSession
-
 
 Xyxy = tuple[float, float, float, float]
 
@@ -179,6 +170,23 @@ def read_mask(
     return drawn_mask(mask_hw, side, f"the mask of {what}", keeps_logits=as_transformers)
 
 
+class TakesPrompts(Protocol):
+    """What a [`VideoPrompt`] needs of the session that it is given to."""
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """`(height, width)` of the original frames; None before the first one of a stream."""
+
+    def mask(self, frame: int, object_id: int, mask_hw: Mask) -> None:
+        """Give the mask of an object on a frame."""
+
+    def prompts_of(self, frame: int, object_id: int) -> FramePrompts:
+        """Return what has been said about an object on a frame."""
+
+    def put_prompts(self, frame: int, object_id: int, prompts: FramePrompts) -> None:
+        """Say all of it at once."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoPrompt:
     """Clicks, a box or a mask for one object on one frame; pixels of the original frame.
@@ -220,8 +228,8 @@ class VideoPrompt:
         """What to call it in a message."""
         return f"object {self.object_id} on frame {self.frame}"
 
-    def add_to(self, session: "Sam2VideoInferenceSession") -> None:
-        """Give it to a session; clicks and box count as one round.
+    def add_to(self, session: TakesPrompts) -> None:
+        """Give it to a session; clicks and box count as one call.
 
         Raises:
             FrameError: The session has no such frame.

@@ -1,10 +1,7 @@
-"""Points with labels, as transformers' API has them, to and from what a session keeps.
+"""Prompts as transformers' API has them, to and from those that a session keeps.
 
-Suffixes: n = points of one object, 2 = x and y, 4 = x0, y0, x1, y1; pixels of the original frame.
-
-What transformers' API takes for one object or several on a frame, read once.
-
-Suffixes: h, w = rows and columns.
+Suffixes: n = points of one object, 2 = x and y, 4 = x0, y0, x1, y1, h, w = rows and columns; pixels
+of the original frame.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,9 +4,10 @@ from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.processing.prompts import Click
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.memory_bank import MemoryBank
+from sam2_hf.video.object_registry import DEPTH, UndoStack
 from sam2_hf.video.prompts import FramePrompts
 from sam2_hf.video.storage.record_store import RecordStore
-from sam2_hf.video.tracked_object import DEPTH, Round, Snapshot, TrackedObject, UndoStack
+from sam2_hf.video.tracked_object import Snapshot, TrackedObject
 
 HISTORY = RecordStore(ram_budget=1 << 20)
 CLICKED = FramePrompts(clicks=(Click((1, 2)),))
@@ -22,36 +23,6 @@ def memory(frame):
 
 def output():
     return FrameOutput(torch.ones(1, 4, 4), torch.ones(1), torch.ones(1))
-
-
-def test_everything_that_prompts_made_of_an_object_is_put_back():
-    one = an_object()
-    one.add(0, Round(CLICKED))
-    one.outputs[0] = output()
-    one.bank.prompted[0] = memory(0)
-    names = ("prompts", "rounds", "outputs")
-    before = [dict(getattr(one, name)) for name in names] + [dict(one.bank.prompted)]
-    snapshot = Snapshot.of(one, 0, 5)
-
-    one.add(0, Round(CLICKED.with_box((0, 0, 1, 1))))
-    one.add(5, Round(CLICKED))
-    one.outputs.clear()
-    one.bank.prompted.clear()
-    snapshot.restore()
-
-    assert [dict(getattr(one, name)) for name in names] + [dict(one.bank.prompted)] == before
-
-
-def test_a_snapshot_can_be_put_back_twice():
-    one = an_object()
-    snapshot = Snapshot.of(one, 0, 5)
-
-    for frame in (0, 1):
-        snapshot.restore()
-        one.add(frame, Round(CLICKED))
-    snapshot.restore()
-
-    assert one.prompts == {}
 
 
 def test_the_last_change_comes_off_first():

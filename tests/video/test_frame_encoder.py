@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sam2_hf.model.outputs import FrameFeatures
-from sam2_hf.video.feature_cache import FeatureCache
+from sam2_hf.video.frame_encoder import FeatureCache
 
 
 class Encoder:
