@@ -1,4 +1,4 @@
-"""Loads a saved session in a process of its own and tracks on; used by test_session_state.py.
+"""Loads a saved session in a process of its own and tracks on; run by test_session_checkpoint.py.
 
 python go_on_from_save.py SAVE START OUT.safetensors
 """
@@ -6,7 +6,7 @@ python go_on_from_save.py SAVE START OUT.safetensors
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests/golden", "tests/parity", "tests/video")]
 
 from golden_cases import case, seeded_video_model  # noqa: E402 - the paths come first

@@ -1,4 +1,4 @@
-"""Save sessions until killed, many times; run by test_session_files.py as a program of its own.
+"""Save sessions until killed, many times; run by test_checkpoint_files.py as a program of its own.
 
 A fork for each round, since starting Python takes longer than the rounds.
 
