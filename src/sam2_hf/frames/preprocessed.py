@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf.errors import FrameError, VideoError
-from sam2_hf.processing.images import ImageSource
 
 from .base import EditableFrames, Frames, check_range, frame_number
-from .streams import LiveFrames
 
 VIDEO_DIMENSIONS, FRAME_DIMENSIONS = 4, 3
 
@@ -279,34 +277,6 @@ def _no_picture(frame: int) -> str:
         f"frame {frame} came as prepared pixel values only, so there is no picture of it. Open "
         "the session on the video itself to read pictures."
     )
-
-
-class PreparedStream(LiveFrames):
-    """A live stream whose original size may be told before, or after, its first frame comes."""
-
-    size_is_known = False
-
-    def declare_size(self, size: tuple[int, int]) -> bool:
-        """Say how large the original frames are, `(height, width)`."""
-        self.size = self._window.size = size
-        self.size_is_known = True
-        return True
-
-    def go_on_from(
-        self,
-        num_received: int,
-        size: tuple[int, int] | None,
-        kept: Mapping[int, Tensor] | None = None,
-    ) -> None:
-        """Go on with a saved session; see [`LiveFrames.go_on_from`]."""
-        super().go_on_from(num_received, size, kept)
-        self.size_is_known = size is not None
-
-    def append(self, picture: ImageSource, frame: int | None = None) -> int:
-        """Add a picture; see [`LiveFrames.append`]."""
-        number = super().append(picture, frame)
-        self.size_is_known = True
-        return number
 
 
 def one_frame(pixel_values: Tensor) -> Tensor:

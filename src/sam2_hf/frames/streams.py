@@ -36,6 +36,8 @@ class LiveFrames(EditableFrames):
         pixels: How frames become model input. `open_frames` sets it to what the model needs.
         value_range: Which numbers are black and white; see `processing/value_range.py`. Without it
             the first frame decides for floats.
+        declares_size: Whether the caller says how large the original frames are, as of frames that
+            come as model input; until then their size is a guess. The first picture tells it too.
 
     Raises:
         VideoError: The window is not positive.
@@ -50,9 +52,13 @@ class LiveFrames(EditableFrames):
         window: int = WINDOW,
         pixels: FramePixels | None = None,
         value_range: ValueRange = None,
+        *,
+        declares_size: bool = False,
     ) -> None:
         self.size = None
+        self.size_is_known = not declares_size
         self.pixels = pixels
+        self._declares_size = declares_size
         self._scale = ClipScale(value_range)
         self._window = FrameWindow(
             window,
@@ -110,6 +116,7 @@ class LiveFrames(EditableFrames):
             raise FrameError(f"frame {number} cannot be read: {error}") from error
         self._window.add_picture(picture_hw3, number)
         self.size = self._window.size
+        self.size_is_known = True
         return number
 
     def append_pixel_values(
@@ -147,6 +154,13 @@ class LiveFrames(EditableFrames):
         self.size = self._window.size
         return number
 
+    def declare_size(self, size: tuple[int, int]) -> bool:
+        """Say how large the original frames are; see [`Frames.declare_size`]."""
+        if self._declares_size:
+            self.size = self._window.size = size
+            self.size_is_known = True
+        return self._declares_size
+
     def put(self, values_3ss: Tensor, frame: int | None = None) -> int:
         """Add a frame of model input; see `append_pixel_values`."""
         return self.append_pixel_values(values_3ss, frame=frame)
@@ -180,6 +194,7 @@ class LiveFrames(EditableFrames):
         }
         self._window.go_on_from(num_received, size, frames)
         self.size = size
+        self.size_is_known = size is not None or not self._declares_size
 
     def reaches(self, frame: int) -> bool:
         """Tell whether a frame has come, be it dropped again or not."""

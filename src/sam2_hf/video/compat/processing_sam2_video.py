@@ -11,8 +11,8 @@ import torch
 
 from sam2_hf.errors import PromptError, SessionError
 from sam2_hf.frames.open import Frames, open_frames
-from sam2_hf.frames.preprocessed import PreparedStream
 from sam2_hf.frames.preprocessing import FramePixels
+from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.mask_post_processing import read_sizes
 from sam2_hf.processing.processing_sam2 import Sam2Processor
@@ -244,7 +244,7 @@ class Sam2VideoProcessor(Sam2Processor):
         compat, value_range = options.frame_compat, options.value_range
         if video is None:
             pixels = FramePixels(side, compat, rules)
-            return PreparedStream(options.window, pixels, value_range)
+            return LiveFrames(options.window, pixels, value_range, declares_size=True)
         return open_frames(
             video,
             image_size=side,

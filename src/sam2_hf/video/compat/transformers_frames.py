@@ -11,8 +11,9 @@ from torch import Tensor
 
 from sam2_hf.errors import SessionError
 from sam2_hf.frames.base import EditableFrames, Frames, frame_number
-from sam2_hf.frames.preprocessed import EditedFrames, PreparedFrames, PreparedStream, one_frame
+from sam2_hf.frames.preprocessed import EditedFrames, PreparedFrames, one_frame
 from sam2_hf.frames.preprocessing import FramePixels
+from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.video.session_lock import SessionLock, one_thread_at_a_time
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.tracker import Tracker
@@ -166,7 +167,7 @@ class ModelInputFrames:
         if isinstance(frames, ProcessedFrames) and frames.inputs is self:
             return
         if frames is None:
-            self._exchange(PreparedStream(window=self._tracker.options.window))
+            self._exchange(LiveFrames(self._tracker.options.window, declares_size=True))
         elif self.frames.is_live:
             self._keep_of_stream(frames)
         elif not frames:
@@ -291,5 +292,5 @@ def prepared_frames(video: Tensor | None, options: SessionOptions, place: Placem
         VideoError: They are no such frames.
     """
     if video is None:
-        return PreparedStream(options.window, value_range=options.value_range)
+        return LiveFrames(options.window, value_range=options.value_range, declares_size=True)
     return PreparedFrames(video.to(place.storage, place.dtype))
