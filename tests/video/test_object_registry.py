@@ -1,28 +1,18 @@
-import torch
+import pytest
 
-from sam2_hf.model.outputs import FrameMemory
-from sam2_hf.processing.prompts import Click
-from sam2_hf.video.frame_result import FrameOutput
+from sam2_hf.errors import UnknownObjectError
 from sam2_hf.video.memory_bank import MemoryBank
-from sam2_hf.video.object_registry import DEPTH, UndoStack
+from sam2_hf.video.object_registry import DEPTH, ObjectRegistry, UndoStack
 from sam2_hf.video.prompts import FramePrompts
+from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.storage.record_store import RecordStore
-from sam2_hf.video.tracked_object import Snapshot, TrackedObject
+from sam2_hf.video.tracked_object import QueuedPrompts, Snapshot, TrackedObject
 
 HISTORY = RecordStore(ram_budget=1 << 20)
-CLICKED = FramePrompts(clicks=(Click((1, 2)),))
 
 
 def an_object(object_id=1):
     return TrackedObject(object_id, MemoryBank(object_id, HISTORY, "cpu"))
-
-
-def memory(frame):
-    return FrameMemory(frame, torch.ones(1, 1, 1, 1), torch.ones(1, 1), torch.ones(1, 1))
-
-
-def output():
-    return FrameOutput(torch.ones(1, 4, 4), torch.ones(1), torch.ones(1))
 
 
 def test_the_last_change_comes_off_first():
@@ -66,3 +56,54 @@ def test_a_cleared_stack_undoes_nothing():
     stack.clear()
 
     assert stack.pop() is None
+
+
+def a_registry(*object_ids):
+    registry = ObjectRegistry(SessionOptions())
+    for number in object_ids:
+        registry.begin_change(number, 0, "cpu")
+    return registry
+
+
+def test_an_unknown_object_is_named_with_those_that_there_are():
+    with pytest.raises(UnknownObjectError, match=r"object 3.*1, 2"):
+        a_registry(1, 2).known(3)
+
+
+def test_a_removed_object_comes_back_at_its_place():
+    registry = a_registry(5, 6, 7)
+    registry.remove(registry.known(6))
+    assert list(registry.objects) == [5, 7]
+
+    registry.undo()
+
+    assert list(registry.objects) == [5, 6, 7]
+
+
+def test_undoing_the_first_change_of_an_object_removes_it():
+    registry = a_registry(5, 6)
+
+    assert registry.undo().object_id == 6
+    assert list(registry.objects) == [5]
+
+
+def test_a_reset_leaves_nothing_to_undo():
+    registry = a_registry(5, 6)
+
+    registry.reset()
+
+    assert registry.undo() is None
+    assert not registry.objects
+
+
+def test_a_corrected_frame_conditions_only_where_the_options_say_so():
+    kinds = {}
+    for condition in (False, True):
+        options = SessionOptions(add_all_frames_to_correct_as_cond=condition)
+        registry = ObjectRegistry(options)
+        one = registry.get_or_add(1, "cpu")
+        one.add(3, QueuedPrompts(FramePrompts(), direction="forward"))
+        one.add(5, QueuedPrompts(FramePrompts()))
+        kinds[condition] = registry.conditioning_frames()
+
+    assert kinds == {False: {5}, True: {3, 5}}

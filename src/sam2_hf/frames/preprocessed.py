@@ -24,8 +24,8 @@ class PreparedFrames(EditableFrames):
     """A video of model input, all of it in memory; single frames can be replaced or dropped.
 
     Args:
-        video_t3ss: Normalized frames; float, any type. Until somebody says otherwise, the original
-            frames are of that size.
+        video_t3ss: Normalized frames; float, any type. Until `declare_size` is called, the original
+            frames count as being of that size.
 
     Raises:
         VideoError: It is no such tensor, or has no frames.

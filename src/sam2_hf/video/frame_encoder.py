@@ -171,7 +171,7 @@ class FrameEncoder:
         return self.features.get(frame, encode)
 
     def follow_weights(self) -> bool:
-        """Forget the features of weights that have changed since, whoever wrote them.
+        """Forget the features of weights that have changed since, in whatever way.
 
         This takes about a millisecond on a CPU, see [`WeightWatch`] for what may pass unnoticed. On
         a GPU the host does not wait for values, so a write through `parameter.data` passes there.

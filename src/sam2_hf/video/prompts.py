@@ -62,7 +62,7 @@ class FramePrompts:
 
 Xy = tuple[float, float]
 LARGEST_ID = 2**63 - 1  # what a file can hold
-NO_LIMIT = 0  # of sizes that nobody knows yet
+NO_LIMIT = 0  # of sizes that are not known yet
 
 
 def read_object_id(object_id: object) -> int:
@@ -87,7 +87,7 @@ def read_clicks(
     Args:
         xy: `(x, y)`, or a list, array or tensor of them.
         positive: One flag for all, or one for each.
-        size: `(height, width)` of the frame; None if nobody knows yet.
+        size: `(height, width)` of the frame; None if it is not known yet.
         what: Whose clicks, for messages.
 
     Raises:

@@ -80,7 +80,7 @@ def plan_propagation(
         limit: How many frames to visit, in each direction; all if None. The first frame counts as
             one of those ahead.
         direction: Forward in time, backward, or forward and then backward from the same frame.
-        num_frames: Frames of the video; None if nobody knows yet.
+        num_frames: Frames of the video; None if that is not known yet.
         prompted: Frames with a prompt; at least one.
 
     Returns:

@@ -252,7 +252,7 @@ class Snapshot:
         frames: Copy of the object's states.
         prompted: Copy of its memories of conditioning frames.
         directions: Frame -> direction it was tracked in, of frames whose prompts are open.
-        tracked: Frame -> memory of it as a tracked one, likewise.
+        tracked: Frame -> memory of it as a tracked one, of the same frames.
     """
 
     one: TrackedObject

@@ -92,8 +92,8 @@ class ModelInputFrames:
     Args:
         tracker: The session's tracker, which reads the frames.
         place: Where tensors go.
-        prompts: The session's prompts in pixels of the model's input; they are told when the input
-            size becomes known.
+        prompts: The session's prompts in pixels of the model's input, which are placed once the
+            input size is known.
         lock: The session's.
     """
 

@@ -17,7 +17,7 @@ View = TypeVar("View")
 
 @dataclass(slots=True)
 class Placement:
-    """Where a session was told to put things; changed in place, as its parts share it.
+    """Where a session puts its tensors; changed in place, as the parts of the session share it.
 
     Attributes:
         inference: Device of the model.
