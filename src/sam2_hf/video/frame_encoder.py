@@ -54,6 +54,7 @@ class FrameEncoder:
         self.features = FeatureCache(options.cached_features)
         self.fingerprint: Fingerprint | None = None
         self._options = options
+        self._is_open = True
         self._model = model
         self._compiled_steps: CompiledSteps | None = None
         self._weights = WeightWatch(waits=False)
@@ -65,6 +66,7 @@ class FrameEncoder:
         twin = type(self)(frames, self._options, self._model, self.image_size)
         twin.fingerprint = self.fingerprint
         twin.features.size = self.features.size
+        twin._is_open = self._is_open
         twin._expected_model = self._expected_model
         twin._weights = copy.copy(self._weights)
         return twin
@@ -76,6 +78,7 @@ class FrameEncoder:
             "arguments": (self.frames, self._options, None, self.image_size),
             "fingerprint": self.fingerprint or video_fingerprint(self.frames),
             "cached": self.features.size,
+            "is_open": self._is_open,
             "expected_model": expected,
         }
 
@@ -83,6 +86,7 @@ class FrameEncoder:
         FrameEncoder.__init__(self, *state["arguments"])
         self.fingerprint = state["fingerprint"]
         self.features.size = state["cached"]
+        self._is_open = state["is_open"]
         self._expected_model = state["expected_model"]
         require_same_video(self.frames, self.fingerprint or {})
 
@@ -197,8 +201,21 @@ class FrameEncoder:
         self.features.discard(frame)
         self.fingerprint = None
 
+    def require_open(self) -> None:
+        """Refuse to track once the video is gone, as when another thread has closed the session.
+
+        Raises:
+            SessionError: The session is closed, or settled.
+        """
+        if not self._is_open:
+            raise SessionError(
+                "this session is closed, so nothing can be tracked any more. Finish or stop "
+                "propagate() before session.close() or session.settle()."
+            )
+
     def close(self) -> None:
         """Release video, features and weights."""
+        self._is_open = False
         self.frames.close()
         self.features.clear()
         self._weights = WeightWatch(waits=False)  # which holds weights

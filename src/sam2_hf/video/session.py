@@ -272,7 +272,7 @@ class VideoSession(Closing):
             self._tracker.consolidate_prompts()  # while the oldest frame, maybe prompted, is there
         number = self.frames.append(picture, frame)
         self._tracker.encoder.features.discard(number)
-        self._tracker.require_open()
+        self._tracker.encoder.require_open()
         self._tracker.consolidate_prompts()
         result, write_error = self._tracker.segment(FrameRequest(number))
         if write_error is not None:
@@ -412,7 +412,7 @@ class VideoSession(Closing):
         bar = tqdm(total=total or None, unit="frame", desc="tracking", disable=not progress)
         with closing(bar):
             with self.lock:
-                tracker.require_open()
+                tracker.encoder.require_open()
                 corrections = tracker.consolidate_prompts()
                 if passes_prompted:  # as in the original, a run that visits them overwrites them
                     corrections.clear()
@@ -430,7 +430,7 @@ class VideoSession(Closing):
                     )
                     reached = self.frames.reaches(frame)  # an iterator may keep this thread waiting
                     with self.lock:
-                        tracker.require_open()
+                        tracker.encoder.require_open()
                         if not reached:
                             break  # an iterator has ended
                         corrections |= tracker.consolidate_prompts(ToCome(frame, runs[number:]))

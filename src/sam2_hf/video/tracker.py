@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import FrameError, OutputError, SessionError
+from sam2_hf.errors import FrameError, OutputError
 from sam2_hf.frames.base import Frames
 from sam2_hf.frames.host_copies import HostCopies
 from sam2_hf.masks import resize_masks, suppress_overlaps
@@ -66,7 +66,6 @@ class Tracker:
         self.encoder = FrameEncoder(frames, options, model, image_size)
         self.registry = ObjectRegistry(options, store)
         self._state_device = state_device
-        self._is_open = True
 
     @property
     def frames(self) -> Frames:
@@ -145,27 +144,13 @@ class Tracker:
 
     def close(self) -> None:
         """Release frames and records."""
-        self._is_open = False
         self.encoder.close()
         self.registry.store.close()
 
     def release_inputs(self) -> None:
         """Release everything but the masks."""
-        self._is_open = False
         self.encoder.close()
         self.registry.release_inputs()
-
-    def require_open(self) -> None:
-        """Refuse to track once the video is gone, as when another thread has closed the session.
-
-        Raises:
-            SessionError: The session is closed, or settled.
-        """
-        if not self._is_open:
-            raise SessionError(
-                "this session is closed, so nothing can be tracked any more. Finish or stop "
-                "propagate() before session.close() or session.settle()."
-            )
 
     @torch.no_grad()
     def segment(self, request: FrameRequest) -> tuple[FrameResult, OutputError | None]:
