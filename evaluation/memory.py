@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
 from sam2_hf.model.bundled_models import SMALL_MODEL
-from sam2_hf.video.bytes_held import BytesHeld
+from sam2_hf.video.object_registry import BytesHeld
 
 EARLY = 100  # frames; memory is full by then
 SIDE = 256  # pixels of a frame

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
 from sam2_hf.model.prompt_encoder import NO_OBJECT
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 
 SIDE = 64  # pixels of frames and of the model's input
 RADIUS = 10.0  # pixels; a negative click takes one off

@@ -21,11 +21,11 @@ LONG_SIGNATURES = {
     "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.filter_masks",
     "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.post_process_masks",
     "src/sam2_hf/processing/processing_sam2.py:Sam2Processor.__call__",
-    "src/sam2_hf/video/processing_sam2_video.py:Sam2VideoProcessor.add_inputs_to_inference_session",
-    "src/sam2_hf/video/processing_sam2_video.py:Sam2VideoProcessor.init_video_session",
-    "src/sam2_hf/video/processing_sam2_video.py:"
+    "src/sam2_hf/video/compat/processing_sam2_video.py:Sam2VideoProcessor.add_inputs_to_inference_session",
+    "src/sam2_hf/video/compat/processing_sam2_video.py:Sam2VideoProcessor.init_video_session",
+    "src/sam2_hf/video/compat/processing_sam2_video.py:"
     "Sam2VideoProcessor.process_new_points_or_boxes_for_video_frame",
-    "src/sam2_hf/video/transformers_frames.py:TransformersFrames.__init__",
+    "src/sam2_hf/video/compat/transformers_session.py:Sam2VideoInferenceSession.__init__",
 }
 
 

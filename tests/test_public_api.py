@@ -65,6 +65,7 @@ PUBLIC_NAMES = [
     "VideoPrompt",
     "VideoSegmentation",
     "VideoSegmentationPipeline",
+    "VideoSession",
     "__version__",
     "pipeline",
     "register",

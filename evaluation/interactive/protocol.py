@@ -22,7 +22,7 @@ from evaluation.metrics.frames import MaskAccuracy, MaskHw, score_frame
 from evaluation.metrics.masklets import MaskletValues
 from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.vos.given_prompts import click_once
-from sam2_hf import Sam2VideoInferenceSession, SessionOptions
+from sam2_hf import SessionOptions, VideoSession
 
 FRAMES_EXAMINED = 300.0  # in EXAMINE_S
 EXAMINE_S, FIND_S, CLICK_S = 30.0, 1.0, 1.5
@@ -80,7 +80,7 @@ class ClickRound:
 
 
 def interact(
-    session: Sam2VideoInferenceSession, video: LabeledVideo, number: int, rules: InteractiveRules
+    session: VideoSession, video: LabeledVideo, number: int, rules: InteractiveRules
 ) -> Iterator[ClickRound]:
     """Segment an object, round by round.
 

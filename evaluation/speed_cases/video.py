@@ -23,7 +23,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sam2_hf import Sam2VideoConfig, Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
+from sam2_hf import (
+    Sam2VideoConfig,
+    Sam2VideoInferenceSession,
+    Sam2VideoModel,
+    SessionOptions,
+    VideoSession,
+)
 from sam2_hf.masks import resize_masks
 from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.released_models import released_config
@@ -75,7 +81,7 @@ class VideoSubjects:
         side = self.frames.shape[1]
         return [(side * (i + 1) / (num_objects + 1), side / 2) for i in range(num_objects)]
 
-    def open_ours(self, num_objects: int) -> Sam2VideoInferenceSession:
+    def open_ours(self, num_objects: int) -> VideoSession:
         """Open a session of this package and click the objects."""
         options = SessionOptions.preset("transformers")
         session = Sam2VideoInferenceSession.open(self.frames, self.ours, options=options)

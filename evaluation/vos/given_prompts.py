@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sam2_hf import Sam2VideoInferenceSession
+from sam2_hf import VideoSession
 from sam2_hf.errors import DataError
 from sam2_hf.training.click_sampling import innermost_clicks
 
@@ -18,9 +18,7 @@ PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
 MaskHw = NDArray[np.bool_]
 
 
-def give(
-    session: Sam2VideoInferenceSession, frame: int, truth: dict[int, MaskHw], prompt: Prompt
-) -> None:
+def give(session: VideoSession, frame: int, truth: dict[int, MaskHw], prompt: Prompt) -> None:
     """Prompt objects on a frame; each click after the first goes to the middle of the error.
 
     Args:
@@ -43,7 +41,7 @@ def give(
         click_once(session, frame, truth)
 
 
-def click_once(session: Sam2VideoInferenceSession, frame: int, truth: dict[int, MaskHw]) -> None:
+def click_once(session: VideoSession, frame: int, truth: dict[int, MaskHw]) -> None:
     """Click each object once more on a frame: in the middle of it, or of what is wrong so far.
 
     Source: SAM paper (arXiv 2304.02643), appendix D.1, and sam2/modeling/sam2_utils.py:243-304 @

@@ -15,10 +15,11 @@ from pathlib import Path
 from sam2_hf.errors import FrameError, PromptError, SessionError, VideoError
 from sam2_hf.overlay import DrawnPrompts, Xyxy
 from sam2_hf.processing.prompts import ObjectPrompt
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.masklet import Masklet
 from sam2_hf.video.propagation import PropagationDirection, count_frames
 from sam2_hf.video.review import FrameToReview
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.session import VideoSession
 
 from .file_places import SPILL
 from .limits import Limits, too_many_objects
@@ -166,9 +167,7 @@ class VideoWork:
         written: What had been said when they were.
     """
 
-    def __init__(
-        self, name: str, session: Sam2VideoInferenceSession, model: SpaceModel, limits: Limits
-    ) -> None:
+    def __init__(self, name: str, session: VideoSession, model: SpaceModel, limits: Limits) -> None:
         if session.size is None or session.num_frames is None:
             raise VideoError("This video has no frames. Choose an MP4, MOV or WebM video.")
         self.name = name
@@ -205,7 +204,7 @@ class VideoWork:
         return sorted({frame for one in self.masklets() for frame in one.frames})
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Sam2VideoInferenceSession]:
+    def reading(self) -> Iterator[VideoSession]:
         """Lend the session for reading, while nothing changes it.
 
         Raises:
@@ -446,9 +445,7 @@ def open_video(path: Path, name: str, model: SpaceModel, limits: Limits, folder:
     return work
 
 
-def _open_session(
-    path: Path, model: SpaceModel, limits: Limits, folder: Path
-) -> Sam2VideoInferenceSession:
+def _open_session(path: Path, model: SpaceModel, limits: Limits, folder: Path) -> VideoSession:
     limits.check_video_file(path)
     spill = folder / SPILL
     spill.mkdir(parents=True, exist_ok=True)

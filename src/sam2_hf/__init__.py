@@ -55,16 +55,19 @@ if TYPE_CHECKING:
     from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor as Sam2ImageProcessor
     from sam2_hf.processing.processing_sam2 import Sam2Processor as Sam2Processor
     from sam2_hf.processing.prompts import Click as Click, ObjectPrompt as ObjectPrompt
-    from sam2_hf.video.frame_result import FrameResult as FrameResult
-    from sam2_hf.video.masklet import Masklet as Masklet
-    from sam2_hf.video.processing_sam2_video import Sam2VideoProcessor as Sam2VideoProcessor
-    from sam2_hf.video.prompts import VideoPrompt as VideoPrompt
-    from sam2_hf.video.review import FrameToReview as FrameToReview, ReviewRules as ReviewRules
-    from sam2_hf.video.session import Sam2VideoInferenceSession as Sam2VideoInferenceSession
-    from sam2_hf.video.session_options import SessionOptions as SessionOptions
-    from sam2_hf.video.video_processing_sam2_video import (
+    from sam2_hf.video.compat.processing_sam2_video import Sam2VideoProcessor as Sam2VideoProcessor
+    from sam2_hf.video.compat.transformers_session import (
+        Sam2VideoInferenceSession as Sam2VideoInferenceSession,
+    )
+    from sam2_hf.video.compat.video_processing_sam2_video import (
         Sam2VideoVideoProcessor as Sam2VideoVideoProcessor,
     )
+    from sam2_hf.video.frame_result import FrameResult as FrameResult
+    from sam2_hf.video.masklet import Masklet as Masklet
+    from sam2_hf.video.prompts import VideoPrompt as VideoPrompt
+    from sam2_hf.video.review import FrameToReview as FrameToReview, ReviewRules as ReviewRules
+    from sam2_hf.video.session import VideoSession as VideoSession
+    from sam2_hf.video.session_options import SessionOptions as SessionOptions
 
     from .errors import (
         FrameError as FrameError,
@@ -112,14 +115,14 @@ _MODULE_OF = {
     "Sam2Processor": "processing.processing_sam2",
     "Sam2PromptEncoderConfig": "model.configuration_sam2",
     "Sam2VideoConfig": "model.configuration_sam2_video",
-    "Sam2VideoInferenceSession": "video.session",
+    "Sam2VideoInferenceSession": "video.compat.transformers_session",
     "Sam2VideoMaskDecoderConfig": "model.configuration_sam2_video",
     "Sam2VideoModel": "model.modeling_sam2_video",
     "Sam2VideoPreTrainedModel": "model.pretrained",
-    "Sam2VideoProcessor": "video.processing_sam2_video",
+    "Sam2VideoProcessor": "video.compat.processing_sam2_video",
     "Sam2VideoPromptEncoderConfig": "model.configuration_sam2_video",
     "Sam2VideoSegmentationOutput": "model.outputs",
-    "Sam2VideoVideoProcessor": "video.video_processing_sam2_video",
+    "Sam2VideoVideoProcessor": "video.compat.video_processing_sam2_video",
     "Sam2VisionConfig": "model.configuration_sam2",
     "Sam2VisionEncoderOutput": "model.outputs",
     "Sam2VisionModel": "model.image_encoder",
@@ -130,6 +133,7 @@ _MODULE_OF = {
     "VideoPrompt": "video.prompts",
     "VideoSegmentation": "pipelines.video_segmentation",
     "VideoSegmentationPipeline": "pipelines.video_segmentation",
+    "VideoSession": "video.session",
     "pipeline": "pipelines.registry",
     "register": "pipelines.registry",
 }

@@ -31,7 +31,7 @@ from sam2_hf.data.config import SourceConfig
 from sam2_hf.processing.label_maps import to_label_map
 from sam2_hf.training.config_io import as_yaml, read_config
 from sam2_hf.training.dataset_registry import open_source
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.bad_input.bad_files import float_tiff, png_bomb, write_bad_files
 from tests.bad_input.judging import Input, each, faults_of
 from tests.damage import DEEP, damaged

@@ -18,7 +18,7 @@ from sam2_hf import (
     VideoPrompt,
     VideoSegmentationPipeline,
 )
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.bad_input.judging import Input, each, equals, faults_of
 from tests.bad_input.odd_values import (
     HUGE,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sam2_hf import rle
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 
 CLICKS = ("--click", "2:1:30,20", "--click", "2:4:10,40")
 

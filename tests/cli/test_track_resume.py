@@ -10,7 +10,7 @@ from seeded_inputs import photo
 
 from sam2_hf.cli import main, track_run
 from sam2_hf.errors import OutputError
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.writers.frame_journal import FrameJournal
 from sam2_hf.writers.mp4 import video_writer
 

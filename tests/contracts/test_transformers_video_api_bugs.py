@@ -12,7 +12,7 @@ import torch
 
 from sam2_hf import Sam2VideoInferenceSession, SessionOptions, VideoError
 from sam2_hf.model.outputs import FrameFeatures
-from sam2_hf.video.feature_cache import FeatureCache
+from sam2_hf.video.frame_encoder import FeatureCache
 from tests.video.transformers_usage import SIZE, add_click, clip, memories_of, open_clip
 
 WITHOUT_TORCHVISION = """

@@ -12,7 +12,6 @@ import torch
 from sam2_hf.model.outputs import ObjectMasks
 from sam2_hf.model.position_encoding import cell_centers, sine_table
 from sam2_hf.video.memory_policy import MemoryRules, Sam2Policy, TrackingStep
-from sam2_hf.video.prompt_answers import commit
 from sam2_hf.video.tracking import NO_PROMPTS, gather_memories, track_step
 from tests.video.transformers_usage import SIZE, add_click, memories_of, open_clip
 
@@ -107,7 +106,7 @@ def test_memories_are_on_the_state_device(tiny_video_model, video_processor):
     add_click(video_processor, session, 0, 1)
     session.use_model(tiny_video_model)
 
-    commit(session._tracker)
+    session._tracker.consolidate_prompts()
 
     memory = memories_of(session, 1).prompted[0]
     devices = {t.device.type for t in (memory.spatial_bx, memory.pointer_bd, memory.score_b1)}

@@ -16,8 +16,7 @@ from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.prompt_encoder import Prompts
-from sam2_hf.video.prompt_answers import commit
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import SessionOptions
 from tests.drawn_video import clicks, drawn_video_model, noise_clip, own_video_model, pixel_values
 from tests.fakes import center_of, fake_session_on, picture
@@ -102,11 +101,11 @@ def test_4_with_a_window_the_bytes_held_do_not_grow():
 def test_5_every_stored_tensor_is_on_the_storage_device():
     """Spatial memories stay on the accelerator: HF modeling_sam2_video.py:2794."""
     session = fake_session_on(8)
-    session._tracker._state_device = "meta"
+    session._tracker.store_on("meta")
     session.click(0, 1, (20, 20))
     session.click(3, 1, (23, 20))
 
-    commit(session._tracker)
+    session._tracker.consolidate_prompts()
 
     bank = session._tracker.objects[1].bank
     tensors = [t for m in bank.prompted.values() for t in (m.spatial_bx, m.pointer_bd, m.score_b1)]

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from sam2_hf import FrameError, VideoError
-from sam2_hf.frames.preprocessed import PreparedFrames, PreparedStream, one_frame
-from sam2_hf.frames.preprocessing import FramePixels
+from sam2_hf.frames.preprocessed import PreparedFrames, one_frame
 
 
 def numbered(count):
@@ -72,26 +71,6 @@ def test_closed_frames_are_gone():
     frames.close()
 
     assert frames.num_frames == 0
-
-
-def test_a_stream_takes_its_size_from_whoever_tells_it_first():
-    stream = PreparedStream(pixels=FramePixels(8))
-    stream.append_pixel_values(torch.zeros(3, 8, 8))
-
-    guessed = stream.size_is_known
-    stream.declare_size((40, 60))
-    stream.append_pixel_values(torch.zeros(3, 8, 8))
-
-    assert (guessed, stream.size_is_known) == (False, True)
-    assert (stream.size, stream.num_received) == ((40, 60), 2)
-
-
-def test_a_picture_tells_the_size_of_a_stream():
-    stream = PreparedStream(pixels=FramePixels(8))
-
-    stream.append(torch.zeros(3, 40, 60, dtype=torch.uint8))
-
-    assert (stream.size, stream.size_is_known) == ((40, 60), True)
 
 
 def test_one_frame_of_a_batch_is_taken_out():

@@ -196,3 +196,30 @@ def test_what_was_dropped_does_not_come_again(live):
 def test_what_is_no_number_is_refused(live, number):
     with pytest.raises(FrameError, match=r"-1|whole number"):
         live.append(CLIP[0], number)
+
+
+def test_a_stream_takes_its_size_from_whoever_tells_it_first():
+    stream = LiveFrames(pixels=FramePixels(8), declares_size=True)
+    stream.append_pixel_values(torch.zeros(3, 8, 8))
+
+    guessed = stream.size_is_known
+    stream.declare_size((40, 60))
+    stream.append_pixel_values(torch.zeros(3, 8, 8))
+
+    assert (guessed, stream.size_is_known) == (False, True)
+    assert (stream.size, stream.num_received) == ((40, 60), 2)
+
+
+def test_a_picture_tells_the_size_of_a_stream():
+    stream = LiveFrames(pixels=FramePixels(8), declares_size=True)
+
+    stream.append(torch.zeros(3, 40, 60, dtype=torch.uint8))
+
+    assert (stream.size, stream.size_is_known) == ((40, 60), True)
+
+
+def test_a_stream_of_pictures_shows_its_size_itself():
+    stream = LiveFrames(pixels=FramePixels(8))
+
+    assert not stream.declare_size((40, 60))
+    assert (stream.size, stream.size_is_known) == (None, True)

@@ -16,7 +16,7 @@ from sam2_hf.model.hiera import HieraBlock
 from sam2_hf.model.image_encoder import Sam2VisionModel
 from sam2_hf.training.objective import Sam2VideoForTraining
 from sam2_hf.training.prompt_simulation import PromptSchedule
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, every_answer, noise_clip, own_video_model
 from tests.training.moving_shapes import two_clips
 

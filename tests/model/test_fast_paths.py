@@ -14,7 +14,7 @@ from sam2_hf.model.attention import ImageToTokenAttention
 from sam2_hf.model.cpu_kernels import has_fused_product
 from sam2_hf.model.image_encoder import FpnNeck
 from sam2_hf.model.two_way_transformer import TwoWayBlock
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.drawn_video import own_video_model
 
 RELATIVE = 1e-5  # of the largest value: float32, summed in another order

@@ -25,7 +25,7 @@ from golden_cases import (
 from seeded_inputs import clip
 
 from sam2_hf.model import memory_attention
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 
 QUICK = ("micro", "micro20", "512")
 AS_EXACT = 3.0  # times the plain modules' error; measured 1.5 to 1.8 on answers

@@ -16,7 +16,7 @@ import torch
 from golden_cases import RELEASED, case, probe, seeded_video_model
 from seeded_inputs import clip
 
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 
 WIDE = "sam2.1_hiera_tiny"  # a frame of it takes seconds: what 512 shows is not shown again
 FRAMES = {"micro": 12, "micro20": 12, "512": 10, WIDE: 9}  # of the clip; 3 for all others
@@ -120,7 +120,7 @@ def stored(session, object_id, frame):
     memory = one.bank.prompted.get(frame)
     if memory is not None:
         return memory.spatial_bx, memory.pointer_bd, answer.logits_1hw, answer.score_1
-    record = session._tracker.history.get((object_id, frame, "memory"))
+    record = session._tracker.registry.store.get((object_id, frame, "memory"))
     return record["spatial"], record["pointer"], answer.logits_1hw, answer.score_1
 
 

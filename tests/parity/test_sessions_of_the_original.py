@@ -18,7 +18,7 @@ from PIL import Image
 from seeded_inputs import clip
 from seeded_weights import draw
 
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 
 CHECKOUT = os.environ.get("SAM2_ORIGINAL")
 FRAMES, HEIGHT, WIDTH = 6, 135, 240

@@ -6,7 +6,7 @@ import torch
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.training.objective import Sam2VideoForTraining
 from sam2_hf.training.prompt_simulation import PromptSchedule
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.small_checkpoint import small_config
 from tests.training.moving_shapes import as_batch, moving_shapes
 

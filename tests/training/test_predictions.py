@@ -11,7 +11,7 @@ from sam2_hf.training.validation import (
     predict_clip,
     predict_photo,
 )
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model
 from tests.training.drawn_data import GREEN_BOX, moving_clip, photo, square
 

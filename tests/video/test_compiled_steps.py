@@ -13,8 +13,8 @@ from sam2_hf.compiling import Compiled
 from sam2_hf.model import memory_attention, modeling_sam2_video
 from sam2_hf.model.gpu_attention import Tiles
 from sam2_hf.video import compiled_steps
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.compiled_steps import encode_frame, track_fixed
-from sam2_hf.video.session import Sam2VideoInferenceSession
 from sam2_hf.video.static_memory import MemorySlots, ShapeBucket
 from tests.drawn_video import (
     drawn_video_model,
@@ -129,11 +129,11 @@ def test_memories_are_counted_and_go_with_the_session():
         list(one.propagate(limit=3))
     assert session.bytes_held().device > plain.bytes_held().device
     session.settle()
-    assert session._tracker._compiled_steps is None
+    assert session._tracker.encoder._compiled_steps is None
     list(session.propagate(start=2, limit=2))
-    assert session._tracker._compiled_steps is not None
+    assert session._tracker.encoder._compiled_steps is not None
     session.close()
-    assert session._tracker._compiled_steps is None
+    assert session._tracker.encoder._compiled_steps is None
 
 
 def test_other_weights_of_the_same_model_give_other_masks():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sam2_hf.errors import NoPromptError
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
 from tests.video.eager_session import EagerSession, NothingToTrackError
 from tests.video.mixing_model import MixingModel

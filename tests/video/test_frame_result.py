@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.frame_result import FrameOutput, FrameResult
-from sam2_hf.video.session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
 
 SIZE = (30, 50)

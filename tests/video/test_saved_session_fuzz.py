@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load, save
 
 from sam2_hf.errors import SessionError
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.storage.record_store import pack
 from sam2_hf.video.storage.spill_files import PLACE
 from tests.video.transformers_usage import SIZE, clip

@@ -1,14 +1,18 @@
 """The verbs, one by one and one after the other."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from sam2_hf.errors import UnknownObjectError
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.review import ReviewRules
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.session import VideoSession
 from tests.drawn_video import drawn_video_model, noise_clip
-from tests.fakes import FakeModel, center_of, fake_session_on
+from tests.fakes import FakeModel, center_of, fake_clip, fake_session_on
 
 SAME_SUMS = 1e-4  # logits are of order 3 and pass a hundred sums, each right to seven digits
 
@@ -294,3 +298,51 @@ def test_backward_from_frame_0_that_frame_is_shown_or_skipped(skip, frames):
     found = session.propagate(direction="backward")
 
     assert [result.frame for result in found] == frames
+
+
+def native_session(num_frames=8):
+    return VideoSession.open(fake_clip(num_frames), FakeModel())
+
+
+def test_a_session_is_complete_without_the_names_of_transformers(tmp_path):
+    native = VideoSession.open(noise_clip(), drawn_video_model())
+    with_names = drawn_session()
+    for session in (native, with_names):
+        session.click(0, 1, (30, 20))
+        session.box(2, 2, (10, 10, 40, 30))
+
+    for own, other in zip(native.propagate(), with_names.propagate(), strict=True):
+        assert torch.equal(own.logits_bhw, other.logits_bhw)
+    native.save(tmp_path)
+
+    assert isinstance(VideoSession.load(tmp_path, noise_clip(), drawn_video_model()), VideoSession)
+    assert not hasattr(native, "output_dict_per_obj")
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda session: pickle.loads(pickle.dumps(session))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_copied_session_goes_on_by_itself(copied):
+    session = VideoSession.open(noise_clip(6), drawn_video_model())
+    session.click(0, 1, (30, 20))
+    list(session.propagate())
+
+    twin = copied(session)
+    twin.use_model(drawn_video_model())
+    twin.click(3, 1, (20, 20))
+    assert (twin.undo(), twin.undo(), twin.undo()) == (True, True, False)
+
+    assert (twin.object_ids, session.object_ids) == ((), (1,))
+
+
+def test_prompts_can_be_read_back_and_given_all_at_once():
+    session = native_session()
+    session.click(2, 1, (20, 30), positive=False)
+
+    session.put_prompts(4, 7, session.prompts_of(2, 1))
+
+    (click,) = session.prompts_of(4, 7).clicks
+    assert (click.xy, click.positive) == ((20, 30), False)
+    assert session.prompts_of(5, 7).clicks == ()

@@ -9,8 +9,8 @@ import torch
 from sam2_hf.errors import FrameError, NoPromptError, SessionError
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.pipelines.video_segmentation import VideoSegmentationPipeline
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.prompts import VideoPrompt
-from sam2_hf.video.session import Sam2VideoInferenceSession
 from tests import fakes
 from tests.drawn_video import drawn_video_model, noise_clip
 from tests.fakes import FakeModel, fake_clip, fake_session_on
@@ -121,7 +121,7 @@ def test_a_removed_object_is_not_in_a_save(tmp_path):
 
     loaded = Sam2VideoInferenceSession.load(tmp_path, noise_clip(6), model)
 
-    assert {key[0] for key, _ in loaded._tracker.history.places()} == {1}
+    assert {key[0] for key, _ in loaded._tracker.registry.store.places()} == {1}
 
 
 def test_reset_lets_removed_objects_go_too():
@@ -132,7 +132,7 @@ def test_reset_lets_removed_objects_go_too():
 
     session.reset()
 
-    assert len(session._tracker.history) == 0
+    assert len(session._tracker.registry.store) == 0
     assert not session.undo()
 
 

@@ -15,7 +15,10 @@ import pytest
 import torch
 
 from sam2_hf.errors import FrameError, Sam2Error, SessionError
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_frames import ModelInputFrames
+from sam2_hf.video.compat.transformers_inputs import ModelInputPrompts
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
+from sam2_hf.video.session import VideoSession
 from sam2_hf.video.session_lock import SessionLock, one_thread_at_a_time
 from tests.fakes import FakeModel, fake_session_on
 
@@ -208,13 +211,18 @@ def test_a_stream_takes_frames_from_one_thread_and_clicks_from_another():
 def test_every_public_method_holds_the_lock():
     """But for those that only hand something out; and also one that a base class gets later."""
     free = {"frames", "options", "num_frames", "size", "object_ids", "open", "load"}
-    for name in dir(Sam2VideoInferenceSession):
-        if name.startswith("_") or name in free:
-            continue
-        member = getattr(Sam2VideoInferenceSession, name, None)
-        method = member.fget if isinstance(member, property) else member
-        if callable(method):
-            assert method.__code__.co_name == "alone", name
+    for kind in (VideoSession, Sam2VideoInferenceSession, ModelInputFrames, ModelInputPrompts):
+        for name in dir(kind):
+            if name.startswith("_") or name in free:
+                continue
+            member = getattr(kind, name, None)
+            method = member.fget if isinstance(member, property) else member
+            if callable(method):
+                assert method.__code__.co_name == "alone", name
+
+
+def test_what_a_locked_base_has_is_locked_once():
+    assert Sam2VideoInferenceSession.click is VideoSession.click
 
 
 def test_a_locked_method_says_what_it_takes():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sam2_hf.errors import SessionError
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.session_options import MEMORY_POLICIES, SessionOptions
 from tests.drawn_video import drawn_video_model, noise_clip, own_video_model
 from tests.fakes import SIDE, FakeModel, center_of, fake_session_on, picture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
 from tests.fakes import fake_session_on
 
@@ -192,13 +192,13 @@ def test_a_verb_that_was_refused_is_nothing_to_undo(fake_session):
 
 
 def test_a_removed_object_is_let_go_once_its_removal_cannot_be_undone(monkeypatch):
-    monkeypatch.setattr("sam2_hf.video.tracked_object.DEPTH", 10)
+    monkeypatch.setattr("sam2_hf.video.object_registry.DEPTH", 10)
     session = fake_session_on(8)
     held = []
     for number in range(30):
         session.click(0, number, (20, 20))
         list(session.propagate(limit=2))
         session.remove(number)
-        held.append(len(session._tracker.history))
+        held.append(len(session._tracker.registry.store))
 
     assert held[29] == held[15]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
 
 
@@ -114,4 +114,4 @@ def test_a_closed_session_holds_no_weights(model):
 
     session.close()
 
-    assert not session._tracker._weights.has_seen
+    assert not session._tracker.encoder._weights.has_seen

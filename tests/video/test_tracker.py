@@ -5,10 +5,11 @@ import torch
 
 from sam2_hf.errors import NoPromptError, OutputError, SessionError
 from sam2_hf.frames.open import open_frames
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.memory_bank import MEMORY
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.propagation import FrameRequest
 from sam2_hf.video.session_options import SessionOptions
-from sam2_hf.video.tracker import FrameRequest, Tracker
+from sam2_hf.video.tracker import Tracker
 from tests.fakes import SIDE, FakeModel, center_of, fake_clip, fake_session_on
 from tests.video.records import full_disk
 
@@ -99,8 +100,9 @@ def test_a_frame_can_be_segmented_without_being_remembered():
     list(session.propagate(limit=3))
     tracker = session._tracker
 
-    result = tracker.segment(FrameRequest(3, remember=False))
+    result, write_error = tracker.segment(FrameRequest(3, remember=False))
 
+    assert write_error is None
     assert center_of(result.masks[1]) == (19, 10)
     assert tracker.objects[1].bank.tracked == [1, 2]
     assert tracker.objects[1].bank.spatial_bx(3) is None
@@ -159,7 +161,7 @@ def test_an_object_may_be_out_of_view_and_come_back():
 
 def test_without_objects_there_is_nothing_to_track():
     with pytest.raises(NoPromptError, match="no object has a prompt"):
-        tracker_of(FakeModel()).require_prompts()
+        tracker_of(FakeModel()).registry.require_prompts()
 
 
 def test_an_object_without_prompts_is_named():
@@ -167,7 +169,7 @@ def test_an_object_without_prompts_is_named():
     session.clear(0, 2)
 
     with pytest.raises(NoPromptError, match=r"object 2 has no prompt.*Objects with a prompt: 1\."):
-        session._tracker.require_prompts()
+        session._tracker.registry.require_prompts()
 
 
 def test_a_new_object_of_an_old_number_finds_nothing_of_the_old_one():
@@ -210,7 +212,7 @@ def test_a_closed_tracker_holds_nothing():
 
     session._tracker.close()
 
-    assert session._tracker.features.num_bytes == session.bytes_held().ram == 0
+    assert session._tracker.encoder.num_bytes == session.bytes_held().ram == 0
 
 
 def test_on_a_full_disk_every_object_of_the_frame_is_stored_before_the_error(tmp_path):
@@ -220,8 +222,8 @@ def test_on_a_full_disk_every_object_of_the_frame_is_stored_before_the_error(tmp
 
     for number in (1, 2):
         assert session.masklet(number).frames[0] == 0
-    stored = session._tracker.history.frames(1, MEMORY), session._tracker.history.frames(2, MEMORY)
-    assert stored[0] == stored[1]
+    store = session._tracker.registry.store
+    assert store.frames(1, MEMORY) == store.frames(2, MEMORY)
 
 
 def test_an_accelerator_is_told_to_encode_the_next_frame(monkeypatch):

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from sam2_hf.errors import FrameError, OutputError, PromptError, VideoError
 from sam2_hf.interruption import Interruption
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
+from sam2_hf.video.session import VideoSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
@@ -142,7 +143,7 @@ def track_camera(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
 
 def _follow(
     camera: Camera,
-    session: Sam2VideoInferenceSession,
+    session: VideoSession,
     prompts: VideoPrompts,
     limit: int | None,
     outputs: TrackOutputs,

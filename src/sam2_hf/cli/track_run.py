@@ -21,7 +21,8 @@ from typing import Any
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import FrameError, OutputError, SessionError
 from sam2_hf.interruption import Interruption
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
+from sam2_hf.video.session import VideoSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.storage.checkpoint_files import CURRENT
 from sam2_hf.writers.frame_journal import FrameJournal, TrackedFrame
@@ -166,7 +167,7 @@ class TrackState:
         known = self.progress.failure or failure
         self.progress = replace(self.progress, run=self.progress.run + 1, done=0, failure=known)
 
-    def save(self, session: Sam2VideoInferenceSession) -> None:
+    def save(self, session: VideoSession) -> None:
         """Save everything, so that `resume` goes on here.
 
         Raises:
@@ -182,7 +183,7 @@ class TrackState:
         self._saved_at = time.monotonic()
         self._save_seconds = self._saved_at - began
 
-    def save_now_and_then(self, session: Sam2VideoInferenceSession) -> None:
+    def save_now_and_then(self, session: VideoSession) -> None:
         """Save if the last time is long ago, measured by how long it took.
 
         Raises:
@@ -263,7 +264,7 @@ class VideoTracking:
     prompts: VideoPrompts
     state: TrackState
 
-    def open_session(self, chosen: ChosenVideoModel, *, resume: bool) -> Sam2VideoInferenceSession:
+    def open_session(self, chosen: ChosenVideoModel, *, resume: bool) -> VideoSession:
         """Begin with the prompts, or go on where an earlier run was.
 
         Raises:
@@ -287,7 +288,7 @@ class VideoTracking:
         self.prompts.give_to(session)
         return session
 
-    def track(self, session: Sam2VideoInferenceSession, stop: Interruption) -> Outcome:
+    def track(self, session: VideoSession, stop: Interruption) -> Outcome:
         """Visit all frames that are left. An unreadable frame ends a run, not the others.
 
         Raises:
@@ -311,9 +312,7 @@ class VideoTracking:
         self.state.save(session)
         return Outcome(rate, failure)
 
-    def write(
-        self, outputs: TrackOutputs, session: Sam2VideoInferenceSession, stop: Interruption
-    ) -> None:
+    def write(self, outputs: TrackOutputs, session: VideoSession, stop: Interruption) -> None:
         """Write what is drawn frame by frame; frames are read a second time for that.
 
         Raises:
@@ -338,7 +337,7 @@ class VideoTracking:
                 bar.advance()
                 stop.check()
 
-    def facts(self, session: Sam2VideoInferenceSession, name: str) -> VideoFacts:
+    def facts(self, session: VideoSession, name: str) -> VideoFacts:
         """Describe the video for the results.
 
         Args:
@@ -358,7 +357,7 @@ class VideoTracking:
     def _visit(
         self,
         run: Run,
-        session: Sam2VideoInferenceSession,
+        session: VideoSession,
         stop: Interruption,
         bar: FrameProgress,
     ) -> None:

@@ -16,7 +16,7 @@ from sam2_hf.errors import FrameError, ImageError, PromptError
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.processing.images import NUMERIC_MODES, file_problem
 from sam2_hf.processing.prompts import Click, ObjectPrompt
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.session import VideoSession
 
 from .argument_types import BoxPrompt, ClickPrompt
 
@@ -107,7 +107,7 @@ class VideoPrompts:
                     "Resize it without smoothing."
                 )
 
-    def give_to(self, session: Sam2VideoInferenceSession) -> None:
+    def give_to(self, session: VideoSession) -> None:
         """Pass them on: what belongs to one object and frame in one go, boxes before clicks."""
         for one in self.masks:
             session.mask(one.frame, one.object_id, one.mask_hw)

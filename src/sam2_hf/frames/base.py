@@ -1,13 +1,13 @@
-"""What a session knows of a video: how many frames, how large, and the pixels of one.
+"""Frames of a video or a stream: how many, how large, their pixels, and what a stream can do.
+
+`Frames` is what a session reads; `PictureSource` is what one that decodes ahead reads from.
 
 Suffixes: hw3 = rows and columns of the original frame, red green blue; 3ss = red green blue, rows
 and columns of the model's input.
-
-A video whose frames can be read in any order, without threads and without memory of its own.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf.closing import Closing
-from sam2_hf.errors import FrameError
+from sam2_hf.errors import FrameError, SessionError
 from sam2_hf.number_reading import read_whole, shown
+from sam2_hf.processing.images import ImageSource
+
+from .preprocessing import FramePixels
 
 
 class Frames(Closing):
@@ -28,11 +31,81 @@ class Frames(Closing):
             first frame.
         num_frames: None for a live stream, and for an iterator that has not ended.
         fps: Frames per second on average. None where nothing is known of time.
+        size_is_known: Whether `size` is that of the original frames, not a guess that
+            `declare_size` may still correct.
     """
 
     size: tuple[int, int] | None
     num_frames: int | None
     fps: Fraction | None
+    size_is_known: bool = True
+
+    @property
+    def num_received(self) -> int | None:
+        """Number of the next frame of a live stream; None where a video has frames of its own."""
+        return None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the caller appends the frames one by one."""
+        return self.num_received is not None
+
+    @property
+    def known_size(self) -> tuple[int, int] | None:
+        """`(height, width)` of the original frames, unless it is only a guess."""
+        return self.size if self.size_is_known else None
+
+    @property
+    def numbers(self) -> Collection[int]:
+        """The frames that there are, in order; none of an iterator that has not ended."""
+        return range(self.num_frames or 0)
+
+    def has_pixels(self, frame: int) -> bool:
+        """Tell whether a frame that is there can be read; only edited frames may be without."""
+        return True
+
+    def append(self, picture: ImageSource, frame: int | None = None) -> int:
+        """Add a frame to a live stream; see [`LiveFrames.append`].
+
+        Raises:
+            SessionError: The video has frames of its own.
+        """
+        raise SessionError(
+            "this session has a video of its own: use session.propagate(). For a stream, open "
+            "the session with video=None."
+        )
+
+    def declare_size(self, size: tuple[int, int]) -> bool:
+        """Say how large the original frames are, where all there is of them is model input.
+
+        Args:
+            size: `(height, width)`.
+
+        Returns:
+            Whether it was taken over; frames that show their size themselves refuse.
+        """
+        return False
+
+    def use_preprocessing(self, make: Callable[[], FramePixels]) -> None:
+        """Take over how frames become model input, where that is not settled yet.
+
+        Args:
+            make: Gives the preprocessing; called only if it is needed.
+        """
+
+    def comparable_frames(self, most: int) -> list[int]:
+        """Choose frames by which another opening of the same video can be recognized.
+
+        Args:
+            most: How many at most; they are spread evenly, first and last among them.
+
+        Returns:
+            Their numbers; none where frames do not come again.
+        """
+        if self.num_frames is None:
+            return []
+        last, count = self.num_frames - 1, min(most, self.num_frames)
+        return sorted({last * place // max(count - 1, 1) for place in range(count)})
 
     def reaches(self, frame: int) -> bool:
         """Tell whether a frame comes before the end, cheaply. An iterator is read up to there."""
@@ -49,6 +122,19 @@ class Frames(Closing):
     def may_come(self, frame: int) -> bool:
         """Tell whether a frame that is not there may still be given, as those of a stream."""
         return False
+
+    def go_on_from(
+        self,
+        num_received: int,
+        size: tuple[int, int] | None,
+        kept: Mapping[int, Tensor] | None = None,
+    ) -> None:
+        """Number frames of a live stream as those of a saved one; see [`LiveFrames.go_on_from`].
+
+        Raises:
+            SessionError: The video has frames of its own.
+        """
+        raise SessionError(f"a video cannot go on from frame {num_received} of a live stream.")
 
     @abstractmethod
     def time(self, frame: int) -> float | None:
@@ -93,6 +179,34 @@ class Frames(Closing):
 
         Args:
             frames: Frame numbers; a `range`, forward or backward, costs nothing.
+        """
+
+
+class EditableFrames(Frames):
+    """Frames that can be replaced and dropped one by one, as model input."""
+
+    @abstractmethod
+    def put(self, values_3ss: Tensor, frame: int | None = None) -> int:
+        """Add a frame, or put another in the place of one.
+
+        Args:
+            values_3ss: `(3, S, S)`, normalized.
+            frame: Which one; a new last one if None.
+
+        Returns:
+            Its number.
+
+        Raises:
+            FrameError: Its shape is another one, or the number is negative.
+        """
+
+    @abstractmethod
+    def drop(self, frame: int, *, keep_number: bool = False) -> None:
+        """Free the pixels of a frame, which cannot be read any more.
+
+        Args:
+            frame: Which one.
+            keep_number: Whether `numbers` still lists it; a stream lists only what can be read.
         """
 
 

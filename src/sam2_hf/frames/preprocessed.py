@@ -1,4 +1,4 @@
-"""Frames that somebody has made model input of already, as transformers' API hands them over.
+"""Frames that are model input already, as transformers' API hands them over.
 
 Suffixes: t3ss = frames, red green blue, input rows and columns; 3ss = one of them.
 """
@@ -14,20 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf.errors import FrameError, VideoError
-from sam2_hf.processing.images import ImageSource
 
-from .base import Frames, check_range, frame_number
-from .streams import LiveFrames
+from .base import EditableFrames, Frames, check_range, frame_number
 
 VIDEO_DIMENSIONS, FRAME_DIMENSIONS = 4, 3
 
 
-class PreparedFrames(Frames):
+class PreparedFrames(EditableFrames):
     """A video of model input, all of it in memory; single frames can be replaced or dropped.
 
     Args:
-        video_t3ss: Normalized frames; float, any type. Until somebody says otherwise, the original
-            frames are of that size.
+        video_t3ss: Normalized frames; float, any type. Until `declare_size` is called, the original
+            frames count as being of that size.
 
     Raises:
         VideoError: It is no such tensor, or has no frames.
@@ -74,18 +72,7 @@ class PreparedFrames(Frames):
         return video
 
     def put(self, values_3ss: Tensor, frame: int | None = None) -> int:
-        """Add a frame, or put another in the place of one.
-
-        Args:
-            values_3ss: `(3, S, S)`, normalized.
-            frame: Which one; a new last one if None.
-
-        Returns:
-            Its number.
-
-        Raises:
-            FrameError: Its shape is another one, or the number is negative.
-        """
+        """Add a frame, or put another in the place of one; see [`EditableFrames.put`]."""
         _check_shape(values_3ss, self.side)
         number = self.num_frames if frame is None else frame
         check_range(number, max(self.num_frames, number) + 1, "the video")
@@ -94,12 +81,7 @@ class PreparedFrames(Frames):
         return number
 
     def drop(self, frame: int, *, keep_number: bool = False) -> None:
-        """Free the pixels of a frame, which cannot be read any more.
-
-        Args:
-            frame: Which one.
-            keep_number: Whether `numbers` still lists it.
-        """
+        """Free the pixels of a frame; see [`EditableFrames.drop`]."""
         if keep_number:
             self._frames[frame] = None
         else:
@@ -114,9 +96,10 @@ class PreparedFrames(Frames):
         """Tell whether a frame is there and can be read."""
         return self._frames.get(frame) is not None
 
-    def declare_size(self, size: tuple[int, int]) -> None:
+    def declare_size(self, size: tuple[int, int]) -> bool:
         """Say how large the original frames are, `(height, width)`."""
         self.size = size
+        return True
 
     def time(self, frame: int) -> None:
         """Nothing is known of time, but a frame must be there."""
@@ -159,7 +142,7 @@ class PreparedFrames(Frames):
         return values_3ss
 
 
-class EditedFrames(Frames):
+class EditedFrames(EditableFrames):
     """A video read from elsewhere, some frames of which were replaced, dropped, or added.
 
     Args:
@@ -190,7 +173,7 @@ class EditedFrames(Frames):
         return None if count is None else max([count, *(frame + 1 for frame in self._frames)])
 
     def put(self, values_3ss: Tensor, frame: int | None = None) -> int:
-        """Add a frame, or put another in the place of one; see [`PreparedFrames.put`]."""
+        """Add a frame, or put another in the place of one; see [`EditableFrames.put`]."""
         number = self.num_frames if frame is None else frame
         if number is None:
             raise FrameError("an iterator has no last frame yet. Give the number of the frame.")
@@ -201,7 +184,7 @@ class EditedFrames(Frames):
         return number
 
     def drop(self, frame: int, *, keep_number: bool = False) -> None:
-        """Make a frame unreadable; see [`PreparedFrames.drop`]."""
+        """Make a frame unreadable; see [`EditableFrames.drop`]."""
         self._frames[frame] = None
         if keep_number:
             self._gone.discard(frame)
@@ -294,33 +277,6 @@ def _no_picture(frame: int) -> str:
         f"frame {frame} came as prepared pixel values only, so there is no picture of it. Open "
         "the session on the video itself to read pictures."
     )
-
-
-class PreparedStream(LiveFrames):
-    """A live stream whose original size may be told before, or after, its first frame comes."""
-
-    size_is_known = False
-
-    def declare_size(self, size: tuple[int, int]) -> None:
-        """Say how large the original frames are, `(height, width)`."""
-        self.size = self._window.size = size
-        self.size_is_known = True
-
-    def go_on_from(
-        self,
-        num_received: int,
-        size: tuple[int, int] | None,
-        kept: Mapping[int, Tensor] | None = None,
-    ) -> None:
-        """Go on with a saved session; see [`LiveFrames.go_on_from`]."""
-        super().go_on_from(num_received, size, kept)
-        self.size_is_known = size is not None
-
-    def append(self, picture: ImageSource, frame: int | None = None) -> int:
-        """Add a picture; see [`LiveFrames.append`]."""
-        number = super().append(picture, frame)
-        self.size_is_known = True
-        return number
 
 
 def one_frame(pixel_values: Tensor) -> Tensor:

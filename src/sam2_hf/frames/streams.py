@@ -1,16 +1,14 @@
-"""A live stream: frames come one by one, and the last ones are kept.
+"""Streams, of which the last frames are kept: live ones, and those that an iterator gives.
+
+Frames of a live stream are appended; an iterator is read as far as frames are asked for.
 
 Suffixes: hw3 = rows, columns, red green blue; 3ss = red green blue, input rows and columns.
-
-A video that comes out of an iterator, read no further than somebody has asked.
-
-Suffixes: hw3 = rows, columns, red green blue.
 """
 
 import copy
 import operator
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -22,7 +20,7 @@ from sam2_hf.errors import FrameError, ImageError, VideoError
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.processing.value_range import ValueRange
 
-from .base import Frames, check_range, frame_number
+from .base import EditableFrames, Frames, check_range, frame_number
 from .frame_window import FrameWindow, ReceivedFrame
 from .preprocessing import ClipScale, FramePixels
 
@@ -30,7 +28,7 @@ WINDOW = 32  # frames; at 30 frames a second, a click may come one second late
 INPUT_DIMENSIONS = 3
 
 
-class LiveFrames(Frames):
+class LiveFrames(EditableFrames):
     """Frames that are appended as a camera gives them.
 
     Args:
@@ -38,6 +36,8 @@ class LiveFrames(Frames):
         pixels: How frames become model input. `open_frames` sets it to what the model needs.
         value_range: Which numbers are black and white; see `processing/value_range.py`. Without it
             the first frame decides for floats.
+        declares_size: Whether the caller says how large the original frames are, as of frames that
+            come as model input; until then their size is a guess. The first picture tells it too.
 
     Raises:
         VideoError: The window is not positive.
@@ -52,9 +52,13 @@ class LiveFrames(Frames):
         window: int = WINDOW,
         pixels: FramePixels | None = None,
         value_range: ValueRange = None,
+        *,
+        declares_size: bool = False,
     ) -> None:
         self.size = None
+        self.size_is_known = not declares_size
         self.pixels = pixels
+        self._declares_size = declares_size
         self._scale = ClipScale(value_range)
         self._window = FrameWindow(
             window,
@@ -66,6 +70,20 @@ class LiveFrames(Frames):
     def kept(self) -> list[int]:
         """The frames that can be read, in order."""
         return self._window.kept
+
+    @property
+    def numbers(self) -> list[int]:
+        """The frames that can be read, in order; others have been dropped or are to come."""
+        return self._window.kept
+
+    def comparable_frames(self, most: int) -> list[int]:
+        """Choose none: a stream does not come again."""
+        return []
+
+    def use_preprocessing(self, make: Callable[[], FramePixels]) -> None:
+        """Take over how frames become model input; see [`Frames.use_preprocessing`]."""
+        if self.pixels is None:
+            self.pixels = make()
 
     @property
     def num_received(self) -> int:
@@ -98,6 +116,7 @@ class LiveFrames(Frames):
             raise FrameError(f"frame {number} cannot be read: {error}") from error
         self._window.add_picture(picture_hw3, number)
         self.size = self._window.size
+        self.size_is_known = True
         return number
 
     def append_pixel_values(
@@ -135,8 +154,19 @@ class LiveFrames(Frames):
         self.size = self._window.size
         return number
 
-    def drop(self, frame: int) -> None:
-        """Forget a frame before the window does; its number stays used."""
+    def declare_size(self, size: tuple[int, int]) -> bool:
+        """Say how large the original frames are; see [`Frames.declare_size`]."""
+        if self._declares_size:
+            self.size = self._window.size = size
+            self.size_is_known = True
+        return self._declares_size
+
+    def put(self, values_3ss: Tensor, frame: int | None = None) -> int:
+        """Add a frame of model input; see `append_pixel_values`."""
+        return self.append_pixel_values(values_3ss, frame=frame)
+
+    def drop(self, frame: int, *, keep_number: bool = False) -> None:
+        """Forget a frame before the window does; its number stays used in any case."""
         self._window.drop(frame)
 
     def may_come(self, frame: int) -> bool:
@@ -164,6 +194,7 @@ class LiveFrames(Frames):
         }
         self._window.go_on_from(num_received, size, frames)
         self.size = size
+        self.size_is_known = size is not None or not self._declares_size
 
     def reaches(self, frame: int) -> bool:
         """Tell whether a frame has come, be it dropped again or not."""
@@ -287,6 +318,10 @@ class StreamedFrames(Frames):
     def kept(self) -> list[int]:
         """The pictures that can be read again, in order."""
         return self._window.kept
+
+    def comparable_frames(self, most: int) -> list[int]:
+        """Choose the first picture that is kept; another iterator is read up to there."""
+        return self._window.kept[:1]
 
     def __deepcopy__(self, memo: dict[int, object]) -> "StreamedFrames":
         """Copy the pictures that are kept, once the iterator has ended."""

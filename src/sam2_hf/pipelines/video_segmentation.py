@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from sam2_hf.closing import Closing
 from sam2_hf.errors import FrameError, PromptError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.masklet import Masklet
 from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.propagation import PropagationDirection, count_frames
 from sam2_hf.video.review import FrameToReview, ReviewRules
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.session import VideoSession
 from sam2_hf.video.session_options import SessionOptions
 
 from .abstract_pipeline import AbstractPipeline
@@ -54,7 +55,7 @@ class VideoSegmentation(ResultMapping, Closing):
         "frames_to_review",
     )
 
-    def __init__(self, session: Sam2VideoInferenceSession, rules: ReviewRules | None) -> None:
+    def __init__(self, session: VideoSession, rules: ReviewRules | None) -> None:
         frames = session.frames
         self.masklets: Mapping[int, Masklet] = {
             object_id: session.masklet(object_id) for object_id in session.object_ids
@@ -142,7 +143,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         _, own = ReadingOptions().taken_from(options)
         SessionOptions.preset(**own)
 
-    def open(self, video: object) -> Sam2VideoInferenceSession:
+    def open(self, video: object) -> VideoSession:
         """Open a session on a video, to click, look and correct; see [`open_frames`].
 
         Raises:
@@ -232,9 +233,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
             raise
 
 
-def _propagate(
-    session: Sam2VideoInferenceSession, prompts: Sequence[VideoPrompt], run: _Run
-) -> None:
+def _propagate(session: VideoSession, prompts: Sequence[VideoPrompt], run: _Run) -> None:
     """Carry the prompts through the video."""
     prompted = {prompt.frame for prompt in prompts}
     total = count_frames(None, None, run.direction, session.num_frames, prompted)

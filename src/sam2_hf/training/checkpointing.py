@@ -32,7 +32,7 @@ from sam2_hf.errors import DataError, OutputError, TrainingError
 from sam2_hf.json_input import load_json
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
-from sam2_hf.video.processing_sam2_video import Sam2VideoProcessor
+from sam2_hf.video.compat.processing_sam2_video import Sam2VideoProcessor
 
 from .config import TrainConfig
 from .lora import merge_adapters, write_adapters

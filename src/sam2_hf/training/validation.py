@@ -25,7 +25,7 @@ from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.overlay import DrawnPrompts, draw_overlay, object_colors
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.upsampled_masks import masks_at_size
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 
 from .click_sampling import innermost_clicks
 from .config import ValidationConfig

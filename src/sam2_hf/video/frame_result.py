@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf.frames.host_copies import HostCopies, finish_host_copy
+from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes
+from sam2_hf.model.outputs import ObjectMasks
 from sam2_hf.upsampled_masks import upsampled_logits, upsampled_masks
 
 HOST = ("cpu", "meta")  # kinds of device whose memory need not be spared
@@ -37,6 +39,20 @@ class FrameOutput:
         return FrameOutput(
             self.logits_1hw.to(device), self.iou_1.to(device), self.score_1.to(device)
         )
+
+
+def split_by_object(masks: ObjectMasks, fill_hole_area: int) -> list[FrameOutput]:
+    """Close small holes and split the answers by object; copies, so that each is freed by itself.
+
+    Args:
+        masks: The decoder's answers.
+        fill_hole_area: Holes up to this many pixels are closed.
+    """
+    logits_bhw = fill_holes(masks.logits_b1hw[:, 0], fill_hole_area, margin=TRACKED_HOLE_MARGIN)
+    return [
+        FrameOutput(logits_bhw[row : row + 1].clone(), masks.iou_b1[row], masks.score_b1[row])
+        for row in range(len(logits_bhw))
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ Suffixes: h, w = rows and columns of the model's input.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from torch import Tensor
 
@@ -28,9 +28,6 @@ from sam2_hf.processing.prompt_reading import (
     read_clicks as read_listed_clicks,
     read_mask as read_mask,
 )
-
-if TYPE_CHECKING:
-    from .session import Sam2VideoInferenceSession
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +112,23 @@ def read_clicks(
     return clicks
 
 
+class TakesPrompts(Protocol):
+    """What a [`VideoPrompt`] needs of the session that it is given to."""
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """`(height, width)` of the original frames; None before the first one of a stream."""
+
+    def mask(self, frame: int, object_id: int, mask_hw: Mask) -> None:
+        """Give the mask of an object on a frame."""
+
+    def prompts_of(self, frame: int, object_id: int) -> FramePrompts:
+        """Return what has been said about an object on a frame."""
+
+    def put_prompts(self, frame: int, object_id: int, prompts: FramePrompts) -> None:
+        """Say all of it at once."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoPrompt:
     """Clicks, a box or a mask for one object on one frame; pixels of the original frame.
@@ -156,8 +170,8 @@ class VideoPrompt:
         """What to call it in a message."""
         return f"object {self.object_id} on frame {self.frame}"
 
-    def add_to(self, session: "Sam2VideoInferenceSession") -> None:
-        """Give it to a session; clicks and box count as one round.
+    def add_to(self, session: TakesPrompts) -> None:
+        """Give it to a session; clicks and box count as one call.
 
         Raises:
             FrameError: The session has no such frame.

@@ -1,8 +1,8 @@
-"""Which frames a propagation visits, in which order. Plain integers in, plain integers out."""
+"""Which frames a propagation visits, in which order, and what is asked of each visit."""
 
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sam2_hf.errors import FrameError, SessionError
@@ -13,6 +13,38 @@ from .memory_policy import Direction
 PropagationDirection = Literal["forward", "backward", "both"]
 Runs = list[tuple[range, Direction]]
 ENDLESS = sys.maxsize  # where a run of unknown length ends
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRequest:
+    """One frame to be segmented.
+
+    Attributes:
+        frame: Which frame.
+        direction: Which way time runs.
+        remember: Whether tracked objects leave a memory.
+        leaves_trace: Whether anything that is remembered changes at all; going backward from the
+            first frame, which the original leaves out, it does not.
+        passes_prompted: Whether a prompted frame counts as tracked from now on, so that a later
+            click on it is a correction; under transformers' names it does not.
+        corrected: Objects whose correction on this frame has just been remembered as if it had been
+            tracked; they keep it this time.
+        ahead: The frame that comes next, if that is known: a GPU encodes it while the host
+            writes down the masks of this one.
+    """
+
+    frame: int
+    direction: Direction = "forward"
+    remember: bool = True
+    passes_prompted: bool = True
+    leaves_trace: bool = True
+    corrected: frozenset[int] = frozenset()
+    ahead: int | None = None
+
+    def keeping(self, corrections: Collection[tuple[int, int]]) -> "FrameRequest":
+        """Return this request with the corrections of its frame, out of pairs (frame, object)."""
+        corrected = frozenset(number for frame, number in corrections if frame == self.frame)
+        return replace(self, corrected=corrected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +68,7 @@ class ToCome:
 def plan_propagation(
     start: int | None,
     limit: int | None,
-    course: PropagationDirection,
+    direction: PropagationDirection,
     num_frames: int | None,
     prompted: Collection[int],
 ) -> Runs:
@@ -47,8 +79,8 @@ def plan_propagation(
             backwards.
         limit: How many frames to visit, in each direction; all if None. The first frame counts as
             one of those ahead.
-        course: Forward in time, backward, or forward and then backward from the same frame.
-        num_frames: Frames of the video; None if nobody knows yet.
+        direction: Forward in time, backward, or forward and then backward from the same frame.
+        num_frames: Frames of the video; None if that is not known yet.
         prompted: Frames with a prompt; at least one.
 
     Returns:
@@ -56,15 +88,17 @@ def plan_propagation(
 
     Raises:
         FrameError: There is no such first frame.
-        SessionError: There is no such course, or the limit is negative.
+        SessionError: There is no such direction, or the limit is negative.
     """
-    if not isinstance(course, str) or course not in ("forward", "backward", "both"):
-        raise SessionError(f"direction {shown(course)} is unknown. Use forward, backward or both.")
+    if not isinstance(direction, str) or direction not in ("forward", "backward", "both"):
+        raise SessionError(
+            f"direction {shown(direction)} is unknown. Use forward, backward or both."
+        )
     start, limit = _read_number("start", start), _read_number("limit", limit)
     if limit is not None and limit < 0:
         raise SessionError(f"limit is {shown(limit)}; it must be a number of frames, 0 or more.")
     if start is None:
-        start = max(prompted) if course == "backward" else min(prompted)
+        start = max(prompted) if direction == "backward" else min(prompted)
     if start < 0 or (num_frames is not None and start >= num_frames):
         last = "" if num_frames is None else f" up to {num_frames - 1}"
         raise FrameError(
@@ -74,12 +108,12 @@ def plan_propagation(
         end for end in (num_frames, None if limit is None else start + limit) if end is not None
     ]
     ahead = range(start, min(ends, default=ENDLESS))
-    first_behind = start if course == "backward" else start - 1
+    first_behind = start if direction == "backward" else start - 1
     behind = range(first_behind, -1, -1)[:limit]
     runs: Runs = []
-    if course != "backward":
+    if direction != "backward":
         runs.append((ahead, "forward"))
-    if course != "forward":
+    if direction != "forward":
         runs.append((behind, "backward"))
     return runs
 

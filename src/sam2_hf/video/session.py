@@ -4,40 +4,65 @@ The session owns everything that changes; the model owns nothing. Coordinates ar
 original frame, (x, y), top-left 0; frames count from 0; an object's id is any whole number.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from sam2_hf.errors import SessionError
-from sam2_hf.frames.base import frame_number
-from sam2_hf.frames.streams import LiveFrames
+from tqdm import tqdm
+
+from sam2_hf.closing import Closing
+from sam2_hf.errors import FrameError, SessionError
+from sam2_hf.frames.base import Frames, frame_number
+from sam2_hf.frames.preprocessing import FramePixels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.images import ImageSource
+from sam2_hf.video.compat.video_processing_sam2_video import checkpoint_pixels
 from sam2_hf.video.storage.session_checkpoint import load_tracker, open_session_frames, save_tracker
 
+from .frame_encoder import require_video_model
 from .frame_result import FrameResult
 from .masklet import Masklet
-from .prompt_answers import answer_prompts, commit
-from .prompts import FramePrompts, Mask, Xy, read_box, read_clicks, read_mask
-from .propagation import PropagationDirection, begins_backward_from_first, plan_propagation
+from .object_registry import BytesHeld
+from .prompts import FramePrompts, Mask, Xy, read_box, read_clicks, read_mask, read_object_id
+from .propagation import (
+    ENDLESS,
+    FrameRequest,
+    PropagationDirection,
+    Runs,
+    ToCome,
+    begins_backward_from_first,
+    plan_propagation,
+)
 from .review import FrameToReview, ReviewRules, frames_to_review
-from .session_lock import one_thread_at_a_time
+from .session_lock import SessionLock, one_thread_at_a_time
 from .session_options import SessionOptions
+from .tracked_object import TrackedObject
 from .tracker import Tracker
-from .transformers_session import TransformersSession
 
 
 @one_thread_at_a_time(but=("frames", "options", "num_frames", "size", "object_ids"))
-class Sam2VideoInferenceSession(TransformersSession):
+class VideoSession(Closing):
     """Everything about one video while it is being segmented.
 
-    Threads may share it: each call waits for the one before, and `propagate` lets others in after
-    every frame.
+    Open one with `VideoSession.open(video, model)`. [`Sam2VideoInferenceSession`] is this session
+    with transformers' names beside its own.
 
-    Open one with `Sam2VideoInferenceSession.open(video, model)`. The constructor takes the
-    arguments of transformers' class of this name; see [`TransformersSession`] for those and for
-    the other names it has there.
+    Frames with prompts are conditioning frames, "prompted" ones; all others are tracked.
+
+    Threads may share it: each call waits for the one before, and `propagate` lets others in after
+    every frame. A copy shares the model and the pixels of frames: `copy.deepcopy` copies objects,
+    memories and masks, opens a video file again and computes image features again. Pickled, a
+    session has no model until `use_model` is called, and refers to videos on the disk by path.
+
+    Args:
+        tracker: The tracker, with the video.
     """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self.lock = SessionLock()
 
     @classmethod
     def open(
@@ -47,7 +72,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         *,
         options: SessionOptions | None = None,
         **changes: Any,
-    ) -> "Sam2VideoInferenceSession":
+    ) -> Self:
         """Open a session on a video, or on a live stream.
 
         Args:
@@ -67,7 +92,41 @@ class Sam2VideoInferenceSession(TransformersSession):
             raise SessionError(f"give either options or single ones ({', '.join(changes)}).")
         chosen = options or SessionOptions.preset(**changes)
         frames = open_session_frames(video, chosen, model)
-        return cls._around(Tracker(frames, chosen, model))
+        return cls._of_tracker(Tracker(frames, chosen, model))
+
+    @classmethod
+    def _of_tracker(cls, tracker: Tracker) -> Self:
+        """Make a session; those whose constructor takes something else override it."""
+        return cls(tracker)
+
+    def __copy__(self) -> Self:
+        """Copy as `copy.deepcopy` does: two sessions cannot share what both change."""
+        return copy.deepcopy(self)
+
+    @property
+    def frames(self) -> Frames:
+        """Where pixels come from."""
+        return self._tracker.frames
+
+    @property
+    def options(self) -> SessionOptions:
+        """How the session was opened."""
+        return self._tracker.options
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """The objects, in the order in which they came."""
+        return tuple(self._tracker.objects)
+
+    @property
+    def num_frames(self) -> int | None:
+        """Frames of the video; of a stream None, unless it has ended."""
+        return self._tracker.frames.num_frames
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """`(height, width)` of the original frames; None before the first one of a stream."""
+        return self._tracker.frames.size
 
     def click(
         self, frame: int, object_id: int, xy: Xy | Sequence[Xy], *, positive: object = True
@@ -124,6 +183,27 @@ class Sam2VideoInferenceSession(TransformersSession):
         mask = read_mask(mask_hw, self.size, side, f"object {object_id}")
         self.put_prompts(frame, object_id, FramePrompts().with_mask(mask))
 
+    def prompts_of(self, frame: int, object_id: int) -> FramePrompts:
+        """Return what has been said about an object on a frame; empty if nothing."""
+        one = self._tracker.objects.get(read_object_id(object_id))
+        prompts = None if one is None else one.state(frame).prompts
+        return FramePrompts() if prompts is None else prompts
+
+    def put_prompts(self, frame: int, object_id: int, prompts: FramePrompts) -> None:
+        """Say all of it at once, in place of what has been said about an object on a frame.
+
+        The frame may be one that a live stream has yet to bring.
+
+        Raises:
+            FrameError: There is no such frame, or a stream has dropped it.
+        """
+        number = frame_number(frame)
+        if not self.frames.may_come(number):
+            self.frames.require(number)
+        tracker, device = self._tracker, self._tracker.memory_device
+        one = tracker.registry.begin_change(read_object_id(object_id), number, device)
+        tracker.queue_prompts(one, number, prompts)
+
     def preview(self, frame: int) -> FrameResult:
         """Show the masks of a frame, with all prompts so far; what is tracked later stays the same.
 
@@ -133,7 +213,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         frame = self._require(frame)
         self._tracker.follow_weights()
         answers = {
-            one.object_id: answer_prompts(self._tracker, one, frame)
+            one.object_id: self._tracker.answer_prompts(one, frame)
             for one in self._tracker.objects.values()
         }
         known = {number: answer for number, answer in answers.items() if answer is not None}
@@ -168,10 +248,10 @@ class Sam2VideoInferenceSession(TransformersSession):
             FrameError: A frame cannot be had; those before it are tracked.
             OutputError: The disk is full; what was tracked is kept, go on when there is space.
         """
-        if isinstance(self.frames, LiveFrames):
+        if self.frames.is_live:
             raise SessionError("a live stream has no next frame yet. Pass each to session.step().")
-        self._tracker.require_prompts()
-        prompted = self._tracker.conditioning_frames()
+        self._tracker.registry.require_prompts()
+        prompted = self._tracker.registry.conditioning_frames()
         runs = plan_propagation(start, limit, direction, self.num_frames, prompted)
         if self.options.skip_backward_from_first and begins_backward_from_first(runs):
             runs = []
@@ -189,11 +269,16 @@ class Sam2VideoInferenceSession(TransformersSession):
             SessionError: The session has a video of its own.
             FrameError: The picture has another size than those before, or a negative number.
         """
-        live = self._live()
-        commit(self._tracker)  # while the oldest frame, which a prompt may be on, is still there
-        number = live.append(picture, frame)
-        self._tracker.features.discard(number)
-        return self._step(number)
+        if self.frames.is_live:
+            self._tracker.consolidate_prompts()  # while the oldest frame, maybe prompted, is there
+        number = self.frames.append(picture, frame)
+        self._tracker.encoder.features.discard(number)
+        self._tracker.encoder.require_open()
+        self._tracker.consolidate_prompts()
+        result, write_error = self._tracker.segment(FrameRequest(number))
+        if write_error is not None:
+            raise write_error
+        return result
 
     def remove(self, object_id: int) -> None:
         """Remove an object with all its masks; the others stay as they are.
@@ -201,10 +286,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         Raises:
             UnknownObjectError: There is no such object.
         """
-        one = self._known(object_id)
-        self._note(one, None)
-        del self._tracker.objects[one.object_id]
-        one.bank.offload()
+        self._tracker.registry.remove(self._known(object_id))
 
     def clear(self, frame: int, object_id: int) -> None:
         """Take back all prompts of an object on a frame; what was tracked stays.
@@ -214,8 +296,8 @@ class Sam2VideoInferenceSession(TransformersSession):
         """
         one = self._known(object_id)
         number = frame_number(frame)
-        if number in one.prompts:
-            self._note(one, number)
+        if one.state(number).prompts is not None:
+            self._tracker.registry.note(one, number)
             one.clear(number)
         elif number < 0 or self.num_frames is not None:
             self.frames.require(number)
@@ -229,20 +311,20 @@ class Sam2VideoInferenceSession(TransformersSession):
         Returns:
             Whether there was anything to undo.
         """
-        snapshot = self._undo.pop()
-        if snapshot is None:
+        one = self._tracker.registry.undo()
+        if one is None:
             return False
-        snapshot.restore()
-        self._drop_lost(snapshot.one)
-        if snapshot.place is None:
-            self._tracker.forget(snapshot.one.object_id)
-        else:
-            self._tracker.restore_object(snapshot.one, snapshot.place)
+        for frame in one.queued:  # prompts on frames that a stream has dropped since are lost
+            if not self.frames.may_come(frame):
+                try:
+                    self.frames.require(frame)
+                except FrameError:
+                    one.drop_queued(frame)
         return True
 
     def reset(self) -> None:
         """Remove all objects for good; the frames stay."""
-        self.reset_tracking_data()
+        self._tracker.registry.reset()
 
     def masklet(self, object_id: int) -> Masklet:
         """Return the masks of an object so far.
@@ -264,6 +346,34 @@ class Sam2VideoInferenceSession(TransformersSession):
             one_per_run=one_per_run,
         )
 
+    def use_model(self, model: Sam2VideoModel) -> None:
+        """Use a model from now on, as a session that was unpickled must be told.
+
+        Raises:
+            SessionError: The frames are prepared for another input size, the session was pickled
+                with another model, or this one cannot track.
+        """
+        require_video_model(model)
+        self._tracker.encoder.require_input_size(model)
+        side, compat = model.image_size, self.options.frame_compat
+        self.frames.use_preprocessing(lambda: FramePixels(side, compat, checkpoint_pixels(model)))
+        self._tracker.bind(model)
+
+    def bytes_held(self) -> BytesHeld:
+        """Count what is held on the device, in RAM and on disk; decoded frames are not counted."""
+        return self._tracker.bytes_held()
+
+    def close(self) -> None:
+        """Release video, memories and spill file; a second call does nothing."""
+        self._tracker.close()
+
+    def settle(self) -> None:
+        """Release video, features and memories for good, and keep the masks, in RAM or on disk.
+
+        For results that outlive the work on them: masklets can be read, nothing can be tracked.
+        """
+        self._tracker.release_inputs()
+
     def save(self, folder: str | Path) -> None:
         """Save everything but video, model and undo, to go on in another process with equal bits.
 
@@ -276,9 +386,7 @@ class Sam2VideoInferenceSession(TransformersSession):
         save_tracker(self._tracker, Path(folder))
 
     @classmethod
-    def load(
-        cls, folder: str | Path, video: object, model: Sam2VideoModel
-    ) -> "Sam2VideoInferenceSession":
+    def load(cls, folder: str | Path, video: object, model: Sam2VideoModel) -> Self:
         """Go on with a saved session.
 
         Args:
@@ -291,4 +399,68 @@ class Sam2VideoInferenceSession(TransformersSession):
                 has another size or length, or shows something else on its first, middle or last
                 frame.
         """
-        return cls._around(load_tracker(Path(folder), video, model))
+        return cls._of_tracker(load_tracker(Path(folder), video, model))
+
+    def _run(
+        self, runs: Runs, *, progress: bool, passes_prompted: bool = True
+    ) -> Iterator[FrameResult]:
+        """Remember all prompts, then visit frames; see `propagate`.
+
+        Each step holds the lock, and begins with the prompts that came since the one before: those
+        for frames that are still to come wait for their turn, the others count from here on.
+        """
+        tracker, only_first = self._tracker, begins_backward_from_first(runs)
+        total = sum(len(frames) for frames, _ in runs if frames.stop != ENDLESS)
+        bar = tqdm(total=total or None, unit="frame", desc="tracking", disable=not progress)
+        with closing(bar):
+            with self.lock:
+                tracker.encoder.require_open()
+                corrections = tracker.consolidate_prompts()
+                if passes_prompted:  # as in the original, a run that visits them overwrites them
+                    corrections.clear()
+            for number, (frames, direction) in enumerate(runs):
+                self.frames.expect(frames)
+                for frame in frames:
+                    if self.frames.may_come(frame):
+                        continue  # the caller's own numbers of a stream may have gaps
+                    request = FrameRequest(
+                        frame,
+                        direction,
+                        passes_prompted=passes_prompted,
+                        leaves_trace=not only_first,
+                        ahead=None if self.num_frames is None else _following(frame, frames),
+                    )
+                    reached = self.frames.reaches(frame)  # an iterator may keep this thread waiting
+                    with self.lock:
+                        tracker.encoder.require_open()
+                        if not reached:
+                            break  # an iterator has ended
+                        corrections |= tracker.consolidate_prompts(ToCome(frame, runs[number:]))
+                        result, write_error = tracker.segment(request.keeping(corrections))
+                    bar.update()
+                    yield result
+                    if write_error is not None:  # the frame is handed out; there is no more room
+                        raise write_error
+
+    def _require(self, frame: int) -> int:
+        """Refuse a frame that cannot be had; return its number as a plain one.
+
+        Raises:
+            FrameError: It is beyond the video, dropped by a stream, or no number.
+        """
+        number = frame_number(frame)
+        self.frames.require(number)
+        return number
+
+    def _known(self, object_id: int) -> TrackedObject:
+        """Look an object up.
+
+        Raises:
+            UnknownObjectError: There is no such object.
+        """
+        return self._tracker.registry.known(read_object_id(object_id))
+
+
+def _following(frame: int, frames: range) -> int | None:
+    """Name the frame that comes next; None at the end."""
+    return frame + frames.step if frame + frames.step in frames else None

@@ -2,11 +2,13 @@
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable, Collection
 from types import FunctionType
 from typing import Any, Protocol, TypeVar
 
 Class = TypeVar("Class", bound=type)
+_LOCKED: "weakref.WeakSet[type]" = weakref.WeakSet()  # classes that were decorated
 
 
 class HasLock(Protocol):
@@ -39,7 +41,8 @@ def one_thread_at_a_time(*, but: Collection[str]) -> Callable[[Class], Class]:
     """Make every public method and property of a class, its bases' too, hold `self.lock`.
 
     A method that is added later holds it too, so none can be forgotten. A generator that a method
-    returns does not: it has to take the lock for each of its steps.
+    returns does not: it has to take the lock for each of its steps. What comes from a base that is
+    decorated itself stays as it is.
 
     Args:
         but: Names that need no lock, because they only hand something out.
@@ -47,8 +50,11 @@ def one_thread_at_a_time(*, but: Collection[str]) -> Callable[[Class], Class]:
 
     def lock_all(cls: Class) -> Class:
         members: dict[str, object] = {}
-        for owner in reversed(cls.__mro__[:-1]):
-            members.update(vars(owner))
+        for owner in cls.__mro__[:-1]:
+            if owner in _LOCKED:
+                break  # it and its bases hold the lock already
+            members = {**vars(owner), **members}
+        _LOCKED.add(cls)
         for name, member in members.items():
             if name.startswith("_") or name in but:
                 continue

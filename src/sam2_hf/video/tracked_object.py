@@ -1,11 +1,10 @@
-"""One object of a session: what was said about it, what is remembered, what came out.
+"""One tracked object: its prompts frame by frame, memories and masklet; a snapshot for undo."""
 
-Undo: what an object was like before each verb that changed its prompts.
-"""
-
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import Tensor
+from torch.nn import functional
 
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.outputs import FrameMemory
@@ -24,54 +23,91 @@ class PromptedOutput:
     Attributes:
         answer: Mask and scores.
         pointer_1d: Object pointer.
-        full_logits_11hw: A given mask at input size; None if there is none.
+        full_logits_11hw: A given mask at input size; None if there is none, or if memory is to see
+            masks as they come back from a quarter of that size.
     """
 
     answer: FrameOutput
     pointer_1d: Tensor
     full_logits_11hw: Tensor | None
 
+    def logits_for_memory(self, image_size: int) -> Tensor:
+        """Return the mask logits that the memory encoder sees, `(1, 1, image_size, image_size)`.
+
+        Args:
+            image_size: Rows and columns of the model's input.
+        """
+        if self.full_logits_11hw is not None:
+            return self.full_logits_11hw
+        size = (image_size, image_size)
+        return functional.interpolate(self.answer.logits_1hw[None], size, mode="bilinear")
+
 
 @dataclass(slots=True, eq=False)
-class Round:
-    """The prompts of a frame after one call, and everything their decoding reads.
+class QueuedPrompts:
+    """The prompts of a frame after one call, and everything that their decoding reads.
 
-    What is read is taken down at the call, so the answer is that of decoding at once, whenever it
-    is asked for and whatever has happened to the memory bank in between. An undo and the object
-    share their rounds, so each is decoded once.
+    What is read is kept from the time of the call, so the answer is that of decoding at once,
+    whenever it is asked for and whatever has happened to the memory bank in between. An undo and
+    the object share these, so each is decoded once.
 
     Attributes:
         prompts: All prompts of the frame.
         direction: Which way time ran when the frame had been tracked; None for an initial
             conditioning frame, which reads no memory.
-        recollection: Memories to look back on; None if there are none.
-        earlier: Mask to start from, if no round came before this one.
+        memory_inputs: Memories to attend to; None if there are none.
+        previous_output: Mask to start from, if no call is queued before this one.
         answer: What the decoder said; None until it is needed.
         stands_alone: Whether the answer was made from frame and prompts alone.
     """
 
     prompts: FramePrompts
     direction: Direction | None = None
-    recollection: MemoryInputs | None = None
-    earlier: FrameOutput | None = None
+    memory_inputs: MemoryInputs | None = None
+    previous_output: FrameOutput | None = None
     answer: PromptedOutput | None = None
     stands_alone: bool = False
 
-    def settle(self, answer: PromptedOutput, earlier: FrameOutput | None) -> None:
-        """Take the answer, and let go of what it was made from.
+    def set_answer(self, answer: PromptedOutput, previous_output: FrameOutput | None) -> None:
+        """Take the answer, and release what it was made from.
 
         Args:
             answer: The answer.
-            earlier: The mask it was started from; None if there was none.
+            previous_output: The mask it was started from; None if there was none.
         """
         self.answer = answer
-        self.stands_alone = self.recollection is None and earlier is None
-        self.recollection = self.earlier = None
+        self.stands_alone = self.memory_inputs is None and previous_output is None
+        self.memory_inputs = self.previous_output = None
 
     def reopen(self) -> None:
         """Have it answered again, if all that takes is still there."""
         if self.stands_alone:
             self.answer = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameState:
+    """What was said about an object on a frame, and what has come of it; never changed in place.
+
+    Attributes:
+        prompts: All prompts of the frame; None if there are none, as of an output that was stored
+            by transformers' names.
+        queued: Calls that are not consolidated yet, oldest first; of those with an answer only the
+            last is kept.
+        output: The answer that was consolidated, which makes it a conditioning frame.
+    """
+
+    prompts: FramePrompts | None = None
+    queued: tuple[QueuedPrompts, ...] = ()
+    output: FrameOutput | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known."""
+        return self.prompts is None and not self.queued and self.output is None
+
+
+UNPROMPTED = FrameState()
 
 
 @dataclass(slots=True, eq=False)
@@ -81,58 +117,88 @@ class TrackedObject:
     Attributes:
         object_id: The user's number.
         bank: Its memories.
-        prompts: Frame -> all prompts there.
-        rounds: Frame -> calls that are not remembered yet, oldest first; of those with an answer
-            only the last is kept.
-        outputs: Frame -> answer on a remembered prompted frame.
+        frames: Frame -> state, of every frame that has prompts or an output of its own.
         directions: Frame -> which way time ran when it was tracked last.
         masklet: Its masks so far; None before the first.
     """
 
     object_id: int
     bank: MemoryBank
-    prompts: dict[int, FramePrompts] = field(default_factory=dict)
-    rounds: dict[int, tuple[Round, ...]] = field(default_factory=dict)
-    outputs: dict[int, FrameOutput] = field(default_factory=dict)
+    frames: dict[int, FrameState] = field(default_factory=dict)
     directions: dict[int, Direction] = field(default_factory=dict)
     masklet: MaskletStore | None = None
 
-    def add(self, frame: int, round_: Round) -> None:
-        """Note one more call about a frame."""
-        self.prompts[frame] = round_.prompts
-        self.rounds[frame] = (*self.rounds.get(frame, ()), round_)
+    def state(self, frame: int) -> FrameState:
+        """Look up what was said about a frame; an empty state if nothing was."""
+        return self.frames.get(frame, UNPROMPTED)
+
+    def update(self, frame: int, **changes: Any) -> None:
+        """Replace fields of a frame's state."""
+        state = replace(self.state(frame), **changes)
+        if state.is_empty:
+            self.frames.pop(frame, None)
+        else:
+            self.frames[frame] = state
+
+    @property
+    def prompts(self) -> dict[int, FramePrompts]:
+        """Frame -> all prompts there, a copy."""
+        states = self.frames.items()
+        return {frame: state.prompts for frame, state in states if state.prompts is not None}
+
+    @property
+    def queued(self) -> dict[int, tuple[QueuedPrompts, ...]]:
+        """Frame -> calls that are not consolidated yet, a copy."""
+        return {frame: state.queued for frame, state in self.frames.items() if state.queued}
+
+    @property
+    def outputs(self) -> dict[int, FrameOutput]:
+        """Conditioning frame -> answer, a copy."""
+        states = self.frames.items()
+        return {frame: state.output for frame, state in states if state.output is not None}
+
+    def add(self, frame: int, queued: QueuedPrompts) -> None:
+        """Queue one more call about a frame."""
+        before = self.state(frame).queued
+        self.update(frame, prompts=queued.prompts, queued=(*before, queued))
 
     def last_output(self, frame: int) -> FrameOutput | None:
         """Return the newest answer on a frame; None if there is none."""
-        for one in reversed(self.rounds.get(frame, ())):
-            if one.answer is not None:
-                return one.answer.answer
+        for queued in reversed(self.state(frame).queued):
+            if queued.answer is not None:
+                return queued.answer.answer
         return self.remembered_output(frame)
 
     def remembered_output(self, frame: int) -> FrameOutput | None:
-        """Return the answer on a frame that is remembered or tracked; None if there is none."""
-        return self.outputs.get(frame) or self.bank.output(frame)
+        """Return the answer on a conditioning or tracked frame; None if there is none."""
+        return self.state(frame).output or self.bank.output(frame)
 
     def clear(self, frame: int) -> None:
-        """Take back the prompts of a frame; a remembered one counts as tracked from now on.
+        """Take back the prompts of a frame; a conditioning frame counts as tracked from now on.
 
         Source: sam2/sam2_video_predictor.py:634-655 @ 2b90b9f.
         """
-        self.prompts.pop(frame, None)
-        self.rounds.pop(frame, None)
-        if frame in self.outputs:
+        state = self.frames.pop(frame, UNPROMPTED)
+        if state.output is not None:
             self.directions.pop(frame, None)
-            self.bank.demote(frame, self.outputs.pop(frame))
+            self.bank.demote(frame, state.output)
 
     def withdraw(self) -> None:
-        """Leave prompts unanswered that are not remembered yet; they stay known."""
-        self.rounds.clear()
+        """Leave prompts unanswered that are not consolidated yet; they stay known."""
+        for frame in self.queued:
+            self.update(frame, queued=())
 
-    def drop_rounds(self, frame: int) -> None:
-        """Drop the calls about a frame that are not remembered yet."""
-        self.rounds.pop(frame, None)
-        if frame not in self.outputs:
-            self.prompts.pop(frame, None)
+    def drop_queued(self, frame: int) -> None:
+        """Drop the calls about a frame that are not consolidated yet."""
+        state = self.state(frame)
+        prompts = None if state.output is None else state.prompts
+        self.update(frame, prompts=prompts, queued=())
+
+    def release_inputs(self) -> None:
+        """Release everything that tracking reads; masklet and prompts stay."""
+        self.bank.clear()
+        for frame in list(self.frames):
+            self.update(frame, queued=(), output=None)
 
     def conditioning_frames(self, *, with_corrections: bool) -> set[int]:
         """List the frames that the object is tracked from, those included that will be soon.
@@ -140,17 +206,17 @@ class TrackedObject:
         Args:
             with_corrections: Whether a corrected frame becomes one of them.
         """
-        soon = {
+        return {
             frame
-            for frame, rounds in self.rounds.items()
-            if with_corrections or rounds[-1].direction is None
+            for frame, state in self.frames.items()
+            if state.output is not None
+            or (state.queued and (with_corrections or state.queued[-1].direction is None))
         }
-        return {*self.outputs, *soon}
 
     @property
     def device_bytes(self) -> int:
         """Bytes of the answers to prompts."""
-        answered = [one.answer for rounds in self.rounds.values() for one in rounds if one.answer]
+        answered = [one.answer for calls in self.queued.values() for one in calls if one.answer]
         outputs = [*self.outputs.values(), *(one.answer for one in answered)]
         tensors = [t for one in outputs for t in (one.logits_1hw, one.iou_1, one.score_1)]
         for one in answered:
@@ -160,54 +226,55 @@ class TrackedObject:
         return sum(tensor.nbytes for tensor in tensors)
 
     def trim_to_window(self, frame: int, reach: int) -> None:
-        """Forget what was tracked `reach` frames and more from a frame; prompted frames stay."""
+        """Drop what was tracked `reach` frames and more from a frame; prompted frames stay."""
         masks = () if self.masklet is None else self.masklet.masklet.frames
         kept = {*self.directions, *self.bank.tracked, *masks}
-        for far in [f for f in kept if abs(f - frame) >= reach and f not in self.prompts]:
+        for far in [far for far in kept if abs(far - frame) >= reach]:
+            if self.state(far).prompts is not None:
+                continue
             self.directions.pop(far, None)
             self.bank.forget(far)
             if self.masklet is not None:
                 self.masklet.discard(far)
 
 
-DEPTH = 100  # verbs that can be undone
-REMOVED_KEPT = 8  # removed objects that can come back; their masks and memories stay until then
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """What prompts had made of an object, and what was tracked on the frame they were about.
+    """An object before a method of the session changed its prompts.
+
+    What tracking writes is noted of the frames only whose prompts can change what was tracked
+    there; on all others it outlives an undo.
 
     Attributes:
         one: The object itself.
         place: Which of the session's objects it was; None if it was none.
-        frame: The frame that the verb is about; None if it is about all.
+        frame: The frame that the change is about; None if it is about all.
+        frames: Copy of the object's states.
+        prompted: Copy of its memories of conditioning frames.
+        directions: Frame -> direction it was tracked in, of frames whose prompts are open.
+        tracked: Frame -> memory of it as a tracked one, of the same frames.
     """
 
     one: TrackedObject
     place: int | None
     frame: int | None
-    prompts: dict[int, FramePrompts]
-    rounds: dict[int, tuple[Round, ...]]
-    outputs: dict[int, FrameOutput]
+    frames: dict[int, FrameState]
     prompted: dict[int, FrameMemory]
     directions: dict[int, Direction | None]
     tracked: dict[int, dict[str, Tensor] | None]
 
     @classmethod
     def of(cls, one: TrackedObject, place: int | None, frame: int | None) -> "Snapshot":
-        """Note the state of an object; only dicts are copied, since what they hold does not change.
+        """Note an object; only dicts are copied, since what they hold does not change.
 
-        Rounds are shared, so that an answer that comes later is known to both.
+        Queued prompts are shared, so that an answer that comes later is known to both.
         """
-        open_frames = {*one.rounds, *(() if frame is None else (frame,))}
+        open_frames = {*one.queued, *(() if frame is None else (frame,))}
         return cls(
             one,
             place,
             frame,
-            dict(one.prompts),
-            dict(one.rounds),
-            dict(one.outputs),
+            dict(one.frames),
             dict(one.bank.prompted),
             {number: one.directions.get(number) for number in open_frames},
             {number: one.bank.record(number) for number in open_frames},
@@ -216,8 +283,7 @@ class Snapshot:
     def restore(self) -> None:
         """Put the object back into this state."""
         one = self.one
-        one.prompts, one.rounds = dict(self.prompts), dict(self.rounds)
-        one.outputs, one.bank.prompted = dict(self.outputs), dict(self.prompted)
+        one.frames, one.bank.prompted = dict(self.frames), dict(self.prompted)
         for frame, direction in self.directions.items():
             if direction is None:
                 one.directions.pop(frame, None)
@@ -228,37 +294,5 @@ class Snapshot:
 
     @property
     def is_removal(self) -> bool:
-        """Whether the verb removed the object."""
+        """Whether the change removed the object."""
         return self.place is not None and self.frame is None
-
-
-@dataclass(slots=True, eq=False)
-class UndoStack:
-    """The last changes, newest last."""
-
-    _snapshots: list[Snapshot] = field(default_factory=list)
-
-    def push(self, snapshot: Snapshot) -> list[TrackedObject]:
-        """Note an object before it is changed; return the removed ones that cannot come back."""
-        self._snapshots.append(snapshot)
-        removals = [one for one in self._snapshots if one.is_removal]
-        begin = max(0, len(self._snapshots) - DEPTH)
-        if len(removals) > REMOVED_KEPT:
-            begin = max(begin, self._snapshots.index(removals[-REMOVED_KEPT - 1]) + 1)
-        dropped = self._snapshots[:begin]
-        del self._snapshots[:begin]
-        return [one.one for one in dropped if one.is_removal]
-
-    def pop(self) -> Snapshot | None:
-        """Take the last change off; None if there is none."""
-        return self._snapshots.pop() if self._snapshots else None
-
-    def forget_object(self, object_id: int) -> None:
-        """Drop the changes of an object whose number somebody else takes."""
-        self._snapshots = [s for s in self._snapshots if s.one.object_id != object_id]
-
-    def clear(self) -> list[TrackedObject]:
-        """Drop everything; return the removed objects, which cannot come back."""
-        removed = [one.one for one in self._snapshots if one.is_removal]
-        self._snapshots.clear()
-        return removed

@@ -1,170 +1,227 @@
-"""The engine of a session: answers prompts, remembers, segments frame after frame.
+"""The tracker of a session: answers prompts, remembers, segments frame after frame.
 
-It knows frames, objects and memories, and no user: the session's verbs decide what happens when.
+It knows frames, objects and memories, and no user: the session's methods decide what happens when.
 
-Suffixes: b = objects, d = decoder channels, h, w = rows and columns, S = input size of the model.
+Suffixes: b = objects, d = decoder channels, n = points, h, w = rows and columns, S = input size of
+the model.
 """
 
-import contextlib
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import OutputError, SessionError
+from sam2_hf.errors import FrameError, OutputError
+from sam2_hf.frames.base import Frames
 from sam2_hf.frames.host_copies import HostCopies
-from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes, resize_masks, suppress_overlaps
-from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
+from sam2_hf.masks import resize_masks, suppress_overlaps
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.outputs import FrameFeatures, FrameMemory
+from sam2_hf.model.prompt_encoder import Prompts
+from sam2_hf.video.storage.record_store import RecordStore
 
-from .frame_result import FrameOutput, FrameResult
-from .memory_policy import Direction, TrackingStep
-from .tracked_object import TrackedObject
-from .tracker_state import TrackerState
-from .tracking import NO_PROMPTS, track_step
+from .frame_encoder import FrameEncoder
+from .frame_result import FrameOutput, FrameResult, split_by_object
+from .masklet import MaskletStore
+from .memory_policy import MemoryPolicy, MemoryRules, TrackingStep
+from .object_registry import BytesHeld, ObjectRegistry
+from .prompts import FramePrompts
+from .propagation import FrameRequest
+from .session_options import MEMORY_POLICIES, SessionOptions
+from .tracked_object import PromptedOutput, QueuedPrompts, TrackedObject
+from .tracking import NO_PROMPTS, decode_views, gather_memories, track_step, view
+
+Corrections = set[tuple[int, int]]  # frame and object id
+MAX_PREVIOUS_LOGIT = 32.0  # earlier mask logits are shown to the decoder within these bounds
 
 
-@dataclass(frozen=True, slots=True)
-class FrameRequest:
-    """One step of tracking.
+class Tracker:
+    """The steps in time, on the frames of an encoder and the objects of a registry.
+
+    Args:
+        frames: Where pixels come from.
+        options: How to track.
+        model: The model; None until the first call of transformers' API brings it.
+        state_device: Where memories are stored; where the model is if None.
+        store: What has left the device already; nothing if None.
+        image_size: Input size that the frames are made for; that of the model if None.
 
     Attributes:
-        frame: Which frame.
-        direction: Which way time runs.
-        remember: Whether tracked objects leave a memory.
-        leaves_trace: Whether the visit changes what is remembered at all; going backward from the
-            first frame, which the original leaves out, it does not.
-        passes_prompted: Whether a prompted frame counts as tracked from now on, so that a later
-            click on it is a correction; under transformers' names it does not.
-        corrected: Objects whose correction on this frame has just been remembered as if it had been
-            tracked; they keep it this time.
-        ahead: The frame that comes next, if that is known: a GPU encodes it while the host
-            writes down the masks of this one.
+        encoder: Frames, model, and the features of the last frames.
+        registry: The objects, and what is kept of them.
     """
 
-    frame: int
-    direction: Direction = "forward"
-    remember: bool = True
-    passes_prompted: bool = True
-    leaves_trace: bool = True
-    corrected: frozenset[int] = frozenset()
-    ahead: int | None = None
+    def __init__(
+        self,
+        frames: Frames,
+        options: SessionOptions,
+        model: Sam2VideoModel | None = None,
+        *,
+        state_device: torch.device | str | None = None,
+        store: RecordStore | None = None,
+        image_size: int | None = None,
+    ) -> None:
+        self.options = options
+        self.encoder = FrameEncoder(frames, options, model, image_size)
+        self.registry = ObjectRegistry(options, store)
+        self._state_device = state_device
 
-    def keeping(self, corrections: Collection[tuple[int, int]]) -> "FrameRequest":
-        """Return this visit with the corrections of its frame, out of pairs (frame, object)."""
-        corrected = frozenset(one for frame, one in corrections if frame == self.frame)
-        return replace(self, corrected=corrected)
+    @property
+    def frames(self) -> Frames:
+        """Where pixels come from."""
+        return self.encoder.frames
 
+    @property
+    def model(self) -> Sam2VideoModel:
+        """The model; see [`FrameEncoder.model`] for when there is none."""
+        return self.encoder.model
 
-class Tracker(TrackerState):
-    """The steps: encode a frame, segment it for every object, keep what came out."""
+    @property
+    def objects(self) -> Mapping[int, TrackedObject]:
+        """Object id -> object, in the order in which they came; a live view."""
+        return self.registry.objects
 
-    def image_features(self, frame: int) -> FrameFeatures:
-        """Encode a frame, or take its features from the cache."""
+    @property
+    def memory_device(self) -> torch.device | str:
+        """Where new objects store their memories."""
+        device = self.model.device if self.encoder.has_model else "cpu"
+        return self._state_device or device
 
-        def encode() -> FrameFeatures:
-            if self.model.training:
-                raise SessionError(
-                    "the model is in train mode, which drops out at random. Call model.eval()."
-                )
-            device, dtype = self.model.device, self.model.dtype
-            pixels = self.frames.pixel_values(frame, device)[None].to(dtype)
-            if self.options.compile:
-                return self.compiled_steps.encode(pixels)
-            return self.model.encode_image(pixels)
+    @property
+    def rules(self) -> MemoryRules:
+        """How far memory reaches, by the model and the options."""
+        config, options = self.model.config, self.options
+        limit = options.max_cond_frames_in_attn
+        return MemoryRules(
+            num_memories=self.model.num_maskmem,
+            num_pointers=config.max_object_pointers_in_encoder,
+            stride=options.memory_temporal_stride_for_eval,
+            max_prompted=config.max_cond_frame_num if limit is None else limit,
+            clip_times=options.pointer_times == "clip",
+        )
 
-        return self.features.get(frame, encode)
+    @property
+    def policy(self) -> MemoryPolicy:
+        """Which memories a frame attends to, by the options."""
+        return MEMORY_POLICIES[self.options.memory_policy](self.rules)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(height, width)` of the original frames; of the model's input if it is not known."""
+        side = self.model.image_size
+        return self.frames.size or (side, side)
+
+    def bind(self, model: Sam2VideoModel) -> None:
+        """Take a model; see [`FrameEncoder.bind`]."""
+        self.encoder.bind(model, must_fit=bool(self.registry.conditioning_frames()))
+
+    def follow_weights(self) -> None:
+        """Look for weights that have changed since; see [`FrameEncoder.follow_weights`].
+
+        First prompts of a frame that are not consolidated yet are answered again. What is
+        remembered stays, and so does the answer to a correction, which began from a mask that was
+        shown.
+        """
+        if not self.encoder.follow_weights():
+            return
+        for one in self.objects.values():
+            for frame, calls in one.queued.items():
+                with suppress(FrameError):  # of a frame that a stream has dropped
+                    self.frames.require(frame)
+                    for queued in calls:
+                        queued.reopen()
+
+    def store_on(self, device: torch.device | str) -> None:
+        """Store memories elsewhere from now on; those that are stored move when they are read."""
+        self._state_device = device
+        self.registry.store_on(device)
+
+    def masklet_store(self, one: TrackedObject) -> MaskletStore:
+        """Return where the masks of an object go."""
+        if one.masklet is None:
+            one.masklet = MaskletStore(one.object_id, self.registry.store, self.size)
+        return one.masklet
+
+    def bytes_held(self) -> BytesHeld:
+        """Count what is held; see [`VideoSession.bytes_held`]."""
+        return self.registry.bytes_held(also_on_device=self.encoder.num_bytes)
+
+    def close(self) -> None:
+        """Release frames and records."""
+        self.encoder.close()
+        self.registry.store.close()
+
+    def release_inputs(self) -> None:
+        """Release everything but the masks."""
+        self.encoder.close()
+        self.registry.release_inputs()
 
     @torch.no_grad()
-    def segment(self, visit: FrameRequest, full: list[OutputError] | None = None) -> FrameResult:
+    def segment(self, request: FrameRequest) -> tuple[FrameResult, OutputError | None]:
         """Segment a frame: prompted objects keep their answer, the others are tracked.
 
         Args:
-            visit: Which frame, and how.
-            full: Takes what no disk took, instead of raising it.
+            request: Which frame, and how.
+
+        Returns:
+            The masks, and the error if the disk is full; the frame is tracked and stored all the
+            same.
 
         Raises:
             FrameError: The frame cannot be had.
-            OutputError: The disk is full; the frame is tracked and stored all the same.
         """
-        frame, device = visit.frame, self.model.device
-        known = self._known_outputs(visit)
+        # Decode: answers that are there already are kept, all other objects are tracked.
+        known = self._known_outputs(request)
         prompted = [one for one in self.objects.values() if one.object_id in known]
         tracked = [
             one for one in self.objects.values() if one.object_id not in known and one.bank.prompted
         ]
-        outputs = {number: output.to(device) for number, output in known.items()}
-        found = self._track(tracked, visit) if tracked else []
+        outputs = {number: output.to(self.model.device) for number, output in known.items()}
+        found = self._track(tracked, request) if tracked else []
         outputs |= {one.object_id: output for one, output, _ in found}
+
+        # Send to the host: the next step can read memories already; records and masks set out.
         copies = HostCopies()
-        records = [
+        staged = [
             (one, one.bank.stage(memory, output, copies))
             for one, output, memory in found
             if memory is not None
         ]
-        result = self.result(frame, outputs).start_host_copy(copies)
-        not_written: list[OutputError] = []
+        result = self.result(request.frame, outputs).start_host_copy(copies)
         try:
-            self._encode_ahead(visit.ahead)
-        finally:  # whatever interrupts that, this frame is kept
+            # Meanwhile a GPU encodes the next frame.
+            self._encode_ahead(request.ahead)
+        finally:
+            # Store: whatever interrupts the line above, this frame is kept.
             copies.wait()
             result = result.finish_host_copy()
-            for one, record in records:
-                with _noted(not_written):
-                    one.bank.commit(frame, record)
-            for one in (*prompted, *tracked):
-                self._leave(one, visit, result, not_written)
-        if full is not None:
-            full += not_written
-        elif not_written:  # only now: every object of the frame is stored
-            raise not_written[0]
-        return result
+            write_error = self._store(request, result, staged, [*prompted, *tracked])
+        return result, write_error
 
-    def _known_outputs(self, visit: FrameRequest) -> dict[int, FrameOutput]:
+    def _known_outputs(self, request: FrameRequest) -> dict[int, FrameOutput]:
         """Gather the answers that are there already, by object."""
         found = {}
         for one in self.objects.values():
-            output = one.outputs.get(visit.frame)
-            if output is None and one.object_id in visit.corrected:
-                output = one.bank.output(visit.frame)
+            output = one.state(request.frame).output
+            if output is None and one.object_id in request.corrected:
+                output = one.bank.output(request.frame)
             if output is not None:
                 found[one.object_id] = output
         return found
 
-    def _leave(
-        self, one: TrackedObject, visit: FrameRequest, result: FrameResult, full: list[OutputError]
-    ) -> None:
-        """Note that an object has been seen on a frame, and keep its mask."""
-        is_prompted = visit.frame in one.outputs
-        if visit.leaves_trace and (visit.passes_prompted or not is_prompted):
-            one.directions[visit.frame] = visit.direction
-        self._retire(one, visit.frame, visit.direction)
-        self._keep_mask(one, result, full)
-        if is_prompted and visit.leaves_trace and self.options.clear_non_cond_mem_around_input:
-            self.forget_around(one, visit.frame)
-
-    def result(self, frame: int, outputs: dict[int, FrameOutput]) -> FrameResult:
-        """Put answers together, in the order in which the objects came."""
-        return FrameResult.of_outputs(
-            frame,
-            {object_id: outputs[object_id] for object_id in self.objects if object_id in outputs},
-            self.size,
-            frozenset(one.object_id for one in self.objects.values() if frame in one.prompts),
-            non_overlapping=self.options.non_overlap_masks,
-        )
-
     def _track(
-        self, tracked: list[TrackedObject], visit: FrameRequest
+        self, tracked: list[TrackedObject], request: FrameRequest
     ) -> list[tuple[TrackedObject, FrameOutput, FrameMemory | None]]:
         """Track objects on a frame: of each the answer and, if wanted, what to remember of it."""
-        now = TrackingStep(visit.frame, visit.direction, self.frames.num_frames)
-        features = self.image_features(now.frame)
+        step = TrackingStep(request.frame, request.direction, self.frames.num_frames)
+        features = self.image_features(step.frame)
         banks = [one.bank for one in tracked]
         fallback = self.options.dynamic_multimask_via_stability
         spatial: Tensor | None = None
         if self.options.compile:
-            masks, spatial = self.compiled_steps.track(
-                features, banks, now, self.policy, dynamic_multimask_via_stability=fallback
+            masks, spatial = self.encoder.compiled_steps.track(
+                features, banks, step, self.policy, dynamic_multimask_via_stability=fallback
             )
         else:
             masks = track_step(
@@ -172,38 +229,96 @@ class Tracker(TrackerState):
                 features,
                 banks,
                 NO_PROMPTS,
-                now,
+                step,
                 self.policy,
                 dynamic_multimask_via_stability=fallback,
             )
-        outputs = self.outputs(masks)
-        if not (visit.remember and visit.leaves_trace):
+        outputs = split_by_object(masks, self.options.fill_hole_area)
+        if not (request.remember and request.leaves_trace):
             return [(one, output, None) for one, output in zip(tracked, outputs, strict=True)]
         if spatial is None or self.options.non_overlap_masks_for_mem_enc:
-            logits_b1hw = self._apart(masks.logits_b1hw, now.frame)
+            logits_b1hw = self._without_overlaps(masks.logits_b1hw, step.frame)
             spatial = self.model.encode_memory(
                 features, logits_b1hw, masks.score_b1, binarize=False
             )
-        memories = self.memories(now.frame, spatial, masks.pointer_bd, masks.score_b1)
+        memories = self._memories(step.frame, spatial, masks.pointer_bd, masks.score_b1)
         return list(zip(tracked, outputs, memories, strict=True))
 
     def _encode_ahead(self, frame: int | None) -> None:
         """Tell a GPU to encode a frame; a CPU would do one thing after the other."""
         if frame is not None and self.model.device.type == "cuda":
-            with contextlib.suppress(Exception):  # it comes up again when its turn comes
+            with suppress(Exception):  # it comes up again when its turn comes
                 self.image_features(frame)
 
-    def _apart(self, logits_b1hw: Tensor, frame: int) -> Tensor:
+    def _store(
+        self,
+        request: FrameRequest,
+        result: FrameResult,
+        staged: list[tuple[TrackedObject, dict[str, Tensor]]],
+        objects: list[TrackedObject],
+    ) -> OutputError | None:
+        """Store memories and masks of a frame; return the first error of a full disk."""
+        frame, direction = request.frame, request.direction
+        following = TrackingStep(
+            frame + (1 if direction == "forward" else -1), direction, self.frames.num_frames
+        )
+        errors: list[OutputError] = []
+        for one, record in staged:
+            with _noting(errors):
+                one.bank.commit(frame, record)
+        for one in objects:
+            is_prompted = one.state(frame).output is not None
+            if request.leaves_trace and (request.passes_prompted or not is_prompted):
+                one.directions[frame] = direction
+            one.bank.evict(following, self.policy)
+            scores = result.iou[one.object_id], result.object_score[one.object_id]
+            with _noting(errors):
+                self.masklet_store(one).put(frame, result.masks[one.object_id], *scores)
+            # masks of a stream go too: its frames are gone by then
+            if self.options.keep == "window" or self.frames.is_live:
+                one.trim_to_window(frame, max(self.options.window, self.policy.reach))
+            if is_prompted and request.leaves_trace:
+                self._forget_around_prompt(one, frame)
+        return errors[0] if errors else None
+
+    def _forget_around_prompt(self, one: TrackedObject, frame: int) -> None:
+        """Drop tracked memories near a prompted frame where wanted: they may show what was wrong.
+
+        Source: sam2/sam2_video_predictor.py:956-976 @ 2b90b9f.
+        """
+        if not self.options.clear_non_cond_mem_around_input:
+            return
+        reach = self.options.memory_temporal_stride_for_eval * self.rules.num_memories
+        for near in range(frame - reach, frame + reach + 1):
+            one.bank.forget(near)
+
+    def image_features(self, frame: int) -> FrameFeatures:
+        """Encode a frame, or take its features from the cache."""
+        return self.encoder.encode(frame)
+
+    def result(self, frame: int, outputs: dict[int, FrameOutput]) -> FrameResult:
+        """Put answers together, in the order in which the objects came."""
+        return FrameResult.of_outputs(
+            frame,
+            {object_id: outputs[object_id] for object_id in self.objects if object_id in outputs},
+            self.size,
+            frozenset(n for n, one in self.objects.items() if one.state(frame).prompts is not None),
+            non_overlapping=self.options.non_overlap_masks,
+        )
+
+    def _without_overlaps(self, logits_b1hw: Tensor, frame: int) -> Tensor:
         """Leave each pixel to one object where memory wants it so, prompted ones included."""
         if not self.options.non_overlap_masks_for_mem_enc:
             return logits_b1hw
-        others = [one.outputs[frame] for one in self.objects.values() if frame in one.outputs]
-        prompted = [other.logits_1hw[None].to(logits_b1hw.device) for other in others]
+        others = [one.state(frame).output for one in self.objects.values()]
+        prompted = [
+            other.logits_1hw[None].to(logits_b1hw.device) for other in others if other is not None
+        ]
         side = self.model.image_size  # enlarged first, or a gap would open
         enlarged = resize_masks(torch.cat([logits_b1hw, *prompted]), (side, side))
         return suppress_overlaps(enlarged)[: len(logits_b1hw)]
 
-    def memories(
+    def _memories(
         self, frame: int, spatial_bx: Tensor, pointer_bd: Tensor, score_b1: Tensor
     ) -> list[FrameMemory]:
         """Part the memories of a frame by object; copies, so that each is freed by itself."""
@@ -211,44 +326,161 @@ class Tracker(TrackerState):
         rows = (slice(row, row + 1) for row in range(len(spatial_bx)))
         return [FrameMemory(frame, *(part[row].clone() for part in parts)) for row in rows]
 
-    def outputs(self, masks: ObjectMasks) -> list[FrameOutput]:
-        """Close small holes and part the answers by object."""
-        logits_bhw = fill_holes(
-            masks.logits_b1hw[:, 0], self.options.fill_hole_area, margin=TRACKED_HOLE_MARGIN
-        )
-        return [
-            FrameOutput(logits_bhw[row : row + 1].clone(), masks.iou_b1[row], masks.score_b1[row])
-            for row in range(len(logits_bhw))
-        ]
+    @torch.no_grad()
+    def queue_prompts(self, one: TrackedObject, frame: int, prompts: FramePrompts) -> None:
+        """Note the prompts of a frame after one more call; nothing is decoded yet.
 
-    def _keep_mask(self, one: TrackedObject, result: FrameResult, full: list[OutputError]) -> None:
-        """Keep the mask of an object on a frame, and drop what lies outside the window."""
-        number = one.object_id
-        scores = result.iou[number], result.object_score[number]
-        with _noted(full):
-            self.masklet_store(one).put(result.frame, result.masks[number], *scores)
-        if self.keeps_window:
-            one.trim_to_window(result.frame, max(self.options.window, self.policy.reach))
-
-    def _retire(self, one: TrackedObject, frame: int, direction: Direction) -> None:
-        """Let memories leave the device that the next frame cannot read."""
-        step = 1 if direction == "forward" else -1
-        one.bank.evict(TrackingStep(frame + step, direction, self.frames.num_frames), self.policy)
-
-    def forget_around(self, one: TrackedObject, frame: int) -> None:
-        """Drop tracked memories near a prompted frame, which may show what was corrected.
-
-        Source: sam2/sam2_video_predictor.py:956-976 @ 2b90b9f.
+        Source: sam2/sam2_video_predictor.py:225-258 @ 2b90b9f.
+        Differs: without a conditioning frame, as after `clear`, there is no memory to attend to,
+            and the frame becomes one. The original fails there.
         """
-        reach = self.options.memory_temporal_stride_for_eval * self.rules.num_memories
-        for near in range(frame - reach, frame + reach + 1):
-            one.bank.forget(near)
+        queued = QueuedPrompts(prompts)
+        if one.bank.prompted:
+            queued.direction = one.directions.get(frame)
+        if prompts.mask_hw is None:
+            if queued.direction is not None:
+                step = TrackingStep(frame, queued.direction, self.frames.num_frames)
+                queued.memory_inputs = gather_memories(one.bank, step, self.policy)
+            if self.options.prev_sam_mask_logits and not one.state(frame).queued:
+                queued.previous_output = one.remembered_output(frame)
+        one.add(frame, queued)
+
+    @torch.no_grad()
+    def answer_prompts(self, one: TrackedObject, frame: int) -> FrameOutput | None:
+        """Answer the queued prompts of a frame; return the newest answer there is, or None.
+
+        Source: sam2/sam2_video_predictor.py:225-292 and 326-380 @ 2b90b9f.
+        """
+        previous: FrameOutput | None = None
+        calls = one.state(frame).queued
+        for queued in calls:
+            if queued.answer is None:  # one by one: a frame that cannot be read loses none
+                start = queued.previous_output or previous
+                queued.set_answer(self._decode_prompts(frame, queued, start), start)
+            if queued.answer is not None and self.options.prev_sam_mask_logits:
+                previous = queued.answer.answer
+        if calls:
+            one.update(frame, queued=calls[-1:])
+        newest = one.last_output(frame)
+        return None if newest is None else newest.to(self.model.device)
+
+    def answer_all_prompts(self, to_come: Container[int] = ()) -> None:
+        """Answer all queued prompts, but for frames that a live stream has yet to bring.
+
+        Args:
+            to_come: Further frames that are left out.
+
+        Raises:
+            FrameError: One of the frames cannot be had.
+        """
+        self.follow_weights()
+        for one in self.objects.values():
+            for frame in one.queued:
+                if frame not in to_come and not self.frames.may_come(frame):
+                    self.answer_prompts(one, frame)
+
+    @torch.no_grad()
+    def consolidate_prompts(self, to_come: Container[int] = ()) -> Corrections:
+        """Answer all queued prompts, then remember all answers.
+
+        Prompts for a frame that a live stream has yet to bring wait for it.
+
+        Args:
+            to_come: Frames whose prompts wait for their turn too.
+
+        Returns:
+            Which answers count as tracked: corrections that do not make a conditioning frame.
+
+        Raises:
+            FrameError: A frame with a prompt cannot be had.
+
+        Source: sam2/sam2_video_predictor.py:469-540 @ 2b90b9f.
+        Differs: answers on one frame are remembered in one call of the memory encoder.
+        """
+        self.answer_all_prompts(to_come)
+        queued = {frame for one in self.objects.values() for frame in one.queued}
+        corrections: Corrections = set()
+        for frame in sorted(queued):
+            if frame not in to_come and not self.frames.may_come(frame):
+                corrections |= self._consolidate(frame)
+        return corrections
+
+    def _decode_prompts(
+        self, frame: int, queued: QueuedPrompts, previous: FrameOutput | None
+    ) -> PromptedOutput:
+        """Run the decoder on the prompts of one call, starting from the mask before."""
+        features, model, prompts = self.image_features(frame), self.model, queued.prompts
+        if prompts.mask_hw is not None:
+            masks = model.use_mask_as_output(features, prompts.mask_hw[None, None].to(model.device))
+        else:
+            points_n2, labels_n = prompts.model_points(self.size, model.image_size)
+            logits_11hw = None
+            if previous is not None:
+                logits_11hw = previous.logits_1hw[None].to(model.device)
+                logits_11hw = logits_11hw.clamp(-MAX_PREVIOUS_LOGIT, MAX_PREVIOUS_LOGIT)
+            memory_inputs = None if queued.memory_inputs is None else [queued.memory_inputs]
+            masks = decode_views(
+                model,
+                view(model, features, memory_inputs),
+                Prompts(
+                    points_n2[None, None].to(model.device),
+                    labels_n[None, None].to(model.device),
+                    masks_bphw=logits_11hw,
+                ),
+                dynamic_multimask_via_stability=self.options.dynamic_multimask_via_stability,
+            )
+        keeps_full = self.options.mask_prompts_at_full_resolution
+        return PromptedOutput(
+            split_by_object(masks, self.options.fill_hole_area)[0],
+            masks.pointer_bd,
+            masks.full_logits_b1hw if keeps_full else None,
+        )
+
+    def _consolidate(self, frame: int) -> Corrections:
+        """Remember the answers to the prompts of a frame; return which count as tracked."""
+        calls = {
+            number: one.state(frame).queued[-1]
+            for number, one in self.objects.items()
+            if one.state(frame).queued
+        }
+        answers = [one.answer for one in calls.values() if one.answer is not None]
+        side = self.model.image_size
+        logits_b1hw = torch.cat([answer.logits_for_memory(side) for answer in answers])
+        if self.options.non_overlap_masks_for_mem_enc:
+            logits_b1hw = suppress_overlaps(logits_b1hw)
+        score_b1 = torch.stack([answer.answer.score_1 for answer in answers])
+        spatial = self.model.encode_memory(
+            self.image_features(frame),
+            logits_b1hw,
+            score_b1,
+            binarize=self.options.binarize_mask_from_pts_for_mem_enc,
+        )
+        pointer_bd = torch.cat([answer.pointer_1d for answer in answers])
+        memories = self._memories(frame, spatial, pointer_bd, score_b1)
+        for number, memory in zip(calls, memories, strict=True):
+            self._remember_prompted(self.objects[number], memory)
+        return {(frame, n) for n in calls if self.objects[n].state(frame).output is None}
+
+    def _remember_prompted(self, one: TrackedObject, memory: FrameMemory) -> None:
+        """Store the memory of a prompted frame; a correction may count as merely tracked."""
+        frame = memory.frame
+        queued = one.state(frame).queued[-1]
+        one.update(frame, queued=())
+        if queued.answer is None:
+            return
+        answer = queued.answer.answer
+        if queued.direction is None or self.options.add_all_frames_to_correct_as_cond:
+            one.update(frame, output=answer.to(one.bank.device))
+            one.bank.remember_prompted(memory)
+        elif one.state(frame).output is None:
+            one.bank.remember(memory, answer)
+        self._forget_around_prompt(one, frame)
 
 
-@contextlib.contextmanager
-def _noted(full: list[OutputError]) -> Iterator[None]:
+@contextmanager
+def _noting(errors: list[OutputError]) -> Iterator[None]:
     """Go on after a disk turned out to be full; what it did not take stays in RAM."""
     try:
         yield
     except OutputError as error:
-        full.append(error)
+        errors.append(error)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sam2_hf import Sam2VideoInferenceSession, SessionError, SessionOptions
-from sam2_hf.video.compat.transformers_names import ProcessedFrames, WrittenThrough, as_dtype
+from sam2_hf.video.compat.transformers_names import WrittenThrough, as_dtype
 from tests.video.transformers_usage import clip
 
 
@@ -27,7 +27,7 @@ def test_a_written_through_list_tells_of_every_change():
 
 def test_processed_frames_are_read_when_asked_for():
     session = Sam2VideoInferenceSession(torch.ones(4, 3, 8, 8), dtype="bfloat16")
-    frames = ProcessedFrames(session)
+    frames = session.processed_frames
 
     assert (len(frames), list(frames)) == (4, [0, 1, 2, 3])
     assert frames[3].dtype == torch.bfloat16

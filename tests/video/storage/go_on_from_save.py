@@ -13,7 +13,7 @@ from golden_cases import case, seeded_video_model  # noqa: E402 - the paths come
 from safetensors.torch import save_file  # noqa: E402
 from seeded_inputs import clip  # noqa: E402
 
-from sam2_hf.video.session import Sam2VideoInferenceSession  # noqa: E402
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession  # noqa: E402
 
 
 def clip_frames():

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from seeded_inputs import clip
 
 from sam2_hf.errors import FrameError, SessionError
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 
 GO_ON = Path(__file__).with_name("go_on_from_save.py")
 

@@ -1,25 +1,24 @@
-"""What transformers' session shows of its inside: frames as a mapping, ids as a list, its types."""
+"""What transformers' session is made of: where tensors go, mappings, lists of ids, its output."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Protocol, Self, SupportsIndex
+from typing import Generic, Self, SupportsIndex, TypeVar
 
 import torch
-from torch import Tensor
 
 from sam2_hf.errors import SessionError
-from sam2_hf.frames.base import Frames
-from sam2_hf.frames.preprocessed import EditedFrames, PreparedFrames
-from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.model.configuration_checks import read_float_dtype
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import Sam2VideoSegmentationOutput
 from sam2_hf.video.frame_result import FrameResult
+from sam2_hf.video.tracked_object import TrackedObject
+
+View = TypeVar("View")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Placement:
-    """Where a session was told to put things.
+    """Where a session puts its tensors; changed in place, as the parts of the session share it.
 
     Attributes:
         inference: Device of the model.
@@ -34,82 +33,46 @@ class Placement:
     dtype: torch.dtype
 
 
-class EditableFrames(Protocol):
-    """What the view of a session's frames needs of the session."""
-
-    @property
-    def frames(self) -> Frames:
-        """Where pixels come from."""
-
-    def frame_for_view(self, frame: int) -> Tensor:
-        """Read a frame as model input, where and as the type that was asked for."""
-
-    def replace_frame(self, frame: int, pixel_values: Tensor | None) -> None:
-        """Put pixels in the place of a frame's; None frees them."""
-
-    def drop_frame(self, frame: int) -> None:
-        """Take a frame out."""
-
-
-class ProcessedFrames(MutableMapping[int, Tensor | None]):
-    """Frames as model input, read when asked for; a live view, not a copy.
-
-    A frame that is deleted cannot be tracked or prompted any more; its masks stay. One that is set
-    to None keeps its number and frees its pixels.
+class PerObject(Mapping[int, View], Generic[View]):
+    """One view for each object, by its place in the order.
 
     Args:
-        session: Whose frames.
+        objects: Lists the objects.
+        view: Makes the view of one of them.
     """
 
-    def __init__(self, session: EditableFrames) -> None:
-        self.session = session
+    def __init__(
+        self, objects: Callable[[], list[TrackedObject]], view: Callable[[TrackedObject], View]
+    ) -> None:
+        self._objects = objects
+        self._view = view
 
-    def __getitem__(self, frame: int) -> Tensor | None:
-        if frame not in self:
-            raise KeyError(frame)
-        frames = self.session.frames
-        if isinstance(frames, (PreparedFrames, EditedFrames)) and not frames.has_pixels(frame):
-            return None
-        return self.session.frame_for_view(frame)
-
-    def __setitem__(self, frame: int, pixel_values: Tensor | None) -> None:
-        self.session.replace_frame(frame, pixel_values)
-
-    def __delitem__(self, frame: int) -> None:
-        if frame not in self:
-            raise KeyError(frame)
-        self.session.drop_frame(frame)
+    def __getitem__(self, obj_idx: int) -> View:
+        if obj_idx not in range(len(self)):
+            raise KeyError(obj_idx)
+        return self._view(self._objects()[obj_idx])
 
     def __iter__(self) -> Iterator[int]:
-        return iter(list(self._numbers()))
+        return iter(range(len(self)))
 
     def __len__(self) -> int:
-        return len(self._numbers())
+        return len(self._objects())
 
-    def __contains__(self, frame: object) -> bool:
-        return frame in self._numbers()
+
+class FrameMapping(MutableMapping[int, View], Generic[View]):
+    """A mapping from frames that writes through; `clear` reads nothing."""
 
     def clear(self) -> None:
-        """Drop every frame without reading it."""
-        for frame in self:
-            self.session.drop_frame(frame)
+        """Remove every frame."""
+        for frame in list(self):
+            del self[frame]
 
-    def copy(self) -> dict[int, Tensor | None]:
-        """Read every frame into a dictionary, as `dict.copy` does."""
+    def copy(self) -> dict[int, View]:
+        """Return a dictionary of its own, as `dict.copy` does."""
         return dict(self)
 
     def __repr__(self) -> str:
-        return f"ProcessedFrames({len(self)} frames)"
-
-    def _numbers(self) -> Collection[int]:
-        frames = self.session.frames
-        if isinstance(frames, LiveFrames):
-            return frames.kept
-        if frames.num_frames is None:
-            raise SessionError("nobody knows yet how many frames the iterator gives.")
-        if isinstance(frames, (PreparedFrames, EditedFrames)):
-            return frames.numbers
-        return range(frames.num_frames)
+        return f"{type(self).__name__}(frames {list(self)})"
 
 
 class WrittenThrough(list[int]):

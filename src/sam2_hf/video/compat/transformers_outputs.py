@@ -7,10 +7,10 @@ Suffixes: b = objects (1 here), c = memory channels, d = decoder channels, h, w 
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar, cast
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -19,16 +19,12 @@ from torch.nn import functional
 from sam2_hf.errors import SessionError
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory
 from sam2_hf.model.position_encoding import sine_table
-from sam2_hf.video.feature_cache import FeatureCache
+from sam2_hf.video.frame_encoder import FeatureCache
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.tracked_object import TrackedObject
 
-if TYPE_CHECKING:
-    from sam2_hf.video.transformers_session import TransformersSession
+from .transformers_names import FrameMapping
 
-PointInputs = dict[str, Tensor]
-View = TypeVar("View")
-Inputs = TypeVar("Inputs")
 CONDITIONING, TRACKED = "cond_frame_outputs", "non_cond_frame_outputs"
 # our name of each tensor -> transformers' name
 STORED = {
@@ -58,48 +54,6 @@ class OutputPlace:
     state: torch.device
     memory_dtype: torch.dtype
     scale: int = 4
-
-
-class PerObject(Mapping[int, View], Generic[View]):
-    """One view for each object, by its place in the order.
-
-    Args:
-        objects: Lists the objects.
-        view: Makes the view of one of them.
-    """
-
-    def __init__(
-        self, objects: Callable[[], list[TrackedObject]], view: Callable[[TrackedObject], View]
-    ) -> None:
-        self._objects = objects
-        self._view = view
-
-    def __getitem__(self, obj_idx: int) -> View:
-        if obj_idx not in range(len(self)):
-            raise KeyError(obj_idx)
-        return self._view(self._objects()[obj_idx])
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(len(self)))
-
-    def __len__(self) -> int:
-        return len(self._objects())
-
-
-class ConditionedFrame(MutableMapping[int, View], Generic[View]):
-    """A mapping from frames that writes through; `clear` reads nothing."""
-
-    def clear(self) -> None:
-        """Remove every frame."""
-        for frame in list(self):
-            del self[frame]
-
-    def copy(self) -> dict[int, View]:
-        """Return a dictionary of its own, as `dict.copy` does."""
-        return dict(self)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(frames {list(self)})"
 
 
 class StoredOutput(MutableMapping[str, Tensor]):
@@ -192,7 +146,7 @@ class StoredOutput(MutableMapping[str, Tensor]):
         one, frame = self._one, self._frame
         if not self._prompted:
             return one.bank.record(frame) or {}
-        memory, output = one.bank.prompted.get(frame), one.outputs.get(frame)
+        memory, output = one.bank.prompted.get(frame), one.state(frame).output
         if memory is None or output is None:
             return {}
         own = {"spatial": memory.spatial_bx, "pointer": memory.pointer_bd}
@@ -210,7 +164,7 @@ class StoredOutput(MutableMapping[str, Tensor]):
         return value.reshape(1, 1, -1).to(self._place.inference)
 
 
-class FrameOutputs(ConditionedFrame[StoredOutput]):
+class FrameOutputs(FrameMapping[StoredOutput]):
     """Frame -> what is remembered of an object: conditioning frames, or tracked ones.
 
     Args:
@@ -259,7 +213,7 @@ class FrameOutputs(ConditionedFrame[StoredOutput]):
 
     def __contains__(self, frame: object) -> bool:
         if self._prompted:
-            return frame in self._one.outputs and frame in self._one.bank.prompted
+            return frame in self._one.bank.prompted and frame in self._one.outputs
         return isinstance(frame, SupportsIndex) and self._one.bank.remembers(operator.index(frame))
 
     def pop(self, frame: int, *default: Any) -> Any:  # noqa: ANN401 - as in `MutableMapping`
@@ -280,11 +234,12 @@ class FrameOutputs(ConditionedFrame[StoredOutput]):
     def _frames(self) -> list[int]:
         one = self._one
         if self._prompted:
-            return [frame for frame in one.bank.prompted if frame in one.outputs]
+            outputs = one.outputs
+            return [frame for frame in one.bank.prompted if frame in outputs]
         return one.bank.tracked
 
 
-class FramesTracked(ConditionedFrame[Mapping[str, bool]]):
+class FramesTracked(FrameMapping[Mapping[str, bool]]):
     """Frame -> `{"reverse": ...}`, for the frames that an object was tracked on.
 
     Args:
@@ -308,50 +263,6 @@ class FramesTracked(ConditionedFrame[Mapping[str, bool]]):
 
     def __len__(self) -> int:
         return len(self._one.directions)
-
-
-class PromptInputs(ConditionedFrame[Inputs], Generic[Inputs]):
-    """Frame -> what was said about an object, in model pixels.
-
-    Args:
-        session: The session.
-        object_id: The object.
-        masks: Whether masks, or clicks and boxes.
-    """
-
-    def __init__(self, session: "TransformersSession", object_id: int, *, masks: bool) -> None:
-        self._session = session
-        self._object_id = object_id
-        self._masks = masks
-
-    def __getitem__(self, frame: int) -> Inputs:
-        return self._given()[frame]
-
-    def __setitem__(self, frame: int, inputs: Inputs) -> None:
-        index = self._session.obj_ids.index(self._object_id)
-        if self._masks:
-            self._session.add_mask_inputs(index, frame, inputs)  # type: ignore[arg-type]
-        else:
-            self._session.add_point_inputs(index, frame, inputs)  # type: ignore[arg-type]
-
-    def __delitem__(self, frame: int) -> None:
-        if frame not in self._given():
-            raise KeyError(frame)
-        index = self._session.obj_ids.index(self._object_id)
-        if self._masks:
-            self._session.remove_mask_inputs(index, frame)
-        else:
-            self._session.remove_point_inputs(index, frame)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._given())
-
-    def __len__(self) -> int:
-        return len(self._given())
-
-    def _given(self) -> dict[int, Inputs]:
-        given = self._session.inputs_of(self._object_id, masks=self._masks)
-        return cast(dict[int, Inputs], given)
 
 
 class VisionFeatures:
@@ -427,6 +338,48 @@ def output_views(one: TrackedObject, place: OutputPlace) -> Mapping[str, FrameOu
     )
 
 
+def look_up_output(outputs: FrameOutputs, frame: int, key: str) -> Tensor | None:
+    """Look up a tensor of an output; None if there is none.
+
+    Raises:
+        SessionError: There is no such key.
+    """
+    if key not in OUTPUT_KEYS:
+        raise SessionError(f"there is no output {key!r}. There are: {', '.join(OUTPUT_KEYS)}.")
+    output = outputs.get(frame)
+    return None if output is None or key not in output else output[key]
+
+
+def store_output(
+    outputs: FrameOutputs,
+    frame: int,
+    key: str | None,
+    value: Tensor | Mapping[str, Tensor | None] | None,
+) -> None:
+    """Store an output, or one tensor of it; see [`Sam2VideoInferenceSession.store_output`].
+
+    Args:
+        outputs: Those of an object, conditioning frames or tracked ones.
+        frame: The frame.
+        key: Which tensor to replace; None for a whole output.
+        value: The tensor, or a mapping.
+
+    Raises:
+        SessionError: There is no such key, or something is missing.
+    """
+    if key is not None:
+        if frame not in outputs:
+            raise SessionError(
+                f"there is no output of frame {frame} whose {key} could be "
+                "replaced. Store a whole output first, as output_value without a key."
+            )
+        outputs[frame][key] = value  # type: ignore[assignment]
+    elif isinstance(value, Mapping):
+        outputs[frame] = value
+    else:
+        raise SessionError("output_value must be a mapping where output_key is not given.")
+
+
 def store_record(
     one: TrackedObject, frame: int, record: dict[str, Tensor], *, prompted: bool
 ) -> None:
@@ -437,14 +390,14 @@ def store_record(
     memory = FrameMemory(frame, record["spatial"], record["pointer"], record["score"][None])
     output = FrameOutput(record["logits"], record["iou"], record["score"])
     one.bank.prompted[frame] = memory.to(one.bank.device)
-    one.outputs[frame] = output.to(one.bank.device)
+    one.update(frame, output=output.to(one.bank.device))
 
 
 def forget_output(one: TrackedObject, frame: int, *, prompted: bool) -> None:
     """Forget what is remembered of an object on a frame; its mask stays in the masklet."""
     if prompted:
         one.bank.prompted.pop(frame, None)
-        one.outputs.pop(frame, None)
+        one.update(frame, output=None)
     else:
         one.bank.forget(frame)
 

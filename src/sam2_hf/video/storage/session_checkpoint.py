@@ -4,7 +4,7 @@ Video and model are not part of it: frames are decoded and encoded again, to the
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,15 @@ from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.model.weight_fingerprint import is_same_model
 from sam2_hf.processing.prompt_reading import Click
+from sam2_hf.video.compat.video_processing_sam2_video import checkpoint_pixels
+from sam2_hf.video.frame_encoder import model_mark, require_video_model
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.masklet import MaskletStore
 from sam2_hf.video.memory_policy import Direction
-from sam2_hf.video.prompt_answers import answer_all, ask
 from sam2_hf.video.prompts import FramePrompts
 from sam2_hf.video.session_options import SessionOptions
-from sam2_hf.video.tracked_object import PromptedOutput, Round, TrackedObject
+from sam2_hf.video.tracked_object import PromptedOutput, QueuedPrompts, TrackedObject
 from sam2_hf.video.tracker import Tracker
-from sam2_hf.video.tracker_state import model_mark, require_video_model
-from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
 from .checkpoint_files import SavedSession, damage_explained, read_session, write_session
 from .saved_document import SavedShapes, check_document, check_frames, check_objects, read_options
@@ -36,14 +35,18 @@ from .video_fingerprint import Fingerprint, require_same_video, video_fingerprin
 
 Named = dict[str, Tensor]
 Document = dict[str, Any]
-DIRECTIONS = ("forward", "backward")
+DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
+# name of a tensor in the file -> field of the value it belongs to
+OUTPUT = {"logits": "logits_1hw", "iou": "iou_1", "score": "score_1"}
+MEMORY = {"spatial": "spatial_bx", "pointer": "pointer_bd", "score": "score_b1"}
+PENDING = {"pointer": "pointer_1d", "full_logits": "full_logits_11hw"}
 
 
 def save_tracker(tracker: Tracker, folder: Path) -> None:
-    """Write a session's state; see `Sam2VideoInferenceSession.save`."""
+    """Write a session's state; see `VideoSession.save`."""
     frames = tracker.frames
     with contextlib.suppress(Sam2Error):  # what cannot be answered is saved as it was said
-        answer_all(tracker)
+        tracker.answer_all_prompts()
     tensors: Named = _write_fingerprint(tracker)
     document = {
         "options": _plain(tracker.options),
@@ -51,16 +54,16 @@ def save_tracker(tracker: Tracker, folder: Path) -> None:
         "video": {
             "size": frames.size,
             "num_frames": frames.num_frames,
-            "num_received": frames.num_received if isinstance(frames, LiveFrames) else None,
+            "num_received": frames.num_received,
             "frames": _write_frames(tracker, tensors),
         },
         "objects": [_write_object(one, tensors) for one in tracker.objects.values()],
     }
-    write_session(folder, SavedSession(document, tensors, tracker.history))
+    write_session(folder, SavedSession(document, tensors, tracker.registry.store))
 
 
 def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
-    """Read a session's state; see `Sam2VideoInferenceSession.load`."""
+    """Read a session's state; see `VideoSession.load`."""
     saved = read_session(folder, ram_budget=SessionOptions().ram_budget)
     with contextlib.ExitStack() as on_failure:
         on_failure.callback(saved.history.close)
@@ -82,8 +85,8 @@ def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
         on_failure.callback(frames.close)
         require_same_video(frames, fingerprint)
         saved.history.ram_budget = options.ram_budget
-        tracker = Tracker(frames, options, model, history=saved.history)
-        tracker.fingerprint = fingerprint or None
+        tracker = Tracker(frames, options, model, store=saved.history)
+        tracker.encoder.fingerprint = fingerprint or None
         known = {fields["id"] for fields in document["objects"]}
         for object_id in {key[0] for key, _ in saved.history.places()} - known:
             saved.history.discard_object(object_id)  # was removed; undo is not saved
@@ -95,9 +98,10 @@ def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
 
 def _write_fingerprint(tracker: Tracker) -> Named:
     """Note what the video looks like; it is looked at once."""
-    if tracker.fingerprint is None:
-        tracker.fingerprint = video_fingerprint(tracker.frames)
-    frames, small = list(tracker.fingerprint), list(tracker.fingerprint.values())
+    encoder = tracker.encoder
+    if encoder.fingerprint is None:
+        encoder.fingerprint = video_fingerprint(encoder.frames)
+    frames, small = list(encoder.fingerprint), list(encoder.fingerprint.values())
     if not frames:
         return {}
     return {"video/frames": torch.tensor(frames), "video/colors": torch.stack(small)}
@@ -141,13 +145,13 @@ def _open_video(
     """Open the video again, and see that it is the one that was saved."""
     about = saved.document["video"]
     frames = open_session_frames(video, options, model)
-    if isinstance(frames, LiveFrames) != (about["num_received"] is not None):
+    if frames.is_live != (about["num_received"] is not None):
         kind = "a live stream" if about["num_received"] is not None else "a video"
         raise SessionError(
             f"the saved session is one of {kind}. Give video=None for a stream only."
         )
     size = None if about["size"] is None else (about["size"][0], about["size"][1])
-    if isinstance(frames, LiveFrames):
+    if frames.is_live:
         kept = {frame: saved.tensors[f"frames/{frame}"] for frame in about.get("frames", ())}
         frames.go_on_from(about["num_received"], size, kept)
         return frames
@@ -186,10 +190,10 @@ def open_session_frames(video: object, options: SessionOptions, model: Sam2Video
 def _write_frames(tracker: Tracker, tensors: Named) -> list[int]:
     """Write the frames of a stream that have prompts which are not remembered yet; list them."""
     frames = tracker.frames
-    if not isinstance(frames, LiveFrames):
+    if not frames.is_live:
         return []
-    asked = {frame for one in tracker.objects.values() for frame in one.rounds}
-    kept = sorted(frame for frame in asked if not frames.may_come(frame))
+    queued = {frame for one in tracker.objects.values() for frame in one.queued}
+    kept = sorted(frame for frame in queued if not frames.may_come(frame))
     for frame in kept:
         tensors[f"frames/{frame}"] = frames.pixel_values(frame)
     return kept
@@ -199,23 +203,17 @@ def _write_object(one: TrackedObject, tensors: Named) -> Document:
     """Describe an object; its tensors go into `tensors`."""
     own = f"{one.object_id}/"
     for frame, memory in one.bank.prompted.items():
-        key = f"{own}prompted/{frame}/"
-        tensors[f"{key}spatial"] = memory.spatial_bx
-        tensors[f"{key}pointer"] = memory.pointer_bd
-        tensors[f"{key}score"] = memory.score_b1
+        _write_fields(f"{own}prompted/{frame}/", memory, MEMORY, tensors)
     for frame, output in one.outputs.items():
-        _write_output(f"{own}outputs/{frame}/", output, tensors)
-    rounds = [(frame, asked) for frame, several in one.rounds.items() for asked in several]
-    answered = {frame: asked for frame, asked in rounds if asked.answer is not None}
-    unanswered = [(frame, asked) for frame, asked in rounds if asked.answer is None]
-    for frame, asked in answered.items():
-        pending, key = asked.answer, f"{own}pending/{frame}/"
-        if pending is None:
-            continue
-        _write_output(key, pending.answer, tensors)
-        tensors[f"{key}pointer"] = pending.pointer_1d
-        if pending.full_logits_11hw is not None:
-            tensors[f"{key}full_logits"] = pending.full_logits_11hw
+        _write_fields(f"{own}outputs/{frame}/", output, OUTPUT, tensors)
+    calls = [(frame, call) for frame, several in one.queued.items() for call in several]
+    unanswered = [(frame, call) for frame, call in calls if call.answer is None]
+    answered = {
+        frame: (call.direction, call.answer) for frame, call in calls if call.answer is not None
+    }
+    for frame, (_, pending) in answered.items():
+        _write_fields(f"{own}pending/{frame}/", pending.answer, OUTPUT, tensors)
+        _write_fields(f"{own}pending/{frame}/", pending, PENDING, tensors)
     frames = list(one.directions)
     tensors[f"{own}tracked"] = torch.tensor(frames, dtype=torch.int64)
     ways = [DIRECTIONS.index(one.directions[frame]) for frame in frames]
@@ -229,68 +227,74 @@ def _write_object(one: TrackedObject, tensors: Named) -> Document:
             for frame, prompts in one.prompts.items()
         ],
         "rounds": [
-            _write_prompts(f"{own}rounds/{frame}/{index}/", frame, asked.prompts, tensors)
-            for index, (frame, asked) in enumerate(unanswered)
+            _write_prompts(f"{own}rounds/{frame}/{index}/", frame, call.prompts, tensors)
+            for index, (frame, call) in enumerate(unanswered)
         ],
         # for versions that read it; this one takes it from what has been tracked
         "asked": [
-            [frame, asked.direction, asked.earlier is not None] for frame, asked in unanswered
+            [frame, call.direction, call.previous_output is not None] for frame, call in unanswered
         ],
         "prompted": list(one.bank.prompted),
         "outputs": list(one.outputs),
-        "pending": [[frame, asked.direction is None] for frame, asked in answered.items()],
+        "pending": [[frame, direction is None] for frame, (direction, _) in answered.items()],
         "has_masklet": one.masklet is not None,
     }
 
 
 def _read_object(tracker: Tracker, fields: Document, tensors: Named) -> None:
     """Make an object as it was described."""
-    one = tracker.new_object(fields["id"])
+    one = tracker.registry.add(fields["id"], tracker.memory_device)
     own = f"{one.object_id}/"
     device = tracker.model.device
     for frame in fields["prompted"]:
-        key = f"{own}prompted/{frame}/"
-        parts = (tensors[f"{key}{name}"] for name in ("spatial", "pointer", "score"))
-        one.bank.prompted[frame] = FrameMemory(frame, *parts).to(device)
+        memory = _read_fields(f"{own}prompted/{frame}/", MEMORY, tensors, device)
+        one.bank.prompted[frame] = FrameMemory(frame, **memory)
     for frame in fields["outputs"]:
-        one.outputs[frame] = _read_output(f"{own}outputs/{frame}/", tensors, device)
+        output = _read_fields(f"{own}outputs/{frame}/", OUTPUT, tensors, device)
+        one.update(frame, output=FrameOutput(**output))
     tracked = zip(
         tensors[f"{own}tracked"].tolist(), tensors[f"{own}directions"].tolist(), strict=True
     )
-    one.directions = {frame: DIRECTIONS[way] for frame, way in tracked}  # type: ignore[misc]
+    one.directions = {frame: DIRECTIONS[way] for frame, way in tracked}
     if fields["has_masklet"]:
         prefix = f"{own}scores/"
         columns = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-        one.masklet = MaskletStore.restored(one.object_id, tracker.history, tracker.size, columns)
-    one.prompts = dict(_read_prompts(fields["prompts"], tensors))
-    _read_rounds(tracker, one, fields, tensors)
+        store = tracker.registry.store
+        one.masklet = MaskletStore.restored(one.object_id, store, tracker.size, columns)
+    for frame, prompts in _read_prompts(fields["prompts"], tensors):
+        one.update(frame, prompts=prompts)
+    _read_queued(tracker, one, fields, tensors)
 
 
-def _read_rounds(tracker: Tracker, one: TrackedObject, fields: Document, tensors: Named) -> None:
-    """Make the calls that are not remembered yet: those with an answer, then those without."""
+def _read_queued(tracker: Tracker, one: TrackedObject, fields: Document, tensors: Named) -> None:
+    """Queue the calls that are not consolidated: those with an answer, then those without."""
     device = tracker.model.device
     for frame, initial in fields["pending"]:
         key = f"{one.object_id}/pending/{frame}/"
-        full = tensors.get(f"{key}full_logits")
         answer = PromptedOutput(
-            _read_output(key, tensors, device),
-            tensors[f"{key}pointer"].to(device),
-            None if full is None else full.to(device),
+            FrameOutput(**_read_fields(key, OUTPUT, tensors, device)),
+            **_read_fields(key, PENDING, tensors, device),
         )
         direction: Direction | None = None if initial else "forward"
-        one.rounds[frame] = (Round(one.prompts[frame], direction, answer=answer),)
+        call = QueuedPrompts(one.prompts[frame], direction, answer=answer)
+        one.update(frame, queued=(call,))
     for frame, prompts in _read_prompts(fields["rounds"], tensors):
-        ask(tracker, one, frame, prompts)
+        tracker.queue_prompts(one, frame, prompts)
 
 
-def _write_output(key: str, output: FrameOutput, tensors: Named) -> None:
-    tensors[f"{key}logits"] = output.logits_1hw
-    tensors[f"{key}iou"] = output.iou_1
-    tensors[f"{key}score"] = output.score_1
+def _write_fields(key: str, value: object, names: Mapping[str, str], tensors: Named) -> None:
+    """Write the tensors of a value, but for those that are None."""
+    for name, field in names.items():
+        if (tensor := getattr(value, field)) is not None:
+            tensors[f"{key}{name}"] = tensor
 
 
-def _read_output(key: str, tensors: Named, device: torch.device) -> FrameOutput:
-    return FrameOutput(*(tensors[f"{key}{name}"].to(device) for name in ("logits", "iou", "score")))
+def _read_fields(
+    key: str, names: Mapping[str, str], tensors: Named, device: torch.device
+) -> dict[str, Any]:
+    """Read the tensors of a value, by field; only what may be None can be missing."""
+    found = {field: tensors.get(f"{key}{name}") for name, field in names.items()}
+    return {field: None if one is None else one.to(device) for field, one in found.items()}
 
 
 def _write_prompts(key: str, frame: int, prompts: FramePrompts, tensors: Named) -> Document:

@@ -15,7 +15,6 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from sam2_hf.errors import FrameError, SessionError
 from sam2_hf.frames.base import Frames
-from sam2_hf.frames.streams import LiveFrames, StreamedFrames
 
 Fingerprint = dict[int, Tensor]  # frame -> mean color of each cell, `(3, h, w)`, levels of 0-255
 CELLS = 32  # rows and columns of a small picture, at most
@@ -29,14 +28,8 @@ def video_fingerprint(frames: Frames) -> Fingerprint:
 
     Frames that cannot be read are left out, and a live stream has none that come again.
     """
-    numbers: set[int] = set()
-    if isinstance(frames, StreamedFrames):
-        numbers.update(frames.kept[:1])
-    elif frames.num_frames is not None and not isinstance(frames, LiveFrames):
-        last, count = frames.num_frames - 1, min(MOST_FRAMES, frames.num_frames)
-        numbers.update(last * place // max(count - 1, 1) for place in range(count))
     found = {}
-    for frame in sorted(numbers):
+    for frame in frames.comparable_frames(MOST_FRAMES):
         try:
             found[frame] = _small_picture(frames, frame)
         except FrameError:

@@ -15,7 +15,6 @@ from sam2_hf import (
     SessionError,
     SessionOptions,
 )
-from sam2_hf.frames.preprocessed import PreparedStream
 from tests.video.transformers_usage import SIZE, add_click, clip, open_clip
 
 SQUARE = {"height": 64, "width": 64}
@@ -114,7 +113,7 @@ def test_single_pictures_are_prepared_as_by_the_image_processor(video_processor)
 def test_a_session_without_a_video_is_a_stream(video_processor):
     session = video_processor.init_video_session(inference_device="cpu", dtype=torch.bfloat16)
 
-    assert type(session.frames) is PreparedStream
+    assert session.frames.is_live
     assert (session.dtype, session.known_size, session.num_frames) == (torch.bfloat16, None, None)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sam2_hf.errors import FrameError
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
 from tests.fakes import RADIUS, ROUND, FakeModel, center_of, disc_logits, fake_session_on, picture
 
@@ -111,7 +111,7 @@ def test_rounds_start_afresh_where_earlier_masks_are_not_shown():
 def test_earlier_masks_are_shown_within_bounds(fake_session):
     fake_session.mask(0, 1, np.ones((64, 64), bool))
     fake_session.preview(0)
-    fake_session._tracker.objects[1].rounds[0][-1].answer.answer.logits_1hw.fill_(1e6)
+    fake_session._tracker.objects[1].state(0).queued[-1].answer.answer.logits_1hw.fill_(1e6)
     fake_session.click(0, 1, (20, 20))
 
     torch.testing.assert_close(fake_session.preview(0).logits_bhw, disc(20.0, 20.0) + 32 * ROUND)
@@ -324,8 +324,8 @@ def test_what_was_taken_down_for_an_answer_is_let_go_with_it():
     session = corrected_without_the_other()
     session.preview(3)
 
-    (asked,) = session._tracker.objects[1].rounds[3]
-    assert asked.recollection is asked.earlier is None
+    (queued,) = session._tracker.objects[1].state(3).queued
+    assert queued.memory_inputs is queued.previous_output is None
 
 
 def stream_with_a_click(frames, look=None):
@@ -376,7 +376,7 @@ def test_an_undo_on_a_frame_that_a_stream_has_dropped_brings_nothing_that_fails(
 
     assert session.undo()  # the clear of frame 1
 
-    assert 1 not in session._tracker.objects[1].rounds
+    assert 1 not in session._tracker.objects[1].queued
     session.step(frames[0])
 
 

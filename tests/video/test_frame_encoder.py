@@ -1,8 +1,12 @@
 import pytest
 import torch
 
+from sam2_hf.errors import SessionError
+from sam2_hf.frames.open import open_frames
 from sam2_hf.model.outputs import FrameFeatures
-from sam2_hf.video.feature_cache import FeatureCache
+from sam2_hf.video.frame_encoder import FeatureCache, FrameEncoder
+from sam2_hf.video.session_options import SessionOptions
+from tests.fakes import SIDE, FakeModel, fake_clip
 
 
 class Encoder:
@@ -78,3 +82,24 @@ def test_a_frame_that_cannot_be_encoded_is_not_kept():
         cache.get(0, lambda: (_ for _ in ()).throw(OSError("torn")))
 
     assert Encoder(cache).ask(0)[0].embedding_bchw.item() == 0.0
+
+
+def test_other_frames_take_the_place_of_those_before():
+    model = FakeModel()
+    first, second = (open_frames(fake_clip(count), image_size=SIDE) for count in (3, 5))
+    encoder = FrameEncoder(first, SessionOptions(), model)
+    encoder.encode(0)
+
+    encoder.exchange_frames(second)
+    encoder.encode(0)
+
+    assert encoder.frames.num_frames == 5
+    assert model.encoded == [0, 0]
+
+
+def test_a_model_of_another_input_size_is_refused():
+    frames = open_frames(fake_clip(3), image_size=SIDE)
+    encoder = FrameEncoder(frames, SessionOptions(), image_size=2 * SIDE)
+
+    with pytest.raises(SessionError, match=f"input size of {2 * SIDE}"):
+        encoder.require_input_size(FakeModel())

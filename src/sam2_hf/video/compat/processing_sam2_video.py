@@ -11,12 +11,15 @@ import torch
 
 from sam2_hf.errors import PromptError, SessionError
 from sam2_hf.frames.open import Frames, open_frames
-from sam2_hf.frames.preprocessed import PreparedStream
 from sam2_hf.frames.preprocessing import FramePixels
+from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.mask_post_processing import read_sizes
 from sam2_hf.processing.processing_sam2 import Sam2Processor
-from sam2_hf.video.compat.transformers_prompts import (
+from sam2_hf.video.prompts import FramePrompts, Mask, read_mask
+from sam2_hf.video.session_options import SessionOptions
+
+from .transformers_prompts import (
     Ids,
     list_masks,
     prompts_of_object,
@@ -24,10 +27,7 @@ from sam2_hf.video.compat.transformers_prompts import (
     read_ids,
     scaled,
 )
-
-from .prompts import FramePrompts, Mask, read_mask
-from .session import Sam2VideoInferenceSession
-from .session_options import SessionOptions
+from .transformers_session import Sam2VideoInferenceSession
 from .video_processing_sam2_video import Sam2VideoVideoProcessor
 
 Masks = Mask | Sequence[Mask]
@@ -244,7 +244,7 @@ class Sam2VideoProcessor(Sam2Processor):
         compat, value_range = options.frame_compat, options.value_range
         if video is None:
             pixels = FramePixels(side, compat, rules)
-            return PreparedStream(options.window, pixels, value_range)
+            return LiveFrames(options.window, pixels, value_range, declares_size=True)
         return open_frames(
             video,
             image_size=side,

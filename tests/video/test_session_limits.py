@@ -15,7 +15,7 @@ from sam2_hf.errors import (
     UnknownObjectError,
     VideoError,
 )
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.fakes import FakeModel, center_of, fake_clip, fake_session_on, picture
 from tests.video.records import full_disk
 

@@ -1,0 +1,322 @@
+"""Frames as a session's model sees them: encoded once for all objects, the last ones kept.
+
+Suffixes: b = frames (1 here), c = channels, h, w = rows and columns.
+"""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Self
+
+from sam2_hf.errors import SessionError
+from sam2_hf.frames.base import Frames
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.outputs import FrameFeatures
+from sam2_hf.model.promptable_model import feature_weights
+from sam2_hf.model.weight_fingerprint import WeightWatch, is_same_model, weight_fingerprint
+from sam2_hf.video.storage.video_fingerprint import (
+    Fingerprint,
+    require_same_video,
+    video_fingerprint,
+)
+
+from .compiled_steps import CompiledSteps
+from .session_options import SessionOptions
+
+
+class FrameEncoder:
+    """The video of a session and the model that sees it, both of which may be exchanged.
+
+    Args:
+        frames: Where pixels come from.
+        options: How to track.
+        model: The model; None until the first call of transformers' API brings it.
+        image_size: Input size that the frames are made for; that of the model if None.
+
+    Attributes:
+        frames: Where pixels come from; see `exchange_frames`.
+        image_size: Input size of the model; None if it is not known yet.
+        features: The features that are kept.
+        fingerprint: What the video looks like, once that was asked for.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        options: SessionOptions,
+        model: Sam2VideoModel | None = None,
+        image_size: int | None = None,
+    ) -> None:
+        if image_size is None and model is not None:
+            image_size = model.image_size
+        self.frames = frames
+        self.image_size = image_size
+        self.features = FeatureCache(options.cached_features)
+        self.fingerprint: Fingerprint | None = None
+        self._options = options
+        self._is_open = True
+        self._model = model
+        self._compiled_steps: CompiledSteps | None = None
+        self._weights = WeightWatch(waits=False)
+        self._expected_model = ""  # mark of the model that this was pickled with
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy which frames there are; the model is shared, features are computed again."""
+        frames = copy.deepcopy(self.frames, memo)
+        twin = type(self)(frames, self._options, self._model, self.image_size)
+        twin.fingerprint = self.fingerprint
+        twin.features.size = self.features.size
+        twin._is_open = self._is_open
+        twin._expected_model = self._expected_model
+        twin._weights = copy.copy(self._weights)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """List what is pickled; of the model only a mark, which another process compares."""
+        expected = self._expected_model if self._model is None else model_mark(self._model)
+        return {
+            "arguments": (self.frames, self._options, None, self.image_size),
+            "fingerprint": self.fingerprint or video_fingerprint(self.frames),
+            "cached": self.features.size,
+            "is_open": self._is_open,
+            "expected_model": expected,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        FrameEncoder.__init__(self, *state["arguments"])
+        self.fingerprint = state["fingerprint"]
+        self.features.size = state["cached"]
+        self._is_open = state["is_open"]
+        self._expected_model = state["expected_model"]
+        require_same_video(self.frames, self.fingerprint or {})
+
+    @property
+    def model(self) -> Sam2VideoModel:
+        """The model.
+
+        Raises:
+            SessionError: There is none yet.
+        """
+        if self._model is None:
+            raise SessionError(
+                "this session has no model yet. Open it with "
+                "Sam2VideoInferenceSession.open(video, model), call model(session, ...), or give "
+                "one that was unpickled its model with session.use_model(model)."
+            )
+        return self._model
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a model yet."""
+        return self._model is not None
+
+    def bind(self, model: Sam2VideoModel, *, must_fit: bool) -> None:
+        """Take a model; features of another one are forgotten.
+
+        Args:
+            model: The model.
+            must_fit: Whether memories of the model before are there, which it has to read.
+
+        Raises:
+            SessionError: This was pickled with another model, or what is remembered does not fit.
+        """
+        if self._expected_model and not is_same_model(self._expected_model, model_mark(model)):
+            raise SessionError(
+                "this session was pickled with another model: other weights, another size or "
+                "another dtype. Give the model it was made with."
+            )
+        self._expected_model = ""
+        if model is not self._model:
+            if must_fit and self._model is not None:
+                _require_same_sizes(self._model, model)
+            self.features.clear()
+            self._compiled_steps = None
+        self._model = model
+
+    def require_input_size(self, model: Sam2VideoModel) -> None:
+        """Refuse a model whose input size is not that of the frames.
+
+        Raises:
+            SessionError: It is another one.
+        """
+        side = model.image_size
+        if self.image_size is not None and self.image_size != side:
+            raise SessionError(
+                f"the frames of this session are made for an input size of {self.image_size}, and "
+                f"the model takes {side}. Use the model's own processor."
+            )
+
+    @property
+    def compiled_steps(self) -> CompiledSteps:
+        """The steps of the model, to be compiled on first use."""
+        if self._compiled_steps is None:
+            self._compiled_steps = CompiledSteps(self.model, self._options.memory_dtype)
+        return self._compiled_steps
+
+    def encode(self, frame: int) -> FrameFeatures:
+        """Encode a frame, or take its features from the cache.
+
+        Raises:
+            FrameError: The frame cannot be had.
+            SessionError: The model is in train mode.
+        """
+
+        def encode() -> FrameFeatures:
+            if self.model.training:
+                raise SessionError(
+                    "the model is in train mode, which drops out at random. Call model.eval()."
+                )
+            device, dtype = self.model.device, self.model.dtype
+            pixels = self.frames.pixel_values(frame, device)[None].to(dtype)
+            if self._options.compile:
+                return self.compiled_steps.encode(pixels)
+            return self.model.encode_image(pixels)
+
+        return self.features.get(frame, encode)
+
+    def follow_weights(self) -> bool:
+        """Forget the features of weights that have changed since, in whatever way.
+
+        This takes about a millisecond on a CPU, see [`WeightWatch`] for what may pass unnoticed. On
+        a GPU the host does not wait for values, so a write through `parameter.data` passes there.
+
+        Returns:
+            Whether they have changed since they were looked at last.
+        """
+        had_weights = self._weights.has_seen
+        have_changed = self._weights.have_changed(feature_weights(self.model)) and had_weights
+        if have_changed:
+            self.features.clear()
+        return have_changed
+
+    def exchange_frames(self, frames: Frames) -> None:
+        """Read other frames from now on, and close those before."""
+        self.frames.close()
+        self.frames = frames
+        self.features.clear()
+        self.fingerprint = None
+
+    def pixels_changed(self, frame: int) -> None:
+        """Forget what was computed from the pixels of a frame."""
+        self.features.discard(frame)
+        self.fingerprint = None
+
+    def require_open(self) -> None:
+        """Refuse to track once the video is gone, as when another thread has closed the session.
+
+        Raises:
+            SessionError: The session is closed, or settled.
+        """
+        if not self._is_open:
+            raise SessionError(
+                "this session is closed, so nothing can be tracked any more. Finish or stop "
+                "propagate() before session.close() or session.settle()."
+            )
+
+    def close(self) -> None:
+        """Release video, features and weights."""
+        self._is_open = False
+        self.frames.close()
+        self.features.clear()
+        self._weights = WeightWatch(waits=False)  # which holds weights
+        self._compiled_steps = None
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of features and of the memories that compiled steps hold."""
+        slots = 0 if self._compiled_steps is None else self._compiled_steps.num_bytes
+        return self.features.num_bytes + slots
+
+
+class FeatureCache:
+    """Keep the features of a few frames; what was used longest ago goes first.
+
+    Args:
+        size: How many frames.
+
+    Attributes:
+        size: May be changed; the next frame that is encoded makes room.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._features: OrderedDict[int, FrameFeatures] = OrderedDict()
+
+    def get(self, frame: int, encode: Callable[[], FrameFeatures]) -> FrameFeatures:
+        """Return the features of a frame, encoding it if they are not kept."""
+        if frame not in self._features:
+            self._make_room()  # first: two would be held at once
+            self._features[frame] = encode()
+        self._features.move_to_end(frame)
+        return self._features[frame]
+
+    def look_up(self, frame: int) -> FrameFeatures | None:
+        """Return the features of a frame if they are kept."""
+        return self._features.get(frame)
+
+    def put(self, frame: int, features: FrameFeatures) -> None:
+        """Keep features that the caller has."""
+        self._features.pop(frame, None)
+        self._make_room()
+        self._features[frame] = features
+
+    def discard(self, frame: int) -> None:
+        """Forget a frame, whose pixels have changed."""
+        self._features.pop(frame, None)
+
+    def clear(self) -> None:
+        """Forget everything, as for another model."""
+        self._features.clear()
+
+    def _make_room(self) -> None:
+        while self._features and len(self._features) >= self.size:
+            self._features.popitem(last=False)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the kept features."""
+        return sum(
+            tensor.nbytes
+            for features in self._features.values()
+            for tensor in (features.fine_bchw, features.coarse_bchw, features.embedding_bchw)
+        )
+
+
+def model_mark(model: Sam2VideoModel) -> str:
+    """Tell models apart, as saved and pickled sessions do."""
+    return weight_fingerprint(model.config, model.parameters(), buffers=model.buffers())
+
+
+def require_video_model(model: object) -> None:
+    """Refuse what cannot track. Wrappers of a model, which have its methods, are let through.
+
+    Raises:
+        SessionError: It has no memory: it is an image model, or no model.
+    """
+    if not callable(getattr(model, "encode_memory", None)):
+        raise SessionError(
+            f"the model of a session is a {type(model).__name__}; a Sam2VideoModel is needed. "
+            "Load one with Sam2VideoModel.from_pretrained, which reads the same checkpoints."
+        )
+
+
+def _require_same_sizes(before: Sam2VideoModel, after: Sam2VideoModel) -> None:
+    """Refuse a model that cannot read what another one remembered.
+
+    Raises:
+        SessionError: It has another size.
+    """
+    sizes_before, sizes_after = (
+        (
+            model.image_size,
+            model.mem_dim,
+            model.hidden_dim,
+        )
+        for model in (before, after)
+    )
+    if sizes_before != sizes_after:
+        raise SessionError(
+            f"this session was tracked with a model of another size: input, memory and decoder "
+            f"channels {sizes_before}, and now {sizes_after}. Use that model, or call "
+            "session.reset_inference_session() first."
+        )
