@@ -12,8 +12,8 @@ from accelerate.state import AcceleratorState
 from sam2_hf.errors import OutputError, TrainingError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.training import callbacks, checkpointing
-from sam2_hf.training.interruption import Stopped
 from sam2_hf.training.learner import Learner
+from sam2_hf.training.trainer import Stopped
 from tests.training.small_runs import (
     losses_of,
     settings,

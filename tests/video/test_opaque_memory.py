@@ -5,7 +5,7 @@ import torch
 
 from sam2_hf.model.memory_tokens import map_tokens
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.video.session import Sam2VideoInferenceSession
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
 
 CLIP = noise_clip(10)
