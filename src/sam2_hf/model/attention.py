@@ -342,9 +342,8 @@ def select_product_order(
     if query_bpqc.shape[2] <= most and query_bpqc.shape[1] == key_bpkc.shape[1]:
         return ProductOrder.TOKEN_TO_IMAGE
     batch, objects, num_keys, _ = key_bpkc.shape
-    leaves_tokens_out = attention_mask is None or attention_mask.shape == (
-        batch * objects, 1, 1, num_keys,
-    )  # fmt: skip
-    if num_keys <= most and query_bpqc.shape[1] in (1, objects) and leaves_tokens_out:
+    of_tokens = (batch * objects, 1, 1, num_keys)
+    is_padding = attention_mask is None or attention_mask.shape == of_tokens
+    if num_keys <= most and query_bpqc.shape[1] in (1, objects) and is_padding:
         return ProductOrder.IMAGE_TO_TOKEN
     return ProductOrder.PROJECTED

@@ -119,7 +119,7 @@ def decides_fast_paths(forward: Forward) -> Forward:
 
     @wraps(forward)
     def decided_forward(module: nn.Module, /, *args: Any, **kwargs: Any) -> object:
-        if torch.is_grad_enabled() or torch._C._is_any_autocast_enabled() or is_traced():
+        if is_traced() or torch.is_grad_enabled() or torch._C._is_any_autocast_enabled():
             return forward(module, *args, **kwargs)
         token = _decided.set(_fast_below(module))
         try:
