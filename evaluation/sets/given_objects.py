@@ -100,8 +100,8 @@ def _chosen(segmentations: Sequence[object], places: Sequence[int]) -> str:
 
 def _frame_names(row: VideoRow, count: int) -> list[str]:
     """Name frames after their files; those of a video file as SA-V names extracted ones."""
-    paths = [Path(one).stem for one in row.images if isinstance(one, str)]
-    return paths if len(paths) == count else [f"{frame:05d}" for frame in range(count)]
+    stems = [Path(one).stem for one in row.images if isinstance(one, str)]
+    return stems if len(stems) == count else [f"{frame:05d}" for frame in range(count)]
 
 
 def require_consistent(columns: Mapping[str, Any]) -> None:

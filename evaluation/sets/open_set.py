@@ -158,9 +158,12 @@ def _with_given_objects(table: datasets.Dataset, rules: SetRules) -> datasets.Da
     if set(CHECKED) <= set(table.column_names):
         return table
     rows = [with_given_objects(_row(table, index), rules) for index in range(len(table))]
-    filled = [*CHECKED, *(["segments", "size"] if rows[0].segments else [])]
+    names = ("masks", "segments", "size")
+    masks = [name for name in names if any(getattr(row, name) for row in rows)]
+    filled = [*CHECKED, *masks]
     light = make_table([VideoRow(**{name: getattr(row, name) for name in filled}) for row in rows])
-    kept = [name for name in table.column_names if name not in (*filled, "segments_file")]
+    dropped = {*filled, "segments_file", *EARLIER_MASKS}
+    kept = [name for name in table.column_names if name not in dropped]
     if not kept:
         return light
     return datasets.concatenate_datasets([table.select_columns(kept), light], axis=1)

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from sam2_hf.data.config import Augmentation, SourceConfig
-from sam2_hf.data.davis import read_davis
+from sam2_hf.data.davis import read_davis, read_sequence
 from sam2_hf.errors import DataError
 from sam2_hf.training.dataset_registry import open_source
 from tests.training.drawn_data import (
@@ -52,6 +52,16 @@ def test_only_annotated_frames_count(tmp_path):
     assert (len(row.images), list(row.annotated)) == (6, [0, 3, 5])
     assert recording.num_frames == 3
     assert np.array_equal(recording.picture(2), Image.open(row.images[5]))
+
+
+def test_frames_come_in_the_order_of_the_numbers_in_their_names(tmp_path):
+    for frame in (2, 10):
+        save(photo(), tmp_path / "images" / f"frame_{frame}.jpg")
+        save(square().astype(np.uint8), tmp_path / "masks" / f"frame_{frame}.png")
+
+    row = read_sequence("bear", tmp_path / "images", tmp_path / "masks")
+
+    assert row.frame_names == ["frame_2", "frame_10"]
 
 
 def test_a_folder_may_stand_for_the_resolution(tmp_path):

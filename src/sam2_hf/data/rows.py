@@ -195,9 +195,9 @@ def make_table(rows: Iterable[VideoRow]) -> "datasets.Dataset":
 
 
 def _is_in_use(value: object, default: object) -> bool:
-    return (
-        bool(value) if isinstance(value, list | tuple | range) and not default else value != default
-    )
+    if isinstance(value, list | tuple) and not default:
+        return bool(value)
+    return value != default
 
 
 def _without_gaps(value: Any) -> Any:  # noqa: ANN401 - a field of a row

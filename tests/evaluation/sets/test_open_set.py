@@ -356,3 +356,15 @@ def test_of_several_annotators_the_first_counts(tmp_path):
     make_table([row]).to_parquet(tmp_path / "table.parquet")
 
     assert open_set("folder", str(tmp_path / "table.parquet"))[0].given == {3: 0}
+
+
+def test_an_object_that_is_never_visible_is_not_given(tmp_path):
+    masks = [[png(0), png(1)], [png(0), ""], ["", png(7)]]
+    row = VideoRow("a", images=[png(0)] * 3, masks=masks)
+    make_table([row]).to_parquet(tmp_path / "table.parquet")
+
+    (video,) = open_set("sav-train", str(tmp_path / "table.parquet"))
+
+    assert (video.given, video.annotated_for(1)) == ({1: 0}, [0, 2])
+    assert video.masks(2)[1].all()
+    assert video.masks(1) == {}
