@@ -11,7 +11,7 @@ from gradio.events import api
 from sam2_hf.processing.prompts import Click, ObjectPrompt
 from sam2_hf.video.prompts import VideoPrompt
 
-from .api_prompts import read_file, read_objects, read_video_prompts, require_course
+from .api_prompts import read_file, read_objects, read_video_prompts, require_direction
 from .drawing import PhotoFiles, write_files
 from .file_places import safe_stem
 from .limits import LimitError
@@ -89,7 +89,7 @@ class Api:
         """Track objects; gives SA-V style JSON, overlay MP4, masks ZIP, frames to review."""
         service = self.service
         asked = read_video_prompts(prompts, service.limits)
-        course = require_course(direction)
+        run_direction = require_direction(direction)
         upload, visitor = read_file(video), service.visitor(request)
         path = service.own(upload, request, samples=True)
         name, folder = safe_stem(upload.name, "video"), visitor.new_folder()
@@ -100,7 +100,7 @@ class Api:
             with visitor.job():
                 for prompt in asked:
                     _say(work, prompt)
-                for _ in work.track(course):
+                for _ in work.track(run_direction):
                     visitor.touch()
                 files = VideoFiles.in_folder(visitor.results_folder(), name)
                 for _ in write_video_files(work, files, service.model.name):

@@ -66,17 +66,17 @@ def read_video_prompts(prompts: object, limits: Limits) -> list[VideoPrompt]:
     return read
 
 
-def require_course(direction: object) -> PropagationDirection:
+def require_direction(direction: object) -> PropagationDirection:
     """Read which way to track.
 
     Raises:
         PromptError: It is no way.
     """
-    courses: tuple[PropagationDirection, ...] = get_args(PropagationDirection)
-    for course in courses:
-        if direction == course:
-            return course
-    raise PromptError(f"direction is {str(direction)[:40]!r}; use one of {', '.join(courses)}.")
+    directions: tuple[PropagationDirection, ...] = get_args(PropagationDirection)
+    for one in directions:
+        if direction == one:
+            return one
+    raise PromptError(f"direction is {str(direction)[:40]!r}; use one of {', '.join(directions)}.")
 
 
 def _video_prompt(one: object) -> VideoPrompt:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt
-from sam2_hf.cli.video_prompts import GivenMask, VideoPrompts, read_mask
+from sam2_hf.cli.video_prompts import GivenMask, VideoPrompts, read_mask_picture
 from sam2_hf.errors import FrameError, ImageError, PromptError
 
 SIZE = (4, 6)
@@ -55,14 +55,14 @@ def test_a_deep_mask_is_bright_where_its_numbers_are_large(tmp_path, dtype):
     """PIL clips at 255 when it converts, where a background of 300 is as bright as the object."""
     Image.fromarray(np.array([[300, 60000, 300]], dtype)).save(tmp_path / "deep.tif")
 
-    assert read_mask(tmp_path / "deep.tif", 1).tolist() == [[False, True, False]]
+    assert read_mask_picture(tmp_path / "deep.tif", 1).tolist() == [[False, True, False]]
 
 
 def test_a_mask_that_never_ends_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
 
     with pytest.raises(ImageError, match="pipe or a device"):
-        read_mask(tmp_path / "pipe.png", 1)
+        read_mask_picture(tmp_path / "pipe.png", 1)
 
 
 def test_what_belongs_together_goes_to_the_session_in_one_call():
@@ -115,29 +115,29 @@ def test_no_prompt_at_all_is_an_error():
 
 @pytest.mark.parametrize("values", [[[0, 255, 200, 90]], [[0, 1, 1, 0]]])
 def test_the_bright_part_of_a_gray_picture_is_the_object(picture, values):
-    assert read_mask(picture(values), 7).tolist() == [[False, True, True, False]]
+    assert read_mask_picture(picture(values), 7).tolist() == [[False, True, True, False]]
 
 
 def test_a_palette_picture_with_several_labels_gives_the_objects_own(picture):
     path = picture([[0, 1, 2, 2]], mode="P")
 
-    assert read_mask(path, 2).tolist() == [[False, False, True, True]]
+    assert read_mask_picture(path, 2).tolist() == [[False, False, True, True]]
     with pytest.raises(ImageError, match="has the labels 1, 2, but not 3"):
-        read_mask(path, 3)
+        read_mask_picture(path, 3)
 
 
 def test_a_palette_picture_with_one_label_fits_any_object(picture):
-    assert read_mask(picture([[0, 2, 2]], mode="P"), 1).tolist() == [[False, True, True]]
+    assert read_mask_picture(picture([[0, 2, 2]], mode="P"), 1).tolist() == [[False, True, True]]
 
 
 def test_a_mask_that_cannot_be_read_or_is_empty_is_named(picture, tmp_path):
     with pytest.raises(ImageError, match="there is no mask file"):
-        read_mask(tmp_path / "none.png", 1)
+        read_mask_picture(tmp_path / "none.png", 1)
     with pytest.raises(PromptError, match="is empty"):
-        read_mask(picture([[0, 0]]), 1)
+        read_mask_picture(picture([[0, 0]]), 1)
     (tmp_path / "mask.png").write_text("no picture")
     with pytest.raises(ImageError, match="cannot be read as a mask"):
-        read_mask(tmp_path / "mask.png", 1)
+        read_mask_picture(tmp_path / "mask.png", 1)
 
 
 def test_a_mask_is_known_again_by_its_pixels():

@@ -7,7 +7,7 @@ import gradio as gr
 import pytest
 
 from sam2_hf import PromptError, VideoError
-from sam2_space.api_prompts import read_file, read_objects, read_video_prompts, require_course
+from sam2_space.api_prompts import read_file, read_objects, read_video_prompts, require_direction
 from sam2_space.components import css, progress_bar
 from sam2_space.limits import LimitError, Limits
 from sam2_space.photo_work import PhotoScene
@@ -120,9 +120,9 @@ def test_what_a_program_sends_is_understood():
 
     assert (prompt.frame, prompt.object_id, tuple(prompt.box)) == (2, 9, (1, 2, 3, 4))
     assert [one.positive for one in thing.clicks] == [True, False]
-    assert require_course("both") == "both"
+    assert require_direction("both") == "both"
     with pytest.raises(PromptError, match="forward, backward, both"):
-        require_course("up")
+        require_direction("up")
     with pytest.raises(PromptError, match="no file"):
         read_file("photo.jpg")
 

@@ -3,7 +3,7 @@ from itertools import islice
 import pytest
 
 from sam2_hf.errors import FrameError, SessionError
-from sam2_hf.video.propagation import plan_propagation
+from sam2_hf.video.propagation import count_frames, plan_propagation
 
 
 def listed(*args):
@@ -75,3 +75,20 @@ def test_a_negative_limit_is_refused():
 def test_an_unknown_direction_is_refused():
     with pytest.raises(SessionError, match="'sideways' is unknown"):
         plan_propagation(0, None, "sideways", 12, {5})
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+@pytest.mark.parametrize("start", [None, 0, 5, 11])
+@pytest.mark.parametrize("limit", [None, 0, 2, 99])
+def test_as_many_frames_are_counted_as_are_visited(direction, start, limit):
+    visited = listed(start, limit, direction, 12, {4, 7})
+
+    assert count_frames(start, limit, direction, 12, {4, 7}) == sum(len(run) for run, _ in visited)
+
+
+@pytest.mark.parametrize(
+    ("direction", "limit", "count"),
+    [("forward", None, None), ("both", None, None), ("forward", 3, 3), ("backward", None, 8)],
+)
+def test_an_unknown_end_cannot_be_counted_to(direction, limit, count):
+    assert count_frames(None, limit, direction, None, {4, 7}) == count

@@ -15,7 +15,7 @@ from PIL import Image
 from sam2_hf.errors import FrameError, ImageError, PromptError
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.processing.images import NUMERIC_MODES, file_problem
-from sam2_hf.processing.prompts import Click, ObjectPrompt
+from sam2_hf.processing.prompt_reading import Click, check_clicks, read_box
 from sam2_hf.video.session import VideoSession
 
 from .argument_types import BoxPrompt, ClickPrompt
@@ -61,7 +61,9 @@ class VideoPrompts:
                 "--mask, for example --click 0:1:290,225."
             )
         masks = [
-            GivenMask(one.frame, one.object_id, one.file, read_mask(one.file, one.object_id))
+            GivenMask(
+                one.frame, one.object_id, one.file, read_mask_picture(one.file, one.object_id)
+            )
             for one in arguments.masks
         ]
         return cls(tuple(arguments.clicks), tuple(arguments.boxes), tuple(masks))
@@ -95,10 +97,10 @@ class VideoPrompts:
                     f"0 to {num_frames - 1}."
                 )
         for frame, object_id, (x, y, positive) in self.clicks:
-            prompt = ObjectPrompt(clicks=(Click((x, y), positive=positive),))
-            prompt.check(size, 0, f"object {object_id} on frame {frame}")
+            click = Click((x, y), positive=positive)
+            check_clicks([click], size, f"object {object_id} on frame {frame}")
         for frame, object_id, box in self.boxes:
-            ObjectPrompt(box=box).check(size, 0, f"object {object_id} on frame {frame}")
+            read_box(box, size, f"object {object_id} on frame {frame}")
         for one in self.masks:
             if one.mask_hw.shape != size:
                 raise PromptError(
@@ -147,7 +149,7 @@ class VideoPrompts:
         return places | {(one.frame, one.object_id) for one in self.masks}
 
 
-def read_mask(file: Path, object_id: int) -> NDArray[np.bool_]:
+def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
     """Read a mask: the label `object_id` of a palette picture with several, else what is bright.
 
     Args:

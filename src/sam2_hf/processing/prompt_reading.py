@@ -192,10 +192,9 @@ def read_box(xyxy: object, size: tuple[int, int] | None, what: str) -> Xyxy:
         raise PromptError(
             f"the box of {what} is {shown(xyxy)}, it must be 4 numbers (x0, y0, x1, y1)."
         )
-    box_4 = torch.tensor(numbers, dtype=torch.float64)
-    check_finite(box_4, f"the box {numbers} of {what}")
+    check_finite(torch.tensor(numbers, dtype=torch.float64), f"the box {numbers} of {what}")
     if size is not None:
-        check_boxes(box_4[None], size, what)
+        check_boxes(torch.tensor([numbers]), size, what)
     x0, y0, x1, y1 = numbers
     return x0, y0, x1, y1
 
