@@ -121,18 +121,15 @@ def test_a_session_may_leave_inference_mode():
         np.testing.assert_allclose(masks[1], expected[1], rtol=1e-3, atol=1e-3)
 
 
-def test_memories_are_counted_and_go_with_the_session():
+@pytest.mark.parametrize("end", ["settle", "close"])
+def test_memories_are_counted_and_go_with_the_session(end):
     session = Sam2VideoInferenceSession.open(CLIP, drawn_video_model(), compile=True)
     plain = Sam2VideoInferenceSession.open(CLIP, drawn_video_model())
     for one in (session, plain):
         one.click(0, 1, [(20.0, 30.0)])
         list(one.propagate(limit=3))
     assert session.bytes_held().device > plain.bytes_held().device
-    session.settle()
-    assert session._tracker.encoder._compiled_steps is None
-    list(session.propagate(start=2, limit=2))
-    assert session._tracker.encoder._compiled_steps is not None
-    session.close()
+    getattr(session, end)()
     assert session._tracker.encoder._compiled_steps is None
 
 
