@@ -37,7 +37,7 @@ from tests.bad_input.judging import Input, each, faults_of
 from tests.damage import DEEP, damaged
 from tests.small_sets import write_davis, write_lvos, write_masklets
 from tests.training.drawn_data import coco_rle, square, write_coco
-from tests.video.test_saved_session_fuzz import Save, change_json, outcome
+from tests.video.storage.test_saved_document_fuzz import Save, change_json, outcome
 from tests.video.transformers_usage import SIZE, clip
 
 SEED = 17

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sam2_hf.data.affine import whole_picture
-from sam2_hf.data.frame_annotations import LabelMap, MaskList, UnitedLabels, draw_unions
+from sam2_hf.data.frame_annotations import LabelMap, MaskList, draw_unions
 from tests.training.drawn_data import GREEN_BOX, HEIGHT, WIDTH, square
 
 SIZE = (HEIGHT, WIDTH)
@@ -88,7 +88,7 @@ def three_stripes(background=0):
 
 def test_labels_together_are_one_more_object():
     labels_hw = three_stripes()
-    objects = UnitedLabels(labels_hw, [[1, 2]])
+    objects = LabelMap(labels_hw, [[1, 2]])
 
     assert list(objects.areas()) == [1, 2, 3, 4]
     assert objects.areas()[4] == pytest.approx(((labels_hw == 1) | (labels_hw == 2)).mean())

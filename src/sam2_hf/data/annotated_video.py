@@ -27,7 +27,6 @@ from .frame_annotations import (
     FrameObjects,
     LabelMap,
     MaskList,
-    UnitedLabels,
     open_label_map,
     open_rgb,
 )
@@ -231,7 +230,7 @@ class RowRecording(AnnotatedVideo):
         if self._opinion is not None:
             labels_hw = open_label_map(stored[self._opinion % len(stored)])
             if self._unite is not None and self.num_frames == 1:
-                return UnitedLabels(labels_hw, self._unite(labels_hw))
+                return LabelMap(labels_hw, self._unite(labels_hw))
             return LabelMap(labels_hw)
         if len(stored) == 1:
             return LabelMap(open_label_map(stored[0]))

@@ -12,6 +12,7 @@ import io
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,12 +66,20 @@ class LabelMap(FrameObjects):
 
     Args:
         labels_hw: `(h, w)`, uint8 or int32.
+        unions: Labels that are an object together as well, parts that make a whole; the numbers of
+            these objects follow the largest label.
     """
 
-    def __init__(self, labels_hw: NDArray[np.uint8] | NDArray[np.int32]) -> None:
+    def __init__(
+        self,
+        labels_hw: NDArray[np.uint8] | NDArray[np.int32],
+        unions: Sequence[Sequence[int]] = (),
+    ) -> None:
         self._labels_hw = labels_hw
         height, width = labels_hw.shape
         self.size = height, width
+        first = int(labels_hw.max(initial=0)) + 1 if unions else 0
+        self._unions = {first + place: list(union) for place, union in enumerate(unions)}
 
     def areas(self) -> dict[int, float]:
         """See [`FrameObjects.areas`]."""
@@ -82,54 +91,25 @@ class LabelMap(FrameObjects):
             found, numbers = np.unique(self._labels_hw, return_counts=True)
         shares = numbers / self._labels_hw.size
         pairs = zip(found.tolist(), shares.tolist(), strict=True)
-        return {label: share for label, share in pairs if label}
-
-    def mask(self, object_id: int) -> Mask:
-        """See [`FrameObjects.mask`]."""
-        return self._labels_hw == object_id
-
-    def warped(self, object_ids: Sequence[int], warp: Warp) -> Mask:
-        """See [`FrameObjects.warped`]."""
-        labels_ss = warp.labels(self._labels_hw)
-        return np.stack([labels_ss == number for number in object_ids])
-
-
-class UnitedLabels(LabelMap):
-    """A label map whose labels are also objects together: parts that make a whole.
-
-    Args:
-        labels_hw: `(h, w)`, uint8 or int32.
-        unions: The labels of each union; their numbers follow the largest label.
-    """
-
-    def __init__(
-        self,
-        labels_hw: NDArray[np.uint8] | NDArray[np.int32],
-        unions: Sequence[Sequence[int]],
-    ) -> None:
-        super().__init__(labels_hw)
-        first = int(labels_hw.max(initial=0)) + 1
-        self._unions = {first + place: list(union) for place, union in enumerate(unions)}
-
-    def areas(self) -> dict[int, float]:
-        """See [`FrameObjects.areas`]."""
-        found = super().areas()
+        alone = {label: share for label, share in pairs if label}
         sums = {
-            number: sum(found.get(label, 0.0) for label in union)
+            number: sum(alone.get(label, 0.0) for label in union)
             for number, union in self._unions.items()
         }
-        return found | {number: share for number, share in sums.items() if share > 0}
+        return alone | {number: share for number, share in sums.items() if share > 0}
 
     def mask(self, object_id: int) -> Mask:
         """See [`FrameObjects.mask`]."""
-        return np.isin(self._labels_hw, self._unions.get(object_id, [object_id]))
+        return self._mask(self._labels_hw, object_id)
 
     def warped(self, object_ids: Sequence[int], warp: Warp) -> Mask:
         """See [`FrameObjects.warped`]."""
         labels_ss = warp.labels(self._labels_hw)
-        return np.stack(
-            [np.isin(labels_ss, self._unions.get(number, [number])) for number in object_ids]
-        )
+        return np.stack([self._mask(labels_ss, number) for number in object_ids])
+
+    def _mask(self, labels_hw: NDArray[Any], object_id: int) -> Mask:
+        union = self._unions.get(object_id)
+        return labels_hw == object_id if union is None else np.isin(labels_hw, union)
 
 
 def draw_unions(

@@ -1,4 +1,4 @@
-"""Saved sessions that somebody has changed: our error, or a session that is as good as the saved.
+"""Saved sessions with changed content: our error, or a session that is as good as the saved.
 
 Checksums are made right again after each change, so that nothing but the content is wrong.
 """
