@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
         raise DataError(
             f"--clicks is {options.clicks} and --frames {options.frames}. Give 1 or more."
         )
-    videos = open_set(options.dataset, options.root, options.videos)
+    videos = open_set(options.dataset, options.root, options.videos, dict(options.set_options))
     loaded = load_model(options, join_processes().device)
     prompt = f"{options.clicks} clicks on each of up to {options.frames} frames"
     settings = loaded.settings(

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Do a process's share of the videos; the first process then puts all scores together."""
-    videos = open_set(options.dataset, options.root, options.videos)
+    videos = open_set(options.dataset, options.root, options.videos, dict(options.set_options))
     loaded = load_model(options, join_processes().device)
     settings = loaded.settings(
         "vos",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import yaml
 from accelerate import PartialState
 
 from .loaded_model import LoadedModel
@@ -32,6 +33,26 @@ def add_set_options(parser: argparse.ArgumentParser, names: Sequence[str], writt
     parser.add_argument("--root", required=True, help="where the set was unpacked; or a table")
     parser.add_argument("--out", type=Path, required=True, help=f"{written} go here")
     parser.add_argument("--videos", nargs="*", default=[], metavar="ID", help="only these")
+    parser.add_argument(
+        "--option",
+        dest="set_options",
+        action="append",
+        default=[],
+        type=_set_option,
+        metavar="NAME=VALUE",
+        help="an option of a set that training reads, such as split=val",
+    )
+
+
+def _set_option(text: str) -> tuple[str, object]:
+    """Read an option as a training config has it; the value is YAML."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value is no YAML") from error
 
 
 def share_out(

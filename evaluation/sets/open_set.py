@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from .given_objects import require_consistent, with_given_objects
 from .labeled_video import LabeledVideo
 from .listed_names import require_known, require_plain, require_unique
 from .set_folders import read_folder
-from .set_rules import SETS, SetRules, find_rules
+from .set_rules import NO_OPTIONS, SETS, SetRules, find_rules
 
 CHECKED = ("name", "frame_names", "annotated", "object_ids", "first_frames")
 PICTURES = ("images", "image", "video")
@@ -94,7 +94,12 @@ class VideoSet:
             yield from part.to_pylist()
 
 
-def open_set(name: str, root: str, only: Sequence[str] = ()) -> VideoSet:
+def open_set(
+    name: str,
+    root: str,
+    only: Sequence[str] = (),
+    options: Mapping[str, object] = NO_OPTIONS,
+) -> VideoSet:
     """Open a data set.
 
     Args:
@@ -102,15 +107,19 @@ def open_set(name: str, root: str, only: Sequence[str] = ()) -> VideoSet:
         root: Folder it was unpacked in, `.parquet` file or folder of such files, folder of a table
             saved with `datasets`, or id on the Hub.
         only: Ids of videos to take; all if empty.
+        options: Of the reader, by name, as in a training config, for sets that training reads.
 
     Raises:
-        DataError: There is no such set, something of it is missing, or the table is another one.
+        DataError: There is no such set or option, something of it is missing, or the table is
+            another one.
     """
     rules = find_rules(name)
     path = Path(root).expanduser()
     if path.exists() and not _holds_table(path):
-        table = make_table(read_folder(rules, path, only))
+        table = make_table(read_folder(rules, path, only, options))
     else:
+        if options:
+            raise DataError(f"{root} is a table, which has no options: {', '.join(options)}.")
         table = _chosen(_open_table(root, path), root, only, f"{name} in {root}")
     first = _row(table, 0)
     if name not in SETS:  # of one's own, as the masks are

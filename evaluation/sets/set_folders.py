@@ -4,7 +4,7 @@ Everything that is missing is found before anything is tracked: a half-unpacked 
 that names what is not there, and where to get it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sam2_hf.data.config import SourceConfig
@@ -17,23 +17,34 @@ from sam2_hf.training.dataset_registry import READERS
 from .given_objects import with_given_objects
 from .listed_names import require_known, some_of
 from .object_ranges import with_ranges
-from .set_rules import YOUR_OWN, SetRules
+from .set_rules import NO_OPTIONS, YOUR_OWN, SetRules
 
 
-def read_folder(rules: SetRules, root: Path, only: Sequence[str] = ()) -> list[VideoRow]:
+def read_folder(
+    rules: SetRules,
+    root: Path,
+    only: Sequence[str] = (),
+    options: Mapping[str, object] = NO_OPTIONS,
+) -> list[VideoRow]:
     """List the videos of a set, with the objects that are given.
 
     Args:
         rules: The set.
         root: Where it was unpacked.
         only: Ids of videos to take; all if empty.
+        options: Of the reader; only for sets that training reads.
 
     Raises:
         DataError: Something of it is missing, or a video of `only` is not in it.
         MissingPackageError: There are video files, and PyAV is not installed.
     """
     try:
-        rows = _of_kind(rules, root, only) if rules.kind else _sequences(rules, root, only)
+        if rules.kind:
+            rows = _of_kind(rules, root, only, options)
+        elif options:
+            raise DataError(f"{rules.name} has no options, so not {', '.join(options)} either.")
+        else:
+            rows = _sequences(rules, root, only)
         given = [with_given_objects(row, rules) for row in rows]
         for row in given:
             _require_all(rules, row)
@@ -42,9 +53,11 @@ def read_folder(rules: SetRules, root: Path, only: Sequence[str] = ()) -> list[V
     return with_ranges(rules, root, given) if rules.meta else given
 
 
-def _of_kind(rules: SetRules, root: Path, only: Sequence[str]) -> list[VideoRow]:
+def _of_kind(
+    rules: SetRules, root: Path, only: Sequence[str], options: Mapping[str, object]
+) -> list[VideoRow]:
     """List videos as training reads them."""
-    rows = READERS[rules.kind](SourceConfig(rules.kind, str(root)))
+    rows = READERS[rules.kind](SourceConfig(rules.kind, str(root), options=options))
     require_known(only, [row.name for row in rows], str(root))
     return [row for row in rows if not only or row.name in only]
 

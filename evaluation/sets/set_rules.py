@@ -13,6 +13,7 @@ from sam2_hf.errors import DataError
 from sam2_hf.training.dataset_registry import READERS
 
 VOS = ScoringRules("vos")
+NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 YOUR_OWN = "your own data"  # in place of a page
 SAV_PAGE = "https://ai.meta.com/datasets/segment-anything-video-downloads/"
 

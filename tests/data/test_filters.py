@@ -32,6 +32,13 @@ def test_a_missing_list_is_named():
         chosen(only=("nowhere.txt",))
 
 
+def test_a_list_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "train.txt").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(DataError, match=r"train.txt cannot be read"):
+        chosen(only=(str(tmp_path / "train.txt"),))
+
+
 def test_a_wanted_name_that_is_not_there_is_an_error():
     with pytest.raises(DataError, match=r"has no cow, dog\*, which `only` asks for. It has bear"):
         chosen(only=("cow", "bear", "dog*"))

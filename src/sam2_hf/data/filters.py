@@ -85,6 +85,7 @@ def _names_of(entry: str) -> list[str]:
         return [entry]
     try:
         lines = Path(entry).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"the list of names {entry} cannot be read: {error.strerror}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"the list of names {entry} cannot be read: {reason}.") from error
     return [line.strip() for line in lines if line.strip()]

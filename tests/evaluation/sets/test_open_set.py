@@ -368,3 +368,25 @@ def test_an_object_that_is_never_visible_is_not_given(tmp_path):
     assert (video.given, video.annotated_for(1)) == ({1: 0}, [0, 2])
     assert video.masks(2)[1].all()
     assert video.masks(1) == {}
+
+
+def test_options_of_a_kind_reach_its_reader(tmp_path):
+    root = str(write_davis(tmp_path))
+    write_davis(tmp_path, ("small-cat",), folder="240p")
+
+    (video,) = open_set("davis", root, options={"resolution": "240p"})
+
+    assert video.name == "small-cat"
+    with pytest.raises(DataError, match="has no options, so not resolution"):
+        open_set("davis17-val", root, options={"resolution": "240p"})
+    with pytest.raises(DataError, match="speed"):
+        open_set("davis", root, options={"speed": 1})
+
+
+def test_a_table_has_no_options(tmp_path):
+    embedded(open_set("davis17-val", str(write_davis(tmp_path))).table).to_parquet(
+        tmp_path / "set.parquet"
+    )
+
+    with pytest.raises(DataError, match="is a table, which has no options: split"):
+        open_set("davis", str(tmp_path / "set.parquet"), options={"split": "val"})
