@@ -33,7 +33,7 @@ from sam2_hf.overlay import FILL, OKABE_ITO
 from .attacker import SpaceAttacker
 from .visitor import SpaceVisitor
 
-APP = Path(__file__).parents[1] / "spaces/app.py"
+APP = Path(__file__).parents[2] / "spaces/app.py"
 HEIGHT, WIDTH, RADIUS = 300, 400, 60
 LEVELS = (40, 120, 200)  # of each color: 27 photos that cannot be confused, tinted or not
 CLOSE = 12  # levels that a JPEG may be off

@@ -175,10 +175,10 @@ def test_a_full_disk_loses_no_checkpoint_and_does_not_end_the_run(world, monkeyp
     whole_save, full = checkpointing.save_file, OSError(errno.ENOSPC, "No space left on device")
     failing = iter([False] * 2 + [True])  # the second checkpoint's first file
 
-    def save(*arguments):
+    def save(*arguments, **options):
         if next(failing, False):
             raise full
-        whole_save(*arguments)
+        whole_save(*arguments, **options)
 
     monkeypatch.setattr(checkpointing, "save_file", save)
     run = train(settings(world, steps=6))

@@ -187,8 +187,7 @@ def test_undo_keeps_prompts_on_frames_that_a_stream_has_yet_to_bring():
 def sized_model(channels):
     """A fake model that says how wide its memories are."""
     model = FakeModel()
-    model.config.memory_encoder_output_channels = channels
-    model.config.memory_attention_hidden_size = 4 * channels
+    model.mem_dim, model.hidden_dim = channels, 4 * channels
     return model
 
 

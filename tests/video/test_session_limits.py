@@ -65,7 +65,7 @@ def test_propagating_without_prompts_is_refused_at_once(fake_session):
 
 @pytest.mark.parametrize("shape", [(10, 20), (32, 32), (63, 64)])
 def test_a_mask_of_another_size_is_refused(fake_session, shape):
-    with pytest.raises(PromptError, match=r"frames are \(64, 64\)"):
+    with pytest.raises(PromptError, match="the picture is 64 x 64"):
         fake_session.mask(0, 1, np.ones(shape, bool))
 
     assert fake_session.object_ids == ()

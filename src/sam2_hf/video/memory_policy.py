@@ -100,7 +100,9 @@ class MemoryPolicy(ABC):
 
         Returns:
             Frames, each with its age: which of the model's learned codes of time it gets, 1 for the
-            nearest tracked frame to `rules.num_memories` for a prompted one.
+            nearest tracked frame to `rules.num_memories` for a prompted one. A frame may be named
+            as both: as a prompted one the memory of its prompt is read, as a tracked one that of
+            tracking, if any, or else that of a prompt that was not chosen.
         """
 
     @abstractmethod
@@ -108,7 +110,8 @@ class MemoryPolicy(ABC):
         """Choose the frames whose object pointers are attended to, in the order of attention.
 
         Returns:
-            Frames, each with its age: how many frames ago it counts as; negative to come.
+            Frames, each with its age: how many frames ago it counts as; negative to come. Those
+            that `select` names as prompted give the pointer of the prompt the first time.
         """
 
 
@@ -130,9 +133,8 @@ class Sam2Policy(MemoryPolicy):
         chosen, _ = closest_prompted(step.frame, memories.prompted, rules.max_prompted)
         count = rules.num_memories - 1
         recent = recent_frames(step, count=count, stride=rules.stride)
-        aged = zip(recent, range(count, 0, -1), strict=True)
         # a prompted frame that was not chosen counts as tracked
-        tracked = [(frame, age) for frame, age in aged if frame not in chosen]
+        tracked = list(zip(recent, range(count, 0, -1), strict=True))
         return [(frame, rules.num_memories) for frame in chosen] + tracked
 
     def select_pointers(self, step: TrackingStep, memories: MemoryIndex) -> Choice:
@@ -142,8 +144,7 @@ class Sam2Policy(MemoryPolicy):
         aged = [(frame, step.back_to(frame)) for frame in chosen]
         prompted = [(frame, age) for frame, age in aged if age >= 0 or not rules.past_pointers_only]
         recent = pointer_frames(step, count=rules.num_pointers)
-        tracked = [(frame, abs(step.frame - frame)) for frame in recent if frame not in chosen]
-        return prompted + tracked
+        return prompted + [(frame, abs(step.frame - frame)) for frame in recent]
 
 
 def recent_frames(step: TrackingStep, *, count: int, stride: int) -> list[int]:

@@ -16,7 +16,7 @@ from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
 from sam2_hf.model.prompt_encoder import Prompts
 
-from .memory_policy import MemoryPolicy, TrackingStep
+from .memory_policy import Choice, MemoryPolicy, TrackingStep
 
 NO_PROMPTS = Prompts()
 
@@ -192,29 +192,54 @@ def gather_memories(memories: Memories, step: TrackingStep, policy: MemoryPolicy
 
     Source: sam2/modeling/sam2_base.py:520-637 @ 2b90b9f.
     """
-    prompted = memories.prompted
+    largest_age = policy.rules.num_memories
+    choice = policy.select(step, memories)
+    conditioning = {
+        frame for frame, age in choice if age == largest_age and frame in memories.prompted
+    }
     spatial: list[Tensor] = []
     ages: list[int] = []
-    for frame, age in policy.select(step, memories):
-        known = prompted.get(frame)
-        memory = memories.spatial_bx(frame) if known is None else known.spatial_bx
+    for frame, age in choice:
+        known = memories.prompted.get(frame)
+        memory = None if known is None else known.spatial_bx
+        if frame not in conditioning or age != largest_age:
+            unchosen = None if frame in conditioning else memory
+            tracked = memories.spatial_bx(frame)
+            memory = unchosen if tracked is None else tracked
         if memory is not None:
             spatial.append(memory)
             ages.append(age)
-    pointers: list[Tensor] = []
-    times: list[float] = []
-    for frame, age in policy.select_pointers(step, memories):
-        known = prompted.get(frame)
-        pointer = memories.pointer_bd(frame) if known is None else known.pointer_bd
-        if pointer is not None:
-            pointers.append(pointer)
-            times.append(float(age))
+    pointers, times = _pointers(memories, policy.select_pointers(step, memories), conditioning)
     if not pointers:
         return MemoryInputs(tuple(spatial), tuple(ages))
     pointers_bpd = torch.stack(pointers, dim=1)
     times_p = torch.tensor(times)  # on the host, where they are read
     times_bp = (times_p / policy.rules.longest_time(step)).expand(len(pointers_bpd), -1)
     return MemoryInputs(tuple(spatial), tuple(ages), pointers_bpd, times_bp)
+
+
+def _pointers(
+    memories: Memories, choice: Choice, conditioning: set[int]
+) -> tuple[list[Tensor], list[float]]:
+    """Read the pointers of chosen frames, and how far back each is.
+
+    The first time that a conditioning frame is named, the pointer of its prompt is meant.
+    """
+    pointers: list[Tensor] = []
+    times: list[float] = []
+    unread = set(conditioning)
+    for frame, age in choice:
+        known = memories.prompted.get(frame)
+        pointer = None if known is None else known.pointer_bd
+        if frame not in unread:
+            unchosen = None if frame in conditioning else pointer
+            tracked = memories.pointer_bd(frame)
+            pointer = unchosen if tracked is None else tracked
+        unread.discard(frame)
+        if pointer is not None:
+            pointers.append(pointer)
+            times.append(float(age))
+    return pointers, times
 
 
 def _alike(inputs: list[MemoryInputs]) -> list[list[int]]:
