@@ -10,7 +10,7 @@ from sam2_hf.training import checkpointing, train as program, trainer
 from sam2_hf.training.learner import Learner
 from sam2_hf.training.train import main, train
 from tests.training.small_runs import settings, write_config
-from tests.training.test_model_folder import FakeHub
+from tests.training.test_checkpointing_models import FakeHub
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
