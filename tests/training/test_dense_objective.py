@@ -3,7 +3,7 @@ import torch
 
 from sam2_hf.model.mask_losses import LossRules
 from sam2_hf.model.prompt_encoder import Prompts
-from sam2_hf.training.dense_objective import DenseObjective, choose_cells, shared_by_all
+from sam2_hf.training.dense_objective import DenseObjective, choose_cells, excess, shared_by_all
 from sam2_hf.training.objective import Beside, Sam2VideoForTraining
 from sam2_hf.training.prompt_simulation import PromptSchedule
 from tests.drawn_video import own_video_model
@@ -205,3 +205,20 @@ def test_what_all_cells_share_is_kept_small(model):
         optimizer.step()
 
     assert shared_by_all(model.encode_image(clips[:, 0])).item() < 0.5 * before
+
+
+def test_embeddings_that_drown_the_code_of_places_shrink():
+    model, (clips, labels) = own_video_model().train(), two_clips()
+    with torch.no_grad():
+        model.vision_encoder.neck.convs[1].weight.mul_(20.0)
+        before = excess(model.encode_image(clips[:, 0])).item()
+    objective = DenseObjective(model, RULES, 16)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+
+    for _ in range(60):
+        optimizer.zero_grad()
+        objective(clips, labels, SEEDS).loss.backward()
+        optimizer.step()
+
+    assert before > 1
+    assert excess(model.encode_image(clips[:, 0])).item() < 0.5 * before

@@ -36,6 +36,7 @@ AFFINITY_SCALE = 0.25
 # Weight of what all cells share. Without it, it grows to ten times what tells them apart, and norms
 # keep of both what they find.
 CENTERING = 0.3
+PLACE_ENERGY = 0.5  # mean square of the sines and cosines of a place
 USUAL = PromptSchedule()
 PURITY = 4  # power of the share of a cell that belongs to an object: its inner cells are clicked
 
@@ -154,7 +155,7 @@ class DenseObjective(nn.Module):
         truth_qhw = labels[photo_q, clicks.object_bk[photo_q, click_q], -1]
         parts = (answer.logits_bkmhw, answer.affine_bkmhw, answer.iou_bkm)
         output = self._output([one[photo_q, click_q] for one in parts], truth_qhw, photo_q)
-        output.loss = output["loss"] + CENTERING * shared_by_all(features)
+        output.loss = output["loss"] + CENTERING * (shared_by_all(features) + excess(features))
         return output
 
     def answer(
@@ -304,6 +305,15 @@ class DenseObjective(nn.Module):
 def shared_by_all(features: FrameFeatures) -> Tensor:
     """Measure what the embeddings of all cells of all frames have in common; a scalar."""
     return features.embedding_bchw.float().mean(dim=(0, 2, 3)).square().mean()
+
+
+def excess(features: FrameFeatures) -> Tensor:
+    """Measure how much larger embeddings are than the code of places; a scalar.
+
+    Where content is larger, tokens attend to what stands out in a picture instead of to the click.
+    """
+    energy = features.embedding_bchw.float().square().mean()
+    return functional.relu(energy - PLACE_ENERGY)
 
 
 def _clicks(clicks: CellClicks, columns: int, side: int) -> tuple[Tensor, Tensor]:
