@@ -191,18 +191,22 @@ def test_boxes_take_the_place_of_clicks_by_the_plan(model, monkeypatch):
     assert (corners[0, 0] - torch.tensor(true)).abs().max() <= near
 
 
+def learn(model, clips, labels):
+    objective = DenseObjective(model, RULES, 16)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        objective(clips, labels, SEEDS).loss.backward()
+        optimizer.step()
+
+
 def test_what_all_cells_share_is_kept_small(model):
     clips, labels = photos()
     with torch.no_grad():
         model.vision_encoder.neck.convs[1].bias.fill_(3.0)
         before = shared_by_all(model.encode_image(clips[:, 0])).item()
-    objective = DenseObjective(model, RULES, 16)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
 
-    for _ in range(60):
-        optimizer.zero_grad()
-        objective(clips, labels, SEEDS).loss.backward()
-        optimizer.step()
+    learn(model, clips, labels)
 
     assert shared_by_all(model.encode_image(clips[:, 0])).item() < 0.5 * before
 
@@ -212,13 +216,8 @@ def test_embeddings_that_drown_the_code_of_places_shrink():
     with torch.no_grad():
         model.vision_encoder.neck.convs[1].weight.mul_(20.0)
         before = excess(model.encode_image(clips[:, 0])).item()
-    objective = DenseObjective(model, RULES, 16)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
 
-    for _ in range(60):
-        optimizer.zero_grad()
-        objective(clips, labels, SEEDS).loss.backward()
-        optimizer.step()
+    learn(model, clips, labels)
 
     assert before > 1
     assert excess(model.encode_image(clips[:, 0])).item() < 0.5 * before
