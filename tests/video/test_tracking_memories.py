@@ -13,7 +13,7 @@ from sam2_hf.video.storage.record_store import RecordStore
 from sam2_hf.video.tracking import NO_PROMPTS, chooses_among_masks, gather_memories
 from tests.drawn_video import clicks
 from tests.fakes import FakeModel
-from tests.video.remembered import fake_remembered
+from tests.video.remembered import Remembered, drawn_memory, fake_remembered
 
 SAM2 = Sam2Policy(MemoryRules())
 NOW = TrackingStep(10, num_frames=20)
@@ -52,6 +52,19 @@ def test_times_run_backward_when_time_does():
     found = gather_memories(fake_remembered(prompted=(4, 15), tracked=(11,)), now, SAM2)
 
     assert (found.times_bp[0] * 15).tolist() == pytest.approx([5, 1])
+
+
+def test_a_frame_that_is_prompted_and_tracked_is_read_as_both():
+    """sam2_base.py:529-567: tracked frames are looked up whether or not they are conditioning."""
+    memories = Remembered({4: drawn_memory(4, seed=1)}, {4: drawn_memory(4, seed=2)})
+
+    found = gather_memories(memories, NOW, SAM2)
+
+    both = (memories.prompted[4], memories.tracked[4])
+    assert found.ages == (7, 6)
+    assert all(one is memory.spatial_bx for one, memory in zip(found.spatial, both, strict=True))
+    pointers_bpd = torch.stack([memory.pointer_bd for memory in both], dim=1)
+    assert torch.equal(found.pointers_bpd, pointers_bpd)
 
 
 def test_a_prompted_frame_that_is_not_chosen_counts_as_tracked():

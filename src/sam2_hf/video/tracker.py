@@ -262,6 +262,9 @@ class Tracker:
         following = TrackingStep(
             frame + (1 if direction == "forward" else -1), direction, self.frames.num_frames
         )
+        policy = self.policy
+        # masks of a stream go too: its frames are gone by then
+        keeps_window = self.options.keep == "window" or self.frames.is_live
         errors: list[OutputError] = []
         for one, record in staged:
             with _noting(errors):
@@ -270,13 +273,12 @@ class Tracker:
             is_prompted = one.state(frame).output is not None
             if request.leaves_trace and (request.passes_prompted or not is_prompted):
                 one.directions[frame] = direction
-            one.bank.evict(following, self.policy)
+            one.bank.evict(following, policy)
             scores = result.iou[one.object_id], result.object_score[one.object_id]
             with _noting(errors):
                 self.masklet_store(one).put(frame, result.masks[one.object_id], *scores)
-            # masks of a stream go too: its frames are gone by then
-            if self.options.keep == "window" or self.frames.is_live:
-                one.trim_to_window(frame, max(self.options.window, self.policy.reach))
+            if keeps_window:
+                one.trim_to_window(frame, max(self.options.window, policy.reach))
             if is_prompted and request.leaves_trace:
                 self._forget_around_prompt(one, frame)
         return errors[0] if errors else None
