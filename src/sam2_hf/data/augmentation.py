@@ -1,12 +1,9 @@
-"""One variation for all frames of a clip and all its masks.
+"""Augmentation of a clip: one draw for all its frames and masks, and mosaics of four clips.
 
-Suffixes: S = rows and columns of the model's input, o = objects, 3 = red, green, blue.
+A mosaic shows a clip four times at half size and means its objects in one of the four only: things
+that look alike are not the same thing.
 
-A clip shown four times at half size, with its objects meant in one of the four only.
-
-It teaches that things which look alike are not the same thing.
-
-Suffixes: s = rows and columns of the model's input, h = half of s, o = objects, 3 = red, green,
+Suffixes: S, s = rows and columns of the model's input, h = half of s, o = objects, 3 = red, green,
 blue.
 """
 

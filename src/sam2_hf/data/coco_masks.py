@@ -1,8 +1,6 @@
-"""Objects of a frame from COCO's forms: polygons, and run lengths of both kinds.
+"""COCO masks: polygons and run lengths of a frame's objects, and the JSON files of SA-1B and SA-V.
 
 Suffixes: hw = rows and columns of the picture.
-
-JSON files with the run lengths of a photo (SA-1B) or a video (SA-V).
 """
 
 from collections.abc import Sequence

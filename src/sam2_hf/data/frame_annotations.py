@@ -1,10 +1,6 @@
-"""The objects of one annotated frame: a label map, or masks that may overlap.
+"""Annotations of one frame: a label map, or masks that may overlap, read from what a table stores.
 
 Suffixes: hw = rows and columns of the picture, ss = of the model's input, o = objects.
-
-Pictures and label maps as tables hold them: a path, the bytes of a file, or a picture.
-
-Suffixes: hw = rows and columns.
 """
 
 import functools

@@ -1,10 +1,7 @@
-"""A video that lies as pictures in a folder, in the order a person would count them.
+"""Image sequences as videos: a folder of pictures, the pages of one file, or pictures in memory.
 
-A video that is one picture file with several pages or frames: TIFF stack, animated WebP or PNG.
-
-Suffixes: hw3 = rows, columns, red green blue.
-
-A video that lies in memory, or as a list of pictures of any kind.
+Folders are read in natural order, so that `frame2` comes before `frame10`. Files with pages are
+TIFF stacks, animated WebP, PNG and the like.
 
 Suffixes: t = frames, h, w = rows and columns, 3 = red, green, blue.
 """

@@ -1,12 +1,10 @@
-"""Frames of a folder, list or video file, read ahead by threads into a bounded ring.
+"""Prefetching of frames: background threads decode ahead into a bounded ring.
+
+Threads first serve the frame that is waited for, then go along the plan: the frames that were
+announced, in order. What was read stays for a while, because a tracked frame is often drawn on a
+moment later.
 
 Suffixes: hw3 = rows, columns, red green blue; 3ss = red green blue, input rows and columns.
-
-Frames decoded ahead by background threads, never more than a fixed number of them.
-
-Threads do all the work. They first serve the frame that somebody waits for, then go along the
-plan: the frames that were announced, in order. What was read stays for a while, because whoever
-tracks a frame often draws on it a moment later.
 """
 
 import operator

@@ -87,9 +87,9 @@ class VideoFile(PictureSource):
     """A video file: mp4, mov, mkv, webm, avi, gif, and whatever else FFmpeg reads.
 
     Opening it reads the packets once, which tells when each frame is shown, and decodes the first
-    frame; where times do not tell frames apart, all frames, see `video_index.py`. Every frame that
-    FFmpeg decodes is there exactly once and in its order, whatever the rate. Of several videos in
-    the file it is the one that FFmpeg calls the best.
+    frame; where times do not tell frames apart, all frames, see `video_decoder.py`. Every frame
+    that FFmpeg decodes is there exactly once and in its order, whatever the rate. Of several videos
+    in the file it is the one that FFmpeg calls the best.
 
     Args:
         path: The file.

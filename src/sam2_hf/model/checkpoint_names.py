@@ -1,10 +1,7 @@
-"""Rename weights from the original names to ours and back, and say which are missing.
-
-The table of names: what a weight is called in the original checkpoints, and what here.
+"""Names of weights in the original checkpoints and here: one table, read in both directions.
 
 Our names are those of transformers. A row stands for every tensor that its pattern fits: `.*` is a
-weight and a bias, and `{block}` and the like run over what the config says there is. The file
-`checkpoint_names.py` reads the table in both directions.
+weight and a bias, and `{block}` and the like run over what the config says there is.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""Find an original `.pt` checkpoint among files.
-
-Find an original `.pt` checkpoint on the Hub, or in the cache of what came from there.
-"""
+"""Search for an original `.pt` checkpoint among files, on the Hub, and in the Hub's cache."""
 
 import os
 from collections.abc import Iterable, Mapping

@@ -1,15 +1,11 @@
-"""What training minimizes: how far masks, their predicted quality and presence are from labels.
-
-Suffixes: b = objects, m = candidate masks of an object, n = cells of a mask, h, w = rows and
-columns. Everything is float32, whatever autocast says.
-
-Compare mask logits with true masks at full size without ever holding full-size maps.
+"""Losses of masks, of their predicted IoU and of the object score, at the size of the true masks.
 
 A decoder's masks have a sixteenth of the pixels of the true ones. They are enlarged, compared and
 dropped, a few at a time; kept for the backward pass are the gradients at the decoder's size. The
-numbers are those of enlarging everything first.
+numbers are those of enlarging everything first. Everything is float32, whatever autocast says.
 
-Suffixes: k = masks, n = pixels of a true mask, h, w = rows and columns.
+Suffixes: b = objects, k, m = candidate masks of an object, n = pixels of a mask, h, w = rows and
+columns.
 """
 
 from dataclasses import dataclass

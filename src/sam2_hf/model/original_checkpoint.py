@@ -1,7 +1,4 @@
-"""Load models from the original `.pt` checkpoints, beside everything transformers loads itself.
-
-Read the sizes of a SAM 2 from its weights, and find what weights cannot tell.
-"""
+"""Original `.pt` checkpoints: loading them, and reading the sizes of a SAM 2 from its weights."""
 
 import os
 import re

@@ -1,8 +1,6 @@
-"""The mask of one object on every frame, kept as run lengths.
+"""Masklets: run lengths of one object on every frame, with scores in 16 bytes a frame.
 
 Suffixes: h, w = rows and columns in pixels of the original frame.
-
-What the decoder says of one object, frame by frame, in 16 bytes a frame.
 """
 
 from array import array

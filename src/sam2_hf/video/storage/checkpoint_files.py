@@ -1,4 +1,4 @@
-"""A running session in a folder, so that another process can go on where this one was.
+"""Files of a saved session, from which another process can continue.
 
     folder/current.json              which save counts, and how to know that it is whole
     folder/save-000012/session.json       the document, and a checksum of every other file
@@ -9,11 +9,9 @@
 Each save is a new folder, written to the end before `current.json` is replaced in one step. A
 process killed at any moment leaves the save before or the new one. No pickle, no video inside.
 
-A history in a folder of files that no longer change, and back.
-
-Segments are hard-linked, in both directions, so that nothing large is written twice; where the file
-system has no such links, or another one holds the folder, they are copied once and linked from the
-save before.
+Segments of old records are hard-linked, in both directions, so that nothing large is written twice;
+where the file system has no such links, or another one holds the folder, they are copied once and
+linked from the save before.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
-"""What has left the device: records in RAM up to a budget, the oldest of them in files.
+"""Records that have left the device: in RAM up to a budget, the oldest of them in files.
 
-Named tensors as bytes and back, exactly, in the safetensors format; never a pickle.
+Named tensors become bytes and back, exactly, in the safetensors format; never a pickle.
 """
 
 import contextlib

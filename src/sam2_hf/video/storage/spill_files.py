@@ -1,10 +1,9 @@
-"""Records in a few append-only files, called segments.
+"""Spill files: records in a few append-only files, segments, in a folder gone with its owner.
 
 A byte, once written, never changes: a segment only grows at its end until it is full, and goes when
-nobody needs any of its records. A saved session may therefore hold hard links to the segments of a
+none of its records is needed. A saved session may therefore hold hard links to the segments of a
 running one; it notes how many bytes of each count, and what is appended later does not disturb it.
-
-A folder for what does not fit into RAM, gone with its owner, even one that was killed.
+The next process removes what a killed one left (not on Windows, which has no such locks).
 """
 
 import contextlib
