@@ -59,15 +59,15 @@ if TYPE_CHECKING:
     from sam2_hf.video.compat.transformers_session import (
         Sam2VideoInferenceSession as Sam2VideoInferenceSession,
     )
-    from sam2_hf.video.compat.video_processing_sam2_video import (
-        Sam2VideoVideoProcessor as Sam2VideoVideoProcessor,
-    )
     from sam2_hf.video.frame_result import FrameResult as FrameResult
     from sam2_hf.video.masklet import Masklet as Masklet
     from sam2_hf.video.prompts import VideoPrompt as VideoPrompt
     from sam2_hf.video.review import FrameToReview as FrameToReview, ReviewRules as ReviewRules
     from sam2_hf.video.session import VideoSession as VideoSession
     from sam2_hf.video.session_options import SessionOptions as SessionOptions
+    from sam2_hf.video.video_processing_sam2_video import (
+        Sam2VideoVideoProcessor as Sam2VideoVideoProcessor,
+    )
 
     from .errors import (
         FrameError as FrameError,
@@ -122,7 +122,7 @@ _MODULE_OF = {
     "Sam2VideoProcessor": "video.compat.processing_sam2_video",
     "Sam2VideoPromptEncoderConfig": "model.configuration_sam2_video",
     "Sam2VideoSegmentationOutput": "model.outputs",
-    "Sam2VideoVideoProcessor": "video.compat.video_processing_sam2_video",
+    "Sam2VideoVideoProcessor": "video.video_processing_sam2_video",
     "Sam2VisionConfig": "model.configuration_sam2",
     "Sam2VisionEncoderOutput": "model.outputs",
     "Sam2VisionModel": "model.image_encoder",

@@ -4,7 +4,7 @@ import pytest
 
 from sam2_hf import Sam2ImageProcessor, Sam2Processor, Sam2VideoProcessor
 from sam2_hf.processing.bundled_processors import checkpoint_source
-from sam2_hf.video.compat.video_processing_sam2_video import Sam2VideoVideoProcessor
+from sam2_hf.video.video_processing_sam2_video import Sam2VideoVideoProcessor
 from tests.bundled_checkpoint import NAME, bundle, forbid_network
 
 

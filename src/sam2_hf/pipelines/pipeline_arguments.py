@@ -13,7 +13,7 @@ from sam2_hf.errors import OptionError, PromptError
 from sam2_hf.model.bundled_models import bundled_folder
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.processing.pixel_values import PixelRules
-from sam2_hf.video.compat.video_processing_sam2_video import (
+from sam2_hf.video.video_processing_sam2_video import (
     Sam2VideoVideoProcessor,
     checkpoint_pixels,
     saved_pixels,

@@ -24,7 +24,7 @@ from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.processing_sam2 import Sam2Processor
 from sam2_hf.video.compat.processing_sam2_video import Sam2VideoProcessor
-from sam2_hf.video.compat.video_processing_sam2_video import Sam2VideoVideoProcessor
+from sam2_hf.video.video_processing_sam2_video import Sam2VideoVideoProcessor
 
 from .bundled_auto_classes import teach_bundled_names
 from .encoded_image import Processor

@@ -18,6 +18,7 @@ from sam2_hf.processing.mask_post_processing import read_sizes
 from sam2_hf.processing.processing_sam2 import Sam2Processor
 from sam2_hf.video.prompts import FramePrompts, Mask, read_mask
 from sam2_hf.video.session_options import SessionOptions
+from sam2_hf.video.video_processing_sam2_video import Sam2VideoVideoProcessor
 
 from .transformers_prompts import (
     Ids,
@@ -28,7 +29,6 @@ from .transformers_prompts import (
     scaled,
 )
 from .transformers_session import Sam2VideoInferenceSession
-from .video_processing_sam2_video import Sam2VideoVideoProcessor
 
 Masks = Mask | Sequence[Mask]
 Device = torch.device | str

@@ -19,7 +19,6 @@ from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.model.weight_fingerprint import is_same_model
 from sam2_hf.processing.prompt_reading import Click
-from sam2_hf.video.compat.video_processing_sam2_video import checkpoint_pixels
 from sam2_hf.video.frame_encoder import model_mark, require_video_model
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.masklet import MaskletStore
@@ -28,6 +27,7 @@ from sam2_hf.video.prompts import FramePrompts
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.tracked_object import PromptedOutput, QueuedPrompts, TrackedObject
 from sam2_hf.video.tracker import Tracker
+from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
 from .checkpoint_files import SavedSession, damage_explained, read_session, write_session
 from .saved_document import SavedShapes, check_document, check_frames, check_objects, read_options

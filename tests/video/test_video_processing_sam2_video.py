@@ -19,7 +19,7 @@ from sam2_hf import (
 )
 from sam2_hf.frames.preprocessing import FramePixels
 from sam2_hf.processing.pixel_values import RELEASED_PIXELS
-from sam2_hf.video.compat.video_processing_sam2_video import checkpoint_pixels
+from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 from tests.video.transformers_usage import SIZE, clip
 
 SQUARE = {"height": 64, "width": 64}
