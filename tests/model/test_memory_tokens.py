@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from sam2_hf.model.memory_tokens import MemoryInputs, map_tokens, pointer_tokens, time_code
+from sam2_hf.model.memory_tokens import MemoryInputs, pointer_tokens, time_code
 from tests.drawn_video import GRID, MEMORY, recollection
 
 CELLS = GRID**2
@@ -19,10 +19,14 @@ def temporal(generator):
     return torch.randn(7, 1, 1, MEMORY, generator=generator)
 
 
+def row_by_row(memory_bchw):
+    return memory_bchw.flatten(2).transpose(1, 2)
+
+
 def test_cells_of_all_memories_lie_one_after_the_other(grid, temporal):
     memories = recollection(2, ages=(7, 2, 1))
 
-    content, _ = memories.spatial_tokens(map_tokens, grid, temporal)
+    content, _ = memories.spatial_tokens(row_by_row, grid, temporal)
 
     assert content.shape == (2, 3 * CELLS, MEMORY)
     for place, spatial in enumerate(memories.spatial):
@@ -31,7 +35,7 @@ def test_cells_of_all_memories_lie_one_after_the_other(grid, temporal):
 
 
 def test_a_position_is_where_a_cell_lies_and_how_old_its_memory_is(grid, temporal):
-    _, positions = recollection(2, ages=(7, 2, 1)).spatial_tokens(map_tokens, grid, temporal)
+    _, positions = recollection(2, ages=(7, 2, 1)).spatial_tokens(row_by_row, grid, temporal)
 
     assert positions.shape == (1, 3 * CELLS, MEMORY)
     for place, age in enumerate((7, 2, 1)):
@@ -40,7 +44,7 @@ def test_a_position_is_where_a_cell_lies_and_how_old_its_memory_is(grid, tempora
 
 
 def test_positions_are_made_once_for_all_objects(grid, temporal):
-    _, positions = recollection(5).spatial_tokens(map_tokens, grid, temporal)
+    _, positions = recollection(5).spatial_tokens(row_by_row, grid, temporal)
 
     assert len(positions) == 1
 
@@ -48,7 +52,7 @@ def test_positions_are_made_once_for_all_objects(grid, temporal):
 def test_memories_stored_in_half_precision_come_out_as_the_model_computes(grid, temporal):
     spatial = tuple(one.bfloat16() for one in recollection(1).spatial)
 
-    content, _ = MemoryInputs(spatial, (7, 2, 1)).spatial_tokens(map_tokens, grid, temporal)
+    content, _ = MemoryInputs(spatial, (7, 2, 1)).spatial_tokens(row_by_row, grid, temporal)
 
     assert content.dtype == torch.float32
     assert torch.equal(content[:, 0], spatial[0][:, :, 0, 0].float())

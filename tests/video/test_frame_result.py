@@ -105,7 +105,7 @@ def test_results_that_are_kept_hold_nothing_but_their_own_numbers():
     session.click(0, 1, (20, 20))
     session.click(0, 2, (50, 20))
     kept = [session.preview(0), *session.propagate()]
-    features = weakref.ref(session._tracker.image_features(3).fine_bchw)
+    features = weakref.ref(session._tracker.encoder.encode(3).fine_bchw)
     session.close()
     del session
     gc.collect()

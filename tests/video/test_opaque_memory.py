@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from sam2_hf.model.memory_tokens import map_tokens
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.drawn_video import drawn_video_model, noise_clip
@@ -19,7 +18,7 @@ class TokenMemoryModel(Sam2VideoModel):
         return self.num_memory_tokens, self.mem_dim
 
     def encode_memory(self, *args, **options):
-        return map_tokens(super().encode_memory(*args, **options))
+        return super().memory_tokens(super().encode_memory(*args, **options))
 
     def memory_tokens(self, memory_bx):
         return memory_bx

@@ -74,12 +74,12 @@ def test_a_model_comes_first():
 def test_features_of_another_model_are_forgotten():
     first, second = FakeModel(), FakeModel()
     tracker = tracker_of(first)
-    tracker.image_features(0)
+    tracker.encoder.encode(0)
 
     tracker.bind(first)
-    tracker.image_features(0)
+    tracker.encoder.encode(0)
     tracker.bind(second)
-    tracker.image_features(0)
+    tracker.encoder.encode(0)
 
     assert (first.encoded, second.encoded) == ([0], [0])
 
@@ -235,7 +235,7 @@ def test_an_accelerator_is_told_to_encode_the_next_frame(monkeypatch):
     list(session.propagate(limit=3))
     assert told == [1, 2, None]
     monkeypatch.undo()
-    monkeypatch.setattr(tracker, "image_features", told.append)
+    monkeypatch.setattr(tracker.encoder, "encode", told.append)
     tracker._encode_ahead(5)
     assert 5 not in told
     model.device = torch.device("cuda")
@@ -248,7 +248,7 @@ def test_a_frame_that_cannot_be_encoded_ahead_is_reported_in_its_turn(monkeypatc
     tracker = session._tracker
     list(session.propagate(limit=1))
     encode = Mock(side_effect=RuntimeError("out of memory"))
-    monkeypatch.setattr(tracker, "image_features", encode)
+    monkeypatch.setattr(tracker.encoder, "encode", encode)
     model.device = torch.device("cuda")
 
     tracker._encode_ahead(1)

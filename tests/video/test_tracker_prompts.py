@@ -189,7 +189,7 @@ def test_an_unreadable_frame_loses_no_prompt(fake_session, monkeypatch):
     fake_session.click(0, 1, (30, 20))
     tracker = fake_session._tracker
     with monkeypatch.context() as torn:
-        torn.setattr(tracker, "image_features", refuse)
+        torn.setattr(tracker.encoder, "encode", refuse)
         with pytest.raises(FrameError, match="torn"):
             fake_session.preview(0)
 

@@ -4,7 +4,7 @@ A copy from ordinary memory, or into it, makes the host wait until the device ha
 was told before. Through page-locked memory the two work side by side. On a CPU nothing is copied.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -44,6 +44,13 @@ class HostCopies:
         arrival = self._arrivals.setdefault(tensor.device, torch.cuda.Event())
         arrival.record(torch.cuda.current_stream(tensor.device))
         return copy
+
+    def take_all(self, record: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Start to copy several; see `take`."""
+        return {
+            name: self.take(tensor) if tensor.is_cuda else tensor.cpu()
+            for name, tensor in record.items()
+        }
 
     def wait(self) -> None:
         """Wait until everything taken so far is there."""

@@ -54,7 +54,9 @@ def may_fuse(module: FastPath, tokens: Tensor, parts: tuple[nn.Module, ...] = ()
     return (
         tokens.numel() >= MIN_ROWS * tokens.shape[-1]
         and module.may_be_fast(tokens, parts=parts)
-        and has_fused_product(tokens)
+        and tokens.is_cpu
+        and bool(torch.backends.mkldnn.enabled)
+        and _works(tokens.dtype)
     )
 
 
@@ -73,14 +75,14 @@ def linear(layer: nn.Module, tokens: Tensor, activation: nn.Module | None = None
     if not is_large or type(layer) is not nn.Linear or layer.weight.dtype != tokens.dtype:
         mapped: Tensor = layer(tokens)
         return mapped if activation is None else activation(mapped)
-    if activation is None:
-        return product(tokens, layer.weight, layer.bias)
-    if type(activation) is nn.ReLU:
-        return product(tokens, layer.weight, layer.bias, RELU)
-    if type(activation) is GELUActivation and activation.act is functional.gelu:
-        return product(tokens, layer.weight, layer.bias, GELU)
-    mapped = activation(product(tokens, layer.weight, layer.bias))
-    return mapped
+    kind = PLAIN
+    if activation is not None and type(activation) is nn.ReLU:
+        kind = RELU
+    elif activation is not None and type(activation) is GELUActivation:
+        kind = GELU if activation.act is functional.gelu else PLAIN
+    name, variant = kind  # as `product` does, without another call for every layer
+    mapped = torch.ops.mkldnn._linear_pointwise(tokens, layer.weight, layer.bias, name, [], variant)
+    return mapped if activation is None or kind != PLAIN else activation(mapped)
 
 
 def product(

@@ -135,12 +135,10 @@ def _fast_below(module: nn.Module) -> frozenset[nn.Module]:
     parts = _walk_unmodified(module._modules.values())
     if parts is None:
         return _NOTHING
-    plain = [
-        part
-        for part in (module, *parts)
-        if part.training or (isinstance(part, FastPath) and not part.fast)
-    ]
-    return _NOTHING if plain else frozenset(parts)
+    for part in (module, *parts):
+        if part.training or (isinstance(part, FastPath) and not part.fast):
+            return _NOTHING
+    return frozenset(parts)
 
 
 def is_autocast_enabled(tokens: Tensor | None) -> bool:

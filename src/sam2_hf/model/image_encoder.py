@@ -127,14 +127,16 @@ def narrow_maps(maps_bchw: list[Tensor], narrow: tuple[nn.Module, ...]) -> list[
 
 def _are_pointwise(*convs: nn.Module) -> bool:
     """Whether convolutions look at one cell at a time and add a bias."""
-    return False not in [
-        type(conv) is nn.Conv2d
-        and conv.kernel_size == conv.stride == (1, 1)
-        and conv.padding == (0, 0)
-        and conv.groups == 1
-        and conv.bias is not None
-        for conv in convs
-    ]
+    for conv in convs:
+        if (
+            type(conv) is not nn.Conv2d
+            or not conv.kernel_size == conv.stride == (1, 1)
+            or conv.padding != (0, 0)
+            or conv.groups != 1
+            or conv.bias is None
+        ):
+            return False
+    return True
 
 
 def neck_positions(maps_bchw: list[Tensor]) -> list[Tensor]:

@@ -45,7 +45,7 @@ class MemoryInputs:
         """Return these memories on `device`."""
         pointers, times = self.pointers_bpd, self.times_bp
         return MemoryInputs(
-            tuple(memory.to(device) for memory in self.spatial),
+            tuple([memory.to(device) for memory in self.spatial]),
             self.ages,
             None if pointers is None else pointers.to(device),
             None if times is None else times.to(device),
@@ -92,11 +92,6 @@ class MemoryTokens:
     num_pointer_tokens: int
     bias_bk: Tensor | None = None
     tiles: Tiles | None = None
-
-
-def map_tokens(memory_bchw: Tensor) -> Tensor:
-    """Lay out a spatial memory that is a map, row by row, `(b, n, 64)`."""
-    return memory_bchw.flatten(2).transpose(1, 2)
 
 
 def pointer_tokens(pointers_bpd: Tensor, codes_bpc: Tensor) -> tuple[Tensor, Tensor]:

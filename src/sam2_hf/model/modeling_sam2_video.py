@@ -25,7 +25,6 @@ from .memory_tokens import (
     MemoryInputs,
     MemoryTokens,
     StaticMemoryInputs,
-    map_tokens,
     pointer_tokens,
     time_code,
 )
@@ -142,8 +141,8 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         return math.prod(self.grid)
 
     def memory_tokens(self, memory_bx: Tensor) -> Tensor:
-        """Lay out what `encode_memory` returned as memory attention reads it, `(b, n, 64)`."""
-        return map_tokens(memory_bx)
+        """Lay out the maps that `encode_memory` returned, row by row, `(b, n, 64)`."""
+        return memory_bx.flatten(2).transpose(1, 2)
 
     def memory_tiles(self, slots: int, pointers: int) -> Tiles | None:
         """Find how a GPU deals out memory attention best; None for torch's attention.
@@ -361,9 +360,8 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         temporal = self.memory_temporal_positional_encoding
         channels = temporal.shape[-1]
         place_1chw = sine_table(height, width, channels, temporal.device, temporal.dtype)
-        content, positions = memories.spatial_tokens(
-            self.memory_tokens, map_tokens(place_1chw), temporal
-        )
+        place_1nc = place_1chw.flatten(2).transpose(1, 2)
+        content, positions = memories.spatial_tokens(self.memory_tokens, place_1nc, temporal)
         keys = content + positions
         pointers, times = memories.pointers_bpd, memories.times_bp
         if pointers is None or times is None:

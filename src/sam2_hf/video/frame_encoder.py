@@ -162,15 +162,15 @@ class FrameEncoder:
         """
 
         def encode() -> FrameFeatures:
-            if self.model.training:
+            model = self.model
+            if model.training:
                 raise SessionError(
                     "the model is in train mode, which drops out at random. Call model.eval()."
                 )
-            device, dtype = self.model.device, self.model.dtype
-            pixels = self.frames.pixel_values(frame, device)[None].to(dtype)
+            pixels = self.frames.pixel_values(frame, model.device)[None].to(model.dtype)
             if self._options.compile:
                 return self.compiled_steps.encode(pixels)
-            return self.model.encode_image(pixels)
+            return model.encode_image(pixels)
 
         return self.features.get(frame, encode)
 

@@ -146,7 +146,7 @@ class FrameResult:
     def masks(self) -> dict[int, NDArray[np.bool_]]:
         """Mask of each object at the frame's original size, `(height, width)`."""
         found = self._full_masks() if self.brought_masks is None else self.brought_masks
-        masks = (mask_hw.numpy(force=True) for mask_hw in found)
+        masks = [mask_hw.numpy(force=True) for mask_hw in found]
         return dict(zip(self.object_ids, masks, strict=True))
 
     def _full_masks(self) -> Iterable[Tensor]:

@@ -59,13 +59,14 @@ class MemoryBank:
         stored = memory.to(self.device)
         self._spatial[memory.frame] = stored.spatial_bx
         self._pointers[memory.frame] = stored.pointer_bd
-        return {
-            "spatial": copies.take(stored.spatial_bx),
-            "pointer": copies.take(stored.pointer_bd),
-            "logits": copies.take(output.logits_1hw),
-            "iou": copies.take(output.iou_1),
-            "score": copies.take(output.score_1),
+        record = {
+            "spatial": stored.spatial_bx,
+            "pointer": stored.pointer_bd,
+            "logits": output.logits_1hw,
+            "iou": output.iou_1,
+            "score": output.score_1,
         }
+        return copies.take_all(record)
 
     def commit(self, frame: int, record: dict[str, Tensor]) -> None:
         """Store what `stage` returned, once it has arrived on the host.
@@ -73,7 +74,10 @@ class MemoryBank:
         Raises:
             OutputError: The disk is full; the record is kept all the same.
         """
-        kept = {name: finish_host_copy(values) for name, values in record.items()}
+        kept = {
+            name: finish_host_copy(values) if values.is_pinned() else values
+            for name, values in record.items()
+        }
         self._scores[frame] = float(kept["score"])
         self._history.put(self._key(frame), kept)
 
@@ -151,12 +155,10 @@ class MemoryBank:
 
     def evict(self, step: TrackingStep, policy: MemoryPolicy) -> None:
         """Let memories leave the device that `policy` does not choose for the next step."""
-        spatial = {frame for frame, _ in policy.select(step, self)}
-        pointers = {frame for frame, _ in policy.select_pointers(step, self)}
-        for frame in [frame for frame in self._spatial if frame not in spatial]:
-            del self._spatial[frame]
-        for frame in [frame for frame in self._pointers if frame not in pointers]:
-            del self._pointers[frame]
+        chosen = dict(policy.select(step, self)), dict(policy.select_pointers(step, self))
+        for kept, needed in zip((self._spatial, self._pointers), chosen, strict=True):
+            for frame in kept.keys() - needed.keys():
+                del kept[frame]
 
     @property
     def tracked(self) -> list[int]:

@@ -141,8 +141,11 @@ class Sam2Policy(MemoryPolicy):
         """Choose prompted frames, then recent ones, nearest first."""
         rules = self.rules
         chosen, _ = closest_prompted(step.frame, memories.prompted, rules.max_prompted)
-        aged = [(frame, step.back_to(frame)) for frame in chosen]
-        prompted = [(frame, age) for frame, age in aged if age >= 0 or not rules.past_pointers_only]
+        prompted = [
+            (frame, age)
+            for frame in chosen
+            if (age := step.back_to(frame)) >= 0 or not rules.past_pointers_only
+        ]
         recent = pointer_frames(step, count=rules.num_pointers)
         return prompted + [(frame, abs(step.frame - frame)) for frame in recent]
 
@@ -169,7 +172,7 @@ def recent_frames(step: TrackingStep, *, count: int, stride: int) -> list[int]:
         mirrored = recent_frames(TrackingStep(-step.frame), count=count, stride=stride)
         return [-frame for frame in mirrored]
     newest_on_grid = (step.frame - 2) // stride * stride
-    older = [newest_on_grid - index * stride for index in range(count - 1)]
+    older = range(newest_on_grid, newest_on_grid - (count - 1) * stride, -stride)
     return [*reversed(older), step.frame - 1]
 
 
@@ -179,7 +182,7 @@ def pointer_frames(step: TrackingStep, *, count: int) -> list[int]:
     Source: sam2/modeling/sam2_base.py:611-617 @ 2b90b9f.
     """
     sign = 1 if step.direction == "forward" else -1
-    frames = [step.frame - sign * ago for ago in range(1, count)]
+    frames = range(step.frame - sign, step.frame - sign * count, -sign)
     end = step.num_frames
     return [frame for frame in frames if frame >= 0 and (end is None or frame < end)]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import torch
 
@@ -38,6 +37,10 @@ class ObjectRegistry:
     Args:
         options: How to track.
         store: What has left the device already; nothing if None.
+
+    Attributes:
+        objects: Object id -> object, in the order in which they came; changes with the session.
+        store: What has left the device.
     """
 
     def __init__(self, options: SessionOptions, store: RecordStore | None = None) -> None:
@@ -46,12 +49,8 @@ class ObjectRegistry:
         self.store = store
         self._corrections_condition = options.add_all_frames_to_correct_as_cond
         self._objects: dict[int, TrackedObject] = {}
+        self.objects: Mapping[int, TrackedObject] = self._objects
         self._undo = UndoStack()
-
-    @property
-    def objects(self) -> Mapping[int, TrackedObject]:
-        """Object id -> object, in the order in which they came; a live view."""
-        return MappingProxyType(self._objects)
 
     def known(self, object_id: int) -> TrackedObject:
         """Look an object up.
@@ -192,7 +191,8 @@ class ObjectRegistry:
         if one.object_id not in self._objects:
             objects = list(self._objects.items())
             objects.insert(place, (one.object_id, one))
-            self._objects = dict(objects)
+            self._objects.clear()
+            self._objects.update(objects)
 
     def _delete(self, object_id: int) -> None:
         """Drop an object and everything that is kept of it."""

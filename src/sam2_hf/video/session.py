@@ -18,8 +18,8 @@ from sam2_hf.frames.base import Frames, frame_number
 from sam2_hf.frames.preprocessing import FramePixels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.images import ImageSource
-from sam2_hf.video.compat.video_processing_sam2_video import checkpoint_pixels
 from sam2_hf.video.storage.session_checkpoint import load_tracker, open_session_frames, save_tracker
+from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
 from .frame_encoder import require_video_model
 from .frame_result import FrameResult
@@ -410,29 +410,31 @@ class VideoSession(Closing):
         for frames that are still to come wait for their turn, the others count from here on.
         """
         tracker, only_first = self._tracker, begins_backward_from_first(runs)
+        encoder = tracker.encoder  # its frames may be exchanged between two steps
         total = sum(len(frames) for frames, _ in runs if frames.stop != ENDLESS)
         bar = tqdm(total=total or None, unit="frame", desc="tracking", disable=not progress)
         with closing(bar):
             with self.lock:
-                tracker.encoder.require_open()
+                encoder.require_open()
                 corrections = tracker.consolidate_prompts()
                 if passes_prompted:  # as in the original, a run that visits them overwrites them
                     corrections.clear()
             for number, (frames, direction) in enumerate(runs):
-                self.frames.expect(frames)
+                encoder.frames.expect(frames)
                 for frame in frames:
-                    if self.frames.may_come(frame):
+                    if encoder.frames.may_come(frame):
                         continue  # the caller's own numbers of a stream may have gaps
                     request = FrameRequest(
                         frame,
                         direction,
                         passes_prompted=passes_prompted,
                         leaves_trace=not only_first,
-                        ahead=None if self.num_frames is None else _following(frame, frames),
+                        ahead=_following(frame, frames) if encoder.frames.num_frames else None,
                     )
-                    reached = self.frames.reaches(frame)  # an iterator may keep this thread waiting
+                    # an iterator may keep this thread waiting
+                    reached = encoder.frames.reaches(frame)
                     with self.lock:
-                        tracker.encoder.require_open()
+                        encoder.require_open()
                         if not reached:
                             break  # an iterator has ended
                         corrections |= tracker.consolidate_prompts(ToCome(frame, runs[number:]))

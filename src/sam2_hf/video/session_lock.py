@@ -17,18 +17,8 @@ class HasLock(Protocol):
     lock: "SessionLock"
 
 
-class SessionLock:
+class SessionLock(type(threading.RLock())):  # type: ignore[misc]  # `RLock` itself is a function
     """A reentrant lock that may be copied and pickled; a copy is a lock of its own, open."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-
-    def __enter__(self) -> "SessionLock":
-        self._lock.acquire()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SessionLock":
         return SessionLock()

@@ -6,8 +6,8 @@ Suffixes: b = objects, d = decoder channels, n = points, h, w = rows and columns
 the model.
 """
 
-from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Container
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from sam2_hf.frames.base import Frames
 from sam2_hf.frames.host_copies import HostCopies
 from sam2_hf.masks import resize_masks, suppress_overlaps
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.outputs import FrameFeatures, FrameMemory
+from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.video.storage.record_store import RecordStore
 
@@ -50,6 +50,7 @@ class Tracker:
     Attributes:
         encoder: Frames, model, and the features of the last frames.
         registry: The objects, and what is kept of them.
+        objects: Object id -> object, those of the registry, in the order in which they came.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Tracker:
         self.options = options
         self.encoder = FrameEncoder(frames, options, model, image_size)
         self.registry = ObjectRegistry(options, store)
+        self.objects = self.registry.objects
         self._state_device = state_device
 
     @property
@@ -78,11 +80,6 @@ class Tracker:
         return self.encoder.model
 
     @property
-    def objects(self) -> Mapping[int, TrackedObject]:
-        """Object id -> object, in the order in which they came; a live view."""
-        return self.registry.objects
-
-    @property
     def memory_device(self) -> torch.device | str:
         """Where new objects store their memories."""
         device = self.model.device if self.encoder.has_model else "cpu"
@@ -91,10 +88,10 @@ class Tracker:
     @property
     def rules(self) -> MemoryRules:
         """How far memory reaches, by the model and the options."""
-        config, options = self.model.config, self.options
-        limit = options.max_cond_frames_in_attn
+        model, options = self.encoder.model, self.options
+        config, limit = model.config, options.max_cond_frames_in_attn
         return MemoryRules(
-            num_memories=self.model.num_maskmem,
+            num_memories=model.num_maskmem,
             num_pointers=config.max_object_pointers_in_encoder,
             stride=options.memory_temporal_stride_for_eval,
             max_prompted=config.max_cond_frame_num if limit is None else limit,
@@ -109,8 +106,10 @@ class Tracker:
     @property
     def size(self) -> tuple[int, int]:
         """`(height, width)` of the original frames; of the model's input if it is not known."""
-        side = self.model.image_size
-        return self.frames.size or (side, side)
+        size = self.encoder.frames.size
+        if size is None:
+            size = (self.encoder.model.image_size,) * 2
+        return size
 
     def bind(self, model: Sam2VideoModel) -> None:
         """Take a model; see [`FrameEncoder.bind`]."""
@@ -172,13 +171,14 @@ class Tracker:
             FrameError: The frame cannot be had.
         """
         # Decode: answers that are there already are kept, all other objects are tracked.
+        policy, device = self.policy, self.encoder.model.device
         known = self._known_outputs(request)
         prompted = [one for one in self.objects.values() if one.object_id in known]
         tracked = [
             one for one in self.objects.values() if one.object_id not in known and one.bank.prompted
         ]
-        outputs = {number: output.to(self.model.device) for number, output in known.items()}
-        found = self._track(tracked, request) if tracked else []
+        outputs = {number: output.to(device) for number, output in known.items()}
+        found = self._track(tracked, request, policy) if tracked else []
         outputs |= {one.object_id: output for one, output, _ in found}
 
         # Send to the host: the next step can read memories already; records and masks set out.
@@ -196,7 +196,7 @@ class Tracker:
             # Store: whatever interrupts the line above, this frame is kept.
             copies.wait()
             result = result.finish_host_copy()
-            write_error = self._store(request, result, staged, [*prompted, *tracked])
+            write_error = self._store(request, policy, result, staged, [*prompted, *tracked])
         return result, write_error
 
     def _known_outputs(self, request: FrameRequest) -> dict[int, FrameOutput]:
@@ -211,26 +211,27 @@ class Tracker:
         return found
 
     def _track(
-        self, tracked: list[TrackedObject], request: FrameRequest
+        self, tracked: list[TrackedObject], request: FrameRequest, policy: MemoryPolicy
     ) -> list[tuple[TrackedObject, FrameOutput, FrameMemory | None]]:
         """Track objects on a frame: of each the answer and, if wanted, what to remember of it."""
-        step = TrackingStep(request.frame, request.direction, self.frames.num_frames)
-        features = self.image_features(step.frame)
+        encoder, model = self.encoder, self.encoder.model
+        step = TrackingStep(request.frame, request.direction, encoder.frames.num_frames)
+        features = encoder.encode(step.frame)
         banks = [one.bank for one in tracked]
         fallback = self.options.dynamic_multimask_via_stability
         spatial: Tensor | None = None
         if self.options.compile:
-            masks, spatial = self.encoder.compiled_steps.track(
-                features, banks, step, self.policy, dynamic_multimask_via_stability=fallback
+            masks, spatial = encoder.compiled_steps.track(
+                features, banks, step, policy, dynamic_multimask_via_stability=fallback
             )
         else:
             masks = track_step(
-                self.model,
+                model,
                 features,
                 banks,
                 NO_PROMPTS,
                 step,
-                self.policy,
+                policy,
                 dynamic_multimask_via_stability=fallback,
             )
         outputs = split_by_object(masks, self.options.fill_hole_area)
@@ -238,45 +239,47 @@ class Tracker:
             return [(one, output, None) for one, output in zip(tracked, outputs, strict=True)]
         if spatial is None or self.options.non_overlap_masks_for_mem_enc:
             logits_b1hw = self._without_overlaps(masks.logits_b1hw, step.frame)
-            spatial = self.model.encode_memory(
-                features, logits_b1hw, masks.score_b1, binarize=False
-            )
+            spatial = model.encode_memory(features, logits_b1hw, masks.score_b1, binarize=False)
         memories = self._memories(step.frame, spatial, masks.pointer_bd, masks.score_b1)
         return list(zip(tracked, outputs, memories, strict=True))
 
     def _encode_ahead(self, frame: int | None) -> None:
         """Tell a GPU to encode a frame; a CPU would do one thing after the other."""
-        if frame is not None and self.model.device.type == "cuda":
+        if frame is not None and self.encoder.model.device.type == "cuda":
             with suppress(Exception):  # it comes up again when its turn comes
-                self.image_features(frame)
+                self.encoder.encode(frame)
 
     def _store(
         self,
         request: FrameRequest,
+        policy: MemoryPolicy,
         result: FrameResult,
         staged: list[tuple[TrackedObject, dict[str, Tensor]]],
         objects: list[TrackedObject],
     ) -> OutputError | None:
         """Store memories and masks of a frame; return the first error of a full disk."""
-        frame, direction = request.frame, request.direction
+        frame, direction, frames = request.frame, request.direction, self.encoder.frames
         following = TrackingStep(
-            frame + (1 if direction == "forward" else -1), direction, self.frames.num_frames
+            frame + (1 if direction == "forward" else -1), direction, frames.num_frames
         )
-        policy = self.policy
         # masks of a stream go too: its frames are gone by then
-        keeps_window = self.options.keep == "window" or self.frames.is_live
+        keeps_window = self.options.keep == "window" or frames.is_live
         errors: list[OutputError] = []
         for one, record in staged:
-            with _noting(errors):
+            try:
                 one.bank.commit(frame, record)
+            except OutputError as error:
+                errors.append(error)
         for one in objects:
             is_prompted = one.state(frame).output is not None
             if request.leaves_trace and (request.passes_prompted or not is_prompted):
                 one.directions[frame] = direction
             one.bank.evict(following, policy)
             scores = result.iou[one.object_id], result.object_score[one.object_id]
-            with _noting(errors):
+            try:
                 self.masklet_store(one).put(frame, result.masks[one.object_id], *scores)
+            except OutputError as error:
+                errors.append(error)
             if keeps_window:
                 one.trim_to_window(frame, max(self.options.window, policy.reach))
             if is_prompted and request.leaves_trace:
@@ -293,10 +296,6 @@ class Tracker:
         reach = self.options.memory_temporal_stride_for_eval * self.rules.num_memories
         for near in range(frame - reach, frame + reach + 1):
             one.bank.forget(near)
-
-    def image_features(self, frame: int) -> FrameFeatures:
-        """Encode a frame, or take its features from the cache."""
-        return self.encoder.encode(frame)
 
     def result(self, frame: int, outputs: dict[int, FrameOutput]) -> FrameResult:
         """Put answers together, in the order in which the objects came."""
@@ -325,8 +324,10 @@ class Tracker:
     ) -> list[FrameMemory]:
         """Part the memories of a frame by object; copies, so that each is freed by itself."""
         parts = (spatial_bx.to(self.options.memory_dtype), pointer_bd, score_b1)
-        rows = (slice(row, row + 1) for row in range(len(spatial_bx)))
-        return [FrameMemory(frame, *(part[row].clone() for part in parts)) for row in rows]
+        return [
+            FrameMemory(frame, *[part[row : row + 1].clone() for part in parts])
+            for row in range(len(spatial_bx))
+        ]
 
     @torch.no_grad()
     def queue_prompts(self, one: TrackedObject, frame: int, prompts: FramePrompts) -> None:
@@ -411,7 +412,8 @@ class Tracker:
         self, frame: int, queued: QueuedPrompts, previous: FrameOutput | None
     ) -> PromptedOutput:
         """Run the decoder on the prompts of one call, starting from the mask before."""
-        features, model, prompts = self.image_features(frame), self.model, queued.prompts
+        model, prompts = self.encoder.model, queued.prompts
+        features = self.encoder.encode(frame)
         if prompts.mask_hw is not None:
             masks = model.use_mask_as_output(features, prompts.mask_hw[None, None].to(model.device))
         else:
@@ -446,13 +448,14 @@ class Tracker:
             if one.state(frame).queued
         }
         answers = [one.answer for one in calls.values() if one.answer is not None]
-        side = self.model.image_size
+        model = self.encoder.model
+        side = model.image_size
         logits_b1hw = torch.cat([answer.logits_for_memory(side) for answer in answers])
         if self.options.non_overlap_masks_for_mem_enc:
             logits_b1hw = suppress_overlaps(logits_b1hw)
         score_b1 = torch.stack([answer.answer.score_1 for answer in answers])
-        spatial = self.model.encode_memory(
-            self.image_features(frame),
+        spatial = model.encode_memory(
+            self.encoder.encode(frame),
             logits_b1hw,
             score_b1,
             binarize=self.options.binarize_mask_from_pts_for_mem_enc,
@@ -477,12 +480,3 @@ class Tracker:
         elif one.state(frame).output is None:
             one.bank.remember(memory, answer)
         self._forget_around_prompt(one, frame)
-
-
-@contextmanager
-def _noting(errors: list[OutputError]) -> Iterator[None]:
-    """Go on after a disk turned out to be full; what it did not take stays in RAM."""
-    try:
-        yield
-    except OutputError as error:
-        errors.append(error)
