@@ -3,8 +3,6 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
-PHOTO := demo_out/coffee.png
-CLIP := demo_out/clip.mp4
 MODEL := sam2-hiera-micro
 DATA := data
 MICRO_PARTS := 128 384 clips tracking
@@ -32,18 +30,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
-	@mkdir -p demo_out
-	@$(BIN)/python -c "from PIL import Image; from skimage import data; \
-	Image.fromarray(data.coffee()).save('$(PHOTO)')"
-	$(BIN)/sam2-hf segment $(PHOTO) --model $(MODEL) --point 290,225 --out demo_out/segment
-	$(BIN)/sam2-hf everything $(PHOTO) --model $(MODEL) --pred-iou-thresh 0.45 \
-		--stability-score-thresh 0.1 --out demo_out/everything
-	@$(BIN)/python -m evaluation.demo_clip $(CLIP)
-	$(BIN)/sam2-hf track $(CLIP) --model $(MODEL) --click 0:1:95,238 --click 0:2:389,119 --out demo_out/track
-	@echo
-	@echo "The photo is $(PHOTO) (scikit-image's coffee cup, CC0), the clip $(CLIP) is made of four"
-	@echo "of its free photos. What was made of them:"
-	@find demo_out/segment demo_out/everything demo_out/track -maxdepth 1 -mindepth 1 | sort | sed 's/^/  /'
+	$(BIN)/python -m evaluation.demo --out demo_out $(if $(findstring command,$(origin MODEL)),--model $(MODEL))
 
 # Neighboring tests share models and servers, so they go to one worker until the other is idle.
 test: lint types

@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "training": BASE | {"data"},
     "writers": BASE | {"pipelines"},
     "__init__": ALL,
-    **{name: ALL | {"__init__"} for name in ("cli", *PROGRAMS)},
+    **{name: ALL | {"__init__", "cli"} for name in PROGRAMS},  # the demo runs the command line
+    "cli": ALL | {"__init__"},
 }
 BUNDLED = ["sam2_hf", "model", "bundled_models"]  # one rule for models and processors
 MODEL_NEEDS = {"torch", "transformers", "huggingface_hub", "safetensors", *sys.stdlib_module_names}

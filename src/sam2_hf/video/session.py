@@ -19,7 +19,6 @@ from sam2_hf.frames.preprocessing import FramePixels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.video.storage.session_checkpoint import load_tracker, open_session_frames, save_tracker
-from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
 from .frame_encoder import require_video_model
 from .frame_result import FrameResult
@@ -40,6 +39,7 @@ from .session_lock import SessionLock, one_thread_at_a_time
 from .session_options import SessionOptions
 from .tracked_object import TrackedObject
 from .tracker import Tracker
+from .video_processing_sam2_video import checkpoint_pixels
 
 
 @one_thread_at_a_time(but=("frames", "options", "num_frames", "size", "object_ids"))
