@@ -69,6 +69,7 @@ PUBLIC_NAMES = [
     "__version__",
     "pipeline",
     "register",
+    "suppress_overlaps",
 ]
 
 STATE = """

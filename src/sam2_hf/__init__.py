@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         UnknownObjectError as UnknownObjectError,
         VideoError as VideoError,
     )
+    from .masks import suppress_overlaps as suppress_overlaps
 
 _MODULE_OF = {
     "CheckpointError": "model.checkpoint_errors",
@@ -136,6 +137,7 @@ _MODULE_OF = {
     "VideoSession": "video.session",
     "pipeline": "pipelines.registry",
     "register": "pipelines.registry",
+    "suppress_overlaps": "masks",
 }
 
 __all__ = [*_MODULE_OF, "__version__"]

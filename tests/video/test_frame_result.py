@@ -85,11 +85,23 @@ def test_video_logits_have_the_original_size():
     assert np.array_equal(found.video_logits()[0, 0] > 0, found.masks[11])
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_logits_are_those_of_the_masks_before_the_threshold(apart):
+    found = result(1, 2, 3, non_overlapping=apart)
+
+    assert found.logits.dtype == torch.float32
+    assert found.logits is found.logits
+    assert torch.equal(found.logits, found.video_logits()[:, 0])
+    for logits, mask in zip(found.logits, found.masks.values(), strict=True):
+        assert np.array_equal(logits > 0, mask)
+
+
 def test_a_frame_without_objects_has_no_rows():
     empty = result()
 
     assert (empty.object_ids, empty.masks, empty.iou, empty.object_score) == ((), {}, {}, {})
     assert empty.video_logits().shape == (0, 1, *SIZE)
+    assert empty.logits.shape == (0, *SIZE)
     assert len(empty.iou_b) == len(empty.score_b) == 0
 
 

@@ -46,6 +46,25 @@ def test_clicks_join_those_before(session):
     assert len(session.prompts_of(0, 1).clicks) == 2
 
 
+def test_a_prompt_may_take_the_place_of_all_that_was_said_before(session):
+    session.click(0, 1, [(30, 20), (5, 5)], positive=[True, False])
+    session.box(0, 1, (10, 12, 40, 30))
+    session.click(2, 1, (30, 20))
+
+    session.replace_prompts(VideoPrompt(0, 1, clicks=(32, 22)))
+    prompts = session.prompts_of(0, 1)
+    assert [click.xy for click in prompts.clicks] == [(32.0, 22.0)]
+    assert prompts.box is None
+    session.replace_prompts(VideoPrompt(0, 1, mask=np.ones(SIZE, bool)))
+    assert not session.prompts_of(0, 1).clicks
+    assert session.prompts_of(2, 1).clicks  # another frame
+
+    assert session.undo()
+    assert len(session.prompts_of(0, 1).clicks) == 1
+    with pytest.raises(FrameError, match="frame 99 is out of range"):
+        session.replace_prompts(VideoPrompt(99, 1, clicks=(3, 3)))
+
+
 def test_a_mask_is_given_as_it_is(session):
     VideoPrompt(0, 1, mask=np.ones(SIZE, bool)).add_to(session)
 

@@ -210,7 +210,7 @@ def test_a_stream_takes_frames_from_one_thread_and_clicks_from_another():
 
 def test_every_public_method_holds_the_lock():
     """But for those that only hand something out; and also one that a base class gets later."""
-    free = {"frames", "options", "num_frames", "size", "object_ids", "open", "load"}
+    free = {"frames", "model", "options", "num_frames", "size", "object_ids", "open", "load"}
     for kind in (VideoSession, Sam2VideoInferenceSession, ModelInputFrames, ModelInputPrompts):
         for name in dir(kind):
             if name.startswith("_") or name in free:

@@ -1,6 +1,6 @@
 """Every option by its name, and what it changes."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import combinations
 from unittest.mock import patch
 
@@ -232,6 +232,31 @@ def test_an_option_has_an_effect(name):
     value, observe = EFFECTS[name]
     assert value != getattr(SessionOptions(), name)
     assert observe(**{name: value}) != observe()
+
+
+def test_an_open_session_can_go_on_with_other_options():
+    session = clicked()
+    session.click(0, 2, (24, 20))
+    before = session.preview(0).masks
+
+    session.use_options(replace(session.options, non_overlap_masks=True))
+    session.use_options(replace(session.options, add_all_frames_to_correct_as_cond=False))
+    after = session.preview(0).masks
+    list(session.propagate())
+    session.click(4, 1, (24, 40))
+
+    assert (before[1] & before[2]).any()
+    assert not (after[1] & after[2]).any()
+    assert center_of(list(session.propagate())[7].masks[1])[1] < 30  # the correction is lost
+
+
+def test_what_a_session_was_opened_with_cannot_be_changed_later():
+    session = clicked()
+
+    with pytest.raises(SessionError, match="window was 32 when the session was opened"):
+        session.use_options(replace(session.options, window=64))
+
+    assert session.options.window == 32
 
 
 def test_what_leaves_the_ram_goes_to_the_spill_folder(tmp_path):

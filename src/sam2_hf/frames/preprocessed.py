@@ -4,9 +4,9 @@ Suffixes: t3ss = frames, red green blue, input rows and columns; 3ss = one of th
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -247,6 +247,80 @@ class EditedFrames(EditableFrames):
         if values_3ss is None:
             raise FrameError(_dropped(frame))
         return values_3ss
+
+
+class TensorSequence(Protocol):
+    """Numbered tensors: a list, a tensor of them, or an object that makes each when it is asked."""
+
+    def __len__(self) -> int:
+        """Count them."""
+
+    def __getitem__(self, number: int, /) -> Tensor:
+        """Give one."""
+
+
+class LazyPreparedFrames(Frames):
+    """A video of model input of which another object gives the frames, one at a time.
+
+    Args:
+        images: Gives frame after frame, `(3, S, S)`, normalized. None of them is kept. It is closed
+            with this if it can be.
+        size: `(height, width)` of the original frames.
+        side: Rows and columns of the model's input; any if None.
+
+    Raises:
+        VideoError: There are no frames.
+
+    Attributes:
+        images: What was given.
+    """
+
+    fps = None
+
+    def __init__(
+        self, images: TensorSequence, size: tuple[int, int], side: int | None = None
+    ) -> None:
+        self.images = images
+        self.size: tuple[int, int] = size
+        self.num_frames: int = len(images)
+        self._side = side
+        if not self.num_frames:
+            raise VideoError("the frames are an empty sequence. Give at least one frame (3, S, S).")
+
+    def declare_size(self, size: tuple[int, int]) -> bool:
+        """Say how large the original frames are, `(height, width)`."""
+        self.size = size
+        return True
+
+    def time(self, frame: int) -> None:
+        """Nothing is known of time, but a frame must be there."""
+        check_range(frame, self.num_frames, "the video")
+
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        """Refuse: there is no picture.
+
+        Raises:
+            FrameError: Always.
+        """
+        raise FrameError(_no_picture(frame))
+
+    def pixel_values(self, frame: int, device: torch.device | str | None = None) -> Tensor:
+        """Read a frame; see [`Frames.pixel_values`]."""
+        self.time(frame)
+        values_3ss = one_frame(torch.as_tensor(self.images[frame]))
+        _check_shape(values_3ss, self._side or values_3ss.shape[-1])
+        return values_3ss.to(device, torch.float32)
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """They are made when they are asked for."""
+
+    def close(self) -> None:
+        """Let go of the sequence."""
+        close: Callable[[], object] | None = getattr(self.images, "close", None)
+        if callable(close):
+            close()
+        self.images = ()
+        self.num_frames = 0
 
 
 def _of_their_own(frames: dict[int, Tensor | None]) -> dict[int, Tensor | None]:

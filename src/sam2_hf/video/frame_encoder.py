@@ -242,6 +242,11 @@ class FeatureCache:
         self.size = size
         self._features: OrderedDict[int, FrameFeatures] = OrderedDict()
 
+    @property
+    def frames(self) -> list[int]:
+        """The frames whose features are kept."""
+        return list(self._features)
+
     def get(self, frame: int, encode: Callable[[], FrameFeatures]) -> FrameFeatures:
         """Return the features of a frame, encoding it if they are not kept."""
         if frame not in self._features:

@@ -163,6 +163,15 @@ class FrameResult:
         """Object score of each object, logits; above 0 it is in view."""
         return dict(zip(self.object_ids, self.score_b.tolist(), strict=True))
 
+    @cached_property
+    def logits(self) -> Tensor:
+        """Mask logits at the frame's original size, `(b, height, width)`, float32; above 0 is mask.
+
+        Holes were closed before resizing, overlaps are suppressed after it. Made when they are
+        first asked for, and kept with the result: 4 bytes a pixel and object.
+        """
+        return self.video_logits()[:, 0]
+
     def video_logits(self) -> Tensor:
         """Return mask logits at the frame's original size, `(b, 1, height, width)`.
 

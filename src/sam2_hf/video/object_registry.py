@@ -47,7 +47,7 @@ class ObjectRegistry:
         if store is None:
             store = RecordStore(ram_budget=options.ram_budget, folder=options.spill_folder)
         self.store = store
-        self._corrections_condition = options.add_all_frames_to_correct_as_cond
+        self.use_options(options)
         self._objects: dict[int, TrackedObject] = {}
         self.objects: Mapping[int, TrackedObject] = self._objects
         self._undo = UndoStack()
@@ -135,6 +135,10 @@ class ObjectRegistry:
         """Store memories elsewhere from now on; those that are stored move when they are read."""
         for one in self._objects.values():
             one.bank.device = device
+
+    def use_options(self, options: SessionOptions) -> None:
+        """Follow other options from now on."""
+        self._corrections_condition = options.add_all_frames_to_correct_as_cond
 
     def conditioning_frames(self, *object_ids: int) -> set[int]:
         """List the frames that objects are tracked from, of all of them if none is named."""

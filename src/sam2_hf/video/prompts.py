@@ -171,16 +171,22 @@ class VideoPrompt:
         return f"object {self.object_id} on frame {self.frame}"
 
     def add_to(self, session: TakesPrompts) -> None:
-        """Give it to a session; clicks and box count as one call.
+        """Give it to a session, beside what was said there; clicks and box count as one call.
 
         Raises:
             FrameError: The session has no such frame.
             PromptError: A click or the box lies outside, or the mask has another size.
         """
+        self._give(session, session.prompts_of(self.frame, self.object_id))
+
+    def replace_in(self, session: TakesPrompts) -> None:
+        """Give it to a session, in place of everything that was said there; raises as `add_to`."""
+        self._give(session, FramePrompts())
+
+    def _give(self, session: TakesPrompts, prompts: FramePrompts) -> None:
         if self.mask is not None:
             session.mask(self.frame, self.object_id, self.mask)
             return
-        prompts = session.prompts_of(self.frame, self.object_id)
         if self.clicks:
             prompts = prompts.with_clicks(
                 read_clicks(self.clicks, positive=True, size=session.size, what=self.what)

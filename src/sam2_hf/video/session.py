@@ -24,7 +24,16 @@ from .frame_encoder import require_video_model
 from .frame_result import FrameResult
 from .masklet import Masklet
 from .object_registry import BytesHeld
-from .prompts import FramePrompts, Mask, Xy, read_box, read_clicks, read_mask, read_object_id
+from .prompts import (
+    FramePrompts,
+    Mask,
+    VideoPrompt,
+    Xy,
+    read_box,
+    read_clicks,
+    read_mask,
+    read_object_id,
+)
 from .propagation import (
     ENDLESS,
     FrameRequest,
@@ -42,7 +51,7 @@ from .tracker import Tracker
 from .video_processing_sam2_video import checkpoint_pixels
 
 
-@one_thread_at_a_time(but=("frames", "options", "num_frames", "size", "object_ids"))
+@one_thread_at_a_time(but=("frames", "model", "options", "num_frames", "size", "object_ids"))
 class VideoSession(Closing):
     """Everything about one video while it is being segmented.
 
@@ -109,8 +118,13 @@ class VideoSession(Closing):
         return self._tracker.frames
 
     @property
+    def model(self) -> Sam2VideoModel:
+        """The model; see `use_model`."""
+        return self._tracker.model
+
+    @property
     def options(self) -> SessionOptions:
-        """How the session was opened."""
+        """How the session tracks; see `use_options`."""
         return self._tracker.options
 
     @property
@@ -188,6 +202,17 @@ class VideoSession(Closing):
         one = self._tracker.objects.get(read_object_id(object_id))
         prompts = None if one is None else one.state(frame).prompts
         return FramePrompts() if prompts is None else prompts
+
+    def replace_prompts(self, prompt: VideoPrompt) -> None:
+        """Say what a prompt says, in place of all that was said about its object on its frame.
+
+        The answer starts from the mask before, as with one more click; `clear` forgets it.
+
+        Raises:
+            FrameError: There is no such frame, or a stream has dropped it.
+            PromptError: A click or the box lies outside the frame, or the mask has another size.
+        """
+        prompt.replace_in(self)
 
     def put_prompts(self, frame: int, object_id: int, prompts: FramePrompts) -> None:
         """Say all of it at once, in place of what has been said about an object on a frame.
@@ -359,6 +384,14 @@ class VideoSession(Closing):
         self.frames.use_preprocessing(lambda: FramePixels(side, compat, checkpoint_pixels(model)))
         self._tracker.bind(model)
 
+    def use_options(self, options: SessionOptions) -> None:
+        """Use other options for what comes next, as `replace(session.options, fill_hole_area=0)`.
+
+        Raises:
+            SessionError: One of `FIXED_OPTIONS` (session_options.py) differs.
+        """
+        self._tracker.use_options(options)
+
     def bytes_held(self) -> BytesHeld:
         """Count what is held on the device, in RAM and on disk; decoded frames are not counted."""
         return self._tracker.bytes_held()
@@ -424,12 +457,14 @@ class VideoSession(Closing):
                 for frame in frames:
                     if encoder.frames.may_come(frame):
                         continue  # the caller's own numbers of a stream may have gaps
+                    following = frame + frames.step
+                    is_known = encoder.frames.num_frames is not None and following in frames
                     request = FrameRequest(
                         frame,
                         direction,
                         passes_prompted=passes_prompted,
                         leaves_trace=not only_first,
-                        ahead=_following(frame, frames) if encoder.frames.num_frames else None,
+                        ahead=following if is_known else None,
                     )
                     # an iterator may keep this thread waiting
                     reached = encoder.frames.reaches(frame)
@@ -461,8 +496,3 @@ class VideoSession(Closing):
             UnknownObjectError: There is no such object.
         """
         return self._tracker.registry.known(read_object_id(object_id))
-
-
-def _following(frame: int, frames: range) -> int | None:
-    """Name the frame that comes next; None at the end."""
-    return frame + frames.step if frame + frames.step in frames else None

@@ -16,6 +16,11 @@ from .memory_policy import MemoryPolicy, Sam2Policy
 # by the names that `SessionOptions.memory_policy` takes
 MEMORY_POLICIES: dict[str, type[MemoryPolicy]] = {"sam2": Sam2Policy}
 PRESETS = ("sam2_hf", "official", "transformers")
+# What a session has read its frames by, or keeps its records by, from the moment it was opened.
+FIXED_OPTIONS = (
+    *("frame_compat", "value_range", "memory_dtype", "keep", "window", "ram_budget"),
+    *("spill_folder", "cached_features", "compile"),
+)
 LEAST_WINDOW = 16  # frames; what a tracked frame can look back on
 MIB = 2**20
 
@@ -179,6 +184,20 @@ class SessionOptions:
             )
         return replace(chosen, **changes)
 
+    def require_same_fixed(self, others: "SessionOptions") -> None:
+        """Refuse options that an open session cannot go over to.
+
+        Raises:
+            SessionError: One of `FIXED_OPTIONS` is another one there.
+        """
+        for name in FIXED_OPTIONS:
+            before, after = getattr(self, name), getattr(others, name)
+            if before != after:
+                raise SessionError(
+                    f"{name} was {shown(before)} when the session was opened, it cannot become "
+                    f"{shown(after)}. Open another session with it."
+                )
+
     def _read_range(self) -> ValueRange:
         """Read the range; JSON made a list of it."""
         try:
@@ -189,7 +208,7 @@ class SessionOptions:
     def _require_choice(self, name: str, choices: tuple[object, ...]) -> None:
         value = getattr(self, name)
         # 1 equals True, but is none of the choices
-        if not any(value == one and type(value) is type(one) for one in choices):
+        if not any(type(value) is type(one) and value == one for one in choices):
             listed = ", ".join(map(str, choices))
             raise SessionError(f"{name} is {shown(value)}. Choose one of {listed}.")
 

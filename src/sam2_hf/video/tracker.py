@@ -115,6 +115,12 @@ class Tracker:
         """Take a model; see [`FrameEncoder.bind`]."""
         self.encoder.bind(model, must_fit=bool(self.registry.conditioning_frames()))
 
+    def use_options(self, options: SessionOptions) -> None:
+        """Follow other options from now on; see [`VideoSession.use_options`]."""
+        self.options.require_same_fixed(options)
+        self.options = options
+        self.registry.use_options(options)
+
     def follow_weights(self) -> None:
         """Look for weights that have changed since; see [`FrameEncoder.follow_weights`].
 

@@ -169,3 +169,13 @@ def test_the_number_of_kept_features_may_be_set_on_session_and_cache(video_proce
 
     assert (by_session, session.max_vision_features_cache_size) == (5, 2)
     assert copy.deepcopy(session).max_vision_features_cache_size == 2
+
+
+def test_a_sequence_takes_the_place_of_all_frames_and_is_read_one_by_one(tiny_video_model):
+    session = Sam2VideoInferenceSession.open(clip(3), tiny_video_model)
+
+    session.processed_frames = [torch.full((3, 64, 64), 5.0), torch.full((3, 64, 64), 6.0)]
+
+    assert (session.num_frames, session.size) == (2, SIZE)
+    assert session.get_frame(1).unique().tolist() == [6.0]
+    assert list(session.processed_frames) == [0, 1]

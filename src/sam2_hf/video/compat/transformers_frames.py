@@ -11,7 +11,13 @@ from torch import Tensor
 
 from sam2_hf.errors import SessionError
 from sam2_hf.frames.base import EditableFrames, Frames, frame_number
-from sam2_hf.frames.preprocessed import EditedFrames, PreparedFrames, one_frame
+from sam2_hf.frames.preprocessed import (
+    EditedFrames,
+    LazyPreparedFrames,
+    PreparedFrames,
+    TensorSequence,
+    one_frame,
+)
 from sam2_hf.frames.preprocessing import FramePixels
 from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.video.session_lock import SessionLock, one_thread_at_a_time
@@ -21,6 +27,9 @@ from sam2_hf.video.tracker import Tracker
 from .transformers_inputs import ModelInputPrompts
 from .transformers_names import Placement
 from .transformers_prompts import scaled
+
+# by number, or a sequence that is read frame by frame; None for an empty stream
+NewFrames = Mapping[int, Tensor | None] | TensorSequence | None
 
 
 class ProcessedFrames(MutableMapping[int, Tensor | None]):
@@ -156,10 +165,11 @@ class ModelInputFrames:
         self._editable().drop(frame_number(frame), keep_number=keep_number)
         self._tracker.encoder.pixels_changed(frame)
 
-    def replace_all(self, frames: Mapping[int, Tensor | None] | None) -> None:
+    def replace_all(self, frames: NewFrames) -> None:
         """Put other frames in the place of all; None makes an empty stream.
 
-        Of a stream, frames that are not in the mapping are dropped, and it goes on counting.
+        Of a stream, frames that are not in the mapping are dropped, and it goes on counting. What
+        is no mapping is read frame by frame, each time one is needed.
 
         Raises:
             VideoError: The frames are of several shapes.
@@ -168,6 +178,10 @@ class ModelInputFrames:
             return
         if frames is None:
             self._exchange(LiveFrames(self._tracker.options.window, declares_size=True))
+        elif not isinstance(frames, Mapping):
+            side = self._tracker.encoder.image_size
+            size = self.frames.size or (side or 1, side or 1)
+            self._exchange(LazyPreparedFrames(frames, size, side))
         elif self.frames.is_live:
             self._keep_of_stream(frames)
         elif not frames:

@@ -288,6 +288,11 @@ class VisionFeatures:
         """Keep another number of frames."""
         self._features.size = size
 
+    @property
+    def frames(self) -> list[int]:
+        """The frames that are kept."""
+        return self._features.frames
+
     def cache_vision_features(self, frame_idx: int, features: Mapping[str, Any]) -> None:
         """Keep the features of a frame.
 
@@ -299,7 +304,7 @@ class VisionFeatures:
         Raises:
             SessionError: They are no such maps.
         """
-        maps = [_from_tokens(tokens) for tokens in features.get("vision_feats", ())]
+        maps = [token_maps(tokens) for tokens in features.get("vision_feats", ())]
         if len(maps) != NUM_LEVELS:
             raise SessionError(
                 f"vision_feats holds {len(maps)} maps, it must be three: (hw, 1, c), finest first."
@@ -417,7 +422,7 @@ def _taken_in(name: str, value: Tensor, like: Tensor | None, place: OutputPlace)
     """
     value = torch.as_tensor(value).detach()
     if name == "spatial":
-        found = _from_tokens(value).to(place.memory_dtype)
+        found = token_maps(value).to(place.memory_dtype)
     elif name == "pointer":
         found = value.reshape(1, -1)
     else:
@@ -434,8 +439,8 @@ def _to_tokens(maps_bchw: Tensor) -> Tensor:
     return maps_bchw.flatten(2).permute(2, 0, 1)
 
 
-def _from_tokens(tokens_nbc: Tensor) -> Tensor:
-    """Lay the cells of a square grid out again.
+def token_maps(tokens_nbc: Tensor) -> Tensor:
+    """Lay the cells of a square grid out again, `(b, c, h, w)`.
 
     Raises:
         SessionError: They are none.

@@ -20,7 +20,7 @@ from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.tracked_object import TrackedObject
 from sam2_hf.video.tracker import Tracker
 
-from .transformers_frames import ModelInputFrames, prepared_frames
+from .transformers_frames import ModelInputFrames, NewFrames, prepared_frames
 from .transformers_inputs import ModelInputPrompts, PointInputs, PromptInputs
 from .transformers_names import PerObject, Placement, as_dtype, segmentation_output
 from .transformers_outputs import (
@@ -117,13 +117,13 @@ class Sam2VideoInferenceSession(VideoSession):
     def processed_frames(self) -> Mapping[int, Tensor | None] | None:
         """Frame -> model input, a live view; None before the first frame of a stream.
 
-        Another mapping takes the place of all frames, None makes an empty stream; see
+        Another mapping or sequence takes the place of all frames, None makes an empty stream; see
         [`ModelInputFrames.replace_all`].
         """
         return self._input_frames.view()
 
     @processed_frames.setter
-    def processed_frames(self, frames: Mapping[int, Tensor | None] | None) -> None:
+    def processed_frames(self, frames: NewFrames) -> None:
         """Put other frames in the place of all."""
         self._input_frames.replace_all(frames)
 
