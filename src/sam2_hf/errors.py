@@ -46,6 +46,10 @@ class MissingPackageError(Sam2Error, ImportError):
         self.package = package
 
 
+class PackageConflictError(Sam2Error, ImportError):
+    """Another package has the name that one of ours would be imported by."""
+
+
 class VideoError(Sam2Error, ValueError):
     """A video cannot be opened: it is missing, empty, of no known kind, or more than one."""
 

@@ -16,7 +16,7 @@ def make(folder, *names):
     return folder
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth"])
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
 def test_a_path_means_its_file(tmp_path, suffix):
     make(tmp_path, f"x{suffix}")
 

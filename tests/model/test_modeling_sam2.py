@@ -5,7 +5,7 @@ import torch
 from peers import draw_weights, largest_difference, peer_of
 from torch.utils.flop_counter import FlopCounterMode
 
-from sam2_hf import Sam2Config, Sam2Model
+from sam2_hf import Sam2Config, Sam2Model, Sam2VideoModel
 from sam2_hf.model.configuration_sam2 import with_image_size
 
 SAME_SUMS = 5e-5  # logits are of order 3 and pass a hundred sums, each right to seven digits
@@ -195,6 +195,67 @@ def test_prompt_embeddings_have_a_map_for_each_objects_mask(drawn_model, clicks,
     _, dense = drawn_model.get_prompt_embeddings(**clicks, input_masks=mask_prompts)
 
     assert dense.shape == (2 * 3, 32, 4, 4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("multimask", [True, False])
+def test_embedded_prompts_are_answered_like_prompts(drawn_model, embeddings, clicks, multimask):
+    embedded = drawn_model.get_prompt_embeddings(**clicks)
+
+    decoded = drawn_model.decode_prompts(embeddings, embedded, multimask_output=multimask)
+
+    answer = drawn_model(image_embeddings=embeddings, **clicks, multimask_output=multimask)
+    assert torch.equal(decoded.logits_bpmhw, answer.pred_masks)
+    assert torch.equal(decoded.iou_bpm, answer.iou_scores)
+
+
+@torch.no_grad()
+def test_a_prompt_may_have_no_token_at_all(drawn_model, embeddings, clicks, mask_prompts):
+    tokens, dense = drawn_model.get_prompt_embeddings(**clicks, input_masks=mask_prompts)
+
+    decoded = drawn_model.decode_prompts(
+        embeddings, (tokens[:, :, :0], dense), multimask_output=True
+    )
+
+    slow = copy.deepcopy(drawn_model)
+    slow.fast = False
+    plain = slow.decode_prompts(embeddings, (tokens[:, :, :0], dense), multimask_output=True)
+    assert decoded.logits_bpmhw.shape == (2, 3, 3, 16, 16)
+    assert largest_difference(decoded.logits_bpmhw, plain.logits_bpmhw) <= SAME_SUMS
+
+
+@torch.no_grad()
+def test_an_image_model_made_of_a_video_model_shares_its_weights(tiny_video_config, pictures):
+    video_model = draw_weights(Sam2VideoModel(tiny_video_config)).eval()
+
+    model = Sam2Model.from_video_model(video_model)
+
+    own = Sam2Model(Sam2Config.from_dict(model.config.to_dict())).eval()
+    own.load_state_dict(model.state_dict())
+    points = torch.tensor([[[[20.0, 30.0]]]]).expand(2, -1, -1, -1)
+    assert_same_answers(model(pictures, input_points=points), own(pictures, input_points=points))
+    assert model.config.model_type == "sam2"
+    assert not model.training
+    parts = dict(video_model.named_parameters())
+    assert all(parts[name] is weight for name, weight in model.named_parameters())
+
+
+def test_an_image_model_made_of_a_video_model_follows_it(tiny_video_config):
+    video_model = draw_weights(Sam2VideoModel(tiny_video_config))
+    model = Sam2Model.from_video_model(video_model)
+
+    video_model.to(torch.bfloat16)
+
+    assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}
+
+
+def test_an_image_model_made_of_a_video_model_knows_where_that_came_from(tiny_video_config):
+    video_model = Sam2VideoModel(copy.deepcopy(tiny_video_config))
+    video_model.name_or_path, video_model.config._commit_hash = "owner/name", "abc"
+
+    model = Sam2Model.from_video_model(video_model)
+
+    assert (model.name_or_path, model.config._commit_hash) == ("owner/name", "abc")
 
 
 def test_input_embedding_is_the_patch_embedding(drawn_model):

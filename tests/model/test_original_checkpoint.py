@@ -7,6 +7,7 @@ import pickle
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 
 from sam2_hf import CheckpointError, Sam2HieraDetModel, Sam2Model, Sam2VisionModel
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
@@ -220,6 +221,35 @@ def test_a_truncated_safetensors_is_named(tmp_path, small_file, kept):
 
     with pytest.raises(CheckpointError, match=r"folder/model\.safetensors is damaged"):
         Sam2Model.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_safetensors_file_with_original_names_is_read(tmp_path, small_file, dtype):
+    weights = {name: one.to(dtype) for name, one in small_original().items()}
+    save_file(weights, tmp_path / "small.safetensors")
+
+    model = Sam2Model.from_pretrained(tmp_path / "small.safetensors", config=small_config())
+
+    expected = Sam2Model.from_pretrained(small_file, config=small_config())
+    assert model.dtype == dtype
+    for name, weight in expected.state_dict().items():
+        assert torch.equal(model.state_dict()[name].to(dtype), weight.to(dtype)), name
+
+
+def test_the_safetensors_file_of_a_folder_is_read_with_the_config_beside_it(tmp_path, small_file):
+    folder = convert_to_folder(small_file, tmp_path / "folder", config=small_config())
+
+    model = Sam2Model.from_pretrained(folder / "model.safetensors")
+
+    expected = Sam2Model.from_pretrained(folder)
+    torch.testing.assert_close(model.state_dict(), expected.state_dict(), rtol=0, atol=0)
+
+
+def test_a_truncated_safetensors_given_by_its_path_is_named(tmp_path):
+    (tmp_path / "cut.safetensors").write_bytes(b"\0" * 40)
+
+    with pytest.raises(CheckpointError, match=r"cut\.safetensors is damaged"):
+        Sam2Model.from_pretrained(tmp_path / "cut.safetensors", config=small_config())
 
 
 def test_transformers_video_model_gets_every_weight(tmp_path, small_file):

@@ -118,7 +118,9 @@ def test_without_hub_and_cache_the_error_says_so(no_hub, cache):
         loading_options(MODEL)
 
 
-@pytest.mark.parametrize("path", ["./none", "~/none", "none.pt", "a/b/c", "/none"])
+@pytest.mark.parametrize(
+    "path", ["./none", "~/none", "none.pt", "a/b/c", "/none", "", "a b", "a\0b"]
+)
 def test_a_path_to_nothing_is_not_looked_for_on_the_hub(monkeypatch, path):
     monkeypatch.setattr(loading, "hub_answers", None)
 

@@ -21,6 +21,7 @@ from .configuration_checks import checked_config, read_json_object
 from .configuration_sam2_video import Sam2VideoConfig
 
 ORIGINAL_SUFFIXES = (".pt", ".pth")
+FILE_SUFFIXES = (*ORIGINAL_SUFFIXES, ".safetensors")  # of a path to the weights themselves
 CONFIG = "config.json"
 NAMES_SHOWN = 8  # of the files in a folder
 
@@ -29,7 +30,7 @@ def find_local_original(source: str | os.PathLike[str], subfolder: str = "") -> 
     """Find the checkpoint that a path means.
 
     Args:
-        source: Path to a `.pt` or `.pth`, a folder, or anything else.
+        source: Path to a `.pt`, `.pth` or `.safetensors`, a folder, or anything else.
         subfolder: Folder inside the folder.
 
     Returns:
@@ -37,11 +38,11 @@ def find_local_original(source: str | os.PathLike[str], subfolder: str = "") -> 
         read; None for everything else, Hub ids included.
 
     Raises:
-        CheckpointNotFoundError: If the path ends in `.pt` and there is no such file.
+        CheckpointNotFoundError: If the path ends as such a file does and there is none.
         CheckpointError: If the folder holds several checkpoints.
     """
     path = Path(source)
-    if path.suffix in ORIGINAL_SUFFIXES and not path.is_dir():
+    if path.suffix in FILE_SUFFIXES and not path.is_dir():
         if not path.is_file():
             raise CheckpointNotFoundError(f"there is no file {path}. Check the path.")
         return path

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.utils.loading_report import LoadStateDictInfo
 
@@ -133,16 +134,17 @@ def read_pickled(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whateve
 
 
 def read_named(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read the weights that `torch.save` wrote, by their names in the file.
+    """Read the weights of a file, by their names there.
 
     Args:
-        path: A file that holds `{"model": weights}`, weights under another name that training code
-            uses (`HOLDERS`), or weights alone.
+        path: A `.safetensors`; or what `torch.save` wrote: `{"model": weights}`, weights under
+            another name that training code uses (`HOLDERS`), or weights alone.
 
     Raises:
         CheckpointError: If the file is damaged, holds something else, or tries to run code.
     """
-    weights = _unwrapped(read_pickled(path))
+    is_safe = os.fspath(path).endswith(".safetensors")
+    weights = _read_safetensors(path) if is_safe else _unwrapped(read_pickled(path))
     if not isinstance(weights, Mapping) or not weights:
         raise CheckpointError(
             f"{path} holds a {type(weights).__name__} instead of named weights. "
@@ -159,6 +161,15 @@ def read_named(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             'them. Use a state dict or an original SAM 2 checkpoint, {"model": weights}.'
         )
     return dict(weights)
+
+
+def _read_safetensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged: {first_line(error)}. Download or copy it again."
+        ) from error
 
 
 def _unwrapped(content: object) -> object:

@@ -5,7 +5,7 @@ object, n = cells of the image embedding, c = channels, h, w = rows and columns.
 """
 
 import inspect
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Self, Unpack
 
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ from .promptable_model import PromptableModel
 from .two_way_transformer import NO_HINTS, TwoWayBlock
 
 LABEL_DIMENSIONS = 4
+CONFIG_PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 
 
 class Sam2Model(PromptableModel):
@@ -54,6 +55,28 @@ class Sam2Model(PromptableModel):
     def __init__(self, config: Sam2Config) -> None:
         super().__init__(config)
         self.post_init()
+
+    @classmethod
+    def from_video_model(cls, video_model: PromptableModel) -> Self:
+        """Make an image model of the parts of a video model.
+
+        Both share modules and weights, so nothing is copied, and each sees what happens to the
+        other: new weights, another device, `eval()`.
+
+        Args:
+            video_model: A [`Sam2VideoModel`].
+        """
+        fields = video_model.config.to_dict() | {"model_type": Sam2Config.model_type}
+        with torch.device("meta"):  # its own parts are replaced below
+            model = cls(Sam2Config.from_dict(fields))
+        for name in CONFIG_PARTS:
+            setattr(model.config, name, getattr(video_model.config, name))
+        for name in dict(model.named_children()):
+            setattr(model, name, getattr(video_model, name))
+        model.no_memory_embedding = video_model.no_memory_embedding
+        model.name_or_path = video_model.name_or_path  # with the revision: where a processor may be
+        model.config._commit_hash = getattr(video_model.config, "_commit_hash", None)
+        return model.train(video_model.training)
 
     @merge_with_config_defaults
     @capture_outputs
@@ -105,18 +128,45 @@ class Sam2Model(PromptableModel):
         if prompts.num_objects == 0:
             decoded = self.mask_decoder.no_masks(embeddings, multimask_output=multimask_output)
         else:
-            decoded = self.mask_decoder(
-                embeddings[-1],
-                self.get_image_wide_positional_embeddings(),
-                *self._embed(prompts),
+            decoded = self.decode_prompts(
+                embeddings,
+                self._embed(prompts),
                 multimask_output=multimask_output,
-                high_resolution_features=embeddings[:-1],
                 attention_similarity=attention_similarity,
                 target_embedding=target_embedding,
             )
         output = _as_output(decoded, prompts.padding_objects(), features, embeddings)
         output.loss = _loss(decoded, prompts.padding_objects(), labels)
         return output
+
+    def decode_prompts(
+        self,
+        image_embeddings: list[Tensor],
+        prompt_embeddings: tuple[Tensor, Tensor],
+        *,
+        multimask_output: bool,
+        attention_similarity: Tensor | None = None,
+        target_embedding: Tensor | None = None,
+    ) -> DecodedMasks:
+        """Decode prompts that are embedded already, as `get_prompt_embeddings` does it.
+
+        Args:
+            image_embeddings: What `get_image_embeddings` returned.
+            prompt_embeddings: Tokens `(b, p, t, 256)`, where t may be 0, and the addition to the
+                image embedding, `(b * p, 256, h, w)` or `(b, 256, h, w)`.
+            multimask_output: As in `forward`.
+            attention_similarity: As in `forward`.
+            target_embedding: As in `forward`.
+        """
+        return self.mask_decoder(
+            image_embeddings[-1],
+            self.get_image_wide_positional_embeddings(),
+            *prompt_embeddings,
+            multimask_output=multimask_output,
+            high_resolution_features=image_embeddings[:-1],
+            attention_similarity=attention_similarity,
+            target_embedding=target_embedding,
+        )
 
     @torch.no_grad()
     def decode_gated(
@@ -143,12 +193,8 @@ class Sam2Model(PromptableModel):
         prompts = prompts.completed(self.mask_input_size, image_embeddings[-1])
         embedded = self._embed(prompts)
         if not is_bare(self.mask_decoder, MaskDecoder):
-            decoded = self.mask_decoder(
-                image_embeddings[-1],
-                self.get_image_wide_positional_embeddings(),
-                *embedded,
-                multimask_output=multimask_output,
-                high_resolution_features=image_embeddings[:-1],
+            decoded = self.decode_prompts(
+                image_embeddings, embedded, multimask_output=multimask_output
             )
             return gated(decoded, min_iou)
         tokens = self.mask_decoder.decode_tokens(

@@ -147,14 +147,23 @@ def check_encoded(encoded: EncodedImage, model: Sam2Model, model_fingerprint: st
             "another size or another dtype. "
             "Encode it with this model, or load the model that was used."
         )
+    check_maps(encoded.embeddings, model)
+
+
+def check_maps(embeddings: Sequence[Tensor], model: Sam2Model) -> None:
+    """Refuse feature maps of one photo that are not those a model makes.
+
+    Raises:
+        ImageError: Shapes or types differ.
+    """
     side, width = model.image_size, model.hidden_dim
     wanted = [
         (1, width // 8, side // 4, side // 4),
         (1, width // 4, side // 8, side // 8),
         (1, width, side // 16, side // 16),
     ]
-    shapes = [tuple(level.shape) for level in encoded.embeddings]
-    dtypes = {level.dtype for level in encoded.embeddings}
+    shapes = [tuple(level.shape) for level in embeddings]
+    dtypes = {level.dtype for level in embeddings}
     if shapes != wanted or dtypes != {model.dtype}:
         raise ImageError(
             f"this encoded image has maps of the shapes {shapes} ({', '.join(map(str, dtypes))}), "

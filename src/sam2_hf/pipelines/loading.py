@@ -16,11 +16,13 @@ from huggingface_hub import constants, get_session
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from sam2_hf.errors import PromptError
 from sam2_hf.model.bundled_models import OFFLINE_HINT, bundled_folder
@@ -81,7 +83,8 @@ def loading_options(
             the Hub does not answer.
     """
     name = os.fspath(source)
-    if Path(name).expanduser().exists() or bundled_folder(name) is not None:
+    is_here = bool(name) and Path(name).expanduser().exists()
+    if is_here or bundled_folder(name) is not None:
         return {}
     if not _may_be_hub_id(name):
         raise CheckpointNotFoundError(
@@ -103,7 +106,13 @@ def loading_options(
 
 def _may_be_hub_id(name: str) -> bool:
     is_path = name.startswith((".", "~", os.sep)) or name.endswith((".pt", ".pth", ".safetensors"))
-    return not is_path and name.count("/") < PARTS_OF_AN_ID and "\\" not in name
+    if is_path or name.count("/") >= PARTS_OF_AN_ID:
+        return False
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
 
 
 def _ask(answers: list[int], model_id: str, seconds: float) -> None:
