@@ -2,7 +2,8 @@
 
     python -m evaluation.memory --frames 3000 --objects 3
 
-The bundled model follows objects through an endless clip. Printed are the bytes on
+The bundled model follows objects through an endless clip; with `--names original` it is driven by
+the names of facebookresearch/sam2. Printed are the bytes on
 the device (what the model can still read), in RAM and on disk, after frame 100 and at the end, and
 how much RAM each further object-frame costs: of the session's records, and of the process as a
 whole, index included. The exit status is 1 if device memory grew at all, or the process by more
@@ -13,7 +14,8 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions
+from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions, VideoSession
 from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.original.sam2_video_predictor import SAM2VideoPredictor
 from sam2_hf.video.object_registry import BytesHeld
 
 EARLY = 100  # frames; memory is full by then
@@ -73,16 +76,41 @@ class EndlessClip:
         return (self[frame] for frame in range(self._count))
 
 
-def track(num_frames: int, num_objects: int, options: SessionOptions) -> list[Held]:
-    """Track objects through a clip; return what is held after frame `EARLY` and at the end."""
-    held = []
+def track(
+    num_frames: int, num_objects: int, options: SessionOptions, *, by_original_names: bool = False
+) -> list[Held]:
+    """Track objects through a clip; return what is held after frame `EARLY` and at the end.
+
+    Args:
+        num_frames: Frames of the clip.
+        num_objects: Objects on it.
+        options: How to track.
+        by_original_names: Whether the calls are those of the original's predictor.
+    """
     model = Sam2VideoModel.from_pretrained(SMALL_MODEL).eval()
-    with Sam2VideoInferenceSession.open(EndlessClip(num_frames), model, options=options) as session:
-        for number in range(num_objects):
-            session.click(0, number + 1, (SIDE * (number + 1) / (num_objects + 1), SIDE / 2))
-        bar = tqdm(session.propagate(), total=num_frames, unit="frame", mininterval=5)
-        for result in bar:
-            if result.frame in (EARLY, num_frames - 1):
+    clicks = [
+        (number + 1, (SIDE * (number + 1) / (num_objects + 1), SIDE / 2))
+        for number in range(num_objects)
+    ]
+    if by_original_names:
+        predictor = SAM2VideoPredictor.from_model(model, options)
+        state = predictor.init_state(EndlessClip(num_frames))
+        for number, xy in clicks:
+            predictor.add_new_points_or_box(state, 0, number, points=[xy], labels=[1])
+        answers = predictor.propagate_in_video(state)
+        return _watch(state.session, (frame for frame, _, _ in answers), num_frames)
+    session = Sam2VideoInferenceSession.open(EndlessClip(num_frames), model, options=options)
+    for number, xy in clicks:
+        session.click(0, number, xy)
+    return _watch(session, (result.frame for result in session.propagate()), num_frames)
+
+
+def _watch(session: VideoSession, frames: Iterable[int], num_frames: int) -> list[Held]:
+    """Note what a session holds after two of its frames; close it."""
+    held = []
+    with closing(session):
+        for frame in tqdm(frames, total=num_frames, unit="frame", mininterval=5):
+            if frame in (EARLY, num_frames - 1):
                 held.append(Held(session.bytes_held(), process_bytes()))
     return held
 
@@ -110,6 +138,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="MiB of RAM before the file is used (8, so that it is full after 100 frames)",
     )
     parser.add_argument("--keep", default="all", choices=["all", "window"])
+    parser.add_argument(
+        "--names", default="session", choices=["session", "original"], help="whose calls are made"
+    )
     return parser
 
 
@@ -119,7 +150,9 @@ def main(arguments: list[str] | None = None) -> int:
     if given.frames <= EARLY + 1:
         raise SystemExit(f"--frames must be more than {EARLY + 1}.")
     options = SessionOptions(keep=given.keep, ram_budget=int(given.ram_budget * MIB))
-    early, late = track(given.frames, given.objects, options)
+    early, late = track(
+        given.frames, given.objects, options, by_original_names=given.names == "original"
+    )
     object_frames = given.objects * (given.frames - 1 - EARLY)
     records = (late.session.ram - early.session.ram) / object_frames
     process = (late.process - early.process) / object_frames

@@ -5,6 +5,7 @@ Models are built once and used by every test, so a test that changes one makes i
 
 import os
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,19 @@ TINY_SIZE = 64
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core; so have the processes it starts
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_addoption(parser):
+    """Take a checkout of facebookresearch/sam2, for the tests that run it beside this package."""
+    parser.addoption(
+        "--original", type=Path, help="checkout of facebookresearch/sam2 to compare with"
+    )
+    parser.addoption(
+        "--original-size",
+        choices=("micro", "named"),
+        default="micro",
+        help="the model its notebooks run on: the bundled small one, or the size that they name",
+    )
 
 
 def pytest_collection_modifyitems(items):

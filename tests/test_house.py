@@ -24,6 +24,8 @@ MAX_FUNCTION_LINES = 50  # without the docstring
 MAX_PARAMETERS = 7  # without self, *args and **kwargs
 MIN_DOCUMENTED = 1.0  # part of the public names that have a docstring; only ever goes up
 VAGUE_NAMES = {"utils", "util", "misc", "helper", "helpers", "manager", "common"}
+# Names that the original gave, and that its users import. Only ever shrinks.
+VAGUE_FILES = {"src/sam2_hf/original/utils/misc.py"}
 
 # What one tracked frame of the bundled model costs, memory full. Only ever goes down, and aims at
 # 600 calls in 30 files.
@@ -54,6 +56,7 @@ TESTED_ELSEWHERE = {
     "src/sam2_hf/model/mask_upscaling.py",  # test_mask_decoder.py
     "src/sam2_hf/model/promptable_model.py",  # test_modeling_sam2.py
     "src/sam2_hf/number_reading.py",  # tests/bad_input
+    "src/sam2_hf/original/utils/misc.py",  # test_import_hook.py
     "src/sam2_hf/pipelines/abstract_pipeline.py",
     "src/sam2_hf/pipelines/bundled_auto_classes.py",  # test_registry.py
     "src/sam2_hf/pipelines/transformers_pipeline.py",  # test_registry.py
@@ -72,6 +75,8 @@ LONG_SIGNATURES = {
     "src/sam2_hf/model/mask_decoder.py:MaskDecoder.forward",
     "src/sam2_hf/model/modeling_sam2.py:Sam2Model.forward",
     "src/sam2_hf/model/gpu_attention_kernel.py:attend_part",
+    "src/sam2_hf/original/automatic_mask_generator.py:SAM2AutomaticMaskGenerator.__init__",
+    "src/sam2_hf/original/sam2_video_predictor.py:SAM2VideoPredictor.add_new_points_or_box",
     "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.filter_masks",
     "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.post_process_masks",
     "src/sam2_hf/processing/processing_sam2.py:Sam2Processor.__call__",
@@ -179,7 +184,9 @@ def test_code_neither_asserts_nor_prints():
 
 
 def test_every_file_is_named_after_one_idea():
-    assert not [path for path in files_in("src", *PROGRAMS) if path.stem in VAGUE_NAMES]
+    vague = [path for path in files_in("src", *PROGRAMS) if path.stem in VAGUE_NAMES]
+
+    assert {str(path.relative_to(ROOT)) for path in vague} == VAGUE_FILES
 
 
 def test_public_names_are_documented():

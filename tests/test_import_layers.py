@@ -1,6 +1,7 @@
 """Who may import whom, floor by floor.
 
-values -> model, processing -> frames -> data, video -> pipelines, training -> writers -> programs
+values -> model, processing -> frames -> data, video -> pipelines, training -> writers -> programs;
+`original` translates names for code that is built on facebookresearch/sam2, and nobody imports it
 """
 
 import ast
@@ -12,7 +13,7 @@ VALUES = {path.stem for path in ROOT.glob("src/sam2_hf/*.py")} - {"__init__", "c
 PROGRAMS = {"convert_checkpoints", "evaluation", "spaces"}
 FRAMES = VALUES | {"processing", "frames"}
 BASE = FRAMES | {"model", "video"}
-ALL = BASE | {"data", "pipelines", "training", "writers", "export"}
+ALL = BASE | {"data", "pipelines", "training", "writers", "original", "export"}
 MAY_IMPORT = {
     **dict.fromkeys(VALUES, VALUES),
     "model": set(),
@@ -22,6 +23,7 @@ MAY_IMPORT = {
     **dict.fromkeys(("video", "pipelines", "export"), BASE),
     "training": BASE | {"data"},
     "writers": BASE | {"pipelines"},
+    "original": BASE | {"pipelines"},
     "__init__": ALL,
     **{name: ALL | {"__init__", "cli"} for name in PROGRAMS},  # the demo runs the command line
     "cli": ALL | {"__init__"},

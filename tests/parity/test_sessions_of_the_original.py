@@ -1,81 +1,47 @@
 """Random sequences of methods, played by facebookresearch/sam2 itself at the same time.
 
-    SAM2_ORIGINAL=path/to/sam2 pytest -m "" tests/parity/test_sessions_of_the_original.py
+    pytest -m "" --original CHECKOUT tests/parity/test_sessions_of_the_original.py
 
-The checkout is that of 2b90b9f; hydra-core and iopath have to be importable. The original asserts
-where an object has lost its last conditioning frame; a sequence ends there.
+SAM2_ORIGINAL may name it, too. The checkout is that of 2b90b9f; hydra-core and iopath have to be
+importable. The original asserts where an object has lost its last conditioning frame; a sequence
+ends there.
 """
 
 import os
-import sys
-import warnings
 
 import numpy as np
 import pytest
 import torch
 from golden_cases import case, seeded_video_model
+from original_predictor import lossless_folder, original_video_predictor
 from PIL import Image
-from seeded_inputs import clip
-from seeded_weights import draw
 
+from sam2_hf.original.sam2_video_predictor import SAM2VideoPredictor
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
+from sam2_hf.video.session_options import SessionOptions
 
-CHECKOUT = os.environ.get("SAM2_ORIGINAL")
 FRAMES, HEIGHT, WIDTH = 6, 135, 240
 CLOSE = 2e-2  # logits of up to some tens, after a dozen steps that each amplify rounding
-
-ROPE = "++model.memory_attention.layer.{}_attention.feat_sizes=[16,16]"
-MICRO = [  # as in make_golden.py, which cannot be imported without the original
-    "++model.image_size=256",
-    "++model.image_encoder.trunk.embed_dim=32",
-    "++model.image_encoder.trunk.stages=[1,2,3,1]",
-    "++model.image_encoder.trunk.global_att_blocks=[4]",
-    "++model.image_encoder.trunk.window_spec=[8,4,7,4]",
-    "++model.image_encoder.neck.backbone_channel_list=[256,128,64,32]",
-    ROPE.format("self"),
-    ROPE.format("cross"),
-]
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore"),  # of other packages
-    pytest.mark.skipif(CHECKOUT is None, reason="SAM2_ORIGINAL names no checkout of sam2"),
 ]
 
 
-class Float32Memories:
-    """torch, for the original's predictor, which rounds memories to bfloat16."""
-
-    bfloat16 = torch.float32
-
-    def __getattr__(self, name):
-        return getattr(torch, name)
-
-
 @pytest.fixture(scope="module")
-def original():
-    sys.path.append(CHECKOUT)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from sam2 import sam2_video_predictor
-        from sam2.build_sam import build_sam2_video_predictor
-    sam2_video_predictor.torch = Float32Memories()
-    config = "configs/sam2.1/sam2.1_hiera_t.yaml"
-    model = build_sam2_video_predictor(config, None, device="cpu", hydra_overrides_extra=MICRO)
-    model.fill_hole_area = 0  # needs a CUDA extension
-    shapes = {name: tuple(values.shape) for name, values in model.state_dict().items()}
-    model.load_state_dict({n: torch.from_numpy(draw(n, shape)) for n, shape in shapes.items()})
+def original(request):
+    checkout = request.config.getoption("--original") or os.environ.get("SAM2_ORIGINAL")
+    if checkout is None:
+        pytest.skip("--original names no checkout of facebookresearch/sam2")
+    model = original_video_predictor(checkout)
+    model.fill_hole_area = 0
     return model
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Frames as lossless files of the name that the original reads."""
-    folder = tmp_path_factory.mktemp("clip")
-    for number, frame in enumerate(clip(FRAMES, HEIGHT, WIDTH, 3)):
-        Image.fromarray(frame).save(folder / f"{number:05d}.png")
-        (folder / f"{number:05d}.png").rename(folder / f"{number:05d}.jpg")
-    return folder
+    return lossless_folder(tmp_path_factory.mktemp("clip"), FRAMES, HEIGHT, WIDTH)
 
 
 def drawn_calls(seed, length=8):
@@ -101,8 +67,11 @@ def drawn_calls(seed, length=8):
     return [*calls, ("propagate", 0, FRAMES, False)]
 
 
-class Original:
-    """The original's predictor under our verbs; each returns (object, mask logits) pairs."""
+class ByOriginalNames:
+    """A predictor of the original's kind, theirs or ours, under our verbs.
+
+    Each returns frame, object and mask logits.
+    """
 
     def __init__(self, model, folder):
         self.model, self.said = model, {}
@@ -207,9 +176,23 @@ class Ours:
 @pytest.mark.parametrize("looks", [True, False])
 @pytest.mark.parametrize("seed", range(6))
 def test_any_sequence_gives_what_the_original_gives(original, folder, seed, looks):
-    theirs = Original(original, folder)
     ours = Ours(seeded_video_model(case("micro")), folder, looks=looks)
-    for call in drawn_calls(seed):
+
+    play(ByOriginalNames(original, folder), ours, drawn_calls(seed), looks=looks)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_so_it_does_by_the_originals_names(original, folder, seed):
+    options = SessionOptions.preset("official", fill_hole_area=0, memory_dtype=torch.float32)
+    ours = SAM2VideoPredictor.from_model(seeded_video_model(case("micro")), options)
+
+    calls = drawn_calls(seed)
+    play(ByOriginalNames(original, folder), ByOriginalNames(ours, folder), calls, looks=True)
+
+
+def play(theirs, ours, calls, *, looks):
+    """Make the same calls of both, until the original fails; hold the answers equal."""
+    for call in calls:
         try:
             expected = theirs.play(*call)
         except (AssertionError, RuntimeError):

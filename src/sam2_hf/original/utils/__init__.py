@@ -1,0 +1,1 @@
+"""The original's `sam2.utils`, as far as others import it."""
