@@ -37,7 +37,7 @@ from tests.bad_input.judging import Input, each, faults_of
 from tests.damage import DEEP, damaged
 from tests.small_sets import write_davis, write_lvos, write_masklets
 from tests.training.drawn_data import coco_rle, square, write_coco
-from tests.video.storage.test_saved_document_fuzz import Save, change_json, outcome
+from tests.video.storage.test_saved_document_fuzz import Save, change_json, chosen_places, outcome
 from tests.video.transformers_usage import SIZE, clip
 
 SEED = 17
@@ -217,7 +217,8 @@ def masklets(place, _models):
     chance = random.Random(SEED)
     for number in range(DAMAGES):
         changed = copy.deepcopy(sound)
-        what = f"{number}, {change_json(changed, chance)}"
+        field = chance.choice(chosen_places(changed))
+        what = f"{number}, {field}: {change_json(changed, field, chance)}"
         content = json.dumps(changed).encode()
         yield Input(f"SA-V {what}", partial(read, content), _are_masks)
         all_masks = lambda masks: all(mask.dtype == bool for mask in masks)  # noqa: E731
@@ -413,7 +414,8 @@ def saves_and_settings(place, models):
 
     def load(number):
         save = Save(folder, place / "copy")
-        what = change_json(save.session, chance)
+        field = chance.choice(chosen_places(save.session))
+        what = field, change_json(save.session, field, chance)
         save.close()
         found = outcome(place / "copy", video_model)
         return number, what, None if found is None else bool(found[1].isfinite().all())
