@@ -1,1 +1,1 @@
-"""Commands about checkpoints: to the Hub's format, back, comparing, checking the released ones."""
+"""Checkpoint commands: convert to the Hub's format and back, compare, check released models."""

@@ -1,9 +1,9 @@
-"""Check the eight released models on the Hub against known values.
+"""Check of the eight released models on the Hub against known values.
 
     python -m convert_checkpoints.check_released
     python -m convert_checkpoints.check_released sam2.1_hiera_tiny sam2_hiera_tiny
 
-Exit code 0: every model predicts what it should; 1: one does not; 2: nothing could be checked,
+Exit code 0: all predictions are correct; 1: one is not; 2: nothing could be checked,
 for instance because the Hub cannot be reached.
 """
 
@@ -26,7 +26,7 @@ PATIENCE = 10.0  # seconds to wait for the Hub's first answer
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line; nothing here asks the Hub."""
+    """Build the parser of the command line; nothing here contacts the Hub."""
     parser = argparse.ArgumentParser(
         prog="python -m convert_checkpoints.check_released",
         description=__doc__,
@@ -40,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check, one line a model."""
+    """Check all models, printing a line for each."""
     parser = build_parser()
     chosen = parser.parse_args(arguments).models
     unknown = set(chosen) - {known.name for known in KNOWN_VALUES}
@@ -57,10 +57,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def why_unreachable() -> str | None:
-    """Ask the Hub for the repo of the photo; None if it answers."""
+    """Return why the Hub is unreachable; None if it answers."""
     try:
         HfApi().model_info(PHOTO_REPO, timeout=PATIENCE)
-    except Exception as error:  # the HTTP client's own errors differ between its releases
+    except Exception as error:  # the HTTP client's errors differ between releases
         return " ".join(str(error).split()) or type(error).__name__
     return None
 

@@ -1,4 +1,4 @@
-"""What the commands have in common: what they print, and how they fail."""
+"""Common parts of the commands: output and errors."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -15,11 +15,11 @@ def say(line: str) -> None:
 
 
 def run(command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> int:
-    """Run a command; an error of ours or of the system becomes one line and exit code 2.
+    """Run a command; our errors and system errors become one line and exit code 2.
 
     Args:
         command: Takes the arguments, returns an exit code.
-        arguments: What the user typed after the command; read from the process if None.
+        arguments: Arguments; those of the process if None.
 
     Returns:
         The exit code.

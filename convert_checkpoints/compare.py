@@ -1,8 +1,8 @@
-"""Compare two checkpoints tensor by tensor; either may be of either format.
+"""Comparison of two checkpoints, tensor by tensor, in either format.
 
     python -m convert_checkpoints.compare sam2.1_hiera_tiny.pt ./sam2.1-tiny
 
-Exit code 0: every tensor is equal bit by bit; 1: there are differences; 2: it could not be done.
+Exit code 0: all tensors are bit-equal; 1: there are differences; 2: comparison failed.
 """
 
 import argparse
@@ -26,13 +26,13 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What two checkpoints have in common and what not.
+    """Report of a comparison.
 
     Attributes:
-        equal: Names of tensors that are equal bit by bit.
-        only_in_first: Names that the second does not have.
-        only_in_second: Names that the first does not have.
-        different: For every other name, what differs.
+        equal: Names of bit-equal tensors.
+        only_in_first: Names missing in the second.
+        only_in_second: Names missing in the first.
+        different: Difference of every other name.
     """
 
     equal: list[str] = field(default_factory=list)
@@ -42,11 +42,11 @@ class Report:
 
     @property
     def is_equal(self) -> bool:
-        """Whether there is no difference at all."""
+        """Whether there is no difference."""
         return not (self.only_in_first or self.only_in_second or self.different)
 
     def lines(self) -> list[str]:
-        """Write the report, one difference a line, the count last."""
+        """Format the report, one difference a line, with counts at the end."""
         return [
             *(f"only in the first   {name}" for name in self.only_in_first),
             *(f"only in the second  {name}" for name in self.only_in_second),
@@ -62,7 +62,7 @@ def compare(first: Tensors, second: Tensors) -> Report:
 
     Args:
         first: Tensors by name.
-        second: Tensors by the same naming.
+        second: Tensors with the same naming.
     """
     report = Report(
         only_in_first=sorted(first.keys() - second.keys()),
@@ -78,7 +78,7 @@ def compare(first: Tensors, second: Tensors) -> Report:
 
 
 def describe_difference(first: Tensor, second: Tensor) -> str | None:
-    """Say how two tensors differ; None if they are equal bit by bit."""
+    """Describe how two tensors differ; None if they are bit-equal."""
     if first.shape != second.shape:
         return f"shape {tuple(first.shape)} and {tuple(second.shape)}"
     differences = []
@@ -95,7 +95,7 @@ def describe_difference(first: Tensor, second: Tensor) -> str | None:
 
 
 def read_both(first: Path, second: Path) -> tuple[Tensors, Tensors]:
-    """Read two checkpoints; of two formats, the original one gets our names.
+    """Read two checkpoints; with two formats, the original one is renamed to ours.
 
     Raises:
         CheckpointError: If one of them cannot be read.
@@ -110,7 +110,7 @@ def read_both(first: Path, second: Path) -> tuple[Tensors, Tensors]:
 
 
 def _read(path: Path) -> tuple[Tensors, bool]:
-    """Read a checkpoint, and tell whether it is an original one."""
+    """Read a checkpoint, and whether it is an original one."""
     original = find_local_original(path)
     if original is not None:
         return read_original(original), True
@@ -118,7 +118,7 @@ def _read(path: Path) -> tuple[Tensors, bool]:
 
 
 def _our_names(original: Tensors) -> Tensors:
-    """Rename what SAM 2 knows and keep other names, so that the report shows them."""
+    """Rename SAM 2's tensors and keep unknown names, so that the report shows them."""
     known = {name: tensor for name, tensor in original.items() if is_original_name(name)}
     return to_ours(known) | {n: tensor for n, tensor in original.items() if n not in known}
 
@@ -133,7 +133,7 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line; nothing here touches a file."""
+    """Build the parser of the command line; nothing here touches a file."""
     parser = argparse.ArgumentParser(
         prog="python -m convert_checkpoints.compare",
         description=__doc__,

@@ -18,7 +18,7 @@ from .command_line import EQUAL, run, say
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line; nothing here touches a file."""
+    """Build the parser of the command line; nothing here touches a file."""
     parser = argparse.ArgumentParser(
         prog="python -m convert_checkpoints.convert",
         description=__doc__,
@@ -28,8 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("out", type=Path, help="folder to make; it must not exist, or be empty")
     parser.add_argument(
         "--config",
-        help="folder or config.json that says what weights cannot tell (attention heads, window "
-        "sizes, global blocks, input size); not needed for the released models",
+        help="folder or config.json with settings that weights do not determine (attention "
+        "heads, window sizes, global blocks, input size); not needed for the released models",
     )
     parser.add_argument(
         "--push", metavar="REPO", help="also upload the folder to this Hub repo, owner/name"
@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def convert(arguments: Sequence[str]) -> int:
-    """Convert, and push if asked to."""
+    """Convert, and push if requested."""
     options = build_parser().parse_args(arguments)
     config = Sam2VideoConfig.from_pretrained(options.config) if options.config else None
     folder = convert_to_folder(options.checkpoint, options.out, config=config, repo_id=options.push)
@@ -53,8 +53,8 @@ def push(folder: Path, repo_id: str, *, private: bool = False) -> str:
     """Upload a converted folder as one commit.
 
     Args:
-        folder: What `convert_to_folder` wrote.
-        repo_id: The Hub repo, `owner/name`; made if there is none.
+        folder: Written by `convert_to_folder`.
+        repo_id: The Hub repo, `owner/name`; created if missing.
         private: Whether a new repo is private.
 
     Returns:

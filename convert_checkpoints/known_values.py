@@ -1,7 +1,6 @@
-"""What the released models predict for one click on one photo.
+"""Known predictions of the released models for one click on one photo.
 
-The values are those that transformers' conversion was checked with: the predicted IoUs of the three
-masks.
+The values are those of transformers' conversion tests: the predicted IoUs of the three masks.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Convert a folder in transformers' format back to an original checkpoint, bit by bit.
+"""Conversion of a folder in transformers' format back to an original checkpoint, bit-equal.
 
 python -m convert_checkpoints.revert ./sam2.1-tiny sam2.1_hiera_tiny.pt
 """
@@ -14,7 +14,7 @@ from .command_line import EQUAL, run, say
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line; nothing here touches a file."""
+    """Build the parser of the command line; nothing here touches a file."""
     parser = argparse.ArgumentParser(
         prog="python -m convert_checkpoints.revert",
         description=__doc__,

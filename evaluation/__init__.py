@@ -1,1 +1,1 @@
-"""Measures the package: scores on data sets, speed against other implementations."""
+"""Evaluation of the package: scores on data sets, and speed against other implementations."""

@@ -1,6 +1,6 @@
 """Baselines without a model: box, disc or flood fill for a click, optical flow for a first mask.
 
-Clicks lie at the innermost point of what is to be segmented.
+Clicks are at the innermost point of the object.
 
 Suffixes: t = frames, h, w = rows and columns in pixels, 3 = red, green, blue, 2 = down, right.
 """
@@ -25,7 +25,7 @@ REPEAT, FLOW = "repeat the first mask", "optical flow"
 Masks = NDArray[np.bool_]
 Gray = NDArray[np.float32]
 Flow = Callable[[Gray, Gray], NDArray[np.float32]]
-"""Two gray frames in; where each pixel of the first is on the second, `(2, h, w)` pixels, out."""
+"""Maps two gray frames to the position of each pixel of the first on the second, `(2, h, w)`."""
 
 FLOWS: dict[str, Flow] = {
     "TV-L1": optical_flow_tvl1,
@@ -36,11 +36,11 @@ FLOWS: dict[str, Flow] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """The masks that a method gives a clip.
+    """Masks of a clip by one method.
 
     Attributes:
-        method: Who made them.
-        setting: What was tried; a table shows each method's best one.
+        method: The method.
+        setting: Its setting; a table shows each method's best one.
         masks_thw: `(frames, height, width)` bool.
     """
 
@@ -52,7 +52,7 @@ class Track:
 def track_without_model(
     frames_thw3: NDArray[np.uint8], first_hw: NDArray[np.bool_]
 ) -> Iterator[Track]:
-    """Follow an object from its first mask with every method that needs no model.
+    """Track an object from its first mask with every baseline.
 
     Args:
         frames_thw3: The clip, `(frames, height, width, 3)` uint8.
@@ -64,16 +64,16 @@ def track_without_model(
 
 
 def carry_by_flow(frames_thw3: NDArray[np.uint8], first_hw: NDArray[np.bool_], flow: Flow) -> Masks:
-    """Carry a mask from frame to frame along dense optical flow.
+    """Propagate a mask along dense optical flow.
 
-    Each frame asks where its pixels were on the frame before and takes the mask's value from there,
-    between pixels by linear interpolation. The values stay soft until they are cut at one half, so
-    that a slow motion does not round to none.
+    Each frame samples the previous mask at the flow's positions, with linear interpolation. Values
+    stay soft and are thresholded at 0.5 only for the result, so that slow motion does not round to
+    zero.
 
     Args:
         frames_thw3: The clip, `(frames, height, width, 3)` uint8.
         first_hw: The mask on the first frame.
-        flow: What computes the flow between two frames.
+        flow: Computes the flow between two frames.
 
     Returns:
         `(frames, height, width)` bool.
@@ -90,16 +90,16 @@ def carry_by_flow(frames_thw3: NDArray[np.uint8], first_hw: NDArray[np.bool_], f
 
 
 def innermost_point(mask_hw: NDArray[np.bool_]) -> tuple[int, int]:
-    """Find the pixel of a mask that is farthest from everything outside.
+    """Find the pixel of a mask farthest from its outside.
 
-    What lies beyond the picture is outside too. Distances are exact. Of several such pixels the
-    first in reading order is taken.
+    Beyond the picture counts as outside. Distances are exact. Ties go to the first pixel in
+    row-major order.
 
     Args:
         mask_hw: `(height, width)` bool, in one piece or several.
 
     Returns:
-        `(x, y)`, pixels, counted from 0.
+        `(x, y)`, pixels from 0.
 
     Raises:
         DataError: If the mask is empty.
@@ -122,9 +122,9 @@ class Guess:
     """A mask for a click.
 
     Attributes:
-        method: Who made it. Of several masks that one method makes for a click under one setting,
-            the best one counts.
-        setting: What was tried, such as "tolerance 20"; a table shows each method's best one.
+        method: The method. Of several masks of a method for a click with one setting, the best one
+            counts.
+        setting: Its setting, such as "tolerance 20"; a table shows each method's best one.
         mask_hw: `(height, width)` bool.
     """
 
@@ -134,11 +134,11 @@ class Guess:
 
 
 Guesser = Callable[[NDArray[np.uint8], Sequence[Xy]], Iterator[list[Guess]]]
-"""A photo `(height, width, 3)` and clicks in, the guesses for each click out, in their order."""
+"""Maps a photo `(height, width, 3)` and clicks to the guesses for each click, in order."""
 
 
 BOX, DISC, ANY_DISC, FLOOD = "box", "disc", "disc, best radius", "flood fill"
-WHOLE_PICTURE = "the whole picture"
+
 BOX_SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7)  # of the picture's sides
 DISC_SHARE = 0.15  # radius over the picture's width
 DISC_SHARES = (0.05, 0.075, 0.1, 0.125, 0.15, 0.2)
@@ -148,13 +148,13 @@ TOLERANCES = (8, 12, 16, 20, 24, 30, 40)  # distance from the clicked color in C
 def guess_without_model(
     picture_hw3: NDArray[np.uint8], clicks: Sequence[Xy]
 ) -> Iterator[list[Guess]]:
-    """Guess the masks of clicks from nothing but the picture.
+    """Guess the masks of clicks without a model.
 
-    - "box": a box around the click whose sides are a share of the picture's, or the whole picture.
+    - "box": a box around the click with a fraction of the picture's sides, or the whole picture.
     - "disc": a disc around the click with a radius of 0.15 of the picture's width.
     - "disc, best radius": the same with other radii.
-    - "flood fill": all that hangs together with the click by the sides of pixels, and whose color
-      is no farther than a tolerance from the clicked one, Euclidean distance in CIELAB.
+    - "flood fill": the 4-connected region around the click whose color is within a tolerance of the
+      clicked one, Euclidean distance in CIELAB.
 
     Args:
         picture_hw3: The photo, `(height, width, 3)` uint8.
@@ -171,7 +171,7 @@ def guess_without_model(
 
 def _boxes(size: tuple[int, int], click: Xy) -> Iterator[Guess]:
     (height, width), (x, y) = size, click
-    yield Guess(BOX, WHOLE_PICTURE, np.ones(size, bool))
+    yield Guess(BOX, "the whole picture", np.ones(size, bool))
     for share in BOX_SHARES:
         mask_hw = np.zeros(size, bool)
         half_height, half_width = share * height / 2, share * width / 2

@@ -1,4 +1,4 @@
-"""What the card of the bundled model says beside its numbers."""
+"""Text of the bundled model's card, beside its numbers."""
 
 RESEARCH = (
     "**For research and education only**: some of the photos and clips it has learned from\n"

@@ -1,9 +1,9 @@
-"""Draw the curves of a training run: losses, learning rate and validation scores over steps.
+"""Curves of a training run: losses, learning rate and validation scores over steps.
 
     python -m evaluation.curves runs/micro curves.png
 
-The folder holds the CSV files that the trainer writes: `train.csv` (or `training.csv`) with one row
-for some steps, and `valid.csv`. Every column with numbers becomes a curve.
+The folder holds the trainer's CSV files: `train.csv` (or `training.csv`) with one row for some
+steps, and `valid.csv`. Every column with numbers becomes a curve.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from sam2_hf.interruption import FAILED
 Axes = Any  # matplotlib's, which need not be installed
 Figures = Any
 LOSSES = ("loss", "focal", "dice", "iou", "object_score")
-IOUS = ("first_iou", "last_iou")  # of the mask after the first prompt, and after the last click
-RATES = ("learning_rate",)
-SMOOTHING = 0.02  # share of the run over which what is measured in training is averaged
+IOUS = ("first_iou", "last_iou")  # after the first prompt, and after the last click
+
+SMOOTHING = 0.02  # fraction of the run to average over
 STEP = "step"
-MOST_DOTS = 100  # of a curve; more would hide it
+MOST_DOTS = 100  # of a curve; more would hide the line
 WIDTH, HEIGHT, DPI = 11.0, 3.4, 110  # inches of the picture, inches of a panel, dots an inch
 
 
@@ -37,7 +37,7 @@ class Table:
 
     Attributes:
         steps: `(n,)` step of each row.
-        columns: `(n,)` numbers by name; only columns that have any.
+        columns: `(n,)` numbers by name, of nonempty columns.
     """
 
     steps: NDArray[np.float64]
@@ -59,15 +59,17 @@ def read_table(path: Path) -> Table:
         raise DataError(f"{path} has no rows with a column {STEP!r}, so there is nothing to draw.")
     numbers = {name: np.array([_number(row[name]) for row in rows]) for name in rows[0]}
     steps = numbers.pop(STEP)
-    return Table(steps, {name: one for name, one in numbers.items() if np.isfinite(one).any()})
+    return Table(
+        steps, {name: values for name, values in numbers.items() if np.isfinite(values).any()}
+    )
 
 
 def smoothed(values: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """Average each value with its neighbors, fewer at the ends; NaN are left out.
+    """Moving average, over fewer values at the ends; NaN are ignored.
 
     Args:
         values: `(n,)`.
-        rows: Over how many rows.
+        rows: Width of the window.
     """
     known = np.isfinite(values)
     window = np.ones(max(min(rows, len(values)), 1))
@@ -77,11 +79,10 @@ def smoothed(values: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
 
 
 def draw_curves(train: Table, valid: Table | None, path: Path) -> None:
-    """Write a picture of losses, of IoUs in training, of validation scores, of the learning rate.
+    """Draw losses, training IoUs, validation scores and the learning rate.
 
     Args:
-        train: What the trainer logged. Losses and IoUs are smoothed; the raw ones stay visible
-            behind.
+        train: The trainer's log. Losses and IoUs are smoothed; raw values are drawn behind.
         valid: Validation scores, if there are any.
         path: The PNG.
 
@@ -94,7 +95,7 @@ def draw_curves(train: Table, valid: Table | None, path: Path) -> None:
         raise DataError(f"there is none of the columns {', '.join(LOSSES)} in the training log.")
     ious = [name for name in IOUS if name in train.columns]
     scores = list(valid.columns) if valid else []
-    rates = [name for name in RATES if name in train.columns]
+    rates = [name for name in ("learning_rate",) if name in train.columns]
     panels = sum(map(bool, (losses, ious, scores, rates)))
     figure = figure_class()(figsize=(WIDTH, HEIGHT * panels), layout="constrained")
     places = iter(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
@@ -110,7 +111,7 @@ def draw_curves(train: Table, valid: Table | None, path: Path) -> None:
 
 
 def find_logs(folder: Path) -> tuple[Path, Path | None]:
-    """Find the CSV files of a run, under the names of a run's folder or of a bundled model's.
+    """Find the CSV files of a run, in a run's folder or a bundled model's.
 
     Raises:
         DataError: There is no training log.
@@ -123,7 +124,7 @@ def find_logs(folder: Path) -> tuple[Path, Path | None]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.curves", description=__doc__.splitlines()[0]
     )
@@ -169,7 +170,7 @@ def _finished(axes: Axes, title: str) -> Axes:
 
 
 def _number(text: str | None) -> float:
-    """Read a cell; what is no number counts as empty."""
+    """Read a cell; anything but a number counts as empty."""
     try:
         return float(text or "nan")
     except ValueError:
@@ -177,7 +178,7 @@ def _number(text: str | None) -> float:
 
 
 def figure_class() -> Figures:
-    """Get matplotlib's class of pictures; without its windows and its global state.
+    """Return matplotlib's figure class, without windows and global state.
 
     Raises:
         MissingPackageError: It is not installed.

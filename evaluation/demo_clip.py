@@ -1,7 +1,7 @@
-"""A short clip with exact masks, made on the spot from scikit-image's free photos.
+"""Demo clip with exact masks, generated from scikit-image's free photos.
 
-A coffee cup and a round picture of a cat cross each other before a launch pad: the cat passes
-behind the cup, and both pass behind a brick pillar.
+A coffee cup and a round picture of a cat cross in front of a launch pad: the cat passes behind the
+cup, and both pass behind a brick pillar.
 
     python -m evaluation.demo_clip demo_out/clip.mp4
 
@@ -28,6 +28,7 @@ HEIGHT, WIDTH, NUM_FRAMES, FPS = 360, 480, 48, 24.0
 CUP, CAT = 1, 2  # object ids
 PILLAR = (212, 262)  # first and last column
 BRICK_TINT = (1.25, 0.92, 0.78)  # the photo is gray
+
 SOFT = 1.5  # pixels of the photo over which an outline fades
 Ellipse = tuple[float, float, float, float, float]  # center x, y, half axes, degrees
 
@@ -37,8 +38,8 @@ class Cutout:
     """An object cut out of a photo.
 
     Attributes:
-        photo: The part of the photo around it.
-        opacity: How much of each pixel belongs to it, as large as `photo`.
+        photo: Crop of the photo around it.
+        opacity: Its coverage of each pixel, the size of `photo`.
     """
 
     photo: Image.Image
@@ -46,8 +47,8 @@ class Cutout:
 
     @classmethod
     def of_ellipses(cls, photo_hw3: NDArray[np.uint8], ellipses: Sequence[Ellipse]) -> "Cutout":
-        """Cut out what lies in one of the ellipses."""
-        inside_hw = np.max([_inside(photo_hw3.shape[:2], one) for one in ellipses], axis=0)
+        """Cut out the union of ellipses."""
+        inside_hw = np.max([_inside(photo_hw3.shape[:2], ellipse) for ellipse in ellipses], axis=0)
         rows, columns = (np.flatnonzero(inside_hw.any(axis=axis)) for axis in (1, 0))
         part = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
         opacity = Image.fromarray(np.rint(255 * inside_hw).astype(np.uint8))
@@ -59,34 +60,36 @@ class Cutout:
         """Draw it on an empty frame.
 
         Args:
-            xy: Where its center goes, pixels of the frame.
-            width: How wide it is there, pixels.
+            xy: Its center, pixels of the frame.
+            width: Its width, pixels.
             turn: Degrees, clockwise.
 
         Returns:
             Colors `(h, w, 3)`, and opacity `(h, w)` 0-1.
         """
         scale = self.photo.width / width
-        small = (round(width), round(self.photo.height / scale))  # first smaller, without aliasing
-        layers = [one.resize(small, Image.Resampling.LANCZOS) for one in (self.photo, self.opacity)]
+        small = (round(width), round(self.photo.height / scale))  # shrink first, without aliasing
+        layers = [
+            layer.resize(small, Image.Resampling.LANCZOS) for layer in (self.photo, self.opacity)
+        ]
         cosine, sine = math.cos(math.radians(turn)), math.sin(math.radians(turn))
         x0 = small[0] / 2 - cosine * xy[0] - sine * xy[1]
         y0 = small[1] / 2 + sine * xy[0] - cosine * xy[1]
         affine = (cosine, sine, x0, -sine, cosine, y0)
         drawn = [
             np.asarray(
-                one.transform(
+                layer.transform(
                     (WIDTH, HEIGHT), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR
                 ),
                 np.float32,
             )
-            for one in layers
+            for layer in layers
         ]
         return drawn[0], drawn[1] / np.float32(255)
 
 
 def demo_clip() -> tuple[NDArray[np.uint8], dict[int, NDArray[np.bool_]]]:
-    """Make the clip; the same at every call.
+    """Generate the clip, deterministically.
 
     Returns:
         Frames `(t, h, w, 3)` uint8, and by object id the visible pixels `(t, h, w)`.
@@ -112,7 +115,7 @@ def demo_clip() -> tuple[NDArray[np.uint8], dict[int, NDArray[np.bool_]]]:
 
 
 def first_clicks(masks: dict[int, NDArray[np.bool_]]) -> dict[int, tuple[int, int]]:
-    """Choose a pixel `(x, y)` well inside each object on the first frame: its middle."""
+    """Choose a pixel `(x, y)` well inside each object on the first frame."""
     clicks = {}
     for number, mask_thw in masks.items():
         rows, columns = np.nonzero(mask_thw[0])
@@ -132,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _scene() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Make the background with the pillar in it, and tell where the pillar is."""
+    """Make the background with the pillar, and the pillar's mask."""
     rocket = Image.fromarray(data.rocket()).crop((40, 0, 609, 427))
     background_hw3 = np.array(rocket.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS), np.float32)
     first, last = PILLAR
@@ -148,21 +151,21 @@ def _scene() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
 
 
 def _cup_path(time: float) -> tuple[tuple[float, float], float, float]:
-    """Tell where the cup is, how wide and how far turned, from time 0 to 1."""
+    """Return center, width and rotation of the cup, at time 0 to 1."""
     ease = (1 - math.cos(math.pi * time)) / 2
     xy = (95 + 285 * ease, 235 - 45 * math.sin(math.pi * time))
     return xy, 150 + 40 * math.sin(math.pi * time), 12 * math.sin(2 * math.pi * time)
 
 
 def _cat_path(time: float) -> tuple[tuple[float, float], float, float]:
-    """Tell the same of the cat."""
+    """Return center, width and rotation of the cat."""
     ease = (1 - math.cos(math.pi * time)) / 2
     xy = (390 - 300 * ease, 120 + 70 * math.sin(math.pi * time))
     return xy, 120 - 15 * math.cos(2 * math.pi * time), -10 * math.sin(2 * math.pi * time)
 
 
 def _inside(size: tuple[int, ...], ellipse: Ellipse) -> NDArray[np.float32]:
-    """Tell how much of each pixel lies in an ellipse, `(h, w)` 0-1."""
+    """Return the coverage of each pixel by an ellipse, `(h, w)` 0-1."""
     x, y, half_width, half_height, degrees = ellipse
     rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))

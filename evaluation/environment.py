@@ -1,4 +1,4 @@
-"""What a measurement was made with: machine, device and versions."""
+"""Environment of a measurement: machine, device and versions."""
 
 import platform
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import sam2_hf
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What scores may depend on besides model and data.
+    """Environment that scores may depend on, besides model and data.
 
     Attributes:
         device: Type of the device the model ran on, and the name of a GPU.
@@ -31,17 +31,17 @@ class Environment:
     sam2_hf: str
 
     @property
-    def told(self) -> str:
-        """What a table's caption says."""
+    def caption(self) -> str:
+        """Description for a table's caption."""
         return f"{self.device}, {self.dtype}; torch {self.torch}, sam2_hf {self.sam2_hf}"
 
 
 def describe_environment(device: torch.device, dtype: torch.dtype) -> Environment:
-    """Describe what a model runs on.
+    """Describe the environment of a model.
 
     Args:
-        device: The model's.
-        dtype: Of its weights.
+        device: Its device.
+        dtype: Type of its weights.
     """
     name = device.type
     if name == "cuda":

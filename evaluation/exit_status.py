@@ -1,4 +1,4 @@
-"""How programs end: with one line about what went wrong, and a status that tells."""
+"""Exit status of programs, with errors as one line."""
 
 import sys
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from sam2_hf.interruption import DONE, FAILED, INTERRUPTED
 
 
 def exit_status(work: Callable[[], None], stopped: str) -> int:
-    """Do the work of a program; write its errors to stderr.
+    """Run a program's work; write errors to stderr.
 
     Args:
-        work: What is done.
-        stopped: What is said after Ctrl-C: what was kept, and how to go on.
+        work: The work.
+        stopped: Message after Ctrl-C: what was kept, and how to continue.
 
     Returns:
         0; 2 after an error of ours; 130 after Ctrl-C.

@@ -1,4 +1,4 @@
-"""What is measured item by item: a JSON file for each, so that a run that was stopped goes on."""
+"""Result cache: a JSON file per item, so that an interrupted run can resume."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -17,12 +17,12 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class ItemFiles(Generic[Item]):
-    """The files of one kind of items.
+    """Result files of one kind of items.
 
     Attributes:
-        folder: Where they lie.
-        as_json: Makes what JSON can hold.
-        from_json: Reads that again; what it cannot read raises one of `DAMAGE`.
+        folder: Their folder.
+        as_json: Converts a result to JSON.
+        from_json: Converts it back; raises one of `DAMAGE` if it cannot.
     """
 
     folder: Path
@@ -30,7 +30,7 @@ class ItemFiles(Generic[Item]):
     from_json: Callable[[Any], Item]
 
     def save(self, name: str, item: Item) -> None:
-        """Keep what was measured.
+        """Save a result.
 
         Raises:
             OutputError: The file cannot be written.
@@ -39,32 +39,32 @@ class ItemFiles(Generic[Item]):
         write_atomically(self._path(name), text.encode())
 
     def load(self, name: str) -> Item | None:
-        """Read what was measured; None if nothing was, or the file is not whole."""
+        """Load a result; None if it is missing or damaged."""
         try:
             return self.from_json(load_json(self._path(name)))
         except DAMAGE:
             return None
 
     def forget(self, name: str) -> None:
-        """Drop what was measured."""
+        """Remove a result."""
         self._path(name).unlink(missing_ok=True)
 
     def load_all(self, names: Iterable[str]) -> dict[str, Item]:
-        """Read what was measured of all items, in their order.
+        """Load the results of all items, in order.
 
         Raises:
-            DataError: A file is missing, so that some process wrote elsewhere, or is damaged.
+            DataError: A file is missing, since a process wrote elsewhere, or damaged.
         """
         found = {}
         for name in names:
             if (item := self.load(name)) is None:
                 raise DataError(
-                    f"there is no whole {self._path(name)}. All processes must write to one "
-                    "folder; run it again to go on."
+                    f"{self._path(name)} is missing or damaged. All processes must write to one "
+                    "folder; run it again to continue."
                 )
             found[name] = item
         return found
 
     def _path(self, name: str) -> Path:
-        """Name a file after an item, whatever it is called."""
+        """Return the file of an item, for any name."""
         return self.folder / f"{quote(name, safe='')}.json"

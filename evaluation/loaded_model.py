@@ -1,4 +1,4 @@
-"""The model of an evaluation, as a command line names it, and in what precision it computes."""
+"""Model of an evaluation, loaded from command-line options, with its precision."""
 
 import argparse
 from contextlib import AbstractContextManager, nullcontext
@@ -12,17 +12,15 @@ from .environment import Environment, describe_environment
 from .measured_model import MeasuredModel, describe_model
 from .run_settings import Protocol, RunSettings, changed_options
 
-PRECISIONS = ("auto", "float32", "bf16")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedModel:
-    """A model that is evaluated.
+    """A model to evaluate.
 
     Attributes:
         model: In eval mode.
-        measured: Which one it is.
-        environment: What it runs on.
+        measured: Its identity.
+        environment: Its environment.
         is_bf16: Whether autocast computes in bfloat16.
     """
 
@@ -39,14 +37,14 @@ class LoadedModel:
         prompt: str,
         options: SessionOptions | None = None,
     ) -> RunSettings:
-        """Say what a run with this model is about; see `RunSettings`."""
+        """Return the settings of a run with this model; see `RunSettings`."""
         changed = {} if options is None else changed_options(options)
         return RunSettings(
             protocol, data_set, data, prompt, self.measured, self.environment, changed
         )
 
     def computing(self) -> AbstractContextManager[None]:
-        """Compute in the chosen precision while this lasts."""
+        """Return a context that computes in the chosen precision."""
         if not self.is_bf16:
             return nullcontext()
         return torch.autocast(self.model.device.type, torch.bfloat16)
@@ -57,18 +55,18 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="folder, Hub id or bundled name")
     parser.add_argument(
         "--precision",
-        choices=PRECISIONS,
+        choices=("auto", "float32", "bf16"),
         default="auto",
-        help="bf16 is what the official evaluation computes in; auto takes it on GPUs",
+        help="bf16 is the official evaluation's; auto uses it on GPUs",
     )
 
 
 def load_model(options: argparse.Namespace, device: torch.device) -> LoadedModel:
-    """Load the model that options name.
+    """Load the model of the options.
 
     Args:
         options: Of a parser with `add_model_options`.
-        device: Where it runs.
+        device: Its device.
 
     Raises:
         CheckpointError: There is no such model.

@@ -1,4 +1,4 @@
-"""Which model was measured: its name, its weights' hash, its size."""
+"""Identity of a measured model: name, hash of weights, size."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class MeasuredModel:
-    """What identifies a model in a table.
+    """Identity of a model in a table.
 
     Attributes:
-        name: Its folder's name, or what it was called by.
-        sha256: Hash of its weights: of the file, as the Hub shows it, or of the tensors if the
-            file is not on this machine under a known name.
-        parameters: How many numbers it has learned.
-        file_bytes: Size of the file; 0 if it is not known.
+        name: Name of its folder, or as given.
+        sha256: Hash of its weights: of the file, as on the Hub, or of the tensors if there is no
+            local file of a known name.
+        parameters: Number of parameters.
+        file_bytes: Size of the file; 0 if unknown.
         image_size: Side of its square input, model pixels.
     """
 
@@ -34,7 +34,7 @@ def describe_model(source: str, model: Sam2VideoModel) -> MeasuredModel:
     """Describe a loaded model.
 
     Args:
-        source: What it was loaded from: a folder, a file, the name of a bundled one, or a Hub id.
+        source: Its source: a folder, a file, a bundled name, or a Hub id.
         model: The model.
     """
     file = weights_file(source)
@@ -48,13 +48,13 @@ def describe_model(source: str, model: Sam2VideoModel) -> MeasuredModel:
 
 
 def weights_file(source: str) -> Path | None:
-    """Find the weights of a model on this machine; None if they lie in the Hub's cache."""
+    """Find the local weights of a model; None if they are in the Hub's cache."""
     path = bundled_folder(source) or Path(source).expanduser()
     return next((file for file in (path, path / WEIGHTS) if file.is_file()), None)
 
 
 def file_hash(path: Path) -> str:
-    """Hash a file as the Hub shows it."""
+    """Hash a file as on the Hub."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,6 +1,6 @@
-"""What is to be measured, and the file that fills up with it.
+"""Plan of a measurement, and its incremental score file.
 
-A measurement that was interrupted goes on where it was: what is finished and still holds is kept.
+An interrupted measurement resumes: finished parts are kept if still valid.
 """
 
 import sys
@@ -28,8 +28,8 @@ class Job:
     Attributes:
         data_set: Name of the set.
         subject: `BASELINES` or `MODEL`.
-        depends: Digest of all that the scores depend on.
-        measure: Does it.
+        depends: Digest of everything that the scores depend on.
+        measure: Runs the measurement.
     """
 
     data_set: str
@@ -38,7 +38,7 @@ class Job:
     measure: Callable[[], PhotoScores | ClipScores] = field(repr=False, compare=False)
 
     def is_done_by(self, part: ScorePart) -> bool:
-        """Tell whether a part is what this job would measure."""
+        """Whether a part is the result of this job."""
         return (part.data_set, part.subject, part.depends) == (
             self.data_set,
             self.subject,
@@ -47,7 +47,7 @@ class Job:
 
 
 def baseline_jobs(photo_sets: Sequence[MicroPhotos], clips: MicroClips) -> list[Job]:
-    """Plan what needs no model."""
+    """List the jobs of the baselines."""
     jobs = []
     for photos in photo_sets:
         measure = partial(measure_photos, photos, guess_without_model, _title(photos, BASELINES))
@@ -62,13 +62,13 @@ def model_jobs(
     model: MeasuredModel,
     answers: tuple[Guesser, Tracker],
 ) -> list[Job]:
-    """Plan what a model is asked.
+    """List the jobs of a model.
 
     Args:
         photo_sets: Photos to click.
-        clips: Clips to track through.
-        model: Which model it is.
-        answers: How it answers clicks, and how it tracks.
+        clips: Clips to track.
+        model: The model's identity.
+        answers: Its guesser for clicks, and its tracker.
     """
     guess, track = answers
     jobs = []
@@ -80,19 +80,19 @@ def model_jobs(
 
 
 def carry_out(jobs: Sequence[Job], model: MeasuredModel | None, folder: Path) -> Scores:
-    """Do all jobs, writing `scores.json` and `scores.md` after each.
+    """Run all jobs, writing `scores.json` and `scores.md` after each.
 
     Args:
-        jobs: What to measure; parts in the folder that none of them would measure are dropped.
-        model: Which model the scores are about; None for baselines alone.
-        folder: Where the files go.
+        jobs: The jobs; other parts in the folder are dropped.
+        model: The model's identity; None for baselines only.
+        folder: Output folder.
 
     Returns:
         All scores.
 
     Raises:
         OutputError: The folder cannot be written to.
-        DataError: A picture cannot be read, or there are scores in the folder that cannot be.
+        DataError: A picture, or the scores in the folder, cannot be read.
     """
     before = load_scores(folder).parts if (folder / FILE_NAME).exists() else ()
     kept = tuple(part for part in before if any(job.is_done_by(part) for job in jobs))

@@ -13,7 +13,7 @@ from .baselines import Guesser, Track, Xy, innermost_point
 from .metrics import MaskletScore, mean_score, region_similarity, score_masklet
 
 Tracker = Callable[[NDArray[np.uint8], NDArray[np.bool_]], Iterator[Track]]
-"""Frames `(t, h, w, 3)` and the first mask in, the tracks of one or several methods out."""
+"""Maps frames `(t, h, w, 3)` and the first mask to tracks of one or more methods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ClipScore:
 
 @dataclass(frozen=True, slots=True)
 class PhotoScores:
-    """All that was measured on a set of photos by one kind of guesser."""
+    """Scores of one guesser on a set of photos."""
 
     photos: int
     segments: int
@@ -48,7 +48,7 @@ class PhotoScores:
 
 @dataclass(frozen=True, slots=True)
 class ClipScores:
-    """All that was measured on a set of clips by one kind of tracker."""
+    """Scores of one tracker on a set of clips."""
 
     clips: int
     frames: int
@@ -59,16 +59,15 @@ ALL_CLIPS = "mean"  # `clip` of the score that is the mean over clips
 
 
 def measure_photos(photos: MicroPhotos, guess: Guesser, title: str) -> PhotoScores:
-    """Click every segment of every photo once, at its innermost point, and compare the masks.
+    """Click every segment of every photo once, at its innermost point, and compute IoU.
 
     Args:
         photos: The set.
-        guess: What answers clicks. Of several masks that one of its methods gives with the same
-            setting, the best one counts.
-        title: What the progress bar says.
+        guess: The guesser. Of several masks of a method with one setting, the best one counts.
+        title: Label of the progress bar.
 
     Returns:
-        Means over all segments, whatever photo or annotator they are of.
+        Means over all segments of all photos and annotators.
     """
     ious: dict[tuple[str, str], list[float]] = {}
     counted = 0
@@ -82,12 +81,12 @@ def measure_photos(photos: MicroPhotos, guess: Guesser, title: str) -> PhotoScor
 
 
 def measure_clips(clips: MicroClips, track: Tracker, title: str) -> ClipScores:
-    """Give the true mask of every clip's first frame, and compare the masks of the others.
+    """Track every clip from the true mask of its first frame, and score the other frames.
 
     Args:
         clips: The set.
-        track: What follows the object.
-        title: What the progress bar says.
+        track: The tracker.
+        title: Label of the progress bar.
 
     Returns:
         Scores by clip, and their mean over clips.
@@ -96,9 +95,11 @@ def measure_clips(clips: MicroClips, track: Tracker, title: str) -> ClipScores:
     frames = 0
     for clip in tqdm(clips, total=len(clips), desc=title, unit="clip"):
         frames += len(clip.frames_thw3)
-        for one in track(clip.frames_thw3, clip.masks_thw[0]):
-            score = score_masklet(clip.masks_thw, one.masks_thw)
-            found.setdefault((one.method, one.setting), {})[clip.name] = score
+        for track_of_method in track(clip.frames_thw3, clip.masks_thw[0]):
+            score = score_masklet(clip.masks_thw, track_of_method.masks_thw)
+            found.setdefault((track_of_method.method, track_of_method.setting), {})[clip.name] = (
+                score
+            )
     scores = []
     for (method, setting), by_clip in found.items():
         rows = {**by_clip, ALL_CLIPS: mean_score(list(by_clip.values()))}
@@ -131,15 +132,15 @@ def best_clip_scores(scores: Iterable[ClipScore]) -> dict[str, ClipScore]:
 def _by_click(
     segments: Sequence[NDArray[np.bool_]], guess: Guesser, picture_hw3: NDArray[np.uint8]
 ) -> Iterator[dict[tuple[str, str], float]]:
-    """Compute each method's IoU on each segment; annotators often agree on the click."""
+    """Compute each method's IoU on each segment, grouping segments with equal clicks."""
     clicked: dict[Xy, list[NDArray[np.bool_]]] = {}
     for mask_hw in segments:
         clicked.setdefault(innermost_point(mask_hw), []).append(mask_hw)
     for truths, guesses in zip(clicked.values(), guess(picture_hw3, list(clicked)), strict=True):
         for truth_hw in truths:
             ious: dict[tuple[str, str], float] = {}
-            for one in guesses:
-                key = (one.method, one.setting)
-                iou = region_similarity(truth_hw, one.mask_hw)
+            for made in guesses:
+                key = (made.method, made.setting)
+                iou = region_similarity(truth_hw, made.mask_hw)
                 ious[key] = max(iou, ious.get(key, 0.0))
             yield ious

@@ -1,13 +1,12 @@
-"""Count what a session holds while it tracks thousands of frames; it must not grow.
+"""Memory of a session that tracks thousands of frames, which must not grow.
 
     python -m evaluation.memory --frames 3000 --objects 3
 
-The bundled model follows objects through an endless clip; with `--names original` it is driven by
-the names of facebookresearch/sam2. Printed are the bytes on
-the device (what the model can still read), in RAM and on disk, after frame 100 and at the end, and
-how much RAM each further object-frame costs: of the session's records, and of the process as a
-whole, index included. The exit status is 1 if device memory grew at all, or the process by more
-than 2 KB an object-frame.
+The bundled model tracks objects through an endless clip; with `--names original` it is driven by
+the names of facebookresearch/sam2. It prints the bytes on the device (memories that the model can
+still read), in RAM and on disk, after frame 100 and at the end, and the RAM per further
+object-frame: of the session's records, and of the whole process, index included. The exit status is
+1 if device memory grew at all, or the process by more than 2 KB an object-frame.
 """
 
 import argparse
@@ -36,11 +35,11 @@ MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What is held at one moment.
+    """Memory at one time.
 
     Attributes:
         session: Bytes of the session, by place.
-        process: Bytes of the whole process in RAM; 0 where the system does not tell.
+        process: Bytes of the whole process in RAM; 0 if unknown.
     """
 
     session: BytesHeld
@@ -55,7 +54,7 @@ class Held:
 
 
 class EndlessClip:
-    """Frames made when they are read: a list of any length that takes no memory."""
+    """Lazy list of frames of any length, without memory."""
 
     def __init__(self, count: int) -> None:
         coarse = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
@@ -79,13 +78,13 @@ class EndlessClip:
 def track(
     num_frames: int, num_objects: int, options: SessionOptions, *, by_original_names: bool = False
 ) -> list[Held]:
-    """Track objects through a clip; return what is held after frame `EARLY` and at the end.
+    """Track objects through a clip; return the memory after frame `EARLY` and at the end.
 
     Args:
         num_frames: Frames of the clip.
         num_objects: Objects on it.
-        options: How to track.
-        by_original_names: Whether the calls are those of the original's predictor.
+        options: Session options.
+        by_original_names: Whether to call the original's predictor API.
     """
     model = Sam2VideoModel.from_pretrained(SMALL_MODEL).eval()
     clicks = [
@@ -116,7 +115,7 @@ def _watch(session: VideoSession, frames: Iterable[int], num_frames: int) -> lis
 
 
 def process_bytes() -> int:
-    """Read how much RAM this process has, from Linux; 0 elsewhere."""
+    """Return the RAM of this process on Linux; 0 elsewhere."""
     table = Path("/proc/self/statm")
     if not table.exists():
         return 0
@@ -125,12 +124,12 @@ def process_bytes() -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.memory", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--frames", type=int, default=3000, help="how many to track (3000)")
-    parser.add_argument("--objects", type=int, default=3, help="how many to follow (3)")
+    parser.add_argument("--frames", type=int, default=3000, help="number of frames (3000)")
+    parser.add_argument("--objects", type=int, default=3, help="number of objects (3)")
     parser.add_argument(
         "--ram-budget",
         type=float,
@@ -145,7 +144,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Track, print, judge."""
+    """Track, print, and compare with the limits."""
     given = build_parser().parse_args(arguments)
     if given.frames <= EARLY + 1:
         raise SystemExit(f"--frames must be more than {EARLY + 1}.")

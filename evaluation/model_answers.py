@@ -1,4 +1,4 @@
-"""A model's answers to clicks on photos and to the first masks of clips.
+"""Predictions of a model for clicks on photos and first masks of clips.
 
 Suffixes: t = frames, h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -27,12 +27,12 @@ OBJECT_ID = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pipelines:
-    """What a user calls, around one model.
+    """Pipelines of one model.
 
     Attributes:
-        segment: Answers clicks on photos.
-        everything: Finds all masks of photos.
-        track: Follows objects through clips.
+        segment: Clicks on photos.
+        everything: Mask generation on photos.
+        track: Tracking in clips.
     """
 
     segment: ImageSegmentationPipeline
@@ -53,7 +53,7 @@ class Pipelines:
 
 
 class ModelGuesser:
-    """Answer clicks with a model: the mask it believes in most, and all three.
+    """Guesser of a model: the mask of highest predicted IoU, and all three.
 
     Args:
         segment: The model's pipeline.
@@ -65,7 +65,7 @@ class ModelGuesser:
     def __call__(
         self, picture_hw3: NDArray[np.uint8], clicks: Sequence[Xy]
     ) -> Iterator[list[Guess]]:
-        """Encode the photo once, then answer each click alone."""
+        """Encode the photo once, then segment each click separately."""
         if not clicks:
             return
         prompts = [ObjectPrompt(clicks=[Click((x, y))]) for x, y in clicks]
@@ -75,7 +75,7 @@ class ModelGuesser:
 
 
 class ModelTracker:
-    """Follow the object of a clip's first mask with a model.
+    """Tracker of a model, from a clip's first mask.
 
     Args:
         track: The model's pipeline.
@@ -87,7 +87,7 @@ class ModelTracker:
     def __call__(
         self, frames_thw3: NDArray[np.uint8], first_hw: NDArray[np.bool_]
     ) -> Iterator[Track]:
-        """Give the mask on the first frame, then go through the clip."""
+        """Prompt the mask on the first frame, then track the clip."""
         masks_thw = np.zeros(frames_thw3.shape[:3], bool)
         with self._track.open(frames_thw3) as session:
             session.mask(0, OBJECT_ID, first_hw)

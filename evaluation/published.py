@@ -1,7 +1,7 @@
-"""J&F of the released checkpoints, as published, to stand beside measured rows.
+"""Published J&F of the released checkpoints, for comparison with measured rows.
 
-These are the rows of checkpoints trained on SA-1B, SA-V and internal data alone, which are the ones
-that were released; those of the papers' main tables never were.
+These are checkpoints trained only on SA-1B, SA-V and internal data, which were released, unlike
+those of the papers' main tables.
 
 Source: SAM 2 paper (arXiv 2408.00714 v1), table 17, rows marked with a double dagger, for 2.0;
     README.md @ 2b90b9f, and table 17 of v2, for 2.1.
@@ -53,4 +53,4 @@ HALVES: Mapping[str, Mapping[str, tuple[float, float, float, float]]] = MappingP
         for data_set, by_version in _HALVES.items()
     }
 )
-"""J and F of seen kinds, then of unseen ones, 0-100; table 17 of the paper, double daggers."""
+"""J and F of seen categories, then of unseen ones, 0-100; table 17 of the paper, double daggers."""

@@ -1,9 +1,9 @@
-"""Put the results of evaluations on one page: tables, scores of each video, curves, worst frames.
+"""Report of evaluations on one page: tables, scores of each video, curves, worst frames.
 
     python -m evaluation.report runs/davis runs/clicks runs/photos --out report.html
 
-A page that ends in .html stands alone, with its pictures in it; one that ends in .md has them in a
-folder beside it, as a model card needs them.
+An .html page is self-contained, with embedded pictures; an .md page has them in a folder beside it,
+as in a model card.
 """
 
 import argparse
@@ -35,7 +35,7 @@ TITLES = {
     "images": "Clicks on photos",
 }
 Show = Callable[[Path, int], str]
-"""Takes a picture and the number of its run; gives what a page refers to it by."""
+"""Maps a picture and the number of its run to its reference in the page."""
 PICTURES = {CURVES_PICTURE: "Curves", WORST_PICTURE: "The worst ones, and the truth"}
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}"
@@ -45,7 +45,7 @@ STYLE = (
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.report", description=__doc__.splitlines()[0]
     )
@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write a page; say where it is."""
+    """Write a page, and print its path."""
     options = build_parser().parse_args(arguments)
     return exit_status(lambda: write_report(options.runs, options.out), "nothing was written")
 
@@ -86,7 +86,7 @@ def write_report(runs: Sequence[Path], page: Path) -> None:
 
 
 def _section(run: Path, number: int, show: Show) -> Iterator[str]:
-    """Write what there is to say about a run."""
+    """Write the section of a run."""
     settings = read_settings(run / SETTINGS_FILE)
     try:
         table = (run / TABLE_FILE).read_text(encoding="utf-8")
@@ -97,7 +97,7 @@ def _section(run: Path, number: int, show: Show) -> Iterator[str]:
         yield from DETAILS[protocol](scores)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{run} has no whole results ({error}). Name the --out of an evaluation that has ended."
+            f"{run} has no complete results ({error}). Name the --out of a finished evaluation."
         ) from error
     for name, title in PICTURES.items():
         if (run / name).is_file():
@@ -109,9 +109,9 @@ def _section(run: Path, number: int, show: Show) -> Iterator[str]:
 def _videos(scores: dict[str, Any]) -> Iterator[str]:
     """Write a table of all objects of all videos, the worst first."""
     rows = [
-        (name, number, one["j"], one["f"], one["frames"])
+        (name, number, score["j"], score["f"], score["frames"])
         for name, objects in scores["videos"].items()
-        for number, one in objects.items()
+        for number, score in objects.items()
     ]
     yield "### Each object\n"
     yield "| video | object | J&F | J | F | frames |\n|---|---|---|---|---|---|"
@@ -125,15 +125,15 @@ def _rounds(scores: dict[str, Any]) -> Iterator[str]:
     for mode, found in scores["modes"].items():
         yield f"### Each object, {mode}\n"
         yield "| object | first frame | last | clicked frames |\n|---|---|---|---|"
-        for name, one in found["objects"].items():
-            clicked = ", ".join(map(str, one["clicked"]))
-            first, last = one["j_and_f"][0], one["j_and_f"][-1]
+        for name, found_rounds in found["objects"].items():
+            clicked = ", ".join(map(str, found_rounds["clicked"]))
+            first, last = found_rounds["j_and_f"][0], found_rounds["j_and_f"][-1]
             yield f"| {name} | {first:.1f} | {last:.1f} | {clicked} |"
         yield ""
 
 
 def _nothing(scores: dict[str, Any]) -> Iterator[str]:
-    """Add nothing: the table has a row for each set already."""
+    """Write nothing: the table already has a row for each set."""
     del scores
     return iter(())
 
@@ -151,7 +151,7 @@ def _embedded(picture: Path, number: int) -> str:
 
 
 def _beside(page: Path) -> Show:
-    """Copy pictures into a folder beside the page, and give their places."""
+    """Copy pictures into a folder beside the page, and return their paths."""
     folder = page.parent / f"{page.stem}-pictures"
 
     def copy(picture: Path, number: int) -> str:

@@ -3,8 +3,8 @@ r"""Click every object of sets of photos, and compare the masks: mean IoU after 
     accelerate launch -m evaluation.run_image --model ./sam2.1-tiny --out runs/photos \
         --data coco-val=coco:~/coco/annotations/instances_val2017.json bsds=pairs:~/bsds500/val
 
-Every click goes into the middle of the object or of the error; see `evaluation.images.clicking`. A
-run that was stopped goes on when it is started again: photos that are finished stay as they are.
+Every click goes to the center of the object or of the error; see `evaluation.images.clicking`. A
+stopped run resumes when started again: finished photos are kept.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from .shared_run import join_processes, share_out
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line; nothing here touches a GPU."""
+    """Build the parser of the command line; nothing here touches a GPU."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.run_image", description=__doc__.splitlines()[0]
     )
@@ -41,26 +41,26 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", required=True, nargs="+", metavar="NAME=KIND:PATH", help="sets of photos"
     )
-    parser.add_argument("--out", type=Path, required=True, help="scores go here")
+    parser.add_argument("--out", type=Path, required=True, help="output folder of scores")
     parser.add_argument(
         "--min-area",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="smaller objects do not count, share of the photo",
+        help="minimum area of objects, fraction of the photo",
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure all sets; say where the results are."""
+    """Measure all sets, and print the paths of the results."""
     options = build_parser().parse_args(arguments)
-    stopped = f"finished photos stay in {options.out}. Run it again to go on"
+    stopped = f"finished photos stay in {options.out}. Run it again to continue"
     return exit_status(lambda: run(options), stopped)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do a process's share of the photos; the first process then puts all scores together.
+    """Process a share of the photos; the first process then combines all scores.
 
     Raises:
         DataError: An option is out of range, or data cannot be used.
@@ -71,8 +71,8 @@ def run(options: argparse.Namespace) -> None:
     loaded = load_model(options, join_processes().device)
     settings = loaded.settings(
         "images",
-        ", ".join(one.name for one in sets),
-        ", ".join(one.source.fingerprint() for one in sets),
+        ", ".join(photos.name for photos in sets),
+        ", ".join(photos.source.fingerprint() for photos in sets),
         f"{', '.join(map(str, NUM_CLICKS))} clicks; objects of {options.min_area:g} of a photo",
     )
     model = as_image_model(loaded.model)
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _do_share(sets: Sequence[PhotoSet], model: Sam2Model, out: Path, state: PartialState) -> None:
-    """Click on photos that are not finished."""
+    """Click on the unfinished photos."""
     mine = list(all_photos(sets))[state.process_index :: state.num_processes]
     for photos, item in tqdm(mine, unit="photo", disable=not state.is_main_process):
         files, name = _files(photos, out), photos.photo_name(item)
@@ -97,7 +97,7 @@ def _do_share(sets: Sequence[PhotoSet], model: Sam2Model, out: Path, state: Part
 
 
 def _finish(sets: Sequence[PhotoSet], settings: RunSettings, model: Sam2Model, out: Path) -> None:
-    """Put the scores of all photos together."""
+    """Combine the scores of all photos."""
     measured = {
         photos.name: list(_files(photos, out).load_all(photos.photo_names()).values())
         for photos in sets

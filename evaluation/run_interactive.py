@@ -1,12 +1,12 @@
-r"""Segment every object of a set of videos with clicks, as a user does who looks at the result.
+r"""Interactive evaluation: segment every object of a set of videos with a simulated user.
 
     accelerate launch -m evaluation.run_interactive --model ./sam2.1-tiny --dataset davis17-val \
         --root ~/DAVIS --out runs/clicks
 
-Offline, the worst frame of a video is clicked and all of it is tracked again; online, the first bad
-frame is clicked and tracking goes on from there. See `evaluation.interactive.protocol`. J&F by
-clicked frames go to scores.json, scores.md and curves. A run that was stopped goes on when it is
-started again: objects that are finished stay as they are.
+Offline, the worst frame of a video is clicked and the whole video is tracked again; online, the
+first bad frame is clicked and tracking continues from there. See `evaluation.interactive.protocol`.
+J&F by clicked frames go to scores.json, scores.md and curves. A stopped run resumes when started
+again: finished objects are kept.
 """
 
 import argparse
@@ -40,14 +40,14 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An object that is segmented by one protocol.
+    """An object to segment with one protocol.
 
     Attributes:
         mode: The protocol.
-        video: Place of its video in the set.
-        name: Of its results.
-        number: Of the object in its video.
-        work: About how long it takes: frames that are tracked.
+        video: Index of its video in the set.
+        name: Name of its results.
+        number: Id of the object in its video.
+        work: Estimated cost: number of tracked frames.
     """
 
     mode: Mode
@@ -58,7 +58,7 @@ class Task:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line; nothing here touches a GPU."""
+    """Build the parser of the command line; nothing here touches a GPU."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.run_interactive", description=__doc__.splitlines()[0]
     )
@@ -66,20 +66,20 @@ def build_parser() -> argparse.ArgumentParser:
     names = [name for name in DATA_SETS if find_rules(name).is_public]
     add_set_options(parser, names, "scores and curves")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
-    parser.add_argument("--clicks", type=int, default=3, help="on each clicked frame (3)")
-    parser.add_argument("--frames", type=int, default=8, help="that are clicked at most (8)")
+    parser.add_argument("--clicks", type=int, default=3, help="clicks on each clicked frame (3)")
+    parser.add_argument("--frames", type=int, default=8, help="most clicked frames (8)")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Segment and score a set; say where the results are."""
+    """Segment and score a set, and print the paths of the results."""
     options = build_parser().parse_args(arguments)
-    stopped = f"finished objects stay in {options.out}. Run it again to go on"
+    stopped = f"finished objects stay in {options.out}. Run it again to continue"
     return exit_status(lambda: run(options), stopped)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do a process's share of the objects; the first process then puts all scores together.
+    """Process a share of the objects; the first process then combines all scores.
 
     Raises:
         DataError: An option is out of range, or data cannot be used.
@@ -104,9 +104,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _tasks(videos: VideoSet, modes: Sequence[Mode], most: int) -> Iterator[Task]:
-    """List what is to be done, always in the same order.
+    """List the tasks, in a fixed order.
 
-    How often online tracking is stopped is not known before; about half as many frames are assumed.
+    The cost of online tracking is not known in advance; about half as many frames are assumed.
     """
     for mode in modes:
         rounds = most if mode == "offline" else (most + 1) // 2
@@ -118,15 +118,15 @@ def _tasks(videos: VideoSet, modes: Sequence[Mode], most: int) -> Iterator[Task]
 def _do_share(
     videos: VideoSet, model: Sam2VideoModel, options: argparse.Namespace, state: PartialState
 ) -> None:
-    """Segment a share of the objects that are not finished."""
+    """Segment a share of the unfinished objects."""
     files = {mode: object_files(options.out, mode) for mode in options.modes}
     tasks = [
         task
         for task in _tasks(videos, options.modes, options.frames)
         if files[task.mode].load(task.name) is None
     ]
-    state.wait_for_everyone()  # before any of them is saved, or shares would differ
-    mine = share_of([one.work for one in tasks], state.process_index, state.num_processes)
+    state.wait_for_everyone()  # before any result is saved, or shares would differ
+    mine = share_of([task.work for task in tasks], state.process_index, state.num_processes)
     with tqdm(
         total=sum(tasks[place].work for place in mine),
         unit="frame",
@@ -149,11 +149,11 @@ def _segment(
 
 
 def _finish(videos: VideoSet, settings: RunSettings, options: argparse.Namespace) -> None:
-    """Put the scores of all objects together."""
+    """Combine the scores of all objects."""
     out: Path = options.out
     tasks = list(_tasks(videos, options.modes, options.frames))
     measured = {
-        mode: object_files(out, mode).load_all(one.name for one in tasks if one.mode == mode)
+        mode: object_files(out, mode).load_all(task.name for task in tasks if task.mode == mode)
         for mode in options.modes
     }
     rules = {mode: InteractiveRules(mode, options.clicks, options.frames) for mode in measured}

@@ -1,4 +1,4 @@
-"""What an evaluation is about; its folder holds the results of one."""
+"""Settings of an evaluation run, saved with its results."""
 
 import json
 from dataclasses import asdict, dataclass, field, fields
@@ -20,16 +20,16 @@ Protocol = Literal["vos", "interactive", "images"]
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What a run is about. A folder holds the results of one.
+    """Settings of a run; a folder holds the results of one run.
 
     Attributes:
         protocol: "vos", "interactive" or "images".
         data_set: Name of the set, or of several.
-        data: What tells data of this name apart from others.
-        prompt: What objects are given by.
-        model: Which model.
-        environment: What it ran on.
-        options: Session options that differ from the defaults, by name; none for photos.
+        data: Fingerprint of the data.
+        prompt: Kind of prompt.
+        model: Identity of the model.
+        environment: Its environment.
+        options: Session options that differ from the defaults, by name; empty for photos.
     """
 
     protocol: Protocol
@@ -41,7 +41,7 @@ class RunSettings:
     options: dict[str, Any] = field(default_factory=dict)
 
     def save(self, out: Path) -> None:
-        """Write the settings, or refuse a folder with the results of others.
+        """Write the settings, or refuse a folder with results of other settings.
 
         Raises:
             DataError: The folder has results of other settings.
@@ -66,12 +66,12 @@ class RunSettings:
 def changed_options(options: SessionOptions) -> dict[str, Any]:
     """List the options that differ from the defaults, by name."""
     defaults = SessionOptions()
-    values = {one.name: getattr(options, one.name) for one in fields(options)}
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
     return {name: value for name, value in values.items() if value != getattr(defaults, name)}
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Read what a folder's results are of.
+    """Read the settings of a folder's results.
 
     Raises:
         DataError: It cannot be read.
@@ -83,7 +83,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         return content
     except (OSError, ValueError, TypeError) as error:
         raise DataError(
-            f"{path} cannot be read ({error}), so nothing tells which run its folder is of. "
+            f"{path} cannot be read ({error}), so the run of its folder is unknown. "
             "Choose another --out, or remove it."
         ) from error
 
@@ -91,7 +91,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 def _first_difference(
     name: str, known: dict[str, Any], new: dict[str, Any]
 ) -> tuple[str, object, object]:
-    """Name a value that differs; of a group of values the one in it."""
+    """Return the first value that differs, also within a group."""
     theirs, ours = known.get(name), new[name]
     if isinstance(theirs, dict) and isinstance(ours, dict):
         inner = next(key for key in ours if theirs.get(key) != ours[key])

@@ -1,12 +1,12 @@
-r"""Track every object of a data set from what it is given by, and score the masks.
+r"""Semi-supervised evaluation: track every object of a data set, and score the masks.
 
     accelerate launch -m evaluation.run_vos --model ./sam2.1-tiny --dataset davis17-val \
         --root ~/DAVIS --out runs/davis
 
-By default objects are given by their true masks, as in the semi-supervised protocol. Masks go to
-OUT/masks as PNG files, scores to scores.json and scores.md, the worst frames to worst.png. A run
-that was stopped goes on when it is started again: videos that are finished stay as they are. Where
-true masks are not public, OUT/submission.zip is what the set's server takes.
+By default objects are prompted with their true masks, as in the semi-supervised protocol. Masks go
+to OUT/masks as PNG files, scores to scores.json and scores.md, the worst frames to worst.png. A
+stopped run resumes when started again: finished videos are kept. If true masks are not public,
+OUT/submission.zip is for the set's server.
 """
 
 import argparse
@@ -39,27 +39,25 @@ MASKS = "masks"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line; nothing here touches a GPU."""
+    """Build the parser of the command line; nothing here touches a GPU."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.run_vos", description=__doc__.splitlines()[0]
     )
     add_model_options(parser)
     add_set_options(parser, list(DATA_SETS), "masks and scores")
-    parser.add_argument(
-        "--prompt", choices=PROMPTS, default="mask", help="what objects are given by"
-    )
+    parser.add_argument("--prompt", choices=PROMPTS, default="mask", help="kind of prompt")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Track and score a set; say where the results are."""
+    """Track and score a set, and print the paths of the results."""
     options = build_parser().parse_args(arguments)
-    stopped = f"finished videos stay in {options.out}. Run it again to go on"
+    stopped = f"finished videos stay in {options.out}. Run it again to continue"
     return exit_status(lambda: run(options), stopped)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do a process's share of the videos; the first process then puts all scores together."""
+    """Process a share of the videos; the first process then combines all scores."""
     videos = open_set(options.dataset, options.root, options.videos, dict(options.set_options))
     loaded = load_model(options, join_processes().device)
     settings = loaded.settings(
@@ -96,7 +94,7 @@ def _do_share(
 def _track_and_score(
     video: LabeledVideo, model: Sam2VideoModel, options: argparse.Namespace, bar: tqdm
 ) -> None:
-    """Track a video unless it is finished, and score it unless that is done."""
+    """Track and score a video, unless done before."""
     masks, scores = options.out / MASKS, video_files(options.out)
     if is_finished(video, masks):
         bar.update(video.num_frames)
@@ -114,7 +112,7 @@ def _track_and_score(
 
 
 def _finish(videos: VideoSet, settings: RunSettings, out: Path) -> None:
-    """Put the scores of all videos together, or pack what a server scores."""
+    """Combine the scores of all videos, or pack a submission for a server."""
     if not videos.rules.is_public:
         path = zip_for_server(videos, out / MASKS, out / "submission.zip")
         sys.stdout.write(f"{path}: the true masks are not public; upload it to the set's server\n")

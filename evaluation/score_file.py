@@ -1,7 +1,7 @@
-"""Scores in a JSON file that grows set by set, so that an interrupted measurement goes on.
+"""Incremental score file in JSON, so that an interrupted measurement can resume.
 
-A part of it is taken over by a later run as long as nothing it depends on has changed: the files of
-the set, the rules of measuring, and the model's weights if it is about the model.
+A later run reuses a part if its dependencies are unchanged: the files of the set, the rules of
+measuring, and the model's weights if it is of the model.
 """
 
 import hashlib
@@ -18,18 +18,18 @@ from sam2_hf.json_input import load_json
 from .measured_model import MeasuredModel
 from .measurements import ClipScore, ClipScores, PhotoScore, PhotoScores
 
-RULES = "1"  # of measuring; another number makes every part be measured again
+RULES = "1"  # version of measuring; a change invalidates every part
 FILE_NAME = "scores.json"
 
 
 @dataclass(frozen=True, slots=True)
 class ScorePart:
-    """What was measured in one go.
+    """Scores of one job.
 
     Attributes:
         data_set: Name of the set.
         subject: "baselines" or "model".
-        depends: A digest of all that the scores depend on.
+        depends: Digest of everything that the scores depend on.
         measured: The scores.
     """
 
@@ -45,7 +45,7 @@ class Scores:
 
     Attributes:
         model: The model; None if only baselines were measured.
-        parts: What was measured.
+        parts: The scores.
     """
 
     model: MeasuredModel | None = None
@@ -59,26 +59,26 @@ class Scores:
         return None
 
     def photo_scores(self, data_set: str) -> list[PhotoScore]:
-        """List everything that was measured on a set of photos."""
+        """List all scores on a set of photos."""
         parts = [part.measured for part in self.parts if part.data_set == data_set]
-        return [one for part in parts if isinstance(part, PhotoScores) for one in part.scores]
+        return [score for part in parts if isinstance(part, PhotoScores) for score in part.scores]
 
     def clip_scores(self, data_set: str) -> list[ClipScore]:
-        """List everything that was measured on a set of clips."""
+        """List all scores on a set of clips."""
         parts = [part.measured for part in self.parts if part.data_set == data_set]
-        return [one for part in parts if isinstance(part, ClipScores) for one in part.scores]
+        return [score for part in parts if isinstance(part, ClipScores) for score in part.scores]
 
     def with_part(self, part: ScorePart) -> Self:
-        """Return these scores with a part in the place of an older one of its kind."""
+        """Return these scores with a part added or replaced."""
         others = (
-            one
-            for one in self.parts
-            if (one.data_set, one.subject) != (part.data_set, part.subject)
+            other
+            for other in self.parts
+            if (other.data_set, other.subject) != (part.data_set, part.subject)
         )
         return replace(self, parts=(*others, part))
 
     def save(self, folder: Path) -> Path:
-        """Write the file, whole or not at all.
+        """Write the file atomically.
 
         Raises:
             OutputError: It cannot be written.
@@ -89,19 +89,19 @@ class Scores:
 
 
 def load_scores(path: Path) -> Scores:
-    """Read a file that `Scores.save` wrote.
+    """Read a file written by `Scores.save`.
 
     Args:
-        path: The file, or the folder it is in.
+        path: The file, or its folder.
 
     Raises:
-        DataError: The file is missing or holds something else.
+        DataError: The file is missing or has another form.
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:
         content = load_json(file)
         model = content["model"] and MeasuredModel(**content["model"])
-        return Scores(model, tuple(_part(one) for one in content["parts"]))
+        return Scores(model, tuple(_part(fields) for fields in content["parts"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{file} holds no scores ({error!r}). `python -m evaluation.micro` writes such a file; "
@@ -110,7 +110,7 @@ def load_scores(path: Path) -> Scores:
 
 
 def digest(files: Iterable[Path], *more: str) -> str:
-    """Hash the names and contents of files, and what else there is, into 16 hexadecimal digits.
+    """Hash the names and contents of files, and further texts, to 16 hexadecimal digits.
 
     Raises:
         DataError: A file is missing.
@@ -129,5 +129,5 @@ def digest(files: Iterable[Path], *more: str) -> str:
 def _part(content: dict[str, Any]) -> ScorePart:
     measured = content["measured"]
     kind, row = (PhotoScores, PhotoScore) if "photos" in measured else (ClipScores, ClipScore)
-    scores = tuple(row(**one) for one in measured["scores"])
+    scores = tuple(row(**fields) for fields in measured["scores"])
     return ScorePart(**{**content, "measured": kind(**{**measured, "scores": scores})})

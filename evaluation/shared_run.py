@@ -1,4 +1,4 @@
-"""What all evaluations do alike: join processes, refuse foreign results, share out, conclude."""
+"""Common steps of evaluations: join processes, check settings, distribute work, combine results."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -15,23 +15,23 @@ PATIENCE = timedelta(days=30)
 
 
 def join_processes() -> PartialState:
-    """Join the processes of a launcher; processes that are done wait for the others."""
+    """Join the processes of a launcher; finished processes wait for the others."""
     return PartialState(timeout=PATIENCE)
 
 
 def add_set_options(parser: argparse.ArgumentParser, names: Sequence[str], written: str) -> None:
-    """Add the options that say which videos are evaluated, and where results go.
+    """Add the options for the videos and the output folder.
 
     Args:
-        parser: The program's.
-        names: Sets that it takes.
-        written: What goes to `--out`.
+        parser: The program's parser.
+        names: Names of sets.
+        written: Contents of `--out`.
     """
     parser.add_argument(
         "--dataset", required=True, choices=names, metavar="NAME", help=", ".join(names)
     )
-    parser.add_argument("--root", required=True, help="where the set was unpacked; or a table")
-    parser.add_argument("--out", type=Path, required=True, help=f"{written} go here")
+    parser.add_argument("--root", required=True, help="unpacked folder of the set, or a table")
+    parser.add_argument("--out", type=Path, required=True, help=f"output folder of {written}")
     parser.add_argument("--videos", nargs="*", default=[], metavar="ID", help="only these")
     parser.add_argument(
         "--option",
@@ -45,14 +45,14 @@ def add_set_options(parser: argparse.ArgumentParser, names: Sequence[str], writt
 
 
 def _set_option(text: str) -> tuple[str, object]:
-    """Read an option as a training config has it; the value is YAML."""
+    """Read an option as in a training config; the value is YAML."""
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     try:
         return name, yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is no YAML") from error
+        raise argparse.ArgumentTypeError(f"{text!r}: the value is not YAML") from error
 
 
 def share_out(
@@ -62,14 +62,14 @@ def share_out(
     do_share: Callable[[PartialState], None],
     conclude: Callable[[], None],
 ) -> None:
-    """Let every process do its share, and the first one put the results together.
+    """Run every process's share, then combine the results in the first one.
 
     Args:
-        loaded: The model, which says in what precision is computed.
-        settings: What the run is about.
+        loaded: The model, with its precision.
+        settings: Settings of the run.
         out: Folder of the results.
-        do_share: Does the share of the process that it is told.
-        conclude: Puts the results of all together.
+        do_share: Processes the share of a process.
+        conclude: Combines all results.
 
     Raises:
         DataError: The folder has results of other settings.

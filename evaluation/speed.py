@@ -1,16 +1,16 @@
-"""Time this package against the other two implementations: equal weights, equal answers.
+"""Speed of this package against the other two implementations, with equal weights and answers.
 
     python -m evaluation.speed --out speed.json
     python -m evaluation.speed --cases encode video1 --dtypes bfloat16 --original ~/sam2
     python -m evaluation.speed --cases gpu --dtypes bfloat16 --size large
     python -m evaluation.speed --cases train-photos train-clips --training-data PATH
 
-All sides take turns in one process, so that whatever else the machine does hits all; what counts
-is the ratio of medians to the faster of the others. Before anything is timed, answers are compared:
-a fast wrong answer ends the run with an error. In bfloat16, where two ways of rounding never agree,
-both are held to what float32 says, except for a click, which is compared in float32 alone. Loading
-is timed in processes of its own. Training has no peer: transformers cannot train on videos. The
-metric's peer is the definition, over whole frames.
+All sides alternate in one process, so that other load on the machine affects all; the result is the
+ratio of medians to the faster of the others. Before timing, answers are compared: a wrong answer
+ends the run with an error. In bfloat16, where rounding always differs, both are compared with
+float32, except for a click, which is only compared in float32. Loading is timed in separate
+processes. Training has no peer: transformers cannot train on videos. The metric's peer is its
+definition, over whole frames.
 """
 
 import argparse
@@ -34,31 +34,31 @@ from evaluation.speed_cases.video import SESSION_CASES, VIDEO_CASES, time_tracki
 from .environment import describe_environment
 
 METRIC_CASE = "metric"
-GPU_CASE = "gpu"  # on request: there may be none
+GPU_CASE = "gpu"  # on request only
 CASES = [*IMAGE_CASES, *VIDEO_CASES, *SESSION_CASES, *LOAD_CASES, *TRAINING_CASES, METRIC_CASE]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 GRID = 16  # clicks per side in everything-mode; the original's default is 32
 
 
 def as_table(results: list[Result]) -> str:
-    """Write the results as a Markdown table."""
+    """Format the results as a Markdown table."""
     rows = [
         "| case | sam2_hf | transformers | original | ratio | spread |",
         "|---|---|---|---|---|---|",
     ]
     for r in results:
-        cells = [_told(value, r.unit) for value in (r.ours, r.transformers, r.original)]
+        cells = [_formatted(value, r.unit) for value in (r.ours, r.transformers, r.original)]
         ratio = "" if r.ratio is None else f"{r.ratio:.2f}x"
         rows.append(f"| {r.case} | {' | '.join(cells)} | {ratio} | {r.spread:.0%} |")
     return "\n".join(rows)
 
 
-def _told(value: float | None, unit: str) -> str:
+def _formatted(value: float | None, unit: str) -> str:
     return "not run" if value is None else f"{value:.3f} {unit}"
 
 
 def environment(size: str) -> dict[str, Any]:
-    """Record what the figures depend on."""
+    """Describe the environment of the figures."""
     return {
         "size": size,
         "threads": torch.get_num_threads(),
@@ -68,7 +68,7 @@ def environment(size: str) -> dict[str, Any]:
 
 
 def run_cases(options: argparse.Namespace) -> Iterator[Result]:
-    """Run the cases that were asked for."""
+    """Run the requested cases."""
     for name in options.dtypes:
         yield from _run_in(DTYPES[name], options)
     for case in options.cases:
@@ -98,13 +98,13 @@ def _run_in(dtype: torch.dtype, options: argparse.Namespace) -> Iterator[Result]
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.speed", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--size", default="tiny", choices=["tiny", "small", "base_plus", "large"])
     parser.add_argument(
-        "--rounds", type=int, default=5, help="how often each side runs (a click: four times that)"
+        "--rounds", type=int, default=5, help="rounds per side (a click: four times that)"
     )
     parser.add_argument("--cases", nargs="+", default=CASES, choices=[*CASES, GPU_CASE])
     parser.add_argument("--dtypes", nargs="+", default=["float32"], choices=list(DTYPES))
@@ -119,7 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--training-data",
         type=Path,
         metavar="PATH",
-        help="train on bsds500/ and davis16-half/ of this folder instead of made-up clips",
+        help="train on bsds500/ and davis16-half/ of this folder instead of synthetic clips",
     )
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     return parser

@@ -1,4 +1,4 @@
-"""The Space: `python app.py --help` tells its flags."""
+"""The Space; see `python app.py --help` for its flags."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""The protocol of the Segment Anything task: clicks on photos."""
+"""Protocol of the Segment Anything task: clicks on photos."""

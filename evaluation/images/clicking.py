@@ -1,11 +1,11 @@
-"""Clicking every object of a photo, one click after the other into the middle of the error.
+"""Clicks on every object of a photo, each at the center of the error.
 
 Source: SAM paper (arXiv 2304.02643), appendix D.1: the first click goes to the innermost point,
     each further one to that of the error. facebookresearch/sam2 issue 320: after the first click
     the mask of highest predicted IoU of three counts. sam2/sam2_image_predictor.py @ 2b90b9f: from
-    the second click on there is one mask, and the one before is handed back.
+    the second click on there is one mask, and the previous one is the mask prompt.
 
-Suffixes: n = objects, p = objects clicked together, t = clicks, k = numbers of clicks, h, w = rows
+Suffixes: n = objects, p = objects of a batch, t = clicks, k = numbers of clicks, h, w = rows
 and columns of the photo, 2 = x and y.
 """
 
@@ -23,19 +23,19 @@ from sam2_hf.training.click_sampling import innermost_clicks
 from sam2_hf.upsampled_masks import masks_at_size
 
 NUM_CLICKS = (1, 3, 5)
-AT_ONCE = 32  # objects that are clicked together; more need memory and gain little
-LOGIT_LIMIT = 32.0  # of a mask that is handed back
+AT_ONCE = 32  # objects per batch; more need memory for little gain
+LOGIT_LIMIT = 32.0  # of a mask prompt
 
 
 def click_photo(
     model: Sam2Model, photo: Clip, num_clicks: Sequence[int] = NUM_CLICKS
 ) -> NDArray[np.float64]:
-    """Click every object of a photo by itself.
+    """Click every object of a photo separately.
 
     Args:
         model: The model, in eval mode.
         photo: A clip of one frame.
-        num_clicks: After which clicks masks are compared, ascending.
+        num_clicks: Numbers of clicks after which masks are scored, ascending.
 
     Returns:
         IoU of each object after each of those clicks, `(n, k)`, 0-1.
@@ -51,7 +51,7 @@ def click_photo(
 
 
 def click_object(model: Sam2Model, photo: Clip, number: int, count: int) -> NDArray[np.bool_]:
-    """Give the mask of one object of a photo after some clicks, `(h, w)`."""
+    """Return the mask of one object of a photo after some clicks, `(h, w)`."""
     truth_1hw = torch.from_numpy(photo.masks_othw[number : number + 1, 0])
     *_, last_1hw = _click_together(model, _embed(model, photo), truth_1hw, count)
     return np.asarray(last_1hw[0])
@@ -69,7 +69,7 @@ def _embed(model: Sam2Model, photo: Clip) -> list[Tensor]:
 def _click_together(
     model: Sam2Model, embeddings: list[Tensor], truth_phw: Tensor, most: int
 ) -> Iterator[Tensor]:
-    """Click some objects, each by itself; give their masks `(p, h, w)` after each click."""
+    """Click some objects separately; yield their masks `(p, h, w)` after each click."""
     size = (truth_phw.shape[1], truth_phw.shape[2])
     points: list[Tensor] = []
     labels: list[Tensor] = []

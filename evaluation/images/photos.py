@@ -21,8 +21,8 @@ class PhotoSet:
     """A set of photos.
 
     Attributes:
-        name: What tables call it.
-        source: Where photos come from.
+        name: Name in tables.
+        source: The data source.
     """
 
     name: str
@@ -32,17 +32,17 @@ class PhotoSet:
         return len(self.source)
 
     def photo_name(self, item: int) -> str:
-        """Say what a photo is called."""
+        """Return the name of a photo."""
         return self.source.name(item)
 
     def photo_names(self) -> list[str]:
-        """List what all photos are called."""
+        """List the names of all photos."""
         return [self.photo_name(item) for item in range(len(self))]
 
     def photo(self, item: int) -> Clip | None:
-        """Read a photo at full size with its objects; None if it has none that counts.
+        """Read a photo at full size with its objects; None if it has no usable one.
 
-        Where annotators differ, the objects of all are in.
+        Objects of all annotators are included.
 
         Raises:
             DataError: It is damaged, or a video.
@@ -60,23 +60,23 @@ class PhotoSet:
 
 
 def open_photo_sets(texts: Sequence[str], min_area: float) -> list[PhotoSet]:
-    """Open sets as a command line names them.
+    """Open the sets of a command line.
 
     Args:
         texts: `NAME=KIND:PATH` or `KIND:PATH`.
-        min_area: Smaller objects do not count, share of the photo.
+        min_area: Minimum area of objects, fraction of the photo.
 
     Raises:
-        DataError: A text is of another form, two sets have one name, or a set cannot be opened.
+        DataError: A text has another form, two sets have one name, or a set cannot be opened.
     """
     sets = [_open(text, min_area) for text in texts]
-    require_unique([one.name for one in sets], f"the sets {', '.join(texts)}")
+    require_unique([photos.name for photos in sets], f"the sets {', '.join(texts)}")
     return sets
 
 
 def all_photos(sets: Sequence[PhotoSet]) -> Iterator[tuple[PhotoSet, int]]:
     """List every photo of every set, always in the same order."""
-    return ((one, item) for one in sets for item in range(len(one)))
+    return ((photos, item) for photos in sets for item in range(len(photos)))
 
 
 def _open(text: str, min_area: float) -> PhotoSet:

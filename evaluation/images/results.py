@@ -1,4 +1,4 @@
-"""Scores of clicks on photos: a file for each photo, then one for all sets, and a table.
+"""Results of clicks on photos: a file for each photo, one for all sets, and a table.
 
 Suffixes: n = objects, k = numbers of clicks.
 """
@@ -23,11 +23,11 @@ PHOTOS = "photos"
 
 @dataclass(frozen=True, slots=True)
 class SetScore:
-    """What was measured on a set.
+    """Scores of a set.
 
     Attributes:
-        photos: Photos with an object that counts.
-        objects: How many objects.
+        photos: Photos with a scored object.
+        objects: Number of objects.
         miou: Mean IoU over them, 0-100, after each number of clicks.
     """
 
@@ -37,7 +37,7 @@ class SetScore:
 
 
 def photo_files(out: Path, set_name: str, width: int) -> ItemFiles[NDArray[np.float64]]:
-    """Find what was measured on all photos of a set: IoU of each object, `(n, width)`."""
+    """Return the result files of all photos of a set: IoU of each object, `(n, width)`."""
 
     def read(rows: list[Any]) -> NDArray[np.float64]:
         return np.array(rows, np.float64).reshape(len(rows), width)
@@ -48,7 +48,7 @@ def photo_files(out: Path, set_name: str, width: int) -> ItemFiles[NDArray[np.fl
 def set_score(
     name: str, measured: Sequence[NDArray[np.float64]], num_clicks: Sequence[int]
 ) -> SetScore:
-    """Take the mean over all objects of a set, whatever photo they are on.
+    """Average over all objects of a set, regardless of photo.
 
     Raises:
         DataError: There is no object.
@@ -80,7 +80,7 @@ def save_scores(out: Path, settings: RunSettings, scores: Mapping[str, SetScore]
 
 
 def mean_miou(scores: Mapping[str, SetScore]) -> dict[int, float]:
-    """Take the mean over sets, each counting the same, after each number of clicks."""
+    """Average over sets with equal weight, after each number of clicks."""
     counts = next(iter(scores.values())).miou
     return {
         count: float(np.mean([score.miou[count] for score in scores.values()])) for count in counts
@@ -88,7 +88,7 @@ def mean_miou(scores: Mapping[str, SetScore]) -> dict[int, float]:
 
 
 def as_markdown(settings: RunSettings, scores: Mapping[str, SetScore]) -> str:
-    """Write the table: a row for each set, and their mean."""
+    """Format the table: a row for each set, and their mean."""
     mean = mean_miou(scores)
     titles = " | ".join(f"{count} click{'s' * (count > 1)}" for count in mean)
     lines = [
@@ -101,7 +101,7 @@ def as_markdown(settings: RunSettings, scores: Mapping[str, SetScore]) -> str:
     ]
     if len(scores) > 1:
         lines.append(f"| **mean over sets** | {_numbers(mean)} | | |")
-    return "\n".join([*lines, "", settings.environment.told, ""])
+    return "\n".join([*lines, "", settings.environment.caption, ""])
 
 
 def _numbers(miou: Mapping[int, float]) -> str:

@@ -1,4 +1,4 @@
-"""The objects of photos that were found worst, as a picture."""
+"""Picture of the worst segmented objects of photos."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from sam2_hf.overlay import draw_overlay
 from .clicking import click_object
 from .photos import PhotoSet
 
-COUNT = 6  # of objects that are drawn
+COUNT = 6  # objects to draw
 
 
 def draw_worst(
@@ -23,13 +23,13 @@ def draw_worst(
     clicks: int,
     path: Path,
 ) -> None:
-    """Write a picture of the objects of lowest IoU: what was found beside the truth.
+    """Draw the objects of lowest IoU, beside the truth.
 
     Args:
-        model: The model, which is asked again.
+        model: The model, which is run again.
         sets: The sets.
         measured: By set, IoU of each object of each photo, `(n, k)`; the last column counts.
-        clicks: How many clicks the last column is about.
+        clicks: Number of clicks of the last column.
         path: The PNG.
     """
     listed = [
@@ -39,7 +39,7 @@ def draw_worst(
         for number, iou in enumerate(iou_nk[:, -1])
     ]
     rows = []
-    for iou, photos, item, number in sorted(listed, key=lambda one: one[0])[:COUNT]:
+    for iou, photos, item, number in sorted(listed, key=lambda row: row[0])[:COUNT]:
         photo = photos.photo(item)
         if photo is None:
             continue

@@ -1,1 +1,1 @@
-"""Interactive video segmentation: a simulated user clicks again where tracking went wrong."""
+"""Interactive video segmentation: a simulated user corrects tracking errors with clicks."""

@@ -1,4 +1,4 @@
-"""Curves of the interactive protocols as a picture."""
+"""Curves of the interactive protocols."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ def draw_curves(curves: Mapping[Mode, Sequence[Point]], path: Path) -> None:
     by_frames, by_time = figure.subplots(1, 2, sharey=True)
     _draw(by_frames, curves, "frames", "clicked frames")
     _draw(by_time, curves, "seconds", "time of the user, seconds an object")
-    by_frames.set_xticks(sorted({one.frames for points in curves.values() for one in points}))
+    by_frames.set_xticks(sorted({point.frames for points in curves.values() for point in points}))
     by_frames.set_ylabel("J&F")
     by_frames.legend()
     picture = io.BytesIO()
@@ -39,7 +39,7 @@ def draw_curves(curves: Mapping[Mode, Sequence[Point]], path: Path) -> None:
 
 def _draw(axes: Any, curves: Mapping[Mode, Sequence[Point]], name: str, title: str) -> None:  # noqa: ANN401 - matplotlib's
     for mode, points in curves.items():
-        xs, ys = [getattr(one, name) for one in points], [one.j_and_f for one in points]
+        xs, ys = [getattr(point, name) for point in points], [point.j_and_f for point in points]
         axes.plot(xs, ys, marker="o", label=mode)
     axes.set_xlabel(title)
     axes.grid(alpha=0.3)

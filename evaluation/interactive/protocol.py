@@ -1,15 +1,15 @@
-"""The offline and the online protocol: where the user looks next, and what that costs.
+"""Offline and online protocol: which frame the user corrects next, and the time it takes.
 
-Each object is on its own. On the first frame it gets a click in its middle and then some in the
-middle of what is wrong; later frames get as many in the middle of what is wrong.
+Objects are independent. On the first frame an object gets a click at its center and then some at
+the center of the error; later frames get as many at the center of the error.
 
 Offline, the whole video is tracked again after each round, and the user goes to the frame with the
-lowest IoU. Online, the user watches once and stops at the first frame whose IoU is too low; what
-was before stays.
+lowest IoU. Online, the user watches once and stops at the first frame with a low IoU; earlier
+frames are final.
 
-Source: SAM 2 paper (arXiv 2408.00714), appendix on interactive evaluation. It leaves open whether
-    a frame may be clicked twice (not here), what an object scores where it is absent and nothing is
-    predicted (IoU 1), and which frames count (all on which the object is annotated).
+Source: SAM 2 paper (arXiv 2408.00714), appendix on interactive evaluation. It does not specify
+    whether a frame may be clicked twice (not here), the score of an absent object without
+    prediction (IoU 1), and the scored frames (all on which the object is annotated).
 """
 
 from collections.abc import Iterator
@@ -31,12 +31,12 @@ Mode = Literal["offline", "online"]
 
 @dataclass(frozen=True, slots=True)
 class InteractiveRules:
-    """How a user works.
+    """Rules of the simulated user.
 
     Attributes:
         mode: "offline" or "online".
-        clicks: On each frame that is clicked.
-        frames: That are clicked at most; each is a round.
+        clicks: Clicks on each clicked frame.
+        frames: Maximum number of clicked frames; each is a round.
         threshold: Online, frames with an IoU below it are clicked.
     """
 
@@ -46,11 +46,11 @@ class InteractiveRules:
     threshold: float = 0.75
 
     def seconds(self, rounds: int, num_frames: int) -> float:
-        """Estimate how long a user takes.
+        """Estimate the user's time.
 
         Args:
-            rounds: Frames that were clicked.
-            num_frames: Of the video. Offline it is watched in every round, online once.
+            rounds: Number of clicked frames.
+            num_frames: Of the video, which is watched in every round offline, and once online.
         """
         watching = EXAMINE_S * num_frames / FRAMES_EXAMINED
         clicking = FIND_S + CLICK_S * self.clicks
@@ -60,7 +60,7 @@ class InteractiveRules:
 
 
 def interactive_options() -> SessionOptions:
-    """Choose the options of the official evaluation, but keep corrections of tracked frames."""
+    """Return the options of the official evaluation, but keep corrections of tracked frames."""
     return SessionOptions.preset(
         "official", apply_postprocessing=False, add_all_frames_to_correct_as_cond=True
     )
@@ -68,10 +68,10 @@ def interactive_options() -> SessionOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClickRound:
-    """What one more clicked frame led to.
+    """Result of one more clicked frame.
 
     Attributes:
-        frame: The frame that was clicked.
+        frame: The clicked frame.
         values: J and F of all frames on which the object is annotated, after it.
     """
 
@@ -87,14 +87,14 @@ def interact(
     Args:
         session: A session on the video with `interactive_options`, without prompts.
         video: The video.
-        number: Which object.
-        rules: How the user works.
+        number: The object.
+        rules: The rules.
 
     Returns:
-        One round after the other; fewer than `rules.frames` if no frame is left that needs clicks.
+        The rounds; fewer than `rules.frames` if no frame needs further clicks.
     """
     first = video.given[number]
-    counting = [one for one in video.annotated_for(number) if one >= first]
+    counting = [annotated for annotated in video.annotated_for(number) if annotated >= first]
     scores: dict[int, MaskAccuracy] = {}
     clicked: list[int] = []
     frame: int | None = first
@@ -108,19 +108,19 @@ def interact(
             if result.frame in counting:
                 true_hw = _truth(video, result.frame, number)
                 scores[result.frame] = score_frame(true_hw, result.masks[number])
-        yield ClickRound(frame, MaskletValues(tuple(scores[one] for one in counting)))
+        yield ClickRound(frame, MaskletValues(tuple(scores[annotated] for annotated in counting)))
         frame = _next_frame(scores, clicked, rules)
 
 
 def _truth(video: LabeledVideo, frame: int, number: int) -> MaskHw:
-    """Read the true mask of an object; where it is absent, a user clicks beside it."""
+    """Read the true mask of an object; empty where it is absent."""
     return video.masks(frame).get(number, np.zeros(video.size, np.bool_))
 
 
 def _next_frame(
     scores: dict[int, MaskAccuracy], clicked: list[int], rules: InteractiveRules
 ) -> int | None:
-    """Choose the frame to click next; None if there is none."""
+    """Choose the next frame to click; None if there is none."""
     if rules.mode == "online":
         low = (
             frame

@@ -1,6 +1,6 @@
-"""Scores of the interactive protocols: a file for each object, curves, one file for the whole.
+"""Results of the interactive protocols: a file for each object, curves, and a summary.
 
-`scores.json` depends on model, data and settings alone, not on the machine or the time.
+`scores.json` depends only on model, data and settings, not on the machine or the time.
 """
 
 import csv
@@ -22,16 +22,15 @@ from sam2_hf.errors import DataError
 from .protocol import ClickRound, InteractiveRules, Mode
 
 ROUNDS = "rounds"
-CURVE_FILE = "curve-{mode}.csv"
 
 
 @dataclass(frozen=True, slots=True)
 class Point(MaskletScore):
-    """What a number of clicked frames leads to, mean over all objects.
+    """Mean score over all objects for a number of clicked frames.
 
     Attributes:
-        frames: How many frames are clicked at most.
-        seconds: Estimated time of the user, for each object.
+        frames: Maximum number of clicked frames.
+        seconds: Estimated user time per object.
     """
 
     frames: int
@@ -52,14 +51,14 @@ class ObjectRounds:
 
 
 def object_files(out: Path, mode: Mode) -> ItemFiles[ObjectRounds]:
-    """Find the rounds of all objects of a run."""
+    """Return the result files of all objects of a run."""
     return ItemFiles(out / ROUNDS / mode, _to_rows, _from_rows)
 
 
 def curve(objects: Sequence[ObjectRounds], rules: InteractiveRules) -> list[Point]:
-    """Take the mean over objects after each number of clicked frames.
+    """Average over objects after each number of clicked frames.
 
-    An object that needs no more clicks stays as it is, and costs no more time.
+    An object that needs no more clicks keeps its score, and costs no more time.
 
     Raises:
         DataError: There is no object.
@@ -68,10 +67,10 @@ def curve(objects: Sequence[ObjectRounds], rules: InteractiveRules) -> list[Poin
         raise DataError("no object was measured. Give a set with objects in it.")
     points = []
     for count in range(1, rules.frames + 1):
-        done = [min(count, len(one.rounds)) for one in objects]
+        done = [min(count, len(rounds_of_object.rounds)) for rounds_of_object in objects]
         pairs = list(zip(objects, done, strict=True))
-        scores = [one.rounds[rounds - 1].values.score for one, rounds in pairs]
-        seconds = [rules.seconds(rounds, one.num_frames) for one, rounds in pairs]
+        scores = [measured.rounds[rounds - 1].values.score for measured, rounds in pairs]
+        seconds = [rules.seconds(rounds, measured.num_frames) for measured, rounds in pairs]
         mean = mean_score(scores)
         points.append(Point(mean.j, mean.f, count, float(np.mean(seconds))))
     return points
@@ -98,8 +97,8 @@ def save_scores(
         "modes": {
             mode: {
                 "j_and_f": average(curves[mode]),
-                "curve": [{**asdict(one), "j_and_f": one.j_and_f} for one in curves[mode]],
-                "objects": {name: _object(one) for name, one in sorted(found.items())},
+                "curve": [{**asdict(point), "j_and_f": point.j_and_f} for point in curves[mode]],
+                "objects": {name: _object(measured) for name, measured in sorted(found.items())},
             }
             for mode, found in measured.items()
         },
@@ -107,13 +106,13 @@ def save_scores(
     write_atomically(out / SCORES_FILE, (json.dumps(content, indent=2) + "\n").encode())
     write_atomically(out / TABLE_FILE, as_markdown(settings, curves, measured).encode())
     for mode, points in curves.items():
-        write_atomically(out / CURVE_FILE.format(mode=mode), _csv(points).encode())
+        write_atomically(out / f"curve-{mode}.csv", _csv(points).encode())
     return curves
 
 
 def average(points: Sequence[Point]) -> float:
-    """Take the mean of J&F over numbers of clicked frames, as the paper reports it."""
-    return float(np.mean([one.j_and_f for one in points]))
+    """Average J&F over numbers of clicked frames, as in the paper."""
+    return float(np.mean([point.j_and_f for point in points]))
 
 
 def as_markdown(
@@ -121,7 +120,7 @@ def as_markdown(
     curves: Mapping[Mode, Sequence[Point]],
     measured: Mapping[Mode, Mapping[str, ObjectRounds]],
 ) -> str:
-    """Write the table: a row for each protocol, a column for each number of clicked frames."""
+    """Format the table: a row for each protocol, a column for each number of clicked frames."""
     most = max(len(points) for points in curves.values())
     counts = " | ".join(f"{count}" for count in range(1, most + 1))
     lines = [
@@ -129,20 +128,20 @@ def as_markdown(
         "| seconds |",
         "|---" * (most + 3) + "|",
         *(
-            f"| {mode} | {' | '.join(f'{one.j_and_f:.1f}' for one in points)} | "
+            f"| {mode} | {' | '.join(f'{point.j_and_f:.1f}' for point in points)} | "
             f"**{average(points):.1f}** | {points[-1].seconds:.0f} |"
             for mode, points in curves.items()
         ),
     ]
     objects = len(next(iter(measured.values())))
-    told = f"{objects} objects, {settings.prompt}; {settings.environment.told}"
-    return "\n".join([*lines, "", told, ""])
+    caption = f"{objects} objects, {settings.prompt}; {settings.environment.caption}"
+    return "\n".join([*lines, "", caption, ""])
 
 
 def _object(found: ObjectRounds) -> dict[str, object]:
     return {
-        "clicked": [one.frame for one in found.rounds],
-        "j_and_f": [one.values.score.j_and_f for one in found.rounds],
+        "clicked": [clicked.frame for clicked in found.rounds],
+        "j_and_f": [clicked.values.score.j_and_f for clicked in found.rounds],
     }
 
 
@@ -150,15 +149,20 @@ def _csv(points: Sequence[Point]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["frames", "seconds", "j_and_f", "j", "f"])
-    writer.writerows([one.frames, one.seconds, one.j_and_f, one.j, one.f] for one in points)
+    writer.writerows(
+        [point.frames, point.seconds, point.j_and_f, point.j, point.f] for point in points
+    )
     return text.getvalue()
 
 
 def _to_rows(found: ObjectRounds) -> dict[str, Any]:
-    rounds = [{"frame": one.frame, **one.values.to_lists()} for one in found.rounds]
+    rounds = [{"frame": clicked.frame, **clicked.values.to_lists()} for clicked in found.rounds]
     return {"num_frames": found.num_frames, "rounds": rounds}
 
 
 def _from_rows(rows: Mapping[str, Any]) -> ObjectRounds:
-    rounds = [ClickRound(one["frame"], MaskletValues.from_lists(one)) for one in rows["rounds"]]
+    rounds = [
+        ClickRound(clicked["frame"], MaskletValues.from_lists(clicked))
+        for clicked in rows["rounds"]
+    ]
     return ObjectRounds(rows["num_frames"], tuple(rounds))

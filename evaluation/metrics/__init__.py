@@ -1,4 +1,4 @@
-"""How well masks match: J, F and what is made of them, and the IoU of photos.
+"""Metrics of masks: J, F and their statistics, and the IoU of photos.
 
 `evaluate.load("evaluation/metrics/j_and_f")` and `.../mask_iou` are the same as modules of the
 library `evaluate`.

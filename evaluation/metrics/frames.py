@@ -1,7 +1,7 @@
-"""How well masks of one frame match: region similarity J and contour accuracy F, shares (0-1).
+"""Metrics of one frame: region similarity J and contour accuracy F, 0-1.
 
-Only the part of a picture with masks in it is looked at, and contour pixels that both masks share
-are not searched for; the numbers are those of the whole picture.
+Only the part of a picture with masks is processed, and contour pixels common to both masks are
+skipped; the numbers equal those of the whole picture.
 
 Suffixes: h, w = rows and columns in pixels, n = pixels of a contour, 2 = row, column.
 """
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 from scipy.spatial import cKDTree
 
-TOLERANCE = 0.008  # of the picture's diagonal: how far two contours may be apart and still match
-BELOW_NEXT = 0.5  # squared distances between pixels are whole numbers
+TOLERANCE = 0.008  # of the picture's diagonal: tolerated distance of matching contours
+
 
 MaskHw = NDArray[np.bool_]
 LabelsHw = NDArray[np.integer[Any]]
@@ -40,7 +40,7 @@ def score_frame(truth_hw: MaskHw, predicted_hw: MaskHw) -> MaskAccuracy:
 
     Args:
         truth_hw: The true mask, `(height, width)`.
-        predicted_hw: The mask to judge, of the same size.
+        predicted_hw: The predicted mask, of the same size.
     """
     part = _occupied_part(truth_hw, predicted_hw)
     return _score_part(truth_hw[part], predicted_hw[part], boundary_radius(*truth_hw.shape))
@@ -52,15 +52,17 @@ def score_labels(
     """Compute J and F of several objects on one frame.
 
     Args:
-        truth_hw: One number a pixel, `(height, width)`, 0 for the background.
-        predicted_hw: Numbers to judge, of the same size.
-        object_ids: What to score; an object that is on neither map scores 1.
+        truth_hw: True labels, `(height, width)`, 0 for the background.
+        predicted_hw: Predicted labels, of the same size.
+        object_ids: Objects to score; an object on neither map scores 1.
     """
     radius = boundary_radius(*truth_hw.shape)
     places = [find_objects(labels_hw.astype(np.int32)) for labels_hw in (truth_hw, predicted_hw)]
     scores = {}
     for number in object_ids:
-        found = [one[number - 1] for one in places if number <= len(one) and one[number - 1]]
+        found = [
+            place[number - 1] for place in places if number <= len(place) and place[number - 1]
+        ]
         if not found:
             scores[number] = PERFECT
             continue
@@ -82,14 +84,14 @@ def contour_accuracy(truth_hw: MaskHw, predicted_hw: MaskHw) -> float:
 
     Args:
         truth_hw: The true mask, `(height, width)`.
-        predicted_hw: The mask to judge, of the same size.
+        predicted_hw: The predicted mask, of the same size.
 
     Returns:
-        A share, 0-1.
+        F, 0-1.
 
     Source: davis2017-evaluation, `f_measure` (definition in the DAVIS 2016 paper, section 5).
-    Differs: instead of widening contours by a disc, asks for the distance to the nearest pixel of
-        the other contour, which is the same question.
+    Differs: instead of dilating contours by a disc, computes the distance to the nearest pixel of
+        the other contour, which is equivalent.
     """
     part = _occupied_part(truth_hw, predicted_hw)
     radius = boundary_radius(*truth_hw.shape)
@@ -99,8 +101,8 @@ def contour_accuracy(truth_hw: MaskHw, predicted_hw: MaskHw) -> float:
 def boundary_map(mask_hw: MaskHw) -> MaskHw:
     """Mark pixels that differ from their right, lower or lower-right neighbor.
 
-    The line is one pixel thick and lies half a pixel to the top left of the edge. A mask that fills
-    the picture has none: beyond the last row and column there is nothing to differ from.
+    The line is one pixel thick, half a pixel to the top left of the edge. A mask that fills the
+    picture has none: the last row and column have no neighbors beyond.
     """
     edges_hw = np.zeros_like(mask_hw)
     edges_hw[:, :-1] |= mask_hw[:, :-1] != mask_hw[:, 1:]
@@ -110,7 +112,7 @@ def boundary_map(mask_hw: MaskHw) -> MaskHw:
 
 
 def boundary_radius(height: int, width: int) -> int:
-    """Compute how many pixels apart two contours of a picture may be and still match."""
+    """Compute the tolerated distance of matching contours, in pixels."""
     return math.ceil(TOLERANCE * math.hypot(height, width))
 
 
@@ -142,23 +144,23 @@ def _contour_accuracy(truth_hw: MaskHw, predicted_hw: MaskHw, radius: int) -> fl
 
 def _count_near(contour_n2: NDArray[np.intp], other_n2: NDArray[np.intp], radius: int) -> int:
     """Count the pixels of a contour that lie within `radius` pixels of another."""
-    reach = math.sqrt(radius**2 + BELOW_NEXT)
+    reach = math.sqrt(radius**2 + 0.5)  # squared distances are whole numbers
     distances, _ = cKDTree(other_n2).query(contour_n2, distance_upper_bound=reach)
     return int(np.isfinite(distances).sum())
 
 
 def _occupied_part(*masks: MaskHw) -> Part:
-    """Find the rows and columns with masks in them, one more on each side for the contour."""
+    """Find the rows and columns with masks, plus one on each side for the contour."""
     places = [found for mask_hw in masks for found in find_objects(mask_hw.astype(np.int32))]
     return _around(places) if places else (slice(0, 1), slice(0, 1))
 
 
 def _around(places: list[Part]) -> Part:
-    """Enclose parts, with one more pixel on each side for the contour."""
+    """Enclose parts, plus one pixel on each side for the contour."""
     rows, columns = (
         slice(
-            max(min(one[axis].start for one in places) - 1, 0),
-            max(one[axis].stop for one in places) + 1,
+            max(min(place[axis].start for place in places) - 1, 0),
+            max(place[axis].stop for place in places) + 1,
         )
         for axis in (0, 1)
     )

@@ -1,7 +1,7 @@
 """Scores of masklets and data sets, 0-100 as papers print them.
 
-A masklet's score is the mean over its scored frames; a data set's is the plain mean over all
-objects of all sequences, however long they are.
+A masklet's score is the mean over its scored frames; a data set's is the unweighted mean over all
+objects of all sequences.
 
 Suffixes: t = frames, h, w = rows and columns in pixels.
 """
@@ -17,8 +17,8 @@ from sam2_hf.errors import DataError
 
 from .frames import MaskAccuracy, MaskHw, score_frame
 
-SKIPPED = 2  # frames of a masklet that are not scored: the first, which is given, and the last
-GOOD = 0.5  # what J or F of a frame must exceed to count as found
+SKIPPED = 2  # unscored frames: the first, which is prompted, and the last
+GOOD = 0.5  # threshold of J or F for recall
 QUARTERS = 4
 PERCENT = 100.0
 
@@ -32,7 +32,7 @@ class MaskletScore:
 
     @property
     def j_and_f(self) -> float:
-        """The mean of both, by which methods are ranked."""
+        """Mean of J and F, the ranking metric."""
         return (self.j + self.f) / 2
 
 
@@ -41,19 +41,19 @@ class MaskletValues:
     """J and F of one object, frame by frame.
 
     Attributes:
-        frames: Those of the scored frames, in time.
+        frames: Values of the scored frames, in temporal order.
     """
 
     frames: tuple[MaskAccuracy, ...]
 
     @classmethod
     def from_lists(cls, row: Mapping[str, Sequence[float]]) -> Self:
-        """Read what `to_lists` gave, of a JSON file."""
+        """Restore from `to_lists`, for a JSON file."""
         pairs = zip(row["j"], row["f"], strict=True)
         return cls(tuple(MaskAccuracy(*pair) for pair in pairs))
 
     def to_lists(self) -> dict[str, list[float]]:
-        """Give J and F of all frames, for a JSON file."""
+        """Return J and F of all frames, for a JSON file."""
         return {"j": self.j_t.tolist(), "f": self.f_t.tolist()}
 
     @property
@@ -64,26 +64,26 @@ class MaskletValues:
     @property
     def j_t(self) -> NDArray[np.float64]:
         """J of each frame, 0-1."""
-        return np.array([one.j for one in self.frames])
+        return np.array([frame.j for frame in self.frames])
 
     @property
     def f_t(self) -> NDArray[np.float64]:
         """F of each frame, 0-1."""
-        return np.array([one.f for one in self.frames])
+        return np.array([frame.f for frame in self.frames])
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What DAVIS reports about a set of objects, 0-100; decay may be negative.
+    """Metrics of DAVIS for a set of objects, 0-100; decay may be negative.
 
     Attributes:
         j: Mean region similarity.
         f: Mean contour accuracy.
-        j_recall: Share of frames with J above 0.5.
-        f_recall: Share of frames with F above 0.5.
-        j_decay: How much lower J is in the last quarter of a sequence than in the first.
-        f_decay: The same of F.
-        num_objects: How many objects were averaged.
+        j_recall: Fraction of frames with J above 0.5.
+        f_recall: Fraction of frames with F above 0.5.
+        j_decay: Drop of J from the first quarter of a sequence to the last.
+        f_decay: Drop of F.
+        num_objects: Number of objects.
     """
 
     j: float
@@ -105,14 +105,14 @@ def score_masklet(truth_thw: MaskHw, predicted_thw: MaskHw) -> MaskletScore:
 
     Args:
         truth_thw: True masks, `(frames, height, width)`.
-        predicted_thw: Masks to judge, of the same shape; those of the first and last frame
-            do not count.
+        predicted_thw: Predicted masks, of the same shape; those of the first and last frame are
+            ignored.
 
     Returns:
         Means over the scored frames, 0-100.
 
     Raises:
-        DataError: If the shapes differ, or fewer than three frames leave none to score.
+        DataError: The shapes differ, or there are fewer than three frames.
     """
     if truth_thw.shape != predicted_thw.shape:
         raise DataError(
@@ -129,7 +129,7 @@ def score_masklet(truth_thw: MaskHw, predicted_thw: MaskHw) -> MaskletScore:
 
 
 def mean_score(objects: Sequence[MaskletScore]) -> MaskletScore:
-    """Average objects, each counting the same however long its sequence is.
+    """Average objects with equal weight, regardless of the length of their sequences.
 
     Raises:
         DataError: If there are none.
@@ -143,30 +143,30 @@ def mean_score(objects: Sequence[MaskletScore]) -> MaskletScore:
 
 
 def summarize(objects: Iterable[MaskletValues]) -> Summary:
-    """Average means, recalls and decays over objects, each counting the same.
+    """Average means, recalls and decays over objects with equal weight.
 
     Raises:
         DataError: If there are none.
     """
     listed = list(objects)
-    mean = mean_score([one.score for one in listed])
-    values = [(one.j_t, one.f_t) for one in listed]
+    mean = mean_score([values.score for values in listed])
+    values = [(values.j_t, values.f_t) for values in listed]
     j_recall, f_recall = (float(np.mean([recall(pair[at]) for pair in values])) for at in (0, 1))
     j_decay, f_decay = (float(np.mean([decay(pair[at]) for pair in values])) for at in (0, 1))
     return Summary(mean.j, mean.f, j_recall, f_recall, j_decay, f_decay, len(listed))
 
 
 def recall(values_t: NDArray[np.float64]) -> float:
-    """Compute the share of frames that are found, 0-100."""
+    """Compute the percentage of frames above the threshold."""
     return _mean(values_t > GOOD)
 
 
 def decay(values_t: NDArray[np.float64]) -> float:
-    """Compute how much is lost from the first quarter of the frames to the last, in points.
+    """Compute the drop from the first quarter of the frames to the last, in points.
 
     Source: davis2017-evaluation, `db_statistics` @ ac7c43f.
-    Differs: the original counts frames in 8 bits, so that beyond 256 of them decay is wrong or no
-        number; here it is what the formula says.
+    Differs: the original counts frames in 8 bits, so that beyond 256 frames decay is wrong or NaN;
+        here it follows the formula.
     """
     count = len(values_t)
     edges = np.round(np.linspace(1, count, QUARTERS + 1) + 1e-10).astype(int) - 1

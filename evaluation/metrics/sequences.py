@@ -1,14 +1,13 @@
 """Scores of whole sequences of label maps, by the rules of either official evaluator.
 
-The two disagree about which objects count and from which frame on, so a number means something only
-together with its policy:
+They differ in which objects are scored and from which frame on, so a number is only meaningful with
+its policy:
 
-- "davis" (davis2017-evaluation): the objects 1 to the highest number on the first frame, also those
-  that are not there; all frames count; 255 is background; a higher number in a prediction is an
-  error.
-- "vos" (vos-benchmark, and the evaluator of SA-V): every number that is in the truth of a scored
-  frame, 255 too, from the first scored frame on where it is in the truth or the prediction; other
-  numbers in a prediction do not matter.
+- "davis" (davis2017-evaluation): the objects 1 to the highest label on the first frame, even absent
+  ones; all frames are scored; 255 is background; a higher label in a prediction is an error.
+- "vos" (vos-benchmark, and the evaluator of SA-V): every label in the truth of a scored
+  frame, including 255, from the first scored frame with it in truth or prediction; other labels in
+  a prediction are ignored.
 
 Suffixes: t = frames, h, w = rows and columns in pixels.
 """
@@ -23,21 +22,21 @@ from sam2_hf.errors import DataError
 from .frames import LabelsHw, MaskAccuracy, score_labels
 from .masklets import SKIPPED, MaskletValues
 
-VOID = 255  # of DAVIS: pixels about which the annotation does not say
-DIMENSIONS = 3
+VOID = 255  # of DAVIS: unannotated pixels
+
 Policy = Literal["davis", "vos"]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringRules:
-    """What is scored.
+    """Rules of scoring.
 
     Attributes:
-        policy: Which objects count, and from which frame on.
-        skip_first_and_last: Whether the first frame, which is given, and the last are left out. The
-            unsupervised and the interactive task of DAVIS score all frames.
-        void_label: Pixels with this number in the truth do not count: they are taken out of both
-            masks. None for none; the semi-supervised tasks have none.
+        policy: Which objects are scored, and from which frame on.
+        skip_first_and_last: Whether the first frame, which is prompted, and the last are skipped.
+            The unsupervised and the interactive task of DAVIS score all frames.
+        void_label: Pixels with this true label are ignored in both masks. None for none; the
+            semi-supervised tasks have none.
     """
 
     policy: Policy = "davis"
@@ -45,17 +44,17 @@ class ScoringRules:
     void_label: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no policy."""
+        """Check the policy."""
         if self.policy not in ("davis", "vos"):
             raise DataError(f'policy={self.policy!r} must be "davis" or "vos".')
 
 
 class SequenceScorer:
-    """Scores a sequence frame by frame; of the frames only numbers are kept.
+    """Incremental scorer of a sequence; keeps no frames.
 
     Args:
-        first_hw: True numbers of the first frame, `(height, width)`.
-        rules: What is scored. The caller leaves out the first and the last frame.
+        first_hw: True labels of the first frame, `(height, width)`.
+        rules: The rules. The caller skips the first and the last frame.
     """
 
     def __init__(self, first_hw: LabelsHw, rules: ScoringRules) -> None:
@@ -72,12 +71,12 @@ class SequenceScorer:
         """Score the next frame.
 
         Args:
-            truth_hw: True numbers, `(height, width)`, 0 for the background.
-            predicted_hw: Numbers to judge.
-            frame: What messages call it.
+            truth_hw: True labels, `(height, width)`, 0 for the background.
+            predicted_hw: Predicted labels.
+            frame: Its name in messages.
 
         Raises:
-            DataError: Sizes differ, or by the policy "davis" a predicted number is too high.
+            DataError: Sizes differ, or with the policy "davis" a predicted label is too high.
         """
         for kind, labels_hw in (("truth", truth_hw), ("prediction", predicted_hw)):
             if labels_hw.shape != self._size:
@@ -97,7 +96,7 @@ class SequenceScorer:
             self._values[number].append(score)
 
     def conclude(self) -> dict[int, MaskletValues]:
-        """Give the values of every object that counts, by its number, in ascending order.
+        """Return the values of every scored object, by id in ascending order.
 
         Raises:
             DataError: No frame was scored.
@@ -118,7 +117,7 @@ class SequenceScorer:
             )
 
     def _meet(self, truth_hw: LabelsHw, predicted_hw: LabelsHw) -> None:
-        """Take note of objects that are seen for the first time."""
+        """Register objects that appear for the first time."""
         in_truth = {int(number) for number in np.unique(truth_hw) if number}
         in_prediction = {int(number) for number in np.unique(predicted_hw) if number}
         self._in_truth |= in_truth
@@ -136,20 +135,20 @@ def score_sequence(
     """Score a sequence of label maps.
 
     Args:
-        ground_truth_thw: True numbers, `(frames, height, width)`, 0 for the background.
-        prediction_thw: Numbers to judge, of the same shape.
+        ground_truth_thw: True labels, `(frames, height, width)`, 0 for the background.
+        prediction_thw: Predicted labels, of the same shape.
         policy: "davis" or "vos", see above.
-        rules: All rules, in place of `policy`.
+        rules: All rules, instead of `policy`.
 
     Returns:
-        J and F of every object that counts, 0-100; by the policy "vos" there may be none.
+        J and F of every scored object, 0-100; with the policy "vos" there may be none.
 
     Raises:
-        DataError: Shapes differ, there is no frame to score, or by the policy "davis" a predicted
-            number is too high.
+        DataError: Shapes differ, there is no frame to score, or with the policy "davis" a predicted
+            label is too high.
     """
     values = sequence_values(ground_truth_thw, prediction_thw, rules or ScoringRules(policy))
-    return {number: (one.score.j, one.score.f) for number, one in values.items()}
+    return {number: (masklet.score.j, masklet.score.f) for number, masklet in values.items()}
 
 
 def sequence_values(
@@ -160,7 +159,7 @@ def sequence_values(
     Raises:
         DataError: As `score_sequence`.
     """
-    if ground_truth_thw.shape != prediction_thw.shape or ground_truth_thw.ndim != DIMENSIONS:
+    if ground_truth_thw.shape != prediction_thw.shape or ground_truth_thw.ndim != 3:
         raise DataError(
             f"the truth has the shape {ground_truth_thw.shape}, the prediction "
             f"{prediction_thw.shape}. Give two arrays of one (frames, height, width)."
@@ -179,7 +178,7 @@ def sequence_values(
 
 
 def _without(labels_hw: LabelsHw, *voids: int | None) -> LabelsHw:
-    """Make numbers background."""
+    """Set labels to background."""
     for void in voids:
         if void is not None:
             labels_hw = np.where(labels_hw == void, 0, labels_hw)

@@ -1,1 +1,1 @@
-"""Measure, join, check and describe the bundled model."""
+"""The bundled model: measurement, bundling, checks and model card."""

@@ -1,12 +1,12 @@
-"""Measure the bundled model: one click on photos, one mask on clips, beside what needs no model.
+"""Measurement of the bundled model: one click on photos, one mask on clips, beside baselines.
 
     python -m evaluation.micro --data PATH --out runs/micro
 
 PATH holds bsds500/, coco128/ and davis16-half/. Photos: one click at the innermost point of every
 segment of at least 1 % of the picture, the mask with the highest predicted IoU, mean IoU over all
-segments. Clips: the true mask on the first frame, J&F on the others but the last. Pictures and
-masks are compared at their own size. `scores.json` holds every number, `scores.md` the tables; an
-interrupted run goes on with the next set when it is started again.
+segments. Clips: the true mask on the first frame, J&F on the others but the last. Masks are
+compared at full size. `scores.json` holds every number, `scores.md` the tables; an interrupted run
+resumes with the next set.
 """
 
 import argparse
@@ -27,11 +27,9 @@ PICTURES = 12
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Build the parser of the command line."""
     parser = model_parser("micro", __doc__, "scores and pictures go here")
-    parser.add_argument(
-        "--baselines-only", action="store_true", help="measure what needs no model, and no model"
-    )
+    parser.add_argument("--baselines-only", action="store_true", help="measure baselines only")
     parser.add_argument(
         "--pictures",
         type=int,
@@ -44,12 +42,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def model_parser(program: str, text: str, out: str) -> argparse.ArgumentParser:
-    """Describe what programs that measure a small model have in common.
+    """Build a parser with the common options of programs that measure a small model.
 
     Args:
         program: Name of the program's module.
-        text: What it does, in the first line.
-        out: What is written.
+        text: Its description; the first line is used.
+        out: Help text of the output.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m evaluation.{program}", description=text.splitlines()[0]
@@ -59,20 +57,20 @@ def model_parser(program: str, text: str, out: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", default=SMALL_MODEL, help=f"folder, Hub id or bundled name ({SMALL_MODEL})"
     )
-    parser.add_argument("--device", help="cpu, cuda, ...; a GPU if there is one")
+    parser.add_argument("--device", help="cpu, cuda, ...; a GPU if available")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, or draw, and say where the results are."""
+    """Measure, or draw, and print the paths of the results."""
     options = build_parser().parse_args(arguments)
     work = measure if options.pictures is None else draw
-    stopped = f"sets that were finished are kept in {options.out}"
+    stopped = f"finished sets are kept in {options.out}"
     return exit_status(lambda: work(options), stopped)
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Measure every set, the model first: its scores come in a minute or two."""
+    """Measure every set, the model first, which takes a minute or two."""
     photo_sets, clips = [bsds_set(options.data), coco_set(options.data)], davis_set(options.data)
     jobs, model = [], None
     if not options.baselines_only:

@@ -1,9 +1,9 @@
-"""Put a trained model into the package: its weights in half the space, its recipes and logs.
+"""Bundling of a trained model into the package: weights in half the space, recipes and logs.
 
     python -m evaluation.micro.bundle runs/first-part runs/second-part FOLDER
 
-Each run began with the best model of the one before it; that of the last one is taken. The logs of
-all are joined, with steps and seconds counted through.
+Each run started from the best model of the previous one; that of the last run is bundled. The logs
+are concatenated, with cumulative steps and seconds.
 """
 
 import argparse
@@ -22,16 +22,16 @@ from sam2_hf.errors import DataError
 from sam2_hf.training.checkpointing import write_model
 from sam2_hf.training.config_io import CONFIG_NAME
 
-COUNTED = ("step", "seconds", "skipped")  # through all parts
+COUNTED = ("step", "seconds", "skipped")  # cumulative over parts
 PART = "part"
 TRAINING, VALIDATION, CURVES = "training.csv", "validation.csv", "curves.png"
 Rows = list[dict[str, str]]
 
 
 def bundle(runs: Sequence[Path], folder: Path) -> None:
-    """Write the model's folder; what is there already is replaced, the card stays.
+    """Write the model's folder, replacing all but the card.
 
-    Weights are stored as bfloat16 and load as float32 unless another type is asked for.
+    Weights are stored as bfloat16 and load as float32 by default.
 
     Args:
         runs: Folders of the parts of the training, in order.
@@ -66,11 +66,11 @@ def bundle(runs: Sequence[Path], folder: Path) -> None:
 
 
 def joined(parts: Sequence[Rows], training: Sequence[Rows]) -> Rows:
-    """Put the rows of all parts below each other, counting through what is counted.
+    """Concatenate the rows of all parts, with cumulative counters.
 
     Args:
         parts: Rows of each part.
-        training: Rows of each part's training log, whose last row tells where the part ended.
+        training: Rows of each part's training log, whose last row is the end of the part.
     """
     ends = dict.fromkeys(COUNTED, 0.0)
     found: Rows = []
@@ -86,12 +86,12 @@ def joined(parts: Sequence[Rows], training: Sequence[Rows]) -> Rows:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.micro.bundle", description=__doc__.splitlines()[0]
     )
     parser.add_argument("runs", type=Path, nargs="+", help="folders of the parts, in order")
-    parser.add_argument("folder", type=Path, help="where the model goes")
+    parser.add_argument("folder", type=Path, help="folder of the model")
     return parser
 
 

@@ -1,10 +1,10 @@
-"""Write the model card of the bundled model from its scores.
+"""Model card of the bundled model, made from its scores.
 
     python -m evaluation.micro.card runs/micro src/sam2_hf/bundled/sam2-hiera-micro
 
-The first folder is what `python -m evaluation.micro` wrote, the second the model's; the card is its
-README.md. Every number in it is measured or counted; the card of a model with other weights than
-those that were measured is refused.
+The first folder is the output of `python -m evaluation.micro`, the second the model's; the card is
+its README.md. Every number in it is measured or counted; a model with other weights than the
+measured ones is refused.
 """
 
 import argparse
@@ -31,19 +31,19 @@ from .bundle import PART
 from .table import BASELINES, clip_table, sets_of, settings_list, summary_table
 
 COMMAND = "make micro"
-PHOTO_MARGIN, CLIP_MARGIN = 0.10, 10.0  # above the best baseline: what counts as clearly better
+PHOTO_MARGIN, CLIP_MARGIN = 0.10, 10.0  # above the best baseline, to count as clearly better
 MEGA = 1e6
 HOUR = 3600  # seconds
-MASK_STRIDE = 4  # of the masks that the decoder draws
+MASK_STRIDE = 4  # of the decoder's masks
 
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """How a model was made.
+    """Training of a model.
 
     Attributes:
-        command: The command that trains it.
-        hardware: What it was trained on, such as "two CPU cores"; empty if that is not said.
+        command: The training command.
+        hardware: Hardware, such as "two CPU cores"; empty if not stated.
     """
 
     command: str = COMMAND
@@ -54,15 +54,15 @@ def model_card(scores: Scores, folder: Path, making: Making) -> str:
     """Fill in the card.
 
     Args:
-        scores: What was measured.
+        scores: The measured scores.
         folder: The model's folder.
-        making: How it was made.
+        making: Its training.
 
     Returns:
         Markdown with the Hub's metadata at the top.
 
     Raises:
-        DataError: The scores are of another model, or of none.
+        DataError: The scores are of another model, or of baselines only.
     """
     model = _measured(scores, folder)
     scores = replace(scores, model=model)
@@ -86,7 +86,7 @@ def model_card(scores: Scores, folder: Path, making: Making) -> str:
 
 
 def card_data(scores: Scores, model: MeasuredModel) -> ModelCardData:
-    """Collect what the Hub reads: license, tags, data sets, results."""
+    """Collect the Hub's metadata: license, tags, data sets, results."""
     results = []
     for name in sets_of(scores):
         photos = best_photo_scores(scores.photo_scores(name)).get(MODEL)
@@ -117,7 +117,7 @@ def card_data(scores: Scores, model: MeasuredModel) -> ModelCardData:
 
 
 def verdict(scores: Scores) -> str:
-    """Say in words how the model stands beside the best baseline of each set."""
+    """Compare the model with the best baseline of each set, in words."""
     lines = []
     for part_name in sets_of(scores):
         best = _values(scores, part_name)
@@ -128,13 +128,13 @@ def verdict(scores: Scores) -> str:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.micro.card", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("scores", type=Path, help="what python -m evaluation.micro wrote")
+    parser.add_argument("scores", type=Path, help="output of python -m evaluation.micro")
     parser.add_argument("folder", type=Path, help="the model's folder; README.md goes there")
-    parser.add_argument("--command", default=COMMAND, help=f"what trains it ({COMMAND})")
+    parser.add_argument("--command", default=COMMAND, help=f"training command ({COMMAND})")
     parser.add_argument("--hardware", default="", help='what it was trained on, "two CPU cores"')
     return parser
 
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measured(scores: Scores, folder: Path) -> MeasuredModel:
-    """Check that the scores are about the weights in the folder."""
+    """Check that the scores are of the weights in the folder."""
     file = weights_file(str(folder))
     here = file_hash(file) if file else "no weights"
     if scores.model is None or scores.model.sha256 != here:
@@ -165,7 +165,7 @@ def _measured(scores: Scores, folder: Path) -> MeasuredModel:
 
 
 def _stored_as(folder: Path) -> str:
-    """Name the type of the weights in the file."""
+    """Return the type of the weights in the file."""
     with safe_open(folder / WEIGHTS, framework="pt") as file:
         types = {str(file.get_tensor(name).dtype) for name in file.keys()}  # noqa: SIM118 - no dict
     return ", ".join(sorted(types)).replace("torch.", "")
@@ -174,8 +174,8 @@ def _stored_as(folder: Path) -> str:
 def _values(scores: Scores, name: str) -> dict[str, float]:
     photos = best_photo_scores(scores.photo_scores(name))
     clips = best_clip_scores(scores.clip_scores(name))
-    found = {method: one.mean_iou for method, one in photos.items()}
-    return {**found, **{method: one.j_and_f for method, one in clips.items()}}
+    found = {method: score.mean_iou for method, score in photos.items()}
+    return {**found, **{method: score.j_and_f for method, score in clips.items()}}
 
 
 def _sentence(scores: Scores, name: str, ahead: float) -> str:
@@ -192,7 +192,7 @@ def _sentence(scores: Scores, name: str, ahead: float) -> str:
 
 
 def _training(folder: Path, making: Making) -> str:
-    """Say how long the model was trained, from its log."""
+    """Describe the duration of training, from its log."""
     try:
         log = read_table(find_logs(folder)[0])
     except DataError:
@@ -205,7 +205,7 @@ def _training(folder: Path, making: Making) -> str:
 
 
 def _skipped(log: Table) -> str:
-    """Tell about items that others took the place of, if there were any."""
+    """Describe replaced items, if there are any."""
     skipped = log.columns.get("skipped")
     if skipped is None or not skipped[-1]:
         return ""
@@ -213,10 +213,10 @@ def _skipped(log: Table) -> str:
 
 
 def _stopped(folder: Path, log: Table) -> str:
-    """Tell about parts that ended before the last step of their recipe."""
+    """Describe parts that ended before the last step of their recipe."""
     if PART not in log.columns:
         return ""
-    told, before = "", 0.0
+    note, before = "", 0.0
     for path in sorted(folder.glob("recipe-*.yaml")):
         number = int(path.stem.removeprefix("recipe-"))
         of_part = [
@@ -225,12 +225,12 @@ def _stopped(folder: Path, log: Table) -> str:
         done, planned = max(of_part, default=before) - before, read_config(str(path)).steps
         before += done
         if planned and done < planned:
-            told += f" Part {number} was stopped after {done:,.0f} of its {planned:,} steps."
-    return told
+            note += f" Part {number} was stopped after {done:,.0f} of its {planned:,} steps."
+    return note
 
 
 def _files(folder: Path) -> str:
-    """List the files about the training that lie beside the card, the curves as a picture."""
+    """List the training files beside the card, with the curves as a picture."""
     recipes = {
         path.name: f"every setting of part {number}"
         for number, path in enumerate(sorted(folder.glob("recipe-*.yaml")), start=1)

@@ -1,11 +1,11 @@
-"""Check what else a small model must do: boxes, hard clips, everything-mode, masks without seams.
+"""Further checks of a small model: boxes, hard clips, mask generation, and seams in masks.
 
     python -m evaluation.micro.checks --data PATH --model FOLDER --out runs/checks.json
 
-PATH holds what `python -m evaluation.micro` reads. Boxes: the mean IoU of a true box around every
+PATH holds the data of `python -m evaluation.micro`. Boxes: the mean IoU of a true box around every
 segment that is clicked there. Everything: on a few photos of bsds500/val, with the usual
-thresholds, the best IoU that any mask has with each segment. Seams: how much more often edges of
-masks lie on borders of the trunk's windows than they would by chance; 1 is chance. Clips: J&F.
+thresholds, the best IoU of any mask with each segment. Seams: ratio of mask edges on borders of the
+trunk's windows to the number expected by chance. Clips: J&F.
 
 Suffixes: h, w = rows and columns of a photo, 3 = red, green, blue.
 """
@@ -33,12 +33,12 @@ from .sets import HARD_CLIPS, LabeledPhoto, MicroPhotos, bsds_set, coco_set, dav
 
 EVERYTHING_PHOTOS = 7
 PATCH_STRIDE = 4  # model pixels of a cell of the trunk's first stage
-BORDER = 2.0  # how near to a border an edge lies on it, model pixels: half a cell of a mask
+BORDER = 2.0  # largest distance of an edge on a border, model pixels: half a cell of a mask
 Mask = NDArray[np.bool_]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure everything and write it down."""
+    """Run all checks and write the results."""
     options = model_parser("micro_checks", __doc__, "JSON file for the numbers").parse_args(
         arguments
     )
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Measure one thing after the other."""
+    """Run all checks."""
     model = Pipelines.load(options.model, options.device)
     photo_sets = (bsds_set(options.data), coco_set(options.data))
     found: dict[str, float] = {}
@@ -60,7 +60,9 @@ def check(options: argparse.Namespace) -> None:
     hard = davis_set(options.data, HARD_CLIPS)
     clips = measure_clips(hard, ModelTracker(model.track), hard.name)
     found |= {
-        f"davis16 {one.clip}, J&F": one.j_and_f for one in clips.scores if one.clip != ALL_CLIPS
+        f"davis16 {score.clip}, J&F": score.j_and_f
+        for score in clips.scores
+        if score.clip != ALL_CLIPS
     }
     lines = {name: round(value, 4) for name, value in found.items()}
     write_atomically(options.out, (json.dumps(lines, indent=2) + "\n").encode())
@@ -68,7 +70,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def box_iou(photos: MicroPhotos, model: Pipelines) -> float:
-    """Prompt every segment with its box, and take the mean IoU."""
+    """Prompt every segment with its box, and return the mean IoU."""
     ious: list[float] = []
     for photo in tqdm(photos, total=len(photos), desc=f"{photos.name}, boxes", unit="photo"):
         prompts = [ObjectPrompt(box=box_around(mask_hw)) for mask_hw in photo.segments]
@@ -80,32 +82,34 @@ def box_iou(photos: MicroPhotos, model: Pipelines) -> float:
 
 
 def box_around(mask_hw: Mask) -> tuple[float, float, float, float]:
-    """Give x and y of the first and the last pixel of a mask that is not empty."""
+    """Return x and y of the first and the last pixel of a nonempty mask."""
     rows, columns = (np.flatnonzero(mask_hw.any(axis=axis)) for axis in (1, 0))
     return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
 
 
 def everything_iou(photos: Sequence[LabeledPhoto], model: Pipelines) -> float:
-    """Find everything in some photos with the usual thresholds, and compare each segment."""
+    """Generate masks of some photos with the usual thresholds; return the mean best IoU."""
     ious: list[float] = []
     for photo in tqdm(photos, desc="everything", unit="photo"):
-        masks = [one.segmentation for one in model.everything(photo.picture_hw3)]
+        masks = [mask.segmentation for mask in model.everything(photo.picture_hw3)]
         for truth_hw in photo.segments:
-            ious.append(max((region_similarity(truth_hw, one) for one in masks), default=0.0))
+            ious.append(
+                max((region_similarity(truth_hw, mask_hw) for mask_hw in masks), default=0.0)
+            )
     return float(np.mean(ious))
 
 
 def seams(photos: Iterable[LabeledPhoto], model: Pipelines) -> tuple[float, float]:
-    """Tell how often edges lie on window borders, against chance: the model's, and true ones."""
+    """Return the ratio of edges on window borders to chance: the model's, and the true one."""
     side = model.track.model.image_size
     trunk = model.track.model.config.vision_config.backbone_config
     window = PATCH_STRIDE * trunk.window_size_per_stage[0]
     guess = ModelGuesser(model.segment)
-    counts = np.zeros((2, 3))  # the model's and the true ones; edges on borders, all, by chance
+    counts = np.zeros((2, 3))  # model, truth; edges on borders, all, by chance
     for photo in photos:
         middles = [innermost_point(mask_hw) for mask_hw in photo.segments]
         answers = guess(photo.picture_hw3, middles)
-        chosen = [one.mask_hw for masks in answers for one in masks if one.method == MODEL]
+        chosen = [guess.mask_hw for masks in answers for guess in masks if guess.method == MODEL]
         for row, masks in enumerate((chosen, photo.segments)):
             for mask_hw in masks:
                 counts[row] += edges_on_borders(mask_hw, side, window)
@@ -123,7 +127,7 @@ def edges_on_borders(mask_hw: Mask, side: int, window: int) -> NDArray[np.float6
         window: Side of a window, model pixels.
 
     Returns:
-        Edges on borders; edges; how many of them would be on borders by chance.
+        Edges on borders; edges; number expected on borders by chance.
     """
     total = np.zeros(3)
     for turned_hw in (mask_hw, mask_hw.T):

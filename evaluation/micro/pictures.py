@@ -1,4 +1,4 @@
-"""Predictions beside the truth, for a person to look at.
+"""Contact sheets of predictions beside the truth.
 
 Suffixes: t = frames, h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -20,7 +20,7 @@ from sam2_hf.overlay import DrawnPrompts, draw_overlay, mask_colors
 from .sets import LabeledClip, LabeledPhoto, MicroClips, MicroPhotos
 
 MOST_SEGMENTS = 5  # drawn on one photo, the largest first
-MOST_SHARED = 0.3  # of a segment may lie in those drawn before
+MOST_SHARED = 0.3  # maximum overlap of a segment with earlier ones
 ROWS_PER_SHEET = 6
 FRAMES = 8  # of a clip
 EVERYTHING_GRID = 16  # clicks per side
@@ -34,12 +34,12 @@ def write_pictures(
     """Write contact sheets.
 
     Args:
-        photo_sets: Photos, of which some, spread evenly over each set, are drawn: the answers to
-            clicks on their largest segments, the truth, and everything-mode.
+        photo_sets: Photos, of which some, spread evenly over each set, are drawn: masks of clicks
+            on their largest segments, the truth, and mask generation.
         clips: Clips, drawn as frames with the tracked mask above the true one.
-        model: What is asked.
-        count: How many photos of each set.
-        folder: Where the pictures go.
+        model: The model.
+        count: Number of photos per set.
+        folder: Output folder.
 
     Returns:
         The files.
@@ -59,7 +59,7 @@ def write_pictures(
 
 
 def photo_row(photo: LabeledPhoto, model: Pipelines) -> list[Cell]:
-    """Draw one photo three times: what clicks gave, the truth, everything-mode."""
+    """Draw one photo three times: masks of clicks, the truth, mask generation."""
     truths = distinct_segments(photo.segments)
     clicks = [innermost_point(mask_hw) for mask_hw in truths]
     answers = list(ModelGuesser(model.segment)(photo.picture_hw3, clicks))
@@ -77,7 +77,7 @@ def photo_row(photo: LabeledPhoto, model: Pipelines) -> list[Cell]:
         Cell("truth", draw_overlay(photo.picture_hw3, truths, prompts, colors=colors)),
         Cell(
             f"everything: {len(everything)} mask(s)",
-            draw_overlay(photo.picture_hw3, [one.segmentation for one in everything]),
+            draw_overlay(photo.picture_hw3, [mask.segmentation for mask in everything]),
         ),
     ]
 
@@ -97,7 +97,7 @@ def clip_rows(clip: LabeledClip, model: Pipelines) -> list[list[Cell]]:
 
 
 def distinct_segments(segments: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.bool_]]:
-    """Choose the largest segments that hardly overlap; annotators mark many things twice."""
+    """Choose the largest segments with little overlap; annotators mark many objects twice."""
     chosen: list[NDArray[np.bool_]] = []
     for mask_hw in sorted(segments, key=np.count_nonzero, reverse=True):
         taken = np.any(chosen, axis=0) if chosen else np.zeros_like(mask_hw)
@@ -107,7 +107,7 @@ def distinct_segments(segments: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:
-    """Choose items at even distances, the first one among them, and the last one if not alone."""
+    """Choose evenly spaced items, including the first and, with two or more, the last."""
     if count < 1 or not items:
         return []
     places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)

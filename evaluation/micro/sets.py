@@ -1,4 +1,4 @@
-"""What the bundled model is measured on: photos and clips of three sets, kept for validation.
+"""Validation sets of the bundled model: photos and clips of three data sets.
 
     PATH/bsds500/val/NAME.jpg, NAME.k.png        the k-th annotator's partition, labels from 1
     PATH/coco128/images, instances_val.json      COCO JSON with polygons or run lengths
@@ -19,20 +19,20 @@ from evaluation.sets.labeled_video import LabeledVideo
 from evaluation.sets.open_set import VideoSet, open_set
 from sam2_hf.errors import DataError
 
-MIN_AREA = 0.01  # of the picture; smaller segments are not measured
+MIN_AREA = 0.01  # of the picture; smaller segments are ignored
 VALIDATION_CLIPS = ("blackswan", "kite-surf")
-HARD_CLIPS = ("bmx-trees", "dance-twirl")  # small, occluded and turning; kept for validation, too
+HARD_CLIPS = ("bmx-trees", "dance-twirl")  # small, occluded and turning; validation as well
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabeledPhoto:
-    """A photo and the true masks of what can be seen on it.
+    """A photo and its true masks.
 
     Attributes:
-        name: What the photo is called in its set.
+        name: Name in its set.
         picture_hw3: `(height, width, 3)` uint8, RGB.
-        segments: `(height, width)` bool masks of at least `MIN_AREA` of the picture; of several
-            annotators all are in.
+        segments: `(height, width)` bool masks of at least `MIN_AREA` of the picture, of all
+            annotators.
     """
 
     name: str
@@ -45,7 +45,7 @@ class LabeledClip:
     """A clip and the true masks of its object.
 
     Attributes:
-        name: What the clip is called in its set.
+        name: Name in its set.
         frames_thw3: `(frames, height, width, 3)` uint8, RGB.
         masks_thw: `(frames, height, width)` bool; the object is on the first frame.
     """
@@ -60,10 +60,10 @@ class MicroPhotos:
     """A set of photos, read one by one.
 
     Attributes:
-        name: What the set is called in tables.
-        segment: What one mask of it is, for a table's caption.
-        files: Every file that it is made of.
-        photos: Where they are read.
+        name: Name in tables.
+        segment: Description of a mask, for a table's caption.
+        files: All its files.
+        photos: The data set.
     """
 
     name: str
@@ -87,9 +87,9 @@ class MicroClips:
     """A set of clips, read one by one.
 
     Attributes:
-        name: What the set is called in tables.
-        files: Every file that it is made of.
-        videos: Where they are read.
+        name: Name in tables.
+        files: All its files.
+        videos: The data set.
     """
 
     name: str
@@ -106,7 +106,7 @@ class MicroClips:
 def bsds_set(root: Path) -> MicroPhotos:
     """Find the validation photos of BSDS500; a segment is one label of one annotator's partition.
 
-    A label that lies in several places is one segment.
+    A label in several pieces is one segment.
 
     Raises:
         DataError: There are no photos, or they have no partitions.
@@ -131,14 +131,14 @@ def coco_set(root: Path) -> MicroPhotos:
 
 
 def davis_set(root: Path, names: Sequence[str] = VALIDATION_CLIPS) -> MicroClips:
-    """Find the clips that are kept for validation.
+    """Find the validation clips.
 
     Args:
         root: The folder with davis16-half/.
         names: Of the clips.
 
     Raises:
-        DataError: A clip has no frames, or not one mask for each.
+        DataError: A clip has no frames, or a frame has no mask.
     """
     videos = open_set("folder", str(root / "davis16-half"), tuple(names))
     files: list[Path] = []
@@ -150,7 +150,7 @@ def davis_set(root: Path, names: Sequence[str] = VALIDATION_CLIPS) -> MicroClips
                 f"clip {video.name} has {len(frames)} frames and {len(masks)} masks, or they have "
                 "other names. Every frame needs a mask of its name."
             )
-        files += [Path(str(one)) for one in (*frames, *masks)]
+        files += [Path(str(file)) for file in (*frames, *masks)]
     return MicroClips(f"davis16 {' + '.join(names)}", tuple(files), videos)
 
 

@@ -24,11 +24,11 @@ ROWS = {
     FLOW: "first mask carried by optical flow, best method",
 }
 BASELINES = (BOX, DISC, ANY_DISC, FLOOD, REPEAT, FLOW)
-TUNED = (BOX, ANY_DISC, FLOOD, FLOW)  # those that have more than one setting
+TUNED = (BOX, ANY_DISC, FLOOD, FLOW)  # with more than one setting
 
 
 def as_markdown(scores: Scores) -> str:
-    """Write all tables: the summary, the settings behind it, and the clips one by one."""
+    """Format all tables: the summary, its settings, and the individual clips."""
     parts = [summary_table(scores), settings_list(scores), clip_table(scores)]
     return "\n".join(f"{part}\n" for part in parts if part)
 
@@ -36,7 +36,7 @@ def as_markdown(scores: Scores) -> str:
 def summary_table(scores: Scores) -> str:
     """Compare the model with the baselines, one column for each set.
 
-    Photos are mean IoU, 0-1; clips J&F, 0-100. A cell is empty where a method does not apply.
+    Photos are mean IoU, 0-1; clips J&F, 0-100. A cell is empty if a method does not apply.
     """
     data_sets = sets_of(scores)
     values = {name: _values(scores, name) for name in data_sets}
@@ -59,13 +59,13 @@ def summary_table(scores: Scores) -> str:
 
 
 def settings_list(scores: Scores) -> str:
-    """List the settings with which the baselines reach what the summary says."""
+    """List the settings of the baselines in the summary."""
     lines = []
     for name in sets_of(scores):
         photos = best_photo_scores(scores.photo_scores(name))
         clips = best_clip_scores(scores.clip_scores(name))
-        settings = {method: one.setting for method, one in photos.items()}
-        settings |= {method: one.setting for method, one in clips.items()}
+        settings = {method: score.setting for method, score in photos.items()}
+        settings |= {method: score.setting for method, score in clips.items()}
         chosen = [f"{method}: {settings[method]}" for method in TUNED if settings.get(method)]
         if chosen:
             lines.append(f"- {name}: {'; '.join(chosen)}")
@@ -81,9 +81,10 @@ def clip_table(scores: Scores) -> str:
         for method in (MODEL, REPEAT, FLOW):
             setting = best[method].setting if method in best else None
             lines += [
-                f"| {one.clip} | {one.method} | {one.j:.1f} | {one.f:.1f} | {one.j_and_f:.1f} |"
-                for one in rows
-                if one.method == method and one.setting == setting and one.clip != ALL_CLIPS
+                f"| {score.clip} | {score.method} | {score.j:.1f} | {score.f:.1f} "
+                f"| {score.j_and_f:.1f} |"
+                for score in rows
+                if score.method == method and score.setting == setting and score.clip != ALL_CLIPS
             ]
     heading = ["| clip | method | J | F | J&F |", "|---|---|---|---|---|"]
     return "\n".join([*heading, *sorted(lines)]) if lines else ""
@@ -91,8 +92,8 @@ def clip_table(scores: Scores) -> str:
 
 def sets_of(scores: Scores) -> list[str]:
     """List the measured sets, photos before clips."""
-    photos = [one.data_set for one in scores.parts if isinstance(one.measured, PhotoScores)]
-    clips = [one.data_set for one in scores.parts if isinstance(one.measured, ClipScores)]
+    photos = [part.data_set for part in scores.parts if isinstance(part.measured, PhotoScores)]
+    clips = [part.data_set for part in scores.parts if isinstance(part.measured, ClipScores)]
     return list(dict.fromkeys([*photos, *clips]))
 
 
@@ -104,11 +105,11 @@ def _heading(scores: Scores, name: str) -> str:
 
 
 def _values(scores: Scores, name: str) -> dict[str, tuple[float, str]]:
-    """Find each method's best value on a set, and how it is written."""
+    """Return each method's best value on a set, with its format."""
     photos = best_photo_scores(scores.photo_scores(name))
     clips = best_clip_scores(scores.clip_scores(name))
-    found = {method: (one.mean_iou, ".3f") for method, one in photos.items()}
-    return {**found, **{method: (one.j_and_f, ".1f") for method, one in clips.items()}}
+    found = {method: (score.mean_iou, ".3f") for method, score in photos.items()}
+    return {**found, **{method: (score.j_and_f, ".1f") for method, score in clips.items()}}
 
 
 def _ahead(values: dict[str, tuple[float, str]]) -> str:

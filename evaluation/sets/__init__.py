@@ -1,1 +1,1 @@
-"""Data sets of videos with true masks, and the rules by which each is given and scored."""
+"""Video data sets with true masks, and their rules of prompting and scoring."""

@@ -1,7 +1,7 @@
-"""Which objects of a video the tracker is given, and on which frame each.
+"""Prompted objects of a video, and the frame on which each is prompted.
 
-Where a data set does not say so, its masks are looked through: an object is given where it is first
-visible, or is on the first frame.
+If a data set does not specify them, they follow from its masks: an object is prompted where it is
+first visible, or on the first frame.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,19 @@ from sam2_hf.errors import DataError, VideoError
 from .listed_names import require_plain, require_unique, some_of
 from .set_rules import SetRules
 
-LARGEST_OBJECT = 2**31 - 1  # what a label map holds
+LARGEST_OBJECT = 2**31 - 1  # limit of a label map
 
 
 def with_given_objects(row: VideoRow, rules: SetRules) -> VideoRow:
-    """Fill in names of frames, annotated frames, given objects and where each is given.
+    """Fill in names of frames, annotated frames, prompted objects and their frames.
 
-    Masks of a JSON file are taken into the row, without objects that are never visible.
+    Masks of a JSON file are copied to the row, without objects that are never visible.
 
     Raises:
         DataError: A mask or the video cannot be read, masks lie beyond its end, or no object is
-            annotated where one is to be given.
+            annotated on a frame to prompt.
     """
-    recording = RowRecording(row, opinion=0)
+    recording = RowRecording(row, annotator=0)
     try:
         names = row.frame_names or _frame_names(row, recording.length)
     except VideoError as error:
@@ -55,7 +55,7 @@ def with_given_objects(row: VideoRow, rules: SetRules) -> VideoRow:
 
 
 def _given_at_once(row: VideoRow) -> VideoRow:
-    """Give all listed objects on the first frame, where each must have a mask."""
+    """Prompt all listed objects on the first frame, where each must have a mask."""
     if row.masks and "" in row.masks[0]:
         missing = row.object_ids[list(row.masks[0]).index("")]
         raise DataError(
@@ -65,7 +65,7 @@ def _given_at_once(row: VideoRow) -> VideoRow:
 
 
 def _given_where_seen(row: VideoRow, rules: SetRules, recording: RowRecording) -> VideoRow:
-    """Give each object on the first annotated frame that shows it."""
+    """Prompt each object on the first annotated frame that shows it."""
     first: dict[int, int] = {}
     size = row.size
     for place, frame in enumerate(row.annotated if rules.late_objects else [0]):
@@ -94,25 +94,25 @@ def _given_where_seen(row: VideoRow, rules: SetRules, recording: RowRecording) -
 
 
 def _chosen(segmentations: Sequence[object], places: Sequence[int]) -> str:
-    """Write the segments of some objects; of one that is not listed nothing is known."""
+    """Serialize the segments of some objects; unlisted ones are unknown."""
     return to_segments([segmentations[n] if n < len(segmentations) else None for n in places])
 
 
 def _frame_names(row: VideoRow, count: int) -> list[str]:
-    """Name frames after their files; those of a video file as SA-V names extracted ones."""
-    stems = [Path(one).stem for one in row.images if isinstance(one, str)]
+    """Name frames after their files, or numbered as SA-V's extracted frames."""
+    stems = [Path(image).stem for image in row.images if isinstance(image, str)]
     return stems if len(stems) == count else [f"{frame:05d}" for frame in range(count)]
 
 
 def require_consistent(columns: Mapping[str, Any]) -> None:
-    """Check the light columns of a video, before anything of it is read or written.
+    """Check the metadata columns of a video before any file is read or written.
 
     Args:
         columns: `name`, `frame_names`, `annotated`, `object_ids` and `first_frames`.
 
     Raises:
-        DataError: A name would lead elsewhere as the name of a file, two frames have one name, or
-            numbers of frames and objects do not fit together.
+        DataError: A name is unsafe as a file name, two frames share a name, or numbers of frames
+            and objects are inconsistent.
     """
     name, stems = columns["name"], columns["frame_names"]
     for column in ("frame_names", "annotated", "object_ids", "first_frames"):

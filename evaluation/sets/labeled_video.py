@@ -1,4 +1,4 @@
-"""A video of a set with its true masks, read frame by frame.
+"""Video of a set with its true masks, read frame by frame.
 
 Suffixes: hw = rows and columns, hw3 = with red, green, blue.
 """
@@ -20,17 +20,17 @@ MaskHw = NDArray[np.bool_]
 
 
 class LabeledVideo:
-    """A video and what is annotated on it; nothing is kept in memory.
+    """A video and its annotations, read lazily.
 
     Args:
-        row: Where it lies, with the objects that are given.
-        rules: Of its set.
+        row: Its row, with prompted objects.
+        rules: Rules of its set.
     """
 
     def __init__(self, row: VideoRow, rules: SetRules) -> None:
         self.row = row
         self.rules = rules
-        self._recording = RowRecording(row, opinion=0)
+        self._recording = RowRecording(row, annotator=0)
 
     @property
     def name(self) -> str:
@@ -39,18 +39,18 @@ class LabeledVideo:
 
     @property
     def num_frames(self) -> int:
-        """How many frames it has."""
+        """Number of frames."""
         return len(self.row.frame_names)
 
     @property
     def annotated(self) -> Sequence[int]:
-        """Which frames are annotated, ascending."""
+        """Annotated frames, ascending."""
         return self.row.annotated
 
     def annotated_for(self, number: int) -> list[int]:
-        """Tell on which frames, from where it is given on, an object is annotated.
+        """List the annotated frames of an object, from its prompt on.
 
-        Of most sets with label maps these are all annotated frames.
+        For most sets with label maps these are all annotated frames.
         """
         numbers = list(self.row.object_ids)
         if self.row.object_frames:
@@ -63,7 +63,7 @@ class LabeledVideo:
 
     @property
     def given(self) -> dict[int, int]:
-        """Objects that are given to the tracker, and the frame on which each is."""
+        """Prompted objects, with the frame of each."""
         return dict(zip(self.row.object_ids, self.row.first_frames, strict=True))
 
     @cached_property
@@ -81,21 +81,21 @@ class LabeledVideo:
         return np.asarray(self._recording.any_picture(frame))
 
     def masks(self, frame: int) -> dict[int, MaskHw]:
-        """Read the true masks of an annotated frame, `(h, w)`; what is not annotated is left out.
+        """Read the true masks of an annotated frame, `(h, w)`, of annotated objects.
 
         Raises:
-            DataError: The frame is not annotated, or a mask has another size than its frame.
+            DataError: The frame is not annotated, or a mask's size differs from its frame.
         """
         if not self.row.label_maps:
             return self._masks_per_object(frame)
         labels_hw = self.labels(frame)
-        return {int(one): labels_hw == one for one in np.unique(labels_hw) if one}
+        return {int(number): labels_hw == number for number in np.unique(labels_hw) if number}
 
     def labels(self, frame: int) -> NDArray[np.integer]:
-        """Read the true numbers of an annotated frame, `(h, w)`, 0 for the background.
+        """Read the true labels of an annotated frame, `(h, w)`, 0 for the background.
 
         Raises:
-            DataError: The frame is not annotated, or objects of the set have masks of their own.
+            DataError: The frame is not annotated, or objects of the set have separate masks.
         """
         if not self.row.label_maps:
             raise DataError(f"{self.name}: its objects may overlap, so it has no label maps.")
@@ -113,15 +113,17 @@ class LabeledVideo:
 
     @cached_property
     def _known(self) -> list[list[bool]]:
-        """Tell of each annotated frame which objects are annotated on it."""
+        """For each annotated frame, whether each object is annotated on it."""
         if self.row.masks:
-            return [[bool(one) for one in masks] for masks in self.row.masks]
+            return [[bool(mask) for mask in masks] for masks in self.row.masks]
         listed = map(self._recording.segmentations, range(len(self.annotated)))
         columns = range(len(self.row.object_ids))
-        return [[n < len(one) and one[n] is not None for n in columns] for one in listed]
+        return [
+            [n < len(segments) and segments[n] is not None for n in columns] for segments in listed
+        ]
 
     def _place(self, frame: int) -> int:
-        """Tell which of the annotated frames a frame is."""
+        """Return the index of a frame among the annotated ones."""
         if frame not in self.annotated:
             raise DataError(f"{self.name}: frame {frame} is not annotated.")
         return list(self.annotated).index(frame)

@@ -1,17 +1,17 @@
-"""Names in messages, and names that must be known."""
+"""Names in messages, and checks of names."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from sam2_hf.errors import DataError
 
-NAMED = 5  # in a message; more are counted
-MOST_BYTES = 200  # of a name; file systems take 255, endings included
+NAMED = 5  # names in a message; others are counted
+MOST_BYTES = 200  # of a name; file systems allow 255, extensions included
 SEPARATORS = frozenset("/\\:")  # of folders and drives
 
 
 def require_known(only: Sequence[str], listed: Sequence[str], place: str) -> None:
-    """Refuse ids of videos that a set does not have.
+    """Refuse unknown ids of videos.
 
     Raises:
         DataError: There is one.
@@ -23,14 +23,14 @@ def require_known(only: Sequence[str], listed: Sequence[str], place: str) -> Non
 
 
 def some_of(names: Iterable[str]) -> str:
-    """Name a few of many."""
+    """List a few names, and count the others."""
     listed = list(names)
     more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
     return f"{', '.join(listed[:NAMED])}{more}"
 
 
 def require_unique(names: Sequence[str], place: str) -> None:
-    """Refuse two things of one name, whose results could not be told apart.
+    """Refuse duplicate names, whose results would collide.
 
     Raises:
         DataError: There are some.
@@ -39,30 +39,30 @@ def require_unique(names: Sequence[str], place: str) -> None:
     if twice := [name for name, count in counted.items() if count > 1]:
         raise DataError(
             f"{place}: {counted[twice[0]]} of {len(names)} are called {twice[0]}, so that their "
-            "results could not be told apart. Give them different names."
+            "results would collide. Give them different names."
         )
 
 
 def require_plain(names: Sequence[object], place: str, kind: str = "video") -> None:
-    """Refuse names that would lead elsewhere as names of files or folders.
+    """Refuse names that are unsafe as names of files or folders.
 
     Args:
-        names: Whatever data says.
-        place: Where it says so, for the message.
-        kind: What is called so.
+        names: The names.
+        place: Their source, for the message.
+        kind: What they name.
 
     Raises:
         DataError: There is one.
     """
-    if odd := [name for name in names if not is_unmodified(name)]:
+    if odd := [name for name in names if not is_plain_name(name)]:
         raise DataError(
-            f"{place} has a {kind} called {odd[0]!r}, which is no name of a file or folder on "
+            f"{place} has a {kind} called {odd[0]!r}, which is not a valid file name on "
             "every system. Rename it."
         )
 
 
-def is_unmodified(name: object) -> bool:
-    """Tell whether a name means the same file below any folder, on any system."""
+def is_plain_name(name: object) -> bool:
+    """Whether a name is a safe file name on any system."""
     if not isinstance(name, str) or not 0 < len(name.encode(errors="replace")) <= MOST_BYTES:
         return False
     return name not in (".", "..") and name.isprintable() and not set(name) & SEPARATORS

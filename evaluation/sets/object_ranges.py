@@ -1,4 +1,4 @@
-"""On which frames each object of a set counts, where a JSON file of the set says so.
+"""Scored frames of each object, from a JSON file of the set.
 
 Source: lvos/evaluation.py and lvos/lvos_seperate.py of lvos-evaluation @ 25cb02d.
 """
@@ -14,17 +14,17 @@ from sam2_hf.json_input import load_json
 
 from .set_rules import SetRules
 
-EVERY = 5  # frames, of which one is annotated
+EVERY = 5  # distance of annotated frames
 Ranges = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def with_ranges(rules: SetRules, root: Path, rows: list[VideoRow]) -> list[VideoRow]:
-    """Fill in the frames of each object, and which videos are of unseen kinds.
+    """Fill in the scored frames of each object, and which videos are of unseen categories.
 
     Raises:
-        DataError: The file is missing or damaged, or does not know a video or an object.
+        DataError: The file is missing or damaged, or lacks a video or an object.
     """
-    path = next((root / one for one in rules.meta if (root / one).is_file()), None)
+    path = next((root / name for name in rules.meta if (root / name).is_file()), None)
     if path is None:
         raise DataError(
             f"there is no {root / rules.meta[0]}, which says on which frames each object counts. "
@@ -40,7 +40,7 @@ def with_ranges(rules: SetRules, root: Path, rows: list[VideoRow]) -> list[Video
             f"{path} lacks {error}. It must have a frame_range of start and end for each object of "
             'each video, in "videos", "objects".'
         ) from error
-    listing = next((root / one for one in rules.unseen if (root / one).is_file()), None)
+    listing = next((root / name for name in rules.unseen if (root / name).is_file()), None)
     if listing is None:
         return filled
     unseen = {line.strip() for line in listing.read_text(encoding="utf-8").splitlines()}
@@ -48,16 +48,16 @@ def with_ranges(rules: SetRules, root: Path, rows: list[VideoRow]) -> list[Video
 
 
 def _with_frames(row: VideoRow, objects: Mapping[str, Mapping[str, Any]]) -> VideoRow:
-    """List the frames of each object, by their places in the video."""
+    """List the frames of each object, by index in the video."""
     places = {int(row.frame_names[frame]): frame for frame in row.annotated}
     frames = []
     for number in row.object_ids:
         limits = objects[str(number)]["frame_range"]
         wanted = range(int(limits["start"]), int(limits["end"]), EVERY)
-        if missing := [one for one in wanted if one not in places]:
+        if missing := [frame for frame in wanted if frame not in places]:
             raise DataError(
                 f"{row.name}: frame {missing[0]} of object {number} counts, but has no mask. Get "
                 "the masks again."
             )
-        frames.append([places[one] for one in wanted])
+        frames.append([places[frame] for frame in wanted])
     return replace(row, object_frames=frames)

@@ -1,4 +1,4 @@
-"""Opening a set of videos: from the folder it was unpacked in, a table, or the Hub."""
+"""Opening of a video set: from its unpacked folder, a table, or the Hub."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ class VideoSet:
     """A data set of videos.
 
     Attributes:
-        rules: How it is given and scored.
+        rules: Its rules of prompting and scoring.
         table: Its videos, with the columns of `VideoRow`, those of `CHECKED` among them.
     """
 
@@ -45,7 +45,7 @@ class VideoSet:
     table: datasets.Dataset
 
     def __post_init__(self) -> None:
-        """Refuse names that would get results mixed up, and rows that contradict themselves."""
+        """Refuse names whose results would collide, and inconsistent rows."""
         require_plain(self.names, self.rules.name)
         require_unique(self.names, self.rules.name)
         for row in self._columns(*CHECKED):
@@ -60,12 +60,12 @@ class VideoSet:
         return list(self.table["name"])
 
     def unseen(self) -> dict[str, bool]:
-        """Tell which videos are of unseen kinds; those of which nothing is known are left out."""
+        """Return whether videos are of unseen categories, without unknown ones."""
         listed = self._columns("name", "unseen")
         return {row["name"]: row["unseen"] for row in listed if row.get("unseen") is not None}
 
     def fingerprint(self) -> str:
-        """Tell sets apart that differ in videos, objects, frames or the sizes of mask files."""
+        """Hash videos, objects, frames and the sizes of mask files."""
         digest = hashlib.sha256()
         for row in self._columns(*CHECKED, "segments", "object_runs"):
             light = {("video" if name == "name" else name): row[name] for name in CHECKED}
@@ -73,11 +73,11 @@ class VideoSet:
             digest.update(json.dumps({**light, "object_runs": runs}).encode())
         for row in self._columns("name", "label_maps", "label_map"):
             maps = row.get("label_maps") or ([row["label_map"]] if "label_map" in row else [])
-            digest.update(json.dumps([_size(one) for one in maps]).encode())
+            digest.update(json.dumps([_size(stored) for stored in maps]).encode())
         return f"{len(self)} videos {digest.hexdigest()[:HASH_DIGITS]}"
 
     def objects(self) -> list[tuple[str, list[int], int]]:
-        """Give id, given objects and number of frames of each video, without reading pictures."""
+        """Return id, prompted objects and number of frames of each video; pictures stay unread."""
         listed = self._columns("name", "frame_names", "object_ids")
         return [(row["name"], row["object_ids"], len(row["frame_names"])) for row in listed]
 
@@ -88,7 +88,7 @@ class VideoSet:
         return (self[index] for index in range(len(self)))
 
     def _columns(self, *names: str) -> Iterator[dict[str, Any]]:
-        """Read some columns of each row, as far as the table has them; files stay unread."""
+        """Read the existing ones of some columns for each row, without reading files."""
         there = [name for name in names if name in self.table.column_names]
         for part in self.table.select_columns(there).with_format("arrow"):
             yield from part.to_pylist()
@@ -103,15 +103,14 @@ def open_set(
     """Open a data set.
 
     Args:
-        name: Which, such as "davis17-val", or a kind that training reads, such as "davis".
-        root: Folder it was unpacked in, `.parquet` file or folder of such files, folder of a table
-            saved with `datasets`, or id on the Hub.
-        only: Ids of videos to take; all if empty.
-        options: Of the reader, by name, as in a training config, for sets that training reads.
+        name: Such as "davis17-val", or a kind of the training reader, such as "davis".
+        root: Unpacked folder, `.parquet` file or folder of such files, folder of a table saved with
+            `datasets`, or id on the Hub.
+        only: Ids of videos; all if empty.
+        options: Options of the reader, by name, as in a training config.
 
     Raises:
-        DataError: There is no such set or option, something of it is missing, or the table is
-            another one.
+        DataError: There is no such set or option, a part is missing, or the table does not match.
     """
     rules = find_rules(name)
     path = Path(root).expanduser()
@@ -122,7 +121,7 @@ def open_set(
             raise DataError(f"{root} is a table, which has no options: {', '.join(options)}.")
         table = _chosen(_open_table(root, path), root, only, f"{name} in {root}")
     first = _row(table, 0)
-    if name not in SETS:  # of one's own, as the masks are
+    if name not in SETS:  # custom data follow their masks
         rules = replace(rules, per_object=not first.label_maps)
     _require_masks(first, rules, root)
     return VideoSet(rules, _with_given_objects(table, rules))
@@ -142,7 +141,7 @@ def _row(table: datasets.Dataset, index: int) -> VideoRow:
 def _chosen(
     table: datasets.Dataset, root: str, only: Sequence[str], place: str
 ) -> datasets.Dataset:
-    """Check the columns of a table, and leave the wanted rows."""
+    """Check the columns of a table, and select rows."""
     table = table.rename_columns(present_names(table.column_names))
     for needed in (PICTURES, ANNOTATIONS):
         if not set(needed) & set(table.column_names):
@@ -179,15 +178,15 @@ def _with_given_objects(table: datasets.Dataset, rules: SetRules) -> datasets.Da
 
 
 def _require_kinds(table: datasets.Dataset, place: str) -> None:
-    """Refuse a table whose columns hold something else than those of rows.
+    """Refuse a table whose columns have wrong types.
 
     Raises:
-        DataError: A column does.
+        DataError: A column has.
     """
     kinds = column_kinds()
     picture, text = kinds["images"].feature, datasets.Value("string")
     short = dict.fromkeys(SHORT_COLUMNS, picture)
-    of_objects = [datasets.List(datasets.List(one)) for one in (picture, text)]
+    of_objects = [datasets.List(datasets.List(kind)) for kind in (picture, text)]
     earlier = dict(zip(EARLIER_MASKS, of_objects, strict=True))
     for name, wanted in (kinds | short | earlier).items():
         found = table.features.get(name)
@@ -200,7 +199,7 @@ def _require_kinds(table: datasets.Dataset, place: str) -> None:
 
 
 def _fits(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - features of `datasets`
-    """Whether a column can be read as another kind; one without a value fits all."""
+    """Whether a column can be read as another type; an empty one fits all."""
     if found == datasets.Value("null"):
         return True
     if isinstance(wanted, datasets.List):
@@ -232,7 +231,7 @@ def _require_masks(row: VideoRow, rules: SetRules, root: str) -> None:
 def _open_table(root: str, path: Path) -> datasets.Dataset:
     try:
         if path.is_dir() and not is_saved_table(path):
-            files = [str(one) for one in sorted(path.glob("*.parquet"))]
+            files = [str(file) for file in sorted(path.glob("*.parquet"))]
             return datasets.Dataset.from_parquet(files)
         return read_table(root, "train")
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
@@ -243,7 +242,7 @@ def _open_table(root: str, path: Path) -> datasets.Dataset:
 
 
 def _size(stored: Any) -> int:  # noqa: ANN401 - what a table holds
-    """Measure a stored file, or the first of a list; 0 where it is not there."""
+    """Return the size of a stored file, or of the first in a list; 0 if missing."""
     if isinstance(stored, list):
         return _size(stored[0]) if stored else 0
     stored = stored if isinstance(stored, dict) else {"bytes": None, "path": stored}

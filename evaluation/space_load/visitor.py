@@ -1,4 +1,4 @@
-"""A visitor of the Space without a browser: says over HTTP what the page would say.
+"""Visitor of the Space without a browser: sends the page's HTTP requests.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -25,11 +25,11 @@ Json = Any  # numbers, texts, lists and dictionaries of them
 
 
 class VisitError(Sam2Error):
-    """The server said no, or nothing that can be understood."""
+    """The server refused, or sent an invalid answer."""
 
 
 class SpaceVisitor:
-    """One page in one browser; the visit ends with the `with`.
+    """One page in one browser; a context manager of the visit.
 
     Args:
         address: The server, such as `http://127.0.0.1:7860/`.
@@ -39,7 +39,9 @@ class SpaceVisitor:
         self._page = secrets.token_hex(6)
         self._http = httpx.Client(base_url=address, timeout=TIMEOUT)
         config = self._http.get("config").json()
-        self._ids = {one["props"].get("elem_id"): one["id"] for one in config["components"]}
+        self._ids = {
+            component["props"].get("elem_id"): component["id"] for component in config["components"]
+        }
         self._events = config["dependencies"]
         self._alive = self._stay(address)
 
@@ -56,7 +58,7 @@ class SpaceVisitor:
         self._http.close()
 
     def upload(self, name: str, content: bytes) -> Json:
-        """Upload a file; return how it is called in an event."""
+        """Upload a file; return its reference for events."""
         answer = self._http.post(f"{API}/upload", files={"files": (name, content)})
         answer.raise_for_status()
         kind = {"_type": "gradio.FileData"}
@@ -65,30 +67,30 @@ class SpaceVisitor:
     def fire(
         self, component: str, event: str, data: list[Json], about: Json = None
     ) -> dict[str, Json]:
-        """Let something happen to a component.
+        """Fire an event of a component.
 
         Args:
             component: Its id on the page.
-            event: What happens, such as "click".
+            event: Name of the event, such as "click".
             data: Values of the components that the event reads.
-            about: Details of the event, such as where was clicked.
+            about: Details of the event, such as the position of a click.
 
         Returns:
-            What the page is told in the end, by component id; without those that have none.
+            The final updates of components, by id, without those that have none.
 
         Raises:
-            VisitError: The server said no.
+            VisitError: The server refused.
         """
         target = [self._ids[component], event]
-        handler = next(one for one in self._events if target in one["targets"])
-        told = self._run(handler, data, about)
+        handler = next(listener for listener in self._events if target in listener["targets"])
+        updates = self._run(handler, data, about)
         for after in self._events:
             if after["trigger_after"] == handler["id"] and after["trigger_only_on_success"]:
                 return self._run(after, data, about)
-        return told
+        return updates
 
     def _run(self, handler: Json, data: list[Json], about: Json) -> dict[str, Json]:
-        """Let one handler do its part."""
+        """Run one handler."""
         sent = {
             "data": data if handler["inputs"] else [],
             "event_data": about,
@@ -100,8 +102,8 @@ class SpaceVisitor:
         joined.raise_for_status()
         output = self._completed(joined.json()["event_id"])
         names = {number: name for name, number in self._ids.items() if name}
-        told = zip(handler["outputs"], output["data"], strict=True)
-        return {names[number]: value for number, value in told if number in names}
+        pairs = zip(handler["outputs"], output["data"], strict=True)
+        return {names[number]: value for number, value in pairs if number in names}
 
     def picture(self, update: Json) -> NDArray[np.uint8]:
         """Fetch the picture that an update shows, `(height, width, 3)`."""
@@ -123,10 +125,10 @@ class SpaceVisitor:
         raise VisitError("the server ended the stream of messages.")
 
     def _stay(self, address: str) -> socket.socket:
-        """Hold the connection by which the server knows that the page is open."""
+        """Open the heartbeat connection that marks the page as open."""
         where = urlsplit(address)
         held = socket.create_connection((where.hostname or "", where.port or 80), TIMEOUT)
-        cookies = "; ".join(f"{one.name}={one.value}" for one in self._http.cookies.jar)
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._http.cookies.jar)
         held.sendall(
             f"GET /{API}/heartbeat/{self._page} HTTP/1.1\r\nHost: {where.netloc}\r\n"
             f"Cookie: {cookies}\r\n\r\n".encode()

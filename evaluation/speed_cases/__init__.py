@@ -1,1 +1,1 @@
-"""Cases that `evaluation.speed` times, each against the peers that can do the same."""
+"""Cases of `evaluation.speed`, each with the peers that support it."""

@@ -1,8 +1,7 @@
-"""Time tracking on a GPU: as it is, compiled, and transformers'; equal weights, equal frames.
+"""Tracking on a GPU: eager, compiled, and transformers'; equal weights, equal frames.
 
-Each side goes through the clip alone, since what a GPU works ahead would count for the next side.
-Frames count from the one where all graphs have been made; if one more is made after that, the
-run ends with an error, because then it is compiling that is timed.
+Each side tracks the clip alone, since asynchronous work of one side would be charged to the next.
+Timing starts after all graphs are compiled; a later compilation ends the run with an error.
 """
 
 import time
@@ -18,20 +17,20 @@ from .timing import Result, compare
 from .video import VideoSubjects
 
 NUM_OBJECTS = (1, 3, 10)
-FEWEST_GRAPHS = 2  # of tracking: while memories fill, and full
+FEWEST_GRAPHS = 2  # of tracking: while the memory bank fills, and full
 WARM_UP = 24  # frames: memories and object pointers are complete after 16
 
 
 def time_on_gpu(
     size: str, dtype: torch.dtype, *, num_frames: int = 72, side: int | None = None
 ) -> list[Result]:
-    """Time frames of a clip on the GPU, or on the CPU where a test asks for few.
+    """Time frames of a clip on the GPU, or on the CPU for a test.
 
     Args:
         size: Size of the model.
         dtype: Of the model.
-        num_frames: Frames of the clip; the first `WARM_UP` do not count.
-        side: Model pixels; as in the released checkpoints if None.
+        num_frames: Frames of the clip; the first `WARM_UP` are not timed.
+        side: Model pixels; by default as in the released checkpoints.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and side is None:
@@ -58,7 +57,7 @@ def _our_frames(subjects: VideoSubjects, num_objects: int, *, compiled: bool) ->
         for number, xy in enumerate(subjects.clicks(num_objects), 1):
             session.click(0, number, xy)
         for result in session.propagate():
-            yield result.masks  # a user reads them, so their way to the host counts
+            yield result.masks  # included, since a user needs them on the host
 
 
 def _their_frames(subjects: VideoSubjects, num_objects: int, device: torch.device) -> Iterable[Any]:
@@ -72,7 +71,7 @@ def _their_frames(subjects: VideoSubjects, num_objects: int, device: torch.devic
 
 @torch.inference_mode()
 def _seconds_a_frame(frames: Iterable[Any]) -> list[float]:
-    """Go through the frames; keep the seconds of those after the warm-up."""
+    """Iterate over the frames; return the seconds of those after the warm-up."""
     taken: list[float] = []
     begin, graphs = time.perf_counter(), 0
     for number, _ in enumerate(frames):

@@ -1,4 +1,4 @@
-"""Time photos: encoding one, a click on it, and everything in it."""
+"""Photos: encoding, a click, and mask generation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from .timing import (
 
 PHOTO_SIZE = (1200, 1800)  # rows, columns; a camera picture of moderate size
 CLICK_XY = (900.0, 600.0)
-WANTED_SHARE = 0.1  # of the masks pass the gate of everything-mode
+WANTED_SHARE = 0.1  # of masks to pass the IoU gate of mask generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ class Subjects:
     Attributes:
         ours: This package's.
         peer: transformers'.
-        original: The original's, where it was asked for.
-        processor: Reads pictures for all of them.
+        original: The original's, if requested.
+        processor: Prepares pictures for all.
         photo: `(3, height, width)`, uint8.
-        pixels: The picture as the models read it, in their dtype.
-        exact: What float32 makes of it, to hold half precision to.
+        pixels: Model input, in the models' dtype.
+        exact: Result in float32, the reference for half precision.
     """
 
     ours: Sam2Model
@@ -61,7 +61,7 @@ class Subjects:
 
     @classmethod
     def build(cls, size: str, dtype: torch.dtype, checkout: Path | None) -> "Subjects":
-        """Draw random weights and a random smooth picture of `PHOTO_SIZE`."""
+        """Make random weights and a random smooth picture of `PHOTO_SIZE`."""
         torch.manual_seed(0)
         fields = released_config(f"sam2.1_hiera_{size}").to_dict()
         parts = {
@@ -84,7 +84,7 @@ class Subjects:
 
     @property
     def suffix(self) -> str:
-        """What a case's name ends with."""
+        """Suffix of a case's name."""
         return "" if self.pixels.dtype == torch.float32 else ", bfloat16"
 
 
@@ -136,7 +136,7 @@ def time_click(subjects: Subjects, rounds: int) -> Result:
         return subjects.processor.post_process_masks(answer.pred_masks, [PHOTO_SIZE])[0]
 
     def peer() -> Tensor:
-        # what its post_process_masks does; its processor needs torchvision to be imported
+        # its post_process_masks; its processor cannot be imported without torchvision
         logits = subjects.peer(image_embeddings=embeddings, **click).pred_masks[0].float()
         return functional.interpolate(logits, PHOTO_SIZE, mode="bilinear", align_corners=False) > 0
 
@@ -155,10 +155,10 @@ def time_click(subjects: Subjects, rounds: int) -> Result:
 
 
 def time_everything(subjects: Subjects, rounds: int, grid: int) -> Result:
-    """Time everything-mode through both pipelines, encoder included.
+    """Time mask generation through both pipelines, encoder included.
 
-    transformers' pipeline gets this package's image processor: its own needs torchvision, and would
-    click on the wrong places of a picture that is not square.
+    transformers' pipeline uses this package's image processor: its own needs torchvision, and
+    clicks wrong positions in non-square pictures.
     """
     gate = iou_gate(subjects)
     options: dict[str, Any] = {
@@ -185,13 +185,13 @@ def time_everything(subjects: Subjects, rounds: int, grid: int) -> Result:
         raise SystemExit(
             f"everything-mode finds {len(mine)} masks here and {len(theirs['masks'])} there."
         )
-    for one, other in zip(mine["masks"], theirs["masks"], strict=True):
-        require_equal_masks(torch.as_tensor(one), torch.as_tensor(other))
+    for mask, other in zip(mine["masks"], theirs["masks"], strict=True):
+        require_equal_masks(torch.as_tensor(mask), torch.as_tensor(other))
     return take_turns(f"everything, {grid} x {grid}", Sides(ours, peer), rounds)
 
 
 def iou_gate(subjects: Subjects) -> float:
-    """Find the predicted IoU that lets `WANTED_SHARE` of random clicks' masks pass."""
+    """Return the predicted IoU that `WANTED_SHARE` of random clicks' masks exceed."""
     embeddings = subjects.ours.get_image_embeddings(subjects.pixels)
     points = torch.rand(1, 64, 1, 2) * subjects.pixels.shape[-1]
     with torch.inference_mode():
@@ -200,7 +200,7 @@ def iou_gate(subjects: Subjects) -> float:
 
 
 def to_picture(photo: Tensor) -> Image.Image:
-    """Hand the picture to a pipeline the way a user does."""
+    """Convert the picture to a user's input of a pipeline."""
     return Image.fromarray(photo.permute(1, 2, 0).numpy())
 
 
@@ -209,4 +209,4 @@ IMAGE_CASES: dict[str, Callable[[Subjects, int, int], Result]] = {
     "click": lambda subjects, rounds, grid: time_click(subjects, rounds),
     "everything": time_everything,
 }
-FLOAT32_ONLY = {"everything"}  # half precision flips masks at the gates, so lists never agree
+FLOAT32_ONLY = {"everything"}  # half precision flips masks at the thresholds, so lists differ

@@ -1,6 +1,6 @@
-"""Time the start: import and load from disk, each side in fresh processes of its own.
+"""Start-up: import and load from disk, each side in fresh processes.
 
-Importing torch is left out: everybody needs it, and it takes as long for all.
+Importing torch is excluded, since all sides need it.
 """
 
 import subprocess
@@ -30,7 +30,7 @@ ORIGINAL = (
 
 
 def time_load(size: str, rounds: int, checkout: Path | None) -> list[Result]:
-    """Time `from_pretrained` of a model on disk, import included; the files are in the cache."""
+    """Time `from_pretrained` of a model on disk, import included, with files in the OS cache."""
     with tempfile.TemporaryDirectory() as folder:
         config = Sam2VideoConfig.from_dict(released_config(f"sam2.1_hiera_{size}").to_dict())
         model = Sam2VideoModel(config)
@@ -48,7 +48,7 @@ def time_load(size: str, rounds: int, checkout: Path | None) -> list[Result]:
 
 
 def time_import(size: str, rounds: int, checkout: Path | None) -> list[Result]:
-    """Time the import alone, up to the class a user asks for."""
+    """Time the import of the class that a user needs."""
     work = {
         "ours": "from sam2_hf import Sam2VideoModel",
         "transformers": "from transformers import Sam2VideoModel",
@@ -61,12 +61,12 @@ def _in_turn(case: str, work: dict[str, str], rounds: int) -> Result:
     for _ in range(rounds + 1):
         for name, statement in work.items():
             times[name].append(_seconds(statement))
-    # the first round brings files into the cache
+    # the first round fills the OS cache
     return compare(case, {name: taken[1:] for name, taken in times.items()})
 
 
 def _seconds(statement: str) -> float:
-    """Run a statement in a new process and read how long it took."""
+    """Run a statement in a new process; return its duration."""
     command = [sys.executable, "-c", PROGRAM.format(work=statement)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,7 +1,7 @@
-"""Time J and F of a sequence against the same numbers computed over whole frames.
+"""J and F of a sequence against the definition over whole frames.
 
-The peer is written down as the definition is, with scipy's distance transform, which is the fastest
-way of numpy's world to find what lies within a radius. The official evaluators need OpenCV.
+The peer implements the definition with scipy's distance transform, the fastest option without
+OpenCV, which the official evaluators need.
 
 Suffixes: t = frames, h, w = rows and columns.
 """
@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 
 def time_metric(rounds: int) -> list[Result]:
-    """Time both on label maps in memory, of discs that move and shrink."""
+    """Time both on label maps in memory, of moving and shrinking discs."""
     truth_thw, found_thw = (_moving_discs(shift) for shift in (0.0, 5.0))
 
     def ours() -> dict[int, tuple[float, float]]:
@@ -34,7 +34,7 @@ def time_metric(rounds: int) -> list[Result]:
         return whole_frame_scores(truth_thw, found_thw)
 
     mine, theirs = ours(), peer()
-    if not all(np.allclose(mine[one], theirs[one], rtol=EXACT, atol=0) for one in theirs):
+    if not all(np.allclose(mine[number], theirs[number], rtol=EXACT, atol=0) for number in theirs):
         raise SystemExit(f"J and F are {mine} here and {theirs} by definition.")
     case = f"J and F, {OBJECTS} objects, {FRAMES} frames, whole frames beside it"
     return [take_turns(case, Sides(ours, peer), rounds)]
@@ -64,7 +64,7 @@ def _f(true_hw: Mask, found_hw: Mask) -> float:
     if not true_edge.any() or not found_edge.any():
         return float(true_edge.any() == found_edge.any())
     near_true, near_found = (
-        distance_transform_edt(~one) <= radius for one in (true_edge, found_edge)
+        distance_transform_edt(~edge) <= radius for edge in (true_edge, found_edge)
     )
     precision = np.count_nonzero(found_edge & near_true) / np.count_nonzero(found_edge)
     recall = np.count_nonzero(true_edge & near_found) / np.count_nonzero(true_edge)

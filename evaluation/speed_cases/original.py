@@ -1,7 +1,7 @@
-"""facebookresearch/sam2 as a peer: its own modules from a checkout, with given weights.
+"""facebookresearch/sam2 as a peer: its modules from a checkout, with given weights.
 
-Needs hydra-core and iopath beside this package. torchvision is not needed, and must not be there,
-since transformers' model stops working beside it; so the original's everything-mode is not timed.
+Needs hydra-core and iopath. torchvision must not be installed, since transformers' model fails with
+it; so the original's mask generation is not timed.
 """
 
 import contextlib
@@ -22,20 +22,20 @@ CONFIG = "configs/sam2.1/sam2.1_hiera_{letter}.yaml"
 
 
 class OriginalModel:
-    """The original's video predictor, which is its image model too.
+    """The original's video predictor, which is also its image model.
 
     Args:
         checkout: Folder of the repository.
         size: "tiny", "small", "base_plus" or "large".
         weights: A state dict by this package's names.
-        dtype: float32, or bfloat16 for autocast, which is how the original is run.
+        dtype: float32, or bfloat16 for autocast, as the original is run.
     """
 
     def __init__(
         self, checkout: Path, size: str, weights: Mapping[str, Tensor], dtype: torch.dtype
     ) -> None:
         if not (checkout / "sam2" / "build_sam.py").is_file():
-            raise SystemExit(f"{checkout} is no checkout of facebookresearch/sam2.")
+            raise SystemExit(f"{checkout} is not a checkout of facebookresearch/sam2.")
         sys.path.insert(0, str(checkout))
         try:
             build = importlib.import_module("sam2.build_sam")
@@ -53,7 +53,7 @@ class OriginalModel:
         self.dtype = dtype
 
     def running(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the context its work is done in."""
+        """Return its inference context."""
         return torch.autocast("cpu", torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
     def encode(self, pixels: Tensor) -> list[Tensor]:
@@ -67,7 +67,7 @@ class OriginalModel:
             ]
 
     def click(self, maps: list[Tensor], xy: Tensor, size: tuple[int, int]) -> Tensor:
-        """Answer a click at `xy`, model pixels, with three masks `(1, 3, *size)`, bool."""
+        """Segment a click at `xy`, model pixels: three masks `(1, 3, *size)`, bool."""
         with self.running():
             labels = torch.ones(1, 1, dtype=torch.int32)
             sparse, dense = self.model.sam_prompt_encoder(

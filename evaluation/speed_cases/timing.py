@@ -1,4 +1,4 @@
-"""Time all sides in turn, after their answers have turned out to be equal."""
+"""Alternating timing of all sides, after a comparison of their answers."""
 
 import statistics
 import time
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 TOLERANCE = 1e-3  # logits; both are float32 and differ by the order of summation
-AS_EXACT = 1.5  # times the other side's error; both scatter
-FLIPPED_PIXELS = 1e-4  # share of a mask whose logits are within rounding of the threshold
+AS_EXACT = 1.5  # tolerated ratio of errors; both scatter
+FLIPPED_PIXELS = 1e-4  # fraction of a mask's pixels within rounding of the threshold
 
 Timed = Callable[[], Any]
 
@@ -21,14 +21,13 @@ class Result:
     """Medians of one case.
 
     Attributes:
-        case: What was timed.
+        case: The case.
         ours: This package.
-        transformers: transformers, or the definition a fast way is compared with; None if it
-            cannot run.
-        original: facebookresearch/sam2; None if it was not asked for or cannot run.
-        ratio: How many times better this package is than the best of the others.
+        transformers: transformers, or a reference definition; None if it cannot run.
+        original: facebookresearch/sam2; None if not requested or if it cannot run.
+        ratio: Improvement of this package over the best of the others.
         spread: Distance of the ratios' quartiles over their median.
-        unit: Of the medians; less is better except for a rate.
+        unit: Of the medians; lower is better except for a rate.
     """
 
     case: str
@@ -41,27 +40,27 @@ class Result:
 
 
 def draw_weights(model: nn.Module) -> None:
-    """Draw weights that keep signals at their size.
+    """Initialize weights that preserve the scale of signals.
 
-    The library's first weights are so small that every mask is a constant.
+    The library's initialization is so small that every mask is constant.
     """
     for name, parameter in model.named_parameters():
         if "norm" not in name:
             torch.nn.init.normal_(parameter, std=fan_in(parameter) ** -0.5)
-    # the released models hold one matrix of frequencies twice
+    # the released models share one matrix of frequencies
     of_image = model.get_submodule("shared_image_embedding")
     of_prompts = model.get_submodule("prompt_encoder.shared_embedding")
     of_prompts.load_state_dict(of_image.state_dict())
 
 
 def fan_in(parameter: Tensor) -> int:
-    """Count a weight's inputs per output; 400 for vectors, whose deviation is then 0.05."""
+    """Return a weight's fan-in; 400 for vectors, whose deviation is then 0.05."""
     return parameter[0].numel() if parameter.dim() > 1 else 400
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The same work by everybody who can do it."""
+    """The same work by all sides that support it."""
 
     ours: Timed
     transformers: Timed | None = None
@@ -69,13 +68,13 @@ class Sides:
 
     @property
     def all(self) -> dict[str, Timed]:
-        """Those that are there, by their names in a `Result`."""
+        """Available sides, by their names in a `Result`."""
         named = {name: getattr(self, name) for name in ("ours", "transformers", "original")}
         return {name: work for name, work in named.items() if work is not None}
 
 
 def take_turns(case: str, sides: Sides, rounds: int) -> Result:
-    """Run all sides in turn, so that whatever else the machine does hits everybody."""
+    """Run all sides alternately, so that other load affects all."""
     times: dict[str, list[float]] = {name: [] for name in sides.all}
     for _ in range(rounds):
         for name, work in sides.all.items():
@@ -84,10 +83,10 @@ def take_turns(case: str, sides: Sides, rounds: int) -> Result:
 
 
 def compare(case: str, times: dict[str, list[float]], unit: str = "s") -> Result:
-    """Take medians of rounds that were run in turn; fewer seconds, or MiB, are better.
+    """Summarize alternating rounds by medians; fewer seconds, or MiB, are better.
 
     Args:
-        case: What was timed.
+        case: The case.
         times: Of each side, by its name in a `Result`, one for each round.
         unit: Of the times.
     """
@@ -131,16 +130,16 @@ def require_equal_masks(mine: Tensor, theirs: Tensor) -> None:
 
 
 def require_as_exact(mine: Tensor, theirs: Tensor, exact: Tensor, what: str) -> None:
-    """End the run if half precision has cost one tensor clearly more than the other.
+    """End the run if half precision is clearly less accurate for one tensor than for the other.
 
-    Two ways of rounding never agree; both are held to what float32 says.
+    Rounding always differs; both are compared with float32.
     """
     deviation = exact.float().std()
     mine_off, theirs_off = (
-        (one.float() - exact.float()).std() / deviation for one in (mine, theirs)
+        (side.float() - exact.float()).std() / deviation for side in (mine, theirs)
     )
     if mine_off > AS_EXACT * theirs_off:
         raise SystemExit(
             f"{what} are off by {mine_off:.1%} of their deviation here and {theirs_off:.1%} there: "
-            "nothing is timed until they are as exact."
+            "nothing is timed until they are equally accurate."
         )

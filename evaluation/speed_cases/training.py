@@ -1,10 +1,10 @@
-"""Time training: clips a second, and the share of the time that it waits for the loader.
+"""Training: clips per second, and the fraction of time spent waiting for the loader.
 
     python -m evaluation.speed --cases train-photos train-clips
     python -m evaluation.speed --cases train-photos train-clips --training-data PATH
 
-The trainer itself runs, with the bundled model's architecture and weights drawn afresh, on made-up
-clips, or on the photos and clips of PATH (bsds500/ and davis16-half/ in it).
+Runs the trainer with the bundled model's architecture and random weights, on synthetic clips, or on
+the photos and clips of PATH (with bsds500/ and davis16-half/).
 """
 
 import csv
@@ -22,14 +22,14 @@ from sam2_hf.training.trainer import Trainer, make_accelerator
 
 from .timing import Result
 
-EVERY = 2  # steps between two readings
+EVERY = 2  # steps between readings
 PHOTOS_PER_STEP, CLIPS_PER_STEP, FRAMES = 8, 2, 4
-WORKERS = 1
+
 MANY = 10**9  # steps; never within a run
 
 
 def photo_source(data: Path | None) -> SourceConfig:
-    """Take photos from a folder, or make them up."""
+    """Return photos of a folder, or synthetic ones."""
     config = partial(
         SourceConfig,
         name="photos",
@@ -42,7 +42,7 @@ def photo_source(data: Path | None) -> SourceConfig:
 
 
 def clip_source(data: Path | None) -> SourceConfig:
-    """Take clips from a folder, or make them up."""
+    """Return clips of a folder, or synthetic ones."""
     config = partial(
         SourceConfig,
         name="clips",
@@ -54,15 +54,15 @@ def clip_source(data: Path | None) -> SourceConfig:
 
 
 def time_training(source: SourceConfig, readings: int, model: str = SMALL_MODEL) -> list[Result]:
-    """Train for a few steps and read what the trainer logs.
+    """Train for a few steps and read the trainer's log.
 
     Args:
-        source: What to train on.
-        readings: How many to take; their median counts.
-        model: Whose architecture to train.
+        source: Training data.
+        readings: Number of readings, of which the median is used.
+        model: Model of the architecture.
 
     Returns:
-        Clips a second, and the share of the time that passes in waiting for data.
+        Clips per second, and the fraction of time spent waiting for data.
     """
     with tempfile.TemporaryDirectory() as folder:
         config = training_config(source, model, readings, folder)
@@ -81,14 +81,14 @@ def time_training(source: SourceConfig, readings: int, model: str = SMALL_MODEL)
 
 
 def training_config(source: SourceConfig, model: str, readings: int, folder: str) -> TrainConfig:
-    """Describe a short run that does nothing but learn."""
+    """Configure a short run without validation and checkpoints."""
     return TrainConfig(
         model=model,
         output=folder,
         data=(source,),
         steps=EVERY * (readings + 1),
         from_scratch=True,
-        workers=WORKERS,
+        workers=1,
         optimizer=OptimizerConfig(learning_rate=1e-4),
         logging=LoggingConfig(every=EVERY, picture_every=0),
         checkpoints=CheckpointConfig(every=MANY),
@@ -96,7 +96,7 @@ def training_config(source: SourceConfig, model: str, readings: int, folder: str
 
 
 def steady_rows(path: Path) -> list[dict[str, float]]:
-    """Read the trainer's log without its first row, in which everything is still being set up."""
+    """Read the trainer's log without its first row, the warm-up."""
     with path.open(newline="") as file:
         return [{name: float(cell) for name, cell in row.items()} for row in csv.DictReader(file)][
             1:
@@ -104,7 +104,7 @@ def steady_rows(path: Path) -> list[dict[str, float]]:
 
 
 def spread_of(values: Sequence[float]) -> float:
-    """Compute the distance of the quartiles over the median."""
+    """Compute the interquartile range over the median."""
     ordered = sorted(values)
     quartiles = ordered[len(ordered) * 3 // 4] - ordered[len(ordered) // 4]
     return quartiles / statistics.median(ordered)

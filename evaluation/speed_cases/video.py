@@ -1,7 +1,7 @@
-"""Time tracking: equal weights, equal frames, equal masks.
+"""Tracking: equal weights, equal frames, equal masks.
 
-All sides segment the same frame in turn; what counts are frames whose memory is full. Memory peaks
-are those of one process for each side.
+All sides segment the same frame alternately; only frames with a full memory bank are timed. Memory
+peaks are measured in one process per side.
 """
 
 import multiprocessing
@@ -40,9 +40,9 @@ from .timing import Result, compare, draw_weights
 
 INPUT_SIDE = 1024  # model pixels, as in the released checkpoints
 NUM_FRAMES = 12
-FULL = 8  # the first frame that looks back on as many memories as there can be
-LOGIT_SHARE = 0.02  # of the deviation: all round memories to bfloat16
-ROUNDED_SHARE = 0.5  # the same for the median, where all of the model is in bfloat16
+FULL = 8  # first frame with a full memory bank
+LOGIT_SHARE = 0.02  # of the deviation: all sides round memories to bfloat16
+ROUNDED_SHARE = 0.5  # the same for the median, with the whole model in bfloat16
 QUALITY = 100  # of the JPEGs that the original reads
 LONG_VIDEO = 2000  # frames
 KIB = 1024
@@ -50,7 +50,7 @@ KIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class VideoSubjects:
-    """Models with equal weights, and the frames of a clip as all read them."""
+    """Models with equal weights, and the frames of a clip for all."""
 
     ours: Sam2VideoModel
     peer: Any
@@ -64,7 +64,7 @@ class VideoSubjects:
         dtype: torch.dtype = torch.float32,
         num_frames: int = NUM_FRAMES,
     ) -> "VideoSubjects":
-        """Draw random weights, and a square clip in which something moves."""
+        """Make random weights, and a square clip with motion."""
         torch.manual_seed(0)
         config = released_config(f"sam2.1_hiera_{size}")
         side = side or INPUT_SIDE
@@ -77,7 +77,7 @@ class VideoSubjects:
         return cls(ours.to(dtype), peer.to(dtype), moving_clip(num_frames, side))
 
     def clicks(self, num_objects: int) -> list[tuple[float, float]]:
-        """Choose a place for the click on each object."""
+        """Choose a click for each object."""
         side = self.frames.shape[1]
         return [(side * (i + 1) / (num_objects + 1), side / 2) for i in range(num_objects)]
 
@@ -115,7 +115,7 @@ class VideoSubjects:
 
 
 def moving_clip(count: int, side: int) -> NDArray[np.uint8]:
-    """Draw smooth noise that shifts from frame to frame, `(count, side, side, 3)`."""
+    """Generate smooth noise that shifts from frame to frame, `(count, side, side, 3)`."""
     coarse = torch.randint(0, 256, (1, 3, 24, 24), dtype=torch.float32)
     wide = torch.nn.functional.interpolate(coarse, (side + count, side + count), mode="bicubic")
     picture = wide[0].clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
@@ -125,7 +125,7 @@ def moving_clip(count: int, side: int) -> NDArray[np.uint8]:
 def time_tracking(
     size: str, num_objects: int, dtype: torch.dtype, checkout: Path | None
 ) -> list[Result]:
-    """Time frames in turn, after the masks of the first tracked one turned out to be equal."""
+    """Time frames alternately, after comparing the masks of the first tracked one."""
     subjects = VideoSubjects.build(size, dtype=dtype)
     theirs = subjects.open_peer(num_objects)
     times: dict[str, list[float]] = {"ours": [], "transformers": []}
@@ -156,7 +156,7 @@ def time_tracking(
 def time_original(
     subjects: VideoSubjects, original: OriginalModel, num_objects: int
 ) -> dict[str, list[float]]:
-    """Time both on the same folder of JPEGs, which is what the original reads."""
+    """Time both on the same folder of JPEGs, the original's input."""
     subjects.ours.to(original.dtype)
     times: dict[str, list[float]] = {"ours": [], "original": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -182,13 +182,13 @@ def time_original(
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """Run once; return the answer and the seconds it took."""
+    """Run once; return the result and its seconds."""
     start = time.perf_counter()
     return work(), time.perf_counter() - start
 
 
 def require_alike(mine: Tensor, theirs: Tensor, frame: int, dtype: torch.dtype) -> None:
-    """End the run if the masks of a frame are not the same, as far as the models' dtype goes."""
+    """End the run if the masks of a frame differ by more than the models' dtype explains."""
     if mine.shape != theirs.shape:
         raise SystemExit(f"logits of frame {frame} are {mine.shape} here, {theirs.shape} there.")
     off = (mine.float() - theirs.float()).abs() / theirs.float().std()
@@ -199,7 +199,7 @@ def require_alike(mine: Tensor, theirs: Tensor, frame: int, dtype: torch.dtype) 
 
 
 def measure_peaks(size: str) -> list[Result]:
-    """Compare the peak memory of tracking one object, each side in a process of its own."""
+    """Compare the peak memory of tracking one object, each side in a separate process."""
     context = multiprocessing.get_context("spawn")
     peaks = []
     for side in ("ours", "peer"):
@@ -225,7 +225,7 @@ def peak_of(size: str, side: str) -> float:
 
 
 def peak_rss() -> float:
-    """Read the peak of this process, MiB; `getrusage` would tell the parent's if that was more."""
+    """Read the peak of this process, MiB; `getrusage` would return the parent's if larger."""
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())

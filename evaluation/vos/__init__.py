@@ -1,1 +1,1 @@
-"""Semi-supervised video object segmentation: objects are given once, and tracked."""
+"""Semi-supervised video object segmentation: objects are prompted once, and tracked."""

@@ -1,4 +1,4 @@
-"""What an object is given by, on the frame on which it is given: its true mask, clicks, or a box.
+"""Initial prompts of objects: true masks, clicks, or boxes.
 
 Suffixes: hw = rows and columns of the frame.
 """
@@ -19,16 +19,16 @@ MaskHw = NDArray[np.bool_]
 
 
 def give(session: VideoSession, frame: int, truth: dict[int, MaskHw], prompt: Prompt) -> None:
-    """Prompt objects on a frame; each click after the first goes to the middle of the error.
+    """Prompt objects on a frame; each click after the first goes to the center of the error.
 
     Args:
         session: The session.
-        frame: Which frame.
-        truth: True mask of each object that is given there, `(h, w)`.
-        prompt: What is given.
+        frame: The frame.
+        truth: True mask of each object to prompt, `(h, w)`.
+        prompt: Kind of prompt.
 
     Raises:
-        DataError: An object is not visible there.
+        DataError: An object is not visible on the frame.
     """
     for number, mask_hw in truth.items():
         if not mask_hw.any():
@@ -42,7 +42,7 @@ def give(session: VideoSession, frame: int, truth: dict[int, MaskHw], prompt: Pr
 
 
 def click_once(session: VideoSession, frame: int, truth: dict[int, MaskHw]) -> None:
-    """Click each object once more on a frame: in the middle of it, or of what is wrong so far.
+    """Add a click to each object on a frame: at its center, or that of the error.
 
     Source: SAM paper (arXiv 2304.02643), appendix D.1, and sam2/modeling/sam2_utils.py:243-304 @
         2b90b9f for clicks.

@@ -1,6 +1,6 @@
-"""Scores of videos of kinds that a set's training part has, and of kinds that it has not.
+"""Scores of seen and of unseen categories of a set.
 
-LVOS and YouTube-VOS rank by the mean of the four numbers, so that both halves weigh the same.
+LVOS and YouTube-VOS rank by the mean of the four numbers, so that both halves have equal weight.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ class Halves:
     """Both halves of a set.
 
     Attributes:
-        seen: Videos of known kinds.
-        unseen: Videos of others.
+        seen: Videos of categories in the training split.
+        unseen: Videos of other categories.
     """
 
     seen: Summary
@@ -36,29 +36,34 @@ class Halves:
         return sum(self.numbers) / len(self.numbers)
 
     def as_dict(self) -> dict[str, Any]:
-        """Write down both halves and their mean."""
+        """Return both halves and their mean."""
         return {**asdict(self), "mean": self.mean}
 
 
 def score_halves(
     videos: Mapping[str, Mapping[int, MaskletValues]], unseen: Mapping[str, bool]
 ) -> Halves | None:
-    """Score both halves; None where a video's kind is not known, or a half has no object."""
+    """Score both halves; None if a video's category is unknown, or a half has no object."""
     if not set(videos) <= set(unseen):
         return None
     parts = [
-        [one for name, values in videos.items() if unseen[name] is half for one in values.values()]
+        [
+            masklet
+            for name, values in videos.items()
+            if unseen[name] is half
+            for masklet in values.values()
+        ]
         for half in (False, True)
     ]
     return Halves(*map(summarize, parts)) if all(parts) else None
 
 
 def halves_table(data_set: str, model: str, halves: Halves | None) -> list[str]:
-    """Write a table: what was measured above what was published, which is of this kind alone."""
+    """Format a table of measured and published numbers; only this kind is published."""
     if halves is None:
         return [
             "",
-            "Published numbers are means of videos of seen and of unseen kinds. To have that mean, "
+            "Published numbers are means over seen and unseen categories. For that mean, "
             "put unseen_videos.txt of the set's evaluator into the root.",
         ]
     published = {

@@ -1,7 +1,7 @@
-"""Predicted masks as PNG files, as the official inference writes them and evaluators read them.
+"""Predicted masks as PNG files, in the format of the official inference and evaluators.
 
-    OUT/VIDEO/00000.png           a number per pixel, 0 for the background
-    OUT/VIDEO/001/00000.png       of sets whose objects may overlap: one object, 0 and 1
+    OUT/VIDEO/00000.png           a label per pixel, 0 for the background
+    OUT/VIDEO/001/00000.png       if objects may overlap: one object, 0 and 1
 
 Suffixes: hw = rows and columns.
 """
@@ -21,11 +21,11 @@ from sam2_hf.video.frame_result import FrameResult
 from sam2_hf.writers.mask_png import write_label_png, write_object_png
 
 MaskHw = NDArray[np.bool_]
-EPOCH = (1980, 1, 1, 0, 0, 0)  # of files in an archive, so that equal masks make equal archives
+EPOCH = (1980, 1, 1, 0, 0, 0)  # of archived files, so that equal masks give equal archives
 
 
 def write_frame(video: LabeledVideo, frame: int, result: FrameResult | None, out: Path) -> None:
-    """Write the masks of a frame; before any object is given, the frame is empty.
+    """Write the masks of a frame, empty before the first prompt.
 
     Raises:
         OutputError: The files cannot be written.
@@ -40,10 +40,10 @@ def write_frame(video: LabeledVideo, frame: int, result: FrameResult | None, out
 
 
 def read_labels(video: LabeledVideo, frame: int, out: Path) -> NDArray[np.integer]:
-    """Read the predicted numbers of a frame.
+    """Read the predicted labels of a frame.
 
     Raises:
-        DataError: The file is missing, damaged, or of another size than the video.
+        DataError: The file is missing or damaged, or its size differs from the video.
     """
     return _read(_file(video, frame, out), video.size)
 
@@ -58,7 +58,7 @@ def read_mask(video: LabeledVideo, frame: int, out: Path, number: int) -> MaskHw
 
 
 def is_finished(video: LabeledVideo, out: Path) -> bool:
-    """Tell whether every file of a video is there and whole."""
+    """Whether every file of a video exists and is complete."""
     try:
         return all(read.shape == video.size for read in map(_opened, files_of(video, out)))
     except (ImageError, DataError):
@@ -66,7 +66,7 @@ def is_finished(video: LabeledVideo, out: Path) -> bool:
 
 
 def _opened(path: Path) -> NDArray[np.integer]:
-    """Read a picture of numbers, whatever its size."""
+    """Read a label map of any size."""
     return open_label_map(str(path))
 
 
@@ -79,7 +79,7 @@ def files_of(video: LabeledVideo, out: Path) -> Iterator[Path]:
 
 
 def zip_for_server(videos: Iterable[LabeledVideo], out: Path, path: Path) -> Path:
-    """Put the predictions of all videos into one archive, as servers take them.
+    """Archive the predictions of all videos for a server.
 
     Raises:
         DataError: A prediction is missing.

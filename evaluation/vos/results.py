@@ -1,8 +1,8 @@
-"""Scores of a run: a file for each video, then one for the whole, and a table.
+"""Results of a run: a file for each video, a summary, and a table.
 
-`scores.json` depends on model, data and settings alone: it is the same whether one process did the
-work or several, at once or after an interruption. On CPUs that takes as many threads each time,
-since the last bits of sums depend on them.
+`scores.json` depends only on model, data and settings, not on the number of processes or on
+interruptions. On CPUs this requires an equal number of threads, which the last bits of sums depend
+on.
 """
 
 import json
@@ -25,7 +25,7 @@ Values = Mapping[int, MaskletValues]
 
 
 def video_files(out: Path) -> ItemFiles[Values]:
-    """Find the scores of every frame of all videos of a run."""
+    """Return the score files of all videos of a run."""
     return ItemFiles(out / VIDEOS, _to_rows, _from_rows)
 
 
@@ -39,15 +39,15 @@ def save_scores(
 
     Args:
         out: Folder of the run.
-        settings: What it is about.
+        settings: Its settings.
         videos: Values of every object of every video.
-        unseen: Which videos are of kinds that the set's training part does not have.
+        unseen: Whether videos are of categories absent from the training split.
 
     Raises:
         DataError: No object of any video was scored.
         OutputError: The files cannot be written.
     """
-    summary = summarize(one for values in videos.values() for one in values.values())
+    summary = summarize(masklet for values in videos.values() for masklet in values.values())
     halves = score_halves(videos, unseen or {})
     content = {
         **asdict(settings),
@@ -61,7 +61,7 @@ def save_scores(
 
 
 def as_markdown(settings: RunSettings, summary: Summary, halves: Halves | None) -> str:
-    """Write the table: what was measured above what was published."""
+    """Format the table of measured and published numbers."""
     prompt = "" if settings.prompt == "mask" else f", given by {settings.prompt}"
     lines = [
         f"| {settings.data_set}{prompt} | J&F | J | F | J recall | F recall | J decay | F decay |",
@@ -81,19 +81,19 @@ def as_markdown(settings: RunSettings, summary: Summary, halves: Halves | None) 
         ]
     if ranked_by_halves:
         lines += halves_table(settings.data_set, settings.model.name, halves)
-    told = f"{summary.num_objects} objects; {settings.environment.told}"
-    return "\n".join([*lines, "", told, ""])
+    caption = f"{summary.num_objects} objects; {settings.environment.caption}"
+    return "\n".join([*lines, "", caption, ""])
 
 
 def _objects(values: Values) -> dict[str, Any]:
     return {
-        str(number): {"j": one.score.j, "f": one.score.f, "frames": len(one.frames)}
-        for number, one in sorted(values.items())
+        str(number): {"j": masklet.score.j, "f": masklet.score.f, "frames": len(masklet.frames)}
+        for number, masklet in sorted(values.items())
     }
 
 
 def _to_rows(values: Values) -> dict[str, Any]:
-    return {str(number): one.to_lists() for number, one in values.items()}
+    return {str(number): masklet.to_lists() for number, masklet in values.items()}
 
 
 def _from_rows(rows: Mapping[str, Any]) -> Values:

@@ -1,7 +1,8 @@
-"""Scores of predicted masks, read back from their files, frame by frame.
+"""Scoring of predicted masks, read from their files, frame by frame.
 
-Of SA-V and LVOS every object is scored by itself, on its own annotated frames without the first and
-the last; elsewhere all objects together, on the annotated frames of the video without those two.
+For SA-V and LVOS every object is scored separately, on its own annotated frames without the first
+and the last; otherwise all objects together, on the annotated frames of the video without those
+two.
 
 Suffixes: hw = rows and columns.
 """
@@ -27,12 +28,12 @@ def score_video(video: LabeledVideo, out: Path) -> dict[int, MaskletValues]:
         out: Folder of all predictions.
 
     Returns:
-        The values of every object that counts; of a set whose objects may come and go, one that no
-        scored frame shows does not, nor one that has none to score.
+        The values of every scored object, without objects that are visible on no scored frame or
+        have none, in sets with late objects.
 
     Raises:
-        DataError: A prediction is missing, damaged or of another size; or by the policy "davis" it
-            has an object that the first frame does not.
+        DataError: A prediction is missing, damaged or has another size; or with the policy "davis"
+            it has an object that is not on the first frame.
     """
     if video.rules.per_object or video.row.object_frames:
         return _score_objects(video, out)
@@ -45,18 +46,18 @@ def score_video(video: LabeledVideo, out: Path) -> dict[int, MaskletValues]:
 
 
 def scored_frames(video: LabeledVideo, number: int, count: int) -> Sequence[int]:
-    """Tell on which frames an object was scored.
+    """Return the frames on which an object was scored.
 
     Args:
         video: The video with its true masks.
-        number: Which object.
-        count: How many frames were: those before its first appearance may not count.
+        number: The object.
+        count: Number of its scored frames: those before its first appearance may be excluded.
     """
     return _scored(video.annotated_for(number), video.rules.scoring, video.name)[-count:]
 
 
 def _score_objects(video: LabeledVideo, out: Path) -> dict[int, MaskletValues]:
-    """Score each object by itself; the truth is read once for all of them."""
+    """Score each object separately, reading the truth once."""
     rules = video.rules.scoring
     annotated = {number: video.annotated_for(number) for number in video.given}
     scored = {
@@ -64,7 +65,7 @@ def _score_objects(video: LabeledVideo, out: Path) -> dict[int, MaskletValues]:
         for number, frames in annotated.items()
         if len(frames) > SKIPPED
     }
-    # by the policy "davis", objects of the first frame count on every frame
+    # with the policy "davis", objects of the first frame are scored on every frame
     first_hw = np.full(video.size, rules.policy == "davis", np.uint8)
     scorers = {number: SequenceScorer(first_hw, rules) for number in scored}
     nothing_hw = np.zeros(video.size, np.bool_)
@@ -93,7 +94,7 @@ def _predicted(
 
 
 def _scored(annotated: Sequence[int], rules: ScoringRules, name: str) -> Sequence[int]:
-    """Leave out the first and the last annotated frame where the rules want it."""
+    """Drop the first and the last annotated frame, if the rules require it."""
     if not rules.skip_first_and_last:
         return annotated
     if len(annotated) <= SKIPPED:

@@ -1,15 +1,15 @@
-"""Dividing videos among processes, so that all are done at about the same time."""
+"""Sharding of videos over processes, balanced by work."""
 
 from collections.abc import Sequence
 
 
 def share_of(work: Sequence[int], process: int, processes: int) -> list[int]:
-    """Tell which items a process takes: the longest first, each to who has least so far.
+    """Return the items of a process: longest first, each assigned to the least loaded process.
 
     Args:
-        work: How much each item is, such as frames times objects.
-        process: Which process, from 0.
-        processes: How many there are.
+        work: Cost of each item, such as frames times objects.
+        process: Index of the process, from 0.
+        processes: Number of processes.
 
     Returns:
         Indices, in ascending order.

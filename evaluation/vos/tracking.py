@@ -1,8 +1,8 @@
-"""Tracking the objects of one video of a set, as the official inference does.
+"""Tracking of the objects of a video, as in the official inference.
 
 Source: tools/vos_inference.py:114-389 @ 2b90b9f.
-Differs: objects that come later join one session, in which no object changes another; the original
-    tracks each in a session of its own, which gives the same masks and encodes every frame again.
+Differs: later objects join the same session, where objects are independent; the original tracks
+    each in a separate session, which gives the same masks but encodes every frame again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from .given_prompts import Prompt, give
 
 
 class Pictures(Sequence[NDArray[np.uint8]]):
-    """The frames of a video, read when they are looked at.
+    """Lazy frames of a video.
 
     Args:
         video: The video.
@@ -46,7 +46,7 @@ class Pictures(Sequence[NDArray[np.uint8]]):
 
 
 def session_options(rules: SetRules) -> SessionOptions:
-    """Choose the options of the official evaluation: no post-processing, no overlapping masks.
+    """Return the options of the official evaluation: no post-processing, no overlapping masks.
 
     In data sets with a file per object (SA-V), masks may overlap.
 
@@ -63,19 +63,20 @@ def session_options(rules: SetRules) -> SessionOptions:
 def track_video(
     video: LabeledVideo, model: Sam2VideoModel, prompt: Prompt = "mask"
 ) -> Iterator[FrameResult]:
-    """Give every object on its first frame, and track all of them to the end.
+    """Prompt every object on its first frame, and track all to the end.
 
     Args:
         video: The video.
         model: The model, in eval mode.
-        prompt: What objects are given by.
+        prompt: Kind of prompt.
 
     Returns:
-        The result of every frame from the first given one on, in time. An object is in it from its
-        own first frame on.
+        The result of every frame from the first prompt on, in temporal order. An object is included
+        from its own first frame on.
 
     Raises:
-        DataError: A frame or a mask cannot be read, or an object is not where it is given.
+        DataError: A frame or a mask cannot be read, or an object is not visible where it is
+            prompted.
     """
     given = video.given
     starts = sorted(set(given.values()))

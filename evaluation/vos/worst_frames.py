@@ -1,4 +1,4 @@
-"""The frames on which a run did worst, as a picture."""
+"""Picture of the worst frames of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from sam2_hf.overlay import draw_overlay
 from .prediction_files import read_labels, read_mask
 from .scoring import scored_frames
 
-COUNT = 6  # of frames that are drawn
+COUNT = 6  # frames to draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class WorstFrame:
     """The worst frame of an object.
 
     Attributes:
-        video: Place of the video in its set.
+        video: Index of the video in its set.
         number: Of the object.
-        frame: Place among the scored frames of the object.
-        j: J there, 0-100.
-        f: F there, 0-100.
+        frame: Index among the scored frames of the object.
+        j: 0-100.
+        f: 0-100.
     """
 
     video: int
@@ -40,27 +40,27 @@ class WorstFrame:
 def find_worst(
     videos: VideoSet, scored: Mapping[str, Mapping[int, MaskletValues]], count: int = COUNT
 ) -> list[WorstFrame]:
-    """Choose the objects with the worst frames, the worst first; one frame of each.
+    """Find the objects with the worst frames, worst first, one frame each.
 
     Args:
         videos: The set.
         scored: Values by video and object.
-        count: How many.
+        count: Number of frames.
     """
     found = []
     for place, name in enumerate(videos.names):
         for number, values in scored[name].items():
             j_t, f_t = values.j_t, values.f_t
             frame = int(np.argmin(j_t + f_t))
-            scores = (PERCENT * float(one[frame]) for one in (j_t, f_t))
+            scores = (PERCENT * float(values[frame]) for values in (j_t, f_t))
             found.append(WorstFrame(place, number, frame, *scores))
-    return sorted(found, key=lambda one: one.j + one.f)[:count]
+    return sorted(found, key=lambda worst: worst.j + worst.f)[:count]
 
 
 def draw_worst(
     videos: VideoSet, scored: Mapping[str, Mapping[int, MaskletValues]], masks: Path, path: Path
 ) -> None:
-    """Write a picture of the worst frames: what was found beside the truth.
+    """Draw the worst frames, beside the truth.
 
     Args:
         videos: The set.
@@ -72,23 +72,23 @@ def draw_worst(
         DataError: A mask cannot be read.
     """
     rows = []
-    for one in find_worst(videos, scored):
-        video = videos[one.video]
-        count = len(scored[video.name][one.number].frames)
-        frame = scored_frames(video, one.number, count)[one.frame]
-        rows.append(_row(video, one, frame, masks))
+    for worst in find_worst(videos, scored):
+        video = videos[worst.video]
+        count = len(scored[video.name][worst.number].frames)
+        frame = scored_frames(video, worst.number, count)[worst.frame]
+        rows.append(_row(video, worst, frame, masks))
     save_sheet(rows, path)
 
 
-def _row(video: LabeledVideo, one: WorstFrame, frame: int, masks: Path) -> list[Cell]:
+def _row(video: LabeledVideo, worst: WorstFrame, frame: int, masks: Path) -> list[Cell]:
     if video.rules.per_object:
-        found_hw = read_mask(video, frame, masks, one.number)
+        found_hw = read_mask(video, frame, masks, worst.number)
     else:
-        found_hw = read_labels(video, frame, masks) == one.number
-    true_hw = video.masks(frame).get(one.number, np.zeros_like(found_hw))
+        found_hw = read_labels(video, frame, masks) == worst.number
+    true_hw = video.masks(frame).get(worst.number, np.zeros_like(found_hw))
     picture = video.picture(frame)
-    title = f"{video.name}, object {one.number}, frame {video.row.frame_names[frame]}"
+    title = f"{video.name}, object {worst.number}, frame {video.row.frame_names[frame]}"
     return [
-        Cell(f"{title}: J {one.j:.1f}, F {one.f:.1f}", draw_overlay(picture, [found_hw])),
+        Cell(f"{title}: J {worst.j:.1f}, F {worst.f:.1f}", draw_overlay(picture, [found_hw])),
         Cell("truth", draw_overlay(picture, [true_hw])),
     ]

@@ -1,1 +1,1 @@
-"""The Space's parts; `app.py` beside this folder starts it."""
+"""Package of the Space, started by `app.py` beside it."""

@@ -1,4 +1,4 @@
-"""What leaves the server: without real paths, uploads in their owner's folder, a cookie if new."""
+"""Filter of responses: hides real paths, moves uploads to their owner, sets a new cookie."""
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -12,8 +12,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 STREAM = b"text/event-stream"
 PAGE = b"text/html"
-# What a page may load, and who may show it in a frame. Gradio's page is made by inline scripts, and
-# builds functions of text; everything comes from this server alone.
+# What a page may load, and which sites may embed it. Gradio's page uses inline scripts and eval;
+# everything comes from this server only.
 PAGE_POLICY = b"; ".join(
     (
         b"default-src 'self'",
@@ -30,18 +30,18 @@ PAGE_POLICY = b"; ".join(
         b"frame-ancestors 'self' https://huggingface.co https://*.hf.space",
     )
 )
-WHOLE = (b"application/json", b"text/html", b"text/plain")  # may hold a path; read as a whole
+WHOLE = (b"application/json", b"text/html", b"text/plain")  # may contain a path, so read completely
 OK = 200
 
 
 class AnswerFilter:
-    """Passes the messages of one answer on.
+    """Filter of the messages of one response.
 
     Args:
-        places: Where files lie.
-        cookie: The browser's.
-        send: To the browser.
-        is_upload: Whether the answer is the list of files that have come.
+        places: Folders of files.
+        cookie: The browser's cookie.
+        send: Sends to the browser.
+        is_upload: Whether the response is the list of uploaded files.
     """
 
     def __init__(self, places: FilePlaces, cookie: str, send: Send, *, is_upload: bool) -> None:
@@ -50,13 +50,13 @@ class AnswerFilter:
         self._cookie = cookie
         self._send = send
         self._is_upload = is_upload
-        self.is_begun = False  # whether the browser has got anything
+        self.is_begun = False  # whether anything was sent to the browser
         self._start: Message = {}
         self._kind = b""
         self._parts: list[bytes] = []
 
     async def __call__(self, message: Message) -> None:
-        """Pass a message on, changed or held back until all of it is there."""
+        """Forward a message, modified, or buffered until complete."""
         if message["type"] == "http.response.start":
             await self._begin(message)
         elif message["type"] != "http.response.body":
@@ -96,6 +96,6 @@ class AnswerFilter:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def _keep_uploads(self, body: bytes) -> bytes:
-        """Give the files that have come to their owner, and tell their new places."""
-        kept = [self._places.keep_upload(Path(one), self._cookie) for one in json.loads(body)]
+        """Move uploaded files to their owner's folder, and return their new paths."""
+        kept = [self._places.keep_upload(Path(path), self._cookie) for path in json.loads(body)]
         return json.dumps([str(path) for path in kept]).encode()

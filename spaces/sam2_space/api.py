@@ -1,4 +1,4 @@
-"""Endpoints for programs: one call each, files and numbers in, files and numbers out."""
+"""Endpoints for programs: one call each, with files and numbers as input and output."""
 
 import json
 import secrets
@@ -24,7 +24,7 @@ from .video_work import VideoWork, open_video
 from .visitors import Visitor
 
 MOST_POINTS = 64  # along each side
-FileAnswer = dict[str, Any]  # as `gradio_client` downloads it
+FileAnswer = dict[str, Any]  # downloaded by `gradio_client`
 
 
 class Api:
@@ -48,13 +48,13 @@ class Api:
         api(readable(self.limits), api_name="limits", queue=False)
 
     def limits(self) -> dict:
-        """What may be asked of this server, and which model answers."""
+        """Limits of this server, and its model."""
         limits = self.service.limits
-        told = {name: getattr(limits, name) for name in limits.__dataclass_fields__}
-        return {"model": self.service.model.name, **told}
+        values = {name: getattr(limits, name) for name in limits.__dataclass_fields__}
+        return {"model": self.service.model.name, **values}
 
     def segment(self, image: dict, objects: list, request: gr.Request) -> tuple[dict, dict, dict]:
-        """Segment objects that points and boxes tell; gives COCO JSON, overlay PNG, mask PNG."""
+        """Segment the objects of points and boxes; returns COCO JSON, overlay PNG, mask PNG."""
         asked = read_objects(objects, self.service.limits)
         visitor, work = self._photo(read_file(image), request)
         for prompt in asked:
@@ -69,7 +69,7 @@ class Api:
         pred_iou_thresh: float | None = None,
         stability_score_thresh: float | None = None,
     ) -> tuple[dict, dict, dict]:
-        """Segment everything in a photo; gives COCO JSON, overlay PNG, mask PNG."""
+        """Segment everything in a photo; returns COCO JSON, overlay PNG, mask PNG."""
         start = self.service.model.everything
         options = {
             "points_per_side": points_per_side,
@@ -86,7 +86,7 @@ class Api:
     def track(
         self, video: dict, prompts: list, request: gr.Request, direction: str = "both"
     ) -> tuple[dict, dict, dict, list]:
-        """Track objects; gives SA-V style JSON, overlay MP4, masks ZIP, frames to review."""
+        """Track objects; returns SA-V style JSON, overlay MP4, masks ZIP, frames to review."""
         service = self.service
         asked = read_video_prompts(prompts, service.limits)
         run_direction = require_direction(direction)
@@ -94,12 +94,12 @@ class Api:
         path = service.own(upload, request, samples=True)
         name, folder = safe_stem(upload.name, "video"), visitor.new_folder()
         work = open_video(path, name, service.model, service.limits, folder)
-        job = secrets.token_hex(8)  # one client may track several videos at a time
+        job = secrets.token_hex(8)  # a client may track several videos concurrently
         visitor.set_work(job, work)
         try:
             with visitor.job():
                 for prompt in asked:
-                    _say(work, prompt)
+                    _add_prompt(work, prompt)
                 for _ in work.track(run_direction):
                     visitor.touch()
                 files = VideoFiles.in_folder(visitor.results_folder(), name)
@@ -133,11 +133,11 @@ class Api:
 
 def _clicks(prompt: ObjectPrompt | VideoPrompt) -> tuple[tuple[float, float, bool], ...]:
     clicks = prompt.clicks if isinstance(prompt.clicks, tuple) else ()
-    return tuple((*one.xy, one.positive) for one in clicks if isinstance(one, Click))
+    return tuple((*click.xy, click.positive) for click in clicks if isinstance(click, Click))
 
 
-def _say(work: VideoWork, prompt: VideoPrompt) -> None:
-    """Tell a video's work what a prompt says."""
+def _add_prompt(work: VideoWork, prompt: VideoPrompt) -> None:
+    """Add a prompt to a video's work."""
     work.activate(prompt.object_id)
     if prompt.box is not None:
         x0, y0, x1, y1 = prompt.box
@@ -151,5 +151,5 @@ def _or(value: float | None, otherwise: float) -> float:
 
 
 def _file(path: Path) -> FileAnswer:
-    """Offer a file, as Gradio's clients understand it."""
+    """Describe a file for Gradio's clients."""
     return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}

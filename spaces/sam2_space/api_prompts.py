@@ -1,4 +1,4 @@
-"""Prompts as a program sends them: checked, and put the package's way."""
+"""Prompts sent by programs, checked and converted."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,16 +17,15 @@ from .uploads import Upload
 
 PHOTO_FORM = '{"points": [[x, y]], "labels": [1], "box": [x0, y0, x1, y1]}'
 VIDEO_FORM = '{"frame": 0, "object_id": 1, "points": [[x, y]], "labels": [1], "box": [...]}'
-MOST_POINTS = 64  # of an object, on a frame; each of them makes every answer slower
+MOST_POINTS = 64  # of an object, on a frame; each slows down every answer
 MOST_PROMPTS = 1000  # points and boxes of a video
-VIDEO_KEYS = {"frame", "object_id", "points", "labels", "box"}
 
 
 def read_file(file: object) -> Upload:
-    """Read what `gradio_client.handle_file` sends.
+    """Read a file from `gradio_client.handle_file`.
 
     Raises:
-        PromptError: It is something else.
+        PromptError: It has another form.
     """
     upload = Upload.of_payload(file)
     if upload is None:
@@ -38,61 +37,67 @@ def read_objects(objects: object, limits: Limits) -> list[ObjectPrompt]:
     """Read the objects of a photo.
 
     Raises:
-        PromptError: They are not of the form that is documented.
+        PromptError: They do not have the documented form.
         LimitError: There are too many.
     """
     if not isinstance(objects, list) or not objects:
         raise PromptError(f"objects must be a list of {PHOTO_FORM}, with at least one of them.")
     _check_count(len(objects), limits)
-    for one in objects:
-        if not isinstance(one, Mapping) or not one or not set(one) <= {"points", "labels", "box"}:
-            raise PromptError(f"an object is {str(one)[:60]!r}; it must be {PHOTO_FORM}.")
-        _check_points(_num_points(one))
-    return [object_prompt(one) for one in objects]
+    for described in objects:
+        if (
+            not isinstance(described, Mapping)
+            or not described
+            or not set(described) <= {"points", "labels", "box"}
+        ):
+            raise PromptError(f"an object is {str(described)[:60]!r}; it must be {PHOTO_FORM}.")
+        _check_points(_num_points(described))
+    return [object_prompt(described) for described in objects]
 
 
 def read_video_prompts(prompts: object, limits: Limits) -> list[VideoPrompt]:
     """Read the prompts of a video.
 
     Raises:
-        PromptError: They are not of the form that is documented.
+        PromptError: They do not have the documented form.
         LimitError: There are too many objects.
     """
     if not isinstance(prompts, list) or not prompts:
         raise PromptError(f"prompts must be a list of {VIDEO_FORM}, with at least one of them.")
     _check_amount(prompts)
-    read = [_video_prompt(one) for one in prompts]
-    _check_count(len({one.object_id for one in read}), limits)
+    read = [_video_prompt(prompt) for prompt in prompts]
+    _check_count(len({prompt.object_id for prompt in read}), limits)
     return read
 
 
 def require_direction(direction: object) -> PropagationDirection:
-    """Read which way to track.
+    """Read the direction of tracking.
 
     Raises:
-        PromptError: It is no way.
+        PromptError: It is unknown.
     """
     directions: tuple[PropagationDirection, ...] = get_args(PropagationDirection)
-    for one in directions:
-        if direction == one:
-            return one
+    for known in directions:
+        if direction == known:
+            return known
     raise PromptError(f"direction is {str(direction)[:40]!r}; use one of {', '.join(directions)}.")
 
 
-def _video_prompt(one: object) -> VideoPrompt:
-    if not isinstance(one, Mapping) or not {"frame", "object_id"} <= set(one) <= VIDEO_KEYS:
-        raise PromptError(f"a prompt is {str(one)[:60]!r}; it must be {VIDEO_FORM}.")
-    frame, object_id = one["frame"], one["object_id"]
+def _video_prompt(given: object) -> VideoPrompt:
+    required = {"frame", "object_id"}
+    allowed = required | {"points", "labels", "box"}
+    if not isinstance(given, Mapping) or not required <= set(given) <= allowed:
+        raise PromptError(f"a prompt is {str(given)[:60]!r}; it must be {VIDEO_FORM}.")
+    frame, object_id = given["frame"], given["object_id"]
     if read_whole(frame) is None or frame < 0:
         raise PromptError(f"frame is {shown(frame)}; it must be a whole number from 0 on.")
     if read_whole(object_id) is None or not 1 <= object_id <= LAST_LABEL:
         raise PromptError(f"object_id is {shown(object_id)}; it must be within 1 and {LAST_LABEL}.")
-    prompt = object_prompt({name: one.get(name) for name in ("points", "labels", "box")})
+    prompt = object_prompt({name: given.get(name) for name in ("points", "labels", "box")})
     return VideoPrompt(frame, object_id, clicks=prompt.clicks, box=prompt.box)
 
 
-def _num_points(one: object) -> int:
-    points = one.get("points") if isinstance(one, Mapping) else None
+def _num_points(given: object) -> int:
+    points = given.get("points") if isinstance(given, Mapping) else None
     return len(points) if isinstance(points, list) else 0
 
 
@@ -102,14 +107,14 @@ def _check_points(count: int) -> None:
 
 
 def _check_amount(prompts: list) -> None:
-    """Refuse what would take long before any of it is read."""
-    total = sum(max(1, _num_points(one)) for one in prompts)
+    """Refuse too many prompts before any is read."""
+    total = sum(max(1, _num_points(prompt)) for prompt in prompts)
     if total > MOST_PROMPTS:
         raise LimitError(f"there are {total} points and boxes; {MOST_PROMPTS} are allowed here.")
     by_place: Counter[str] = Counter()
-    for one in prompts:
-        if isinstance(one, Mapping):
-            by_place[f"{one.get('frame')} {one.get('object_id')}"] += _num_points(one)
+    for prompt in prompts:
+        if isinstance(prompt, Mapping):
+            by_place[f"{prompt.get('frame')} {prompt.get('object_id')}"] += _num_points(prompt)
     _check_points(max(by_place.values(), default=0))
 
 

@@ -1,8 +1,7 @@
-"""The theme of the page, and the components that several tabs share.
+"""Theme of the page, and components shared by tabs.
 
-The theme takes system fonts, so nothing is fetched from elsewhere. An object's button has the color
-of its mask: those of Okabe and Ito, which stay apart for color-blind eyes; the number is written
-beside it as well.
+The theme uses system fonts, so that nothing is fetched from other sites. An object's button has the
+color of its mask, one of Okabe and Ito's for color-blind users; its number is shown as well.
 """
 
 import html
@@ -19,7 +18,7 @@ NO_BOXES = "This model has not learned boxes; it takes one as a click in its mid
 
 
 def progress_bar(done: int, total: int, text: str) -> str:
-    """Draw how far a job is, readable by eye and by screen reader."""
+    """Make the progress bar of a job, accessible to screen readers."""
     label = html.escape(text)
     return (
         f'<div class="job" role="status"><progress value="{done}" max="{max(total, 1)}" '
@@ -28,12 +27,12 @@ def progress_bar(done: int, total: int, text: str) -> str:
 
 
 def status_line(text: str) -> str:
-    """Write one line of status."""
+    """Make a status line."""
     return f'<div class="job" role="status"><span>{html.escape(text)}</span></div>'
 
 
 def click_kind(*, knows_boxes: bool) -> gr.Radio:
-    """Ask what a click means."""
+    """Make the choice of the meaning of a click."""
     return gr.Radio(
         list(CLICK_KINDS),
         value=ON,
@@ -45,7 +44,7 @@ def click_kind(*, knows_boxes: bool) -> gr.Radio:
 
 
 def typed_click() -> tuple[gr.Number, gr.Number, gr.Button]:
-    """Offer to type a click, for those who do not use a mouse."""
+    """Make inputs for a typed click, as an alternative to the mouse."""
     with gr.Accordion("Type a click instead", open=False), gr.Row():
         x = gr.Number(label="x, from the left", precision=0, minimum=0, min_width=90)
         y = gr.Number(label="y, from the top", precision=0, minimum=0, min_width=90)
@@ -54,23 +53,23 @@ def typed_click() -> tuple[gr.Number, gr.Number, gr.Button]:
 
 
 def download_buttons(labels: Sequence[str]) -> list[gr.DownloadButton]:
-    """Make buttons for files that are not there yet."""
+    """Make download buttons, without files yet."""
     return [gr.DownloadButton(label, visible=False, size="sm", min_width=110) for label in labels]
 
 
 def offered(buttons: Sequence[gr.DownloadButton], files: Sequence[Path]) -> dict[object, object]:
-    """Let buttons offer files."""
+    """Update buttons to offer files."""
     pairs = zip(buttons, files, strict=True)
     return {button: gr.update(value=str(file), visible=True) for button, file in pairs}
 
 
 def withdrawn(buttons: Sequence[gr.DownloadButton]) -> dict[object, object]:
-    """Hide buttons whose files are out of date."""
+    """Update buttons to hide outdated files."""
     return {button: gr.update(value=None, visible=False) for button in buttons}
 
 
 def outdated_note() -> gr.Markdown:
-    """Make the note that results are from before the last change; it is not shown at first."""
+    """Make the note about outdated results, hidden at first."""
     text = "**Out of date:** these results are from before your last change. Track again."
     return gr.Markdown(text, visible=False, elem_id="video-outdated")
 
@@ -112,12 +111,12 @@ footer { opacity: .6; }
 
 
 def theme() -> gr.themes.Base:
-    """Make the theme: Gradio's own, quiet, in system fonts."""
+    """Make the theme: Gradio's Soft in system fonts."""
     return gr.themes.Soft(primary_hue="blue", neutral_hue="slate", font=FONTS, font_mono=MONO)
 
 
 def css() -> str:
-    """Write the style, with a color for each object's button."""
+    """Return the CSS, with a color for each object's button."""
     rules = [
         f".objects label:nth-of-type({number}) "
         f"{{ border-left-color: rgb({red}, {green}, {blue}); }}"

@@ -1,4 +1,4 @@
-"""Pictures that the page shows of a photo or a frame, and the files it offers.
+"""Rendering of photos and frames for the page, and of result files.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -30,7 +30,7 @@ READINGS = ("A", "B", "C")
 
 @dataclass(frozen=True, slots=True)
 class PhotoFiles:
-    """The files of one photo, to be downloaded."""
+    """Result files of one photo."""
 
     overlay: Path
     mask: Path
@@ -38,18 +38,18 @@ class PhotoFiles:
 
 
 def shown_size(work: PhotoWork) -> ShownSize:
-    """Tell how large the page shows a photo."""
+    """Return the size of a photo on the page."""
     return ShownSize.within(work.size)
 
 
 def draw_view(work: PhotoWork) -> NDArray[np.uint8]:
-    """Draw the photo as the page shows it, with masks and prompts: `(height, width, 3)`."""
+    """Draw the photo for the page, with masks and prompts: `(height, width, 3)`."""
     shown = shown_size(work)
     return _draw(work, work.scene, shown)
 
 
 def draw_candidates(work: PhotoWork) -> list[tuple[NDArray[np.uint8], str]]:
-    """Draw each candidate of the current object, small, and say how good it is thought to be."""
+    """Draw a thumbnail of each candidate of the current object, with its predicted IoU."""
     answer = work.scene.current.answer
     if answer is None or work.scene.everything is not None:
         return []
@@ -69,13 +69,13 @@ def write_files(work: PhotoWork, folder: Path, model: str) -> PhotoFiles:
     """Write overlay, mask and JSON.
 
     Raises:
-        LimitError: There is nothing to write yet.
+        LimitError: There is no mask yet.
         OutputError: The disk is full.
     """
     scene = work.scene
     everything: list[NDArray[np.bool_]] | None = None
     if scene.everything is not None:
-        # Decoded once: there may be hundreds, each as large as the photo.
+        # Decoded once: there may be hundreds, each of the photo's size.
         masks = everything = list(scene.everything["masks"])
         records = generated_annotations(scene.everything)
         drawn = label_picture(masks, work.size)
@@ -95,7 +95,7 @@ def write_files(work: PhotoWork, folder: Path, model: str) -> PhotoFiles:
 
 
 def _candidate_name(answer: Answer, which: int) -> str:
-    """Name a candidate: a letter, or that all clicks count for it."""
+    """Name a candidate: a letter, or "all clicks"."""
     num_single = len(answer.scores) - len(READINGS)
     return "All" if which < num_single else READINGS[which - num_single]
 
@@ -106,39 +106,45 @@ def _draw(
     shown: ShownSize,
     everything: list[NDArray[np.bool_]] | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw the photo; `everything` are the masks of everything-mode if they are decoded already."""
+    """Draw the photo; `everything` are already decoded masks of everything-mode."""
     picture_hw3 = shown.picture(work.picture_hw3)
     if scene.everything is not None:
-        masks = everything or [shown.mask(one.segmentation) for one in scene.everything]
+        masks = everything or [shown.mask(mask.segmentation) for mask in scene.everything]
         return draw_overlay(picture_hw3, masks)
     masks_by_number = {
-        one.number: one.answer.mask(shown.size) for one in scene.objects if one.answer is not None
+        scene_object.number: scene_object.answer.mask(shown.size)
+        for scene_object in scene.objects
+        if scene_object.answer is not None
     }
-    numbers = range(1, max((one.number for one in scene.objects), default=1) + 1)
+    numbers = range(1, max((scene_object.number for scene_object in scene.objects), default=1) + 1)
     return draw_masklets(picture_hw3, masks_by_number, list(numbers), shown.prompts(scene.drawn))
 
 
 def _object_masks(work: PhotoWork) -> tuple[list[NDArray[np.bool_]], list[dict[str, Any]]]:
-    """Draw the mask of each object and describe it."""
+    """Return the mask of each object and its annotation."""
     masks, records = [], []
-    for one in work.scene.objects:
-        if one.answer is None:
+    for scene_object in work.scene.objects:
+        if scene_object.answer is None:
             continue
-        result = one.answer.as_result(work.size)
+        result = scene_object.answer.as_result(work.size)
         masks.append(result.masks[0])
-        records.append(answer_annotation(result, 0, one.drawn, object_id=one.number, name=one.name))
+        records.append(
+            answer_annotation(
+                result, 0, scene_object.drawn, object_id=scene_object.number, name=scene_object.name
+            )
+        )
     return masks, records
 
 
 def draw_frame(work: VideoWork, frame: int) -> NDArray[np.uint8]:
-    """Draw a frame with masks and prompts, as large as the page shows it.
+    """Draw a frame with masks and prompts, at the page's size.
 
-    A frame that has just been clicked shows what the click gives; the model is asked for that.
+    A frame with new clicks shows a preview by the model.
 
     Raises:
         FrameError: The frame cannot be read.
     """
-    with work.model.turns.taken(), work.reading() as session:
+    with work.model.lock.taken(), work.reading() as session:
         result = session.preview(frame)
         picture_hw3 = session.frames.picture(frame)
     shown = ShownSize.within(work.size)
@@ -152,16 +158,16 @@ def draw_frame(work: VideoWork, frame: int) -> NDArray[np.uint8]:
 
 
 def color_order(work: VideoWork) -> list[int]:
-    """List object numbers so that each has the same color everywhere."""
+    """List object numbers in the order of colors."""
     return list(range(1, max(work.numbers) + 1))
 
 
 def hint(work: VideoWork, frame: int) -> str:
-    """Tell what to do next, looking at a frame."""
+    """Return the hint for the next step on a frame."""
     scene = work.scene
     if scene.corner is not None:
         return "Now click the **opposite corner** of the box."
-    if not scene.said:
+    if not scene.prompts:
         return "**Click an object** in this frame, or move to another frame first."
     if not work.tracked:
         return "**Track** when the mask looks right; or click what is missing, add a new object."

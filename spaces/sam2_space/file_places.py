@@ -1,4 +1,4 @@
-"""Where files of visitors lie, what they are called outside, and whose they are."""
+"""Folders of visitors' files: public names, real paths, and ownership."""
 
 import contextlib
 import hashlib
@@ -9,10 +9,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-PUBLIC = "/space-files"  # what the folder of all files is called in pages and answers
+PUBLIC = "/space-files"  # public name of the folder of all files
 SAMPLES = "samples"
 UPLOADS = "uploads"
-SPILL = "spill"  # what a video's session keeps out of memory
+SPILL = "spill"  # data that a video's session offloads to disk
 MAX_STEM = 60  # characters
 ATTEMPTS = 5
 UNSAFE = re.compile(r"[^\w \-]+")
@@ -21,10 +21,10 @@ ENDING = re.compile(r"\.[A-Za-z0-9]{1,5}")
 
 @dataclass(frozen=True, slots=True)
 class FilePlaces:
-    """The folder of all files: `samples`, and one folder for each browser.
+    """Folder of all files: `samples`, and one folder for each browser.
 
-    A browser is known by a random cookie. Its folder is named after the cookie's hash, so a path
-    tells who may fetch a file, and not the cookie.
+    A browser is identified by a random cookie. Its folder is named by the cookie's hash, so a path
+    determines the owner without revealing the cookie.
 
     Attributes:
         root: The folder, an absolute path without links.
@@ -34,21 +34,21 @@ class FilePlaces:
 
     @property
     def samples(self) -> Path:
-        """What everybody may fetch."""
+        """Folder of samples, readable by all."""
         return self.root / SAMPLES
 
     def owner_folder(self, cookie: str) -> Path:
-        """Tell where the files of a browser lie."""
+        """Return the folder of a browser's files."""
         return self.root / hashlib.sha256(cookie.encode()).hexdigest()[:32]
 
     def real(self, shown: str) -> Path:
-        """Translate a path from outside; it may still lead anywhere."""
+        """Translate a public path; the result is not checked."""
         if shown == PUBLIC or shown.startswith(f"{PUBLIC}/"):
             return Path(f"{self.root}{shown.removeprefix(PUBLIC)}")
         return Path(shown)
 
     def shown(self, content: bytes) -> bytes:
-        """Replace the folder's real path in what leaves the server."""
+        """Replace the folder's real path in outgoing content."""
         return content.replace(os.fsencode(self.root), PUBLIC.encode())
 
     def is_allowed(self, path: Path, cookie: str, *, samples: bool = True) -> bool:
@@ -56,27 +56,27 @@ class FilePlaces:
 
         Args:
             path: The real path.
-            cookie: The browser's.
-            samples: Whether the samples count.
+            cookie: The browser's cookie.
+            samples: Whether samples are allowed.
         """
         try:
             resolved = Path(os.path.realpath(path))
-        except ValueError:  # no path at all: it holds a zero
+        except ValueError:  # not a path: it contains a null byte
             return False
         places = [self.owner_folder(cookie), *([self.samples] if samples else [])]
         return any(place in resolved.parents for place in places)
 
     def keep_upload(self, path: Path, cookie: str) -> Path:
-        """Move a file that has just come into the folder of the browser that sent it.
+        """Move an upload to the folder of its browser.
 
         Returns:
-            Where it is now, under a name that cannot be guessed.
+            Its new path, with an unguessable name.
         """
         ending = path.suffix if ENDING.fullmatch(path.suffix) else ""
         kept = self.owner_folder(cookie) / UPLOADS / f"{secrets.token_hex(16)}{ending}"
         for _ in range(ATTEMPTS):
             kept.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # the folder was empty, so it was cleaned
+            with contextlib.suppress(FileNotFoundError):  # cleaned up concurrently
                 path.replace(kept)
                 break
         if path.parent != self.root and not any(path.parent.iterdir()):
@@ -84,19 +84,19 @@ class FilePlaces:
         return kept
 
     def add_samples(self, folder: Path) -> list[Path]:
-        """Copy the samples to where they can be fetched."""
+        """Copy the samples to the public folder."""
         shutil.copytree(folder, self.samples, dirs_exist_ok=True)
         return sorted(self.samples.iterdir())
 
 
 def safe_stem(name: object, otherwise: str) -> str:
-    """Make the beginning of a result's file name of what a visitor's file is called.
+    """Make a safe stem for result files from a visitor's file name.
 
-    Folders, markup, dots and everything else that is not a letter, a digit, a space or a dash goes.
+    Only letters, digits, spaces, underscores and dashes are kept.
 
     Args:
-        name: The name that the browser sent; may be None.
-        otherwise: What to use if nothing is left.
+        name: The name sent by the browser; may be None.
+        otherwise: Fallback if nothing is left.
     """
     last = str(name or "").replace("\\", "/").rpartition("/")[2]
     stem = UNSAFE.sub(" ", last.rpartition(".")[0] or last)

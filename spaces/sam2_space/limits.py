@@ -1,4 +1,4 @@
-"""Limits of a visit: set by flags, shown on the page, checked before any costly work.
+"""Limits of a visit: set by flags, shown on the page, checked before any expensive work.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -17,15 +17,15 @@ from sam2_hf.frames.video_file import open_stream
 from sam2_hf.overlay import DrawnPrompts
 
 MILLION = 1_000_000
-PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # few parsers meet strangers' files
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # few parsers for untrusted files
 
 
 class LimitError(Sam2Error):
-    """Something is larger, longer or more than this server allows."""
+    """A limit of this server is exceeded."""
 
 
 def too_many_objects(most: int) -> LimitError:
-    """Say that there are as many objects as may be."""
+    """Make the error for too many objects."""
     return LimitError(
         f"There are {most} objects already, which is all that is allowed here. "
         "Go on with one of them, or take one away."
@@ -43,11 +43,11 @@ class Limits:
         frames: Frames of a video.
         side: Longer side of a video, pixels.
         objects: Objects in a photo, video or live stream.
-        jobs: Jobs (tracking, everything-mode) that run at a time; more wait in a queue.
-        waiting: Jobs and clicks of each kind that may wait.
-        visitors: Visits that are kept at a time.
-        idle_minutes: How long a visit is kept after the last click.
-        grace_seconds: How long a visit is kept after its page went away.
+        jobs: Concurrent jobs (tracking, everything-mode); more wait in a queue.
+        waiting: Maximum queue length of jobs, and of clicks.
+        visitors: Concurrent visits.
+        idle_minutes: Lifetime of a visit after the last click.
+        grace_seconds: Lifetime of a visit after its page was closed.
     """
 
     file_mb: int = 100
@@ -63,14 +63,14 @@ class Limits:
     grace_seconds: int = 60
 
     def photo_text(self) -> str:
-        """Tell the limits of photos in one line."""
+        """Return the limits of photos in one line."""
         return (
             f"Up to {self.file_mb} MB and {self.megapixels} megapixels, {self.objects} objects. "
             f"Private, and deleted {self.idle_minutes:g} minutes after your last click."
         )
 
     def video_text(self) -> str:
-        """Tell the limits of videos in one line."""
+        """Return the limits of videos in one line."""
         return (
             f"Up to {self.file_mb} MB, {self.seconds} seconds, {self.frames} frames, "
             f"{self.side} pixels a side, {self.objects} objects; {self.jobs} "
@@ -79,25 +79,25 @@ class Limits:
         )
 
     def check_objects(self, count: int) -> None:
-        """Refuse an object too many.
+        """Check that another object is allowed.
 
         Raises:
-            LimitError: There are as many as may be.
+            LimitError: The maximum is reached.
         """
         if count >= self.objects:
             raise too_many_objects(self.objects)
 
     def check_photo(self, path: Path) -> None:
-        """Read the head of a photo's file, without decoding it.
+        """Check the header of a photo's file, without decoding it.
 
         Raises:
-            ImageError: It is no picture.
+            ImageError: It is not a picture.
             LimitError: It has too many pixels.
         """
         if path.stat().st_size == 0:
             raise ImageError("This file is empty (0 bytes). Choose a JPEG, PNG or WebP photo.")
         try:
-            with warnings.catch_warnings():  # PIL warns of large pictures; here they are refused
+            with warnings.catch_warnings():  # large pictures are refused below
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 with Image.open(path, formats=PHOTO_FORMATS) as picture:
                     width, height = picture.size
@@ -117,18 +117,18 @@ class Limits:
             )
 
     def check_video_file(self, path: Path) -> None:
-        """Read the head of a video's file, without decoding a frame.
+        """Check the header of a video's file, without decoding a frame.
 
         Raises:
-            VideoError: It is no video.
+            VideoError: It is not a video.
             LimitError: Its frames are too large.
         """
         if path.stat().st_size == 0:
             raise VideoError("This file is empty (0 bytes). Choose an MP4, MOV or WebM video.")
         try:
-            container, _ = open_stream(av, str(path))  # containers only: no play lists
+            container, _ = open_stream(av, str(path))  # containers only: no playlists
             with container:
-                sizes = [(one.width, one.height) for one in container.streams.video]
+                sizes = [(stream.width, stream.height) for stream in container.streams.video]
         except (av.FFmpegError, ValueError, OSError) as error:
             raise VideoError(
                 "This file is not a video that can be read. Choose an MP4, MOV or WebM video."
@@ -141,11 +141,11 @@ class Limits:
                 )
 
     def check_length(self, num_frames: int, seconds: float | None) -> None:
-        """Compare a video's length.
+        """Check a video's length.
 
         Args:
-            num_frames: How many frames it has.
-            seconds: How long it is; None if unknown.
+            num_frames: Number of frames.
+            seconds: Duration; None if unknown.
 
         Raises:
             LimitError: It is too long.
@@ -167,11 +167,11 @@ VIEW_SIDE = 1280  # pixels; the page shows no more
 
 @dataclass(frozen=True, slots=True)
 class ShownSize:
-    """How much smaller a picture is shown than it is.
+    """Size and scale of a shown picture.
 
     Attributes:
-        size: `(height, width)` as shown.
-        scale: Pixels of the picture for one that is shown.
+        size: Shown `(height, width)`.
+        scale: Pixels of the picture per shown pixel.
     """
 
     size: tuple[int, int]
@@ -184,7 +184,7 @@ class ShownSize:
         return cls((max(1, round(size[0] / scale)), max(1, round(size[1] / scale))), scale)
 
     def prompts(self, prompts: DrawnPrompts) -> DrawnPrompts:
-        """Move prompts to where they are on the shown picture."""
+        """Scale prompts to the shown picture."""
         return DrawnPrompts(
             tuple((x / self.scale, y / self.scale, sign) for x, y, sign in prompts.clicks),
             tuple(
@@ -194,7 +194,7 @@ class ShownSize:
         )
 
     def xy(self, shown: tuple[float, float]) -> tuple[float, float]:
-        """Find the pixel of the picture for one that was clicked on the page."""
+        """Convert a clicked position to pixels of the picture."""
         return shown[0] * self.scale, shown[1] * self.scale
 
     def mask(self, mask_hw: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -205,7 +205,7 @@ class ShownSize:
         return np.asarray(small)
 
     def picture(self, picture_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Shrink a picture; one that is small enough stays as it is."""
+        """Shrink a picture, unless it is small enough."""
         if picture_hw3.shape[:2] == self.size:
             return picture_hw3
         small = Image.fromarray(picture_hw3).resize(self.size[::-1], Image.Resampling.LANCZOS)

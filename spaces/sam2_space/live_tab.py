@@ -1,4 +1,4 @@
-"""The webcam tab: each picture is tracked as it comes; a click begins an object.
+"""Webcam tab: live tracking of clicked objects.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -21,7 +21,7 @@ from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, Service
 from .space_model import SpaceModel
 
-LIVE_SIDE = 640  # pixels; smaller pictures come and go faster
+LIVE_SIDE = 640  # pixels; smaller pictures transfer faster
 
 
 class LiveWork:
@@ -29,11 +29,11 @@ class LiveWork:
 
     Args:
         model: The model.
-        limits: How many objects there may be.
+        limits: Maximum number of objects.
 
     Attributes:
-        active: Number of the object that clicks are for.
-        rate: Pictures per second, of late.
+        active: Number of the object that clicks apply to.
+        rate: Recent pictures per second.
     """
 
     def __init__(self, model: SpaceModel, limits: Limits) -> None:
@@ -53,16 +53,16 @@ class LiveWork:
         return sorted({self.active, *self._session.object_ids})
 
     def step(self, picture_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Follow all objects into the next picture.
+        """Track all objects into the next picture.
 
-        A picture of another size than those before, as after a phone was turned, starts over.
+        A change of size, as after rotating a phone, starts over.
 
         Returns:
             The picture with masks, `(height, width, 3)`.
         """
         size = picture_hw3.shape[0], picture_hw3.shape[1]
         small_hw3 = ShownSize.within(size, LIVE_SIDE).picture(picture_hw3)
-        with self._model.turns.taken(), self._lock:
+        with self._model.lock.taken(), self._lock:
             if self._size not in (None, small_hw3.shape[:2]):
                 self.reset()
             self._size = small_hw3.shape[0], small_hw3.shape[1]
@@ -74,7 +74,7 @@ class LiveWork:
         return draw_masklets(small_hw3, result.masks, self._color_order())
 
     def click(self, xy: Xy, *, positive: bool) -> None:
-        """Point at the active object in the newest picture, or beside it.
+        """Add a positive or negative click on the active object in the newest picture.
 
         Raises:
             LimitError: There is no picture yet, or there are too many objects.
@@ -90,7 +90,7 @@ class LiveWork:
             self._session.click(self._frame, self.active, xy, positive=positive)
 
     def new_object(self) -> None:
-        """Let the next click begin another object.
+        """Start another object with the next click.
 
         Raises:
             LimitError: There are too many.
@@ -101,14 +101,14 @@ class LiveWork:
                 self.active = max(self._session.object_ids) + 1
 
     def reset(self) -> None:
-        """Forget all objects and pictures."""
+        """Drop all objects and pictures."""
         with self._lock:
             self._session.close()
             self._session = Sam2VideoInferenceSession.open(None, self._model.video)
             self._size, self._frame, self.active = None, -1, 1
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close the session."""
         with self._lock:
             self._session.close()
 
@@ -125,7 +125,7 @@ KINDS = (parts.ON, parts.BESIDE)
 
 
 class LiveTab:
-    """Components of the tab, and what they do.
+    """Components of the tab, and their handlers.
 
     Args:
         service: The server's parts.
@@ -190,10 +190,10 @@ class LiveTab:
         self.view.select(readable(self.click), self.kind, **quick, trigger_mode="multiple")
         self.add.click(readable(self.click_typed), [self.kind, self.x, self.y], **quick)
         self.new.click(readable(self.new_object), **quick)
-        self.reset.click(readable(self.begin_anew), **quick)
+        self.reset.click(readable(self.start_over), **quick)
 
     def step(self, picture_hw3: NDArray[np.uint8] | None, request: gr.Request) -> tuple[Any, str]:
-        """Follow everything into the newest picture."""
+        """Track all objects into the newest picture."""
         if picture_hw3 is None:
             return gr.skip(), gr.skip()
         visitor = self.service.visitor(request)
@@ -207,23 +207,23 @@ class LiveTab:
         return visitor.store_picture(drawn_hw3), parts.status_line(text)
 
     def click(self, kind: str, event: gr.SelectData, request: gr.Request) -> str:
-        """Take a click on the picture shown."""
+        """Handle a click on the shown picture."""
         return self._point(kind, (event.index[0], event.index[1]), request)
 
     def click_typed(self, kind: str, x: float | None, y: float | None, request: gr.Request) -> str:
-        """Take a click that was typed, in pixels of the picture shown."""
+        """Handle a typed click, in pixels of the shown picture."""
         if x is None or y is None:
             raise LimitError("Type both x and y, in pixels of the picture.")
         return self._point(kind, (x, y), request)
 
     def new_object(self, request: gr.Request) -> str:
-        """Let the next click begin another object."""
+        """Start another object with the next click."""
         work = self._work(request)
         work.new_object()
         return parts.status_line(f"Click object {work.active}.")
 
-    def begin_anew(self, request: gr.Request) -> str:
-        """Forget all objects."""
+    def start_over(self, request: gr.Request) -> str:
+        """Drop all objects."""
         self._work(request).reset()
         return parts.status_line("Click an object.")
 

@@ -1,4 +1,4 @@
-"""The whole page: three tabs, the endpoints, and what happens when a visitor leaves."""
+"""Page of the Space: three tabs, the endpoints, and cleanup when a visitor leaves."""
 
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ ENDINGS = {"photo": (".jpg", ".png"), "video": (".mp4",)}
 
 
 class Page(gr.Blocks):
-    """Gradio's page, in which also what fails before our handlers are called is told readably.
+    """Gradio's page, with readable errors also for failures before our handlers.
 
-    Gradio reads the values of a call first; what it cannot read ends in its log as a traceback.
+    Gradio parses the values of a call first; its failures would only appear in its log.
     """
 
     async def process_api(
@@ -32,7 +32,7 @@ class Page(gr.Blocks):
             if len(inputs) != len(function.inputs):
                 raise NumberOfInputsError(
                     f"{len(inputs)} values were sent, but this takes {len(function.inputs)}. "
-                    "/gradio_api/info tells which."
+                    "/gradio_api/info lists them."
                 )
             return await super().process_api(block_fn, inputs, *rest, **named)
         except Exception as error:
@@ -40,7 +40,7 @@ class Page(gr.Blocks):
 
 
 def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
-    """Put the page together.
+    """Build the page.
 
     Args:
         service: The server's parts.
@@ -49,7 +49,7 @@ def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
     photos = [path for path in samples if path.suffix in ENDINGS["photo"]]
     videos = [path for path in samples if path.suffix in ENDINGS["video"]]
     with Page(title=TITLE, analytics_enabled=False) as page:
-        Api(service)  # first, so that no button takes the name of an endpoint
+        Api(service)  # first, so that no button takes an endpoint's name
         gr.Markdown(_introduction(service), elem_id="intro")
         with gr.Tab("Photo", id="photo"):
             PhotoTab(service, photos)

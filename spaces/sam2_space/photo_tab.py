@@ -1,4 +1,4 @@
-"""The photo tab: click, see the mask, choose, name, download."""
+"""Photo tab: click objects, choose among masks, name and download them."""
 
 import time
 from collections.abc import Callable
@@ -20,13 +20,13 @@ from .visitors import Visitor
 TAB = "photo"
 Updates = dict[Any, Any]
 Payload = dict[str, Any] | None
-NO_PROGRESS = gr.Progress()  # Gradio puts in its place what shows on the page
+NO_PROGRESS = gr.Progress()  # replaced by Gradio with the page's progress bar
 MEANING = "What you may mean, and how good the model thinks it is. Choose one."
 WELCOME = "**1** Choose a photo. **2** Click an object in it. **3** Download its mask."
 
 
 class PhotoTab:
-    """The tab's components and what they do.
+    """Components of the tab, and their handlers.
 
     Args:
         service: The server's parts.
@@ -194,7 +194,7 @@ class PhotoTab:
         return shown | {self.samples: gr.update(visible=False)} | self._shown(visitor, work)
 
     def click(self, kind: str, event: gr.SelectData, request: gr.Request) -> Updates:
-        """Take a click on the picture."""
+        """Handle a click on the picture."""
         visitor, work = self._work(request)
         x, y = ShownSize.within(work.size).xy((event.index[0], event.index[1]))
         return self._point(visitor, work, kind, (x, y))
@@ -202,7 +202,7 @@ class PhotoTab:
     def click_typed(
         self, kind: str, x: float | None, y: float | None, request: gr.Request
     ) -> Updates:
-        """Take a click that was typed, in pixels of the photo."""
+        """Handle a typed click, in pixels of the photo."""
         visitor, work = self._work(request)
         if x is None or y is None:
             raise LimitError("Type both x and y, in pixels of the photo.")
@@ -217,21 +217,21 @@ class PhotoTab:
             return self._shown(visitor, work)
 
     def choose(self, event: gr.SelectData, request: gr.Request) -> Updates:
-        """Take another candidate."""
+        """Choose another candidate."""
         visitor, work = self._work(request)
         with visitor.lock:
             work.choose(int(event.index))
             return self._shown(visitor, work)
 
     def activate(self, number: int, request: gr.Request) -> Updates:
-        """Go on with another object."""
+        """Activate another object."""
         visitor, work = self._work(request)
         with visitor.lock:
             work.activate(int(number))
             return self._shown(visitor, work)
 
     def rename(self, name: str, request: gr.Request) -> Updates:
-        """Call the current object something else."""
+        """Rename the current object."""
         visitor, work = self._work(request)
         with visitor.lock:
             work.rename(name)
@@ -247,12 +247,14 @@ class PhotoTab:
         return act
 
     def new_object(self, request: gr.Request) -> Updates:
-        """Let the next click, which is on it, begin another object."""
+        """Start another object with the next click, which is positive."""
         return {**self._acting(PhotoWork.new_object)(request), self.kind: parts.ON}
 
     def ask_for_other(self) -> Updates:
-        """Ask for another photo; this one stays until that one has been read."""
-        asking: Updates = {one: gr.update(visible=True) for one in (self.input, self.samples)}
+        """Ask for another photo; the current one stays until it is read."""
+        asking: Updates = {
+            component: gr.update(visible=True) for component in (self.input, self.samples)
+        }
         return {**asking, self.other: gr.update(visible=False)}
 
     def make_files(self, request: gr.Request) -> Updates:
@@ -270,7 +272,7 @@ class PhotoTab:
         request: gr.Request,
         progress: gr.Progress = NO_PROGRESS,
     ) -> Updates:
-        """Find everything, telling how far it is."""
+        """Find everything, with progress."""
         visitor, work = self._work(request)
         options = {
             "points_per_side": int(points),
@@ -291,13 +293,13 @@ class PhotoTab:
         return {**self._shown(visitor, work), self.status: parts.status_line(text)}
 
     def expect_finding(self, request: gr.Request) -> None:
-        """Get ready for everything-mode, which may have to wait in the queue."""
+        """Prepare for everything-mode, which may wait in the queue."""
         visitor, work = self._work(request)
         work.expect_job()
         visitor.expect_job()
 
     def stop_finding(self, request: gr.Request) -> None:
-        """End everything-mode."""
+        """Stop everything-mode."""
         self._work(request)[1].stop()
 
     def _work(self, request: gr.Request) -> tuple[Visitor, PhotoWork]:
@@ -308,7 +310,7 @@ class PhotoTab:
         return visitor, work
 
     def _shown(self, visitor: Visitor, work: PhotoWork) -> Updates:
-        """Show how things stand."""
+        """Update all components."""
         scene = work.scene
         thumbnails = [
             (visitor.store_picture(picture_hw3), text)
@@ -337,7 +339,7 @@ class PhotoTab:
 
 
 def _hint(work: PhotoWork) -> str:
-    """Tell what to do next."""
+    """Return the hint for the next step."""
     scene, size = work.scene, work.size
     if scene.corner is not None:
         return "Now click the **opposite corner** of the box."

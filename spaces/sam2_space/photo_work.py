@@ -1,4 +1,4 @@
-"""A visitor's photo: prompts and answers as immutable values, so undo is one assignment.
+"""Photo of a visitor: prompts and masks as immutable values, so that undo is one assignment.
 
 Suffixes: k = candidates, h, w = rows and columns in pixels, of the low-resolution map for logits,
 3 = red, green, blue.
@@ -32,13 +32,13 @@ MAX_NAME = 40  # characters
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """The masks that the model offers for an object.
+    """Candidate masks of an object.
 
     Attributes:
         logits_khw: Low-resolution logits of each.
         scores: Predicted IoU of each.
-        object_score: Whether the object is there at all, logits.
-        chosen: Which of them is taken.
+        object_score: Logits; above 0 the object is visible.
+        chosen: Index of the chosen one.
     """
 
     logits_khw: NDArray[np.float32]
@@ -50,29 +50,29 @@ class Answer:
     def of_results(
         cls, several: SegmentationResult, single: SegmentationResult | None = None
     ) -> "Answer":
-        """Offer three masks, and before them a single one if there is; the best one is taken."""
+        """Collect three masks, after a single one if given, and choose the best."""
         parts = [several] if single is None else [single, several]
-        scores = tuple(float(score) for one in parts for score in one.scores)
+        scores = tuple(float(score) for result in parts for score in result.scores)
         return cls(
-            np.concatenate([one.low_res_logits for one in parts]),
+            np.concatenate([result.low_res_logits for result in parts]),
             scores,
             several.object_score,
             int(np.argmax(scores)),
         )
 
     def mask(self, size: tuple[int, int], which: int | None = None) -> NDArray[np.bool_]:
-        """Draw a candidate, the chosen one if None.
+        """Return the mask of a candidate.
 
         Args:
             size: `(height, width)`.
-            which: Number of the candidate.
+            which: Index of the candidate; the chosen one if None.
         """
         place = self.chosen if which is None else which
         (mask_hw,) = upsampled_masks(torch.from_numpy(self.logits_khw[place : place + 1]), size)
         return mask_hw.numpy()
 
     def as_result(self, size: tuple[int, int]) -> SegmentationResult:
-        """Give the chosen candidate as the pipelines do."""
+        """Return the chosen candidate as a pipeline's result."""
         row = slice(self.chosen, self.chosen + 1)
         return SegmentationResult(
             masks=self.mask(size)[None],
@@ -88,10 +88,10 @@ class SceneObject:
 
     Attributes:
         number: From 1.
-        name: What the visitor calls it.
+        name: The visitor's name for it.
         clicks: `(x, y, positive)` of each.
-        box: Around it, if any.
-        answer: The model's; None before the first prompt.
+        box: Box prompt, if any.
+        answer: Candidate masks; None before the first prompt.
     """
 
     number: int
@@ -102,19 +102,20 @@ class SceneObject:
 
     @property
     def drawn(self) -> DrawnPrompts:
-        """Its prompts, to be drawn."""
+        """Its prompts for drawing."""
         return DrawnPrompts(self.clicks, () if self.box is None else (self.box,))
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether it is only a click, which may mean a part or the whole."""
+        """Whether it has a single click, which may mean a part or the whole."""
         return self.box is None and len(self.clicks) == 1
 
     def prompt(self, *, knows_boxes: bool = True) -> ObjectPrompt:
-        """Put it as the model is asked; a later click improves the mask that was chosen.
+        """Return its prompt; with later clicks the chosen mask is a mask prompt.
 
         Args:
-            knows_boxes: Whether the model does; if not, a box is a click in its middle.
+            knows_boxes: Whether the model supports boxes; if not, a box becomes a click at its
+                center.
         """
         earlier = None
         if self.answer is not None:
@@ -128,13 +129,13 @@ class SceneObject:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoScene:
-    """Everything about a photo at one time.
+    """State of a photo.
 
     Attributes:
-        objects: In the order they came.
-        active: Number of the object that clicks are for.
-        corner: First corner of a box whose second is still to come.
-        everything: What everything-mode found, if that is to be seen.
+        objects: In order of creation.
+        active: Number of the object that clicks apply to.
+        corner: First corner of an unfinished box.
+        everything: Result of everything-mode, if shown.
     """
 
     objects: tuple[SceneObject, ...] = (SceneObject(1, "object"),)
@@ -144,89 +145,99 @@ class PhotoScene:
 
     @property
     def current(self) -> SceneObject:
-        """The object that clicks are for."""
-        return next(one for one in self.objects if one.number == self.active)
+        """The object that clicks apply to."""
+        return next(
+            scene_object for scene_object in self.objects if scene_object.number == self.active
+        )
 
     @property
     def answered(self) -> tuple[SceneObject, ...]:
         """The objects that have a mask."""
-        return tuple(one for one in self.objects if one.answer is not None)
+        return tuple(
+            scene_object for scene_object in self.objects if scene_object.answer is not None
+        )
 
     @property
     def drawn(self) -> DrawnPrompts:
-        """All prompts that are to be seen: those of the current object."""
+        """Prompts to draw: those of the current object."""
         current = self.current.drawn
         corner = () if self.corner is None else ((*self.corner, True),)
         return DrawnPrompts((*current.clicks, *corner), current.boxes)
 
     def with_object(self, changed: SceneObject) -> "PhotoScene":
-        """Replace an object by what it is now, and show objects."""
-        objects = tuple(changed if one.number == changed.number else one for one in self.objects)
+        """Update an object, and show objects."""
+        objects = tuple(
+            changed if scene_object.number == changed.number else scene_object
+            for scene_object in self.objects
+        )
         return replace(self, objects=objects, corner=None, everything=None)
 
     def with_new_object(self, most: int) -> "PhotoScene":
-        """Add an object for the next clicks, unless the newest one is still without any.
+        """Add an object for the next clicks, unless the newest one has none yet.
 
         Raises:
             LimitError: There are `most` already.
         """
-        unused = [one for one in self.objects if one.answer is None]
+        unused = [scene_object for scene_object in self.objects if scene_object.answer is None]
         if unused:
             return replace(self, active=unused[-1].number, corner=None, everything=None)
         if len(self.objects) >= most:
             raise too_many_objects(most)
-        number = max(one.number for one in self.objects) + 1
+        number = max(scene_object.number for scene_object in self.objects) + 1
         objects = (*self.objects, SceneObject(number, "object"))
         return replace(self, objects=objects, active=number, corner=None, everything=None)
 
     def with_active(self, number: int) -> "PhotoScene":
-        """Let clicks be for another object; one that there is not changes nothing."""
-        known = any(one.number == number for one in self.objects)
+        """Activate another object; an unknown one changes nothing."""
+        known = any(scene_object.number == number for scene_object in self.objects)
         return replace(self, active=number, corner=None, everything=None) if known else self
 
     def with_name(self, name: str) -> "PhotoScene":
-        """Call the current object something else."""
+        """Rename the current object."""
         short = " ".join(name.split())[:MAX_NAME] or "object"
         objects = (
-            replace(one, name=short) if one.number == self.active else one for one in self.objects
+            replace(scene_object, name=short)
+            if scene_object.number == self.active
+            else scene_object
+            for scene_object in self.objects
         )
         return replace(self, objects=tuple(objects))
 
     def with_choice(self, which: int) -> "PhotoScene":
-        """Take another candidate of the current object."""
+        """Choose another candidate of the current object."""
         answer = self.current.answer
         if answer is None or not 0 <= which < len(answer.scores):
             return self
         return self.with_object(replace(self.current, answer=replace(answer, chosen=which)))
 
     def labels(self) -> Iterator[tuple[str, int]]:
-        """List the objects as choices: what to read, and the number."""
-        for one in self.objects:
-            yield f"{one.number} · {one.name}", one.number
+        """List the objects as choices: label and number."""
+        for scene_object in self.objects:
+            yield f"{scene_object.number} · {scene_object.name}", scene_object.number
 
 
 def middle(box: Xyxy) -> Xy:
-    """Find the middle of a box."""
+    """Return the center of a box."""
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
-WORK_SIDE = 2048  # pixels; larger photos are shrunk, so that memory and waiting stay bounded
+WORK_SIDE = 2048  # pixels; larger photos are shrunk, to bound memory and latency
 UNDO_DEPTH = 50  # steps
-DECODING = threading.BoundedSemaphore(2)  # photos that are in memory at full size at a time
+DECODING = threading.BoundedSemaphore(2)  # concurrent photos in memory at full size
 STOPPED = "Stopped. What was there before is kept."
 
 
 class PhotoWork:
-    """One photo and all that was said about it.
+    """One photo with its prompts.
 
     Args:
-        name: Beginning of the result files' names.
+        name: Stem of the result files.
         picture_hw3: The photo, `(height, width, 3)`.
         model: The model.
-        limits: How many objects there may be.
+        limits: Maximum number of objects.
 
     Attributes:
-        scene: How things stand.
+        scene: Current state.
     """
 
     def __init__(
@@ -241,7 +252,7 @@ class PhotoWork:
         self._limits = limits
         self._earlier: list[PhotoScene] = []
         self._stop = threading.Event()
-        with model.turns.taken():
+        with model.lock.taken():
             self._encoded = model.photos.encode(self.picture_hw3)
 
     @classmethod
@@ -249,7 +260,7 @@ class PhotoWork:
         """Read a photo's file and encode it.
 
         Raises:
-            ImageError: It is no picture.
+            ImageError: It is not a picture.
             LimitError: It has too many pixels.
         """
         limits.check_photo(path)
@@ -258,21 +269,21 @@ class PhotoWork:
             smaller = ShownSize.within(picture_hw3.shape[:2], WORK_SIDE)
             small_hw3 = smaller.picture(picture_hw3)
             original_size = picture_hw3.shape[0], picture_hw3.shape[1]
-            del picture_hw3  # it is large, and others wait
+            del picture_hw3  # it is large, and others are waiting
         work = cls(name, small_hw3, model, limits)
         work.original_size = original_size
         return work
 
     @property
     def size(self) -> tuple[int, int]:
-        """`(height, width)` of the photo as it is worked on."""
+        """`(height, width)` of the shrunk photo."""
         return self.picture_hw3.shape[0], self.picture_hw3.shape[1]
 
     def click(self, xy: Xy, *, positive: bool) -> None:
-        """Point at the current object, or beside it.
+        """Add a positive or negative click on the current object.
 
         Raises:
-            PromptError: The click is outside the photo, or the first one is beside the object.
+            PromptError: The click is outside the photo, or the first one is negative.
         """
         current = self.scene.current
         if not positive and current.answer is None:
@@ -280,14 +291,14 @@ class PhotoWork:
         self._ask(replace(current, clicks=(*current.clicks, (*xy, positive))))
 
     def corner(self, xy: Xy) -> None:
-        """Give a corner of a box; the second one makes the box."""
+        """Set a corner of a box; the second one completes it."""
         if self.scene.corner is None:
             self._become(replace(self.scene, corner=xy, everything=None))
             return
         self.box(box_of_corners(self.scene.corner, xy))
 
     def box(self, box: Xyxy) -> None:
-        """Draw a box around the current object; it starts over from that.
+        """Prompt the current object with a box, dropping its clicks.
 
         Raises:
             PromptError: The box is empty or outside the photo.
@@ -298,7 +309,7 @@ class PhotoWork:
     def add_object(
         self, clicks: tuple[tuple[float, float, bool], ...], box: Xyxy | None = None
     ) -> None:
-        """Add an object of which everything is said at once.
+        """Add an object with all its prompts.
 
         Raises:
             LimitError: There are too many.
@@ -308,11 +319,11 @@ class PhotoWork:
         self._ask(replace(self.scene.current, clicks=clicks, box=box))
 
     def choose(self, which: int) -> None:
-        """Take another of the candidates."""
+        """Choose another candidate."""
         self._become(self.scene.with_choice(which))
 
     def new_object(self) -> None:
-        """Let the next click begin another object.
+        """Start another object with the next click.
 
         Raises:
             LimitError: There are too many.
@@ -320,69 +331,70 @@ class PhotoWork:
         self._become(self.scene.with_new_object(self._limits.objects))
 
     def activate(self, number: int) -> None:
-        """Go on with another object."""
+        """Activate another object."""
         self.scene = self.scene.with_active(number)
 
     def rename(self, name: str) -> None:
-        """Call the current object something else."""
+        """Rename the current object."""
         self.scene = self.scene.with_name(name)
 
     def undo(self) -> bool:
-        """Take the last step back; tell whether there was one."""
+        """Undo the last step; return whether there was one."""
         if not self._earlier:
             return False
         self.scene = self._earlier.pop()
         return True
 
     def clear(self) -> None:
-        """Forget all objects; undo brings them back."""
+        """Remove all objects; can be undone."""
         self._become(PhotoScene())
 
     def find_all(
         self, options: dict[str, Any], on_progress: Callable[[int, int], None]
     ) -> GeneratedMasks:
-        """Find everything in the photo, letting others have their turn after each batch.
+        """Find everything in the photo, yielding the model to others after each batch.
 
         Args:
             options: Of [`EverythingOptions`].
-            on_progress: Told how many clicks are done, of how many. What it raises ends the search.
+            on_progress: Called with the number of clicks done and of all. Its exceptions end the
+                search.
 
         Raises:
-            PromptError: An option has a value that cannot be used.
+            PromptError: An option has an unusable value.
         """
-        turns = self._model.turns
+        lock = self._model.lock
         if self._stop.is_set():  # while it waited in the queue
             raise LimitError(STOPPED)
 
         def after_batch(done: int, total: int) -> None:
-            turns.pass_on()
+            lock.pass_on()
             if self._stop.is_set():
                 raise LimitError(STOPPED)
             on_progress(done, total)
 
-        told = after_batch if self._model.reports_progress else None
-        with turns.taken():
-            found = self._model.photos.find_all(self.picture_hw3, options, told)
+        report = after_batch if self._model.reports_progress else None
+        with lock.taken():
+            found = self._model.photos.find_all(self.picture_hw3, options, report)
         self._become(replace(self.scene, corner=None, everything=found))
         return found
 
     def stop(self) -> None:
-        """Let a search for everything end after its batch; one in the queue ends, too."""
+        """Stop everything-mode after its batch, or in the queue."""
         self._stop.set()
 
     def expect_job(self) -> None:
-        """Forget an earlier stop, before a search goes into the queue."""
+        """Clear an earlier stop, before a search is queued."""
         self._stop.clear()
 
     def close(self) -> None:
-        """End what is going on, and forget the steps."""
+        """Stop running work, and drop the history."""
         self.stop()
         self._earlier.clear()
 
     def _ask(self, asked: SceneObject) -> None:
-        """Let the model answer what is said of an object now."""
+        """Segment an object with its current prompts."""
         prompt = asked.prompt(knows_boxes=self._model.knows_boxes)
-        with self._model.turns.taken():
+        with self._model.lock.taken():
             single = None
             if not asked.is_ambiguous:
                 single = self._model.photos.answer(self._encoded, prompt, False)  # noqa: FBT003
@@ -397,7 +409,7 @@ class PhotoWork:
 
 
 def box_of_corners(first: Xy, second: Xy) -> Xyxy:
-    """Make a box of two opposite corners, whichever they are.
+    """Make a box of two opposite corners, in any order.
 
     Raises:
         PromptError: They lie on one line.

@@ -1,7 +1,7 @@
-"""Keep visitors apart on the way in and out: a layer between the web server and Gradio.
+"""Isolation of visitors: middleware between the web server and Gradio.
 
-It gives each browser a random cookie, lets it fetch and name its own files only, moves uploads into
-its folder, and lets no real path of the server out.
+It gives each browser a random cookie, restricts it to its own files, moves uploads to its folder,
+and hides real paths of the server.
 """
 
 import json
@@ -26,8 +26,8 @@ Json = Any  # numbers, texts, lists and dictionaries of them
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE = "sam2_space_visitor"
-NEW = "sam2_space_is_new"  # goes to the page only, never out: the browser brought no cookie
-# Browsers send along whatever else a site has set, in forms that no parser of cookies likes.
+NEW = "sam2_space_is_new"  # internal: the browser sent no cookie
+# Browsers also send a site's other cookies, in forms that cookie parsers reject.
 OURS = re.compile(rf"(?:^|;\s*){COOKIE}=([0-9a-f]{{32}})(?=\s*(?:;|$))")
 FILE, UPLOAD, HEARTBEAT = "/file=", "/upload", "/heartbeat/"
 REFUSED_ADDRESSES = ("/file=http:", "/file=https:")
@@ -36,27 +36,25 @@ REFUSED_ROUTES = (
     *("/component_server", "/monitoring", "vibe-", "/run-history", "/runs"),
 )
 POSTED = re.compile(r"/gradio_api/(upload|queue/join|call/.+|run/.+|stream/.+|cancel|reset)/?$")
-MAX_BODY = 8 * 2**20  # bytes of a request that is looked through; uploads do not come this way
-# Parsing a value takes microseconds each, twice here and twice in Gradio, and all that time nobody
-# else is answered. A thousand clicks are 10,000 values.
+MAX_BODY = 8 * 2**20  # bytes of a parsed request; uploads take another path
+# Parsing takes microseconds per value, twice here and twice in Gradio, and blocks all other
+# requests. A thousand clicks are 10,000 values.
 MAX_VALUES = 50_000
 NOT_YOURS = Refusal(FORBIDDEN, "This file is not yours, or it has been deleted. Upload it again.")
 TOO_LARGE = Refusal(413, "This request is too large. Upload files, and send fewer prompts.")
-NO_JSON = Refusal(400, "This request is no JSON.")
+NO_JSON = Refusal(400, "This request is not JSON.")
 NO_ROUTE = Refusal(404, "There is nothing here. /gradio_api/info lists the endpoints.")
-FAILED = Refusal(
-    500, "This request cannot be answered. /gradio_api/info tells what endpoints take."
-)
+FAILED = Refusal(500, "This request cannot be answered. /gradio_api/info describes the endpoints.")
 
 
 class PrivateFiles:
-    """The layer, as ASGI wants it.
+    """The ASGI middleware.
 
     Args:
-        app: What comes behind it.
-        places: Where files lie.
-        quota: How much may be uploaded.
-        came_back: Told the cookie and the page of a browser that says it is there.
+        app: The wrapped application.
+        places: Folders of files.
+        quota: Quota of uploads.
+        came_back: Called with the cookie and the page of a browser's heartbeat.
     """
 
     def __init__(
@@ -85,7 +83,7 @@ class PrivateFiles:
             answer.new_cookie = _cookie_header(scope, cookie)
         try:
             await self._pass(_with_cookie(scope, cookie, is_new=is_new), receive, answer, cookie)
-        except Exception as error:  # the web server would write a page of traceback into its log
+        except Exception as error:  # the web server would log a long traceback
             log_unexpected(error)
             if not answer.is_begun:
                 whole = AnswerFilter(self.places, cookie, send, is_upload=False)
@@ -94,11 +92,11 @@ class PrivateFiles:
     async def _pass(
         self, scope: Scope, receive: Receive, answer: AnswerFilter, cookie: str
     ) -> None:
-        """Treat a request by what it is for."""
+        """Dispatch a request by its route."""
         path = scope["path"]
         route, is_file, _ = path.partition(FILE)
-        if any(one in route for one in REFUSED_ROUTES) or any(
-            one in path for one in REFUSED_ADDRESSES
+        if any(refused in route for refused in REFUSED_ROUTES) or any(
+            refused in path for refused in REFUSED_ADDRESSES
         ):
             await _refuse(answer, NOT_YOURS)
         elif is_file:
@@ -111,7 +109,7 @@ class PrivateFiles:
             await self.app(scope, receive, answer)
         elif scope["method"] != "GET" and scope["method"] != "HEAD" and not POSTED.search(path):
             await _refuse(answer, NO_ROUTE)
-        elif scope["method"] == "POST":  # whatever it says it is: what is behind may not look
+        elif scope["method"] == "POST":  # whatever its content type: the application may ignore it
             await self._pass_json(scope, receive, answer, cookie)
         else:
             if HEARTBEAT in path:
@@ -121,7 +119,7 @@ class PrivateFiles:
     async def _fetch(
         self, scope: Scope, receive: Receive, answer: AnswerFilter, cookie: str
     ) -> None:
-        """Let a browser have a file that belongs to it."""
+        """Serve a file to its owner."""
         before, _, shown = scope["path"].partition(FILE)
         real = self.places.real(unquote(shown))
         if not self.places.is_allowed(real, cookie):
@@ -133,7 +131,7 @@ class PrivateFiles:
     async def _pass_json(
         self, scope: Scope, receive: Receive, answer: AnswerFilter, cookie: str
     ) -> None:
-        """Translate the paths in a request, and refuse those of others."""
+        """Translate the paths in a request, and refuse foreign ones."""
         if (content_length(scope["headers"]) or 0) > MAX_BODY:
             await _refuse(answer, TOO_LARGE)
             return
@@ -147,7 +145,7 @@ class PrivateFiles:
         try:
             content = json.loads(body or b"null")
         except (ValueError, RecursionError):
-            await _refuse(answer, NO_JSON)  # never passed on: others may read it in another way
+            await _refuse(answer, NO_JSON)  # never forwarded: other parsers may read it differently
             return
         try:
             content = self._own(content, cookie)
@@ -163,19 +161,19 @@ class PrivateFiles:
         await self.app({**scope, "headers": headers}, _once(sent, receive), answer)
 
     def _own(self, value: Json, cookie: str) -> Json:
-        """Translate every path below a value.
+        """Translate every path in a nested value.
 
         Raises:
-            PermissionError: One is not the browser's own.
-            ValueError: A number is infinite or none at all, which JSON does not have.
+            PermissionError: A path is not the browser's own.
+            ValueError: A number is infinite or NaN, which JSON does not allow.
         """
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(value)
         if isinstance(value, list):
-            return [self._own(one, cookie) for one in value]
+            return [self._own(item, cookie) for item in value]
         if not isinstance(value, dict):
             return value
-        owned = {key: self._own(one, cookie) for key, one in value.items() if key != "path"}
+        owned = {key: self._own(item, cookie) for key, item in value.items() if key != "path"}
         path = value.get("path")
         if isinstance(path, str) and path:
             real = self.places.real(path)
@@ -186,7 +184,7 @@ class PrivateFiles:
 
 
 def read_cookie(scope: Scope) -> str | None:
-    """Find the browser's cookie in a request; None if there is none that can be ours."""
+    """Return the browser's cookie of a request; None if there is no valid one."""
     for name, value in scope["headers"]:
         if name == b"cookie":
             found = find_cookie(value.decode("latin-1"))
@@ -196,22 +194,22 @@ def read_cookie(scope: Scope) -> str | None:
 
 
 def find_cookie(header: str) -> str | None:
-    """Find the browser's cookie in a header."""
+    """Return the browser's cookie of a header."""
     found = OURS.search(header)
     return found[1] if found is not None else None
 
 
 def own_file(places: FilePlaces, path: object, cookie: str, *, samples: bool) -> Path:
-    """Check a path that a visitor named.
+    """Check a path sent by a visitor.
 
     Args:
-        places: Where files lie.
-        path: What they named.
-        cookie: Their browser's.
-        samples: Whether a sample will do; whoever moves or deletes the file says no.
+        places: Folders of files.
+        path: The path.
+        cookie: Their browser's cookie.
+        samples: Whether samples are allowed; not if the file will be moved or deleted.
 
     Raises:
-        PermissionError: It leads to something else than a file of theirs, or a sample.
+        PermissionError: It is neither a file of theirs nor a sample.
     """
     real = places.real(str(path))
     if not places.is_allowed(real, cookie, samples=samples) or not real.is_file():
@@ -224,14 +222,14 @@ def _is_upload(scope: Scope) -> bool:
 
 
 def _with_cookie(scope: Scope, cookie: str, *, is_new: bool) -> Scope:
-    """Let what is behind see our cookie as it was read here, and no other."""
+    """Pass on only our cookie, as read here."""
     headers = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
     sent = f"{COOKIE}={cookie}" + (f"; {NEW}=1" if is_new else "")
     return {**scope, "headers": [*headers, (b"cookie", sent.encode())]}
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """Collect a request's body; None if it is too large or broken off."""
+    """Read a request's body; None if it is too large or incomplete."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -247,7 +245,7 @@ async def _read_body(receive: Receive) -> bytes | None:
 
 
 def _once(body: bytes, receive: Receive | None = None) -> Receive:
-    """Hand out a body that has been read; afterwards tell what else comes, such as a goodbye."""
+    """Replay a body that was read; afterward forward further messages, such as a disconnect."""
     given = False
 
     async def read() -> Message:
@@ -263,7 +261,7 @@ def _once(body: bytes, receive: Receive | None = None) -> Receive:
 def _cookie_header(scope: Scope, cookie: str) -> bytes:
     forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
     is_secure = scope.get("scheme") == "https" or any(b"https" in value for value in forwarded)
-    # In a frame of another site, as on the Hub, a browser keeps nothing else than this.
+    # Embedded in another site, as on the Hub, a browser only keeps such cookies.
     where = "SameSite=None; Secure; Partitioned" if is_secure else "SameSite=Lax"
     return f"{COOKIE}={cookie}; Path=/; HttpOnly; {where}".encode()
 

@@ -1,4 +1,4 @@
-"""Start the server: read the flags, load the model, serve the page."""
+"""Program of the Space: read the flags, load the model, serve the page."""
 
 import argparse
 import os
@@ -31,21 +31,21 @@ FLAGS = {
     "frames": "frames of a video",
     "side": "longer side of a video, pixels",
     "objects": "objects in a photo, video or stream",
-    "jobs": "jobs that run at a time; more wait in a queue",
-    "waiting": "jobs or clicks that may wait",
-    "visitors": "visits that are kept at a time",
-    "idle_minutes": "how long a visit is kept after the last click",
-    "grace_seconds": "how long a visit is kept after its page was closed or lost its connection",
+    "jobs": "concurrent jobs; more wait in a queue",
+    "waiting": "queue length of jobs or clicks",
+    "visitors": "concurrent visits",
+    "idle_minutes": "lifetime of a visit after the last click",
+    "grace_seconds": "lifetime of a visit after its page was closed or disconnected",
 }
 OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False"}
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """How a server was started.
+    """A running server.
 
     Attributes:
-        address: Where it is, such as `http://127.0.0.1:7860/`.
+        address: Its address, such as `http://127.0.0.1:7860/`.
         service: Its parts.
         page: The page, with its server.
     """
@@ -56,7 +56,7 @@ class Serving:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="app.py",
         description="Serve the Space: segment photos, videos and a webcam in a browser.",
@@ -64,9 +64,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     model = os.environ.get("MODEL") or "sam2-hiera-micro"
     parser.add_argument("--model", default=model, help="Hub id, folder or .pt")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; a GPU if there is one")
-    parser.add_argument("--host", default=None, help="address to listen at; 127.0.0.1 if left out")
-    parser.add_argument("--port", type=int, default=None, help="port; the first free one from 7860")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; a GPU if available")
+    parser.add_argument("--host", default=None, help="address to listen at (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=None, help="port (first free one from 7860)")
     limits = parser.add_argument_group("limits, which the page shows")
     for field in fields(Limits):
         limits.add_argument(
@@ -80,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def serving(arguments: argparse.Namespace) -> Iterator[Serving]:
-    """Serve inside the `with`; all files of all visitors are deleted after it.
+    """Serve within the context; all visitors' files are deleted at its end.
 
     Raises:
         CheckpointError: The model cannot be loaded.
@@ -89,7 +89,7 @@ def serving(arguments: argparse.Namespace) -> Iterator[Serving]:
     logging.disable_progress_bar()  # of loading weights
     root = Path(tempfile.mkdtemp(prefix="sam2-space-")).resolve()
     try:
-        # Gradio reads these when a page is built, and puts what is uploaded into this folder.
+        # Gradio reads these when a page is built, and stores uploads in this folder.
         os.environ.update(OFFLINE, GRADIO_TEMP_DIR=str(root))
         with serve(arguments, root, SAMPLES) as (address, service, page):
             yield Serving(address, service, page)
@@ -98,9 +98,9 @@ def serving(arguments: argparse.Namespace) -> Iterator[Serving]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until Ctrl-C or until asked to end."""
+    """Serve until Ctrl-C or SIGTERM."""
     arguments = build_parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(DONE))  # so that visitors' files go, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(DONE))  # so that visitors' files are deleted
     try:
         with serving(arguments) as started:
             sys.stdout.write(f"Open {started.address} in a browser; Ctrl-C ends.\n")

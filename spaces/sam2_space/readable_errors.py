@@ -1,4 +1,4 @@
-"""Turn whatever goes wrong into a message for the visitor, without a path of the server."""
+"""Error messages for visitors, without paths of the server."""
 
 import functools
 import inspect
@@ -14,11 +14,11 @@ from sam2_hf.errors import Sam2Error
 
 
 class NumberOfInputsError(ValueError):
-    """A program sent more or fewer values than an endpoint takes."""
+    """A program sent a wrong number of values to an endpoint."""
 
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
-Answer = Any  # whatever the handler gives
+Answer = Any  # result of a handler
 SHOWN_FOR = 20  # seconds
 PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\-+@]+){2,}")
 UNEXPECTED = (
@@ -26,14 +26,14 @@ UNEXPECTED = (
     "upload the file again."
 )
 
-MOST_TRACEBACKS = 100  # that are logged whole
+MOST_TRACEBACKS = 100  # logged in full
 
 logger = logging.getLogger(__name__)
 _logged: set[str] = set()
 
 
 def readable(handler: Handler) -> Handler:
-    """Wrap what handles an event, a generator or not."""
+    """Wrap an event handler, generator or not."""
     if inspect.isgeneratorfunction(handler):
 
         @functools.wraps(handler)
@@ -56,7 +56,7 @@ def readable(handler: Handler) -> Handler:
 
 
 def as_message(error: Exception) -> gr.Error:
-    """Say what went wrong; of unexpected errors the log has the details, not the page."""
+    """Convert an error to a message; details of unexpected errors are only logged."""
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, PermissionError):
@@ -70,9 +70,9 @@ def as_message(error: Exception) -> gr.Error:
 
 
 def log_unexpected(error: Exception) -> None:
-    """Log an unexpected error: its traceback once, then a line each time it comes again.
+    """Log an unexpected error: its traceback once, then a line per repetition.
 
-    Whoever finds a request that fails could otherwise fill the log with it.
+    Otherwise repeated failing requests could fill the log.
     """
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
@@ -85,5 +85,5 @@ def log_unexpected(error: Exception) -> None:
 
 
 def without_paths(text: str) -> str:
-    """Replace the paths in a message."""
+    """Replace paths in a message."""
     return PATH.sub("the file", text)

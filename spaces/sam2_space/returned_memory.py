@@ -1,18 +1,17 @@
-"""Give memory back to the system when visitors have left; the allocator would keep it."""
+"""Release of freed memory to the system when visitors have left."""
 
 import ctypes
 import gc
 import sys
 
 M_ARENA_MAX = -8  # of glibc's mallopt
-ARENAS = 2  # one for each thread that ever ran would each keep their own leftovers
 
 
 def limit_arenas() -> None:
-    """Let all threads share a few heaps; on other systems than Linux with glibc, do nothing."""
+    """Limit the number of malloc arenas; no-op except on Linux with glibc."""
     libc = _libc()
     if libc is not None:
-        libc.mallopt(M_ARENA_MAX, ARENAS)
+        libc.mallopt(M_ARENA_MAX, 2)  # by default every thread's arena keeps freed memory
 
 
 def give_memory_back() -> None:

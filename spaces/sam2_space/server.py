@@ -1,4 +1,4 @@
-"""The running server: model, page, and the layer that keeps visitors apart."""
+"""Server: model, page, and the middleware that isolates visitors."""
 
 import argparse
 from collections.abc import Iterator
@@ -21,18 +21,18 @@ from .space_model import SpaceModel
 from .uploads import UploadQuota
 from .visitors import Visitors
 
-CLEAN_EVERY = 600  # seconds between two looks at Gradio's own leftovers
-# Gradio deletes by age whatever it has served; files of a visit must outlive any visit.
+CLEAN_EVERY = 600  # seconds between cleanups of Gradio's own files
+# Gradio deletes served files by age; files of a visit must outlive it.
 CLEAN_OLDER = 7 * 24 * 3600
-THREADS = 40
-SESSIONS_KEPT = 500  # Gradio keeps the settings of a page's components for each
+
+SESSIONS_KEPT = 500  # Gradio keeps component settings for each
 
 
 @contextmanager
 def serve(
     arguments: argparse.Namespace, root: Path, samples: Path
 ) -> Iterator[tuple[str, Service, gr.Blocks]]:
-    """Serve inside the `with`.
+    """Serve within the context.
 
     Args:
         arguments: See `build_parser`.
@@ -65,7 +65,7 @@ def serve(
         theme=theme(),
         css=css(),
         max_file_size=f"{limits.file_mb}mb",
-        max_threads=THREADS,
+        max_threads=40,
         state_session_capacity=SESSIONS_KEPT,
         ssr_mode=False,
         run_history=False,

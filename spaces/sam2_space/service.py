@@ -1,4 +1,4 @@
-"""What every tab needs: the model, the limits, the files, and who is asking."""
+"""Shared parts of the server: model, limits, files, and visitors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,8 @@ from .space_model import SpaceModel
 from .uploads import Upload
 from .visitors import Visitor, Visitors
 
-CLICKS, JOBS = "clicks", "jobs"  # queues: what is answered at once, and what takes a while
-CLICKS_AT_A_TIME = 12  # they take turns at the model
+CLICKS, JOBS = "clicks", "jobs"  # queues: short and long requests
+CLICKS_AT_A_TIME = 12  # they share the model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,10 +21,10 @@ class Service:
     """The server's parts.
 
     Attributes:
-        model: What all visitors share.
-        limits: What they may ask for.
-        places: Where files lie.
-        visitors: Who is here.
+        model: The shared model.
+        limits: Limits of visits.
+        places: Folders of files.
+        visitors: Current visits.
     """
 
     model: SpaceModel
@@ -33,21 +33,21 @@ class Service:
     visitors: Visitors
 
     def visitor(self, request: gr.Request) -> Visitor:
-        """Find the visit that a request belongs to.
+        """Return the visit of a request.
 
         Raises:
             LimitError: There are too many visits.
-            PermissionError: The request does not tell who it is.
+            PermissionError: The request has no identity.
         """
         return self.visitors.of(*who(request))
 
     def own(self, upload: Upload, request: gr.Request, *, samples: bool) -> Path:
-        """Find a file that came from the same browser.
+        """Return the path of a browser's own upload.
 
         Args:
-            upload: What it says it sent.
-            request: From the browser.
-            samples: Whether a sample will do as well; no, if the file is to be moved or deleted.
+            upload: The claimed upload.
+            request: The browser's request.
+            samples: Whether samples are allowed; not if the file will be moved or deleted.
 
         Raises:
             PermissionError: It belongs to another visitor.
@@ -55,15 +55,15 @@ class Service:
         return own_file(self.places, upload.path, who(request)[0], samples=samples)
 
     def went_away(self, request: gr.Request) -> None:
-        """Note that a page has been closed, or has lost its connection."""
+        """Record that a page was closed or disconnected."""
         self.visitors.went_away(*who(request))
 
     def nothing_here(self, thing: str, request: gr.Request) -> LimitError:
-        """Say why a visit has nothing to work on.
+        """Explain why a visit has nothing to work on.
 
         Args:
             thing: What is missing, such as "photo".
-            request: From the browser.
+            request: The browser's request.
         """
         if request.cookies.get(NEW):
             return LimitError(
@@ -76,15 +76,15 @@ class Service:
         )
 
     def is_sample(self, path: Path) -> bool:
-        """Whether a file is a sample, which stays."""
+        """Whether a file is a sample, which must be kept."""
         return self.places.samples in path.parents
 
 
 def who(request: gr.Request) -> tuple[str, str]:
-    """Tell browser and page of a request.
+    """Return browser and page of a request.
 
     Raises:
-        PermissionError: It does not say.
+        PermissionError: It has no identity.
     """
     cookie = request.cookies.get(COOKIE)
     if not cookie:

@@ -1,4 +1,4 @@
-"""The model that all visitors share, and how it may be used: in turns, on a lent GPU if any."""
+"""Shared model of all visitors, with a fair lock, on a ZeroGPU device if available."""
 
 import contextlib
 import threading
@@ -22,19 +22,19 @@ from sam2_hf.processing.prompts import ObjectPrompt
 
 try:
     from spaces import GPU  # type: ignore[attr-defined]  # on ZeroGPU hardware of the Hub
-except ImportError:  # anywhere else; a checkout has a folder of this name, without that in it
+except ImportError:  # elsewhere; a checkout has a folder of this name, without GPU
     GPU = None
 
-LEARNED_NO_BOXES = (SMALL_MODEL,)  # they give next to nothing for a box
+LEARNED_NO_BOXES = (SMALL_MODEL,)  # their masks of boxes are unusable
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 Picture = NDArray[np.uint8]
 
 
 class FairLock:
-    """A fair lock.
+    """A first-in, first-out lock.
 
-    A long job takes a turn for each frame or batch. Whoever came meanwhile is served in between, so
-    no visitor waits for longer than one slice of each of those before.
+    A long job takes the lock for each frame or batch, and others are served in between. So a
+    visitor waits for at most one slice of each earlier one.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class FairLock:
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
-        """Wait for a turn, hold it inside the `with`."""
+        """Acquire the lock for the context."""
         self._take()
         try:
             yield
@@ -52,7 +52,7 @@ class FairLock:
             self._give_up()
 
     def pass_on(self) -> None:
-        """Inside a turn: let everybody who is waiting go first."""
+        """While holding the lock, let all waiting threads go first."""
         self._give_up()
         self._take()
 
@@ -68,19 +68,19 @@ class FairLock:
     def _give_up(self) -> None:
         with self._guard:
             if self._waiting:
-                self._waiting.popleft().set()  # it stays taken, by the next one
+                self._waiting.popleft().set()  # handed over to the next thread
             else:
                 self._is_taken = False
 
 
 @dataclass(frozen=True, slots=True)
 class EverythingDefaults:
-    """Where the sliders of everything-mode stand at first.
+    """Initial values of everything-mode's sliders.
 
     Attributes:
         points_per_side: Clicks along each side.
-        pred_iou_thresh: Least predicted IoU.
-        stability_score_thresh: Least stability.
+        pred_iou_thresh: Minimum predicted IoU.
+        stability_score_thresh: Minimum stability.
     """
 
     points_per_side: int = 32
@@ -89,19 +89,19 @@ class EverythingDefaults:
 
     @classmethod
     def of_model(cls, name: str, *, has_gpu: bool) -> "EverythingDefaults":
-        """Choose them for a model: the bundled one is sure of little."""
+        """Choose them for a model: the bundled one predicts low scores."""
         points = 32 if has_gpu else 16
         return cls(points, 0.45, 0.1) if name == SMALL_MODEL else cls(points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoModel:
-    """What the model does with photos; each verb takes values and returns values, on the CPU.
+    """Functions of the model on photos, with inputs and outputs on the CPU.
 
     Attributes:
-        encode: Photo `(height, width, 3)` -> encoding; the costly part, once per photo.
-        answer: Encoding, prompt, and whether three masks are wanted -> masks.
-        find_all: Photo, options, and what to call after each batch of clicks -> everything in it.
+        encode: Photo `(height, width, 3)` -> encoding; the expensive part, once per photo.
+        answer: Encoding, prompt, and whether to return three masks -> masks.
+        find_all: Photo, options, and a callback after each batch of clicks -> everything in it.
     """
 
     encode: Callable[[Picture], EncodedImage]
@@ -112,7 +112,7 @@ class PhotoModel:
     def of_pipelines(
         cls, segment: ImageSegmentationPipeline, generate: MaskGenerationPipeline
     ) -> "PhotoModel":
-        """Make the verbs out of the pipelines."""
+        """Make the functions from pipelines."""
 
         def encode(picture_hw3: Picture) -> EncodedImage:
             return segment.encode(picture_hw3).to("cpu")
@@ -120,7 +120,7 @@ class PhotoModel:
         def answer(
             encoded: EncodedImage,
             prompt: ObjectPrompt,
-            several: bool,  # noqa: FBT001 - arguments travel to another process by place
+            several: bool,  # noqa: FBT001 - positional, since calls cross processes
         ) -> SegmentationResult:
             result: SegmentationResult = segment(encoded, prompt, multimask=several)
             return result
@@ -135,16 +135,15 @@ class PhotoModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpaceModel:
-    """The model in all its uses.
+    """The model for photos, videos and streams.
 
     Attributes:
-        name: What it is called, without folders it may lie in.
-        photos: Clicks on photos, and everything in them.
+        name: Its name, without folders.
+        photos: Clicks and everything-mode on photos.
         video: For videos and live streams.
-        everything: Where everything-mode's sliders stand at first.
-        knows_boxes: Whether it has learned what a box is; if not, a box counts as a click in its
-            middle.
-        turns: Who may use it.
+        everything: Initial values of everything-mode's sliders.
+        knows_boxes: Whether it supports boxes; if not, a box becomes a click at its center.
+        lock: Lock of the model.
     """
 
     name: str
@@ -152,7 +151,7 @@ class SpaceModel:
     video: Sam2VideoModel
     everything: EverythingDefaults
     knows_boxes: bool = True
-    turns: FairLock = field(default_factory=FairLock)
+    lock: FairLock = field(default_factory=FairLock)
 
     @classmethod
     def load(cls, source: str, device: str | None = None) -> "SpaceModel":
@@ -160,7 +159,7 @@ class SpaceModel:
 
         Args:
             source: Hub id, folder, path to a `.pt`, or the bundled model's name.
-            device: Where it goes; a GPU if there is one, if None.
+            device: Its device; by default a GPU if available.
 
         Raises:
             CheckpointError: There is no such model, or its weights cannot be used.
@@ -174,7 +173,7 @@ class SpaceModel:
         return cls(
             shown_name(source),
             PhotoModel.of_pipelines(*pipelines),
-            # On ZeroGPU a session of a video stays in this process, which has no GPU.
+            # On ZeroGPU a video session stays in this process, which has no GPU.
             load_video_model(source, device="cpu" if GPU is not None else device),
             EverythingDefaults.of_model(source, has_gpu=model.device.type != "cpu"),
             source not in LEARNED_NO_BOXES,
@@ -182,19 +181,19 @@ class SpaceModel:
 
     @property
     def reports_progress(self) -> bool:
-        """Whether everything-mode can tell how far it is; not out of another process."""
+        """Whether everything-mode reports progress; not from another process."""
         return GPU is None
 
 
 def shown_name(source: str) -> str:
-    """Name a model without the folders it lies in; an id of the Hub stays whole."""
+    """Return the name of a model without folders; a Hub id is kept."""
     is_hub_id = source.count("/") == 1 and not source.startswith((".", "/", "~"))
     return source if is_hub_id else source.rstrip("/").rpartition("/")[2]
 
 
 def on_gpu(verb: Verb) -> Verb:
-    """Run a function on a GPU that ZeroGPU lends for the call; as it is anywhere else.
+    """Run a function on a ZeroGPU device for the call; unchanged elsewhere.
 
-    It runs in another process there, so it must take and return values, and change nothing.
+    There it runs in another process, so it must not have side effects.
     """
     return verb if GPU is None else GPU(verb)

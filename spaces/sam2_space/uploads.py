@@ -1,6 +1,6 @@
-"""Uploads: files as they came, checked by our own code, within a quota of each browser and of all.
+"""Uploads, checked by our own code, with a quota per browser and in total.
 
-Gradio's picture input looks into a file before it hands it on, and fails without a word.
+Gradio's picture input parses a file before passing it on, and fails silently.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from .limits import MILLION
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that has come.
+    """An uploaded file.
 
     Attributes:
-        path: Where it says it is; to be checked.
-        name: What the visitor calls it; to be cleaned.
+        path: Its claimed path, unchecked.
+        name: The visitor's name for it, unchecked.
     """
 
     path: str
@@ -27,7 +27,7 @@ class Upload:
 
     @classmethod
     def of_payload(cls, payload: object) -> "Upload | None":
-        """Read what a browser or a client sends for a file; None if it is none."""
+        """Parse a file reference of a browser or a client; None if invalid."""
         path = payload.get("path") if isinstance(payload, Mapping) else None
         if not isinstance(payload, Mapping) or not isinstance(path, str) or not path:
             return None
@@ -40,19 +40,19 @@ def forget(path: Path) -> None:
 
 
 FORBIDDEN, LENGTH_NEEDED, TOO_LARGE, NO_ROOM = 403, 411, 413, 507
-FORM_SLACK = MILLION  # bytes of a form around its file
-OWN_FILES = 20  # of the largest size: all that a browser may have here, its results included
-UNUSED_FILES = 60  # of the largest size: what has come, from everybody, and was not opened yet
+FORM_SLACK = MILLION  # bytes of a form besides its file
+OWN_FILES = 20  # quota of a browser, in files of the largest size, results included
+UNUSED_FILES = 60  # quota of all unopened uploads, in files of the largest size
 Headers = Iterable[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that says no.
+    """A refusal of a request.
 
     Attributes:
-        status: Of HTTP.
-        text: Why.
+        status: HTTP status.
+        text: Reason.
     """
 
     status: int
@@ -61,10 +61,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class UploadQuota:
-    """What is looked at before an upload is read.
+    """Quota checked before an upload is read.
 
     Attributes:
-        places: Where files lie.
+        places: Folders of files.
         file_mb: Size of one file, millions of bytes.
     """
 
@@ -72,7 +72,7 @@ class UploadQuota:
     file_mb: int
 
     async def refusal(self, headers: Headers, cookie: str) -> Refusal | None:
-        """Tell why an upload may not come; None if it may."""
+        """Return why an upload is refused; None if it is allowed."""
         length = content_length(headers)
         if length is None:
             return Refusal(LENGTH_NEEDED, "Say how long this upload is (Content-Length).")
@@ -93,13 +93,13 @@ class UploadQuota:
         return None
 
     def _stored(self, cookie: str) -> tuple[int, int]:
-        """Count the bytes of a browser, and of all uploads that are not opened yet."""
-        unused = sum(_bytes_below(one) for one in self.places.root.glob(f"*/{UPLOADS}"))
+        """Return the bytes of a browser, and of all unopened uploads."""
+        unused = sum(_bytes_below(folder) for folder in self.places.root.glob(f"*/{UPLOADS}"))
         return _bytes_below(self.places.owner_folder(cookie)), unused
 
 
 def content_length(headers: Headers) -> int | None:
-    """Read how long a request says it is; None if it does not say."""
+    """Return the Content-Length of a request; None if missing."""
     for name, value in headers:
         if name == b"content-length" and value.isdigit():
             return int(value)
@@ -107,13 +107,13 @@ def content_length(headers: Headers) -> int | None:
 
 
 def _bytes_below(folder: Path) -> int:
-    """Add up the files below a folder, but for the memory of sessions, which is bounded itself."""
+    """Return the bytes below a folder, without spilled session data, which has its own limit."""
     total = 0
     for place, folders, names in os.walk(folder):
-        folders[:] = [one for one in folders if one != SPILL]
+        folders[:] = [name for name in folders if name != SPILL]
         for name in names:
             try:
                 total += (Path(place) / name).stat().st_size
-            except OSError:  # deleted in between
+            except OSError:  # deleted concurrently
                 continue
     return total

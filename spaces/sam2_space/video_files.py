@@ -1,4 +1,4 @@
-"""What tracking gives: the files to play and to download, the curve of scores, the doubtful frames.
+"""Results of tracking: files, the curve of scores, and frames to review.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -20,7 +20,6 @@ from sam2_hf.writers.overlay_video import draw_masklets
 from .drawing import color_order
 from .video_work import VideoWork
 
-CURVE_COLUMNS = ("frame", "predicted IoU", "object")
 MOST_TO_REVIEW = 8
 
 
@@ -30,8 +29,8 @@ class VideoFiles:
 
     Attributes:
         overlay: H.264 video of the tracked frames with their masks.
-        masks: Archive of a palette PNG for each of them; a pixel's value is the object's number.
-        masklets: Run lengths and scores, in the form of SA-V.
+        masks: Archive of a palette PNG for each of them, with object numbers as values.
+        masklets: Run lengths and scores, in the format of SA-V.
     """
 
     overlay: Path
@@ -40,21 +39,21 @@ class VideoFiles:
 
     @classmethod
     def in_folder(cls, folder: Path, name: str) -> "VideoFiles":
-        """Say where they will be."""
+        """Return their paths in a folder."""
         endings = ("_overlay.mp4", "_masks.zip", "_masklets.json")
         return cls(*(folder / f"{name}{ending}" for ending in endings))
 
 
 def write_video_files(work: VideoWork, files: VideoFiles, model: str) -> Iterator[tuple[int, int]]:
-    """Write all files of what is tracked, frame by frame.
+    """Write all result files, frame by frame.
 
     Args:
         work: The video.
-        files: Where to.
-        model: What the model is called.
+        files: The paths.
+        model: Name of the model.
 
     Yields:
-        How many frames are done, of how many.
+        Number of frames done, and of all.
 
     Raises:
         OutputError: The disk is full.
@@ -75,13 +74,13 @@ def write_video_files(work: VideoWork, files: VideoFiles, model: str) -> Iterato
         work.num_frames,
         float(fps) if fps else None,
         model,
-        tuple(one.object_id for one in work.masklets()),
+        tuple(masklet.object_id for masklet in work.masklets()),
     )
     write_masklets(files.masklets, about, [tracked_frame(work, frame) for frame in frames])
 
 
 def tracked_frame(work: VideoWork, frame: int) -> TrackedFrame:
-    """Collect what was found on a frame.
+    """Collect the results of a frame.
 
     Raises:
         FrameError: The visit has ended.
@@ -95,15 +94,15 @@ def tracked_frame(work: VideoWork, frame: int) -> TrackedFrame:
 def curve(work: VideoWork) -> pd.DataFrame:
     """List predicted IoU by frame and object, for the plot."""
     rows = [
-        (frame, round(one.iou(frame), 4), f"object {one.object_id}")
-        for one in work.masklets()
-        for frame in one.frames
+        (frame, round(masklet.iou(frame), 4), f"object {masklet.object_id}")
+        for masklet in work.masklets()
+        for frame in masklet.frames
     ]
-    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
+    return pd.DataFrame(rows, columns=["frame", "predicted IoU", "object"])
 
 
 def curve_colors(most: int) -> dict[str, str]:
-    """Give each object's curve the color of its mask."""
+    """Return the color of each object's curve, that of its mask."""
     return {
         f"object {number}": "#{:02x}{:02x}{:02x}".format(*color)
         for number, color in enumerate(object_colors(most), 1)
@@ -111,11 +110,11 @@ def curve_colors(most: int) -> dict[str, str]:
 
 
 def to_review(work: VideoWork) -> list[tuple[str, int]]:
-    """List the frames that a person should look at: what to read, and the frame."""
+    """List the frames to review: label and frame."""
     by_frame: dict[int, str] = {}
-    for one in work.review():
-        text = f"frame {one.frame} · object {one.object_id}: {one.reasons[0]}"
-        by_frame.setdefault(one.frame, text)
+    for review in work.review():
+        text = f"frame {review.frame} · object {review.object_id}: {review.reasons[0]}"
+        by_frame.setdefault(review.frame, text)
     return [(text, frame) for frame, text in by_frame.items()][:MOST_TO_REVIEW]
 
 

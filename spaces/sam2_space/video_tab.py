@@ -1,4 +1,4 @@
-"""The video tab: click in any frame, track with progress, correct, download."""
+"""Video tab: click in any frame, track with progress, correct, download."""
 
 import shutil
 import time
@@ -25,29 +25,29 @@ from .visitors import Visitor
 
 TAB = "video"
 Updates = dict[Any, Any]
-TOLD_EVERY = 0.4  # seconds between two pictures while a job runs
+SHOW_EVERY = 0.4  # seconds between pictures while a job runs
 
 
 class VideoJobs:
-    """What Track and Stop do.
+    """Handlers of Track and Stop.
 
     Args:
-        tab: Whose components are updated.
+        tab: The tab to update.
     """
 
     def __init__(self, tab: "VideoTab") -> None:
         self.tab = tab
 
     def expect(self, request: gr.Request) -> None:
-        """Get ready for a job, which may have to wait in the queue."""
+        """Prepare for a job, which may wait in the queue."""
         visitor, work = require_video(self.tab.service, request)
         work.expect_job()
         visitor.expect_job()
 
-    def track(self, course: str, frame: int, request: gr.Request) -> Iterator[Updates]:
-        """Track, show how far it is, write the files, show the results."""
-        from_here = "frame shown" in course
-        direction = _direction(course)
+    def track(self, choice: str, frame: int, request: gr.Request) -> Iterator[Updates]:
+        """Track with progress, write the files, show the results."""
+        from_here = "frame shown" in choice
+        direction = _direction(choice)
         visitor, work = require_video(self.tab.service, request)
         start = int(frame) if from_here else None
         steps = self._steps(visitor, work, direction, start)
@@ -56,7 +56,7 @@ class VideoJobs:
                 yield from steps
         except Exception:
             if visitor.works.get(TAB) is not work:
-                return  # another video has been chosen; this one is no longer shown
+                return  # another video was chosen; this one is no longer shown
             yield {self.tab.status: parts.status_line("This went wrong; see the message.")}
             raise
 
@@ -64,13 +64,13 @@ class VideoJobs:
         self, visitor: Visitor, work: VideoWork, direction: PropagationDirection, start: int | None
     ) -> Iterator[Updates]:
         step: TrackStep | None = None
-        told = 0.0
+        updated = 0.0
         failure: Exception | None = None
         try:
             for step in work.track(direction, start):
                 visitor.touch()
-                if time.monotonic() - told > TOLD_EVERY:
-                    told = time.monotonic()
+                if time.monotonic() - updated > SHOW_EVERY:
+                    updated = time.monotonic()
                     yield self._at(visitor, work, step)
         except FrameError as error:
             failure = error
@@ -82,7 +82,7 @@ class VideoJobs:
             raise failure
 
     def stop(self, request: gr.Request) -> None:
-        """Let tracking end; what is done stays."""
+        """Stop tracking; finished frames are kept."""
         require_video(self.tab.service, request)[1].stop()
 
     def _at(self, visitor: Visitor, work: VideoWork, step: TrackStep) -> Updates:
@@ -94,16 +94,16 @@ class VideoJobs:
         }
 
     def _results(self, visitor: Visitor, work: VideoWork, step: TrackStep) -> Iterator[Updates]:
-        """Write the files and show everything."""
+        """Write the files and show the results."""
         files = VideoFiles.in_folder(work.new_folder(), work.name)
-        told, said = 0.0, work.scene.said
-        work.expect_job()  # Stop has ended tracking; pressed once more, it ends the writing
+        updated, prompts = 0.0, work.scene.prompts
+        work.expect_job()  # Stop has ended tracking; pressed again, it ends writing
         for done, total in write_video_files(work, files, self.tab.service.model.name):
             visitor.touch()
             if work.is_stopped:
                 break
-            if time.monotonic() - told > TOLD_EVERY:
-                told = time.monotonic()
+            if time.monotonic() - updated > SHOW_EVERY:
+                updated = time.monotonic()
                 text = f"Writing the video: {done} of {total} frames"
                 yield {self.tab.status: parts.progress_bar(done, total, text)}
         if work.is_stopped:
@@ -112,7 +112,7 @@ class VideoJobs:
             yield {self.tab.status: parts.status_line(text)}
             return
         older, work.files_folder = work.files_folder, files.overlay.parent
-        work.written = said
+        work.written = prompts
         if older is not None:
             shutil.rmtree(older, ignore_errors=True)
         ended = "" if step.done == step.total else f" Stopped at frame {step.frame}; it is kept."
@@ -129,10 +129,10 @@ class VideoJobs:
 
 
 def require_video(service: Service, request: gr.Request) -> tuple[Visitor, VideoWork]:
-    """Find the video of a visit.
+    """Return the video of a visit.
 
     Raises:
-        LimitError: There is none any more.
+        LimitError: There is none.
     """
     visitor = service.visitor(request)
     work = visitor.works.get(TAB)
@@ -141,15 +141,15 @@ def require_video(service: Service, request: gr.Request) -> tuple[Visitor, Video
     return visitor, work
 
 
-def _direction(course: str) -> PropagationDirection:
-    if course.startswith("both"):
+def _direction(choice: str) -> PropagationDirection:
+    if choice.startswith("both"):
         return "both"
-    return "backward" if course.startswith("backward") else "forward"
+    return "backward" if choice.startswith("backward") else "forward"
 
 
 Payload = dict[str, Any] | None
 WELCOME = "**1** Choose a video. **2** Click an object in a frame. **3** Track it."
-COURSES = (
+DIRECTIONS = (
     "forward from the first click",
     "both ways from the first click",
     "forward from the frame shown",
@@ -158,7 +158,7 @@ COURSES = (
 
 
 class VideoTab:
-    """Components of the tab, and what they do.
+    """Components of the tab, and their handlers.
 
     Args:
         service: The server's parts.
@@ -235,8 +235,8 @@ class VideoTab:
             )
             self.remove = gr.Button("Remove it", size="sm", min_width=90, elem_id="video-remove")
         self.x, self.y, self.add = parts.typed_click()
-        self.course = gr.Dropdown(
-            list(COURSES), value=COURSES[0], label="Track", elem_id="video-course"
+        self.choice = gr.Dropdown(
+            list(DIRECTIONS), value=DIRECTIONS[0], label="Track", elem_id="video-course"
         )
         with gr.Row():
             self.track = gr.Button("Track", variant="primary", elem_id="video-track")
@@ -302,7 +302,7 @@ class VideoTab:
             readable(jobs.expect), queue=False, show_progress="hidden", **hidden
         ).success(
             readable(jobs.track),
-            [self.course, self.frame],
+            [self.choice, self.frame],
             [*self.shown, self.player, self.plot, self.review, *self.files],
             concurrency_id=JOBS,
             concurrency_limit=self.service.limits.jobs,
@@ -348,7 +348,7 @@ class VideoTab:
         }
 
     def click(self, kind: str, frame: int, event: gr.SelectData, request: gr.Request) -> Updates:
-        """Take a click on the frame shown."""
+        """Handle a click on the shown frame."""
         visitor, work = require_video(self.service, request)
         xy = ShownSize.within(work.size).xy((event.index[0], event.index[1]))
         return self._point(visitor, work, kind, (int(frame), xy))
@@ -356,7 +356,7 @@ class VideoTab:
     def click_typed(
         self, kind: str, frame: int, x: float | None, y: float | None, request: gr.Request
     ) -> Updates:
-        """Take a click that was typed, in pixels of the video."""
+        """Handle a typed click, in pixels of the video."""
         visitor, work = require_video(self.service, request)
         if x is None or y is None:
             raise LimitError("Type both x and y, in pixels of the video.")
@@ -378,7 +378,7 @@ class VideoTab:
         return self.shown_at(visitor, work, int(frame or 0))
 
     def activate(self, number: int, frame: int, request: gr.Request) -> Updates:
-        """Go on with another object."""
+        """Activate another object."""
         visitor, work = require_video(self.service, request)
         work.activate(int(number))
         return self.shown_at(visitor, work, int(frame))
@@ -394,17 +394,19 @@ class VideoTab:
         return act
 
     def new_object(self, frame: int, request: gr.Request) -> Updates:
-        """Let the next click, which is on it, begin another object."""
+        """Start another object with the next click, which is positive."""
         shown = self._acting(lambda work, _: work.new_object())(frame, request)
         return {**shown, self.kind: parts.ON}
 
     def ask_for_other(self) -> Updates:
-        """Ask for another video; this one stays until that one has been opened."""
-        asking: Updates = {one: gr.update(visible=True) for one in (self.input, self.samples)}
+        """Ask for another video; the current one stays until it is opened."""
+        asking: Updates = {
+            component: gr.update(visible=True) for component in (self.input, self.samples)
+        }
         return {**asking, self.other: gr.update(visible=False)}
 
     def shown_at(self, visitor: Visitor, work: VideoWork, frame: int) -> Updates:
-        """Show a frame and how things stand."""
+        """Update all components for a frame."""
         picture = visitor.store_picture(draw_frame(work, frame))
         choices = [(f"object {number}", number) for number in work.numbers]
         return {

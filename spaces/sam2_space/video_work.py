@@ -1,6 +1,6 @@
-"""A visitor's video: its session, the prompts so far as values with undo, and tracking jobs.
+"""Video of a visitor: its session, prompts as immutable values with undo, and tracking jobs.
 
-Videos are checked before they are opened, with little memory and a folder for what is spilled.
+Videos are checked before they are opened, with little memory and a spill folder.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ from .space_model import SpaceModel
 
 
 @dataclass(frozen=True, slots=True)
-class SaidOnFrame:
+class FramePrompt:
     """A click or a box.
 
     Attributes:
-        frame: On which frame.
-        number: About which object.
+        frame: Its frame.
+        number: Its object.
         click: `(x, y, positive)`; None for a box.
         box: None for a click.
     """
@@ -46,62 +46,68 @@ class SaidOnFrame:
 
 @dataclass(frozen=True, slots=True)
 class VideoScene:
-    """All that was said, and which object is next.
+    """Prompts of a video, and the active object.
 
     Attributes:
-        said: Clicks and boxes, in order.
-        active: Number of the object that clicks are for.
-        corner: First corner of a box whose second is still to come, and its frame.
+        prompts: Clicks and boxes, in order.
+        active: Number of the object that clicks apply to.
+        corner: First corner of an unfinished box, and its frame.
     """
 
-    said: tuple[SaidOnFrame, ...] = ()
+    prompts: tuple[FramePrompt, ...] = ()
     active: int = 1
     corner: tuple[int, Xy] | None = None
 
     @property
     def numbers(self) -> list[int]:
         """The objects, the active one included."""
-        return sorted({self.active, *(one.number for one in self.said)})
+        return sorted({self.active, *(prompt.number for prompt in self.prompts)})
 
     @property
     def prompted(self) -> list[int]:
-        """The objects about which something was said."""
-        return sorted({one.number for one in self.said})
+        """The objects with prompts."""
+        return sorted({prompt.number for prompt in self.prompts})
 
     def prompted_on(self, frame: int) -> frozenset[int]:
-        """List the objects about which something was said on a frame."""
-        return frozenset(one.number for one in self.said if one.frame == frame)
+        """The objects with prompts on a frame."""
+        return frozenset(prompt.number for prompt in self.prompts if prompt.frame == frame)
 
     def drawn_on(self, frame: int) -> DrawnPrompts:
-        """Collect what is to be drawn on a frame: what concerns the active object."""
-        mine = [one for one in self.said if (one.frame, one.number) == (frame, self.active)]
-        clicks = [one.click for one in mine if one.click is not None]
+        """Prompts to draw on a frame: those of the active object."""
+        mine = [
+            prompt
+            for prompt in self.prompts
+            if (prompt.frame, prompt.number) == (frame, self.active)
+        ]
+        clicks = [prompt.click for prompt in mine if prompt.click is not None]
         if self.corner is not None and self.corner[0] == frame:
             clicks.append((*self.corner[1], True))
-        return DrawnPrompts(tuple(clicks), tuple(one.box for one in mine if one.box is not None))
+        return DrawnPrompts(
+            tuple(clicks), tuple(prompt.box for prompt in mine if prompt.box is not None)
+        )
 
-    def with_said(self, said: SaidOnFrame) -> "VideoScene":
+    def with_prompt(self, prompt: FramePrompt) -> "VideoScene":
         """Add a click or a box."""
-        return replace(self, said=(*self.said, said), corner=None)
+        return replace(self, prompts=(*self.prompts, prompt), corner=None)
 
     def without_frame(self, frame: int) -> "VideoScene":
-        """Forget what was said about the active object on a frame."""
+        """Remove the active object's prompts on a frame."""
         here = (frame, self.active)
-        said = tuple(one for one in self.said if (one.frame, one.number) != here)
-        return replace(self, said=said, corner=None)
+        prompts = tuple(prompt for prompt in self.prompts if (prompt.frame, prompt.number) != here)
+        return replace(self, prompts=prompts, corner=None)
 
     def without_active(self) -> "VideoScene":
-        """Forget the active object."""
-        said = tuple(one for one in self.said if one.number != self.active)
-        left = {one.number for one in said}
-        return VideoScene(said, min(left, default=1))
+        """Remove the active object."""
+        prompts = tuple(prompt for prompt in self.prompts if prompt.number != self.active)
+        left = {prompt.number for prompt in prompts}
+        return VideoScene(prompts, min(left, default=1))
 
     def with_new_object(self, most: int, taken: frozenset[int] = frozenset()) -> "VideoScene":
-        """Let the next click begin another object, unless the active one is still without any.
+        """Start another object with the next click, unless the active one has none yet.
 
         Args:
-            most: How many there may be.
-            taken: Numbers that are in use although nothing is said about them any more.
+            most: Maximum number of objects.
+            taken: Numbers in use without prompts.
 
         Raises:
             LimitError: There are `most` already.
@@ -117,12 +123,12 @@ class VideoScene:
 
 @dataclass(frozen=True, slots=True)
 class TrackStep:
-    """How far tracking is.
+    """Progress of tracking.
 
     Attributes:
-        frame: The frame that has just been tracked.
-        done: Frames so far.
-        total: Frames in all.
+        frame: The last tracked frame.
+        done: Number of tracked frames.
+        total: Number of all frames.
         rate: Frames per second.
     """
 
@@ -136,9 +142,9 @@ def require_prompts(scene: VideoScene, object_ids: Iterable[int]) -> None:
     """Refuse to track objects without a prompt.
 
     Raises:
-        PromptError: Nothing was pointed at, or an object has lost all that was said about it.
+        PromptError: There is no prompt, or an object has lost all its prompts.
     """
-    if not scene.said:
+    if not scene.prompts:
         raise PromptError("There is nothing to track yet. Click an object in a frame first.")
     if empty := sorted(set(object_ids) - set(scene.prompted)):
         raise PromptError(
@@ -146,25 +152,25 @@ def require_prompts(scene: VideoScene, object_ids: Iterable[int]) -> None:
         )
 
 
-UNDO_DEPTH = 100  # steps, as many as a session keeps
+UNDO_DEPTH = 100  # steps, as in a session
 Change = Callable[[], None]
 
 
 class VideoWork:
-    """One video and all that was said about it.
+    """One video with its prompts.
 
     Args:
-        name: Beginning of the result files' names.
+        name: Stem of the result files.
         session: On the video.
         model: The model.
-        limits: How many objects there may be.
+        limits: Maximum number of objects.
 
     Attributes:
         model: The model.
-        scene: What was said.
-        folder: Where all files of the video are, deleted with it; None if it has none.
-        files_folder: Where the newest result files are; None before the first.
-        written: What had been said when they were.
+        scene: Current state.
+        folder: Folder of all files of the video, deleted with it; may be None.
+        files_folder: Folder of the newest result files; None before the first.
+        written: Prompts at the time these were written.
     """
 
     def __init__(self, name: str, session: VideoSession, model: SpaceModel, limits: Limits) -> None:
@@ -177,35 +183,35 @@ class VideoWork:
         self.session = session
         self.folder: Path | None = None
         self.files_folder: Path | None = None
-        self.written: tuple[SaidOnFrame, ...] = ()
+        self.written: tuple[FramePrompt, ...] = ()
         self.is_tracking = False
         self._is_closed = False
         self._stop = threading.Event()
         self._lock = threading.RLock()
         self.model = model
         self._limits = limits
-        self._earlier: list[tuple[VideoScene, bool]] = []  # and whether the session undoes, too
+        self._earlier: list[tuple[VideoScene, bool]] = []  # and whether the session undoes as well
         self._removed: set[int] = set()
 
     @property
     def seconds(self) -> float | None:
-        """How long the video is; None if unknown."""
+        """Duration of the video; None if unknown."""
         fps = self.session.frames.fps
         return float(self.num_frames / fps) if fps else None
 
     @property
     def numbers(self) -> list[int]:
-        """The objects: those that were pointed at, the active one, those with masks only."""
+        """The objects: prompted ones, the active one, and those with masks only."""
         return sorted({*self.scene.numbers, *self.session.object_ids})
 
     @property
     def tracked(self) -> list[int]:
         """Frames with a mask of some object."""
-        return sorted({frame for one in self.masklets() for frame in one.frames})
+        return sorted({frame for masklet in self.masklets() for frame in masklet.frames})
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[VideoSession]:
-        """Lend the session for reading, while nothing changes it.
+        """Lock the session for reading.
 
         Raises:
             FrameError: The visit has ended.
@@ -220,26 +226,26 @@ class VideoWork:
             return [self.session.masklet(number) for number in sorted(self.session.object_ids)]
 
     def click(self, frame: int, xy: Xy, *, positive: bool) -> None:
-        """Point at the active object on a frame, or beside it.
+        """Add a positive or negative click on the active object on a frame.
 
         Raises:
-            PromptError: The click is outside, or the first one is beside the object.
-            SessionError: Tracking is going on.
+            PromptError: The click is outside, or the first one is negative.
+            SessionError: Tracking is running.
         """
         if not positive and self.scene.active not in self.scene.prompted:
             raise PromptError("Click on the object first, then beside it to take something away.")
         number = self.scene.active
-        self._say(
-            SaidOnFrame(frame, number, click=(*xy, positive)),
+        self._add_prompt(
+            FramePrompt(frame, number, click=(*xy, positive)),
             lambda: self.session.click(frame, number, xy, positive=positive),
         )
 
     def corner(self, frame: int, xy: Xy) -> None:
-        """Give a corner of a box; the second one on the same frame makes the box.
+        """Set a corner of a box; the second one on the same frame completes it.
 
         Raises:
             PromptError: The box is empty.
-            SessionError: Tracking is going on.
+            SessionError: Tracking is running.
         """
         first = self.scene.corner
         if first is None or first[0] != frame:
@@ -248,11 +254,11 @@ class VideoWork:
         self.box(frame, box_of_corners(first[1], xy))
 
     def box(self, frame: int, box: Xyxy) -> None:
-        """Draw a box around the active object on a frame.
+        """Prompt the active object with a box on a frame.
 
         Raises:
             PromptError: It is outside the frame.
-            SessionError: Tracking is going on.
+            SessionError: Tracking is running.
         """
         number = self.scene.active
         ObjectPrompt(box=box).check(self.size, 0, f"object {number}")
@@ -263,10 +269,10 @@ class VideoWork:
             else:
                 self.session.click(frame, number, middle(box))
 
-        self._say(SaidOnFrame(frame, number, box=box), draw)
+        self._add_prompt(FramePrompt(frame, number, box=box), draw)
 
     def new_object(self) -> None:
-        """Let the next click begin another object.
+        """Start another object with the next click.
 
         Raises:
             LimitError: There are too many.
@@ -275,11 +281,11 @@ class VideoWork:
         self._become(self.scene.with_new_object(self._limits.objects, taken), None)
 
     def activate(self, number: int) -> None:
-        """Go on with another object."""
+        """Activate another object."""
         self.scene = replace(self.scene, active=number, corner=None)
 
     def clear(self, frame: int) -> None:
-        """Forget what was said about the active object on a frame."""
+        """Remove the active object's prompts on a frame."""
         number = self.scene.active
         if number in self.scene.prompted_on(frame):
             self._become(self.scene.without_frame(frame), lambda: self.session.clear(frame, number))
@@ -292,17 +298,17 @@ class VideoWork:
             self._removed.add(number)
 
     def undo(self) -> bool:
-        """Take the last step back; tell whether there was one.
+        """Undo the last step; return whether there was one.
 
         Raises:
-            SessionError: Tracking is going on.
+            SessionError: Tracking is running.
         """
         if not self._earlier:
             return False
         with self._changing():
             scene, is_of_session = self._earlier.pop()
             if is_of_session and not self.session.undo():
-                self._earlier.clear()  # the session has forgotten it, and what was before it
+                self._earlier.clear()  # the session no longer has this step, nor earlier ones
                 return False
             self.scene = scene
         return True
@@ -310,30 +316,30 @@ class VideoWork:
     def track(
         self, direction: PropagationDirection, start: int | None = None
     ) -> Iterator[TrackStep]:
-        """Track all objects, one frame at a time, letting others have their turn in between.
+        """Track all objects frame by frame, yielding the model to others in between.
 
         Args:
-            direction: Which way.
-            start: First frame; the first one with a prompt if None.
+            direction: Direction of tracking.
+            start: First frame; by default the first one with a prompt.
 
         Yields:
-            How far it is, after each frame. Stopping early, or [`stop`], loses nothing.
+            Progress after each frame. Stopping early, or [`stop`], loses nothing.
 
         Raises:
-            PromptError: Nothing was pointed at.
-            SessionError: Tracking is going on already.
-            FrameError: A frame cannot be read; those before it are tracked.
+            PromptError: There is no prompt.
+            SessionError: Tracking is already running.
+            FrameError: A frame cannot be read; earlier ones are tracked.
         """
         require_prompts(self.scene, self.session.object_ids)
         with self._changing():
             self.is_tracking = True
         began = time.monotonic()
-        prompted = {one.frame for one in self.scene.said}
+        prompted = {prompt.frame for prompt in self.scene.prompts}
         try:
             total = count_frames(start, None, direction, self.num_frames, prompted) or 0
             results = self.session.propagate(start, direction=direction)
             for done in range(1, total + 1):
-                with self.model.turns.taken(), self._lock:
+                with self.model.lock.taken(), self._lock:
                     if self._stop.is_set():
                         return
                     result = next(results, None)
@@ -345,30 +351,30 @@ class VideoWork:
             self.is_tracking = False
 
     def stop(self) -> None:
-        """Let tracking end after its frame, or in the queue; what is done stays."""
+        """Stop tracking after its frame, or in the queue; finished frames are kept."""
         self._stop.set()
 
     def expect_job(self) -> None:
-        """Forget an earlier stop, before a job goes into the queue or begins its next part."""
+        """Clear an earlier stop, before a job is queued or starts its next part."""
         self._stop.clear()
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the job that runs or waits is to end."""
+        """Whether the running or queued job is to stop."""
         return self._stop.is_set()
 
     @property
     def is_outdated(self) -> bool:
-        """Whether something was said since the result files were written."""
-        return self.files_folder is not None and self.scene.said != self.written
+        """Whether prompts changed since the result files were written."""
+        return self.files_folder is not None and self.scene.prompts != self.written
 
     def review(self) -> list[FrameToReview]:
-        """List the frames where the track is doubtful, worst first."""
+        """List the frames where the track is uncertain, worst first."""
         with self._lock:
             return self.session.frames_to_review()
 
     def close(self) -> None:
-        """Let go of the video and everything that was tracked."""
+        """Close the video and drop all results."""
         self.stop()
         with self._lock:
             self._is_closed = True
@@ -387,16 +393,16 @@ class VideoWork:
             made = Path(tempfile.mkdtemp(dir=self.folder))
         return made
 
-    def _say(self, said: SaidOnFrame, change: Change) -> None:
-        if said.number not in self.scene.prompted:
+    def _add_prompt(self, prompt: FramePrompt, change: Change) -> None:
+        if prompt.number not in self.scene.prompted:
             self._limits.check_objects(len(self.scene.prompted))
-        if said.number in self._removed and said.number not in self.session.object_ids:
-            # The session forgets a removed object's steps when its number is given again.
+        if prompt.number in self._removed and prompt.number not in self.session.object_ids:
+            # The session drops a removed object's history when its number is reused.
             self._earlier.clear()
-        self._become(self.scene.with_said(said), change)
+        self._become(self.scene.with_prompt(prompt), change)
 
     def _become(self, scene: VideoScene, change: Change | None) -> None:
-        """Change the session and what was said together, or neither."""
+        """Change the session and the prompts together, or neither."""
         with self._changing():
             if change is not None:
                 change()
@@ -412,26 +418,26 @@ class VideoWork:
             yield
 
     def _require_open(self) -> None:
-        """Refuse to go on after the end of a visit."""
+        """Raise after the end of a visit."""
         if self._is_closed:
             raise FrameError("This video has been deleted. Upload it again.")
 
 
-RAM_BUDGET = 64 * 2**20  # bytes of a visit's session; the rest of it lies in its folder
+RAM_BUDGET = 64 * 2**20  # bytes of a visit's session; the rest is spilled to its folder
 
 
 def open_video(path: Path, name: str, model: SpaceModel, limits: Limits, folder: Path) -> VideoWork:
     """Open a video; nothing is decoded but its first frame.
 
     Args:
-        path: The file; it must stay there.
-        name: Beginning of the result files' names.
+        path: The file, which must be kept.
+        name: Stem of the result files.
         model: The model.
         limits: For the video and its objects.
-        folder: For the result files and what does not fit into memory; deleted in the end.
+        folder: For result files and spilled data; deleted at the end.
 
     Raises:
-        VideoError: It is no video.
+        VideoError: It is not a video.
         LimitError: It is too large or too long.
     """
     session = _open_session(path, model, limits, folder)

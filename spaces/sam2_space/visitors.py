@@ -1,4 +1,4 @@
-"""Visits: uploads, photos and videos of each visitor, kept apart, and deleted in the end."""
+"""Visits: isolated uploads, photos and videos of each visitor, deleted at the end."""
 
 import contextlib
 import logging
@@ -20,31 +20,31 @@ from .file_places import UPLOADS, FilePlaces
 from .limits import LimitError, Limits
 from .returned_memory import give_memory_back
 
-PICTURES_KEPT = 32  # of each visit; what the page shows is among the newest
-RESULTS_KEPT = 8  # folders of each visit; a program fetches its files before it asks for so many
+PICTURES_KEPT = 32  # per visit; shown pictures are among the newest
+RESULTS_KEPT = 8  # folders per visit; programs download files before making so many
 JPEG_QUALITY = 88
-MOST_QUEUED = 3600.0  # seconds for which a job in the queue keeps its visit
+MOST_QUEUED = 3600.0  # seconds that a queued job keeps its visit alive
 
 
 class Work(Protocol):
-    """What a visitor is working on."""
+    """Work of a visitor."""
 
     def close(self) -> None:
-        """Let go of files and memory."""
+        """Release files and memory."""
 
 
 class Visitor:
     """One visit: one page in one browser.
 
     Args:
-        folder: Where its files go; deleted in the end.
-        clock: Seconds that never go back.
+        folder: Folder of its files, deleted at the end.
+        clock: Monotonic clock, seconds.
 
     Attributes:
-        lock: Held while something of the visit is read or changed.
-        works: What is being worked on, by the tab's name.
+        lock: Held while the visit is read or changed.
+        works: Current work, by the tab's name.
         last_seen: Time of the last request, or of the last progress of a job.
-        left_at: When the page went away; None while it is there.
+        left_at: When the page was closed; None while it is open.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,16 +61,16 @@ class Visitor:
         self._results: deque[Path] = deque()
 
     def touch(self) -> None:
-        """Note that something happens, so that the visit does not count as idle."""
+        """Record activity, so that the visit is not idle."""
         self.last_seen = self._clock()
 
     def expect_job(self) -> None:
-        """Note that a job waits in the queue; until it runs, the visit does not count as idle."""
+        """Record a queued job; until it runs, the visit is not idle."""
         self._queued_until = self._clock() + MOST_QUEUED
 
     @contextlib.contextmanager
     def job(self) -> Iterator[None]:
-        """Keep the visit inside the `with`, whatever the job does."""
+        """Keep the visit alive for the context of a job."""
         with self.lock:
             self._num_jobs += 1
             self._queued_until = self._clock()
@@ -82,19 +82,19 @@ class Visitor:
             self.touch()
 
     def is_idle(self, since: float) -> bool:
-        """Whether there was no request since then, and no job runs or waits."""
+        """Whether there was no request since then, and no running or queued job."""
         has_job = self._num_jobs > 0 or self._queued_until > self._clock()
         return self.last_seen < since and not has_job
 
     def drop_work(self, tab: str) -> None:
-        """Close what a tab was working on, if anything."""
+        """Close the work of a tab, if any."""
         with self.lock:
             before = self.works.pop(tab, None)
         if before is not None:
             before.close()
 
     def set_work(self, tab: str, work: Work) -> None:
-        """Put something else in place of what a tab was working on; that is closed.
+        """Replace the work of a tab, closing the old one.
 
         Raises:
             LimitError: The visit has ended; then `work` is closed as well.
@@ -108,7 +108,7 @@ class Visitor:
             before.close()
 
     def new_folder(self) -> Path:
-        """Make a folder; its name cannot be guessed. Whoever asked for it deletes it.
+        """Make a folder with an unguessable name; the caller deletes it.
 
         Raises:
             LimitError: The visit has ended.
@@ -120,7 +120,7 @@ class Visitor:
         return made
 
     def results_folder(self) -> Path:
-        """Make a folder for files to download; of the older ones the last few stay.
+        """Make a folder for downloads, removing all but the newest ones.
 
         Raises:
             LimitError: The visit has ended.
@@ -133,7 +133,7 @@ class Visitor:
         return made
 
     def store_picture(self, picture_hw3: NDArray[np.uint8]) -> str:
-        """Write a picture that the page shows; of the older ones the last few stay.
+        """Write a picture for the page, removing all but the newest ones.
 
         Args:
             picture_hw3: `(height, width, 3)`.
@@ -164,17 +164,17 @@ class Visitor:
             work.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
-            self.folder.parent.rmdir()  # if it was the last visit of this browser
+            self.folder.parent.rmdir()  # fails unless it was the browser's last visit
 
     def _require_here(self) -> None:
-        """Refuse to make anything new after the end: it would never be deleted."""
+        """Raise after the end, since new files would never be deleted."""
         if self.is_closed:
             raise LimitError("This visit has ended, and everything of it is deleted.")
 
 
 SECONDS = 60.0  # of a minute
-LEAST_WAIT, MOST_WAIT = 0.5, 10.0  # seconds between two rounds of cleaning
-LEAST_IDLE = 60.0  # seconds before a visit may have to make room for another one
+LEAST_WAIT, MOST_WAIT = 0.5, 10.0  # seconds between rounds of cleaning
+LEAST_IDLE = 60.0  # seconds after which a visit may be evicted for another one
 Key = tuple[str, str]  # the browser's cookie, and the page's number
 
 logger = logging.getLogger(__name__)
@@ -184,9 +184,9 @@ class Visitors:
     """All visits.
 
     Args:
-        places: Where files lie.
-        limits: How many visits, and how long they are kept.
-        clock: Seconds that never go back.
+        places: Folders of files.
+        limits: Number and lifetime of visits.
+        clock: Monotonic clock, seconds.
     """
 
     def __init__(
@@ -201,17 +201,17 @@ class Visitors:
         self._guard = threading.Lock()
         self._visits: dict[Key, Visitor] = {}
         self._ended = threading.Event()
-        self._num_left = 0  # since memory was given back
+        self._num_left = 0  # since memory was last released
 
     def __len__(self) -> int:
         return len(self._visits)
 
     def of(self, cookie: str, page: str) -> Visitor:
-        """Find a visit, or begin it.
+        """Return a visit, starting it if new.
 
         Args:
-            cookie: The browser's.
-            page: What the page calls itself.
+            cookie: The browser's cookie.
+            page: The page's id.
 
         Raises:
             LimitError: There are too many already.
@@ -231,21 +231,21 @@ class Visitors:
         return found
 
     def went_away(self, cookie: str, page: str) -> None:
-        """Note that a page has been closed, or that its connection is broken."""
+        """Record that a page was closed or disconnected."""
         with self._guard:
             found = self._visits.get((cookie, page))
             if found is not None:
                 found.left_at = self._clock()
 
     def came_back(self, cookie: str, page: str) -> None:
-        """Note that a page is there; one that has no visit does not begin one."""
+        """Record a page's heartbeat; it does not start a visit."""
         with self._guard:
             found = self._visits.get((cookie, page))
             if found is not None:
                 found.left_at = None
 
     def leave(self, cookie: str, page: str) -> None:
-        """End a visit, if there is one, and delete all of it."""
+        """End a visit, if there is one, and delete its data."""
         with self._guard:
             found = self._visits.pop((cookie, page), None)
         if found is not None:
@@ -253,15 +253,16 @@ class Visitors:
             found.close()
 
     def clean(self) -> None:
-        """End the visits that have been left or idle; delete uploads that were never opened."""
-        # A broken connection looks like a closed page, and comes back.
+        """End abandoned and idle visits; delete unopened uploads."""
+        # A lost connection looks like a closed page, and may reconnect.
         now, grace = self._clock(), self.limits.grace_seconds
         oldest = now - SECONDS * self.limits.idle_minutes
         with self._guard:
             over = [
                 key
-                for key, one in self._visits.items()
-                if one.is_idle(oldest) or (one.left_at is not None and one.left_at <= now - grace)
+                for key, visitor in self._visits.items()
+                if visitor.is_idle(oldest)
+                or (visitor.left_at is not None and visitor.left_at <= now - grace)
             ]
         for key in over:
             try:
@@ -274,7 +275,7 @@ class Visitors:
             give_memory_back()
 
     def keep_clean(self) -> None:
-        """Clean now and then, in a thread, until `close`."""
+        """Clean periodically, in a thread, until `close`."""
         shortest = min(SECONDS * self.limits.idle_minutes, self.limits.grace_seconds)
         wait = min(MOST_WAIT, max(LEAST_WAIT, shortest / 4))
 
@@ -282,7 +283,7 @@ class Visitors:
             while not self._ended.wait(wait):
                 try:
                     self.clean()
-                except Exception:  # this thread must not end before the server does
+                except Exception:  # this thread must outlive errors
                     logger.exception("cleaning failed")
 
         threading.Thread(target=rounds, name="clean visits", daemon=True).start()
@@ -294,7 +295,7 @@ class Visitors:
             self.leave(*key)
 
     def _make_room(self) -> Visitor:
-        """Take the visit that has been idle longest out of the list, one without work first.
+        """Evict the longest idle visit, preferring those without work.
 
         Raises:
             LimitError: All of them are busy.
@@ -312,7 +313,7 @@ class Visitors:
         return gone
 
     def _delete_old_uploads(self, before: float) -> None:
-        """Delete what was uploaded long ago and never used."""
+        """Delete old unused uploads."""
         for folder in self.places.root.glob(f"*/{UPLOADS}"):
             for path in folder.glob("*"):
                 with contextlib.suppress(OSError):
@@ -320,4 +321,4 @@ class Visitors:
                         path.unlink()
             for left in (folder, folder.parent):
                 with contextlib.suppress(OSError):
-                    os.rmdir(left)  # only if there is nothing in it
+                    os.rmdir(left)  # fails unless empty

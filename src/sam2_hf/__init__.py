@@ -1,7 +1,7 @@
-"""SAM 2 for images and videos: the public names, each loaded when it is first asked for.
+"""SAM 2 for images and videos: the public names, loaded lazily.
 
-Importing this package loads neither torch nor transformers and changes nothing outside it. A name
-is listed twice: in the imports, for editors and type checkers, and in the table, for programs.
+Importing this package loads neither torch nor transformers and has no side effects. A name is
+listed twice: in the imports, for editors and type checkers, and in the table, for programs.
 """
 
 import importlib
@@ -144,7 +144,7 @@ __all__ = [*_MODULE_OF, "__version__"]
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name on first use and keep it."""
+    """Load a public name on first use and cache it."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
@@ -153,5 +153,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """List the names that are loaded and those that are not yet."""
+    """List all names, loaded or not."""
     return sorted({*globals(), *_MODULE_OF})

@@ -13,16 +13,16 @@ from .errors import OutputError
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file to write to; a reader sees the old file or the new one, never a part.
+    """Open a file for atomic writing: a reader sees the old file or the new one, never a part.
 
-    The bytes go into a hidden file of the same folder that takes the name over in the end. Missing
-    parent folders are made. Whatever goes wrong, the hidden file is removed.
+    Bytes go to a hidden file in the same folder, which is renamed at the end and removed after an
+    error. Missing parent folders are created.
 
     Args:
-        path: Where the file shall be.
+        path: Path of the file.
 
     Raises:
-        OutputError: The folder cannot be made or written to, or the disk is full.
+        OutputError: The folder cannot be created or written, or the disk is full.
     """
     target = Path(path)
     hidden = target.parent / f".{secrets.token_hex(6)}.part"
@@ -31,7 +31,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         with hidden.open("xb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # a full disk may show only here
+            os.fsync(file.fileno())  # a full disk may only fail here
         hidden.replace(target)
     except OutputError:
         raise
@@ -47,10 +47,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Put `content` into a file, see `atomic_write`.
+    """Write `content` to a file, see `atomic_write`.
 
     Returns:
-        The path written to.
+        Its path.
 
     Raises:
         OutputError: As in `atomic_write`.
@@ -62,19 +62,19 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Lend a hidden path beside `path`; on leaving, what lies there takes the name over.
+    """Yield a hidden path beside `path`; on exit, the file written there is renamed to `path`.
 
-    After an exception it is removed instead, and what `path` held before stays. The hidden name
-    follows from `path`, so what a killed process left is overwritten by the next attempt.
+    After an exception it is removed instead, and an existing `path` stays. The hidden name depends
+    on `path` only, so leftovers of a killed process are overwritten by the next attempt.
 
     Args:
-        path: Where the file shall be. Missing parent folders are made.
+        path: Path of the file. Missing parent folders are created.
 
     Yields:
-        The hidden path, to be written to and closed inside the `with`.
+        The hidden path, to be written and closed inside the `with`.
 
     Raises:
-        OutputError: The folder cannot be made or written to, or the disk is full.
+        OutputError: The folder cannot be created or written, or the disk is full.
     """
     target = Path(path)
     hidden = target.with_name(f".{target.name}.part")
@@ -82,7 +82,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield hidden
         with hidden.open("rb+") as file:
-            os.fsync(file.fileno())  # a full disk may show only here
+            os.fsync(file.fileno())  # a full disk may only fail here
         hidden.replace(target)
     except OutputError:
         raise
@@ -98,20 +98,20 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Lend a hidden folder beside `path`; on leaving, it takes the name over from what was there.
+    """Yield a hidden folder beside `path`; on exit, it replaces `path`.
 
-    After an exception it is removed instead, and what `path` held before stays. A kill between the
-    two moves of the exchange leaves the earlier folder under its hidden name, see
-    `restore_folder`; other leftovers are removed by the next attempt.
+    After an exception it is removed instead, and an existing `path` stays. A kill between the two
+    renames leaves the earlier folder under its hidden name, see `restore_folder`; other leftovers
+    are removed by the next attempt.
 
     Args:
-        path: Where the folder shall be. Missing parent folders are made.
+        path: Path of the folder. Missing parent folders are created.
 
     Yields:
         The hidden folder, empty.
 
     Raises:
-        OSError: The folder cannot be made or written to, or the disk is full.
+        OSError: The folder cannot be created or written, or the disk is full.
     """
     target = Path(path)
     hidden, earlier = _hidden(target, "part"), _hidden(target, "old")
@@ -132,7 +132,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def restore_folder(path: str | os.PathLike[str]) -> None:
-    """Find the earlier folder again, if a kill came while another one took its name over."""
+    """Restore the earlier folder, if a process was killed while replacing it."""
     target = Path(path)
     earlier = _hidden(target, "old")
     if earlier.exists() and not target.exists():
@@ -144,7 +144,7 @@ def _hidden(target: Path, ending: str) -> Path:
 
 
 def _flush(path: Path) -> None:
-    """Have the system write a file, or the list of a folder, to the disk."""
+    """Sync a file or a folder to disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)

@@ -1,4 +1,4 @@
-"""Boxes around masks: which repeat each other, and which were cut off by a crop.
+"""Boxes of masks: non-maximum suppression, and boxes cut off by a crop.
 
 Suffixes: n = boxes, 4 = x0, y0, x1, y1 in pixels.
 """
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 NMS_BLOCK = 128  # boxes compared with all others at a time: 128 x 3,000 floats stay in the cache
-NEAR_EDGE_PIXELS = 20.0  # the distance the original uses
 
 
 def nms(boxes_n4: Tensor, scores_n: Tensor, iou_threshold: float) -> Tensor:
@@ -25,7 +24,7 @@ def nms(boxes_n4: Tensor, scores_n: Tensor, iou_threshold: float) -> Tensor:
         Indices of the kept boxes, best first, int64, on the device of `boxes_n4`.
 
     Source: torchvision.ops.nms. Widths have no +1, so a box without area never suppresses another.
-    Differs: nothing but the order of work: blocks of boxes instead of single ones.
+    Differs: only in the order of work: blocks of boxes instead of single ones.
     """
     order = torch.sort(scores_n, descending=True, stable=True).indices.cpu().numpy()
     corners = _sorted_corners(boxes_n4, order)
@@ -60,7 +59,7 @@ def _greedy(block: np.ndarray, corners: np.ndarray, iou_threshold: float) -> np.
 
 
 def _iou(corners: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU of two lists of boxes, `(first, second)`; 0 / 0 is not a number, hence above nothing."""
+    """IoU of two lists of boxes, `(first, second)`; 0 / 0 is NaN, never above a threshold."""
     a, b = corners[:, first, None], corners[:, None, second]
     width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
     height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
@@ -74,15 +73,15 @@ def near_crop_edge(
     boxes_n4: Tensor,
     crop_box: Sequence[float],
     original_size: tuple[int, int],
-    tolerance: float = NEAR_EDGE_PIXELS,
+    tolerance: float = 20.0,
 ) -> Tensor:
-    """Find boxes that a crop cut off: close to its edge, but not to the picture's own edge.
+    """Find boxes cut off by a crop: near its edge, but not near the picture's own edge.
 
     Args:
         boxes_n4: `(n, 4)`, pixels of the crop.
         crop_box: `(x0, y0, x1, y1)` of the crop, pixels of the picture.
         original_size: `(height, width)` of the picture.
-        tolerance: What counts as close, in pixels.
+        tolerance: Largest distance that counts as near, in pixels; the default is the original's.
 
     Returns:
         `(n,)`, boolean.
@@ -102,11 +101,11 @@ def near_crop_edge(
 
 
 def uncrop_boxes(boxes_n4: Tensor, crop_box: Sequence[float]) -> Tensor:
-    """Carry boxes `(n, 4)` from pixels of a crop to pixels of the picture; keeps their type."""
+    """Shift boxes `(n, 4)` from pixels of a crop to pixels of the picture; keeps their type."""
     left, top = int(crop_box[0]), int(crop_box[1])
     return boxes_n4 + torch.tensor([left, top, left, top], device=boxes_n4.device)
 
 
 def xyxy_to_xywh(boxes_n4: Tensor) -> Tensor:
-    """Write corners as top-left corner, width and height; a new tensor `(..., 4)`."""
+    """Convert corners to top-left corner, width and height; a new tensor `(..., 4)`."""
     return torch.cat([boxes_n4[..., :2], boxes_n4[..., 2:] - boxes_n4[..., :2]], dim=-1)

@@ -1,4 +1,4 @@
-"""Contact sheets: pictures in rows, each with a line of text above it.
+"""Contact sheets: rows of pictures with titles.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -20,14 +20,14 @@ PAPER, INK = (255, 255, 255), (40, 40, 40)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
-    """A picture and what stands above it."""
+    """A picture and its title."""
 
     title: str
     picture_hw3: NDArray[np.uint8]
 
 
 def contact_sheet(rows: Sequence[Sequence[Cell]], cell_size: tuple[int, int] = CELL) -> Image.Image:
-    """Put pictures on one sheet; a row may be shorter than the others.
+    """Arrange pictures on one sheet; rows may differ in length.
 
     Args:
         rows: At least one picture.
@@ -35,7 +35,7 @@ def contact_sheet(rows: Sequence[Sequence[Cell]], cell_size: tuple[int, int] = C
     """
     fitted = [[_fitted(cell.picture_hw3, cell_size) for cell in row] for row in rows]
     columns = max(len(row) for row in fitted)
-    heights = [max(one.height for one in row) + TITLE + GAP for row in fitted]
+    heights = [max(picture.height for picture in row) + TITLE + GAP for row in fitted]
     tops = [GAP, *(GAP + end for end in accumulate(heights))]
     sheet = Image.new("RGB", (columns * (cell_size[0] + GAP) + GAP, tops[-1]), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(TITLE - 5)

@@ -1,11 +1,11 @@
-"""The errors a user can meet. Each message says what happened, the value, and what to do."""
+"""Errors of this package. Each message says what happened, the value, and what to do."""
 
 import difflib
 from collections.abc import Collection
 
 
 class Sam2Error(Exception):
-    """Parent of every error raised outside `model/`, so that one `except` catches them all."""
+    """Base of every error raised outside `model/`."""
 
 
 class PromptError(Sam2Error, ValueError):
@@ -13,7 +13,7 @@ class PromptError(Sam2Error, ValueError):
 
 
 class OptionError(PromptError, TypeError):
-    """An argument has a name that nothing here has."""
+    """An argument or option has an unknown name."""
 
     def __init__(self, what: str, name: str, known: Collection[str]) -> None:
         super().__init__(f"{what} has no option {name!r}. {nearest_hint(name, known)}")
@@ -21,11 +21,11 @@ class OptionError(PromptError, TypeError):
 
 
 class KindError(PromptError, TypeError):
-    """An argument is of a kind that nothing can be read from."""
+    """An argument has a type that cannot be read."""
 
 
 class ImageError(Sam2Error, ValueError):
-    """A picture cannot be read, or is not an RGB picture by any reading."""
+    """A picture cannot be read, or cannot be converted to RGB."""
 
 
 class ProcessorError(ImageError):
@@ -33,11 +33,11 @@ class ProcessorError(ImageError):
 
 
 class OutputError(Sam2Error, OSError):
-    """A result could not be written; nothing half-written is left behind."""
+    """A result could not be written; no partial file is left."""
 
 
 class MissingPackageError(Sam2Error, ImportError):
-    """An optional package is needed for what was asked."""
+    """A required optional package is not installed."""
 
     def __init__(self, package: str, *, purpose: str, install: str) -> None:
         super().__init__(
@@ -51,37 +51,37 @@ class PackageConflictError(Sam2Error, ImportError):
 
 
 class VideoError(Sam2Error, ValueError):
-    """A video cannot be opened: it is missing, empty, of no known kind, or more than one."""
+    """A video cannot be opened: it is missing, empty, of an unknown format, or several videos."""
 
 
 class FrameError(Sam2Error, LookupError):
-    """A frame cannot be had: it is beyond the video, unreadable, or dropped by a live stream.
+    """A frame is unavailable: beyond the video, unreadable, or dropped by a live stream.
 
     Attributes:
-        tracked: What the video pipeline had tracked before it met the frame; None elsewhere.
+        tracked: Result of the video pipeline up to the frame; None elsewhere.
     """
 
     tracked: object = None
 
 
 class DataError(Sam2Error, ValueError):
-    """A photo, clip or mask of a data set cannot be used, or there is none at all."""
+    """A photo, clip or mask of a data set is unusable or missing."""
 
 
 class NoObjectError(DataError):
-    """A photo or clip is fine, but has no object that counts."""
+    """A photo or clip is valid, but has no usable object."""
 
 
 class TrainingError(Sam2Error, RuntimeError):
-    """A training run cannot start or go on."""
+    """A training run cannot start or continue."""
 
 
 class SessionError(Sam2Error, RuntimeError):
-    """A session is asked for something it cannot do in its present state."""
+    """A session cannot do something in its current state."""
 
 
 class UnknownObjectError(Sam2Error, LookupError):
-    """An object id that nobody has pointed at."""
+    """There is no object of this id in the session."""
 
     def __init__(self, object_id: int, known_ids: Collection[int]) -> None:
         known = ", ".join(map(str, sorted(known_ids))) or "none"
@@ -92,7 +92,7 @@ class UnknownObjectError(Sam2Error, LookupError):
 
 
 class NoPromptError(Sam2Error, LookupError):
-    """Something was asked to be tracked before anyone pointed at it."""
+    """An object cannot be tracked before it has a prompt."""
 
     def __init__(self, object_id: int | None, prompted_ids: Collection[int]) -> None:
         known = ", ".join(map(str, sorted(prompted_ids))) or "none"
@@ -106,6 +106,6 @@ class NoPromptError(Sam2Error, LookupError):
 
 
 def nearest_hint(name: str, known: Collection[str]) -> str:
-    """Say which known name a wrong one is close to, or which there are."""
+    """Suggest the nearest known name, or list all."""
     close = difflib.get_close_matches(name, sorted(known), n=1)
     return f"Did you mean {close[0]}?" if close else f"There are: {', '.join(sorted(known))}."

@@ -1,4 +1,4 @@
-"""Where things are: pixels of the original frame, model pixels, point grids and crops.
+"""Coordinates: pixels of the original frame, model pixels, point grids and crops.
 
 Points are `(x, y)`, boxes `(x0, y0, x1, y1)`, sizes `(height, width)`. Model pixels run from 0 to
 the model's input size along both axes, whatever the shape of the picture: it is squashed to a
@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BOX_CORNER_LABELS = (2, 3)  # how the prompt encoder knows the top-left and bottom-right corner
+BOX_CORNER_LABELS = (2, 3)  # labels of top-left and bottom-right corner in the prompt encoder
 
 
 def to_model_pixels(xy: Tensor, original_size: tuple[int, int], model_size: int) -> Tensor:
-    """Carry points from the original frame to the model's input.
+    """Scale points from the original frame to the model's input.
 
     Args:
         xy: Points, `(..., 2)`, pixels of the original frame.
@@ -34,20 +34,20 @@ def to_model_pixels(xy: Tensor, original_size: tuple[int, int], model_size: int)
 
 
 def to_image_pixels(xy: Tensor, original_size: tuple[int, int], model_size: int) -> Tensor:
-    """Carry points from model pixels back to the original frame, undoing `to_model_pixels`."""
+    """Scale points from model pixels back to the original frame, undoing `to_model_pixels`."""
     height, width = original_size
     scale = torch.tensor([width, height], dtype=torch.float32, device=xy.device)
     return xy.to(torch.float32) / model_size * scale
 
 
 def boxes_to_model_pixels(xyxy: Tensor, original_size: tuple[int, int], model_size: int) -> Tensor:
-    """Carry boxes `(..., 4)` from the original frame to model pixels."""
+    """Scale boxes `(..., 4)` from the original frame to model pixels."""
     corners = xyxy.reshape(*xyxy.shape[:-1], 2, 2)
     return to_model_pixels(corners, original_size, model_size).flatten(-2)
 
 
 def point_grid(points_per_side: int) -> np.ndarray:
-    """Spread points evenly over the unit square.
+    """Make a regular grid of points in the unit square.
 
     Args:
         points_per_side: Points along one side.
@@ -82,13 +82,13 @@ def crop_boxes(
     Args:
         original_size: `(height, width)`.
         num_layers: Layers beside the whole picture, which is always the first crop.
-        overlap_ratio: Overlap in the first layer, as a part of the shorter side.
+        overlap_ratio: Overlap in the first layer, as a fraction of the shorter side.
 
     Returns:
         Crops as `[x0, y0, x1, y1]` in pixels, and the layer of each.
 
     Source: sam2/utils/amg.py:201-237 @ 2b90b9f.
-    Differs: on a picture of a few pixels rounding puts some crops beside it; they are left out.
+    Differs: on a picture of a few pixels, rounding moves some crops outside; these are dropped.
     """
     height, width = original_size
     boxes, layers = [[0, 0, width, height]], [0]

@@ -1,4 +1,4 @@
-"""How programs stop: their exit codes, and Ctrl-C between two steps instead of within one."""
+"""Interruption of programs: exit codes, and Ctrl-C handled between steps."""
 
 import os
 import signal
@@ -8,18 +8,17 @@ from typing import Any, Self
 
 DONE = 0
 FAILED = 2  # also for wrong usage, as argparse does
-INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = 130  # a shell's exit code after Ctrl-C
 
 
 class StopRequestedError(Exception):
-    """A program was asked to stop and is about to save what it has."""
+    """A program was requested to stop, and is about to save its work."""
 
 
 class Interruption:
-    """While it is entered, a first signal is only noted; a second Ctrl-C acts at once.
+    """Context in which a first signal is only recorded; a second Ctrl-C acts immediately.
 
-    The signals are Ctrl-C and the system's request to end (SIGTERM), which schedulers send first.
+    The signals are Ctrl-C and SIGTERM, which schedulers send before killing.
 
     Attributes:
         is_requested: Whether the program is to stop.
@@ -32,8 +31,11 @@ class Interruption:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # no other thread gets signals
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        if threading.current_thread() is threading.main_thread():  # it receives signals
+            self._before = {
+                number: signal.signal(number, self._note)
+                for number in (signal.SIGINT, signal.SIGTERM)
+            }
         return self
 
     def __exit__(
@@ -46,10 +48,10 @@ class Interruption:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Stop here if that was requested.
+        """Raise if a stop was requested.
 
         Raises:
-            StopRequestedError: It was.
+            StopRequestedError: A stop was requested.
         """
         if self.is_requested:
             raise StopRequestedError
@@ -63,10 +65,10 @@ class Interruption:
         self.is_requested = True
 
     def _note_in_worker(self, number: int) -> None:
-        """Keep a worker of a data loader, which inherits this handler, alive.
+        """Keep a data loader's worker, which inherits this handler, alive.
 
-        A signal to the whole process group reaches the workers as well, but their parent still
-        needs them to finish its step. A parent that ends a worker sends SIGTERM twice.
+        A signal to the process group reaches workers as well, but their parent needs them to finish
+        its step. A parent that ends a worker sends SIGTERM twice.
         """
         if number != signal.SIGTERM:
             return

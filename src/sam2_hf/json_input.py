@@ -1,4 +1,4 @@
-"""JSON that comes from elsewhere."""
+"""Parsing of untrusted JSON."""
 
 import json
 from pathlib import Path
@@ -7,27 +7,27 @@ from typing import Any
 from .errors import DataError
 
 
-def parse_json(text: str | bytes, place: str) -> Any:  # noqa: ANN401 - whatever it holds
+def parse_json(text: str | bytes, place: str) -> Any:  # noqa: ANN401 - any JSON
     """Parse JSON.
 
     Args:
-        text: What a file or a column of a table holds.
-        place: What the error message calls it.
+        text: Content of a file or of a table's column.
+        place: Its name in error messages.
 
     Raises:
-        DataError: It is damaged, or nested deeper than Python can follow.
+        DataError: It is damaged, or nested too deeply.
     """
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{place} holds no JSON, or not all of it: {error}.") from error
+        raise DataError(f"{place} is not valid JSON: {error}.") from error
 
 
-def load_json(path: str | Path) -> Any:  # noqa: ANN401 - whatever it holds
+def load_json(path: str | Path) -> Any:  # noqa: ANN401 - any JSON
     """Read a JSON file.
 
     Raises:
-        DataError: It is not there, or is damaged.
+        DataError: It is missing or damaged.
     """
     try:
         text = Path(path).read_bytes()

@@ -1,6 +1,6 @@
-"""Numbers of callers, who may give anything: read without trust, or not at all.
+"""Parsing of untrusted numbers from callers.
 
-None stands for "it is no such thing"; who asks then says so in an error of its own.
+None means that the value has another form; the caller then raises its own error.
 """
 
 import math
@@ -13,23 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-NOT_ROWS = (str, bytes, bytearray, Mapping, Set)  # which numpy or `float` would read as numbers
-# What reading anything as numbers may raise: 10**400 is no float, and lists can be very deep.
+NOT_ROWS = (str, bytes, bytearray, Mapping, Set)  # numpy or `float` would read these as numbers
+# Raised for unreadable values: 10**400 is not a float, and lists can be very deep.
 UNREADABLE = (TypeError, ValueError, OverflowError, RecursionError, RuntimeError)
-LONGEST = 80  # letters of a value in a message
+LONGEST = 80  # characters of a value in a message
 
 
 def shown(value: object) -> str:
-    """Write a value for a message: short, and also where it has no text of its own."""
+    """Format a value for a message: short, and safe if its `repr` fails."""
     try:
         text = repr(value)
-    except Exception:  # numbers of 5000 digits and deep lists have none, others may raise anything
+    except Exception:  # fails for numbers of 5000 digits, deep lists, and custom types
         return f"<{type(value).__name__}>"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def read_numbers(given: object) -> NDArray[np.float64] | None:
-    """Read real numbers, of any shape; also NaN and infinity, and texts such as "3"."""
+    """Read real numbers of any shape; NaN, infinity and texts such as "3" included."""
     if isinstance(given, NOT_ROWS):
         return None
     try:
@@ -47,11 +47,11 @@ def read_flags(given: object) -> list[bool] | None:
         return None
     if values.ndim > 1 or values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
         return None
-    return [bool(one) for one in values.reshape(-1)]
+    return [bool(value) for value in values.reshape(-1)]
 
 
 def read_whole(given: object) -> int | None:
-    """Read a whole number; True and 1.0 are none."""
+    """Read a whole number; True and 1.0 are refused."""
     is_flag = isinstance(given, bool) or "bool" in str(getattr(given, "dtype", ""))
     try:
         return None if is_flag else operator.index(given)  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ def read_whole(given: object) -> int | None:
 
 
 def is_finite_number(given: object) -> bool:
-    """Whether it is a number that a float can hold, and neither True nor False."""
+    """Whether it is a number in the range of a float, and not a boolean."""
     try:
         is_number = isinstance(given, Real) and not isinstance(given, bool)
         return is_number and math.isfinite(given)  # type: ignore[arg-type]
@@ -68,8 +68,8 @@ def is_finite_number(given: object) -> bool:
         return False
 
 
-def read_row(given: Any) -> tuple[float, ...]:  # noqa: ANN401 - whatever a caller has
-    """Read a row of numbers; what is none gives an empty one."""
+def read_row(given: Any) -> tuple[float, ...]:  # noqa: ANN401 - any argument
+    """Read a row of numbers; empty for anything else."""
     if isinstance(given, NOT_ROWS):
         return ()
     try:
@@ -78,8 +78,8 @@ def read_row(given: Any) -> tuple[float, ...]:  # noqa: ANN401 - whatever a call
         return ()
 
 
-def _array(given: Any) -> NDArray[Any]:  # noqa: ANN401 - whatever a caller has
-    """Make an array; numpy knows no bfloat16."""
+def _array(given: Any) -> NDArray[Any]:  # noqa: ANN401 - any argument
+    """Convert to an array; numpy does not support bfloat16."""
     if not isinstance(given, Tensor):
         return np.asarray(given)
     return (given.double() if given.is_floating_point() else given).numpy(force=True)

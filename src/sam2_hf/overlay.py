@@ -1,7 +1,7 @@
-"""Pictures of masks: a photo with colored masks and their prompts, and a plain label map.
+"""Overlays of masks and prompts on photos, and label maps.
 
-Colors are those of Okabe and Ito, which stay apart for color-blind eyes; masks that touch get
-different ones.
+Colors are those of Okabe and Ito, distinct for color-blind viewers; touching masks get different
+ones.
 
 Suffixes: h, w = rows and columns in pixels of the photo, n = masks, 3 = red, green, blue.
 """
@@ -19,7 +19,7 @@ Rgb = tuple[int, int, int]
 Xyxy = tuple[float, float, float, float]
 
 OKABE_ITO: tuple[Rgb, ...] = (
-    (86, 180, 233),  # first, because few photos are full of it
+    (86, 180, 233),  # first, since it is rare in photos
     (230, 159, 0),
     (0, 158, 115),
     (204, 121, 167),
@@ -32,10 +32,10 @@ POSITIVE: Rgb = (0, 150, 80)
 NEGATIVE: Rgb = (214, 30, 50)
 BOX: Rgb = (255, 196, 0)
 
-FILL = 0.45  # share of the mask's color inside it; the photo stays readable below
-HALO = 0.85  # share of white in the rim around a contour, which lifts it off any photo
-SUPERSAMPLING = 4  # markers are drawn this much larger and shrunk, so that their edges are smooth
-MAX_PALETTE = 255  # an 8-bit label map has this many labels besides the background
+FILL = 0.45  # opacity of a mask; the photo stays readable below
+HALO = 0.85  # opacity of the white rim around a contour, visible on any photo
+SUPERSAMPLING = 4  # factor for smooth edges of markers
+MAX_PALETTE = 255  # labels of an 8-bit label map besides the background
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class DrawnPrompts:
 
 @dataclass(frozen=True, slots=True)
 class _Stroke:
-    """Widths of the lines in pixels of the photo; they grow with the photo."""
+    """Line widths in pixels of the photo, proportional to its size."""
 
     contour: float
     halo: float
@@ -75,16 +75,16 @@ def draw_overlay(
 ) -> NDArray[np.uint8]:
     """Draw masks, their contours and the prompts over a photo.
 
-    Where masks overlap the smallest one is on top, as a wheel lies on its car.
+    Smaller masks are on top, such as a wheel on its car.
 
     Args:
         image_hw3: The photo, `(height, width, 3)` uint8.
         masks: One `(height, width)` bool array per mask.
         prompts: Clicks and boxes to draw on top of everything.
-        colors: One per mask; chosen so that neighbors differ if None.
+        colors: One per mask; by default chosen so that neighbors differ.
 
     Returns:
-        The picture, `(height, width, 3)` uint8. The photo itself is left as it was.
+        The picture, `(height, width, 3)` uint8. The photo is not modified.
     """
     height, width = image_hw3.shape[:2]
     stroke = _Stroke.for_size(height, width)
@@ -103,14 +103,14 @@ def draw_overlay(
 
 
 def label_map(masks: Sequence[NDArray[np.bool_]], size: tuple[int, int]) -> NDArray[np.uint16]:
-    """Give every pixel the number of the smallest mask that covers it.
+    """Label every pixel with the number of the smallest mask that covers it.
 
     Args:
-        masks: `(height, width)` bool arrays; none is fine.
+        masks: `(height, width)` bool arrays; may be empty.
         size: `(height, width)`.
 
     Returns:
-        `(height, width)` uint16: 0 where there is no mask, else 1 + the mask's place in `masks`.
+        `(height, width)` uint16: 0 without a mask, else 1 + the mask's index in `masks`.
     """
     return _labels(masks, _largest_first(masks), size)
 
@@ -121,7 +121,7 @@ def label_picture(masks: Sequence[NDArray[np.bool_]], size: tuple[int, int]) -> 
     Up to 255 masks give an 8-bit picture with a color per mask; more give a 16-bit gray one.
 
     Args:
-        masks: `(height, width)` bool arrays; none is fine.
+        masks: `(height, width)` bool arrays; may be empty.
         size: `(height, width)`.
     """
     labels_hw = label_map(masks, size)
@@ -134,9 +134,9 @@ def label_picture(masks: Sequence[NDArray[np.bool_]], size: tuple[int, int]) -> 
 
 
 def mask_colors(masks: Sequence[NDArray[np.bool_]]) -> list[Rgb]:
-    """Choose a color for each mask so that masks with touching boxes differ where possible.
+    """Choose a color for each mask so that masks with touching boxes differ if possible.
 
-    The choice follows the order of the masks, so the same masks always get the same colors.
+    The choice is deterministic in the order of the masks.
     """
     palette = _palette()
     boxes = [_box(mask) for mask in masks]
@@ -150,9 +150,9 @@ def mask_colors(masks: Sequence[NDArray[np.bool_]]) -> list[Rgb]:
 
 
 def object_colors(count: int) -> list[Rgb]:
-    """List colors for that many objects of a video, where an object keeps its color.
+    """List fixed colors for the objects of a video.
 
-    From the fifteenth on they come round again.
+    From the fifteenth on they repeat.
     """
     palette = _palette()
     return [palette[place % len(palette)] for place in range(count)]
@@ -170,7 +170,7 @@ def _largest_first(masks: Sequence[NDArray[np.bool_]]) -> list[int]:
 def _labels(
     masks: Sequence[NDArray[np.bool_]], order: Sequence[int], size: tuple[int, int]
 ) -> NDArray[np.uint16]:
-    """Paint the number of each mask, later ones over earlier ones."""
+    """Paint the number of each mask, later ones on top."""
     labels_hw = np.zeros(size, np.uint16)
     for index in order:
         labels_hw[masks[index]] = index + 1
@@ -184,7 +184,7 @@ def _mixed(color: Rgb, other: Rgb, share: float) -> Rgb:
 
 
 def _box(mask_hw: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom of a mask, inclusive; None if it is empty."""
+    """Return left, top, right, bottom of a mask, inclusive; None if it is empty."""
     rows, columns = np.flatnonzero(mask_hw.any(axis=1)), np.flatnonzero(mask_hw.any(axis=0))
     if rows.size == 0:
         return None
@@ -205,8 +205,8 @@ def _draw_contour(
 ) -> None:
     """Draw a smooth line along a mask's edge, with a white rim, into the canvas.
 
-    A blurred step edge is the normal distribution's curve, so its inverse gives the distance to the
-    edge in fractions of a pixel: lines come out anti-aliased and free of staircases.
+    A blurred step edge is the normal CDF, so its inverse gives the subpixel distance to the edge:
+    lines are anti-aliased without staircases.
     """
     box = _box(mask_hw)
     if box is None:
@@ -216,7 +216,7 @@ def _draw_contour(
     margin = int(4 * blur) + 1
     rows = slice(max(box[1] - margin, 0), box[3] + margin + 1)
     columns = slice(max(box[0] - margin, 0), box[2] + margin + 1)
-    # "nearest" continues a mask past the photo's border, so no line runs along the border
+    # "nearest" extends a mask past the photo's border, so that no line runs along it
     soft = gaussian_filter(mask_hw[rows, columns].astype(np.float32), blur, mode="nearest")
     edge = (soft > 0) & (soft < 1)
     distance = np.abs(blur * ndtri(soft[edge]))
@@ -239,7 +239,7 @@ def _draw_prompts(
 
 
 def _draw_box(canvas: Image.Image, box: Xyxy, stroke: _Stroke) -> None:
-    """Draw a prompt box, side by side: four slim layers instead of one as large as the photo."""
+    """Draw a prompt box as four thin layers instead of one as large as the photo."""
     x0, y0, x1, y1 = box
     line, rim = 0.6 * stroke.contour, 0.5 * stroke.halo
     sides = [(x0, y0, x1, y0), (x0, y1, x1, y1), (x0, y0, x0, y1), (x1, y0, x1, y1)]

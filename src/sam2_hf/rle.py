@@ -1,4 +1,4 @@
-"""Masks as run lengths: the uncompressed form of the original, and COCO's compressed one.
+"""Run-length encoding (RLE) of masks: the original's uncompressed form, and COCO's compressed one.
 
 An uncompressed RLE is `{"size": [height, width], "counts": [...]}`: lengths of alternating runs of
 0 and 1, starting with 0, read column by column.
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from .errors import DataError
 
-# COCO writes each run in digits of five bits, lowest first, as letters from "0" on.
+# COCO encodes each run as 5-bit digits, lowest first, as characters starting at "0".
 FIRST_LETTER, DIGIT_SIZE, DIGIT_BITS, SIGN_BIT, MORE_DIGITS = 48, 5, 0x1F, 0x10, 0x20
-NUM_LETTERS = 64
+
 MOST_DIGITS = 7  # of the difference of two runs of 32 bits
-MAX_PIXELS = 2**30  # of a mask that is drawn: 1 GiB as booleans
+MAX_PIXELS = 2**30  # of a decoded mask: 1 GiB as booleans
 
 
 class Rle(TypedDict):
@@ -31,14 +31,14 @@ class Rle(TypedDict):
 
 
 class CocoRle(TypedDict):
-    """COCO's compressed run lengths, as text that JSON can carry."""
+    """COCO's compressed run lengths, as text for JSON."""
 
     size: list[int]
     counts: str
 
 
 def encode(mask_hw: np.ndarray | Tensor) -> Rle:
-    """Write one binary mask as run lengths.
+    """Encode one binary mask as run lengths.
 
     Args:
         mask_hw: `(height, width)`, boolean (or 0 and 1).
@@ -51,7 +51,7 @@ def encode(mask_hw: np.ndarray | Tensor) -> Rle:
     changed = np.empty_like(mask)
     np.not_equal(mask[1:], mask[:-1], out=changed[1:])
     changed[0, 0] = False
-    np.not_equal(mask[0, 1:], mask[-1, :-1], out=changed[0, 1:])  # where one column ends
+    np.not_equal(mask[0, 1:], mask[-1, :-1], out=changed[0, 1:])  # at column boundaries
     rows, columns = np.divmod(_true_positions(changed), width)
     positions = columns * height + rows
     positions.sort()
@@ -61,12 +61,12 @@ def encode(mask_hw: np.ndarray | Tensor) -> Rle:
 
 
 def encode_all(masks_mhw: Iterable[np.ndarray | Tensor]) -> list[Rle]:
-    """Write many masks, one after another, so that memory stays small."""
+    """Encode masks one by one, which saves memory."""
     return [encode(mask_hw) for mask_hw in masks_mhw]
 
 
 def decode(rle: Rle) -> np.ndarray:
-    """Draw the mask of an uncompressed RLE: `(height, width)`, boolean.
+    """Decode an uncompressed RLE: `(height, width)`, boolean.
 
     Raises:
         DataError: See `whole`.
@@ -80,19 +80,19 @@ def decode(rle: Rle) -> np.ndarray:
 
 
 def area(rle: Rle) -> int:
-    """Count the pixels inside."""
+    """Return the area in pixels."""
     return sum(rle["counts"][1::2])
 
 
 def to_coco(rle: Rle) -> CocoRle:
-    """Compress, as COCO's tools and JSON files want it.
+    """Compress for COCO's tools and JSON files.
 
     Raises:
         DataError: See `whole`.
 
     Source: sam2/utils/amg.py:298-304 @ 2b90b9f.
     """
-    rle = whole(rle)  # pycocotools does not survive all of what it is given
+    rle = whole(rle)  # pycocotools crashes on invalid input
     height, width = rle["size"]
     packed = coco_mask.frPyObjects(dict(rle), height, width)
     return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
@@ -102,14 +102,14 @@ def from_coco(coco: CocoRle) -> Rle:
     """Expand COCO's compressed form.
 
     Args:
-        coco: Size and text; bytes, as pycocotools has them, are taken too.
+        coco: Size and text; bytes, as in pycocotools, are accepted as well.
 
     Raises:
         DataError: The text is damaged, or its runs do not fill the size.
 
     Source: rleFrString of cocoapi, common/maskApi.c.
-    Differs: reads the text itself, since `pycocotools.mask.decode` warns under numpy 2, and that
-        it checks what it reads.
+    Differs: parses the text itself, since `pycocotools.mask.decode` warns under numpy 2, and
+        checks it.
     """
     try:
         size, counts = coco["size"], cast(str | bytes, coco["counts"])
@@ -120,7 +120,7 @@ def from_coco(coco: CocoRle) -> Rle:
             'width], "counts": text}.'
         ) from error
     digits = np.frombuffer(text, np.uint8).astype(np.int64) - FIRST_LETTER
-    if digits.size and (digits.min() < 0 or digits.max() >= NUM_LETTERS):
+    if digits.size and (digits.min() < 0 or digits.max() >= 64):
         raise DataError(
             f"compressed run lengths {text[:40]!r} hold a letter that COCO does not use: they are "
             "damaged. Save the mask again."
@@ -129,20 +129,19 @@ def from_coco(coco: CocoRle) -> Rle:
 
 
 def whole(rle: Rle) -> Rle:
-    """Check run lengths that come from a file.
+    """Check run lengths from a file.
 
     Returns:
         The same with plain integers.
 
     Raises:
-        DataError: They are no lengths, or do not fill their size, or the size is beyond
-            `MAX_PIXELS`.
+        DataError: They are not lengths, do not fill their size, or exceed `MAX_PIXELS`.
     """
     try:
         height, width = map(operator.index, rle["size"])
         counts = np.asarray(rle["counts"])
         if counts.ndim != 1 or counts.dtype.kind not in "iu" or not counts.size:
-            raise TypeError("counts are no list of integers")
+            raise TypeError("counts are not a list of integers")
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise DataError(
             f"a mask is {str(rle)[:60]} ({error}). Run lengths are "
@@ -167,7 +166,7 @@ def whole(rle: Rle) -> Rle:
 
 
 def _numbers(digits: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Join digits of five bits, lowest first, to signed numbers."""
+    """Combine 5-bit digits, lowest first, to signed numbers."""
     ends = np.flatnonzero(digits & MORE_DIGITS == 0)
     if not digits.size:
         return digits
@@ -189,7 +188,7 @@ def _numbers(digits: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _accumulated(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Undo the differences: from the fourth run on, each is told from the one two before."""
+    """Undo delta coding: from the fourth run on, each is relative to the one two before."""
     counts = numbers.copy()
     for first in (1, 2):
         counts[first::2] = np.cumsum(numbers[first::2])
@@ -197,13 +196,13 @@ def _accumulated(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _as_bool_array(mask_hw: np.ndarray | Tensor) -> np.ndarray:
-    """See the mask as booleans, without a copy where it already is one."""
+    """View the mask as booleans, without a copy if it is boolean already."""
     mask = mask_hw.numpy(force=True) if isinstance(mask_hw, torch.Tensor) else mask_hw
     return np.ascontiguousarray(mask if mask.dtype == bool else mask != 0)
 
 
 def _true_positions(flags: np.ndarray) -> np.ndarray:
-    """Flat positions of the set flags; looks at eight at a time, since few are set."""
+    """Return flat positions of set flags; tests eight at a time, since few are set."""
     flat = flags.reshape(-1)
     whole = flat.size // 8 * 8
     words = np.flatnonzero(flat[:whole].view(np.uint64))

@@ -1,12 +1,12 @@
-"""Areas, boxes and stability of masks at full size, measured without enlarging the whole map.
+"""Areas, boxes and stability of masks at full size, computed without upsampling whole maps.
 
-This is the hot path of everything-mode. A low-resolution map has far fewer cells (squares between
+This is the hot path of mask generation. A low-resolution map has far fewer cells (squares between
 four neighboring logits) than the picture has pixels. Bilinear interpolation stays between the four
-corners of a cell, so a cell whose corners are all on one side of a threshold is settled as a whole.
-Only cells on an outline are interpolated, with the very arithmetic of
-`torch.nn.functional.interpolate`, so the counts are equal to the pixel.
+corners of a cell, so a cell whose corners are all on one side of a threshold is decided as a whole.
+Only cells on an outline are interpolated, with the arithmetic of `torch.nn.functional.interpolate`,
+so counts are exact.
 
-The map gets a margin of repeated values first, so that the half cells along its edge are cells too:
+The map is padded with repeated values first, so that the half cells along its edge become cells:
 `h + 1` rows of `w + 1` cells. Every pixel of the enlarged map lies in one cell.
 
 Suffixes: m = masks, h, w = rows and columns of the low-resolution map, i, j = rows and columns of
@@ -24,15 +24,15 @@ from torch.nn import functional
 
 from .masks import APART_LOGIT, masks_to_boxes, resize_masks, stability_score
 
-TRIAL_STRIDE = 7  # cells between two tried ones: prime, so that every row and column is met
-FEWEST_PIXELS = 1 << 14  # below this torch takes another kernel, and whole maps are cheap
+TRIAL_STRIDE = 7  # distance of tried cells: prime, so that every row and column is covered
+FEWEST_PIXELS = 1 << 14  # below this torch uses another kernel, and whole maps are cheap
 
 Blend = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellAxis:
-    """How the pixels of one axis fall into cells.
+    """Pixels and cells of one axis.
 
     Attributes:
         cell: Cell of each pixel, `(pixels,)`.
@@ -40,7 +40,7 @@ class CellAxis:
         count: Pixels of each cell, `(cells,)`.
         near: Weight of the value before each of its pixels, `(most, cells)`; NaN where the cell
             has fewer pixels.
-        far: Weight of the value after it, likewise.
+        far: Weight of the value after it, in the same layout.
     """
 
     cell: np.ndarray
@@ -52,7 +52,7 @@ class CellAxis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellGrid:
-    """Both axes, and the way this machine's torch adds two weighted values."""
+    """Both axes, and torch's arithmetic of weighted sums on this machine."""
 
     rows: CellAxis
     columns: CellAxis
@@ -61,7 +61,7 @@ class CellGrid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellIndex:
-    """Some cells of some maps: number of the map, row and column of the cell, each `(n,)`."""
+    """Indices of cells: map, row and column, each `(n,)`."""
 
     map_n: np.ndarray
     row_n: np.ndarray
@@ -69,7 +69,7 @@ class CellIndex:
 
     @classmethod
     def from_flat(cls, flat_n: np.ndarray, shape: tuple[int, ...]) -> "CellIndex":
-        """Take flat positions in an array `(m, i, j)` of cells apart."""
+        """Unravel flat positions in an array `(m, i, j)` of cells."""
         return cls(*np.unravel_index(flat_n, shape))
 
 
@@ -87,17 +87,17 @@ def blend_plain(a: np.ndarray, near: np.ndarray, b: np.ndarray, far: np.ndarray)
 
 @lru_cache(maxsize=32)
 def cell_grid(size: tuple[int, int], pixels: tuple[int, int]) -> CellGrid | None:
-    """Find how this machine's torch enlarges a map of one size to another.
+    """Detect how torch upsamples a map on this machine.
 
-    Compilers fuse multiplications and additions or do not, which moves the last bit. The few ways
-    there are get tried on random numbers until one gives torch's own answer.
+    Compilers may or may not fuse multiplications and additions, which changes the last bit. The few
+    variants are tried on random numbers until one equals torch's result.
 
     Args:
         size: `(height, width)` of the map.
         pixels: `(height, width)` of the enlarged map.
 
     Returns:
-        None if no way is equal, or the maps are too small to tell; then enlarge whole maps.
+        None if no variant is equal, or the maps are too small; then upsample whole maps.
     """
     if pixels[0] * pixels[1] < FEWEST_PIXELS:
         return None
@@ -119,7 +119,7 @@ def add_margin(maps_mhw: np.ndarray) -> np.ndarray:
 
 
 def cell_range(padded_mhw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest corner of each cell, both `(m, i, j)`, from a map with its margin."""
+    """Return the smallest and largest corner of each cell, both `(m, i, j)`, from padded maps."""
     return _corner_reduce(np.minimum, padded_mhw), _corner_reduce(np.maximum, padded_mhw)
 
 
@@ -127,9 +127,9 @@ def interpolate_cells(padded_mhw: np.ndarray, cells: CellIndex, grid: CellGrid) 
     """Compute every pixel of some cells.
 
     Args:
-        padded_mhw: Maps with their margin, `(m, h + 2, w + 2)`, float32, contiguous.
-        cells: Which cells.
-        grid: How to.
+        padded_mhw: Padded maps, `(m, h + 2, w + 2)`, float32, contiguous.
+        cells: The cells.
+        grid: The grid.
 
     Returns:
         `(r, c, n)`; NaN where a cell has fewer pixels than the largest.
@@ -148,7 +148,7 @@ def interpolate_cells(padded_mhw: np.ndarray, cells: CellIndex, grid: CellGrid) 
 
 
 def _agrees(padded_1hw: np.ndarray, enlarged: np.ndarray, grid: CellGrid) -> bool:
-    """Whether every few cells of a map come out as they are in `enlarged`."""
+    """Whether sampled cells of a map equal those in `enlarged`."""
     num_rows, num_columns = len(grid.rows.count), len(grid.columns.count)
     cells = CellIndex.from_flat(
         np.arange(0, num_rows * num_columns, TRIAL_STRIDE), (1, num_rows, num_columns)
@@ -190,20 +190,20 @@ def _corner_reduce(choose: np.ufunc, padded_mhw: np.ndarray) -> np.ndarray:
     return both
 
 
-CELLS_AT_A_TIME = 1 << 18  # looked at together: 4 maps of 256 x 256, about a megabyte
+CELLS_AT_A_TIME = 1 << 18  # processed together: 4 maps of 256 x 256, about a megabyte
 OUTLINE_PIXELS_AT_A_TIME = 1 << 17  # interpolated together: half a megabyte
-PIXELS_AT_A_TIME = 1 << 25  # on an accelerator, where whole maps are the quicker way
+PIXELS_AT_A_TIME = 1 << 25  # on an accelerator, where whole maps are faster
 # Rounding moves an interpolated value past its corners by less than 8 units in the last place
-# (2 ** -24 each, of the largest logit). Cells closer to a threshold than this are interpolated.
+# (2 ** -24 of the largest logit). Cells closer to a threshold than this are interpolated.
 ROUNDING = 2.0**-20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UpsampledStatistics:
-    """What is known about masks at full size.
+    """Statistics of masks at full size.
 
     Attributes:
-        stability_m: Stability score, `(m,)`, float32; not a number for an empty mask.
+        stability_m: Stability score, `(m,)`, float32; NaN for an empty mask.
         area_m: Pixels above the threshold, `(m,)`, int64.
         boxes_m4: Box around them, `(m, 4)`, int64, last row and column inclusive; zeros if empty.
     """
@@ -216,17 +216,17 @@ class UpsampledStatistics:
 def upsampled_statistics(
     logits_mhw: Tensor, size: tuple[int, int], *, threshold: float = 0.0, offset: float = 1.0
 ) -> UpsampledStatistics:
-    """Measure masks as they would be after a bilinear resize.
+    """Compute statistics of bilinearly resized masks.
 
     Args:
         logits_mhw: Low-resolution logits, `(m, h, w)`, any device.
         size: `(height, width)` of the picture.
-        threshold: Where a mask begins.
-        offset: How far the stability score moves the threshold up and down.
+        threshold: Threshold of a mask.
+        offset: Shift of the threshold for the stability score.
 
     Source: sam2/utils/amg.py:158-177 and 307-348 @ 2b90b9f, on masks resized by
         sam2/utils/transforms.py:117.
-    Differs: on the CPU the resized masks never exist.
+    Differs: on the CPU the resized masks are never materialized.
     """
     logits_mhw = logits_mhw.detach()
     levels = (threshold, threshold + offset, threshold - offset)
@@ -247,17 +247,17 @@ def upsampled_statistics(
 def upsampled_masks(
     logits_mhw: Tensor, size: tuple[int, int], threshold: float = 0.0, *, apart: bool = False
 ) -> Iterator[Tensor]:
-    """Make the boolean masks `(height, width)`, one after another so that memory stays small.
+    """Yield boolean masks `(height, width)` one by one, which saves memory.
 
-    They are equal to `resize_masks(logits_hw[None, None], size)[0, 0] > threshold`.
+    They equal `resize_masks(logits_hw[None, None], size)[0, 0] > threshold`.
 
     Args:
         logits_mhw: Low-resolution logits, `(m, h, w)`, any device.
         size: `(height, width)` of the picture.
-        threshold: Where a mask begins.
-        apart: Whether a pixel belongs to the strongest mask alone, see `masks.suppress_overlaps`.
+        threshold: Threshold of a mask.
+        apart: Whether a pixel belongs to the strongest mask only, see `masks.suppress_overlaps`.
     """
-    # below APART_LOGIT even a loser's clamped logit is inside its mask
+    # below APART_LOGIT even a suppressed logit is inside its mask
     compete = apart and len(logits_mhw) > 1 and threshold >= APART_LOGIT
     winner_hw = _strongest(logits_mhw, size) if compete else None
     is_enlarged = logits_mhw.is_cpu and logits_mhw.shape[-2:] != tuple(size)
@@ -273,7 +273,7 @@ def upsampled_masks(
 def upsampled_logits(
     logits_mhw: Tensor, size: tuple[int, int], *, apart: bool = False
 ) -> Iterator[Tensor]:
-    """Resize logits to `(height, width)` float32, one map after another; see `upsampled_masks`."""
+    """Resize logits to `(height, width)` float32, map by map; see `upsampled_masks`."""
     winner_hw = _strongest(logits_mhw, size) if apart and len(logits_mhw) > 1 else None
     for number, logits_hw in enumerate(logits_mhw):
         enlarged_hw = resize_masks(logits_hw[None, None], size)[0, 0]
@@ -288,7 +288,7 @@ def masks_at_size(
 ) -> Tensor:
     """Collect `upsampled_masks` in one tensor, `(m, height, width)` bool.
 
-    The peak of memory is the result and a few maps, however many masks there are.
+    Peak memory is the result and a few maps.
     """
     masks_mhw = torch.empty((len(logits_mhw), *size), dtype=torch.bool, device=logits_mhw.device)
     for place, mask_hw in enumerate(upsampled_masks(logits_mhw, size, threshold, apart=apart)):
@@ -298,7 +298,7 @@ def masks_at_size(
 
 @torch.no_grad()
 def _strongest(logits_mhw: Tensor, size: tuple[int, int]) -> Tensor:
-    """Number of the map with the highest logit at each pixel, the first of equals; int32."""
+    """Index of the map with the highest logit at each pixel, the first of ties; int32."""
     maps = upsampled_logits(logits_mhw, size)
     highest_hw = next(maps)
     winner_hw = torch.zeros(size, dtype=torch.int32, device=logits_mhw.device)
@@ -324,7 +324,7 @@ def _measure_whole(
 def _measure_cells(
     logits_mhw: Tensor, grid: CellGrid, levels: tuple[float, ...]
 ) -> UpsampledStatistics:
-    """Settle whole cells, interpolate those on an outline, add up."""
+    """Decide whole cells, interpolate those on an outline, sum up."""
     padded_mhw = _padded(logits_mhw)
     above, outline_mij = _settle(padded_mhw, grid, levels)
     tally = _Tally(
@@ -346,7 +346,7 @@ def _measure_cells(
 
 
 def _paint(padded_1hw: np.ndarray, grid: CellGrid, threshold: float) -> np.ndarray:
-    """Make one boolean mask: whole cells first, then the pixels of cells on the outline."""
+    """Make one boolean mask: whole cells first, then pixels of outline cells."""
     (above,), outline_1ij = _settle(padded_1hw, grid, (threshold,))
     mask: np.ndarray = above[0].take(grid.columns.cell, axis=1).take(grid.rows.cell, axis=0)
     for cells in _portions(outline_1ij, grid):
@@ -363,7 +363,7 @@ def _padded(logits_mhw: Tensor) -> np.ndarray:
 
 
 def _portions(outline_mij: np.ndarray, grid: CellGrid) -> Iterator[CellIndex]:
-    """Deal out the cells on an outline, few enough at a time to stay in the cache."""
+    """Split the outline cells into portions that fit in the cache."""
     flat = np.flatnonzero(outline_mij)
     step = max(1, OUTLINE_PIXELS_AT_A_TIME // (len(grid.rows.near) * len(grid.columns.near)))
     for start in range(0, len(flat), step):
@@ -372,7 +372,7 @@ def _portions(outline_mij: np.ndarray, grid: CellGrid) -> Iterator[CellIndex]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tally:
-    """Filled in place: pixels above each level `(3, m)`, rows and columns that the mask meets."""
+    """Counters, filled in place: pixels above each level `(3, m)`, rows and columns of the mask."""
 
     counts: np.ndarray
     row_hits: np.ndarray
@@ -382,7 +382,7 @@ class _Tally:
 def _settle(
     padded_mhw: np.ndarray, grid: CellGrid, levels: tuple[float, ...]
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Tell which cells are above each level as a whole, and which must be interpolated."""
+    """Find the cells entirely above each level, and those to interpolate."""
     low, high = cell_range(padded_mhw)
     slack = np.abs(padded_mhw).max(axis=(1, 2), keepdims=True) * np.float32(ROUNDING)
     has_pixels_ij = (grid.rows.count[:, None] > 0) & (grid.columns.count > 0)
@@ -412,18 +412,18 @@ def _count(counts_m: np.ndarray, inside_rcn: np.ndarray, cells: CellIndex) -> No
 
 
 def _mark(tally: _Tally, inside_rcn: np.ndarray, cells: CellIndex, grid: CellGrid) -> None:
-    """Note which rows and columns of the picture hold a pixel of the mask."""
+    """Mark the rows and columns of the picture with a pixel of the mask."""
     for hits, axis, cell_n, by_slot in (
         (tally.row_hits, grid.rows, cells.row_n, inside_rcn.swapaxes(0, 1)),
         (tally.column_hits, grid.columns, cells.column_n, inside_rcn),
     ):
-        # One slot after another: numpy's own reduction over two short axes is ten times slower.
+        # Slot by slot: numpy's reduction over two short axes is ten times slower.
         slot, index = np.divmod(np.flatnonzero(reduce(np.logical_or, by_slot)), len(cell_n))
         hits[cells.map_n[index], axis.first[cell_n[index]] + slot] = True
 
 
 def _boxes(tally: _Tally) -> Tensor:
-    """Outermost rows and columns; zeros for an empty mask."""
+    """Return the outermost rows and columns; zeros for an empty mask."""
     sides = []
     for hits in (tally.column_hits, tally.row_hits):
         last = hits.shape[1] - 1 - hits[:, ::-1].argmax(axis=1)

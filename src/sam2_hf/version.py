@@ -1,3 +1,3 @@
-"""Which version of the package this is; written into the files that it makes."""
+"""Version of the package; written into its output files."""
 
 __version__ = "0.1.0"

@@ -162,7 +162,7 @@ def test_without_resume_an_unfinished_run_is_dropped_and_said_so(track, monkeypa
     assert track(*PROMPTS, "--outputs", "json") == 0
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert "--resume would have gone on" in line
+    assert "--resume would have continued it" in line
 
 
 def test_with_nothing_to_resume_it_begins_and_says_so(track, tmp_path, capsys):

@@ -36,7 +36,7 @@ def test_an_annotator_counts_alone_or_all_together(image, label_map):
     maps = [label_map(square() * 3), label_map(square(GREEN_BOX) * 3)]
     row = VideoRow("a", images=[image], label_maps=[maps])
 
-    alone = [RowRecording(row, opinion).objects(0).mask(3) for opinion in (0, 1, 2)]
+    alone = [RowRecording(row, annotator).objects(0).mask(3) for annotator in (0, 1, 2)]
     together = RowRecording(row).objects(0)
 
     assert np.array_equal(alone[0], square())

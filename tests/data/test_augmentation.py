@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_hf.data.augmentation import draw_variation, no_variation
+from sam2_hf.data.augmentation import draw_augmentation, resize_only
 from sam2_hf.data.config import Augmentation
 from sam2_hf.data.frame_annotations import MaskList
 from tests.training.drawn_data import HEIGHT, WIDTH, agreement, is_red, photo, square
@@ -18,7 +18,7 @@ NO_COLORS = Augmentation(
 
 
 def draw(augment, seed=0, num_frames=3):
-    return draw_variation(
+    return draw_augmentation(
         augment, SIZE, 64, (WIDTH / 2, HEIGHT / 2), num_frames, np.random.default_rng(seed)
     )
 
@@ -26,30 +26,30 @@ def draw(augment, seed=0, num_frames=3):
 @pytest.mark.parametrize("seed", range(8))
 def test_masks_follow_pixels_through_everything_at_once(seed):
     augment = Augmentation(grayscale=0, zoom=(0.7, 1.5), mosaic=0.5, hue=0.02)
-    variation = draw(augment, seed)
+    augmentation = draw(augment, seed)
 
-    seen = is_red(variation.frame(PICTURE, 0))
-    mask = variation.masks(OBJECTS, [0])[0]
+    seen = is_red(augmentation.frame(PICTURE, 0))
+    mask = augmentation.masks(OBJECTS, [0])[0]
 
-    if variation.mosaic is not None:
+    if augmentation.mosaic is not None:
         cell = np.kron(np.arange(4).reshape(2, 2), np.ones((32, 32)))
-        seen &= cell == 2 * variation.mosaic.row + variation.mosaic.column
+        seen &= cell == 2 * augmentation.mosaic.row + augmentation.mosaic.column
     assert agreement(mask, seen) > 0.75
 
 
 def test_all_frames_of_a_clip_are_moved_alike():
-    variation = draw(NO_COLORS)
+    augmentation = draw(NO_COLORS)
 
-    frames = [variation.frame(PICTURE, place) for place in range(3)]
+    frames = [augmentation.frame(PICTURE, place) for place in range(3)]
 
     assert np.array_equal(frames[0], frames[1])
     assert np.array_equal(frames[0], frames[2])
 
 
 def test_each_frame_has_colors_of_its_own():
-    variation = draw(Augmentation(**PLAIN, frame_brightness=0.3))
+    augmentation = draw(Augmentation(**PLAIN, frame_brightness=0.3))
 
-    frames = [variation.frame(PICTURE, place) for place in range(3)]
+    frames = [augmentation.frame(PICTURE, place) for place in range(3)]
 
     assert len({frame.mean() for frame in frames}) == 3
 
@@ -64,7 +64,7 @@ def test_the_same_chance_gives_the_same_variation():
 
 
 def test_without_variation_a_picture_is_only_resized():
-    variation = no_variation(SIZE, 32)
+    augmentation = resize_only(SIZE, 32)
 
-    assert np.array_equal(variation.frame(PICTURE, 0), np.asarray(PICTURE.resize((32, 32))))
-    assert variation.masks(OBJECTS, [0]).mean() == pytest.approx(MASK.mean(), abs=0.03)
+    assert np.array_equal(augmentation.frame(PICTURE, 0), np.asarray(PICTURE.resize((32, 32))))
+    assert augmentation.masks(OBJECTS, [0]).mean() == pytest.approx(MASK.mean(), abs=0.03)

@@ -84,7 +84,7 @@ def test_photos_may_lie_elsewhere(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "no JSON, or not all of it"),
+        ("{", "not valid JSON"),
         ('{"images": []}', "lacks 'annotations'"),
         ('{"images": [], "annotations": []}', "no photo with an object"),
         ("[]", "The kind coco expects"),

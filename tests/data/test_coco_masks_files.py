@@ -47,7 +47,7 @@ def test_a_bare_list_is_one_of_frames(read):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"masklet": [[', "no JSON, or not all of it"),
+        ('{"masklet": [[', "not valid JSON"),
         ({"video": 1}, 'Expected {"annotations"'),
         ({"annotations": [{"mask": 1}]}, "known form"),
         ({"masklet": [["a"]], "fps": 0}, r"masks.json: fps is 0, .* divide 24"),

@@ -6,7 +6,7 @@ from sam2_hf.data.frame_annotations import LabelMap, MaskList, draw_unions
 from tests.training.drawn_data import GREEN_BOX, HEIGHT, WIDTH, square
 
 SIZE = (HEIGHT, WIDTH)
-WARP = whole_picture(SIZE, 32)
+AFFINE = whole_picture(SIZE, 32)
 
 
 def as_byte(labels_hw):
@@ -29,7 +29,7 @@ def test_labels_need_not_follow_each_other(read):
 
 @pytest.mark.parametrize("read", [as_byte, as_number])
 def test_a_label_that_is_not_there_is_an_empty_mask(read):
-    found = read(square() * 7).warped([3, 7, 999], WARP)
+    found = read(square() * 7).transformed([3, 7, 999], AFFINE)
 
     assert found.any(axis=(1, 2)).tolist() == [False, True, False]
 
@@ -37,20 +37,20 @@ def test_a_label_that_is_not_there_is_an_empty_mask(read):
 def test_overlapping_masks_keep_what_they_share():
     masks = [square(), square(GREEN_BOX)]
 
-    found = MaskList.of(masks, SIZE).warped([0, 1], WARP)
+    found = MaskList.of(masks, SIZE).transformed([0, 1], AFFINE)
 
-    alone = [WARP.labels(mask.astype(np.uint8)) > 0 for mask in masks]
+    alone = [AFFINE.labels(mask.astype(np.uint8)) > 0 for mask in masks]
     assert (found[0] & found[1]).any()
     assert np.array_equal(found, alone)
 
 
-def test_more_masks_than_fit_into_a_byte_are_warped_in_order():
+def test_more_masks_than_fit_into_a_byte_are_transformed_in_order():
     masks = [square((row, 0, row + 10, 20)) for row in range(20)]
     order = list(range(19, -1, -1))
 
-    found = MaskList.of(masks, SIZE).warped(order, WARP)
+    found = MaskList.of(masks, SIZE).transformed(order, AFFINE)
 
-    expected = [WARP.labels(masks[number].astype(np.uint8)) > 0 for number in order]
+    expected = [AFFINE.labels(masks[number].astype(np.uint8)) > 0 for number in order]
     assert np.array_equal(found, expected)
 
 
@@ -59,7 +59,7 @@ def test_masks_are_drawn_only_when_they_are_wanted():
     objects = MaskList(SIZE, {4: 480, 5: 0, 6: 9}, lambda number: drawn.append(number) or square())
 
     objects.areas()
-    objects.warped([4, 5], WARP)
+    objects.transformed([4, 5], AFFINE)
 
     assert drawn == [4]
     assert list(objects.areas()) == [4, 6]
@@ -93,7 +93,7 @@ def test_labels_together_are_one_more_object():
     assert list(objects.areas()) == [1, 2, 3, 4]
     assert objects.areas()[4] == pytest.approx(((labels_hw == 1) | (labels_hw == 2)).mean())
     assert np.array_equal(objects.mask(4), (labels_hw == 1) | (labels_hw == 2))
-    union, one, two = objects.warped([4, 1, 2], WARP)
+    union, one, two = objects.transformed([4, 1, 2], AFFINE)
     assert np.array_equal(union, one | two)
 
 

@@ -27,12 +27,12 @@ def test_several_annotators_belong_to_one_photo(tmp_path):
         save(square(box).astype(np.uint8), tmp_path / f"12.5.{number}.png")
     source = open_source(pairs(tmp_path, augment=None))
 
-    opinions = {
+    maps = {
         source.draw_clip(0, 48, np.random.default_rng(seed)).masks_othw.sum() for seed in range(20)
     }
 
     assert len(source) == 1
-    assert len(opinions) == 3
+    assert len(maps) == 3
     assert len(source.whole_clip(0).masks_othw) == 3
 
 

@@ -67,7 +67,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(
     monkeypatch.setattr(run_vos, "track_video", stopping)
 
     assert run(davis) == 130
-    assert "Run it again to go on" in capsys.readouterr().err
+    assert "Run it again to continue" in capsys.readouterr().err
     assert run(davis) == 0
 
     assert calls[:9] == ["cat"] * 6 + ["dog"] * 3

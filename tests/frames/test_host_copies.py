@@ -41,7 +41,7 @@ def test_masks_that_were_brought_are_those_that_are_made_on_demand():
     logits = torch.randn(2, 6, 6)
     result = FrameResult(0, (3, 7), logits, torch.rand(2), torch.rand(2), (11, 13))
     full = tuple(result.video_logits()[:, 0] > 0)
-    brought = replace(result, brought_masks=full).finish_host_copy()
+    brought = replace(result, host_masks=full).finish_host_copy()
     assert brought.masks.keys() == result.masks.keys()
     for object_id, mask in result.masks.items():
         assert (brought.masks[object_id] == mask).all()

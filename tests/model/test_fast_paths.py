@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from sam2_hf import Sam2Model
-from sam2_hf.model import cpu_kernels, fast_paths, memory_attention
+from sam2_hf.model import cpu_kernels, fast_paths, layers, memory_attention
 from sam2_hf.model.attention import ImageToTokenAttention
 from sam2_hf.model.cpu_kernels import has_fused_product
 from sam2_hf.model.image_encoder import FpnNeck
@@ -28,7 +28,7 @@ def taken(monkeypatch):
     """The faster ways that are taken, by name."""
     names = set()
     ways = [
-        (cpu_kernels, "product"),
+        (layers, "linear"),
         (cpu_kernels, "_one_image"),
         (memory_attention, "attend_in_tiles"),
         (FpnNeck, "_merge"),
@@ -95,7 +95,7 @@ def test_answers_to_clicks_are_those_of_the_plain_modules(
 
     fast = answer()
     if has_fused_product(ONE_NUMBER):
-        assert taken == {"product", "_one_image", "_merge", "apply", "_image_to_token_in_bands"}
+        assert taken == {"linear", "_one_image", "_merge", "apply", "_image_to_token_in_bands"}
     taken.clear()
     plain = plainly(absorbing_model, answer)
 
@@ -112,7 +112,7 @@ def test_a_tracked_clip_is_that_of_the_plain_modules(small_steps, taken):
     plain = plainly(model, lambda: tracked(model))
 
     if has_fused_product(ONE_NUMBER):
-        assert {"product", "_one_image", "_merge", "attend_in_tiles"} <= ways
+        assert {"linear", "_one_image", "_merge", "attend_in_tiles"} <= ways
     assert close(fast, plain, TRACKED)
 
 

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import flop_registry
 from sam2_hf import Sam2MaskDecoderConfig
 from sam2_hf.model.mask_decoder import MaskDecoder
 from sam2_hf.model.outputs import PromptEmbeddings
-from sam2_hf.model.two_way_transformer import NO_HINTS
+from sam2_hf.model.two_way_transformer import NO_BIAS
 
 SAME_SUMS = 2e-5  # logits are of order 3; upscaling sums in another order than a convolution
 
@@ -39,7 +39,7 @@ def decoded_tokens(decoder, arguments):
     prompts = PromptEmbeddings.of(
         arguments["sparse_prompt_embeddings"], arguments["dense_prompt_embeddings"]
     )
-    return decoder.decode_tokens(arguments["image_embeddings"], positions, prompts, NO_HINTS)
+    return decoder.decode_tokens(arguments["image_embeddings"], positions, prompts, NO_BIAS)
 
 
 def all_maps(arguments):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sam2_hf.model.prompt_encoder import Prompts, blank, fit_masks
+from sam2_hf.model.prompt_encoder import Prompts, fill_padding_objects, fit_masks
 
 MASK_SIZE = (16, 16)
 
@@ -106,18 +106,18 @@ def test_points_alone_and_boxes_alone_tell_padding_too():
 def test_what_was_predicted_for_padding_is_overwritten():
     values = torch.ones(1, 2, 3, 4, 4)
 
-    blanked = blank(values, torch.tensor([[True, False]]), -1024.0)
+    blanked = fill_padding_objects(values, torch.tensor([[True, False]]), -1024.0)
 
     assert (blanked[:, 0] == -1024).all()
     assert torch.equal(blanked[:, 1], values[:, 1])
     assert values.min() == 1
 
 
-@pytest.mark.parametrize("ghosts", [None, torch.tensor([[False, False]])])
-def test_without_padding_nothing_is_copied(ghosts):
+@pytest.mark.parametrize("padding", [None, torch.tensor([[False, False]])])
+def test_without_padding_nothing_is_copied(padding):
     values = torch.ones(1, 2, 3)
 
-    assert blank(values, ghosts, 0.0) is values
+    assert fill_padding_objects(values, padding, 0.0) is values
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ def test_every_task_refuses_before_weights_are_loaded(
     ids=str,
 )
 def test_how_to_load_is_no_question_for_a_loaded_model(tiny_model, arguments, name):
-    with pytest.raises(PromptError, match=f"{name} tells how to load a model"):
+    with pytest.raises(PromptError, match=f"{name} applies to loading"):
         sam2_hf.pipeline("mask-generation", tiny_model, **arguments)
 
 

@@ -60,5 +60,5 @@ def test_parts_of_numbers_are_no_labels(bad):
     labels = LABELS.astype(np.float32)
     labels[0, 0] = bad
 
-    with pytest.raises(ImageError, match="no whole numbers"):
+    with pytest.raises(ImageError, match="not whole numbers"):
         to_label_map(labels)

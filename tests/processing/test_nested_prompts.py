@@ -82,8 +82,8 @@ def test_an_image_may_have_no_object_and_an_object_no_point(data, counts):
         ([[[1, 2, 3]]], BOXES, r"where 4 numbers are needed"),
         ([[[]]], BOXES, r"where 4 numbers are needed"),
         ([[[[]]]], POINTS, r"where 2 numbers are needed"),
-        ([[[["a", 2]]]], POINTS, "'a', which is no number"),
-        ([[[None]]], LABELS, "None, which is no number"),
+        ([[[["a", 2]]]], POINTS, "'a', which is not a number"),
+        ([[[None]]], LABELS, "None, which is not a number"),
     ],
 )
 def test_a_place_of_another_length_or_kind_is_named(data, nesting, words):

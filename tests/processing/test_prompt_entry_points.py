@@ -230,7 +230,7 @@ def test_clicks_are_taken_wherever_points_are_given_one_by_one(entry_points):
 
 @pytest.mark.parametrize("entry", ["photo", "session"])
 def test_clicks_bring_their_own_labels(entry_points, entry):
-    with pytest.raises(PromptError, match="holds Clicks, which say themselves"):
+    with pytest.raises(PromptError, match="holds Clicks, which carry their own"):
         getattr(entry_points, entry)([Click(PAIRS[0])], labels=[0])
 
 

@@ -138,7 +138,7 @@ def test_everything_lets_others_in_between_and_can_be_stopped():
 
     with pytest.raises(LimitError, match="Stopped"):
         work.find_all({}, lambda done, total: work.stop())
-    with fake.turns.taken():  # its turn is over
+    with fake.lock.taken():  # its turn is over
         pass
 
 

@@ -147,7 +147,7 @@ def test_numbers_that_json_does_not_have_are_refused(server, number):
         f"{server.address}gradio_api/call/everything", content=f'{{"data": [{number}]}}'
     )
 
-    assert (answer.status_code, answer.text) == (400, "This request is no JSON.")
+    assert (answer.status_code, answer.text) == (400, "This request is not JSON.")
 
 
 def test_a_call_with_too_few_values_is_told_how_many_it_takes(server):

@@ -14,7 +14,7 @@ from sam2_space.photo_work import PhotoScene
 from sam2_space.private_files import find_cookie
 from sam2_space.program import build_parser
 from sam2_space.readable_errors import as_message, readable, without_paths
-from sam2_space.video_work import SaidOnFrame, VideoScene
+from sam2_space.video_work import FramePrompt, VideoScene
 
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(objects=2)
@@ -150,14 +150,14 @@ def test_names_of_objects_are_cut_and_never_empty():
 def test_a_removed_object_makes_room_for_one_of_its_number():
     scene = VideoScene()
     for number in (1, 2):
-        scene = scene.with_said(SaidOnFrame(0, number, click=(1, 2, True)))
+        scene = scene.with_prompt(FramePrompt(0, number, click=(1, 2, True)))
         scene = scene.with_new_object(3)
     assert (scene.active, scene.prompted) == (3, [1, 2])
 
-    scene = scene.with_said(SaidOnFrame(5, 3, click=(1, 2, True)))
+    scene = scene.with_prompt(FramePrompt(5, 3, click=(1, 2, True)))
     with pytest.raises(LimitError):
         scene.with_new_object(3)
-    left = VideoScene(scene.said, active=2).without_active()
+    left = VideoScene(scene.prompts, active=2).without_active()
 
     assert left.prompted == [1, 3]
     assert left.with_new_object(3).active == 2
@@ -165,9 +165,9 @@ def test_a_removed_object_makes_room_for_one_of_its_number():
 
 def test_prompts_of_other_objects_and_frames_are_not_drawn():
     said = (
-        SaidOnFrame(0, 1, click=(1, 2, True)),
-        SaidOnFrame(0, 2, click=(3, 4, True)),
-        SaidOnFrame(7, 1, box=(1, 2, 3, 4)),
+        FramePrompt(0, 1, click=(1, 2, True)),
+        FramePrompt(0, 2, click=(3, 4, True)),
+        FramePrompt(7, 1, box=(1, 2, 3, 4)),
     )
 
     drawn = VideoScene(said, active=1).drawn_on(0)

@@ -26,7 +26,7 @@ def test_pictures_are_of_what_is_learned_from_where_nothing_is_validated_on(worl
 
 def test_a_hook_is_called_also_where_nothing_is_validated_on(world):
     trainer, seen = trainer_of(settings(world, steps=2, validation={"every": 1})), []
-    trainer.keeper.hooks.append(lambda model, step: seen.append((step, model.training)))
+    trainer.callbacks.hooks.append(lambda model, step: seen.append((step, model.training)))
 
     trainer.run()
 
@@ -36,8 +36,8 @@ def test_a_hook_is_called_also_where_nothing_is_validated_on(world):
 def test_no_source_is_opened_for_pictures_that_are_not_drawn(world):
     validation = validated(world)
 
-    plain = trainer_of(settings(world)).keeper
-    both = trainer_of(settings(world, validation=validation, logging__picture_every=1)).keeper
+    plain = trainer_of(settings(world)).callbacks
+    both = trainer_of(settings(world, validation=validation, logging__picture_every=1)).callbacks
 
     assert plain._examples == both._examples == []
 

@@ -50,8 +50,8 @@ def test_flags_change_single_settings(file):
         ("stepz=3", "Did you mean steps?"),
         ("optimizer.learning_rat=3", "Did you mean learning_rate?"),
         ("steps", "is not of the form name=value"),
-        ("steps={", "the value is no YAML"),
-        ("data.3.path=x", "3 is no place in a list of 1"),
+        ("steps={", "the value is not YAML"),
+        ("data.3.path=x", "3 is not an index of a list of 1"),
     ],
 )
 def test_a_flag_that_cannot_be_followed_is_refused(file, change, message):

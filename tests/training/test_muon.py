@@ -55,8 +55,8 @@ def test_everything_else_moves_as_adamw_moves_it():
 
 def test_tables_norms_and_narrow_heads_are_left_to_adamw():
     model = own_video_model()
-    speeds = learning_rate_multipliers(model, CONFIG)
-    optimizer = make_optimizer(dict(model.named_parameters()), speeds, CONFIG)
+    options = learning_rate_multipliers(model, CONFIG)
+    optimizer = make_optimizer(dict(model.named_parameters()), options, CONFIG)
     owners = {id(parameter): name for name, parameter in model.named_parameters()}
 
     matrices = {

@@ -44,7 +44,9 @@ def test_base_plus_learns_at_the_original_rates(base_plus, name, rate):
 
 
 def test_biases_and_norms_do_not_decay(base_plus):
-    decays = {name: pace.decay for name, pace in learning_rate_multipliers(base_plus, MOSE).items()}
+    decays = {
+        name: options.decay for name, options in learning_rate_multipliers(base_plus, MOSE).items()
+    }
 
     kept = {name for name, decay in decays.items() if decay == 0}
     assert f"{TRUNK}blocks.0.layer_norm1.weight" in kept
@@ -56,12 +58,12 @@ def test_biases_and_norms_do_not_decay(base_plus):
 
 def test_every_parameter_is_in_one_group_at_its_rate():
     model = own_video_model()
-    speeds = learning_rate_multipliers(model, MOSE)
+    options = learning_rate_multipliers(model, MOSE)
 
-    optimizer = make_optimizer(dict(model.named_parameters()), speeds, MOSE)
+    optimizer = make_optimizer(dict(model.named_parameters()), options, MOSE)
 
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    assert rates == {id(p): speeds[name].rate for name, p in model.named_parameters()}
+    assert rates == {id(p): options[name].rate for name, p in model.named_parameters()}
     assert len(optimizer.param_groups) < 20  # one per rate and decay, not one per parameter
 
 
@@ -80,8 +82,8 @@ def test_the_schedule_scales_all_rates_alike():
 
 def test_the_vision_encoder_waits_and_warms_up_while_the_others_learn():
     late, model = replace(MOSE, vision_begins=5, warmup_steps=2), own_video_model()
-    speeds = learning_rate_multipliers(model, late)
-    optimizer = make_optimizer(dict(model.named_parameters()), speeds, late)
+    options = learning_rate_multipliers(model, late)
+    optimizer = make_optimizer(dict(model.named_parameters()), options, late)
     owners = {id(parameter): name for name, parameter in model.named_parameters()}
 
     for step, factor in ((0, 0.0), (4, 0.0), (5, 0.5), (6, 1.0)):
@@ -91,7 +93,7 @@ def test_the_vision_encoder_waits_and_warms_up_while_the_others_learn():
         for group in optimizer.param_groups:
             name = owners[id(group["params"][0])]
             expected = factor if name.startswith("vision_encoder.") else of_others
-            assert group["lr"] == pytest.approx(speeds[name].rate * expected, rel=1e-12)
+            assert group["lr"] == pytest.approx(options[name].rate * expected, rel=1e-12)
 
 
 def test_frozen_parameters_are_left_out():

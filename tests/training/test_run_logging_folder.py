@@ -84,7 +84,7 @@ def test_a_full_disk_ends_tensorboard_but_not_the_run(world, capsys):
         folder.log_training(ROW)
     folder.close()
 
-    assert capsys.readouterr().out.count("going on without TensorBoard") == 1
+    assert capsys.readouterr().out.count("continuing without TensorBoard") == 1
     assert len((folder.root / "train.csv").read_text().splitlines()) == 3
 
 
@@ -131,7 +131,7 @@ def test_a_picture_that_cannot_be_written_does_not_end_a_run(folder, monkeypatch
     assert [p.name for p in (folder.root / "pictures").iterdir()] == ["step-00000007.png"]
     with Image.open(folder.root / "pictures" / "step-00000007.png") as written:
         assert written.size == (4, 3)
-    assert "full; going on without it" in capsys.readouterr().out
+    assert "full; continuing without it" in capsys.readouterr().out
 
 
 def test_a_line_tells_the_loss_the_speed_and_the_wait_for_data():

@@ -41,7 +41,7 @@ def test_the_model_is_pushed_on_request(file, monkeypatch, capsys):
 def test_a_second_run_in_the_same_folder_has_to_be_asked_for(file):
     train(["--config", file])
 
-    with pytest.raises(TrainingError, match="--resume goes on"):
+    with pytest.raises(TrainingError, match="--resume continues"):
         train(["--config", file])
     assert train(["--config", file, "--resume"]) == DONE
 
@@ -54,7 +54,7 @@ def test_ctrl_c_says_how_to_go_on(file, monkeypatch, capsys):
     assert train(["--config", file, "--set", "steps=3"]) == INTERRUPTED
 
     assert "stopped after step 1 of 3" in (said := capsys.readouterr().out)
-    assert "--resume goes on" in said
+    assert "--resume continues" in said
 
 
 def test_a_second_ctrl_c_says_what_is_left(file, world, monkeypatch, capsys):

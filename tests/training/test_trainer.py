@@ -138,7 +138,7 @@ def test_another_config_is_taken_on_request_and_told(world, capsys):
     trainer = trainer_of(settings(world, steps=3), resume=True, allow_changes=True)
 
     assert (trainer.state.step, trainer.steps) == (2, 3)
-    assert "changed since the run was begun: steps was 2, is 3" in capsys.readouterr().out
+    assert "changed since the run was started: steps was 2, is 3" in capsys.readouterr().out
 
 
 def test_the_best_model_is_kept(world, monkeypatch):
@@ -155,7 +155,7 @@ def test_the_best_model_is_kept(world, monkeypatch):
 
 def test_a_hook_sees_the_model_at_each_validation(world):
     trainer, seen = trainer_of(settings(world, steps=2, validation=validated(world))), []
-    trainer.keeper.hooks.append(lambda model, step: seen.append((step, model.training)))
+    trainer.callbacks.hooks.append(lambda model, step: seen.append((step, model.training)))
 
     trainer.run()
 
@@ -210,7 +210,7 @@ def test_a_lack_of_memory_saves_and_says_what_to_lower(world, monkeypatch):
         train(settings(world))
     monkeypatch.undo()
 
-    assert "ran out of memory while learning from 2 clip(s)" in str(caught.value)
+    assert "ran out of memory while training on 2 clip(s)" in str(caught.value)
     assert "The run is saved" in str(caught.value)
     assert trainer_of(settings(world), resume=True).state.step == 1
 
@@ -244,7 +244,7 @@ def test_a_worker_that_dies_saves_and_says_what_to_lower(world, monkeypatch):
         time.sleep(0.5)
 
     after_steps(monkeypatch, 1, kill_workers)
-    with pytest.raises(TrainingError, match=r"clips died.*DataLoader worker.*workers: 0"):
+    with pytest.raises(TrainingError, match=r"data worker died.*DataLoader worker.*workers: 0"):
         train(settings(world, workers=1, steps=20, checkpoints__every=100))
 
 
@@ -252,7 +252,7 @@ def test_weights_that_moved_without_being_counted_are_not_saved(world, monkeypat
     fail = fail_with(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "))
     after_steps(monkeypatch, 3, fail)
 
-    with pytest.raises(TrainingError, match=r"Killed\. Lower .* --resume goes on from the last"):
+    with pytest.raises(TrainingError, match=r"Killed\. Lower .* --resume continues from the last"):
         train(settings(world))
 
     assert trainer_of(settings(world), resume=True).state.step == 2
@@ -271,7 +271,7 @@ def test_a_gradient_that_is_no_number_ends_the_run_with_good_weights(world, monk
 def test_weights_that_are_no_numbers_are_never_saved(world, monkeypatch):
     monkeypatch.setattr(Learner, "is_finite", lambda _: False)
 
-    with pytest.raises(TrainingError, match="weights are no finite numbers after step 2"):
+    with pytest.raises(TrainingError, match="weights are not finite after step 2"):
         train(settings(world))
 
     assert not list((world / "run" / "checkpoints").glob("step-*"))

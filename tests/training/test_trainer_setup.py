@@ -70,4 +70,4 @@ def test_another_number_of_threads_is_noted():
     now = torch.get_num_threads()
 
     assert threads_note(now) == threads_note(0) == ""
-    assert f"{now + 1} thread(s) and goes on with {now}" in threads_note(now + 1)
+    assert f"{now + 1} thread(s) and continues with {now}" in threads_note(now + 1)

@@ -22,8 +22,8 @@ def test_the_last_change_comes_off_first():
 
     newest, oldest = stack.pop(), stack.pop()
 
-    assert (newest.one, newest.place) == (second, 0)
-    assert (oldest.one, oldest.place) == (first, None)
+    assert (newest.obj, newest.place) == (second, 0)
+    assert (oldest.obj, oldest.place) == (first, None)
     assert stack.pop() is None
 
 
@@ -32,7 +32,7 @@ def test_the_oldest_changes_are_forgotten_when_there_are_too_many():
     for number in range(DEPTH + 3):
         stack.push(Snapshot.of(an_object(number), 0, 0))
 
-    kept = [stack.pop().one.object_id for _ in range(DEPTH)]
+    kept = [stack.pop().obj.object_id for _ in range(DEPTH)]
 
     assert kept[-1] == 3
     assert stack.pop() is None
@@ -45,7 +45,7 @@ def test_changes_of_one_object_can_be_forgotten():
 
     stack.forget_object(1)
 
-    assert stack.pop().one.object_id == 2
+    assert stack.pop().obj.object_id == 2
     assert stack.pop() is None
 
 

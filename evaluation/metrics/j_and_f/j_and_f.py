@@ -60,7 +60,7 @@ class JAndF(evaluate.Metric):
             sequence_values(np.asarray(truth), np.asarray(predicted), rules)
             for predicted, truth in zip(predictions, references, strict=True)
         ]
-        summary = summarize(one for objects in scored for one in objects.values())
+        summary = summarize(values for objects in scored for values in objects.values())
         return {
             "j": summary.j,
             "f": summary.f,
@@ -70,7 +70,10 @@ class JAndF(evaluate.Metric):
             "j_decay": summary.j_decay,
             "f_decay": summary.f_decay,
             "objects": [
-                {number: {"j": one.score.j, "f": one.score.f} for number, one in objects.items()}
+                {
+                    number: {"j": values.score.j, "f": values.score.f}
+                    for number, values in objects.items()
+                }
                 for objects in scored
             ],
         }

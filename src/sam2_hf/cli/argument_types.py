@@ -1,4 +1,4 @@
-"""What the texts of the command line mean. Nothing here loads torch, so help comes at once."""
+"""Argument types of the command line. Nothing here imports torch, so that help is instant."""
 
 import argparse
 import math
@@ -12,7 +12,7 @@ OUTPUTS = ("mp4", "png", "objects", "json", "csv")
 
 
 class ClickPrompt(NamedTuple):
-    """A click in a video: which frame, which object, where, and whether it is on the object."""
+    """A click in a video: frame, object, position, and whether it is positive."""
 
     frame: int
     object_id: int
@@ -20,7 +20,7 @@ class ClickPrompt(NamedTuple):
 
 
 class BoxPrompt(NamedTuple):
-    """A box in a video: which frame, which object, where."""
+    """A box in a video: frame, object, corners."""
 
     frame: int
     object_id: int
@@ -28,7 +28,7 @@ class BoxPrompt(NamedTuple):
 
 
 class MaskPrompt(NamedTuple):
-    """A mask in a video: which frame, which object, which picture."""
+    """A mask in a video: frame, object, picture file."""
 
     frame: int
     object_id: int
@@ -39,7 +39,7 @@ def point(text: str) -> Click:
     """Read `X,Y` or `X,Y,-`.
 
     Raises:
-        argparse.ArgumentTypeError: It is something else.
+        argparse.ArgumentTypeError: It has another form.
     """
     *numbers, sign = text.split(",") if text.endswith((",-", ",+")) else [*text.split(","), "+"]
     x, y = _numbers(numbers, 2, f"{text!r} is not X,Y or X,Y,- such as 290,225 or 400,60,-")
@@ -50,7 +50,7 @@ def box(text: str) -> Box:
     """Read `X0,Y0,X1,Y1`.
 
     Raises:
-        argparse.ArgumentTypeError: It is something else.
+        argparse.ArgumentTypeError: It has another form.
     """
     problem = f"{text!r} is not X0,Y0,X1,Y1 such as 170,20,420,350"
     x0, y0, x1, y1 = _numbers(text.split(","), 4, problem)
@@ -61,7 +61,7 @@ def video_click(text: str) -> ClickPrompt:
     """Read `FRAME:OBJECT:X,Y` or `FRAME:OBJECT:X,Y,-`.
 
     Raises:
-        argparse.ArgumentTypeError: It is something else.
+        argparse.ArgumentTypeError: It has another form.
     """
     frame, object_id, rest = _placed(text, "FRAME:OBJECT:X,Y[,-]", "0:1:290,225")
     return ClickPrompt(frame, object_id, point(rest))
@@ -71,7 +71,7 @@ def video_box(text: str) -> BoxPrompt:
     """Read `FRAME:OBJECT:X0,Y0,X1,Y1`.
 
     Raises:
-        argparse.ArgumentTypeError: It is something else.
+        argparse.ArgumentTypeError: It has another form.
     """
     frame, object_id, rest = _placed(text, "FRAME:OBJECT:X0,Y0,X1,Y1", "0:1:170,20,420,350")
     return BoxPrompt(frame, object_id, box(rest))
@@ -81,7 +81,7 @@ def video_mask(text: str) -> MaskPrompt:
     """Read `FRAME:OBJECT:FILE`.
 
     Raises:
-        argparse.ArgumentTypeError: It is something else.
+        argparse.ArgumentTypeError: It has another form.
     """
     frame, object_id, rest = _placed(text, "FRAME:OBJECT:FILE", "0:1:cup.png")
     return MaskPrompt(frame, object_id, Path(rest))
@@ -91,7 +91,7 @@ def outputs(text: str) -> tuple[str, ...]:
     """Read a list such as `mp4,json`.
 
     Raises:
-        argparse.ArgumentTypeError: Something in it is unknown, or there is nothing.
+        argparse.ArgumentTypeError: An item is unknown, or the list is empty.
     """
     chosen = [part.strip() for part in text.split(",") if part.strip()]
     unknown = [part for part in chosen if part not in OUTPUTS]
@@ -106,7 +106,7 @@ def value_range(text: str) -> tuple[float, float] | str:
     """Read `LOW,HIGH`, `percentile` or `full`.
 
     Raises:
-        argparse.ArgumentTypeError: It is something else.
+        argparse.ArgumentTypeError: It has another form.
     """
     if text in ("percentile", "full"):
         return text
@@ -118,7 +118,7 @@ def value_range(text: str) -> tuple[float, float] | str:
 
 
 def add_value_range(parser: argparse.ArgumentParser) -> None:
-    """Describe the option that says which numbers of a picture are black and white."""
+    """Add the option `--value-range`."""
     parser.add_argument(
         "--value-range",
         metavar="LOW,HIGH",
@@ -129,10 +129,10 @@ def add_value_range(parser: argparse.ArgumentParser) -> None:
 
 
 def whole_number(text: str) -> int:
-    """Read a number that counts something, from 0.
+    """Read a whole number, 0 or more.
 
     Raises:
-        argparse.ArgumentTypeError: It is something else.
+        argparse.ArgumentTypeError: It has another form.
     """
     try:
         number = int(text)
@@ -144,10 +144,10 @@ def whole_number(text: str) -> int:
 
 
 def count(text: str) -> int:
-    """Read a number of things, at least one.
+    """Read a whole number, 1 or more.
 
     Raises:
-        argparse.ArgumentTypeError: It is something else.
+        argparse.ArgumentTypeError: It has another form.
     """
     number = whole_number(text)
     if number == 0:
@@ -156,7 +156,7 @@ def count(text: str) -> int:
 
 
 def _placed(text: str, form: str, example: str) -> tuple[int, int, str]:
-    """Part `FRAME:OBJECT:REST`; a colon in the rest stays."""
+    """Split `FRAME:OBJECT:REST`; the rest may contain colons."""
     frame, object_id, rest = [*text.split(":", 2), "", ""][:3]
     try:
         numbers = int(frame), int(object_id)

@@ -1,4 +1,4 @@
-"""Options of the commands. Nothing here loads torch, so help comes at once."""
+"""Options of the commands. Nothing here imports torch, so that help is instant."""
 
 import argparse
 from pathlib import Path
@@ -32,32 +32,32 @@ examples:
   sam2-hf track --camera 0 --click 0:1:320,240 --limit 300
 
 FRAME counts from 0. OBJECT is a number of your choice; prompts with the same number mean the same
-object, on as many frames as you like. X grows to the right and Y downwards, in pixels of the
+object, on any number of frames. X grows to the right and Y downward, in pixels of the
 video. A click that ends in ,- is beside the object. A mask is a picture of the video's size whose
 bright part is the object; in a palette PNG with several labels it is the label OBJECT.
 
-Ctrl-C keeps what is done; the same command with --resume goes on there, also after a crash."""
+Ctrl-C keeps finished frames; the same command with --resume continues, also after a crash."""
 
 
 def add_track_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the options that no other command has."""
+    """Add the options of `track`."""
     parser.add_argument("video", metavar="VIDEO", nargs="?", help="video file or folder of images")
     parser.add_argument(
         "--camera", metavar="N", type=whole_number, help="track a camera's pictures instead"
     )
     add_value_range(parser)
     _add_prompts(parser)
-    course = parser.add_argument_group("which frames")
-    course.add_argument(
+    selection = parser.add_argument_group("which frames")
+    selection.add_argument(
         "--direction",
         choices=DIRECTIONS,
         default=DIRECTIONS[0],
-        help="where to go from the first prompted frame (both)",
+        help="direction from the first prompted frame (both)",
     )
-    course.add_argument(
+    selection.add_argument(
         "--start", metavar="FRAME", type=whole_number, help="begin here instead (first prompt)"
     )
-    course.add_argument(
+    selection.add_argument(
         "--limit", metavar="N", type=count, help="most frames to track in each direction (all)"
     )
     results = parser.add_argument_group("results")
@@ -70,10 +70,10 @@ def add_track_options(parser: argparse.ArgumentParser) -> None:
         "PNGs of labels, PNGs of each object, run lengths, scores",
     )
     results.add_argument(
-        "--no-overlap", action="store_true", help="a pixel belongs to one object at most"
+        "--no-overlap", action="store_true", help="assign each pixel to one object at most"
     )
     results.add_argument(
-        "--resume", action="store_true", help="go on where the same command was interrupted"
+        "--resume", action="store_true", help="continue an interrupted run of the same command"
     )
 
 
@@ -119,7 +119,7 @@ examples:
   sam2-hf segment cup.jpg --point 290,225 --point 400,60,- --out masks
   sam2-hf segment cup.jpg --box 170,20,420,350 --model facebook/sam2.1-hiera-large
 
-X grows to the right and Y downwards, in pixels of the photo. A point that ends in ,- is beside
+X grows to the right and Y downward, in pixels of the photo. A point that ends in ,- is beside
 the object. One click may mean a part or the whole, so three masks are made; the best one is
 written, or all with --all. More prompts say what is meant: then there is one mask."""
 
@@ -145,12 +145,12 @@ class OneLineParser(argparse.ArgumentParser):
     """A parser whose errors are one line long."""
 
     def error(self, message: str) -> NoReturn:
-        """Leave with the message and a hint."""
+        """Exit with the message and a hint."""
         self.exit(FAILED, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Build the parser of the command line."""
     parser = OneLineParser(
         prog="sam2-hf",
         description="SAM 2: cut objects out of photos and videos.",
@@ -213,10 +213,10 @@ def _add_everything(commands: Commands) -> None:
     numbers = {
         "--points-per-side": (int, "clicks along each side of the photo (32)"),
         "--points-per-batch": (int, "clicks decoded at once; fewer need less memory (64)"),
-        "--pred-iou-thresh": (float, "least predicted quality of a mask, 0-1 (0.8)"),
-        "--stability-score-thresh": (float, "least stability of a mask, 0-1 (0.95)"),
-        "--box-nms-thresh": (float, "overlap of boxes from which masks are the same, 0-1 (0.7)"),
-        "--crop-n-layers": (int, "look closer: layers of crops besides the photo (0)"),
+        "--pred-iou-thresh": (float, "minimum predicted quality of a mask, 0-1 (0.8)"),
+        "--stability-score-thresh": (float, "minimum stability of a mask, 0-1 (0.95)"),
+        "--box-nms-thresh": (float, "overlap of boxes above which masks are duplicates, 0-1 (0.7)"),
+        "--crop-n-layers": (int, "layers of crops besides the photo, for small objects (0)"),
         "--min-mask-region-area": (int, "remove holes and speckles up to this size (0)"),
     }
     for name, (kind, text) in numbers.items():
@@ -226,7 +226,7 @@ def _add_everything(commands: Commands) -> None:
         "--use-m2m",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="decode every mask once more with itself as a prompt",
+        help="decode every mask again with itself as a prompt",
     )
 
 
@@ -251,7 +251,7 @@ def _add_convert(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "source", metavar="IN", type=Path, help="the .pt file, or a folder to turn back"
+        "source", metavar="IN", type=Path, help="the .pt file, or a folder to convert back"
     )
     parser.add_argument(
         "target", metavar="OUT", type=Path, help="the folder to write, or a .pt file"
@@ -264,7 +264,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         default=DEFAULT_FOLDER,
-        help=f"folder for the results, made if need be ({DEFAULT_FOLDER})",
+        help=f"folder for the results, created if missing ({DEFAULT_FOLDER})",
     )
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -273,5 +273,5 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help="Hub id, folder or .pt file (facebook/sam2.1-hiera-tiny, from the Hub or its cache); "
         "sam2-hiera-micro comes with sam2-hf and needs no network",
     )
-    model.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (a GPU if there is one)")
+    model.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (a GPU if available)")
     model.add_argument("--dtype", choices=DTYPES, help="type of the weights (float32)")

@@ -18,26 +18,26 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write a line about what is going on."""
+    """Write a line of progress or a warning to stderr."""
     sys.stderr.write(f"sam2-hf: {text}\n")
     sys.stderr.flush()
 
 
 def one_line(error: BaseException) -> str:
-    """Bring an error's message to one line; its type where it has no message."""
+    """Format an error's message as one line; its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 BAR = "{desc} |{bar:30}| {percentage:3.0f}% [{elapsed}<{remaining}]"
 FRAME_BAR = "{desc} |{bar:30}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
-FRAME_COUNT = "{desc} {n_fmt} frames [{elapsed}, {rate_noinv_fmt}]"  # of who knows how many
+FRAME_COUNT = "{desc} {n_fmt} frames [{elapsed}, {rate_noinv_fmt}]"  # total unknown
 
 
 class PhotoProgress(Closing):
-    """Count photos, and within a photo its clicks.
+    """Progress bar of photos, and within a photo of clicks.
 
     Args:
-        total: How many photos there are.
+        total: Number of photos.
     """
 
     def __init__(self, total: int) -> None:
@@ -48,32 +48,32 @@ class PhotoProgress(Closing):
         )
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.close()
 
     def begin(self, photo: str) -> None:
-        """Show which photo is being worked on."""
+        """Show the current photo."""
         self._bar.set_description_str(f"{self.done + 1}/{self.total} {Path(photo).name}")
 
     def clicks(self, done: int, total: int) -> None:
-        """Show how far the photo is."""
+        """Show the progress within the photo."""
         self._bar.n = self.done + done / total
-        self._bar.update(0)  # draws, but not more often than a few times a second
+        self._bar.update(0)  # redraws a few times a second at most
 
     def end(self) -> None:
-        """Count the photo as done and leave the line free for a message."""
+        """Count the photo as done and clear the line for a message."""
         self.done += 1
         self._bar.n = self.done
         self._bar.clear()
 
 
 class FrameProgress(Closing):
-    """Count frames, and tell how many there are in a second.
+    """Progress bar of frames, with their rate.
 
     Args:
-        what: What is being done, in front of the bar.
-        total: How many frames there are; None if unknown.
-        done: How many of them were done before; they do not count as speed.
+        what: Label in front of the bar.
+        total: Number of frames; None if unknown.
+        done: Frames done before, which do not count for the rate.
     """
 
     def __init__(self, what: str, total: int | None, done: int = 0) -> None:
@@ -92,7 +92,7 @@ class FrameProgress(Closing):
         )
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.close()
 
     @property

@@ -1,4 +1,4 @@
-"""`sam2-hf convert`: an original checkpoint becomes a folder in the Hub's format, or back."""
+"""`sam2-hf convert`: convert an original checkpoint to a folder in the Hub's format, or back."""
 
 import argparse
 from pathlib import Path

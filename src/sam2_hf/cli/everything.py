@@ -26,16 +26,16 @@ NOTHING = (
 def run(arguments: argparse.Namespace) -> int:
     """Segment every photo and write an overlay, a label map and a JSON file for each.
 
-    A photo that cannot be read is reported and left out; the exit code tells. Ctrl-C keeps what is
-    finished.
+    An unreadable photo is reported and skipped, and the exit code is nonzero. Ctrl-C keeps finished
+    photos.
 
     Raises:
-        PromptError: An option has a value that cannot be used.
+        PromptError: An option has an unusable value.
         OutputError: The results cannot be written.
     """
     known = {field.name for field in fields(EverythingOptions)}
     options = {name: value for name, value in vars(arguments).items() if name in known}
-    EverythingOptions().changed(**options).grids()  # complains before anything is loaded
+    EverythingOptions().changed(**options).grids()  # validates before anything is loaded
     prepare_folder(arguments.out)
     with PhotoProgress(len(arguments.photos)) as progress:
         try:
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _segment_all(
     arguments: argparse.Namespace, options: dict[str, Any], progress: PhotoProgress
 ) -> bool:
-    """Segment one photo after another; tell whether all could be read."""
+    """Segment photos one by one; return whether all could be read."""
     chosen = choose_model(arguments)
     pipeline = MaskGenerationPipeline(chosen.model, chosen.image_processor, **options)
     readable = True

@@ -1,4 +1,4 @@
-"""Which model the command line uses, and what to say when there is none."""
+"""Choice of the model on the command line, and the advice if there is none."""
 
 import argparse
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class ChosenModel:
     """A model with its image processor.
 
     Attributes:
-        name: What it is called in the results.
+        name: Name in the results.
         model: On its device.
         image_processor: None means a standard one.
     """
@@ -54,7 +54,7 @@ class ChosenVideoModel:
     """A model for videos.
 
     Attributes:
-        name: What it is called in the results.
+        name: Name in the results.
         model: On its device.
     """
 
@@ -63,13 +63,13 @@ class ChosenVideoModel:
 
 
 def choose_model(arguments: argparse.Namespace) -> ChosenModel:
-    """Load the model that was asked for, or the default one.
+    """Load the requested model, or the default one.
 
     Args:
         arguments: With `model`, `device` and `dtype`.
 
     Raises:
-        CheckpointError: The model cannot be loaded. No other one is taken in its place.
+        CheckpointError: The model cannot be loaded. There is no fallback to another one.
         PromptError: There is no such device.
     """
     name, source, model = _choose(arguments, load_model)
@@ -77,7 +77,7 @@ def choose_model(arguments: argparse.Namespace) -> ChosenModel:
 
 
 def choose_video_model(arguments: argparse.Namespace) -> ChosenVideoModel:
-    """Load the video model that was asked for, or the default one; see `choose_model`.
+    """Load the requested video model, or the default one; see `choose_model`.
 
     Raises:
         CheckpointError: The model cannot be loaded.
@@ -90,8 +90,8 @@ def choose_video_model(arguments: argparse.Namespace) -> ChosenVideoModel:
 def _choose(
     arguments: argparse.Namespace, load: Callable[..., AnyModel]
 ) -> tuple[str, Source, AnyModel]:
-    """Load a model; return what it is called and where it is as well."""
-    logging.disable_progress_bar()  # of loading weights; there is one for photos and frames
+    """Load a model; return its name and its source as well."""
+    logging.disable_progress_bar()  # of loading weights
     kind = {"device": arguments.device, "dtype": arguments.dtype}
     if arguments.model is not None:
         if bundled_folder(arguments.model) is not None:

@@ -1,4 +1,4 @@
-"""Names of the files that the command line writes, and their folder."""
+"""Names and folder of the files that the command line writes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +7,10 @@ from sam2_hf.errors import OutputError
 
 
 def unique_stems(photos: Sequence[str]) -> list[str]:
-    """Choose the beginning of the result files' names, a different one for each photo.
+    """Choose a unique stem of the result files for each photo.
 
-    It is the photo's name without its ending. Photos that would share it (also on file systems that
-    do not tell upper from lower case) get their ending or their folders' names added.
+    It is the stem of the photo. Photos that would share it (also on case-insensitive file systems)
+    get their extension or their folders' names added.
 
     Args:
         photos: Paths; the same path twice gets a number.
@@ -18,17 +18,19 @@ def unique_stems(photos: Sequence[str]) -> list[str]:
     groups: dict[str, list[Path]] = {}
     for path in map(Path, photos):
         groups.setdefault(path.stem.casefold(), []).append(path)
-    names = {path: name for group in groups.values() for path, name in _told_apart(group).items()}
+    names = {
+        path: name for group in groups.values() for path, name in _distinct_names(group).items()
+    }
     return _numbered([names[Path(photo)] for photo in photos])
 
 
 def with_ending(base: Path, ending: str) -> Path:
-    """Add an ending to a path; unlike `Path.with_suffix`, a dot in the name stays."""
+    """Append an extension; unlike `Path.with_suffix`, a dot in the name is kept."""
     return base.with_name(base.name + ending)
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the folder for the results, before any costly work.
+    """Create the folder for the results, before any expensive work.
 
     Raises:
         OutputError: It cannot be made, or is a file.
@@ -41,26 +43,26 @@ def prepare_folder(folder: Path) -> None:
         ) from error
 
 
-def _told_apart(paths: Sequence[Path]) -> dict[Path, str]:
-    """Name photos of the same stem with as little as tells them apart."""
+def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Choose the shortest distinct names for photos with the same stem."""
     different = list(dict.fromkeys(paths))
     for depth in range(max(len(path.parts) for path in different)):
         for with_suffix in (False, True):
             names = {path: _long_name(path, depth, with_suffix=with_suffix) for path in different}
             if len({name.casefold() for name in names.values()}) == len(different):
                 return names
-    return {path: path.stem for path in different}  # a number is all that is left
+    return {path: path.stem for path in different}  # only a number can distinguish them
 
 
 def _long_name(path: Path, depth: int, *, with_suffix: bool) -> str:
-    """Join the names of `depth` folders, the stem and perhaps the ending."""
+    """Join the names of `depth` folders, the stem and optionally the extension."""
     folders = [part for part in path.parts[:-1] if part not in (path.anchor, "..", ".")]
     ending = [path.suffix[1:]] if with_suffix and path.suffix else []
     return "_".join([*folders[max(0, len(folders) - depth) :], path.stem, *ending])
 
 
 def _numbered(stems: list[str]) -> list[str]:
-    """Add numbers to names that are still the same."""
+    """Number the remaining equal names."""
     taken: set[str] = set()
     chosen = []
     for stem in stems:

@@ -1,4 +1,4 @@
-"""Run a command and turn whatever goes wrong into one line and an exit code."""
+"""Entry point of the command line; errors become one line and an exit code."""
 
 import importlib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from sam2_hf.interruption import FAILED, INTERRUPTED
 from .arguments import build_parser
 from .console import note, one_line
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's words on a GPU, on the CPU
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's messages on a GPU, on the CPU
 
 MODULES = {
     "segment": "sam2_hf.cli.segment",
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         arguments = build_parser().parse_args(argv)
-        # Loaded only now: `--help` and a misspelled option need not wait for torch.
+        # Imported late, so that `--help` and a misspelled option need not wait for torch.
         command = importlib.import_module(MODULES[arguments.command])
         return int(command.run(arguments))
     except SystemExit as leaving:  # from argparse: help, version, wrong usage

@@ -1,4 +1,4 @@
-"""`sam2-hf segment`: what a person points at in a photo becomes a mask."""
+"""`sam2-hf segment`: segment the objects of clicks or boxes in a photo."""
 
 import argparse
 from pathlib import Path
@@ -28,13 +28,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         ImageError: The photo cannot be read.
-        PromptError: The prompts do not fit together or do not fit the photo.
+        PromptError: The prompts contradict each other or do not fit the photo.
         OutputError: The results cannot be written.
     """
     prompts = _prompts(arguments)
     photo_3hw = to_rgb(arguments.photo, None, arguments.value_range)
     size = photo_3hw.shape[1], photo_3hw.shape[2]
-    for prompt in prompts:  # before anything is loaded; the model's size plays no part here
+    for prompt in prompts:  # before anything is loaded; the model's size does not matter here
         prompt.check(size, 0, "the object")
     prepare_folder(arguments.out)
     chosen = choose_model(arguments)
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _prompts(arguments: argparse.Namespace) -> list[ObjectPrompt]:
-    """Make objects of the points and boxes: one, or one per box.
+    """Convert points and boxes to objects: one, or one per box.
 
     Raises:
         PromptError: There is neither, or points come with several boxes.
@@ -88,8 +88,8 @@ def _prompts(arguments: argparse.Namespace) -> list[ObjectPrompt]:
 def _pictures(
     results: list[SegmentationResult], *, every: bool
 ) -> dict[str, list[tuple[SegmentationResult, int]]]:
-    """Deal masks out to sets of files: the best of each object in one, or one for each mask."""
+    """Group masks by set of files: the best of each object in one set, or one set per mask."""
     if not every:
         return {"": [(result, result.best_index) for result in results]}
     rows = [(result, row) for result in results for row in range(len(result.masks))]
-    return {f"_{number}": [one] for number, one in enumerate(rows, 1)}
+    return {f"_{number}": [row] for number, row in enumerate(rows, 1)}

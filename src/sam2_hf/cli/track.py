@@ -1,4 +1,4 @@
-"""`sam2-hf track`: what a person points at is followed through a video."""
+"""`sam2-hf track`: track the objects of clicks, boxes or masks through a video."""
 
 import argparse
 import contextlib
@@ -18,17 +18,15 @@ from .track_plan import TrackPlan
 from .track_run import TrackState, VideoTracking
 from .video_prompts import VideoPrompts
 
-ANY_SIDE = 64  # input size for frames of which only size and number are asked
-
 
 def run(arguments: argparse.Namespace) -> int:
     """Track, and write overlay, masks, run lengths and scores.
 
     Raises:
-        PromptError: The prompts cannot be used, or there is not one video.
+        PromptError: The prompts cannot be used, or there is no single video.
         VideoError: The video cannot be read.
         FrameError: A prompt is for a frame beyond the video.
-        SessionError: There is something else to resume than what the command says.
+        SessionError: The run to resume was started by another command.
         OutputError: The results cannot be written.
     """
     if (arguments.video is None) == (arguments.camera is None):
@@ -43,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
     path = Path(arguments.video).expanduser()
     value_range = arguments.value_range
-    with open_frames(path, image_size=ANY_SIDE, value_range=value_range) as frames:
+    # Only size and number of frames are read, so any input size will do.
+    with open_frames(path, image_size=64, value_range=value_range) as frames:
         size, num_frames = frames.size, frames.num_frames
     if size is None or num_frames is None:
         raise PromptError(f"{path} is a stream; track a video file or a folder of images.")
@@ -68,8 +67,8 @@ def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
         except StopRequestedError:
             state.save(session)
             note(
-                f"interrupted; {len(state.journal)} frames are kept in {state.folder}. Go on with "
-                "the same command and --resume."
+                f"interrupted; {len(state.journal)} frames are kept in {state.folder}. Continue "
+                "with the same command and --resume."
             )
             return INTERRUPTED
         about = tracking.facts(session, stem)

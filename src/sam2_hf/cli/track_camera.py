@@ -30,16 +30,16 @@ from .track_run import TrackState
 from .video_prompts import VideoPrompts
 
 DEVICE = "/dev/video{}"
-FORMAT: str | None = "v4l2"  # Linux' name for its cameras
+FORMAT: str | None = "v4l2"  # the camera API of Linux
 
 
 class Camera:
-    """An open camera; `open_camera` makes one.
+    """An open camera; created by `open_camera`.
 
     Args:
         av: The package.
-        container: What it opened.
-        device: What to call the camera in a message.
+        container: The open device.
+        device: Name of the camera in messages.
     """
 
     def __init__(self, av: ModuleType, container: Any, device: str) -> None:  # noqa: ANN401
@@ -50,7 +50,7 @@ class Camera:
         self.size: tuple[int, int] = (stream.height, stream.width)
 
     def pictures(self) -> Iterator[tuple[NDArray[np.uint8], float | None]]:
-        """Wait for pictures, `(height, width, 3)`, and their times in seconds, without end.
+        """Yield pictures, `(height, width, 3)`, and their times in seconds, without end.
 
         Raises:
             FrameError: The camera stopped working.
@@ -66,7 +66,7 @@ class Camera:
 
 @contextlib.contextmanager
 def open_camera(number: int) -> Iterator[Camera]:
-    """Open a camera, and let go of it in the end.
+    """Open a camera, and close it at the end.
 
     Args:
         number: 0 is the first one.
@@ -149,7 +149,7 @@ def _follow(
     outputs: TrackOutputs,
     state: TrackState,
 ) -> Outcome:
-    """Track picture after picture; write what is made frame by frame on the way."""
+    """Track picture by picture, writing per-frame results along the way."""
     failure = ""
     with (
         Interruption() as stop,
@@ -172,7 +172,7 @@ def _follow(
 
 
 def _until(pictures: Iterator[Timed], stop: Interruption) -> Iterator[Timed]:
-    """Pass pictures on until Ctrl-C."""
+    """Yield pictures until Ctrl-C."""
     for timed in pictures:
         if stop.is_requested:
             return

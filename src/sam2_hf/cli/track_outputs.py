@@ -38,22 +38,22 @@ FOLDERS = ("png", "objects")
 
 @dataclass(frozen=True, slots=True)
 class FrameNames:
-    """What the PNG of a frame is called: its number, or the name of the picture it came from.
+    """Names of the PNGs: frame numbers, or names of the source pictures.
 
     Attributes:
-        stems: Names of the pictures; none means numbers.
+        stems: Names of the pictures; empty means numbers.
     """
 
     stems: tuple[str, ...] = ()
 
     @classmethod
     def for_video(cls, path: Path) -> "FrameNames":
-        """Take the names of a folder's pictures, if they differ without their endings."""
+        """Use the names of a folder's pictures, if their stems are unique."""
         stems = tuple(Path(name).stem for name in list_pictures(path)) if path.is_dir() else ()
         return cls(stems if len(set(stems)) == len(stems) else ())
 
     def of(self, frame: int) -> str:
-        """Name a frame's PNG."""
+        """Return the name of a frame's PNG."""
         return f"{self.stems[frame] if self.stems else f'{frame:05d}'}.png"
 
 
@@ -61,13 +61,13 @@ class TrackOutputs:
     """The results of one video.
 
     Args:
-        kinds: What to write.
-        stem: How their names begin.
-        target: The folder they are for.
-        staged: The folder they grow in, on the same disk.
+        kinds: Kinds of results.
+        stem: Stem of their names.
+        target: Destination folder.
+        staged: Staging folder, on the same disk.
 
     Raises:
-        MissingPackageError: There is to be a video and PyAV is not installed.
+        MissingPackageError: A video is requested and PyAV is not installed.
     """
 
     def __init__(self, kinds: tuple[str, ...], stem: str, target: Path, staged: Path) -> None:
@@ -85,11 +85,11 @@ class TrackOutputs:
 
     @property
     def has_frames(self) -> bool:
-        """Whether anything is made frame by frame."""
+        """Whether there are per-frame results."""
         return self.needs_pictures or any(kind in FOLDERS for kind in self.kinds)
 
     def check(self, object_ids: Iterable[int]) -> None:
-        """Complain about objects that cannot be written.
+        """Check that the objects can be written.
 
         Raises:
             PromptError: An id does not fit into a palette PNG.
@@ -98,11 +98,11 @@ class TrackOutputs:
             check_label_ids(object_ids)
 
     def begin(self) -> None:
-        """Remove what a killed run left half-written."""
+        """Remove partial files of a killed run."""
         shutil.rmtree(self._staged, ignore_errors=True)
 
     def growing(self, kind: str) -> Path:
-        """Tell where a result grows."""
+        """Return the staging path of a result."""
         return self._staged / f"{self._stem}{ENDINGS[kind]}"
 
     def write_tables(self, about: VideoFacts, frames: Iterable[TrackedFrame]) -> None:
@@ -117,7 +117,7 @@ class TrackOutputs:
             write_scores(self.growing("csv"), frames)
 
     def publish(self) -> list[Path]:
-        """Let everything appear under its name; PNGs of an earlier run go.
+        """Move results to their final names, replacing PNGs of an earlier run.
 
         Returns:
             The files and folders.
@@ -143,13 +143,13 @@ class TrackOutputs:
 
 
 class FrameWriter:
-    """The results that are made frame by frame: overlay and PNGs; to be used with `with`.
+    """Writer of per-frame results, overlay and PNGs; a context manager.
 
     Args:
-        outputs: What to write, and where.
+        outputs: Kinds and paths of the results.
         prompts: To be drawn.
-        names: What PNGs are called.
-        fps: Frames per second of the overlay where frames have no times.
+        names: Names of the PNGs.
+        fps: Frames per second of the overlay, for frames without times.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class FrameWriter:
         """Add a frame.
 
         Args:
-            tracked: What was found.
+            tracked: Result of tracking.
             size: `(height, width)` of the video.
             picture_hw3: The frame itself, `(height, width, 3)`; only the overlay needs it.
 
@@ -208,7 +208,7 @@ class FrameWriter:
 
 
 def _publish_pngs(source: Path, target: Path) -> None:
-    """Replace the PNGs of a folder, and of folders in it; whatever else lies there stays."""
+    """Replace the PNGs of a folder and its subfolders; other files stay."""
     new = {path.relative_to(source) for path in source.rglob("*.png")}
     for old in target.rglob("*.png"):
         if old.relative_to(target) not in new:
@@ -222,11 +222,11 @@ def _publish_pngs(source: Path, target: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How tracking went.
+    """Outcome of tracking.
 
     Attributes:
-        rate: Frames per second; 0 if nothing was tracked this time.
-        failure: Why it ended before its time; empty if it did not.
+        rate: Frames per second; 0 if nothing was tracked in this run.
+        failure: Why it ended early; empty if it did not.
     """
 
     rate: float
@@ -234,7 +234,7 @@ class Outcome:
 
 
 def tell(about: VideoFacts, num_tracked: int, outcome: Outcome, files: Sequence[Path]) -> int:
-    """Say what was done and where it lies, and what went wrong.
+    """Print the results, their paths, and any failure.
 
     Returns:
         The exit code.

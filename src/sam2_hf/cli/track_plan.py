@@ -1,4 +1,4 @@
-"""What a run of `sam2-hf track` is to do: enough to tell whether another one would do the same."""
+"""Plan of a `sam2-hf track` command, compared when it is resumed."""
 
 import argparse
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from .video_prompts import VideoPrompts
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Frames to visit, one after another.
+    """A sequence of frames to track.
 
     Attributes:
-        direction: Which way time runs.
-        first: Where it begins.
-        count: How many frames.
+        direction: Direction of time.
+        first: First frame.
+        count: Number of frames.
     """
 
     direction: Literal["forward", "backward"]
@@ -27,27 +27,27 @@ class Run:
     count: int
 
     def frame(self, place: int) -> int:
-        """Tell which frame comes at a place."""
+        """Return the frame at a position."""
         return self.first + (place if self.direction == "forward" else -place)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackPlan:
-    """What decides about the result of a run.
+    """Everything that determines the result of a run.
 
     Attributes:
         video: File or folder name.
         height: Rows of the video.
         width: Columns of the video.
-        num_frames: Its frames.
-        prompts: Each as a text.
-        model: What the model is called.
+        num_frames: Frames of the video.
+        prompts: Each as text.
+        model: Name of the model.
         dtype: Type of its weights.
-        direction: Where to go.
+        direction: Directions to track.
         start: First frame.
-        limit: Most frames in each direction; None means all.
+        limit: Maximum number of frames in each direction; None means all.
         no_overlap: Whether a pixel belongs to one object at most.
-        value_range: Which numbers are black and white; None means what their type says.
+        value_range: Which numbers are black and white; None decides by their type.
     """
 
     video: str
@@ -71,7 +71,7 @@ class TrackPlan:
         size: tuple[int, int],
         num_frames: int,
     ) -> "TrackPlan":
-        """Make the plan of a command line; the model's name is still missing.
+        """Make the plan of a command line, without the model's name.
 
         Raises:
             FrameError: The first frame is beyond the video.
@@ -101,15 +101,15 @@ class TrackPlan:
 
     @classmethod
     def from_fields(cls, content: dict[str, Any]) -> "TrackPlan":
-        """Read what `asdict` wrote and JSON carried.
+        """Restore a plan from JSON of `asdict`.
 
         Raises:
             SessionError: It was written by another version.
         """
-        content = {"value_range": None, **content}  # earlier versions did not know it
+        content = {"value_range": None, **content}  # missing in earlier versions
         if set(content) != {field.name for field in fields(cls)}:
             raise SessionError(
-                "what is to be resumed was begun by another version of sam2-hf. "
+                "the run to resume was started by another version of sam2-hf. "
                 "Leave out --resume to start over."
             )
         bounds = content["value_range"]
@@ -127,17 +127,17 @@ class TrackPlan:
         return [Run(direction, frames.start, len(frames)) for frames, direction in runs]
 
     def require_same(self, now: "TrackPlan") -> None:
-        """Refuse to go on with something else.
+        """Refuse to resume another plan.
 
         Args:
-            now: What the command line says now.
+            now: Plan of the current command line.
 
         Raises:
-            SessionError: Naming all that differs.
+            SessionError: The plans differ; it lists the differences.
         """
         if differences := list(self._differences(now)):
             raise SessionError(
-                f"--resume cannot go on, since the command is not the same: "
+                f"--resume cannot continue, since the command is not the same: "
                 f"{'; '.join(differences)}. Repeat the earlier command, or leave out --resume to "
                 "start over."
             )
@@ -150,7 +150,7 @@ class TrackPlan:
                 gone = [text for text in value if text not in after[name]]
                 yield ", ".join(
                     [f"new is {text}" for text in added] + [f"{t} is gone" for t in gone]
-                    or ["the prompts come in another order"]
+                    or ["the prompts are in another order"]
                 )
             elif value != after[name]:
                 yield f"{name.replace('_', ' ')} was {value}, is {after[name]}"

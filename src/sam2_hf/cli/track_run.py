@@ -1,14 +1,14 @@
-"""A run of `sam2-hf track` on one video: begin or resume, track, write.
+"""Run of `sam2-hf track` on one video: start or resume, track, write.
 
 Its state on disk survives a kill:
 
-folder/plan.json         what the run does
-folder/progress.json     how far the last save is
-folder/next.json         how far the save is that is being made
-folder/results.jsonl     tracked frames, of which the first bytes count
+folder/plan.json         plan of the run
+folder/progress.json     position of the last save
+folder/next.json         position of the save in progress
+folder/results.jsonl     tracked frames; only a known number of bytes is valid
 folder/session/          the session, saved atomically
-folder/spill/            what the session keeps on disk
-folder/staged/           result files that are not finished
+folder/spill/            data that the session offloads to disk
+folder/staged/           unfinished result files
 """
 
 import json
@@ -36,19 +36,19 @@ from .video_prompts import VideoPrompts
 
 PLAN, PROGRESS, NEXT = "plan.json", "progress.json", "next.json"
 SAVE_EVERY = 20.0  # seconds
-SAVE_SHARE = 0.05  # of the time, at most, goes into saving
+SAVE_SHARE = 0.05  # maximum fraction of the time spent on saving
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far tracking is.
+    """Position of tracking.
 
     Attributes:
-        run: Which of the plan's runs.
-        done: Frames of that run that are done.
-        journal_bytes: How much of the journal counts.
-        failure: Why an earlier run ended before its time; empty if none did.
-        session_before: What the session's folder said before the save that this belongs to.
+        run: Index of the plan's run.
+        done: Finished frames of that run.
+        journal_bytes: Valid bytes of the journal.
+        failure: Why an earlier run ended early; empty if none did.
+        session_before: Mark of the session's folder before the save that this belongs to.
     """
 
     run: int = 0
@@ -58,10 +58,10 @@ class Progress:
     session_before: str = ""
 
     def check(self, plan: TrackPlan) -> None:
-        """Refuse what no run of a plan can have written.
+        """Check that a run of the plan can have written this.
 
         Raises:
-            ValueError: A number is none or out of range, or a text is none.
+            ValueError: A field has the wrong type or is out of range.
         """
         runs = plan.runs()
         for name, most in (("run", len(runs)), ("done", plan.num_frames), ("journal_bytes", None)):
@@ -71,7 +71,7 @@ class Progress:
         if self.run < len(runs) and self.done > runs[self.run].count:
             raise ValueError(f"{self.done} frames of a run of {runs[self.run].count} are done")
         if not isinstance(self.failure, str) or not isinstance(self.session_before, str):
-            raise ValueError("a text is no text")
+            raise ValueError("a text is not a text")
 
 
 class TrackState:
@@ -90,22 +90,22 @@ class TrackState:
 
     @property
     def session_folder(self) -> Path:
-        """Where the session is saved."""
+        """Folder of the saved session."""
         return self.folder / "session"
 
     @property
     def staged(self) -> Path:
-        """Where result files grow."""
+        """Folder of unfinished result files."""
         return self.folder / "staged"
 
     @property
     def spill_folder(self) -> Path:
-        """Where the session puts what does not fit into RAM: a save can then link to it."""
+        """Folder for data that the session offloads to disk, so that a save can hard-link it."""
         return self.folder / "spill"
 
     @property
     def exists(self) -> bool:
-        """Whether an earlier run left something."""
+        """Whether there is state of an earlier run."""
         return (self.folder / PLAN).is_file()
 
     @property
@@ -117,7 +117,7 @@ class TrackState:
         return self._journal
 
     def begin(self, plan: TrackPlan) -> None:
-        """Start over; what an earlier run left is removed.
+        """Start over, removing the state of an earlier run.
 
         Raises:
             OutputError: The folder cannot be written to.
@@ -126,10 +126,10 @@ class TrackState:
         self._write(PLAN, asdict(plan))
 
     def resume(self, plan: TrackPlan) -> bool:
-        """Find out where to go on.
+        """Read the position to resume from.
 
         Returns:
-            Whether there is anything to go on with.
+            Whether there is anything to resume.
 
         Raises:
             SessionError: The earlier run did something else, or its files are damaged.
@@ -150,7 +150,7 @@ class TrackState:
         return latest is not None
 
     def add(self, tracked: TrackedFrame) -> None:
-        """Keep a frame that is done.
+        """Add a finished frame.
 
         Raises:
             OutputError: The disk is full.
@@ -159,7 +159,7 @@ class TrackState:
         self.progress = replace(self.progress, done=self.progress.done + 1)
 
     def end_run(self, failure: str = "") -> None:
-        """Go over to the next run of the plan.
+        """Advance to the next run of the plan.
 
         Args:
             failure: Why this one ended early, if it did; the first reason is kept.
@@ -168,10 +168,10 @@ class TrackState:
         self.progress = replace(self.progress, run=self.progress.run + 1, done=0, failure=known)
 
     def save(self, session: VideoSession) -> None:
-        """Save everything, so that `resume` goes on here.
+        """Save everything for `resume`.
 
         Raises:
-            OutputError: The disk is full; the save before counts.
+            OutputError: The disk is full; the previous save is valid.
         """
         began = time.monotonic()
         mark = self._session_mark()
@@ -184,16 +184,16 @@ class TrackState:
         self._save_seconds = self._saved_at - began
 
     def save_now_and_then(self, session: VideoSession) -> None:
-        """Save if the last time is long ago, measured by how long it took.
+        """Save if enough time has passed, relative to the duration of a save.
 
         Raises:
-            OutputError: The disk is full; the save before counts.
+            OutputError: The disk is full; the previous save is valid.
         """
         if time.monotonic() - self._saved_at > max(SAVE_EVERY, self._save_seconds / SAVE_SHARE):
             self.save(session)
 
     def close(self) -> None:
-        """Let go of the journal; what is on the disk stays."""
+        """Close the journal; files on disk stay."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None
@@ -207,7 +207,7 @@ class TrackState:
         self.close()
         self.progress = Progress()
         try:
-            (self.folder / PLAN).unlink(missing_ok=True)  # first: half a state is none
+            (self.folder / PLAN).unlink(missing_ok=True)  # first, so that partial state is ignored
             if self.folder.exists():
                 shutil.rmtree(self.folder)
         except OSError as error:
@@ -219,10 +219,10 @@ class TrackState:
         )
 
     def _latest(self) -> Progress | None:
-        """Read how far the last whole save is.
+        """Read the position of the last complete save.
 
-        A process may have been killed right after the session was saved and before that was noted.
-        The session's folder has changed then, and what was to be noted counts.
+        A process may have been killed after saving the session and before recording it. Then the
+        session's folder has changed, and the pending record is the valid one.
         """
         if (self.folder / NEXT).is_file():
             coming = Progress(**self._read(NEXT))
@@ -241,7 +241,7 @@ class TrackState:
     def _read(self, name: str) -> dict[str, Any]:
         path = self.folder / name
         if not path.is_file():
-            raise ValueError(f"{name} is no file")
+            raise ValueError(f"{name} is not a file")
         content = json.loads(path.read_bytes())
         if not isinstance(content, dict):
             raise ValueError(f"{name} holds a {type(content).__name__}")
@@ -250,13 +250,13 @@ class TrackState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoTracking:
-    """A video, what to do with it, and how far that is.
+    """Tracking of one video.
 
     Attributes:
         video: File or folder.
-        plan: What to do.
-        prompts: What a person pointed at.
-        state: What is kept on the disk meanwhile.
+        plan: The plan.
+        prompts: The prompts.
+        state: State on disk.
     """
 
     video: Path
@@ -265,7 +265,7 @@ class VideoTracking:
     state: TrackState
 
     def open_session(self, chosen: ChosenVideoModel, *, resume: bool) -> VideoSession:
-        """Begin with the prompts, or go on where an earlier run was.
+        """Start with the prompts, or resume an earlier run.
 
         Raises:
             SessionError: The earlier run did something else, or its files are damaged.
@@ -275,9 +275,9 @@ class VideoTracking:
             folder = self.state.session_folder
             return Sam2VideoInferenceSession.load(folder, self.video, chosen.model)
         if resume:
-            note("there is nothing to resume; this is the beginning.")
+            note("there is nothing to resume; starting from the beginning.")
         elif self.state.exists:
-            note("what an earlier run left unfinished is dropped; --resume would have gone on.")
+            note("an earlier unfinished run is dropped; --resume would have continued it.")
         self.state.begin(self.plan)
         options = SessionOptions(
             non_overlap_masks=self.plan.no_overlap,
@@ -289,12 +289,12 @@ class VideoTracking:
         return session
 
     def track(self, session: VideoSession, stop: Interruption) -> Outcome:
-        """Visit all frames that are left. An unreadable frame ends a run, not the others.
+        """Track the remaining frames. An unreadable frame ends its run, not the others.
 
         Raises:
-            FrameError: Not one frame could be tracked.
-            StopRequestedError: Ctrl-C; everything up to here is in the state.
-            OutputError: The disk is full; the last save counts.
+            FrameError: No frame could be tracked.
+            StopRequestedError: Ctrl-C; the state is saved.
+            OutputError: The disk is full; the last save is valid.
         """
         runs = self.plan.runs()
         total = sum(run.count for run in runs)
@@ -303,7 +303,7 @@ class VideoTracking:
                 for run in runs[self.state.progress.run :]:
                     self._visit(run, session, stop, bar)
             except OutputError:
-                note(f"what was saved is kept in {self.state.folder}; --resume goes on there.")
+                note(f"the last save is kept in {self.state.folder}; --resume continues from it.")
                 raise
             rate = bar.rate if bar.counted else 0.0
         failure = self.state.progress.failure
@@ -313,7 +313,7 @@ class VideoTracking:
         return Outcome(rate, failure)
 
     def write(self, outputs: TrackOutputs, session: VideoSession, stop: Interruption) -> None:
-        """Write what is drawn frame by frame; frames are read a second time for that.
+        """Write per-frame results, reading the frames a second time.
 
         Raises:
             StopRequestedError: Ctrl-C.
@@ -338,11 +338,11 @@ class VideoTracking:
                 stop.check()
 
     def facts(self, session: VideoSession, name: str) -> VideoFacts:
-        """Describe the video for the results.
+        """Return the video's metadata for the results.
 
         Args:
             session: With the frames.
-            name: What to call the video.
+            name: Name of the video.
         """
         plan, fps = self.plan, session.frames.fps
         return VideoFacts(
@@ -361,7 +361,7 @@ class VideoTracking:
         stop: Interruption,
         bar: FrameProgress,
     ) -> None:
-        """Track the frames of one run that are left."""
+        """Track the remaining frames of one run."""
         state, failure = self.state, ""
         done = state.progress.done
         try:

@@ -1,4 +1,4 @@
-"""The prompts of `sam2-hf track`: checked against the video, given to a session, drawn.
+"""Prompts of `sam2-hf track`: checked against the video, added to a session, drawn.
 
 Suffixes: h, w = rows and columns in pixels of the video.
 """
@@ -20,12 +20,12 @@ from sam2_hf.video.session import VideoSession
 
 from .argument_types import BoxPrompt, ClickPrompt
 
-BRIGHT_SHARE = 0.5  # of the brightest pixel; above it a pixel of a mask picture is the object
+BRIGHT = 0.5  # of the brightest pixel; above it a pixel of a mask picture is the object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenMask:
-    """A mask that was read from a picture."""
+    """A mask read from a picture."""
 
     frame: int
     object_id: int
@@ -49,7 +49,7 @@ class VideoPrompts:
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "VideoPrompts":
-        """Collect them, and read the masks.
+        """Collect the prompts, reading the masks.
 
         Raises:
             PromptError: There is none.
@@ -62,9 +62,9 @@ class VideoPrompts:
             )
         masks = [
             GivenMask(
-                one.frame, one.object_id, one.file, read_mask_picture(one.file, one.object_id)
+                mask.frame, mask.object_id, mask.file, read_mask_picture(mask.file, mask.object_id)
             )
-            for one in arguments.masks
+            for mask in arguments.masks
         ]
         return cls(tuple(arguments.clicks), tuple(arguments.boxes), tuple(masks))
 
@@ -79,12 +79,12 @@ class VideoPrompts:
         return tuple(sorted({frame for frame, _ in self._places()}))
 
     def check(self, size: tuple[int, int], num_frames: int, video: str) -> None:
-        """Compare with the video they are for.
+        """Check against the video.
 
         Args:
             size: `(height, width)`.
-            num_frames: How many frames it has.
-            video: What to call it in a message.
+            num_frames: Its number of frames.
+            video: Its name in messages.
 
         Raises:
             FrameError: A frame is beyond the end.
@@ -101,33 +101,33 @@ class VideoPrompts:
             check_clicks([click], size, f"object {object_id} on frame {frame}")
         for frame, object_id, box in self.boxes:
             read_box(box, size, f"object {object_id} on frame {frame}")
-        for one in self.masks:
-            if one.mask_hw.shape != size:
+        for mask in self.masks:
+            if mask.mask_hw.shape != size:
                 raise PromptError(
-                    f"the mask {one.file} is {one.mask_hw.shape[1]} x {one.mask_hw.shape[0]} "
+                    f"the mask {mask.file} is {mask.mask_hw.shape[1]} x {mask.mask_hw.shape[0]} "
                     f"pixels, {video} is {size[1]} x {size[0]} (width x height). "
                     "Resize it without smoothing."
                 )
 
     def give_to(self, session: VideoSession) -> None:
-        """Pass them on: what belongs to one object and frame in one go, boxes before clicks."""
-        for one in self.masks:
-            session.mask(one.frame, one.object_id, one.mask_hw)
+        """Add all prompts to a session: masks, boxes, then clicks grouped by object and frame."""
+        for mask in self.masks:
+            session.mask(mask.frame, mask.object_id, mask.mask_hw)
         for frame, object_id, box in self.boxes:
             session.box(frame, object_id, box)
         for frame, object_id in dict.fromkeys(click[:2] for click in self.clicks):
-            clicks = [one.click for one in self.clicks if one[:2] == (frame, object_id)]
+            clicks = [prompt.click for prompt in self.clicks if prompt[:2] == (frame, object_id)]
             points = [(x, y) for x, y, _ in clicks]
             session.click(frame, object_id, points, positive=[sign for _, _, sign in clicks])
 
     def drawn_on(self, frame: int) -> DrawnPrompts | None:
-        """Collect what to draw on a frame; None if there is nothing."""
-        clicks = tuple(one.click for one in self.clicks if one.frame == frame)
-        boxes = tuple(one.box for one in self.boxes if one.frame == frame)
+        """Return the prompts to draw on a frame; None if there are none."""
+        clicks = tuple(prompt.click for prompt in self.clicks if prompt.frame == frame)
+        boxes = tuple(prompt.box for prompt in self.boxes if prompt.frame == frame)
         return DrawnPrompts(clicks, boxes) if clicks or boxes else None
 
     def described(self) -> tuple[str, ...]:
-        """Write each as a text by which it is known again; a mask by its pixels."""
+        """Describe each prompt as text that identifies it; a mask by its pixels."""
         texts = [
             f"--click {frame}:{object_id}:{x:g},{y:g}{'' if positive else ',-'}"
             for frame, object_id, (x, y, positive) in self.clicks
@@ -136,25 +136,25 @@ class VideoPrompts:
             f"--box {frame}:{object_id}:{','.join(f'{value:g}' for value in box)}"
             for frame, object_id, box in self.boxes
         ]
-        for one in self.masks:
-            pixels = zlib.crc32(np.packbits(one.mask_hw).tobytes())
+        for mask in self.masks:
+            pixels = zlib.crc32(np.packbits(mask.mask_hw).tobytes())
             texts.append(
-                f"--mask {one.frame}:{one.object_id}:{one.file.name} (pixels {pixels:08x})"
+                f"--mask {mask.frame}:{mask.object_id}:{mask.file.name} (pixels {pixels:08x})"
             )
         return tuple(texts)
 
     def _places(self) -> set[tuple[int, int]]:
         """Frames and objects with a prompt."""
-        places = {one[:2] for one in (*self.clicks, *self.boxes)}
-        return places | {(one.frame, one.object_id) for one in self.masks}
+        places = {prompt[:2] for prompt in (*self.clicks, *self.boxes)}
+        return places | {(mask.frame, mask.object_id) for mask in self.masks}
 
 
 def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
-    """Read a mask: the label `object_id` of a palette picture with several, else what is bright.
+    """Read a mask: label `object_id` of a palette picture with several labels, else bright pixels.
 
     Args:
-        file: Any picture PIL reads.
-        object_id: Whose mask it is.
+        file: Any picture that Pillow reads.
+        object_id: The object.
 
     Raises:
         ImageError: It cannot be read, or has several labels without this one.
@@ -166,10 +166,10 @@ def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
     try:
         with Image.open(file) as picture:
             is_labels = picture.mode == "P"
-            # PIL clips deep values when it converts them, which would make all of them bright.
-            is_unmodified = is_labels or picture.mode in NUMERIC_MODES
-            values_hw = np.asarray(picture if is_unmodified else picture.convert("L"))
-    except Exception as error:  # the readers of PIL have errors of their own for every damage
+            # Pillow's conversion clips deep values, which would make all of them bright.
+            keeps_values = is_labels or picture.mode in NUMERIC_MODES
+            values_hw = np.asarray(picture if keeps_values else picture.convert("L"))
+    except Exception as error:  # Pillow's readers raise many types for damaged files
         raise ImageError(f"{file} cannot be read as a mask: {error}. Give a PNG.") from error
     if not np.isfinite(values_hw).all():
         raise ImageError(f"the mask {file} has values that are not finite. Paint the object white.")
@@ -183,4 +183,4 @@ def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
         )
     if len(labels) > 1:
         return values_hw == object_id
-    return values_hw > (0 if is_labels else BRIGHT_SHARE * values_hw.max())
+    return values_hw > (0 if is_labels else BRIGHT * values_hw.max())

@@ -1,1 +1,1 @@
-"""Labeled photos and videos of the usual data sets, and clips drawn from them."""
+"""Data sets of labeled photos and videos, and clips sampled from them."""

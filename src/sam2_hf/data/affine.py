@@ -1,7 +1,7 @@
-"""One affine map from a picture to the model's square input, for pixels and masks alike.
+"""Affine augmentation: one map from a picture to the model's square input, for pixels and masks.
 
-Coordinates are continuous: the picture spans 0 to its width and 0 to its height, and the center of
-the first pixel lies at (0.5, 0.5), as Pillow has it.
+Coordinates are continuous, as in Pillow: the picture spans 0 to its width and 0 to its height, and
+the center of the first pixel lies at (0.5, 0.5).
 
 Suffixes: hw = rows and columns of the picture, ss = of the input, 3 = red, green, blue, 33 = a
 homogeneous matrix.
@@ -16,13 +16,13 @@ from PIL import Image
 
 from .config import Augmentation
 
-FILL = (124, 116, 104)  # the mean that normalizing takes off, so that a margin becomes about 0
+FILL = (124, 116, 104)  # the mean of normalization, so that a margin becomes about 0
 Anchor = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Warp:
-    """Where each pixel of the input comes from.
+class AffineMap:
+    """Map from the model's input to the picture.
 
     Attributes:
         matrix_33: From the input's coordinates to the picture's, `(3, 3)`.
@@ -35,7 +35,7 @@ class Warp:
     size: tuple[int, int]
 
     def pixels(self, picture: Image.Image) -> NDArray[np.uint8]:
-        """Draw the input from an RGB picture: shrunk first, so that nothing aliases, then moved.
+        """Resample an RGB picture: shrink it first to avoid aliasing, then transform.
 
         Returns:
             `(S, S, 3)`, uint8.
@@ -59,7 +59,7 @@ class Warp:
         return np.asarray(moved)
 
     def labels(self, labels_hw: NDArray[np.uint8] | NDArray[np.int32]) -> NDArray[np.integer]:
-        """Draw a label map; each pixel takes the label at its center, the margin takes 0.
+        """Resample a label map; each pixel takes the label at its center, the margin 0.
 
         Args:
             labels_hw: uint8 or int32.
@@ -76,30 +76,30 @@ class Warp:
         return np.asarray(moved)
 
 
-def whole_picture(size: tuple[int, int], side: int) -> Warp:
-    """Stretch the whole picture to the input, as SAM 2 does when it is used."""
+def whole_picture(size: tuple[int, int], side: int) -> AffineMap:
+    """Stretch the whole picture to the input, as SAM 2 does at inference."""
     height, width = size
-    return Warp(np.diag([width / side, height / side, 1.0]), side, size)
+    return AffineMap(np.diag([width / side, height / side, 1.0]), side, size)
 
 
-def draw_warp(
+def draw_affine(
     augment: Augmentation,
     size: tuple[int, int],
     side: int,
     anchor: Anchor,
     rng: np.random.Generator,
-) -> Warp:
-    """Draw flips, a turn, a slant and a zoom, all in one map.
+) -> AffineMap:
+    """Draw flips, rotation, shear and zoom as one map.
 
     Args:
-        augment: How much of each.
+        augment: Amount of each.
         size: `(height, width)` of the picture.
         side: Rows and columns of the input.
-        anchor: `(x, y)` in the picture, on an object to which a zoom may go.
-        rng: Source of chance.
+        anchor: `(x, y)` in the picture, a point of an object that a zoom may target.
+        rng: Random generator.
 
     Source: training/dataset/transforms.py:174-190, :303-369 @ 2b90b9f.
-    Differs: resamples once instead of after each step, and shrinks before it turns.
+    Differs: resamples once instead of after each step, and shrinks before rotating.
     """
     height, width = size
     flip_33 = _flip(augment, size, rng)
@@ -120,7 +120,7 @@ def draw_warp(
     cut_33 = np.array(
         [[crop[0] / side, 0.0, corner[0]], [0.0, crop[1] / side, corner[1]], [0.0, 0.0, 1.0]]
     )
-    return Warp(np.linalg.inv(there_33) @ cut_33, side, size)
+    return AffineMap(np.linalg.inv(there_33) @ cut_33, side, size)
 
 
 def _flip(
@@ -138,7 +138,7 @@ def _flip(
 def _turn(
     augment: Augmentation, size: tuple[int, int], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Turn and slant about the picture's center."""
+    """Rotate and shear about the picture's center."""
     height, width = size
     angle = math.radians(rng.uniform(-1, 1) * augment.degrees)
     slant = -math.tan(math.radians(rng.uniform(-1, 1) * augment.shear))
@@ -151,13 +151,13 @@ def _turn(
 
 
 def _corner(length: float, part: float, place: float, target: float | None) -> float:
-    """Choose where a crop begins along one axis.
+    """Choose the start of a crop along one axis.
 
     Args:
-        length: Of the picture.
-        part: Of the crop, which may be longer than the picture.
+        length: Length of the picture.
+        part: Length of the crop, which may exceed that of the picture.
         place: Drawn from 0 to 1.
-        target: What should come to lie in the middle half of the crop; None for anywhere.
+        target: Coordinate to place in the middle half of the crop; None for anywhere.
     """
     room = length - part
     if target is None or room <= 0:

@@ -1,6 +1,6 @@
-"""A photo or a video with what is annotated on it, read only where it is looked at.
+"""Annotated photos and videos, read lazily.
 
-Here rows are decoded for training and evaluation: pictures, videos and every form of annotation.
+Rows are decoded here for training and evaluation: pictures, videos and every form of annotation.
 
 Suffixes: t = frames, o = objects, h, w = rows and columns, 3 = red, green, blue.
 """
@@ -34,11 +34,11 @@ from .rows import StoredPicture, VideoRow
 
 
 class AnnotatedVideo(ABC):
-    """Annotated frames, counted from 0; frames without annotation do not count.
+    """Annotated frames, numbered from 0; frames without annotation are skipped.
 
     Attributes:
-        name: What the data set calls it.
-        num_frames: How many frames are annotated; 1 for a photo.
+        name: Its name in the data set.
+        num_frames: Number of annotated frames; 1 for a photo.
     """
 
     name: str
@@ -54,24 +54,24 @@ class AnnotatedVideo(ABC):
 
     @abstractmethod
     def objects(self, frame: int) -> FrameObjects:
-        """Read what is annotated on one frame.
+        """Read the annotation of one frame.
 
         Raises:
             Sam2Error: It cannot be read.
         """
 
     def close(self) -> None:
-        """Close what is open; nothing by default."""
+        """Close open files; none by default."""
         return
 
     @property
     def place(self) -> str:
-        """Where it lies, for messages."""
+        """Its location, for messages."""
         return self.name
 
 
 class ClipRecording(AnnotatedVideo):
-    """A clip that is in memory already."""
+    """A clip in memory."""
 
     def __init__(self, clip: Clip) -> None:
         self.name = clip.name
@@ -93,39 +93,39 @@ Unite = Callable[[NDArray[np.uint8] | NDArray[np.int32]], list[list[int]]]
 
 
 class RowRecording(AnnotatedVideo):
-    """What a row names.
+    """The photo or video of a row.
 
     Args:
         row: The row.
-        opinion: Which of the label maps of a frame counts, where annotators differ; beyond their
-            number it begins anew. None takes the objects of all of them.
-        unite: Draws the unions of labels of a photo's label map that are objects, too.
+        annotator: Which of several label maps of a frame to use, modulo their number. None takes
+            the objects of all.
+        unite: Draws unions of a photo's labels, which count as objects as well.
     """
 
     def __init__(
-        self, row: VideoRow, opinion: int | None = None, unite: Unite | None = None
+        self, row: VideoRow, annotator: int | None = None, unite: Unite | None = None
     ) -> None:
         self.name = row.name
         self._row = row
-        self._opinion = opinion
+        self._annotator = annotator
         self._unite = unite
         self._video: VideoFile | None = None
 
     @property
-    def num_frames(self) -> int:  # type: ignore[override]  # counted when it is asked for
+    def num_frames(self) -> int:  # type: ignore[override]  # counted lazily
         """See [`AnnotatedVideo`]."""
         row = self._row
         return len(row.label_maps or row.masks or row.segments or self._frames_of_file)
 
     @property
     def place(self) -> str:
-        """Name it, and the file where it begins."""
+        """Its name and first file."""
         first = self._row.video or (self._row.images[0] if self._row.images else "")
         return f"{self.name} ({first})" if isinstance(first, str) and first else self.name
 
     @property
     def length(self) -> int:
-        """How many frames it has, annotated or not.
+        """Number of frames, annotated or not.
 
         Raises:
             VideoError: It is a video file that cannot be read.
@@ -134,16 +134,16 @@ class RowRecording(AnnotatedVideo):
 
     @cached_property
     def annotated(self) -> Sequence[int]:
-        """Which frames are annotated, counted among all.
+        """Indices of the annotated frames among all.
 
         Raises:
-            DataError: The file that says so cannot be read.
+            DataError: The annotation file cannot be read.
         """
         row = self._row
         if row.annotated:
             return row.annotated
         if row.segments_file and not (row.label_maps or row.masks or row.segments):
-            return [one.number for one in self._frames_of_file]
+            return [annotated.number for annotated in self._frames_of_file]
         return [frame * (row.every if row.video else 1) for frame in range(self.num_frames)]
 
     def picture(self, frame: int) -> Image.Image:
@@ -157,7 +157,7 @@ class RowRecording(AnnotatedVideo):
         return self.any_picture(number)
 
     def any_picture(self, number: int) -> Image.Image:
-        """Read one of all frames, RGB.
+        """Read any frame, annotated or not, RGB.
 
         Raises:
             Sam2Error: It cannot be read.
@@ -180,7 +180,7 @@ class RowRecording(AnnotatedVideo):
             raise DataError(f"{row.segments_file or self.place}: {error}") from error
 
     def segmentations(self, frame: int) -> Sequence[object]:
-        """Read what COCO's forms say of each object on an annotated frame.
+        """Read the COCO segmentation of each object on an annotated frame.
 
         Raises:
             DataError: It cannot be read.
@@ -210,7 +210,7 @@ class RowRecording(AnnotatedVideo):
 
     @cached_property
     def _video_path(self) -> str:
-        """Path of the video; one that is in the table is written to a folder that goes with it."""
+        """Path of the video; one embedded in the table is written to a temporary folder."""
         stored = self._row.video
         if isinstance(stored, str):
             return stored
@@ -220,32 +220,34 @@ class RowRecording(AnnotatedVideo):
         return str(path)
 
     def _size(self, segmentations: Sequence[object], frame: int) -> tuple[int, int]:
-        """Tell in which `(height, width)` polygons count; run lengths bring their own."""
-        if any(self._row.size) or not any(isinstance(one, list) for one in segmentations):
+        """Return the `(height, width)` of polygons; run lengths carry their own."""
+        if any(self._row.size) or not any(
+            isinstance(segmentation, list) for segmentation in segmentations
+        ):
             return self._row.size
         picture = self.picture(frame)
         return picture.height, picture.width
 
     def _label_maps(self, stored: Sequence[StoredPicture]) -> FrameObjects:
-        if self._opinion is not None:
-            labels_hw = open_label_map(stored[self._opinion % len(stored)])
+        if self._annotator is not None:
+            labels_hw = open_label_map(stored[self._annotator % len(stored)])
             if self._unite is not None and self.num_frames == 1:
                 return LabelMap(labels_hw, self._unite(labels_hw))
             return LabelMap(labels_hw)
         if len(stored) == 1:
             return LabelMap(open_label_map(stored[0]))
-        maps = [open_label_map(one) for one in stored]
+        maps = [open_label_map(picture) for picture in stored]
         masks = [labels_hw == label for labels_hw in maps for label in LabelMap(labels_hw).areas()]
         height, width = maps[0].shape
         return MaskList.of(masks, (height, width))
 
     def _masks(self, stored: Sequence[StoredPicture], frame: int) -> MaskList:
         found: list[NDArray[np.bool_] | None] = [
-            open_label_map(one) != 0 if one else None for one in stored
+            open_label_map(picture) != 0 if picture else None for picture in stored
         ]
         sizes = {mask_hw.shape for mask_hw in found if mask_hw is not None}
         if len(sizes) > 1:
             raise DataError(f"{self.place}: masks of frame {frame} have sizes {sorted(sizes)}.")
         height, width = sizes.pop() if sizes else self.picture(frame).size[::-1]
         empty = np.zeros((height, width), np.bool_)
-        return MaskList.of([empty if one is None else one for one in found], (height, width))
+        return MaskList.of([empty if mask is None else mask for mask in found], (height, width))

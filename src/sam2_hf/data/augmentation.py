@@ -1,7 +1,7 @@
 """Augmentation of a clip: one draw for all its frames and masks, and mosaics of four clips.
 
-A mosaic shows a clip four times at half size and means its objects in one of the four only: things
-that look alike are not the same thing.
+A mosaic shows a clip four times at half size, with the masks of one copy only: similar objects are
+not the same object.
 
 Suffixes: S, s = rows and columns of the model's input, h = half of s, o = objects, 3 = red, green,
 blue.
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .affine import Anchor, Warp, draw_warp, whole_picture
+from .affine import AffineMap, Anchor, draw_affine, whole_picture
 from .color_jitter import ColorChange, apply_changes, draw_changes
 from .config import Augmentation
 from .frame_annotations import FrameObjects
@@ -24,12 +24,12 @@ CELLS = 2  # in each direction
 
 @dataclass(frozen=True, slots=True)
 class Mosaic:
-    """Where the meant copy stands, and which copies are mirrored; the same for every frame.
+    """Position of the labeled copy, and which copies are mirrored; the same for every frame.
 
     Attributes:
-        row: Of the copy whose objects are meant.
-        column: Of that copy.
-        mirrored: Row by row.
+        row: Of the labeled copy.
+        column: Of the labeled copy.
+        mirrored: Of each copy, row by row.
 
     Source: training/dataset/transforms.py:398-528 @ 2b90b9f.
     """
@@ -48,10 +48,10 @@ class Mosaic:
         )
 
     def masks(self, masks_oss: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Put masks into the cell of the meant copy, `(o, S, S)`, bool."""
+        """Put masks into the cell of the labeled copy, `(o, S, S)`, bool."""
         half = masks_oss.shape[-1] // CELLS
         cells = masks_oss.reshape(len(masks_oss), half, CELLS, half, CELLS)
-        # Half of the four pixels is enough, so that a line of one pixel does not vanish.
+        # Two of four pixels are enough, so that a line of one pixel does not vanish.
         small_ohh = cells.sum(axis=(2, 4), dtype=np.uint8) >= CELLS
         if self.mirrored[CELLS * self.row + self.column]:
             small_ohh = small_ohh[:, :, ::-1]
@@ -62,23 +62,23 @@ class Mosaic:
 
 
 def draw_mosaic(rng: np.random.Generator) -> Mosaic:
-    """Draw the cell that is meant and which cells are mirrored."""
+    """Draw the labeled cell and which cells are mirrored."""
     row, column = rng.integers(CELLS, size=2).tolist()
     one, two, three, four = (rng.random(CELLS * CELLS) < 1 / 2).tolist()
     return Mosaic(row, column, (one, two, three, four))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Variation:
-    """What is done to a clip.
+class ClipAugmentation:
+    """A drawn augmentation of a clip.
 
     Attributes:
-        warp: Where each pixel comes from.
+        affine: Map of coordinates, the same for every frame.
         mosaic: None for a single picture.
-        colors: Changes of each frame; none keeps the colors.
+        colors: Color changes of each frame; empty keeps the colors.
     """
 
-    warp: Warp
+    affine: AffineMap
     mosaic: Mosaic | None
     colors: tuple[list[ColorChange], ...]
 
@@ -87,50 +87,50 @@ class Variation:
 
         Args:
             picture: RGB.
-            place: Of the frame in its clip.
+            place: Index of the frame in its clip.
 
         Returns:
             `(S, S, 3)`, uint8.
         """
-        pixels_ss3 = self.warp.pixels(picture)
+        pixels_ss3 = self.affine.pixels(picture)
         if self.mosaic is not None:
             pixels_ss3 = self.mosaic.pixels(pixels_ss3)
         return apply_changes(pixels_ss3, self.colors[place]) if self.colors else pixels_ss3
 
     def masks(self, objects: FrameObjects, object_ids: Sequence[int]) -> NDArray[np.bool_]:
-        """Make the masks that belong to a frame.
+        """Make the masks of a frame.
 
         Returns:
             `(o, S, S)`, bool.
         """
-        masks_oss = objects.warped(object_ids, self.warp)
+        masks_oss = objects.transformed(object_ids, self.affine)
         return masks_oss if self.mosaic is None else self.mosaic.masks(masks_oss)
 
 
-def draw_variation(
+def draw_augmentation(
     augment: Augmentation,
     size: tuple[int, int],
     side: int,
     anchor: Anchor,
     num_frames: int,
     rng: np.random.Generator,
-) -> Variation:
-    """Draw what is done to a clip.
+) -> ClipAugmentation:
+    """Draw the augmentation of a clip.
 
     Args:
-        augment: How far it may go.
+        augment: Its limits.
         size: `(height, width)` of its frames.
         side: Rows and columns of the model's input.
-        anchor: `(x, y)`, pixels of the frame, to which a zoom may go.
+        anchor: `(x, y)`, pixels of the frame, that a zoom may target.
         num_frames: Frames of the clip.
-        rng: Source of chance.
+        rng: Random generator.
     """
-    warp = draw_warp(augment, size, side, anchor, rng)
+    affine = draw_affine(augment, size, side, anchor, rng)
     colors = tuple(draw_changes(augment, num_frames, rng))
     mosaic = draw_mosaic(rng) if rng.random() < augment.mosaic else None
-    return Variation(warp, mosaic, colors)
+    return ClipAugmentation(affine, mosaic, colors)
 
 
-def no_variation(size: tuple[int, int], side: int) -> Variation:
+def resize_only(size: tuple[int, int], side: int) -> ClipAugmentation:
     """Only resize, as for evaluation."""
-    return Variation(whole_picture(size, side), None, ())
+    return ClipAugmentation(whole_picture(size, side), None, ())

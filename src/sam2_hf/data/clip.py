@@ -1,4 +1,4 @@
-"""Clips as a data set gives them, and batches of clips as the model takes them.
+"""Clips of a data set, and batches of clips for the model.
 
 Suffixes: b = clips, o = objects, t = frames, h, w = rows and columns, S = input size, 3 = red,
 green, blue.
@@ -22,7 +22,7 @@ class Clip:
     Attributes:
         frames_thw3: `(t, h, w, 3)`, uint8, RGB.
         masks_othw: `(o, t, h, w)`, bool. Every object is visible on the first frame.
-        name: What the data set calls it.
+        name: Its name in the data set.
     """
 
     frames_thw3: NDArray[np.uint8]
@@ -35,13 +35,13 @@ class ClipBatch:
     """Clips of one source and one length.
 
     Attributes:
-        frames_bthw3: `(b, t, S, S, 3)`, uint8, RGB: a quarter of what has to be moved otherwise.
+        frames_bthw3: `(b, t, S, S, 3)`, uint8, RGB: a quarter of the bytes of floats.
         labels_bothw: `(b, o, t, S, S)`, bool. An object that is empty on all frames is padding.
         num_objects: Objects of all clips, without padding.
-        seeds_b: `(b,)`, int64. All that is drawn for a clip's clicks follows from it.
-        names: What the data set calls the clips.
-        source: What reports call their source.
-        skipped: A message for each item that could not be used and was replaced.
+        seeds_b: `(b,)`, int64. Seeds of everything drawn for a clip's clicks.
+        names: Names of the clips in the data set.
+        source: Name of their source in reports.
+        skipped: A message for each unusable item that was replaced.
     """
 
     frames_bthw3: Tensor
@@ -54,7 +54,7 @@ class ClipBatch:
 
     @property
     def clips_bt3hw(self) -> Tensor:
-        """Compute the frames as the image encoder wants them, `(b, t, 3, S, S)`, normalized."""
+        """Compute the input of the image encoder, `(b, t, 3, S, S)`, normalized."""
         return normalize(self.frames_bthw3)
 
     def to(self, device: torch.device | str) -> "ClipBatch":
@@ -67,7 +67,7 @@ class ClipBatch:
         )
 
     def pin_memory(self) -> "ClipBatch":
-        """Return this batch in memory from which a GPU copies quickly."""
+        """Return this batch in page-locked memory."""
         return replace(
             self,
             frames_bthw3=self.frames_bthw3.pin_memory(),
@@ -82,7 +82,7 @@ def collate(clips: Sequence[Clip], seeds: Sequence[int], source: str) -> ClipBat
     Args:
         clips: At least one.
         seeds: One per clip.
-        source: What reports call their source.
+        source: Name of their source in reports.
     """
     frames_bthw3 = np.stack([clip.frames_thw3 for clip in clips])
     most_objects = max(len(clip.masks_othw) for clip in clips)
@@ -100,7 +100,7 @@ def collate(clips: Sequence[Clip], seeds: Sequence[int], source: str) -> ClipBat
 
 
 def normalize(frames_bthw3: Tensor) -> Tensor:
-    """Turn bytes into what the image encoder is trained on.
+    """Normalize bytes as the image encoder was trained.
 
     Args:
         frames_bthw3: `(..., h, w, 3)`, uint8.
@@ -108,5 +108,5 @@ def normalize(frames_bthw3: Tensor) -> Tensor:
     Returns:
         `(..., 3, h, w)`, contiguous.
     """
-    # Bytes are moved before they become floats, of which four times as many would move.
+    # Permuted as bytes, since floats would move four times as much.
     return normalize_pixels(frames_bthw3.movedim(-1, -3).contiguous(), RELEASED_PIXELS)

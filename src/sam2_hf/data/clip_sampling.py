@@ -1,4 +1,4 @@
-"""Which frames and objects of a recording make a clip.
+"""Sampling of clips: frames and objects of a recording.
 
 Suffixes: t = frames, o = objects, S = rows and columns of the model's input, h, w = of the
 recording, 3 = red, green, blue.
@@ -17,22 +17,22 @@ from PIL import Image
 from sam2_hf.errors import DataError, MissingPackageError, NoObjectError, Sam2Error
 
 from .annotated_video import AnnotatedVideo
-from .augmentation import Variation, draw_variation, no_variation
+from .augmentation import ClipAugmentation, draw_augmentation, resize_only
 from .clip import Clip
 from .config import Augmentation, SourceConfig
 from .frame_annotations import FrameObjects, Mask
 
-WINDOW_TRIES = 20  # choices of frames, until some object is visible on the first of them
-VARIATION_TRIES = 5
+WINDOW_TRIES = 20  # choices of frames, until an object is visible on the first of them
+AUGMENTATION_TRIES = 5
 MIN_PIXELS = 16  # of the model's input: one cell of the grid on which masks are decoded
 # What decoders raise on damaged files.
 DAMAGE = (OSError, EOFError, ValueError, LookupError, struct.error, zlib.error)
-AT_A_TIME = 8  # objects are looked for in groups, since one warp carries eight masks
+AT_A_TIME = 8  # objects are checked in groups, since one resampling carries eight masks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Window:
-    """Chosen frames, what is annotated on them, and the objects that may be taken."""
+    """Chosen frames, their annotations, and the candidate objects."""
 
     frames: list[int]
     objects: list[FrameObjects]
@@ -42,13 +42,13 @@ class _Window:
 def sample_clip(
     recording: AnnotatedVideo, config: SourceConfig, image_size: int, rng: np.random.Generator
 ) -> Clip:
-    """Draw consecutive frames, objects that are visible on the first, and a variation.
+    """Draw consecutive frames, objects visible on the first, and an augmentation.
 
     Args:
-        recording: Where to take them.
-        config: How many, and how they are varied.
+        recording: The video.
+        config: Numbers of frames and objects, and augmentation.
         image_size: Rows and columns of the clip.
-        rng: Source of chance.
+        rng: Random generator.
 
     Raises:
         DataError: It has too few frames, no usable object, or cannot be read.
@@ -56,23 +56,23 @@ def sample_clip(
 
     Source: training/dataset/vos_sampler.py:37-83, training/dataset/vos_dataset.py:66-149
     @ 2b90b9f.
-    Differs: objects are chosen after the variation, among those that it leaves visible on the
-        first frame; the original chooses before, and leaves its one affine change out where an
-        object vanishes. Here several are tried before that.
+    Differs: objects are chosen after the augmentation, among those still visible on the first
+        frame; the original chooses before, and skips its one affine change if an object vanishes.
+        Here several are tried before that.
     """
     with _reading(recording):
         window = _draw_window(recording, config, rng)
         rng.shuffle(window.object_ids)
-        for _ in range(VARIATION_TRIES):
-            variation = _draw_variation(window, config.augment, image_size, rng)
-            if visible := _visible(variation, window, config.max_objects):
-                return _make_clip(recording, window, variation, visible)
-        # Where every variation loses all objects, only the colors of the last one are kept.
-        variation = replace(
-            no_variation(window.objects[0].size, image_size), colors=variation.colors
+        for _ in range(AUGMENTATION_TRIES):
+            augmentation = _draw_augmentation(window, config.augment, image_size, rng)
+            if visible := _visible(augmentation, window, config.max_objects):
+                return _make_clip(recording, window, augmentation, visible)
+        # If every augmentation loses all objects, only the colors of the last one are kept.
+        augmentation = replace(
+            resize_only(window.objects[0].size, image_size), colors=augmentation.colors
         )
-        if visible := _visible(variation, window, config.max_objects):
-            return _make_clip(recording, window, variation, visible)
+        if visible := _visible(augmentation, window, config.max_objects):
+            return _make_clip(recording, window, augmentation, visible)
     raise DataError(
         f"{recording.place}: none of {len(window.object_ids)} object(s) keeps {MIN_PIXELS} pixels "
         f"at input size {image_size}. Raise min_area, so that small ones do not count."
@@ -82,7 +82,7 @@ def sample_clip(
 def whole_clip(recording: AnnotatedVideo, config: SourceConfig) -> Clip:
     """Take all annotated frames at full size, with all objects of the first one.
 
-    Of the configuration only the limits of area count.
+    Only the limits of area in `config` apply.
 
     Raises:
         NoObjectError: It has no usable object.
@@ -107,7 +107,7 @@ def whole_clip(recording: AnnotatedVideo, config: SourceConfig) -> Clip:
 def draw_frames(
     recording: AnnotatedVideo, config: SourceConfig, rng: np.random.Generator
 ) -> list[int]:
-    """Draw the frames of a clip, in the order in which time runs.
+    """Draw the frames of a clip, in clip order.
 
     Raises:
         DataError: There are too few annotated ones.
@@ -132,7 +132,7 @@ def draw_frames(
 
 @contextmanager
 def _reading(recording: AnnotatedVideo) -> Iterator[None]:
-    """Turn every way in which reading fails into one error, and close what was opened."""
+    """Convert every failure of reading into one error, and close the recording."""
     try:
         yield
     except (DataError, MissingPackageError):
@@ -144,17 +144,22 @@ def _reading(recording: AnnotatedVideo) -> Iterator[None]:
 
 
 def _make_clip(
-    recording: AnnotatedVideo, window: _Window, variation: Variation, visible: dict[int, Mask]
+    recording: AnnotatedVideo,
+    window: _Window,
+    augmentation: ClipAugmentation,
+    visible: dict[int, Mask],
 ) -> Clip:
-    """Read the pictures of a window and do to them what was drawn."""
+    """Read and augment the pictures of a window."""
     first, *others = window.objects
     masks = [np.stack(list(visible.values()))]
-    masks.extend(variation.masks(objects, list(visible)) for objects in others)
-    # A video is decoded forward, also where time runs backward.
+    masks.extend(augmentation.masks(objects, list(visible)) for objects in others)
+    # A video is decoded forward, even for a reversed clip.
     pictures = {
         frame: _picture(recording, frame, first.size) for frame in sorted(set(window.frames))
     }
-    frames = [variation.frame(pictures[frame], place) for place, frame in enumerate(window.frames)]
+    frames = [
+        augmentation.frame(pictures[frame], place) for place, frame in enumerate(window.frames)
+    ]
     return Clip(np.stack(frames), np.stack(masks, axis=1), recording.name)
 
 
@@ -178,27 +183,27 @@ def _draw_window(
     raise _no_object(recording, config)
 
 
-def _draw_variation(
+def _draw_augmentation(
     window: _Window, augment: Augmentation | None, side: int, rng: np.random.Generator
-) -> Variation:
+) -> ClipAugmentation:
     first = window.objects[0]
     if augment is None:
-        return no_variation(first.size, side)
+        return resize_only(first.size, side)
     height, width = first.size
     anchor = (width / 2, height / 2)
     if augment.zoom_on_object and augment.zoom != (1.0, 1.0):
         number = window.object_ids[int(rng.integers(len(window.object_ids)))]
         anchor = first.point(number, rng)
-    return draw_variation(augment, first.size, side, anchor, len(window.frames), rng)
+    return draw_augmentation(augment, first.size, side, anchor, len(window.frames), rng)
 
 
-def _visible(variation: Variation, window: _Window, limit: int) -> dict[int, Mask]:
-    """Take objects, in the drawn order, that keep enough pixels on the first frame."""
+def _visible(augmentation: ClipAugmentation, window: _Window, limit: int) -> dict[int, Mask]:
+    """Find objects, in the drawn order, with enough pixels on the first frame."""
     limit = limit or len(window.object_ids)
     found: dict[int, Mask] = {}
     for first in range(0, len(window.object_ids), AT_A_TIME):
         group = window.object_ids[first : first + AT_A_TIME]
-        masks_oss = variation.masks(window.objects[0], group)
+        masks_oss = augmentation.masks(window.objects[0], group)
         for number, mask_ss in zip(group, masks_oss, strict=True):
             if len(found) < limit and np.count_nonzero(mask_ss) >= MIN_PIXELS:
                 found[number] = mask_ss

@@ -18,7 +18,7 @@ EXPECTED = (
     '"annotations", or a folder with one such file in it or in annotations/; and the photos in '
     "images/, beside the file, or where the option images says."
 )
-MOST_PIXELS = 2**31 - 1  # of a side: what a table holds
+MOST_PIXELS = 2**31 - 1  # of a side; int32 in a table
 IMAGE_FOLDERS = ("images", ".", "../images", "..", "train2017", "val2017")
 
 
@@ -48,9 +48,9 @@ def read_coco(config: SourceConfig) -> list[VideoRow]:
 
 def _rows(content: Any) -> list[VideoRow]:  # noqa: ANN401 - what JSON holds
     objects: dict[object, list[object]] = defaultdict(list)
-    for one in content["annotations"]:
-        if not one.get("iscrowd"):
-            objects[one["image_id"]].append(one["segmentation"])
+    for annotation in content["annotations"]:
+        if not annotation.get("iscrowd"):
+            objects[annotation["image_id"]].append(annotation["segmentation"])
     return [
         VideoRow(
             str(Path(image["file_name"]).with_suffix("")),
@@ -86,18 +86,18 @@ def _file(config: SourceConfig) -> Path:
         return root / named
     folders = [folder for folder in (root, root / "annotations") if folder.is_dir()]
     found = [folder / name for folder in folders for name in file_names(folder)]
-    files = [one for one in found if one.suffix == ".json"]
+    files = [path for path in found if path.suffix == ".json"]
     if len(files) != 1:
-        names = ", ".join(one.name for one in files) or "none"
+        names = ", ".join(path.name for path in files) or "none"
         raise wrong_layout(config, f"there must be one JSON file, found: {names}", EXPECTED)
     return files[0]
 
 
 def _image_folder(config: SourceConfig, path: Path, first: str) -> Path:
-    """Find the folder in which the first photo lies.
+    """Find the folder that holds the first photo.
 
     Raises:
-        DataError: It is in none.
+        DataError: None does.
     """
     named = text_option(config, "images", "")
     names = (named,) if named else IMAGE_FOLDERS

@@ -18,31 +18,30 @@ from sam2_hf.json_input import load_json
 
 from .frame_annotations import MaskList
 
-MIN_POLYGON = 6  # numbers: three corners
 OUTSIDE = 1.0  # how far polygons may leave the picture, in its own sides
 
 
 def read_segments(segmentations: Sequence[object], size: tuple[int, int]) -> MaskList:
-    """Read the objects of a frame; their numbers are their places in the list.
+    """Read the objects of a frame, numbered by their places in the list.
 
     Args:
         segmentations: Polygons `[[x, y, x, y, ...], ...]`, run lengths `{"size", "counts"}`, or
-            None where it is not known whether the object is there.
-        size: `(height, width)` in which polygons count; run lengths bring their own.
+            None if it is unknown whether the object is visible.
+        size: `(height, width)` of polygons; run lengths carry their own.
 
     Raises:
-        DataError: One of them is none of these, is damaged, or has another size; or a polygon lies
-            far outside.
+        DataError: A segmentation has another form, is damaged, or has another size; or a polygon
+            lies far outside.
     """
     runs: dict[int, rle.Rle] = {}
     for number, segmentation in enumerate(segmentations):
         if segmentation is not None:
             runs[number] = _runs(segmentation, size)
-    sizes = {tuple(one["size"]) for one in runs.values()} or {size}
+    sizes = {tuple(run["size"]) for run in runs.values()} or {size}
     if len(sizes) > 1:
         raise DataError(f"masks of one picture have several sizes: {sorted(sizes)}.")
     height, width = sizes.pop()
-    areas = {number: rle.area(one) for number, one in runs.items()}
+    areas = {number: rle.area(run) for number, run in runs.items()}
     unknown = frozenset(range(len(segmentations))) - frozenset(runs)
     return MaskList((height, width), areas, lru_cache(partial(_draw, runs)), unknown)
 
@@ -68,7 +67,7 @@ def _runs(segmentation: Any, size: tuple[int, int]) -> rle.Rle:  # noqa: ANN401 
 
 
 def _polygon_runs(polygons: list[list[float]], size: tuple[int, int]) -> rle.Rle:
-    """Draw polygons; none at all hold no pixel."""
+    """Rasterize polygons; none give an empty mask."""
     height, width = size
     for polygon in polygons:
         _require_drawable(polygon, size)
@@ -80,17 +79,17 @@ def _polygon_runs(polygons: list[list[float]], size: tuple[int, int]) -> rle.Rle
 
 
 def _require_drawable(polygon: list[float], size: tuple[int, int]) -> None:
-    """Refuse what pycocotools would not survive, or would draw somewhere else."""
+    """Refuse polygons that crash pycocotools or that it draws in the wrong place."""
     numbers = np.asarray(polygon, np.float64)
     if numbers.ndim != 1:
         raise ValueError("not a list of numbers")
-    if len(numbers) % 2 or len(numbers) < MIN_POLYGON:
+    if len(numbers) % 2 or len(numbers) < 6:
         raise DataError(
             f"a polygon has {len(numbers)} number(s). It takes x and y of three corners or more."
         )
     height, width = size
     sides = np.tile([width, height], len(numbers) // 2)
-    # NaN is not within anything either
+    # written so that NaN fails as well
     within = (numbers >= -OUTSIDE * sides) & (numbers <= (1 + OUTSIDE) * sides)
     if not within.all():
         raise DataError(
@@ -99,7 +98,7 @@ def _require_drawable(polygon: list[float], size: tuple[int, int]) -> None:
         )
 
 
-FRAMES_PER_SECOND = 24  # of SA-V's videos; the files state at how many a second are annotated
+FRAMES_PER_SECOND = 24  # of SA-V's videos; the files state the annotated frames per second
 EXPECTED = (
     'Expected {"annotations": [{"segmentation": run lengths}, ...]} as in SA-1B, or '
     '{"masklet": [[run lengths of each object] for each frame]} as in SA-V.'
@@ -108,11 +107,11 @@ EXPECTED = (
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedFrame:
-    """What a file says about one frame.
+    """An annotated frame of a file.
 
     Attributes:
         number: Of the frame in its video.
-        segmentations: Of each object; None where it was not annotated.
+        segmentations: Of each object; None if it was not annotated.
     """
 
     number: int
@@ -124,20 +123,20 @@ def read_segments_file(path: str, every: int) -> list[AnnotatedFrame]:
 
     Args:
         path: The file.
-        every: Distance between two annotated frames, if the file does not tell it.
+        every: Distance between annotated frames, if the file does not state it.
 
     Raises:
-        DataError: It is not there, is no JSON, has another form, annotates nothing, or states a
-            rate that does not fit its video's.
+        DataError: It is missing, not JSON, has another form, annotates nothing, or states a rate
+            that does not divide its video's.
 
     Source: training/dataset/vos_segment_loader.py:21-47, :206-249,
     training/dataset/vos_raw_dataset.py:289-297 @ 2b90b9f.
-    Differs: a frame where some object is not annotated counts for the others.
+    Differs: a frame without annotation of one object still counts for the others.
     """
     content = load_json(path)
     try:
         if isinstance(content, dict) and "annotations" in content:
-            listed = [one["segmentation"] for one in content["annotations"]]
+            listed = [annotation["segmentation"] for annotation in content["annotations"]]
             return [AnnotatedFrame(0, listed)]
         frames, every = _masklets(content, every)
     except DataError as error:
@@ -147,7 +146,7 @@ def read_segments_file(path: str, every: int) -> list[AnnotatedFrame]:
     annotated = [
         AnnotatedFrame(place * every, segmentations)
         for place, segmentations in enumerate(frames)
-        if segmentations and any(one is not None for one in segmentations)
+        if segmentations and any(segmentation is not None for segmentation in segmentations)
     ]
     if not annotated:
         raise DataError(f"{path} annotates none of its {len(frames)} frame(s).")
@@ -165,14 +164,14 @@ def _masklets(content: Any, every: int) -> tuple[list[list[object]], int]:  # no
 
 
 def _lists(frames: list[Any]) -> list[list[object]]:
-    """Read what each frame has, which is nothing or a list."""
-    if wrong := [one for one in frames if one is not None and not isinstance(one, list)]:
+    """Check that each frame has a list, or none."""
+    if wrong := [frame for frame in frames if frame is not None and not isinstance(frame, list)]:
         raise TypeError(f"a frame has {wrong[0]!r:.40}")
     return list(frames)
 
 
 def _distance(rate: float) -> int:
-    """Tell how many frames lie between two annotated ones, given annotated frames a second."""
+    """Return the distance of annotated frames, given annotated frames per second."""
     if not (rate > 0 and FRAMES_PER_SECOND % rate == 0):
         raise DataError(
             f"fps is {rate:g}, but videos have {FRAMES_PER_SECOND} frames a second, so masks "

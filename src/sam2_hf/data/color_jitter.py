@@ -1,7 +1,7 @@
-"""Brightness, contrast, saturation and hue of a frame as one matrix and one offset.
+"""Color jitter: brightness, contrast, saturation and hue of a frame as one matrix and one offset.
 
-Each of these changes is a linear map of the color, given the picture's mean, so any number of them
-in a row costs one product.
+Each change is an affine map of the color, given the picture's mean, so any sequence of them costs
+one product.
 
 Suffixes: 3 = red, green, blue, hw3 = rows, columns and these, 33 = a matrix of colors.
 """
@@ -16,21 +16,21 @@ from PIL import Image
 from .config import Augmentation
 
 BYTE = 255
-GRAY = np.array([0.299, 0.587, 0.114])  # ITU-R 601-2, as Pillow makes gray of color
-# Rows: brightness and the two axes of color of the NTSC standard, about which hue turns.
+GRAY = np.array([0.299, 0.587, 0.114])  # ITU-R 601-2, as in Pillow
+# Rows: luma and the two chroma axes of NTSC, in whose plane hue rotates.
 YIQ_33 = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 RGB_33 = np.linalg.inv(YIQ_33)
 
 
 @dataclass(frozen=True, slots=True)
 class ColorAmounts:
-    """How far colors may change; 0 leaves them.
+    """Limits of color changes; 0 changes nothing.
 
     Attributes:
         brightness: 0.1 draws a factor from 0.9 to 1.1.
-        contrast: In the same way, about the picture's mean.
-        saturation: In the same way, about gray.
-        hue: Share of the color circle to either side.
+        contrast: Same, about the picture's mean.
+        saturation: Same, about gray.
+        hue: Fraction of the color circle to either side.
     """
 
     brightness: float
@@ -44,11 +44,11 @@ class ColorChange:
     """A drawn change, the same for every frame that it is applied to.
 
     Attributes:
-        order: In which order the four are done.
+        order: Order of the four changes.
         brightness: Factor.
         contrast: Factor.
         saturation: Factor.
-        hue: Share of the color circle.
+        hue: Fraction of the color circle.
     """
 
     order: tuple[int, ...] = (0, 1, 2, 3)
@@ -62,7 +62,7 @@ GRAYSCALE = ColorChange(saturation=0.0)
 
 
 def draw_change(amounts: ColorAmounts, rng: np.random.Generator) -> ColorChange:
-    """Draw the order and the strength of each change, as evenly as the original."""
+    """Draw the order and the strength of each change, uniformly as the original."""
     brightness, contrast, saturation = (
         max(1 + rng.uniform(-1, 1) * amount, 0.0)
         for amount in (amounts.brightness, amounts.contrast, amounts.saturation)
@@ -75,7 +75,7 @@ def draw_change(amounts: ColorAmounts, rng: np.random.Generator) -> ColorChange:
 def draw_changes(
     augment: Augmentation, num_frames: int, rng: np.random.Generator
 ) -> list[list[ColorChange]]:
-    """Draw what is done to each frame of a clip: the same for all, then gray, then its own.
+    """Draw the changes of each frame of a clip: shared ones, then gray, then its own.
 
     Source: training/dataset/transforms.py:233-300 @ 2b90b9f.
     """
@@ -97,16 +97,16 @@ def apply_changes(pixels_hw3: NDArray[np.uint8], changes: list[ColorChange]) -> 
 
     Args:
         pixels_hw3: uint8.
-        changes: One after another.
+        changes: Applied in sequence.
 
     Returns:
         `(h, w, 3)`, uint8.
 
-    Differs: cuts values off at the end instead of after each change, and turns the hue in YIQ
+    Differs: clips values at the end instead of after each change, and rotates the hue in YIQ
         instead of HSV.
     """
     picture = Image.fromarray(pixels_hw3)
-    # Counting is exact, so that the same pixels always give the same mean, with any BLAS.
+    # Integer counts are exact, so that the same pixels give the same mean with any BLAS.
     counts_3n = np.array(picture.histogram()).reshape(3, BYTE + 1)
     mean_3 = (counts_3n * np.arange(BYTE + 1)).sum(axis=1) / counts_3n[0].sum()
     matrix_33, offset_3 = np.eye(3), np.zeros(3)
@@ -123,7 +123,7 @@ def apply_changes(pixels_hw3: NDArray[np.uint8], changes: list[ColorChange]) -> 
 def _step(
     kind: int, change: ColorChange, mean_3: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the matrix and the offset of one change to a picture whose mean color is `mean_3`."""
+    """Return the matrix and offset of one change for a picture of mean color `mean_3`."""
     eye, none = np.eye(3), np.zeros(3)
     if kind == 0:
         return eye * change.brightness, none

@@ -1,6 +1,6 @@
-"""What to train on: sources, how they are mixed, and how their clips are varied. Plain values only.
+"""Configuration of training data: sources, their mixture, and augmentation. Plain values only.
 
-A recipe file holds these fields under the same names.
+A recipe file has fields of the same names.
 """
 
 from collections.abc import Mapping
@@ -11,37 +11,36 @@ from sam2_hf.errors import TrainingError
 
 Range = tuple[float, float]
 COLORS = ("brightness", "contrast", "saturation", "hue")
-AMOUNTS = ("degrees", "shear", *COLORS, *(f"frame_{name}" for name in COLORS))
-HALF_CIRCLE = 0.5  # of colors: every color is as near as that
+
+HALF_CIRCLE = 0.5  # of hue: no color is farther away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """How a clip is varied: one draw for all its frames. The defaults are the original's for MOSE.
+    """Augmentation of a clip, drawn once for all frames. Defaults are the original's for MOSE.
 
-    Colors change as often as their amount is not 0: a brightness of 0.1 draws a factor from 0.9 to
+    Colors change whenever their amount is not 0: a brightness of 0.1 draws a factor from 0.9 to
     1.1.
 
     Args:
         horizontal_flip: Probability of mirroring left and right.
         vertical_flip: Probability of mirroring top and bottom.
-        degrees: Largest turn to either side, in degrees.
-        shear: Largest slant to either side, in degrees.
+        degrees: Largest rotation to either side, in degrees.
+        shear: Largest shear to either side, in degrees.
         zoom: Smallest and largest magnification. Above 1 a part of the picture fills the input,
             below 1 the picture has a margin. `(1, 1)` shows the whole picture.
-        zoom_on_object: Probability that a zoom goes to one of the objects, and not anywhere.
-        stretch: Largest change of the ratio of the sides; 1 for none.
-        brightness: For all frames alike.
-        contrast: For all frames alike.
-        saturation: For all frames alike.
-        hue: For all frames alike, as a share of the color circle, up to 0.5.
-        frame_brightness: On top of it, anew for each frame, and so on.
-        frame_contrast: For each frame.
-        frame_saturation: For each frame.
-        frame_hue: For each frame.
-        grayscale: Probability of taking the colors off all frames.
-        mosaic: Probability of showing the clip four times, two by two, where the objects are meant
-            in one of them only.
+        zoom_on_object: Probability that a zoom targets one of the objects.
+        stretch: Largest change of the aspect ratio; 1 for none.
+        brightness: The same for all frames.
+        contrast: The same for all frames.
+        saturation: The same for all frames.
+        hue: The same for all frames, as a fraction of the color circle, up to 0.5.
+        frame_brightness: In addition, drawn for each frame.
+        frame_contrast: In addition, drawn for each frame.
+        frame_saturation: In addition, drawn for each frame.
+        frame_hue: In addition, drawn for each frame.
+        grayscale: Probability of making all frames gray.
+        mosaic: Probability of showing the clip four times, two by two, with the masks of one copy.
 
     Source: sam2/configs/sam2.1_training/sam2.1_hiera_b+_MOSE_finetune.yaml:24-52 @ 2b90b9f.
     """
@@ -72,7 +71,7 @@ class Augmentation:
             raise TrainingError(f"stretch={self.stretch} must be 1 or more; 1 keeps the sides.")
         for name in ("horizontal_flip", "vertical_flip", "zoom_on_object", "grayscale", "mosaic"):
             _require_share(name, getattr(self, name))
-        for name in AMOUNTS:
+        for name in ("degrees", "shear", *COLORS, *(f"frame_{color}" for color in COLORS)):
             value = getattr(self, name)
             if value < 0:
                 raise TrainingError(f"{name}={value} must be 0 or more; 0 changes nothing.")
@@ -84,29 +83,29 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """Photos or videos of one kind in one place, and how clips are taken from them.
+    """A data source: photos or videos of one kind, and how clips are sampled from them.
 
     Args:
-        kind: How they lie on the disk; see `training/dataset_registry.py`.
+        kind: Layout on disk; see `training/dataset_registry.py`.
         path: Folder or file; for the kind "hub" also the id of a data set.
-        name: What reports call it; kind and path by default.
-        weight: How often a step takes its clips here, relative to the other sources.
-        batch_size: Clips of one step, over all processes and accumulated parts.
-        num_frames: Frames of a clip; 1 for photos, 0 for whole sequences.
-        max_objects: Most objects of a clip; 0 for all.
-        frame_step: Smallest and largest distance between two frames of a clip, in annotated frames.
+        name: Name in reports; kind and path by default.
+        weight: How often a step uses this source, relative to the others.
+        batch_size: Clips per step, over all processes and accumulated micro-batches.
+        num_frames: Frames per clip; 1 for photos, 0 for whole sequences.
+        max_objects: Maximum number of objects per clip; 0 for all.
+        frame_step: Smallest and largest distance of two frames of a clip, in annotated frames.
         reverse: Probability that time runs backward.
         only: Names of photos or sequences to take, also with `*`; or the path of a `.txt` file
             with a name in each line. Empty takes all.
-        exclude: Names to leave out, in the same way.
-        repeat: How often each is taken in an epoch.
-        min_area: Smallest area of an object on the first frame, as a share of the picture.
-        max_area: Largest area.
-        unions: Most unions of touching labels that are objects of a photo's label map, too: the
-            whole of which labels are parts, and others of two to four labels.
-        starts_at: Share of the run after which the source joins in.
-        augment: How clips are varied; None only resizes them.
-        options: What only this kind knows; see its reader.
+        exclude: Names to skip, in the same form.
+        repeat: How often each item is used per epoch.
+        min_area: Smallest area of an object on the first frame, as a fraction of the picture.
+        max_area: Largest area, as a fraction of the picture.
+        unions: Maximum number of unions of touching labels of a photo that count as objects as
+            well: the whole foreground, and unions of two to four labels.
+        starts_at: Fraction of the run after which the source is used.
+        augment: Augmentation of clips; None only resizes them.
+        options: Options of this kind; see its reader.
     """
 
     kind: str
@@ -149,20 +148,20 @@ class SourceConfig:
 
     @property
     def label(self) -> str:
-        """What reports and messages call the source."""
+        """Name of the source in reports and messages."""
         return self.name or f"{self.kind}:{self.path}".rstrip(":")
 
 
 @dataclass(frozen=True, slots=True)
 class DataMixture:
-    """The sources of a run.
+    """A weighted mixture of sources.
 
     Args:
         sources: At least one.
         image_size: Rows and columns of the model's input, in pixels.
-        seed: All that is drawn follows from it.
-        num_steps: Steps of the whole run, of which `starts_at` is a share; 0 lets every source take
-            part from the beginning.
+        seed: Seed of everything drawn.
+        num_steps: Steps of the whole run, which `starts_at` is a fraction of; 0 uses every source
+            from the beginning.
         on_bad_data: "skip" takes another item and reports it; "raise" ends the run.
     """
 

@@ -1,4 +1,4 @@
-"""Photos or videos from which clips are taken, whatever they are made of."""
+"""Clip datasets: photos or videos that clips are sampled from."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -17,15 +17,15 @@ from .rows import VideoRow
 if TYPE_CHECKING:
     import datasets
 
-MANY_OPINIONS = 2**16
+
 HASH_DIGITS = 16
 
 
 class ClipDataset(ABC):
-    """Items that are numbered from 0.
+    """Base of datasets; items are numbered from 0.
 
     Args:
-        config: Where they lie and how clips are taken from them.
+        config: The source, and how clips are sampled.
     """
 
     def __init__(self, config: SourceConfig) -> None:
@@ -33,11 +33,11 @@ class ClipDataset(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Count the photos or videos."""
+        """Return the number of photos or videos."""
 
     @abstractmethod
     def name(self, item: int) -> str:
-        """Say what an item is called."""
+        """Return the name of an item."""
 
     @abstractmethod
     def recording(self, item: int, rng: np.random.Generator | None = None) -> AnnotatedVideo:
@@ -45,14 +45,14 @@ class ClipDataset(ABC):
 
         Args:
             item: Its number.
-            rng: Draws what is to be drawn about the item itself; None takes all there is.
+            rng: Draws an annotator and unions of labels; None takes all objects.
 
         Raises:
             DataError: It cannot be used.
         """
 
     def fingerprint(self) -> str:
-        """Tell sources apart whose items have other names, or come in another order."""
+        """Hash the names of the items in order, to detect changes."""
         return fingerprint(self.name(item) for item in range(len(self)))
 
     def draw_clip(self, item: int, image_size: int, rng: np.random.Generator) -> Clip:
@@ -78,9 +78,9 @@ class TableSource(ClipDataset):
     """The rows of a table.
 
     Args:
-        config: Where it lies and how clips are taken from it.
+        config: The source, and how clips are sampled.
         table: With the columns of [`VideoRow`].
-        names: Of its rows; what the column `name` holds by default.
+        names: Of its rows; by default the column `name`.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class TableSource(ClipDataset):
     ) -> None:
         super().__init__(config)
         self._names: Sequence[str] = table["name"][:] if names is None else names
-        # As Arrow, embedded pictures stay undecoded until one of them is looked at.
+        # As Arrow, embedded pictures stay undecoded until they are accessed.
         self.table = table.with_format("arrow")
 
     def __len__(self) -> int:
@@ -104,15 +104,15 @@ class TableSource(ClipDataset):
         row = VideoRow.from_columns({**columns, "name": self.name(item)})
         if rng is None:
             return RowRecording(row)
-        opinion = int(rng.integers(MANY_OPINIONS))
+        annotator = int(rng.integers(2**16))
         unions = self.config.unions
         if not unions:
-            return RowRecording(row, opinion)
-        return RowRecording(row, opinion, lambda labels_hw: draw_unions(labels_hw, unions, rng))
+            return RowRecording(row, annotator)
+        return RowRecording(row, annotator, lambda labels_hw: draw_unions(labels_hw, unions, rng))
 
 
 def fingerprint(names: Iterable[str]) -> str:
-    """Count names and hash them, in their order."""
+    """Return the number of names and a hash of them in order."""
     listed = list(names)
     digest = hashlib.sha256("\n".join(listed).encode()).hexdigest()
     return f"{len(listed)} items {digest[:HASH_DIGITS]}"

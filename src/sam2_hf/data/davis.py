@@ -48,28 +48,28 @@ def read_davis(config: SourceConfig) -> list[VideoRow]:
 def read_sequence(
     name: str, images: Path, masks: Path, *, per_object: bool | None = None
 ) -> VideoRow:
-    """List all frames of a sequence and the masks of those that have some.
+    """List all frames of a sequence and the masks of annotated ones.
 
     Args:
-        name: What it is called.
-        images: Folder of its frames, which natural order puts in time.
-        masks: Folder of a label map for each annotated frame, by the frame's name; or of a folder
-            for each object, in which the masks lie.
-        per_object: Whether objects have folders; None looks whether there are some.
+        name: Name of the sequence.
+        images: Folder of its frames, in natural order.
+        masks: Folder with a label map for each annotated frame, named like the frame; or with a
+            folder of masks for each object.
+        per_object: Whether objects have folders; None detects it.
 
     Raises:
         DataError: A folder cannot be read.
     """
     pictures = _files_by_stem(images)
     objects = [] if per_object is False else folder_names(masks)
-    # Objects are numbered; a folder of something else may lie beside theirs.
-    objects = [one for one in objects if one.isdecimal()] or objects
-    files = [_files_by_stem(masks / one) for one in objects] or [_files_by_stem(masks)]
+    # Object folders are numbered; other folders may lie beside them.
+    objects = [folder for folder in objects if folder.isdecimal()] or objects
+    files = [_files_by_stem(masks / folder) for folder in objects] or [_files_by_stem(masks)]
     annotated = [
         place for place, stem in enumerate(pictures) if any(stem in found for found in files)
     ]
     stems = list(pictures)
-    found = [[one.get(stems[place], "") for one in files] for place in annotated]
+    found = [[by_stem.get(stems[place], "") for by_stem in files] for place in annotated]
     return VideoRow(
         name,
         images=list(pictures.values()),
@@ -77,16 +77,16 @@ def read_sequence(
         annotated=annotated,
         label_maps=[] if objects else found,
         masks=found if objects else [],
-        object_ids=[int(one) for one in objects if one.isdecimal()],
+        object_ids=[int(folder) for folder in objects if folder.isdecimal()],
     )
 
 
 def _files_by_stem(folder: Path) -> dict[str, str]:
-    return {Path(one).stem: str(folder / one) for one in picture_names(folder)}
+    return {Path(name).stem: str(folder / name) for name in picture_names(folder)}
 
 
 def _folders(config: SourceConfig, root: Path) -> tuple[Path, Path]:
-    """Find the folders in which the sequences lie, e.g. JPEGImages/480p and Annotations/480p."""
+    """Find the folders of the sequences, e.g. JPEGImages/480p and Annotations/480p."""
     images, masks = (_top(config, root, name) for name in (IMAGES, MASKS))
     below = folder_names(images)
     if not below:
@@ -104,8 +104,10 @@ def _folders(config: SourceConfig, root: Path) -> tuple[Path, Path]:
 
 
 def _top(config: SourceConfig, root: Path, name: str) -> Path:
-    """Find JPEGImages, or the like of JPEGImages_24fps."""
-    found = [one for one in folder_names(root) if one == name or one.startswith(f"{name}_")]
+    """Find JPEGImages, or a variant such as JPEGImages_24fps."""
+    found = [
+        folder for folder in folder_names(root) if folder == name or folder.startswith(f"{name}_")
+    ]
     if not found:
         raise wrong_layout(config, f"there is no folder {name} in {root}", EXPECTED)
     return root / found[0]

@@ -1,4 +1,4 @@
-"""Which photos or videos of a source are taken, by name."""
+"""Filters of a source's photos or videos by name."""
 
 import fnmatch
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from sam2_hf.errors import DataError
 from .config import SourceConfig
 from .rows import VideoRow
 
-LISTED = 8  # names that a message shows
+LISTED = 8  # names shown in a message
 WILD = "*?["
 
 
 class NamePatterns:
-    """Names, some with `*`, `?` or `[...]`; entries that end in .txt are files with one a line.
+    """Names or patterns with `*`, `?`, `[...]`; entries ending in .txt are files, one name a line.
 
     Raises:
         DataError: There is no such file.
@@ -29,19 +29,19 @@ class NamePatterns:
         return bool(self._names or self._patterns)
 
     def match(self, name: str) -> bool:
-        """Whether the name is one of these."""
+        """Whether a name matches."""
         if name in self._names:
             return True
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
 
     def missing(self, names: Sequence[str]) -> list[str]:
-        """List what none of the names matches."""
+        """List the patterns that match none of the names."""
         unused = [pattern for pattern in self._patterns if not fnmatch.filter(names, pattern)]
         return sorted(self._names.difference(names)) + unused
 
 
 def select_rows(rows: Sequence[VideoRow], config: SourceConfig) -> list[VideoRow]:
-    """Leave only the rows that the configuration names.
+    """Keep the rows that the configuration selects.
 
     Raises:
         DataError: Nothing is left, or a wanted name does not exist.
@@ -50,7 +50,7 @@ def select_rows(rows: Sequence[VideoRow], config: SourceConfig) -> list[VideoRow
 
 
 def select_names(names: Sequence[str], config: SourceConfig) -> list[int]:
-    """Give the places of the names that the configuration leaves.
+    """Return the indices of the names that the configuration selects.
 
     Raises:
         DataError: Nothing is left, or a wanted name does not exist.
@@ -75,7 +75,7 @@ def select_names(names: Sequence[str], config: SourceConfig) -> list[int]:
 
 
 def list_names(names: Sequence[str]) -> str:
-    """Write names, and how many more there are."""
+    """Format some names, and the number of the others."""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more
 

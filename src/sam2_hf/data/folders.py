@@ -1,4 +1,4 @@
-"""Looking around in the folder of a source."""
+"""Folders and options of a source, checked."""
 
 import os
 from collections.abc import Collection
@@ -11,14 +11,14 @@ from .config import SourceConfig
 
 
 def source_folder(config: SourceConfig, expected: str) -> Path:
-    """Find the folder that a source names.
+    """Return the folder of a source.
 
     Args:
         config: The source.
         expected: The layout that its kind expects, for the message.
 
     Raises:
-        DataError: There is none.
+        DataError: There is no such folder.
     """
     folder = Path(config.path).expanduser()
     if config.path and folder.is_dir():
@@ -28,12 +28,12 @@ def source_folder(config: SourceConfig, expected: str) -> Path:
 
 
 def wrong_layout(config: SourceConfig, what: str, expected: str) -> DataError:
-    """Say that a folder holds nothing that can be used, and what its kind expects."""
+    """Make the error for an unusable folder, with the layout that its kind expects."""
     return DataError(f"{config.path}: {what}. {expected}")
 
 
 def text_option(config: SourceConfig, name: str, default: str) -> str:
-    """Read an option of a kind that is a text.
+    """Read a text option of a source.
 
     Raises:
         DataError: It is not a text.
@@ -45,7 +45,7 @@ def text_option(config: SourceConfig, name: str, default: str) -> str:
 
 
 def number_option(config: SourceConfig, name: str, default: float) -> float:
-    """Read an option of a kind that is a number.
+    """Read a numeric option of a source.
 
     Raises:
         DataError: It is not a number.
@@ -57,7 +57,7 @@ def number_option(config: SourceConfig, name: str, default: float) -> float:
 
 
 def check_options(config: SourceConfig, known: Collection[str]) -> None:
-    """Refuse options that a kind does not know.
+    """Refuse unknown options.
 
     Raises:
         DataError: There is one.
@@ -70,7 +70,7 @@ def check_options(config: SourceConfig, known: Collection[str]) -> None:
 
 
 def file_names(folder: Path) -> list[str]:
-    """List the files of a folder, hidden ones left out, in natural order.
+    """List the visible files of a folder, in natural order.
 
     Raises:
         DataError: It cannot be read.
@@ -97,7 +97,7 @@ def picture_names(folder: Path) -> list[str]:
 
 
 def folder_names(folder: Path) -> list[str]:
-    """List the folders of a folder, hidden ones left out, in natural order.
+    """List the visible subfolders of a folder, in natural order.
 
     Raises:
         DataError: It cannot be read.

@@ -1,4 +1,4 @@
-"""Annotations of one frame: a label map, or masks that may overlap, read from what a table stores.
+"""Annotations of one frame: a label map, or masks that may overlap, read from a table.
 
 Suffixes: hw = rows and columns of the picture, ss = of the model's input, o = objects.
 """
@@ -18,21 +18,21 @@ from sam2_hf.errors import DataError, ImageError
 from sam2_hf.frames.preprocessing import to_picture
 from sam2_hf.processing.images import load_image
 
-from .affine import Warp
+from .affine import AffineMap
 from .rows import StoredPicture
 
-MOST_UNITED = 4  # labels of a union that is not everything
+MOST_UNITED = 4  # labels of a union, except the whole foreground
 FEWEST_UNITED = 2
-PLANES = 8  # masks that share the bits of a byte, and so a single warp
+PLANES = 8  # masks in the bits of a byte, resampled at once
 Mask = NDArray[np.bool_]
 
 
 class FrameObjects(ABC):
-    """What is annotated on a frame; objects are numbers that last through a clip.
+    """Objects annotated on a frame, with ids that are stable over a clip.
 
     Attributes:
         size: `(height, width)` of the annotation.
-        unknown: Objects about which the annotation does not say whether and where they are.
+        unknown: Objects whose visibility is not annotated.
     """
 
     size: tuple[int, int]
@@ -40,18 +40,18 @@ class FrameObjects(ABC):
 
     @abstractmethod
     def areas(self) -> dict[int, float]:
-        """Give the share of the picture that each visible object takes."""
+        """Return the area of each visible object, as a fraction of the picture."""
 
     @abstractmethod
     def mask(self, object_id: int) -> Mask:
-        """Give one object at full size, `(h, w)`; an object that is not there is empty."""
+        """Return one object at full size, `(h, w)`; an absent object is empty."""
 
     @abstractmethod
-    def warped(self, object_ids: Sequence[int], warp: Warp) -> Mask:
-        """Give objects as the model's input shows them, `(o, S, S)`."""
+    def transformed(self, object_ids: Sequence[int], affine: AffineMap) -> Mask:
+        """Return objects in the model's input, `(o, S, S)`."""
 
     def point(self, object_id: int, rng: np.random.Generator) -> tuple[float, float]:
-        """Draw the center of a pixel of an object, `(x, y)`."""
+        """Draw a random pixel of an object; its center `(x, y)`."""
         inside = np.flatnonzero(self.mask(object_id))
         row, column = divmod(int(inside[rng.integers(len(inside))]), self.size[1])
         return column + 0.5, row + 0.5
@@ -62,8 +62,8 @@ class LabelMap(FrameObjects):
 
     Args:
         labels_hw: `(h, w)`, uint8 or int32.
-        unions: Labels that are an object together as well, parts that make a whole; the numbers of
-            these objects follow the largest label.
+        unions: Groups of labels that form further objects, parts of a whole; their ids follow the
+            largest label.
     """
 
     def __init__(
@@ -98,9 +98,9 @@ class LabelMap(FrameObjects):
         """See [`FrameObjects.mask`]."""
         return self._mask(self._labels_hw, object_id)
 
-    def warped(self, object_ids: Sequence[int], warp: Warp) -> Mask:
-        """See [`FrameObjects.warped`]."""
-        labels_ss = warp.labels(self._labels_hw)
+    def transformed(self, object_ids: Sequence[int], affine: AffineMap) -> Mask:
+        """See [`FrameObjects.transformed`]."""
+        labels_ss = affine.labels(self._labels_hw)
         return np.stack([self._mask(labels_ss, number) for number in object_ids])
 
     def _mask(self, labels_hw: NDArray[Any], object_id: int) -> Mask:
@@ -111,15 +111,15 @@ class LabelMap(FrameObjects):
 def draw_unions(
     labels_hw: NDArray[np.uint8] | NDArray[np.int32], count: int, rng: np.random.Generator
 ) -> list[list[int]]:
-    """Draw labels that touch each other, as parts of one object do.
+    """Draw unions of touching labels, as parts of one object touch.
 
-    Where there is a background, the first union is all that is not: the whole of which the labels
-    are parts. The others have two to four labels.
+    If there is a background, the first union is the whole foreground. The others have two to four
+    labels.
 
     Args:
         labels_hw: `(h, w)`, 0 for the background.
-        count: Most unions.
-        rng: Source of chance.
+        count: Maximum number of unions.
+        rng: Random generator.
     """
     labels = np.unique(labels_hw).tolist()
     has_background = labels[0] == 0
@@ -131,7 +131,7 @@ def draw_unions(
     for _ in range(count - len(unions)):
         union = [labels[int(rng.integers(len(labels)))]]
         for _ in range(int(rng.integers(1, MOST_UNITED))):
-            around = sorted(set[int]().union(*(neighbors[one] for one in union)) - set(union))
+            around = sorted(set[int]().union(*(neighbors[label] for label in union)) - set(union))
             if around:
                 union.append(around[int(rng.integers(len(around)))])
         if FEWEST_UNITED <= len(union) < len(labels):
@@ -140,24 +140,24 @@ def draw_unions(
 
 
 def _neighbors(labels_hw: NDArray[np.integer]) -> dict[int, set[int]]:
-    """List the labels that touch each label, the background left out."""
+    """Map each label to the labels that touch it, without the background."""
     beside = [(labels_hw[:, :-1], labels_hw[:, 1:]), (labels_hw[:-1], labels_hw[1:])]
     found: dict[int, set[int]] = defaultdict(set)
-    for one, other in beside:
-        edge = (one != other) & (one > 0) & (other > 0)
-        for pair in np.unique(np.stack((one[edge], other[edge])), axis=1).T.tolist():
+    for labels, shifted in beside:
+        edge = (labels != shifted) & (labels > 0) & (shifted > 0)
+        for pair in np.unique(np.stack((labels[edge], shifted[edge])), axis=1).T.tolist():
             found[pair[0]].add(pair[1])
             found[pair[1]].add(pair[0])
     return found
 
 
 class MaskList(FrameObjects):
-    """Masks of their own, which may overlap, and which are drawn when they are needed.
+    """Separate masks, which may overlap and are decoded on demand.
 
     Args:
         size: `(height, width)`.
-        areas: Pixels of each object; objects without pixels do not count as visible.
-        draw: Gives an object's mask, `(h, w)`; asked only for objects that have pixels.
+        areas: Pixels of each object; objects without pixels are not visible.
+        draw: Returns an object's mask, `(h, w)`; called only for objects with pixels.
         unknown: See [`FrameObjects`].
     """
 
@@ -175,7 +175,7 @@ class MaskList(FrameObjects):
 
     @classmethod
     def of(cls, masks: Sequence[Mask], size: tuple[int, int]) -> "MaskList":
-        """Number masks that are in memory from 0 on."""
+        """Make a list of masks in memory, numbered from 0."""
         areas = {number: int(np.count_nonzero(mask)) for number, mask in enumerate(masks)}
         return cls(size, areas, lambda number: masks[number])
 
@@ -190,25 +190,25 @@ class MaskList(FrameObjects):
             return self._draw(object_id)
         return np.zeros(self.size, np.bool_)
 
-    def warped(self, object_ids: Sequence[int], warp: Warp) -> Mask:
-        """See [`FrameObjects.warped`]."""
-        found = np.zeros((len(object_ids), warp.side, warp.side), np.bool_)
+    def transformed(self, object_ids: Sequence[int], affine: AffineMap) -> Mask:
+        """See [`FrameObjects.transformed`]."""
+        found = np.zeros((len(object_ids), affine.side, affine.side), np.bool_)
         there = [place for place, number in enumerate(object_ids) if number in self._areas]
         for first in range(0, len(there), PLANES):
             places = there[first : first + PLANES]
-            # Run lengths are drawn column by column, and bits are joined in the same order.
+            # Run lengths are decoded column by column, and bits are joined in the same order.
             planes = [
                 self._draw(object_ids[place]).view(np.uint8) << np.uint8(bit)
                 for bit, place in enumerate(places)
             ]
-            packed_ss = warp.labels(functools.reduce(np.bitwise_or, planes))
+            packed_ss = affine.labels(functools.reduce(np.bitwise_or, planes))
             for bit, place in enumerate(places):
                 found[place] = (packed_ss >> np.uint8(bit)) & 1
         return found
 
 
 MAP_DIMENSIONS = 2
-LARGEST_LABEL = 2**31 - 128  # the largest that a float32 and an int32 both hold
+LARGEST_LABEL = 2**31 - 128  # the largest below 2**31 that float32 holds exactly
 EXPECTED = "Tables hold paths, pictures, or the bytes of PNG or JPEG files."
 
 
@@ -216,7 +216,7 @@ def open_picture(stored: StoredPicture) -> Image.Image:
     """Open a picture, whatever its mode.
 
     Raises:
-        ImageError: It is missing, damaged, or no picture.
+        ImageError: It is missing, damaged, or not a picture.
     """
     if isinstance(stored, Image.Image):
         return stored
@@ -229,7 +229,7 @@ def open_picture(stored: StoredPicture) -> Image.Image:
         picture.load()
     except UnidentifiedImageError as error:
         raise ImageError(f"a stored picture is of no known kind. {EXPECTED}") from error
-    except Exception as error:  # the readers of PIL have errors of their own for every damage
+    except Exception as error:  # Pillow's readers raise many types for damaged files
         raise ImageError(f"a stored picture cannot be read: {error}. {EXPECTED}") from error
     return picture
 
@@ -266,10 +266,10 @@ def open_label_map(stored: StoredPicture) -> NDArray[np.uint8] | NDArray[np.int3
         )
     if values.dtype in (np.bool_, np.uint8):
         return values.astype(np.uint8, copy=False)
-    # NaN is not within anything either
+    # written so that NaN fails as well
     if not (np.abs(values) <= LARGEST_LABEL).all() or not (values == np.rint(values)).all():
         raise DataError(
-            "a mask holds floats that are no whole numbers, or too large. Save it as a gray or "
+            "a mask holds floats that are not whole numbers, or too large. Save it as a gray or "
             "palette PNG."
         )
     return values.astype(np.int32, copy=False)

@@ -1,4 +1,4 @@
-"""Tables made elsewhere: a data set of the Hub, a folder saved with `datasets`, or data files."""
+"""Tables in other formats: a data set of the Hub, a folder saved with `datasets`, or data files."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -32,14 +32,13 @@ EXPECTED = (
 COLUMNS = (*(field.name for field in fields(VideoRow)), *SHORT_COLUMNS, *EARLIER_MASKS)
 IMAGES = {"image", "images", "video"}
 ANNOTATIONS = {"label_map", "label_maps", "masks", "segments", "segments_file", *EARLIER_MASKS}
-STATE_FILES = ("state.json", "dataset_dict.json")  # what `save_to_disk` leaves in a folder
 
 
 def open_hub(config: SourceConfig) -> TableSource:
     """Open a table.
 
     Options: `split` ("train"), `configuration` of the data set, and for each column of
-    [`VideoRow`], or `image` and `label_map` of one frame, what the table calls it.
+    [`VideoRow`], or `image` and `label_map` of one frame, its name in the table.
 
     Raises:
         DataError: There is no such data set, or it lacks columns.
@@ -47,7 +46,7 @@ def open_hub(config: SourceConfig) -> TableSource:
     """
     check_options(config, ("split", "configuration", *COLUMNS))
     table = _load(config)
-    if not any(one in config.options.values() for one in EARLIER_NAMES):
+    if not any(column in config.options.values() for column in EARLIER_NAMES):
         table = table.rename_columns(present_names(table.column_names))
     named = {text_option(config, name, name): name for name in COLUMNS if name in config.options}
     if missing := sorted(set(named) - set(table.column_names)):
@@ -55,7 +54,7 @@ def open_hub(config: SourceConfig) -> TableSource:
             f"{config.label} has no column {', '.join(missing)}. It has: "
             f"{', '.join(table.column_names)}."
         )
-    # A column that another one stands in for would be there twice.
+    # A column that an option replaces would be there twice.
     unnamed = set(COLUMNS).difference(config.options)
     kept = [name for name in table.column_names if name in named or name in unnamed]
     table = table.select_columns(kept).rename_columns(_renamed(kept, named))
@@ -83,7 +82,7 @@ def _load(config: SourceConfig) -> "datasets.Dataset":
         return read_table(config.path, split, configuration)
     except (DataError, MissingPackageError):
         raise
-    # Network, Hub, file formats: the package passes on the errors of many others.
+    # Network, Hub, file formats: the package raises errors of many libraries.
     except Exception as error:
         raise DataError(
             f"{config.label} cannot be loaded: {type(error).__name__}: {error}. {EXPECTED}"
@@ -92,16 +91,16 @@ def _load(config: SourceConfig) -> "datasets.Dataset":
 
 def is_saved_table(folder: Path) -> bool:
     """Whether `datasets` saved a table in a folder."""
-    return any((folder / name).is_file() for name in STATE_FILES)
+    return any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
 
 
 def read_table(place: str, split: str, configuration: str = "") -> "datasets.Dataset":
-    """Read a table: a folder saved with `datasets`, a `.parquet` file, data files, or of the Hub.
+    """Read a table: saved with `datasets`, a `.parquet` file, data files, or from the Hub.
 
     Raises:
         DataError: It has no such split.
         MissingPackageError: `datasets` is not installed.
-        Exception: Whatever `datasets` raises where there is no table.
+        Exception: From `datasets`, if there is no table.
     """
     datasets = import_datasets()
     path = Path(place).expanduser()
@@ -113,10 +112,10 @@ def read_table(place: str, split: str, configuration: str = "") -> "datasets.Dat
 
 
 def _split(loaded: Any, split: str) -> "datasets.Dataset":  # noqa: ANN401 - one table or several
-    """Take one part of a table that was saved in parts.
+    """Select one split of a table.
 
     Raises:
-        DataError: There is no such part.
+        DataError: There is no such split.
     """
     if not isinstance(loaded, dict):
         return loaded

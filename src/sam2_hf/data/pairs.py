@@ -41,7 +41,7 @@ def read_pairs(config: SourceConfig) -> list[VideoRow]:
         stem, ending = name.rsplit(".", 1)
         is_map = same and f".{ending.lower()}" == MASK_ENDING
         if not is_map and maps.get(stem):
-            paths = [str(folders[1] / one) for one in maps[stem]]
+            paths = [str(folders[1] / file) for file in maps[stem]]
             rows.append(VideoRow(stem, images=[str(folders[0] / name)], label_maps=[paths]))
     if not rows:
         found = len(picture_names(folders[0]))
@@ -52,7 +52,7 @@ def read_pairs(config: SourceConfig) -> list[VideoRow]:
 
 
 def _folders(config: SourceConfig, root: Path) -> tuple[Path, Path]:
-    """Find where photos and label maps lie."""
+    """Find the folders of photos and label maps."""
     names = folder_names(root)
     images = text_option(config, "images", "images" if "images" in names else ".")
     masks = text_option(config, "masks", "masks" if "masks" in names else ".")

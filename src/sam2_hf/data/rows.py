@@ -1,7 +1,7 @@
-"""One row for each photo or video of a data set, undecoded, whatever kind of data set it is.
+"""Rows: one undecoded record per photo or video, the same for every data set.
 
-Readers list rows, training and evaluation read them, and tables made elsewhere, saved with
-`datasets` or put on the Hub, are rows if they have these columns.
+Readers list rows, training and evaluation read them, and any table with these columns, saved with
+`datasets` or on the Hub, is a list of rows.
 """
 
 import json
@@ -20,43 +20,42 @@ SHORT_COLUMNS = ("image", "label_map")  # of tables of photos
 # Tables of earlier evaluations call the id "video", and keep masks by object, then by frame.
 EARLIER_NAMES = {"video": "name", "frames": "images", "video_file": "video"}
 EARLIER_MASKS = ("object_masks", "object_runs")
-FEWEST_EARLIER = {"video", "frames", "frame_names"}  # by which such a table is known
+
 StoredPicture = str | bytes | Image.Image
 """Path of a picture, the bytes of its file, or the picture itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoRow:
-    """One video with all its frames, some of them annotated; a photo is a video of one frame.
+    """A video with all its frames, some of them annotated; a photo is a video of one frame.
 
     A reader fills in `name`, `images` or `video`, and one of `label_maps`, `masks`, `segments` and
-    `segments_file`; `annotated` where not every image is annotated. All else has a default.
+    `segments_file`; `annotated` if not every image is annotated. The rest has defaults.
 
     Attributes:
-        name: What reports call it.
+        name: Name in reports.
         images: Picture of each frame; empty for a video file.
         video: Path of a video file or its bytes, or "".
-        frame_names: Name of each frame without an ending, which predicted masks get. By default
+        frame_names: Name of each frame without extension, used for predicted masks. By default
             those of the images' files, or numbers.
         annotated: Which frames are annotated, ascending. By default those of `segments_file`, every
             `every`-th of a video file, or each image.
-        label_maps: For each annotated frame one or more pictures that give a number to each pixel,
-            0 for the background. Several are alternatives: opinions of several annotators.
-        masks: For each annotated frame the picture of each object, in which all but 0 belongs to
-            it; "" where there is none.
+        label_maps: For each annotated frame one or more label maps, one number per pixel, 0 for the
+            background. Several are alternatives by different annotators.
+        masks: For each annotated frame the mask of each object, nonzero inside; "" if it has none.
         segments: For each annotated frame a JSON list with each object's COCO segmentation:
-            polygons, run lengths, or null where nothing is known.
-        segments_file: Path of a JSON file as SA-1B or SA-V have it.
-        every: For a video file: distance between two annotated frames.
-        size: `(height, width)` that polygons count in; (0, 0) if the picture says it.
-        object_ids: Numbers of the objects that an evaluation gives to the tracker: of label maps
-            those in them, else one for each of `masks` or `segments`, whose places are the default.
-        first_frames: For each of those, the frame on which it is given. By default, and where
-            `object_ids` is empty, the masks are looked through.
-        object_frames: For each of those the annotated frames that count for it, where the data set
+            polygons, run lengths, or null if unknown.
+        segments_file: Path of a JSON file in the format of SA-1B or SA-V.
+        every: For a video file: distance of annotated frames.
+        size: `(height, width)` of polygons; (0, 0) takes that of the picture.
+        object_ids: Ids of the objects that an evaluation prompts: labels of label maps, else one
+            for each of `masks` or `segments`, by default its place.
+        first_frames: For each of those, the frame of its prompt. By default, and if `object_ids` is
+            empty, the first frame with a mask.
+        object_frames: For each of those, the annotated frames that are scored, if the data set
             says so.
-        unseen: Whether the objects are of a kind that the training part of the set does not have;
-            None where nothing is known.
+        unseen: Whether the objects are of a category absent from the training split; None if
+            unknown.
     """
 
     name: str
@@ -77,15 +76,15 @@ class VideoRow:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> "VideoRow":
-        """Read a row of a table; columns that it lacks keep their default.
+        """Read a row of a table; missing columns take their default.
 
         Args:
             columns: Values by name. Photos may have `image` and `label_map` instead of `images` and
-                `label_maps`; columns of earlier versions are read, too.
+                `label_maps`; columns of earlier versions are read as well.
 
         Raises:
-            DataError: It has neither pictures nor a video, no annotation, or another number of
-                pictures than of frames or objects.
+            DataError: It has neither pictures nor a video, no annotation, or numbers of pictures,
+                frames and objects that do not match.
         """
         renamed = present_names(columns)
         given = {
@@ -108,21 +107,23 @@ class VideoRow:
 
 
 def present_names(columns: Collection[str]) -> dict[str, str]:
-    """Tell how columns of an earlier version are called now; other tables have none to rename."""
-    if not set(columns) >= FEWEST_EARLIER or "name" in columns:
+    """Map column names of an earlier version to today's; empty for other tables."""
+    if not {"video", "frames", "frame_names"} <= set(columns) or "name" in columns:
         return {}
     return {name: now for name, now in EARLIER_NAMES.items() if name in columns}
 
 
 def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring columns that have another shape in some tables into the shape of a row."""
+    """Convert columns of other shapes to those of a row."""
     found: dict[str, Any] = {}
     if "image" in given:
         found["images"] = [given["image"]]
     maps = [given["label_map"]] if "label_map" in given else given.get("label_maps", [])
-    found["label_maps"] = [one if isinstance(one, list) else [one] for one in maps]
+    found["label_maps"] = [
+        label_map if isinstance(label_map, list) else [label_map] for label_map in maps
+    ]
     if masks := given.get("masks") or _by_frame(given, "object_masks"):
-        found["masks"] = [["" if one is None else one for one in listed] for listed in masks]
+        found["masks"] = [["" if mask is None else mask for mask in listed] for listed in masks]
     if runs := _by_frame(given, "object_runs"):
         found["segments"] = [_runs_as_segments(given, listed) for listed in runs]
     found["size"] = tuple(given.get("size", ())) or (0, 0)
@@ -133,24 +134,26 @@ def _runs_as_segments(given: Mapping[str, Any], runs: Sequence[str | None]) -> s
     size = given.get("size", [])
     if len(size) != 2 or min(size) < 1:
         raise DataError(f"{given.get('name')} has run lengths of the size {size}; give two sides.")
-    return to_segments([None if one is None else {"size": size, "counts": one} for one in runs])
+    return to_segments(
+        [None if counts is None else {"size": size, "counts": counts} for counts in runs]
+    )
 
 
 def _by_frame(given: Mapping[str, Any], column: str) -> list[tuple[Any, ...]]:
-    """Turn lists by object and annotated frame into lists by annotated frame and object."""
+    """Transpose lists by object and frame to lists by frame and object."""
     if not given.get(column):
         return []
     name, wanted = given.get("name", ""), len(given.get("annotated", []))
     if len(given[column]) != len(given.get("object_ids", [])):
         raise DataError(f"{name} has objects, but not the {column} of each.")
-    for one in given[column]:
-        if one is None or len(one) != wanted:
-            raise DataError(_wrong_count(name, column, len(one or []), wanted))
+    for per_frame in given[column]:
+        if per_frame is None or len(per_frame) != wanted:
+            raise DataError(_wrong_count(name, column, len(per_frame or []), wanted))
     return list(zip(*given[column], strict=True))
 
 
 def _require_complete(row: VideoRow) -> None:
-    """Refuse a row that lacks what its light columns announce."""
+    """Refuse a row whose columns have inconsistent lengths."""
     lengths: dict[str, tuple[int, Sequence[Sequence[object]]]] = {
         "images": (len(row.frame_names), [] if row.video else [row.images]),
         "label_maps": (len(row.annotated), [row.label_maps] if row.label_maps else []),
@@ -159,7 +162,7 @@ def _require_complete(row: VideoRow) -> None:
         "masks of a frame": (len(row.object_ids), row.masks),
     }
     for name, (wanted, lists) in lengths.items():
-        if wrong := [len(one) for one in lists if wanted and len(one) != wanted]:
+        if wrong := [len(items) for items in lists if wanted and len(items) != wanted]:
             raise DataError(_wrong_count(row.name, name, wrong[0], wanted))
     if any(not maps for maps in row.label_maps):
         raise DataError(f"{row.name} has an annotated frame without a label map. Leave it out.")
@@ -170,14 +173,14 @@ def _wrong_count(name: str, column: str, found: int, wanted: int) -> str:
 
 
 def _stored(value: Any) -> Any:  # noqa: ANN401 - what a table holds
-    """Take pictures out of the form in which tables embed them: bytes, a path, or both."""
+    """Unwrap pictures that tables embed as bytes, a path, or both."""
     if isinstance(value, dict) and set(value) == {"bytes", "path"}:
         return value["bytes"] or value["path"] or ""
-    return [_stored(one) for one in value] if isinstance(value, list) else value
+    return [_stored(item) for item in value] if isinstance(value, list) else value
 
 
 def make_table(rows: Iterable[VideoRow]) -> "datasets.Dataset":
-    """Make the table of a data set, with the columns that are in use; files are not read.
+    """Make the table of a data set, with the columns in use; files are not read.
 
     Raises:
         MissingPackageError: `datasets` is not installed.
@@ -201,14 +204,14 @@ def _is_in_use(value: object, default: object) -> bool:
 
 
 def _without_gaps(value: Any) -> Any:  # noqa: ANN401 - a field of a row
-    """Write a picture or file that is not there as tables do."""
+    """Replace "" by None, as tables store a missing picture or file."""
     if isinstance(value, list | tuple):
-        return [_without_gaps(one) for one in value]
+        return [_without_gaps(item) for item in value]
     return None if isinstance(value, str | bytes) and not value else value
 
 
 def column_kinds() -> dict[str, Any]:
-    """Give the kind of each column of a table, as `datasets` calls it.
+    """Return the `datasets` feature type of each column.
 
     Raises:
         MissingPackageError: `datasets` is not installed.
@@ -236,7 +239,7 @@ def column_kinds() -> dict[str, Any]:
 
 
 def embedded(table: "datasets.Dataset") -> "datasets.Dataset":
-    """Take the bytes of all files into a table, so that it can be moved or pushed to the Hub."""
+    """Embed the bytes of all files in a table, so that it can be moved or pushed to the Hub."""
     from datasets.table import embed_table_storage  # optional
 
     formatted = table.with_format("arrow")
@@ -244,12 +247,12 @@ def embedded(table: "datasets.Dataset") -> "datasets.Dataset":
 
 
 def to_segments(segmentations: Sequence[object]) -> str:
-    """Write the objects of one frame as a table holds them."""
+    """Encode the segmentations of one frame for a table."""
     return json.dumps(segmentations, separators=(",", ":"))
 
 
 def import_datasets() -> Any:  # noqa: ANN401 - a module
-    """Import the package that holds tables.
+    """Import `datasets`.
 
     Raises:
         MissingPackageError: It is not installed.

@@ -1,4 +1,4 @@
-"""SA-1B: photos with all their masks in a JSON file beside each."""
+"""SA-1B: photos, each with a JSON file of its masks."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""SA-V: videos, or their frames as JPEGs, with masklets in a JSON file of each."""
+"""SA-V: videos or folders of JPEG frames, each with a JSON file of masklets."""
 
 from pathlib import Path
 
@@ -20,14 +20,13 @@ EXPECTED = (
 )
 VIDEO_ENDINGS = (".mp4", ".webm", ".mov", ".mkv", ".avi")
 FRAME_FOLDERS = (".", "JPEGImages_24fps", "../JPEGImages_24fps")
-USUAL_EVERY = 4  # 6 annotated of 24 frames a second
 
 
 def read_sav(config: SourceConfig) -> list[VideoRow]:
     """List the videos that have masklets.
 
     Options: `annotations`, "manual" (the default) or "auto"; `every`, the distance between two
-    annotated frames where the file does not state their rate (4).
+    annotated frames where the file does not state their rate (4: 6 of 24 frames a second).
 
     Raises:
         DataError: There is no such folder, or no video with masklets.
@@ -35,7 +34,7 @@ def read_sav(config: SourceConfig) -> list[VideoRow]:
     check_options(config, ("annotations", "every"))
     root = source_folder(config, EXPECTED)
     ending = f"_{text_option(config, 'annotations', 'manual')}.json"
-    every = int(number_option(config, "every", USUAL_EVERY))
+    every = int(number_option(config, "every", 4))
     files = sorted(root.rglob(f"*{ending}"))
     rows = [row for path in files if (row := _row(root, path, ending, every))]
     if not rows:
@@ -45,14 +44,14 @@ def read_sav(config: SourceConfig) -> list[VideoRow]:
 
 
 def _row(root: Path, path: Path, ending: str, every: int) -> VideoRow | None:
-    """Find the video of a file of masklets; None if it is not there."""
+    """Find the video of a file of masklets; None if it is missing."""
     name = path.name[: -len(ending)]
     for suffix in VIDEO_ENDINGS:
         video = path.with_name(name + suffix)
         if video.is_file():
             return VideoRow(name, video=str(video), segments_file=str(path), every=every)
-    for place in (*(path.parent / one for one in FRAME_FOLDERS), root / FRAME_FOLDERS[1]):
+    for place in (*(path.parent / folder for folder in FRAME_FOLDERS), root / FRAME_FOLDERS[1]):
         if (place / name).is_dir():
-            frames = [str(place / name / one) for one in picture_names(place / name)]
+            frames = [str(place / name / file) for file in picture_names(place / name)]
             return VideoRow(name, images=frames, segments_file=str(path), every=every)
     return None

@@ -1,1 +1,1 @@
-"""The frames of a video, wherever they come from: files, folders, arrays, streams."""
+"""Frame sources of a video: files, folders, arrays, streams."""

@@ -1,6 +1,6 @@
 """Frames of a video or a stream: how many, how large, their pixels, and what a stream can do.
 
-`Frames` is what a session reads; `PictureSource` is what one that decodes ahead reads from.
+A session reads `Frames`; frames that are decoded ahead come from a `PictureSource`.
 
 Suffixes: hw3 = rows and columns of the original frame, red green blue; 3ss = red green blue, rows
 and columns of the model's input.
@@ -24,15 +24,14 @@ from .preprocessing import FramePixels
 
 
 class Frames(Closing):
-    """Where pixels come from. One session reads one `Frames`, in whatever order it likes.
+    """The frames of one session, readable in any order.
 
     Attributes:
         size: `(height, width)` of the original frames, upright. None for a live stream before its
             first frame.
         num_frames: None for a live stream, and for an iterator that has not ended.
-        fps: Frames per second on average. None where nothing is known of time.
-        size_is_known: Whether `size` is that of the original frames, not a guess that
-            `declare_size` may still correct.
+        fps: Average frames per second; None if times are unknown.
+        size_is_known: False while `size` is a guess that `declare_size` may still correct.
     """
 
     size: tuple[int, int] | None
@@ -42,7 +41,7 @@ class Frames(Closing):
 
     @property
     def num_received(self) -> int | None:
-        """Number of the next frame of a live stream; None where a video has frames of its own."""
+        """Number of the next frame of a live stream; None for a video that has its own frames."""
         return None
 
     @property
@@ -57,11 +56,11 @@ class Frames(Closing):
 
     @property
     def numbers(self) -> Collection[int]:
-        """The frames that there are, in order; none of an iterator that has not ended."""
+        """The existing frame numbers, in order; empty for an iterator that has not ended."""
         return range(self.num_frames or 0)
 
     def has_pixels(self, frame: int) -> bool:
-        """Tell whether a frame that is there can be read; only edited frames may be without."""
+        """Whether an existing frame can be read; only edited frames may lack pixels."""
         return True
 
     def append(self, picture: ImageSource, frame: int | None = None) -> int:
@@ -76,31 +75,31 @@ class Frames(Closing):
         )
 
     def declare_size(self, size: tuple[int, int]) -> bool:
-        """Say how large the original frames are, where all there is of them is model input.
+        """Set the size of the original frames, where only model input is available.
 
         Args:
             size: `(height, width)`.
 
         Returns:
-            Whether it was taken over; frames that show their size themselves refuse.
+            Whether it was accepted; frames that carry their own size refuse.
         """
         return False
 
     def use_preprocessing(self, make: Callable[[], FramePixels]) -> None:
-        """Take over how frames become model input, where that is not settled yet.
+        """Set how frames become model input, if that is not decided yet.
 
         Args:
-            make: Gives the preprocessing; called only if it is needed.
+            make: Creates the preprocessing; called only if needed.
         """
 
     def comparable_frames(self, most: int) -> list[int]:
-        """Choose frames by which another opening of the same video can be recognized.
+        """Choose frames that identify the video when it is opened again.
 
         Args:
-            most: How many at most; they are spread evenly, first and last among them.
+            most: Maximum number; spread evenly, first and last included.
 
         Returns:
-            Their numbers; none where frames do not come again.
+            Their numbers; empty if frames cannot be read a second time.
         """
         if self.num_frames is None:
             return []
@@ -108,11 +107,11 @@ class Frames(Closing):
         return sorted({last * place // max(count - 1, 1) for place in range(count)})
 
     def reaches(self, frame: int) -> bool:
-        """Tell whether a frame comes before the end, cheaply. An iterator is read up to there."""
+        """Check cheaply whether a frame lies before the end. An iterator is read up to there."""
         return self.num_frames is not None and 0 <= frame < self.num_frames
 
     def require(self, frame: int) -> None:
-        """Refuse a frame that cannot be had, without decoding it.
+        """Raise for a frame that is unavailable, without decoding it.
 
         Raises:
             FrameError: It is beyond the video, or has been dropped.
@@ -120,7 +119,7 @@ class Frames(Closing):
         self.time(frame)
 
     def may_come(self, frame: int) -> bool:
-        """Tell whether a frame that is not there may still be given, as those of a stream."""
+        """Whether a missing frame may still arrive, as in a stream."""
         return False
 
     def go_on_from(
@@ -129,16 +128,16 @@ class Frames(Closing):
         size: tuple[int, int] | None,
         kept: Mapping[int, Tensor] | None = None,
     ) -> None:
-        """Number frames of a live stream as those of a saved one; see [`LiveFrames.go_on_from`].
+        """Continue the numbering of a saved live stream; see [`LiveFrames.go_on_from`].
 
         Raises:
             SessionError: The video has frames of its own.
         """
-        raise SessionError(f"a video cannot go on from frame {num_received} of a live stream.")
+        raise SessionError(f"a video cannot continue from frame {num_received} of a live stream.")
 
     @abstractmethod
     def time(self, frame: int) -> float | None:
-        """Say when a frame is shown, in seconds after the first; None where that is unknown.
+        """Return when a frame is shown, in seconds after the first; None if unknown.
 
         Raises:
             FrameError: There is no such frame.
@@ -162,7 +161,7 @@ class Frames(Closing):
 
         Args:
             frame: Its number, from 0.
-            device: Where it is wanted. Bytes travel, and become floats there.
+            device: Target device. Bytes are copied and become floats there.
 
         Returns:
             `(3, S, S)`, float32, normalized.
@@ -173,9 +172,9 @@ class Frames(Closing):
 
     @abstractmethod
     def expect(self, frames: Sequence[int]) -> None:
-        """Say which frames are read next, in order, so that they are decoded ahead.
+        """Announce which frames are read next, in order, so that they are decoded ahead.
 
-        A later call replaces what an earlier one said. Any frame may still be read at any time.
+        A later call replaces an earlier one. Any frame may still be read at any time.
 
         Args:
             frames: Frame numbers; a `range`, forward or backward, costs nothing.
@@ -187,31 +186,31 @@ class EditableFrames(Frames):
 
     @abstractmethod
     def put(self, values_3ss: Tensor, frame: int | None = None) -> int:
-        """Add a frame, or put another in the place of one.
+        """Add or replace a frame.
 
         Args:
             values_3ss: `(3, S, S)`, normalized.
-            frame: Which one; a new last one if None.
+            frame: Its number; None appends it.
 
         Returns:
             Its number.
 
         Raises:
-            FrameError: Its shape is another one, or the number is negative.
+            FrameError: Its shape differs, or the number is negative.
         """
 
     @abstractmethod
     def drop(self, frame: int, *, keep_number: bool = False) -> None:
-        """Free the pixels of a frame, which cannot be read any more.
+        """Free the pixels of a frame, which can then no longer be read.
 
         Args:
-            frame: Which one.
+            frame: Its number.
             keep_number: Whether `numbers` still lists it; a stream lists only what can be read.
         """
 
 
 def check_range(frame: int, num_frames: int, name: str) -> None:
-    """Refuse a frame that the video does not have.
+    """Raise for a frame that the video does not have.
 
     Raises:
         FrameError: Naming the video and its range.
@@ -227,7 +226,7 @@ def frame_number(frame: object) -> int:
     """Read the number of a frame.
 
     Raises:
-        FrameError: It is no whole number.
+        FrameError: It is not a whole number.
     """
     number = read_whole(frame)
     if number is None:
@@ -243,8 +242,8 @@ class PictureSource(ABC):
 
     Attributes:
         size: `(height, width)` of the first frame, upright.
-        num_frames: How many frames there are, or should be where a file is cut off.
-        fps: Frames per second on average, None where nothing is known of time.
+        num_frames: Number of frames, or the declared number of a truncated file.
+        fps: Average frames per second; None if times are unknown.
     """
 
     size: tuple[int, int]
@@ -253,7 +252,7 @@ class PictureSource(ABC):
 
     @abstractmethod
     def take(self, frame: int) -> Finish:
-        """Do what must be done in order, one frame at a time; return the rest of the work.
+        """Do the sequential part of reading a frame; return the rest of the work.
 
         Args:
             frame: Its number, from 0.
@@ -263,16 +262,16 @@ class PictureSource(ABC):
             such functions at once.
 
         Raises:
-            FrameError: The frame cannot be had.
+            FrameError: The frame is unavailable.
         """
 
     @abstractmethod
     def describe(self, frame: int) -> str:
-        """Name a frame and where it lies, for the start of an error message."""
+        """Name a frame and its location, for the start of an error message."""
 
     @abstractmethod
     def time(self, frame: int) -> float | None:
-        """Say when a frame is shown, in seconds after the first; None where that is unknown."""
+        """Return when a frame is shown, in seconds after the first; None if unknown."""
 
     @abstractmethod
     def close(self) -> None:

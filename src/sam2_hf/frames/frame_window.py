@@ -18,11 +18,11 @@ from .preprocessing import read_only
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReceivedFrame:
-    """A frame as it came: one of three things.
+    """A frame as received; exactly one of the three fields is set.
 
     Attributes:
         picture_hw3: RGB, uint8, read-only.
-        pixel_values_3ss: Input that somebody has prepared already, float32, normalized.
+        pixel_values_3ss: Model input prepared by the caller, float32, normalized.
         problem: Why there is neither.
     """
 
@@ -35,12 +35,11 @@ class FrameWindow:
     """The last frames received. One thread may add to it while another reads.
 
     Args:
-        length: How many frames are kept.
-        advice: How to keep more, a sentence for the error about a frame that has been dropped.
+        length: Number of frames kept.
+        advice: How to keep more, a sentence for the error about a dropped frame.
 
     Attributes:
-        num_received: Number of the next frame, unless it comes with one of its own: one more than
-            the highest so far.
+        num_received: Default number of the next frame: one more than the highest so far.
 
     Raises:
         VideoError: The length is not positive.
@@ -67,24 +66,24 @@ class FrameWindow:
         """Add a copy of a picture, since cameras write the next frame into the same memory.
 
         Raises:
-            FrameError: It has another size than the frames before, or its number is negative.
+            FrameError: Its size differs from that of earlier frames, or its number is negative.
         """
         height, width = picture_hw3.shape[:2]
         return self.add(ReceivedFrame(read_only(picture_hw3.copy())), (height, width), frame)
 
     def add(self, received: ReceivedFrame, size: tuple[int, int], frame: int | None = None) -> int:
-        """Add a frame, and drop the one that came first if the window is full.
+        """Add a frame, dropping the first received if the window is full.
 
         Args:
             received: The frame.
             size: `(height, width)`.
-            frame: Its number, where the caller counts; one that is there already is replaced.
+            frame: Its number, if the caller counts; an existing frame is replaced.
 
         Returns:
             Its number.
 
         Raises:
-            FrameError: The size is not that of the frames before, or the number is negative.
+            FrameError: The size differs from that of earlier frames, or the number is negative.
         """
         with self._lock:
             number = self.num_received if frame is None else frame
@@ -111,21 +110,21 @@ class FrameWindow:
         size: tuple[int, int] | None,
         kept: Mapping[int, ReceivedFrame] | None = None,
     ) -> None:
-        """Number frames as if so many of a size had come and been dropped.
+        """Number frames as if earlier ones had been received and dropped.
 
         Args:
-            num_received: How many.
-            size: `(height, width)`; None if there were none.
-            kept: Those of the last ones that have not been dropped.
+            num_received: Number of earlier frames.
+            size: Their `(height, width)`; None if there were none.
+            kept: Those of them that can still be read.
 
         Raises:
-            FrameError: Frames have come already.
+            FrameError: Frames were received already.
         """
         with self._lock:
             if self.num_received:
                 raise FrameError(
-                    f"the stream has {self.num_received} frames already, so it cannot go on from "
-                    f"frame {num_received} of another one. Open a new stream for that."
+                    f"the stream has {self.num_received} frames already, so it cannot "
+                    f"continue from frame {num_received} of another one. Open a new stream."
                 )
             self.num_received = self._count = num_received
             self._last_dropped = num_received - 1
@@ -133,14 +132,14 @@ class FrameWindow:
             self._frames = dict(kept or {})
 
     def may_come(self, frame: int) -> bool:
-        """Tell whether a frame is still to come: ahead, or between those that are kept."""
+        """Whether a frame may still arrive: ahead, or between the kept frames."""
         return frame not in self._frames and frame > self._last_dropped
 
     def get(self, frame: int) -> ReceivedFrame:
         """Look a frame up.
 
         Raises:
-            FrameError: It has been dropped, or has not come yet.
+            FrameError: It was dropped, or has not arrived yet.
         """
         with self._lock:
             found = self._frames.get(frame)
@@ -158,19 +157,19 @@ class FrameWindow:
         )
 
     def drop(self, frame: int) -> None:
-        """Forget a frame, if it is there; its number stays used."""
+        """Drop a frame, if present; its number stays used."""
         with self._lock:
             if frame in self._frames:
                 self._drop(frame)
 
     def clear(self) -> None:
-        """Forget every frame; their numbers stay used."""
+        """Drop every frame; their numbers stay used."""
         with self._lock:
             for frame in list(self._frames):
                 self._drop(frame)
 
     def __deepcopy__(self, memo: dict[int, object]) -> "FrameWindow":
-        """Copy the window; pixels never change, so both have the same."""
+        """Copy the window, sharing the pixels, which never change."""
         twin = FrameWindow.__new__(FrameWindow)
         twin.__setstate__(self.__getstate__())
         return twin
@@ -184,7 +183,7 @@ class FrameWindow:
         self._lock = threading.Lock()
         for received in self._frames.values():
             if received.picture_hw3 is not None:
-                received.picture_hw3.setflags(write=False)  # pickles forget it
+                received.picture_hw3.setflags(write=False)  # not kept by pickle
 
     def _drop(self, frame: int) -> None:
         del self._frames[frame]
@@ -192,7 +191,7 @@ class FrameWindow:
 
 
 def _describe(frames: Collection[int]) -> str:
-    """Name the frames that are there."""
+    """Describe the available frames."""
     if not frames:
         return "none"
     gaps = ", with gaps" if max(frames) - min(frames) >= len(frames) else ""

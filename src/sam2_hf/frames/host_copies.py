@@ -1,7 +1,7 @@
-"""Copies between the host and an accelerator that nobody waits for before they are needed.
+"""Asynchronous copies between the host and an accelerator.
 
-A copy from ordinary memory, or into it, makes the host wait until the device has done everything it
-was told before. Through page-locked memory the two work side by side. On a CPU nothing is copied.
+A copy from or to pageable memory makes the host wait until the device has finished all queued work.
+With page-locked memory both run in parallel. On a CPU nothing is copied.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,18 @@ from torch import Tensor
 
 
 def numbers_to_device(values: Sequence[object], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Put numbers on a device.
+    """Copy numbers to a device.
 
     Args:
         values: Numbers, or sequences of them.
-        dtype: What they become.
-        device: Where they go.
+        dtype: Type of the tensor.
+        device: Target device.
     """
     return to_device(torch.tensor(values, dtype=dtype), device)
 
 
 def to_device(tensor: Tensor, device: torch.device | str | None) -> Tensor:
-    """Send a tensor to a device; it stays where it is if that is None."""
+    """Copy a tensor to a device; None leaves it where it is."""
     if device is None or torch.device(device) == tensor.device:
         return tensor
     if tensor.is_cpu and torch.device(device).type == "cuda":
@@ -31,16 +31,16 @@ def to_device(tensor: Tensor, device: torch.device | str | None) -> Tensor:
 
 
 class HostCopies:
-    """Tensors on their way to the host; nothing may be read before `wait` has returned."""
+    """Pending copies to the host; none may be read before `wait` has returned."""
 
     def __init__(self) -> None:
         self._arrivals: dict[torch.device, torch.cuda.Event] = {}
 
     def take(self, tensor: Tensor) -> Tensor:
-        """Start to copy a tensor; one that is on the host is handed back as it is."""
+        """Start copying a tensor; one on the host is returned as it is."""
         if not tensor.is_cuda:
             return tensor.cpu()
-        copy = tensor.to("cpu", non_blocking=True)  # torch makes page-locked memory for it
+        copy = tensor.to("cpu", non_blocking=True)  # torch allocates page-locked memory for it
         arrival = self._arrivals.setdefault(tensor.device, torch.cuda.Event())
         arrival.record(torch.cuda.current_stream(tensor.device))
         return copy
@@ -53,12 +53,12 @@ class HostCopies:
         }
 
     def wait(self) -> None:
-        """Wait until everything taken so far is there."""
+        """Wait for all copies started so far."""
         for arrival in self._arrivals.values():
             arrival.synchronize()
         self._arrivals.clear()
 
 
 def finish_host_copy(copy: Tensor) -> Tensor:
-    """Move what has arrived to ordinary memory, so that a few page-locked blocks go round."""
+    """Move a finished copy to pageable memory, so that the page-locked block can be reused."""
     return copy.clone() if copy.is_pinned() else copy

@@ -32,7 +32,7 @@ MILLISECONDS = 1000
 
 
 class PicturePages(PictureSource):
-    """The pages of one file, each of them a frame. Of an animation, frames are what a viewer shows.
+    """The pages of one file as frames; of an animation, the frames that a viewer shows.
 
     Args:
         path: The file.
@@ -48,10 +48,10 @@ class PicturePages(PictureSource):
         self.path = os.fspath(path)
         try:
             self._file = Image.open(self.path)
-            # What a PNG shows where animations are not known is no frame of its animation.
+            # The default image of an animated PNG is not a frame of its animation.
             self._first = int(bool(self._file.info.get("default_image")))
             self.num_frames = num_pages(self._file) - self._first
-        except Exception as error:  # the readers of PIL have errors of their own for every damage
+        except Exception as error:  # Pillow's readers raise many types for damaged files
             raise VideoError(f"{self.path} cannot be read as pages: {error}") from error
         try:
             self._times = self._show_times() if self._file.format in ANIMATIONS else None
@@ -65,7 +65,7 @@ class PicturePages(PictureSource):
             self.fps = Fraction(self.num_frames * MILLISECONDS, self._times[-1])
 
     def take(self, frame: int) -> Finish:
-        """Read a page; its colors are left to the threads. See [`PictureSource.take`]."""
+        """Read a page; colors are converted in the threads. See [`PictureSource.take`]."""
         return partial(self._scale.picture, self._page(frame))
 
     def describe(self, frame: int) -> str:
@@ -73,7 +73,7 @@ class PicturePages(PictureSource):
         return f"frame {frame} of {self.path}"
 
     def time(self, frame: int) -> float | None:
-        """Say when a frame of an animation is shown; nothing is known of the pages of a stack."""
+        """Return when a frame of an animation is shown; None for the pages of a stack."""
         if self._times is None:
             return None
         return self._times[frame] / MILLISECONDS
@@ -97,14 +97,14 @@ class PicturePages(PictureSource):
             return self._file.copy()
         except ImageError:
             raise
-        except Exception as error:  # the readers of PIL have errors of their own for every damage
+        except Exception as error:  # Pillow's readers raise many types for damaged files
             raise ImageError(f"the page is damaged: {error}.") from error
 
     def _values(self, frame: int) -> Tensor:
         return read_values(self._page(frame))
 
     def _show_times(self) -> list[int]:
-        """Add up how long frames are shown, in ms; the last number is the end of the animation."""
+        """Return the start of each frame in ms, and the end of the animation."""
         times = [0]
         for frame in range(self.num_frames):
             self._page(frame)
@@ -118,7 +118,7 @@ def picture_of_file(
     """Read a file that is one frame of a clip; see `ClipScale.picture`.
 
     Raises:
-        ImageError: It is unreadable, or has several pages, of which all but one would be lost.
+        ImageError: It is unreadable, or has several pages.
     """
     if is_paged(os.fspath(path), (STACK, GIF, *ANIMATIONS)):
         raise ImageError(
@@ -140,7 +140,7 @@ def is_paged(path: str, formats: Collection[str] = (STACK, *ANIMATIONS)) -> bool
     try:
         with Image.open(path) as image:
             return image.format in formats and num_pages(image) > 1
-    except Exception:  # what cannot be read is reported by whoever reads it
+    except Exception:  # reported where the file is read
         return False
 
 
@@ -154,15 +154,14 @@ PICTURE_ENDINGS = (
     *(".gif", ".avif", ".j2k", ".jpx", ".jpf", ".mpo", ".ppm", ".pgm", ".pbm", ".pnm"),
     *(".tga", ".dib"),
 )
-UNREADABLE_ENDINGS = (".heic", ".heif", ".jxl", ".exr", ".hdr", ".dpx")  # left out, frames vanish
+UNREADABLE_ENDINGS = (".heic", ".heif", ".jxl", ".exr", ".hdr", ".dpx")
 
 
 class PictureFolder(PictureSource):
     """The pictures of a folder. Other files, folders and hidden files do not count.
 
-    A folder with pictures of a kind that cannot be read is refused, unless each of them lies beside
-    a readable one of the same name, as phones export them. Only the first picture is opened at the
-    start.
+    A folder with pictures in an unreadable format is refused, unless each has a readable twin of
+    the same name, as phones export them. Only the first picture is opened at the start.
 
     Args:
         folder: Pictures of any names; `frame2.jpg` comes before `frame10.jpg`. One with several
@@ -170,7 +169,7 @@ class PictureFolder(PictureSource):
         value_range: Which numbers are black and white; see `processing/value_range.py`.
 
     Raises:
-        VideoError: There is no picture, the first is unreadable, or some are of a kind that is.
+        VideoError: There is no picture, the first is unreadable, or some have an unreadable format.
     """
 
     fps: Fraction | None = None
@@ -187,7 +186,7 @@ class PictureFolder(PictureSource):
         self.size = height, width
 
     def take(self, frame: int) -> Finish:
-        """Leave the reading to the threads; see [`PictureSource.take`]."""
+        """Return a function that reads the file; see [`PictureSource.take`]."""
         return partial(picture_of_file, self._scale, self.folder / self._names[frame])
 
     def describe(self, frame: int) -> str:
@@ -195,10 +194,10 @@ class PictureFolder(PictureSource):
         return f"frame {frame} ({self.folder / self._names[frame]})"
 
     def time(self, frame: int) -> None:
-        """Nothing is known of time."""
+        """Return None: times are unknown."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file stays open."""
 
     def _values(self, frame: int) -> Tensor:
         return read_values(self.folder / self._names[frame])
@@ -208,7 +207,7 @@ def list_pictures(folder: Path) -> list[str]:
     """List the names of the pictures in a folder, in natural order.
 
     Raises:
-        VideoError: There is none, the folder cannot be read, or there are frames that cannot be.
+        VideoError: There is none, or the folder or some of its frames cannot be read.
     """
     try:
         names = [entry.name for entry in os.scandir(folder) if not entry.is_dir()]
@@ -225,7 +224,7 @@ def list_pictures(folder: Path) -> list[str]:
 
 
 def _refuse_unreadable(folder: Path, names: list[str], pictures: list[str]) -> None:
-    """Refuse a folder some of whose frames would be left out, since nothing here reads them."""
+    """Refuse a folder with frames in an unreadable format, which would be skipped silently."""
     stems = {Path(name).stem for name in pictures}
     lost = [
         name
@@ -247,7 +246,7 @@ def is_picture_name(name: str) -> bool:
 
 
 def natural_order(name: str) -> tuple[list[str | int], str]:
-    """Sort numbers in names by value, and names that differ in zeros or case only by their text."""
+    """Sort key: numbers in names by value; ties (leading zeros, case) by text."""
     parts = re.split("([0-9]+)", name.casefold())
     return [int(part) if odd % 2 else part for odd, part in enumerate(parts)], name
 
@@ -262,7 +261,7 @@ Pictures = Sequence[ImageSource] | NDArray[np.generic] | Tensor
 
 
 class PictureList(PictureSource):
-    """Pictures one after the other. They are never changed, and copied one at a time.
+    """Pictures in a sequence; never modified, and copied one at a time.
 
     Args:
         pictures: Paths, PIL images, arrays or tensors; or one array or tensor `(t, h, w, 3)`,
@@ -270,7 +269,8 @@ class PictureList(PictureSource):
         value_range: Which numbers are black and white; see `processing/value_range.py`.
 
     Raises:
-        VideoError: There is none, an array is no video, or the first picture is unreadable.
+        VideoError: There is no picture, an array is not a video, or the first picture is
+            unreadable.
     """
 
     fps: Fraction | None = None
@@ -301,26 +301,26 @@ class PictureList(PictureSource):
         return f"frame {frame} ({picture})" if isinstance(picture, PATH) else f"frame {frame}"
 
     def time(self, frame: int) -> None:
-        """Nothing is known of time."""
+        """Return None: times are unknown."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file stays open."""
 
     def _choose_scale(self, value_range: ValueRange) -> ClipScale:
-        """Judge pictures in memory together where numbers decide, others by the first alone."""
+        """Choose the scale from all pictures in memory if they are floats, else from the first."""
         in_memory, first = self._in_memory()
         if in_memory and (value_range == "percentile" or _has_floats(first)):
             return ClipScale.of_frames(self._values, range(self.num_frames), value_range)
         return ClipScale.of_files(self._values, self.num_frames, value_range)
 
     def _in_memory(self) -> tuple[bool, object]:
-        """Tell whether all pictures are at hand; return what tells their type as well."""
+        """Return whether all pictures are in memory, and one that shows their type."""
         pictures = self._pictures
         if isinstance(pictures, ARRAY):
             return True, pictures
         if isinstance(pictures, (list, tuple)):
-            return not any(isinstance(one, PATH) for one in pictures), next(iter(pictures))
-        return False, None  # another sequence may read a picture only when it is asked for it
+            return not any(isinstance(picture, PATH) for picture in pictures), next(iter(pictures))
+        return False, None  # other sequences may read a picture only on access
 
     def _values(self, frame: int) -> Tensor:
         return read_values(self._pictures[frame], self._channels)
@@ -336,12 +336,12 @@ def _has_floats(picture: object) -> bool:
 
 
 def check_clip(clip: NDArray[np.generic] | Tensor) -> str | None:
-    """Find where the channels of an array of frames lie; None where it is gray.
+    """Find the channel axis of an array of frames; None if it is gray.
 
-    The axis is chosen once for all frames: tensors have it first unless only the last one fits.
+    It is chosen once for all frames: tensors have channels first unless only the last axis fits.
 
     Raises:
-        VideoError: The shape is no video's.
+        VideoError: The shape is not that of a video.
     """
     shape = tuple(clip.shape)
     if len(shape) == GRAY_CLIP and shape[-1] not in COLORS:

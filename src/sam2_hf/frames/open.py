@@ -1,4 +1,4 @@
-"""Open a video, whatever it is given as."""
+"""Opening a video from a path, pictures in memory, an iterator or a stream."""
 
 import io
 import os
@@ -58,14 +58,14 @@ def open_frames(
         image_size: Rows and columns of the model's input.
         compat: How frames become model input; see [`FramePixels`].
         rules: Normalization of the checkpoint; see [`FramePixels`].
-        ring: The most frames that are held at a time.
-        num_threads: How many threads decode and resize.
+        ring: Maximum number of decoded frames held.
+        num_threads: Threads that decode and resize.
         value_range: Which numbers are black and white: `(low, high)`, "percentile", "full", or None
             for what the type of the values says; see `processing/value_range.py`.
 
     Raises:
         ImageError: `value_range` makes no sense.
-        VideoError: There is no such file, it is no video or empty, or there are several videos.
+        VideoError: There is no such file, it is empty or not a video, or there are several videos.
         MissingPackageError: A video file is given, and PyAV is not installed.
     """
     if ring < 1 or num_threads < 1:
@@ -94,7 +94,7 @@ def find_source(video: object, ring: int, value_range: ValueRange = None) -> Pic
     """Choose how to read a video of known length.
 
     Raises:
-        VideoError: It is nothing of which frames can be made.
+        VideoError: No frames can be made of it.
     """
     if isinstance(video, PATH):
         return _find_on_disk(os.fspath(video), ring, value_range)
@@ -104,7 +104,7 @@ def find_source(video: object, ring: int, value_range: ValueRange = None) -> Pic
     if isinstance(video, (list, tuple)):
         for item in video:
             refuse_address(item)
-    # it refuses what are no pictures
+    # PictureList refuses items that are not pictures
     return PictureList(video, value_range=value_range)  # type: ignore[arg-type]
 
 
@@ -141,17 +141,17 @@ def is_video(item: object) -> bool:
 
 
 def _is_paged_file(items: Sequence[object]) -> bool:
-    """Whether a list is one file with several pages; several of them are pictures of a list."""
+    """Whether a list is one file with several pages."""
     return len(items) == 1 and isinstance(items[0], PATH) and is_paged(os.fspath(items[0]))
 
 
 def is_stream(video: Iterable[object]) -> bool:
-    """Whether pictures come out of it one by one, and only once. An open file gives lines."""
+    """Whether it yields pictures one by one, and only once. An open file yields lines."""
     return not hasattr(video, "__len__") and not isinstance(video, (io.IOBase, Image.Image))
 
 
 def refuse_address(item: object) -> None:
-    """Refuse to go to the network for frames.
+    """Refuse to read frames from the network.
 
     Raises:
         VideoError: The item is an address.

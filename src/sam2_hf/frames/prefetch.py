@@ -1,8 +1,8 @@
 """Prefetching of frames: background threads decode ahead into a bounded ring.
 
-Threads first serve the frame that is waited for, then go along the plan: the frames that were
-announced, in order. What was read stays for a while, because a tracked frame is often drawn on a
-moment later.
+Threads first serve the frame that a reader waits for, then follow the plan: the announced frames,
+in order. Frames that were read stay for a while, since a tracked frame is often prompted right
+after.
 
 Suffixes: hw3 = rows, columns, red green blue; 3ss = red green blue, input rows and columns.
 """
@@ -28,17 +28,15 @@ from .preprocessing import FramePixels, read_only
 
 Item = TypeVar("Item")
 
-READ_PART = 4  # one of so many places is for frames that were read already, or out of turn
-
 
 class FrameRing(Generic[Item]):
-    """A bounded number of frames, ready to be read.
+    """A bounded buffer of decoded frames.
 
     Args:
         take: Starts the work on a frame and returns the rest of it. Called for one frame at a time,
             in the order in which frames are wanted; the rest may run in several threads at once.
-        capacity: The most frames that are held or worked on.
-        num_threads: How many threads work.
+        capacity: Maximum number of frames held or in progress.
+        num_threads: Number of threads.
     """
 
     def __init__(
@@ -46,12 +44,13 @@ class FrameRing(Generic[Item]):
     ) -> None:
         self._take = take
         self._capacity = capacity
-        self._most_ahead = capacity - max(1, capacity // READ_PART)
+        # A quarter of the places is for frames that were read already, or out of turn.
+        self._most_ahead = capacity - max(1, capacity // 4)
         self._ready: OrderedDict[int, Item | Exception] = OrderedDict()  # least recently read first
         self._busy: set[int] = set()
-        self._ahead: deque[int] = deque()  # begun because of the plan, not read yet
+        self._ahead: deque[int] = deque()  # begun by the plan, not read yet
         self._plan: Sequence[int] = ()
-        self._begun = 0  # so many of the plan
+        self._begun = 0  # position in the plan
         self._awaited: int | None = None
         self._closed = False
         self._changed = threading.Condition()
@@ -72,10 +71,10 @@ class FrameRing(Generic[Item]):
             self._changed.notify_all()
 
     def read(self, frame: int) -> Item:
-        """Wait for a frame, and move the plan to after it.
+        """Wait for a frame, and advance the plan past it.
 
         Raises:
-            FrameError: The frames were closed; or what went wrong in the thread.
+            FrameError: The frames were closed, or the thread failed to read this one.
         """
         with self._reader, self._changed:
             self._move_plan_past(frame)
@@ -90,7 +89,7 @@ class FrameRing(Generic[Item]):
             item = self._ready[frame]
             self._ready.move_to_end(frame)
             if isinstance(item, Exception):
-                del self._ready[frame]  # so that the next attempt is a new one
+                del self._ready[frame]  # so that the next read tries again
                 raise item
             return item
 
@@ -101,14 +100,14 @@ class FrameRing(Generic[Item]):
             self._ready.clear()
             self._changed.notify_all()
         if threading.current_thread() in self._threads:
-            return  # the garbage collector can run in any thread, which cannot wait for itself
+            return  # the garbage collector may run in this thread, which cannot join itself
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
 
     @property
     def num_held(self) -> int:
-        """How many frames are held or worked on."""
+        """Number of frames held or in progress."""
         with self._changed:
             return len(self._ready) + len(self._busy)
 
@@ -118,7 +117,7 @@ class FrameRing(Generic[Item]):
                 thread.start()
 
     def _move_plan_past(self, frame: int) -> None:
-        """Forget what was to be read before this frame; it is not coming any more."""
+        """Skip the planned frames before this one."""
         if frame in self._ahead:
             while self._ahead.popleft() != frame:
                 pass
@@ -134,7 +133,7 @@ class FrameRing(Generic[Item]):
                     return
                 try:
                     finish = self._take(frame)
-                except Exception as error:  # kept for whoever reads this frame
+                except Exception as error:  # raised when this frame is read
                     self._deposit(frame, error)
                     continue
             try:
@@ -145,7 +144,7 @@ class FrameRing(Generic[Item]):
             self._deposit(frame, item)
 
     def _begin(self) -> int | None:
-        """Wait for something to do; None when it is time to end."""
+        """Wait for the next frame to read; None once closed."""
         with self._changed:
             while not self._closed:
                 frame = self._next_wanted()
@@ -173,7 +172,7 @@ class FrameRing(Generic[Item]):
         return frame in self._ready or frame in self._busy
 
     def _make_room(self) -> bool:
-        """Drop frames that were read; False while there are none and every place is taken."""
+        """Drop frames that were read; False if every place holds an unread frame."""
         kept = {*self._ahead, self._awaited}
         spare = iter([frame for frame in self._ready if frame not in kept])
         while len(self._ready) + len(self._busy) >= self._capacity:
@@ -193,7 +192,7 @@ class FrameRing(Generic[Item]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedFrame:
-    """What the ring holds: bytes only, since floats would take four times the room.
+    """A frame in the ring: bytes only, since floats would take four times the memory.
 
     Attributes:
         picture_hw3: The original frame, RGB, uint8, read-only.
@@ -205,14 +204,14 @@ class DecodedFrame:
 
 
 class BufferedFrames(Frames):
-    """A video of known length, decoded ahead of whoever reads it.
+    """A video of known length, decoded ahead of its reader.
 
     Args:
-        source: Where the pictures come from. It is closed with these frames.
+        source: The pictures. It is closed with these frames.
         pixels: How they become model input.
-        ring: The most frames held at a time.
-        num_threads: How many threads decode and resize.
-        reopen: Opens the source once more, for copies and pickles; without it there are none.
+        ring: Maximum number of frames held.
+        num_threads: Threads that decode and resize.
+        reopen: Opens the source again, for copies and pickles; None forbids them.
     """
 
     def __init__(
@@ -234,7 +233,7 @@ class BufferedFrames(Frames):
         )
         self._reopen = reopen
         self._rules = {"ring": ring, "num_threads": num_threads}
-        # The threads know the ring and not this object, so that forgetting it ends them.
+        # The threads refer to the ring, not to this object, so that its collection ends them.
         self._end = weakref.finalize(self, _end, self._ring, source)
 
     def time(self, frame: int) -> float | None:
@@ -267,14 +266,14 @@ class BufferedFrames(Frames):
     def _how_to_open(self) -> tuple[Callable[[], PictureSource], FramePixels, dict[str, int]]:
         if self._reopen is None:
             raise VideoError(
-                "these frames cannot be copied, since nothing says how to open their source again. "
+                "these frames cannot be copied, since there is no way to reopen their source. "
                 "Open them with open_frames(video, image_size=...)."
             )
         return self._reopen, self._pixels, self._rules
 
     @property
     def num_held(self) -> int:
-        """How many frames are held or worked on; never more than `ring`."""
+        """Number of frames held or in progress; never more than `ring`."""
         return self._ring.num_held
 
     def _checked(self, frame: int) -> int:
@@ -290,18 +289,18 @@ def _open_again(
 
 
 def _begin(source: PictureSource, pixels: FramePixels, frame: int) -> "_Rest":
-    """Take a frame from its source, in turn."""
+    """Take a frame from its source; one call at a time."""
     try:
         return _Rest(source, pixels, frame, source.take(frame))
     except FrameError:
         raise
-    except Exception as error:  # decoders have errors of their own for every trouble
+    except Exception as error:  # decoders raise many types
         raise _unreadable(source, frame, error) from error
 
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """The work on a frame that needs no turn."""
+    """The part of reading a frame that may run in parallel."""
 
     source: PictureSource
     pixels: FramePixels

@@ -1,4 +1,4 @@
-"""Frames that are model input already, as transformers' API hands them over.
+"""Frames given as model input, as in transformers' API.
 
 Suffixes: t3ss = frames, red green blue, input rows and columns; 3ss = one of them.
 """
@@ -24,11 +24,11 @@ class PreparedFrames(EditableFrames):
     """A video of model input, all of it in memory; single frames can be replaced or dropped.
 
     Args:
-        video_t3ss: Normalized frames; float, any type. Until `declare_size` is called, the original
-            frames count as being of that size.
+        video_t3ss: Normalized frames, any float type. Their size counts as that of the original
+            frames until `declare_size` is called.
 
     Raises:
-        VideoError: It is no such tensor, or has no frames.
+        VideoError: It has another shape, or no frames.
     """
 
     fps = None
@@ -72,7 +72,7 @@ class PreparedFrames(EditableFrames):
         return video
 
     def put(self, values_3ss: Tensor, frame: int | None = None) -> int:
-        """Add a frame, or put another in the place of one; see [`EditableFrames.put`]."""
+        """Add or replace a frame; see [`EditableFrames.put`]."""
         _check_shape(values_3ss, self.side)
         number = self.num_frames if frame is None else frame
         check_range(number, max(self.num_frames, number) + 1, "the video")
@@ -89,24 +89,24 @@ class PreparedFrames(EditableFrames):
 
     @property
     def numbers(self) -> list[int]:
-        """The frames that there are."""
+        """The existing frame numbers."""
         return sorted(self._frames)
 
     def has_pixels(self, frame: int) -> bool:
-        """Tell whether a frame is there and can be read."""
+        """Whether a frame exists and can be read."""
         return self._frames.get(frame) is not None
 
     def declare_size(self, size: tuple[int, int]) -> bool:
-        """Say how large the original frames are, `(height, width)`."""
+        """Set the size of the original frames, `(height, width)`."""
         self.size = size
         return True
 
     def time(self, frame: int) -> None:
-        """Nothing is known of time, but a frame must be there."""
+        """Return None: times are unknown. The frame must exist."""
         self._find(frame)
 
     def picture(self, frame: int) -> NDArray[np.uint8]:
-        """Refuse: there is no picture.
+        """Raise: there are no pictures.
 
         Raises:
             FrameError: Always.
@@ -118,21 +118,21 @@ class PreparedFrames(EditableFrames):
         return self._find(frame).to(device, torch.float32)
 
     def expect(self, frames: Sequence[int]) -> None:
-        """They are all there."""
+        """Do nothing: all frames are in memory."""
 
     def close(self) -> None:
-        """Forget the frames."""
+        """Drop the frames."""
         self._frames = {}
         self.num_frames = 0
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        """Copy which frames there are; both have the same pixels."""
+        """Copy the video, sharing the pixels."""
         twin = type(self).__new__(type(self))
         twin.__dict__.update({**self.__dict__, "_frames": dict(self._frames)})
         return twin
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_frames": _of_their_own(self._frames)}
+        return {**self.__dict__, "_frames": _cloned(self._frames)}
 
     def _find(self, frame: int) -> Tensor:
         check_range(frame, self.num_frames, "the video")
@@ -143,17 +143,17 @@ class PreparedFrames(EditableFrames):
 
 
 class EditedFrames(EditableFrames):
-    """A video read from elsewhere, some frames of which were replaced, dropped, or added.
+    """A video with some frames replaced, dropped, or added as model input.
 
     Args:
-        frames: The video. It is closed with this one.
+        frames: The underlying video, closed with this one.
         side: Rows and columns of the model's input.
     """
 
     def __init__(self, frames: Frames, side: int) -> None:
         self._original = frames
         self._side = side
-        self._frames: dict[int, Tensor | None] = {}  # replaced, added, or None: cannot be read
+        self._frames: dict[int, Tensor | None] = {}  # replaced or added; None: dropped
         self._gone: set[int] = set()
 
     @property
@@ -168,12 +168,12 @@ class EditedFrames(EditableFrames):
 
     @property
     def num_frames(self) -> int | None:  # type: ignore[override]
-        """Frames of the video, those included that were dropped."""
+        """Number of frames, dropped ones included."""
         count = self._original.num_frames
         return None if count is None else max([count, *(frame + 1 for frame in self._frames)])
 
     def put(self, values_3ss: Tensor, frame: int | None = None) -> int:
-        """Add a frame, or put another in the place of one; see [`EditableFrames.put`]."""
+        """Add or replace a frame; see [`EditableFrames.put`]."""
         number = self.num_frames if frame is None else frame
         if number is None:
             raise FrameError("an iterator has no last frame yet. Give the number of the frame.")
@@ -193,19 +193,19 @@ class EditedFrames(EditableFrames):
 
     @property
     def numbers(self) -> list[int]:
-        """The frames that there are; without those that an iterator has yet to give."""
+        """The existing frame numbers, without those an iterator has yet to yield."""
         return sorted({*range(self._original.num_frames or 0), *self._frames} - self._gone)
 
     def has_pixels(self, frame: int) -> bool:
-        """Tell whether a frame is there and can be read."""
+        """Whether a frame exists and can be read."""
         return self.reaches(frame) and self._frames.get(frame, frame) is not None
 
     def reaches(self, frame: int) -> bool:
-        """Tell whether a frame comes before the end; see [`Frames.reaches`]."""
+        """Check whether a frame lies before the end; see [`Frames.reaches`]."""
         return frame in self._frames or self._original.reaches(frame)
 
     def time(self, frame: int) -> float | None:
-        """Say when a frame is shown; see [`Frames.time`]."""
+        """Return when a frame is shown; see [`Frames.time`]."""
         if frame not in self._frames:
             return self._original.time(frame)
         self._require_pixels(frame)
@@ -234,13 +234,13 @@ class EditedFrames(EditableFrames):
         self._frames.clear()
 
     def __deepcopy__(self, memo: dict[int, object]) -> "EditedFrames":
-        """Copy which frames there are; pixels are shared."""
+        """Copy the video, sharing the pixels."""
         twin = EditedFrames(copy.deepcopy(self._original, memo), self._side)
         twin._frames, twin._gone = dict(self._frames), set(self._gone)
         return twin
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_frames": _of_their_own(self._frames)}
+        return {**self.__dict__, "_frames": _cloned(self._frames)}
 
     def _require_pixels(self, frame: int) -> Tensor:
         values_3ss = self._frames[frame]
@@ -250,21 +250,21 @@ class EditedFrames(EditableFrames):
 
 
 class TensorSequence(Protocol):
-    """Numbered tensors: a list, a tensor of them, or an object that makes each when it is asked."""
+    """Indexable tensors: a list, a tensor, or an object that computes each on access."""
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return the number of tensors."""
 
     def __getitem__(self, number: int, /) -> Tensor:
-        """Give one."""
+        """Return one tensor."""
 
 
 class LazyPreparedFrames(Frames):
-    """A video of model input of which another object gives the frames, one at a time.
+    """A video of model input, read frame by frame from another object.
 
     Args:
-        images: Gives frame after frame, `(3, S, S)`, normalized. None of them is kept. It is closed
-            with this if it can be.
+        images: The frames, `(3, S, S)`, normalized; not cached. Closed with this object if it has
+            `close`.
         size: `(height, width)` of the original frames.
         side: Rows and columns of the model's input; any if None.
 
@@ -272,7 +272,7 @@ class LazyPreparedFrames(Frames):
         VideoError: There are no frames.
 
     Attributes:
-        images: What was given.
+        images: The source of frames.
     """
 
     fps = None
@@ -288,12 +288,12 @@ class LazyPreparedFrames(Frames):
             raise VideoError("the frames are an empty sequence. Give at least one frame (3, S, S).")
 
     def declare_size(self, size: tuple[int, int]) -> bool:
-        """Say how large the original frames are, `(height, width)`."""
+        """Set the size of the original frames, `(height, width)`."""
         self.size = size
         return True
 
     def time(self, frame: int) -> None:
-        """Nothing is known of time, but a frame must be there."""
+        """Return None, as times are unknown; the frame must exist."""
         check_range(frame, self.num_frames, "the video")
 
     def picture(self, frame: int) -> NDArray[np.uint8]:
@@ -312,10 +312,10 @@ class LazyPreparedFrames(Frames):
         return values_3ss.to(device, torch.float32)
 
     def expect(self, frames: Sequence[int]) -> None:
-        """They are made when they are asked for."""
+        """Do nothing: frames are computed on access."""
 
     def close(self) -> None:
-        """Let go of the sequence."""
+        """Release the sequence."""
         close: Callable[[], object] | None = getattr(self.images, "close", None)
         if callable(close):
             close()
@@ -323,13 +323,13 @@ class LazyPreparedFrames(Frames):
         self.num_frames = 0
 
 
-def _of_their_own(frames: dict[int, Tensor | None]) -> dict[int, Tensor | None]:
-    """Copy frames, since each slice of a video would be pickled with the whole video."""
-    return {frame: None if one is None else one.clone() for frame, one in frames.items()}
+def _cloned(frames: dict[int, Tensor | None]) -> dict[int, Tensor | None]:
+    """Copy frames, since a slice is pickled with the whole video."""
+    return {frame: None if values is None else values.clone() for frame, values in frames.items()}
 
 
 def _check_shape(values_3ss: Tensor, side: int) -> None:
-    """Refuse a frame of another shape than the others."""
+    """Refuse a frame whose shape differs from the others."""
     if tuple(values_3ss.shape) != (3, side, side):
         raise FrameError(
             f"pixel values have the shape {tuple(values_3ss.shape)}, but the frames before are "
@@ -338,7 +338,7 @@ def _check_shape(values_3ss: Tensor, side: int) -> None:
 
 
 def _dropped(frame: int) -> str:
-    """Say that the pixels of a frame were taken out of the session."""
+    """Message for a frame whose pixels were removed."""
     return (
         f"the pixels of frame {frame} were removed from session.processed_frames. Put them back "
         "with session.add_new_frame(pixel_values, frame_idx) to track or prompt on this frame."
@@ -346,7 +346,7 @@ def _dropped(frame: int) -> str:
 
 
 def _no_picture(frame: int) -> str:
-    """Say that a frame has no picture."""
+    """Message for a frame without a picture."""
     return (
         f"frame {frame} came as prepared pixel values only, so there is no picture of it. Open "
         "the session on the video itself to read pictures."
@@ -354,10 +354,10 @@ def _no_picture(frame: int) -> str:
 
 
 def one_frame(pixel_values: Tensor) -> Tensor:
-    """Take the frame out of `(1, 3, S, S)`; `(3, S, S)` stays as it is.
+    """Unwrap `(1, 3, S, S)`; `(3, S, S)` stays as it is.
 
     Raises:
-        FrameError: It is anything else.
+        FrameError: It has another shape.
     """
     values = pixel_values
     while values.ndim > FRAME_DIMENSIONS and values.shape[0] == 1:

@@ -1,7 +1,7 @@
-"""How frames become model input: bytes of any size, bytes at input size, normalized floats.
+"""Preprocessing of frames: bytes of any size to bytes at input size to normalized floats.
 
-Two steps, because the first is slow, runs in background threads and gives few bytes to keep, and
-the second is quick and can run where the model runs.
+Resizing is slow, runs in background threads, and leaves few bytes to keep; normalizing is quick and
+runs on the model's device.
 
 Suffixes: hw3 = rows, columns, red green blue; 3hw = red green blue first; s = input size.
 """
@@ -31,19 +31,18 @@ from sam2_hf.processing.value_range import ValueRange, ValueScale, read_value_ra
 from .host_copies import to_device
 
 RGB_DIMENSIONS = 3
-MOST_SAMPLED = 16  # frames of a folder or a stack, to find percentiles
 
 
 @dataclass(frozen=True, slots=True)
 class FramePixels:
-    """The rules by which frames become model input.
+    """Settings for turning frames into model input.
 
     Attributes:
         image_size: Rows and columns of the input, in pixels.
         compat: "official" resizes with Pillow's bicubic filter, as the original does when it reads
             a folder of JPEGs. "transformers" does what its video processor does.
         rules: Normalization of the checkpoint, and how "transformers" resamples; their own size and
-            compat play no part.
+            compat are ignored.
     """
 
     image_size: int
@@ -58,7 +57,7 @@ class FramePixels:
         """Resize a frame to input size.
 
         Args:
-            picture_hw3: RGB, uint8; may be read-only, stays as it is.
+            picture_hw3: RGB, uint8; may be read-only, is not modified.
 
         Returns:
             `(3, S, S)`, uint8, contiguous.
@@ -70,17 +69,17 @@ class FramePixels:
             if self.compat == "transformers":
                 return resize_pixels(to_rgb(picture_hw3, "channels_last"), self.rules)
             picture_hw3 = np.asarray(Image.fromarray(picture_hw3).resize((side, side)))
-        # numpy copies in this thread alone. A thread in which torch shares out work keeps helpers
-        # of its own, and with more helpers than cores all of them sleep between two operations:
-        # the model, in another thread, would be a fifth slower.
+        # numpy copies in this thread alone. A thread that runs parallel torch operations gets its
+        # own OpenMP pool, and with more pool threads than cores all of them sleep between two
+        # operations: the model, in another thread, would be 20 % slower.
         return torch.from_numpy(np.array(picture_hw3.transpose(2, 0, 1), order="C"))
 
     def normalize(self, bytes_3ss: Tensor, device: torch.device | str | None = None) -> Tensor:
-        """Turn bytes into what the image encoder was trained on.
+        """Normalize bytes as the image encoder was trained.
 
         Args:
             bytes_3ss: From `shrink`.
-            device: Where the floats are wanted.
+            device: Target device of the floats.
 
         Returns:
             `(3, S, S)`, float32.
@@ -91,11 +90,11 @@ class FramePixels:
 
 
 class ClipScale:
-    """One scale for all pictures of a clip; unless it is given, the first picture decides.
+    """One value scale for all pictures of a clip; by default the first picture decides.
 
     Args:
         value_range: Which numbers are black and white; see `processing/value_range.py`.
-        scale: What has been decided already.
+        scale: A scale decided before.
 
     Raises:
         ImageError: `value_range` makes no sense.
@@ -109,12 +108,11 @@ class ClipScale:
     def of_frames(
         cls, read: Callable[[int], Tensor], frames: Iterable[int], value_range: ValueRange
     ) -> "ClipScale":
-        """Decide by several frames, before any of them is looked at.
+        """Choose the scale from several frames.
 
         Args:
-            read: Gives the values of a frame, `(c, h, w)`.
-            frames: Which ones. Unreadable ones are left out; they are reported when it is their
-                turn.
+            read: Returns the values of a frame, `(c, h, w)`.
+            frames: Frame numbers. Unreadable ones are skipped here and reported when they are read.
             value_range: As above.
 
         Raises:
@@ -130,11 +128,11 @@ class ClipScale:
     def of_files(
         cls, read: Callable[[int], Tensor], num_frames: int, value_range: ValueRange
     ) -> "ClipScale":
-        """Decide for frames that have to be read: percentiles by some of them, else by the first.
+        """Choose the scale of frames on disk: percentiles from some of them, else from the first.
 
         Args:
             read: As in `of_frames`.
-            num_frames: How many there are.
+            num_frames: Number of frames.
             value_range: As above.
 
         Raises:
@@ -142,11 +140,11 @@ class ClipScale:
         """
         if value_range != "percentile":
             return cls(value_range)
-        frames = range(0, num_frames, -(-num_frames // MOST_SAMPLED))
+        frames = range(0, num_frames, -(-num_frames // 16))  # 16 at most, to find percentiles
         return cls.of_frames(read, frames, value_range)
 
     def picture(self, source: ImageSource, channels: str | None = None) -> NDArray[np.uint8]:
-        """Make RGB bytes of a picture of the clip; see `to_picture`."""
+        """Convert a picture of the clip to RGB bytes; see `to_picture`."""
         image = load_image(source)
         if self._scale is None:
             self._scale = scale_of([read_values(image, channels)], self._value_range)
@@ -156,7 +154,7 @@ class ClipScale:
 def to_picture(
     source: ImageSource, channels: str | None = None, scale: ValueScale | None = None
 ) -> NDArray[np.uint8]:
-    """Make RGB bytes of a picture of any kind.
+    """Convert a picture of any kind to RGB bytes.
 
     Args:
         source: A path, or a picture in memory; see [`images.to_rgb`].
@@ -164,10 +162,10 @@ def to_picture(
         scale: Which numbers are black and white; decided for this picture alone if None.
 
     Returns:
-        `(h, w, 3)`, uint8, read-only. Shares memory with `source` where that holds such bytes.
+        `(h, w, 3)`, uint8, read-only. Shares memory with `source` if that holds RGB bytes.
 
     Raises:
-        ImageError: It is unreadable, no picture, or does not fit the scale.
+        ImageError: It is unreadable, not a picture, or does not fit the scale.
     """
     image = load_image(source)
     if scale is None or scale.given is None:
@@ -185,7 +183,7 @@ def to_picture(
 
 
 def read_only(picture_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a view that cannot be written to; the array itself stays as it was."""
+    """Return a read-only view; the array itself stays writable."""
     view_hw3 = picture_hw3.view()
     view_hw3.flags.writeable = False
     return view_hw3
@@ -196,7 +194,7 @@ def _is_plain_rgb(image: Image.Image) -> bool:
 
 
 def _is_rgb_bytes(array: NDArray[np.generic]) -> bool:
-    """Whether nothing has to be converted. Empty arrays are refused elsewhere."""
+    """Whether no conversion is needed. Empty arrays are refused elsewhere."""
     return (
         array.dtype == np.uint8
         and array.ndim == RGB_DIMENSIONS

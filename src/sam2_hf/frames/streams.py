@@ -1,6 +1,6 @@
-"""Streams, of which the last frames are kept: live ones, and those that an iterator gives.
+"""Streams that keep their last frames: live streams and iterators.
 
-Frames of a live stream are appended; an iterator is read as far as frames are asked for.
+Frames of a live stream are appended; an iterator is read as far as frames are requested.
 
 Suffixes: hw3 = rows, columns, red green blue; 3ss = red green blue, input rows and columns.
 """
@@ -25,23 +25,22 @@ from .frame_window import FrameWindow, ReceivedFrame
 from .preprocessing import ClipScale, FramePixels
 
 WINDOW = 32  # frames; at 30 frames a second, a click may come one second late
-INPUT_DIMENSIONS = 3
 
 
 class LiveFrames(EditableFrames):
     """Frames that are appended as a camera gives them.
 
     Args:
-        window: How many of the last frames are kept, to be read or prompted.
+        window: Number of last frames kept, to be read or prompted.
         pixels: How frames become model input. `open_frames` sets it to what the model needs.
         value_range: Which numbers are black and white; see `processing/value_range.py`. Without it
             the first frame decides for floats.
-        declares_size: Whether the caller says how large the original frames are, as of frames that
-            come as model input; until then their size is a guess. The first picture tells it too.
+        declares_size: Whether the caller declares the size of the original frames, as for frames
+            that come as model input; until then it is a guess. The first picture also sets it.
 
     Raises:
         VideoError: The window is not positive.
-        ImageError: The range makes no sense.
+        ImageError: The range is invalid.
     """
 
     num_frames: int | None = None
@@ -73,25 +72,25 @@ class LiveFrames(EditableFrames):
 
     @property
     def numbers(self) -> list[int]:
-        """The frames that can be read, in order; others have been dropped or are to come."""
+        """The frames that can be read, in order; others were dropped or have not arrived."""
         return self._window.kept
 
     def comparable_frames(self, most: int) -> list[int]:
-        """Choose none: a stream does not come again."""
+        """Return none: a stream cannot be read a second time."""
         return []
 
     def use_preprocessing(self, make: Callable[[], FramePixels]) -> None:
-        """Take over how frames become model input; see [`Frames.use_preprocessing`]."""
+        """Set how frames become model input; see [`Frames.use_preprocessing`]."""
         if self.pixels is None:
             self.pixels = make()
 
     @property
     def num_received(self) -> int:
-        """Number of the next frame, unless it comes with its own; see [`FrameWindow`]."""
+        """Default number of the next frame; see [`FrameWindow`]."""
         return self._window.num_received
 
     def set_value_range(self, value_range: ValueRange) -> None:
-        """Say which numbers are black and white, for the frames that come from now on."""
+        """Set which numbers are black and white, for later frames."""
         self._scale = ClipScale(value_range)
 
     def append(self, picture: ImageSource, frame: int | None = None) -> int:
@@ -99,15 +98,15 @@ class LiveFrames(EditableFrames):
 
         Args:
             picture: A picture of any kind. It is copied.
-            frame: Its number, where the caller counts: a camera that drops frames leaves gaps, and
-                a number that is there already gets the new picture. The next one if None.
+            frame: Its number, if the caller counts: a camera that drops frames leaves gaps, and an
+                existing frame is replaced. None takes the next number.
 
         Returns:
             The number of the frame.
 
         Raises:
-            FrameError: It is no picture, has another size than the frames before, or a negative
-                number.
+            FrameError: It is not a picture, its size differs from that of earlier frames, or its
+                number is negative.
         """
         number = self.num_received if frame is None else frame_number(frame)
         try:
@@ -125,24 +124,24 @@ class LiveFrames(EditableFrames):
         size: tuple[int, int] | None = None,
         frame: int | None = None,
     ) -> int:
-        """Add a frame that is model input already.
+        """Add a frame given as model input.
 
         Args:
             pixel_values_3ss: `(3, S, S)`, normalized. It is copied, and stays on its device.
-            size: `(height, width)` of the original frame. Without it, that of the frames before,
-                or the input size.
+            size: `(height, width)` of the original frame. By default that of earlier frames, or the
+                input size.
             frame: Its number; see `append`.
 
         Returns:
             The number of the frame.
 
         Raises:
-            FrameError: The shape is not `(3, S, S)`, the size is not that of the frames before, or
-                the number is negative.
+            FrameError: The shape is not `(3, S, S)`, the size differs from that of earlier frames,
+                or the number is negative.
         """
         shape = tuple(pixel_values_3ss.shape)
         side = self.pixels.image_size if self.pixels is not None else shape[-1]
-        if len(shape) != INPUT_DIMENSIONS or shape != (3, side, side):
+        if shape != (3, side, side):
             raise FrameError(
                 f"pixel values have the shape {shape}, but one frame of input is "
                 f"(3, {side}, {side}). Give what the processor returns for one frame."
@@ -155,22 +154,22 @@ class LiveFrames(EditableFrames):
         return number
 
     def declare_size(self, size: tuple[int, int]) -> bool:
-        """Say how large the original frames are; see [`Frames.declare_size`]."""
+        """Set the size of the original frames; see [`Frames.declare_size`]."""
         if self._declares_size:
             self.size = self._window.size = size
             self.size_is_known = True
         return self._declares_size
 
     def put(self, values_3ss: Tensor, frame: int | None = None) -> int:
-        """Add a frame of model input; see `append_pixel_values`."""
+        """Add a frame given as model input; see `append_pixel_values`."""
         return self.append_pixel_values(values_3ss, frame=frame)
 
     def drop(self, frame: int, *, keep_number: bool = False) -> None:
-        """Forget a frame before the window does; its number stays used in any case."""
+        """Drop a frame before the window does; its number always stays used."""
         self._window.drop(frame)
 
     def may_come(self, frame: int) -> bool:
-        """Tell whether a frame is still to come; see [`FrameWindow.may_come`]."""
+        """Whether a frame may still arrive; see [`FrameWindow.may_come`]."""
         return self._window.may_come(frame)
 
     def go_on_from(
@@ -179,15 +178,15 @@ class LiveFrames(EditableFrames):
         size: tuple[int, int] | None,
         kept: Mapping[int, Tensor] | None = None,
     ) -> None:
-        """Number frames as if so many had come and been dropped, to go on with a saved session.
+        """Number frames as if earlier ones had been received and dropped, as in a saved session.
 
         Args:
-            num_received: How many.
-            size: `(height, width)` of them; None if there were none.
+            num_received: Number of earlier frames.
+            size: Their `(height, width)`; None if there were none.
             kept: Those that can still be read, model input `(3, S, S)` by number.
 
         Raises:
-            FrameError: Frames have come already.
+            FrameError: Frames were received already.
         """
         frames = {
             frame: ReceivedFrame(pixel_values_3ss=values) for frame, values in (kept or {}).items()
@@ -197,21 +196,21 @@ class LiveFrames(EditableFrames):
         self.size_is_known = size is not None or not self._declares_size
 
     def reaches(self, frame: int) -> bool:
-        """Tell whether a frame has come, be it dropped again or not."""
+        """Whether a frame was received, even if dropped since."""
         return 0 <= frame < self.num_received
 
     def require(self, frame: int) -> None:
-        """Refuse a frame that has been dropped or has not come yet."""
+        """Raise for a frame that was dropped or has not arrived yet."""
         self._window.get(operator.index(frame))
 
     def time(self, frame: int) -> None:
-        """Nothing is known of time."""
+        """Return None: times are unknown."""
 
     def picture(self, frame: int) -> NDArray[np.uint8]:
         """Read an appended frame; see [`Frames.picture`].
 
         Raises:
-            FrameError: It has been dropped, has not come yet, or came as pixel values only.
+            FrameError: It was dropped, has not arrived yet, or came as pixel values only.
         """
         picture_hw3 = self._window.get(operator.index(frame)).picture_hw3
         if picture_hw3 is None:
@@ -234,23 +233,23 @@ class LiveFrames(EditableFrames):
         return self.pixels.normalize(self.pixels.shrink(self.picture(frame)), device)
 
     def expect(self, frames: Sequence[int]) -> None:
-        """Frames come when they come."""
+        """Do nothing: frames cannot be decoded ahead."""
 
     def close(self) -> None:
-        """Forget the frames."""
+        """Drop the frames."""
         self._window.clear()
 
 
 class StreamedFrames(Frames):
-    """The pictures of an iterator, of which the last ones are kept.
+    """The pictures of an iterator; the last ones are kept.
 
-    The iterator runs in the thread that reads; the first picture is read at once. Its own errors
-    pass through.
+    The iterator runs in the reading thread; the first picture is read at once. Its errors pass
+    through.
 
     Args:
-        pictures: Gives pictures of any kind.
+        pictures: Yields pictures of any kind.
         pixels: How they become model input.
-        window: How many of the last pictures are kept.
+        window: Number of last pictures kept.
         value_range: Which numbers are black and white; see `processing/value_range.py`. Without it
             the first picture decides for floats.
 
@@ -285,22 +284,22 @@ class StreamedFrames(Frames):
         self.size = self._window.size
 
     def reaches(self, frame: int) -> bool:
-        """Read up to a frame; False if the iterator ends before."""
+        """Read up to a frame; False if the iterator ends before it."""
         self._receive_until(operator.index(frame))
         return 0 <= frame < self._window.num_received
 
     def require(self, frame: int) -> None:
-        """Refuse a frame that is beyond the end or has been dropped; see [`Frames.require`]."""
+        """Raise for a frame that is beyond the end or was dropped; see [`Frames.require`]."""
         number = operator.index(frame)
         if not self.reaches(number) and self.num_frames is not None:
             check_range(number, self.num_frames, "the video")
         self._window.get(number)
 
     def time(self, frame: int) -> None:
-        """Nothing is known of time."""
+        """Return None: times are unknown."""
 
     def picture(self, frame: int) -> NDArray[np.uint8]:
-        """Read a frame, and the iterator up to there; see [`Frames.picture`]."""
+        """Read a frame, advancing the iterator up to it; see [`Frames.picture`]."""
         number = operator.index(frame)
         self._receive_until(number)
         if self.num_frames is not None:
@@ -320,7 +319,7 @@ class StreamedFrames(Frames):
         return self._window.kept
 
     def comparable_frames(self, most: int) -> list[int]:
-        """Choose the first picture that is kept; another iterator is read up to there."""
+        """Return the first kept picture; another iterator is read up to there."""
         return self._window.kept[:1]
 
     def __deepcopy__(self, memo: dict[int, object]) -> "StreamedFrames":
@@ -342,10 +341,10 @@ class StreamedFrames(Frames):
         self._pictures, self._lock = iter(()), threading.Lock()
 
     def expect(self, frames: Sequence[int]) -> None:
-        """The iterator is read when its frames are."""
+        """Do nothing: an iterator is read on demand."""
 
     def close(self) -> None:
-        """Forget the pictures, and the iterator."""
+        """Drop the pictures and the iterator."""
         self._window.clear()
         self._pictures = iter(())
 
@@ -360,7 +359,7 @@ class StreamedFrames(Frames):
                 self._receive(picture)
 
     def _receive(self, picture: ImageSource) -> None:
-        """Add a picture; one that is unusable keeps its number and says why when it is read."""
+        """Add a picture; an unusable one keeps its number and raises when it is read."""
         number = self._window.num_received
         try:
             self._window.add_picture(self._scale.picture(picture))

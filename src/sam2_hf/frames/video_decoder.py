@@ -3,9 +3,9 @@
 Times are whole numbers of the stream's time base, as the container stores them: `pts` says when a
 frame is shown, `dts` when it is decoded. Packets lie in the order of decoding; the index sorts.
 
-Making the index usually needs no decoding. Where times do not tell frames apart, since they are
+Making the index usually needs no decoding. Where times do not identify frames, since they are
 missing, equal or jump back (appended recordings, more than 1,000 frames a second), the file is
-decoded once, and frames are what comes out, in that order.
+decoded once, and its frames are the decoder's output, in that order.
 """
 
 from array import array
@@ -19,12 +19,11 @@ from itertools import chain, pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
-LIKE_A_RATE = Fraction(1, 50)  # a stated rate this near to the measured one is the exact one
-LARGEST_DENOMINATOR = 1001  # of a usual rate: 30000 / 1001
+RATE_TOLERANCE = Fraction(1, 50)  # a stated rate this near to the measured one is exact
 
 
 class Packet(Protocol):
-    """What a demuxer tells of one compressed frame, in PyAV's names."""
+    """A compressed frame from a demuxer, with PyAV's names."""
 
     pts: int | None
     dts: int | None
@@ -36,12 +35,12 @@ class Packet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KeyFrame:
-    """A frame that needs no other one.
+    """A frame that decodes without others.
 
     Attributes:
         frame: Its number, or that of the first frame shown after it if it is not shown itself.
         pts: When it is shown; in an index by order, the place of its packet in the file.
-        dts: When it is decoded; None where the container does not say.
+        dts: When it is decoded; None if the container does not say.
     """
 
     frame: int
@@ -54,13 +53,13 @@ class VideoIndex:
     """The frames of a video file in the order in which they are shown.
 
     Attributes:
-        num_frames: How many the container declares.
-        num_readable: How many can be read; fewer if the file is cut off.
+        num_frames: Number that the container declares.
+        num_readable: Number that can be read; fewer in a truncated file.
         pts: When each of those is shown; empty in an index by order.
         keys: The key frames in order.
-        num_packets: How many packets of the file count; what follows them is cut off.
-        numbers: Makes this an index by order: for each packet, the number of the frame that comes
-            out of it, or -1.
+        num_packets: Number of usable packets; later ones belong to the cut.
+        numbers: For each packet the number of the frame that it decodes to, or -1; set in an index
+            by order only.
     """
 
     num_frames: int
@@ -82,7 +81,7 @@ class VideoIndex:
         return bisect_left(self.pts, pts)
 
     def key_before(self, frame: int) -> KeyFrame | None:
-        """Find the last key frame that is shown no later than a frame; None for the beginning."""
+        """Find the last key frame shown no later than a frame; None for the beginning."""
         if self.pts:
             position = bisect_right(self.keys, self.pts[frame], key=attrgetter("pts"))
         else:
@@ -90,19 +89,19 @@ class VideoIndex:
         return self.keys[position - 1] if position else None
 
     def rate(self, time_base: Fraction, stated: Fraction | None) -> Fraction | None:
-        """Measure the average rate in frames per second, exact where the container knows it."""
+        """Measure the average frames per second, exact if the container states the rate."""
         duration = (self.pts[-1] - self.pts[0]) * time_base if self.pts else Fraction(0)
         if not duration:
             return stated or None
         measured = (len(self.pts) - 1) / duration
-        if stated and abs(stated - measured) < LIKE_A_RATE * measured:
+        if stated and abs(stated - measured) < RATE_TOLERANCE * measured:
             return stated
-        return measured.limit_denominator(LARGEST_DENOMINATOR)
+        return measured.limit_denominator(1001)  # as in 30000 / 1001
 
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """What is kept of a packet. One that is not shown may still be needed to decode others."""
+    """The times of a packet. A hidden one may still be needed to decode others."""
 
     pts: int | None
     dts: int | None
@@ -117,16 +116,16 @@ def build_index(
     timed: bool,
     is_hidden: Callable[[Packet], bool] | None = None,
 ) -> VideoIndex:
-    """Sort out what the packets of a stream say.
+    """Build the index of a stream from its packets.
 
     Args:
         packets: Every packet that can be read, in the order of the file; none of them is kept.
-        num_declared: How many the container says there are; 0 if it does not say.
-        timed: Whether the container's times are to be believed.
-        is_hidden: Whether no frame comes out of a packet, although the container does not say so.
+        num_declared: Number that the container declares; 0 if unknown.
+        timed: Whether the container's times can be trusted.
+        is_hidden: Tells packets that decode to no frame, where the container does not mark them.
 
     Returns:
-        The index; without `pts` if times do not tell frames apart.
+        The index; without `pts` if times do not identify frames.
     """
     num_read, num_whole = 0, 0
     times: list[_Times] = []
@@ -138,12 +137,14 @@ def build_index(
         times.append(_Times(packet.pts, packet.dts, packet.is_keyframe, not hidden))
         if not packet.is_corrupt:
             num_whole = len(times)
-    times = times[:num_whole]  # damage at the very end is a cut; before that a frame comes of it
+    times = times[
+        :num_whole
+    ]  # damage at the very end is a cut; damage before it still yields a frame
     num_missing = max(num_declared, num_read) - num_whole
-    if not timed or not _tell_apart(times):
-        num_shown = sum(one.is_shown for one in times)
+    if not timed or not _identify_frames(times):
+        num_shown = sum(time.is_shown for time in times)
         return VideoIndex(num_shown + num_missing, num_shown, (), (), num_whole)
-    key_times = sorted((one for one in times if one.is_key), key=_shown_at)
+    key_times = sorted((time for time in times if time.is_key), key=_shown_at)
     pts = _shown(times, key_times)
     certain = _certain(pts, times) if num_missing else pts
     return VideoIndex(
@@ -151,7 +152,8 @@ def build_index(
         num_readable=len(certain),
         pts=tuple(certain),
         keys=tuple(
-            KeyFrame(bisect_left(pts, _shown_at(one)), _shown_at(one), one.dts) for one in key_times
+            KeyFrame(bisect_left(pts, _shown_at(time)), _shown_at(time), time.dts)
+            for time in key_times
         ),
         num_packets=num_whole,
     )
@@ -163,10 +165,10 @@ def index_by_order(
     """Number frames by the order in which they are decoded.
 
     Args:
-        sources: Of every decoded frame, in order, the place of the packet it came from; None where
-            the decoder does not say.
+        sources: For every decoded frame, in order, the place of its packet; None if the decoder
+            does not say.
         key_packets: The places of key frames.
-        counted: What the packets alone said.
+        counted: The index made from packets alone.
     """
     numbers = array("q", [-1]) * counted.num_packets
     num_frames = 0
@@ -174,7 +176,7 @@ def index_by_order(
         num_frames += 1
         if packet is not None and numbers[packet] < 0:
             numbers[packet] = number
-    keys = [KeyFrame(numbers[one], one, None) for one in key_packets if numbers[one] >= 0]
+    keys = [KeyFrame(numbers[place], place, None) for place in key_packets if numbers[place] >= 0]
     num_missing = counted.num_frames - counted.num_readable
     return VideoIndex(
         num_frames=num_frames + num_missing,
@@ -186,19 +188,19 @@ def index_by_order(
     )
 
 
-def _tell_apart(times: list[_Times]) -> bool:
-    """Whether every frame has a time of its own, and times grow with the order of decoding."""
-    shown = [one.pts for one in times if one.is_shown]
-    if any(one.pts is None for one in times) or len(set(shown)) < len(shown):
+def _identify_frames(times: list[_Times]) -> bool:
+    """Whether frames have distinct times that agree with the decoding order."""
+    shown = [packet.pts for packet in times if packet.is_shown]
+    if any(packet.pts is None for packet in times) or len(set(shown)) < len(shown):
         return False
-    decoded = [one.dts for one in times if one.dts is not None]
-    keys = [_shown_at(one) for one in times if one.is_key]
+    decoded = [packet.dts for packet in times if packet.dts is not None]
+    keys = [_shown_at(packet) for packet in times if packet.is_key]
     return all(earlier <= later for order in (decoded, keys) for earlier, later in pairwise(order))
 
 
-def _shown_at(one: _Times) -> int:
-    """Tell when a packet is shown; all have a time by now."""
-    return 0 if one.pts is None else one.pts
+def _shown_at(packet: _Times) -> int:
+    """Return when a packet is shown; all have a time by now."""
+    return 0 if packet.pts is None else packet.pts
 
 
 def is_end(packet: Packet) -> bool:
@@ -213,16 +215,18 @@ def _shown(times: list[_Times], key_times: list[_Times]) -> list[int]:
     broadcast has some.
     """
     begin = _shown_at(key_times[0] if key_times else min(times, key=_shown_at)) if times else 0
-    return sorted(_shown_at(one) for one in times if one.is_shown and _shown_at(one) >= begin)
+    return sorted(
+        _shown_at(packet) for packet in times if packet.is_shown and _shown_at(packet) >= begin
+    )
 
 
 def _certain(pts: list[int], times: list[_Times]) -> list[int]:
-    """Leave out the end of a cut off file, where frames that are shown earlier may be missing.
+    """Drop the end of a truncated file, where frames that are shown earlier may be missing.
 
-    What is missing is decoded after what is there, and shown no earlier than it is decoded. Beyond
-    that, frames follow each other for certain while no gap is wider than the narrowest.
+    A missing frame is decoded after the existing ones, and shown no earlier than it is decoded.
+    Beyond that, frames are consecutive for certain while no gap is wider than the narrowest.
     """
-    decoded = max((one.dts for one in times if one.dts is not None), default=None)
+    decoded = max((packet.dts for packet in times if packet.dts is not None), default=None)
     steps = [later - earlier for earlier, later in pairwise(pts)]
     narrowest = min(steps, default=0)
     for position, step in enumerate(steps, 1):
@@ -238,22 +242,22 @@ if TYPE_CHECKING:
 
     AnyPacket = av.Packet[av.VideoStream]
 
-FAR_AHEAD = 16  # frames; to a nearer one, decoding is quicker than seeking
+FAR_AHEAD = 16  # frames; nearer ones are decoded, which is quicker than seeking
 
 OpenStream = Callable[[], "tuple[InputContainer, av.VideoStream]"]
 
 
 class VideoDecoder:
-    """Decodes any frame of a file, quickest in order. For one thread at a time.
+    """Random access to the frames of a file, quickest in order. Not thread-safe.
 
-    Going backward, the frames passed on the way to one are the next ones that are asked for. So the
-    last of them are kept, and a group of frames is decoded once for every `keep` frames of it.
+    Going backward, the frames passed on the way to one are requested next. So the last of them are
+    kept, and a group of frames is decoded once for every `keep` of its frames.
 
     Args:
-        open_stream: Opens the file anew; the first call's result is closed by `close`.
-        index: What frames it has.
-        keep: How many passed frames are kept.
-        errors: What the decoder raises when data are damaged.
+        open_stream: Opens the file; called again for each restart.
+        index: Its frames.
+        keep: Number of passed frames kept.
+        errors: Errors that the decoder raises on damaged data.
     """
 
     def __init__(
@@ -265,12 +269,12 @@ class VideoDecoder:
         self._passed: deque[tuple[int, av.VideoFrame]] = deque(maxlen=keep)
         self._container, self._stream = open_stream()
         self._frames = self._decode(self._container.demux(self._stream), begin=0)
-        self._next = 0  # the lowest number that the iterator may still give
-        self._poor_keys: set[int] = set()  # frames marked as keys that need others nevertheless
+        self._next = 0  # the lowest number that the iterator may still yield
+        self._poor_keys: set[int] = set()  # frames marked as keys that need others to decode
 
     @property
     def codec(self) -> str:
-        """What FFmpeg calls the codec."""
+        """FFmpeg's name of the codec."""
         return str(self._stream.codec_context.name)
 
     def decode(self, frame: int) -> "av.VideoFrame | None":
@@ -301,10 +305,10 @@ class VideoDecoder:
         self._container.close()
 
     def _start(self, key: KeyFrame | None) -> None:
-        """Go to a key frame, to one before it, or to the beginning.
+        """Seek to a key frame, to one before it, or to the beginning.
 
-        A stream that is refreshed bit by bit marks frames as keys from which decoding gives nothing
-        at first, and then nearly the right pixels. So a key counts only if its own frame comes out.
+        Streams with gradual refresh mark frames as keys from which decoding yields nothing at
+        first, and then approximate pixels. So a key counts only if its own frame comes out.
         """
         while key is not None:
             if key.frame not in self._poor_keys:
@@ -315,10 +319,10 @@ class VideoDecoder:
         self._reopen(begin=0, skipped=0)
 
     def _start_at(self, key: KeyFrame) -> bool:
-        """Go to a key frame; False if decoding does not begin with it.
+        """Seek to a key frame; False if decoding does not begin with it.
 
-        Containers seek by the time of showing or by that of decoding, and some land too late. Where
-        times tell nothing, packets are read from the beginning and decoded from the key frame on.
+        Containers seek by presentation or by decoding time, and some land too late. In an index by
+        order, packets are read from the beginning and decoded from the key frame on.
         """
         if len(self._index.numbers):
             self._reopen(begin=key.frame, skipped=key.pts)
@@ -331,7 +335,7 @@ class VideoDecoder:
         return True
 
     def _reopen(self, *, begin: int, skipped: int) -> None:
-        """Read the file from its beginning, and decode it after some packets."""
+        """Read the file from its beginning, and decode it after `skipped` packets."""
         self._container.close()
         self._container, self._stream = self._open_stream()
         packets = self._container.demux(self._stream)
@@ -343,12 +347,12 @@ class VideoDecoder:
         try:
             self._container.seek(time, stream=self._stream)
             packets = self._container.demux(self._stream)
-            landed = next((one for one in packets if one.is_keyframe), None)
+            landed = next((packet for packet in packets if packet.is_keyframe), None)
         except self._errors:
             return False
         if landed is None or landed.pts is None or landed.pts > key.pts:
             return False
-        # What is shown before the key frame but decoded after it needs frames from before it.
+        # Frames shown before the key frame but decoded after it need earlier frames.
         begin = self._index.first_at(landed.pts)
         self._frames = self._decode(chain([landed], packets), begin=begin)
         self._next = begin
@@ -357,7 +361,7 @@ class VideoDecoder:
     def _decode(
         self, packets: "Iterator[AnyPacket]", *, begin: int, skipped: int = 0
     ) -> "Iterator[tuple[int, av.VideoFrame]]":
-        """Give the frames of packets with their numbers; what is damaged is passed over."""
+        """Yield numbered frames of packets; damaged ones are skipped."""
         numbers = self._index.numbers
         if len(numbers):
             packets = _numbered(packets, numbers, skipped)
@@ -372,17 +376,17 @@ class VideoDecoder:
                     yield number, decoded
 
     def _is_whole(self, packet: "AnyPacket") -> bool:
-        """Whether a packet is not the last one of a cut off file."""
+        """Whether a packet is complete; the last one of a truncated file is not."""
         return not packet.is_corrupt or self._index.frame_at(packet.pts) is not None
 
     def _frames_of(self, packet: "AnyPacket | None") -> "list[av.VideoFrame]":
         return _decoded(self._stream, packet, self._errors)
 
     def _number(self, pts: int | None, last: int) -> int | None:
-        """Tell which frame was decoded after the last one; None if it is none that is shown."""
+        """Return the number of the frame decoded after `last`; None if it is not shown."""
         if self._index.pts:
             return self._index.frame_at(pts)
-        if pts is None or pts == last:  # the second frame out of one packet
+        if pts is None or pts == last:  # the second frame of one packet
             return last + 1
         return pts if pts >= 0 else None
 
@@ -390,12 +394,12 @@ class VideoDecoder:
 def order_frames(
     open_stream: OpenStream, counted: VideoIndex, errors: type[Exception]
 ) -> VideoIndex:
-    """Decode a whole file once, to learn which frames come out of which packets.
+    """Decode a whole file once, to map packets to frames.
 
     Args:
         open_stream: Opens the file.
-        counted: What the packets alone said.
-        errors: What the decoder raises when data are damaged.
+        counted: The index made from packets alone.
+        errors: Errors that the decoder raises on damaged data.
     """
     container, stream = open_stream()
     sources: list[int | None] = []
@@ -412,7 +416,7 @@ def order_frames(
 def _numbered(
     packets: "Iterator[AnyPacket]", numbers: Sequence[int], skipped: int
 ) -> "Iterator[AnyPacket]":
-    """Put numbers in the place of times, which a decoder hands on to the frames it makes."""
+    """Replace times by packet numbers, which the decoder passes on to its frames."""
     place = 0
     for packet in packets:
         if place == len(numbers):
@@ -427,8 +431,8 @@ def _numbered(
 def _until_cut(
     packets: "Iterator[AnyPacket]", errors: type[Exception]
 ) -> "Iterator[AnyPacket | None]":
-    """Give packets that have data, then None, at which a decoder gives what it holds."""
-    with suppress(errors):  # where a file is cut off
+    """Yield packets with data, then None, which flushes the decoder."""
+    with suppress(errors):  # a truncated file
         yield from (packet for packet in packets if packet.size)
     yield None
 

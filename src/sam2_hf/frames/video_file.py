@@ -1,6 +1,6 @@
 """Video files of any kind, read with PyAV, which is an optional package.
 
-The display matrix says which way is up: phones store frames as the sensor lies.
+The display matrix rotates frames upright: phones store them in the sensor's orientation.
 
 Suffixes: hw3, hw4 = rows, columns, and red green blue (opacity); hwc = rows, columns, channels.
 """
@@ -29,27 +29,24 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 
-MATRIX_BYTES = 36  # nine whole numbers of 32 bits
-
-
 def read_matrix(side_data: bytes) -> tuple[int, int, int, int]:
-    """Take the four numbers that turn and mirror out of FFmpeg's display matrix.
+    """Extract the rotation and mirroring from FFmpeg's display matrix.
 
     Args:
         side_data: Nine native int32: `a, b, u, c, d, v, x, y, w`.
 
     Returns:
-        `(a, b, c, d)`: the pixel (x, y) belongs at (ax + cy, bx + dy).
+        `(a, b, c, d)`: the pixel (x, y) is shown at (ax + cy, bx + dy).
     """
-    numbers = np.frombuffer(side_data[:MATRIX_BYTES], np.int32)
+    numbers = np.frombuffer(side_data[:36], np.int32)
     return int(numbers[0]), int(numbers[1]), int(numbers[3]), int(numbers[4])
 
 
 def turn_upright(picture_hwc: NDArray[np.uint8], matrix: Sequence[int]) -> NDArray[np.uint8]:
-    """Turn and mirror a picture by quarter turns; angles between are left out, as players do.
+    """Rotate by quarter turns and mirror a picture; other angles are ignored, as in players.
 
     Args:
-        picture_hwc: As it is stored.
+        picture_hwc: The stored picture.
         matrix: `(a, b, c, d)` from `read_matrix`.
 
     Returns:
@@ -68,8 +65,8 @@ def turn_upright(picture_hwc: NDArray[np.uint8], matrix: Sequence[int]) -> NDArr
 
 
 DECODER_THREADS = 4  # each holds a frame, so more of them cost memory and slow a seek down
-# What keeps its pictures in the file itself. A play list (hls, dash, concat, sdp ...), a pattern of
-# names or a subtitle would have FFmpeg open other files, and text is drawn as pictures.
+# Containers that hold their pictures themselves. With a playlist (hls, dash, concat, sdp ...), a
+# name pattern or a subtitle, FFmpeg would open other files, and text is drawn as pictures.
 CONTAINERS = (
     *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "ogg", "asf", "gif", "apng"),
     *("mjpeg", "mpjpeg", "yuv4mpegpipe", "h261", "h263", "h264", "hevc", "vvc", "av1", "obu"),
@@ -77,28 +74,26 @@ CONTAINERS = (
     *("gxf", "wtv", "nut", "nuv", "nsv", "rm", "pva", "lxf", "ty", "dhav", "mjpeg_2000"),
     *("jpeg_pipe", "cine", "ser"),
 )
-AVI = "avi"  # stores no time of showing, which B-frames need
-VP8, SHOWN_BIT = "vp8", 0x10  # of the first byte of a packet; others only help to decode
-FIELDS = "h264"  # each field of an interlaced frame may be a packet, which only decoding tells
-DEEP_GRAY = ("gray16le", "gray16be")  # pixel formats that hold the numbers of a camera as they are
+
+VP8, SHOWN_BIT = "vp8", 0x10  # in the first byte of a packet; clear in reference-only frames
+FIELDS = "h264"  # each field of an interlaced frame may be a packet, which only decoding shows
 
 
 class VideoFile(PictureSource):
-    """A video file: mp4, mov, mkv, webm, avi, gif, and whatever else FFmpeg reads.
+    """A video file: mp4, mov, mkv, webm, avi, gif, and other formats of FFmpeg.
 
-    Opening it reads the packets once, which tells when each frame is shown, and decodes the first
-    frame; where times do not tell frames apart, all frames, see `video_decoder.py`. Every frame
-    that FFmpeg decodes is there exactly once and in its order, whatever the rate. Of several videos
-    in the file it is the one that FFmpeg calls the best.
+    Opening it reads all packets for the times of frames, and decodes the first frame, or all frames
+    where times do not identify them, see `video_decoder.py`. Every frame that FFmpeg decodes is
+    there exactly once and in order, at any rate. Of several video streams it is FFmpeg's "best".
 
     Args:
         path: The file.
-        keep: How many frames to keep of those decoded on the way to one; see [`VideoDecoder`].
-        value_range: Which numbers are black and white in deep gray frames; see
-            `processing/value_range.py`. Other videos say so themselves.
+        keep: Number of frames kept of those decoded on the way to one; see [`VideoDecoder`].
+        value_range: Which numbers are black and white in 16-bit gray frames; see
+            `processing/value_range.py`. Other videos state their range.
 
     Raises:
-        VideoError: There is no such file, it holds no video that can be read, or the video needs no
+        VideoError: There is no such file, it holds no readable video, or the video takes no
             `value_range`.
         MissingPackageError: PyAV is not installed.
     """
@@ -130,10 +125,10 @@ class VideoFile(PictureSource):
         self.fps = self._index.rate(self._time_base, stated)
 
     def take(self, frame: int) -> Finish:
-        """Decode a frame; its colors are left to the threads. See [`PictureSource.take`].
+        """Decode a frame; colors are converted in the threads. See [`PictureSource.take`].
 
         Raises:
-            FrameError: The file is cut off before the frame, or it is damaged there.
+            FrameError: The file ends before the frame, or is damaged there.
         """
         return partial(to_rgb_picture, self._decode(frame), self._scale)
 
@@ -142,7 +137,7 @@ class VideoFile(PictureSource):
         return f"frame {frame} of {self.path}"
 
     def time(self, frame: int) -> float | None:
-        """Say when a frame is shown, also where the rate varies; None beyond a cut."""
+        """Return when a frame is shown, also at a variable rate; None beyond a cut."""
         pts = self._index.pts
         if frame < len(pts):
             return float((pts[frame] - pts[0]) * self._time_base)
@@ -178,10 +173,10 @@ class VideoFile(PictureSource):
         return open_stream(self._av, self.path)
 
     def _first_size(self) -> tuple[int, int]:
-        """Decode the first frame, which also shows whether anything can be decoded.
+        """Decode the first frame for its size.
 
         Raises:
-            VideoError: Nothing can.
+            VideoError: No frame can be decoded.
         """
         try:
             if not self._index.num_readable:
@@ -201,27 +196,27 @@ class VideoFile(PictureSource):
 
 
 def to_rgb_picture(decoded: "av.VideoFrame", scale: ClipScale | None = None) -> NDArray[np.uint8]:
-    """Turn what a decoder gives into an upright picture.
+    """Convert a decoded frame to an upright picture.
 
     Colors follow the frame's own color space and range, transparency is laid on white, and the
-    turn that a phone notes beside the frame is done.
+    rotation from the display matrix is applied.
 
     Args:
         decoded: The frame.
-        scale: Which numbers of a deep gray frame are black and white.
+        scale: Which numbers of a 16-bit gray frame are black and white.
 
     Returns:
         `(height, width, 3)`, RGB.
 
     Raises:
-        VideoError: There is a scale, but the frame is not deep and gray.
+        VideoError: There is a scale, but the frame is not 16-bit gray.
     """
     parts = decoded.format.components
     if scale is not None:
-        if decoded.format.name not in DEEP_GRAY:
+        if decoded.format.name not in ("gray16le", "gray16be"):  # raw numbers of a camera
             raise VideoError(
-                f"the frames are of the kind {decoded.format.name}, which says itself what is "
-                "black and white. Leave value_range out."
+                f"the frames are {decoded.format.name}, which defines black and white itself. "
+                "Leave value_range out."
             )
         picture_hw3 = scale.picture(decoded.to_ndarray().astype(np.uint16))
     else:
@@ -245,15 +240,15 @@ def _import_av() -> ModuleType:
 
 
 def open_stream(av: ModuleType, path: str) -> "tuple[InputContainer, av.VideoStream]":
-    """Open a file and find its video, which the cover of a song is not.
+    """Open a file and find its video stream; cover art does not count.
 
     Raises:
-        VideoError: There is no video in it, or its frames are too large to be decoded safely.
+        VideoError: It has no video, or its frames are too large to decode safely.
     """
     limit = Image.MAX_IMAGE_PIXELS
-    most_pixels = {} if limit is None else {"max_pixels": str(2 * limit)}  # as PIL does
+    most_pixels = {} if limit is None else {"max_pixels": str(2 * limit)}  # as Pillow does
     container = av.open(
-        os.path.abspath(path),  # which never looks like an address
+        os.path.abspath(path),  # never an address
         options={
             "protocol_whitelist": "file",
             "format_whitelist": ",".join(CONTAINERS),
@@ -278,7 +273,7 @@ def open_stream(av: ModuleType, path: str) -> "tuple[InputContainer, av.VideoStr
         raise
     stream.thread_type = "AUTO"
     codec.thread_count = DECODER_THREADS
-    codec.options = most_pixels  # a frame may be larger than the file says
+    codec.options = most_pixels  # a frame may be larger than declared
     return container, stream
 
 
@@ -297,8 +292,8 @@ def _read_index(av: ModuleType, path: str) -> tuple[VideoIndex, Fraction, Fracti
     """Read every packet, and the stream's time base and stated rate."""
     container, stream = open_stream(av, path)
     with container:
-        is_avi = container.format.name == AVI
-        # An edit list leaves packets out of the entries, which the stated number still counts.
+        is_avi = container.format.name == "avi"  # stores no pts, which B-frames need
+        # An edit list drops packets from the entries, while the stated number still counts them.
         num_declared = max(len(stream.index_entries), stream.frames if is_avi else 0)
         index = build_index(
             _packets(av, container.demux(stream)),
@@ -313,14 +308,14 @@ def _read_index(av: ModuleType, path: str) -> tuple[VideoIndex, Fraction, Fracti
 
 
 def _is_hidden(packet: Packet) -> bool:
-    """Whether a packet of VP8 holds a frame that is only looked at by others."""
+    """Whether a VP8 packet holds a frame that is only a reference for others."""
     return not bytes(packet)[0] & SHOWN_BIT  # type: ignore[call-overload]  # it has a buffer
 
 
 def _packets(
     av: ModuleType, packets: "Iterator[av.Packet[av.VideoStream]]"
 ) -> "Iterator[av.Packet[av.VideoStream]]":
-    """Give packets until the file ends, whether well or cut off."""
+    """Yield packets until the file ends, complete or truncated."""
     try:
         yield from packets
     except av.FFmpegError:

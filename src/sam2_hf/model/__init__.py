@@ -1,1 +1,1 @@
-"""SAM 2 as plain torch modules: pictures and prompts go in, masks come out, nothing is kept."""
+"""SAM 2 as stateless torch modules: images and prompts in, masks out."""

@@ -1,12 +1,11 @@
 """Scaled dot-product attention, through whichever backend the config names; attention of prompts.
 
-[`attend`] is the attention of every part. [`PromptAttention`] is that between the few tokens of
-prompts and many image cells, which need not be projected: a product of three matrices may be taken
-in either order. A score is `q . (W x)` for every cell x; `(q W) . x` is the same number, and with
-eight tokens in eight heads it costs half the products of projecting 4,096 cells, and no
-intermediate of their size. The same holds for values, since attention weights sum to 1: `sum(a W x
-+ a b)` is `W sum(a x) + b`. Both ways equal the plain order up to the order of summation;
-[`select_product_order`] says which one a call takes.
+[`attend`] serves every part of the model. [`PromptAttention`] attends between a few prompt tokens
+and many image cells, which need not be projected. A score is `q . (W x)` for every cell x; `(q W) .
+x` is the same number, and with eight tokens in eight heads it costs half the products of projecting
+4,096 cells, and no intermediate of their size. The same holds for values, since attention weights
+sum to 1: `sum(a W x + a b)` is `W sum(a x) + b`. All orders agree up to the order of summation;
+[`select_product_order`] chooses one for a call.
 
 Suffixes: b = images or objects, p = objects of an image, a = heads, q, k = queries and keys, t =
 tokens of an object, n = image cells, d = channels of a head, c = channels, s = sets of cells, r =
@@ -28,7 +27,7 @@ from .fast_paths import FastPath, are_linear
 
 
 class Projections(Protocol):
-    """What an attention layer is made of."""
+    """Projections and sizes of an attention layer."""
 
     num_heads: int
     scaling: float
@@ -45,7 +44,7 @@ def token_to_image_attention(
     values_bpnc: Tensor,
     similarity: Tensor | None,
 ) -> Tensor:
-    """Attend from a few tokens to many cells, which are not projected.
+    """Attend from a few tokens to many unprojected cells.
 
     Args:
         layers: The attention.
@@ -55,7 +54,7 @@ def token_to_image_attention(
         similarity: Added to the scores, broadcastable to `(b * p, a, t, n)`.
 
     Returns:
-        What each token found, `(b, p, t, c)`.
+        Attended values, `(b, p, t, c)`.
     """
     heads = layers.num_heads
     shape = tokens_bptc.shape[:3]
@@ -63,7 +62,7 @@ def token_to_image_attention(
     query_ptad = (
         layers.q_proj(tokens_bptc).flatten(0, 1).unflatten(-1, (heads, -1)) * layers.scaling
     )
-    # the key's bias adds the same to all scores of a token, which softmax takes away again
+    # the key bias shifts all scores of a token alike, which softmax cancels
     query_patc = torch.einsum(
         "ptad,adc->patc", query_ptad, layers.k_proj.weight.unflatten(0, (heads, -1))
     )
@@ -80,9 +79,9 @@ def token_to_image_attention(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageToTokenAttention:
-    """Attention from any number of cells to a few tokens, whose projections are already made.
+    """Attention from any number of cells to a few tokens that are already projected.
 
-    Made once for all bands of a picture.
+    Built once for all bands of an image.
 
     Attributes:
         rows_src: Keys in the cells' width, one row for each object, head and token.
@@ -152,7 +151,7 @@ class ImageToTokenAttention:
 
 def _all_products(rows_src: Tensor, cells_snc: Tensor, *, fused: bool) -> Tensor:
     """Multiply every row of a set by every cell of it, `(s, r, n)`; `fused`: with oneDNN."""
-    pays = len(rows_src) == 1 or cells_snc.shape[1] >= MIN_ROWS  # a call each, or one for all
+    pays = len(rows_src) == 1 or cells_snc.shape[1] >= MIN_ROWS  # one call per set, or one for all
     if not fused or not pays:
         return rows_src @ cells_snc.mT
     if len(rows_src) == 1:
@@ -168,7 +167,7 @@ def eager_attention(
     attention_mask: Tensor | None,
     **options: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attend step by step, so that the weights can be looked at and differentiated twice.
+    """Attend step by step; the weights can be inspected and differentiated twice.
 
     Args:
         module: The caller; its mode decides on dropout.
@@ -193,7 +192,7 @@ def eager_attention(
 
 
 class AttentionLayer(Protocol):
-    """What a backend is told about a layer; it is a module as well."""
+    """Attributes that a backend reads of an attention layer, which is a module."""
 
     config: PreTrainedConfig
     scaling: float
@@ -211,12 +210,12 @@ def attend(
     """Attend with the backend of the layer's config (eager, SDPA, flash attention, ...).
 
     Args:
-        layer: The attention layer, handed on to the backend.
+        layer: The attention layer, passed to the backend.
         query_baqc: Queries.
         key_bakc: Keys.
         value_bakc: Values.
-        attention_mask: Added to the products; flash attention cannot do that, so SDPA steps in for
-            this call.
+        attention_mask: Added to the products; flash attention does not support it, so this call
+            uses SDPA.
         dropout: Probability with which a weight is left out.
 
     Returns:
@@ -281,7 +280,7 @@ class PromptAttention(FastPath, nn.Module):
             attention_mask: Added to the products, broadcastable to `(b * p, heads, q, k)`.
 
         Returns:
-            What each query found, `(b, p, q, 256)`.
+            Attended values, `(b, p, q, 256)`.
         """
         order = select_product_order(self, query_bpqc, key_bpkc, value_bpkc, attention_mask)
         if order is ProductOrder.TOKEN_TO_IMAGE:
@@ -300,15 +299,15 @@ class PromptAttention(FastPath, nn.Module):
         )
 
     def _split(self, tokens_bpqc: Tensor, num_objects: int) -> Tensor:
-        """Part the channels into heads: `(b, p, q, c)` -> `(b * p, a, q, c / a)`."""
+        """Split the channels into heads: `(b, p, q, c)` -> `(b * p, a, q, c / a)`."""
         tokens = tokens_bpqc.unflatten(-1, (self.num_heads, -1)).expand(-1, num_objects, -1, -1, -1)
         return tokens.flatten(0, 1).transpose(1, 2)
 
 
 class ProductOrder(Enum):
-    """In which order an attention between tokens and cells takes its products."""
+    """Order of the matrix products in an attention between tokens and cells."""
 
-    PROJECTED = auto()  # queries, keys and values are projected, as the layers say
+    PROJECTED = auto()  # queries, keys and values are projected
     TOKEN_TO_IMAGE = auto()  # `token_to_image_attention`
     IMAGE_TO_TOKEN = auto()  # `ImageToTokenAttention`
 
@@ -329,7 +328,7 @@ def select_product_order(
         value_bpkc: As in `PromptAttention.forward`.
         attention_mask: As in `PromptAttention.forward`.
     """
-    # first, because a graph that compares sizes could not be used with others
+    # checked first: a graph that compares sizes would be specialized to them
     if (
         layers.config._attn_implementation != "sdpa"
         or query_bpqc.dtype != torch.float32

@@ -1,6 +1,6 @@
-"""Checkpoints that come with this package: found by their bare name, without any network.
+"""Bundled checkpoints, found by their bare name without network access.
 
-Models, configs and processors ask this one rule. It is the only file of this folder that
+Models, configs and processors share this lookup. It is the only file of this folder that
 `processing/` imports, so it imports none of its neighbors.
 """
 
@@ -19,10 +19,10 @@ logger = logging.get_logger(__name__)
 def bundled_folder(name: str | os.PathLike[str]) -> Path | None:
     """Find the folder of a bundled checkpoint.
 
-    A folder of this name on disk wins, as it does over a Hub id; a note in the log says so once.
+    A folder of this name on disk takes precedence, as over a Hub id; this is logged once.
 
     Args:
-        name: What `from_pretrained` is given.
+        name: The argument of `from_pretrained`.
 
     Returns:
         None for everything else: paths, Hub ids, unknown names.

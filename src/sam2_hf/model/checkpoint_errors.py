@@ -1,20 +1,20 @@
-"""What can be wrong with a checkpoint, and how to quote another library's message."""
+"""Exceptions for unusable checkpoints, and quotes of other libraries' messages."""
 
 
 class CheckpointError(ValueError):
-    """The weights that were asked for cannot be used."""
+    """The requested weights cannot be used."""
 
 
 class CheckpointNotFoundError(CheckpointError, OSError):
-    """No weights are where they were looked for. Also an `OSError`, as transformers raises."""
+    """No weights were found. Also an `OSError`, as in transformers."""
 
 
 class CheckpointWriteError(CheckpointError, OSError):
-    """A checkpoint could not be written; what had been written of it is removed again."""
+    """A checkpoint could not be written; partial output is removed."""
 
 
 class CheckpointMismatchError(CheckpointError, RuntimeError):
-    """Weights have other shapes than the config asks for. Also a `RuntimeError`, as in torch."""
+    """Weight shapes do not match the config. Also a `RuntimeError`, as in torch."""
 
 
 def first_line(error: BaseException) -> str:

@@ -123,39 +123,39 @@ def model_card(
 
 
 def _kinship(config: Sam2VideoConfig) -> str:
-    """Say which released model has this architecture."""
+    """Name the released model that has this architecture."""
     for model in RELEASED.values():
         if _same_architecture(released_config(model.name), config):
             return f"The architecture is that of [`{model.hub_id}`](https://hf.co/{model.hub_id})."
     return "The architecture is none of the eight released ones."
 
 
-def _same_architecture(one: Sam2VideoConfig, other: Sam2VideoConfig) -> bool:
-    """Compare two configs without what says where they come from."""
+def _same_architecture(first: Sam2VideoConfig, second: Sam2VideoConfig) -> bool:
+    """Compare two configs apart from their origin."""
     ignored = ("architectures", "dtype", "transformers_version")
-    fields = [{k: v for k, v in c.to_dict().items() if k not in ignored} for c in (one, other)]
+    fields = [{k: v for k, v in c.to_dict().items() if k not in ignored} for c in (first, second)]
     return fields[0] == fields[1]
 
 
 def _sha256(path: Path) -> str:
-    """Hash a file as the Hub shows it."""
+    """Compute the SHA-256 of a file, as the Hub shows it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Offer a hidden neighbor of `target` to write to, and move it there once all is written.
+    """Write a file or folder atomically: to a hidden sibling that is renamed when complete.
 
     Args:
-        target: The file or folder to be. An existing file is replaced, an empty folder too.
+        target: The final path. An existing file or empty folder is replaced.
 
     Yields:
-        The path to write to; nothing is there yet.
+        The path to write to; it does not exist yet.
 
     Raises:
-        CheckpointWriteError: If `target` is a folder with something in it, or if writing fails,
-            for instance because the disk is full. Nothing is left of what had been written.
+        CheckpointWriteError: If `target` is a non-empty folder, or if writing fails, for instance
+            on a full disk. Partial output is removed.
     """
     hidden = target.parent / f".{target.name}.{secrets.token_hex(4)}.part"
     require_free(target)
@@ -163,7 +163,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield hidden
         hidden.replace(target)
-    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save raises the last
+    except (OSError, SafetensorError, RuntimeError) as error:  # `torch.save` raises a RuntimeError
         raise CheckpointWriteError(
             f"cannot write {target}: {_reason(error)}. Nothing of it was left behind. "
             "Free some space or choose a folder you may write to."
@@ -173,10 +173,10 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
 
 def require_free(target: Path) -> None:
-    """Refuse to write where there is a folder with something in it.
+    """Refuse to write to a non-empty folder.
 
     Raises:
-        CheckpointWriteError: If there is one.
+        CheckpointWriteError: If `target` is one.
     """
     if target.is_dir() and any(target.iterdir()):
         raise CheckpointWriteError(
@@ -186,7 +186,7 @@ def require_free(target: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Say why writing failed; torch hides the system's reason behind one of its own."""
+    """Find the system's reason for a failed write, which torch hides behind its own error."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, OSError) and link.strerror:
@@ -196,7 +196,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _remove(path: Path) -> None:
-    """Delete what was written so far; says nothing if there is none."""
+    """Delete partial output, if any."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -219,14 +219,14 @@ def convert_to_folder(
     """Convert an original checkpoint to a folder that transformers and this package load.
 
     The folder holds every weight, memory included, with the config, the processor's config and a
-    model card. It appears whole or not at all.
+    model card. It is written atomically.
 
     Args:
         source: A `.pt` file, a folder or a Hub repo with exactly one.
-        out_dir: The folder to make; it must not exist, or be empty.
-        config: What the weights cannot tell, as in `load_original`.
-        repo_id: The Hub repo the model card speaks of; without one, the name of the folder.
-        options: How to ask the Hub.
+        out_dir: The folder to create; it must be missing or empty.
+        config: Fields that weights do not determine, as in `load_original`.
+        repo_id: The Hub repo for the model card; the folder's name by default.
+        options: Options for the Hub.
 
     Returns:
         `out_dir`.
@@ -243,7 +243,7 @@ def convert_to_folder(
     described.dtype = next(iter(weights.values())).dtype
     with atomic_write(target) as folder:
         folder.mkdir()
-        _write_json(folder / CONFIG, _told(described.to_dict()))
+        _write_json(folder / CONFIG, _own_fields(described.to_dict()))
         _write_json(folder / "processor_config.json", _processor_config(described))
         card = model_card(described, weights, source=original, repo_id=repo_id or target.name)
         (folder / "README.md").write_text(card, encoding="utf-8")
@@ -253,7 +253,7 @@ def convert_to_folder(
 
 
 def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLike[str]) -> Path:
-    """Convert a folder in transformers' format back to an original checkpoint, bit by bit.
+    """Convert a folder in transformers' format back to an original checkpoint, bit for bit.
 
     Args:
         folder: Holds `model.safetensors` (or its shards) and `config.json`; or the name of a
@@ -264,7 +264,7 @@ def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLi
         `out_file`.
 
     Raises:
-        CheckpointError: If the folder has no weights, damaged ones, or not those of a whole SAM 2.
+        CheckpointError: If the folder has no weights, or damaged or incomplete ones.
         CheckpointWriteError: If the file cannot be written.
     """
     target, folder = Path(out_file), bundled_folder(folder) or folder
@@ -346,11 +346,11 @@ def _processor_config(config: Sam2VideoConfig) -> dict[str, Any]:
     }
 
 
-def _told(fields: dict[str, Any]) -> dict[str, Any]:
-    """Keep what a config says about SAM 2, without what every config of transformers repeats."""
+def _own_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    """Keep the fields of SAM 2 and drop those that every transformers config repeats."""
     defaults = PreTrainedConfig().to_dict()
     kept = {
-        name: _told(value) if isinstance(value, dict) else value
+        name: _own_fields(value) if isinstance(value, dict) else value
         for name, value in fields.items()
         if name in ("model_type", "transformers_version")
         or name not in defaults

@@ -1,7 +1,8 @@
-"""Names of weights in the original checkpoints and here: one table, read in both directions.
+"""Weight names of the original checkpoints and ours: one table, read in both directions.
 
-Our names are those of transformers. A row stands for every tensor that its pattern fits: `.*` is a
-weight and a bias, and `{block}` and the like run over what the config says there is.
+Our names are those of transformers. A row stands for every tensor that matches its pattern: `.*` is
+a weight and a bias, and placeholders such as `{block}` run over the indices that the config
+implies.
 """
 
 import re
@@ -30,7 +31,7 @@ def _attention(original: str, ours: str) -> tuple[Row, ...]:
 
 
 def _head(original: str, ours: str) -> tuple[Row, ...]:
-    """List the three layers of a prediction head; ours counts the hidden ones alone."""
+    """List the three layers of a prediction head; ours numbers only the hidden ones."""
     return (
         Row(f"{original}.layers.0.*", f"{ours}.proj_in.*"),
         Row(f"{original}.layers.1.*", f"{ours}.layers.0.*"),
@@ -59,7 +60,7 @@ _LAYER = (
 
 
 def _under(prefixes: tuple[str, str], *rows: tuple[str, str]) -> tuple[Row, ...]:
-    """Put a common beginning before each side of some rows."""
+    """Prefix both sides of some rows."""
     return tuple(Row(prefixes[0] + original, prefixes[1] + ours) for original, ours in rows)
 
 
@@ -80,7 +81,7 @@ IMAGE_ROWS: tuple[Row, ...] = (
         ("mlp.layers.0.*", "mlp.proj_in.*"),
         ("mlp.layers.1.*", "mlp.proj_out.*"),
     ),
-    # Only the blocks that widen the channels project their shortcut.
+    # Only blocks that widen the channels project their shortcut.
     Row(
         "image_encoder.trunk.blocks.{widening}.proj.*",
         "vision_encoder.backbone.blocks.{widening}.proj.*",
@@ -153,7 +154,7 @@ MEMORY_ROWS: tuple[Row, ...] = (
         ("norm3.*", "layer_norm3.*"),
     ),
     Row("memory_attention.norm.*", "memory_attention.layer_norm.*"),
-    # Four times convolution, normalization, activation; then a convolution.
+    # Convolution, normalization, activation four times; then a convolution.
     *_under(
         ("memory_encoder.mask_downsampler.",) * 2,
         ("encoder.0.*", "layers.0.conv.*"),
@@ -182,18 +183,18 @@ MEMORY_ROWS: tuple[Row, ...] = (
     *_head("obj_ptr_proj", "object_pointer_proj"),
 )
 
-# What SAM 2.1 added, with the config field that tells it from 2.0.
+# Weights that SAM 2.1 added, with the config fields that distinguish it from 2.0.
 NO_OBJECT_ROW = Row("no_obj_embed_spatial", "occlusion_spatial_embedding_parameter")
 POINTER_TIME_ROW = Row("obj_ptr_tpos_proj.*", "temporal_positional_encoding_projection_layer.*")
 
 ROWS = (*IMAGE_ROWS, *MEMORY_ROWS, NO_OBJECT_ROW, POINTER_TIME_ROW)
 
 
-NAMES_SHOWN = 5  # of a long list in an error message
+NAMES_SHOWN = 5  # in an error message
 
 
 class _Pattern(NamedTuple):
-    """One row, ready to recognize a name of one side and to write that of the other."""
+    """One row, compiled to translate names in one direction."""
 
     finds: re.Pattern[str]
     writes: str
@@ -213,7 +214,7 @@ _POINT = _compile(POINT, "").finds
 
 
 def _translate(name: str, patterns: Iterable[_Pattern]) -> str | None:
-    """Return the name of the other side, or None if no row knows it."""
+    """Return the name on the other side, None if no row matches."""
     for pattern in patterns:
         if found := pattern.finds.fullmatch(name):
             return found.expand(pattern.writes)
@@ -221,14 +222,14 @@ def _translate(name: str, patterns: Iterable[_Pattern]) -> str | None:
 
 
 def is_original_name(name: str) -> bool:
-    """Tell whether a tensor of this name belongs to some original SAM 2 checkpoint."""
+    """Tell whether original SAM 2 checkpoints have tensors of this name."""
     if name == FREQUENCIES or _POINT.fullmatch(name):
         return True
     return _translate(name, _FORWARD) is not None
 
 
 def is_our_name(name: str) -> bool:
-    """Tell whether a tensor of this name belongs to some checkpoint in transformers' format."""
+    """Tell whether checkpoints in transformers' format have tensors of this name."""
     special = name == OUR_POINTS or name in OUR_FREQUENCIES
     return special or _translate(name, _BACKWARD) is not None
 
@@ -241,7 +242,7 @@ def to_ours(original: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Returns:
         The same tensors by our names. The point embeddings become the rows of one tensor, the
-        frequency matrix comes twice; no two entries share memory.
+        frequency matrix is duplicated; no two entries share memory.
 
     Raises:
         CheckpointError: If a name is not that of a SAM 2 weight.
@@ -262,7 +263,7 @@ def to_ours(original: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_original(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give weights their original names again; undoes `to_ours` bit by bit.
+    """Give weights their original names; the exact inverse of `to_ours`.
 
     Args:
         ours: Tensors by our names.
@@ -296,7 +297,7 @@ def original_names(config: Sam2VideoConfig, *, memory: bool = True) -> list[str]
 
     Args:
         config: The architecture.
-        memory: Whether to list the weights that only videos need as well.
+        memory: Whether to include the weights that only videos need.
     """
     rows = list(IMAGE_ROWS)
     if memory:
@@ -313,12 +314,12 @@ def original_names(config: Sam2VideoConfig, *, memory: bool = True) -> list[str]
 def check_names(
     names: Collection[str], config: Sam2VideoConfig, *, source: str, memory: bool = True
 ) -> None:
-    """Make sure that an original checkpoint has every weight and no other.
+    """Check that an original checkpoint has exactly the weights of a config.
 
     Args:
         names: The names in the checkpoint.
         config: Its architecture.
-        source: What to call the checkpoint in the message, usually its path.
+        source: Name of the checkpoint in messages, usually its path.
         memory: Whether the weights that only videos need must be there. If not, they may.
 
     Raises:
@@ -344,7 +345,7 @@ def _belongs_to_memory(name: str) -> bool:
 
 
 def _require_known(names: Iterable[str], is_known: Callable[[str], bool], where: str) -> None:
-    """Refuse names that no SAM 2 has."""
+    """Refuse names that are not SAM 2 weights."""
     foreign = [name for name in names if not is_known(name)]
     if foreign:
         raise CheckpointError(
@@ -354,7 +355,7 @@ def _require_known(names: Iterable[str], is_known: Callable[[str], bool], where:
 
 
 def _some(kind: str, names: list[str]) -> str:
-    """Say how many names there are of a kind, and the first few."""
+    """Format the number of names of a kind and the first few."""
     if not names:
         return f"{kind} none"
     more = ", ..." if len(names) > NAMES_SHOWN else ""
@@ -362,7 +363,7 @@ def _some(kind: str, names: list[str]) -> str:
 
 
 def _ranges(config: Sam2VideoConfig) -> dict[str, Iterable[int]]:
-    """List the numbers that each placeholder of the table runs over."""
+    """List the indices that each placeholder of the table runs over."""
     fields = config.to_dict()
     vision, decoder = fields["vision_config"], fields["mask_decoder_config"]
     dims = vision["backbone_config"]["embed_dim_per_stage"]
@@ -382,7 +383,7 @@ def _ranges(config: Sam2VideoConfig) -> dict[str, Iterable[int]]:
 
 
 def _expand(pattern: str, ranges: Mapping[str, Iterable[int]]) -> Iterator[str]:
-    """Write out every name that a pattern of the table stands for."""
+    """Expand a pattern of the table to all its names."""
     placeholder = re.search(r"{(\w+)}", pattern)
     numbers = ranges[placeholder[1]] if placeholder else [0]
     for number in numbers:

@@ -21,13 +21,13 @@ from .configuration_checks import checked_config, read_json_object
 from .configuration_sam2_video import Sam2VideoConfig
 
 ORIGINAL_SUFFIXES = (".pt", ".pth")
-FILE_SUFFIXES = (*ORIGINAL_SUFFIXES, ".safetensors")  # of a path to the weights themselves
+FILE_SUFFIXES = (*ORIGINAL_SUFFIXES, ".safetensors")  # of weight files
 CONFIG = "config.json"
 NAMES_SHOWN = 8  # of the files in a folder
 
 
 def find_local_original(source: str | os.PathLike[str], subfolder: str = "") -> Path | None:
-    """Find the checkpoint that a path means.
+    """Find the checkpoint that a path refers to.
 
     Args:
         source: Path to a `.pt`, `.pth` or `.safetensors`, a folder, or anything else.
@@ -38,7 +38,7 @@ def find_local_original(source: str | os.PathLike[str], subfolder: str = "") -> 
         read; None for everything else, Hub ids included.
 
     Raises:
-        CheckpointNotFoundError: If the path ends as such a file does and there is none.
+        CheckpointNotFoundError: If the path has such a suffix and does not exist.
         CheckpointError: If the folder holds several checkpoints.
     """
     path = Path(source)
@@ -57,7 +57,7 @@ def find_local_original(source: str | os.PathLike[str], subfolder: str = "") -> 
 
 
 def require_weights(folder: str | os.PathLike[str], subfolder: str = "") -> None:
-    """Refuse a folder without any weights; what is no folder is left alone.
+    """Refuse a folder without weights; other paths pass.
 
     Raises:
         CheckpointNotFoundError: If the folder has none; the message lists what is there.
@@ -74,7 +74,7 @@ def require_weights(folder: str | os.PathLike[str], subfolder: str = "") -> None
 
 
 def shards_of(index: Path) -> list[Path]:
-    """List the files that an index says the weights are in.
+    """List the shards of a safetensors or torch index.
 
     Args:
         index: A `...index.json`, whose `weight_map` has a file name for each weight.
@@ -90,7 +90,7 @@ def shards_of(index: Path) -> list[Path]:
             f"{index} is damaged: it must hold a weight_map and metadata. Download it again."
         )
     for name in named.values():
-        # what an index says is data: it must not lead out of the folder
+        # an index is untrusted: it must not lead out of the folder
         if not isinstance(name, str) or Path(name).name != name or "\0" in name:
             raise CheckpointError(
                 f"{index} names the file {name!r}; weights lie beside their index. Download it "
@@ -104,7 +104,7 @@ def shards_of(index: Path) -> list[Path]:
 
 
 def require_sound_indexes(folder: str | os.PathLike[str], subfolder: str = "") -> None:
-    """Refuse a folder with an index that is no good; see `shards_of`."""
+    """Refuse a folder with a broken index; see `shards_of`."""
     for index in sorted((Path(folder) / subfolder).glob("*.index.json")):
         shards_of(index)
 
@@ -113,7 +113,7 @@ def config_beside(checkpoint: str | os.PathLike[str]) -> Sam2VideoConfig | None:
     """Read the config.json in the folder of a checkpoint, if it describes a SAM 2.
 
     Raises:
-        CheckpointError: If the file is no JSON object, or describes no model that can be built.
+        CheckpointError: If the file is not a JSON object, or describes no model that can be built.
     """
     path = Path(checkpoint).parent / CONFIG
     if not path.is_file():
@@ -131,7 +131,7 @@ def is_for_transformers(name: str) -> bool:
 
 
 def only_original(names: Iterable[str], where: str) -> str | None:
-    """Return the only checkpoint among some files, None if there is none."""
+    """Return the only checkpoint among files, None if there is none."""
     found = sorted(name for name in names if name.endswith(ORIGINAL_SUFFIXES))
     if len(found) > 1:
         raise CheckpointError(
@@ -142,14 +142,14 @@ def only_original(names: Iterable[str], where: str) -> str | None:
 
 
 def listing(names: list[str]) -> str:
-    """Write out some file names."""
+    """Format a list of file names."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return (", ".join(names[:NAMES_SHOWN]) or "nothing") + more
 
 
 @dataclass(frozen=True, slots=True)
 class HubOptions:
-    """How to ask the Hub; the arguments of these names of `from_pretrained`."""
+    """Hub options: the arguments of these names of `from_pretrained`."""
 
     revision: str | None = None
     cache_dir: str | Path | None = None
@@ -160,27 +160,27 @@ class HubOptions:
 
     @classmethod
     def from_kwargs(cls, kwargs: Mapping[str, Any]) -> Self:
-        """Pick the options out of the arguments of `from_pretrained`."""
+        """Extract the options from the arguments of `from_pretrained`."""
         names = cls.__dataclass_fields__
         return cls(**{name: kwargs[name] for name in names if kwargs.get(name) is not None})
 
     @property
     def is_offline(self) -> bool:
-        """Whether the caller or the environment forbids asking the Hub."""
+        """Whether the caller or the environment forbids network access."""
         return self.local_files_only or constants.is_offline_mode()
 
 
 def find_hub_original(
     repo_id: str, options: HubOptions, *, failure: Exception | None = None
 ) -> Path:
-    """Download the only `.pt` of a Hub repo, with the config beside it, or find it in the cache.
+    """Download the only `.pt` of a Hub repo and its config, or find them in the cache.
 
     Args:
         repo_id: Model id, `owner/name`.
-        options: How to ask the Hub.
+        options: Options for the Hub.
         failure: Why transformers could not load the repo; raised again if the repo has weights
-            that transformers reads, and the cause of every other error. None if the `.pt` is
-            wanted whatever else the repo has.
+            that transformers reads, and the cause of every other error. None to use the `.pt`
+            regardless of other files.
 
     Returns:
         Path in the cache.
@@ -213,7 +213,7 @@ def find_hub_original(
 
 
 def find_any_original(source: str | os.PathLike[str], options: HubOptions) -> Path:
-    """Find the only `.pt` of a file path, a folder or a Hub repo, whatever else is there.
+    """Find the only `.pt` of a path, a folder or a Hub repo, regardless of other files.
 
     Raises:
         CheckpointNotFoundError: If there is none.
@@ -272,7 +272,7 @@ def _repo_files(repo_id: str, options: HubOptions) -> list[str] | None:
             f"{repo_id!r} is neither a folder here nor a Hub id of the form owner/name. "
             "Check the path."
         ) from error
-    except Exception:  # the HTTP client's own errors, which change between Hub client releases
+    except Exception:  # HTTP errors, whose classes change between Hub client releases
         return None
     names = [sibling.rfilename for sibling in info.siblings or ()]
     prefix = f"{options.subfolder}/" if options.subfolder else ""
@@ -334,5 +334,5 @@ def _cached_folder(repo_id: str, options: HubOptions) -> Path:
 
 
 def _at(options: HubOptions) -> str:
-    """Write out the revision, if one was asked for."""
+    """Format the revision, if one was requested."""
     return f" at revision {options.revision!r}" if options.revision else ""

@@ -1,7 +1,7 @@
-"""Whether a model can be built from a config: every field whole, in range, and fitting the others.
+"""Validation of configs: every field of the right type, in range, and consistent with the others.
 
-A config comes from a file, so any value may stand in it. What is checked here is what would
-otherwise fail deep inside a module, ask for absurd amounts of memory, or load without a word.
+A config comes from a file and may hold any value. Checked is what would otherwise fail deep inside
+a module, allocate absurd amounts of memory, or load silently.
 """
 
 import json
@@ -25,7 +25,6 @@ LARGEST_COUNT = 1_000_000
 ABSENT = object()
 LONGEST_VALUE = 60  # characters of a value in a message
 PAIR = 2
-PROMPT_KINDS = 4  # negative, positive, and the two corners of a box
 LEVELS = 3  # feature maps that the mask decoder reads
 
 Made = TypeVar("Made")
@@ -48,7 +47,7 @@ def number(least: float, most: float) -> Rule:
 
     def check(value: object) -> str | None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        # not `float(value)`: a whole number may be larger than any float
+        # not `float(value)`: an int may be larger than any float
         fits = is_number and least <= value <= most  # type: ignore[operator]  # NaN fits nowhere
         return None if fits else f"must be a number from {least:g} to {most:g}"
 
@@ -95,12 +94,12 @@ def flag(value: object) -> str | None:
 
 
 def prompted_limit(value: object) -> str | None:
-    """Demand a number of prompted frames: those before and after, or all."""
+    """Demand a number of conditioning frames: at least one before and one after, or all."""
     return None if value == -1 else whole(2, LARGEST_COUNT)(value)
 
 
 def rotary(value: object) -> str | None:
-    """Demand axial rotary positions, or nothing, which means the same."""
+    """Demand axial rotary positions, or None, which means the same."""
     if value is None:
         return None
     if not isinstance(value, dict) or value.get("rope_type", "axial") != "axial":
@@ -154,7 +153,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "image_size": SIDE,
         "patch_size": square(KERNEL),
         "mask_input_channels": whole(4, LARGEST_WIDTH, multiple_of=4),
-        "num_point_embeddings": whole(PROMPT_KINDS, LARGEST_WIDTH),
+        "num_point_embeddings": whole(4, LARGEST_WIDTH),  # negative, positive, corners of a box
         "hidden_act": activation,
         "layer_norm_eps": EPSILON,
         "scale": number(0, LARGEST_COUNT),
@@ -221,7 +220,7 @@ RULES_OF_VIDEO = {  # field for field the image model's
 }
 MODEL_TYPES = (*RULES, *RULES_OF_VIDEO)
 HIERA = "sam2_hiera_det_model"
-PARTS: dict[str, tuple[str, ...]] = {  # what each part may be
+PARTS: dict[str, tuple[str, ...]] = {  # allowed kinds of each part
     "vision_config": ("sam2_vision_model",),
     "backbone_config": (HIERA,),
     "prompt_encoder_config": ("sam2_prompt_encoder",),
@@ -230,18 +229,18 @@ PARTS: dict[str, tuple[str, ...]] = {  # what each part may be
 
 
 def checked_config(make: Callable[[], Made], source: str) -> Made:
-    """Make a config from what a file says, and refuse one that is no good.
+    """Build a config from a file and refuse an invalid one.
 
     Args:
-        make: Returns the config, or a tuple whose first entry it is.
-        source: What to call it in a message, usually its path.
+        make: Returns the config, or a tuple that starts with it.
+        source: Its name in messages, usually its path.
 
     Returns:
         What `make` returned.
 
     Raises:
         CheckpointError: A field has the wrong type or an impossible value.
-        OSError: There is no such config, as transformers says it.
+        OSError: There is no such config, as transformers raises it.
     """
     try:
         made = make()
@@ -251,7 +250,7 @@ def checked_config(make: Callable[[], Made], source: str) -> Made:
         if "valid JSON" not in str(error):  # transformers raises the same for a missing file
             raise
         raise CheckpointError(f"{first_line(error)}. Download it again.") from error
-    except Exception as error:  # wrong types make transformers raise almost anything
+    except Exception as error:  # wrong types raise almost anything in transformers
         raise CheckpointError(
             f"{source} is not the config of a SAM 2: {first_line(error)}. "
             "Correct it, or download it again."
@@ -264,7 +263,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """Read a small JSON file that holds one object.
 
     Raises:
-        CheckpointError: It is too large, no JSON, or something else than an object.
+        CheckpointError: It is too large, or not a JSON object.
     """
     if path.stat().st_size > LARGEST_FILE:
         raise CheckpointError(
@@ -289,14 +288,14 @@ def require_buildable(config: PreTrainedConfig, source: str = "the config") -> N
 
     Args:
         config: Any of this package's configs.
-        source: What to call it in a message, usually its path.
+        source: Its name in messages, usually its path.
 
     Raises:
-        CheckpointError: The message names the first field at fault, its value, and what it must be.
+        CheckpointError: Names the first invalid field, its value, and what it must be.
     """
     kind = RULES_OF_VIDEO.get(type(config).model_type, type(config).model_type)
     _require_dtype(config, source)
-    # an image model's config may be read from that of a video model, and keeps its fields
+    # an image config read from a video config keeps the video fields
     memory = RULES["sam2_video"] if kind == "sam2" else {}
     for name, rule in {**RULES_OF_ALL, **memory, **RULES.get(kind, {})}.items():
         value = getattr(config, name, ABSENT)
@@ -316,20 +315,20 @@ def require_buildable(config: PreTrainedConfig, source: str = "the config") -> N
 
 
 def read_float_dtype(given: object) -> torch.dtype | None:
-    """Read a float type of torch, or its name such as "bfloat16"; None if it is no such type."""
+    """Read a torch float dtype or its name, such as "bfloat16"; None for anything else."""
     found = getattr(torch, given, None) if isinstance(given, str) else given
     return found if isinstance(found, torch.dtype) and found.is_floating_point else None
 
 
 def _require_dtype(config: PreTrainedConfig, source: str) -> None:
-    """Weights are real numbers."""
+    """Demand a float dtype."""
     if config.dtype not in (None, "auto") and read_float_dtype(config.dtype) is None:
         why = f"dtype is {_shown(config.dtype)}; it must be float32, bfloat16 or float16"
         raise _unusable(source, config, why)
 
 
 def _contradictions(kind: str, config: PreTrainedConfig) -> Iterator[str]:
-    """List what contradicts what, once each field is sound by itself."""
+    """List contradictions between fields that are each valid."""
     found: Callable[[Any], Iterator[str]] | None = {
         "sam2_hiera_det_model": _of_trunk,
         "sam2_vision_model": _of_vision,
@@ -388,13 +387,13 @@ def _of_decoder(config: PreTrainedConfig) -> Iterator[str]:
 
 
 def _resized(what: str, kernel: int, stride: int, padding: int) -> Iterator[str]:
-    """A convolution must shrink a grid by its stride, whatever the grid."""
+    """Demand a convolution that shrinks any grid by exactly its stride."""
     if not kernel - stride <= 2 * padding < kernel:
         yield f"{what} has kernel {kernel}, stride {stride} and padding {padding}, which do not fit"
 
 
 def _shared_heads(width: int, rate: int, heads: int) -> Iterator[str]:
-    """Attention that is narrowed by a rate still needs whole heads."""
+    """Demand an even split of narrowed attention channels over heads."""
     if width % rate or (width // rate) % heads:
         yield f"{heads} attention heads cannot share {width} / {rate} channels evenly"
 
@@ -412,7 +411,7 @@ def _of_parts(config: PreTrainedConfig) -> Iterator[str]:
 
 
 def _of_trunk_in_model(trunk: PreTrainedConfig, prompts: PreTrainedConfig) -> Iterator[str]:
-    """A Hiera by itself may pool otherwise; the grid of a whole model wants it so."""
+    """Check the pooling that a whole model needs; a Hiera alone may differ."""
     if trunk.num_query_pool_stages < len(trunk.blocks_per_stage) - 1:
         yield f"num_query_pool_stages is {trunk.num_query_pool_stages}; every later stage must pool"
     if {_side(trunk.query_stride, 0), _side(trunk.query_stride, 1)} != {2}:
@@ -461,12 +460,12 @@ def _of_memory_encoder(config: PreTrainedConfig) -> Iterator[str]:
 
 
 def _side(value: int | list[int] | tuple[int, ...], side: int = 0) -> int:
-    """Read one side of a value that may stand for both."""
+    """Read one side of a value that may be given once for both."""
     return value if isinstance(value, int) else value[side]
 
 
 def _shown(value: object) -> str:
-    """Write a value out, shortened."""
+    """Format a value, shortened."""
     text = repr(value)
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "..."
 

@@ -1,4 +1,4 @@
-"""Sizes and switches of SAM 2's image part, field for field those of the published files."""
+"""Configs of SAM 2's image part, with the fields of the published files."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from .configuration_checks import MODEL_TYPES, checked_config, read_json_object
 TOTAL_STRIDE = 32  # model pixels per token of the trunk's last stage
 Config = TypeVar("Config", bound=PreTrainedConfig)
 
-# A field left out is None until `__post_init__` has filled it in; from then on it has its own type.
+# A field left out is None until `__post_init__` fills it in.
 UNSET: Any = None
 if TYPE_CHECKING:
     Ints = list[int]
@@ -34,7 +34,7 @@ else:
 
 
 class FromBundled:
-    """Mix into a config: it then knows bundled checkpoints by name, and checks what it reads."""
+    """Mixin for configs: loads bundled checkpoints by name and validates what it reads."""
 
     @classmethod
     def from_pretrained(
@@ -60,7 +60,7 @@ class FromBundled:
         """Read a saved config as a dict, and refuse another network's.
 
         Raises:
-            CheckpointError: It is the config of something else than a SAM 2.
+            CheckpointError: It is not the config of a SAM 2.
         """
         found: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(  # type: ignore[misc]
             pretrained_model_name_or_path, **kwargs
@@ -93,8 +93,8 @@ class Sam2HieraDetConfig(FromBundled, PreTrainedConfig):
             pixels.
         patch_padding (`int | list[int]`, defaults to `[3, 3]`): Padding of the patch embedding,
             model pixels.
-        query_stride (`int | list[int]`, defaults to `[2, 2]`): How much a pooling block shrinks the
-            grid.
+        query_stride (`int | list[int]`, defaults to `[2, 2]`): Factor by which a pooling block
+            shrinks the grid.
         window_positional_embedding_background_size (`list[int]`, defaults to `[7, 7]`): Size of the
             learned position table that is stretched over the whole grid.
         num_query_pool_stages (`int`, defaults to 3): How many stages after the first begin with
@@ -106,7 +106,7 @@ class Sam2HieraDetConfig(FromBundled, PreTrainedConfig):
             stage.
         window_size_per_stage (`list[int]`, defaults to `[8, 4, 14, 7]`): Side of the attention
             windows, tokens.
-        global_attention_blocks (`list[int]`, defaults to `[5, 7, 9]`): Blocks that look at the
+        global_attention_blocks (`list[int]`, defaults to `[5, 7, 9]`): Blocks that attend to the
             whole grid.
         mlp_ratio (`float`, defaults to 4.0): Hidden width of a block's MLP over its channels.
         hidden_act (`str`, defaults to `"gelu"`): Activation of the MLPs.
@@ -161,7 +161,7 @@ BACKBONE_CONFIGS: dict[str, type[Any]] = {Sam2HieraDetConfig.model_type: Sam2Hie
 
 
 def _backbone_config(fields: dict[str, Any]) -> TrunkConfig:
-    """Make the config of a backbone, a Hiera where the type is left out.
+    """Build the config of a backbone; Hiera by default.
 
     Raises:
         ValueError: There is no backbone of that type.
@@ -178,8 +178,8 @@ class Sam2VisionConfig(FromBundled, PreTrainedConfig):
     """Describe the image encoder: a Hiera trunk and the pyramid neck above it.
 
     Args:
-        backbone_config (`dict | Sam2HieraDetConfig`, *optional*): The trunk; its `model_type`
-            chooses which.
+        backbone_config (`dict | Sam2HieraDetConfig`, *optional*): The trunk, selected by its
+            `model_type`.
         backbone_channel_list (`list[int]`, defaults to `[768, 384, 192, 96]`): Trunk channels, last
             stage first.
         backbone_feature_sizes (`list`, defaults to `[[256, 256], [128, 128], [64, 64]]`): Rows and
@@ -190,7 +190,7 @@ class Sam2VisionConfig(FromBundled, PreTrainedConfig):
         fpn_padding (`int`, defaults to 0): Padding of the neck's convolutions.
         fpn_top_down_levels (`list[int]`, defaults to `[2, 3]`): Levels that also receive the
             coarser level.
-        num_feature_levels (`int`, defaults to 3): How many levels are handed out, the finest ones.
+        num_feature_levels (`int`, defaults to 3): Number of levels returned, the finest ones.
         hidden_act (`str`, defaults to `"gelu"`): Kept for the published files.
         layer_norm_eps (`float`, defaults to 1e-6): Kept for the published files.
         initializer_range (`float`, defaults to 0.02): Deviation of freshly drawn weights.
@@ -221,7 +221,7 @@ class Sam2VisionConfig(FromBundled, PreTrainedConfig):
             backbone_feature_sizes=[[256, 256], [128, 128], [64, 64]],
             fpn_top_down_levels=[2, 3],
         )
-        # Before the base class does it: for this one key it asks transformers' registry, not
+        # Before the base class, which looks this key up in transformers' registry instead of
         # `sub_configs_defaults`.
         if not isinstance(self.backbone_config, PreTrainedConfig):
             self.backbone_config = _backbone_config(self.backbone_config or {})
@@ -267,17 +267,17 @@ class Sam2MaskDecoderConfig(FromBundled, PreTrainedConfig):
         mlp_dim (`int`, defaults to 2048): Hidden width of the two-way transformer's MLPs.
         num_hidden_layers (`int`, defaults to 2): Layers of the two-way transformer.
         num_attention_heads (`int`, defaults to 8): Heads of every attention.
-        attention_downsample_rate (`int`, defaults to 2): How much the cross attentions shrink the
-            channels.
+        attention_downsample_rate (`int`, defaults to 2): Factor by which the cross attentions
+            reduce the channels.
         num_multimask_outputs (`int`, defaults to 3): Masks offered for an ambiguous prompt.
         iou_head_depth (`int`, defaults to 3): Layers of the head that predicts a mask's IoU.
         iou_head_hidden_dim (`int`, defaults to 256): Hidden width of that head.
         dynamic_multimask_via_stability (`bool`, defaults to `True`): Whether an unstable single
             mask is replaced by the best of the three.
-        dynamic_multimask_stability_delta (`float`, defaults to 0.05): Shift of the cut that
+        dynamic_multimask_stability_delta (`float`, defaults to 0.05): Shift of the threshold that
             measures stability, logits.
         dynamic_multimask_stability_thresh (`float`, defaults to 0.98): Stability from which the
-            single mask stays.
+            single mask is kept.
     """
 
     base_config_key = "mask_decoder_config"
@@ -312,7 +312,7 @@ class Sam2Config(FromBundled, PreTrainedConfig):
     """
 
     model_type = "sam2"
-    # what transformers' `Trainer` must not collect from every photo: 16 MB of features
+    # not collected by transformers' `Trainer`: 16 MB of features per image
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "image_embeddings",
         "vision_hidden_states",
@@ -332,7 +332,7 @@ class Sam2Config(FromBundled, PreTrainedConfig):
 
     @classmethod
     def get_config_dict(cls, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read a saved config; a video model's is an image model's with more fields."""
+        """Read a saved config; one of a video model has more fields."""
         fields, unused = super().get_config_dict(*args, **kwargs)
         if fields.get("model_type") == "sam2_video":
             fields["model_type"] = cls.model_type
@@ -343,7 +343,7 @@ def with_image_size(config: Config, image_size: int) -> Config:
     """Return a copy of an image or video config for another square input size.
 
     Args:
-        config: `Sam2Config` or `Sam2VideoConfig`; it stays as it is.
+        config: `Sam2Config` or `Sam2VideoConfig`; not modified.
         image_size: Side of the input in model pixels, a multiple of 32.
 
     Raises:
@@ -368,7 +368,7 @@ def with_image_size(config: Config, image_size: int) -> Config:
 
 
 def _fill(config: PreTrainedConfig, **defaults: Any) -> None:
-    """Set each field that is None to a list of its own."""
+    """Set each field that is None to a fresh list."""
     for name, value in defaults.items():
         if getattr(config, name) is None:
             setattr(config, name, value)

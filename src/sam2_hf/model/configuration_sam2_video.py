@@ -1,4 +1,4 @@
-"""Sizes and switches of the whole of SAM 2, field for field those of the published files."""
+"""Configs of the whole SAM 2, with the fields of the published files."""
 
 from typing import Any, ClassVar
 
@@ -20,14 +20,14 @@ from .configuration_sam2 import (
 
 @strict
 class Sam2VideoPromptEncoderConfig(Sam2PromptEncoderConfig):
-    """Describe a video model's prompt encoder, field for field a [`Sam2PromptEncoderConfig`]."""
+    """Describe a video model's prompt encoder; a [`Sam2PromptEncoderConfig`]."""
 
     model_type = "sam2_video_prompt_encoder"
 
 
 @strict
 class Sam2VideoMaskDecoderConfig(Sam2MaskDecoderConfig):
-    """Describe a video model's mask decoder, field for field a [`Sam2MaskDecoderConfig`]."""
+    """Describe a video model's mask decoder; a [`Sam2MaskDecoderConfig`]."""
 
     model_type = "sam2_video_mask_decoder"
 
@@ -45,29 +45,30 @@ class Sam2VideoConfig(FromBundled, PreTrainedConfig):
             encoder.
         mask_decoder_config (`dict | Sam2VideoMaskDecoderConfig`, *optional*): The mask decoder.
         initializer_range (`float`, defaults to 0.02): Deviation of freshly drawn weights.
-        num_maskmem (`int`, defaults to 7): Spatial memories a frame looks at, the prompted ones
-            counted as one.
+        num_maskmem (`int`, defaults to 7): Spatial memories a frame attends to; all conditioning
+            frames count as one.
         image_size (`int`, defaults to 1024): Side of the square input, model pixels.
         sigmoid_scale_for_mem_enc (`float`, defaults to 20.0): Scale of a mask before the memory
             encoder.
         sigmoid_bias_for_mem_enc (`float`, defaults to -10.0): Shift of a mask before the memory
             encoder.
         enable_occlusion_spatial_embedding (`bool`, defaults to `True`): Whether the memory of an
-            object that is out of view is marked.
+            occluded object is marked.
         multimask_output_in_sam (`bool`, defaults to `True`): Whether few clicks yield three
             candidate masks.
         multimask_min_pt_num (`int`, defaults to 0): Fewest clicks that do.
         multimask_max_pt_num (`int`, defaults to 1): Most clicks that do.
         multimask_output_for_tracking (`bool`, defaults to `True`): Whether tracked frames do.
-        max_object_pointers_in_encoder (`int`, defaults to 16): Object pointers a frame looks at.
-        max_cond_frame_num (`int`, defaults to -1): Prompted frames a frame looks at; -1 means all.
+        max_object_pointers_in_encoder (`int`, defaults to 16): Object pointers a frame attends to.
+        max_cond_frame_num (`int`, defaults to -1): Conditioning frames a frame attends to; -1 for
+            all.
         enable_temporal_pos_encoding_for_object_pointers (`bool`, defaults to `True`): Whether
             pointers carry their age.
         memory_attention_hidden_size (`int`, defaults to 256): Channels of memory attention.
         memory_attention_num_layers (`int`, defaults to 4): Its layers.
         memory_attention_num_attention_heads (`int`, defaults to 1): Its heads.
-        memory_attention_downsample_rate (`int`, defaults to 1): How much its attentions shrink the
-            channels.
+        memory_attention_downsample_rate (`int`, defaults to 1): Factor by which its attentions
+            reduce the channels.
         memory_attention_feed_forward_hidden_size (`int`, defaults to 2048): Hidden width of its
             MLPs.
         memory_attention_feed_forward_hidden_act (`str`, defaults to `"relu"`): Activation of its
@@ -80,13 +81,13 @@ class Sam2VideoConfig(FromBundled, PreTrainedConfig):
         memory_encoder_hidden_size (`int`, defaults to 256): Channels inside the memory encoder.
         memory_encoder_output_channels (`int`, defaults to 64): Channels of a spatial memory.
         rope_parameters (`dict`, *optional*): Kind and base of the rotary positions.
-        mask_downsampler_embed_dim (`int`, defaults to 256): Channels of the shrunk mask.
+        mask_downsampler_embed_dim (`int`, defaults to 256): Channels of the downsampled mask.
         mask_downsampler_kernel_size (`int`, defaults to 3): Kernel of the mask's convolutions.
         mask_downsampler_stride (`int`, defaults to 2): Stride of each.
         mask_downsampler_padding (`int`, defaults to 1): Padding of each.
         mask_downsampler_total_stride (`int`, defaults to 16): Stride of all together.
         mask_downsampler_hidden_act (`str`, defaults to `"gelu"`): Activation between them.
-        memory_fuser_num_layers (`int`, defaults to 2): ConvNeXt blocks that fuse picture and mask.
+        memory_fuser_num_layers (`int`, defaults to 2): ConvNeXt blocks that fuse image and mask.
         memory_fuser_embed_dim (`int`, defaults to 256): Their channels.
         memory_fuser_intermediate_dim (`int`, defaults to 1024): Hidden width of their MLPs.
         memory_fuser_kernel_size (`int`, defaults to 7): Kernel of their depthwise convolutions.

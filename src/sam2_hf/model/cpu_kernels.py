@@ -1,20 +1,18 @@
-"""Faster ways on a CPU: oneDNN's products, bands of rows, attention in tiles.
+"""CPU kernels: oneDNN products, bands of rows, tiled attention.
 
-On many CPUs oneDNN's product is quicker than the one that torch takes for float32, and it applies
-an activation while the sums are still in registers. Torch keeps this operator to itself, so it is
-looked for, and tried once, before it is used. [`linear`] asks it for a layer, [`product`] for any
-matrix.
+On many CPUs oneDNN's product is faster than torch's default for float32, and it fuses the
+activation. The operator is private to torch, so it is looked up and tried once before use.
+[`linear`] applies it to a layer, [`product`] to any matrix.
 
-[`in_bands`] works through a grid a few rows at a time, so that what is made on the way stays in the
-cache.
+[`in_bands`] processes a grid a few rows at a time, so that intermediates stay in the cache.
 
-[`attend_in_tiles`] is attention of one head for values of any width. A tile of scores is made by
-one product, turned into weights where it lies, and read by the next product; the running maximum
-and the running sum of a query correct what earlier tiles gave it. That is softmax exactly. Torch's
-own attention does the same, but wants values as wide as keys: memories are a quarter as wide.
+[`attend_in_tiles`] is attention of one head for values of any width. One product makes a tile of
+scores, which becomes weights in place and feeds the next product; the running maximum and sum of a
+query correct earlier tiles, which is exactly softmax. Torch's own attention does the same but needs
+values as wide as keys; memories are a quarter as wide.
 
 Suffixes: b = images, h, w = rows and columns, q = queries, k = keys, c = channels (of queries and
-keys), v = channels of values; other dimensions are whatever the tokens have.
+keys), v = channels of values; other dimensions are those of the tokens.
 """
 
 from collections.abc import Callable
@@ -28,27 +26,27 @@ from transformers.activations import GELUActivation
 
 from .fast_paths import FastPath
 
-PLAIN, RELU, GELU = ("none", ""), ("relu", ""), ("gelu", "none")  # as the operator calls them
-MIN_ROWS = 512  # below this, what it takes to call the operator is more than it saves
-SAME_SUMS = 1e-3  # of values of order 1 in the trial; bfloat16 is off by more and checked against
+PLAIN, RELU, GELU = ("none", ""), ("relu", ""), ("gelu", "none")  # the operator's names
+MIN_ROWS = 512  # below this, the call costs more than it saves
+SAME_SUMS = 1e-3  # tolerance for values of order 1 in the trial; bfloat16 is checked against
 ROUNDING = 2.0**-6  # four roundings of bfloat16 at values of order 1
-CELLS_AT_ONCE = 4096  # of 96 to 384 channels: their MLP's hidden layer is 6 to 25 MB in float32
+CELLS_AT_ONCE = 4096  # at 96 to 384 channels the MLP's hidden layer takes 6 to 25 MB in float32
 QUERIES_AT_ONCE = 512
-KEYS_AT_ONCE = 512  # a tile is a megabyte in float32, and so are its keys at 256 channels
+KEYS_AT_ONCE = 512  # a tile is 1 MB in float32, and so are its keys at 256 channels
 # Weights of exp(-80) = 2e-35 of the largest change no float32 sum. Below exp(-87) they would be
-# numbers without a leading one, on which a CPU is many times slower.
+# denormals, on which a CPU is many times slower.
 LEAST_SCORE = -80.0
 
 
 def may_fuse(module: FastPath, tokens: Tensor, parts: tuple[nn.Module, ...] = ()) -> bool:
-    """Whether `linear` may stand for a call of linear layers, and there are tokens enough for it.
+    """Whether `linear` may replace linear layers, and there are enough tokens to gain.
 
     Args:
-        module: The module that the layers belong to.
-        tokens: What goes into the first of them, `(..., c)`.
+        module: The module that owns the layers.
+        tokens: Input of the first, `(..., c)`.
         parts: The layers and their activation; all of the module by default.
     """
-    # a graph that compares sizes could not be used with others
+    # a graph that compares sizes would be specialized to them
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
         return False
     return (
@@ -61,10 +59,10 @@ def may_fuse(module: FastPath, tokens: Tensor, parts: tuple[nn.Module, ...] = ()
 
 
 def linear(layer: nn.Module, tokens: Tensor, activation: nn.Module | None = None) -> Tensor:
-    """Apply a linear layer and an activation in one pass over memory, where both `may_fuse`.
+    """Apply a linear layer and an activation in one pass over memory, where `may_fuse`.
 
     Args:
-        layer: The layer; called as it is where it is of another kind, or has too few tokens.
+        layer: The layer; simply called if it is of another kind or has too few tokens.
         tokens: `(..., c in)`.
         activation: The activation; called if oneDNN does not know it.
 
@@ -80,7 +78,7 @@ def linear(layer: nn.Module, tokens: Tensor, activation: nn.Module | None = None
         kind = RELU
     elif activation is not None and type(activation) is GELUActivation:
         kind = GELU if activation.act is functional.gelu else PLAIN
-    name, variant = kind  # as `product` does, without another call for every layer
+    name, variant = kind  # inlined `product`: saves a call per layer
     mapped = torch.ops.mkldnn._linear_pointwise(tokens, layer.weight, layer.bias, name, [], variant)
     return mapped if activation is None or kind != PLAIN else activation(mapped)
 
@@ -94,7 +92,7 @@ def product(
         tokens: `(..., c in)`.
         weight: `(c out, c in)`.
         bias: Added, `(c out,)`.
-        kind: What is applied to the sums: `PLAIN`, `RELU` or `GELU`.
+        kind: Fused activation: `PLAIN`, `RELU` or `GELU`.
 
     Returns:
         `(..., c out)`.
@@ -125,14 +123,14 @@ def _works(dtype: torch.dtype) -> bool:
         wanted = [mapped, functional.relu(mapped), functional.gelu(mapped)]
     tolerance = SAME_SUMS if dtype == torch.float32 else ROUNDING
     return all(
-        (one.float() - other.float()).abs().max().item() <= tolerance
-        for one, other in zip(found, wanted, strict=True)
+        (result.float() - other.float()).abs().max().item() <= tolerance
+        for result, other in zip(found, wanted, strict=True)
     )
 
 
 def needs_bands(grid_bhwc: Tensor, multiple: int = 1) -> bool:
-    """Whether a grid is too large to be worked through at once; arguments as of `in_bands`."""
-    # a graph that compares sizes could not be used with others
+    """Whether a grid is too large to process at once; arguments as of `in_bands`."""
+    # a graph that compares sizes would be specialized to them
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
         return False
     batch, height, width = grid_bhwc.shape[:3]
@@ -141,20 +139,20 @@ def needs_bands(grid_bhwc: Tensor, multiple: int = 1) -> bool:
 
 
 def in_bands(work: Callable[[Tensor], Tensor], grid_bhwc: Tensor, multiple: int = 1) -> Tensor:
-    """Apply `work` to bands of rows and join what it returns.
+    """Apply `work` to bands of rows and join the results.
 
     Args:
-        work: From a grid to a grid; what it makes of a band may not depend on other bands, and has
-            its rows in the same order, possibly fewer.
+        work: Maps a grid to a grid; bands must be independent, and rows stay in order, possibly
+            fewer.
         grid_bhwc: The grid, any batch.
-        multiple: How many rows belong together.
+        multiple: A band has a multiple of this many rows.
 
     Returns:
         What `work(grid_bhwc)` returns, up to the order of summation.
     """
     height, width = grid_bhwc.shape[1:3]
     rows = max(multiple, CELLS_AT_ONCE // width // multiple * multiple)
-    if height <= rows:  # small grids, whole
+    if height <= rows:  # small grids at once
         together = max(1, CELLS_AT_ONCE // (height * width))
         return torch.cat([work(images_bhwc) for images_bhwc in grid_bhwc.split(together)])
     images = [_one_image(work, image_1hwc, rows) for image_1hwc in grid_bhwc.split(1)]
@@ -162,7 +160,7 @@ def in_bands(work: Callable[[Tensor], Tensor], grid_bhwc: Tensor, multiple: int 
 
 
 def _one_image(work: Callable[[Tensor], Tensor], image_1hwc: Tensor, rows: int) -> Tensor:
-    """Fill the bands of one image in, so that no band has to be kept."""
+    """Write the bands of one image into the result, so that none is kept."""
     first, *others = image_1hwc.split(rows, dim=1)
     done_1hwc = work(first)
     if not others:
@@ -188,7 +186,7 @@ def attend_in_tiles(query_qc: Tensor, key_kc: Tensor, value_kv: Tensor) -> Tenso
         `(q, v)`, in the dtype of the values.
     """
     query_qc, key_kc = query_qc.float(), key_kc.float()
-    # a channel of ones adds up the weights; products want their right side transposed
+    # a channel of ones sums the weights; products take their right side transposed
     extended_vk = functional.pad(value_kv.float().T, (0, 0, 0, 1), value=1.0)
     keys = key_kc.split(KEYS_AT_ONCE)
     values = [tile.contiguous() for tile in extended_vk.split(KEYS_AT_ONCE, dim=1)]
@@ -197,7 +195,7 @@ def attend_in_tiles(query_qc: Tensor, key_kc: Tensor, value_kv: Tensor) -> Tenso
 
 
 def _attend_rows(query_qc: Tensor, keys: tuple[Tensor, ...], values: list[Tensor]) -> Tensor:
-    """Go through all keys for some queries, `(q, v)`."""
+    """Attend from some queries to all keys, `(q, v)`."""
     maximum_q1, found_qv = _attend_tile(query_qc, keys[0], values[0], None)
     for key_kc, value_vk in zip(keys[1:], values[1:], strict=True):
         before_q1 = maximum_q1

@@ -1,16 +1,15 @@
-"""When a faster way to the same numbers may be taken, and what is kept for it between calls.
+"""Conditions for fast inference paths, and caches of tensors derived from weights.
 
-Each fast path stands beside a plain module that can be read, trained and compiled, and equals it up
-to the order of summation. It reads weights instead of calling the layers that hold them, so it is
-taken only where calling these layers does what their classes say and nothing more.
+Each fast path accompanies a plain module that can be read, trained and compiled, and equals it up
+to the order of summation. It reads weights instead of calling the layers that own them, so it is
+taken only where those layers are unmodified.
 
-The large parts of a model find that out once a pass, for all modules below them
-([`decides_fast_paths`]). Where one of these has a hook, an adapter or a class of its own, anything
-may happen between two layers, so nothing is decided ahead and every module looks for itself, as it
-does when it is called alone, in training and in a trace.
+The large parts of a model decide once per pass for all modules below them ([`decides_fast_paths`]).
+If any of these has a hook, an adapter or an unknown class, code may run between two layers, so
+every module decides for itself, as it does when called alone, in training and in a trace.
 
-[`WeightCache`] keeps what follows from weights for as long as their values stay, and
-[`constant_table`] what follows from sizes.
+[`WeightCache`] caches a tensor derived from weights until their values change, [`constant_table`]
+one derived from sizes.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,8 +25,8 @@ from torch.nn.modules.module import _has_any_global_hook
 from transformers.activations import GELUActivation
 from transformers.utils import output_capturing
 
-# The layers whose meaning fast paths know, with the forward pass of each class, which may
-# be monkeypatched later on. Our own classes are added as they are defined.
+# Layers that fast paths know, with the forward pass of each class, which may be monkeypatched
+# later. Our own classes are added as they are defined.
 _KNOWN_FORWARDS: dict[type, Any] = {
     kind: kind.forward
     for kind in (
@@ -48,7 +47,7 @@ _ORDINARY_WEIGHTS = {nn.Parameter, type(None)}
 _ORDINARY_TENSORS = {nn.Parameter, Tensor}
 _NOTHING: frozenset[nn.Module] = frozenset()
 
-# Modules below the part that runs, if each of them may be fast. A thread has its own.
+# Modules below the running part, if each of them may be fast; per thread.
 _decided: ContextVar[frozenset[nn.Module]] = ContextVar("_decided", default=_NOTHING)
 
 Kind = TypeVar("Kind", bound=type[nn.Module])
@@ -56,33 +55,33 @@ Forward = TypeVar("Forward", bound=Callable[..., Any])
 
 
 def known_module(kind: Kind) -> Kind:
-    """Note the forward pass of one of our own modules: a class decorator."""
+    """Register the forward pass of one of our modules; a class decorator."""
     _KNOWN_FORWARDS[kind] = kind.forward
     return kind
 
 
 class FastPath:
-    """Mixed into a module that has a faster way to its numbers; `fast` switches it off.
+    """Mixin for modules with a fast path; `fast` switches it off.
 
     Attributes:
-        fast: Whether the faster way may be taken; `model.fast = False` sets it for every part.
+        fast: Whether the fast path may be taken; `model.fast = False` sets it for every part.
     """
 
     fast = True
     training: bool
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Note the forward pass of one of our own modules."""
+        """Register the forward pass of the subclass."""
         super().__init_subclass__(**kwargs)
         if cls.__module__.rpartition(".")[0] == __name__.rpartition(".")[0]:
             _KNOWN_FORWARDS[cls] = vars(cls).get("forward")
 
     def may_be_fast(self, *tokens: Tensor | None, parts: tuple[nn.Module, ...] = ()) -> bool:
-        """Whether the faster way may be taken: `may_read_weights`, and nothing is traced.
+        """Whether the fast path may be taken: `may_read_weights`, and nothing is traced.
 
         Args:
-            *tokens: What the module is called with, the most important first.
-            parts: The modules that the faster way does not call whole; all of this one by default.
+            *tokens: Inputs of the module, the most important first.
+            parts: Modules that the fast path does not call as a whole; all of this one by default.
         """
         read = parts or (cast(nn.Module, self),)
         if not torch.compiler.is_compiling() and _decided.get().issuperset(read):
@@ -90,10 +89,9 @@ class FastPath:
         return not is_traced() and self.may_read_weights(*tokens, parts=read)
 
     def may_read_weights(self, *tokens: Tensor | None, parts: tuple[nn.Module, ...] = ()) -> bool:
-        """Whether weights may be read in place of calling layers, also while compiling.
+        """Whether weights may be read instead of calling layers, also while compiling.
 
-        That is inference without autocast in which nothing requires a gradient, and `parts` are
-        unmodified.
+        True in inference without autocast or gradients, with unmodified `parts`.
 
         Args:
             *tokens: As in `may_be_fast`.
@@ -108,10 +106,10 @@ class FastPath:
 
 
 def decides_fast_paths(forward: Forward) -> Forward:
-    """Decide once, before a forward pass, for all modules below the one that runs.
+    """Decide on fast paths once before a forward pass, for all modules below.
 
-    No code but ours runs between these modules then, so what holds at the beginning holds to the
-    end. In a pass that is traced, recorded by autograd or cast by autocast nothing is decided.
+    Only our code runs between these modules then, so the decision holds for the pass. Nothing is
+    decided under tracing, autograd or autocast.
 
     Args:
         forward: A method of a module, or a function whose first argument is one.
@@ -131,7 +129,7 @@ def decides_fast_paths(forward: Forward) -> Forward:
 
 
 def _fast_below(module: nn.Module) -> frozenset[nn.Module]:
-    """Collect all modules below one if every one of them may be fast; none otherwise."""
+    """Collect all modules below one if every one may be fast; none otherwise."""
     parts = _walk_unmodified(module._modules.values())
     if parts is None:
         return _NOTHING
@@ -142,7 +140,7 @@ def _fast_below(module: nn.Module) -> frozenset[nn.Module]:
 
 
 def is_autocast_enabled(tokens: Tensor | None) -> bool:
-    """Whether autocast chooses the dtype of products on the device of some tokens."""
+    """Whether autocast is on for the device of some tokens."""
     if tokens is None:
         return False
     kind = tokens.device.type
@@ -150,7 +148,7 @@ def is_autocast_enabled(tokens: Tensor | None) -> bool:
 
 
 def is_traced() -> bool:
-    """Whether the operations that run become a graph, or are transformed by `torch.func`."""
+    """Whether operations are traced into a graph or transformed by `torch.func`."""
     return (
         torch.compiler.is_compiling()
         or torch.onnx.is_in_onnx_export()
@@ -173,10 +171,10 @@ def is_fast(model: nn.Module) -> bool:
 
 
 def is_unmodified(*modules: nn.Module) -> bool:
-    """Whether calling modules, and all their parts, does no more than their classes say.
+    """Whether modules and all their parts are exactly what their classes define.
 
-    Hooks, adapters, wrappers, a forward pass of their own, compilation in place, and quantized,
-    parametrized or swapped weights do more: such modules have to be called, whole.
+    Modules with hooks, adapters, wrappers, a replaced forward pass, in-place compilation, or
+    quantized, parametrized or swapped weights are not; they have to be called as a whole.
     """
     return _walk_unmodified(modules) is not None
 
@@ -185,12 +183,12 @@ def _walk_unmodified(modules: Iterable[nn.Module | None]) -> list[nn.Module] | N
     """List modules and all their parts; None if one of them is modified, see `is_unmodified`."""
     if _has_any_global_hook():
         return None
-    # one loop without calls: it sees each module of a model for each frame
+    # one loop without calls: it visits each module of a model for each frame
     waiting: list[nn.Module | None] = [*modules]
     seen: list[nn.Module] = []
     while waiting:
         part = waiting.pop()
-        if part is None:  # not `bool(part)`, which asks a module of its own for its length
+        if part is None:  # not `bool(part)`, which may call `__len__`
             continue
         kind = type(part)
         if (
@@ -207,13 +205,13 @@ def _walk_unmodified(modules: Iterable[nn.Module | None]) -> list[nn.Module] | N
 
 
 def is_bare(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a module itself is unmodified, so that a method of its class may stand for a call.
+    """Whether a module itself is unmodified, so that a method of its class may replace a call.
 
     Its parts may be modified; that method calls them.
 
     Args:
         module: The module.
-        kind: The class that it has to be of, not of a subclass.
+        kind: Its exact class, not a subclass.
     """
     if type(module) is not kind:
         return False
@@ -229,14 +227,14 @@ def is_bare(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def are_linear(*layers: nn.Module) -> bool:
-    """Whether layers are products and a bias, and not of a subclass."""
+    """Whether layers are exactly `nn.Linear`, not a subclass."""
     if {*map(type, layers)} != {nn.Linear}:
         return False
     return type(None) not in map(type, map(attrgetter("bias"), layers))
 
 
 def _requires_gradient(tokens: Iterable[Tensor | None], parts: Iterable[nn.Module]) -> bool:
-    """Whether autograd would record what is done with some tokens and weights."""
+    """Whether autograd would record operations on tokens and weights."""
     if not torch.is_grad_enabled():
         return False
     if any(values is not None and values.requires_grad for values in tokens):
@@ -245,21 +243,21 @@ def _requires_gradient(tokens: Iterable[Tensor | None], parts: Iterable[nn.Modul
 
 
 def has_active_hooks(module: nn.Module) -> bool:
-    """Whether a module has hooks besides those of transformers, at rest."""
+    """Whether a module has hooks other than idle ones of transformers."""
     hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
     return not all(map(is_idle_capture_hook, hooks))
 
 
 def is_idle_capture_hook(hook: Callable[..., Any]) -> bool:
-    """Whether a hook is transformers' own, which stay after a recording, and is at rest."""
+    """Whether a hook is one that transformers leaves after recording outputs, and is idle."""
     if getattr(hook, "__module__", "") != output_capturing.__name__:
         return False
     collector = getattr(output_capturing, "_active_collector", None)
-    return collector is not None and not collector.get()  # what is to be recorded, if anything
+    return collector is not None and not collector.get()  # outputs to record, if any
 
 
 class _Kept(NamedTuple):
-    """A tensor, and what it was computed from."""
+    """A cached tensor and its inputs."""
 
     key: tuple[Any, ...]
     weights: tuple[Tensor, ...]
@@ -267,19 +265,17 @@ class _Kept(NamedTuple):
 
 
 class WeightCache:
-    """Hold one tensor that is computed from weights and a key (a size, a dtype).
+    """Cache of one tensor that is computed from weights and a key (a size, a dtype).
 
-    The tensor is computed again as soon as a value of a weight is another one, however it was
-    written: values are compared with those of before, which takes microseconds for the few thousand
-    that these weights have. Versions would not do: writes through `parameter.data` do not count.
-
-    Nothing is kept while gradients are recorded, so training never sees a kept tensor, or on other
-    devices than the CPU, where a comparison would wait for the device. Copies and pickles of a
-    model start with an empty cache.
+    It is recomputed as soon as any weight value changes: values are compared, which takes
+    microseconds for the few thousand that these weights have. Version counters would miss writes
+    through `parameter.data`. Nothing is cached while gradients are recorded, so training never
+    reads the cache, or on devices other than the CPU, where a comparison would synchronize. Copies
+    and pickles of a model start with an empty cache.
     """
 
     def __init__(self) -> None:
-        # replaced as a whole, so that threads that share a model read what belongs together
+        # replaced as a whole, so that threads that share a model see a consistent entry
         self._kept: _Kept | None = None
 
     def get(
@@ -289,14 +285,15 @@ class WeightCache:
 
         Args:
             weights: Every tensor that `compute` reads.
-            key: Everything else it depends on.
-            compute: Makes the tensor; called without recording gradients when its result is kept.
+            key: Everything else that it depends on.
+            compute: Computes the tensor; called without recording gradients when the result is
+                cached.
         """
         if is_traced() or not _can_be_compared(weights):
             return compute()
         kept = self._kept
         if kept is None or kept.key != key or not _are_equal(kept.weights, weights):
-            # A tensor made in inference mode could not take part in training later on.
+            # A tensor made in inference mode could not be used in training later.
             with torch.inference_mode(mode=False), torch.no_grad():
                 # copied first: a write in between is then noticed on the next call
                 copies = tuple([weight.detach().clone() for weight in weights])
@@ -312,7 +309,7 @@ class WeightCache:
 
 
 def _can_be_compared(weights: tuple[Tensor, ...]) -> bool:
-    """Whether weights are tensors of the CPU, none that stands for others, and do not learn."""
+    """Whether weights are plain CPU tensors that record no gradients."""
     return (
         _ORDINARY_TENSORS.issuperset(map(type, weights))
         and all(map(attrgetter("is_cpu"), weights))
@@ -329,13 +326,13 @@ Make = TypeVar("Make", bound=Callable[..., object])
 
 
 def constant_table(kept: int) -> Callable[[Make], Make]:
-    """Keep what a function returned for its latest arguments, all of them hashable.
+    """Cache a function's results for its latest arguments, all hashable.
 
-    The table is an ordinary tensor even where the first caller is in inference mode, so that
-    training may read it later on.
+    The table is an ordinary tensor even if the first caller is in inference mode, so that training
+    may use it later.
 
     Args:
-        kept: For how many sets of arguments.
+        kept: Number of cached results.
     """
 
     def decorate(make: Make) -> Make:
@@ -346,10 +343,10 @@ def constant_table(kept: int) -> Callable[[Make], Make]:
 
         @wraps(make)
         def table(*args: object) -> object:
-            # a compiler looks through the cache, and makes the table part of its graph
+            # a compiler bypasses the cache and traces the table into its graph
             return make(*args) if torch.compiler.is_compiling() else kept_table(*args)
 
-        # what `lru_cache` offers, for whoever counts or starts anew
+        # the interface of `lru_cache`, for counting and clearing
         vars(table).update(cache_info=kept_table.cache_info, cache_clear=kept_table.cache_clear)
         return cast(Make, table)
 

@@ -1,9 +1,9 @@
-"""Whether the weights of a checkpoint are those of a model, and their names in it.
+"""Checks that a checkpoint's weights fit a model, and their names in it.
 
-transformers draws at random what a checkpoint lacks and goes on with a warning. For a model that is
-meant to segment that is an error, whichever way the weights came: from files, as a state dict, by
-names that the caller maps, or quantized. So names are mended before transformers reads the weights,
-and its report is judged afterwards.
+transformers initializes missing weights at random and warns. For a segmentation model that is an
+error, however the weights arrive: from files, as a state dict, by names that the caller maps, or
+quantized. So names are repaired before transformers reads the weights, and its report is checked
+afterwards.
 """
 
 import os
@@ -23,11 +23,10 @@ from transformers.utils.loading_report import LoadStateDictInfo
 from .checkpoint_errors import CheckpointError, CheckpointMismatchError, first_line
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-STORED_FLOATS = ("F16", "BF16", "F32", "F64")  # the same as safetensors calls them
 NAMES_SHOWN = 5
 SHAPES_SHOWN = 3
-# Modules that hold a model and put their own name before its weights' names, wherever they stand:
-# of DDP and averaged models, torch.compile, FSDP, activation checkpointing, DeepSpeed.
+# Wrapper modules whose names may appear anywhere in weight names: of DDP and averaged models,
+# torch.compile, FSDP, activation checkpointing, DeepSpeed.
 WRAPPERS = {
     "module",
     "_orig_mod",
@@ -35,8 +34,8 @@ WRAPPERS = {
     "_checkpoint_wrapped_module",
     "_forward_module",
 }
-# Under these training code keeps weights: as entries of a file, of which the first is taken, and as
-# attributes, whose names then stand before those of the weights.
+# Names under which training code keeps weights: as entries of a file, of which the first is taken,
+# and as attributes, which prefix the weight names.
 HOLDERS = (
     "model",
     "state_dict",
@@ -57,8 +56,7 @@ HOLDERS = (
     "ema_state_dict",
     "ema_model_state_dict",
 )
-DEEPEST_ENTRY = 4  # of these inside each other
-PARTS = {  # where the models inside the model have their weights
+PARTS = {  # prefixes of the models inside the model
     "sam2_vision_model": "vision_encoder.",
     "sam2_hiera_det_model": "vision_encoder.backbone.",
 }
@@ -67,12 +65,12 @@ NEVER_READ = {"no_memory_positional_encoding"}
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """What the caller of `from_pretrained` asked for, where transformers does not hand it on.
+    """Arguments of `from_pretrained` that transformers does not pass on.
 
     Attributes:
-        source: What to call the weights in a message.
-        missing_allowed: Whether weights may be missing, because the caller looks at the report.
-        renamed: Whether the caller renames weights (`key_mapping`); names are then left to that.
+        source: Name of the weights in messages.
+        missing_allowed: Whether weights may be missing, because the caller requested the report.
+        renamed: Whether the caller renames weights (`key_mapping`); names are then not repaired.
     """
 
     source: str = "the state dict"
@@ -86,7 +84,7 @@ load_request: ContextVar[LoadRequest] = ContextVar("load_request", default=UNASK
 
 @contextmanager
 def requested(request: LoadRequest) -> Iterator[None]:
-    """Keep a request while its model loads."""
+    """Make a request current while its model loads."""
     token = load_request.set(request)
     try:
         yield
@@ -96,10 +94,10 @@ def requested(request: LoadRequest) -> Iterator[None]:
 
 @contextmanager
 def opened_weights(files: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Open weight files; tensors of safetensors stay in the file until they are asked for.
+    """Open weight files; safetensors are read lazily.
 
     Raises:
-        SafetensorError: A file of that kind is damaged.
+        SafetensorError: A safetensors file is damaged.
         CheckpointError: Another file is damaged, holds no named tensors, or may run code.
     """
     weights: dict[str, Any] = {}
@@ -113,8 +111,8 @@ def opened_weights(files: Iterable[str]) -> Iterator[dict[str, Any]]:
         yield weights
 
 
-def read_pickled(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whatever the file holds
-    """Read what `torch.save` wrote; nothing in the file is run.
+def read_pickled(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any content
+    """Read a file of `torch.save` without running any code in it.
 
     Raises:
         CheckpointError: If the file is damaged, or tries to run code.
@@ -126,7 +124,7 @@ def read_pickled(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whateve
             f"{path} was not opened: it is no plain file of tensors, and may run code when "
             "unpickled. Use a checkpoint that holds tensors only."
         ) from error
-    except Exception as error:  # a damaged file makes torch raise almost anything
+    except Exception as error:  # torch raises almost anything for a damaged file
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint, it is damaged or of another kind: "
             f"{first_line(error)}. Download it again."
@@ -134,11 +132,11 @@ def read_pickled(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whateve
 
 
 def read_named(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read the weights of a file, by their names there.
+    """Read named weights from a file.
 
     Args:
-        path: A `.safetensors`; or what `torch.save` wrote: `{"model": weights}`, weights under
-            another name that training code uses (`HOLDERS`), or weights alone.
+        path: A `.safetensors`, or a file of `torch.save`: `{"model": weights}`, weights under
+            another key of training code (`HOLDERS`), or a bare state dict.
 
     Raises:
         CheckpointError: If the file is damaged, holds something else, or tries to run code.
@@ -173,31 +171,31 @@ def _read_safetensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def _unwrapped(content: object) -> object:
-    """Find the weights in what a file holds: itself, or the first entry that weights go under."""
-    for _ in range(DEEPEST_ENTRY):
+    """Find the weights in a file's content: the content itself or a known entry."""
+    for _ in range(4):  # nested entries
         if not isinstance(content, dict):
             break
         entry = next((e for e in HOLDERS if isinstance(content.get(e), Mapping)), None)
         if entry is None:
-            # training code saves other things beside an entry named `model` that is no mapping
+            # an entry named `model` may be something other than a mapping
             return content.get("model", content)
         content = content[entry]
     return content
 
 
 def fitting_weights(model: nn.Module, weights: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Give weights the names they have in the model.
+    """Rename weights to their names in the model.
 
     Args:
         model: On any device, meta included.
         weights: Tensors, or slices of a file, by their names there.
-        source: What to call them in a message.
+        source: Their name in messages.
 
     Returns:
-        The same by the names of the model; what belongs to no part of it keeps its own.
+        The same by the names of the model; unknown ones keep their names.
 
     Raises:
-        CheckpointError: Two weights are meant for one place.
+        CheckpointError: Two weights map to one name.
     """
     prefix = PARTS.get(getattr(model.config, "model_type", ""), "")
     names = names_in_model(weights, model.state_dict().__contains__, prefix, source)
@@ -205,15 +203,15 @@ def fitting_weights(model: nn.Module, weights: Mapping[str, Any], source: str) -
 
 
 def require_floats(model: nn.Module, weights: Mapping[str, Any], source: str) -> None:
-    """Refuse quantized weights that no quantization config explains; they would lack their scale.
+    """Refuse quantized weights without a quantization config; their scale would be lost.
 
     Args:
         model: On any device, meta included.
         weights: Tensors, or slices of a file, by the names of the model.
-        source: What to call them in a message.
+        source: Their name in messages.
 
     Raises:
-        CheckpointError: Some are whole numbers, or floats of 8 bits.
+        CheckpointError: Some are integers or 8-bit floats.
     """
     known = model.state_dict()
     coded = [name for name, value in weights.items() if name in known and not _is_float(value)]
@@ -228,18 +226,18 @@ def require_floats(model: nn.Module, weights: Mapping[str, Any], source: str) ->
 def _is_float(value: Any) -> bool:  # noqa: ANN401 - a tensor or a slice of a file
     if isinstance(value, Tensor):
         return value.dtype in FLOATS
-    return value.get_dtype() in STORED_FLOATS
+    return value.get_dtype() in ("F16", "BF16", "F32", "F64")  # the same in safetensors
 
 
 def require_loaded(
     model: nn.Module, report: LoadStateDictInfo, request: LoadRequest, *, shapes: bool
 ) -> None:
-    """Refuse a model that did not get its weights, or got some that are no numbers.
+    """Refuse a model whose weights are missing or not finite.
 
     Args:
-        model: After loading, before what is missing is drawn at random.
-        report: What transformers says of the weights.
-        request: What the caller asked for.
+        model: After loading, before missing weights are initialized.
+        report: transformers' report on the weights.
+        request: The caller's request.
         shapes: Whether shapes must agree.
 
     Raises:
@@ -259,12 +257,12 @@ def require_loaded(
         raise CheckpointError(
             f"{request.source} holds weights that are not finite numbers: "
             f"{_some('NaN or infinite', broken)}. Use a checkpoint from before the training "
-            "diverged; if a dtype was asked for, one with a wider range."
+            "diverged; if a dtype was requested, use one with a wider range."
         )
 
 
 def _is_finite(weight: Tensor) -> bool:
-    """Whether a weight has finite numbers only; not asked of what is quantized or not read yet."""
+    """Whether a weight is finite; quantized and unread ones count as finite."""
     is_unmodified = type(weight) is Tensor and not weight.is_meta and weight.numel() > 0
     if not is_unmodified or weight.dtype not in FLOATS:
         return True
@@ -274,19 +272,19 @@ def _is_finite(weight: Tensor) -> bool:
 def names_in_model(
     names: Collection[str], is_known: Callable[[str], bool], prefix: str = "", source: str = ""
 ) -> dict[str, str]:
-    """Take off what wrappers and holders put before the names of a model's weights.
+    """Strip the prefixes of wrappers and holders from weight names.
 
     Args:
         names: Names in a checkpoint.
         is_known: Whether a name is one of the model's.
-        prefix: Where the model is inside the whole one that a checkpoint may hold.
-        source: What to call the checkpoint in a message.
+        prefix: Prefix of the model inside a larger one that the checkpoint may hold.
+        source: Name of the checkpoint in messages.
 
     Returns:
-        The model's name for each; the name itself where none is known.
+        The model's name for each; unknown names stay.
 
     Raises:
-        CheckpointError: Two names are meant for one weight, as in a file with two models.
+        CheckpointError: Two names map to one weight, as in a file with two models.
     """
     found = {name: name if is_known(name) else _bare(name, is_known, prefix) for name in names}
     taken: dict[str, str] = {}
@@ -301,7 +299,7 @@ def names_in_model(
 
 
 def _bare(name: str, is_known: Callable[[str], bool], prefix: str) -> str:
-    """Take wrappers off a name, or leave it as it is."""
+    """Strip wrappers from a name, or leave it unchanged."""
     parts = [part for part in name.split(".") if part not in WRAPPERS]
     while parts:
         bare = ".".join(parts)
@@ -315,7 +313,7 @@ def _bare(name: str, is_known: Callable[[str], bool], prefix: str) -> str:
 
 
 def _other_shapes(source: str, clashes: Collection[tuple[str, Any, Any]]) -> str:
-    """Say which weights have other shapes; the first few."""
+    """Describe the first few weights of other shapes."""
     shown = [
         f"{name} is {tuple(found)} instead of {tuple(expected)}"
         for name, found, expected in sorted(clashes)[:SHAPES_SHOWN]
@@ -328,7 +326,7 @@ def _other_shapes(source: str, clashes: Collection[tuple[str, Any, Any]]) -> str
 
 
 def _incomplete(source: str, model: nn.Module, missing: list[str], foreign: list[str]) -> str:
-    """Say what is missing, and what the weights may be instead."""
+    """Describe missing weights and suggest what the file is instead."""
     is_memory = all(not name.startswith(("vision_", "prompt_", "mask_dec")) for name in missing)
     advice = (
         "They are those of an image model: load them with Sam2Model. To have the rest drawn at "
@@ -343,6 +341,6 @@ def _incomplete(source: str, model: nn.Module, missing: list[str], foreign: list
 
 
 def _some(kind: str, names: list[str]) -> str:
-    """Say how many names there are of a kind, and the first few."""
+    """Format the number of names of a kind and the first few."""
     more = ", ..." if len(names) > NAMES_SHOWN else ""
     return f"{kind} {len(names)}: {', '.join(names[:NAMES_SHOWN])}{more}" if names else f"{kind} 0"

@@ -1,12 +1,9 @@
-"""Attention of one head on a GPU, with values narrower than keys, the keys dealt out in parts.
+"""Split-key attention of one head on a GPU, with values narrower than keys.
 
-One object's 4,096 queries are 32 to 64 blocks of work, and a GPU has more processors than that: the
-others stay idle while each block goes through 28,736 keys. So keys are dealt out too, and what the
-parts found is put together by their sums, which is softmax exactly. Values are memories as they are
-stored, a quarter as wide as keys.
-
-Whether this is faster than torch's attention depends on the GPU, so it is tried once for each: see
-[`best_tiles`].
+One object's 4,096 queries are 32 to 64 blocks, fewer than a GPU has processors: the others would
+idle while each block visits 28,736 keys. So keys are split too, and the parts are combined by their
+sums, which is exactly softmax. Values are memories as stored, a quarter as wide as keys. Whether
+this beats torch's attention depends on the GPU, so it is measured once: see [`best_tiles`].
 
 Suffixes: b = objects, s = parts, q = queries, k = keys, c = channels of queries and keys, v =
 channels of values.
@@ -23,23 +20,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-FEWEST_BLOCKS = 2  # for each processor, so that none waits for another's last one
+FEWEST_BLOCKS = 2  # per processor, to even out the load at the end
 MOST_PARTS = 8
-TRIES = 5
 TRIED_QUERIES = 256  # all of them would take a gigabyte in float64
-ALLOWED = 2.0  # error against float64, as many times that of torch's own attention
+ALLOWED = 2.0  # allowed error against float64, as a multiple of that of torch's attention
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """How much one program holds at a time.
+    """Tile sizes of one program.
 
     Attributes:
         queries: Rows of a tile.
         keys: Columns of a tile.
-        processors: How many programs run at a time.
+        processors: Number of programs that run at a time.
     """
 
     queries: int
@@ -47,13 +43,13 @@ class Tiles:
     processors: int
 
     def parts(self, objects: int, queries: int, keys: int) -> int:
-        """Into how many parts to deal the keys."""
+        """Number of parts to split the keys into."""
         blocks = objects * -(-queries // self.queries)
         wanted = -(-FEWEST_BLOCKS * self.processors // blocks)
         return max(1, min(MOST_PARTS, wanted, -(-keys // self.keys)))
 
 
-SIZES = ((128, 64), (64, 64), (64, 32))  # of tiles, rows and columns; large ones need a large GPU
+SIZES = ((128, 64), (64, 64), (64, 32))  # rows and columns of tiles; large ones need a large GPU
 
 
 def attend_in_parts(
@@ -66,7 +62,7 @@ def attend_in_parts(
         key_bkc: Keys.
         value_bkv: Values.
         bias_bk: Added to scores; minus infinity leaves a key out, but not all of an object.
-        tiles: How to deal out the work.
+        tiles: Tile sizes.
 
     Returns:
         `(b, q, v)`, in the dtype of the values.
@@ -85,7 +81,7 @@ def attend_in_parts(
         query_bqc.contiguous(),
         key_bkc.contiguous(),
         value_bkv.contiguous(),
-        key_bkc if bias_bk is None else bias_bk.contiguous(),  # no kernel takes None
+        key_bkc if bias_bk is None else bias_bk.contiguous(),  # a kernel cannot take None
         found_bsqv,
         highest_bsq,
         total_bsq,
@@ -105,18 +101,18 @@ def attend_in_parts(
 
 
 def best_tiles(device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...]) -> Tiles | None:
-    """Find out whether parts are faster than torch's attention, and in which tiles.
+    """Measure whether split keys beat torch's attention, and with which tiles.
 
-    Every size of tiles is tried on drawn numbers; one that fails, or is less exact than it should
-    be, is passed by. It takes a second or two, once for each kind of call.
+    Every tile size is tried on random inputs; one that fails or is inaccurate is skipped. It takes
+    a second or two, once per kind of call.
 
     Args:
-        device: Where.
-        dtype: Of queries, keys and values.
-        sizes: Queries, keys, channels of these, channels of values.
+        device: The GPU.
+        dtype: Dtype of queries, keys and values.
+        sizes: Numbers of queries, keys, key channels and value channels.
 
     Returns:
-        The fastest tiles; None where torch's own attention is to be taken.
+        The fastest tiles; None where torch's attention is faster.
     """
     if device.type != "cuda" or importlib.util.find_spec("triton") is None:
         return None
@@ -128,7 +124,7 @@ def _measured(device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...]) 
     processors = torch.cuda.get_device_properties(device).multi_processor_count
     given = drawn(device, dtype, sizes)
     query, key, _ = given
-    # torch wants values as wide as keys
+    # torch needs values as wide as keys
     best, least = None, _milliseconds(lambda: _torch_attention(query, key, key))
     for rows, columns in SIZES:
         tiles = Tiles(rows, columns, processors)
@@ -137,7 +133,7 @@ def _measured(device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...]) 
                 logger.warning("attention in %s is not exact on this GPU and is not used", tiles)
                 continue
             taken = _milliseconds(lambda: attend_in_parts(*given, None, tiles))  # noqa: B023
-        except Exception as error:  # a compiler and a driver, each with errors of its own
+        except Exception as error:  # the compiler and the driver raise errors of their own
             logger.info("attention in %s cannot be used: %s", tiles, error)
             continue
         if taken < least:
@@ -148,17 +144,17 @@ def _measured(device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...]) 
 def drawn(
     device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw queries, keys and values of one object to try attention on."""
+    """Draw random queries, keys and values of one object."""
     queries, keys, channels, width = sizes
     generator = torch.Generator().manual_seed(0)
     shapes = ((1, queries, channels), (1, keys, channels), (1, keys, width))
     query, key, value = (torch.randn(*shape, generator=generator) for shape in shapes)
-    scaled = query * 2 * channels**-0.5  # some scores stand out, as those of a trained model do
+    scaled = query * 2 * channels**-0.5  # some scores stand out, as in a trained model
     return scaled.to(device, dtype), key.to(device, dtype), value.to(device, dtype)
 
 
 def is_exact(given: tuple[Tensor, Tensor, Tensor], tiles: Tiles) -> bool:
-    """Whether parts are about as exact as torch's attention, for some of the queries."""
+    """Whether split keys are about as accurate as torch's attention, on some of the queries."""
     query, key, value = given
     few = (query[:, :TRIED_QUERIES].contiguous(), key, value)
     exact = _torch_attention(*(values.double() for values in few))
@@ -173,10 +169,10 @@ def _torch_attention(query_bqc: Tensor, key_bkc: Tensor, value_bkv: Tensor) -> T
 
 
 def _milliseconds(work: Callable[[], object]) -> float:
-    """Time some work on the GPU, the best of a few tries."""
+    """Time GPU work, the best of a few runs."""
     work()
     taken = []
-    for _ in range(TRIES):
+    for _ in range(5):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         begin.record()
         work()

@@ -1,4 +1,4 @@
-"""The trunk: a hierarchical vision transformer that mostly looks through small windows.
+"""Hiera, the trunk: a hierarchical vision transformer with mostly windowed attention.
 
 Suffixes: b = images, n = windows of all images, a = heads, h, w = rows and columns of the grid, c =
 channels.
@@ -24,9 +24,9 @@ from .pretrained import Sam2PreTrainedModel
 
 
 def pool(grid_bhwc: Tensor, stride: tuple[int, int]) -> Tensor:
-    """Keep the maximum of each `stride` cell; what does not fill a cell is dropped."""
-    # channels stay last in memory, both ways; two to three times faster than `maximum` of slices,
-    # whose gradient has to find out again which one was largest
+    """Max-pool cells of `stride`; incomplete cells are dropped."""
+    # channels stay last in memory; two to three times faster than `maximum` of slices, whose
+    # gradient has to compare again
     return functional.max_pool2d(grid_bhwc.permute(0, 3, 1, 2), stride).permute(0, 2, 3, 1)
 
 
@@ -50,7 +50,7 @@ def join_windows(windows_nhwc: Tensor, batch: int, grid: tuple[int, int]) -> Ten
 
 @known_module
 class PatchEmbedding(nn.Module):
-    """Cut a picture into overlapping patches of 7 x 7 pixels, one every 4 pixels."""
+    """Patch embedding: overlapping patches of 7 x 7 pixels, one every 4 pixels."""
 
     def __init__(self, config: Sam2HieraDetConfig) -> None:
         super().__init__()
@@ -153,13 +153,13 @@ class HieraBlock(FastPath, GradientCheckpointingLayer):
             (width_out, hidden, width_out), num_layers=2, activation=config.hidden_act
         )
         self.proj = nn.Linear(width_in, width_out) if width_in != width_out else None
-        self.drop_path = 0.0  # probability with which training skips a branch for a picture
+        self.drop_path = 0.0  # probability of skipping a branch for an image in training
 
     def forward(self, tokens_bhwc: Tensor) -> Tensor:
         """Transform the grid `(b, h, w, c)`; pooling halves its rows and columns.
 
-        Windows have nothing to do with each other, and the MLP no cell with another. In inference
-        they are worked through a band of rows at a time, whose values stay in the cache.
+        Windows are independent, and so are cells in the MLP. In inference they are processed a band
+        of rows at a time, which stays in the cache.
         """
         if not (
             tokens_bhwc.is_cpu
@@ -188,7 +188,7 @@ class HieraBlock(FastPath, GradientCheckpointingLayer):
         return residual_bhwc + mixed_bhwc
 
     def _refine(self, tokens_bhwc: Tensor) -> Tensor:
-        """Transform every cell by itself."""
+        """Apply the MLP to every cell."""
         refined_bhwc = self.mlp(self.layer_norm2(tokens_bhwc))
         if self.training and self.drop_path > 0.0:
             refined_bhwc = drop_branch(refined_bhwc, self.drop_path)
@@ -197,10 +197,10 @@ class HieraBlock(FastPath, GradientCheckpointingLayer):
 
 @known_module
 class Sam2HieraDetModel(Sam2PreTrainedModel):
-    """The trunk as a model of its own, `model_type` `sam2_hiera_det_model`.
+    """The trunk as a standalone model, `model_type` `sam2_hiera_det_model`.
 
     Source: sam2/modeling/backbones/hieradet.py:171-317 @ 2b90b9f.
-    Differs: the stretched position table is kept while the weights stand still.
+    Differs: the stretched position table is cached until the weights change.
     """
 
     config: Sam2HieraDetConfig
@@ -230,15 +230,15 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
         return self.patch_embed
 
     def set_drop_path(self, rate: float) -> None:
-        """Let training skip branches of blocks at random: never the first's, most often the last's.
+        """Set stochastic depth: training skips branches of blocks at random.
 
-        The rate is no part of the config, is not saved, and means nothing in `eval()`.
+        The rate is not part of the config, not saved, and has no effect in `eval()`.
 
         Args:
             rate: Probability for the last block, 0 to below 1; it grows evenly from 0 at the first.
 
         Raises:
-            ValueError: If the rate is no such probability.
+            ValueError: If the rate is out of range.
 
         Source: sam2/modeling/backbones/hieradet.py:129-155 @ 2b90b9f.
         """
@@ -250,7 +250,7 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
 
     @merge_with_config_defaults
     @capture_outputs
-    @decides_fast_paths  # below the decorator that makes hooks record
+    @decides_fast_paths  # below the decorator whose hooks record outputs
     def forward(
         self,
         pixel_values: Tensor | None = None,
@@ -263,7 +263,7 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
             **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
 
         Raises:
-            ValueError: If there is no picture.
+            ValueError: If `pixel_values` is None.
         """
         if pixel_values is None:
             raise ValueError("pixel_values is None: pass the pictures, (batch, 3, height, width).")
@@ -282,7 +282,7 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
         """Tile the window table over the stretched background table, `(1, height, width, c)`."""
 
         def compute() -> Tensor:
-            # float32: half precision rounds each of bicubic's sixteen products
+            # float32: half precision would round each of bicubic's sixteen products
             stretched = functional.interpolate(
                 self.pos_embed.float(), size=(height, width), mode="bicubic"
             )
@@ -296,11 +296,11 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
 
 
 def drop_branch(branch_bhwc: Tensor, rate: float) -> Tensor:
-    """Set a branch to zero for some pictures, and scale it up for the others.
+    """Zero a branch for random images and scale it up for the others.
 
     Args:
-        branch_bhwc: What a block would add to its input.
-        rate: Probability of zero, below 1.
+        branch_bhwc: Output of a block's branch.
+        rate: Probability of dropping, below 1.
 
     Source: sam2/modeling/sam2_utils.py:89-105 @ 2b90b9f.
     """
@@ -310,5 +310,5 @@ def drop_branch(branch_bhwc: Tensor, rate: float) -> Tensor:
 
 
 def _pair(value: int | list[int]) -> tuple[int, int]:
-    """Read one number as the same for rows and columns."""
+    """Return a value for rows and columns; a number stands for both."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])

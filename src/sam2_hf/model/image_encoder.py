@@ -1,8 +1,8 @@
-"""Image encoder: a backbone, and the pyramid neck that gives its stages one width.
+"""Image encoder: a backbone and the pyramid neck that projects its stages to one width.
 
-The config's `backbone_config.model_type` chooses the backbone. What the mask decoder reads of the
-two finest maps goes through one more convolution at every cell. Two linear maps in a row are one:
-in inference the wide map between them is never made.
+The config's `backbone_config.model_type` selects the backbone. The mask decoder reads the two
+finest maps through one more pointwise convolution. In inference the two linear maps are merged, so
+the wide map between them is never made.
 
 Suffixes: b = images, h, w = rows and columns, c = channels.
 """
@@ -27,11 +27,11 @@ from .pretrained import Sam2PreTrainedModel
 
 
 class FpnNeck(FastPath, nn.Module):
-    """Bring the trunk's stages to 256 channels.
+    """Neck that projects the trunk's stages to 256 channels.
 
     Source: sam2/modeling/backbones/image_encoder.py:45-134 @ 2b90b9f.
-    Differs: position tables are made on request, since images need none of them and videos one;
-        the finest maps can be handed out as narrow as the mask decoder reads them.
+    Differs: position tables are made on request, since images need none and videos one; the finest
+        maps can be returned in the mask decoder's width.
     """
 
     def __init__(self, config: Sam2VisionConfig) -> None:
@@ -63,14 +63,14 @@ class FpnNeck(FastPath, nn.Module):
     def narrowed(
         self, stages_bhwc: tuple[Tensor, ...], narrow: tuple[nn.Module, ...]
     ) -> list[Tensor]:
-        """Fuse the stages and send the finest maps through one more convolution each.
+        """Fuse the stages and apply one more convolution to each of the finest maps.
 
         Args:
             stages_bhwc: Trunk features, finest first.
             narrow: Convolutions of kernel 1, finest first.
 
         Returns:
-            Neck features as `forward` makes them, the finest as narrow as `narrow`.
+            Neck features as of `forward`, the finest in the width of `narrow`.
         """
         count = self._num_mergeable(stages_bhwc, narrow)
         merged = [self._merge(level, stages_bhwc[level], narrow[level]) for level in range(count)]
@@ -90,7 +90,7 @@ class FpnNeck(FastPath, nn.Module):
         return maps_bchw[::-1]
 
     def _num_mergeable(self, stages_bhwc: tuple[Tensor, ...], narrow: tuple[nn.Module, ...]) -> int:
-        """Count the finest levels that are two products in a row, seen by nothing else."""
+        """Count the finest levels where the two convolutions can be merged."""
         layers: list[nn.Module] = []
         for level, conv in enumerate(narrow[: len(stages_bhwc)]):
             meets_others = level in self.top_down_levels or level - 1 in self.top_down_levels
@@ -104,7 +104,7 @@ class FpnNeck(FastPath, nn.Module):
         return len(layers) // 2 if has_fused_product(finest_bhwc) else 0
 
     def _merge(self, level: int, stage_bhwc: Tensor, narrow: nn.Module) -> Tensor:
-        """Apply a level's convolution and the one after it as one product."""
+        """Apply a level's convolution and the next one as one product."""
         first = self.convs[-1 - level]
         weights = (*first.parameters(), *narrow.parameters())
 
@@ -120,13 +120,15 @@ class FpnNeck(FastPath, nn.Module):
 
 
 def narrow_maps(maps_bchw: list[Tensor], narrow: tuple[nn.Module, ...]) -> list[Tensor]:
-    """Send the first maps through a convolution of kernel 1 each."""
-    narrowed = [pointwise(conv, one) for conv, one in zip(narrow, maps_bchw, strict=False)]
+    """Apply a convolution of kernel 1 to each of the first maps."""
+    narrowed = [
+        pointwise(conv, map_bchw) for conv, map_bchw in zip(narrow, maps_bchw, strict=False)
+    ]
     return [*narrowed, *maps_bchw[len(narrow) :]]
 
 
 def _are_pointwise(*convs: nn.Module) -> bool:
-    """Whether convolutions look at one cell at a time and add a bias."""
+    """Whether convolutions have kernel 1 and a bias."""
     for conv in convs:
         if (
             type(conv) is not nn.Conv2d
@@ -150,10 +152,10 @@ def neck_positions(maps_bchw: list[Tensor]) -> list[Tensor]:
 
 
 class Backbone(Protocol):
-    """What the image encoder and its training need of a backbone, a torch module.
+    """Interface of a backbone, a torch module, to the image encoder and its training.
 
     Attributes:
-        blocks: What learning rates decay along, first to last.
+        blocks: Blocks for layer-wise learning-rate decay, first to last.
     """
 
     blocks: nn.ModuleList
@@ -165,7 +167,7 @@ class Backbone(Protocol):
         """Return the first layer."""
 
     def set_drop_path(self, rate: float) -> None:
-        """Let training skip branches of blocks at random."""
+        """Set the rate of stochastic depth."""
 
 
 # by `backbone_config.model_type`; `BACKBONE_CONFIGS` has the configs
@@ -173,7 +175,7 @@ BACKBONES: dict[str, Callable[[Any], Backbone]] = {Sam2HieraDetConfig.model_type
 
 
 class Sam2VisionModel(Sam2PreTrainedModel):
-    """The image encoder as a model of its own, `model_type` `sam2_vision_model`.
+    """The image encoder as a standalone model, `model_type` `sam2_vision_model`.
 
     Source: sam2/modeling/backbones/image_encoder.py:14-42 @ 2b90b9f.
     """
@@ -203,7 +205,7 @@ class Sam2VisionModel(Sam2PreTrainedModel):
             **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
 
         Raises:
-            ValueError: If there is no picture.
+            ValueError: If `pixel_values` is None.
         """
         features = self.encode(pixel_values, **kwargs)
         features.fpn_position_encoding = tuple(
@@ -214,11 +216,11 @@ class Sam2VisionModel(Sam2PreTrainedModel):
     def encode(
         self, pixel_values: Tensor | None, narrow: tuple[nn.Module, ...] = (), **kwargs: Any
     ) -> Sam2VisionEncoderOutput:
-        """Encode pictures without the position tables, which prompts on images never read.
+        """Encode images without the position tables, which image prompts never read.
 
         Args:
             pixel_values: As in `forward`.
-            narrow: Convolutions of kernel 1 that the finest maps go through in the end.
+            narrow: Convolutions of kernel 1, applied to the finest maps.
             **kwargs: As in `forward`.
         """
         trunk = self.backbone(pixel_values, **kwargs)

@@ -1,4 +1,4 @@
-"""Small layers that several parts share.
+"""Small layers shared by several parts.
 
 Suffixes: b = images or objects, c = channels, h, w = rows and columns.
 """
@@ -54,14 +54,14 @@ class ChannelLayerNorm(nn.LayerNorm):
 
 
 def pointwise(conv: nn.Module, map_bchw: Tensor) -> Tensor:
-    """Apply a convolution of kernel 1, so that channels of the result lie side by side.
+    """Apply a convolution of kernel 1; the result is channels-last in memory.
 
     Args:
-        conv: The convolution, stride 1, no padding, or what stands in its place.
-        map_bchw: A map, `(b, c, h, w)`; quickest where its channels lie side by side.
+        conv: The convolution, stride 1, no padding, or its replacement.
+        map_bchw: A map, `(b, c, h, w)`; fastest if channels-last.
 
     Returns:
-        A map, `(b, c out, h, w)`: what reads it is token-major.
+        A map, `(b, c out, h, w)`, channels-last.
     """
     mapped_bchw: Tensor = conv(map_bchw.contiguous(memory_format=torch.channels_last))
     return mapped_bchw
@@ -71,8 +71,8 @@ def table_rows(table: nn.Module, count: int, device: torch.device) -> Tensor:
     """Return all rows of an embedding table, `(count, c)`.
 
     Args:
-        table: The table, or what stands in its place.
-        count: How many rows it has.
+        table: The table, or its replacement.
+        count: Number of rows.
         device: Where it is.
     """
     if is_bare(table, nn.Embedding) and type(table.weight) is nn.Parameter:

@@ -1,7 +1,7 @@
-"""The mask decoder: from prompt and image tokens to masks, their quality, the object's presence.
+"""The mask decoder: prompt and image tokens to masks, predicted IoU and object score.
 
-[`decode_gated`] draws only masks worth drawing: everything-mode asks a thousand prompts and keeps a
-few.
+[`decode_gated`] draws only masks of sufficient predicted IoU: everything-mode decodes a thousand
+prompts and keeps a few.
 
 Suffixes: b = images, p = objects of an image (prompts), m = masks of an object, t = tokens, n =
 cells of the image embedding, c = channels, h, w = rows and columns.
@@ -19,14 +19,14 @@ from .two_way_transformer import AttentionBias, TwoWayTransformer, padding_mask
 
 
 def stability_bp(logits_bphw: Tensor, delta: float) -> Tensor:
-    """Measure how little a mask changes with its threshold: IoU of the cuts at +delta and -delta.
+    """Compute the stability of masks: IoU of the thresholds +delta and -delta.
 
     Args:
         logits_bphw: Mask logits.
-        delta: Shift of the cut, logits.
+        delta: Shift of the threshold, logits.
 
     Returns:
-        Stability, `(b, p)`, 0-1; 1 for a mask that is empty at both cuts.
+        Stability, `(b, p)`, 0-1; 1 for a mask that is empty at both thresholds.
 
     Source: sam2/modeling/sam/mask_decoder.py:246-256 @ 2b90b9f.
     """
@@ -41,7 +41,7 @@ def choose_single(logits_bpmhw: Tensor, iou_bpm: Tensor, config: Sam2MaskDecoder
     Args:
         logits_bpmhw: All candidates, the single mask first.
         iou_bpm: Their predicted IoU.
-        config: Where the cut and the wanted stability stand.
+        config: Holds the shift and the required stability.
 
     Returns:
         Index of the chosen candidate, `(b, p, 1)` int64.
@@ -54,12 +54,12 @@ def choose_single(logits_bpmhw: Tensor, iou_bpm: Tensor, config: Sam2MaskDecoder
     return torch.where(is_stable_bp, 0, best_bp)[..., None]
 
 
-CELLS_AT_ONCE = 512  # drawn together: a megabyte of their finest features
+CELLS_AT_ONCE = 512  # drawn at a time: 1 MB of their finest features
 NUM_STATE_TOKENS = 2  # object score and predicted IoU; the mask tokens follow them
 
 
 def config_field(name: str) -> property:
-    """Make an attribute that reads and sets a field of the config, for users of transformers."""
+    """Make a property for a field of the config, as transformers' class has it."""
 
     def read(decoder: "MaskDecoder") -> object:
         return getattr(decoder.config, name)
@@ -74,8 +74,8 @@ class MaskDecoder(FastPath, nn.Module):
     """Decode prompts into masks (SAM 2 paper, section 4, "Prompt encoder and mask decoder").
 
     Source: sam2/modeling/sam/mask_decoder.py:14-295 @ 2b90b9f.
-    Differs: quality is known before masks are drawn, so that hopeless masks can be left out; what
-        objects of an image share is never repeated; in inference upscaling is matrix products
+    Differs: quality is predicted before masks are drawn, so that poor masks can be skipped; tensors
+        that objects of an image share are never repeated; in inference upscaling is matrix products
         (equal up to the order of summation).
     """
 
@@ -135,10 +135,10 @@ class MaskDecoder(FastPath, nn.Module):
 
         Args:
             image_embeddings: Map at stride 16, `(b, 256, h, w)`.
-            image_positional_embeddings: Position of each of its cells, `(1, 256, h, w)`; of several
-                the first is taken, since a cell has one place.
+            image_positional_embeddings: Position of each cell, `(1, 256, h, w)`; of a batch the
+                first is used.
             sparse_prompt_embeddings: Tokens, `(b, p, t, 256)`; see `PromptEncoder.forward`.
-            dense_prompt_embeddings: What is added to the map, `(b * p, 256, h, w)` or `(b, ...)`.
+            dense_prompt_embeddings: Added to the map, `(b * p, 256, h, w)` or `(b, ...)`.
             multimask_output: Three masks for each object, or one.
             high_resolution_features: Maps at strides 4 and 8: `(b, 32, 4h, 4w)`, `(b, 64, 2h, 2w)`.
             attention_similarity: See [`AttentionBias`].
@@ -148,9 +148,9 @@ class MaskDecoder(FastPath, nn.Module):
         """
         maps = [*high_resolution_features, image_embeddings]
         prompts = PromptEmbeddings.of(sparse_prompt_embeddings, dense_prompt_embeddings)
-        hints = AttentionBias(similarity=attention_similarity, target_bptc=target_embedding)
+        bias = AttentionBias(similarity=attention_similarity, target_bptc=target_embedding)
         positions_11nc = image_positional_embeddings[:1].flatten(2).transpose(1, 2)[:, None]
-        tokens = self.decode_tokens(image_embeddings, positions_11nc, prompts, hints)
+        tokens = self.decode_tokens(image_embeddings, positions_11nc, prompts, bias)
         logits_bpmhw = self.draw(tokens.image_bpnc, tokens.mask_tokens_bpmc, maps)
         if multimask_output:
             return DecodedMasks(
@@ -159,8 +159,7 @@ class MaskDecoder(FastPath, nn.Module):
                 tokens.mask_tokens_bpmc[:, :, 1:],
                 tokens.score_bp1,
             )
-        # An object pointer always comes from the single mask's token, as in training, whichever
-        # mask is chosen.
+        # An object pointer always comes from the single mask's token, as in training.
         pointer_token = tokens.mask_tokens_bpmc[:, :, :1]
         if dynamic_multimask_via_stability is None:
             dynamic_multimask_via_stability = self.config.dynamic_multimask_via_stability
@@ -175,7 +174,7 @@ class MaskDecoder(FastPath, nn.Module):
         )
 
     def no_masks(self, image_embeddings: list[Tensor], *, multimask_output: bool) -> DecodedMasks:
-        """Answer no prompt at all: what `forward` gives, with p = 0."""
+        """Return the output of `forward` for no prompts, p = 0."""
         first = image_embeddings[-1]
         batch, _, height, width = first.shape
         many = self.num_mask_tokens - 1 if multimask_output else 1
@@ -191,7 +190,7 @@ class MaskDecoder(FastPath, nn.Module):
         embedding_bchw: Tensor,
         image_positions_11nc: Tensor,
         prompts: PromptEmbeddings,
-        hints: AttentionBias,
+        bias: AttentionBias,
     ) -> DecodedTokens:
         """Run the two-way transformer and the quality heads."""
         device = embedding_bchw.device
@@ -206,13 +205,13 @@ class MaskDecoder(FastPath, nn.Module):
         tokens_bptc = torch.cat((own_bptc, prompts.sparse_bptc.to(own_tc.dtype)), dim=2)
         if prompts.keep_bpt is not None:
             padding = padding_mask(prompts.keep_bpt, own_tc.shape[0], own_tc.dtype)
-            hints = AttentionBias(padding, hints.similarity, hints.target_bptc)
+            bias = AttentionBias(padding, bias.similarity, bias.target_bptc)
         image_b1nc = embedding_bchw.flatten(2).transpose(1, 2)[:, None]
         tokens_bptc, image_bpnc = self.transformer(
             tokens_bptc,
             image_b1nc + prompts.dense_bpnc,
             image_positions_11nc.to(own_tc.dtype),
-            hints,
+            bias,
         )
         first_mask = NUM_STATE_TOKENS
         return DecodedTokens(
@@ -256,7 +255,7 @@ class MaskDecoder(FastPath, nn.Module):
         rows = max(1, CELLS_AT_ONCE // (width * max(sets, 1)))
         if not upscale.fused or not image_bpnc.is_cpu or rows >= height:
             return upscale.draw(image_bpnc, filters_bpmc, skips)
-        # what a cell becomes is 16 times its size: a band at a time stays in the cache
+        # upscaled cells are 16 times as large: a band at a time stays in the cache
         logits_bpmhw = filters_bpmc.new_empty((*filters_bpmc.shape[:3], 4 * height, 4 * width))
         for row in range(0, height, rows):
             tokens_bpnc = image_bpnc[:, :, row * width : (row + rows) * width]
@@ -270,9 +269,7 @@ class MaskDecoder(FastPath, nn.Module):
         return logits_bpmhw
 
 
-PROMPTS_AT_ONCE = (
-    4  # their upscaled features, 8 MiB each, are read back before they leave the cache
-)
+PROMPTS_AT_ONCE = 4  # their upscaled features, 8 MiB each, stay in the cache
 
 
 @decides_fast_paths
@@ -284,19 +281,19 @@ def decode_gated(
     multimask: bool,
     min_iou: float,
 ) -> GatedMasks:
-    """Draw the candidates of one picture whose predicted IoU exceeds a gate.
+    """Draw the candidates of one image whose predicted IoU exceeds a threshold.
 
     Args:
         decoder: The mask decoder.
-        tokens: Its tokens for the prompts of one picture.
-        image_embeddings: The picture's maps at strides 4, 8 and 16.
+        tokens: Its tokens for the prompts of one image.
+        image_embeddings: The image's maps at strides 4, 8 and 16.
         multimask: Offer the three masks of each prompt, or the single one (with its stability
             fallback).
         min_iou: Probability; 0 or less keeps every mask.
 
     Source: sam2/automatic_mask_generator.py:310-342 @ 2b90b9f.
-    Differs: the gate comes before the drawing. The same masks pass, since the predicted IoU does
-        not depend on the drawn mask.
+    Differs: masks are filtered before they are drawn. The same masks pass, since the predicted IoU
+        does not depend on the drawn mask.
     """
     iou_pm = tokens.iou_bpm[0]
     wanted_pm = torch.ones_like(iou_pm, dtype=torch.bool) if min_iou <= 0 else iou_pm > min_iou
@@ -304,7 +301,7 @@ def decode_gated(
         wanted_pm = wanted_pm & (torch.arange(iou_pm.shape[1], device=iou_pm.device) > 0)
     drawn: list[tuple[Tensor, Tensor]] = []
     chosen: list[Tensor] = []
-    # splitting no prompts gives one empty part, so there is always something to join
+    # splitting no prompts gives one empty part, so `cat` always has input
     for prompts_p in wanted_pm.any(dim=1).nonzero()[:, 0].split(PROMPTS_AT_ONCE):
         logits_pmhw = _draw(decoder, tokens, image_embeddings, prompts_p)
         if multimask or not decoder.config.dynamic_multimask_via_stability:
@@ -325,10 +322,10 @@ def decode_gated(
 
 
 def gated(decoded: DecodedMasks, min_iou: float) -> GatedMasks:
-    """Choose the masks that `decode_gated` draws from all masks of one picture.
+    """Select the masks that `decode_gated` would draw from all masks of one image.
 
     Args:
-        decoded: What a call of the mask decoder returned.
+        decoded: Output of the mask decoder.
         min_iou: As in `decode_gated`.
     """
     iou_pm = decoded.iou_bpm[0]

@@ -1,8 +1,8 @@
-"""Losses of masks, of their predicted IoU and of the object score, at the size of the true masks.
+"""Losses of masks, predicted IoU and object score, at the size of the true masks.
 
-A decoder's masks have a sixteenth of the pixels of the true ones. They are enlarged, compared and
-dropped, a few at a time; kept for the backward pass are the gradients at the decoder's size. The
-numbers are those of enlarging everything first. Everything is float32, whatever autocast says.
+Decoded masks have a sixteenth of the pixels of the true ones. They are enlarged and compared a few
+at a time; only the gradients at the decoder's size are kept for the backward pass. The results
+equal those of enlarging everything first. Everything is float32, regardless of autocast.
 
 Suffixes: b = objects, k, m = candidate masks of an object, n = pixels of a mask, h, w = rows and
 columns.
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-# Pixels that are compared at once: a CPU holds them in its caches, a GPU is kept busy.
+# Pixels compared at once: they fit a CPU's caches and keep a GPU busy.
 PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE_GPU = 2**18, 2**26
 
 
@@ -25,8 +25,8 @@ class FocalRule:
     """A focal loss.
 
     Attributes:
-        alpha: Weight of the object, 1 - alpha that of the rest; negative for 1 and 1.
-        gamma: Power of the probability of being wrong.
+        alpha: Weight of the object, 1 - alpha that of the background; negative for no weighting.
+        gamma: Exponent of the error probability.
     """
 
     alpha: float
@@ -34,7 +34,7 @@ class FocalRule:
 
     @property
     def weights(self) -> tuple[float, float]:
-        """Weights of the object and of the rest."""
+        """Weights of the object and of the background."""
         return (self.alpha, 1.0 - self.alpha) if self.alpha >= 0 else (1.0, 1.0)
 
     def loss(self, logits: Tensor, share: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class FocalRule:
 
         Args:
             logits: Logits of any shape.
-            share: How much of each is the object, 0 to 1; the loss is linear in it.
+            share: Target, the share of the object, 0 to 1; the loss is linear in it.
 
         Source: training/loss_fns.py:47-81 @ 2b90b9f.
         """
@@ -67,10 +67,10 @@ def compare_masks(
 
     Args:
         logits_khw: Mask logits, float32, of any size.
-        share_kn: How much of each pixel of the label belongs to the object, 0 to 1.
+        share_kn: Share of the object in each pixel of the label, 0 to 1.
         size: Rows and columns of the labels.
         rule: The focal loss.
-        pixels_per_cell: How many pixels of the true mask a pixel of the label stands for.
+        pixels_per_cell: Pixels of the true mask per pixel of the label.
 
     Returns:
         Three of `(k,)`; the IoU carries no gradient, and is 0 where both masks are empty.
@@ -82,7 +82,7 @@ def compare_masks(
 
 
 class _Comparison(torch.autograd.Function):
-    """Both losses with gradients made on the way, while the enlarged masks are at hand."""
+    """Both losses, with gradients computed in the forward pass while the enlarged masks exist."""
 
     @staticmethod
     def forward(
@@ -117,25 +117,25 @@ class _Comparison(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any,  # noqa: ANN401 - likewise
+        ctx: Any,  # noqa: ANN401 - torch does not type its attributes
         of_focal_k: Tensor,
         of_dice_k: Tensor,
         _: Tensor,
     ) -> tuple[Tensor | None, ...]:
-        """Weigh the gradients of both losses."""
+        """Combine the gradients of both losses."""
         focal_khw, dice_khw = ctx.saved_tensors
         slope_khw = focal_khw * of_focal_k[:, None, None]
         return slope_khw.addcmul_(dice_khw, of_dice_k[:, None, None]), None, None, None, None
 
 
 def _compared(
-    logits_kn: Tensor, share_kn: Tensor, rule: FocalRule, one: float, *, learns: bool
+    logits_kn: Tensor, share_kn: Tensor, rule: FocalRule, unit: float, *, learns: bool
 ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, ...]]:
     """Compute focal loss, dice loss and IoU, and the gradients of the losses if they are needed."""
     mask_kn = torch.gt(logits_kn, 0.0, out=torch.empty_like(logits_kn))  # 0.0 and 1.0
     size_k = share_kn.sum(dim=1)
     both_k = _dot(mask_kn, share_kn)
-    iou_k = both_k / (mask_kn.sum(dim=1) + size_k - both_k).clamp(min=one)
+    iou_k = both_k / (mask_kn.sum(dim=1) + size_k - both_k).clamp(min=unit)
     prob_kn, rest_kn = logits_kn.sigmoid(), functional.softplus(logits_kn)
     fail_kn, object_kn = 1.0 - prob_kn, rest_kn - logits_kn
     of_object, of_rest = (weight / logits_kn.shape[1] for weight in rule.weights)
@@ -143,8 +143,8 @@ def _compared(
     rest_loss_kn = rest_kn * rest_factor_kn
     focal_k = of_object * _dot(object_kn * object_factor_kn, share_kn)
     focal_k += of_rest * (rest_loss_kn.sum(dim=1) - _dot(rest_loss_kn, share_kn))
-    top_k = 2.0 * _dot(prob_kn, share_kn) + one
-    bottom_k = prob_kn.sum(dim=1) + size_k + one
+    top_k = 2.0 * _dot(prob_kn, share_kn) + unit
+    bottom_k = prob_kn.sum(dim=1) + size_k + unit
     terms = (focal_k, 1.0 - top_k / bottom_k, iou_k)
     if not learns:
         return terms, ()
@@ -158,9 +158,9 @@ def _compared(
     return terms, (focal_slope_kn, dice_slope_kn.mul_(prob_kn).mul_(fail_kn))
 
 
-def _dot(one_kn: Tensor, other_kn: Tensor) -> Tensor:
-    """Multiply and add up, row by row."""
-    return torch.linalg.vecdot(one_kn, other_kn)
+def _dot(first_kn: Tensor, second_kn: Tensor) -> Tensor:
+    """Compute the dot product of each row."""
+    return torch.linalg.vecdot(first_kn, second_kn)
 
 
 def _power(prob_kn: Tensor, gamma: float) -> Tensor:
@@ -168,7 +168,7 @@ def _power(prob_kn: Tensor, gamma: float) -> Tensor:
 
 
 def _resizing_matrix(old: int, new: int, like: Tensor) -> Tensor | None:
-    """Write bilinear resizing of one side as a matrix, `(new, old)`; None where nothing changes."""
+    """Return bilinear resizing of one side as a matrix, `(new, old)`; None for equal sizes."""
     if old == new:
         return None
     each = torch.eye(old, dtype=like.dtype, device=like.device)[None]
@@ -184,46 +184,35 @@ def _resized(map_khw: Tensor, matrices: list[Tensor | None]) -> Tensor:
 
 
 def _shrunk(slope_khw: Tensor, matrices: list[Tensor | None]) -> Tensor:
-    """Bring gradients back to the size that was resized."""
+    """Apply the transpose of `_resized` to gradients."""
     down, across = matrices
     if down is not None:
         slope_khw = down.T @ slope_khw
     return slope_khw if across is None else slope_khw @ across
 
 
-NOT_NEGATIVE = (
-    "focal",
-    "dice",
-    "iou",
-    "object_score",
-    "focal_gamma",
-    "object_score_gamma",
-    "others",
-)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossRules:
-    """How losses are weighed and compared; the defaults are those of the released models.
+    """Weights and options of the losses; the defaults are those of the released models.
 
     Attributes:
         focal: Weight of the focal loss.
         dice: Weight of the dice loss.
         iou: Weight of the error of the predicted IoU.
         object_score: Weight of the loss of the object score.
-        focal_alpha: Weight of pixels of the object, 1 - alpha that of others; negative for none.
-        focal_gamma: How much pixels that are already right are left out.
-        others: Share of the mask losses that candidates other than the best bear together. Above 0,
-            each also learns what the object usually is (Rupprecht et al., arXiv:1612.00197).
-        supervise_all_iou: Whether every candidate's predicted IoU is supervised, or the best
-            one's alone.
-        iou_l1: Whether the error of the predicted IoU is absolute, or squared.
-        scores_objects: Whether absence is learned by the object score. If not, there is no such
-            loss, and absent objects are taught empty masks.
+        focal_alpha: Weight of object pixels, 1 - alpha that of others; negative for no weighting.
+        focal_gamma: Exponent that down-weights pixels that are already right.
+        others: Share of the mask losses on all candidates but the best. Above 0, each candidate
+            also learns the most likely object (Rupprecht et al., arXiv:1612.00197).
+        supervise_all_iou: Whether the predicted IoU of every candidate is supervised, or of the
+            best alone.
+        iou_l1: Whether the error of the predicted IoU is absolute (L1) or squared.
+        scores_objects: Whether the object score is trained. If not, absent objects are trained on
+            empty masks.
         object_score_gamma: As `focal_gamma`, for the object score.
         object_score_alpha: As `focal_alpha`, for the object score.
-        loss_size: Side at which masks are compared; None for that of the labels. A quarter of it
-            costs a sixteenth, and compares what enlarging to the nearest pixel would show.
+        loss_size: Side at which masks are compared; None for that of the labels. A quarter of the
+            side costs a sixteenth and equals nearest-neighbor enlargement.
     """
 
     focal: float = 20.0
@@ -241,8 +230,9 @@ class LossRules:
     loss_size: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
-        for name in NOT_NEGATIVE:
+        """Check ranges."""
+        weights = ("focal", "dice", "iou", "object_score", "others")
+        for name in (*weights, "focal_gamma", "object_score_gamma"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be 0 or more.")
         for name in ("focal_alpha", "object_score_alpha", "others"):
@@ -256,7 +246,7 @@ class LossRules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskLosses:
-    """The terms of the loss, not weighed, summed over objects; scalars.
+    """Unweighted terms of the loss, summed over objects; scalars.
 
     Attributes:
         focal: Focal loss of the supervised masks, mean over pixels.
@@ -279,7 +269,7 @@ class MaskLosses:
         )
 
     def divided(self, num_objects: float) -> "MaskLosses":
-        """Divide every term by the number of objects it is a mean over."""
+        """Divide every term by the number of objects."""
         return MaskLosses(
             self.focal / num_objects,
             self.dice / num_objects,
@@ -288,7 +278,7 @@ class MaskLosses:
         )
 
     def total(self, rules: LossRules) -> Tensor:
-        """Weigh the terms and add them up."""
+        """Return the weighted sum of the terms."""
         return (
             rules.focal * self.focal
             + rules.dice * self.dice
@@ -299,13 +289,13 @@ class MaskLosses:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """True masks as losses compare them; made once for all answers on a frame.
+    """True masks prepared for the losses; shared by all predictions on a frame.
 
     Attributes:
-        share_bn: How much of each cell belongs to the object, 0 to 1.
-        present_b1: Whether the object is there at all, 0 or 1.
+        share_bn: Share of the object in each cell, 0 to 1.
+        present_b1: Whether the object is present, 0 or 1.
         size: Rows and columns of the cells.
-        pixels_per_cell: How many pixels of the true mask a cell stands for.
+        pixels_per_cell: Pixels of the true mask per cell.
     """
 
     share_bn: Tensor
@@ -315,11 +305,11 @@ class Labels:
 
 
 def read_labels(masks_bhw: Tensor, rules: LossRules) -> Labels:
-    """Bring true masks to the size at which they are compared, by area.
+    """Area-resize true masks to the size at which they are compared.
 
     Args:
         masks_bhw: True masks, bool, or numbers above 0 for the object.
-        rules: Says the size.
+        rules: Holds the size.
     """
     masks_bhw = masks_bhw > 0
     present_b1 = masks_bhw.flatten(1).any(dim=1, keepdim=True).float()
@@ -335,25 +325,26 @@ def read_labels(masks_bhw: Tensor, rules: LossRules) -> Labels:
 def mask_losses(
     candidates_bmhw: Tensor, iou_bm: Tensor, score_b1: Tensor, labels: Labels, rules: LossRules
 ) -> tuple[MaskLosses, Tensor]:
-    """Compare one answer with the true masks.
+    """Compare one prediction with the true masks.
 
-    Of several candidates the one of least focal and dice loss is supervised; see `rules.others`.
+    Of several candidates the one with the lowest focal and dice loss is supervised; see
+    `rules.others`.
 
     Args:
-        candidates_bmhw: Mask logits, resized to the labels if need be.
+        candidates_bmhw: Mask logits, resized to the labels if needed.
         iou_bm: Their predicted IoU, probability.
         score_b1: Object scores, logits.
-        labels: What `read_labels` made of the true masks.
-        rules: How to compare.
+        labels: The true masks, from `read_labels`.
+        rules: Loss options.
 
     Returns:
-        Sums over objects, of which those that are absent take part in the object score alone; and
-        the true IoU of every candidate, `(b, m)`, 0 where there is no object.
+        Sums over objects, absent ones only in the object score; and the true IoU of every
+        candidate, `(b, m)`, 0 where there is no object.
 
     Source: training/loss_fns.py:145-301 @ 2b90b9f.
-    Differs: the search for the best candidate is not differentiated, which leaves the gradients as
-        they are. At a smaller `loss_size` every term is what the original's would be if it enlarged
-        masks to the nearest pixel.
+    Differs: the search for the best candidate is not differentiated, which does not change
+        gradients. At a smaller `loss_size` every term equals the original's with nearest-neighbor
+        enlargement.
     """
     with torch.autocast(candidates_bmhw.device.type, enabled=False):
         focal_b1, dice_b1, best_b1, true_iou_bm = _compare(candidates_bmhw, labels, rules)
@@ -394,7 +385,9 @@ def _compare(
     if rules.others > 0:
         share_bm = torch.full_like(cost_bm, rules.others / (count - 1))
         share_bm.scatter_(1, best_b1, 1 - rules.others)
-        focal_b1, dice_b1 = ((share_bm * one).sum(1, keepdim=True) for one in (focal_bm, dice_bm))
+        focal_b1, dice_b1 = (
+            (share_bm * loss_bm).sum(1, keepdim=True) for loss_bm in (focal_bm, dice_bm)
+        )
         return focal_b1, dice_b1, best_b1, iou_bm.detach()
     best_b1hw = candidates_bmhw.take_along_dim(best_b1[..., None, None], dim=1)
     focal_b1, dice_b1, _ = _compare_each(best_b1hw, labels, rules)

@@ -1,8 +1,8 @@
-"""From image tokens to masks at a quarter of the input's size.
+"""Mask upscaling: image tokens to masks at a quarter of the input size.
 
-[`draw_masks`] calls the layers. [`MaskUpscaling`] is the faster way: everything stays token-major,
-channels last, a transposed convolution of kernel and stride 2 is then one matrix product per cell,
-and only the finished masks are put into image order.
+[`draw_masks`] calls the layers. [`MaskUpscaling`] is the fast path: everything stays token-major,
+so a transposed convolution of kernel and stride 2 is one matrix product per cell, and only the
+finished masks are put into image order.
 
 Suffixes: b = images, p = objects of an image, m = masks of an object, n = cells of the image
 embedding, s = sub-cells of a cell, x = sub-cells of those, c = channels, h, w = rows and columns.
@@ -18,7 +18,7 @@ from .cpu_kernels import has_fused_product, product
 
 
 class UpscalingLayers(Protocol):
-    """The layers of a mask decoder that upscale."""
+    """Upscaling layers of a mask decoder."""
 
     upscale_conv1: nn.ConvTranspose2d
     upscale_conv2: nn.ConvTranspose2d
@@ -34,7 +34,7 @@ def draw_masks(
         layers: A mask decoder.
         image_bpnc: Image tokens after the transformer.
         filters_bpmc: One filter per mask, `(b, p, m, 32)`.
-        skips: The picture's features at strides 4 and 8, `(b, 32, 4h, 4w)` and `(b, 64, 2h, 2w)`.
+        skips: The image's features at strides 4 and 8, `(b, 32, 4h, 4w)` and `(b, 64, 2h, 2w)`.
 
     Returns:
         Mask logits, `(b, p, m, 4h, 4w)`.
@@ -56,13 +56,13 @@ def draw_masks(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskUpscaling:
-    """Two transposed convolutions as matrices, laid out once for all bands of a picture.
+    """Two transposed convolutions as matrices, built once for all bands of an image.
 
     Attributes:
         first: Weight `(4 * 64, 256)` and bias `(4 * 64,)` of the first.
         second: Weight `(4 * 32, 64)` and bias `(4 * 32,)` of the second.
-        norm: What stands between them.
-        fused: Whether the faster product may be used.
+        norm: Normalization between them.
+        fused: Whether oneDNN's product may be used.
 
     Source: sam2/modeling/sam/mask_decoder.py:216-240 @ 2b90b9f.
     Differs: matrix products, equal up to the order of summation.
@@ -75,7 +75,7 @@ class MaskUpscaling:
 
     @classmethod
     def of(cls, layers: UpscalingLayers, *, fused: bool) -> "MaskUpscaling":
-        """Lay out the weights of a decoder."""
+        """Build the matrices from a decoder's weights."""
         return cls(
             _as_matrix(layers.upscale_conv1),
             _as_matrix(layers.upscale_conv2),
@@ -86,12 +86,12 @@ class MaskUpscaling:
     def draw(
         self, image_bpnc: Tensor, filters_bpmc: Tensor, skips: tuple[Tensor, Tensor]
     ) -> Tensor:
-        """Upscale the tokens of some whole rows of cells and apply mask filters to every sub-cell.
+        """Upscale the tokens of whole rows of cells and apply mask filters to every sub-cell.
 
         Args:
             image_bpnc: Their image tokens after the transformer.
             filters_bpmc: One filter per mask, `(b, p, m, 32)`.
-            skips: The picture's features at the same place at strides 4 and 8, `(b, 32, 4h, 4w)`
+            skips: Features of the same rows at strides 4 and 8, `(b, 32, 4h, 4w)`
                 and `(b, 64, 2h, 2w)`.
 
         Returns:
@@ -101,8 +101,8 @@ class MaskUpscaling:
         grid = (skip_coarse.shape[-2] // 2, skip_coarse.shape[-1] // 2)
         skip_b1nsc = _cells(skip_coarse)[:, None]  # (b, 1, h * w, 4, 64)
         skip_b1nsxc = _cells_of_cells(skip_fine)[:, None]  # (b, 1, h * w, 4, 4, 32)
-        # in place: what a product just made is nobody else's, and new memory of this size is slow
-        # to get
+        # in place: the product's result has no other reader, and new memory of this size is slow to
+        # get
         fine_bpnsc = self._up(image_bpnc, *self.first).add_(skip_b1nsc)
         fine_bpnsc = functional.gelu(self.norm(fine_bpnsc))
         finest_bpnsxc = functional.gelu(self._up(fine_bpnsc, *self.second).add_(skip_b1nsxc))
@@ -119,7 +119,7 @@ class MaskUpscaling:
 
 
 def are_products(*layers: nn.Module) -> bool:
-    """Whether transposed convolutions make four cells of each cell, from it alone."""
+    """Whether transposed convolutions have kernel and stride 2."""
     return False not in [
         type(conv) is nn.ConvTranspose2d
         and conv.kernel_size == conv.stride == (2, 2)

@@ -1,8 +1,8 @@
-"""Memory attention: from the frame that is segmented to itself, then to what is remembered.
+"""Memory attention: from the current frame to itself, then to the memories.
 
 Suffixes: b = objects, a = heads, n = cells of the image embedding, k = memory tokens, q = queries,
-c = channels, d = decoder channels (256). What all objects share has b = 1 until their
-memories make it differ.
+c = channels, d = decoder channels (256). Tensors that all objects share have b = 1 until their
+memories make them differ.
 """
 
 from enum import Enum, auto
@@ -33,11 +33,11 @@ Table = tuple[Tensor, Tensor]
 DEFAULT_THETA = 10_000.0  # base of the rotary wave lengths in every released model
 FEWEST_QUERIES = 1024  # below this, tiles cost more than they save
 FLOAT32 = torch.empty(0, dtype=torch.float32, device="cpu")
-POSITION_SHARE = 0.1  # how much of the position is added to the picture before the first layer
+POSITION_SHARE = 0.1  # share of the position added to the frame before the first layer
 
 
 class RotaryAttention(FastPath, nn.Module):
-    """Attention whose queries and keys turn with their place.
+    """Attention with rotary positions of queries and keys.
 
     Args:
         config: The video model's config.
@@ -67,12 +67,11 @@ class RotaryAttention(FastPath, nn.Module):
 
         Args:
             query_bqd: Cells of the frame, `(b or 1, n, 256)`.
-            memories: Keys and values: cells of as many grids as there are, then tokens without a
-                place.
-            table: Turns of the grid's cells.
+            memories: Keys and values: cells of any number of grids, then tokens without a position.
+            table: Rotations of the grid's cells.
 
         Returns:
-            What each cell found, `(b, n, 256)`.
+            Attended values, `(b, n, 256)`.
         """
         kernel = select_attention_kernel(self, query_bqd, memories)
         if kernel is AttentionKernel.CPU_TILES:
@@ -91,7 +90,7 @@ class RotaryAttention(FastPath, nn.Module):
         return self.o_proj(found.flatten(2))
 
     def _attend_in_tiles(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
-        """Attend to values as they are stored, and project what was found.
+        """Attend to values as stored, and project the result.
 
         The weights of a query sum to 1, so `sum(a (W x + b)) = W sum(a x) + b`: the value's
         projection joins the output's, and memories of 64 channels stay a quarter as wide as keys.
@@ -109,7 +108,7 @@ class RotaryAttention(FastPath, nn.Module):
         return product(torch.stack(found), *self._merged_projection())
 
     def _attend_in_parts(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
-        """Attend to values as they are stored, on a GPU; see `_attend_in_tiles`."""
+        """Attend to values as stored, on a GPU; see `_attend_in_tiles`."""
         unplaced = memories.num_pointer_tokens
         query_b1qd = rotated(self.q_proj(query_bqd)[:, None], table) * self.scaling
         key_b1kd = rotated(self.k_proj(memories.keys_bkc)[:, None], table, unplaced)
@@ -123,7 +122,7 @@ class RotaryAttention(FastPath, nn.Module):
         return functional.linear(found_bqc, *self._merged_projection())
 
     def _merged_projection(self) -> Table:
-        """Return weight and bias of value and output projection in one."""
+        """Return weight and bias of the merged value and output projections."""
         merged = self._merged.get(
             (self.v_proj.weight, self.v_proj.bias, self.o_proj.weight, self.o_proj.bias),
             (),
@@ -141,9 +140,9 @@ class RotaryAttention(FastPath, nn.Module):
 
 
 class AttentionKernel(Enum):
-    """How memories are attended to."""
+    """Kernel of the attention to memories."""
 
-    BACKEND = auto()  # of the config, as the layers say
+    BACKEND = auto()  # of the config
     CPU_TILES = auto()  # `attend_in_tiles`
     GPU_PARTS = auto()  # `attend_in_parts`
 
@@ -151,17 +150,17 @@ class AttentionKernel(Enum):
 def select_attention_kernel(
     layers: RotaryAttention, query_bqd: Tensor, memories: MemoryTokens
 ) -> AttentionKernel:
-    """Choose the fastest kernel for a call: tiles pay on a CPU, parts where a GPU was found so.
+    """Choose the fastest kernel for a call: tiles on a CPU, parts on a GPU where measured faster.
 
-    Both read values as they are stored, so they pay for memories, which are narrower than queries,
-    and not for cells that attend to each other.
+    Both read values as stored, so they pay for memories, which are narrower than queries, and not
+    for self-attention.
 
     Args:
         layers: The attention; GPU parts are also taken while compiling, not in an export.
         query_bqd: As in `RotaryAttention.forward`.
         memories: As in `RotaryAttention.forward`.
     """
-    pays_in_tiles = _pays_to_tile(query_bqd, memories)
+    pays_in_tiles = _is_faster_in_tiles(query_bqd, memories)
     if (
         not (pays_in_tiles or memories.tiles is not None)
         or layers.num_heads != 1
@@ -176,18 +175,18 @@ def select_attention_kernel(
     return AttentionKernel.CPU_TILES if pays_in_tiles else AttentionKernel.GPU_PARTS
 
 
-def _pays_to_tile(query_bqd: Tensor, memories: MemoryTokens) -> bool:
+def _is_faster_in_tiles(query_bqd: Tensor, memories: MemoryTokens) -> bool:
     """Whether tiles are faster than the default backend: on a CPU, narrow values, and large."""
     return (
         memories.content_bkc.shape[-1] < query_bqd.shape[-1]
         and memories.bias_bk is None
         and query_bqd.is_cpu
-        and not is_traced()  # before sizes are compared: a graph could not be used with others
+        and not is_traced()  # before sizes are compared: a graph would be specialized to them
         and query_bqd.shape[1] >= FEWEST_QUERIES
-        # units for bfloat16 tiles make torch's own attention the faster one there
+        # units for bfloat16 tiles make torch's attention faster there
         and (query_bqd.dtype == torch.float32 or not torch.cpu._is_amx_tile_supported())
         and has_fused_product(query_bqd)
-        and has_fused_product(FLOAT32)  # which is what tiles are computed in
+        and has_fused_product(FLOAT32)  # the dtype of tiles
     )
 
 
@@ -220,7 +219,7 @@ class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
         return cells_bnd + self.dropout(self._mlp(self.layer_norm3(cells_bnd)))
 
     def _mlp(self, cells_bnd: Tensor) -> Tensor:
-        """Transform every cell by itself."""
+        """Apply the MLP to every cell."""
         if may_fuse(self, cells_bnd, parts=(self.linear1, self.activation, self.linear2)):
             hidden_bnd = linear(self.linear1, cells_bnd, self.activation)
             return linear(self.linear2, self.dropout(hidden_bnd))
@@ -229,10 +228,10 @@ class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
 
 @known_module
 class MemoryAttention(nn.Module):
-    """Condition a frame on what is remembered (SAM 2 paper, section 4, "Memory attention").
+    """Condition a frame on memories (SAM 2 paper, section 4, "Memory attention").
 
     Source: sam2/modeling/memory_attention.py:104-174 @ 2b90b9f.
-    Differs: what objects share before they meet their own memories is computed once.
+    Differs: whatever objects share before attending to their memories is computed once.
     """
 
     def __init__(self, config: Sam2VideoConfig) -> None:
@@ -254,10 +253,10 @@ class MemoryAttention(nn.Module):
         Args:
             features_bdhw: Image embedding without memory, `(b or 1, 256, h, w)`.
             positions_1dhw: Its sine positions.
-            memories: What each object remembers.
+            memories: Memories of each object.
 
         Returns:
-            Conditioned embedding, `(b, 256, h, w)`; its channels lie side by side.
+            Conditioned embedding, `(b, 256, h, w)`, channels-last.
         """
         height, width = grid = features_bdhw.shape[-2:]
         placed_bdhw = features_bdhw + POSITION_SHARE * positions_1dhw

@@ -1,4 +1,4 @@
-"""The memory encoder: one frame's picture and one object's mask become a spatial memory.
+"""The memory encoder: fuses a frame's features and an object's mask into a spatial memory.
 
 Suffixes: b = objects, c = channels, h, w = feature rows and columns (input size / 16).
 """
@@ -90,7 +90,7 @@ class FuserBlock(GradientCheckpointingLayer):
 
 
 class MemoryFuser(nn.Module):
-    """A few ConvNeXt blocks, one after the other."""
+    """A sequence of ConvNeXt blocks."""
 
     def __init__(self, config: Sam2VideoConfig) -> None:
         super().__init__()

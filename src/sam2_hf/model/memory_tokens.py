@@ -1,10 +1,10 @@
-"""Memory tokens, which memory attention reads: what was there, and when and where it was.
+"""Memory tokens, the keys and values of memory attention.
 
-A session gathers [`MemoryInputs`], or [`StaticMemoryInputs`] for compiled graphs; the model makes
-tokens of them: content, positions, and how many have no place. Only the model knows how a spatial
-memory is laid out (SAM 2's is a map); to its callers it is a tensor whose rows are objects.
+A session gathers [`MemoryInputs`], or [`StaticMemoryInputs`] for compiled graphs; the model turns
+them into tokens: content, positions, and the number without a position. Only the model knows the
+layout of a spatial memory (SAM 2's is a map); to its callers it is a tensor whose rows are objects.
 
-Suffixes: b = objects, x = whatever one spatial memory is made of, s = slots for spatial memories,
+Suffixes: b = objects, x = dimensions of one spatial memory, s = slots for spatial memories,
 n = tokens of a spatial memory, p = pointers, k = tokens of all memories, c = memory channels (64),
 d = decoder channels (256), h, w = rows and columns.
 """
@@ -21,14 +21,14 @@ from .position_encoding import TEMPERATURE
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryInputs:
-    """Memories that a group of objects attends to from one frame; all remember equally much.
+    """Memories that a group of objects attends to from one frame, the same number for each.
 
     Attributes:
-        spatial: Spatial memories as the model's `encode_memory` made them, each `(b, ...)`.
-        ages: Of each spatial memory, which row of the temporal table it takes: 1 for the nearest
-            tracked frame, 2 for the next, ...; `num_maskmem` for every prompted frame.
+        spatial: Spatial memories from the model's `encode_memory`, each `(b, ...)`.
+        ages: Row of the temporal table for each spatial memory: 1 for the nearest tracked frame, 2
+            for the next, ...; `num_maskmem` for every conditioning frame.
         pointers_bpd: Object pointers, `(b, p, 256)`; None if there is none.
-        times_bp: How far back each pointer lies as a part of the longest time, signed; `(b, p)`.
+        times_bp: Age of each pointer as a fraction of the longest, signed; `(b, p)`.
     """
 
     spatial: tuple[Tensor, ...]
@@ -57,7 +57,7 @@ class MemoryInputs:
         """Lay out all spatial memories.
 
         Args:
-            tokens_of: Lays out one of them, `(b, ...)` to `(b, n, 64)`.
+            tokens_of: Converts one memory, `(b, ...)` to `(b, n, 64)`.
             place_1nc: Position of each token, the same for every frame.
             temporal_m11c: Learned code of each age, `(num_maskmem, 1, 1, 64)`.
 
@@ -78,13 +78,12 @@ class MemoryTokens:
     """Keys and values of memory attention.
 
     Attributes:
-        content_bkc: What is remembered: cells of all spatial memories, then pieces of pointers.
-        keys_bkc: The same with where and when it was; every layer looks for these.
-        num_pointer_tokens: How many tokens at the end have no place on the grid, so that rotary
-            positions leave them alone.
-        bias_bk: Added to the scaled products, minus infinity at tokens to leave out; None where all
-            are looked at.
-        tiles: How a GPU deals out the work of looking, where that was found to be faster.
+        content_bkc: Content: cells of all spatial memories, then pieces of pointers.
+        keys_bkc: The same with spatial and temporal positions; the keys of every layer.
+        num_pointer_tokens: Number of tokens at the end without a grid position, which rotary
+            positions skip.
+        bias_bk: Added to the scaled products, minus infinity at tokens to mask; None to mask none.
+        tiles: Tile sizes of split-key attention on a GPU, where that is faster.
     """
 
     content_bkc: Tensor
@@ -125,21 +124,21 @@ def time_code(times_bp: Tensor, channels: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StaticMemoryInputs:
-    """Memories of a group of objects in tensors whose shapes do not depend on how many there are.
+    """Memories of a group of objects in tensors of fixed shapes.
 
     A compiled graph is made for one set of shapes. These stay the same from the second frame of a
-    video to its last: what is not remembered yet is left out by a bias of minus infinity.
+    video to its last: empty slots are masked by a bias of minus infinity.
 
     Attributes:
         spatial_bsnc: Tokens of the spatial memories, in any order, `(b, s, n, 64)`.
-        ages_bs: Of each spatial memory, which row of the temporal table it takes, as in
-            [`MemoryInputs`]; any row for an empty slot.
+        ages_bs: Row of the temporal table for each spatial memory, as in [`MemoryInputs`]; any row
+            for an empty slot.
         pointers_bpd: Object pointers, `(b, p, 256)`.
-        times_bp: How far back each pointer lies as a part of the longest time, signed; `(b, p)`.
-        slot_bias_bs: 0 for a slot that holds a memory, minus infinity for an empty one; None where
-            every slot and every pointer is there.
+        times_bp: Age of each pointer as a fraction of the longest, signed; `(b, p)`.
+        slot_bias_bs: 0 for a slot with a memory, minus infinity for an empty one; None if every
+            slot and pointer is filled.
         pointer_bias_bp: The same for pointers.
-        tiles: How a GPU deals out the work of looking, where that was found to be faster.
+        tiles: Tile sizes of split-key attention on a GPU, where that is faster.
     """
 
     spatial_bsnc: Tensor
@@ -158,16 +157,16 @@ class StaticMemoryInputs:
     def spatial_tokens(
         self, _tokens_of: Callable[[Tensor], Tensor], place_1nc: Tensor, temporal_m11c: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Lay out all slots, which hold tokens; see `MemoryInputs.spatial_tokens`."""
+        """Concatenate all slots, which hold tokens; see `MemoryInputs.spatial_tokens`."""
         content_bkc = self.spatial_bsnc.flatten(1, 2).to(temporal_m11c.dtype)
         age_bs1c = temporal_m11c[:, 0][self.ages_bs - 1]
         return content_bkc, (place_1nc[:, None] + age_bs1c).flatten(1, 2)
 
     def with_padding_bias(self, tokens: MemoryTokens) -> MemoryTokens:
-        """Return the tokens with a bias that leaves out those of empty slots.
+        """Return the tokens with a bias that masks empty slots.
 
         Args:
-            tokens: Those of all slots, then those of all pointers.
+            tokens: Tokens of all slots, then of all pointers.
         """
         bias_bk = None
         if self.slot_bias_bs is not None and self.pointer_bias_bp is not None:

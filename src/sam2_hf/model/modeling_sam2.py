@@ -1,4 +1,4 @@
-"""SAM 2 for images: encode a picture once, answer any number of prompts on it.
+"""SAM 2 for images: encode an image once, then decode any number of prompts.
 
 Suffixes: b = images, p = objects (prompts) of an image, m = masks of an object, t = points of an
 object, n = cells of the image embedding, c = channels, h, w = rows and columns.
@@ -23,9 +23,9 @@ from .outputs import (
     Sam2ImageSegmentationOutput,
     Sam2VisionEncoderOutput,
 )
-from .prompt_encoder import NO_OBJECT, Prompts, blank
+from .prompt_encoder import NO_OBJECT, Prompts, fill_padding_objects
 from .promptable_model import PromptableModel
-from .two_way_transformer import NO_HINTS, TwoWayBlock
+from .two_way_transformer import NO_BIAS, TwoWayBlock
 
 LABEL_DIMENSIONS = 4
 CONFIG_PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
@@ -38,7 +38,7 @@ class Sam2Model(PromptableModel):
     """
 
     input_modalities = ("image",)
-    accepts_loss_kwargs = False  # or Trainers would count labels to divide the loss by
+    accepts_loss_kwargs = False  # else Trainers would count labels to normalize the loss
     _can_record_outputs: ClassVar[dict[str, Any]] = {
         "mask_decoder_attentions": OutputRecorder(TwoWayBlock, index=2)
     }
@@ -58,10 +58,10 @@ class Sam2Model(PromptableModel):
 
     @classmethod
     def from_video_model(cls, video_model: PromptableModel) -> Self:
-        """Make an image model of the parts of a video model.
+        """Make an image model from the parts of a video model.
 
-        Both share modules and weights, so nothing is copied, and each sees what happens to the
-        other: new weights, another device, `eval()`.
+        Both share modules and weights without a copy, so changes of one (weights, device, `eval()`)
+        apply to the other.
 
         Args:
             video_model: A [`Sam2VideoModel`].
@@ -95,12 +95,11 @@ class Sam2Model(PromptableModel):
         labels: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> Sam2ImageSegmentationOutput:
-        """Answer prompts on pictures.
+        """Segment images from prompts.
 
-        Points, boxes and masks of one object belong together; objects with fewer points than others
-        are filled up with the label -10, which has no influence at all. An object that is nothing
-        but padding gets empty masks (logits -1024) and an IoU of 0. Without any object, p = 0, the
-        answer has none either.
+        Points, boxes and masks of one object are combined; objects with fewer points than others
+        are padded with the label -10, which has no influence. An object of nothing but padding gets
+        empty masks (logits -1024) and an IoU of 0. Without objects, p = 0, the output is empty too.
 
         Args:
             pixel_values: Normalized pictures, `(b, 3, image_size, image_size)`.
@@ -109,18 +108,17 @@ class Sam2Model(PromptableModel):
                 not a point, -10 padding; `(b, p, t)`. All 1 if left out.
             input_boxes: Boxes as (x0, y0, x1, y1) in model pixels, `(b, p, 4)`; all -10 is padding.
             input_masks: Earlier mask logits, `(b, 1, h, w)` for all objects of an image or `(b, p,
-                h, w)` with one for each; resized to a quarter of the input if need be.
-            image_embeddings: What `get_image_embeddings` returned, in place of `pixel_values`.
+                h, w)` with one for each; resized to a quarter of the input if needed.
+            image_embeddings: Output of `get_image_embeddings`, in place of `pixel_values`.
             multimask_output: Three masks for each object (best for a single click), or one.
-            attention_similarity: PerSAM's preference for image cells, added to the tokens'
-                attention.
+            attention_similarity: PerSAM's attention bias toward image cells.
             target_embedding: PerSAM's embedding of the wanted concept, added to the tokens.
             labels: True masks for a `loss`, `(b, p, height, width)`, bool, of any size.
             **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
 
         Raises:
-            ValueError: If pictures and embeddings are both given or both missing, or prompts do not
-                fit together, or there is not one label for each object.
+            ValueError: If images and embeddings are both given or both missing, prompts do not
+                match, or there is not one label per object.
         """
         features, embeddings = self._encoded(pixel_values, image_embeddings, **kwargs)
         prompts = Prompts(input_points, input_labels, input_boxes, input_masks)
@@ -148,7 +146,7 @@ class Sam2Model(PromptableModel):
         attention_similarity: Tensor | None = None,
         target_embedding: Tensor | None = None,
     ) -> DecodedMasks:
-        """Decode prompts that are embedded already, as `get_prompt_embeddings` does it.
+        """Decode the output of `get_prompt_embeddings`.
 
         Args:
             image_embeddings: What `get_image_embeddings` returned.
@@ -179,10 +177,10 @@ class Sam2Model(PromptableModel):
         multimask_output: bool,
         min_iou: float,
     ) -> GatedMasks:
-        """Answer many prompts on one picture; draw only masks of predicted IoU above `min_iou`.
+        """Decode many prompts on one image; draw only masks of predicted IoU above `min_iou`.
 
         Args:
-            image_embeddings: What `get_image_embeddings` returned for one picture.
+            image_embeddings: Output of `get_image_embeddings` for one image.
             input_points: As in `forward`, `(1, p, t, 2)`.
             input_labels: As in `forward`, `(1, p, t)`.
             input_masks: As in `forward`, `(1, p, h, w)`.
@@ -198,7 +196,7 @@ class Sam2Model(PromptableModel):
             )
             return gated(decoded, min_iou)
         tokens = self.mask_decoder.decode_tokens(
-            image_embeddings[-1], self._positions_11nc(), PromptEmbeddings.of(*embedded), NO_HINTS
+            image_embeddings[-1], self._positions_11nc(), PromptEmbeddings.of(*embedded), NO_BIAS
         )
         return decode_gated(
             self.mask_decoder, tokens, image_embeddings, multimask=multimask_output, min_iou=min_iou
@@ -207,7 +205,7 @@ class Sam2Model(PromptableModel):
     def _encoded(
         self, pixel_values: Tensor | None, image_embeddings: list[Tensor] | None, **kwargs: Any
     ) -> tuple[Sam2VisionEncoderOutput, list[Tensor]]:
-        """Encode pictures, or take embeddings over; there must be one of them."""
+        """Encode images, or reuse embeddings; exactly one must be given."""
         if pixel_values is not None and image_embeddings is None:
             features = self._encode(pixel_values, **kwargs)
             return features, self._embeddings(features)
@@ -225,25 +223,27 @@ class Sam2Model(PromptableModel):
 
 
 class _PromptName(str):
-    """A name that transformers' `Trainer` does not take for a target's, though "label" is in it.
+    """An argument name that transformers' `Trainer` does not take for a target.
 
-    `Trainer` computes a loss only where a batch holds every argument of `forward` with "label" in
-    its name; `input_labels` are part of a prompt, and boxes and masks come without them.
+    `Trainer` computes a loss only if a batch holds every argument of `forward` with "label" in its
+    name; `input_labels` are part of a prompt, and boxes and masks come without them.
     """
 
     __slots__ = ()
 
     def __contains__(self, part: object) -> bool:
-        """Whether a part is in the name, the one that `Trainer` asks for excepted."""
+        """Whether the name contains a part other than the one `Trainer` looks for."""
         return part != "label" and isinstance(part, str) and str(self).find(part) >= 0
 
 
 def _with_one_target(signature: inspect.Signature) -> inspect.Signature:
-    """Let `labels` be the one argument that is taken for a target."""
+    """Make `labels` the only argument taken for a target."""
     return signature.replace(
         parameters=[
-            one.replace(name=_PromptName(one.name)) if one.name == "input_labels" else one
-            for one in signature.parameters.values()
+            parameter.replace(name=_PromptName(parameter.name))
+            if parameter.name == "input_labels"
+            else parameter
+            for parameter in signature.parameters.values()
         ]
     )
 
@@ -253,15 +253,15 @@ vars(Sam2Model.forward)["__signature__"] = _with_one_target(inspect.signature(Sa
 
 def _as_output(
     decoded: DecodedMasks,
-    ghosts_bp: Tensor | None,
+    padding_bp: Tensor | None,
     features: Sam2VisionEncoderOutput,
     embeddings: list[Tensor],
 ) -> Sam2ImageSegmentationOutput:
-    """Put the answer together, with nothing in place of padding objects."""
+    """Build the output, blank for padding objects."""
     return Sam2ImageSegmentationOutput(
-        iou_scores=blank(decoded.iou_bpm, ghosts_bp, 0.0),
-        pred_masks=blank(decoded.logits_bpmhw, ghosts_bp, NO_OBJECT),
-        object_score_logits=blank(decoded.score_bp1, ghosts_bp, NO_OBJECT),
+        iou_scores=fill_padding_objects(decoded.iou_bpm, padding_bp, 0.0),
+        pred_masks=fill_padding_objects(decoded.logits_bpmhw, padding_bp, NO_OBJECT),
+        object_score_logits=fill_padding_objects(decoded.score_bp1, padding_bp, NO_OBJECT),
         image_embeddings=embeddings,
         vision_hidden_states=features.hidden_states,
         vision_attentions=features.attentions,
@@ -269,9 +269,9 @@ def _as_output(
 
 
 def _loss(
-    decoded: DecodedMasks, ghosts_bp: Tensor | None, labels_bphw: Tensor | None
+    decoded: DecodedMasks, padding_bp: Tensor | None, labels_bphw: Tensor | None
 ) -> Tensor | None:
-    """Compare the answers with true masks if there are any; mean over objects without padding.
+    """Compute the loss if there are labels; mean over objects without padding.
 
     Raises:
         ValueError: There is not one label for each object.
@@ -284,10 +284,10 @@ def _loss(
             f"labels have the shape {tuple(labels_bphw.shape)} for {shape[0]} images of {shape[1]} "
             "objects. Give one true mask per object, (images, objects, height, width)."
         )
-    is_real_bp = torch.ones(shape, dtype=torch.bool) if ghosts_bp is None else ~ghosts_bp
+    is_real_bp = torch.ones(shape, dtype=torch.bool) if padding_bp is None else ~padding_bp
     answers = (decoded.logits_bpmhw, decoded.iou_bpm, decoded.score_bp1, labels_bphw)
-    # the first dimension of the rest is that of all objects of all images
-    logits_bmhw, iou_bm, score_b1, labels_bhw = (one[is_real_bp] for one in answers)
+    # from here on, the first dimension is all objects of all images
+    logits_bmhw, iou_bm, score_b1, labels_bhw = (answer[is_real_bp] for answer in answers)
     rules = LossRules()
     losses, _ = mask_losses(logits_bmhw, iou_bm, score_b1, read_labels(labels_bhw, rules), rules)
     return losses.divided(max(len(labels_bhw), 1)).total(rules)

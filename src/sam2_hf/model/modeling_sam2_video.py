@@ -1,7 +1,7 @@
 """SAM 2 for videos: the image model's parts, and a memory of earlier frames.
 
-The model owns no state. Its public steps are the paper's: encode a frame, condition it on memories
-that the caller hands over, decode masks, encode a memory for the caller to keep.
+The model is stateless. Its public steps are the paper's: encode a frame, condition it on the
+caller's memories, decode masks, encode a memory for the caller to keep.
 
 Suffixes: b = objects, m = masks of an object, n = cells of the image embedding, t = points of an
 object, p = pointers, c = memory channels (64), d = decoder channels (256), h, w = rows and columns.
@@ -34,12 +34,12 @@ from .pretrained import Sam2VideoPreTrainedModel
 from .prompt_encoder import NO_OBJECT, Prompts
 from .promptable_model import PromptableModel, feature_maps
 
-# A mask that a person gives is believed: these logits are 0.99995 and 0.00005 as probabilities.
+# Logits of a given mask, 0.99995 and 0.00005 as probabilities.
 GIVEN_SCALE, GIVEN_SHIFT = 20.0, -10.0
 
 
 class InferenceSession(Protocol):
-    """What the model asks of a session, which lies outside `model/`."""
+    """Interface of a session, which is defined outside `model/`."""
 
     def segment_frame(
         self,
@@ -101,10 +101,10 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
 
     @property
     def num_maskmem(self) -> int:
-        """Spatial memories that a frame looks at, the prompted ones counted as one; 0 for none.
+        """Spatial memories a frame attends to, all conditioning frames counted as one; 0 for none.
 
-        It is the config's until it is set. Setting it changes tracking and training from the next
-        frame on, and is not saved: the config also says how many codes of age there are.
+        Defaults to the config's. Setting it takes effect from the next frame on and is not saved:
+        the config also gives the number of temporal codes.
 
         Source: sam2/modeling/sam2_base.py:513-547 @ 2b90b9f.
         """
@@ -112,16 +112,16 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
 
     @num_maskmem.setter
     def num_maskmem(self, number: int) -> None:
-        """Look at fewer memories, or at as many as there are codes of age.
+        """Attend to fewer memories, at most as many as there are temporal codes.
 
         Raises:
-            ValueError: There are no codes for so many memories.
+            ValueError: There are not enough temporal codes.
         """
         most = len(self.memory_temporal_positional_encoding)
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= most:
             raise ValueError(
-                f"num_maskmem={number!r} is impossible: this model can look at 0 to {most} "
-                "memories, for which it has learned codes of their age."
+                f"num_maskmem={number!r} is impossible: this model can attend to 0 to {most} "
+                "memories, for which it has temporal codes."
             )
         self._num_maskmem = number
 
@@ -137,7 +137,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
 
     @property
     def num_memory_tokens(self) -> int:
-        """Tokens that memory attention reads of a spatial memory."""
+        """Tokens per spatial memory."""
         return math.prod(self.grid)
 
     def memory_tokens(self, memory_bx: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         return memory_bx.flatten(2).transpose(1, 2)
 
     def memory_tiles(self, slots: int, pointers: int) -> Tiles | None:
-        """Find how a GPU deals out memory attention best; None for torch's attention.
+        """Find the best GPU tiles for memory attention; None for torch's attention.
 
         Args:
             slots: Spatial memories of an object.
@@ -169,11 +169,11 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
     def condition_on_memory(
         self, features: FrameFeatures, memories: MemoryInputs | StaticMemoryInputs | None
     ) -> Tensor:
-        """Fuse what objects remember into a frame.
+        """Condition a frame on the memories of objects.
 
         Args:
             features: The frame.
-            memories: What they attend to; None on a frame that is segmented from prompts alone.
+            memories: Their memories; None for a frame segmented from prompts alone.
 
         Returns:
             Image embedding, `(b, 256, h, w)`; `(1, 256, h, w)` without memories.
@@ -181,7 +181,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         Source: sam2/modeling/sam2_base.py:497-676 @ 2b90b9f.
         """
         embedding = features.embedding_bchw
-        if self.num_maskmem == 0:  # every frame is segmented by itself
+        if self.num_maskmem == 0:  # no memory: every frame by itself
             objects = len(embedding) if memories is None else memories.num_objects
             return embedding.expand(objects, -1, -1, -1)
         if memories is None:
@@ -204,7 +204,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
 
         Args:
             features: The frame.
-            embedding_bdhw: What `condition_on_memory` returned.
+            embedding_bdhw: Output of `condition_on_memory`.
             prompts: Prompts of each object in model pixels, shapes `(b, 1, ...)`; may be empty.
             multimask_output: Whether to choose among three masks, or take the single one.
             dynamic_multimask_via_stability: Whether an unstable single mask is replaced by the
@@ -227,7 +227,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         )
         score_b1 = decoded.score_bp1[:, 0]
         in_view_b1 = score_b1 > 0
-        # float32: half precision would leave steps along the outline when masks are enlarged
+        # float32: half precision would leave steps along outlines of enlarged masks
         candidates_bmhw = decoded.logits_bpmhw[:, 0].float()
         candidates_bmhw = candidates_bmhw.where(in_view_b1[..., None, None], NO_OBJECT)
         iou_bm = decoded.iou_bpm[:, 0]
@@ -243,7 +243,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         )
 
     def use_mask_as_output(self, features: FrameFeatures, mask_b1hw: Tensor) -> ObjectMasks:
-        """Take given masks for the answer; the decoder only finds the pointers to them.
+        """Use given masks as output; the decoder only computes their pointers.
 
         Args:
             features: The frame.
@@ -257,7 +257,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
             full_b1hw, self.mask_input_size, mode="bilinear", antialias=True
         )
         prompts = Prompts(masks_bphw=self.mask_downsample(mask_b1hw))
-        # The embedding goes in as it is, unmarked: so it was in training.
+        # The embedding without the no-memory code, as in training.
         found = self.decode_masks(
             features, features.embedding_bchw, prompts, multimask_output=False
         )
@@ -276,16 +276,16 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
     def encode_memory(
         self, features: FrameFeatures, logits_b1hw: Tensor, score_b1: Tensor, *, binarize: bool
     ) -> Tensor:
-        """Encode what a frame and its masks should be remembered by.
+        """Encode the memory of a frame and its masks.
 
         Args:
             features: The frame.
-            logits_b1hw: Mask logits, enlarged to the input size if they are smaller.
+            logits_b1hw: Mask logits, enlarged to the input size if smaller.
             score_b1: Object scores, logits.
-            binarize: Whether to encode the mask as a person sees it, instead of its probabilities.
+            binarize: Whether to encode the thresholded mask instead of probabilities.
 
         Returns:
-            Spatial memory, `(b, 64, h, w)`; a session keeps it without looking inside.
+            Spatial memory, `(b, 64, h, w)`; opaque to a session.
 
         Source: sam2/modeling/sam2_base.py:678-726 @ 2b90b9f.
         """
@@ -310,14 +310,14 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         run_mem_encoder: bool = True,  # noqa: FBT001, FBT002
         **kwargs: Unpack[TransformersKwargs],  # type: ignore[misc]
     ) -> Sam2VideoSegmentationOutput:
-        """Segment one frame of a session, with the name and arguments of transformers.
+        """Segment one frame of a session, with transformers' signature.
 
         Args:
             inference_session: A `Sam2VideoInferenceSession`, which does the work.
-            frame_idx: The frame; left out for a new one of a stream.
+            frame_idx: The frame; None for a new one of a stream.
             frame: Its pixel values, `(3, image_size, image_size)`, when streaming.
             reverse: Whether time runs backwards.
-            run_mem_encoder: Whether the frame is to be remembered.
+            run_mem_encoder: Whether to encode a memory of the frame.
             **kwargs: Ignored, as in transformers.
         """
         return inference_session.segment_frame(
@@ -336,12 +336,12 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         reverse: bool = False,  # noqa: FBT001, FBT002
         show_progress_bar: bool = False,  # noqa: FBT001, FBT002
     ) -> Iterator[Sam2VideoSegmentationOutput]:
-        """Track through a session's video, with the name and arguments of transformers.
+        """Track through a session's video, with transformers' signature.
 
         Args:
             inference_session: A `Sam2VideoInferenceSession`, which does the work.
-            start_frame_idx: First frame; the earliest prompted one if left out.
-            max_frame_num_to_track: How many frames after the first; all if left out.
+            start_frame_idx: First frame; the earliest prompted one by default.
+            max_frame_num_to_track: Number of frames after the first; all by default.
             reverse: Whether time runs backwards.
             show_progress_bar: Whether to show one.
         """
@@ -356,7 +356,7 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
     def _tokens(
         self, memories: MemoryInputs | StaticMemoryInputs, height: int, width: int
     ) -> MemoryTokens:
-        """Lay memories out for memory attention: content, positions, and which have a place."""
+        """Build the tokens of memory attention: content, positions, number without a position."""
         temporal = self.memory_temporal_positional_encoding
         channels = temporal.shape[-1]
         place_1chw = sine_table(height, width, channels, temporal.device, temporal.dtype)
@@ -385,5 +385,5 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
         return projection(time_code(times_bp, self.hidden_dim).to(weight.dtype))
 
     def _pointer(self, pointer_bd: Tensor, in_view_b1: Tensor) -> Tensor:
-        """Replace the pointer of an object that is out of view."""
+        """Replace the pointer of an occluded object."""
         return pointer_bd.where(in_view_b1, self.no_object_pointer.to(pointer_bd.dtype))

@@ -1,4 +1,4 @@
-"""Original `.pt` checkpoints: loading them, and reading the sizes of a SAM 2 from its weights."""
+"""Original `.pt` checkpoints: loading, and inferring the architecture from weights."""
 
 import os
 import re
@@ -41,11 +41,10 @@ from .released_models import RELEASED, layout_config
 
 _TRUNK = "vision_config.backbone_config"
 _DECODER = "sam_mask_decoder"
-_PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 
 
 class _Size(NamedTuple):
-    """A config field and the tensor, by its original name, that has this size on an axis."""
+    """A config field, and the tensor (original name) and axis that have its size."""
 
     field: str
     tensor: str
@@ -92,10 +91,10 @@ _COUNTS = (
 def config_from_weights(
     original: Mapping[str, Tensor], config: PreTrainedConfig | None = None, *, source: str
 ) -> Sam2VideoConfig:
-    """Describe the architecture that the weights of an original checkpoint belong to.
+    """Infer the architecture from the weights of an original checkpoint.
 
-    Sizes come from the shapes. Attention heads, windows and global blocks have no shape: they come
-    from the table of released models, or from the caller.
+    Sizes come from shapes. Attention heads, windows and global blocks do not show in shapes: they
+    come from the table of released models, or from the caller.
 
     Args:
         original: Tensors by their original names.
@@ -123,7 +122,7 @@ def config_from_weights(
 
 
 def _read_sizes(original: Mapping[str, Tensor]) -> dict[str, Any]:
-    """List the config fields that shapes and names tell, as far as the tensors are there."""
+    """List the config fields that shapes and names of present tensors determine."""
     sizes: dict[str, Any] = {
         field: original[tensor].shape[axis]
         for field, tensor, axis in _SIZES
@@ -190,10 +189,10 @@ def _require_agreement(
     if not _agree(channels, expected):
         clashes.append(f"channels of the trunk's blocks: {expected}, but the weights: {channels}")
     for field, value in sizes.items():
-        said = _get_field(config, field)
+        configured = _get_field(config, field)
         is_memory_field = "." not in field
-        if said != value and not (image_only and is_memory_field):
-            clashes.append(f"{field}: {said}, but the weights: {value}")
+        if configured != value and not (image_only and is_memory_field):
+            clashes.append(f"{field}: {configured}, but the weights: {value}")
     if clashes:
         raise CheckpointError(
             f"the config does not describe {source}. The config says {'; '.join(clashes)}. "
@@ -204,7 +203,10 @@ def _require_agreement(
 def _video_config(config: PreTrainedConfig) -> Sam2VideoConfig:
     """Copy a config; one for images gets the default memory fields."""
     fields = config.to_dict()
-    parts: dict[str, Any] = {name: fields.get(name) for name in _PARTS}
+    parts: dict[str, Any] = {
+        name: fields.get(name)
+        for name in ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+    }
     if not all(isinstance(part, dict) for part in parts.values()):
         raise CheckpointError(
             f"config is a {type(config).__name__}, which does not describe a whole SAM 2. "
@@ -227,12 +229,12 @@ def _set_version(config: Sam2VideoConfig, names: Iterable[str]) -> None:
 
 
 def _numbers(pattern: str, names: Iterable[str]) -> set[int]:
-    """Collect the numbers that a pattern finds at the beginning of the names."""
+    """Collect the numbers that a pattern matches at the start of names."""
     return {int(found[1]) for name in names if (found := re.match(pattern, name))}
 
 
 def _stack(blocks_per_stage: Iterable[int], channels: Iterable[int]) -> list[int]:
-    """Write out the channels of every block."""
+    """List the channels of every block."""
     stages = zip(blocks_per_stage, channels, strict=True)
     return [width for count, width in stages for _ in range(count)]
 
@@ -259,18 +261,18 @@ def _set_field(config: PreTrainedConfig, path: str, value: object) -> None:
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
-_PART_OF_MODEL = {  # the models inside the model: where their weights are, and their config
+_PART_OF_MODEL = {  # models inside the model: their prefix and config
     "sam2_vision_model": ("vision_encoder.", ("vision_config",)),
     "sam2_hiera_det_model": ("vision_encoder.backbone.", ("vision_config", "backbone_config")),
 }
 
 
 def read_original(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read the weights of an original checkpoint; nothing in the file is run.
+    """Read the weights of an original checkpoint without running any code in it.
 
     Args:
         path: A `.pt` file as `read_named` takes it. Names may be the original ones or ours, with
-            what wrappers put before them.
+            prefixes of wrappers.
 
     Returns:
         Tensors by their original names, on the CPU.
@@ -285,7 +287,7 @@ def read_original(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def _original_names(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Give weights the original names, whichever of the two namings they come in."""
+    """Convert weights in either naming to the original names."""
     names = names_in_model(
         weights, lambda name: is_original_name(name) or is_our_name(name), source=source
     )
@@ -301,9 +303,9 @@ def load_original(
 
     Args:
         path: A `.pt` file.
-        config: What the weights cannot tell (heads, windows, global blocks, input size), as a
-            `Sam2Config` or `Sam2VideoConfig`. Left out, a `config.json` beside the file is taken,
-            or else the table of released models.
+        config: Fields that weights do not determine (heads, windows, global blocks, input size), as
+            a `Sam2Config` or `Sam2VideoConfig`. Defaults to a `config.json` beside the file, or
+            else the table of released models.
         memory: Whether the weights that only videos need must be there.
 
     Returns:
@@ -328,12 +330,12 @@ def from_original(
     Args:
         cls: The model's class.
         path: A `.pt` file.
-        *model_args: Handed to the model's constructor.
-        **kwargs: As in `from_pretrained`. Names of config fields change these fields, unless
-            `config` is given.
+        *model_args: Passed to the model's constructor.
+        **kwargs: As in `from_pretrained`. Config field names override these fields, unless `config`
+            is given.
 
     Returns:
-        What `from_pretrained` returns: the model, or with `output_loading_info` a pair.
+        The model, or with `output_loading_info` a pair, as `from_pretrained`.
 
     Raises:
         CheckpointError: See `load_original`.
@@ -349,7 +351,7 @@ def from_original(
             setattr(config, name, kwargs.pop(name))
     with requested(LoadRequest(str(path))):
         loaded = cls.from_pretrained(None, *model_args, config=config, state_dict=weights, **kwargs)
-    return _named(loaded, str(path))
+    return _with_name(loaded, str(path))
 
 
 def load_pretrained(
@@ -358,19 +360,19 @@ def load_pretrained(
     *model_args: Any,
     **kwargs: Any,
 ) -> Model:
-    """Load a model from any of the three formats, or one that comes with this package.
+    """Load a model from any of the three formats, or a bundled one.
 
-    A repo with safetensors costs the requests transformers makes and none more: the Hub is asked
-    for a `.pt` only after transformers has found nothing it knows.
+    A repo with safetensors costs only transformers' own requests: the Hub is searched for a `.pt`
+    only after transformers has found no weights.
 
     Args:
         ordinary: transformers' `from_pretrained`, bound to the model's class.
         source: Name of a bundled checkpoint, Hub id, folder, or path to a `.pt`.
-        *model_args: Handed to the model's constructor.
+        *model_args: Passed to the model's constructor.
         **kwargs: As in `from_pretrained`.
 
     Returns:
-        What `ordinary` returns.
+        The result of `ordinary`.
 
     Raises:
         CheckpointNotFoundError: If there are no weights: no such file, folder, repo or revision,
@@ -386,7 +388,7 @@ def load_pretrained(
         with requested(request):
             return ordinary(source, *model_args, **kwargs)
     if (bundled := bundled_folder(source)) is not None:
-        return _named(load_pretrained(ordinary, bundled, *model_args, **kwargs), str(source))
+        return _with_name(load_pretrained(ordinary, bundled, *model_args, **kwargs), str(source))
     cls = cast(type[Model], getattr(ordinary, "__self__", None))
     options = HubOptions.from_kwargs(kwargs)
     if (local := find_local_original(source, options.subfolder)) is not None:
@@ -408,8 +410,8 @@ def load_pretrained(
     return from_original(cls, found, *model_args, **kwargs)
 
 
-def _named(loaded: Model, name: str) -> Model:
-    """Let a model, or the first of a pair, say where it comes from."""
+def _with_name(loaded: Model, name: str) -> Model:
+    """Set the name of a model, or of the first of a pair."""
     model = loaded[0] if isinstance(loaded, tuple) else loaded
     model.config.name_or_path = model.name_or_path = name
     return loaded
@@ -418,7 +420,7 @@ def _named(loaded: Model, name: str) -> Model:
 def _for_class(
     cls: type[PreTrainedModel], config: Sam2VideoConfig, weights: dict[str, Tensor]
 ) -> tuple[PreTrainedConfig, dict[str, Tensor]]:
-    """Take what one class of models needs from the whole."""
+    """Select the config and weights that one model class needs."""
     config_class = _config_class(cls)
     model_type = config_class.model_type
     if model_type in _PART_OF_MODEL:

@@ -1,8 +1,8 @@
 """Outputs of the models and of their parts: features, decoded masks, memories.
 
 Suffixes: b = images (objects in what belongs to a video), p = objects (prompts) of an image, m =
-masks of an object, n = tokens of the image embedding, t = decoder tokens, x = as the model lays out
-a spatial memory, c = channels, d = decoder channels (256), h, w = rows and columns (of the image
+masks of an object, n = tokens of the image embedding, t = decoder tokens, x = dimensions of a
+spatial memory, c = channels, d = decoder channels (256), h, w = rows and columns (of the image
 embedding: input size / 16, so 64 for 1024-pixel frames).
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
-LONELY = 2  # tokens of a prompt that cannot be shorter than another: a click, and what closes it
+LONELY = 2  # tokens of a single click and its closing token, which never need padding
 
 
 @dataclass
@@ -63,14 +63,13 @@ class Sam2ImageSegmentationOutput(ModelOutput):
         pred_masks: Mask logits at a quarter of the input size, `(b, p, m, h, w)`; above 0 is the
             object.
         object_score_logits: Whether the object is in view at all, `(b, p, 1)`, logits.
-        image_embeddings: What `get_image_embeddings` returns, to be passed in again for the next
-            prompt.
+        image_embeddings: Output of `get_image_embeddings`, to be reused for the next prompt.
         vision_hidden_states: As in [`Sam2HieraDetModelOutput`]; with `output_hidden_states=True`.
         vision_attentions: As in [`Sam2HieraDetModelOutput`]; with `output_attentions=True`.
         mask_decoder_attentions: Output of each layer's image-to-token attention; with
             `output_attentions=True`.
-        loss: What to minimize, a scalar; with `labels`. Last, because transformers has no such
-            field here.
+        loss: The loss, a scalar; with `labels`. Last, because transformers' class has no such
+            field.
     """
 
     iou_scores: Tensor | None = None
@@ -100,7 +99,7 @@ class PromptEmbeddings:
 
     @classmethod
     def of(cls, sparse_bptc: Tensor, dense_bchw: Tensor) -> Self:
-        """Lay out what the prompt encoder returns.
+        """Rearrange the output of the prompt encoder.
 
         Args:
             sparse_bptc: Tokens; zero at padding.
@@ -114,19 +113,19 @@ class PromptEmbeddings:
 
 
 def _marked_padding(sparse_bptc: Tensor) -> Tensor | None:
-    """Mark the tokens that are no padding, `(b, p, t)`; None where there is no padding."""
-    is_seen = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
-    if not is_seen and sparse_bptc.shape[2] <= LONELY:
+    """Mark tokens other than padding, `(b, p, t)`; None if there is no padding."""
+    is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+    if not is_traced and sparse_bptc.shape[2] <= LONELY:
         return None
     keep_bpt = (sparse_bptc != 0).any(dim=-1)
-    # Neither a graph nor an accelerator waits for the answer: a mask that leaves out nothing costs
-    # less, and gives the same.
-    return None if not is_seen and sparse_bptc.is_cpu and bool(keep_bpt.all()) else keep_bpt
+    # Graphs and accelerators skip the check, which would synchronize: a mask that drops nothing
+    # gives the same.
+    return None if not is_traced and sparse_bptc.is_cpu and bool(keep_bpt.all()) else keep_bpt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedTokens:
-    """The mask decoder's answer before any mask is drawn; cheap next to the masks themselves.
+    """Output of the mask decoder before masks are drawn; cheap compared to the masks.
 
     Attributes:
         image_bpnc: Image tokens after the two-way transformer, `(b, p, n, 256)`.
@@ -148,7 +147,7 @@ class DecodedMasks(NamedTuple):
     Attributes:
         logits_bpmhw: Mask logits at a quarter of the input size, `(b, p, m, h, w)`.
         iou_bpm: Predicted IoU, `(b, p, m)`, probability.
-        tokens_bpmc: The tokens that object pointers are made of, `(b, p, m, 256)`.
+        tokens_bpmc: Tokens of the object pointers, `(b, p, m, 256)`.
         score_bp1: Object score, `(b, p, 1)`, logits.
     """
 
@@ -160,12 +159,12 @@ class DecodedMasks(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatedMasks:
-    """Those masks of many prompts whose predicted IoU passed a gate, prompt by prompt.
+    """Masks of many prompts whose predicted IoU exceeds a threshold, in prompt order.
 
     Attributes:
         logits_mhw: Mask logits at a quarter of the input size, `(m, h, w)`.
         iou_m: Predicted IoU, `(m,)`, probability.
-        prompt_m: Which prompt each mask answers, `(m,)` int64.
+        prompt_m: Prompt index of each mask, `(m,)` int64.
     """
 
     logits_mhw: Tensor
@@ -194,18 +193,18 @@ class Sam2VideoSegmentationOutput(ModelOutput):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectMasks:
-    """What the decoder says about objects of one frame, `b` = objects.
+    """Decoder output for objects of one frame, `b` = objects.
 
     Attributes:
         candidates_bmhw: Mask logits of every candidate at a quarter of the input size; -1024
-            everywhere where the object is out of view.
+            everywhere if the object is out of view.
         candidate_iou_bm: Their predicted IoU, probability.
         logits_b1hw: The best candidate.
         iou_b1: Its predicted IoU.
         pointer_bd: Object pointer, `(b, 256)`.
         score_b1: Object score, logits; above 0 the object is in view.
-        full_logits_b1hw: A given mask at input size, for the memory encoder; None where
-            `logits_b1hw` is all there is.
+        full_logits_b1hw: A given mask at input size, for the memory encoder; None without a given
+            mask.
     """
 
     candidates_bmhw: Tensor
@@ -219,7 +218,7 @@ class ObjectMasks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameFeatures:
-    """Features of one frame, which all its objects share; or of one frame per object.
+    """Features of one frame shared by all its objects, or of one frame per object.
 
     Attributes:
         fine_bchw: For the mask decoder, `(b or 1, 32, 4h, 4w)`.
@@ -240,11 +239,11 @@ class FrameFeatures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMemory:
-    """One row of a memory bank. Never changed in place; a new prompt makes a new row.
+    """One row of a memory bank. Immutable; a new prompt makes a new row.
 
     Attributes:
         frame: Index of the frame in its video, counted from 0.
-        spatial_bx: Fused image-and-mask memory as the model lays it out, `(b, ...)`.
+        spatial_bx: Fused image-and-mask memory in the model's layout, `(b, ...)`.
         pointer_bd: Object pointer from the mask decoder, `(b, 256)`.
         score_b1: Object score in logits, `(b, 1)`. Above 0 the object is in view.
     """

@@ -1,8 +1,8 @@
 """Position encodings: sine tables for grids, random Fourier features for points, rotary positions.
 
-All are computed in float32 and rounded once, at the end: a phase of hundreds of radians does not
-survive bfloat16. Axial rotary positions turn channel pairs of queries and keys by the place of
-their cell.
+All are computed in float32 and rounded once, at the end: bfloat16 cannot represent phases of
+hundreds of radians. Axial rotary positions rotate channel pairs of queries and keys by the position
+of their cell.
 
 Suffixes: b = objects, a = heads, n = cells of a grid, m = frames that share the grid, c = channels,
 x = pairs of channels, h, w = rows and columns.
@@ -20,10 +20,9 @@ from .fast_paths import constant_table, known_module
 TEMPERATURE = (
     10_000  # ratio of the longest to the shortest wave length, as in "Attention is all you need"
 )
-KEPT_TABLES = 8  # three neck levels at two or three input sizes
 
 
-@constant_table(KEPT_TABLES)
+@constant_table(8)  # three neck levels at two or three input sizes
 def sine_table(
     height: int, width: int, channels: int, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
@@ -34,13 +33,14 @@ def sine_table(
         width: Columns of the grid.
         channels: Channels of the table, a multiple of 4.
         device: Where to put the table.
-        dtype: What to round it to, after computing in float32.
+        dtype: Dtype to round to after computing in float32.
 
     Returns:
-        Table, `(1, channels, height, width)`; shared by all callers, not to be written to.
+        Table, `(1, channels, height, width)`; shared by all callers, read-only.
 
     Source: sam2/modeling/position_encoding.py:84-131 @ 2b90b9f.
-    Differs: the value depends on a row or a column alone, so only `height + width` sines are taken.
+    Differs: a value depends on a row or a column alone, so only `height + width` sines are
+        computed.
     """
     rows_hc = _sine_line(height, channels // 2, device)
     columns_wc = _sine_line(width, channels // 2, device)
@@ -61,10 +61,10 @@ def _sine_line(length: int, channels: int, device: torch.device) -> Tensor:
 
 @known_module
 class FourierPositions(nn.Module):
-    """Encode points of the unit square with frequencies that were drawn once, before training.
+    """Random Fourier features of points in the unit square; the frequencies are fixed.
 
-    The frequencies stay float32 when the model is cast: in bfloat16 their phases would be off by up
-    to a tenth of a radian, and points would land beside the place they name.
+    They stay float32 when the model is cast: bfloat16 phases would be off by up to a tenth of a
+    radian and displace points.
 
     Source: sam2/modeling/position_encoding.py:134-178 @ 2b90b9f.
     """
@@ -72,7 +72,7 @@ class FourierPositions(nn.Module):
     def __init__(self, channels: int, scale: float) -> None:
         super().__init__()
         self.scale = scale
-        with torch.random.fork_rng(devices=[]):  # the first weights of later parts stay the same
+        with torch.random.fork_rng(devices=[]):  # keeps the initial weights of later parts
             frequencies = scale * torch.randn(2, channels // 2, dtype=torch.float32)
         self.positional_embedding: Tensor = nn.Buffer(frequencies)
 
@@ -90,7 +90,7 @@ class FourierPositions(nn.Module):
         return torch.cat((phases.sin(), phases.cos()), dim=-1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Self:
-        """Move to another device, but keep float32."""
+        """Move to another device but keep float32."""
         before = self.positional_embedding
         super()._apply(fn, *args, **kwargs)
         if self.positional_embedding.dtype != before.dtype and before.device.type != "meta":
@@ -105,14 +105,11 @@ def cell_centers(height: int, width: int, device: torch.device) -> Tensor:
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
 
 
-KEPT_ROTARY_TABLES = 4  # one or two grids, on one or two devices
-
-
-@constant_table(KEPT_ROTARY_TABLES)
+@constant_table(4)  # one or two grids, on one or two devices
 def rotary_table(
     height: int, width: int, channels: int, theta: float, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Tabulate the turns of every cell: the first half of the pairs by column, the rest by row.
+    """Tabulate the rotations of every cell: the first half of the pairs by column, the rest by row.
 
     Args:
         height: Rows of the grid.
@@ -123,7 +120,7 @@ def rotary_table(
 
     Returns:
         Cosines and sines, each `(height * width, channels / 2)`, float32; shared by all callers,
-        not to be written to.
+        read-only.
 
     Source: sam2/modeling/position_encoding.py:182-199 @ 2b90b9f.
     """
@@ -138,14 +135,14 @@ def rotary_table(
 
 
 def rotate(tokens_banc: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn the channel pairs of tokens that lie on the table's grid, once or several times over.
+    """Rotate the channel pairs of tokens on one or several copies of the table's grid.
 
     Args:
         tokens_banc: `(b, a, m * n, c)`: m grids of n cells, one after the other.
-        table: What `rotary_table` returned for the grid.
+        table: Output of `rotary_table` for the grid.
 
     Returns:
-        New tensor of the same shape and dtype; computed in float32, as the turns of far cells are
+        New tensor of the same shape and dtype; computed in float32, as rotations of far cells are
         hundreds of radians.
 
     Source: sam2/modeling/position_encoding.py:210-239 @ 2b90b9f.
@@ -161,19 +158,19 @@ def rotate(tokens_banc: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def rotated(tokens_banc: Tensor, table: tuple[Tensor, Tensor], unplaced: int = 0) -> Tensor:
-    """Turn tokens of which some at the end have no place; fresh ones are turned where they lie.
+    """Rotate tokens, except some at the end without a position; in place if possible.
 
     Args:
-        tokens_banc: `(b, a, m * n + unplaced, c)`, which nobody else reads.
+        tokens_banc: `(b, a, m * n + unplaced, c)`; may be overwritten.
         table: As in `rotate`.
-        unplaced: How many at the end stay as they are.
+        unplaced: Number of tokens at the end to leave unchanged.
     """
     placed = tokens_banc.shape[2] - unplaced
     is_recorded = torch.is_grad_enabled() and tokens_banc.requires_grad
     is_dense = tokens_banc.dtype == torch.float32 and tokens_banc.stride(-1) == 1
     is_exported = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
     if is_dense and not is_recorded and not is_exported:
-        # one pass over the memory that the tokens lie in, instead of six
+        # one pass over memory instead of six
         turns_nx = torch.complex(*table)
         pairs_banx = torch.view_as_complex(tokens_banc[:, :, :placed].unflatten(-1, (-1, 2)))
         pairs_banx.unflatten(2, (-1, len(turns_nx))).mul_(turns_nx)

@@ -1,4 +1,4 @@
-"""What every model of this package has in common: loading, first weights, supported backends."""
+"""Base of every model: loading, weight initialization, supported backends."""
 
 import os
 from contextlib import ExitStack
@@ -51,7 +51,7 @@ class Sam2PreTrainedModel(PreTrainedModel):
 
     @classmethod
     def _can_set_attn_implementation(cls) -> bool:
-        # transformers guesses it from the source text of the model's file; ours is in attention.py
+        # transformers guesses it from the source of the model's file; ours is in attention.py
         return True
 
     @classmethod
@@ -66,16 +66,15 @@ class Sam2PreTrainedModel(PreTrainedModel):
         Args:
             pretrained_model_name_or_path: Hub id such as `facebook/sam2.1-hiera-tiny`, a folder in
                 transformers' format, a folder or Hub repo that holds only the original `.pt`, or a
-                path to one; or `sam2-hiera-micro`, a small model that comes with this package.
-            *model_args: Handed to the model's constructor.
+                path to one; or `sam2-hiera-micro`, a small bundled model.
+            *model_args: Passed to the model's constructor.
             **kwargs: As in `transformers.PreTrainedModel.from_pretrained`: `config`, `dtype`,
                 `device_map`, `revision`, `cache_dir`, `token`, `attn_implementation`, ...
 
         Raises:
-            CheckpointError: If there are no weights, not those of a SAM 2, not all of them or some
-                that are not finite, or if the config describes no model. With
-                `output_loading_info=True` weights may be missing, and are drawn at random: the
-                caller looks at the report.
+            CheckpointError: If there are no weights, they are not those of a SAM 2, incomplete or
+                not finite, or the config describes no model. With `output_loading_info=True`
+                weights may be missing and are initialized at random: the caller checks the report.
         """
         return load_pretrained(
             super().from_pretrained, pretrained_model_name_or_path, *model_args, **kwargs
@@ -90,10 +89,10 @@ class Sam2PreTrainedModel(PreTrainedModel):
         *args: Any,
         **kwargs: Any,
     ) -> tuple[Any, ...]:
-        """Load weights into a model on the meta device, if they are those of this model.
+        """Load weights into a model on the meta device, if they fit it.
 
-        The one place that every weight passes, wherever it came from. The names of quantized
-        weights and of those that the caller renames are left to transformers, and adapters whole.
+        Every weight passes here, whatever its source. Names of quantized weights and those that the
+        caller renames are left to transformers, and so are adapters.
         """
         load = PreTrainedModel._load_pretrained_model
         if kwargs.get("expected_keys") is not None:  # `load_adapter` lists its own weights
@@ -116,7 +115,7 @@ class Sam2PreTrainedModel(PreTrainedModel):
 
     @property
     def fast(self) -> bool:
-        """Whether parts may take faster ways to the same numbers; `model.fast = False` forbids it.
+        """Whether fast paths are allowed; `model.fast = False` forbids them.
 
         They are taken in `eval()` when nothing requires a gradient, and equal the plain modules up
         to the order of summation.
@@ -125,17 +124,17 @@ class Sam2PreTrainedModel(PreTrainedModel):
 
     @fast.setter
     def fast(self, fast: bool) -> None:
-        """Allow or forbid the faster ways in every part of the model."""
+        """Allow or forbid fast paths in every part of the model."""
         set_fast(self, fast=fast)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Draw first weights; transformers calls it for modules a checkpoint left out."""
+        """Initialize weights; transformers calls it for modules missing in a checkpoint."""
         super()._init_weights(module)
         if isinstance(module, FourierPositions):
             init.normal_(module.positional_embedding, std=module.scale)
         if (of_image := module._modules.get("shared_image_embedding")) is not None:
-            # one code for all places, or a click would have nothing in common with its own cell
+            # one encoding for all positions, so that a click matches its own cell
             of_prompts = module.get_submodule("prompt_encoder.shared_embedding")
             init.copy_(of_prompts.positional_embedding, of_image.positional_embedding)
         for name in ("pos_embed", "pos_embed_window", "no_memory_embedding"):
@@ -149,7 +148,7 @@ class Sam2PreTrainedModel(PreTrainedModel):
 
 
 class Sam2VideoPreTrainedModel(Sam2PreTrainedModel):
-    """Base of models of videos, under transformers' name."""
+    """Base of video models, under transformers' name."""
 
     config: Sam2VideoConfig
     base_model_prefix = "sam2_video"

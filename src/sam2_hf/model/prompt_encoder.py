@@ -1,6 +1,6 @@
-"""The prompt encoder: clicks, boxes and masks become tokens and an addition to the image embedding.
+"""The prompt encoder: clicks and boxes to tokens, masks to an addition to the image embedding.
 
-[`Prompts`] are what it encodes: what is left out is completed, and padding is known.
+[`Prompts`] holds its inputs, completes missing ones and marks padding.
 
 Suffixes: b = images, p = objects of an image, t = points or tokens of an object, c = channels,
 n = cells of the image embedding, h, w = rows and columns.
@@ -20,13 +20,13 @@ from .layers import ChannelLayerNorm, table_rows
 from .position_encoding import FourierPositions
 
 NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = 0, 1, 2, 3  # rows of `point_embed`
-NOT_A_POINT = -1  # a token that closes every prompt without a box
-PADDING = -10  # fills up shorter prompts; never looked at
+NOT_A_POINT = -1  # closes every prompt without a box
+PADDING = -10  # pads shorter prompts; ignored
 
 
 @known_module
 class MaskEmbedding(nn.Module):
-    """Shrink a mask prompt four times to the grid of the image embedding."""
+    """Downsample a mask prompt by 4 to the grid of the image embedding."""
 
     def __init__(self, config: Sam2PromptEncoderConfig) -> None:
         super().__init__()
@@ -84,9 +84,8 @@ class PromptEncoder(nn.Module):
             input_masks: Earlier mask logits, `(b, p or 1, 4h, 4w)`, at `mask_input_size`.
 
         Returns:
-            Tokens, `(b, p, t, 256)`, zero where they only pad a shorter prompt; and what is added
-            to the image embedding, `(b * p, 256, h, w)`, or `(b, 256, h, w)` if all objects of an
-            image share it.
+            Tokens, `(b, p, t, 256)`, zero at padding; and the addition to the image embedding, `(b
+            * p, 256, h, w)`, or `(b, 256, h, w)` if all objects of an image share it.
 
         Raises:
             ValueError: If there are points without labels, or neither points nor boxes.
@@ -113,7 +112,7 @@ class PromptEncoder(nn.Module):
         return torch.cat([*tokens, closing], dim=2), dense_bchw
 
     def _embed_points(self, points_bpt2: Tensor, labels_bpt: Tensor) -> Tensor:
-        """Add a place and a kind for every point, `(b, p, t, 256)`."""
+        """Add position and label embeddings of every point, `(b, p, t, 256)`."""
         # + 0.5: a click means the center of its pixel
         places_bptc = self.shared_embedding((points_bpt2.float() + 0.5) / self.image_size)
         kinds_bptc = self.point_embed(labels_bpt.long().clamp(min=0))
@@ -158,13 +157,13 @@ def _side(size: int | list[int] | tuple[int, int]) -> int:
 
 
 def labels_for_boxes(boxes_bp4: Tensor) -> Tensor:
-    """Label the corners of each box, as padding where the box is; `(b, p, 2)` int64."""
+    """Label the corners of each box, padding for padded boxes; `(b, p, 2)` int64."""
     corners = torch.tensor([TOP_LEFT, BOTTOM_RIGHT], device=boxes_bp4.device)
     is_padding = (boxes_bp4 == PADDING).all(dim=-1, keepdim=True)
     return torch.where(is_padding, PADDING, corners)
 
 
-NO_OBJECT = -1024.0  # logits of a mask that is not there, as in the original's tracker
+NO_OBJECT = -1024.0  # mask logits of an absent object, as in the original's tracker
 OF_EACH_IMAGE, OF_EACH_OBJECT = 3, 5  # dimensions of masks given as (b, h, w) and (b, p, 1, h, w)
 
 
@@ -185,12 +184,12 @@ class Prompts:
     masks_bphw: Tensor | None = None
 
     def completed(self, mask_size: tuple[int, int], embedding_bchw: Tensor | None = None) -> Self:
-        """Fill in what the prompt encoder needs.
+        """Fill in missing inputs of the prompt encoder.
 
         Args:
             mask_size: Rows and columns a mask prompt must have.
-            embedding_bchw: The image embedding; with it, images without a point or a box get a
-                token that is not a point.
+            embedding_bchw: The image embedding; with it, images without points and boxes get the
+                token `NOT_A_POINT`.
 
         Raises:
             ValueError: If points, labels, boxes, masks and images differ in number.
@@ -211,12 +210,12 @@ class Prompts:
 
     @property
     def num_objects(self) -> int:
-        """Objects of each image, padding included; once `completed`."""
+        """Objects per image, including padding; once `completed`."""
         places = self.boxes_bp4 if self.points_bpt2 is None else self.points_bpt2
         return 0 if places is None else places.shape[1]
 
     def padding_objects(self) -> Tensor | None:
-        """Mark objects of nothing but padding, `(b, p)` bool; None without points and boxes."""
+        """Mark objects that are only padding, `(b, p)` bool; None without points and boxes."""
         marks = [
             (values == PADDING).all(dim=-1)
             for values in (self.labels_bpt, self.boxes_bp4)
@@ -225,7 +224,7 @@ class Prompts:
         return torch.stack(marks).all(dim=0) if marks else None
 
     def _require_fit(self, batch: int | None) -> None:
-        """Refuse what broadcasting would quietly stretch."""
+        """Refuse shapes that broadcasting would silently expand."""
         self._require_same_objects()
         points, labels, masks = self.points_bpt2, self.labels_bpt, self.masks_bphw
         if points is not None and labels is not None and labels.shape != points.shape[:-1]:
@@ -278,8 +277,10 @@ def fit_masks(masks: Tensor, size: tuple[int, int]) -> Tensor:
     return resized.to(masks.dtype)
 
 
-def blank(values: Tensor, ghosts_bp: Tensor | None, value: float) -> Tensor:
-    """Overwrite what was predicted for padding objects."""
-    if ghosts_bp is None or not (torch.compiler.is_compiling() or ghosts_bp.any()):
+def fill_padding_objects(values: Tensor, padding_bp: Tensor | None, value: float) -> Tensor:
+    """Overwrite predictions for padding objects."""
+    if padding_bp is None or not (torch.compiler.is_compiling() or padding_bp.any()):
         return values
-    return values.masked_fill(ghosts_bp.reshape(*ghosts_bp.shape, *[1] * (values.dim() - 2)), value)
+    return values.masked_fill(
+        padding_bp.reshape(*padding_bp.shape, *[1] * (values.dim() - 2)), value
+    )

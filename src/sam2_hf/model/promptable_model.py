@@ -1,4 +1,4 @@
-"""PromptableModel, the base of the image and the video model: encode pictures, encode prompts.
+"""PromptableModel, the base of the image and the video model: encodes images and prompts.
 
 Suffixes: b = images, p = objects (prompts) of an image, t = points of an object, n = cells of the
 image embedding, c = channels, h, w = rows and columns.
@@ -22,7 +22,7 @@ from .prompt_encoder import PromptEncoder, Prompts
 
 
 class PromptableModel(Sam2PreTrainedModel):
-    """Image encoder, prompt encoder and mask decoder; a base for the two models, not one itself.
+    """Abstract base with image encoder, prompt encoder and mask decoder.
 
     Source: sam2/sam2_image_predictor.py:364-445 and sam2/modeling/sam2_base.py:464-480 @ 2b90b9f.
     """
@@ -41,7 +41,7 @@ class PromptableModel(Sam2PreTrainedModel):
         self.vision_encoder = Sam2VisionModel(config.vision_config)
         self.prompt_encoder = PromptEncoder(prompt_config)
         self.mask_decoder = MaskDecoder(config.mask_decoder_config)
-        # What a frame without any memory gets added; an image is such a frame.
+        # Added to frames without memory; an image is such a frame.
         self.no_memory_embedding = nn.Parameter(
             torch.zeros(1, 1, config.vision_config.fpn_hidden_size)
         )
@@ -69,21 +69,21 @@ class PromptableModel(Sam2PreTrainedModel):
 
     @property
     def num_feature_levels(self) -> int:
-        """Feature maps that the image encoder hands out."""
+        """Number of feature maps of the image encoder."""
         return self.config.vision_config.num_feature_levels
 
     @property
     def backbone_feature_sizes(self) -> list[list[int]]:
-        """Rows and columns of each of them by the config, finest first.
+        """Rows and columns of each map by the config, finest first.
 
-        Nothing is computed from them here, sizes follow from the input. They can be set, in the
-        config, because transformers' class needs it for another input size.
+        Not used here, since sizes follow from the input. Settable, because transformers' class
+        needs it for another input size.
         """
         return self.config.vision_config.backbone_feature_sizes
 
     @backbone_feature_sizes.setter
     def backbone_feature_sizes(self, sizes: list[list[int]]) -> None:
-        """Note other sizes in the config."""
+        """Set the sizes in the config."""
         self.config.vision_config.backbone_feature_sizes = [list(size) for size in sizes]
 
     def get_input_embeddings(self) -> nn.Module:
@@ -91,13 +91,13 @@ class PromptableModel(Sam2PreTrainedModel):
         return self.vision_encoder.get_input_embeddings()
 
     def set_drop_path(self, rate: float) -> None:
-        """Let training skip branches of the trunk's blocks at random; see `Sam2HieraDetModel`.
+        """Set stochastic depth of the trunk; see `Sam2HieraDetModel`.
 
         Args:
             rate: Probability for the last block, 0 to below 1.
 
         Raises:
-            ValueError: If the rate is no such probability.
+            ValueError: If the rate is out of range.
         """
         self.vision_encoder.backbone.set_drop_path(rate)
 
@@ -108,7 +108,7 @@ class PromptableModel(Sam2PreTrainedModel):
 
         def compute() -> Tensor:
             positions_hwc = self.shared_image_embedding(cell_centers(*grid, frequencies.device))
-            return positions_hwc.permute(2, 0, 1)[None]  # stays token-major, as it is read
+            return positions_hwc.permute(2, 0, 1)[None]  # stays token-major, as it is used
 
         if not is_bare(self.shared_image_embedding, FourierPositions):
             return compute()
@@ -177,7 +177,7 @@ class PromptableModel(Sam2PreTrainedModel):
         )
 
     def _encode(self, pixel_values: Tensor, **kwargs: Any) -> Sam2VisionEncoderOutput:
-        """Run the image encoder and narrow its two finer maps, once for all prompts."""
+        """Run the image encoder and narrow its two finer maps, shared by all prompts."""
         narrow = (self.mask_decoder.conv_s0, self.mask_decoder.conv_s1)
         if is_bare(self.vision_encoder, Sam2VisionModel):
             return self.vision_encoder.encode(pixel_values, narrow, **kwargs)
@@ -186,7 +186,7 @@ class PromptableModel(Sam2PreTrainedModel):
         return features
 
     def _embeddings(self, features: Sam2VisionEncoderOutput) -> list[Tensor]:
-        """Mark the image embedding as one without memory."""
+        """Add the no-memory embedding to the image embedding."""
         fine, coarse, embedding = feature_maps(features)
         return [fine, coarse, embedding + self.no_memory_embedding.transpose(1, 2)[..., None]]
 
@@ -206,7 +206,7 @@ def feature_maps(features: Sam2VisionEncoderOutput) -> list[Tensor]:
 
 
 def feature_weights(model: PromptableModel) -> list[Tensor]:
-    """List the weights that image features depend on."""
+    """List the weights that determine image features."""
     decoder = model.mask_decoder
     parts = (model.vision_encoder, decoder.conv_s0, decoder.conv_s1)
     return [weight for part in parts for weight in part.parameters()]

@@ -1,4 +1,4 @@
-"""The eight released models: what their weights cannot tell."""
+"""The eight released models: the settings that weights do not determine."""
 
 from dataclasses import dataclass, replace
 
@@ -9,15 +9,15 @@ from .configuration_sam2_video import Sam2VideoConfig
 
 @dataclass(frozen=True, slots=True)
 class ReleasedModel:
-    """One released model. Heads, windows and global blocks leave no trace in the weights.
+    """One released model. Heads, windows and global blocks do not show in the weights.
 
     Attributes:
         name: As in the file name, e.g. `sam2.1_hiera_tiny`.
         blocks_per_stage: Depth of each stage of the trunk.
         embed_dim: Channels of the first stage; every later stage has twice as many.
-        num_heads: Attention heads of the first stage, doubling likewise.
+        num_heads: Attention heads of the first stage, doubling per stage.
         window_sizes: Side of the attention windows of each stage, tokens.
-        global_blocks: Blocks that look at the whole grid.
+        global_blocks: Blocks that attend to the whole grid.
         background_size: Side of the position table that is stretched over the grid.
         is_2_1: SAM 2.1 (True) or 2.0.
 

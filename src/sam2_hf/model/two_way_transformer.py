@@ -1,7 +1,7 @@
 """The two-way transformer: prompt tokens and image tokens attend to each other.
 
 Suffixes: b = images, p = objects of an image, t = tokens of an object, n = image tokens, c =
-channels. What all objects of an image share has p = 1 until something makes it differ.
+channels. Tensors that all objects of an image share have p = 1 until they differ.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from .layers import FeedForward
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionBias:
-    """What attention is biased by; each is added to the scaled products.
+    """Biases of the decoder's attention, added to the scaled products.
 
     Attributes:
         padding: Minus infinity at tokens that pad a shorter prompt, `(b * p, 1, 1, t)`.
-        similarity: Preference for image tokens (PerSAM's target-guided attention), `(b * p, 1, t,
+        similarity: Bias toward image tokens (PerSAM's target-guided attention), `(b * p, 1, t,
             n)` or broadcastable.
         target_bptc: Embedding of a wanted concept, added to the tokens before each layer (PerSAM).
     """
@@ -32,17 +32,17 @@ class AttentionBias:
     target_bptc: Tensor | None = None
 
 
-NO_HINTS = AttentionBias()
-FEWEST_CELLS = 128  # of one object; with fewer, calls cost more than the cache saves
-CELLS_AT_ONCE = 1024  # of all objects, a megabyte of image tokens
+NO_BIAS = AttentionBias()
+FEWEST_CELLS = 128  # per object; with fewer, calls cost more than the cache saves
+CELLS_AT_ONCE = 1024  # of all objects, 1 MB of image tokens
 
 
 class TwoWayBlock(FastPath, GradientCheckpointingLayer):
-    """Attention among tokens, from tokens to the image, and from the image to tokens.
+    """Attention among tokens, from tokens to image, and from image to tokens.
 
     Args:
         config: The mask decoder's config.
-        first: Whether this is the first block, whose tokens are still nothing but their positions.
+        first: Whether this is the first block, whose tokens equal their positions.
 
     Source: sam2/modeling/sam/transformer.py:110-187 @ 2b90b9f.
     """
@@ -55,8 +55,7 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
         self.layer_norm1 = nn.LayerNorm(width)
         self.cross_attn_token_to_image = PromptAttention(config, config.attention_downsample_rate)
         self.layer_norm2 = nn.LayerNorm(width)
-        # two linear layers whatever the transformer's depth; the published configs have depth 2 as
-        # well
+        # two linear layers, whatever the transformer's depth
         self.mlp = FeedForward((width, config.mlp_dim, width), num_layers=config.num_hidden_layers)
         self.layer_norm3 = nn.LayerNorm(width)
         self.layer_norm4 = nn.LayerNorm(width)
@@ -69,7 +68,7 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
         placed_bpnc: Tensor,
         token_positions_bptc: Tensor,
         image_positions_11nc: Tensor,
-        hints: AttentionBias = NO_HINTS,
+        bias: AttentionBias = NO_BIAS,
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Exchange information once in each direction.
 
@@ -79,32 +78,32 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
             placed_bpnc: The same with their positions added.
             token_positions_bptc: Added to tokens wherever they are queries or keys.
             image_positions_11nc: The same for image tokens.
-            hints: See [`AttentionBias`].
+            bias: See [`AttentionBias`].
 
         Returns:
-            Tokens; image tokens; what these found, `(b * p, 1, n, 256)`, to be recorded, or None
-            where nobody records; image tokens with their positions.
+            Tokens; image tokens; their attended values, `(b * p, 1, n, 256)`, if outputs are
+            recorded, else None; image tokens with their positions.
         """
         if self.first:
-            tokens_bptc = self.self_attn(tokens_bptc, tokens_bptc, tokens_bptc, hints.padding)
+            tokens_bptc = self.self_attn(tokens_bptc, tokens_bptc, tokens_bptc, bias.padding)
         else:
             asking_bptc = tokens_bptc + token_positions_bptc
             tokens_bptc = tokens_bptc + self.self_attn(
-                asking_bptc, asking_bptc, tokens_bptc, hints.padding
+                asking_bptc, asking_bptc, tokens_bptc, bias.padding
             )
         tokens_bptc = self.layer_norm1(tokens_bptc)
         found_bptc = self.cross_attn_token_to_image(
-            tokens_bptc + token_positions_bptc, placed_bpnc, image_bpnc, hints.similarity
+            tokens_bptc + token_positions_bptc, placed_bpnc, image_bpnc, bias.similarity
         )
         tokens_bptc = self.layer_norm2(tokens_bptc + found_bptc)
         tokens_bptc = self.layer_norm3(tokens_bptc + self.mlp(tokens_bptc))
 
         keys_bptc = tokens_bptc + token_positions_bptc
         attention = self.cross_attn_image_to_token
-        given = (placed_bpnc, keys_bptc, tokens_bptc, hints.padding)
+        given = (placed_bpnc, keys_bptc, tokens_bptc, bias.padding)
         if (
             placed_bpnc.is_cpu
-            and is_bare(self, TwoWayBlock)  # a recording wants to have what the cells found
+            and is_bare(self, TwoWayBlock)  # recording needs the attended values of the cells
             and self.may_be_fast(
                 image_bpnc, image_positions_11nc, *given, parts=(attention, self.layer_norm4)
             )
@@ -128,7 +127,7 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
         values_bptc: Tensor,
         padding: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Attend from some cells at a time to the tokens, so that all of it stays in the cache.
+        """Attend from bands of cells to the tokens, so that intermediates stay in the cache.
 
         Returns:
             Image tokens without and with positions.
@@ -167,18 +166,18 @@ class TwoWayTransformer(nn.Module):
         tokens_bptc: Tensor,
         image_bpnc: Tensor,
         image_positions_11nc: Tensor,
-        hints: AttentionBias = NO_HINTS,
+        bias: AttentionBias = NO_BIAS,
     ) -> tuple[Tensor, Tensor]:
         """Return tokens `(b, p, t, 256)` and image tokens `(b, p, n, 256)` after all layers."""
         positions_bptc = tokens_bptc
-        if hints.target_bptc is not None:  # PerSAM adds it in place, so to the positions too, once
-            positions_bptc = positions_bptc + hints.target_bptc
+        if bias.target_bptc is not None:  # PerSAM adds it in place, thus to the positions too, once
+            positions_bptc = positions_bptc + bias.target_bptc
         placed_bpnc = image_bpnc + image_positions_11nc
         for layer in self.layers:
-            if hints.target_bptc is not None:
-                tokens_bptc = tokens_bptc + hints.target_bptc
+            if bias.target_bptc is not None:
+                tokens_bptc = tokens_bptc + bias.target_bptc
             tokens_bptc, image_bpnc, _, placed_bpnc = layer(
-                tokens_bptc, image_bpnc, placed_bpnc, positions_bptc, image_positions_11nc, hints
+                tokens_bptc, image_bpnc, placed_bpnc, positions_bptc, image_positions_11nc, bias
             )
         found_bptc = self.final_attn_token_to_image(
             tokens_bptc + positions_bptc, placed_bpnc, image_bpnc
@@ -187,11 +186,11 @@ class TwoWayTransformer(nn.Module):
 
 
 def padding_mask(keep_bpt: Tensor, num_free: int, dtype: torch.dtype) -> Tensor:
-    """Turn marks of real prompt tokens into a mask to add, `(b * p, 1, 1, num_free + t)`.
+    """Convert marks of real prompt tokens to an additive mask, `(b * p, 1, 1, num_free + t)`.
 
     Args:
         keep_bpt: False at padding.
-        num_free: How many tokens stand before the prompt's and are never padding.
+        num_free: Number of leading tokens, which are never padding.
         dtype: Dtype of the attention.
     """
     allowed = nn.functional.pad(keep_bpt, (num_free, 0), value=True).flatten(0, 1)[:, None, None]

@@ -1,4 +1,4 @@
-"""Tell models apart by their weights, and notice when the weights of one model change."""
+"""Fingerprints of model weights, and detection of changed weights."""
 
 import hashlib
 import json
@@ -23,17 +23,17 @@ def weight_fingerprint(
     more: str = "",
     buffers: Iterable[Tensor] = (),
 ) -> str:
-    """Make a mark of a config and weights that copies share and other models do not.
+    """Hash a config and weights; copies of a model share it, other models do not.
 
     Args:
-        config: Where saving, loading and moving a model leave traces, these are left out.
-        weights: In an order that is always the same.
-        more: Whatever else the mark depends on.
-        buffers: Tensors besides the weights, likewise.
+        config: The config; fields that saving, loading and moving change are ignored.
+        weights: Weights in a fixed order.
+        more: Further text to hash.
+        buffers: Further tensors in a fixed order.
 
     Returns:
-        128 hexadecimal digits: 64 of the config and a few values of every weight, which are all
-        that earlier versions wrote, and 64 of every bit of the tensors.
+        128 hexadecimal digits: 64 of the config and a few values of every weight (all that earlier
+        versions wrote), and 64 of every bit of the tensors.
     """
     weights = list(weights)
     return _probed(config, weights, more) + _digest([*weights, *buffers])
@@ -43,31 +43,33 @@ def is_same_model(saved: str, current: str) -> bool:
     """Whether a saved fingerprint, possibly of an earlier version, is that of a model.
 
     Args:
-        saved: What was saved.
-        current: What `weight_fingerprint` returns for the model.
+        saved: The saved fingerprint.
+        current: The model's `weight_fingerprint`.
     """
     return saved in (current, current[:DIGITS])
 
 
 class WeightWatch:
-    """Notice written, replaced and cast weights in far less time than reading them all takes.
+    """Detect written, replaced and cast weights without reading all of them.
 
     Torch counts most writes. Those through `parameter.data`, which it does not count, are found by
-    comparing samples: at least one value of every row and every column of each weight, and every
-    value of vectors. So a write to a whole row, column, channel or bias is always noticed; one to
-    parts of rows, or one that leaves the sampled values as they were, may pass. Comparing every
-    value would take longer than decoding a click. Of weights made of other tensors (quantized,
-    sharded) the parts are watched.
+    comparing samples: at least one value of every row and column of each weight, and every value of
+    vectors. So a write to a whole row, column, channel or bias is always detected; one to parts of
+    rows, or one that keeps the sampled values, may be missed. Comparing every value would take
+    longer than decoding a click. Weights made of other tensors (quantized, sharded) are watched by
+    their parts.
 
     Args:
-        waits: Whether values are compared on other devices than the CPU too, which makes the host
-            wait for them. Otherwise only what torch counts is noticed there.
+        waits: Whether values are also compared on devices other than the CPU, which synchronizes.
+            Otherwise only writes that torch counts are detected there.
     """
 
     def __init__(self, *, waits: bool = True) -> None:
         self._waits = waits
         self._stamp: list[tuple[Any, ...]] | None = None
-        self._samples: list[Tensor] = []  # views, which hold the weights: no address is used twice
+        self._samples: list[
+            Tensor
+        ] = []  # views, which keep the weights alive, so that no address is reused
         self._values: list[Tensor] = []
 
     @property
@@ -81,23 +83,28 @@ class WeightWatch:
         if not _ORDINARY.issuperset(map(type, plain)):
             plain = [part for weight in plain for part in _plain(weight)]
             if not _ORDINARY.issuperset(map(type, plain)):
-                return True  # a class of its own that does not tell what stands behind it
-        # one comprehension without calls of ours: a model has hundreds of weights. Tensors made in
-        # inference mode do not count writes.
+                return True  # a tensor subclass that does not expose its parts
+        # one comprehension without function calls: a model has hundreds of weights. Inference
+        # tensors have no write counter.
         stamp = [
-            (one.device, one.data_ptr(), one.dtype, 0 if one.is_inference() else one._version)
-            for one in plain
+            (
+                weight.device,
+                weight.data_ptr(),
+                weight.dtype,
+                0 if weight.is_inference() else weight._version,
+            )
+            for weight in plain
         ]
         is_known = stamp == self._stamp
         if not is_known:
-            watched = [one for one in plain if self._waits or one.is_cpu]
-            self._stamp, self._samples = stamp, [_sample(one) for one in watched]
+            watched = [weight for weight in plain if self._waits or weight.is_cpu]
+            self._stamp, self._samples = stamp, [_sample(weight) for weight in watched]
         before, self._values = self._values, _joined(self._samples)
         return not is_known or not all(map(torch.equal, before, self._values))
 
 
 def _plain(weight: Tensor) -> Iterator[Tensor]:
-    """Yield the ordinary tensors that a weight is made of."""
+    """Yield the plain tensors that a weight consists of."""
     if type(weight) in _ORDINARY:
         yield weight
     elif is_traceable_wrapper_subclass(weight):
@@ -110,13 +117,13 @@ def _plain(weight: Tensor) -> Iterator[Tensor]:
 
 
 def _sample(weight: Tensor) -> Tensor:
-    """Return a view of values of a weight that meets every row and every column.
+    """Return a strided view of a weight that covers every row and every column.
 
-    Steps of a length that shares no divisor with the row length end on each column in turn; steps
-    shorter than a row skip none.
+    A stride coprime to the row length reaches each column in turn; a stride shorter than a row
+    skips none.
     """
     order = sorted(range(weight.dim()), key=weight.stride, reverse=True)
-    values = weight.detach().permute(order)  # in the order of memory, whatever the layout
+    values = weight.detach().permute(order)  # in memory order
     if values.numel() == 0 or values.dim() == 0 or not values.is_contiguous():
         return values
     rows, columns = values.shape[0], values.numel() // values.shape[0]
@@ -127,7 +134,7 @@ def _sample(weight: Tensor) -> Tensor:
 
 
 def _joined(samples: list[Tensor]) -> list[Tensor]:
-    """Read samples: their bits, one tensor for each device and dtype."""
+    """Concatenate the bits of samples, one tensor per device and dtype."""
     groups: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
     for values in samples:
         groups.setdefault((values.device, values.dtype), []).append(values.reshape(-1))
@@ -135,7 +142,7 @@ def _joined(samples: list[Tensor]) -> list[Tensor]:
 
 
 def _bits(values: Tensor) -> Tensor:
-    """View values as whole numbers, of which each equals itself, unlike NaN."""
+    """View values as integers, which unlike NaN equal themselves."""
     return values.view(WHOLE_NUMBERS.get(values.element_size(), torch.uint8))
 
 
@@ -145,7 +152,7 @@ def _digest(tensors: Iterable[Tensor]) -> str:
     for tensor in tensors:
         values = tensor.detach()
         if type(tensor) not in (Tensor, nn.Parameter):
-            values = values.float()  # what a quantized weight stands for
+            values = values.float()  # the value of a quantized weight
         bits = values.cpu().contiguous().reshape(-1).view(torch.uint8)
         digest.update(f"{values.dtype} {tuple(values.shape)}".encode())
         digest.update(bits.numpy().data)
@@ -165,7 +172,7 @@ def _probed(config: PreTrainedConfig, weights: list[Tensor], more: str) -> str:
 
 
 def _without_origin(config: dict[str, Any]) -> dict[str, Any]:
-    """Drop what saving, loading and moving a model changes although it stays the same model."""
+    """Drop fields that saving, loading and moving a model change."""
     passing = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures")
     return {
         key: _without_origin(value) if isinstance(value, dict) else value

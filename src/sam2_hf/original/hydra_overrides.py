@@ -199,7 +199,7 @@ def _read_one(override: object) -> tuple[str, Any]:
         raise PromptError(f"{ARGUMENT} holds {shown(override)}. An override is ++model.NAME=VALUE.")
     name = key.strip().removeprefix("model.")
     if name not in KNOWN or not key.strip().startswith("model."):
-        known = {f"model.{one}" for one in KNOWN}
+        known = {f"model.{name}" for name in KNOWN}
         raise OptionError(f"the config that {ARGUMENT} changes", key.strip(), known)
     text = text.strip()
     try:

@@ -103,5 +103,5 @@ def _other_package() -> str | None:
         return None
     folders = list(found.submodule_search_locations or ())
     # a folder without `__init__.py`, such as a checkout's own, is found as well
-    is_real = found.origin or any((Path(one) / "build_sam.py").is_file() for one in folders)
+    is_real = found.origin or any((Path(folder) / "build_sam.py").is_file() for folder in folders)
     return (found.origin or folders[0]) if is_real else None

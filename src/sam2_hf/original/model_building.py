@@ -69,7 +69,7 @@ class BuildOptions:
     def __post_init__(self) -> None:
         for name, choices in (("mode", MODES), ("compat", (None, "official"))):
             value = getattr(self, name)
-            if not any(type(value) is type(one) and value == one for one in choices):
+            if not any(type(value) is type(choice) and value == choice for choice in choices):
                 listed = " or ".join(map(repr, choices))
                 raise PromptError(f"{name} is {shown(value)}. Choose {listed}.")
         for name in ("apply_postprocessing", "vos_optimized"):

@@ -171,6 +171,6 @@ def _read_masks(given: Given, model_size: int) -> Tensor:
             "(p, 1, h, w) for p objects: logits of an earlier answer."
         )
     maps = masks.unbind() if is_column else [masks]
-    masks_phw = torch.stack([read_mask_logits(one) for one in maps])
+    masks_phw = torch.stack([read_mask_logits(logits) for logits in maps])
     check_mask(masks_phw, model_size, "mask_input")
     return masks_phw

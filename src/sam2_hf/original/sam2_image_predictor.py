@@ -325,7 +325,7 @@ class SAM2ImagePredictor:
             full_pkhw = full_mhw.unflatten(0, clean_pkhw.shape[:2])
         low_pkhw = logits_pkhw.clamp(-MOST_LOGIT, MOST_LOGIT)
         results = (full_pkhw, iou_pk, low_pkhw)
-        masks, scores, logits = (one.float().numpy(force=True) for one in results)
+        masks, scores, logits = (result.float().numpy(force=True) for result in results)
         # a single object has no axis of its own
         return (masks[0], scores[0], logits[0]) if len(masks) == 1 else (masks, scores, logits)
 
@@ -358,8 +358,8 @@ def _decode(
     if not len(prompts.labels_pn):
         return model.mask_decoder.no_masks(levels, multimask_output=multimask)
     tensors = [
-        None if one is None else one[None].to(model.device)
-        for one in (prompts.points_pn2, prompts.labels_pn, prompts.masks_phw)
+        None if tensor is None else tensor[None].to(model.device)
+        for tensor in (prompts.points_pn2, prompts.labels_pn, prompts.masks_phw)
     ]
     points_1pn2, labels_1pn, masks_1phw = tensors
     tokens_1ptc, dense = model.get_prompt_embeddings(

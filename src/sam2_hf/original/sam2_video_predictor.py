@@ -364,7 +364,7 @@ class SAM2VideoPredictor(VideoSettings):
         """
         size = state.size or result.size
         logits_bhw = result.logits_bhw.to(self.device)
-        found = replace(result, logits_bhw=logits_bhw, size=size, brought_masks=None).video_logits()
+        found = replace(result, logits_bhw=logits_bhw, size=size, host_masks=None).video_logits()
         ids = list(state.session.object_ids)
         if tuple(ids) == result.object_ids:
             return result.frame, ids, found

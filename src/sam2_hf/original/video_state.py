@@ -1,4 +1,4 @@
-"""What the original calls an inference state: a mapping over a session.
+"""The inference state of the original: a mapping over a session.
 
 Everything that can be read is computed from the session when it is asked for, so nothing is held
 twice. What can be written changes the session.
@@ -360,7 +360,9 @@ class KeptFeatures(Mapping[int, Any]):
         if found is None:
             raise KeyError(frame)
         names = {"backbone_fpn": "vision_feats", "vision_pos_enc": "vision_pos_embeds"}
-        maps = {ours: [token_maps(one) for one in found[theirs]] for ours, theirs in names.items()}
+        maps = {
+            ours: [token_maps(tokens) for tokens in found[theirs]] for ours, theirs in names.items()
+        }
         return self._session.get_frame(frame)[None], maps
 
     def __iter__(self) -> Iterator[int]:

@@ -1,1 +1,1 @@
-"""From photos and prompts to masks in one call; the public names are in `sam2_hf` itself."""
+"""Pipelines: photos or videos and prompts to masks in one call; exported from `sam2_hf`."""

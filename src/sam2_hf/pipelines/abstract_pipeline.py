@@ -1,4 +1,4 @@
-"""What the pipelines have in common: a model, and the attributes transformers' pipelines have."""
+"""Base of the pipelines: a model, and the attributes of transformers' pipelines."""
 
 from typing import ClassVar, Generic, TypeVar
 
@@ -11,14 +11,14 @@ Model = TypeVar("Model", Sam2Model, Sam2VideoModel)
 
 
 class AbstractPipeline(Generic[Model]):
-    """Base of the pipelines, not one itself.
+    """Base of the pipelines.
 
     Args:
         model: The model, on its device.
 
     Attributes:
-        task: The name that `pipeline` was asked for; the first one of the class without it.
-        framework: "pt", as everywhere in this package.
+        task: The name given to `pipeline`; by default the first of the class.
+        framework: Always "pt".
     """
 
     task: str
@@ -29,7 +29,7 @@ class AbstractPipeline(Generic[Model]):
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return self.model.device
 
     @property

@@ -26,10 +26,10 @@ MARK = "knows_bundled_checkpoints"
 
 
 def teach_bundled_names() -> None:
-    """Let `from_pretrained` of the Auto classes find bundled checkpoints; twice changes nothing.
+    """Patch `from_pretrained` of the Auto classes to find bundled checkpoints; idempotent.
 
-    They have no hook for it: a name goes straight to the Hub. Everything but the names of bundled
-    checkpoints is handed on as it is.
+    They have no hook for it: a name goes straight to the Hub. All other names are passed on
+    unchanged.
     """
     for auto_class in AUTO_CLASSES:
         ordinary = auto_class.from_pretrained

@@ -1,4 +1,4 @@
-"""Click all over one crop, keep the masks that are good enough, drop those that repeat others.
+"""Mask search in one crop: click on a grid, filter by quality, suppress duplicates.
 
 Suffixes: m = masks, n = clicks, h, w = rows and columns of the low-resolution map,
 2 = x, y; 4 = x0, y0, x1, y1.
@@ -22,15 +22,15 @@ from sam2_hf.upsampled_masks import upsampled_statistics
 from .everything_options import EverythingOptions
 from .point_grid import Crop, Grid
 
-KEEP_ALL = 0.0  # as the least predicted IoU
+KEEP_ALL = 0.0  # threshold of predicted IoU
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundMasks:
-    """Masks found in one crop, or some of them.
+    """Masks found in one crop.
 
     Attributes:
-        logits_mhw: Low-resolution logits, `(m, h, w)` float32, cleaned of holes and speckles.
+        logits_mhw: Low-resolution logits, `(m, h, w)` float32, without holes and speckles.
         iou_m: Predicted IoU, `(m,)` float32.
         stability_m: Stability score, `(m,)` float32.
         boxes_m4: Boxes around them, `(m, 4)` int64.
@@ -44,12 +44,12 @@ class FoundMasks:
     points_m2: Tensor
 
     def pick(self, which_m: Tensor) -> "FoundMasks":
-        """Return some of the masks: by a boolean for each, or by numbers in the order wanted."""
+        """Select masks by booleans, or by indices in order."""
         return FoundMasks(*(getattr(self, field.name)[which_m] for field in fields(self)))
 
     @classmethod
     def joined(cls, parts: list["FoundMasks"]) -> "FoundMasks":
-        """Return the masks of all parts, part by part."""
+        """Concatenate masks."""
         names = [field.name for field in fields(cls)]
         return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
@@ -59,15 +59,15 @@ class FoundMasks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CropSearch:
-    """One crop of a photo, ready to be clicked on.
+    """One encoded crop of a photo.
 
     Attributes:
         model: The model.
         model_size: Its input size, model pixels.
-        embeddings: What it made of the crop.
-        crop: Where the crop lies.
+        embeddings: Features of the crop.
+        crop: The crop.
         photo_size: `(height, width)` of the photo.
-        options: How to click and what to keep.
+        options: Density and thresholds.
     """
 
     model: Sam2Model
@@ -78,17 +78,17 @@ class CropSearch:
     options: EverythingOptions
 
     def run(self, grid: Grid, on_clicks: Callable[[int], None]) -> FoundMasks:
-        """Click on every point of a grid and keep the best mask of each thing.
+        """Click on every point of a grid and keep the best mask of each object.
 
         Args:
-            grid: `(n, 2)` shares of the crop's width and height.
-            on_clicks: Told after each batch how many more clicks are done.
+            grid: `(n, 2)` fractions of the crop's width and height.
+            on_clicks: Called after each batch with its number of clicks.
 
         Returns:
             The masks, best predicted IoU first; boxes and points in pixels of the photo.
 
         Source: sam2/automatic_mask_generator.py:254-304 @ 2b90b9f.
-        Differs: nothing is upsampled that is dropped afterwards, and run lengths come later still.
+        Differs: masks that are dropped are never upsampled, and run lengths are made later.
         """
         height, width = self.crop.size
         clicks_n2 = torch.as_tensor(grid * np.array([width, height]), dtype=torch.float32)
@@ -109,7 +109,7 @@ class CropSearch:
         )
 
     def _keep_good(self, clicks_n2: Tensor) -> FoundMasks:
-        """Decode a batch of clicks and keep what passes every threshold; pixels of the crop.
+        """Decode a batch of clicks and apply every threshold; pixels of the crop.
 
         Source: sam2/automatic_mask_generator.py:306-384 @ 2b90b9f.
         """
@@ -140,12 +140,12 @@ class CropSearch:
         )
         keep_m = ~near_crop_edge(found.boxes_m4, self.crop.xyxy, self.photo_size)
         if options.stability_score_thresh > 0:
-            # an empty mask's stability is no number, which is not >= anything
+            # an empty mask's stability is NaN, which fails every comparison
             keep_m &= found.stability_m >= options.stability_score_thresh
         return found.pick(keep_m)
 
     def _refined(self, clicks_n2: Tensor) -> GatedMasks:
-        """Decode clicks, then once more with each mask as a prompt; the IoU gate comes after that.
+        """Decode clicks, then again with each mask as a prompt; the IoU gate comes after that.
 
         Source: sam2/automatic_mask_generator.py:344-359 and 434-454 @ 2b90b9f.
         """
@@ -168,7 +168,7 @@ class CropSearch:
     def _decode(
         self, clicks_n2: Tensor, masks_nhw: Tensor | None = None, *, multimask: bool, gated: bool
     ) -> GatedMasks:
-        """Ask the model about clicks, each an object of its own."""
+        """Decode clicks, each a separate object."""
         points_n2 = to_model_pixels(clicks_n2, self.crop.size, self.model_size)
         return self.model.decode_gated(
             self.embeddings,

@@ -1,4 +1,4 @@
-"""Encoded photos: features made once, prompted many times, saved to a file if wanted.
+"""Encoded photos: features computed once, prompted many times, optionally saved.
 
 Suffixes: b = photos, c = channels, h, w = rows and columns of the coarsest map (1/16 of the model's
 input); 3hw = red, green and blue, rows, columns of a photo; 3ss = of the model's input.
@@ -39,12 +39,12 @@ RANK = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedImage:
-    """What the mask decoder needs to know about a photo.
+    """Image features of a photo for the mask decoder.
 
     Attributes:
         embeddings: `(1, 32, 4h, 4w)`, `(1, 64, 2h, 2w)` and `(1, 256, h, w)`, in the model's dtype.
         original_size: `(height, width)` of the photo, pixels.
-        fingerprint: Which model made it, see [`fingerprint`].
+        fingerprint: Identifies the model, see [`fingerprint`].
     """
 
     embeddings: tuple[Tensor, ...]
@@ -52,17 +52,18 @@ class EncodedImage:
     fingerprint: str
 
     def to(self, device: torch.device | str) -> "EncodedImage":
-        """Return this photo on `device`; all its tensors move together."""
+        """Return a copy with all tensors on `device`."""
         return replace(self, embeddings=tuple(level.to(device) for level in self.embeddings))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a safetensors file.
 
         Args:
-            path: Where to; missing folders are made, an older file is replaced as a whole.
+            path: The file; missing folders are created, an existing file is replaced
+                atomically.
 
         Raises:
-            OutputError: It cannot be written; nothing half-written is left.
+            OutputError: It cannot be written; no partial file is left.
         """
         levels = (level.detach().cpu().contiguous() for level in self.embeddings)
         height, width = self.original_size
@@ -74,14 +75,14 @@ class EncodedImage:
     def load(
         cls, path: str | os.PathLike[str], *, device: torch.device | str = "cpu"
     ) -> "EncodedImage":
-        """Read a file that `save` wrote.
+        """Read a file written by `save`.
 
         Args:
             path: The file.
-            device: Where the tensors go.
+            device: Device of the tensors.
 
         Raises:
-            ImageError: The file is missing, damaged, or holds something else.
+            ImageError: The file is missing, damaged, or not an encoded image.
         """
         try:
             problem = file_problem(path) or _problem_of_head(path)
@@ -103,10 +104,10 @@ class EncodedImage:
 
 
 def fingerprint(model: Sam2Model) -> str:
-    """Tell models apart by what an encoding depends on: image encoder, input size and dtype.
+    """Fingerprint of what an encoding depends on: image encoder, input size and dtype.
 
-    The prompt encoder and the mask decoder's transformer play no part: tune them, and older
-    encodings stay valid.
+    The prompt encoder and the mask decoder's transformer do not count: encodings stay valid when
+    they are fine-tuned.
 
     Returns:
         See [`weight_fingerprint`].
@@ -116,7 +117,7 @@ def fingerprint(model: Sam2Model) -> str:
 
 
 class Fingerprint:
-    """The fingerprint of one model, taken again only when its weights change.
+    """Cached fingerprint of one model, updated when its weights change.
 
     Args:
         model: The model.
@@ -128,17 +129,17 @@ class Fingerprint:
         self._value = ""
 
     def current(self) -> str:
-        """Return [`fingerprint`] of the model as it is now."""
+        """Return the current [`fingerprint`] of the model."""
         if self._watch.have_changed(_encoder_weights(self.model)):
             self._value = fingerprint(self.model)
         return self._value
 
 
 def check_encoded(encoded: EncodedImage, model: Sam2Model, model_fingerprint: str) -> None:
-    """Refuse an encoding that another model made.
+    """Refuse an encoding by another model.
 
     Raises:
-        ImageError: The fingerprints differ, or the maps are not those that the model makes.
+        ImageError: The fingerprints differ, or the maps do not fit the model.
     """
     if not is_same_model(encoded.fingerprint, model_fingerprint):
         theirs, ours = encoded.fingerprint[-8:], model_fingerprint[: len(encoded.fingerprint)][-8:]
@@ -151,7 +152,7 @@ def check_encoded(encoded: EncodedImage, model: Sam2Model, model_fingerprint: st
 
 
 def check_maps(embeddings: Sequence[Tensor], model: Sam2Model) -> None:
-    """Refuse feature maps of one photo that are not those a model makes.
+    """Check the feature maps of one photo against a model.
 
     Raises:
         ImageError: Shapes or types differ.
@@ -172,10 +173,10 @@ def check_maps(embeddings: Sequence[Tensor], model: Sam2Model) -> None:
 
 
 def _problem_of_head(path: str | os.PathLike[str]) -> str | None:
-    """Look at everything in a file but its numbers; say what is wrong with it.
+    """Check everything in a file except its values; return the problem, if any.
 
     Raises:
-        ImageError: It holds something else.
+        ImageError: It is not an encoded image.
     """
     with safe_open(path, framework="pt") as file:
         about, names = file.metadata() or {}, set(file.keys())
@@ -183,7 +184,10 @@ def _problem_of_head(path: str | os.PathLike[str]) -> str | None:
         if names != set(LEVELS):
             return f"it holds {sorted(names)!r:.100}, not {', '.join(LEVELS)}"
         levels = [file.get_slice(name) for name in LEVELS]
-        shapes, dtypes = [one.get_shape() for one in levels], {one.get_dtype() for one in levels}
+        shapes, dtypes = (
+            [level.get_shape() for level in levels],
+            {level.get_dtype() for level in levels},
+        )
     if len(dtypes) > 1 or not dtypes <= set(DTYPES):
         return f"its maps hold {', '.join(sorted(dtypes))}, not floats of one kind"
     if any(len(shape) != RANK or shape[0] != 1 or not min(shape) for shape in shapes):
@@ -192,12 +196,12 @@ def _problem_of_head(path: str | os.PathLike[str]) -> str | None:
 
 
 def _problem_of_metadata(about: dict[str, str]) -> str | None:
-    """Say what is wrong with the size and the mark of a model that a file states."""
+    """Return the problem with a file's size and fingerprint, if any."""
     sides = [about.get("height", "not given"), about.get("width", "not given")]
     if not all(map(SIDE.fullmatch, sides)):
         return f"it says that the photo is {sides[0]!r:.40} high and {sides[1]!r:.40} wide"
     limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and int(sides[0]) * int(sides[1]) > 2 * limit:  # as PIL does
+    if limit is not None and int(sides[0]) * int(sides[1]) > 2 * limit:  # as Pillow does
         return f"it says that the photo has {sides[0]} x {sides[1]} pixels, too many to be true"
     mark = about.get("fingerprint", "not given")
     return None if MARK.fullmatch(mark) else f"{mark!r:.40} is not the mark of a model"
@@ -225,14 +229,13 @@ class PhotoEncoder:
 
     Args:
         model: The model, on its device.
-        processor: Image processor, or a processor with an `image_processor`; if None the one saved
-            where the model was loaded from, or a standard one. Whatever size it says, photos are
-            made as large as the model wants them.
-        compile: Whether `torch.compile` makes a graph of the image encoder, for GPUs. On a CPU the
-            default is faster.
+        processor: Image processor, or a processor with an `image_processor`; by default the one
+            saved with the model, or a standard one. Its size is replaced by the model's.
+        compile: Whether to `torch.compile` the image encoder, for GPUs. On a CPU the default is
+            faster.
 
     Raises:
-        PromptError: The model is one for videos, or none.
+        PromptError: The model is not an image model.
     """
 
     def __init__(
@@ -242,7 +245,7 @@ class PhotoEncoder:
         *,
         compile: bool = False,
     ) -> None:
-        if not callable(getattr(model, "decode_gated", None)):  # wrappers of a model have it
+        if not callable(getattr(model, "decode_gated", None)):  # wrappers have it too
             raise PromptError(
                 f"the model is a {type(model).__name__}, a Sam2Model is needed. Load one with "
                 "Sam2Model.from_pretrained, which reads the checkpoints of videos too."
@@ -254,7 +257,7 @@ class PhotoEncoder:
         inner = getattr(processor, "image_processor", processor) or image_processor_of(model)
         self.processor = Sam2ImageProcessor(size=self._size) if inner is None else inner
         self.value_range: ValueRange = getattr(inner, "value_range", None)
-        # Photos that come here are on their scale already.
+        # Photos have been scaled before.
         self._options: dict[str, Any] = {"return_tensors": "pt", "size": self._size}
         if self.value_range is not None:
             self._options["value_range"] = None
@@ -273,10 +276,10 @@ class PhotoEncoder:
         return list(self._encode(self.model, pixels))
 
     def embeddings_of_each(self, photos_3hw: Sequence[Tensor]) -> list[list[Tensor]]:
-        """Encode photos so that each can be kept without the others.
+        """Encode photos so that each can be kept independently.
 
-        On the CPU they are encoded one by one, which is as fast as a batch and gives the same bits
-        whichever other photos there are.
+        On the CPU they are encoded one by one, which is as fast as a batch and makes results
+        independent of the other photos.
 
         Args:
             photos_3hw: As in `embeddings`.
@@ -287,7 +290,7 @@ class PhotoEncoder:
         if self.model.device.type == "cpu" or len(photos_3hw) == 1:
             return [self.embeddings(photo_3hw) for photo_3hw in photos_3hw]
         levels = self.embeddings(*photos_3hw)
-        # copies, so that keeping one photo does not keep the whole batch
+        # clones, so that one photo does not keep the whole batch alive
         return [
             [level[place : place + 1].clone() for level in levels]
             for place in range(len(photos_3hw))

@@ -1,4 +1,4 @@
-"""The options of "everything", under the original generator's names and under transformers'."""
+"""Options of mask generation, under the original generator's names and transformers'."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -13,8 +13,8 @@ from .point_grid import Grid, layer_grids, own_grids
 
 OutputMode = Literal["binary_mask", "uncompressed_rle", "coco_rle"]
 
-# transformers' name -> the options it stands for. It has one suppression over the masks of all
-# crops, so its threshold becomes that of both of ours.
+# transformers' name -> our options. It has one suppression over the masks of all crops, so its
+# threshold becomes that of both of ours.
 ALIASES: dict[str, tuple[str, ...]] = {
     "points_per_crop": ("points_per_side",),
     "crops_n_layers": ("crop_n_layers",),
@@ -30,32 +30,32 @@ FLAGS = ("use_m2m", "multimask_output", "output_rle_mask", "output_bboxes_mask")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EverythingOptions:
-    """How "everything" clicks, what it keeps and what it hands out.
+    """Options of mask generation: clicks, thresholds and results.
 
     Attributes:
         points_per_side: Clicks along each side of the photo; None with `point_grids`.
-        points_per_batch: Clicks decoded at once; more is faster and takes more memory. None for
+        points_per_batch: Clicks decoded at once; more is faster and takes more memory. None decodes
             all of a crop.
         pred_iou_thresh: Masks must have a predicted IoU above this; 0 keeps all.
         stability_score_thresh: Masks must be at least this stable; 0 keeps all.
-        stability_score_offset: Stability is the IoU of the mask cut this much above and below its
-            threshold, logits.
+        stability_score_offset: Stability is the IoU of the mask thresholded this much above and
+            below its threshold, logits.
         mask_threshold: A pixel with a larger logit belongs to the mask.
         box_nms_thresh: Of two masks of a crop whose boxes overlap more than this (IoU), the one
             with the better predicted IoU stays.
         crop_n_layers: Layers of crops besides the whole photo; layer n has `4 ** n` crops.
         crop_nms_thresh: As `box_nms_thresh`, between crops; the mask of the smaller crop stays.
-        crop_overlap_ratio: Overlap of the first layer's crops, share of the photo's short side.
+        crop_overlap_ratio: Overlap of the first layer's crops, fraction of the photo's short side.
         crop_n_points_downscale_factor: Points per side shrink by this factor per layer.
-        point_grids: Own clicks instead of `points_per_side`, one `(n, 2)` array per layer, shares
-            of width and height in [0, 1].
+        point_grids: Custom clicks instead of `points_per_side`, one `(n, 2)` array per layer,
+            fractions of width and height in [0, 1].
         min_mask_region_area: Holes and speckles up to this area are removed; pixels of the
             decoder's low-resolution mask (256 x 256 for a 1024-pixel model), as in the original.
-        output_mode: What `generate` puts under "segmentation".
-        use_m2m: Whether every mask is decoded once more with itself as a prompt.
+        output_mode: Type of "segmentation" in the records of `generate`.
+        use_m2m: Whether every mask is decoded again with itself as a prompt.
         multimask_output: Whether a click gives three masks instead of one.
-        output_rle_mask: Whether the result has "rle_mask", as transformers' pipeline calls it.
-        output_bboxes_mask: Whether the result has "bounding_boxes", likewise.
+        output_rle_mask: Whether the result has transformers' "rle_mask".
+        output_bboxes_mask: Whether the result has transformers' "bounding_boxes".
         max_hole_area: Overrides `min_mask_region_area` for holes (transformers' name).
         max_sprinkle_area: Overrides `min_mask_region_area` for speckles (transformers' name).
 
@@ -104,7 +104,7 @@ class EverythingOptions:
         for name, value in options.items():
             if name not in known and name not in ALIASES:
                 raise OptionError("mask generation", name, known | set(ALIASES))
-            # a name of the original's goes before an alias that means the same
+            # the original's names take precedence over aliases
             own |= {target: value for target in ALIASES.get(name, ()) if target not in options}
             own |= {name: value} if name in known else {}
         if own.get("point_grids") is not None and "points_per_side" not in own:
@@ -112,10 +112,10 @@ class EverythingOptions:
         return replace(self, **own)
 
     def grids(self) -> list[Grid]:
-        """List the click grid of every layer, shares of width and height.
+        """List the click grid of every layer, fractions of width and height.
 
         Raises:
-            PromptError: A layer has no points, or an own grid is not usable.
+            PromptError: A layer has no points, or a custom grid is unusable.
         """
         if self.point_grids is not None:
             return own_grids(self.point_grids, num_layers=self.crop_n_layers)

@@ -1,4 +1,4 @@
-"""What "everything" hands out: records of masks, and the list of them for one photo."""
+"""Results of mask generation: records of masks, and the list of them for one photo."""
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -21,15 +21,15 @@ Column = Any  # a list of masks or of run lengths, or a tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GeneratedMask:
-    """One mask that "everything" found; pixels are those of the photo.
+    """One generated mask; pixels are those of the photo.
 
     Attributes:
         rle: The mask as uncompressed run lengths.
-        area: Pixels inside.
+        area: In pixels.
         bbox: `(x, y, width, height)` between the outermost pixels.
-        predicted_iou: The model's own idea of the mask's quality, 0-1.
-        point_coords: The click that gave the mask, `((x, y),)`.
-        stability_score: IoU of the mask cut at a higher and at a lower threshold, 0-1.
+        predicted_iou: The model's estimate of the mask's quality, 0-1.
+        point_coords: The click of the mask, `((x, y),)`.
+        stability_score: IoU of the mask at a higher and at a lower threshold, 0-1.
         crop_box: `(x, y, width, height)` of the crop it was found in.
     """
 
@@ -43,19 +43,19 @@ class GeneratedMask:
 
     @property
     def segmentation(self) -> NDArray[np.bool_]:
-        """The mask, `(height, width)` bool, drawn afresh at each call."""
+        """The mask, `(height, width)` bool, decoded at each access."""
         return run_lengths.decode(self.rle)
 
     @property
     def coco_rle(self) -> CocoRle:
-        """The mask as COCO's tools and JSON files want it."""
+        """The mask as COCO's compressed run lengths."""
         return run_lengths.to_coco(self.rle)
 
     def as_record(self, output_mode: OutputMode = "binary_mask") -> dict[str, Any]:
-        """Return the dictionary that the original generator returns for a mask.
+        """Return the original generator's dictionary of a mask.
 
         Args:
-            output_mode: What "segmentation" holds: a bool array, run lengths, or COCO's.
+            output_mode: Type of "segmentation": a bool array, run lengths, or COCO's.
         """
         if output_mode == "binary_mask":
             segmentation: Any = self.segmentation
@@ -75,9 +75,9 @@ class GeneratedMask:
 class GeneratedMasks(Sequence[GeneratedMask]):
     """The masks of one photo: best predicted IoU first, or with crops, smaller crops first.
 
-    It is a sequence of [`GeneratedMask`]; `["masks"]`, `["scores"]` and, if asked for,
-    `["rle_mask"]` and `["bounding_boxes"]` give what transformers' pipeline returns under these
-    keys. `keys()`, `items()`, `get()` and `**` see these columns; `len` and loops see the masks.
+    A sequence of [`GeneratedMask`]; `["masks"]`, `["scores"]` and, if requested, `["rle_mask"]` and
+    `["bounding_boxes"]` return the values of transformers' pipeline under these keys. `keys()`,
+    `items()`, `get()` and `**` see these columns; `len` and iteration see the masks.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class GeneratedMasks(Sequence[GeneratedMask]):
         """Return a mask by number, some by a slice, or a column under transformers' name.
 
         Raises:
-            KeyError: There is no such column, or it was not asked for.
+            KeyError: There is no such column, or it was not requested.
         """
         if isinstance(key, slice):
             return GeneratedMasks(self._masks[key], self.size, self.options)
@@ -124,14 +124,14 @@ class GeneratedMasks(Sequence[GeneratedMask]):
 
     @property
     def masks(self) -> list[NDArray[np.bool_]]:
-        """Every mask, `(height, width)` bool, all drawn at once; see also `segmentations`."""
+        """All masks, `(height, width)` bool, decoded at once; see also `segmentations`."""
         return [mask.segmentation for mask in self._masks]
 
     @property
     def segmentations(self) -> Sequence[NDArray[np.bool_]]:
-        """The masks as a sequence that draws each one when it is read, so that memory stays small.
+        """The masks as a lazy sequence, which saves memory.
 
-        A mask that is read twice is drawn twice.
+        A mask is decoded at each access.
         """
         return _Segmentations(self._masks)
 
@@ -141,7 +141,7 @@ class GeneratedMasks(Sequence[GeneratedMask]):
         return torch.tensor([mask.predicted_iou for mask in self._masks])
 
     def keys(self) -> list[str]:
-        """List the columns that can be had by name, as transformers' pipeline calls them."""
+        """List the available columns, by transformers' names."""
         return list(self._columns())
 
     def values(self) -> list[Column]:
@@ -153,11 +153,11 @@ class GeneratedMasks(Sequence[GeneratedMask]):
         return list(zip(self.keys(), self.values(), strict=True))
 
     def get(self, key: str, default: Column = None) -> Column:
-        """Return a column by name, or `default` where there is none."""
+        """Return a column by name, or `default` if there is none."""
         return self[key] if key in self.keys() else default
 
     def as_records(self) -> list[dict[str, Any]]:
-        """List the original's dictionaries, with "segmentation" as `output_mode` says."""
+        """List the original's dictionaries, with "segmentation" per `output_mode`."""
         return [mask.as_record(self.options.output_mode) for mask in self._masks]
 
     def _columns(self) -> dict[str, Callable[[], Any]]:
@@ -178,7 +178,7 @@ class GeneratedMasks(Sequence[GeneratedMask]):
 
 
 class _Segmentations(Sequence[NDArray[np.bool_]]):
-    """Draws a mask at each look."""
+    """Masks decoded at each access."""
 
     def __init__(self, masks: Sequence[GeneratedMask]) -> None:
         self._masks = masks

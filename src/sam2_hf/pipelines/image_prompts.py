@@ -1,4 +1,4 @@
-"""Objects of one photo: what a caller may give for each, and what comes back for it.
+"""Prompts and results of the objects of one photo.
 
 Suffixes: k = masks of one object.
 """
@@ -18,7 +18,7 @@ from sam2_hf.processing.prompts import ObjectPrompt
 
 from .result_mapping import ResultMapping
 
-Given = Any  # whatever a caller has: numbers, lists, arrays, tensors
+Given = Any  # any argument: numbers, lists, arrays, tensors
 
 
 class PromptParts(TypedDict, total=False):
@@ -27,7 +27,7 @@ class PromptParts(TypedDict, total=False):
     Attributes:
         points: One `(x, y)`, several, or [`Click`]s.
         labels: 1 for a point on the object, 0 for one beside it; one for all points, or one for
-            each; all 1 if left out.
+            each; all 1 by default.
         box: `(x0, y0, x1, y1)`.
         mask: A mask of the object or an earlier answer; see [`ObjectPrompt`].
     """
@@ -45,12 +45,12 @@ Objects = OneObject | Sequence[OneObject] | Mapping[Hashable, OneObject]
 
 @dataclass(frozen=True, slots=True)
 class AskedObjects:
-    """What was asked about one photo.
+    """The objects requested for one photo.
 
     Attributes:
         names: Name or number of each object, for messages and for `shaped`.
         prompts: The objects.
-        form: Whether one object, a list or a dictionary of objects was given.
+        form: Whether one object, a list or a dictionary was given.
     """
 
     names: tuple[Hashable, ...]
@@ -59,16 +59,16 @@ class AskedObjects:
 
     @classmethod
     def read(cls, objects: Objects | None, parts: Mapping[str, Any]) -> "AskedObjects":
-        """Understand the arguments of a call.
+        """Parse the arguments of a call.
 
         Args:
             objects: One object, a list of objects, or a dictionary from names to objects; the list
                 and the dictionary may be empty.
-            parts: One object's parts given as keyword arguments instead, or `boxes`, `(n, 4)`, for
-                an object each.
+            parts: Instead, one object's parts as keyword arguments, or `boxes`, `(n, 4)`, one
+                object each.
 
         Raises:
-            PromptError: Both or neither are given, or a part cannot be understood.
+            PromptError: Both or neither are given, or a part is invalid.
         """
         given = {name: part for name, part in parts.items() if part is not None}
         if isinstance(objects, np.ndarray | Tensor) and not given:
@@ -77,7 +77,7 @@ class AskedObjects:
             return cls._of_boxes(given["boxes"])
         if "boxes" in given:
             raise PromptError(
-                "boxes are given together with other prompts. They mean an object for each row; "
+                "boxes are given together with other prompts. They mean one object per row; "
                 "give box= for one object, or objects=[...] for several with clicks of their own."
             )
         if (objects is None) == (not given):
@@ -102,7 +102,7 @@ class AskedObjects:
 
     @classmethod
     def _of_boxes(cls, boxes: Given) -> "AskedObjects":
-        """Make an object of each row of `(n, 4)` boxes, as a detector gives them; n may be 0."""
+        """Make an object of each row of a detector's `(n, 4)` boxes; n may be 0."""
         numbers = read_numbers(boxes)
         table = np.zeros(1) if numbers is None else numbers
         if table.size == 0 and table.shape[-1] in (0, 4):
@@ -115,17 +115,17 @@ class AskedObjects:
         return cls(tuple(range(len(prompts))), prompts, list)
 
     def check(self, original_size: tuple[int, int], model_size: int) -> None:
-        """Compare every prompt with the photo's and the model's size.
+        """Check every prompt against the photo's and the model's size.
 
         Raises:
-            PromptError: A click or box is outside, a box is turned over, or a mask does not fit.
+            PromptError: A click or box is outside, a box is inverted, or a mask does not fit.
         """
         for name, prompt in zip(self.names, self.prompts, strict=True):
             what = str(name) if self.form is ObjectPrompt else f"object {name!r}"
             prompt.check(original_size, model_size, what)
 
     def shaped(self, results: Sequence[Given]) -> Given:
-        """Return answers in the form the objects came in: one, a list, or a dictionary."""
+        """Return results in the form of the objects: one, a list, or a dictionary."""
         if self.form is ObjectPrompt:
             return results[0]
         return dict(zip(self.names, results, strict=True)) if self.form is dict else list(results)
@@ -138,7 +138,7 @@ def object_prompt(given: Given) -> ObjectPrompt:
         given: An [`ObjectPrompt`], or a dictionary with `points`, `labels`, `box`, `mask`.
 
     Raises:
-        PromptError: It is something else, or a part cannot be understood.
+        PromptError: It has another type, or a part is invalid.
     """
     if isinstance(given, ObjectPrompt):
         return given
@@ -153,7 +153,7 @@ def object_prompt(given: Given) -> ObjectPrompt:
 
 
 def _is_parts(asked: Given) -> bool:
-    """Tell a dictionary of one object's parts from one of named objects."""
+    """Whether a dictionary holds one object's parts, not named objects."""
     if not isinstance(asked, Mapping) or not asked or not set(asked) <= PARTS:
         return False
     return not any(isinstance(value, Mapping | ObjectPrompt) for value in asked.values())
@@ -161,9 +161,9 @@ def _is_parts(asked: Given) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentationResult(ResultMapping):
-    """The masks for one object of one photo; its attributes are also items, `result["masks"]`.
+    """Masks of one object of one photo; attributes are also items, `result["masks"]`.
 
-    A single click may mean a shirt or the person in it, so there are three masks; with
+    A single click may mean a shirt or the person wearing it, so there are three masks; with
     `multimask=False` there is one.
 
     Attributes:
@@ -171,7 +171,7 @@ class SegmentationResult(ResultMapping):
         scores: `(k,)` float32, predicted IoU of each mask, 0-1.
         low_res_logits: `(k, h, w)` float32 within +-32, a quarter of the model's input size; one of
             them can be the `mask` of the next prompt.
-        object_score: Whether the object is in the picture at all, logits; above 0 it is.
+        object_score: Logits; above 0 the object is in the picture.
     """
 
     FIELDS: ClassVar[tuple[str, ...]] = ("masks", "scores", "low_res_logits", "object_score")
@@ -183,7 +183,7 @@ class SegmentationResult(ResultMapping):
 
     @property
     def best_index(self) -> int:
-        """Which mask has the highest score."""
+        """Index of the mask with the highest score."""
         return int(self.scores.argmax())
 
     @property

@@ -1,4 +1,4 @@
-"""Prompts and a photo in, masks out; a photo is encoded once and prompted as often as wanted.
+"""Promptable segmentation of photos; a photo is encoded once and prompted any number of times.
 
 Suffixes: p = objects, k = masks of an object, h, w = rows and columns of the low-resolution map.
 """
@@ -31,22 +31,22 @@ Answer = Any  # a SegmentationResult, a list or a dictionary of them, or a list 
 
 
 class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
-    """Answer clicks, boxes and masks on photos.
+    """Segment the objects of clicks, boxes and masks on photos.
 
     Args:
         model: The model, on its device.
-        processor: Image processor (or a processor that has one); the one saved where the model was
-            loaded from if left out, or a standard one.
+        processor: Image processor, or a processor that has one; by default the one saved with the
+            model, or a standard one.
         mask_threshold: A pixel with a larger logit belongs to the mask.
         max_hole_area: Holes up to this area are filled; pixels of the low-resolution mask.
-        max_sprinkle_area: Speckles up to this area are removed, likewise.
+        max_sprinkle_area: Speckles up to this area are removed, in the same pixels.
         compile: Whether to compile the image encoder, see [`PhotoEncoder`].
         **reading: See [`ReadingOptions`].
 
     Raises:
         OptionError: No option has that name.
-        PromptError: An option has a value that cannot be used.
-        ImageError: The `value_range` makes no sense.
+        PromptError: An option has an unusable value.
+        ImageError: The `value_range` is invalid.
 
     Source: sam2/sam2_image_predictor.py:20-445 @ 2b90b9f.
     Differs: keeps no state; hole filling works on any device.
@@ -83,16 +83,16 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
 
     @classmethod
     def option_names(cls) -> frozenset[str]:
-        """List what the constructor takes besides model and processor."""
+        """List the constructor's options besides model and processor."""
         return frozenset((*NUMBERS, "compile")) | ReadingOptions.names()
 
     @classmethod
     def check_options(cls, **options: Any) -> None:
-        """Read the constructor's options without a model, so that nothing is loaded in vain.
+        """Validate the constructor's options before a model is loaded.
 
         Raises:
             OptionError: No option has that name.
-            PromptError: An option has a value that cannot be used.
+            PromptError: An option has an unusable value.
         """
         _, own = ReadingOptions().taken_from(options)
         for name, value in own.items():
@@ -107,13 +107,13 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
     @overload
     def encode(self, images: list[ImageSource]) -> list[EncodedImage]: ...
     def encode(self, images: Any) -> Any:
-        """Encode a photo, or each of several photos; the costly part, done once.
+        """Encode a photo, or each of several photos: the expensive part, done once.
 
         Args:
             images: One photo, a list or a stream of them, as in a call.
 
         Raises:
-            ImageError: A photo cannot be read, or does not fit the scale of the first ones.
+            ImageError: A photo cannot be read, or does not fit the value scale of the first ones.
         """
 
         def encode_all(photos: Iterator[ImageSource]) -> Iterator[EncodedImage]:
@@ -135,22 +135,21 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
 
         Args:
             images: A photo (path, URL, base64 text, PIL picture, `(height, width, 3)` array), or
-                what `encode` made of it; a list of either or an array with one axis more; or a
+                its result of `encode`; a list of either or an array with one axis more; or a
                 generator, a `torch.utils.data.Dataset` or another stream of them.
             objects: One [`ObjectPrompt`] (or a dictionary of its parts, see `arguments`), a list of
-                them, or a dictionary from names to them; `[]` where a detector found nothing. For
-                several photos: one such for each.
-            multimask: Three masks for each object, which is best for a single click; or one.
+                them, or a dictionary from names to them; `[]` for no detections. For
+                several photos: one of these for each.
+            multimask: Whether to return three masks per object, best for a single click, or one.
             **arguments: Instead of `objects`, one object: `points` (one or several `(x, y)`),
                 `labels` (1 on the object, 0 beside it), `box` `(x0, y0, x1, y1)`, `mask` (at the
-                photo's size, or an earlier answer; see [`ObjectPrompt`]); or an object for each row
-                of `boxes`, `(n, 4)`, for several photos one such array for each. And
-                [`ReadingOptions`].
+                photo's size, or an earlier answer; see [`ObjectPrompt`]); or `boxes`, `(n, 4)`, one
+                object per row; for several photos a list of such arrays. Also [`ReadingOptions`].
 
         Returns:
             A [`SegmentationResult`] for one object, a list for a list or `boxes`, a dictionary for
-            named objects; for several photos a list of these, for a stream an iterator of them. No
-            object influences another's masks.
+            named objects; for several photos a list of these, for a stream an iterator of them.
+            Objects do not influence each other's masks.
 
         Raises:
             ImageError: A photo cannot be read, or was encoded by another model.
@@ -168,13 +167,16 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
         read = PhotoReader(reading)
         is_stream = inputs.form == "stream"
         if not is_stream:
-            # everything is read and checked before the costly part
+            # everything is read and checked before the expensive part
             inputs = PhotoInputs(self._read(inputs.items, asked(), read), inputs.form)
 
         def find_all(photos: Iterator[Any]) -> Iterator[Answer]:
             step = reading.batch_size or (1 if is_stream else PHOTOS_PER_BATCH)
             for pairs in batches(_paired(photos, asked()), step):
-                batch, asked_of_batch = [photo for photo, _ in pairs], [one for _, one in pairs]
+                batch, asked_of_batch = (
+                    [photo for photo, _ in pairs],
+                    [objects for _, objects in pairs],
+                )
                 if is_stream:
                     batch = self._read(batch, asked_of_batch, read)
                 yield from self._find(batch, asked_of_batch, multimask=multimask)
@@ -184,22 +186,22 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
     def _read(
         self, images: Sequence[Any], asked: Iterable[AskedObjects], read: PhotoReader
     ) -> list[Any]:
-        """Read photos that are not encoded yet, and compare prompts with their sizes."""
-        new = iter(read([one for one in images if not isinstance(one, EncodedImage)]))
-        photos = [one if isinstance(one, EncodedImage) else next(new) for one in images]
-        for photo, one in zip(photos, asked, strict=True):
-            one.check(_size(photo), self._encoder.model_size)
+        """Read photos that are not encoded yet, and check prompts against their sizes."""
+        new = iter(read([image for image in images if not isinstance(image, EncodedImage)]))
+        photos = [image if isinstance(image, EncodedImage) else next(new) for image in images]
+        for photo, objects in zip(photos, asked, strict=True):
+            objects.check(_size(photo), self._encoder.model_size)
         return photos
 
     def _find(
         self, photos: Sequence[Any], asked: Sequence[AskedObjects], *, multimask: bool
     ) -> Iterator[Answer]:
-        """Answer what was asked about some photos, which are encoded together."""
-        # a photo without objects is not encoded, which is what takes long
-        wanted = [place for place, one in enumerate(asked) if one.prompts]
+        """Segment the objects of some photos, which are encoded together."""
+        # a photo without objects is not encoded, which saves most of the time
+        wanted = [place for place, objects in enumerate(asked) if objects.prompts]
         encoded = dict(zip(wanted, self._encoded([photos[i] for i in wanted]), strict=True))
-        for place, one in enumerate(asked):
-            yield self._answer(encoded.get(place), one, multimask=multimask)
+        for place, objects in enumerate(asked):
+            yield self._answer(encoded.get(place), objects, multimask=multimask)
 
     @torch.no_grad()
     def _encode(self, photos_3hw: Sequence[Tensor]) -> list[EncodedImage]:
@@ -212,7 +214,7 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
         ]
 
     def _encoded(self, photos: Sequence[Any]) -> list[EncodedImage]:
-        """Encode what is not encoded yet; check and move what is."""
+        """Encode new photos; check and move encoded ones."""
         new = [place for place, photo in enumerate(photos) if not isinstance(photo, EncodedImage)]
         encoded = dict(zip(new, self._encode([photos[place] for place in new]), strict=True))
         if len(new) < len(photos):
@@ -249,7 +251,7 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
             multimask_output=multimask,
             **batch.to(self.model.device).model_inputs(),
         )
-        # one object at a time: masks at the photo's size are large
+        # one object at a time: full-size masks are large
         return [
             self._result(logits_khw, iou_k, score_1, encoded.original_size)
             for logits_khw, iou_k, score_1 in zip(
@@ -263,7 +265,7 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
     def _result(
         self, logits_khw: Tensor, iou_k: Tensor, score_1: Tensor, size: tuple[int, int]
     ) -> SegmentationResult:
-        """Bring the masks of one object to the photo's size."""
+        """Resize the masks of one object to the photo."""
         logits_khw = logits_khw.float()
         clean_khw = clean_masks(
             logits_khw, self.max_hole_area, self.max_sprinkle_area, self.mask_threshold
@@ -279,10 +281,10 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
 
 def _asked_per_photo(
     inputs: PhotoInputs,
-    objects: Any,  # noqa: ANN401 - whatever a caller has
+    objects: Any,  # noqa: ANN401 - any argument
     prompt: Mapping[str, Any],
 ) -> Callable[[], Iterable[AskedObjects]]:
-    """Understand the prompts of each photo; those of a stream when its photos are reached."""
+    """Parse the prompts of each photo; lazily for a stream."""
     given = {name: part for name, part in prompt.items() if part is not None}
     if inputs.form == "single":
         single = [AskedObjects.read(objects, given)]
@@ -310,28 +312,28 @@ def _asked_per_photo(
     return lambda: asked
 
 
-def _read_objects(objects: Any) -> AskedObjects:  # noqa: ANN401 - whatever a caller has
+def _read_objects(objects: Any) -> AskedObjects:  # noqa: ANN401 - any argument
     return AskedObjects.read(objects, {})
 
 
-def _read_boxes(boxes: Any) -> AskedObjects:  # noqa: ANN401 - whatever a caller has
+def _read_boxes(boxes: Any) -> AskedObjects:  # noqa: ANN401 - any argument
     return AskedObjects.read(None, {"boxes": boxes})
 
 
 def _paired(
     photos: Iterable[Any], asked: Iterable[AskedObjects]
 ) -> Iterator[tuple[Any, AskedObjects]]:
-    """Put each photo together with its prompts."""
+    """Pair each photo with its prompts."""
     rest, count = iter(asked), 0
     for photo in photos:
-        one = next(rest, None)
-        if one is None:
+        objects = next(rest, None)
+        if objects is None:
             raise PromptError(
                 f"there are more than {count} photos and {count} entries of prompts. Give one for "
                 "each photo."
             )
         count += 1
-        yield photo, one
+        yield photo, objects
     if next(rest, None) is not None:
         raise PromptError(
             f"there are {count} photos and more entries of prompts. Give one for each photo."

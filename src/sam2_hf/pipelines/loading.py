@@ -1,6 +1,6 @@
 """Loading of a model and its image processor: bundled, from a folder, or from the Hub.
 
-Whether the Hub answers is asked first, because loading without a network retries for long.
+The Hub is probed first, since loading without a network retries for a long time.
 """
 
 import os
@@ -34,32 +34,30 @@ from sam2_hf.processing.bundled_processors import checkpoint_source
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 
 SECONDS_TO_ANSWER = 4.0  # huggingface_hub itself retries for about 23 seconds before it gives up
-LEAST_REFUSAL = 500  # statuses from here on: the server, or a proxy before it, is in trouble
-PARTS_OF_AN_ID = 2  # owner/name
 
 
 def hub_answers(model_id: str, seconds: float = SECONDS_TO_ANSWER) -> bool:
-    """Ask the Hub about a model, for a sign of life.
+    """Probe whether the Hub is reachable.
 
     Args:
-        model_id: Hub id; whether there is such a model plays no part.
-        seconds: How long to wait for it, name look-up included.
+        model_id: Hub id; the model need not exist.
+        seconds: Timeout, DNS lookup included.
 
     Returns:
-        False also where HF_HUB_OFFLINE forbids asking.
+        False also in offline mode (HF_HUB_OFFLINE).
     """
     if constants.is_offline_mode():
         return False
     answers: list[int] = []
-    # A look-up of the name can hang longer than any timeout of the request, hence the thread.
+    # A DNS lookup can exceed any timeout of the request, hence the thread.
     asking = threading.Thread(target=_ask, args=(answers, model_id, seconds), daemon=True)
     asking.start()
     asking.join(seconds)
-    return bool(answers) and answers[0] < LEAST_REFUSAL
+    return bool(answers) and answers[0] < 500  # from 500 on, the server or a proxy is failing
 
 
 def is_cached(model_id: str, cache_dir: str | os.PathLike[str] | None = None) -> bool:
-    """Tell whether some revision of a Hub repo has been downloaded before."""
+    """Whether some revision of a Hub repo is in the cache."""
     folder = repo_folder_name(repo_id=model_id, repo_type="model")
     snapshots = Path(cache_dir or constants.HF_HUB_CACHE) / folder / "snapshots"
     return snapshots.is_dir() and any(snapshots.iterdir())
@@ -68,19 +66,19 @@ def is_cached(model_id: str, cache_dir: str | os.PathLike[str] | None = None) ->
 def loading_options(
     source: str | os.PathLike[str], given: Mapping[str, Any] = MappingProxyType({})
 ) -> dict[str, bool]:
-    """Choose how to load a model, without waiting for a network that is not there.
+    """Choose the options of loading, so as not to wait for a missing network.
 
     Args:
         source: Hub id, name of a bundled checkpoint, or path.
-        given: What the caller says to `from_pretrained`: `cache_dir`, `local_files_only`.
+        given: The caller's options of `from_pretrained`: `cache_dir`, `local_files_only`.
 
     Returns:
-        `{"local_files_only": True}` where the cache has the model and the Hub does not answer, else
-        nothing special.
+        `{"local_files_only": True}` if the model is cached and the Hub does not answer, else no
+        options.
 
     Raises:
-        CheckpointNotFoundError: It is no file or folder here, not bundled, not in the cache, and
-            the Hub does not answer.
+        CheckpointNotFoundError: It is not a local path, not bundled, not cached, and the Hub does
+            not answer.
     """
     name = os.fspath(source)
     is_here = bool(name) and Path(name).expanduser().exists()
@@ -106,7 +104,7 @@ def loading_options(
 
 def _may_be_hub_id(name: str) -> bool:
     is_path = name.startswith((".", "~", os.sep)) or name.endswith((".pt", ".pth", ".safetensors"))
-    if is_path or name.count("/") >= PARTS_OF_AN_ID:
+    if is_path or name.count("/") > 1:  # owner/name
         return False
     try:
         validate_repo_id(name)
@@ -116,11 +114,11 @@ def _may_be_hub_id(name: str) -> bool:
 
 
 def _ask(answers: list[int], model_id: str, seconds: float) -> None:
-    """Put the status of a small request into `answers`; leave it empty if there is none."""
+    """Append the status of a small request to `answers`, if there is one."""
     url = f"{constants.ENDPOINT}/{model_id}/resolve/main/config.json"
     try:
         response = get_session().head(url, timeout=seconds)
-    except Exception:  # whatever goes wrong in this thread, the Hub gave no answer
+    except Exception:  # any failure means that the Hub did not answer
         return
     answers.append(response.status_code)
 
@@ -141,13 +139,13 @@ def load_model(
     dtype: Dtype | None = None,
     **options: Any,
 ) -> Sam2Model:
-    """Load a model for use, or move one that is loaded.
+    """Load a model for inference, or move a loaded one.
 
     Args:
         source: Hub id, folder, path to a `.pt`, or a model.
-        device: Where it goes; if None a GPU if there is one, or where the given model is.
-        dtype: Type of its weights, such as `torch.bfloat16` or "bfloat16"; "auto" for the one they
-            were saved in; float32, or the given model's, if None.
+        device: Target device; by default a GPU if available, or the given model's device.
+        dtype: Type of its weights, such as `torch.bfloat16` or "bfloat16"; "auto" for the saved
+            one; by default float32, or the given model's.
         **options: More arguments of `from_pretrained`; with a `device_map` nothing is moved.
 
     Raises:
@@ -164,7 +162,7 @@ def load_video_model(
     dtype: Dtype | None = None,
     **options: Any,
 ) -> Sam2VideoModel:
-    """Load a video model for use, or move one that is loaded; see [`load_model`]."""
+    """Load a video model for inference, or move a loaded one; see [`load_model`]."""
     return _load(Sam2VideoModel, source, device, dtype, options)
 
 
@@ -174,15 +172,15 @@ def load_image_processor(
     """Load the image processor saved beside a model.
 
     Args:
-        source: What the model was loaded from.
-        is_required: Whether the processor itself was asked for, not just the model.
+        source: Source of the model.
+        is_required: Whether the processor itself was requested, not just the model.
         **options: More arguments of `from_pretrained`.
 
     Returns:
-        None if nothing is saved there, as beside a bare `.pt`; a standard processor does then.
+        None if there is none, as beside a bare `.pt`; use a standard processor then.
 
     Raises:
-        CheckpointNotFoundError: It is required and not there, or the Hub broke off.
+        CheckpointNotFoundError: It is required and missing, or the download failed.
     """
     if not isinstance(source, str | os.PathLike):
         return None
@@ -200,13 +198,13 @@ def load_image_processor(
 
 
 def image_processor_of(model: torch.nn.Module) -> Sam2ImageProcessor | None:
-    """Load the image processor saved where a model was loaded from.
+    """Load the image processor saved with a model.
 
     Args:
         model: A model of any kind.
 
     Returns:
-        None for a model that was not loaded, or that has no processor where it came from.
+        None for a model that was not loaded, or that was saved without one.
 
     Raises:
         ProcessorError: The processor's settings cannot be used.
@@ -218,32 +216,32 @@ def image_processor_of(model: torch.nn.Module) -> Sam2ImageProcessor | None:
         return load_image_processor(folder) if folder and Path(folder).is_dir() else None
     with suppress(OSError):
         return Sam2ImageProcessor.from_pretrained(name, revision=revision, local_files_only=True)
-    with suppress(CheckpointNotFoundError):  # the model is here, so no network is needed
+    with suppress(CheckpointNotFoundError):  # the model is local, so no network is needed
         return _saved_processor(name, {"revision": revision})
     return None
 
 
 def where_or_id(source: Source) -> str:
-    """Return a path with `~` written out, or a Hub id as it is."""
+    """Return a path with `~` expanded, or a Hub id unchanged."""
     return os.path.expanduser(os.fspath(source))
 
 
 def default_device() -> torch.device:
-    """Choose the GPU if there is one."""
+    """Return the GPU if available."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _saved_processor(source: Source, options: dict[str, Any]) -> Sam2ImageProcessor | None:
-    """Load an image processor; None if the Hub has a repo without one, as with an original `.pt`.
+    """Load an image processor; None if the repo has none, as with an original `.pt`.
 
     Raises:
-        CheckpointNotFoundError: The Hub broke off.
+        CheckpointNotFoundError: The download failed.
     """
     options |= loading_options(source, options)
     try:
         return Sam2ImageProcessor.from_pretrained(where_or_id(source), **options)
     except OSError as error:
-        if Path(where_or_id(source)).is_dir():  # what lies there is broken
+        if Path(where_or_id(source)).is_dir():  # the local file is broken
             raise
         if not _broke_off(error):
             return None
@@ -254,7 +252,7 @@ def _saved_processor(source: Source, options: dict[str, Any]) -> Sam2ImageProces
 
 
 def _broke_off(error: OSError) -> bool:
-    """Whether a file could not be fetched, other than because the Hub does not have it."""
+    """Whether a download failed for another reason than a missing file."""
     cause = error.__cause__
     is_absent = (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError)
     return isinstance(cause, LocalEntryNotFoundError) or (
@@ -266,13 +264,13 @@ def read_device(device: Device) -> torch.device:
     """Read a device: a torch device, its name, or the number of a GPU (-1 is the CPU).
 
     Raises:
-        PromptError: It is unknown, or this machine has none of it.
+        PromptError: It is unknown or unavailable.
     """
     try:
         number = device if isinstance(device, int) else None
         name = ("cpu" if number < 0 else f"cuda:{number}") if number is not None else device
         found = torch.device(name)
-        torch.empty(1, device=found)  # a device with a good name may still not be there
+        torch.empty(1, device=found)  # a valid name does not mean that the device exists
     except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise PromptError(
@@ -285,7 +283,7 @@ def read_dtype(dtype: Dtype) -> torch.dtype | str:
     """Read the type of weights: a torch dtype, its name, or "auto".
 
     Raises:
-        PromptError: It is unknown, or no floating point type.
+        PromptError: It is unknown, or not a floating point type.
     """
     if dtype == AUTO_DTYPE:
         return AUTO_DTYPE

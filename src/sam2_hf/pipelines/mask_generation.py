@@ -1,4 +1,4 @@
-"""Everything in a photo: click on a grid, keep the masks that are good, stable and new."""
+"""Mask generation: segment everything in a photo from a grid of clicks."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -29,20 +29,21 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
 
     Args:
         model: The model, on its device.
-        processor: Image processor (or a processor that has one); the one saved where the model was
-            loaded from if left out, or a standard one.
+        processor: Image processor, or a processor that has one; by default the one saved with the
+            model, or a standard one.
         compile: Whether to compile the image encoder, see [`PhotoEncoder`].
         **options: See [`EverythingOptions`]; transformers' names `points_per_crop`,
-            `crops_n_layers` and `crops_nms_thresh` are understood too. And [`ReadingOptions`].
+            `crops_n_layers` and `crops_nms_thresh` work as well. Also [`ReadingOptions`].
 
     Raises:
         OptionError: No option has that name.
-        PromptError: An option has a value that cannot be used.
-        ImageError: The range makes no sense.
+        PromptError: An option has an unusable value.
+        ImageError: The range is invalid.
 
     Source: sam2/automatic_mask_generator.py:36-454 @ 2b90b9f.
-    Differs: the predicted IoU decides before a mask is drawn, boxes are compared before run lengths
-        are made, and `min_mask_region_area` works on any device; all that is kept is the same.
+    Differs: the predicted IoU is thresholded before a mask is upsampled, boxes are compared before
+        run lengths are made, and `min_mask_region_area` works on any device; the kept masks are
+        equal.
     """
 
     task = "mask-generation"
@@ -63,17 +64,17 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
 
     @classmethod
     def option_names(cls) -> frozenset[str]:
-        """List what the constructor takes besides model and processor."""
+        """List the constructor's options besides model and processor."""
         own = (field.name for field in fields(EverythingOptions))
         return frozenset((*own, *ALIASES, "compile")) | ReadingOptions.names()
 
     @classmethod
     def check_options(cls, *, compile: bool = False, **options: Any) -> None:
-        """Read the constructor's options without a model, so that nothing is loaded in vain.
+        """Validate the constructor's options before a model is loaded.
 
         Raises:
             OptionError: No option has that name.
-            PromptError: An option has a value that cannot be used.
+            PromptError: An option has an unusable value.
         """
         require_flag("compile", compile)
         _, own = ReadingOptions().taken_from(options)
@@ -94,16 +95,16 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
             images: A path, URL, base64 text, PIL picture, `(height, width, 3)` array; a list of
                 them or an array with one axis more; or a generator, a `torch.utils.data.Dataset` or
                 another stream of them.
-            on_progress: Told after each batch how many clicks of the photo are done, of how many.
-            **options: Options for this call alone.
+            on_progress: Called after each batch with the number of clicks done, and of all.
+            **options: Options for this call only.
 
         Returns:
             The masks, best first (with crops: smaller crops first); a list of them for a list; for
-            a stream an iterator, which reads and segments photos when it is asked for results.
+            a stream a lazy iterator.
 
         Raises:
             ImageError: A photo cannot be read.
-            PromptError: An option has a value that cannot be used.
+            PromptError: An option has an unusable value.
             OptionError: No option has that name.
         """
         reading, own = self.reading.taken_from(options)
@@ -124,7 +125,7 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
             image: A path, URL, PIL picture or `(height, width, 3)` array.
 
         Returns:
-            Dictionaries with `segmentation` (as `output_mode` says), `area`, `bbox` (x, y, width,
+            Dictionaries with `segmentation` (per `output_mode`), `area`, `bbox` (x, y, width,
             height), `predicted_iou`, `point_coords`, `stability_score` and `crop_box`.
 
         Raises:
@@ -148,7 +149,7 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
         options: EverythingOptions,
         on_progress: Progress | None,
     ) -> GeneratedMasks:
-        """Search every crop, drop what several crops found, write run lengths of the rest.
+        """Search every crop, suppress duplicates between crops, make run lengths of the rest.
 
         Source: sam2/automatic_mask_generator.py:222-252 @ 2b90b9f.
         """
@@ -177,7 +178,7 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
 
 
 class _Counter:
-    """Count clicks and pass the count on."""
+    """Counter of clicks that reports progress."""
 
     def __init__(self, total: int, on_progress: Progress | None) -> None:
         self.done = 0
@@ -193,7 +194,7 @@ class _Counter:
 def _kept_across_crops(
     found: list[FoundMasks], crops: list[Crop], iou_threshold: float
 ) -> list[tuple[int, int]]:
-    """List the masks that stay as (crop, row in that crop); of repeats the smaller crop's stays."""
+    """List the kept masks as (crop, row in it); of duplicates the smaller crop's is kept."""
     places = [(number, row) for number, part in enumerate(found) for row in range(len(part))]
     if len(crops) == 1:
         return places
@@ -206,7 +207,7 @@ def _kept_across_crops(
 def _record(
     found: FoundMasks, row: int, crop: Crop, size: tuple[int, int], threshold: float
 ) -> GeneratedMask:
-    """Draw one mask in the photo's frame and write down what is known about it."""
+    """Make the record of one mask, in pixels of the photo."""
     (mask_hw,) = upsampled_masks(found.logits_mhw[row : row + 1], crop.size, threshold)
     rle = run_lengths.encode(_uncropped(mask_hw, crop, size))
     box = xyxy_to_xywh(found.boxes_m4[row]).tolist()

@@ -1,4 +1,4 @@
-"""The photos of a call: one, a list, or a stream of any length; how they are read and batched."""
+"""Photo inputs of a call: one, a list, or a stream of any length, read in batches."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,20 +23,20 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingOptions:
-    """How the photos of a call are read.
+    """Options of reading the photos of a call.
 
     Attributes:
         batch_size: Photos encoded together on a GPU. On the CPU each photo is encoded alone, which
-            is as fast. Masks do not depend on it, on a GPU up to the order of summation.
+            is as fast. Masks do not depend on it (on a GPU, up to the order of summation).
         num_workers: Processes that read the items of a `torch.utils.data.Dataset` ahead; 0 reads
             them when they are needed.
-        timeout: How long to wait for a photo from an `http(s)` address, seconds; for ever if None.
+        timeout: Timeout for a photo from an `http(s)` address, seconds; None waits forever.
         value_range: Which numbers are black and white, for the photos of a call together; see
             `processing/value_range.py`. The processor's if None.
 
     Raises:
         PromptError: A value cannot be used.
-        ImageError: The range makes no sense.
+        ImageError: The range is invalid.
     """
 
     batch_size: int | None = None
@@ -61,11 +61,11 @@ class ReadingOptions:
 
     @classmethod
     def names(cls) -> frozenset[str]:
-        """List the options."""
+        """Return the names of the options."""
         return frozenset(field.name for field in fields(cls))
 
     def taken_from(self, options: Mapping[str, Any]) -> tuple["ReadingOptions", dict[str, Any]]:
-        """Change what `options` say of reading; return the rest of them as well.
+        """Return a copy updated from `options`, and the remaining options.
 
         Raises:
             PromptError: A value cannot be used.
@@ -76,7 +76,7 @@ class ReadingOptions:
 
 
 class PhotoReader:
-    """Reads the photos of one call, all on one scale: those that are read first decide.
+    """Reader of the photos of one call, with one value scale: that of the first batch.
 
     Args:
         options: How they are read.
@@ -91,7 +91,7 @@ class PhotoReader:
         """Read photos, each `(3, height, width)`, uint8 or float32 0-1.
 
         Raises:
-            ImageError: One cannot be read, or does not fit the scale of those before.
+            ImageError: One cannot be read, or does not fit the scale of earlier ones.
         """
         values = [read_values(load_image(photo, self._timeout)) for photo in photos]
         if self._scale is None and values:
@@ -101,11 +101,11 @@ class PhotoReader:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoInputs:
-    """What a call was given.
+    """The photos of a call.
 
     Attributes:
         items: The photos; read once and in order.
-        form: A single photo, a list, or a stream that is read while results are asked for.
+        form: A single photo, a list, or a stream that is read lazily.
     """
 
     items: Any
@@ -113,7 +113,7 @@ class PhotoInputs:
 
     @classmethod
     def of(cls, given: object) -> "PhotoInputs":
-        """Tell one photo from several.
+        """Classify an input as one photo, a list or a stream.
 
         Args:
             given: A photo; a list, tuple, or an array with one axis more; or a generator or another
@@ -133,10 +133,10 @@ class PhotoInputs:
     def answer(
         self, find_all: Callable[[Iterator[Any]], Iterator[Result]], num_workers: int | None
     ) -> Any:  # noqa: ANN401 - one result, a list or a stream of them
-        """Answer in the form in which the photos came.
+        """Return results in the form of the photos.
 
         Args:
-            find_all: Gives a result for each photo of an iterator.
+            find_all: Yields a result for each photo of an iterator.
             num_workers: See [`ReadingOptions`].
         """
         if self.form == "stream":
@@ -146,9 +146,9 @@ class PhotoInputs:
 
 
 class ResultStream(Iterator[Any]):
-    """Results that are made when they are asked for; `len` where the photos have one.
+    """Lazy results; `len` works if the photos have one.
 
-    A loop over it starts from the first photo again, as far as the photos allow that.
+    Each iteration starts at the first photo again, if the photos allow that.
     """
 
     def __init__(self, start: Callable[[], Iterator[Any]], photos: object) -> None:
@@ -160,7 +160,7 @@ class ResultStream(Iterator[Any]):
         self._running = self._start()
         return self
 
-    def __next__(self) -> Any:  # noqa: ANN401 - whatever the pipeline gives for a photo
+    def __next__(self) -> Any:  # noqa: ANN401 - the pipeline's result for a photo
         if self._running is None:
             self._running = self._start()
         return next(self._running)
@@ -170,31 +170,31 @@ class ResultStream(Iterator[Any]):
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Deal out items, `size` at a time."""
+    """Group items into lists of `size`."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
 
 
 def require_flag(name: str, value: object) -> None:
-    """Refuse what is neither True nor False.
+    """Require True or False.
 
     Raises:
-        PromptError: `value` is something else.
+        PromptError: `value` is neither.
     """
     if not isinstance(value, bool):
         raise PromptError(f"{name} is {shown(value)}, it must be True or False.")
 
 
 def _items(photos: Any, num_workers: int | None) -> Iterator[Any]:  # noqa: ANN401
-    """Go through a stream, in other processes where there are workers."""
+    """Iterate over a stream, with worker processes if there are any."""
     if isinstance(photos, Dataset) and num_workers:
-        # each worker would read an iterable data set from its start
+        # each worker would read an iterable dataset from its start
         count = 1 if isinstance(photos, IterableDataset) else num_workers
         return iter(DataLoader(photos, batch_size=None, num_workers=count, collate_fn=_unchanged))
     if hasattr(photos, "__iter__"):
         return iter(photos)
-    # a data set need not raise IndexError at its end
+    # a dataset need not raise IndexError at its end
     return (photos[place] for place in range(len(photos)))
 
 

@@ -1,4 +1,4 @@
-"""The arguments of `pipeline` that say what is loaded and how, as transformers has them."""
+"""Arguments of `pipeline` about loading, as in transformers."""
 
 import os
 from collections.abc import Mapping
@@ -31,9 +31,10 @@ from .loading import (
     where_or_id,
 )
 
-DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # one device holds the model
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # here all mean one device
+
 HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "subfolder")
-CHANNELS = 3  # that a single number of a normalization counts for
+CHANNELS = 3  # to which a single number of a normalization applies
 MODEL_OPTIONS = {
     *HUB_OPTIONS,
     *("config", "revision", "token", "trust_remote_code", "code_revision"),
@@ -45,26 +46,26 @@ MODEL_OPTIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PipelineArguments:
-    """What `transformers.pipeline` can be told about loading, with the same meaning.
+    """Arguments of `transformers.pipeline` about loading, with the same meaning.
 
     Attributes:
-        config: Config of the model, or where it is; the model's own if None.
+        config: Config of the model, or its source; by default the model's own.
         tokenizer: None, since SAM 2 reads no text.
         feature_extractor: An older name of `image_processor`.
-        image_processor: Image processor (or a processor with one inside), or where it is.
-        video_processor: Video processor, for video pipelines alone.
-        processor: A processor, whose image or video processor is taken, or where it is.
+        image_processor: Image processor, or a processor that has one, or its source.
+        video_processor: Video processor, for video pipelines only.
+        processor: A processor, whose image or video processor is used, or its source.
         revision: Branch, tag or commit of the Hub repo.
         use_fast: Without effect: there is no tokenizer.
         token: Token for the Hub; True for the one of `hf auth login`.
-        device: Where the model goes, such as "cuda:1", 1 or -1 (the CPU).
-        device_map: The same for a model that is loaded: "auto" for a GPU if there is one, a device,
-            or a dictionary from parts of the model to devices. Not together with `device`.
-        dtype: Type of the weights, such as "bfloat16"; "auto" for the one they were saved in.
+        device: Device of the model, such as "cuda:1", 1 or -1 (the CPU).
+        device_map: Placement while loading: "auto" for a GPU if available, a device, or a
+            dictionary from parts of the model to devices. Not together with `device`.
+        dtype: Type of the weights, such as "bfloat16"; "auto" for the saved one.
         torch_dtype: An older name of `dtype`.
-        trust_remote_code: Without effect: no code of a repo is ever run.
+        trust_remote_code: Without effect: code of a repo is never run.
         model_kwargs: More arguments of `from_pretrained`, such as `attn_implementation`.
-        pipeline_class: A class of one's own, made of the task's.
+        pipeline_class: A subclass of the task's class.
         framework: "pt" or None.
         local_files_only: Whether to stay away from the Hub.
         code_revision: Without effect, as `trust_remote_code`.
@@ -117,7 +118,7 @@ class PipelineArguments:
         return frozenset(field.name for field in fields(cls))
 
     def chosen_dtype(self) -> torch.dtype | str | None:
-        """Return the type of the weights under whichever name it was given."""
+        """Return the type of the weights, given under either name."""
         more = self.model_kwargs or {}
         named = {
             "dtype": self.dtype if self.dtype is not None else more.get("dtype"),
@@ -125,7 +126,7 @@ class PipelineArguments:
                 self.torch_dtype if self.torch_dtype is not None else more.get("torch_dtype")
             ),
         }
-        given = {name: read_dtype(one) for name, one in named.items() if one is not None}
+        given = {name: read_dtype(dtype) for name, dtype in named.items() if dtype is not None}
         if len(set(given.values())) > 1:
             raise PromptError(
                 f"dtype is {named['dtype']!r} and torch_dtype is {named['torch_dtype']!r}. They "
@@ -134,10 +135,10 @@ class PipelineArguments:
         return next(iter(given.values()), None)
 
     def class_for(self, kind: type) -> type:
-        """Choose the pipeline's class: the task's, or the caller's own made of it.
+        """Choose the pipeline's class: the task's, or the caller's subclass of it.
 
         Raises:
-            PromptError: `pipeline_class` is not made of the task's class.
+            PromptError: `pipeline_class` is not a subclass of the task's.
         """
         own = self.pipeline_class
         if own is None:
@@ -150,10 +151,10 @@ class PipelineArguments:
         return own
 
     def for_model(self, model: object) -> dict[str, Any]:
-        """List the arguments with which a model is loaded, or moved if it is one already.
+        """Return the arguments for loading a model, or for moving a loaded one.
 
         Raises:
-            PromptError: Something can only be said of a model that is still to be loaded.
+            PromptError: An argument applies only to a model that is not loaded yet.
         """
         moved = {"device": self._single_device(), "dtype": self.chosen_dtype()}
         settled = ("dtype", "torch_dtype", "device_map")
@@ -165,8 +166,8 @@ class PipelineArguments:
             given = [*more, *(name for name, value in own.items() if value is not None)]
             if given:
                 raise PromptError(
-                    f"{given[0]} tells how to load a model, but the model is loaded already. Leave "
-                    "it out, or give the model's name or path."
+                    f"{given[0]} applies to loading, but the model is loaded already. Leave it "
+                    "out, or give the model's name or path."
                 )
             return moved
         own |= {"device_map": self._several_devices(), **self._hub_options()}
@@ -177,7 +178,7 @@ class PipelineArguments:
 
         Raises:
             PromptError: There are two different ones, or one for videos.
-            CheckpointError: There is none where it is said to be.
+            CheckpointError: The given source has none.
         """
         if self.video_processor is not None:
             raise PromptError("an image pipeline has no video_processor. Give an image_processor.")
@@ -194,14 +195,14 @@ class PipelineArguments:
         return given
 
     def check_for_video(self, model: object) -> None:
-        """Refuse what a video pipeline cannot heed.
+        """Refuse arguments that a video pipeline does not support.
 
         Args:
-            model: The model, or where it is.
+            model: The model, or its source.
 
         Raises:
-            PromptError: There is an image processor, or a video processor with other rules than
-                the model's own.
+            PromptError: There is an image processor, or a video processor whose normalization is
+                not the model's.
             ProcessorError: The settings of the model's processor cannot be used.
         """
         for name in ("image_processor", "feature_extractor"):
@@ -225,7 +226,7 @@ class PipelineArguments:
                     "processor.init_video_session."
                 )
 
-    def _pixels_of(self, model: Any) -> PixelRules:  # noqa: ANN401 - a model, or where it is
+    def _pixels_of(self, model: Any) -> PixelRules:  # noqa: ANN401 - a model, or its source
         if not isinstance(model, str | os.PathLike):
             return checkpoint_pixels(model)
         name = where_or_id(model)
@@ -233,19 +234,19 @@ class PipelineArguments:
         return saved_pixels(name, None if is_here else self.revision or "main")
 
     def _given_processor(self) -> Processor:
-        """Find the one image processor under its three names."""
+        """Return the image processor, given under one of three names."""
         given = {
             name: getattr(self, name)
             for name in ("image_processor", "feature_extractor", "processor")
             if getattr(self, name) is not None
         }
-        for name, one in given.items():
-            if not isinstance(one, str | os.PathLike) and not callable(one):
+        for name, processor in given.items():
+            if not isinstance(processor, str | os.PathLike) and not callable(processor):
                 raise PromptError(
-                    f"{name} is {one!r:.80}. Give an image processor, or its name or path."
+                    f"{name} is {processor!r:.80}. Give an image processor, or its name or path."
                 )
-        inner = [getattr(one, "image_processor", one) for one in given.values()]
-        if any(one is not inner[0] and one != inner[0] for one in inner[1:]):
+        inner = [getattr(processor, "image_processor", processor) for processor in given.values()]
+        if any(processor is not inner[0] and processor != inner[0] for processor in inner[1:]):
             raise PromptError(
                 f"{' and '.join(given)} are different image processors. Give one of them."
             )
@@ -264,7 +265,7 @@ class PipelineArguments:
         return self.device_map if self.device_map is not None else more.get("device_map")
 
     def _several_devices(self) -> dict[str, Any] | None:
-        """Return a device map with more than one device in it."""
+        """Return the device map, if it has several devices."""
         given = self._device_map()
         return given if isinstance(given, dict) and len(set(given.values())) > 1 else None
 
@@ -304,7 +305,7 @@ class PipelineArguments:
         for name, kind in kinds.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
-                wanted = " or ".join(one.__name__ for one in kind)
+                wanted = " or ".join(expected.__name__ for expected in kind)
                 raise PromptError(f"{name} is {value!r:.80}, it must be a {wanted}.")
 
 

@@ -1,4 +1,4 @@
-"""Where "everything" clicks: on the photo, and on overlapping crops of it."""
+"""Point grids of mask generation, on the photo and on overlapping crops."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from sam2_hf.number_reading import read_numbers, shown
 
 MOST_CLICKS = 10_000_000
 MOST_LAYERS = 12  # the last of them would have 4**12 crops
-Grid = NDArray[np.float64]  # (n, 2), x and y as shares of width and height
+Grid = NDArray[np.float64]  # (n, 2), x and y as fractions of width and height
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A rectangle of the photo that is looked at on its own.
+    """A rectangle of the photo that is searched separately.
 
     Attributes:
         left: First column, pixels of the photo.
@@ -50,19 +50,19 @@ class Crop:
 
 
 def crops_of(size: tuple[int, int], *, num_layers: int, overlap_ratio: float) -> list[Crop]:
-    """Lay overlapping crops over a photo, the whole photo first; see [`geometry.crop_boxes`].
+    """List overlapping crops of a photo, the whole photo first; see [`geometry.crop_boxes`].
 
     Args:
         size: `(height, width)` of the photo, pixels.
         num_layers: Crop layers besides the whole photo.
-        overlap_ratio: Overlap in the first layer as a share of the photo's short side.
+        overlap_ratio: Overlap in the first layer, as a fraction of the photo's short side.
     """
     boxes, layers = crop_boxes(size, num_layers, overlap_ratio)
     crops = [
         Crop(left, top, right, bottom, layer)
         for (left, top, right, bottom), layer in zip(boxes, layers, strict=True)
     ]
-    # On a photo of a few pixels, rounding pushes some crops off its edge.
+    # On a photo of a few pixels, rounding moves some crops off its edge.
     return [crop for crop in crops if min(crop.size) > 0]
 
 
@@ -75,7 +75,7 @@ def layer_grids(points_per_side: int, *, num_layers: int, downscale: int) -> lis
         downscale: Factor between the points per side of one layer and the next.
 
     Raises:
-        PromptError: The last layer would get no point at all.
+        PromptError: The last layer would have no point.
     """
     if num_layers > MOST_LAYERS:
         raise PromptError(
@@ -94,14 +94,15 @@ def layer_grids(points_per_side: int, *, num_layers: int, downscale: int) -> lis
 
 
 def own_grids(grids: Sequence[object], *, num_layers: int) -> list[Grid]:
-    """Check grids that a caller brought along.
+    """Check custom grids.
 
     Args:
-        grids: One array-like `(n, 2)` per layer, x and y as shares of width and height in [0, 1].
+        grids: One array-like `(n, 2)` per layer, x and y as fractions of width and height in [0,
+            1].
         num_layers: Crop layers besides the whole photo.
 
     Raises:
-        PromptError: Too few grids, or one that is not `(n, 2)` finite numbers in [0, 1].
+        PromptError: There are too few grids, or one is not `(n, 2)` finite numbers in [0, 1].
     """
     given = [] if not isinstance(grids, Iterable) else [read_numbers(grid) for grid in grids]
     checked = [grid for grid in given if grid is not None]
@@ -123,14 +124,14 @@ def own_grids(grids: Sequence[object], *, num_layers: int) -> list[Grid]:
         if not np.all((grid >= 0) & (grid <= 1)):  # NaN fails this too
             raise PromptError(
                 f"point_grids[{layer}] has values from {grid.min()} to {grid.max()}. Points are "
-                "shares of the photo's width and height: divide pixels by these to get 0-1."
+                "fractions of the photo's width and height: divide pixels by these to get 0-1."
             )
     _require_few([len(grid) for grid in checked[: num_layers + 1]])
     return checked
 
 
 def _require_few(points_per_crop: Sequence[int]) -> None:
-    """Refuse more clicks than anybody can wait for.
+    """Refuse an impractical number of clicks.
 
     Args:
         points_per_crop: For each layer the points of one of its crops.

@@ -1,4 +1,4 @@
-"""`pipeline(task, model)`, and the place of our classes among transformers' Auto classes."""
+"""`pipeline(task, model)`, and registration with transformers' Auto classes."""
 
 from typing import Any
 
@@ -64,27 +64,28 @@ def pipeline(
     dtype: Dtype | None = None,
     **arguments: Any,
 ) -> Pipeline:
-    """Make a pipeline of this package's classes; nothing of transformers is changed.
+    """Make a pipeline of this package's classes, without changing transformers.
 
-    It takes what `transformers.pipeline` takes. Everything is checked before weights are loaded.
+    Takes the arguments of `transformers.pipeline`. All are checked before weights are loaded.
 
     Args:
         task: "mask-generation" (everything in a photo), "image-segmentation" or
             "promptable-image-segmentation" (clicks, boxes, masks), "video-segmentation" or
-            "promptable-video-segmentation" (the same, followed through a video). It is not guessed
-            from the model.
-        model: Hub id, folder, path to a `.pt`, or a model; `facebook/sam2.1-hiera-tiny` if None.
-        image_processor: An image processor or where to load one from; the model's own if None.
-            Video pipelines have none.
-        device: Where the model goes; if None a GPU if there is one, or where the given model is.
-        dtype: Type of its weights, such as `torch.bfloat16` or "bfloat16"; "auto" for the one they
-            were saved in; float32, or the given model's, if None.
-        **arguments: More about loading, see [`PipelineArguments`], and options of the pipeline, see
+            "promptable-video-segmentation" (the same, tracked through a video). It is not
+            inferred from the model.
+        model: Hub id, folder, path to a `.pt`, or a model; by default
+            `facebook/sam2.1-hiera-tiny`.
+        image_processor: An image processor or its source; by default the model's own. Video
+            pipelines have none.
+        device: Device of the model; by default a GPU if available, or the given model's.
+        dtype: Type of its weights, such as `torch.bfloat16` or "bfloat16"; "auto" for the saved
+            one; by default float32, or the given model's.
+        **arguments: More options of loading, see [`PipelineArguments`], and of the pipeline, see
             its class.
 
     Raises:
-        PromptError: There is no such task, device or dtype, an argument has an unusable value, or
-            two contradict each other.
+        PromptError: There is no such task, device or dtype, or an argument is invalid or
+            contradicts another.
         OptionError: There is no such argument.
         CheckpointError: There is no such model, or its weights cannot be used.
         SessionError: An option of a video pipeline has an unusable value.
@@ -110,14 +111,14 @@ def pipeline(
         loading.check_for_video(source)
         made: Pipeline = kind(load_video_model(source, **how), **options)
     else:
-        # the processor first: if it cannot be had, no weights are loaded in vain
+        # the processor first, so that it fails before weights are loaded
         processor = loading.image_processor_for(source)
         made = kind(load_model(source, **how), processor, **options)
     made.task = task
     return made
 
 
-def _chosen(model: Any) -> Any:  # noqa: ANN401 - a model, or where it is
+def _chosen(model: Any) -> Any:  # noqa: ANN401 - a model, or its source
     if model is None:
         logger.warning_once(f"No model was given, so it is {DEFAULT_MODEL}.")
         return DEFAULT_MODEL
@@ -125,14 +126,14 @@ def _chosen(model: Any) -> Any:  # noqa: ANN401 - a model, or where it is
 
 
 def register() -> None:
-    """Put this package's classes into transformers' Auto classes, in place of its own.
+    """Register this package's classes with transformers' Auto classes, in place of its own.
 
     Afterwards `transformers.pipeline("mask-generation", model="facebook/sam2.1-hiera-tiny")`,
-    `AutoModel`, `AutoConfig`, `AutoImageProcessor`, `AutoVideoProcessor` and `AutoProcessor` give
-    these classes, which know the checkpoints that come with this package by name, and mask
-    generation takes a `batch_size` with these models. Calling it again
-    does nothing new; importing this package never calls it. As in transformers, a `sam2_video`
-    checkpoint is a video model for `AutoModel`, and an image model for mask generation.
+    `AutoModel`, `AutoConfig`, `AutoImageProcessor`, `AutoVideoProcessor` and `AutoProcessor` use
+    these classes, which know the bundled checkpoints by name, and mask generation takes a
+    `batch_size` with these models. It is idempotent, and never called on import. As in
+    transformers, a `sam2_video` checkpoint is a video model for `AutoModel`, and an image model for
+    mask generation.
     """
     teach_bundled_names()
     for config in CONFIGS:
@@ -145,7 +146,7 @@ def register() -> None:
         AutoModelForMaskGeneration._model_mapping.register(config, Sam2Model, exist_ok=True)
         AutoImageProcessor.register(
             config,
-            # whichever of the two the rest of transformers prefers on this machine
+            # whichever backend transformers prefers on this machine
             image_processor_classes={"pil": Sam2ImageProcessor, "torchvision": Sam2ImageProcessor},
             exist_ok=True,
         )
@@ -153,6 +154,6 @@ def register() -> None:
     AutoProcessor.register(Sam2Config, Sam2Processor, exist_ok=True)
     AutoProcessor.register(Sam2VideoConfig, Sam2VideoProcessor, exist_ok=True)
     for config in (Sam2Config, Sam2VideoConfig):
-        # Saved processors are looked up by the class's name, here before among the registered ones.
+        # Saved processors are looked up by class name, here first.
         PROCESSOR_MAPPING_NAMES.pop(config.model_type, None)
     PIPELINE_REGISTRY.supported_tasks["mask-generation"]["impl"] = BatchedMaskGenerationPipeline

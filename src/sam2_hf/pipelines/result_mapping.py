@@ -1,11 +1,11 @@
-"""Results that are read by name, `result["masks"]`, as well as by attribute, `result.masks`."""
+"""Results with fields as items, `result["masks"]`, and as attributes, `result.masks`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 
 class ResultMapping(Mapping[str, Any]):
-    """Base of results whose fields are also the items of a mapping, as in transformers' pipelines.
+    """Base of results whose fields are also items, as in transformers' pipelines.
 
     Attributes:
         FIELDS: Names of the fields, in order.
@@ -30,6 +30,6 @@ class ResultMapping(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self.FIELDS)
 
-    # A result holds arrays, so comparing its items would be neither cheap nor a yes or no.
+    # A result holds arrays, whose comparison is neither cheap nor a single boolean.
     __eq__ = object.__eq__
     __hash__ = object.__hash__

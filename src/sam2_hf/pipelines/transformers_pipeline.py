@@ -1,4 +1,4 @@
-"""transformers' own mask generation, made to fit the models of this package.
+"""Mask generation of transformers, adapted to the models of this package.
 
 Suffixes: p = clicks, m = masks of a click, h, w = rows and columns of the low-resolution map.
 """
@@ -15,29 +15,25 @@ from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.outputs import Sam2ImageSegmentationOutput
 from sam2_hf.rle import Rle
 
-LEAST_IOU = 0.88  # transformers' default
-AREAS = ("max_hole_area", "max_sprinkle_area")
-
 
 class BatchedMaskGenerationPipeline(MaskGenerationPipeline):
-    """What `transformers.pipeline("mask-generation")` makes after `sam2_hf.register()`.
+    """Class of `transformers.pipeline("mask-generation")` after `sam2_hf.register()`.
 
-    Differs from transformers, with a model of this package alone: a `batch_size` changes nothing.
-    There a batch of clicks of several photos is answered for its first photo only, where it does
-    not fail; here each photo goes by itself, and its clicks are decoded together as before
-    (`points_per_batch`). The masks of one click at a time are brought to the size of the photo, so
-    192 of them need not fit in memory at once.
+    Differs from transformers, with a model of this package only: `batch_size` changes nothing.
+    There a batch of several photos fails or returns masks of the first photo only; here photos are
+    processed one by one, with their clicks batched as before (`points_per_batch`). Masks are
+    resized one click at a time, so that 192 full-size masks need not fit in memory.
     """
 
     def get_iterator(self, inputs: object, *settings: Any, **named: Any) -> object:
-        """Go through photos, one at a time with a model of this package."""
+        """Iterate over photos, one at a time with a model of this package."""
         bound = signature(super().get_iterator).bind(inputs, *settings, **named)
         if isinstance(self.model, Sam2Model):
             bound.arguments["batch_size"] = 1
         return super().get_iterator(*bound.args, **bound.kwargs)
 
     def _forward(self, model_inputs: dict[str, Any], **options: Any) -> dict[str, Any]:
-        """Decode some clicks, and keep the masks that are good enough as run lengths."""
+        """Decode some clicks, and keep masks above the thresholds as run lengths."""
         if not isinstance(self.model, Sam2Model):
             kept: dict[str, Any] = super()._forward(model_inputs, **options)
             return kept
@@ -46,8 +42,10 @@ class BatchedMaskGenerationPipeline(MaskGenerationPipeline):
         sizes = inputs.pop("original_sizes").tolist()
         photo_size = inputs.pop("full_image_size").tolist()
         output = self.model(**inputs)
-        areas = {name: options.pop(name, None) or 0.0 for name in AREAS}
-        options = {"pred_iou_thresh": LEAST_IOU, **options}
+        areas = {
+            name: options.pop(name, None) or 0.0 for name in ("max_hole_area", "max_sprinkle_area")
+        }
+        options = {"pred_iou_thresh": 0.88, **options}  # transformers' default
         found = [
             self.image_processor.filter_masks(masks_1mhw, iou_1m, photo_size, crop_box, **options)
             for masks_1mhw, iou_1m in self._full_size(output, sizes, areas, options)
@@ -68,7 +66,7 @@ class BatchedMaskGenerationPipeline(MaskGenerationPipeline):
         areas: dict[str, float],
         options: dict[str, Any],
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through the clicks: logits at the size of the crop, and predicted IoU."""
+        """Yield logits at the size of the crop and predicted IoU, click by click."""
         threshold = options.get("mask_threshold", 0.0)
         masks_pmhw: Any = output.pred_masks
         iou_pm: Any = output.iou_scores

@@ -1,4 +1,4 @@
-"""Prompts and a video in, masklets out; several videos one after another.
+"""Promptable segmentation of videos: prompts to masklets, one video after another.
 
 Suffixes: h, w = rows and columns in pixels of the original frame.
 """
@@ -31,17 +31,17 @@ Prompts = VideoPrompt | Sequence[VideoPrompt]
 
 
 class VideoSegmentation(ResultMapping, Closing):
-    """The masklets of a video. Their masks are kept in RAM, and beyond a budget in a file.
+    """Masklets of a video, with masks in RAM and beyond a budget in a file.
 
-    Its attributes are also items, `found["masklets"]`.
+    Attributes are also items, `found["masklets"]`.
 
     Attributes:
         masklets: Object id -> its mask on every frame.
         size: `(height, width)` of the frames.
-        num_frames: How many there are; None if nobody has read to the end.
-        fps: Frames per second on average; None if unknown.
-        times: When each tracked frame is shown, in seconds; None where that is unknown.
-        frames_to_review: Where a person should look, worst first.
+        num_frames: Number of frames; None for an iterator that was not read to its end.
+        fps: Average frames per second; None if unknown.
+        times: When each tracked frame is shown, in seconds; None if unknown.
+        frames_to_review: Frames to check by eye, worst first.
     """
 
     FIELDS = (
@@ -60,7 +60,7 @@ class VideoSegmentation(ResultMapping, Closing):
         self.masklets: Mapping[int, Masklet] = {
             object_id: session.masklet(object_id) for object_id in session.object_ids
         }
-        self.size = cast("tuple[int, int]", session.size)  # only a stream's may be unknown
+        self.size = cast("tuple[int, int]", session.size)  # unknown only for a stream
         self.num_frames: int | None = session.num_frames
         self.fps: Fraction | None = frames.fps
         self.times = {frame: frames.time(frame) for frame in self.frames}
@@ -79,7 +79,7 @@ class VideoSegmentation(ResultMapping, Closing):
         return sorted({frame for masklet in self.masklets.values() for frame in masklet.frames})
 
     def masks(self, frame: int) -> dict[int, NDArray[np.bool_]]:
-        """Draw the masks of a frame, `(height, width)` each, of the objects that have one."""
+        """Return the masks of a frame, `(height, width)` each, of objects that have one."""
         return {
             object_id: masklet.mask(frame)
             for object_id, masklet in self.masklets.items()
@@ -87,13 +87,13 @@ class VideoSegmentation(ResultMapping, Closing):
         }
 
     def close(self) -> None:
-        """Let go of the masks; a second call does nothing."""
+        """Free the masks; a second call does nothing."""
         self._session.close()
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """How to go through a video."""
+    """Options of a run through a video."""
 
     direction: PropagationDirection
     progress: bool
@@ -101,17 +101,17 @@ class _Run:
 
 
 class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
-    """Track what clicks, boxes and masks point at through videos.
+    """Track the objects of clicks, boxes and masks through videos.
 
     Args:
         model: The model, on its device, in eval mode.
         rules: When a frame is to be reviewed.
-        **options: Options of every session, see [`SessionOptions`]; `compat="official"` takes the
-            original's defaults. [`ReadingOptions`] are checked and change nothing: videos are
-            tracked one after the other, and their frames are always read ahead.
+        **options: Options of every session, see [`SessionOptions`]; `compat="official"` uses the
+            original's defaults. [`ReadingOptions`] are checked but have no effect: videos are
+            tracked one after another, and their frames are always read ahead.
 
     Raises:
-        SessionError: There is no such option, or its value makes no sense.
+        SessionError: There is no such option, or its value is invalid.
     """
 
     task = "video-segmentation"
@@ -126,17 +126,17 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
 
     @classmethod
     def option_names(cls) -> frozenset[str]:
-        """List what the constructor takes besides the model."""
+        """List the constructor's options besides the model."""
         own = (field.name for field in fields(SessionOptions))
         return frozenset((*own, "compat", "rules")) | ReadingOptions.names()
 
     @classmethod
     def check_options(cls, *, rules: ReviewRules | None = None, **options: Any) -> None:
-        """Read the constructor's options without a model, so that nothing is loaded in vain.
+        """Validate the constructor's options before a model is loaded.
 
         Raises:
-            SessionError: There is no such option, or its value makes no sense.
-            PromptError: `rules` are none.
+            SessionError: There is no such option, or its value is invalid.
+            PromptError: `rules` is not a `ReviewRules`.
         """
         if rules is not None and not isinstance(rules, ReviewRules):
             raise PromptError(f"rules are {rules!r:.80}. Give ReviewRules(...), or leave them out.")
@@ -144,7 +144,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         SessionOptions.preset(**own)
 
     def open(self, video: object) -> VideoSession:
-        """Open a session on a video, to click, look and correct; see [`open_frames`].
+        """Open a session on a video, for interactive use; see [`open_frames`].
 
         Raises:
             VideoError: The video cannot be opened.
@@ -185,20 +185,20 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         Args:
             video: A video file, a folder of pictures, or frames, see [`open_frames`]; or a list of
                 these.
-            prompts: [`VideoPrompt`]s, `[]` where there is no object to track; for a list of videos,
-                one list of them for each.
+            prompts: [`VideoPrompt`]s, `[]` for no objects; for a list of videos, one list for each.
             direction: "both" ways from the first prompted frame, "forward" or "backward".
             progress: Whether to show a progress bar.
-            on_progress: Told after each frame how many are done, of how many (None if unknown).
+            on_progress: Called after each frame with the number done and the total (None if
+                unknown).
 
         Returns:
-            A [`VideoSegmentation`]; for several videos an iterator of them, which works on each
-            video when it is asked for it, and holds nothing of those before but their masks.
+            A [`VideoSegmentation`]; for several videos a lazy iterator of them, which keeps only
+            the masks of earlier videos.
 
         Raises:
             VideoError: A video cannot be opened.
-            FrameError: A frame cannot be had; `tracked` of the error holds the frames before it.
-            PromptError: A prompt cannot be used, or not every video has its list of them.
+            FrameError: A frame is unavailable; `tracked` of the error holds the frames before it.
+            PromptError: A prompt is invalid, or a video lacks its list of prompts.
         """
         run = _Run(direction, progress, on_progress)
         if isinstance(prompts, VideoPrompt):
@@ -206,7 +206,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         if prompts is None or isinstance(prompts, str) or not isinstance(prompts, Iterable):
             raise PromptError("there is no prompt. Give VideoPrompt(frame, object_id, clicks=...).")
         asked = list(prompts)
-        if all(isinstance(one, VideoPrompt) for one in asked):
+        if all(isinstance(prompt, VideoPrompt) for prompt in asked):
             return self._track(video, asked, run)
         return self._each(_pairs(video, asked), run)
 
@@ -217,7 +217,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
             yield self._track(video, prompts, run)
 
     def _track(self, video: object, prompts: Sequence[VideoPrompt], run: _Run) -> VideoSegmentation:
-        """Track through one video, in a session of its own."""
+        """Track one video in a new session."""
         session = self.open(video)
         try:
             for prompt in prompts:
@@ -234,7 +234,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
 
 
 def _propagate(session: VideoSession, prompts: Sequence[VideoPrompt], run: _Run) -> None:
-    """Carry the prompts through the video."""
+    """Propagate the prompts through the video."""
     prompted = {prompt.frame for prompt in prompts}
     total = count_frames(None, None, run.direction, session.num_frames, prompted)
     results = session.propagate(direction=run.direction, progress=run.progress)
@@ -244,7 +244,7 @@ def _propagate(session: VideoSession, prompts: Sequence[VideoPrompt], run: _Run)
 
 
 def _pairs(videos: object, prompts: list[Any]) -> list[tuple[object, list[VideoPrompt]]]:
-    """Put each video together with its prompts."""
+    """Pair each video with its prompts."""
     count = len(videos) if isinstance(videos, (list, tuple)) else 1
     if not isinstance(videos, (list, tuple)) or count != len(prompts):
         raise PromptError(
@@ -254,7 +254,7 @@ def _pairs(videos: object, prompts: list[Any]) -> list[tuple[object, list[VideoP
     pairs = []
     for place, (video, asked) in enumerate(zip(videos, prompts, strict=True)):
         own = [asked] if isinstance(asked, VideoPrompt) else list(asked)
-        if not all(isinstance(one, VideoPrompt) for one in own):
+        if not all(isinstance(prompt, VideoPrompt) for prompt in own):
             raise PromptError(f"the prompts of video {place} are {asked!r:.80}, no VideoPrompts.")
         pairs.append((video, own))
     return pairs

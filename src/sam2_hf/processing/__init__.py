@@ -1,1 +1,1 @@
-"""From pictures and prompts to what the model eats, and from its masks back to the picture."""
+"""Pictures and prompts to model input, and masks back to the picture."""

@@ -1,4 +1,4 @@
-"""Loading processors: those that come with this package by name, and all of them checked."""
+"""Loading of processors: bundled ones by name, and settings checked."""
 
 import os
 from functools import wraps
@@ -16,14 +16,14 @@ Processor = TypeVar("Processor")
 
 
 def checkpoint_source(name: Source) -> Source:
-    """Return where a processor is loaded from: the folder of a bundled checkpoint, or `name`."""
+    """Return the folder of a bundled checkpoint, or `name` itself."""
     return bundled_folder(name) or name
 
 
 def loads_bundled(cls: type[Processor]) -> type[Processor]:
-    """Decorate a processor class, so that it knows bundled checkpoints by name and checks settings.
+    """Decorate a processor class to load bundled checkpoints by name and check settings.
 
-    Signatures and bases stay those that transformers gives, which programs look at. After
+    Signatures and bases stay those of transformers, which programs inspect. After
     `register_for_auto_class()`, saving writes all code that the class needs beside its settings.
     """
     load = cls.from_pretrained.__func__  # type: ignore[attr-defined]
@@ -41,7 +41,7 @@ def loads_bundled(cls: type[Processor]) -> type[Processor]:
             loaded = load(cls, source, *args, **kwargs)
         except (OSError, Sam2Error):
             raise
-        except Exception as error:  # wrong types make transformers raise almost anything
+        except Exception as error:  # transformers raises many types for wrong settings
             raise ProcessorError(
                 f"the processor of {name} cannot be used: {type(error).__name__}: {error}. Correct "
                 "its settings, or download them again."
@@ -58,7 +58,7 @@ def loads_bundled(cls: type[Processor]) -> type[Processor]:
     ) -> Any:  # noqa: ANN401 - what the base class returns
         if self._auto_class is None:
             return save(self, save_directory, push_to_hub, **kwargs)
-        if push_to_hub:  # which saves to a folder of its own first, and so the code as well
+        if push_to_hub:  # which saves to a folder first, and so writes the code as well
             repo_id = kwargs.pop("repo_id", Path(save_directory).name)
             return self.push_to_hub(repo_id, **kwargs)
         saved = save(self, save_directory, **kwargs)
@@ -71,7 +71,7 @@ def loads_bundled(cls: type[Processor]) -> type[Processor]:
 
 
 def _local_files(path: Path, subfolder: str) -> list[Path]:
-    """List the settings of a folder on disk, or a file of them itself."""
+    """List the settings files of a local folder, or the file itself."""
     if not path.is_dir():
         return [path] if path.is_file() else []
     return [file for name in FILES if (file := path / subfolder / name).is_file()]

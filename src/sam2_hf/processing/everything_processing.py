@@ -1,4 +1,4 @@
-"""The steps of segmenting everything that `pipeline("mask-generation")` asks a processor for.
+"""The processor's steps of mask generation, as `pipeline("mask-generation")` calls them.
 
 Suffixes: g = crops, n = points of one crop, m = masks, h, w = rows and columns, 2 = x and y,
 4 = x0, y0, x1, y1.
@@ -22,13 +22,13 @@ from .prompt_checks import PADDING_LABEL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CropPlan:
-    """How densely a picture is searched.
+    """Layers of crops and density of their points.
 
     Attributes:
         num_layers: Layers of crops beside the whole picture.
-        overlap_ratio: Overlap in the first layer, as a part of the shorter side.
+        overlap_ratio: Overlap in the first layer, as a fraction of the shorter side.
         points_per_side: Points along a side of the whole picture.
-        downscale: How much sparser each further layer is.
+        downscale: Factor by which each further layer is sparser.
     """
 
     num_layers: int = 0
@@ -39,12 +39,12 @@ class CropPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crops:
-    """Crops of one picture, and where to click in them.
+    """Crops of one picture, and the points to click in them.
 
     Attributes:
         boxes_g4: `(g, 4)`, float32, pixels of the picture.
         points_1ng2: `(1, n, g, 2)`, model pixels of each crop.
-        labels_1ng: `(1, n, g)`, int64; -10 where a sparser crop has fewer points.
+        labels_1ng: `(1, n, g)`, int64; -10 pads sparser crops.
         images: Each `(3, h, w)`.
     """
 
@@ -55,17 +55,17 @@ class Crops:
 
 
 def cut_crops(image_3hw: Tensor, model_size: int, plan: CropPlan) -> Crops:
-    """Cut a picture and lay grids of points over the crops.
+    """Cut a picture into crops with grids of points.
 
     Args:
         image_3hw: The picture.
         model_size: Input size of the model, such as 1024.
-        plan: How densely.
+        plan: Layers and densities.
 
     Source: sam2/automatic_mask_generator.py:203-262 @ 2b90b9f.
-    Differs from transformers: x and y are scaled each by its own side. There both are scaled by
-        the longer side, so that part of a picture that is not square is never looked at; and
-        sparser crops are padded instead of refused.
+    Differs from transformers: x and y are each scaled by their own side, not both by the longer
+        one, which leaves part of a non-square picture unsearched; and sparser crops are padded
+        instead of refused.
 
     Raises:
         PromptError: A layer would have no point.
@@ -98,13 +98,13 @@ def cut_crops(image_3hw: Tensor, model_size: int, plan: CropPlan) -> Crops:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterRules:
-    """Which masks are good enough.
+    """Thresholds of mask quality.
 
     Attributes:
         pred_iou_thresh: The predicted IoU must be above it; 0 lets all pass.
         stability_score_thresh: The stability score must be at least this; 0 lets all pass.
-        mask_threshold: Where a mask begins, logits.
-        stability_score_offset: How far the stability score moves it.
+        mask_threshold: Threshold of a mask, logits.
+        stability_score_offset: Shift of it for the stability score.
     """
 
     pred_iou_thresh: float = 0.88
@@ -120,14 +120,14 @@ def filter_masks(
     crop_box: Sequence[float],
     rules: FilterRules,
 ) -> tuple[list[Rle], Tensor, Tensor]:
-    """Drop poor masks and those that a crop cut off; carry the rest to the whole picture.
+    """Drop poor masks and those cut off by a crop; map the rest to the whole picture.
 
     Args:
         logits_mhw: Masks at the size of the crop, logits.
         iou_m: Predicted IoU.
         original_size: `(height, width)` of the picture.
         crop_box: The crop in the picture.
-        rules: Which are good enough.
+        rules: Thresholds.
 
     Returns:
         Run lengths, predicted IoU `(kept,)` and boxes `(kept, 4)`, in pixels of the picture.
@@ -141,7 +141,7 @@ def filter_masks(
     rles: list[Rle] = []
     rows: list[int] = []
     boxes_n4 = [torch.zeros((0, 4), dtype=torch.int64, device=logits_mhw.device)]
-    for row in good_m.nonzero()[:, 0].tolist():  # one at a time: maps of a picture's size are large
+    for row in good_m.nonzero()[:, 0].tolist():  # one by one: full-size maps are large
         mask_1hw = _stable_mask(logits_mhw[row : row + 1], rules)
         if mask_1hw is None:
             continue
@@ -157,7 +157,7 @@ def filter_masks(
 def suppress_repeats(
     rles: Sequence[Rle], iou_m: Tensor, boxes_m4: Tensor, threshold: float
 ) -> tuple[list[Tensor], Tensor, list[Rle], Tensor]:
-    """Keep the best of masks whose boxes overlap.
+    """Non-maximum suppression: keep the best of masks whose boxes overlap.
 
     Returns:
         Boolean masks `(h, w)`, predicted IoU, run lengths and boxes of the kept ones, best first.
@@ -174,10 +174,10 @@ def _pad_rows(points_n2: Tensor, count: int) -> Tensor:
 
 
 def _stable_mask(logits_1hw: Tensor, rules: FilterRules) -> Tensor | None:
-    """Cut one map at the threshold; None if too much depends on where exactly."""
+    """Binarize one map; None if its stability score is too low."""
     if rules.stability_score_thresh > 0:
         score_1 = stability_score(logits_1hw, rules.mask_threshold, rules.stability_score_offset)
-        # an empty mask has no score and drops out
+        # an empty mask has no score and is dropped
         if not (score_1 >= rules.stability_score_thresh).item():
             return None
     return logits_1hw > rules.mask_threshold

@@ -1,7 +1,7 @@
-"""Code of a processor in the folder it is saved to, so that `trust_remote_code` finds all of it.
+"""Code saved with a processor, so that `trust_remote_code` finds all of it.
 
-The Hub's loading follows imports of one dot inside one folder alone. Processors lie in several, so
-every file that they need is written flat, and imports across folders become imports of one dot.
+The Hub's loader follows single-dot imports inside one folder only. Processors span several folders,
+so every file that they need is written flat, and imports across folders become single-dot imports.
 """
 
 import re
@@ -28,7 +28,7 @@ def write_code(kind: type, folder: Path) -> None:
     """
     own = Path(str(sys.modules[kind.__module__].__file__))
     if not own.is_relative_to(PACKAGE):
-        return  # of somebody else, or loaded from a folder with all its code
+        return  # a class of the caller's, or loaded from a folder with all its code
     written: dict[str, Path] = {}
     waiting = [own]
     while waiting:
@@ -41,11 +41,11 @@ def write_code(kind: type, folder: Path) -> None:
         needed = [path.parent / f"{name}.py" for name in WITHIN.findall(text)]
         needed += [PACKAGE.joinpath(*way.split("."), f"{name}.py") for way, name in _across(text)]
         needed += [PACKAGE / f"{name}.py" for name in WHOLE.findall(text)]
-        waiting += [one for one in needed if written.get(one.name) != one]
+        waiting += [file for file in needed if written.get(file.name) != file]
         flat = WHOLE.sub(r"from . import \1", ACROSS.sub(r"from .\2 import", text))
         (folder / path.name).write_text(flat, encoding="utf-8")
 
 
 def _across(text: str) -> list[tuple[str, str]]:
-    """List the folders and files that are imported by their whole names."""
+    """List the folders and files imported by absolute names."""
     return [(way.rstrip("."), name) for way, name in ACROSS.findall(text)]

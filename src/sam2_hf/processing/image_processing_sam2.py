@@ -1,4 +1,4 @@
-"""The image processor: pictures to model input, and the steps that pipelines ask of it.
+"""Image processor: pictures to model input, and the steps that pipelines call.
 
 Suffixes: c = channels, h, w = rows and columns.
 """
@@ -36,12 +36,12 @@ COMPAT = ("official", "transformers")
 
 
 class Sam2ImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]
-    """What an image processor can be told, once or for one call.
+    """Options of the image processor, for all calls or for one.
 
     Args:
         mask_size (`dict[str, int]`): Size `{"height": int, "width": int}` of segmentation maps.
         compat (`str`): "official" resizes floats as the original does; "transformers" resizes
-            bytes, and gives the pixels of the class of this name there.
+            bytes, with the pixels of transformers' class of this name.
         value_range (`tuple[float, float]` or `str`): Which numbers are black and white, for all
             pictures of a call; see [`value_range`].
     """
@@ -53,13 +53,13 @@ class Sam2ImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-
 
 @loads_bundled
 class Sam2ImageProcessor(PilBackend):
-    """Prepare pictures for SAM 2, and bring masks back to their size.
+    """Prepare pictures for SAM 2, and resize masks to them.
 
-    It needs neither torchvision nor OpenCV, and takes the arguments and files of the class of this
-    name in transformers.
+    Needs neither torchvision nor OpenCV; takes the arguments and files of transformers' class of
+    this name.
 
-    Differs from transformers: `compat`; pictures given as floats 0-1 are not scaled down a second
-    time; holes and speckles are really cleaned; grids of points fit pictures that are not square.
+    Differs from transformers: `compat`; float pictures in 0-1 are not rescaled again; holes and
+    speckles are actually removed; grids of points fit non-square pictures.
     """
 
     valid_kwargs = Sam2ImageProcessorKwargs
@@ -90,7 +90,7 @@ class Sam2ImageProcessor(PilBackend):
         Args:
             images: One picture or several: paths, PIL images, arrays or tensors, each of its own
                 size. Gray, transparent and 16-bit ones become RGB. With `do_rescale=False` floats
-                are taken as they are.
+                are used as given.
             segmentation_maps: One map `(height, width)` of whole numbers per picture.
             **kwargs: See [`Sam2ImageProcessorKwargs`].
 
@@ -99,8 +99,8 @@ class Sam2ImageProcessor(PilBackend):
             each picture; and `labels` `(b, height, width)`, int64, at `mask_size`.
 
         Raises:
-            ImageError: A picture or map is unreadable, or an option makes no sense.
-            ProcessorError: An option is of another kind than it has to be.
+            ImageError: A picture or map is unreadable, or an option is invalid.
+            ProcessorError: An option has the wrong type.
         """
         try:
             return super().preprocess(images, segmentation_maps, **kwargs)
@@ -113,10 +113,10 @@ class Sam2ImageProcessor(PilBackend):
         """Read pictures from paths or addresses; see [`images.load_image`]."""
         if isinstance(image_url_or_urls, (list, tuple)):
             return [self.fetch_images(image) for image in image_url_or_urls]
-        return load_image(image_url_or_urls)  # type: ignore[arg-type]  # it refuses the rest
+        return load_image(image_url_or_urls)  # type: ignore[arg-type]  # it refuses other types
 
     def _standardize_kwargs(self, mask_size: object = None, **kwargs: Any) -> dict[str, Any]:
-        """Bring sizes into one form and refuse what cannot be done."""
+        """Normalize sizes and refuse unsupported options."""
         if mask_size is not None and not isinstance(mask_size, SizeDict):
             mask_size = SizeDict(**get_size_dict(mask_size, param_name="mask_size"))
         if kwargs.get("compat") is None:
@@ -134,7 +134,9 @@ class Sam2ImageProcessor(PilBackend):
         self, images: object, segmentation_maps: object = None, **kwargs: Any
     ) -> BatchFeature:
         rules = pixel_rules(kwargs)
-        values = [read_values(one, kwargs.get("input_data_format")) for one in list_images(images)]
+        values = [
+            read_values(image, kwargs.get("input_data_format")) for image in list_images(images)
+        ]
         value_range = kwargs.get("value_range")
         is_rescaled = value_range is None and not kwargs["do_rescale"]
         scale = ValueScale(floats=None) if is_rescaled else scale_of(values, value_range)
@@ -161,16 +163,16 @@ class Sam2ImageProcessor(PilBackend):
         crop_n_points_downscale_factor: int = 1,
         device: torch.device | str | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
-        """Cut a picture into crops and lay points over them.
+        """Cut a picture into crops with grids of points.
 
         Args:
             image: The picture.
             target_size: Input size of the model, such as 1024.
             crop_n_layers: Layers of crops beside the whole picture.
-            overlap_ratio: Overlap in the first layer, as a part of the shorter side.
+            overlap_ratio: Overlap in the first layer, as a fraction of the shorter side.
             points_per_crop: Points along a side of the whole picture.
-            crop_n_points_downscale_factor: How much sparser each further layer is.
-            device: Where boxes, points and labels go; the CPU if None.
+            crop_n_points_downscale_factor: Factor by which each further layer is sparser.
+            device: Device of boxes, points and labels; the CPU if None.
 
         Returns:
             Boxes `(crops, 4)`, points `(1, points, crops, 2)` in model pixels, crops as
@@ -184,7 +186,7 @@ class Sam2ImageProcessor(PilBackend):
         )
         if self.value_range is None:
             photo_3hw = to_rgb(image)
-        else:  # the crops come back to `preprocess`, which applies it
+        else:  # the crops go through `preprocess`, which applies it
             photo_3hw = read_values(image)[:3].expand(3, -1, -1)
         crops = cut_crops(photo_3hw, target_size, plan)
         boxes, points, labels = (
@@ -203,7 +205,7 @@ class Sam2ImageProcessor(PilBackend):
         mask_threshold: float = 0,
         stability_score_offset: float = 1,
     ) -> tuple[list[Rle], Tensor, Tensor]:
-        """Drop poor masks of a crop and those that it cut off.
+        """Drop poor masks of a crop and those cut off by it.
 
         Args:
             masks: `(prompts, masks, height, width)`, logits at the size of the crop.
@@ -212,8 +214,8 @@ class Sam2ImageProcessor(PilBackend):
             cropped_box_image: The crop, `(x0, y0, x1, y1)`.
             pred_iou_thresh: The predicted IoU must be above it.
             stability_score_thresh: The stability score must be at least this.
-            mask_threshold: Where a mask begins.
-            stability_score_offset: How far the stability score moves it.
+            mask_threshold: Threshold of a mask.
+            stability_score_offset: Shift of it for the stability score.
 
         Returns:
             Run lengths, predicted IoU and boxes, all in the frame of the whole picture.
@@ -236,7 +238,7 @@ class Sam2ImageProcessor(PilBackend):
         all_boxes: Tensor,
         crops_nms_thresh: float,
     ) -> tuple[list[Tensor], Tensor, list[Rle], Tensor]:
-        """Keep the best of masks whose boxes overlap more than `crops_nms_thresh`.
+        """Keep the best of masks whose boxes overlap by more than `crops_nms_thresh`.
 
         Returns:
             Boolean masks `(height, width)`, predicted IoU, run lengths, boxes; best first.
@@ -256,18 +258,18 @@ class Sam2ImageProcessor(PilBackend):
         num_objects: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> list[Tensor]:
-        """Bring low-resolution masks to the size of their pictures.
+        """Resize low-resolution masks to their pictures.
 
         Args:
             masks: `(objects, masks, height, width)` per picture, logits: a list, or one tensor or
-                array. Left as they are.
+                array. Not modified.
             original_sizes: `(height, width)` of each picture.
-            mask_threshold: Where a mask begins.
-            binarize: Whether to give booleans instead of logits.
+            mask_threshold: Threshold of a mask.
+            binarize: Whether to return booleans instead of logits.
             max_hole_area: Largest hole to fill, pixels of the low-resolution mask.
-            max_sprinkle_area: Largest speckle to remove, likewise.
+            max_sprinkle_area: Largest speckle to remove, in the same pixels.
             apply_non_overlapping_constraints: Whether each pixel belongs to one object at most.
-            num_objects: Objects of each picture before padding; the rest is cut off.
+            num_objects: Objects of each picture; padding beyond them is removed.
             **kwargs: Ignored; older callers pass `reshaped_input_sizes`.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Pictures of any kind, from anywhere, made into RGB tensors.
+"""Pictures from files, addresses or memory as RGB tensors.
 
 Suffixes: c = channels (3 after conversion), h, w = rows and columns of the original picture.
 """
@@ -24,25 +24,25 @@ CHANNELS = (1, RGB, RGBA)  # gray, color, color with transparency
 MAP_DIMENSIONS, IMAGE_DIMENSIONS, BATCH_DIMENSIONS = 2, 3, 4
 BYTE = 255
 ADDRESS_STARTS = ("http://", "https://", "data:image/")
-# how PNG, JPEG, GIF, WebP, BMP and TIFF begin in base64; "/9j/" may begin a path too
+# PNG, JPEG, GIF, WebP, BMP and TIFF in base64; a path may also start with "/9j/"
 BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "Qk", "SUkqA", "TU0AK")
-LEAST_BASE64 = 64  # letters; no picture is smaller
-NUMERIC_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # PIL clips these when it converts
+MIN_BASE64 = 64  # characters; no picture is smaller
+NUMERIC_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # clipped by Pillow's conversion
 WORD_FORMATS = ("PNG", "PPM")  # their 16-bit pictures are of mode "I" in some versions of PIL
 
 
 def load_image(
     source: ImageSource, timeout: float | None = None
 ) -> Image.Image | np.ndarray | Tensor:
-    """Read a picture from a file or an address; hand on one that is already in memory.
+    """Read a picture from a file or an address; return one in memory as it is.
 
-    A file is turned upright as its EXIF entry says, so that pixels lie where a viewer shows them.
-    Of a file with several pages or frames this is the first one; as a video it has all of them.
+    A file is rotated upright by its EXIF orientation, as in a viewer. Of a file with several pages
+    or frames this is the first; opened as a video it has all of them.
 
     Args:
         source: Path, `http(s)` address, `data:` address, a picture file as base64 text, or a
             picture.
-        timeout: How long to wait for an `http(s)` address, seconds; for ever if None.
+        timeout: Timeout for an `http(s)` address, seconds; None waits forever.
 
     Raises:
         ImageError: There is no such file, or it is not a readable picture.
@@ -70,7 +70,7 @@ def list_images(images: object) -> list[ImageSource]:
     if isinstance(images, (np.ndarray, Tensor)) and images.ndim == BATCH_DIMENSIONS:
         images = list(images)
     if not isinstance(images, (list, tuple)):
-        return [images]  # type: ignore[list-item]  # `load_image` refuses what is no picture
+        return [images]  # type: ignore[list-item]  # `load_image` refuses other types
     flat = [image for item in images for image in list_images(item)]
     if not flat:
         raise ImageError("the list of images is empty. Give at least one image.")
@@ -80,9 +80,9 @@ def list_images(images: object) -> list[ImageSource]:
 def to_rgb(
     image: ImageSource, channels: str | None = None, value_range: ValueRange = None
 ) -> Tensor:
-    """Make a picture RGB.
+    """Convert a picture to RGB.
 
-    Gray is repeated, transparency is laid on white, deep values keep their precision.
+    Gray is repeated, transparency is blended over white, deep values keep their precision.
 
     Args:
         image: Anything `load_image` takes; arrays as in `read_values`.
@@ -93,18 +93,18 @@ def to_rgb(
         `(3, h, w)`, uint8 0-255 or float32 0-1, contiguous. May share memory with `image`.
 
     Raises:
-        ImageError: The shape, the number of channels or the values make no picture.
+        ImageError: The shape, the number of channels or the values are not those of a picture.
     """
     values_chw = read_values(image, channels)
     return rgb_of(values_chw, scale_of([values_chw], value_range))
 
 
 def scale_of(pictures: Sequence[Tensor], value_range: ValueRange = None) -> ValueScale:
-    """Choose the scale of pictures that belong together; see [`choose_scale`].
+    """Choose one scale for several pictures; see [`choose_scale`].
 
     Args:
-        pictures: Each `(c, h, w)`, as from `read_values`. Opacity does not count.
-        value_range: What the caller says.
+        pictures: Each `(c, h, w)`, as from `read_values`. Opacity is ignored.
+        value_range: The caller's range.
 
     Raises:
         ImageError: It cannot be decided, or they are of several types and there is a range.
@@ -113,14 +113,14 @@ def scale_of(pictures: Sequence[Tensor], value_range: ValueRange = None) -> Valu
 
 
 def rgb_of(values_chw: Tensor, scale: ValueScale) -> Tensor:
-    """Make values RGB.
+    """Convert values to RGB.
 
     Args:
         values_chw: `(c, h, w)`, as from `read_values`.
         scale: Which of them are black and white.
 
     Returns:
-        As from `to_rgb`.
+        As `to_rgb`.
 
     Raises:
         ImageError: A value does not fit the scale.
@@ -132,7 +132,7 @@ def rgb_of(values_chw: Tensor, scale: ValueScale) -> Tensor:
 
 
 def read_values(image: ImageSource, channels: str | None = None) -> Tensor:
-    """Bring a picture into one layout, with the channels and the numbers it has.
+    """Read a picture as `(c, h, w)`, with its own channels and numbers.
 
     Args:
         image: Anything `load_image` takes. Arrays and tensors are `(h, w)`, `(h, w, c)` or
@@ -144,7 +144,7 @@ def read_values(image: ImageSource, channels: str | None = None) -> Tensor:
         `(c, h, w)`. May share memory with `image`.
 
     Raises:
-        ImageError: It is unreadable, or no picture by its shape or type.
+        ImageError: It is unreadable, or its shape or type is not that of a picture.
     """
     image = load_image(image)
     if isinstance(image, Image.Image):
@@ -159,13 +159,13 @@ def read_values(image: ImageSource, channels: str | None = None) -> Tensor:
 
 
 def file_problem(path: str | os.PathLike[str], kind: str = "file") -> str | None:
-    """Say why a path is no file that can be read to its end; None if it is one.
+    """Explain why a path is not a readable regular file; None if it is one.
 
     Pipes and devices may have no end, and opening one can wait forever.
 
     Args:
         path: The path.
-        kind: What to call a file that is missing.
+        kind: Name of the kind of file, for the message.
     """
     try:
         mode = os.stat(path).st_mode
@@ -181,10 +181,10 @@ def file_problem(path: str | os.PathLike[str], kind: str = "file") -> str | None
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
-    """Share memory where torch can; copy read-only and mirrored arrays.
+    """Convert an array, sharing memory if possible; read-only and mirrored ones are copied.
 
     Raises:
-        ImageError: The array holds no numbers.
+        ImageError: The array does not hold numbers.
     """
     if array.dtype.kind not in "buif":
         raise ImageError(
@@ -197,14 +197,14 @@ def as_tensor(array: np.ndarray) -> Tensor:
 
 def _is_base64(text: str) -> bool:
     """Whether a text is a picture file in base64, and not the path of a file."""
-    looks_so = len(text) >= LEAST_BASE64 and text.startswith(BASE64_STARTS)
+    looks_so = len(text) >= MIN_BASE64 and text.startswith(BASE64_STARTS)
     return looks_so and not os.path.exists(text)
 
 
 def _fetch(address: str, timeout: float | None) -> Image.Image:
     try:
         return load_from_address(address, timeout=timeout)
-    except Exception as error:  # the client that fetches has errors of its own for every trouble
+    except Exception as error:  # the HTTP client raises many types
         raise ImageError(
             f"{address[:100]} cannot be read as an image: {error}. "
             "Check the address and the network, or download the picture and give its path."
@@ -212,7 +212,7 @@ def _fetch(address: str, timeout: float | None) -> Image.Image:
 
 
 def _read(path: str | os.PathLike[str]) -> Image.Image:
-    """Open a file; every way in which that can fail becomes one error."""
+    """Open a file, converting every failure to one error."""
     problem = file_problem(path, "image file")
     if problem:
         raise ImageError(problem)
@@ -227,7 +227,7 @@ def _read(path: str | os.PathLike[str]) -> Image.Image:
             f"{path} cannot be read as an image: it is of no kind that PIL knows. "
             "Give a PNG, JPEG, TIFF or WebP."
         ) from error
-    except Exception as error:  # the readers of PIL have errors of their own for every damage
+    except Exception as error:  # Pillow's readers raise many types for damaged files
         raise ImageError(
             f"{path} cannot be read as an image: {error}. "
             "Give a complete PNG, JPEG or another kind that PIL reads."
@@ -238,7 +238,7 @@ def _open_upright(path: str | os.PathLike[str]) -> Image.Image:
     with Image.open(path) as image:
         is_words = image.mode == "I" and image.format in WORD_FORMATS
         upright = ImageOps.exif_transpose(image)
-        upright.load()  # a truncated file shows here
+        upright.load()  # fails for a truncated file
     return Image.fromarray(np.array(upright).astype(np.uint16)) if is_words else upright
 
 

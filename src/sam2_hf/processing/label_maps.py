@@ -26,7 +26,7 @@ def label_maps(
 
     Args:
         maps: One map, a list, or an array with one axis more.
-        num_images: How many there must be.
+        num_images: Required number.
         size: `(height, width)` to resize to; None keeps each size.
 
     Returns:
@@ -58,7 +58,7 @@ def to_label_map(label_map: ImageSource) -> Tensor:
         `(h, w)`, int64.
 
     Raises:
-        ImageError: It is a color picture, unreadable, or holds parts of numbers.
+        ImageError: It is a color picture, unreadable, or holds fractions.
     """
     found = load_image(label_map)
     values = found if isinstance(found, Tensor) else as_tensor(np.array(found))
@@ -72,14 +72,14 @@ def to_label_map(label_map: ImageSource) -> Tensor:
     labels = values.to(torch.int64)
     if values.is_floating_point() and not torch.equal(labels.to(values.dtype), values):
         raise ImageError(
-            "a segmentation map holds floats that are no whole numbers, such as probabilities. "
+            "a segmentation map holds floats that are not whole numbers, such as probabilities. "
             "Give one label per pixel."
         )
     return labels
 
 
 def resize_label_map(labels_hw: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize by picking the nearest, so that no new number appears."""
+    """Nearest-neighbor resize, so that no new label appears."""
     # Doubles hold every label exactly; torch has no nearest resize of whole numbers.
     resized = functional.interpolate(labels_hw[None, None].to(torch.float64), size, mode="nearest")
     return resized[0, 0].to(labels_hw.dtype)

@@ -1,4 +1,4 @@
-"""From the decoder's low-resolution logits to masks of the original pictures.
+"""Post-processing: the decoder's low-resolution logits to masks of the original pictures.
 
 Suffixes: p = objects of one image, k = masks of one object, h, w = rows and columns.
 """
@@ -17,19 +17,19 @@ from sam2_hf.number_reading import is_finite_number, shown
 from sam2_hf.upsampled_masks import upsampled_logits, upsampled_masks
 
 MASK_DIMENSIONS = 4
-SIZE_NUMBERS = 2
-MOST_PIXELS = 2**31  # of a side: more cannot be meant
+
+MOST_PIXELS = 2**31  # of a side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskOptions:
-    """What to do with masks on the way.
+    """Options of post-processing.
 
     Attributes:
-        mask_threshold: Where a mask begins, logits.
-        binarize: Whether to give booleans instead of logits.
+        mask_threshold: Threshold of a mask, logits.
+        binarize: Whether to return booleans instead of logits.
         max_hole_area: Largest hole to fill, pixels of the low-resolution mask; 0 fills none.
-        max_sprinkle_area: Largest speckle to remove, likewise.
+        max_sprinkle_area: Largest speckle to remove, in the same pixels.
         apply_non_overlapping_constraints: Whether each pixel belongs to one object at most.
     """
 
@@ -47,17 +47,18 @@ def finish_masks(
 
     Args:
         masks: One entry per image, `(p, k, h, w)`, logits: a list of tensors or arrays, or one
-            tensor or array. Left as they are.
+            tensor or array. Not modified.
         original_sizes: `(height, width)` of each image.
-        num_objects: Objects of each image before padding; the rest is cut off.
-        options: What to do.
+        num_objects: Objects of each image; padding beyond them is removed.
+        options: The options.
 
     Returns:
-        One tensor per image, `(p, k, height, width)`: booleans, or logits of the type they had.
+        One tensor per image, `(p, k, height, width)`: booleans, or logits of their own type.
 
     Raises:
         KindError: `masks` is neither tensors nor arrays.
-        PromptError: The numbers of images differ, a mask is no map, or an option is no number.
+        PromptError: The numbers of images differ, a mask is not a map, or an option is not a
+            number.
     """
     sizes = read_sizes(original_sizes)
     for name in ("mask_threshold", "max_hole_area", "max_sprinkle_area"):
@@ -87,7 +88,7 @@ def read_sizes(original_sizes: object) -> list[tuple[int, int]]:
     sizes: list[tuple[int, int]] = []
     for size in values if isinstance(values, Sequence) else [values]:
         pair = _plain(size)
-        is_pair = isinstance(pair, Sequence) and len(pair) == SIZE_NUMBERS
+        is_pair = isinstance(pair, Sequence) and len(pair) == 2
         if not is_pair or not all(map(_is_side, pair)):
             raise PromptError(
                 f"original_sizes holds {shown(size)}. Give (height, width) of every image, such as "
@@ -98,7 +99,7 @@ def read_sizes(original_sizes: object) -> list[tuple[int, int]]:
 
 
 def _is_side(value: Any) -> bool:  # noqa: ANN401 - whatever a caller has
-    """Whether it can be a number of rows or columns, as a float if need be."""
+    """Whether it is a valid number of rows or columns, possibly as a float."""
     return is_finite_number(value) and 1 <= value <= MOST_PIXELS and int(value) == value
 
 
@@ -107,7 +108,7 @@ def _plain(values: Any) -> Any:  # noqa: ANN401 - whatever a caller has
 
 
 def _finish(logits_pkhw: Tensor, size: tuple[int, int], options: MaskOptions) -> Tensor:
-    """Finish the masks of one image; at full size there is the result and a few maps, no more."""
+    """Finish the masks of one image; only the result and a few maps are at full size."""
     cleaned = clean_masks(
         logits_pkhw, options.max_hole_area, options.max_sprinkle_area, options.mask_threshold
     )
@@ -115,7 +116,7 @@ def _finish(logits_pkhw: Tensor, size: tuple[int, int], options: MaskOptions) ->
     dtype = cleaned.dtype if cleaned.is_floating_point() else torch.float32
     dtype = torch.bool if options.binarize else dtype
     finished = torch.empty((*cleaned.shape[:2], *size), dtype=dtype, device=cleaned.device)
-    # objects compete, the masks of one object do not
+    # objects compete for pixels, the masks of one object do not
     for rank, logits_phw in enumerate(cleaned.unbind(1)):
         if options.binarize:
             maps = upsampled_masks(logits_phw, size, options.mask_threshold, apart=apart)

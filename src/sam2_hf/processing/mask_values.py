@@ -1,20 +1,20 @@
-"""What the numbers of a mask mean: one rule for the prompts of photos and of videos.
+"""Values of mask prompts: one rule of interpretation for photos and videos.
 
-What is the object follows from the type of the values and from all of them together:
+The type of the values and their range decide which pixels are the object:
 
-| values | the object is where |
+| values | object where |
 |---|---|
-| booleans | they are true |
-| whole numbers from 0, such as 0 and 1, 0 and 255, or labels; of any type | they are not 0 |
-| floats from 0 to 1: probabilities, soft edges | they are at least 0.5 once resized |
-| floats on both sides of 0, or all below it: logits | they are above 0 |
+| booleans | true |
+| whole numbers from 0, such as 0 and 1, 0 and 255, or labels; of any type | not 0 |
+| floats from 0 to 1: probabilities, soft edges | at least 0.5 after resizing |
+| floats on both sides of 0, or all below it: logits | above 0 |
 
-Others could be meant in more ways than one, and are refused: floats that are neither whole nor
-within 0-1 but never negative, floats that only just leave 0-1, negative whole numbers, NaN.
+Other values are ambiguous and refused: nonnegative floats that are neither whole nor within 0-1,
+floats that leave 0-1 only slightly, negative whole numbers, NaN.
 
-A photo's mask may also be an earlier answer of the model, which is smaller than the photo: at that
-size floats up to 32 that are not all whole are logits too where all are above 0, as they are where
-the object fills the photo.
+A photo's mask may also be an earlier answer of the model, which is smaller than the photo. At that
+size floats up to 32 that are not all whole count as logits even if all are positive, which happens
+where the object fills the photo.
 
 Suffixes: h, w = rows and columns.
 """
@@ -34,17 +34,17 @@ Mask = np.ndarray | Tensor | Image.Image
 MASK_DIMENSIONS = 2
 MASK_THRESHOLD = 0.5  # of probabilities, and of resized masks
 ROUNDING_SLACK = 1e-3  # probabilities this far beyond 0-1 come from rounding
-MOST_LOGIT = 32.0  # answers are handed out within this, as the original does
-DRAWN_LOGIT = 10.0  # of a drawn mask as logits; sigmoid(10) = 0.99995
-RINGING = 0.25  # how far bicubic resizing of zeros and ones goes beyond them
+MOST_LOGIT = 32.0  # answers are clamped to this, as in the original
+DRAWN_LOGIT = 10.0  # of a binary mask as logits; sigmoid(10) = 0.99995
+RINGING = 0.25  # overshoot of bicubic resizing of zeros and ones
 
 
 def one_map(mask: Mask, what: str) -> Tensor:
-    """Take the one map out of an array, tensor or picture.
+    """Read a single map from an array, tensor or picture.
 
     Args:
         mask: `(height, width)`, also with leading axes of length 1.
-        what: What it is, for messages.
+        what: Name of the mask, for messages.
 
     Returns:
         `(height, width)`, on the CPU.
@@ -69,20 +69,19 @@ def one_map(mask: Mask, what: str) -> Tensor:
 
 
 def drawn_mask(mask_hw: Tensor, side: int, what: str, *, keeps_logits: bool = False) -> Tensor:
-    """Find where the object is, at another size.
+    """Read a mask as booleans, at another size.
 
     Args:
         mask_hw: Read by the rule at the top of this file.
         side: Rows and columns of the result.
-        what: What it is, for messages.
-        keeps_logits: Whether the object is where logits are at least 0.5 once resized, as in both
-            other implementations.
+        what: Name of the mask, for messages.
+        keeps_logits: Whether to threshold resized logits at 0.5, as both other implementations do.
 
     Returns:
         `(side, side)`, boolean.
 
     Raises:
-        PromptError: It can be read in more ways than one.
+        PromptError: Its values are ambiguous.
     """
     soft_hw = _soft_mask(mask_hw, what, keeps_logits=keeps_logits)
     if soft_hw.shape != (side, side):
@@ -93,16 +92,16 @@ def drawn_mask(mask_hw: Tensor, side: int, what: str, *, keeps_logits: bool = Fa
 
 
 def check_mask_values(mask_hw: Tensor, what: str) -> None:
-    """Refuse values that can be read in more ways than one.
+    """Refuse ambiguous values.
 
     Raises:
-        PromptError: They can.
+        PromptError: They are ambiguous.
     """
     _soft_mask(mask_hw, what, keeps_logits=False)
 
 
 def is_answer(mask_hw: Tensor, side: int) -> bool:
-    """Tell whether a map is an earlier answer of the model: logits at the size of those.
+    """Whether a map is an earlier answer of the model: logits of that size.
 
     Args:
         mask_hw: A map of any size and type.
@@ -118,18 +117,18 @@ def is_answer(mask_hw: Tensor, side: int) -> bool:
 
 
 def drawn_logits(mask_hw: Tensor, side: int, what: str) -> Tensor:
-    """Draw a mask as the model's answers are.
+    """Convert a mask to low-resolution logits.
 
     Args:
         mask_hw: Read by the rule at the top of this file.
         side: Rows and columns of the model's answers.
-        what: What it is, for messages.
+        what: Name of the mask, for messages.
 
     Returns:
-        `(side, side)`, logits: an earlier answer as it is, all else -10 and 10.
+        `(side, side)`, logits: an earlier answer unchanged, other masks as -10 and 10.
 
     Raises:
-        PromptError: It can be read in more ways than one.
+        PromptError: Its values are ambiguous.
     """
     if is_answer(mask_hw, side):
         return mask_hw.to(torch.float32)
@@ -138,7 +137,7 @@ def drawn_logits(mask_hw: Tensor, side: int, what: str) -> Tensor:
 
 
 def _are_logits(low: float, high: float) -> bool:
-    """Whether floats between these are logits, and neither probabilities nor ringing masks."""
+    """Whether this range is that of logits, not of probabilities or masks with ringing."""
     rings = low > -RINGING and 1 <= high < 1 + RINGING
     return low < 0 and not rings and not _are_probabilities(low, high)
 
@@ -148,7 +147,7 @@ def _are_probabilities(low: float, high: float) -> bool:
 
 
 def _soft_mask(mask_hw: Tensor, what: str, *, keeps_logits: bool) -> Tensor:
-    """Make floats that are at least 0.5 where the object is."""
+    """Convert a mask to floats, at least 0.5 on the object."""
     if mask_hw.dtype == torch.bool:
         return mask_hw.to(torch.float32)
     is_float = mask_hw.is_floating_point()

@@ -19,17 +19,16 @@ from sam2_hf.number_reading import UNREADABLE, shown
 from .prompt_reading import read_mask_logits
 
 Objects = list[list[Tensor]]  # [image][object]
-OBJECT_LEVEL = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Nesting:
-    """How deep an argument is nested, in words a message can use.
+    """Nesting of an argument, described for messages.
 
     Attributes:
         name: Name of the argument.
-        levels: What each level of lists stands for.
-        length: How many numbers the innermost lists hold; None if any.
+        levels: Meaning of each level of lists.
+        length: Count of numbers in the innermost lists; None if any.
         example: One image with one object.
     """
 
@@ -52,12 +51,12 @@ def read_nested(data: object, nesting: Nesting) -> Objects:
     """Read points, labels or boxes.
 
     Args:
-        data: Lists, tuples, arrays, tensors, or any of these inside each other. Left as it is.
-        nesting: How deep it must be.
+        data: Lists, tuples, arrays, tensors, or any nesting of these. Not modified.
+        nesting: Required nesting.
 
     Returns:
         For each image, for each object a tensor of doubles: `(n, 2)`, `(n,)` or `(4,)`. An image
-        may have no object, and an object no point.
+        may have no object, an object no point.
 
     Raises:
         PromptError: The depth is wrong, or a point or box has too many or too few numbers.
@@ -85,13 +84,13 @@ def read_masks(data: Any, num_images: int) -> Objects:  # noqa: ANN401 - whateve
     Args:
         data: Logits, `(images, objects, h, w)`, with or without an axis of length 1 before `h`; or
             a list with one `(objects, h, w)` or list of `(h, w)` per image.
-        num_images: How many images there are; for one, the outermost level may be missing.
+        num_images: Number of images; with one, the outermost level may be omitted.
 
     Returns:
         For each image, for each object `(h, w)`.
 
     Raises:
-        PromptError: A mask is no single map, or the nesting is wrong.
+        PromptError: A mask is not a single map, or the nesting is wrong.
     """
     images = data if isinstance(data, (list, tuple)) else _as_array(data)
     if isinstance(images, Tensor) and images.ndim <= 3 and num_images == 1:
@@ -100,14 +99,14 @@ def read_masks(data: Any, num_images: int) -> Objects:  # noqa: ANN401 - whateve
 
 
 def list_maps(masks: Any) -> list[Any]:  # noqa: ANN401 - whatever a caller has
-    """Take the masks of one picture apart, one for each object.
+    """Split the masks of one picture, one for each object.
 
     Args:
         masks: A list; or an array, tensor or picture `(h, w)`, or `(objects, h, w)`, also with
             leading axes of length 1.
 
     Raises:
-        PromptError: It is something else.
+        PromptError: It has another form.
     """
     given = np.asarray(masks) if isinstance(masks, Image.Image) else masks
     if isinstance(given, (np.ndarray, Tensor)):
@@ -127,21 +126,21 @@ def _as_array(data: Any) -> Tensor:  # noqa: ANN401
 
 
 def _plain(data: object, nesting: Nesting) -> Any:  # noqa: ANN401
-    """Copy into plain lists and numbers."""
+    """Convert to plain lists and numbers."""
     if isinstance(data, (np.ndarray, np.generic, Tensor)):
-        return _plain(data.tolist(), nesting)  # an array of objects holds more lists
+        return _plain(data.tolist(), nesting)  # an object array holds more lists
     if isinstance(data, (list, tuple)):
         return [_plain(item, nesting) for item in data]
     if isinstance(data, (int, float)):
         return data
     raise PromptError(
-        f"{nesting.name} holds {shown(data)}, which is no number. Give lists, an array or a "
+        f"{nesting.name} holds {shown(data)}, which is not a number. Give lists, an array or a "
         f"tensor, such as {nesting.example}."
     )
 
 
 def _depths(lists: object, depth: int = 0) -> Iterator[int]:
-    """List at how many levels the numbers lie."""
+    """Yield the depth of each number."""
     if not isinstance(lists, list):
         yield depth
         return
@@ -154,8 +153,8 @@ def _words(depths: set[int]) -> str:
 
 
 def _object_tensor(prompt: Sequence[Any], nesting: Nesting) -> Tensor:
-    """Read one object's numbers, making sure of their count."""
-    has_places = len(nesting.levels) > OBJECT_LEVEL + 1
+    """Read one object's numbers, checking their count."""
+    has_places = len(nesting.levels) > 3  # image, object, numbers
     for place in prompt if has_places else [prompt]:
         if nesting.length is not None and len(place) != nesting.length:
             raise PromptError(
@@ -164,10 +163,10 @@ def _object_tensor(prompt: Sequence[Any], nesting: Nesting) -> Tensor:
             )
     try:
         tensor = torch.tensor(prompt, dtype=torch.float64)
-    except UNREADABLE as error:  # 10**400, or a list in the place of a number
+    except UNREADABLE as error:  # 10**400, or a list in place of a number
         raise PromptError(
-            f"{nesting.name} holds {shown(prompt)}, which are no numbers. Give lists, an array or "
-            f"a tensor, such as {nesting.example}."
+            f"{nesting.name} holds {shown(prompt)}, which are not numbers. Give lists, an array "
+            f"or a tensor, such as {nesting.example}."
         ) from error
     if has_places:
         return tensor.reshape(-1, nesting.length or 1)

@@ -1,4 +1,4 @@
-"""The options of one call, read into the rules that pixels are prepared by."""
+"""Options of one call as rules of pixel preparation."""
 
 from typing import Any
 
@@ -15,7 +15,6 @@ RESAMPLING = {
     PILImageResampling.BILINEAR: "bilinear",
     PILImageResampling.BICUBIC: "bicubic",
 }
-UNSUPPORTED_STEPS = ("do_center_crop", "do_pad")
 
 
 def pixel_rules(options: dict[str, Any]) -> PixelRules:
@@ -25,9 +24,9 @@ def pixel_rules(options: dict[str, Any]) -> PixelRules:
         options: All options of an image processor, under transformers' names.
 
     Raises:
-        ImageError: One of them asks for something that is not done here.
+        ImageError: One of them is not supported.
     """
-    for step in UNSUPPORTED_STEPS:
+    for step in ("do_center_crop", "do_pad"):
         if options.get(step):
             raise ImageError(f"{step}=True is not something SAM 2 does. Leave it out.")
     resample = options.get("resample")

@@ -1,4 +1,4 @@
-"""From an RGB tensor to what the image encoder sees; for photos, frames and training alike.
+"""Pixel preparation: RGB tensors to the image encoder's input, for photos, frames and training.
 
 Suffixes: c = channels, h, w = rows and columns.
 """
@@ -19,25 +19,24 @@ from sam2_hf.errors import ImageError
 BYTE = 255
 Compat = Literal["official", "transformers"]
 Numbers = float | tuple[float, ...]
-CPUS_THAT_RESIZE_BYTES = ("AVX2", "AVX512")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelRules:
-    """How pixels are prepared; None leaves a step out.
+    """Steps of pixel preparation; None skips a step.
 
     Attributes:
         size: `(height, width)` to resize to.
         resampling: "nearest", "bilinear" or "bicubic"; the last two are antialiased.
-        rescale_factor: What a byte is multiplied with.
-        mean: Taken off each channel after that.
-        std: Each channel is divided by it.
-        compat: "official" resizes floats. "transformers" resizes bytes to bytes and takes rescaling
-            and normalization in one step, which gives the pixels of transformers' processors; a
-            value then differs by one gray level at most.
+        rescale_factor: Factor of bytes.
+        mean: Subtracted from each channel after that.
+        std: Divisor of each channel.
+        compat: "official" resizes floats. "transformers" resizes bytes to bytes and fuses rescaling
+            with normalization, with the pixels of transformers' processors; a value differs by one
+            gray level at most.
 
     Raises:
-        ImageError: A number is not finite, or the pixels would be divided by zero.
+        ImageError: A number is not finite, or a divisor is 0.
     """
 
     size: tuple[int, int] | None
@@ -81,8 +80,8 @@ def to_pixel_values(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
     """Scale to floats, resize, normalize.
 
     Args:
-        pixels_chw: `(c, h, w)`, uint8, or float32 which is taken to be rescaled already.
-        rules: How.
+        pixels_chw: `(c, h, w)`, uint8, or float32, taken as already rescaled.
+        rules: The steps.
 
     Returns:
         `(c, height, width)`, contiguous; float32, except as in `normalize_pixels`.
@@ -101,10 +100,10 @@ def resize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
 
     Args:
         pixels_chw: `(c, h, w)`, uint8 or float32.
-        rules: How.
+        rules: The steps.
 
     Returns:
-        `(c, height, width)`; `pixels_chw` itself where it has that size.
+        `(c, height, width)`; `pixels_chw` itself if it has that size.
 
     Source: torchvision/transforms/v2/functional/_geometry.py, `resize_image`, for bytes.
     """
@@ -122,19 +121,19 @@ def resize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
 
 
 def normalize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
-    """Rescale bytes to floats, and give each channel the mean and deviation that are wanted.
+    """Rescale bytes to floats, and normalize each channel.
 
     Args:
-        pixels_chw: `(..., c, h, w)`, uint8, or float32 which is taken to be rescaled already. Left
-            as it is.
-        rules: How; `size` plays no part.
+        pixels_chw: `(..., c, h, w)`, uint8, or float32, taken as already rescaled. Not
+            modified.
+        rules: The steps; `size` is ignored.
 
     Returns:
-        The same shape, float32; bytes stay bytes where nothing is to be done to them by
+        The same shape, float32; bytes stay bytes if there is nothing to do with
         `compat="transformers"`.
 
     Raises:
-        ImageError: There are other numbers than channels.
+        ImageError: The count of numbers is not that of channels.
 
     Source: sam2/utils/misc.py:94-96, :267-277 @ 2b90b9f; with `compat="transformers"`
         transformers/image_processing_backends.py:329-369.
@@ -153,11 +152,11 @@ def normalize_pixels(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
     std = _per_channel(_numbers(rules.std), scale, channels, device)
     if values is pixels_chw:
         return (values - mean).div_(std)
-    return values.sub_(mean).div_(std)  # a tensor made here
+    return values.sub_(mean).div_(std)  # a fresh tensor
 
 
 def _rescale(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
-    """Make floats of bytes and multiply them; floats stay as they are."""
+    """Convert bytes to floats and scale them; floats stay as they are."""
     factor = rules.rescale_factor
     if factor is None and rules.compat == "transformers":
         return pixels_chw
@@ -165,16 +164,16 @@ def _rescale(pixels_chw: Tensor, rules: PixelRules) -> Tensor:
     if pixels_chw.dtype != torch.uint8 or factor is None:
         return values
     if factor == 1 / BYTE and rules.compat == "official":
-        # The original divides; a product with 1 / 255 would differ in the last bit.
+        # The original divides; multiplying by 1 / 255 would differ in the last bit.
         return values.div_(_per_channel((BYTE,), 1.0, 1, values.device))
     return values.mul_(factor)
 
 
 def _resizes_bytes(pixels_chw: Tensor, resampling: str) -> bool:
-    """Whether torchvision hands bytes to torch's integer kernel, instead of rounding floats."""
+    """Whether torchvision resizes bytes with torch's integer kernel, instead of rounding floats."""
     if not pixels_chw.is_cpu:
         return False
-    is_quick = torch.backends.cpu.get_cpu_capability() in CPUS_THAT_RESIZE_BYTES
+    is_quick = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
     return resampling == "bicubic" or is_quick
 
 
@@ -182,15 +181,15 @@ def _resizes_bytes(pixels_chw: Tensor, resampling: str) -> bool:
 def _per_channel(
     numbers: tuple[float, ...], scale: float, channels: int, device: torch.device
 ) -> Tensor:
-    """Put one number, or one per channel, where the pixels are: `(c, 1, 1)`.
+    """Make a tensor of one number, or one per channel, on the pixels' device: `(c, 1, 1)`.
 
-    Kept, because making a tensor on an accelerator waits for it.
+    Cached, since making a tensor on an accelerator synchronizes.
     """
     if len(numbers) not in (1, channels):
         raise ImageError(
             f"there are {len(numbers)} means or deviations for {channels} channels. "
             "Give one per channel, or a single number."
         )
-    with torch.inference_mode(mode=False):  # training may read it, too
+    with torch.inference_mode(mode=False):  # training may read it as well
         table = torch.tensor(numbers, dtype=torch.float32) * scale
         return table.view(-1, 1, 1).to(device)

@@ -1,4 +1,4 @@
-"""The processor: pictures and prompts in, model input out, and masks back to the pictures."""
+"""Processor: pictures and prompts to model input, and masks back to the pictures."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -20,18 +20,18 @@ from .prompt_tensors import ARGUMENTS, count_objects, pad_prompts, read_prompts
 
 @loads_bundled
 class Sam2Processor(ProcessorMixin):
-    """Prepare pictures with their prompts, and bring masks back.
+    """Prepare pictures with their prompts, and post-process masks.
 
-    Takes the arguments and files of the class of this name in transformers.
+    Takes the arguments and files of transformers' class of this name.
 
-    Differs from transformers: `input_masks`, one per object; every image may have its own number
-    of objects and points, boxes included; nothing of the caller's is changed; prompts are checked.
+    Differs from transformers: `input_masks`, one per object; images may differ in numbers of
+    objects, points and boxes; arguments are not modified; prompts are checked.
 
     Args:
         image_processor: Prepares the pictures.
-        target_size: Input size of the model that places are scaled to; the height of
+        target_size: Input size of the model, to which coordinates are scaled; the height of
             `image_processor.size` if None.
-        point_pad_value: Both coordinates of a point that is padding.
+        point_pad_value: Both coordinates of a padding point.
     """
 
     def __init__(
@@ -62,24 +62,23 @@ class Sam2Processor(ProcessorMixin):
 
         Args:
             images: One picture or several, as [`Sam2ImageProcessor.preprocess`] takes them; None if
-                they are encoded already.
+                they were encoded before.
             segmentation_maps: One map per picture, for training.
             input_points: `[image][object][point][x, y]`, pixels of the original picture.
             input_labels: `[image][object][point]`: 1 on the object, 0 beside it, 2 and 3 corners of
                 a box, -10 padding; all 1 if None.
             input_boxes: `[image][object][x0, y0, x1, y1]`, pixels of the original picture; for one
-                image also an `(n, 4)` array. Where a detector found nothing, an image has the empty
-                list `[]`.
-            original_sizes: `(height, width)` of each picture, where there are no `images`.
+                image also an `(n, 4)` array. An image without detections has the empty list `[]`.
+            original_sizes: `(height, width)` of each picture, if there are no `images`.
             return_tensors: "pt" for tensors, "np" for arrays.
             input_masks: Low-resolution logits of earlier predictions, `[image][object]` of
-                `(size / 4, size / 4)`, or one for all objects of an image. Floats are taken as they
-                are; booleans and bytes are refused.
+                `(size / 4, size / 4)`, or one for all objects of an image. Floats are used as
+                given; booleans and bytes are refused.
             **kwargs: Options of the image processor for this call.
 
         Returns:
-            What the model takes, and `original_sizes`. Shorter prompts are filled up with label
-            -10 and boxes of -10; `count_objects` tells how many objects each image really has.
+            The model's input, and `original_sizes`. Shorter prompts are padded with label -10 and
+            boxes of -10; `count_objects` counts the objects of each image.
 
         Raises:
             ImageError: A picture cannot be used.
@@ -105,7 +104,7 @@ class Sam2Processor(ProcessorMixin):
         return_tensors: str | None,
         **kwargs: Any,
     ) -> BatchFeature:
-        """Prepare the pictures, or note the sizes of those that are encoded already."""
+        """Prepare the pictures, or only record their sizes if they were encoded before."""
         if images is not None:
             encoding = self.image_processor(
                 images, segmentation_maps, return_tensors=return_tensors, **kwargs
@@ -123,13 +122,13 @@ class Sam2Processor(ProcessorMixin):
     ) -> dict[str, Tensor]:
         prompts = read_prompts(given, len(sizes), self.point_pad_value)
         scaled = []
-        for index, (one, size) in enumerate(zip(prompts, sizes, strict=True)):
-            one.check(size, target_size, f"image {index}")
-            scaled.append(one.scaled(size, target_size))
+        for index, (of_image, size) in enumerate(zip(prompts, sizes, strict=True)):
+            of_image.check(size, target_size, f"image {index}")
+            scaled.append(of_image.scaled(size, target_size))
         return pad_prompts(scaled, self.point_pad_value, mask_side(target_size))
 
     def count_objects(self, inputs: Mapping[str, Tensor]) -> list[int]:
-        """Count the objects of each image, leaving out padding; for `post_process_masks`."""
+        """Count the objects of each image without padding, for `post_process_masks`."""
         return count_objects(inputs)
 
     def post_process_masks(
@@ -143,9 +142,9 @@ class Sam2Processor(ProcessorMixin):
         apply_non_overlapping_constraints: bool = False,  # noqa: FBT001, FBT002
         **kwargs: Any,
     ) -> list[Tensor]:
-        """Bring masks to their pictures; see [`Sam2ImageProcessor.post_process_masks`].
+        """Resize masks to their pictures; see [`Sam2ImageProcessor.post_process_masks`].
 
-        With `num_objects=processor.count_objects(inputs)` padding is cut off.
+        `num_objects=processor.count_objects(inputs)` removes padding.
         """
         return self.image_processor.post_process_masks(
             masks,
@@ -160,7 +159,7 @@ class Sam2Processor(ProcessorMixin):
 
     @property
     def model_input_names(self) -> list[str]:
-        """What a call with pictures alone returns."""
+        """Keys of the result of a call with pictures only."""
         return [*self.image_processor.model_input_names, "original_sizes"]
 
     @classmethod
@@ -170,7 +169,7 @@ class Sam2Processor(ProcessorMixin):
         processor_dict: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> list[Sam2ImageProcessor]:
-        """Load our image processor, where transformers would look its own up by name."""
+        """Load our image processor; transformers would look up its own by name."""
         return [Sam2ImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs)]
 
 

@@ -1,7 +1,7 @@
-"""Whether the settings of a processor can be used, once they are read from a file.
+"""Checks of a processor's settings, as read from a file.
 
-A file may hold any value. What is checked here would otherwise fail in the middle of a picture, or
-give wrong pixels without a word: a deviation of 0, a size of -1, a mean that is no number.
+A file may hold any value. Values refused here would otherwise fail in the middle of a picture, or
+silently give wrong pixels: a deviation of 0, a size of -1, a mean that is not a number.
 """
 
 import json
@@ -15,17 +15,16 @@ FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocesso
 LARGEST_FILE = 8 * 2**20  # bytes
 LARGEST_SIDE = 16_384  # pixels
 LARGEST_NUMBER = 1e6  # of a mean, a deviation or a factor
-RESAMPLINGS = 6  # that Pillow numbers from 0
+RESAMPLINGS = 6  # of Pillow, numbered from 0
 PARTS = ("image_processor", "video_processor")
-NEEDED = {"do_rescale": ("rescale_factor",), "do_normalize": ("image_mean", "image_std")}
 
 
 def read_settings(path: Path) -> dict[str, Any]:
     """Read a file of settings.
 
     Raises:
-        ProcessorError: It is too large, no JSON, something else than an object, or a setting in it
-            cannot be used, whichever class it is for.
+        ProcessorError: It is too large, not a JSON object, or a setting in it cannot be used,
+            whatever its class.
     """
     if path.stat().st_size > LARGEST_FILE:
         raise ProcessorError(f"{path} is too large for a file of settings. Download it again.")
@@ -40,7 +39,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     _require_usable(fields.get, str(path))
     for name in PARTS:
         if name in fields and not isinstance(fields[name], dict):
-            raise ProcessorError(f"{path}: {name} is no JSON object. Download it again.")
+            raise ProcessorError(f"{path}: {name} is not a JSON object. Download it again.")
         _require_usable(fields.get(name, {}).get, str(path))
     return fields
 
@@ -48,17 +47,18 @@ def read_settings(path: Path) -> dict[str, Any]:
 def require_usable(processor: object, source: str) -> None:
     """Refuse a processor whose settings cannot be used.
 
-    None, a setting left out, is fine, except for the numbers of a step that is to be taken.
+    None, an omitted setting, is fine, except for the numbers of an enabled step.
 
     Args:
         processor: A processor, image processor or video processor.
-        source: What to call it in a message.
+        source: Its name in messages.
 
     Raises:
         ProcessorError: The message names the setting, its value, and what it must be.
     """
     _require_usable(lambda name: getattr(processor, name, None), f"the processor of {source}")
-    for step, names in NEEDED.items():
+    needed = {"do_rescale": ("rescale_factor",), "do_normalize": ("image_mean", "image_std")}
+    for step, names in needed.items():
         missing = [name for name in names if getattr(processor, name, None) is None]
         if getattr(processor, step, False) and missing:
             raise ProcessorError(
@@ -71,7 +71,7 @@ def require_usable(processor: object, source: str) -> None:
 
 
 def require_usable_options(options: Mapping[str, object]) -> None:
-    """Refuse options of one call that cannot be used; sizes are left to `pixel_rules`.
+    """Refuse unusable options of one call; sizes are left to `pixel_rules`.
 
     Raises:
         ProcessorError: As in `require_usable`.
@@ -81,7 +81,7 @@ def require_usable_options(options: Mapping[str, object]) -> None:
 
 
 def _require_usable(setting: Callable[[str], object], source: str) -> None:
-    """Look at each setting."""
+    """Check each setting."""
     for name, rule in RULES.items():
         value = setting(name)
         if value is not None and (why := rule(value)):
@@ -106,7 +106,7 @@ def _size(value: Any) -> str | None:  # noqa: ANN401 - a dict, or transformers' 
         return _side(value)
     sides = value if isinstance(value, dict) else vars(value)
     found = [sides.get("height"), sides.get("width")]
-    return next((f"have sides that each {why}" for one in found if (why := _side(one))), None)
+    return next((f"have sides that each {why}" for side in found if (why := _side(side))), None)
 
 
 def _mean(value: object) -> str | None:

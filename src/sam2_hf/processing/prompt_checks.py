@@ -1,4 +1,4 @@
-"""What a prompt must be before the model sees it. Every refusal is a `PromptError` that names it.
+"""Checks of prompts before the model; every error is a `PromptError` that names the prompt.
 
 Suffixes: n = points or boxes, 2 = x and y, 4 = x0, y0, x1, y1; pixels of the original frame.
 """
@@ -14,20 +14,20 @@ LABELS = {1: "positive", 0: "negative", 2: "top-left corner of a box", 3: "botto
 PLACELESS_LABELS = (
     PADDING_LABEL,
     NOT_A_POINT_LABEL,
-)  # the model does not look at their coordinates
+)  # the model ignores their coordinates
 MASK_STRIDE = 4  # a mask prompt is this much smaller than the model's input
 OUTSIDE_TOLERANCE = 1.0  # pixels; a click on the very edge survives rounding and rescaling
 
 
 def check_labels(labels_n: Tensor, what: str) -> None:
-    """Refuse labels that no prompt encoder knows.
+    """Refuse labels that the prompt encoder does not know.
 
     Args:
         labels_n: `(n,)`.
         what: Whose labels, for the message.
 
     Raises:
-        PromptError: A label is none of 1, 0, 2, 3, -1, -10.
+        PromptError: A label is not 1, 0, 2, 3, -1 or -10.
     """
     known = torch.tensor([*LABELS, *PLACELESS_LABELS], device=labels_n.device)
     wrong = ~torch.isin(labels_n.to(torch.float64), known.to(torch.float64))
@@ -42,18 +42,18 @@ def check_labels(labels_n: Tensor, what: str) -> None:
 def check_points(
     points_n2: Tensor, labels_n: Tensor, original_size: tuple[int, int], what: str
 ) -> None:
-    """Refuse points that are nowhere on the picture.
+    """Refuse points outside the picture.
 
     Args:
         points_n2: `(n, 2)`.
-        labels_n: `(n,)`. Padding and "not a point" may lie anywhere, box corners too.
+        labels_n: `(n,)`. Padding, "not a point" and box corners may lie anywhere.
         original_size: `(height, width)`.
         what: Whose points, for the message.
 
     Raises:
         PromptError: A coordinate is not finite, or a click is more than a pixel outside.
 
-    Differs: the original takes any place, and answers with a mask of something else.
+    Differs: the original accepts any coordinates, and segments something else.
     """
     check_finite(points_n2, f"a point of {what}")
     height, width = original_size
@@ -69,9 +69,9 @@ def check_points(
 
 
 def check_boxes(boxes_n4: Tensor, original_size: tuple[int, int], what: str) -> None:
-    """Refuse boxes that are turned over or miss the picture.
+    """Refuse boxes that are inverted or miss the picture.
 
-    A box may hang over the edge, as those of detectors often do.
+    A box may extend over the edge, as those of detectors often do.
 
     Args:
         boxes_n4: `(n, 4)`.
@@ -79,8 +79,8 @@ def check_boxes(boxes_n4: Tensor, original_size: tuple[int, int], what: str) -> 
         what: Whose boxes, for the message.
 
     Raises:
-        PromptError: A coordinate is not finite, x1 < x0, y1 < y0, or nothing of the picture is in
-            the box.
+        PromptError: A coordinate is not finite, x1 < x0, y1 < y0, or the box does not overlap the
+            picture.
     """
     check_finite(boxes_n4, f"the box of {what}")
     height, width = original_size
@@ -110,8 +110,7 @@ def check_mask(mask_hw: Tensor, model_size: int, what: str) -> None:
         what: Whose mask, for the message.
 
     Raises:
-        PromptError: It is not a quarter of the input size, of a type that holds no logits, or not
-            finite.
+        PromptError: It is not a quarter of the input size, not of a floating type, or not finite.
     """
     side = mask_side(model_size)
     if mask_hw.shape[-2:] != (side, side):
@@ -131,7 +130,7 @@ def check_mask(mask_hw: Tensor, model_size: int, what: str) -> None:
 
 
 def mask_side(model_size: int) -> int:
-    """Return rows and columns of a mask prompt for a model of this input size."""
+    """Return the side of a mask prompt for a model of this input size."""
     return model_size // MASK_STRIDE
 
 
@@ -144,7 +143,7 @@ def check_finite(values: Tensor, what: str) -> None:
     wrong = ~torch.isfinite(values)
     if wrong.any():
         raise PromptError(
-            f"{what} holds {_number(values[wrong][0])}, which is no place. Give finite numbers."
+            f"{what} holds {_number(values[wrong][0])}, which is not finite. Give finite numbers."
         )
 
 

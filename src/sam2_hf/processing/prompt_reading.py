@@ -1,17 +1,17 @@
-"""Clicks, boxes and masks as callers give them, read by one rule at every entry point.
+"""Parsing of clicks, boxes and masks, by one rule at every entry point.
 
-Photos call the labels of points `labels`, a session `positive`, processors `input_labels`; what may
-be in them, and what an error says, is the same:
+The labels of points are `labels` for photos, `positive` in a session, `input_labels` in processors;
+their values and error messages are the same:
 
 | given | read as |
 |---|---|
 | True, 1, 1.0 | on the object |
 | False, 0, 0.0 | beside it |
-| one label, also in a list or array of its own | the label of all points |
-| one label per point | each its own |
+| one label, possibly in a list or array | the label of all points |
+| one label per point | one each |
 | nothing | all points are on the object |
 
-Everything else is refused. Only the nested arguments of processors know further labels, for the
+Other values are refused. Only the nested arguments of processors take further labels, for the
 corners of boxes and for padding; see `processing/prompt_checks.py`.
 
 Suffixes: n = points, 2 = x and y, h, w = rows and columns.
@@ -36,7 +36,7 @@ Xyxy = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """One point that a person put on or off an object.
+    """A positive or negative point.
 
     Attributes:
         xy: `(x, y)` in pixels of the original picture.
@@ -64,11 +64,11 @@ class Click:
 
 @dataclass(frozen=True, slots=True)
 class ClickNames:
-    """What an entry point calls its arguments, for messages.
+    """Argument names of an entry point, for messages.
 
     Attributes:
-        points: The places.
-        labels: Whether each is on the object.
+        points: Name of the points.
+        labels: Name of the labels.
     """
 
     points: str = "points"
@@ -87,28 +87,28 @@ def read_clicks(
     """Read one click or several.
 
     Args:
-        points: `(x, y)`; a list, array or tensor of them; a [`Click`]; or a list with some. There
-            may be none.
+        points: `(x, y)`; a list, array or tensor of them; a [`Click`]; or a list with some. May
+            be empty.
         labels: One for all, or one for each, by the table at the top of this file; None if all are
-            on the object. Clicks bring their own.
+            positive. Clicks carry their own.
         what: Whose clicks, for messages.
         names: What the arguments are called.
 
     Raises:
-        PromptError: A point or label is none, labels and points differ in number, or labels come
+        PromptError: A point or label is invalid, labels and points differ in number, or labels come
             with Clicks.
     """
     if isinstance(points, Click | Iterator):
         points = (points,) if isinstance(points, Click) else tuple(points)
-    if isinstance(points, Sequence) and any(isinstance(one, Click) for one in points):
+    if isinstance(points, Sequence) and any(isinstance(point, Click) for point in points):
         if labels is not None:
             raise PromptError(
-                f"{names.points} of {what} holds Clicks, which say themselves whether they are on "
-                f"the object. Leave {names.labels} out."
+                f"{names.points} of {what} holds Clicks, which carry their own labels. "
+                f"Leave {names.labels} out."
             )
         return tuple(
-            one if isinstance(one, Click) else read_clicks([one], None, what, names)[0]
-            for one in points
+            point if isinstance(point, Click) else read_clicks([point], None, what, names)[0]
+            for point in points
         )
     points_n2 = _read_points(points, what, names)
     flags = [True] * len(points_n2) if labels is None else read_flags(labels)
@@ -122,19 +122,19 @@ def read_clicks(
 def label_each_point(
     labels_n: Tensor, num_points: int, what: str, names: ClickNames = PHOTO_NAMES
 ) -> Tensor:
-    """Give every point its label: its own, or the only one there is.
+    """Expand labels to one per point.
 
     Args:
         labels_n: `(n,)` or `(1,)`.
         num_points: n.
-        what: Whose they are, for messages.
+        what: Their object, for messages.
         names: What the arguments are called.
 
     Returns:
         `(n,)`.
 
     Raises:
-        PromptError: There is another number of labels.
+        PromptError: The number of labels differs.
     """
     if len(labels_n) == 1 and num_points > 0:
         return labels_n.expand(num_points)
@@ -163,7 +163,7 @@ def labeled_points(clicks: Sequence[Click], box: Xyxy | None) -> tuple[Tensor, T
 
 
 def check_clicks(clicks: Sequence[Click], size: tuple[int, int], what: str) -> None:
-    """Refuse clicks beside the picture.
+    """Refuse clicks outside the picture.
 
     Args:
         clicks: Any number.
@@ -171,7 +171,7 @@ def check_clicks(clicks: Sequence[Click], size: tuple[int, int], what: str) -> N
         what: Whose clicks, for messages.
 
     Raises:
-        PromptError: One of them lies outside.
+        PromptError: A click lies outside.
     """
     check_points(*labeled_points(clicks, None), size, what)
 
@@ -181,11 +181,11 @@ def read_box(xyxy: object, size: tuple[int, int] | None, what: str) -> Xyxy:
 
     Args:
         xyxy: `(x0, y0, x1, y1)`, pixels.
-        size: `(height, width)` of the picture; None if it is not known yet.
+        size: `(height, width)` of the picture; None if unknown.
         what: Whose box, for messages.
 
     Raises:
-        PromptError: It is not four finite numbers, is turned over, or lies outside the picture.
+        PromptError: It is not four finite numbers, is inverted, or lies outside the picture.
     """
     numbers = read_row(xyxy)
     if len(numbers) != 4:
@@ -214,18 +214,18 @@ def read_mask(
         size: `(height, width)` of the frame; None allows any.
         side: Input size of the model.
         what: Whose mask, for messages.
-        as_transformers: Whether the object is where logits are at least 0.5 once resized, as in
-            both other implementations.
+        as_transformers: Whether to threshold resized logits at 0.5, as both other implementations
+            do.
 
     Returns:
         `(side, side)`, boolean.
 
     Raises:
-        PromptError: It is not one map, of another size than the frame, or can be read in more ways
-            than one.
+        PromptError: It is not one map, its size is not that of the frame, or its values are
+            ambiguous.
 
     Source: sam2/sam2_video_predictor.py:312-334 @ 2b90b9f.
-    Differs: there, and in transformers, an array of floats is the object wherever it is not 0, so
+    Differs: there, and in transformers, every nonzero value of a float array is the object, so
         logits and probabilities cover the frame; a tensor is read as here.
     """
     mask_hw = one_map(mask, f"the mask of {what}")
@@ -235,16 +235,16 @@ def read_mask(
 
 
 def read_mask_logits(mask: Mask) -> Tensor:
-    """Read low-resolution logits: leading axes of length 1 fall away, numbers become float32.
+    """Read low-resolution logits as float32, dropping leading axes of length 1.
 
     Args:
         mask: `(h, w)`, `(1, h, w)` and so on.
 
     Returns:
-        `(h, w)`; what cannot be logits, such as booleans, keeps its type for the check to name it.
+        `(h, w)`; other types, such as booleans, are kept for the check to name them.
 
     Raises:
-        PromptError: It is more than one map.
+        PromptError: There are several maps.
     """
     map_hw = one_map(mask, "a mask prompt")
     if map_hw.dtype == torch.bool:
@@ -256,16 +256,16 @@ def read_mask_logits(mask: Mask) -> Tensor:
 def check_mask_size(
     mask_hw: Tensor, size: tuple[int, int], what: str, answer_side: int | None = None
 ) -> None:
-    """Refuse a mask of another size than its picture.
+    """Refuse a mask whose size is not that of its picture.
 
     Args:
         mask_hw: `(height, width)`.
         size: `(height, width)` of the picture.
         what: Whose mask, for messages.
-        answer_side: Rows and columns of the model's answers, where they are allowed as well.
+        answer_side: Side of the model's answers, if these are allowed as well.
 
     Raises:
-        PromptError: It has another size.
+        PromptError: Its size differs.
     """
     answers = None if answer_side is None else (answer_side, answer_side)
     if tuple(mask_hw.shape) in (tuple(size), answers):

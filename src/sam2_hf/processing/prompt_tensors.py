@@ -31,7 +31,7 @@ ARGUMENTS = ("input_points", "input_labels", "input_boxes", "input_masks")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImagePrompts:
-    """The prompts of one image: one tensor per object, or None for a kind that was not given.
+    """Prompts of one image: one tensor per object, or None for a kind that was not given.
 
     Attributes:
         points: Each `(n, 2)`, pixels of the original frame, or model pixels once `scaled`.
@@ -46,17 +46,17 @@ class ImagePrompts:
     masks: list[Tensor] | None
 
     def check(self, size: tuple[int, int], model_size: int, image: str) -> None:
-        """Compare every object with its picture.
+        """Check every object against its picture.
 
         Args:
             size: `(height, width)` of the picture.
             model_size: Input size of the model.
-            image: What to call the picture in a message.
+            image: Name of the picture in messages.
 
         Raises:
-            PromptError: A label is unknown, labels and points differ in number, a place is
-                outside, a box is turned over, a mask has another size than the model takes, or an
-                object has nothing in it. An image without objects is fine.
+            PromptError: A label is unknown, labels and points differ in number, a point is
+                outside, a box is inverted, a mask has the wrong size, or an object has no point.
+                An image without objects is fine.
         """
         for index in range(self._count(image)):
             what = f"object {index} of {image}"
@@ -70,7 +70,7 @@ class ImagePrompts:
                 raise PromptError(f"{what} has no point. Give it one, or leave the object out.")
 
     def scaled(self, size: tuple[int, int], model_size: int) -> "ImagePrompts":
-        """Carry places from the original frame to model pixels; padding stays as it is."""
+        """Scale coordinates from the original frame to model pixels, except padding."""
         points, boxes = self.points, self.boxes
         if points is not None and self.labels is not None:
             points = [
@@ -85,7 +85,7 @@ class ImagePrompts:
         return replace(self, points=points, boxes=boxes)
 
     def _count(self, image: str) -> int:
-        """Number of objects, on which all kinds must agree."""
+        """Number of objects, which must agree over all kinds."""
         kinds = dict(
             zip(ARGUMENTS, (self.points, self.labels, self.boxes, self.masks), strict=True)
         )
@@ -105,9 +105,9 @@ def read_prompts(
     """Read nested arguments.
 
     Args:
-        arguments: Those of `ARGUMENTS` that were given. Left as they are.
-        num_images: How many images there are.
-        point_pad_value: Both coordinates of a point that is padding.
+        arguments: The given ones of `ARGUMENTS`. Not modified.
+        num_images: Number of images.
+        point_pad_value: Both coordinates of a padding point.
 
     Returns:
         One entry per image.
@@ -142,20 +142,20 @@ def pad_prompts(
 
     Args:
         prompts: Scaled, all with the same kinds.
-        point_pad_value: Both coordinates of a point that is padding.
+        point_pad_value: Both coordinates of a padding point.
         mask_side: Rows and columns of a mask prompt.
 
     Returns:
         `input_points` `(b, p, n, 2)`, `input_labels` `(b, p, n)`, `input_boxes` `(b, p, 4)` and
-        `input_masks` `(b, p, h, w)`, whichever there are; p is 0 where no image has an object.
+        `input_masks` `(b, p, h, w)`, if given; p is 0 if no image has an object.
     """
     if prompts[0].points is None and prompts[0].boxes is None:
         prompts = _with_marked_masks(prompts, point_pad_value)
     kinds = {
-        "input_points": ([one.points for one in prompts], float(point_pad_value), (1, 2)),
-        "input_labels": ([one.labels for one in prompts], PADDING_LABEL, (1,)),
-        "input_boxes": ([one.boxes for one in prompts], float(PADDING_LABEL), (4,)),
-        "input_masks": ([one.masks for one in prompts], 0.0, (mask_side, mask_side)),
+        "input_points": ([of_image.points for of_image in prompts], float(point_pad_value), (1, 2)),
+        "input_labels": ([of_image.labels for of_image in prompts], PADDING_LABEL, (1,)),
+        "input_boxes": ([of_image.boxes for of_image in prompts], float(PADDING_LABEL), (4,)),
+        "input_masks": ([of_image.masks for of_image in prompts], 0.0, (mask_side, mask_side)),
     }
     return {
         name: pad_objects([image for image in images if image is not None], value, shape).to(
@@ -169,15 +169,15 @@ def pad_prompts(
 def pad_objects(
     tensors: Sequence[Sequence[Tensor]], value: float, shape_of_none: tuple[int, ...] = ()
 ) -> Tensor:
-    """Stack tensors of every object of every image into one, filled up with `value`.
+    """Stack tensors of all objects of all images, padded with `value`.
 
     Args:
         tensors: For each image, for each object a tensor; they differ in their first axis only.
-        value: What to fill up with.
-        shape_of_none: Shape of an object's tensor, for when there is no object at all.
+        value: Padding value.
+        shape_of_none: Shape of an object's tensor, used if there is no object.
 
     Returns:
-        `(b, p, ...)`, as large as the largest.
+        `(b, p, ...)`, sized by the largest.
     """
     objects = [tensor for image in tensors for tensor in image]
     if not objects:
@@ -196,7 +196,7 @@ def count_objects(inputs: Mapping[str, Tensor]) -> list[int]:
     """Count the objects of each image that are not padding.
 
     Args:
-        inputs: What `pad_prompts` gave.
+        inputs: Result of `pad_prompts`.
 
     Returns:
         One number per image.
@@ -225,14 +225,14 @@ def _of_image(read: Mapping[str, Objects], index: int, point_pad_value: float) -
 
 
 def _per_image(data: object, nesting: Nesting, num_images: int) -> object:
-    """Let boxes of a single image come as a detector gives them, `(n, 4)`."""
+    """Accept boxes of a single image in a detector's form, `(n, 4)`."""
     if nesting is BOXES and num_images == 1 and isinstance(data, np.ndarray | Tensor):
         data = data[None] if data.ndim == len(BOXES.levels) - 1 else data
     return _nothing_per_image(data, num_images)
 
 
 def _nothing_per_image(data: Any, num_images: int) -> Any:  # noqa: ANN401 - whatever a caller has
-    """Read nothing at all, `[]` or an array of no rows, as no object in any image."""
+    """Read an empty argument, `[]` or an array without rows, as no object in any image."""
     is_array = isinstance(data, np.ndarray | Tensor) and data.ndim > 0
     if (is_array or isinstance(data, list | tuple)) and len(data) == 0:
         return [[]] * num_images
@@ -242,27 +242,27 @@ def _nothing_per_image(data: Any, num_images: int) -> Any:  # noqa: ANN401 - wha
 def _with_marked_masks(
     prompts: Sequence[ImagePrompts], point_pad_value: float
 ) -> Sequence[ImagePrompts]:
-    """Tell masks from padding by labels, where images have different numbers of them.
+    """Mark masks by labels to distinguish them from padding, if their numbers differ.
 
-    A label of -1 is what the model itself adds to an object without a point, so it changes nothing.
+    The model itself adds a label of -1 to an object without points, so this changes no result.
     """
-    masks = [one.masks or [] for one in prompts]
+    masks = [of_image.masks or [] for of_image in prompts]
     if len(set(map(len, masks))) == 1:
         return prompts
     place = torch.full((1, 2), float(point_pad_value), dtype=torch.float64)
     label = torch.tensor([NOT_A_POINT_LABEL])
     return [
-        replace(one, points=[place] * len(own), labels=[label] * len(own))
-        for one, own in zip(prompts, masks, strict=True)
+        replace(of_image, points=[place] * len(own), labels=[label] * len(own))
+        for of_image, own in zip(prompts, masks, strict=True)
     ]
 
 
 def _spread_labels(
     points: list[Tensor], labels: list[Tensor] | None, point_pad_value: float
 ) -> list[Tensor]:
-    """Label all points of an object that has one label, or none (then they are positive).
+    """Expand the labels of objects that have one label, or none (then points are positive).
 
-    Labels that are too few or too many stay, for `check` to name their object.
+    A wrong number of labels is kept for `check`, which names the object.
     """
     if labels is not None and len(labels) != len(points):
         return labels

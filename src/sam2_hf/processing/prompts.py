@@ -1,4 +1,4 @@
-"""Prompts as a person thinks of them, and as the padded tensors a model takes.
+"""Prompts of objects, and batches of them as padded tensors.
 
 Suffixes: b = images, p = objects of one image, n = labeled points of one object, 2 = x and y,
 h, w = rows and columns of a mask prompt (input size / 4).
@@ -31,20 +31,19 @@ from .prompt_tensors import pad_objects
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectPrompt:
-    """All that a person said about one object of one picture.
+    """Prompts for one object of one picture.
 
     Attributes:
-        clicks: [`Click`]s, or `(x, y)` for positive ones; a single one may stand by itself.
+        clicks: [`Click`]s, or `(x, y)` for positive ones; a single one needs no list.
         box: `(x0, y0, x1, y1)` in pixels of the original picture.
         mask_logits: Low-resolution mask of an earlier prediction, logits, `(h, w)` or
-            `(1, h, w)` with h = w = input size / 4. Floats are taken as they are.
+            `(1, h, w)` with h = w = input size / 4. Floats are used as given.
         mask: A mask of the object at the size of the picture or of `mask_logits`: booleans, 0 and
             255, probabilities or logits, see `processing/mask_values.py`. An earlier answer is
-            understood too, and used as `mask_logits` is.
+            accepted and used like `mask_logits`.
 
     Raises:
-        PromptError: There is nothing in it, it has both `mask` and `mask_logits`, or a part is
-            malformed.
+        PromptError: It is empty, has both `mask` and `mask_logits`, or a part is malformed.
     """
 
     clicks: Sequence[Click] = ()
@@ -79,16 +78,16 @@ class ObjectPrompt:
         return labeled_points(self.clicks, self.box)
 
     def check(self, original_size: tuple[int, int], model_size: int, what: str) -> None:
-        """Compare with the picture the prompt is for.
+        """Check against the picture.
 
         Args:
             original_size: `(height, width)` of the picture.
             model_size: Input size of the model.
-            what: What to call this object in a message.
+            what: Name of the object in messages.
 
         Raises:
-            PromptError: A click or the box is outside, the box is turned over, or the mask has
-                another size or values that can be read in more ways than one.
+            PromptError: A click or the box is outside, the box is inverted, or the mask has the
+                wrong size or ambiguous values.
         """
         check_clicks(self.clicks, original_size, what)
         if self.box is not None:
@@ -99,10 +98,10 @@ class ObjectPrompt:
             _check_drawn(self.mask, original_size, mask_side(model_size), what)
 
     def low_res_mask(self, model_size: int) -> Tensor | None:
-        """Return the mask as the model takes it, `(h, w)`, logits; None if there is none.
+        """Return the mask as low-resolution logits, `(h, w)`; None if there is none.
 
         Args:
-            model_size: Input size of the model, which the prompt has been compared with.
+            model_size: Input size of the model, as passed to `check`.
         """
         if isinstance(self.mask, Tensor):
             return drawn_logits(self.mask, mask_side(model_size), "the mask")
@@ -151,7 +150,7 @@ class PromptBatch:
             points.append([to_model_pixels(xy, size, model_size) for xy, _ in pairs])
             labels.append([label for _, label in pairs])
         masks = [
-            [mask for one in row if (mask := one.low_res_mask(model_size)) is not None]
+            [mask for prompt in row if (mask := prompt.low_res_mask(model_size)) is not None]
             for row in prompts
         ]
         has_points = any(len(label_n) for objects in labels for label_n in objects)
@@ -173,7 +172,7 @@ class PromptBatch:
         )
 
     def model_inputs(self) -> dict[str, Tensor]:
-        """List what is there under the names of the model's arguments."""
+        """Return the tensors by the model's argument names."""
         named = {
             "input_points": self.input_points,
             "input_labels": self.input_labels,
@@ -183,12 +182,12 @@ class PromptBatch:
 
 
 def group_by_kind(prompts: Sequence[ObjectPrompt]) -> list[list[int]]:
-    """Sort objects into groups that can share one call of the model.
+    """Group objects that can share one call of the model.
 
-    With and without a mask prompt, with and without points: the model takes each kind by itself.
+    Objects with and without a mask prompt, with and without points, need separate calls.
 
     Returns:
-        Positions in `prompts`, group by group, each in order.
+        Positions in `prompts` for each group, in order.
     """
     groups: dict[tuple[bool, bool], list[int]] = {}
     for index, prompt in enumerate(prompts):
@@ -222,7 +221,7 @@ def _check_batch(
 
 
 def _check_drawn(mask_hw: Tensor, picture: tuple[int, int], side: int, what: str) -> None:
-    """Compare a mask with the two sizes it may have, and read its values."""
+    """Check the size and the values of a mask."""
     check_mask_size(mask_hw, picture, what, side)
     if is_answer(mask_hw, side):
         check_finite(mask_hw, f"the mask of {what}")

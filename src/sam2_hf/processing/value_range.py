@@ -1,28 +1,27 @@
-"""Which number is black and which is white: one rule for pictures and for the frames of a video.
+"""Value range: which number is black and which is white, for pictures and frames of a video.
 
-`value_range=(low, high)` says it: `low` is black, `high` is white, values beyond are clipped (a
-window, as radiologists call it). "percentile" takes the 0.5th and the 99.5th percentile of all
-values, "full" the whole range of a whole-number type. Without it the type decides:
+`value_range=(low, high)` sets it: `low` is black, `high` is white, values beyond are clipped (a
+window in radiology). "percentile" takes the 0.5th and the 99.5th percentile of all values, "full"
+the whole range of an integer type. Without it the type decides:
 
 | values | black | white | note |
 |---|---|---|---|
 | bool | False | True | |
 | uint8 | 0 | 255 | |
 | uint16 | 0 | 65535 | 12-bit values in uint16 are dark: give `value_range=(0, 4095)` |
-| other whole numbers | 0 | 255 | an error if a value lies outside |
-| floats, nine tenths of them in 0-1, the rest up to 0.5 beyond as filters leave them | 0 | 1 | |
-| floats up to 255, nine tenths of what is not 0 above 1.5 | 0 | 255 | |
-| other floats | | | an error, since the scale cannot be known |
+| other integers | 0 | 255 | an error if a value lies outside |
+| floats, 90 % of them in 0-1, the rest up to 0.5 beyond, as after filtering | 0 | 1 | |
+| floats up to 255, 90 % of the nonzero ones above 1.5 | 0 | 255 | |
+| other floats | | | an error, since the scale is unknown |
 
-What is decided holds for all that belongs together: the pictures of one call, the frames of one
-video. With a `value_range` they are all of one type. Frames in memory are judged together. Of
-frames that have to be read or have yet to come, the first one decides (of a folder or a stack,
-percentiles are taken of 16 frames), and a later one that does not fit is an error.
+The scale holds for all pictures of one call, and for all frames of one video. With a `value_range`
+they must have one type. Frames in memory decide together. Of frames on disk or from a stream the
+first decides (percentiles of a folder or stack: 16 frames), and a later one that does not fit is an
+error.
 
-The opacity of a picture has a scale of its own, which no window moves: bool is 0 or 1, uint16 runs
-to 65535, other whole numbers run to 255, or with "full" over their range. Floats run to 1; those
-with a value above 1.5 run to 255, unless the type decided that the colors run to 1, where such a
-value is an error.
+Opacity has a scale of its own, independent of the window: bool is 0 or 1, uint16 runs to 65535,
+other integers run to 255, or with "full" over their range. Floats run to 1; those with a value
+above 1.5 run to 255, unless the colors were found to run to 1, where such a value is an error.
 
 Suffixes: c = channels, h, w = rows and columns.
 """
@@ -42,11 +41,13 @@ from sam2_hf.number_reading import shown
 ValueRange = tuple[float, float] | Literal["full", "percentile"] | None
 
 BYTE, WORD = 255.0, 65535.0
-OVERSHOOT = {1.0: 0.5, BYTE: 25.0}  # scale -> how far a few values may lie beyond; they are clipped
-NOISE = 0.05  # of the scale; so far beyond lie many values of what was filtered or denoised
-MOST = 0.9  # share of values that decides; of what is not 0 in a 0-255 photo, 0.99 is above 1.5
-PERCENTILES = (0.5, 99.5)
-MOST_SAMPLES = 1_000_000  # values that percentiles are taken of
+OVERSHOOT = {
+    1.0: 0.5,
+    BYTE: 25.0,
+}  # scale -> tolerated overshoot of a few values; clipped
+NOISE = 0.05  # of the scale; overshoot of many values after filtering or denoising
+MOST = 0.9  # fraction of values that decides; in a 0-255 photo, 99 % of the nonzero are > 1.5
+MOST_SAMPLES = 1_000_000  # values for percentiles
 WIDE_TYPES = (torch.int32, torch.int64, torch.uint32, torch.uint64, torch.float64)
 ASK = "Say which numbers are black and white: value_range=(low, high), such as (0, 255)."
 
@@ -55,12 +56,12 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class ValueScale:
-    """The decision: black and white for every type of numbers.
+    """Black and white for every type of numbers.
 
     Attributes:
-        given: What `value_range` said: both numbers, or "full"; None if it said nothing.
-        floats: Black and white of floats where nothing is given; None leaves them as they are.
-        dtype: The type that `given` is meant for.
+        given: Both numbers of `value_range`, or "full"; None if it is not set.
+        floats: Black and white of floats if nothing is given; None leaves floats unchanged.
+        dtype: The type that `given` applies to.
     """
 
     given: Bounds | Literal["full"] | None = None
@@ -68,13 +69,13 @@ class ValueScale:
     dtype: torch.dtype | None = None
 
     def apply(self, values_chw: Tensor) -> Tensor:
-        """Bring values to this scale.
+        """Scale values.
 
         Args:
             values_chw: Numbers of any type.
 
         Returns:
-            uint8 0-255 where they are bytes already, else float32 0-1.
+            uint8 0-255 for bytes, else float32 0-1.
 
         Raises:
             ImageError: They do not fit the scale, or are not finite.
@@ -94,7 +95,7 @@ class ValueScale:
         elif self.given is None and dtype != torch.uint16:
             _check_bytes(values_chw)
             return values_chw.to(torch.uint8)
-        # float32 holds neither 32-bit numbers nor the difference of large ones
+        # float32 holds neither 32-bit numbers nor differences of large ones
         wide = dtype in WIDE_TYPES and (low, high) not in ((0, 1), (0, BYTE))
         values = values_chw.to(torch.float64 if wide else torch.float32)
         if (low, high) != (0, 1):
@@ -102,16 +103,16 @@ class ValueScale:
         return values.clamp(0, 1).to(torch.float32)
 
     def opacity(self, values_1hw: Tensor) -> Tensor:
-        """Bring the opacity of a picture to 0-1, whatever window its colors are seen through.
+        """Scale the opacity of a picture to 0-1, independent of the window of its colors.
 
         Args:
             values_1hw: Numbers of any type.
 
         Returns:
-            float32, 0-1; floats as they are where this scale leaves colors as they are.
+            float32, 0-1; floats are unchanged if this scale leaves colors unchanged.
 
         Raises:
-            ImageError: They are no opacity, or are not finite.
+            ImageError: They are out of range, or not finite.
         """
         dtype = values_1hw.dtype
         if dtype.is_floating_point:
@@ -124,7 +125,7 @@ class ValueScale:
         return values_1hw.to(torch.float32) / white
 
     def _float_opacity(self, values_1hw: Tensor) -> Tensor:
-        """Bring floats to 0-1, from 0-255 where they are beyond what filters leave above 1."""
+        """Scale floats to 0-1, dividing by 255 if they exceed 1 by more than filtering does."""
         if self.given is None and self.floats is None:
             return values_1hw.to(torch.float32)
         _, most = _extremes(values_1hw)
@@ -134,7 +135,7 @@ class ValueScale:
         return (values_1hw.to(torch.float32) / white).clamp(0, 1)
 
     def _bounds(self, dtype: torch.dtype) -> Bounds:
-        """Tell which numbers of a type are black and white."""
+        """Return black and white of a type."""
         if self.given == "full":
             if dtype.is_floating_point:
                 raise ImageError(f'value_range="full" means nothing for {dtype} values. {ASK}')
@@ -148,7 +149,7 @@ class ValueScale:
         return (0, WORD) if dtype == torch.uint16 else (0, BYTE)
 
     def _check_floats(self, values: Tensor, low: float, high: float) -> None:
-        """Refuse floats that are not finite, or that do not fit a scale which nobody gave."""
+        """Refuse floats that are not finite, or that do not fit an inferred scale."""
         darkest, brightest = _extremes(values)
         fits = self.given is not None or _fit([values], darkest, brightest, high)
         if not math.isfinite(darkest + brightest) or not fits:
@@ -156,15 +157,15 @@ class ValueScale:
 
 
 def read_value_range(value_range: object) -> ValueRange:
-    """Check what a caller, a file or the command line gave.
+    """Check a range from a caller, a file or the command line.
 
     Raises:
-        ImageError: It is no range.
+        ImageError: It is not a range.
     """
     if value_range is None:
         return None
     if isinstance(value_range, str) and value_range in ("full", "percentile"):
-        return value_range  # type: ignore[return-value]  # compared with just those
+        return value_range  # type: ignore[return-value]  # one of the literals
     numbers: Any = () if isinstance(value_range, str) else value_range
     try:
         low, high = (float(number) for number in numbers)
@@ -179,14 +180,14 @@ def read_value_range(value_range: object) -> ValueRange:
 
 
 def choose_scale(pictures: Iterable[Tensor], value_range: ValueRange = None) -> ValueScale:
-    """Decide for pictures that belong together.
+    """Choose one scale for several pictures.
 
     Args:
         pictures: Their values, of any types and shapes.
-        value_range: What the caller says; see the top of this file.
+        value_range: See the top of this file.
 
     Raises:
-        ImageError: It cannot be decided, or `value_range` makes no sense.
+        ImageError: It cannot be decided, or `value_range` is invalid.
     """
     value_range = read_value_range(value_range)
     if value_range is not None:
@@ -201,7 +202,7 @@ def choose_scale(pictures: Iterable[Tensor], value_range: ValueRange = None) -> 
 
 
 def _float_bounds(pictures: Sequence[Tensor]) -> Bounds:
-    """Decide whether floats run to 1 or to 255, by their bulk and not by a few extreme values."""
+    """Decide whether most floats run to 1 or to 255, ignoring a few extreme values."""
     extremes = [_extremes(values) for values in pictures]
     darkest = min(low for low, _ in extremes)
     brightest = max(high for _, high in extremes)
@@ -216,31 +217,31 @@ def _float_bounds(pictures: Sequence[Tensor]) -> Bounds:
 
 
 def _fit(pictures: Sequence[Tensor], darkest: float, brightest: float, white: float) -> bool:
-    """Whether values lie between black, 0, and white, but for a few that overshoot a little."""
+    """Whether values lie between 0 and `white`, except for a few that overshoot slightly."""
     slack, noise = OVERSHOOT[white], NOISE * white
     if not (-slack <= darkest and brightest <= white + slack):
         return False
     if -noise <= darkest and brightest <= white + noise:
         return True
     inside = [(values >= -noise) & (values <= white + noise) for values in pictures]
-    num_inside = sum(int(torch.count_nonzero(one)) for one in inside)
-    return num_inside >= MOST * sum(one.numel() for one in inside)
+    num_inside = sum(int(torch.count_nonzero(inside_hw)) for inside_hw in inside)
+    return num_inside >= MOST * sum(inside_hw.numel() for inside_hw in inside)
 
 
 def _extremes(values: Tensor) -> Bounds:
-    """Find the smallest and the largest value; NaN if there is one."""
+    """Return the smallest and the largest value; NaN if any value is."""
     low, high = torch.aminmax(values.detach())
     return float(low), float(high)
 
 
 def _percentiles(pictures: Sequence[Tensor]) -> Bounds:
-    """Find what lies between the darkest and the brightest half percent."""
+    """Return the bounds without the darkest and the brightest half percent."""
     filled = [values.detach().flatten() for values in pictures if values.numel()]
     step = max(1, sum(len(values) for values in filled) // MOST_SAMPLES)
     sampled = [values[::step].to("cpu", torch.float64).numpy() for values in filled]
     if not sampled or not all(np.isfinite(values).all() for values in sampled):
         raise ImageError("there are no percentiles of values that are not finite numbers.")
-    low, high = (float(one) for one in np.percentile(np.concatenate(sampled), PERCENTILES))
+    low, high = (float(bound) for bound in np.percentile(np.concatenate(sampled), (0.5, 99.5)))
     return low, high if high > low else low + 1
 
 

@@ -1,1 +1,1 @@
-"""Training: data, the objective, and the trainer."""
+"""Training: objective, optimizer, data loading and the trainer."""

@@ -1,4 +1,4 @@
-"""What is kept of a run: scores and pictures, the best model, checkpoints, the last model."""
+"""Callbacks of a run: validation, pictures, checkpoints, the best and the last model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +24,7 @@ from .config import TrainConfig
 from .config_io import as_yaml
 from .dataset_registry import open_source
 from .learner import Learner
-from .run_logging import RunFolder, say
+from .run_logging import RunFolder, log
 from .training_card import training_card
 from .validation import Validation, mean_score, prediction_sheet, skip_note, training_examples
 
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 
 class TrainingCallbacks:
-    """Looks at what learns and writes it down.
+    """Evaluates and saves the model during a run.
 
     Attributes:
-        hooks: Called with the model and the number of steps after each validation, or when it
-            would be due, by one process; but every process has to have them.
+        hooks: Called with the model and the number of steps after each validation, or when it would
+            be due, in the main process only; but every process must register them.
 
     Args:
         config: The run.
-        learner: What learns.
-        state: The run's counters, which the trainer counts on.
-        folder: Where files go.
+        learner: The model and its optimizer.
+        state: The run's counters, advanced by the trainer.
+        folder: The run's files.
 
     Raises:
-        DataError: A source that it looks at has nothing usable.
+        DataError: A validation source has nothing usable.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class TrainingCallbacks:
             ]
         self.hooks: list[Callable[[Sam2VideoModel, int], None]] = []
 
-    def look(self, *, is_scored: bool, is_drawn: bool) -> None:
-        """Validate, keep the model if it is the best one so far, and draw predictions.
+    def evaluate(self, *, is_scored: bool, is_drawn: bool) -> None:
+        """Validate, save the model if it is the best so far, and draw predictions.
 
-        Without validation, pictures are of what is learned from.
+        Without validation sources, pictures show training data.
 
         Args:
             is_scored: Whether to validate.
@@ -93,11 +93,11 @@ class TrainingCallbacks:
         """Write a checkpoint.
 
         Args:
-            totals: What was measured since the last line of the log, the same in every process.
-            is_last: Whether there will be no other attempt.
+            totals: Sums since the last line of the log, the same in every process.
+            is_last: Whether this is the last checkpoint.
 
         Raises:
-            OutputError: It cannot be written and there will be no other attempt.
+            OutputError: The last checkpoint cannot be written.
         """
         main = self.accelerator.is_main_process
         tensors = self.learner.tensors() if main or self.learner.is_sharded else {}
@@ -112,11 +112,11 @@ class TrainingCallbacks:
             except OutputError as error:
                 if is_last:
                     raise
-                say(f"{error} Training goes on; the next attempt is at the next checkpoint.")
+                log(f"{error} Training continues; the next attempt is at the next checkpoint.")
         self.accelerator.wait_for_everyone()
 
     def finish(self) -> Path:
-        """Write the last model, and push the one to use.
+        """Save the last model, and push the model to use.
 
         Returns:
             The folder of the model to use: the best one, or the last without validation.
@@ -130,7 +130,7 @@ class TrainingCallbacks:
         if self.accelerator.is_main_process:
             self._write(model, self.folder.last, self.state.best_score, self.state.step)
             if self.config.push is not None:
-                say(f"pushed to {push_model(chosen, self.config.push)}")
+                log(f"pushed to {push_model(chosen, self.config.push)}")
         self.accelerator.wait_for_everyone()
         return chosen
 
@@ -139,29 +139,32 @@ class TrainingCallbacks:
         accelerator = self.accelerator
         totals = self.validation.run(model, accelerator.process_index, accelerator.num_processes)
         if accelerator.num_processes > 1:
-            sums = [[one.total, float(one.count), float(one.skipped)] for one in totals]
+            sums = [
+                [of_source.total, float(of_source.count), float(of_source.skipped)]
+                for of_source in totals
+            ]
             summed = accelerator.reduce(torch.tensor(sums, device=accelerator.device), "sum")
             totals = [
-                replace(one, total=total, count=round(count), skipped=round(skipped))
-                for one, (total, count, skipped) in zip(totals, summed.tolist(), strict=True)
+                replace(of_source, total=total, count=round(count), skipped=round(skipped))
+                for of_source, (total, count, skipped) in zip(totals, summed.tolist(), strict=True)
             ]
         if accelerator.is_main_process:
             for note in filter(None, map(skip_note, totals)):
-                say(note)
+                log(note)
         score = mean_score(totals)
         if not accelerator.is_main_process:
             return
-        parts = {one.label: one.total / one.count for one in totals}
+        parts = {of_source.label: of_source.total / of_source.count for of_source in totals}
         self.folder.log_validation({"step": self.state.step, "score": score, **parts})
         best = self.state.best_score
         note = "" if best is not None and score <= best else "  best so far"
         listed = "  ".join(f"{label} {value:.4f}" for label, value in parts.items())
-        say(f"step {self.state.step}  validation {score:.4f}  ({listed}){note}")
+        log(f"step {self.state.step}  validation {score:.4f}  ({listed}){note}")
         if note:
             self._keep_best(model, score)
 
     def _draw(self, model: Sam2VideoModel) -> None:
-        """Draw predictions on what is validated on, or else on what is learned from."""
+        """Draw predictions on validation data, or else on training data."""
         count = self.config.logging.pictures
         if self.validation.sources:
             examples = self.validation.examples(model, count)
@@ -174,7 +177,7 @@ class TrainingCallbacks:
         try:
             self._write(model, self.folder.best, score, self.state.step)
         except OutputError as error:
-            say(f"{error} Training goes on with the best model before it.")
+            log(f"{error} Training continues; the previous best model stays.")
             return
         self.state.best_score, self.state.best_step = score, self.state.step
 

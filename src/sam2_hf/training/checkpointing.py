@@ -1,15 +1,15 @@
-"""Checkpoints of a run, from which it continues bit for bit, and its models.
+"""Checkpoints of a run, which resume bit for bit, and its models.
 
 A checkpoint is a folder `step-00001000` with
 
-- `weights.safetensors`: the model as it learns, by the model's own names;
+- `weights.safetensors`: the training weights, by the model's own names;
 - `optimiser.safetensors`: AdamW's averages, `name/exp_avg` and so on;
 - `ema.safetensors`: the averaged weights, if there are any;
 - `state.json`: counters and scores; `config.yaml`: the settings.
 
-Both kinds of folders are written atomically, so a folder of that name is complete. Random numbers
-need no saving: each follows from the seed and the step. Models are folders in transformers' format,
-which can be pushed to the Hub.
+Both kinds of folders are written atomically, so a folder of that name is complete. Random state
+need not be saved: it follows from the seed and the step. Models are folders in transformers'
+format, which can be pushed to the Hub.
 """
 
 import contextlib
@@ -42,7 +42,6 @@ FORMAT = 1
 NAME = re.compile(r"step-(\d{8})")
 STATE, CONFIG = "state.json", "config.yaml"
 WEIGHTS, OPTIMIZER, EMA = "weights", "optimiser", "ema"  # file names, as saved runs have them
-NO_MORE_COUNTED = ("processes",)  # counters of earlier versions
 
 
 @dataclass(slots=True)
@@ -52,14 +51,14 @@ class RunState:
     Attributes:
         step: Steps done.
         seconds: Time spent on them, over all attempts.
-        skipped: Damaged photos and clips that were left out.
+        skipped: Damaged photos and clips that were skipped.
         best_score: Best validation score so far.
-        best_step: After how many steps.
+        best_step: Its step.
         totals: Sums of the logged values since the last line of the log.
-        threads: Threads torch used; another number adds in another order.
+        threads: Threads of torch; another number sums in another order.
         scaler: State of the fp16 loss scaler.
-        data: What the sources of data hold, see [`ClipStream.fingerprints`]; None in checkpoints of
-            earlier versions.
+        data: Fingerprints of the data sources, see [`ClipStream.fingerprints`]; None in checkpoints
+            of earlier versions.
     """
 
     step: int = 0
@@ -75,12 +74,12 @@ class RunState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """All of a run at one moment.
+    """Complete state of a run.
 
     Attributes:
         state: Counters.
         config: The settings, as YAML.
-        tensors: File name without its ending -> name -> tensor on the CPU.
+        tensors: File stem -> name -> tensor on the CPU.
     """
 
     state: RunState
@@ -89,17 +88,17 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint, atomically.
 
-    One that is there already stays, since the same step of a run has the same numbers; only the
-    settings are those of now.
+    An existing one is kept, since the same step of a run has the same numbers; only its settings
+    are updated.
 
     Args:
         folder: The folder of all checkpoints of the run.
-        checkpoint: What to write.
+        checkpoint: The state.
 
     Returns:
-        The folder it is in.
+        Its folder.
 
     Raises:
         OutputError: The disk is full or the folder cannot be written; earlier checkpoints stay.
@@ -120,7 +119,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     except (OSError, SafetensorError) as error:
         raise OutputError(
             f"cannot write the checkpoint {target}: {getattr(error, 'strerror', None) or error}. "
-            "Earlier ones are as they were. Free some space or choose another output."
+            "Earlier ones are intact. Free some space or choose another output."
         ) from error
     return target
 
@@ -133,10 +132,10 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def prune_checkpoints(folder: Path, keep: int) -> None:
-    """Remove all checkpoints but the newest; what cannot be removed now is left for later."""
-    with contextlib.suppress(OSError):  # one too many does no harm
+    """Remove all checkpoints but the newest; failures are retried next time."""
+    with contextlib.suppress(OSError):  # an extra one does no harm
         for path in checkpoints(folder)[:-keep]:
-            # under a hidden name first, since removing takes several moves and may be cut short
+            # hidden first, since removal is not atomic
             hidden = path.with_name(f".{path.name}.old")
             shutil.rmtree(hidden, ignore_errors=True)
             path.replace(hidden)
@@ -144,7 +143,7 @@ def prune_checkpoints(folder: Path, keep: int) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a kill left half-written or half-removed."""
+    """Remove partial checkpoints of a killed run."""
     for ending in ("part", "old"):
         for leftover in folder.glob(f".step-*.{ending}"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -154,9 +153,9 @@ def missing_files(path: Path) -> list[str]:
     """List the files that a checkpoint lacks.
 
     Raises:
-        OSError, ValueError: Its `state.json` is there but cannot be read.
+        OSError, ValueError: Its `state.json` exists but cannot be read.
     """
-    stems = [WEIGHTS, OPTIMIZER]  # those of an earlier version, which did not list them
+    stems = [WEIGHTS, OPTIMIZER]  # of an earlier version, which did not list them
     if (path / STATE).is_file():
         content = load_json(path / STATE)
         stems = content.get("files", stems) if isinstance(content, dict) else stems
@@ -171,7 +170,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         path: Its folder.
 
     Raises:
-        TrainingError: A file is missing or damaged, or another version wrote it.
+        TrainingError: A file is missing, damaged, or from another version.
     """
     try:
         if missing := missing_files(path):
@@ -180,19 +179,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if not isinstance(content, dict):
             raise DataError(f"{STATE} holds a {type(content).__name__}, no settings")
         config = (path / CONFIG).read_text(encoding="utf-8")
-        tensors = {one.stem: load_file(one) for one in sorted(path.glob("*.safetensors"))}
+        tensors = {file.stem: load_file(file) for file in sorted(path.glob("*.safetensors"))}
     except (OSError, ValueError, SafetensorError) as error:
         raise TrainingError(
-            f"the checkpoint {path} cannot be read: {error}. Remove it to go on from the one "
-            "before it."
+            f"the checkpoint {path} cannot be read: {error}. Remove it to resume from the "
+            "previous one."
         ) from error
-    for name in ("files", *NO_MORE_COUNTED):
+    for name in ("files", "processes"):  # the second only in earlier versions
         content.pop(name, None)
     known = {field.name for field in fields(RunState)}
     if content.pop("format", None) != FORMAT or set(content) - known:
         raise TrainingError(
-            f"the checkpoint {path} was written by another version of sam2-hf, which can go on "
-            "with it."
+            f"the checkpoint {path} was written by another version of sam2-hf, which can resume it."
         )
     return Checkpoint(RunState(**content), config, tensors)
 
@@ -205,14 +203,13 @@ def _is_whole(path: Path) -> bool:
 
 
 def snapshot(model: Sam2VideoModel, averages: Mapping[str, Tensor] | None = None) -> Sam2VideoModel:
-    """Copy a model as it is used: in eval mode, with adapters merged and averaged weights.
+    """Copy a model for inference: in eval mode, with merged adapters and averaged weights.
 
-    The model that learns is left alone, so nothing that happens to the copy can change the run.
-    When weights are sharded, every process has to ask for the copy.
+    The copy is independent of the training model. With sharded weights, this is a collective call.
 
     Args:
         model: The model, possibly sharded.
-        averages: Averaged weights by name; the model's own where there are none.
+        averages: Averaged weights by name; others are the model's own.
     """
     chosen = {**model.state_dict(), **(averages or {})}
     weights = {name: whole(tensor) for name, tensor in chosen.items()}
@@ -220,7 +217,7 @@ def snapshot(model: Sam2VideoModel, averages: Mapping[str, Tensor] | None = None
         copy = type(model)(deepcopy(model.config))
     plain = merge_adapters(model, weights)
     device = next(model.parameters()).device
-    filled = {name: one.to(device, copy=True) for name, one in plain.items()}
+    filled = {name: tensor.to(device, copy=True) for name, tensor in plain.items()}
     copy.load_state_dict(filled, assign=True, strict=True)
     return copy.eval()
 
@@ -232,20 +229,20 @@ def save_model(
     card: str,
     adapters: Mapping[str, Tensor],
 ) -> None:
-    """Write a model with its processor, so that every class loads the folder.
+    """Save a model with its processor, loadable by every class.
 
-    A run with adapters writes them alone; or, if they are to be merged, the model with them and
-    the adapters to the folder's `adapter`.
+    A run with adapters saves only these; or, if they are to be merged, the merged model, and the
+    adapters in its subfolder `adapter`.
 
     Args:
-        model: What `snapshot` made; it stays as it is.
-        folder: Replaced if it exists, once all is written.
+        model: From `snapshot`; not modified.
+        folder: Replaced atomically if it exists.
         config: The run.
         card: The model card, Markdown.
-        adapters: The adapters' weights; none for a run without.
+        adapters: The adapters' weights; empty for a run without.
 
     Raises:
-        OutputError: The disk is full or the folder cannot be written; what was there stays.
+        OutputError: The disk is full or the folder cannot be written; an existing one stays.
     """
     try:
         with atomic_folder(folder) as hidden:
@@ -266,13 +263,13 @@ def write_model(model: Sam2VideoModel, folder: Path, dtype: torch.dtype) -> None
     """Write weights, config and processor into a folder.
 
     Args:
-        model: The model; it stays as it is.
+        model: The model; not modified.
         folder: An existing folder.
         dtype: Type of the stored weights.
     """
     side = model.image_size
     size = {"height": side, "width": side}
-    stored = deepcopy(model).to(dtype)  # which leaves alone what has to stay float32
+    stored = deepcopy(model).to(dtype)  # keeps tensors that must stay float32
     stored.config.architectures, stored.config.dtype = [type(model).__name__], dtype
     stored.config.save_pretrained(folder)
     weights = {name: tensor.contiguous() for name, tensor in stored.state_dict().items()}
@@ -284,8 +281,8 @@ def push_model(folder: Path, repo_id: str) -> str:
     """Upload a model folder as one commit.
 
     Args:
-        folder: What `write_model` wrote.
-        repo_id: The Hub repo, `owner/name`; made, as a private one, if there is none.
+        folder: Written by `write_model`.
+        repo_id: The Hub repo, `owner/name`; created as private if missing.
 
     Returns:
         The address of the commit.
@@ -301,7 +298,7 @@ def push_model(folder: Path, repo_id: str) -> str:
         )
     except (OSError, ValueError) as error:
         raise TrainingError(
-            f"{folder} could not be pushed to {repo_id}: {error}. The model is whole in that "
+            f"{folder} could not be pushed to {repo_id}: {error}. The model is complete in that "
             f"folder; push it later with `hf upload {repo_id} {folder}`."
         ) from error
     return commit.commit_url

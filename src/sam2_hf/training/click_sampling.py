@@ -1,10 +1,10 @@
-"""Sampled prompts: clicks into the error or onto the object, and sloppy boxes.
+"""Sampling of prompts: clicks on errors or on the object, and noisy boxes.
 
-The depth of a pixel is its distance to the border of its region, measured for many masks at once
-and on any device.
+The depth of a pixel is its distance to the border of its region, computed for many masks at once
+on any device.
 
 Suffixes: n = objects or masks, h, w = rows and columns of the true masks, which are those of the
-model's input, so that pixels of a mask are model pixels; k = whatever is drawn for one prompt.
+model's input, so that pixels of a mask are model pixels; k = random numbers of one prompt.
 """
 
 from collections.abc import Sequence
@@ -17,23 +17,22 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional
 
-PIXELS = 2**28  # of the masks that are worked on at a time, which bounds memory: 8 GiB
-TOGETHER = 128  # masks of like depth that are looked through together
+PIXELS = 2**28  # of the masks processed at a time, which bounds memory to 8 GiB
+TOGETHER = 128  # masks of similar depth that are processed together
 INT16_REACH = 127  # up to which the sum of two squares fits in 16 bits
 
 
 def deepest_pixels(region_nhw: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the pixel of each region that is farthest from everything outside, by exact distance.
+    """Find the pixel of each region farthest from its outside, by exact Euclidean distance.
 
-    What lies beyond the frame is outside too. Of several such pixels the first in reading order is
-    taken.
+    Beyond the frame counts as outside. Ties go to the first pixel in row-major order.
 
     Args:
         region_nhw: bool.
 
     Returns:
-        Squares of the distances in pixels, `(n,)`, int64, and x and y of the pixels counted from 0,
-        `(n, 2)`, int64; all 0 for an empty region.
+        Squared distances in pixels, `(n,)`, int64, and x and y of the pixels from 0, `(n, 2)`,
+        int64; all 0 for an empty region.
     """
     height, width = region_nhw.shape[1:]
     found = [_deepest_of(part) for part in region_nhw.split(max(PIXELS // (height * width), 1))]
@@ -43,13 +42,13 @@ def deepest_pixels(region_nhw: Tensor) -> tuple[Tensor, Tensor]:
 
 def _deepest_of(region_nhw: Tensor) -> tuple[Tensor, Tensor]:
     """Find the squared depth and the place `y * w + x` of the deepest pixel of each mask."""
-    rows_nhw, columns_nhw = (_to_the_outside(region_nhw, dim=dim) for dim in (1, 2))
+    rows_nhw, columns_nhw = (_distance_along(region_nhw, dim=dim) for dim in (1, 2))
     bound_n = torch.minimum(rows_nhw, columns_nhw).amax(dim=(1, 2))
-    # masks of like depth go together, as the deepest of some decides how far all have to look
+    # masks of similar depth are batched, since the deepest of a batch sets the search radius
     order_n = bound_n.argsort()
     bounds = bound_n[order_n].tolist()
     found = [
-        _look_aside(rows_nhw[chosen], max(bounds[first * TOGETHER :][:TOGETHER], default=0))
+        _deepest_from_rows(rows_nhw[chosen], max(bounds[first * TOGETHER :][:TOGETHER], default=0))
         for first, chosen in enumerate(order_n.split(TOGETHER))
     ]
     back_n = order_n.argsort()
@@ -57,7 +56,7 @@ def _deepest_of(region_nhw: Tensor) -> tuple[Tensor, Tensor]:
     return squares_n, places_n
 
 
-def _to_the_outside(region_nhw: Tensor, *, dim: int) -> Tensor:
+def _distance_along(region_nhw: Tensor, *, dim: int) -> Tensor:
     """Measure the distance to the nearest pixel outside along one axis, int32."""
     size = region_nhw.shape[dim]
     shape = [-1 if axis == dim else 1 for axis in range(region_nhw.dim())]
@@ -67,16 +66,16 @@ def _to_the_outside(region_nhw: Tensor, *, dim: int) -> Tensor:
     return torch.minimum(place - before, after - place)
 
 
-def _look_aside(rows_nhw: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """Find what `_deepest_of` does, from the distances along one axis.
+def _deepest_from_rows(rows_nhw: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """Compute `_deepest_of` from the distances along one axis.
 
     Args:
         rows_nhw: Distance to the outside along columns of pixels.
-        reach: Pixels than which none lies deeper.
+        reach: Upper bound of the depth, pixels.
     """
     kind = torch.int16 if reach <= INT16_REACH else torch.int32
     squares_nhw = rows_nhw.clamp(max=reach).to(kind).square()
-    # beyond the frame all is outside
+    # beyond the frame is outside
     padded = functional.pad(squares_nhw, (reach, reach))
     width = squares_nhw.shape[2]
     for aside in range(1, reach + 1):
@@ -92,16 +91,13 @@ def _look_aside(rows_nhw: Tensor, reach: int) -> tuple[Tensor, Tensor]:
     return most_n.long(), first_n
 
 
-NUMBERS_PER_PROMPT = 4  # a box needs one for each side, a click only the first
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Clicks:
     """One click for each object.
 
     Attributes:
         xy_n2: Model pixels, float32.
-        labels_n: 1 on the object, 0 beside it, int64.
+        labels_n: 1 positive, 0 negative, int64.
     """
 
     xy_n2: Tensor
@@ -117,16 +113,15 @@ def draw_numbers(
     """Draw everything random about the prompts of a batch of clips.
 
     Args:
-        objects_per_clip: How many objects each clip has.
-        seeds: One for each clip; its numbers depend on nothing else. Without them, they come from
-            torch's global generator.
-        prompts: Frames of each clip, and the most prompts an object gets on a frame.
-        device: Where they are needed.
+        objects_per_clip: Number of objects of each clip.
+        seeds: One for each clip, which determines its numbers; None uses torch's global generator.
+        prompts: Frames of each clip, and maximum number of prompts of an object on a frame.
+        device: Target device.
 
     Returns:
         `(objects of all clips, *prompts, 4)`, 0 to below 1.
     """
-    shape = (*prompts, NUMBERS_PER_PROMPT)
+    shape = (*prompts, 4)  # one for each side of a box; a click uses the first
     if seeds is None:
         return torch.rand((sum(objects_per_clip), *shape)).to(device)
     drawn = [
@@ -137,19 +132,19 @@ def draw_numbers(
 
 
 def uniform_clicks(truth_nhw: Tensor, guess_nhw: Tensor | None, numbers_n: Tensor) -> Clicks:
-    """Click anywhere in the error, every pixel of it as likely as any other.
+    """Click on a uniformly random pixel of the error.
 
-    Where nothing is wrong, the click goes beside the object; onto it if it fills the frame.
+    Without an error, the click is on the background, or on an object that fills the frame.
 
     Args:
         truth_nhw: True masks, bool.
         guess_nhw: Predicted masks, bool; None for a click onto the object.
-        numbers_n: Which pixel, 0 to below 1.
+        numbers_n: Choice of the pixel, in [0, 1).
 
     Source: sam2/modeling/sam2_utils.py:192-240 @ 2b90b9f.
-    Differs: one number an object instead of two for every pixel; the same distribution. On an
-        object that fills the frame and is found, the original clicks at (0, 0) and calls it
-        background.
+    Differs: one random number per object instead of two per pixel; the same distribution. On a
+        correctly segmented object that fills the frame, the original clicks at (0, 0) with a
+        negative label.
     """
     region_nhw = truth_nhw if guess_nhw is None else truth_nhw ^ guess_nhw
     rows_nh = region_nhw.sum(dim=2, dtype=torch.int32)  # four times as fast as int64
@@ -170,17 +165,17 @@ def uniform_clicks(truth_nhw: Tensor, guess_nhw: Tensor | None, numbers_n: Tenso
 
 
 def innermost_clicks(truth_nhw: Tensor, guess_nhw: Tensor | None) -> Clicks:
-    """Click where the error is thickest: at the pixel farthest from what is right.
+    """Click on the center of the error: its pixel farthest from its border.
 
-    Where nothing is wrong, the click goes beside the object; onto it if it fills the frame. On the
-    CPU objects are taken one by one, elsewhere all together; the clicks are the same.
+    Without an error, the click is on the background, or on an object that fills the frame. The CPU
+    processes objects one by one, other devices in a batch; the clicks are equal.
 
     Args:
         truth_nhw: True masks, bool.
         guess_nhw: Predicted masks, bool; None for a click onto the object.
 
     Source: sam2/modeling/sam2_utils.py:243-304 @ 2b90b9f.
-    Differs: where nothing is wrong, the original clicks at (0, 0) and calls it background.
+    Differs: without an error, the original clicks at (0, 0) with a negative label.
     """
     if guess_nhw is None:
         guess_nhw = torch.zeros_like(truth_nhw)
@@ -193,7 +188,7 @@ def innermost_clicks(truth_nhw: Tensor, guess_nhw: Tensor | None) -> Clicks:
 
 
 def deepest_clicks(truth_nhw: Tensor, guess_nhw: Tensor) -> Clicks:
-    """Do what `innermost_clicks` does for all objects together, on any device.
+    """Batched version of `innermost_clicks`, for any device.
 
     Args:
         truth_nhw: True masks, bool.
@@ -213,14 +208,14 @@ def deepest_clicks(truth_nhw: Tensor, guess_nhw: Tensor) -> Clicks:
 
 
 def noisy_boxes(truth_nhw: Tensor, numbers_n4: Tensor, noise: float, limit: float) -> Tensor:
-    """Draw a box around each object as sloppily as a person does.
+    """Draw a noisy box around each object, like a person's.
 
     Args:
-        truth_nhw: True masks, bool. Where one is empty, the box is turned over: from the lower
-            right corner of the frame to the upper left one.
-        numbers_n4: How far each side is off, 0 to below 1.
-        noise: The most it is off, as a part of the box's width or height.
-        limit: The most it is off, model pixels.
+        truth_nhw: True masks, bool. An empty mask gives an inverted box, from the lower right
+            corner of the frame to the upper left one.
+        numbers_n4: Offset of each side, in [0, 1).
+        noise: Largest offset, as a fraction of the box's width or height.
+        limit: Largest offset, model pixels.
 
     Returns:
         `(n, 4)`: x and y of the first and the last pixel, model pixels.
@@ -241,7 +236,7 @@ def noisy_boxes(truth_nhw: Tensor, numbers_n4: Tensor, noise: float, limit: floa
 
 
 def _or_background(region_nhw: Tensor, truth_nhw: Tensor, nothing_n: Tensor) -> Tensor:
-    """Replace empty regions by the background, or by the object where there is none."""
+    """Replace empty regions by the background, or by the object if there is none."""
     fills_n11 = truth_nhw.flatten(1).all(dim=1)[:, None, None]
     instead_nhw = torch.where(fills_n11, truth_nhw, ~truth_nhw)
     return torch.where(nothing_n[:, None, None], instead_nhw, region_nhw)
@@ -262,30 +257,29 @@ def _innermost_click(
 
 
 def innermost_pixel(region_hw: NDArray[np.bool_]) -> tuple[float, int, int]:
-    """Find the pixel of a region that is farthest from everything outside, by exact distance.
+    """Find the pixel of a region farthest from its outside, by exact Euclidean distance.
 
-    What lies beyond the frame is outside too. Of several such pixels the first in reading order is
-    taken.
+    Beyond the frame counts as outside. Ties go to the first pixel in row-major order.
 
     Args:
         region_hw: `(height, width)` bool, in one piece or several.
 
     Returns:
-        Its distance in pixels, and its x and y counted from 0; all 0 for an empty region.
+        Its distance in pixels, and its x and y from 0; all 0 for an empty region.
     """
     rows, columns = (np.flatnonzero(region_hw.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return 0.0, 0, 0
     top, left = rows[0], columns[0]
     crop = region_hw[top : rows[-1] + 1, left : columns[-1] + 1]
-    # the frame's edge counts as an edge of the object
+    # the frame's edge counts as a border of the object
     depth = distance_transform_edt(np.pad(crop, 1))[1:-1, 1:-1]
     y, x = divmod(int(depth.argmax()), depth.shape[1])
     return float(depth[y, x]), int(left) + x, int(top) + y
 
 
 def _first_and_last(line_nk: Tensor) -> Tensor:
-    """Find the first and the last True of each line, `(n, 2)`; its length and -1 if none is."""
+    """Find the first and last True of each line, `(n, 2)`; its length and -1 if there is none."""
     length = line_nk.shape[1]
     place = torch.arange(length, device=line_nk.device)
     first = torch.where(line_nk, place, length).amin(dim=1)

@@ -1,4 +1,4 @@
-"""What a training run is: every setting in one frozen dataclass, as YAML holds it."""
+"""Configuration of a training run: all settings as frozen dataclasses, as in YAML."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,22 +16,22 @@ from .prompt_simulation import PromptSchedule
 
 @dataclass(frozen=True, slots=True)
 class OptimizerConfig:
-    """How weights move.
+    """Optimizer and learning-rate schedule.
 
     Attributes:
-        kind: "adamw", or "muon" for matrices, with AdamW for everything else.
-        learning_rate: Highest learning rate.
+        kind: "adamw", or "muon" for matrices, with AdamW for the other parameters.
+        learning_rate: Peak learning rate.
         vision_learning_rate: That of the vision encoder (trunk and neck); the same if None.
-        vision_begins: Steps for which the vision encoder stays as it is. From scratch, the decoder
-            finds out what a click is while features stand still, and hardly ever while they move.
+        vision_begins: Steps during which the vision encoder is frozen. From scratch, the decoder
+            learns what a click means while features are fixed, and rarely while they change.
         layer_decay: Factor of the rate from each block of the trunk to the one before it; 1 for
-            none. Position tables keep the whole rate.
-        weight_decay: Decay of weights; 0 for biases and norms whatever it is.
+            none. Position tables keep the full rate.
+        weight_decay: Weight decay; always 0 for biases and norms.
         betas: AdamW's two moving averages.
-        clip_norm: Largest norm of all gradients together; None for no limit.
-        warmup_steps: Steps over which the rate rises.
-        schedule: "cosine" falls to `final_share` at the end, "constant" stays.
-        final_share: What is left of the rate at the end.
+        clip_norm: Maximum global gradient norm; None for no limit.
+        warmup_steps: Steps of linear warm-up.
+        schedule: "cosine" decays to `final_share`, "constant" does not decay.
+        final_share: Fraction of the rate at the end.
     """
 
     kind: Literal["adamw", "muon"] = "adamw"
@@ -47,7 +47,7 @@ class OptimizerConfig:
     final_share: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
+        """Refuse invalid values."""
         for name in ("learning_rate", "vision_learning_rate", "clip_norm"):
             value = getattr(self, name)
             require(value is None or value > 0, name, value, "above 0")
@@ -61,16 +61,16 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, slots=True)
 class LoraConfig:
-    """Low-rank adapters in place of learning whole matrices; needs the package peft.
+    """Low-rank adapters (LoRA) instead of full fine-tuning; needs the package peft.
 
     Attributes:
-        rank: Inner width of an adapter.
-        alpha: Scale of adapters: they are multiplied by `alpha / rank`.
-        dropout: Dropout in front of them.
-        targets: Ends of the names of the linear layers that get one.
-        also: Patterns of names of parameters that learn as a whole beside them; the rest is frozen.
+        rank: Rank of an adapter.
+        alpha: Adapters are scaled by `alpha / rank`.
+        dropout: Dropout at their input.
+        targets: Suffixes of the names of linear layers to adapt.
+        also: Patterns of names of parameters to train fully in addition; the rest is frozen.
         merge: Whether saved models have the adapters merged into their weights, so that they load
-            without peft. The adapters are saved beside them in any case.
+            without peft. The adapters are always saved as well.
     """
 
     rank: int = 8
@@ -81,27 +81,27 @@ class LoraConfig:
     merge: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
+        """Refuse invalid values."""
         require(self.rank >= 1, "rank", self.rank, "1 or more")
         require(self.alpha > 0, "alpha", self.alpha, "above 0")
         require(0 <= self.dropout < 1, "dropout", self.dropout, "from 0, below 1")
-        require(bool(self.targets), "targets", self.targets, "the end of one layer's name or more")
+        require(bool(self.targets), "targets", self.targets, "suffixes of layer names")
         if self.also and not self.merge:
             raise TrainingError(
-                f"also is {list(self.also)} and merge is false, but what learns as a whole is no "
-                "part of the adapters and would be lost. Set merge: true."
+                f"also is {list(self.also)} and merge is false, but fully trained parameters are "
+                "not part of the adapters and would be lost. Set merge: true."
             )
 
 
 @dataclass(frozen=True, slots=True)
 class DenseConfig:
-    """Learning from many clicks on a photo that is decoded once; see `DenseObjective`.
+    """Training with many clicks on a photo that is decoded once; see `DenseObjective`.
 
     Attributes:
-        clicks: Most cells of a photo that are clicked.
-        boxes: Probability with which the photos of a step are prompted with boxes instead.
-        beside_prompts: Weight of its loss beside that of prompts on photos, each of which is
-            decoded by itself; 0 does without those, and without memory.
+        clicks: Maximum number of clicked cells of a photo.
+        boxes: Probability that the photos of a step are prompted with boxes instead.
+        beside_prompts: Weight of its loss relative to that of separately decoded prompts on photos;
+            0 trains without those, and without memory.
     """
 
     clicks: int = 32
@@ -109,7 +109,7 @@ class DenseConfig:
     beside_prompts: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
+        """Refuse invalid values."""
         require(self.clicks >= 1, "clicks", self.clicks, "1 or more")
         require(0 <= self.boxes <= 1, "boxes", self.boxes, "from 0 to 1")
         beside = self.beside_prompts
@@ -118,17 +118,17 @@ class DenseConfig:
 
 @dataclass(frozen=True, slots=True)
 class ValidationConfig:
-    """How the model is looked at while it learns.
+    """Validation during training.
 
-    Photos (`num_frames: 1`) get one click in the middle of each object; clips (`num_frames: 0` for
+    Photos (`num_frames: 1`) get one click at the center of each object; clips (`num_frames: 0` for
     whole videos) get the true masks on the first frame.
 
     Attributes:
-        sources: Data to validate on; none for no validation.
-        every: Steps between two validations.
-        max_items: Most photos or clips of each source; None for all.
-        max_objects: Most objects of a photo or clip, the largest first; None for all. The limits of
-            area are those of each source; its own `max_objects` and `batch_size` do not matter.
+        sources: Validation data; empty for no validation.
+        every: Steps between validations.
+        max_items: Maximum number of photos or clips per source; None for all.
+        max_objects: Maximum number of objects of a photo or clip, largest first; None for all. The
+            limits of area are those of each source; its `max_objects` and `batch_size` are ignored.
     """
 
     sources: tuple[SourceConfig, ...] = ()
@@ -137,7 +137,7 @@ class ValidationConfig:
     max_objects: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
+        """Refuse invalid values."""
         require(self.every >= 1, "every", self.every, "1 or more")
         for name in ("max_items", "max_objects"):
             value = getattr(self, name)
@@ -146,13 +146,13 @@ class ValidationConfig:
 
 @dataclass(frozen=True, slots=True)
 class LoggingConfig:
-    """What a run tells about itself.
+    """Logging of a run.
 
     Attributes:
-        every: Steps between two lines.
-        picture_every: Steps between two pictures of predictions; 0 for none.
+        every: Steps between log lines.
+        picture_every: Steps between pictures of predictions; 0 for none.
         pictures: Rows of such a picture.
-        tensorboard: Whether to write for TensorBoard too; needs the package tensorboard.
+        tensorboard: Whether to log to TensorBoard as well; needs the package tensorboard.
     """
 
     every: int = 20
@@ -161,7 +161,7 @@ class LoggingConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
+        """Refuse invalid values."""
         require(self.every >= 1, "every", self.every, "1 or more")
         require(self.picture_every >= 0, "picture_every", self.picture_every, "0 or more")
         require(self.pictures >= 1, "pictures", self.pictures, "1 or more")
@@ -169,11 +169,11 @@ class LoggingConfig:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointConfig:
-    """What is kept of a run.
+    """Checkpoints of a run.
 
     Attributes:
-        every: Steps between two checkpoints to resume from.
-        keep: How many of them are kept, the newest.
+        every: Steps between checkpoints.
+        keep: Number of checkpoints kept, the newest.
         dtype: Type of the weights in saved model folders.
     """
 
@@ -182,7 +182,7 @@ class CheckpointConfig:
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
+        """Refuse invalid values."""
         require(self.every >= 1, "every", self.every, "1 or more")
         require(self.keep >= 1, "keep", self.keep, "1 or more")
 
@@ -194,35 +194,35 @@ class TrainConfig:
     Attributes:
         model: Hub id, folder, original `.pt`, or "sam2-hiera-micro".
         output: Folder for checkpoints, logs and models.
-        data: Where clips come from; each step draws from one source, by weight.
+        data: Data sources; each step draws from one of them, by weight.
         steps: Steps of the whole run; either this or `epochs`.
-        epochs: How often all data are seen.
-        from_scratch: Whether weights are drawn afresh; then only the model's sizes are read.
+        epochs: Passes over the data.
+        from_scratch: Whether weights are initialized randomly; then only the model's config is
+            read.
         image_size: Side of the square input, model pixels; the model's own if None.
-        architecture: Settings of the model's config that differ, named with dots as in its
-            config.json, such as `vision_config.backbone_config.global_attention_blocks`.
-        seed: All that is random follows from it.
-        precision: "bf16" and "fp16" compute in half precision, with weights in float32; "auto"
-            takes bf16 where it is faster.
-        gradient_accumulation: Parts each process takes its share of a step's clips in.
-        gradient_checkpointing: Whether to save memory by computing activations twice.
-        compile: Whether torch compiles the blocks of the trunk.
-        workers: Processes that prepare clips, for each training process.
+        architecture: Overrides of the model's config, with dotted names as in its config.json, such
+            as `vision_config.backbone_config.global_attention_blocks`.
+        seed: Seed of everything random.
+        precision: "bf16" and "fp16" compute in half precision, with weights in float32; "auto" uses
+            bf16 where it is faster.
+        gradient_accumulation: Micro-batches of a step per process.
+        gradient_checkpointing: Whether to save memory by recomputing activations.
+        compile: Whether to `torch.compile` the blocks of the trunk.
+        workers: Data workers per training process.
         on_bad_data: Whether a damaged picture or clip is skipped and counted, or ends the run.
-        prompts: How clips are prompted.
-        losses: What is minimized.
-        dense: Learns from many clicks on a photo, alone or beside prompts; None for prompts alone.
-        optimizer: How weights move.
-        drop_path: Share of residual branches that the last block of the trunk leaves out; it grows
-            from 0 at the first block.
+        prompts: Simulated prompts.
+        losses: Losses and their weights.
+        dense: Training with many clicks on a photo, alone or beside prompts; None for prompts only.
+        optimizer: Optimizer and schedule.
+        drop_path: Stochastic depth rate of the last block of the trunk, rising from 0 at the first.
         ema_decay: Decay of a moving average of the weights, which is then validated and saved; None
             for no average.
-        frozen: Patterns of names of parameters that do not learn, such as `vision_encoder.*`.
-        lora: Adapters; None for learning the weights themselves.
-        validation: How the model is looked at.
-        logging: What is logged, and how often.
-        checkpoints: What is kept.
-        push: Hub repo, `owner/name`, that gets the model at the end.
+        frozen: Patterns of names of frozen parameters, such as `vision_encoder.*`.
+        lora: Adapters; None for full fine-tuning.
+        validation: Validation during training.
+        logging: Logging.
+        checkpoints: Checkpoints.
+        push: Hub repo, `owner/name`, to push the final model to.
     """
 
     model: str
@@ -254,7 +254,7 @@ class TrainConfig:
     push: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense, or that do not go together."""
+        """Refuse invalid or contradictory values."""
         require(bool(self.model), "model", self.model, "a Hub id, a folder or a file")
         require(bool(self.output), "output", self.output, "a folder")
         require(bool(self.data), "data", self.data, "a list of one source or more")
@@ -277,7 +277,7 @@ class TrainConfig:
 
 
 def _check_repo(name: str) -> None:
-    """Refuse, before hours of training, what can be no repo of the Hub."""
+    """Refuse an invalid repo name before hours of training."""
     try:
         validate_repo_id(name)
     except HFValidationError as error:
@@ -285,10 +285,10 @@ def _check_repo(name: str) -> None:
 
 
 def require(is_fine: bool, name: str, value: object, wanted: str) -> None:  # noqa: FBT001
-    """Refuse a setting.
+    """Check a setting.
 
     Raises:
-        TrainingError: It is not fine.
+        TrainingError: It is invalid.
     """
     if not is_fine:
         raise TrainingError(f"{name} is {value}, but it must be {wanted}.")

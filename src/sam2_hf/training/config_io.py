@@ -1,8 +1,8 @@
-"""Settings of a run from a YAML file or a recipe, with single changes, and back to YAML.
+"""Config files: settings of a run from a YAML file or a recipe, with overrides, and back to YAML.
 
-A typed reader: frozen dataclasses from plain values, in which every mistake names its place. (The
-libraries for it, dacite or HfArgumentParser, stop at the first one or do not nest.) Two configs of
-one run may differ only in what does not change its numbers; `refuse_changes` says where they do.
+A typed reader of frozen dataclasses from plain values, whose errors name the setting. (The usual
+libraries, dacite or HfArgumentParser, stop at the first error or do not nest.) A resumed run may
+only differ in settings that do not change its numbers; `refuse_changes` lists the others.
 """
 
 import difflib
@@ -24,21 +24,20 @@ from sam2_hf.number_reading import LONGEST, shown
 from .config import TrainConfig
 
 Kind = TypeVar("Kind")
-LARGEST = 2**63 - 1  # what libraries take
+LARGEST = 2**63 - 1  # limit of libraries
 RENAMED = {"optimiser": "optimizer"}  # settings of earlier versions: both names are read
-LONGEST_PLACE = 9  # digits of a place in a list
 
 
 def from_plain(kind: type[Kind], content: object, place: str = "") -> Kind:
-    """Make a dataclass of a mapping, with all that is nested in it.
+    """Build a dataclass, including nested ones, from a mapping.
 
     Args:
         kind: A dataclass.
-        content: What YAML holds: mappings, lists, texts, numbers, booleans, null.
-        place: Where it stands, such as `data.0`, for messages.
+        content: Parsed YAML: mappings, lists, texts, numbers, booleans, null.
+        place: Its path, such as `data.0`, for messages.
 
     Raises:
-        TrainingError: A key is unknown or missing, or a value has the wrong type or makes no sense.
+        TrainingError: A key is unknown or missing, or a value has the wrong type or is invalid.
     """
     if not isinstance(content, Mapping):
         raise TrainingError(
@@ -51,22 +50,22 @@ def from_plain(kind: type[Kind], content: object, place: str = "") -> Kind:
     for key in content:
         if key not in names:
             raise TrainingError(_unknown(str(key), names, place))
-    if missing := [field.name for field in fields(kind) if _is_required(field, content)]:  # type: ignore[arg-type]  # likewise
+    if missing := [field.name for field in fields(kind) if _is_required(field, content)]:  # type: ignore[arg-type]  # a dataclass
         raise TrainingError(
             f"{place or 'the config'} lacks the setting {', '.join(missing)}, which has no default."
         )
     values = {key: _read(hints[key], value, _join(place, key)) for key, value in content.items()}
     try:
         return kind(**values)
-    except (TypeError, ValueError, TrainingError) as error:  # a check of its own
+    except (TypeError, ValueError, TrainingError) as error:  # from its own checks
         raise TrainingError(f"{place}: {error}" if place else str(error)) from error
 
 
 def with_present_names(content: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Give settings of earlier versions their present names.
+    """Rename settings of earlier versions.
 
     Raises:
-        TrainingError: A setting is there under both names.
+        TrainingError: A setting is present under both names.
     """
     for old, new in RENAMED.items():
         if old in content and new in content:
@@ -75,20 +74,20 @@ def with_present_names(content: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def to_plain(value: object) -> Any:  # noqa: ANN401 - whatever YAML holds
-    """Turn a dataclass into mappings and lists, as YAML and JSON take them."""
+    """Convert a dataclass to mappings and lists for YAML and JSON."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): to_plain(one) for key, one in value.items()}
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_plain(one) for one in value]
+        return [to_plain(item) for item in value]
     return value
 
 
 def set_values(value: object) -> Any:  # noqa: ANN401 - whatever YAML holds
-    """Turn a dataclass into mappings and lists, leaving out the fields that have their default."""
+    """Convert a dataclass to mappings and lists, omitting fields with default values."""
     if isinstance(value, tuple):
-        return [set_values(one) for one in value]
+        return [set_values(item) for item in value]
     if not is_dataclass(value) or isinstance(value, type):
         return to_plain(value)
     found = {}
@@ -104,12 +103,12 @@ def with_value(content: dict[str, Any], path: str, value: object) -> dict[str, A
     """Return a copy of nested mappings and lists with one value replaced.
 
     Args:
-        content: What YAML holds; it stays as it is.
-        path: Names and places joined by dots, such as `optimizer.learning_rate` or `data.0.path`.
+        content: Parsed YAML; not modified.
+        path: Names and indices joined by dots, such as `optimizer.learning_rate` or `data.0.path`.
         value: The new value.
 
     Raises:
-        TrainingError: The path leads through a list that is not as long, or through a value.
+        TrainingError: An index is out of range, or the path leads through a value.
     """
     first, *rest = path.split(".")
     present = with_present_names(content)
@@ -117,30 +116,29 @@ def with_value(content: dict[str, Any], path: str, value: object) -> dict[str, A
 
 
 def differences(before: object, after: object, place: str = "") -> dict[str, tuple[Any, Any]]:
-    """Compare plain values, down to single ones.
+    """Compare nested plain values.
 
     Returns:
-        Place such as `optimizer.learning_rate` -> (value before, value after), for those that
-        differ.
+        Path such as `optimizer.learning_rate` -> (value before, value after), where they differ.
     """
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         names = dict.fromkeys([*before, *after])
         pairs = [(_join(place, name), before.get(name), after.get(name)) for name in names]
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         pairs = [
-            (_join(place, str(number)), one, other)
-            for number, (one, other) in enumerate(zip(before, after, strict=True))
+            (_join(place, str(number)), old, new)
+            for number, (old, new) in enumerate(zip(before, after, strict=True))
         ]
     else:
         return {} if before == after else {place: (before, after)}
     found: dict[str, tuple[Any, Any]] = {}
-    for where, one, other in pairs:
-        found.update(differences(one, other, where))
+    for where, old, new in pairs:
+        found.update(differences(old, new, where))
     return found
 
 
 def nearest_name(name: str, known: Sequence[str]) -> str:
-    """Write "Did you mean ...?" for a misspelled name, or list all names."""
+    """Return "Did you mean ...?" for a misspelled name, or a list of all names."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"Did you mean {close[0]}?" if close else f"Choose one of {', '.join(known)}."
 
@@ -155,11 +153,11 @@ def _replaced(content: object, path: list[str], value: object, whole: str) -> An
         return value
     name, *rest = path
     if isinstance(content, list):
-        is_place = name.isdecimal() and len(name) <= LONGEST_PLACE
+        is_place = name.isdecimal() and len(name) <= 9
         if not is_place or int(name) >= len(content):
             raise TrainingError(
-                f"--set {whole[:LONGEST]}: {name[:LONGEST]} is no place in a list of "
-                f"{len(content)}; places count from 0."
+                f"--set {whole[:LONGEST]}: {name[:LONGEST]} is not an index of a list of "
+                f"{len(content)}; indices count from 0."
             )
         changed = list(content)
         changed[int(name)] = _replaced(changed[int(name)], rest, value, whole)
@@ -174,7 +172,7 @@ def _replaced(content: object, path: list[str], value: object, whole: str) -> An
 
 
 def _read(hint: Any, value: object, place: str) -> Any:  # noqa: ANN401 - types are values here
-    """Check one value against the type of its field, and turn lists into tuples."""
+    """Check a value against the type of its field, converting lists to tuples."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in {Union, types.UnionType}:
         return _read_union(arguments, value, place)
@@ -191,7 +189,7 @@ def _read(hint: Any, value: object, place: str) -> Any:  # noqa: ANN401 - types 
 
 def _read_choice(choices: tuple[Any, ...], value: object, place: str) -> object:
     if value not in choices:
-        known = [str(one) for one in choices]
+        known = [str(choice) for choice in choices]
         raise TrainingError(f"{place} is {shown(value)}. {nearest_name(str(value), known)}")
     return value
 
@@ -232,11 +230,13 @@ def _read_tuple(arguments: tuple[Any, ...], value: object, place: str) -> tuple[
     else:
         raise TrainingError(f"{place} has {len(value)} values, but it must have {len(arguments)}.")
     pairs = zip(kinds, value, strict=True)
-    return tuple(_read(kind, one, f"{place}.{number}") for number, (kind, one) in enumerate(pairs))
+    return tuple(
+        _read(kind, item, f"{place}.{number}") for number, (kind, item) in enumerate(pairs)
+    )
 
 
 def _read_number(value: object, place: str) -> float:
-    """Read a number; YAML takes 5e-6, which has no dot, for a text."""
+    """Read a number; YAML reads 5e-6, which has no dot, as text."""
     try:
         if isinstance(value, (int, float, str)) and not isinstance(value, bool):
             number = float(value)
@@ -260,10 +260,10 @@ _KINDS = {int: "a whole number", str: "a text", bool: "true or false", Mapping: 
 
 
 CONFIG_NAME = "config.yaml"
-# Lists can be nested deeper than Python follows, and numbers longer than it reads.
+# Lists may be nested deeper, and numbers longer, than Python can handle.
 DAMAGE = (OSError, ValueError, RecursionError, yaml.YAMLError)
 RECIPES = Path(__file__).parent / "recipes"
-# What may differ when a run is resumed: where things lie, and what is told and kept.
+# Settings that may change when a run is resumed: paths, logging and checkpoints.
 FREE_TO_CHANGE = (
     "output",
     "workers",
@@ -285,8 +285,7 @@ def read_config(source: str, changes: Sequence[str] = ()) -> TrainConfig:
         changes: `name=value` each, such as `optimizer.learning_rate=1e-4`; the value is YAML.
 
     Raises:
-        TrainingError: There is no such file, it is no YAML, or a setting is unknown or makes no
-            sense.
+        TrainingError: There is no such file, it is not YAML, or a setting is unknown or invalid.
     """
     path = find_config(source)
     try:
@@ -314,7 +313,7 @@ def find_config(source: str) -> Path:
     for file in (path, recipe):
         if os.path.isfile(file):  # unlike `Path.is_file`, False for a name that is too long
             return file
-    known = sorted(one.stem for one in RECIPES.glob("*.yaml"))
+    known = sorted(file.stem for file in RECIPES.glob("*.yaml"))
     raise TrainingError(
         f"there is no file {source[:200]}, and no recipe of that name. "
         f"{nearest_name(source, known)}"
@@ -322,53 +321,54 @@ def find_config(source: str) -> Path:
 
 
 def as_yaml(config: TrainConfig, *, with_defaults: bool = True) -> str:
-    """Write the settings of a run as YAML.
+    """Serialize the settings of a run as YAML.
 
     Args:
         config: The run.
-        with_defaults: Whether to write settings that have their default value, too.
+        with_defaults: Whether to include settings with default values.
     """
     content = to_plain(config) if with_defaults else set_values(config)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
 def refuse_changes(changes: Sequence[str], output: str) -> None:
-    """Refuse to go on with a run under other settings or with other data.
+    """Refuse to resume a run with other settings or other data.
 
     Args:
-        changes: What differs, a line each.
+        changes: The differences, a line each.
         output: The folder of the run.
 
     Raises:
-        TrainingError: Naming all that differs.
+        TrainingError: There are differences; it lists them.
     """
     if changes:
         lines = "\n".join(f"  {line}" for line in changes)
         raise TrainingError(
-            f"the run in {output} was begun with other settings or data, so it cannot be resumed:\n"
-            f"{lines}\nGive the earlier ones, choose another output to start over, or go on "
+            f"the run in {output} was started with other settings or data, so it cannot be "
+            f"resumed:\n"
+            f"{lines}\nGive the earlier ones, choose another output to start over, or continue "
             "with --allow-changes, which no longer gives the numbers of an unchanged run."
         )
 
 
 def changed_data(before: Sequence[str] | None, now: Sequence[str]) -> list[str]:
-    """List the sources whose photos or videos are others now, one line each.
+    """List the sources whose data changed, one line each.
 
     Args:
-        before: What the sources held when the run was begun; None if it was not recorded.
-        now: What they hold.
+        before: Fingerprints at the start of the run; None if not recorded.
+        now: Current fingerprints.
     """
-    # another number of sources is a changed setting
+    # a changed number of sources is a changed setting
     pairs = zip(before or (), now, strict=False)
     return [f"the data of {old} are now {new}" for old, new in pairs if old != new]
 
 
 def changed_settings(before: Mapping[str, Any], now: TrainConfig) -> list[str]:
-    """List the settings that differ and matter, one line each.
+    """List changed settings that affect the numbers, one line each.
 
     Args:
-        before: Settings the run was begun with, as plain values.
-        now: Those of now. What only names places or says how often to tell may differ.
+        before: Settings at the start of the run, as plain values.
+        now: Current settings.
     """
     found = differences(_completed(before), to_plain(now))
     return [
@@ -379,10 +379,10 @@ def changed_settings(before: Mapping[str, Any], now: TrainConfig) -> list[str]:
 
 
 def _completed(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Fill in settings that did not exist when a run was begun: it had what is now the default."""
+    """Fill in settings that are newer than the run: it had today's defaults."""
     try:
         return to_plain(from_plain(TrainConfig, settings))
-    except TrainingError:  # one of them does not exist any more, which is a difference
+    except TrainingError:  # a setting no longer exists, which is a difference
         return settings
 
 
@@ -391,7 +391,7 @@ def _read_value(name: str, text: str) -> object:
         return yaml.safe_load(text)
     except DAMAGE as error:
         raise TrainingError(
-            f"--set {name}={text[:LONGEST]}: the value is no YAML: {_one_line(error)}"
+            f"--set {name}={text[:LONGEST]}: the value is not YAML: {_one_line(error)}"
         ) from error
 
 

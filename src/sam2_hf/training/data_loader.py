@@ -1,8 +1,7 @@
-"""Batches of clips, each a function of the seed and the step, prepared ahead by worker processes.
+"""Data loading: batches of clips, each a function of seed and step, prefetched by workers.
 
-Which source a step draws from, and which items, follows from the step alone. Nothing is counted
-while a run proceeds, so a resumed run sees what would have come, and every process knows what the
-others take.
+Source and items of a step depend on the step alone. There is no running state, so a resumed run
+sees the same data, and every process knows what the others use.
 """
 
 import math
@@ -27,21 +26,21 @@ from sam2_hf.errors import DataError, Sam2Error, TrainingError
 from .dataset_registry import open_source
 
 BLOCK = 4096  # steps whose sources are drawn together
-SOURCE, ORDER, SPARE, CLIP, CLICKS = range(5)  # keep the chances of different things apart
-MOST_TRIES = 64  # other items that are tried in place of one
+SOURCE, ORDER, SPARE, CLIP, CLICKS = range(5)  # independent random streams
+MOST_TRIES = 64  # replacements tried for an unusable item
 
 
 def generator(seed: int, *numbers: int) -> np.random.Generator:
-    """Make a source of chance that depends on these numbers and nothing else."""
+    """Make a random generator seeded by these numbers alone."""
     return np.random.default_rng(np.random.SeedSequence((seed, *numbers)))
 
 
 class MixSchedule:
-    """The order of a run.
+    """Order of sources and items of a run.
 
     Args:
         mix: Weights, batch sizes, seed.
-        lengths: Items of each source.
+        lengths: Number of items of each source.
     """
 
     def __init__(self, mix: DataMixture, lengths: Sequence[int]) -> None:
@@ -56,13 +55,13 @@ class MixSchedule:
         self._order = lru_cache(maxsize=2 * len(mix.sources))(self._permutation)
 
     def source(self, step: int) -> int:
-        """Tell which source a step takes its clips from."""
+        """Return the source of a step."""
         block, place = divmod(step, BLOCK)
         self._extend(block)
         return int(self._choices[block][place])
 
     def first_position(self, step: int) -> int:
-        """Count the clips that earlier steps took from the source of this one."""
+        """Return the number of clips that earlier steps took from this step's source."""
         source = self.source(step)
         block, place = divmod(step, BLOCK)
         before = np.count_nonzero(self._choices[block][:place] == source)
@@ -70,13 +69,13 @@ class MixSchedule:
         return steps * self._mix.sources[source].batch_size
 
     def item(self, source: int, position: int) -> int:
-        """Tell which item of a source comes at a position; an epoch takes each item once."""
+        """Return the item of a source at a position; an epoch takes each item once."""
         length = self._lengths[source] * self._mix.sources[source].repeat
         epoch, place = divmod(position, length)
         return int(self._order(source, epoch)[place]) % self._lengths[source]
 
     def fallback_items(self, source: int, position: int) -> Iterator[int]:
-        """List the items that take the place of one that cannot be used, in turn."""
+        """Yield replacements for an unusable item, in order."""
         length = self._lengths[source]
         tried = {self.item(source, position)}
         rng = generator(self._mix.seed, SPARE, source, position)
@@ -91,7 +90,7 @@ class MixSchedule:
         return generator(self._mix.seed, ORDER, source, epoch).permutation(length)
 
     def _extend(self, block: int) -> None:
-        """Draw the sources of all blocks up to one."""
+        """Draw the sources of all blocks up to this one."""
         while len(self._choices) <= block:
             number = len(self._choices)
             steps = np.arange(number * BLOCK, (number + 1) * BLOCK)
@@ -104,18 +103,14 @@ class MixSchedule:
             self._served.append(self._served[-1] + served)
 
 
-REASONS = 3  # that a message shows
-SEED_BITS = 63  # of a clip's seed, which torch takes as a signed number
-
-
 @dataclass(frozen=True, slots=True)
 class ClipRequest:
-    """A part of the clips of a step.
+    """A micro-batch of a step.
 
     Attributes:
         step: From 0.
         part: From 0.
-        parts: How many equal parts there are: processes times accumulated batches.
+        parts: Number of equal parts: processes times accumulated batches.
     """
 
     step: int
@@ -124,11 +119,10 @@ class ClipRequest:
 
 
 class ClipStream(Dataset[ClipBatch]):
-    """Answers each request with the same batch, whatever was requested before.
+    """Stateless dataset of batches: equal requests give equal batches.
 
     A step takes all its clips from one source, drawn by weight. Within an epoch of a source no item
-    comes twice. An item that cannot be used is replaced by another and reported in
-    [`ClipBatch.skipped`].
+    repeats. An unusable item is replaced by another and reported in [`ClipBatch.skipped`].
 
     Args:
         mix: The sources.
@@ -138,20 +132,20 @@ class ClipStream(Dataset[ClipBatch]):
         MissingPackageError: A source needs a package that is not installed.
 
     Source: training/dataset/sam2_datasets.py:20-72 @ 2b90b9f.
-    Differs: sources never end before the run does, and the number of workers changes nothing.
+    Differs: sources never end before the run, and the number of workers changes nothing.
     """
 
     def __init__(self, mix: DataMixture) -> None:
         self.mix = mix
-        self.sources: tuple[ClipDataset, ...] = tuple(open_source(one) for one in mix.sources)
+        self.sources: tuple[ClipDataset, ...] = tuple(open_source(config) for config in mix.sources)
         self.schedule = MixSchedule(mix, [len(source) for source in self.sources])
 
     def fingerprints(self) -> list[str]:
-        """Tell what the sources hold, to notice when it changes."""
-        return [f"{one.config.label}: {one.fingerprint()}" for one in self.sources]
+        """Return fingerprints of the sources, to detect changes."""
+        return [f"{source.config.label}: {source.fingerprint()}" for source in self.sources]
 
     def steps_per_epoch(self, source: int = 0) -> float:
-        """Count the steps in which every item of a source is taken once, repeats included."""
+        """Return the number of steps of an epoch of a source, repeats included."""
         config = self.mix.sources[source]
         return len(self.sources[source]) * config.repeat / config.batch_size
 
@@ -174,13 +168,13 @@ class ClipStream(Dataset[ClipBatch]):
         skipped: list[str] = []
         clips = [self._clip(number, first + place, skipped) for place in range(size)]
         seeds = [
-            int(generator(self.mix.seed, CLICKS, number, first + place).integers(2**SEED_BITS))
+            int(generator(self.mix.seed, CLICKS, number, first + place).integers(2**63))
             for place in range(size)
         ]
         return replace(collate(clips, seeds, config.label), skipped=tuple(skipped))
 
     def _clip(self, number: int, position: int, skipped: list[str]) -> Clip:
-        """Draw the clip of one position; messages of what was skipped are added to the list."""
+        """Draw the clip of a position, appending messages about skipped items to the list."""
         source = self.sources[number]
         failed: list[str] = []
         for item in self._items(number, position):
@@ -195,7 +189,7 @@ class ClipStream(Dataset[ClipBatch]):
         raise DataError(
             f"{source.config.label}: none of {len(failed)} item(s) in a row can be used, of "
             f"{len(source)} in {source.config.path or 'memory'}. The first: "
-            f"{' | '.join(failed[:REASONS])}"
+            f"{' | '.join(failed[:3])}"
         )
 
     def _items(self, number: int, position: int) -> Iterator[int]:
@@ -206,13 +200,13 @@ class ClipStream(Dataset[ClipBatch]):
 def plan_requests(
     steps: range, *, rank: int = 0, processes: int = 1, accumulation: int = 1
 ) -> list[ClipRequest]:
-    """List what one process asks for.
+    """List the requests of one process.
 
     Args:
-        steps: Steps of the run; a resumed one begins later.
+        steps: Steps of the run; a resumed one starts later.
         rank: Of the process, from 0.
-        processes: How many there are.
-        accumulation: Batches that each of them takes in a step.
+        processes: Number of processes.
+        accumulation: Micro-batches of a step per process.
     """
     parts = processes * accumulation
     return [
@@ -226,12 +220,12 @@ class ClipLoader:
     """Iterates over the batches of a list of requests, once or more.
 
     Attributes:
-        wait_s: Seconds that the consumer has waited for batches.
+        wait_s: Seconds that the consumer waited for batches.
 
     Args:
-        stream: Where clips come from.
+        stream: The data.
         requests: In the order of the batches.
-        num_workers: Processes that prepare batches; 0 prepares them when they are asked for.
+        num_workers: Worker processes; 0 loads batches in the main process.
         prefetch: Batches that each worker prepares ahead.
     """
 
@@ -253,7 +247,7 @@ class ClipLoader:
             prefetch_factor=prefetch if num_workers else None,
             worker_init_fn=_start_worker,
             pin_memory=torch.cuda.is_available(),
-            # Without one of its own the loader would draw from torch's global generator.
+            # Without its own, the loader would draw from torch's global generator.
             generator=torch.Generator(),
         )
         self.wait_s = 0.0
@@ -274,7 +268,7 @@ class ClipLoader:
 
 
 class _Answers(Dataset[ClipBatch | Sam2Error]):
-    """Hands our errors over as values, since a worker buries what it raises in a trace."""
+    """Returns our errors as values, since a worker wraps exceptions in a traceback text."""
 
     def __init__(self, stream: ClipStream) -> None:
         self._stream = stream
@@ -286,22 +280,22 @@ class _Answers(Dataset[ClipBatch | Sam2Error]):
             return error
 
 
-def _unchanged(answer: Any) -> Any:  # noqa: ANN401 - the loader calls it with what it prepared
+def _unchanged(answer: Any) -> Any:  # noqa: ANN401 - any batch
     return answer
 
 
 def _start_worker(worker: int) -> None:
-    """Keep a worker to one core; all that it draws follows from the requests.
+    """Limit a worker to one thread, and let it survive the first signals.
 
-    Ctrl-C and a system that shuts down reach all processes at once, but the parent still needs its
-    workers to finish the step and save. torch gives each worker a handler of its own for that
-    signal, which ends it; this comes after it.
+    Ctrl-C and a shutdown signal all processes at once, but the parent still needs its workers to
+    finish the step and save. torch installs a handler in each worker that ends it; this replaces
+    it.
     """
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave_it_to_the_parent)
+    signal.signal(signal.SIGTERM, _ignore_first_signals)
 
 
-def _leave_it_to_the_parent(number: int, frame: FrameType | None) -> None:
-    """Obey only who insists, as a parent does that waits in vain for its worker to end."""
+def _ignore_first_signals(number: int, frame: FrameType | None) -> None:
+    """Ignore the first SIGTERM; a parent that ends its worker sends a second."""
     signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""The kinds of data, by name, for training and evaluation."""
+"""Registry of dataset kinds, for training and evaluation."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -27,7 +27,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         "davis": read_davis,
     }
 )
-"""What training takes as `kind` and evaluation as a data set: a new one needs a line here alone."""
+"""Names for `kind` in training and for data sets in evaluation; a new one needs a line here."""
 
 
 def _of_rows(read: Reader) -> Callable[[SourceConfig], ClipDataset]:
@@ -48,7 +48,7 @@ def open_source(config: SourceConfig) -> ClipDataset:
     """Open a source of any kind.
 
     Raises:
-        DataError: There is no such kind, or nothing usable lies where the source should be.
+        DataError: There is no such kind, or the source has nothing usable.
         MissingPackageError: The kind needs a package that is not installed.
     """
     if config.kind not in KINDS:

@@ -1,9 +1,8 @@
-"""The dense objective: dozens of clicks on a photo that is encoded once, and decoded once.
+"""Dense objective: dozens of clicks on a photo that is encoded once and decoded once.
 
-What costs most of a click is that the decoder lets the picture look at it and draws the picture
-anew for it. Here clicks look at the picture and the picture at none of them, so all that is large
-is shared. Every other layer of the decoder works as it always does: where those by which pictures
-look at clicks begin at zero, this is the decoder itself.
+Most of the cost of a click is the decoder's image-to-token attention and the image features updated
+by it. Here tokens attend to the image but the image to no token, so everything large is shared. The
+other layers are unchanged: with image-to-token layers initialized to zero, this equals the decoder.
 
 Suffixes: b = photos, o = objects of a photo, k = clicks on a photo, t = tokens of a click, m = its
 candidate masks, n = cells of the image embedding, c = channels, h, w = rows and columns, q =
@@ -30,25 +29,25 @@ from .click_sampling import noisy_boxes
 from .prompt_simulation import PromptSchedule
 from .training_output import TrainingOutput
 
-PRESENT_LOGIT = 10.0  # the object score is not asked here
-# Attention begins with products of about 20 where a cell looks at itself; logits of masks are small
+PRESENT_LOGIT = 10.0  # the object score is not used here
+# Initial attention logits of a cell to itself are about 20; logits of masks are small
 AFFINITY_SCALE = 0.25
-# Weight of what all cells share. Without it, it grows to ten times what tells them apart, and norms
-# keep of both what they find.
+# Weight of the penalty on the common part of all cells. Without it, that part grows to ten times
+# the differences between cells, and norms preserve both.
 CENTERING = 0.3
 PLACE_ENERGY = 0.5  # mean square of the sines and cosines of a place
 USUAL = PromptSchedule()
-PURITY = 4  # power of the share of a cell that belongs to an object: its inner cells are clicked
+PURITY = 4  # power of an object's coverage of a cell, so that inner cells are clicked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellClicks:
-    """Which cells of which photos are clicked, for which objects.
+    """Clicked cells of photos, and their objects.
 
     Attributes:
-        object_bk: The object meant, int64.
-        cell_bk: The cell clicked, counted row by row, int64.
-        real_bk: False where a photo has no further cell to click.
+        object_bk: The object, int64.
+        cell_bk: The cell in row-major order, int64.
+        real_bk: False for padding, if a photo has no further cell to click.
     """
 
     object_bk: Tensor
@@ -58,11 +57,11 @@ class CellClicks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DenseAnswer:
-    """What some clicks on each photo are answered.
+    """Masks of some clicks on each photo.
 
     Attributes:
-        logits_bkmhw: Masks as the decoder draws them, the single one first.
-        affine_bkmhw: The same with the affinity of the clicked cell to every cell added.
+        logits_bkmhw: Masks of the decoder, the single one first.
+        affine_bkmhw: The same plus the affinity of the clicked cell to every cell.
         iou_bkm: Predicted IoU, probability.
     """
 
@@ -72,24 +71,24 @@ class DenseAnswer:
 
 
 class DenseObjective(nn.Module):
-    """Photos and true masks in, loss out, with many clicks on every photo.
+    """Loss of photos and true masks, with many clicks on every photo.
 
-    Masks are compared twice: as they are, and with the affinity added that the decoder's last
-    attention sees between the clicked cell and every cell. So the embedding learns in all its
-    channels what belongs together, not only in the few by which masks are drawn; and it learns from
-    the first step on, while filters of masks are still blind and would end up drawing nothing.
+    Masks are compared twice: as they are, and plus the affinity between the clicked cell and every
+    cell in the decoder's last attention. So all channels of the embedding learn which cells belong
+    together, not only the few that masks are computed from; and they learn from the first step,
+    while the hypernetworks' filters are still uninformative and would collapse to empty masks.
 
-    In a clip the first frame is clicked, and the masks are those of the last: so features learn to
-    find an object again, too.
+    In a clip the first frame is clicked, and the masks are those of the last, so that features also
+    learn to re-identify an object.
 
     Attributes:
-        click_s: Seconds spent on choosing cells, since it was last set to 0.
+        click_s: Seconds spent on choosing cells, since it was last reset to 0.
 
     Args:
-        model: The model that learns.
-        rules: How masks are compared with the true ones; `object_score` plays no part.
-        clicks: Most cells clicked on a photo.
-        boxes: Probability with which a batch is prompted with the boxes of what is clicked.
+        model: The model to train.
+        rules: Losses of masks; `object_score` is ignored.
+        clicks: Maximum number of clicked cells of a photo.
+        boxes: Probability that a batch is prompted with boxes of the clicked objects.
     """
 
     def __init__(
@@ -114,9 +113,9 @@ class DenseObjective(nn.Module):
         Args:
             clips: Normalized photos, `(b, t, 3, S, S)`; t = 1 for photos.
             labels: True masks, `(b, o, t, S, S)`, bool; an empty one is padding.
-            seeds: One for each photo, `(b,)` int64: which cells are clicked depends on nothing
-                else. Without them, torch's global generator decides.
-            plan_seed: Decides between clicks and boxes; parts of one batch need the same.
+            seeds: One for each photo, `(b,)` int64, which determines its clicked cells; None uses
+                torch's global generator.
+            plan_seed: Seed of the choice between clicks and boxes; equal for parts of one batch.
             num_objects: Not used.
         """
         last = clips.shape[1] - 1
@@ -131,10 +130,10 @@ class DenseObjective(nn.Module):
         seeds: Tensor | None = None,
         plan_seed: int | None = None,
     ) -> TrainingOutput:
-        """Compute the loss of frames that are encoded already.
+        """Compute the loss of encoded frames.
 
         Args:
-            features: First and last frame of each clip in turn, or the photos.
+            features: First and last frame of each clip alternately, or the photos.
             labels: As in `forward`.
             seeds: As in `forward`.
             plan_seed: As in `forward`.
@@ -154,7 +153,7 @@ class DenseObjective(nn.Module):
         photo_q, click_q = clicks.real_bk.nonzero(as_tuple=True)
         truth_qhw = labels[photo_q, clicks.object_bk[photo_q, click_q], -1]
         parts = (answer.logits_bkmhw, answer.affine_bkmhw, answer.iou_bkm)
-        output = self._output([one[photo_q, click_q] for one in parts], truth_qhw, photo_q)
+        output = self._output([part[photo_q, click_q] for part in parts], truth_qhw, photo_q)
         output.loss = output["loss"] + CENTERING * (shared_by_all(features) + excess(features))
         return output
 
@@ -166,18 +165,18 @@ class DenseObjective(nn.Module):
         labels_bkt: Tensor,
         cell_bk: Tensor,
     ) -> DenseAnswer:
-        """Draw the masks of what is clicked.
+        """Decode the masks of the clicked objects.
 
         Args:
-            first: Frames that are clicked.
-            last: Frames whose masks are wanted; the same for photos.
+            first: Clicked frames.
+            last: Frames to segment; the same for photos.
             points_bkt2: Clicks or corners of boxes, model pixels.
-            labels_bkt: Their kinds.
-            cell_bk: Cells of the clicks, or inside what the boxes mean.
+            labels_bkt: Their labels.
+            cell_bk: Cells of the clicks, or inside the objects of the boxes.
         """
         model, decoder = self.model, self.model.mask_decoder
         sparse_bktc, _ = model.prompt_encoder(points_bkt2, labels_bkt)
-        tokens_bktc = self._ask(first, sparse_bktc)
+        tokens_bktc = self._run_tokens(first, sparse_bktc)
         mask_tokens_bkmc = tokens_bktc[:, :, 2 : 2 + decoder.num_mask_tokens]
         filters_bkmc = torch.stack(
             [
@@ -186,13 +185,13 @@ class DenseObjective(nn.Module):
             ],
             dim=2,
         )
-        image_bnc = self._looked_at(last)[-1]
+        image_bnc = self._image_tokens(last)[-1]
         drawn_bqhw = decoder.draw_filters(
             image_bnc[:, None],
             filters_bkmc.flatten(1, 2)[:, None],
             [last.fine_bchw, last.coarse_bchw, last.embedding_bchw],
         )[:, 0]
-        clicked_bnc = self._placed(self._looked_at(first)[-1])[:, 0]
+        clicked_bnc = self._with_positions(self._image_tokens(first)[-1])[:, 0]
         affinity_bqhw = self._affinity(
             clicked_bnc.take_along_dim(cell_bk[..., None], dim=1), image_bnc
         ).unflatten(2, last.embedding_bchw.shape[-2:])
@@ -203,8 +202,8 @@ class DenseObjective(nn.Module):
         iou_bkm = decoder.iou_prediction_head(tokens_bktc[:, :, 1]).sigmoid()
         return DenseAnswer(drawn_bqhw.unflatten(1, shape), affine_bqhw.unflatten(1, shape), iou_bkm)
 
-    def _looked_at(self, features: FrameFeatures) -> list[Tensor]:
-        """List the image tokens that each layer of the transformer looks at, `(b, n, c)` each."""
+    def _image_tokens(self, features: FrameFeatures) -> list[Tensor]:
+        """List the image tokens that each layer of the transformer attends to, `(b, n, c)` each."""
         embedding_bchw = self.model.condition_on_memory(features, None)
         no_mask_1c = self.model.prompt_encoder.no_mask_embed.weight
         image_bnc = embedding_bchw.flatten(2).transpose(1, 2) + no_mask_1c
@@ -213,12 +212,12 @@ class DenseObjective(nn.Module):
             found.append(cast(TwoWayBlock, layer).layer_norm4(found[-1]))
         return found
 
-    def _ask(self, features: FrameFeatures, prompts_bktc: Tensor) -> Tensor:
-        """Run the transformer's tokens, its image tokens looking at nothing.
+    def _run_tokens(self, features: FrameFeatures, prompts_bktc: Tensor) -> Tensor:
+        """Run the transformer's tokens, without image-to-token attention.
 
         Source: sam2/modeling/sam/transformer.py:20-187 @ 2b90b9f.
         """
-        decoder, images = self.model.mask_decoder, self._looked_at(features)
+        decoder, images = self.model.mask_decoder, self._image_tokens(features)
         own_tc = torch.cat(
             (decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight)
         )
@@ -233,34 +232,36 @@ class DenseObjective(nn.Module):
                 asking_bktc = tokens_bktc + positions_bktc
                 tokens_bktc = tokens_bktc + block.self_attn(asking_bktc, asking_bktc, tokens_bktc)
             tokens_bktc = block.layer_norm1(tokens_bktc)
-            found_bktc = self._look(
+            found_bktc = self._attend_to_image(
                 block.cross_attn_token_to_image, tokens_bktc + positions_bktc, image_bnc
             )
             tokens_bktc = block.layer_norm2(tokens_bktc + found_bktc)
             tokens_bktc = block.layer_norm3(tokens_bktc + block.mlp(tokens_bktc))
         last = decoder.transformer.final_attn_token_to_image
-        found_bktc = self._look(last, tokens_bktc + positions_bktc, images[-1])
+        found_bktc = self._attend_to_image(last, tokens_bktc + positions_bktc, images[-1])
         return decoder.transformer.layer_norm_final_attn(tokens_bktc + found_bktc)
 
-    def _look(self, attention: PromptAttention, asking_bktc: Tensor, image_bnc: Tensor) -> Tensor:
-        """Let the tokens of all clicks look at one picture, which is laid out once."""
+    def _attend_to_image(
+        self, attention: PromptAttention, asking_bktc: Tensor, image_bnc: Tensor
+    ) -> Tensor:
+        """Attend from the tokens of all clicks to one image."""
         found_b1qc = attention(
-            asking_bktc.flatten(1, 2)[:, None], self._placed(image_bnc), image_bnc[:, None]
+            asking_bktc.flatten(1, 2)[:, None], self._with_positions(image_bnc), image_bnc[:, None]
         )
         return found_b1qc[:, 0].unflatten(1, asking_bktc.shape[1:3])
 
-    def _placed(self, image_bnc: Tensor) -> Tensor:
-        """Add their places to image tokens, `(b, 1, n, c)`."""
+    def _with_positions(self, image_bnc: Tensor) -> Tensor:
+        """Add position encodings to image tokens, `(b, 1, n, c)`."""
         positions_1chw = self.model.get_image_wide_positional_embeddings()
         return (image_bnc + positions_1chw.flatten(2).transpose(1, 2).to(image_bnc.dtype))[:, None]
 
     def _affinity(self, clicked_bkc: Tensor, image_bnc: Tensor) -> Tensor:
-        """Weigh every cell by how much clicked ones would look at it for a mask, `(b, q, n)`."""
+        """Compute the attention logits of clicked cells to every cell, `(b, q, n)`."""
         decoder = self.model.mask_decoder
         attention = decoder.transformer.final_attn_token_to_image
         asking_bkmc = clicked_bkc[:, :, None] + decoder.mask_tokens.weight.to(clicked_bkc.dtype)
-        key_bnc = attention.k_proj(self._placed(image_bnc)[:, 0])
-        # attention, too, is blind to what all cells share
+        key_bnc = attention.k_proj(self._with_positions(image_bnc)[:, 0])
+        # softmax is invariant to the part common to all cells
         key_bnc = key_bnc - key_bnc.mean(dim=1, keepdim=True)
         scale = AFFINITY_SCALE * attention.scaling / attention.num_heads
         return attention.q_proj(asking_bkmc).flatten(1, 2) @ key_bnc.transpose(1, 2) * scale
@@ -268,10 +269,10 @@ class DenseObjective(nn.Module):
     def _output(
         self, answers: Sequence[Tensor], truth_qhw: Tensor, photo_q: Tensor
     ) -> TrainingOutput:
-        """Compare the single mask and the best of the others with the true ones.
+        """Compute the losses of the single mask and of the best of the others.
 
-        What is told as the first IoU is that of masks as they are, as the last one that of masks
-        with the affinity.
+        The first IoU in the output is that of plain masks, the last one that of masks with
+        affinity.
         """
         logits_qmhw, affine_qmhw, iou_qm = answers
         labels = read_labels(truth_qhw, self.rules)
@@ -303,21 +304,21 @@ class DenseObjective(nn.Module):
 
 
 def shared_by_all(features: FrameFeatures) -> Tensor:
-    """Measure what the embeddings of all cells of all frames have in common; a scalar."""
+    """Mean square of the part common to the embeddings of all cells; a scalar."""
     return features.embedding_bchw.float().mean(dim=(0, 2, 3)).square().mean()
 
 
 def excess(features: FrameFeatures) -> Tensor:
-    """Measure how much larger embeddings are than the code of places; a scalar.
+    """Mean square of embeddings beyond that of position encodings; a scalar.
 
-    Where content is larger, tokens attend to what stands out in a picture instead of to the click.
+    With larger content, tokens attend to salient parts of a picture instead of to the click.
     """
     energy = features.embedding_bchw.float().square().mean()
     return functional.relu(energy - PLACE_ENERGY)
 
 
 def _clicks(clicks: CellClicks, columns: int, side: int) -> tuple[Tensor, Tensor]:
-    """Click in the middle of cells: points `(b, k, 1, 2)`, model pixels, and their kinds."""
+    """Click at the centers of cells: points `(b, k, 1, 2)`, model pixels, and their labels."""
     xy_bk2 = torch.stack((clicks.cell_bk % columns, clicks.cell_bk // columns), dim=-1)
     points_bk12 = ((xy_bk2 + 0.5) * (side / columns) - 0.5)[:, :, None]
     return points_bk12, torch.ones_like(points_bk12[..., 0], dtype=torch.int64)
@@ -326,10 +327,10 @@ def _clicks(clicks: CellClicks, columns: int, side: int) -> tuple[Tensor, Tensor
 def _boxes(
     masks_bohw: Tensor, clicks: CellClicks, plan: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
-    """Draw sloppy boxes around what is clicked: corners `(b, k, 2, 2)`, and their kinds."""
+    """Draw noisy boxes around the clicked objects: corners `(b, k, 2, 2)`, and their labels."""
     photo_b1 = torch.arange(len(masks_bohw), device=masks_bohw.device)[:, None]
     meant_qhw = masks_bohw[photo_b1, clicks.object_bk].flatten(0, 1)
-    # the same for every photo of a batch, which has other objects
+    # the same for every photo of a batch, whose objects differ
     numbers_k4 = torch.rand((clicks.object_bk.shape[1], 4), generator=plan).to(meant_qhw.device)
     numbers_q4 = numbers_k4.repeat(len(masks_bohw), 1)
     box_q4 = noisy_boxes(meant_qhw, numbers_q4, USUAL.box_noise, USUAL.box_noise_limit)
@@ -339,24 +340,24 @@ def _boxes(
 
 
 def _every(features: FrameFeatures, step: int, place: int) -> FrameFeatures:
-    """Take one frame of each clip."""
+    """Select one frame of each clip."""
     maps = (getattr(features, field.name) for field in fields(features))
-    return FrameFeatures(*(one[place::step] for one in maps))
+    return FrameFeatures(*(map_bchw[place::step] for map_bchw in maps))
 
 
 @torch.no_grad()
 def choose_cells(
     masks_bohw: Tensor, grid: tuple[int, int], clicks: int, seeds: Tensor | None = None
 ) -> CellClicks:
-    """Choose the cells to click: inner cells of objects, none twice for the same object.
+    """Choose cells to click: inner cells of objects, without repetition for an object.
 
-    An object is chosen in proportion to the square root of its area, so that small ones count.
+    Objects are drawn in proportion to the square root of their area, so that small ones count.
 
     Args:
         masks_bohw: True masks, bool.
         grid: Rows and columns of the image embedding.
-        clicks: Most clicks on a photo.
-        seeds: One for each photo; torch's global generator decides without them.
+        clicks: Maximum number of clicks on a photo.
+        seeds: One for each photo; None uses torch's global generator.
     """
     share_bohw = functional.adaptive_avg_pool2d(masks_bohw.float(), grid)
     pure_bon = share_bohw.flatten(2).pow(PURITY)

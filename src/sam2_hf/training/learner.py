@@ -1,6 +1,6 @@
-"""One optimization step at a time: model, objective and optimizer, on one device or many.
+"""Learner: one optimization step of model, objective and optimizer, on one device or many.
 
-What a step measures is packed into one tensor, so that reading it costs one transfer.
+The measurements of a step are packed into one tensor, so that reading them costs one transfer.
 """
 
 import contextlib
@@ -43,13 +43,13 @@ COUNTED = ("spoilt", "steps", "skipped")
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What several steps measured.
+    """Measurements of several steps.
 
     Attributes:
-        means: Mean of each measured value over the steps that were not spoilt.
-        spoilt: Steps whose loss or gradient was not finite.
+        means: Mean of each value over the finite steps.
+        spoilt: Steps with a loss or gradient that was not finite.
         steps: All steps.
-        skipped: Photos and clips that were left out.
+        skipped: Photos and clips that were skipped.
     """
 
     means: Mapping[str, float]
@@ -59,7 +59,7 @@ class Totals:
 
     @classmethod
     def of(cls, sums: Sequence[float], processes: int) -> "Totals":
-        """Read sums over steps, which are means over processes."""
+        """Unpack sums over steps, which are means over processes."""
         spoilt, steps, skipped = sums[len(MEASURED) :]
         fine = max(steps - spoilt, 1.0)
         means = {name: total / fine for name, total in zip(MEASURED, sums, strict=False)}
@@ -67,7 +67,7 @@ class Totals:
 
 
 def no_values(device: torch.device | str) -> Tensor:
-    """Begin a sum over steps."""
+    """Initialize a sum over steps."""
     return torch.zeros(len(MEASURED) + len(COUNTED), device=device)
 
 
@@ -76,8 +76,8 @@ def part_values(output: TrainingOutput, num_parts: int) -> Tensor:
     """Pack the losses and IoUs of one part of a step.
 
     Args:
-        output: What the objective handed out.
-        num_parts: Parts of the step that this process computes.
+        output: Output of the objective.
+        num_parts: Micro-batches of the step in this process.
 
     Returns:
         `(7,)`, float32, in the order of `SUMMED` and `AVERAGED`; parts are to be added up.
@@ -94,13 +94,13 @@ def step_values(
 ) -> Tensor:
     """Pack a whole step.
 
-    A step whose loss or gradient is not finite counts as spoilt, and measures nothing.
+    A step whose loss or gradient is not finite counts as spoilt, and contributes no values.
 
     Args:
         parts: Sum of `part_values`.
-        gradient_norm: Norm of all gradients before it was limited.
-        skipped: Photos and clips that were left out.
-        is_scaled: Whether the loss is scaled for fp16, where gradients overflow now and then.
+        gradient_norm: Global gradient norm before clipping.
+        skipped: Photos and clips that were skipped.
+        is_scaled: Whether the loss is scaled for fp16, where gradients occasionally overflow.
 
     Returns:
         `(11,)`, float32, in the order of `MEASURED` and `COUNTED`; steps are to be added up.
@@ -114,22 +114,22 @@ def step_values(
     return torch.cat((values, counts))
 
 
-PLAN, DROPOUT = 0, 1  # what a seed is for
-# without cuDNN's, which plans again for every number of objects: 20 ms a layer on an H200
+PLAN, DROPOUT = 0, 1  # purpose of a seed
+# without cuDNN's, which replans for every number of objects: 20 ms a layer on an H200
 ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 class Learner:
-    """All that changes in a step.
+    """Model, optimizer and averages, updated step by step.
 
     Attributes:
-        is_whole: Whether the weights are those of a step's end. `step` unsets it when it begins to
-            change them; who counts steps sets it again with the count.
+        is_whole: False while an update is in progress. `step` clears it before changing weights;
+            the caller sets it again when it counts the step.
 
     Args:
         config: The run.
         model: The model, in train mode; moved to the device of `accelerator`.
-        accelerator: Spreads it over processes and sets the precision.
+        accelerator: Distributes it over processes and sets the precision.
         steps: Steps of the whole run.
 
     Raises:
@@ -148,7 +148,7 @@ class Learner:
             )
         self.model = model
         if accelerator.device.type == "cpu":
-            _attend_plainly(model)
+            _use_eager_attention(model)
         optimizer = make_optimizer(
             dict(model.named_parameters()),
             learning_rate_multipliers(model, config.optimizer),
@@ -163,15 +163,15 @@ class Learner:
         self.average = None if decay is None else WeightAverage(self.learning, decay)
 
     def step(self, parts: Sequence[ClipBatch], step: int, mean_objects: float) -> Tensor:
-        """Learn from this process's parts of a step.
+        """Train on this process's micro-batches of a step.
 
         Args:
             parts: The parts, in order.
-            step: Which step, counted from 0.
+            step: Index of the step, from 0.
             mean_objects: Objects of the whole step, divided by the number of processes.
 
         Returns:
-            What was measured, see `step_values`.
+            The measurements, see `step_values`.
         """
         set_rates(self.optimizer, self.config.optimizer, step, self.steps)
         first_part = self.accelerator.process_index * len(parts)
@@ -193,20 +193,20 @@ class Learner:
         return step_values(torch.stack(values).sum(dim=0), norm, skipped, is_scaled=is_scaled)
 
     def click_seconds(self) -> float:
-        """Tell how long clicks were looked for since this was last asked."""
+        """Return the seconds spent on finding clicks since the last call."""
         seconds, self._clicking.click_s = self._clicking.click_s, 0.0
         return seconds
 
     def is_finite(self) -> bool:
-        """Tell whether all weights that learn are numbers; each process has to ask."""
+        """Whether all trained weights are finite; a collective call."""
         found = [
-            torch.isfinite(whole(one) if self.is_sharded else one).all()
-            for one in self.learning.values()
+            torch.isfinite(whole(weight) if self.is_sharded else weight).all()
+            for weight in self.learning.values()
         ]
         return bool(torch.stack(found).all()) if found else True
 
     def snapshot(self) -> Sam2VideoModel:
-        """Copy the model as it is used, with averaged weights if there are any."""
+        """Copy the model for inference, with averaged weights if there are any."""
         return snapshot(self.model, self.average.averages if self.average else None)
 
     def adapters(self) -> dict[str, Tensor]:
@@ -217,15 +217,15 @@ class Learner:
         return {name: whole(tensor) for name, tensor in chosen.items()}
 
     def learning_rate(self, step: int) -> float:
-        """Tell the highest learning rate of a step, leaving the trunk's own aside."""
+        """Return the peak learning rate of a step, except for the trunk's own."""
         config = self.config.optimizer
         return config.learning_rate * rate_factor(config, step, self.steps)
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Gather all that a checkpoint needs; every process has to ask where weights are sharded.
+        """Gather the tensors of a checkpoint; a collective call if weights are sharded.
 
         Returns:
-            File name -> name -> tensor on the CPU, which may share memory with what learns.
+            File name -> name -> tensor on the CPU, which may share memory with the training state.
         """
         found = {WEIGHTS: self.model.state_dict(), OPTIMIZER: self._optimizer_state()}
         if self.average is not None:
@@ -236,10 +236,10 @@ class Learner:
         }
 
     def load(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Take over what `tensors` gave.
+        """Restore the result of `tensors`.
 
         Raises:
-            TrainingError: It is of another model.
+            TrainingError: It belongs to another model.
         """
         weights = self.model.state_dict()
         targets = {WEIGHTS: weights}
@@ -250,19 +250,19 @@ class Learner:
             if missing := sorted(set(wanted) ^ set(given)):
                 raise TrainingError(
                     f"the checkpoint's {file} do not fit the model: {len(missing)} names differ, "
-                    f"such as {missing[0]}. Resume with the model the run was begun with."
+                    f"such as {missing[0]}. Resume with the model the run was started with."
                 )
             for name, target in wanted.items():
                 fill(target, given[name])
         self._load_optimizer(tensors[OPTIMIZER])
 
     def scaler_state(self) -> dict[str, float] | None:
-        """Tell the state of the fp16 loss scaler; None without one."""
+        """Return the state of the fp16 loss scaler; None without one."""
         scaler = self.accelerator.scaler
         return None if scaler is None else scaler.state_dict()
 
     def load_scaler(self, state: Mapping[str, float] | None) -> None:
-        """Take over the state of the fp16 loss scaler."""
+        """Restore the state of the fp16 loss scaler."""
         if state and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(dict(state))
 
@@ -275,19 +275,19 @@ class Learner:
                 batch.clips_bt3hw,
                 batch.labels_bothw,
                 batch.seeds_b,
-                # one plan for all parts of a step, so that processes do equally much
+                # one plan for all parts of a step, so that processes do equal work
                 plan_seed=seed_for(self.config.seed, step, 0, PLAN),
                 num_objects=mean_objects,
             )
 
     def _move(self, step: int) -> Tensor:
-        """Change the weights by the gradients, unless these are spoilt; tell their norm.
+        """Update the weights, unless gradients are not finite; return their norm.
 
-        The norm is that of all processes together, so all of them decide alike.
+        The norm is global, so all processes decide the same.
         """
         self.is_whole = False
         norm = self._clip()
-        # the fp16 scaler leaves spoilt steps out by itself, and learns from them
+        # the fp16 scaler skips such steps itself, and adapts its scale
         if self.accelerator.scaler is not None or bool(torch.isfinite(norm)):
             self.optimizer.step()
             if self.average is not None:
@@ -296,7 +296,7 @@ class Learner:
         return norm
 
     def _clip(self) -> Tensor:
-        """Limit the gradients' norm, and tell what it was."""
+        """Clip the gradients' norm, and return its value before."""
         limit = self.config.optimizer.clip_norm
         most = float("inf") if limit is None else limit
         norm = self.accelerator.clip_grad_norm_(list(self.learning.values()), most)
@@ -323,7 +323,7 @@ class Learner:
 
 
 def _objective(model: Sam2VideoModel, config: TrainConfig) -> Sam2VideoForTraining | DenseObjective:
-    """Choose what is minimized: prompts, dense clicks, or both."""
+    """Choose the objective: prompts, dense clicks, or both."""
     if config.dense is None:
         return Sam2VideoForTraining(model, config.prompts, config.losses)
     dense = DenseObjective(model, config.losses, config.dense.clicks, config.dense.boxes)
@@ -333,17 +333,17 @@ def _objective(model: Sam2VideoModel, config: TrainConfig) -> Sam2VideoForTraini
     return Sam2VideoForTraining(model, config.prompts, config.losses, Beside(dense, weight))
 
 
-def _attend_plainly(model: Sam2VideoModel) -> None:
-    """Leave torch's fused attention: on the CPU its gradient takes half of a step.
+def _use_eager_attention(model: Sam2VideoModel) -> None:
+    """Replace torch's fused attention, whose gradient takes half of a step on the CPU.
 
-    Plain products take a third of that.
+    Eager attention takes a third of that.
     """
     for part in (model.config.prompt_encoder_config, model.config.mask_decoder_config):
-        part._attn_implementation = "eager"  # they are no models of their own
+        part._attn_implementation = "eager"  # parts have no setter of their own
     model.set_attn_implementation("eager")
 
 
 def seed_for(*numbers: int) -> int:
-    """Make a seed that differs for any other numbers, 0 to below 2 ** 63."""
+    """Hash numbers to a seed in [0, 2 ** 63)."""
     state = np.random.SeedSequence(numbers).generate_state(2, np.uint32)
     return (int(state[0]) << 31) ^ int(state[1])

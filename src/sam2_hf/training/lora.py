@@ -1,4 +1,4 @@
-"""Low-rank adapters through the package peft: put in, merged, and saved apart."""
+"""LoRA adapters through the package peft: added, merged, and saved separately."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,37 +18,38 @@ from .optimizer import matching_names
 ADAPTER = "default"  # peft's name for the only one
 DOWN, UP = f".lora_A.{ADAPTER}.weight", f".lora_B.{ADAPTER}.weight"
 BASE = ".base_layer."
-PREFIX = "base_model.model."  # how names begin in peft's files
+PREFIX = "base_model.model."  # of names in peft's files
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
 class _Adapted(Protocol):
-    """What is asked of peft's layers."""
+    """Interface of peft's layers."""
 
     scaling: Mapping[str, float]
 
 
 def add_adapters(model: Sam2VideoModel, config: LoraConfig, seed: int) -> None:
-    """Put adapters into a model; its own weights stop learning.
+    """Add adapters to a model and freeze its other weights.
 
-    An adapter begins as no change at all.
+    An adapter is initialized to no change.
 
     Args:
         model: Changed in place.
-        config: Where to, and how wide.
-        seed: What the first weights are drawn from.
+        config: Target layers and rank.
+        seed: Seed of the initial weights.
 
     Raises:
         MissingPackageError: peft is not installed.
-        TrainingError: No layer has such a name, or a layer is of a kind that cannot have one.
+        TrainingError: No layer matches, or a layer's type cannot be adapted.
     """
     peft = _import_peft()
-    linear = [name for name, one in model.named_modules() if isinstance(one, nn.Linear)]
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     for target in config.targets:
         if not any(f".{name}".endswith(f".{target}") for name in linear):
             known = sorted({".".join(name.split(".")[-2:]) for name in linear})
             raise TrainingError(
-                f"lora.targets has {target!r}, but no linear layer's name ends so. Ends there are: "
+                f"lora.targets has {target!r}, but no linear layer's name ends with it. "
+                f"Existing suffixes: "
                 f"{', '.join(known)}."
             )
     kept = [name for pattern in config.also for name in matching_names(model, pattern, "lora.also")]
@@ -60,10 +61,10 @@ def add_adapters(model: Sam2VideoModel, config: LoraConfig, seed: int) -> None:
 
 
 def merge_adapters(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Merge adapters into the weights they adapt, under the names of a plain model.
+    """Merge adapters into their weights, under the names of a plain model.
 
     Args:
-        model: A model with adapters, or one without: its weights come back as they are.
+        model: A model with adapters; without any, its weights are returned unchanged.
         weights: All its tensors.
     """
     merged = {}
@@ -81,13 +82,13 @@ def merge_adapters(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str,
 def write_adapters(
     weights: Mapping[str, Tensor], folder: Path, config: LoraConfig, base: str
 ) -> None:
-    """Write adapters alone, as `peft` and `model.load_adapter` read them.
+    """Save adapters for `peft` and `model.load_adapter`.
 
     Args:
         weights: All tensors of a model with adapters.
-        folder: Where to; it is made if need be.
-        config: How they were made.
-        base: The model they belong to.
+        folder: Created if missing.
+        config: Their settings.
+        base: The base model.
 
     Raises:
         OSError: The disk is full, or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""The model a run begins with."""
+"""Initial model of a run: loaded or randomly initialized."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -20,17 +20,17 @@ from .config import TrainConfig
 from .lora import add_adapters
 from .optimizer import freeze
 
-# Below 0 an object has no mask at all, so that nothing would be learned about it.
+# Below 0 an object has no mask, so that nothing would be learned about it.
 FIRST_OBJECT_SCORE = 3.0
-# With 4 a decoder knows after a hundred steps what a click is, with torch's own weights after 250.
+# With 4 a decoder learns clicks in 100 steps, with torch's default initialization in 250.
 FIRST_SHARPNESS = 4.0
-FIRST_KIND = 0.2  # deviation of what tells kinds of tokens apart; a place has 0.7
-FIRST_COMMON = 0.05  # of what is added to every pixel of a picture without a mask
-SHOWN, SHOWN_SIDE = 16, 128  # pictures by which first weights are scaled, pixels whatever the input
+FIRST_KIND = 0.2  # deviation of the embeddings of token types; a position encoding has 0.7
+FIRST_COMMON = 0.05  # scale of the embedding added to every cell without a mask prompt
+SHOWN, SHOWN_SIDE = 16, 128  # pictures for scaling initial weights, their side in pixels
 
 
 def make_model(config: TrainConfig) -> Sam2VideoModel:
-    """Load or draw the model, in train mode, with what does not learn frozen.
+    """Load or initialize the model, in train mode, with frozen parameters.
 
     Args:
         config: The run.
@@ -40,7 +40,7 @@ def make_model(config: TrainConfig) -> Sam2VideoModel:
         CheckpointError: There is no such model.
     """
     model = _drawn(config) if config.from_scratch else _loaded(config)
-    model = model.float()  # weights learn in float32 whatever they are stored in
+    model = model.float()  # weights are trained in float32
     if config.lora is not None:
         add_adapters(model, config.lora, config.seed)
     freeze(model, config.frozen)
@@ -54,47 +54,47 @@ def make_model(config: TrainConfig) -> Sam2VideoModel:
 
 
 def _drawn(config: TrainConfig) -> Sam2VideoModel:
-    """Draw weights so that learning gets going.
+    """Initialize weights so that training starts quickly.
 
     Source: sam2/modeling @ 2b90b9f, which leaves all but tables to torch.
-    Differs: where prompts and picture look at each other, keys begin equal to queries, and every
-        token knows what is clicked; the cells that one becomes begin alike; the neck begins without
-        what all pixels share.
+    Differs: in attention between prompts and image, keys start equal to queries, and every token
+        starts with the click; upscaling starts as nearest-neighbor; the neck starts without the
+        part common to all pixels.
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = Sam2VideoModel(_resized(Sam2VideoConfig.from_pretrained(config.model), config))
         for module in model.modules():
-            # by the number of inputs: one deviation for all, as `initializer_range` has it, lets
-            # signals fade in narrow layers
+            # scaled by fan-in: one deviation for all layers, as in `initializer_range`, shrinks
+            # signals in narrow layers
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
     decoder = model.mask_decoder
     nn.init.constant_(decoder.pred_obj_score_head.proj_out.bias, FIRST_OBJECT_SCORE)
     for conv in (decoder.upscale_conv1, decoder.upscale_conv2):
-        _enlarge_plainly(conv)
+        _init_upscaling(conv)
     for name, module in decoder.named_modules():
         if isinstance(module, PromptAttention) and not name.endswith("self_attn"):
-            _look_at_own_place(module)
-    _hand_clicks_on(model, torch.Generator().manual_seed(config.seed))
-    _let_content_speak(model)
+            _attend_to_own_position(module)
+    _pass_clicks_to_tokens(model, torch.Generator().manual_seed(config.seed))
+    _balance_neck(model)
     return model
 
 
 @torch.no_grad()
-def _look_at_own_place(attention: PromptAttention) -> None:
-    """Let what is at the same place look at each other, so that a click matters from the start."""
+def _attend_to_own_position(attention: PromptAttention) -> None:
+    """Initialize attention to the same position, so that a click matters from the start."""
     attention.q_proj.weight.mul_(FIRST_SHARPNESS)
     attention.k_proj.weight.copy_(attention.q_proj.weight)
 
 
 @torch.no_grad()
-def _hand_clicks_on(model: Sam2VideoModel, generator: torch.Generator) -> None:
-    """Let every token begin with the click's place and what is seen there.
+def _pass_clicks_to_tokens(model: Sam2VideoModel, generator: torch.Generator) -> None:
+    """Initialize the decoder so that every token sees the click's position and its features.
 
-    The first attention of tokens to tokens hands on what they are, of which the click's place is
-    most; so all of them look there, and take on a part of the embedding as it is. The picture
-    begins by looking at no token, which a decoder that guesses blindly would only spoil.
+    The first self-attention passes token values, dominated by the click's position, so all tokens
+    attend there and take up a projection of the embedding. Image-to-token attention starts at zero,
+    since an untrained decoder would only corrupt the image features.
     """
     decoder, prompts = model.mask_decoder, model.prompt_encoder
     for table in (decoder.obj_score_token, decoder.iou_token, decoder.mask_tokens):
@@ -117,13 +117,13 @@ def _hand_clicks_on(model: Sam2VideoModel, generator: torch.Generator) -> None:
 
 
 @torch.no_grad()
-def _let_content_speak(model: Sam2VideoModel) -> None:
-    """Let the neck begin with what differs from pixel to pixel, as large as the code of places.
+def _balance_neck(model: Sam2VideoModel) -> None:
+    """Center and scale the neck's output to the size of position encodings.
 
-    What all pixels have in common, which is most of what a drawn trunk gives, layer norms keep and
-    content fades beside it.
+    The output of an untrained trunk is mostly common to all pixels; layer norms keep that part, and
+    content vanishes beside it.
 
-    Source: Kraehenbuehl et al., arXiv:1511.06856, section 3, for the neck alone.
+    Source: Kraehenbuehl et al., arXiv:1511.06856, section 3, for the neck only.
     """
     model.prompt_encoder.no_mask_embed.weight.mul_(FIRST_COMMON)
     rng = np.random.default_rng(0)
@@ -141,19 +141,19 @@ def _let_content_speak(model: Sam2VideoModel) -> None:
 
 
 @torch.no_grad()
-def _enlarge_plainly(conv: nn.ConvTranspose2d) -> None:
-    """Let all four cells that one becomes begin alike, so that one filter fits them all.
+def _init_upscaling(conv: nn.ConvTranspose2d) -> None:
+    """Initialize upscaling as nearest-neighbor, so that one filter fits all output cells.
 
-    Drawn apart, sixteen kinds of cells of a mask speak of the same thing in sixteen ways, and a
-    filter has to learn each.
+    With independent weights, 16 subpixel positions of a mask encode the same content in 16 ways,
+    and a filter has to learn each.
 
-    Source: Aitken et al., arXiv:1707.02937, section 3, there against checkerboards.
+    Source: Aitken et al., arXiv:1707.02937, section 3, there against checkerboard artifacts.
     """
     conv.weight.copy_(conv.weight[..., :1, :1].expand_as(conv.weight).clone())
 
 
 def _loaded(config: TrainConfig) -> Sam2VideoModel:
-    """Load weights; no size of theirs depends on the input size."""
+    """Load weights; their shapes do not depend on the input size."""
     model = Sam2VideoModel.from_pretrained(config.model)
     if config.image_size in (None, model.image_size) and not config.architecture:
         return model
@@ -181,17 +181,17 @@ def _resized(sizes: Sam2VideoConfig, config: TrainConfig) -> Sam2VideoConfig:
 
 
 def _with_architecture(sizes: Sam2VideoConfig, changes: Mapping[str, object]) -> Sam2VideoConfig:
-    """Change settings of the model's config, each named as in its file."""
+    """Override settings of the model's config, named as in its file."""
     content = sizes.to_dict()
     for path, value in changes.items():
         part: Any = content
         *above, name = path.split(".")
-        for one in above:
-            part = part.get(one) if isinstance(part, dict) else None
+        for key in above:
+            part = part.get(key) if isinstance(part, dict) else None
         if not isinstance(part, dict) or name not in part:
             raise TrainingError(
-                f"architecture has {path}, which the model's config has not. Name a setting of its "
-                "config.json with dots, such as vision_config.backbone_config.mlp_ratio."
+                f"architecture has {path}, which is not in the model's config. Name a setting of "
+                "its config.json with dots, such as vision_config.backbone_config.mlp_ratio."
             )
-        part[name] = list(value) if isinstance(value, tuple) else value  # as JSON has it
+        part[name] = list(value) if isinstance(value, tuple) else value  # as in JSON
     return Sam2VideoConfig.from_dict(content)

@@ -1,4 +1,4 @@
-"""Sam2VideoForTraining: clips and true masks in, loss out, prompted by a simulated user.
+"""Sam2VideoForTraining: loss of clips and true masks, with simulated prompts.
 
 Suffixes: b = clips (in features, masks and memories: objects of all clips), o = objects of a clip,
 n = objects of all clips, t = frames, c = memory channels (64), d = decoder channels (256), h, w =
@@ -28,9 +28,9 @@ from .training_output import TrainingOutput
 
 
 class ClipMemories:
-    """Memories of all objects of a batch, which are prompted together and so remember alike.
+    """Memories of all objects of a batch, which share prompted frames.
 
-    Nothing ever leaves it: gradients flow back through every memory of a clip.
+    Nothing is evicted: gradients flow back through every memory of a clip.
     """
 
     def __init__(self) -> None:
@@ -38,22 +38,22 @@ class ClipMemories:
         self._tracked: dict[int, FrameMemory] = {}
 
     def remember(self, memory: FrameMemory, *, prompted: bool) -> None:
-        """Keep what is known about a frame."""
+        """Add the memory of a frame."""
         kept = self.prompted if prompted else self._tracked
         kept[memory.frame] = memory
 
     def score(self, frame: int) -> float | None:
-        """Average the objects' scores on a frame, logits; None if nothing is known of it."""
+        """Return the mean object score on a frame, logits; None without a memory of it."""
         memory = self.prompted.get(frame) or self._tracked.get(frame)
         return None if memory is None else float(memory.score_b1.mean())
 
     def spatial_bx(self, frame: int) -> Tensor | None:
-        """Look up the spatial memory of a tracked frame; None if there is none."""
+        """Return the spatial memory of a tracked frame; None if there is none."""
         memory = self._tracked.get(frame)
         return None if memory is None else memory.spatial_bx
 
     def pointer_bd(self, frame: int) -> Tensor | None:
-        """Look up the object pointer of a tracked frame; None if there is none."""
+        """Return the object pointer of a tracked frame; None if there is none."""
         memory = self._tracked.get(frame)
         return None if memory is None else memory.pointer_bd
 
@@ -63,14 +63,14 @@ CLIP_DIMENSIONS = LABEL_DIMENSIONS = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameAnswer:
-    """What came out on one frame.
+    """Result of one frame.
 
     Attributes:
-        masks: The answer to the last prompt.
-        losses: Sum over the answers to all prompts.
-        iou_n: IoU of the last answer with the true masks.
-        first_iou_n: The same of the first answer.
-        present_n: Whether the objects are there.
+        masks: Masks after the last prompt.
+        losses: Sum over the masks after each prompt.
+        iou_n: IoU of the last masks with the true ones.
+        first_iou_n: The same for the first masks.
+        present_n: Whether the objects are visible.
     """
 
     masks: ObjectMasks
@@ -82,11 +82,11 @@ class FrameAnswer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Beside:
-    """What photos are learned from beside prompts, on the same encoding.
+    """An additional loss of photos, on the same encoding.
 
     Attributes:
         dense: The dense objective of the same model.
-        weight: Of its loss.
+        weight: Weight of its loss.
     """
 
     dense: DenseObjective
@@ -94,31 +94,31 @@ class Beside:
 
 
 class Sam2VideoForTraining(nn.Module):
-    """Clips and true masks in, loss out: the model with its simulated user.
+    """Loss of clips and true masks: the model with a simulated user.
 
     Frames are encoded in one batch; then objects of all clips are prompted, corrected and tracked
-    together, by the two halves of the `track_step` of inference. Photos are clips of one frame, and
-    have no memory.
+    together, by the two halves of the `track_step` of inference. Photos are clips of one frame,
+    without memory.
 
-    Several processes: a step reaches only what its prompts make use of (no memory in photos, no
-    mask prompts after clicks, the best mask's head alone), and `no_memory_positional_encoding` is
-    never read, so `DistributedDataParallel` needs `find_unused_parameters=True`.
+    With several processes `DistributedDataParallel` needs `find_unused_parameters=True`: a step
+    reaches only the parameters that its prompts use (no memory in photos, no mask prompts after
+    clicks, the head of the best mask only), and `no_memory_positional_encoding` is never read.
 
-    transformers' `Trainer` takes it as it is, with rows of `clips` and `labels`; evaluate with
-    `prediction_loss_only=True`, and save `objective.model`, which loads by itself.
+    Works with transformers' `Trainer`, with rows of `clips` and `labels`; evaluate with
+    `prediction_loss_only=True`, and save `objective.model`.
 
     Attributes:
-        click_s: Seconds spent on finding where to click, since it was last set to 0.
+        click_s: Seconds spent on finding clicks, since it was last reset to 0.
 
     Args:
-        model: The model that learns.
-        schedule: How the user prompts.
-        rules: How masks are compared with the true ones.
-        beside: What photos are learned from besides; None for prompts alone.
+        model: The model to train.
+        schedule: Simulated prompts.
+        rules: Losses of masks.
+        beside: Additional loss of photos; None for prompts only.
 
     Source: training/model/sam2.py @ 2b90b9f.
-    Differs: objects that are on no frame of a clip are left out; the memory of the frame that is
-        segmented last, which nothing reads, is not encoded.
+    Differs: objects that are visible on no frame of a clip are dropped; the memory of the frame
+        that is segmented last, which is never read, is not encoded.
     """
 
     def __init__(
@@ -147,23 +147,25 @@ class Sam2VideoForTraining(nn.Module):
 
         Args:
             clips: Normalized frames, `(b, t, 3, S, S)`; t = 1 for photos.
-            labels: True masks, `(b, o, t, S, S)`, bool. Clips with fewer objects than others are
-                filled up with empty masks.
-            seeds: One for each clip, `(b,)` int64: where it is clicked depends on nothing else.
-                Without them, torch's global generator decides.
-            plan_seed: Decides what is prompted how, for the whole batch; torch's global generator
-                does without it. Parts of one batch need the same.
-            num_objects: What losses are divided by; the number of objects of this batch if None.
-                Where a batch is split over processes, give the mean over them.
+            labels: True masks, `(b, o, t, S, S)`, bool. Clips with fewer objects
+                are padded with empty masks.
+            seeds: One for each clip, `(b,)` int64, which determines its clicks; None uses torch's
+                global generator.
+            plan_seed: Seed of the prompt plan of the whole batch; None uses torch's global
+                generator. Equal for parts of one batch.
+            num_objects: Divisor of losses; by default the number of objects of this batch. For a
+                batch split over processes, pass the mean over them.
 
         Raises:
-            DataError: Shapes do not fit, or there is no object on any frame.
+            DataError: Shapes do not match, or no frame has an object.
         """
         clip_n, truth_nthw = self._objects(clips, labels)
         num_frames = clips.shape[1]
         listed = len(clip_n)
         times_n = self._times(clip_n, num_frames)
-        clip_n, truth_nthw = (one.repeat_interleave(times_n, dim=0) for one in (clip_n, truth_nthw))
+        clip_n, truth_nthw = (
+            rows_n.repeat_interleave(times_n, dim=0) for rows_n in (clip_n, truth_nthw)
+        )
         per_clip = clip_n.bincount(minlength=len(clips)).tolist()
         user = self._user(truth_nthw, per_clip, seeds, plan_seed, _is_repeated(times_n))
         features = self.model.encode_image(clips.flatten(0, 1))
@@ -183,14 +185,14 @@ class Sam2VideoForTraining(nn.Module):
         return output
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
-        """Trade time for memory; called by transformers' `Trainer`, with the model's arguments."""
+        """Enable gradient checkpointing; called by transformers' `Trainer`."""
         self.model.activation_checkpointing_enable(**options)
 
     @property
     def memory_rules(self) -> MemoryRules:
-        """How far memory reaches in training.
+        """Memory rules of training.
 
-        Source: sam2/modeling/sam2_base.py:531-607 @ 2b90b9f, where `self.training` is asked.
+        Source: sam2/modeling/sam2_base.py:531-607 @ 2b90b9f, where `self.training` is checked.
         """
         config = self.model.config
         return MemoryRules(
@@ -203,16 +205,16 @@ class Sam2VideoForTraining(nn.Module):
 
     @property
     def memory_policy(self) -> MemoryPolicy:
-        """Which memories a frame of a clip attends to: those of the original."""
+        """Memory policy of training: that of the original."""
         return Sam2Policy(self.memory_rules)
 
     def _objects(self, clips: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """List the objects that are on any frame: their clips `(n,)` and true masks."""
+        """List the objects visible on any frame: their clips `(n,)` and true masks."""
         side = self.model.image_size
         fits = clips.dim() == CLIP_DIMENSIONS and labels.dim() == LABEL_DIMENSIONS
         if not fits or clips.shape[1] != labels.shape[2] or len(clips) != len(labels):
             raise DataError(
-                f"clips {tuple(clips.shape)} and labels {tuple(labels.shape)} do not fit: give "
+                f"clips {tuple(clips.shape)} and labels {tuple(labels.shape)} do not match: give "
                 "(clips, frames, 3, side, side) and (clips, objects, frames, side, side)."
             )
         if clips.shape[-2:] != (side, side) or labels.shape[-2:] != (side, side):
@@ -230,7 +232,7 @@ class Sam2VideoForTraining(nn.Module):
         return clip_n, labels[clip_n, object_n]
 
     def _times(self, clip_n: Tensor, num_frames: int) -> Tensor:
-        """Tell how often each object is prompted, so that photos get `photo_prompts`."""
+        """Return how often each object is prompted, so that photos get `photo_prompts`."""
         wanted = self.schedule.photo_prompts
         if num_frames > 1 or not wanted:
             return torch.ones_like(clip_n)
@@ -245,7 +247,7 @@ class Sam2VideoForTraining(nn.Module):
         plan_seed: int | None,
         repeated_n: Tensor,
     ) -> SimulatedUser:
-        """Draw what is prompted and where."""
+        """Draw the prompts."""
         num_frames = truth_nthw.shape[1]
         generator = None if plan_seed is None else torch.Generator().manual_seed(plan_seed)
         plan = self.schedule.plan(num_frames, generator)
@@ -260,7 +262,7 @@ class Sam2VideoForTraining(nn.Module):
     def _segment(
         self, features: FrameFeatures, user: SimulatedUser, memories: ClipMemories, frame: int
     ) -> FrameAnswer:
-        """Prompt or track a frame, correct it, and compare every answer with the true masks."""
+        """Prompt or track a frame, correct it, and compute the losses of all masks."""
         labels = read_labels(user.truth_nthw[:, frame], self.rules)
         first = user.plan.first_prompt(frame)
         if first is not None and first.kind == "mask":
@@ -288,14 +290,14 @@ class Sam2VideoForTraining(nn.Module):
         self.click_s += time.perf_counter() - begun
 
     def _adopt(self, features: FrameFeatures, truth_nhw: Tensor, labels: Labels) -> FrameAnswer:
-        """Believe given masks; nothing is learned from comparing them with themselves."""
+        """Adopt given masks, which have no loss."""
         masks = self.model.use_mask_as_output(features, truth_nhw[:, None].float())
         with torch.no_grad():
             losses, iou_n = self._compare(masks, labels)
         return FrameAnswer(masks, losses, iou_n, iou_n, labels.present_b1[:, 0] > 0)
 
     def _compare(self, masks: ObjectMasks, labels: Labels) -> tuple[MaskLosses, Tensor]:
-        """Compute the losses of one answer, and the true IoU of its best masks."""
+        """Compute the losses of some masks, and the true IoU of the best ones."""
         full = masks.full_logits_b1hw
         logits = masks.candidates_bmhw if full is None else full
         predicted_bm = masks.candidate_iou_bm
@@ -319,33 +321,33 @@ class Sam2VideoForTraining(nn.Module):
     def _output(
         self, answers: list[FrameAnswer], clip_n: Tensor, num_objects: float
     ) -> TrainingOutput:
-        """Put the loss together; answers in the order of time."""
-        summed = sum((one.losses for one in answers[1:]), start=answers[0].losses)
+        """Assemble the output from the results of all frames, in temporal order."""
+        summed = sum((answer.losses for answer in answers[1:]), start=answers[0].losses)
         losses = summed.divided(num_objects)
-        masks = [one.masks for one in answers]
+        masks = [answer.masks for answer in answers]
         return TrainingOutput(
             loss=losses.total(self.rules),
             focal=losses.focal.detach(),
             dice=losses.dice.detach(),
             iou=losses.iou.detach(),
             object_score=losses.object_score.detach(),
-            logits_tohw=torch.stack([one.logits_b1hw[:, 0].detach() for one in masks]),
-            iou_to=torch.stack([one.iou_n for one in answers]),
-            first_iou_to=torch.stack([one.first_iou_n for one in answers]),
-            predicted_iou_to=torch.stack([one.iou_b1[:, 0].detach() for one in masks]),
-            present_to=torch.stack([one.present_n for one in answers]),
+            logits_tohw=torch.stack([of_frame.logits_b1hw[:, 0].detach() for of_frame in masks]),
+            iou_to=torch.stack([answer.iou_n for answer in answers]),
+            first_iou_to=torch.stack([answer.first_iou_n for answer in answers]),
+            predicted_iou_to=torch.stack([of_frame.iou_b1[:, 0].detach() for of_frame in masks]),
+            present_to=torch.stack([answer.present_n for answer in answers]),
             clip_o=clip_n,
         )
 
 
 def _is_repeated(times_n: Tensor) -> Tensor:
-    """Mark all but the first of each object's repetitions."""
+    """Mark repetitions of an object after its first occurrence."""
     repeated_n = torch.ones(int(times_n.sum()), dtype=torch.bool, device=times_n.device)
     repeated_n[times_n.cumsum(0) - times_n] = False
     return repeated_n
 
 
 def _rows(features: FrameFeatures, rows_n: Tensor) -> FrameFeatures:
-    """Give every object the frame it is on."""
+    """Select the frame of every object."""
     maps = (getattr(features, field.name) for field in fields(features))
-    return FrameFeatures(*(one.index_select(0, rows_n) for one in maps))
+    return FrameFeatures(*(map_bchw.index_select(0, rows_n) for map_bchw in maps))

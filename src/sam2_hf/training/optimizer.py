@@ -1,4 +1,4 @@
-"""Optimizer groups, the learning-rate schedule, and the moving average of the weights."""
+"""Optimizer: parameter groups, learning-rate schedule, and moving average of weights."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -18,16 +18,16 @@ from .muon import Muon
 
 
 def rate_factor(config: OptimizerConfig, step: int, steps: int, begins: int = 0) -> float:
-    """Tell what a learning rate is multiplied by on a step.
+    """Return the factor of the learning rate at a step.
 
-    It rises linearly over the warm-up, so that the first step already learns, and then follows
-    half a cosine down to `final_share`, or stays.
+    It rises linearly over the warm-up, starting above 0, and then follows half a cosine down to
+    `final_share`, or is constant.
 
     Args:
         config: Warm-up, schedule and final share.
-        step: Which step, counted from 0.
+        step: Index of the step, from 0.
         steps: Steps of the whole run.
-        begins: Step at which the warm-up begins; 0 before it. The cosine is that of the run.
+        begins: Step at which the warm-up starts; the factor is 0 before. The cosine spans the run.
 
     Source: fvcore's `CosineParamScheduler`, as in
         sam2/configs/sam2.1_training/sam2.1_hiera_b+_MOSE_finetune.yaml @ 2b90b9f.
@@ -44,19 +44,19 @@ def rate_factor(config: OptimizerConfig, step: int, steps: int, begins: int = 0)
 
 
 VISION, TRUNK = "vision_encoder.", "vision_encoder.backbone."
-LEAST_SIDE = 8  # of a matrix; heads of a few outputs have no directions to speak of
+LEAST_SIDE = 8  # of a matrix; heads with a few outputs are not orthogonalized
 BLOCKS, POSITIONS = TRUNK + "blocks.", TRUNK + "pos_embed"
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How a parameter learns.
+class ParameterOptions:
+    """Optimizer options of a parameter.
 
     Attributes:
-        rate: Its highest learning rate.
-        decay: Its weight decay.
-        begins: Steps for which it stays as it is.
-        is_matrix: Whether it maps one hidden layer to another, so that Muon may move it.
+        rate: Peak learning rate.
+        decay: Weight decay.
+        begins: Steps during which it is frozen.
+        is_matrix: Whether it maps one hidden layer to another, so that Muon applies.
     """
 
     rate: float
@@ -66,7 +66,7 @@ class Pace:
 
 
 def freeze(model: nn.Module, patterns: Iterable[str]) -> None:
-    """Stop parameters from learning.
+    """Freeze parameters.
 
     Args:
         model: The model.
@@ -88,7 +88,7 @@ def matching_names(model: nn.Module, pattern: str, setting: str) -> list[str]:
     Args:
         model: The model.
         pattern: Such as `mask_decoder.*`.
-        setting: Where the pattern stands, for messages.
+        setting: Name of the setting, for messages.
 
     Raises:
         TrainingError: There is none.
@@ -104,12 +104,14 @@ def matching_names(model: nn.Module, pattern: str, setting: str) -> list[str]:
     return matching
 
 
-def learning_rate_multipliers(model: Sam2VideoModel, config: OptimizerConfig) -> dict[str, Pace]:
-    """Tell how each parameter that learns does so.
+def learning_rate_multipliers(
+    model: Sam2VideoModel, config: OptimizerConfig
+) -> dict[str, ParameterOptions]:
+    """Return the optimizer options of each trained parameter.
 
     Source: training/optimizer.py:383-460 and sam2/modeling/backbones/hieradet.py:301-317 @ 2b90b9f.
-    Differs: weights of norms over channels of maps do not decay either; the original's rule knows
-        only `torch.nn.LayerNorm` by name.
+    Differs: weights of channel norms of maps do not decay either; the original's rule matches only
+        `torch.nn.LayerNorm`.
     """
     num_blocks = len(model.vision_encoder.backbone.blocks)
     norms = {
@@ -126,19 +128,19 @@ def learning_rate_multipliers(model: Sam2VideoModel, config: OptimizerConfig) ->
         rate = config.learning_rate
         if is_vision and config.vision_learning_rate is not None:
             rate = config.vision_learning_rate
-        is_unmodified = "bias" in name or name in norms
-        decay = 0.0 if is_unmodified else config.weight_decay
+        is_exempt = "bias" in name or name in norms
+        decay = 0.0 if is_exempt else config.weight_decay
         rate *= layer_factor(name, num_blocks, config.layer_decay)
         begins = config.vision_begins if is_vision else 0
-        found[name] = Pace(rate, decay, begins, name in matrices)
+        found[name] = ParameterOptions(rate, decay, begins, name in matrices)
     return found
 
 
 def _is_matrix(module: nn.Module) -> bool:
-    """Tell whether a layer maps every cell or token by a matrix.
+    """Whether a layer maps every cell or token by a matrix.
 
-    Convolutions of kernel 1 do: moved weight by weight, those of the neck would add to all cells
-    what none differs in, which norms keep while what is seen fades.
+    1 x 1 convolutions do: with AdamW, those of the neck would grow a part common to all cells,
+    which norms preserve while content vanishes.
     """
     if isinstance(module, nn.Conv2d):
         is_map = module.kernel_size == (1, 1)
@@ -147,7 +149,7 @@ def _is_matrix(module: nn.Module) -> bool:
 
 
 def layer_factor(name: str, num_blocks: int, decay: float) -> float:
-    """Tell by how much a parameter of the trunk learns more slowly.
+    """Return the layer-decay factor of a parameter of the trunk.
 
     Args:
         name: Its name in the model.
@@ -159,32 +161,34 @@ def layer_factor(name: str, num_blocks: int, decay: float) -> float:
     """
     if not name.startswith(TRUNK) or name.startswith(POSITIONS):
         return 1.0
-    above = num_blocks + 1  # the patch embedding lies below the first block
+    above = num_blocks + 1  # the patch embedding is below the first block
     if name.startswith(BLOCKS):
         above -= int(name.removeprefix(BLOCKS).split(".")[0]) + 1
     return decay**above
 
 
 def make_optimizer(
-    named: Mapping[str, nn.Parameter], speeds: Mapping[str, Pace], config: OptimizerConfig
+    named: Mapping[str, nn.Parameter],
+    options: Mapping[str, ParameterOptions],
+    config: OptimizerConfig,
 ) -> Optimizer:
-    """Make the optimizer, with one group for all parameters of one pace.
+    """Make the optimizer, with one group for all parameters with equal options.
 
     Args:
-        named: Parameters by the names in `speeds`.
-        speeds: What `learning_rate_multipliers` found.
-        config: Which one, and its averages.
+        named: Parameters by the names in `options`.
+        options: From `learning_rate_multipliers`.
+        config: Kind and moving averages.
     """
-    groups: dict[Pace, list[nn.Parameter]] = {}
-    for name, pace in speeds.items():
-        groups.setdefault(pace, []).append(named[name])
+    groups: dict[ParameterOptions, list[nn.Parameter]] = {}
+    for name, chosen in options.items():
+        groups.setdefault(chosen, []).append(named[name])
     settings: list[dict[str, Any]] = [
-        {"params": parameters, "lr": pace.rate, "weight_decay": pace.decay, "pace": pace}
-        for pace, parameters in groups.items()
+        {"params": parameters, "lr": chosen.rate, "weight_decay": chosen.decay, "options": chosen}
+        for chosen, parameters in groups.items()
     ]
     if config.kind == "muon":
         for group in settings:
-            group["matrices"] = group["pace"].is_matrix
+            group["matrices"] = group["options"].is_matrix
         return Muon(settings, betas=config.betas)
     # fused: one pass over all weights instead of a dozen
     return AdamW(settings, betas=config.betas, fused=True)
@@ -194,39 +198,39 @@ def set_rates(optimizer: Optimizer, config: OptimizerConfig, step: int, steps: i
     """Set the learning rates of a step.
 
     Returns:
-        What those are multiplied by that learn from the first step on.
+        The factor of parameters that are trained from the first step.
     """
     for group in optimizer.param_groups:
-        pace = group["pace"]
-        group["lr"] = pace.rate * rate_factor(config, step, steps, pace.begins)
+        chosen = group["options"]
+        group["lr"] = chosen.rate * rate_factor(config, step, steps, chosen.begins)
     return rate_factor(config, step, steps)
 
 
-WARM_UP = 10.0  # steps; the average of the first steps shall not be stuck at the first weights
+WARM_UP = 10.0  # steps; the early average should not be dominated by the initial weights
 
 
 class WeightAverage:
-    """Exponential moving average of the parameters that learn.
+    """Exponential moving average of the trained parameters.
 
     Args:
-        parameters: Name -> parameter. They are read at each `update`.
-        decay: Share of the old average that is kept at each step, once it is warmed up.
+        parameters: Name -> parameter, read at each `update`.
+        decay: Weight of the old average at each step, after warm-up.
     """
 
     def __init__(self, parameters: Mapping[str, Tensor], decay: float) -> None:
         self.decay = decay
         self._parameters = dict(parameters)
-        # float32: steps of 1 - decay would be rounded away in half precision
+        # float32: increments of 1 - decay would round to zero in half precision
         self.averages = {
             name: parameter.detach().float().clone() for name, parameter in parameters.items()
         }
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take the weights in after a step.
+        """Update the average after a step.
 
         Args:
-            step: Which step, counted from 0; early ones weigh more.
+            step: Index of the step, from 0; early ones have more weight.
         """
         decay = min(self.decay, (1 + step) / (WARM_UP + step))
         weights = [parameter.detach().float() for parameter in self._parameters.values()]

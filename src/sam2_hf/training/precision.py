@@ -1,28 +1,28 @@
-"""Which precision a run computes in, found out by trying where it is not said."""
+"""Choice of the precision of a run, measured if it is "auto"."""
 
 import time
 
 import torch
 
-SIDE, ROWS = 512, 2048  # of the products that are timed: the size of a layer's in training
-REPEATS = 3
-SLOWER = 1.1  # times as long, from which on it is worth a warning
+SIDE, ROWS = 512, 2048  # of the timed products, as in a layer during training
+
+SLOWER = 1.1  # slowdown above which to warn
 
 
 def bfloat16_speed(device: torch.device) -> float:
-    """Tell how many times as fast as in float32 a matrix product is in bfloat16.
+    """Measure the speedup of a matrix product in bfloat16 over float32.
 
-    On a CPU with bfloat16 units it is about 2, on one without them below a fifth.
+    On a CPU with bfloat16 units it is about 2, without them below 0.2.
 
     Args:
-        device: Where to try; only a CPU is in question.
+        device: The device; only useful for a CPU.
     """
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         left = torch.ones(ROWS, SIDE, dtype=dtype, device=device)
         right = torch.ones(SIDE, SIDE, dtype=dtype, device=device)
         timed = []
-        for _ in range(REPEATS + 1):  # the first sets things up
+        for _ in range(4):  # the first is a warm-up
             begun = time.perf_counter()
             left @ right
             timed.append(time.perf_counter() - begun)
@@ -31,14 +31,14 @@ def bfloat16_speed(device: torch.device) -> float:
 
 
 def chosen_precision(wanted: str, device: torch.device) -> tuple[str, str]:
-    """Choose between float32 and bfloat16, and say why.
+    """Choose between float32 and bfloat16, with the reason.
 
     Args:
-        wanted: "auto", or what is taken as it is.
-        device: Where the run computes.
+        wanted: "auto", or a fixed precision.
+        device: The run's device.
 
     Returns:
-        The precision, and a line for the user, empty if there is nothing to say.
+        The precision, and a message for the user, possibly empty.
     """
     if device.type != "cpu":
         if wanted != "auto":

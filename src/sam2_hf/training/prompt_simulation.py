@@ -1,4 +1,4 @@
-"""Simulated prompting: a schedule of who is prompted when and how, and a user who corrects errors.
+"""Prompt simulation: a schedule of prompts, and a simulated user who corrects errors.
 
 Suffixes: n = objects of all clips of a batch, t = frames, k = prompts on a frame, b = objects, p =
 1, h, w = rows and columns.
@@ -24,12 +24,12 @@ PromptKind = Literal["mask", "click", "box"]
 
 @dataclass(frozen=True, slots=True)
 class FirstPrompt:
-    """The prompt on a frame that is segmented without memory.
+    """Prompt on a frame that is segmented without memory.
 
     Attributes:
-        frame: Which frame.
-        kind: What is given for every object.
-        central: Whether a click goes to the innermost pixel instead of any.
+        frame: The frame.
+        kind: Kind of prompt of every object.
+        central: Whether a click goes to the innermost pixel instead of a random one.
     """
 
     frame: int
@@ -39,11 +39,11 @@ class FirstPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """One more click for every object.
+    """An additional click on every object.
 
     Attributes:
-        onto_truth: Whether it goes onto the object, wherever the prediction is wrong.
-        central: Whether it goes to the innermost pixel instead of any.
+        onto_truth: Whether it goes onto the object, regardless of the error.
+        central: Whether it goes to the innermost pixel instead of a random one.
     """
 
     onto_truth: bool = False
@@ -52,14 +52,14 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class PromptPlan:
-    """What happens on the frames of a batch of clips.
+    """Prompts on the frames of a batch of clips.
 
     Attributes:
         num_frames: Frames of each clip.
-        first_prompts: Those on frames that are segmented without memory, in the order in which they
-            are segmented; the first is on frame 0.
+        first_prompts: Prompts on frames that are segmented without memory, in order of
+            segmentation; the first is on frame 0.
         corrected_frames: Frames with corrections, prompted or tracked.
-        corrections: What follows on each of those frames.
+        corrections: Clicks on each of those frames.
         corrected_are_prompted: Whether a tracked frame counts as prompted once it is corrected.
     """
 
@@ -71,47 +71,48 @@ class PromptPlan:
 
     @property
     def order(self) -> tuple[int, ...]:
-        """The order of segmentation: frames with a first prompt, then the others as time runs."""
+        """Order of segmentation: frames with a first prompt, then the others in temporal order."""
         first = tuple(prompt.frame for prompt in self.first_prompts)
-        return first + tuple(one for one in range(self.num_frames) if one not in first)
+        return first + tuple(frame for frame in range(self.num_frames) if frame not in first)
 
     def first_prompt(self, frame: int) -> FirstPrompt | None:
-        """Look up the first prompt on a frame; None if it is tracked."""
-        return next((one for one in self.first_prompts if one.frame == frame), None)
+        """Return the first prompt on a frame; None if it is tracked."""
+        return next((prompt for prompt in self.first_prompts if prompt.frame == frame), None)
 
     def corrections_on(self, frame: int) -> tuple[Correction, ...]:
-        """Look up the corrections on a frame."""
+        """Return the corrections on a frame."""
         if frame not in self.corrected_frames:
             return ()
         return self.corrections[self.corrected_frames.index(frame)]
 
     def is_prompted(self, frame: int) -> bool:
-        """Tell whether a frame is remembered as a prompted one."""
+        """Whether a frame's memory counts as prompted."""
         is_corrected = self.corrected_are_prompted and frame in self.corrected_frames
         return is_corrected or self.first_prompt(frame) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptSchedule:
-    """How a simulated user prompts; the defaults are those of the released models.
+    """Schedule of a simulated user; the defaults are those of the released models.
 
     Attributes:
-        first_mask: Probability that the first prompts of a clip are true masks, and nothing is
-            corrected. Photos are never prompted with masks.
-        first_box: Probability that a first prompt is a box, where it is no mask.
-        box_noise: The most a side of a box is off, as a part of the box.
-        box_noise_limit: The most a side of a box is off, model pixels.
-        corrections: Clicks that follow on a corrected frame.
-        clicks_from_truth: Probability that a correction goes onto the object, wherever the
-            prediction is wrong.
-        central_clicks: Probability that a click goes to the innermost pixel instead of any.
-        max_prompted_frames: Frames with a first prompt.
-        max_corrected_frames: Frames with corrections, those with a first prompt included.
+        first_mask: Probability that the first prompts of a clip are true masks, without
+            corrections. Photos are never prompted with masks.
+        first_box: Probability that a first prompt is a box, if it is not a mask.
+        box_noise: Largest offset of a side of a box, as a fraction of the box.
+        box_noise_limit: Largest offset of a side of a box, model pixels.
+        corrections: Additional clicks on a corrected frame.
+        clicks_from_truth: Probability that a correction goes onto the object, regardless of the
+            error.
+        central_clicks: Probability that a click goes to the innermost pixel instead of a random
+            one.
+        max_prompted_frames: Maximum number of frames with a first prompt.
+        max_corrected_frames: Maximum number of frames with corrections, prompted ones included.
         random_counts: Whether both numbers are drawn from 1 to their maximum.
         corrected_frames_are_prompted: Whether a tracked frame counts as prompted once corrected.
-        photo_prompts: Prompts that a photo gets at least, so that encoding it pays: each of its
-            objects is prompted equally often, and clicks after the first go anywhere on it. 0
-            prompts each object once.
+        photo_prompts: Minimum number of prompts of a photo, to amortize its encoding: each object
+            is prompted equally often, and clicks after the first go anywhere on it. 0 prompts each
+            object once.
 
     Raises:
         TrainingError: Numbers contradict each other.
@@ -136,13 +137,13 @@ class PromptSchedule:
         for name in ("first_mask", "first_box", "clicks_from_truth", "central_clicks"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise TrainingError(
-                    f"{name} is {getattr(self, name)}, which is no probability. Give 0 to 1."
+                    f"{name} is {getattr(self, name)}, which is not a probability. Give 0 to 1."
                 )
         if not 1 <= self.max_prompted_frames <= self.max_corrected_frames:
             raise TrainingError(
                 f"max_prompted_frames is {self.max_prompted_frames} and max_corrected_frames "
                 f"{self.max_corrected_frames}. Prompt at least one frame, and let all prompted "
-                "frames be corrected; corrections=0 leaves corrections out."
+                "frames be corrected; corrections=0 disables corrections."
             )
         for name in ("corrections", "photo_prompts"):
             if getattr(self, name) < 0:
@@ -150,19 +151,19 @@ class PromptSchedule:
 
     @property
     def prompts_per_frame(self) -> int:
-        """The most prompts an object gets on a frame."""
+        """Maximum number of prompts of an object on a frame."""
         return 1 + self.corrections
 
     def plan(self, num_frames: int, generator: torch.Generator | None = None) -> PromptPlan:
-        """Draw what happens on the frames of a clip.
+        """Draw the prompts on the frames of a clip.
 
         Args:
             num_frames: Frames of the clip; 1 for a photo.
-            generator: Where numbers come from; torch's global generator if None.
+            generator: Random generator; torch's global one if None.
 
         Source: training/model/sam2.py:162-272 @ 2b90b9f.
-        Differs: where a clip has fewer frames than are to be prompted, all of them are, but one of
-            true masks, from which nothing could be learned. The original fails.
+        Differs: a clip with fewer frames than drawn prompts is prompted on all frames, or on all
+            but one with true masks, which have no loss. The original fails.
         """
         dice = _Dice(generator)
         is_mask = dice.happens(self.first_mask) and num_frames > 1
@@ -184,7 +185,7 @@ class PromptSchedule:
         )
 
     def _draw_count(self, dice: "_Dice", least: int, most: int) -> int:
-        """Draw a number of frames, or take the most."""
+        """Draw a number of frames, or use the maximum."""
         return dice.whole(least, most) if self.random_counts else most
 
     def _draw_first(self, dice: "_Dice", frame: int, *, is_mask: bool) -> FirstPrompt:
@@ -195,7 +196,7 @@ class PromptSchedule:
         return FirstPrompt(frame, "box") if is_box else FirstPrompt(frame, "click", central)
 
     def _draw_corrections(self, dice: "_Dice") -> tuple[Correction, ...]:
-        """Draw what follows on a corrected frame."""
+        """Draw the corrections of a frame."""
         return tuple(
             Correction(dice.happens(self.clicks_from_truth), dice.happens(self.central_clicks))
             for _ in range(self.corrections)
@@ -204,7 +205,7 @@ class PromptSchedule:
 
 @dataclass(frozen=True, slots=True)
 class _Dice:
-    """Chance, from a generator or from torch's global one."""
+    """Random choices from a generator, or from torch's global one."""
 
     generator: torch.Generator | None
 
@@ -215,21 +216,21 @@ class _Dice:
         return int(torch.randint(least, most + 1, (), generator=self.generator).item())
 
     def choose(self, items: list[int], count: int) -> list[int]:
-        """Choose some items in a drawn order, none twice."""
+        """Sample items without replacement."""
         order = torch.randperm(len(items), generator=self.generator).tolist()
         return [items[index] for index in order[: max(count, 0)]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulatedUser:
-    """Prompts every object of a batch as a plan says.
+    """Simulated user, who prompts every object of a batch by a plan.
 
     Attributes:
-        schedule: How sloppy boxes are.
-        plan: What happens on which frame.
+        schedule: Noise of boxes.
+        plan: Prompts of each frame.
         truth_nthw: True masks at the model's input size, bool.
-        numbers_ntk4: All that is random about clicks and boxes, 0 to below 1.
-        repeated_n: Objects that stand here again; their first clicks go anywhere.
+        numbers_ntk4: Random numbers of clicks and boxes, in [0, 1).
+        repeated_n: Repeated objects, whose first clicks go anywhere.
     """
 
     schedule: PromptSchedule
@@ -239,10 +240,10 @@ class SimulatedUser:
     repeated_n: Tensor
 
     def first_prompts(self, first: FirstPrompt | None) -> Prompts:
-        """Prompt a frame with clicks or boxes; not at all where it is tracked.
+        """Prompt a frame with clicks or boxes, or not at all if it is tracked.
 
         Args:
-            first: What the plan says about the frame.
+            first: The frame's first prompt in the plan.
         """
         if first is None:
             return NO_PROMPTS
@@ -256,13 +257,13 @@ class SimulatedUser:
         return Prompts(box_n4.reshape(-1, 1, 2, 2), labels.expand(len(box_n4), 1, -1))
 
     def corrected(self, frame: int, step: int, prompts: Prompts, masks: ObjectMasks) -> Prompts:
-        """Click once more on every object of a frame, and hand its mask back to the model.
+        """Add a click to every object of a frame, with its mask as a mask prompt.
 
         Args:
-            frame: Which frame.
-            step: Which correction on it, from 0.
+            frame: The frame.
+            step: Index of the correction on it, from 0.
             prompts: Prompts so far.
-            masks: The answer to them.
+            masks: Masks of these prompts.
 
         Source: training/model/sam2.py:456-535 @ 2b90b9f.
         """
@@ -278,7 +279,7 @@ class SimulatedUser:
         return _with_clicks(prompts, clicks, masks.logits_b1hw)
 
     def _first_clicks(self, truth_nhw: Tensor, numbers_n4: Tensor, first: FirstPrompt) -> Clicks:
-        """Click on every object, centrally at most the first time."""
+        """Click on every object; repetitions are never central."""
         clicks = uniform_clicks(truth_nhw, None, numbers_n4[:, 0])
         if not first.central:
             return clicks
@@ -298,7 +299,7 @@ def _click(
 
 
 def _with_clicks(prompts: Prompts, clicks: Clicks, logits_bphw: Tensor | None = None) -> Prompts:
-    """Add a click to each object's points, and the mask so far."""
+    """Add a click to each object's points, and the current mask."""
     points_bpt2, labels_bpt = clicks.xy_n2[:, None, None], clicks.labels_n[:, None, None]
     if prompts.points_bpt2 is not None and prompts.labels_bpt is not None:
         points_bpt2 = torch.cat((prompts.points_bpt2, points_bpt2), dim=2)

@@ -1,6 +1,6 @@
-"""Files and logs of a run: its folder, CSV tables, TensorBoard, and lines on the screen.
+"""Run logging: the run's folder, CSV tables, TensorBoard, and console output.
 
-A resumed run drops the rows of steps it will do again, so that no step has two rows.
+A resumed run drops the rows of steps that it repeats, so that no step has two rows.
 """
 
 import contextlib
@@ -28,17 +28,17 @@ Value = float | int | str | None
 
 
 class CsvLog:
-    """A CSV file that grows row by row, the first column being the step.
+    """Append-only CSV file with the step in the first column.
 
-    A row that cannot be written, since the disk is full, is kept and written with the next one.
+    A row that cannot be written to a full disk is kept and written with the next one.
 
     Args:
         path: The file.
         columns: Names; the first is `step`.
-        done: Steps that are done; rows of later steps are dropped.
+        done: Finished steps; rows of later steps are dropped.
 
     Raises:
-        TrainingError: The file has other columns, so another run wrote it.
+        TrainingError: The file has other columns, so it is from another run.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], done: int) -> None:
@@ -50,7 +50,7 @@ class CsvLog:
         if done and rows and tuple(rows[0]) != self.columns:
             raise TrainingError(
                 f"{path} has the columns {', '.join(rows[0])}, but this run writes "
-                f"{', '.join(columns)}. Move it away to begin a new one."
+                f"{', '.join(columns)}. Move it away to start a new one."
             )
         kept = [row for row in rows[1:] if done and _is_before(row, done)]
         write_atomically(path, "".join(_line(row) for row in (self.columns, *kept)).encode())
@@ -72,7 +72,7 @@ class CsvLog:
                     file.write("".join(self._pending))
                     file.flush()
                 except OSError:
-                    file.truncate(size)  # half a row would spoil the file
+                    file.truncate(size)  # a partial row would corrupt the file
                     raise
         except OSError:
             return False
@@ -81,11 +81,11 @@ class CsvLog:
 
 
 class TensorBoardLog:
-    """The same numbers for TensorBoard; a disk that fails ends it, but nothing else.
+    """The same numbers for TensorBoard; a disk error disables it, but not the run.
 
     Args:
-        folder: Where its files go.
-        done: Steps that are done; what an earlier attempt wrote about later ones is hidden.
+        folder: Folder of its files.
+        done: Finished steps; earlier records of later steps are purged.
 
     Raises:
         MissingPackageError: The package tensorboard is not installed.
@@ -97,7 +97,7 @@ class TensorBoardLog:
         self._add(done + 1, session_log=start)
 
     def write(self, step: int, values: Mapping[str, Value]) -> bool:
-        """Add numbers, but nothing that is none; tell whether the file can still be written."""
+        """Add values, except None; return whether the file is still writable."""
         summary = self._protocol.Summary()
         for name, value in values.items():
             if isinstance(value, (int, float)):
@@ -105,7 +105,7 @@ class TensorBoardLog:
         return self._add(step, summary=summary)
 
     def picture(self, step: int, picture_hw3: NDArray[np.uint8]) -> bool:
-        """Add a picture, `(h, w, 3)` uint8; tell whether the file can still be written."""
+        """Add a picture, `(h, w, 3)` uint8; return whether the file is still writable."""
         height, width = picture_hw3.shape[:2]
         file = io.BytesIO()
         Image.fromarray(picture_hw3).save(file, "png")
@@ -116,21 +116,21 @@ class TensorBoardLog:
         return self._add(step, summary=summary)
 
     def close(self) -> None:
-        """Write what is still held back, if it can be written."""
+        """Flush pending records, if possible."""
         with contextlib.suppress(OSError):
             self._writer.close()
 
     def _add(self, step: int, **content: object) -> bool:
         event = self._protocol.Event(wall_time=time.time(), step=step, **content)
         try:
-            self._writer.add_event(event)  # which raises what went wrong in its own thread before
+            self._writer.add_event(event)  # raises earlier errors of its thread
         except OSError:
             return False
         return True
 
 
 def _rows(path: Path) -> list[list[str]]:
-    """Read the whole rows of a file; a last one without its end was cut off by a kill."""
+    """Read the complete rows of a file; a last row without newline was cut off by a kill."""
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8")
@@ -149,14 +149,14 @@ def _line(row: Sequence[str]) -> str:
 
 
 def _text(value: Value) -> str:
-    """Write a number with as many digits as tell it from its neighbors on a plot."""
+    """Format a number with enough digits for a plot."""
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _tensorboard(folder: Path) -> tuple[Any, SimpleNamespace]:
-    """Open a writer, and name the messages it takes."""
+    """Open a writer; return it with its message types."""
     try:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
         from tensorboard.compat.proto.summary_pb2 import Summary
@@ -182,7 +182,7 @@ Row = Mapping[str, Value]
 
 
 class RunFolder:
-    """The folder of a run; only one of several processes has one.
+    """Folder of a run, in the main process only.
 
     Args:
         config: The run.
@@ -198,11 +198,11 @@ class RunFolder:
         self._board: TensorBoardLog | None = None
 
     def newest(self, *, resume: bool) -> Path | None:
-        """Find the checkpoint to go on from; None to begin.
+        """Find the checkpoint to resume from; None to start.
 
         Raises:
-            TrainingError: There is a run already, and it is not to be resumed; or `output` is no
-                folder, or has files of that name which are none of a run.
+            TrainingError: There is a run that is not to be resumed; or `output` is not a folder, or
+                has such files that belong to no run.
         """
         if self.root.exists() and not self.root.is_dir():
             raise TrainingError(f"output is {self.root}, which is a file. Choose a folder.")
@@ -210,7 +210,7 @@ class RunFolder:
         if found and not resume:
             raise TrainingError(
                 f"{self.root} holds a run that has done {int(found[-1].name.split('-')[1])} "
-                "steps. --resume goes on with it; choose another output to begin a new one."
+                "steps. --resume continues it; choose another output to start a new one."
             )
         there = [path.name for path in self._replaced() if path.exists()]
         is_run = (self.root / CONFIG_NAME).is_file()  # killed before its first checkpoint
@@ -226,7 +226,7 @@ class RunFolder:
         """Write the settings and open the logs.
 
         Args:
-            done: Steps that are done.
+            done: Finished steps.
             labels: Names of the validation sources.
         """
         self.root.mkdir(parents=True, exist_ok=True)
@@ -249,45 +249,45 @@ class RunFolder:
         self._write(self._valid, "valid/", row)
 
     def log_picture(self, step: int, picture_hw3: NDArray[np.uint8]) -> None:
-        """Write a picture of predictions; a full disk is no reason to stop."""
+        """Write a picture of predictions; a full disk does not end the run."""
         path = self.root / "pictures" / f"step-{step:08d}.png"
         try:
             path.parent.mkdir(exist_ok=True)
             Image.fromarray(picture_hw3).save(path)
         except OSError as error:
-            say(f"cannot write {path}: {error.strerror or error}; going on without it")
-        self._tell_board(lambda board: board.picture(step, picture_hw3))
+            log(f"cannot write {path}: {error.strerror or error}; continuing without it")
+        self._write_board(lambda board: board.picture(step, picture_hw3))
 
     def close(self) -> None:
         """Close the logs."""
         if self._board is not None:
             self._board.close()
 
-    def _write(self, log: CsvLog | None, prefix: str, row: Row) -> None:
-        if log is not None and not log.write(row):
-            say(f"cannot write {log.path}; its rows are kept and written when there is space")
+    def _write(self, table: CsvLog | None, prefix: str, row: Row) -> None:
+        if table is not None and not table.write(row):
+            log(f"cannot write {table.path}; its rows are kept and written when there is space")
         values = {prefix + name: value for name, value in row.items() if name != "step"}
-        self._tell_board(lambda board: board.write(int(row["step"] or 0), values))
+        self._write_board(lambda board: board.write(int(row["step"] or 0), values))
 
-    def _tell_board(self, write: Callable[[TensorBoardLog], bool]) -> None:
+    def _write_board(self, write: Callable[[TensorBoardLog], bool]) -> None:
         if self._board is not None and not write(self._board):
-            say(f"cannot write {self.root / 'tensorboard'}; going on without TensorBoard")
+            log(f"cannot write {self.root / 'tensorboard'}; continuing without TensorBoard")
             self._board.close()
             self._board = None
 
     def _replaced(self) -> tuple[Path, ...]:
-        """List what a new run writes over."""
+        """List the files that a new run overwrites."""
         return self.best, self.last, self.root / "train.csv", self.root / "valid.csv"
 
 
-def say(line: str) -> None:
-    """Tell the user something, at once."""
+def log(line: str) -> None:
+    """Print a line and flush."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def training_line(row: Row, steps: int, left_s: float) -> str:
-    """Write a row of `train.csv` for people."""
+    """Format a row of `train.csv` for the console."""
     number: Any = row
     return (
         f"step {number['step']}/{steps}  loss {number['loss']:.3f} (focal {number['focal']:.4f} "
@@ -301,7 +301,7 @@ def training_line(row: Row, steps: int, left_s: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time span in its two largest units."""
+    """Format a time span in its two largest units."""
     minutes = int(seconds // 60)
     if minutes < 1:
         return f"{seconds:.0f} s"

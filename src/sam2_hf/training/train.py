@@ -16,12 +16,12 @@ from sam2_hf.model.checkpoint_errors import CheckpointError
 from .checkpointing import checkpoints
 from .config import TrainConfig
 from .config_io import read_config
-from .run_logging import RunFolder, say
+from .run_logging import RunFolder, log
 from .trainer import Stopped, Trainer, make_accelerator
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line; nothing here touches a GPU."""
+    """Build the parser of the command line; nothing here touches a GPU."""
     parser = argparse.ArgumentParser(
         prog="python -m sam2_hf.training.train",
         description=__doc__,
@@ -37,15 +37,15 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         dest="changes",
         help="change a setting, such as steps=500, data.0.path=photos or data.0.augment.degrees=5; "
-        "may be given again",
+        "repeatable",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the run in `output`, if there is one"
+        "--resume", action="store_true", help="resume the run in `output`, if there is one"
     )
     parser.add_argument(
         "--allow-changes",
         action="store_true",
-        help="resume although settings differ from those the run was begun with",
+        help="resume although settings differ from those the run was started with",
     )
     parser.add_argument("--push", metavar="REPO", help="push the model to this Hub repo at the end")
     return parser
@@ -58,7 +58,7 @@ def train(arguments: Sequence[str]) -> int:
         The exit code.
 
     Raises:
-        Sam2Error: The run cannot begin or go on.
+        Sam2Error: The run cannot start or continue.
     """
     options = build_parser().parse_args(arguments)
     changes = [*options.changes, *([f"push={options.push}"] if options.push else [])]
@@ -71,32 +71,32 @@ def train(arguments: Sequence[str]) -> int:
         folder = trainer.run()
     except Stopped as stop:
         if accelerator.is_main_process:
-            say(f"{stop} The same command with --resume goes on.")
+            log(f"{stop} The same command with --resume continues.")
         accelerator.end_training()
         return INTERRUPTED
-    except KeyboardInterrupt:  # before the run began, or a second one: nothing is saved
+    except KeyboardInterrupt:  # before the run started, or a second one: nothing is saved
         if accelerator.is_main_process:
-            say(cut_off(config))
+            log(cut_off(config))
         return INTERRUPTED
     if accelerator.is_main_process:
-        say(f"done; the model to use is in {folder}")
+        log(f"done; the model to use is in {folder}")
     accelerator.end_training()
     return DONE
 
 
 def cut_off(config: TrainConfig) -> str:
-    """Say what is left of a run that was stopped at once."""
+    """Describe the state of a run that was stopped immediately."""
     found = checkpoints(RunFolder(config).checkpoints)
     if not found:
-        return f"stopped at once; there is no checkpoint of the run in {config.output} yet."
+        return f"stopped immediately; there is no checkpoint of the run in {config.output} yet."
     return (
         f"stopped at once; the last checkpoint is {found[-1]}, and steps after it are lost. The "
-        "same command with --resume goes on from there."
+        "same command with --resume continues from there."
     )
 
 
 def main() -> int:
-    """Run the program; an error of ours or of the system becomes one message and exit code 2."""
+    """Run the program; our errors and system errors become one message and exit code 2."""
     try:
         return train(sys.argv[1:])
     except (Sam2Error, CheckpointError, OSError) as error:

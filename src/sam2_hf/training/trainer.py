@@ -1,6 +1,6 @@
-"""The trainer: a run from its first step, or from its newest checkpoint, to its last.
+"""Trainer: a run from its first step, or from its newest checkpoint, to its end.
 
-It sets up processes, precision and data, and explains errors of memory and of worker processes.
+Sets up processes, precision and data, and explains errors of memory and of worker processes.
 """
 
 import math
@@ -27,18 +27,18 @@ from .data_loader import ClipLoader, ClipStream, plan_requests
 from .learner import Learner, Totals, no_values
 from .model_setup import make_model
 from .precision import chosen_precision
-from .run_logging import RunFolder, say, training_line
+from .run_logging import RunFolder, log, training_line
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
 def make_accelerator(config: TrainConfig) -> "Accelerator":
-    """Set up processes, device and precision; how many and which is up to `accelerate launch`.
+    """Set up processes, device and precision, as configured by `accelerate launch`.
 
     Raises:
         MissingPackageError: accelerate is not installed.
-        TrainingError: The precision is not to be had here.
+        TrainingError: The precision is unavailable.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
@@ -48,13 +48,13 @@ def make_accelerator(config: TrainConfig) -> "Accelerator":
             "accelerate", purpose="Training", install="pip install 'sam2-hf[train]' installs it."
         ) from error
     # Without this flag it would not see the other processes of a run on the CPU, and `Accelerator`
-    # takes the state that is there.
+    # reuses the existing state.
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     if config.precision == "fp16" and state.device.type == "cpu":
         raise TrainingError("precision fp16 needs a GPU. Use auto, bf16 or no on the CPU.")
     precision, note = chosen_precision(config.precision, state.device)
     if note and state.is_main_process:
-        say(note)
+        log(note)
     # A step's prompts do not reach every parameter: no memory on photos, no mask prompts, ...
     spread = DistributedDataParallelKwargs(find_unused_parameters=True)
     try:
@@ -87,7 +87,7 @@ def open_stream(config: TrainConfig, image_size: int) -> ClipStream:
 
 
 def count_steps(config: TrainConfig, stream: ClipStream) -> int:
-    """Tell how many steps a run has; an epoch takes as many as all items fill."""
+    """Return the number of steps of a run; an epoch covers all items."""
     if config.epochs is None:
         return config.steps or 0
     drawn = [place for place, source in enumerate(config.data) if source.weight > 0]
@@ -95,7 +95,7 @@ def count_steps(config: TrainConfig, stream: ClipStream) -> int:
 
 
 def require_equal_parts(config: TrainConfig, processes: int) -> None:
-    """Refuse batch sizes that do not split into what each process takes.
+    """Refuse batch sizes that do not divide among processes and micro-batches.
 
     Raises:
         TrainingError: One does not.
@@ -111,13 +111,13 @@ def require_equal_parts(config: TrainConfig, processes: int) -> None:
 
 
 def threads_note(before: int) -> str:
-    """Warn that another number of threads adds in another order; empty if it is the same."""
+    """Warn that another number of threads sums in another order; empty if it is the same."""
     now = torch.get_num_threads()
     if before in (0, now):
         return ""
     return (
-        f"the run was begun with {before} thread(s) and goes on with {now}: the numbers stay as "
-        "good, but not equal to the last bit. OMP_NUM_THREADS sets it."
+        f"the run was started with {before} thread(s) and continues with {now}: the numbers are "
+        "as good, but not bit-equal. OMP_NUM_THREADS sets it."
     )
 
 
@@ -125,7 +125,7 @@ SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "failed 
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that there was no memory left; the CPU raises a plain RuntimeError."""
+    """Whether an error means out of memory; the CPU raises a plain RuntimeError."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     text = str(error).lower()
@@ -133,24 +133,24 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_dead_worker(error: BaseException) -> bool:
-    """Whether an error means that a worker of a loader is no longer there."""
+    """Whether an error means that a data worker died."""
     text = str(error)
     return text.startswith("DataLoader worker") and ("exited" in text or "is killed" in text)
 
 
 def advice(config: TrainConfig, batch: ClipBatch | None, *, where: str) -> str:
-    """Say what ran out and what to lower.
+    """Explain an out-of-memory error and what to lower.
 
     Args:
         config: The run.
-        batch: What was being learned from.
+        batch: The current batch.
         where: The device.
     """
     held = ""
     if batch is not None:
         clips, frames, _, side, _ = batch.frames_bthw3.shape
         held = (
-            f" while learning from {clips} clip(s) of {frames} frame(s) with {batch.num_objects} "
+            f" while training on {clips} clip(s) of {frames} frame(s) with {batch.num_objects} "
             f"object(s) at {side} pixels, of {batch.source}"
         )
     ways = ["batch_size, max_objects or num_frames of that source", "image_size"]
@@ -160,31 +160,31 @@ def advice(config: TrainConfig, batch: ClipBatch | None, *, where: str) -> str:
         ways.append("or precision: bf16")
     return (
         f"{where} ran out of memory{held}. Lower {', '.join(ways)}. A higher gradient_accumulation "
-        "keeps batch_size and takes it in smaller parts."
+        "keeps batch_size and splits it into smaller parts."
     )
 
 
-SHOWN_SKIPS = 20  # messages about damaged data; all are counted
+SHOWN_SKIPS = 20  # messages about damaged data; further ones are only counted
 
 
 class Stopped(KeyboardInterrupt):
-    """A run was asked to stop, and is saved."""
+    """A run was stopped on request, and is saved."""
 
 
 class Trainer:
-    """One run.
+    """A training run.
 
-    Everything random in a step follows from the seed and the step's number, so a run that was
-    killed goes on with the bits of one that was not, and processes share a step as one would do it.
+    Everything random in a step follows from the seed and the step's number, so a killed and resumed
+    run is bit-equal to an uninterrupted one, and results do not depend on the number of processes.
 
     Args:
         config: The run.
-        accelerator: Spreads it over processes; see `make_accelerator`.
-        resume: Whether to go on with the run in `config.output`, if there is one.
-        allow_changes: Whether to go on although settings differ.
+        accelerator: Distributes it over processes; see `make_accelerator`.
+        resume: Whether to resume the run in `config.output`, if there is one.
+        allow_changes: Whether to resume although settings differ.
 
     Raises:
-        TrainingError: The run cannot begin or be resumed.
+        TrainingError: The run cannot start or be resumed.
         DataError: A source has nothing usable.
     """
 
@@ -208,7 +208,7 @@ class Trainer:
         self.totals = no_values(accelerator.device)
         if found is not None:
             self._load(found, allow_changes=allow_changes)
-        self.keeper = TrainingCallbacks(config, self.learner, self.state, self.folder)
+        self.callbacks = TrainingCallbacks(config, self.learner, self.state, self.folder)
         requests = plan_requests(
             range(self.state.step, self.steps),
             rank=accelerator.process_index,
@@ -217,7 +217,7 @@ class Trainer:
         )
         self.loader = ClipLoader(stream, requests, num_workers=config.workers)
         self._seconds, self._clips, self._shown = 0.0, 0, 0
-        self._parts: Sequence[ClipBatch] = ()  # what is being learned from
+        self._parts: Sequence[ClipBatch] = ()  # the current batches
 
     def run(self) -> Path:
         """Train to the end.
@@ -226,26 +226,26 @@ class Trainer:
             The folder of the model to use: the best one, or the last without validation.
 
         Raises:
-            TrainingError: Memory ran out, a worker died, or the loss is no longer a number.
-            Stopped: The user or the system asked to stop; the run is saved.
-            KeyboardInterrupt: The user asked again; what follows the last checkpoint is lost.
+            TrainingError: Memory ran out, a worker died, or the loss is not finite.
+            Stopped: The user or the system requested a stop; the run is saved.
+            KeyboardInterrupt: A second request; steps after the last checkpoint are lost.
             OutputError: The last checkpoint or model cannot be written.
         """
         if self.accelerator.is_main_process:
-            self.folder.open(self.state.step, self.keeper.validation.labels)
+            self.folder.open(self.state.step, self.callbacks.validation.labels)
         try:
-            with Interruption() as interruption, self._rescue():
+            with Interruption() as interruption, self._handling_failures():
                 self._do_steps(interruption)
-            with self._rescue():
-                return self.keeper.finish()
+            with self._handling_failures():
+                return self.callbacks.finish()
         finally:
             self.folder.close()
 
     def _do_steps(self, interruption: Interruption) -> None:
-        """Do all steps that are left, with what is due after each."""
+        """Do all remaining steps, with validation, logging and checkpoints when due."""
         if self.state.step == 0:
-            # where the run begins, and early news of data that cannot be validated on
-            self.keeper.look(is_scored=True, is_drawn=self.config.logging.picture_every > 0)
+            # the initial score, and an early failure for unusable validation data
+            self.callbacks.evaluate(is_scored=True, is_drawn=self.config.logging.picture_every > 0)
         batches = iter(self.loader)
         for step in range(self.state.step, self.steps):
             if not self._learn(batches, step, interruption):
@@ -257,7 +257,7 @@ class Trainer:
             self._report()
 
     def _learn(self, batches: Iterator[ClipBatch], step: int, interruption: Interruption) -> bool:
-        """Do one step, unless the run shall stop before it; tell whether it was done."""
+        """Do one step, unless the run is to stop before it; return whether it was done."""
         begun = time.perf_counter()
         parts = [next(batches) for _ in range(self.config.gradient_accumulation)]
         mean_objects, is_stopping = self._agree(parts, is_stopping=interruption.is_requested)
@@ -271,11 +271,11 @@ class Trainer:
         self.learner.is_whole, self._parts = True, ()
         self._seconds += elapsed
         self._clips += sum(len(part.names) for part in parts) * self.accelerator.num_processes
-        self._tell_skips(parts)
+        self._report_skips(parts)
         return True
 
     def _agree(self, parts: list[ClipBatch], *, is_stopping: bool) -> tuple[float, bool]:
-        """Count the objects of a step per process, and tell whether any process is to stop."""
+        """Return the mean objects of a step per process, and whether any process is to stop."""
         objects = float(sum(part.num_objects for part in parts))
         if self.accelerator.num_processes == 1:
             return objects, is_stopping
@@ -284,12 +284,12 @@ class Trainer:
         return mean, asked > 0
 
     def _report(self) -> None:
-        """Do what is due after a step."""
+        """Log, validate and save after a step, when due."""
         config, is_end = self.config, self.state.step == self.steps
         if is_end or self._is_due(config.logging.every):
             self._log()
         is_drawn = config.logging.picture_every > 0
-        self.keeper.look(
+        self.callbacks.evaluate(
             is_scored=is_end or self._is_due(config.validation.every),
             is_drawn=is_drawn and (is_end or self._is_due(config.logging.picture_every)),
         )
@@ -300,7 +300,7 @@ class Trainer:
         return self.state.step % every == 0
 
     def _log(self) -> None:
-        """Write a line about the steps since the last one."""
+        """Log the steps since the last line."""
         totals = self._read_totals()
         self.state.skipped += totals.skipped
         seconds = max(self._seconds, 1e-9)
@@ -316,26 +316,26 @@ class Trainer:
         }
         if self.accelerator.is_main_process:
             left = (self.steps - self.state.step) * self.state.seconds / self.state.step
-            say(training_line(row, self.steps, left))
+            log(training_line(row, self.steps, left))
             self.folder.log_training(row)
         self.totals.zero_()
         self._seconds, self._clips = 0.0, 0
         self.loader.reset_times()
 
     def _read_totals(self) -> Totals:
-        """Average over processes, and refuse to go on if the loss is no number."""
+        """Average over processes, and stop if the loss is not finite."""
         processes = self.accelerator.num_processes
         if processes > 1:
             self.totals = self.accelerator.reduce(self.totals, "mean")
         totals = Totals.of(self.totals.tolist(), processes)
-        # fp16 overflows now and then; its scaler leaves such steps out
+        # fp16 overflows occasionally; its scaler skips such steps
         allowed = totals.steps * processes - 1 if self.config.precision == "fp16" else 0
         if totals.spoilt > allowed:
             raise TrainingError(
                 f"the loss or its gradient was not a finite number on {totals.spoilt} of the last "
                 f"{totals.steps} step(s) up to step {self.state.step}. Earlier checkpoints are "
                 "good. Lower optimizer.learning_rate or optimizer.clip_norm, or lengthen "
-                "optimizer.warmup_steps; --resume --allow-changes goes on from the last one."
+                "optimizer.warmup_steps; --resume --allow-changes continues from the last one."
             )
         return totals
 
@@ -343,21 +343,21 @@ class Trainer:
         self._read_totals()
         if not self.learner.is_finite():
             raise TrainingError(
-                f"weights are no finite numbers after step {self.state.step}, so they are not "
+                f"weights are not finite after step {self.state.step}, so they are not "
                 "saved. Earlier checkpoints are good. Lower optimizer.learning_rate; --resume "
-                "--allow-changes goes on from the last one."
+                "--allow-changes continues from the last one."
             )
-        self.keeper.save(self.totals, is_last=is_last)
+        self.callbacks.save(self.totals, is_last=is_last)
 
     def _load(self, path: Path, *, allow_changes: bool) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         checkpoint = read_checkpoint(path)
         before = yaml.safe_load(checkpoint.config)
         changes = changed_settings(before, self.config)
         changes += changed_data(checkpoint.state.data, self.state.data or ())
         if not allow_changes:
             refuse_changes(changes, self.config.output)
-        notes = [f"changed since the run was begun: {line}" for line in changes]
+        notes = [f"changed since the run was started: {line}" for line in changes]
         self.state = replace(checkpoint.state, data=self.state.data)
         self.learner.load(checkpoint.tensors)
         self.learner.load_scaler(self.state.scaler)
@@ -365,20 +365,20 @@ class Trainer:
         notes.append(threads_note(self.state.threads))
         if self.accelerator.is_main_process:
             for note in filter(None, notes):
-                say(note)
-            say(f"going on after step {self.state.step} of {self.steps}, from {path}")
+                log(note)
+            log(f"continuing after step {self.state.step} of {self.steps}, from {path}")
 
-    def _tell_skips(self, parts: list[ClipBatch]) -> None:
-        """Say what was left out, the first times."""
+    def _report_skips(self, parts: list[ClipBatch]) -> None:
+        """Log skipped items, up to a limit."""
         for message in (message for part in parts for message in part.skipped):
             self._shown += 1
             if self._shown <= SHOWN_SKIPS:
                 more = " (more are only counted)" if self._shown == SHOWN_SKIPS else ""
-                say(f"skipped {message}{more}")
+                log(f"skipped {message}{more}")
 
     @contextmanager
-    def _rescue(self) -> Iterator[None]:
-        """Save what can be saved when memory runs out or a worker dies, and say what to do."""
+    def _handling_failures(self) -> Iterator[None]:
+        """Save the run if memory runs out or a worker dies, and give advice."""
         try:
             yield
         except Sam2Error:
@@ -387,9 +387,9 @@ class Trainer:
             if is_dead_worker(error):
                 text, flags = (
                     (
-                        "a process that prepares clips died, maybe for lack of memory: "
+                        "a data worker died, maybe for lack of memory: "
                         f"{str(error).strip().rstrip('.')}. Lower workers, which is "
-                        f"{self.config.workers}; workers: 0 does without such processes."
+                        f"{self.config.workers}; workers: 0 loads data in the main process."
                     ),
                     "--resume",
                 )
@@ -399,16 +399,16 @@ class Trainer:
                 flags = "--resume --allow-changes"
             else:
                 raise
-            raise TrainingError(f"{text} {self._save_in_need(flags)}") from error
+            raise TrainingError(f"{text} {self._emergency_save(flags)}") from error
 
-    def _save_in_need(self, flags: str) -> str:
-        """Save if that is possible, and say how to go on."""
+    def _emergency_save(self, flags: str) -> str:
+        """Save if possible, and return how to continue."""
         if self.state.step == 0:
             return "No step is done yet; --resume starts over."
         if self.accelerator.num_processes > 1 or not self.learner.is_whole:
-            return f"{flags} goes on from the last checkpoint."
+            return f"{flags} continues from the last checkpoint."
         self.learner.optimizer.zero_grad(set_to_none=True)
         if self.accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
         self._save(is_last=True)
-        return f"The run is saved; {flags} goes on."
+        return f"The run is saved; {flags} continues it."

@@ -1,4 +1,4 @@
-"""The model card of a fine-tuned model: where it comes from and how it was trained."""
+"""Model card of a fine-tuned model: its origin and training settings."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ from sam2_hf import Sam2VideoModel, Sam2VideoProcessor
 {usage}
 ```
 
-The license of the data may limit what the weights may be used for; nothing is said about it here.
+The license of the training data may restrict the use of the weights; it is not stated here.
 
 ## How it was trained
 
@@ -62,7 +62,7 @@ def training_card(config: TrainConfig, score: float | None, step: int) -> str:
     shown = _without_places(config)
     address = config.push or shown.output
     is_apart = config.lora is not None and not config.lora.merge
-    origin = f"The architecture of `{shown.model}`, drawn afresh"
+    origin = f"The architecture of `{shown.model}`, initialized randomly"
     return _TEMPLATE.format(
         base="" if is_folder or config.from_scratch else f"base_model: {config.model}\n",
         name=address.rsplit("/", maxsplit=1)[-1],
@@ -75,7 +75,7 @@ def training_card(config: TrainConfig, score: float | None, step: int) -> str:
 
 
 def _without_places(config: TrainConfig) -> TrainConfig:
-    """Keep only the last name of each path: the rest is private."""
+    """Keep only the last component of each path: the rest is private."""
     validation = replace(config.validation, sources=_last_names(config.validation.sources))
     is_folder = Path(config.model).exists()
     return replace(

@@ -1,4 +1,4 @@
-"""What the objective hands out.
+"""Output of the training objective.
 
 Suffixes: t = frames of a clip, o = objects of all clips of the batch, h, w = rows and columns of a
 mask (input size / 4).
@@ -12,12 +12,11 @@ from transformers.utils import ModelOutput
 
 @dataclass
 class TrainingOutput(ModelOutput):
-    """The loss of a batch of clips and what it is made of.
+    """Loss of a batch of clips, and its components.
 
     Args:
-        loss: What to minimize, a scalar; only this one carries gradients.
-        focal: Focal loss before it is weighed, over the number of objects; a scalar, as the next
-            three.
+        loss: The total, a scalar; the only field with gradients.
+        focal: Unweighted focal loss per object; a scalar, as the next three.
         dice: Dice loss, as above.
         iou: Error of the predicted IoU, as above.
         object_score: Loss of the object score, as above.
@@ -26,8 +25,7 @@ class TrainingOutput(ModelOutput):
         first_iou_to: The same before any correction.
         predicted_iou_to: The IoU that the model predicts for the last masks, probability.
         present_to: Whether the object is on the frame, bool.
-        clip_o: Which clip of the batch each object belongs to, int64; objects that are on no frame
-            are left out.
+        clip_o: Clip of each object, int64; objects that are visible on no frame are dropped.
     """
 
     loss: Tensor | None = None

@@ -30,23 +30,22 @@ from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from .click_sampling import innermost_clicks
 from .config import ValidationConfig
 
-AT_ONCE = 32  # prompts decoded together; more need memory and gain little
+AT_ONCE = 32  # prompts decoded together; more need memory for little gain
 PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 SHARED = ("vision_encoder", "prompt_encoder", "mask_decoder", "shared_image_embedding")
 
 
 CELL = (256, 256)  # pixels of a picture on the sheet
-SHOWN_FRAMES = 3  # of a clip: one after the first, the middle, the last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """A photo or clip with what was found on it.
+    """Prediction on a photo or clip.
 
     Attributes:
         clip: Pictures and true masks of the chosen objects.
-        found_othw: Predicted masks, bool; the first frame of a clip was given.
-        clicks: The click on each object, `(x, y)` in pixels of the photo; none for a clip.
+        found_othw: Predicted masks, bool; on the first frame of a clip the prompt.
+        clicks: The click on each object, `(x, y)` in pixels of the photo; empty for a clip.
     """
 
     clip: Clip
@@ -54,9 +53,9 @@ class Prediction:
     clicks: tuple[tuple[float, float], ...] = ()
 
     def ious(self) -> list[float]:
-        """Compare with the truth: one IoU per object, of a clip the mean over all but frame 0.
+        """Return one IoU per object; for a clip the mean over all frames but the first.
 
-        Where there is nothing and nothing was found, the IoU is 1.
+        If both masks are empty, the IoU is 1.
         """
         first = 0 if self.clicks else 1
         truth, found = self.clip.masks_othw[:, first:], self.found_othw[:, first:]
@@ -67,7 +66,7 @@ class Prediction:
 
 
 def largest_objects(clip: Clip, limit: int | None) -> Clip:
-    """Keep the objects that are largest on the first frame, in their own order."""
+    """Keep the largest objects on the first frame, in their order."""
     if limit is None or len(clip.masks_othw) <= limit:
         return clip
     areas_o = np.count_nonzero(clip.masks_othw[:, 0], axis=(1, 2))
@@ -76,7 +75,7 @@ def largest_objects(clip: Clip, limit: int | None) -> Clip:
 
 
 def as_image_model(model: Sam2VideoModel) -> Sam2Model:
-    """Share a video model's parts with an image model, which has no memory."""
+    """Make an image model that shares a video model's parts, without memory."""
     fields = model.config.to_dict()
     with torch.device("meta"):
         image = Sam2Model(
@@ -90,7 +89,7 @@ def as_image_model(model: Sam2VideoModel) -> Sam2Model:
 
 @torch.no_grad()
 def predict_photo(model: Sam2Model, clip: Clip) -> Prediction:
-    """Click once into the middle of each object, and take the mask of highest predicted IoU.
+    """Click once at the center of each object; keep the mask of highest predicted IoU.
 
     Args:
         model: The model, in eval mode.
@@ -112,7 +111,7 @@ def predict_photo(model: Sam2Model, clip: Clip) -> Prediction:
 
 
 def predict_clip(model: Sam2VideoModel, clip: Clip) -> Prediction:
-    """Give the true masks on the first frame and track the objects through the others.
+    """Prompt the true masks on the first frame and track the objects.
 
     Args:
         model: The model, in eval mode.
@@ -147,19 +146,19 @@ def _best_masks(
 
 
 COLUMNS = ("step", "score")  # of `valid.csv`, before those of the sources
-EXAMPLE_OBJECTS = 3  # most objects of a photo or clip that is drawn
+EXAMPLE_OBJECTS = 3  # maximum objects of a drawn photo or clip
 
 
 @dataclass(frozen=True, slots=True)
 class SourceTotal:
-    """Sums over the objects of one source, or over a process's share of them.
+    """Sums over the objects of one source, or over a process's share.
 
     Attributes:
-        label: What reports call the source.
+        label: Name of the source in reports.
         total: Sum of the objects' scores.
-        count: How many objects.
-        skipped: How many photos or clips could not be used.
-        reason: Why the first of them could not; empty where another process skipped them.
+        count: Number of objects.
+        skipped: Number of unusable photos or clips.
+        reason: Error of the first of them; empty if another process skipped them.
     """
 
     label: str
@@ -170,12 +169,12 @@ class SourceTotal:
 
 
 class Validation:
-    """The sources a run is validated on, opened once.
+    """Validation sources of a run.
 
     Args:
         sources: One for each of `config.sources`.
         config: Limits.
-        on_bad_data: "skip" counts photos and clips that cannot be used; "raise" ends the run.
+        on_bad_data: "skip" counts unusable photos and clips; "raise" ends the run.
     """
 
     def __init__(
@@ -190,7 +189,7 @@ class Validation:
 
     @property
     def labels(self) -> list[str]:
-        """What reports call the sources; those of one name, or of a column's, are numbered."""
+        """Names of the sources in reports; ambiguous ones are numbered."""
         names = [source.config.label for source in self.sources]
         return [
             name if names.count(name) == 1 and name not in COLUMNS else f"{name} ({number})"
@@ -202,8 +201,8 @@ class Validation:
 
         Args:
             model: The model, in eval mode.
-            process: Which process this is.
-            processes: How many there are; each takes other items.
+            process: Index of this process.
+            processes: Number of processes, which split the items.
 
         Returns:
             One total per source.
@@ -217,13 +216,13 @@ class Validation:
         ]
 
     def places(self, source: ClipDataset) -> list[int]:
-        """Choose the photos or clips of a source, spread evenly over all."""
+        """Choose photos or clips of a source, evenly spread."""
         count = len(source)
         wanted = min(self.config.max_items or count, count)
         return [place * count // wanted for place in range(wanted)]
 
     def examples(self, model: Sam2VideoModel, count: int) -> Iterator[Prediction]:
-        """Predict a few photos and clips, from each source in turn, always the same ones."""
+        """Predict a few photos and clips, round-robin over sources, always the same ones."""
         share = -(-count // max(len(self.sources), 1))
         chosen = [
             (source, place)
@@ -237,7 +236,7 @@ class Validation:
     def _total(
         self, model: Sam2VideoModel, label: str, source: ClipDataset, places: Sequence[int]
     ) -> SourceTotal:
-        """Score some photos or clips of a source, leaving out what cannot be used."""
+        """Score some photos or clips of a source, skipping unusable ones."""
         ious: list[float] = []
         reasons: list[str] = []
         for place in places:
@@ -254,14 +253,14 @@ class Validation:
 def training_examples(
     sources: Sequence[ClipDataset], model: Sam2VideoModel, count: int
 ) -> Iterator[Prediction]:
-    """Predict the first photos and clips of the sources a run learns from.
+    """Predict the first photos and clips of the training sources.
 
-    Clips are those of training, not whole videos, which may be long.
+    Clips have the length of training clips, not of whole videos.
 
     Args:
         sources: Opened without augmentation.
         model: The model, in eval mode.
-        count: How many at most.
+        count: Maximum number.
     """
     share = -(-count // max(len(sources), 1))
     chosen = [(source, item) for source in sources for item in range(min(share, len(source)))]
@@ -273,11 +272,11 @@ def training_examples(
 
 
 def skip_note(total: SourceTotal) -> str:
-    """Tell what was left out of a source; empty if nothing was."""
+    """Describe the skipped items of a source; empty if there are none."""
     if not total.skipped:
         return ""
     first = f", such as {total.reason}" if total.reason else ""
-    return f"validation on {total.label} left out {total.skipped} photo(s) or clip(s){first}"
+    return f"validation on {total.label} skipped {total.skipped} photo(s) or clip(s){first}"
 
 
 def _predict(model: Sam2VideoModel, clip: Clip, limit: int | None) -> Prediction:
@@ -288,22 +287,22 @@ def _predict(model: Sam2VideoModel, clip: Clip, limit: int | None) -> Prediction
 
 
 def mean_score(totals: Sequence[SourceTotal]) -> float:
-    """Take the mean over the sources of each source's mean over objects, 0 to 1.
+    """Mean over sources of the mean over objects, 0 to 1.
 
     Raises:
-        TrainingError: A source has no object that counts.
+        TrainingError: A source has no usable object.
     """
-    for one in totals:
-        if not one.count:
+    for total in totals:
+        if not total.count:
             raise TrainingError(
-                f"there is nothing to validate on in {one.label}: no photo or clip has an object "
+                f"there is nothing to validate on in {total.label}: no photo or clip has an object "
                 "within its limits of area. Lower min_area, or take the source out of validation."
             )
-    return sum(one.total / one.count for one in totals) / len(totals)
+    return sum(total.total / total.count for total in totals) / len(totals)
 
 
 def prediction_sheet(predictions: Iterable[Prediction]) -> NDArray[np.uint8] | None:
-    """Draw predictions below each other, beside the picture and the truth.
+    """Draw predictions in rows, beside the picture and the truth.
 
     Args:
         predictions: Photos and clips; a clip takes a row for each of three frames.
@@ -320,7 +319,7 @@ def _rows(prediction: Prediction) -> Iterator[list[Cell]]:
     count = len(clip.frames_thw3)
     colors = object_colors(len(clip.masks_othw))
     clicks = tuple((x, y, True) for x, y in prediction.clicks)
-    frames = [0] if count == 1 else sorted({1, count // 2, count - 1})[:SHOWN_FRAMES]
+    frames = [0] if count == 1 else sorted({1, count // 2, count - 1})
     for frame in frames:
         picture = clip.frames_thw3[frame]
         truth = draw_overlay(picture, list(clip.masks_othw[:, frame]), colors=colors)

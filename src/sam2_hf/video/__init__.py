@@ -1,1 +1,1 @@
-"""Videos: where frames come from, what is remembered of them, and the session that owns both."""
+"""Video segmentation: sessions, memory and masklets."""

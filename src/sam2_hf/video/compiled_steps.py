@@ -1,12 +1,11 @@
-"""Compiled steps of tracking, graphs of fixed shapes: encode a frame; attend, decode, remember.
+"""Compiled tracking steps, graphs of fixed shapes: encode a frame; attend, decode, encode memory.
 
-One graph holds everything between the features of a frame and the memory it leaves, so one launch
-per frame does it, and the host waits for nothing in between. On CUDA the graphs are recorded and
-replayed as a whole. Nothing is compiled again once each [`ShapeBucket`] has been seen filling and
-full.
+One graph covers everything from the features of a frame to its memory: one launch per frame without
+synchronization. On CUDA the graphs are recorded and replayed as a whole. Nothing is recompiled once
+each [`ShapeBucket`] has been used both filling and full.
 
-Suffixes: b = objects, 3ss = red green blue, input rows and columns, x = as the model lays out a
-spatial memory, d = decoder channels, h, w = rows and columns.
+Suffixes: b = objects, 3ss = red green blue, input rows and columns, x = dimensions of a spatial
+    memory, d = decoder channels, h, w = rows and columns.
 """
 
 from collections.abc import Sequence
@@ -28,8 +27,8 @@ class CompiledSteps:
     """Compile the steps of one model; graphs are shared by all sessions that use it.
 
     Args:
-        model: The model, where it is to run.
-        memory_dtype: How spatial memories are stored.
+        model: The model, on its device.
+        memory_dtype: Dtype of spatial memories.
     """
 
     def __init__(self, model: Sam2VideoModel, memory_dtype: torch.dtype) -> None:
@@ -56,26 +55,26 @@ class CompiledSteps:
 
         Args:
             features: The frame.
-            memories: What each object remembers.
-            step: Which frame it is.
-            policy: Chooses what of them is attended to.
+            memories: Memories of each object.
+            step: The current frame.
+            policy: Selects the memories to attend to.
             dynamic_multimask_via_stability: As in `decode_views`.
 
         Returns:
             Masks, scores and pointers, objects in the order of `memories`; and their spatial
-            memories of the frame, as `encode_memory` made them.
+            memories of the frame from `encode_memory`.
         """
-        inputs = [gather_memories(one, step, policy) for one in memories]
+        inputs = [gather_memories(bank, step, policy) for bank in memories]
         fixed = self._slots_for(inputs, policy.rules).fill(inputs)
         count = len(memories)
         found = self._track(self.model, features, fixed, dynamic_multimask_via_stability)
         logits_b1hw, iou_b1, pointer_bd, score_b1, spatial_bx = (part[:count] for part in found)
-        # on a frame without prompts the best candidate is all that is asked for
+        # without prompts only the best candidate is used
         masks = ObjectMasks(logits_b1hw, iou_b1, logits_b1hw, iou_b1, pointer_bd, score_b1)
         return masks, spatial_bx
 
     def _slots_for(self, inputs: Sequence[MemoryInputs], rules: MemoryRules) -> MemorySlots:
-        """Return the tensors with room for these; others than last time are empty."""
+        """Return tensors with room for these memories; new tensors are empty."""
         room = ShapeBucket.for_all(inputs, slots=rules.num_memories, pointers=rules.num_pointers)
         if self._slots is None or not self._slots.fits(self.model, room):
             self._slots = MemorySlots(self.model, room, self._memory_dtype)
@@ -83,7 +82,7 @@ class CompiledSteps:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of the tensors that memories lie in."""
+        """Bytes of the memory slots."""
         return 0 if self._slots is None else self._slots.num_bytes
 
 
@@ -104,7 +103,7 @@ def track_fixed(
     Args:
         model: The model.
         features: The frame.
-        memories: What the objects attend to.
+        memories: Memories to attend to.
         dynamic_multimask_via_stability: As in `decode_views`.
     """
     embedding_bdhw = model.condition_on_memory(features, memories)

@@ -1,4 +1,4 @@
-"""Frames as a session's model sees them: encoded once for all objects, the last ones kept.
+"""Frame encoder of a session: image features, computed once for all objects and cached.
 
 Suffixes: b = frames (1 here), c = channels, h, w = rows and columns.
 """
@@ -25,19 +25,19 @@ from .session_options import SessionOptions
 
 
 class FrameEncoder:
-    """The video of a session and the model that sees it, both of which may be exchanged.
+    """Video and model of a session, both replaceable.
 
     Args:
         frames: Where pixels come from.
         options: How to track.
-        model: The model; None until the first call of transformers' API brings it.
-        image_size: Input size that the frames are made for; that of the model if None.
+        model: The model; None until the first call of transformers' API provides it.
+        image_size: Input size of the frames; that of the model if None.
 
     Attributes:
         frames: Where pixels come from; see `exchange_frames`.
-        image_size: Input size of the model; None if it is not known yet.
-        features: The features that are kept.
-        fingerprint: What the video looks like, once that was asked for.
+        image_size: Input size of the model; None if unknown yet.
+        features: The feature cache.
+        fingerprint: Fingerprint of the video, once requested.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class FrameEncoder:
         self._model = model
         self._compiled_steps: CompiledSteps | None = None
         self._weights = WeightWatch(waits=False)
-        self._expected_model = ""  # mark of the model that this was pickled with
+        self._expected_model = ""  # fingerprint of the model that this was pickled with
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Copy which frames there are; the model is shared, features are computed again."""
+        """Copy the frames; the model is shared, features are recomputed."""
         frames = copy.deepcopy(self.frames, memo)
         twin = type(self)(frames, self._options, self._model, self.image_size)
         twin.fingerprint = self.fingerprint
@@ -72,7 +72,7 @@ class FrameEncoder:
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        """List what is pickled; of the model only a mark, which another process compares."""
+        """Return the state to pickle; of the model only a fingerprint."""
         expected = self._expected_model if self._model is None else model_mark(self._model)
         return {
             "arguments": (self.frames, self._options, None, self.image_size),
@@ -111,14 +111,14 @@ class FrameEncoder:
         return self._model is not None
 
     def bind(self, model: Sam2VideoModel, *, must_fit: bool) -> None:
-        """Take a model; features of another one are forgotten.
+        """Set the model; features of another one are dropped.
 
         Args:
             model: The model.
-            must_fit: Whether memories of the model before are there, which it has to read.
+            must_fit: Whether it has to read memories of the previous model.
 
         Raises:
-            SessionError: This was pickled with another model, or what is remembered does not fit.
+            SessionError: This was pickled with another model, or the memories do not fit.
         """
         if self._expected_model and not is_same_model(self._expected_model, model_mark(model)):
             raise SessionError(
@@ -134,10 +134,10 @@ class FrameEncoder:
         self._model = model
 
     def require_input_size(self, model: Sam2VideoModel) -> None:
-        """Refuse a model whose input size is not that of the frames.
+        """Refuse a model whose input size differs from that of the frames.
 
         Raises:
-            SessionError: It is another one.
+            SessionError: It differs.
         """
         side = model.image_size
         if self.image_size is not None and self.image_size != side:
@@ -148,16 +148,16 @@ class FrameEncoder:
 
     @property
     def compiled_steps(self) -> CompiledSteps:
-        """The steps of the model, to be compiled on first use."""
+        """The model's steps, compiled on first use."""
         if self._compiled_steps is None:
             self._compiled_steps = CompiledSteps(self.model, self._options.memory_dtype)
         return self._compiled_steps
 
     def encode(self, frame: int) -> FrameFeatures:
-        """Encode a frame, or take its features from the cache.
+        """Encode a frame, or return its cached features.
 
         Raises:
-            FrameError: The frame cannot be had.
+            FrameError: The frame is not available.
             SessionError: The model is in train mode.
         """
 
@@ -175,13 +175,14 @@ class FrameEncoder:
         return self.features.get(frame, encode)
 
     def follow_weights(self) -> bool:
-        """Forget the features of weights that have changed since, in whatever way.
+        """Drop the features if weights have changed.
 
-        This takes about a millisecond on a CPU, see [`WeightWatch`] for what may pass unnoticed. On
-        a GPU the host does not wait for values, so a write through `parameter.data` passes there.
+        This takes about a millisecond on a CPU; see [`WeightWatch`] for changes it may miss. On a
+        GPU values are not compared, which would synchronize, so writes through `parameter.data` are
+        missed.
 
         Returns:
-            Whether they have changed since they were looked at last.
+            Whether they have changed since the last call.
         """
         had_weights = self._weights.has_seen
         have_changed = self._weights.have_changed(feature_weights(self.model)) and had_weights
@@ -190,19 +191,19 @@ class FrameEncoder:
         return have_changed
 
     def exchange_frames(self, frames: Frames) -> None:
-        """Read other frames from now on, and close those before."""
+        """Replace the frames and close the previous ones."""
         self.frames.close()
         self.frames = frames
         self.features.clear()
         self.fingerprint = None
 
     def pixels_changed(self, frame: int) -> None:
-        """Forget what was computed from the pixels of a frame."""
+        """Drop results computed from the pixels of a frame."""
         self.features.discard(frame)
         self.fingerprint = None
 
     def require_open(self) -> None:
-        """Refuse to track once the video is gone, as when another thread has closed the session.
+        """Refuse to track after the session is closed, maybe by another thread.
 
         Raises:
             SessionError: The session is closed, or settled.
@@ -218,24 +219,24 @@ class FrameEncoder:
         self._is_open = False
         self.frames.close()
         self.features.clear()
-        self._weights = WeightWatch(waits=False)  # which holds weights
+        self._weights = WeightWatch(waits=False)  # it holds weights
         self._compiled_steps = None
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of features and of the memories that compiled steps hold."""
+        """Bytes of features and of memory slots of compiled steps."""
         slots = 0 if self._compiled_steps is None else self._compiled_steps.num_bytes
         return self.features.num_bytes + slots
 
 
 class FeatureCache:
-    """Keep the features of a few frames; what was used longest ago goes first.
+    """LRU cache of the features of a few frames.
 
     Args:
-        size: How many frames.
+        size: Number of frames.
 
     Attributes:
-        size: May be changed; the next frame that is encoded makes room.
+        size: Number of frames; a change applies when the next frame is encoded.
     """
 
     def __init__(self, size: int) -> None:
@@ -244,33 +245,33 @@ class FeatureCache:
 
     @property
     def frames(self) -> list[int]:
-        """The frames whose features are kept."""
+        """The frames with cached features."""
         return list(self._features)
 
     def get(self, frame: int, encode: Callable[[], FrameFeatures]) -> FrameFeatures:
-        """Return the features of a frame, encoding it if they are not kept."""
+        """Return the features of a frame, encoding it if not cached."""
         if frame not in self._features:
-            self._make_room()  # first: two would be held at once
+            self._make_room()  # first, so that two are never held at once
             self._features[frame] = encode()
         self._features.move_to_end(frame)
         return self._features[frame]
 
     def look_up(self, frame: int) -> FrameFeatures | None:
-        """Return the features of a frame if they are kept."""
+        """Return the features of a frame if cached."""
         return self._features.get(frame)
 
     def put(self, frame: int, features: FrameFeatures) -> None:
-        """Keep features that the caller has."""
+        """Add features to the cache."""
         self._features.pop(frame, None)
         self._make_room()
         self._features[frame] = features
 
     def discard(self, frame: int) -> None:
-        """Forget a frame, whose pixels have changed."""
+        """Drop a frame whose pixels have changed."""
         self._features.pop(frame, None)
 
     def clear(self) -> None:
-        """Forget everything, as for another model."""
+        """Drop everything, as for another model."""
         self._features.clear()
 
     def _make_room(self) -> None:
@@ -279,7 +280,7 @@ class FeatureCache:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of the kept features."""
+        """Bytes of the cached features."""
         return sum(
             tensor.nbytes
             for features in self._features.values()
@@ -288,15 +289,15 @@ class FeatureCache:
 
 
 def model_mark(model: Sam2VideoModel) -> str:
-    """Tell models apart, as saved and pickled sessions do."""
+    """Fingerprint of a model for saved and pickled sessions."""
     return weight_fingerprint(model.config, model.parameters(), buffers=model.buffers())
 
 
 def require_video_model(model: object) -> None:
-    """Refuse what cannot track. Wrappers of a model, which have its methods, are let through.
+    """Refuse a model that cannot track. Wrappers of a model, which have its methods, are accepted.
 
     Raises:
-        SessionError: It has no memory: it is an image model, or no model.
+        SessionError: It is not a video model.
     """
     if not callable(getattr(model, "encode_memory", None)):
         raise SessionError(
@@ -306,10 +307,10 @@ def require_video_model(model: object) -> None:
 
 
 def _require_same_sizes(before: Sam2VideoModel, after: Sam2VideoModel) -> None:
-    """Refuse a model that cannot read what another one remembered.
+    """Refuse a model that cannot read another one's memories.
 
     Raises:
-        SessionError: It has another size.
+        SessionError: Its sizes differ.
     """
     sizes_before, sizes_after = (
         (

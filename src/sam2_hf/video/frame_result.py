@@ -1,4 +1,4 @@
-"""What is known about the objects of one frame.
+"""Results of one frame: masks and scores of its objects.
 
 Suffixes: b = objects, h, w = rows and columns.
 """
@@ -17,12 +17,12 @@ from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes
 from sam2_hf.model.outputs import ObjectMasks
 from sam2_hf.upsampled_masks import upsampled_logits, upsampled_masks
 
-HOST = ("cpu", "meta")  # kinds of device whose memory need not be spared
+HOST = ("cpu", "meta")  # device types whose memory need not be spared
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameOutput:
-    """The answer for one object on one frame.
+    """Output for one object on one frame.
 
     Attributes:
         logits_1hw: Mask logits at a quarter of the input size, small holes closed, float32.
@@ -35,18 +35,18 @@ class FrameOutput:
     score_1: Tensor
 
     def to(self, device: torch.device | str) -> "FrameOutput":
-        """Return this answer on `device`."""
+        """Return this output on `device`."""
         return FrameOutput(
             self.logits_1hw.to(device), self.iou_1.to(device), self.score_1.to(device)
         )
 
 
 def split_by_object(masks: ObjectMasks, fill_hole_area: int) -> list[FrameOutput]:
-    """Close small holes and split the answers by object; copies, so that each is freed by itself.
+    """Fill small holes and split the outputs by object, copied so that each can be freed.
 
     Args:
-        masks: The decoder's answers.
-        fill_hole_area: Holes up to this many pixels are closed.
+        masks: Decoder output.
+        fill_hole_area: Largest hole to fill, pixels.
     """
     logits_bhw = fill_holes(masks.logits_b1hw[:, 0], fill_hole_area, margin=TRACKED_HOLE_MARGIN)
     return [
@@ -62,15 +62,16 @@ class FrameResult:
     Attributes:
         frame: Which frame, counted from 0.
         object_ids: The objects, in the order of the rows below.
-        logits_bhw: Mask logits at a quarter of the input size, float32; on the host where masks
-            were brought there, so that results may be kept without holding an accelerator's memory.
-        iou_b: Predicted IoU, probability; on the host where masks were brought there.
-        score_b: Object scores, logits, likewise; above 0 the object is in view.
+        logits_bhw: Mask logits at a quarter of the input size, float32; on the host if masks were
+            copied there, so that kept results hold no accelerator memory.
+        iou_b: Predicted IoU, probability; on the host if masks were copied there.
+        score_b: Object scores, logits; on the host if masks were copied there; above 0 the object
+            is in view.
         size: `(height, width)` of the original frame.
         prompted: Objects that have a prompt on this frame.
         non_overlapping: Whether a pixel belongs to one object at most.
-        brought_masks: Mask of each object at original size, `(height, width)`, on the host; None
-            where they are made on demand.
+        host_masks: Mask of each object at original size, `(height, width)`, on the host; None if
+            made on demand.
     """
 
     frame: int
@@ -81,7 +82,7 @@ class FrameResult:
     size: tuple[int, int]
     prompted: frozenset[int] = frozenset()
     non_overlapping: bool = False
-    brought_masks: tuple[Tensor, ...] | None = None
+    host_masks: tuple[Tensor, ...] | None = None
 
     @classmethod
     def of_outputs(
@@ -93,25 +94,25 @@ class FrameResult:
         *,
         non_overlapping: bool,
     ) -> "FrameResult":
-        """Put the answers for single objects together; without objects there are no rows."""
+        """Combine the outputs of objects; no objects give no rows."""
         parts = list(outputs.values())
         empty = torch.zeros(0)
         return cls(
             frame,
             tuple(outputs),
-            torch.cat([one.logits_1hw for one in parts]) if parts else empty.reshape(0, 1, 1),
-            torch.cat([one.iou_1 for one in parts]) if parts else empty,
-            torch.cat([one.score_1 for one in parts]) if parts else empty,
+            torch.cat([output.logits_1hw for output in parts]) if parts else empty.reshape(0, 1, 1),
+            torch.cat([output.iou_1 for output in parts]) if parts else empty,
+            torch.cat([output.score_1 for output in parts]) if parts else empty,
             size,
             prompted,
             non_overlapping,
         )
 
     def start_host_copy(self, copies: HostCopies) -> "FrameResult":
-        """Start to copy what is read on the host, where the device need not wait for it.
+        """Start copying to the host, where that is asynchronous.
 
         Args:
-            copies: Takes the copies; nothing of the result may be read before they have arrived.
+            copies: Collects the copies; the result must not be read before they have arrived.
         """
         if self.logits_bhw.device.type in HOST:
             return self
@@ -120,23 +121,23 @@ class FrameResult:
             logits_bhw=copies.take(self.logits_bhw),
             iou_b=copies.take(self.iou_b),
             score_b=copies.take(self.score_b),
-            brought_masks=tuple(map(copies.take, self._full_masks())),
+            host_masks=tuple(map(copies.take, self._full_masks())),
         )
 
     def finish_host_copy(self) -> "FrameResult":
-        """Return a result that needs no page-locked memory; its copies have arrived."""
-        if self.brought_masks is None:
+        """Return a result without page-locked memory; its copies have arrived."""
+        if self.host_masks is None:
             return self
         return replace(
             self,
             logits_bhw=finish_host_copy(self.logits_bhw),
             iou_b=finish_host_copy(self.iou_b),
             score_b=finish_host_copy(self.score_b),
-            brought_masks=tuple(map(finish_host_copy, self.brought_masks)),
+            host_masks=tuple(map(finish_host_copy, self.host_masks)),
         )
 
     def on_host(self) -> "FrameResult":
-        """Return a result that holds nothing of an accelerator's memory, once it has arrived."""
+        """Return a result that holds no accelerator memory, once copied."""
         copies = HostCopies()
         result = self.start_host_copy(copies)
         copies.wait()
@@ -145,12 +146,12 @@ class FrameResult:
     @cached_property
     def masks(self) -> dict[int, NDArray[np.bool_]]:
         """Mask of each object at the frame's original size, `(height, width)`."""
-        found = self._full_masks() if self.brought_masks is None else self.brought_masks
+        found = self._full_masks() if self.host_masks is None else self.host_masks
         masks = [mask_hw.numpy(force=True) for mask_hw in found]
         return dict(zip(self.object_ids, masks, strict=True))
 
     def _full_masks(self) -> Iterable[Tensor]:
-        """Make the masks at original size, one after the other."""
+        """Make the masks at original size, one at a time."""
         return upsampled_masks(self.logits_bhw, self.size, apart=self.non_overlapping)
 
     @cached_property
@@ -167,8 +168,8 @@ class FrameResult:
     def logits(self) -> Tensor:
         """Mask logits at the frame's original size, `(b, height, width)`, float32; above 0 is mask.
 
-        Holes were closed before resizing, overlaps are suppressed after it. Made when they are
-        first asked for, and kept with the result: 4 bytes a pixel and object.
+        Holes were filled before resizing, overlaps are suppressed after it. Computed on first
+        access and cached: 4 bytes per pixel and object.
         """
         return self.video_logits()[:, 0]
 

@@ -1,4 +1,4 @@
-"""Masklets: run lengths of one object on every frame, with scores in 16 bytes a frame.
+"""Masklets: masks of one object as run lengths, with scores in 16 bytes per frame.
 
 Suffixes: h, w = rows and columns in pixels of the original frame.
 """
@@ -18,7 +18,7 @@ from sam2_hf.video.storage.record_store import Key, RecordStore
 
 
 class FrameScore(NamedTuple):
-    """One frame's row.
+    """Scores of one frame.
 
     Attributes:
         iou: Predicted IoU of the mask.
@@ -32,11 +32,11 @@ class FrameScore(NamedTuple):
 
 
 class FrameScores:
-    """A table of scores. Numbers lie in arrays, since a Python float takes 24 bytes and a name."""
+    """Table of scores, in arrays to save memory."""
 
     def __init__(self) -> None:
         self._rows: dict[int, int] = {}  # frame -> row
-        self._unused: list[int] = []  # rows of frames that were dropped
+        self._unused: list[int] = []  # free rows
         self._iou = array("f")
         self._object_score = array("f")
         self._area = array("q")
@@ -62,21 +62,23 @@ class FrameScores:
         self._unused.append(self._rows.pop(frame))
 
     def __iter__(self) -> Iterator[int]:
-        """Go through the frames in order."""
+        """Iterate over frames in order."""
         return iter(sorted(self._rows))
 
     def tensors(self) -> dict[str, Tensor]:
-        """Write the table as columns of n rows: `frame`, `iou`, `object_score`, `area`, each (n,).
+        """Return the table as columns `frame`, `iou`, `object_score`, `area`, each (n,).
 
-        Scores are float32, exactly as they were put in; the rest is int64.
+        Scores are float32, exactly as stored; the rest is int64.
         """
         frames = list(self)
         scores = [self[frame] for frame in frames]
         return {
             "frame": torch.tensor(frames, dtype=torch.int64),
-            "iou": torch.tensor([one.iou for one in scores], dtype=torch.float32),
-            "object_score": torch.tensor([one.object_score for one in scores], dtype=torch.float32),
-            "area": torch.tensor([one.area for one in scores], dtype=torch.int64),
+            "iou": torch.tensor([score.iou for score in scores], dtype=torch.float32),
+            "object_score": torch.tensor(
+                [score.object_score for score in scores], dtype=torch.float32
+            ),
+            "area": torch.tensor([score.area for score in scores], dtype=torch.int64),
         }
 
     @classmethod
@@ -106,10 +108,10 @@ RUNS_SHOWN = 8  # of consecutive frames, in an error message
 
 
 class Masklet:
-    """The mask of one object on every frame where it has one; a view, which sees later frames too.
+    """Masks of one object on all its frames; a live view that includes later frames.
 
     Attributes:
-        object_id: The caller's number of the object.
+        object_id: The object's id.
         size: `(height, width)` of every mask, pixels of the original frame.
     """
 
@@ -135,7 +137,7 @@ class Masklet:
         return rle.decode(rle.from_coco(self.rle(frame)))
 
     def rle(self, frame: int) -> rle.CocoRle:
-        """Give the mask of a frame as COCO's compressed run lengths, ready for JSON.
+        """Return the mask of a frame as COCO's compressed RLE, ready for JSON.
 
         Raises:
             FrameError: There is no mask on this frame.
@@ -162,7 +164,7 @@ class Masklet:
         return self._score(frame).object_score
 
     def area(self, frame: int) -> int:
-        """Pixels of the mask, known without drawing it.
+        """Pixels of the mask, without decoding it.
 
         Raises:
             FrameError: There is no mask on this frame.
@@ -176,7 +178,7 @@ class Masklet:
         return frame in self._scores
 
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-        """Go through frames and masks in order, drawing each mask when it is asked for."""
+        """Iterate over frames and masks in order, decoding masks lazily."""
         return ((frame, self.mask(frame)) for frame in self.frames)
 
     def _score(self, frame: int) -> FrameScore:
@@ -192,13 +194,13 @@ class Masklet:
 
 
 class MaskletStore:
-    """The writing side of a masklet: what a session puts in, and throws away.
+    """Writable side of a masklet, owned by a session.
 
     Args:
         object_id: The caller's number of the object.
-        history: Where the masks go.
+        history: Store of the masks.
         size: `(height, width)` of every mask, pixels of the original frame.
-        scores: Scores of the frames whose masks are in `history` already.
+        scores: Scores of masks that are already in `history`.
     """
 
     def __init__(
@@ -215,13 +217,13 @@ class MaskletStore:
 
     @property
     def masklet(self) -> Masklet:
-        """What the caller gets to see."""
+        """The read-only view."""
         return Masklet(self._object_id, self._history, self._scores, self._size)
 
     def put(
         self, frame: int, mask_hw: NDArray[np.bool_] | Tensor, iou: float, score: float
     ) -> None:
-        """Keep the mask of a frame, in place of an older one.
+        """Store the mask of a frame, replacing an older one.
 
         Args:
             frame: Frame number.
@@ -230,8 +232,8 @@ class MaskletStore:
             score: Object score, logits.
 
         Raises:
-            OutputError: The disk is full; the mask is kept all the same, see `RecordStore.put`.
-            SessionError: The mask has another size than the video.
+            OutputError: The disk is full; the mask is stored anyway, see `RecordStore.put`.
+            SessionError: The mask's size differs from the video's.
         """
         if tuple(mask_hw.shape) != self._size:
             raise SessionError(
@@ -246,22 +248,22 @@ class MaskletStore:
                 _key(self._object_id, frame),
                 {"counts": torch.frombuffer(counts, dtype=torch.uint8)},
             )
-        finally:  # last: another thread looks for the mask of every frame that has scores
+        finally:  # last: another thread expects a mask for every frame with scores
             self._scores[frame] = scored
 
     def discard(self, frame: int) -> None:
-        """Forget the mask of a frame, if there is one."""
+        """Delete the mask of a frame, if any."""
         if frame in self._scores:
             del self._scores[frame]
         self._history.discard(_key(self._object_id, frame))
 
     def clear(self) -> None:
-        """Forget every mask."""
+        """Delete all masks."""
         for frame in list(self._scores):
             self.discard(frame)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Write the scores as columns; the masks are in the history."""
+        """Return the scores as columns; the masks are in the history."""
         return self._scores.tensors()
 
     @classmethod
@@ -272,12 +274,12 @@ class MaskletStore:
         size: tuple[int, int],
         columns: Mapping[str, Tensor],
     ) -> "MaskletStore":
-        """Go on with a masklet whose masks are in the history, from what `tensors` wrote."""
+        """Restore a masklet whose masks are in the history from the output of `tensors`."""
         return cls(object_id, history, size, FrameScores.from_tensors(columns))
 
 
 def describe_frames(frames: list[int]) -> str:
-    """Name frames briefly: "0-5, 9 (7 frames)"; "none" if there are none."""
+    """Summarize frames, such as "0-5, 9 (7 frames)"; "none" if there are none."""
     runs: list[list[int]] = []
     for frame in frames:
         if runs and frame == runs[-1][1] + 1:

@@ -1,7 +1,7 @@
-"""The memory bank of one object: what can be read again stays on the device, the rest is offloaded.
+"""The memory bank of one object: memories needed next stay on the device, the rest is offloaded.
 
-The official terms: prompted frames are "conditioning frames", tracked ones "non-conditioning".
-Suffixes: b = objects (1 here), x = as the model lays out a spatial memory, d = decoder channels.
+Prompted frames are "conditioning frames", tracked ones "non-conditioning".
+Suffixes: b = objects (1 here), x = dimensions of a spatial memory, d = decoder channels.
 """
 
 import torch
@@ -14,18 +14,18 @@ from sam2_hf.video.storage.record_store import RecordStore
 from .frame_result import FrameOutput
 from .memory_policy import MemoryPolicy, TrackingStep
 
-MEMORY = "memory"  # kind of record in the history
+MEMORY = "memory"  # record kind in the history
 
 
 class MemoryBank:
-    """Memories of one object: on the device those that a policy chooses, all in the record store.
+    """Memories of one object: all in the record store, selected ones also on the device.
 
     Memories of prompted frames never leave the device.
 
     Args:
-        object_id: Whose memories these are.
-        history: Takes every tracked memory, and gives it back when tracking starts elsewhere.
-        device: Where memories are stored that are about to be read; the reader moves them.
+        object_id: The object.
+        history: Stores every tracked memory, and returns it when tracking starts elsewhere.
+        device: Device of memories to be read next; the reader moves them.
     """
 
     def __init__(self, object_id: int, history: RecordStore, device: torch.device | str) -> None:
@@ -35,13 +35,13 @@ class MemoryBank:
         self.device = device
         self._spatial: dict[int, Tensor] = {}
         self._pointers: dict[int, Tensor] = {}
-        self._scores: dict[int, float] = {}  # of tracked frames, so that asking reads no disk
+        self._scores: dict[int, float] = {}  # of tracked frames, to avoid disk reads
 
     def remember(self, memory: FrameMemory, output: FrameOutput) -> None:
-        """Store what was tracked on a frame.
+        """Store the memory and output of a tracked frame.
 
         Raises:
-            OutputError: The disk is full; the memory is stored all the same.
+            OutputError: The disk is full; the memory is stored anyway.
         """
         copies = HostCopies()
         record = self.stage(memory, output, copies)
@@ -51,10 +51,10 @@ class MemoryBank:
     def stage(
         self, memory: FrameMemory, output: FrameOutput, copies: HostCopies
     ) -> dict[str, Tensor]:
-        """Have what was tracked on a frame ready to be read, and start to copy it to the host.
+        """Make the memory of a tracked frame readable, and start copying it to the host.
 
         Returns:
-            What `commit` takes once `copies` have arrived.
+            Record to pass to `commit` once `copies` have arrived.
         """
         stored = memory.to(self.device)
         self._spatial[memory.frame] = stored.spatial_bx
@@ -69,10 +69,10 @@ class MemoryBank:
         return copies.take_all(record)
 
     def commit(self, frame: int, record: dict[str, Tensor]) -> None:
-        """Store what `stage` returned, once it has arrived on the host.
+        """Store the record of `stage` once it has arrived on the host.
 
         Raises:
-            OutputError: The disk is full; the record is kept all the same.
+            OutputError: The disk is full; the record is kept anyway.
         """
         kept = {
             name: finish_host_copy(values) if values.is_pinned() else values
@@ -82,7 +82,7 @@ class MemoryBank:
         self._history.put(self._key(frame), kept)
 
     def remember_prompted(self, memory: FrameMemory) -> None:
-        """Store what is known about a prompted frame, in place of what was tracked there."""
+        """Store the memory of a prompted frame, replacing a tracked one."""
         self.forget(memory.frame)
         self.prompted[memory.frame] = memory.to(self.device)
 
@@ -99,10 +99,10 @@ class MemoryBank:
         return self._pointers.get(frame)
 
     def score(self, frame: int) -> float | None:
-        """Look up the object score of a frame, logits; None if nothing is remembered of it."""
+        """Look up the object score of a frame, logits; None if it has no memory."""
         if frame in self.prompted:
             return float(self.prompted[frame].score_b1)
-        if frame not in self._scores:  # of a session that was loaded, or changed by an undo
+        if frame not in self._scores:  # after loading or an undo
             record = self.record(frame)
             if record is None or "score" not in record:
                 return None
@@ -110,38 +110,38 @@ class MemoryBank:
         return self._scores[frame]
 
     def output(self, frame: int) -> FrameOutput | None:
-        """Look up the answer on a tracked frame, in RAM; None if there is none."""
+        """Look up the output of a tracked frame, in RAM; None if there is none."""
         record = self.record(frame)
         if record is None or not {"logits", "iou", "score"} <= record.keys():
             return None
         return FrameOutput(record["logits"], record["iou"], record["score"])
 
     def record(self, frame: int) -> dict[str, Tensor] | None:
-        """Look up everything that is kept of a tracked frame; None if there is nothing."""
+        """Look up the record of a tracked frame; None if there is none."""
         return self._history.get(self._key(frame))
 
     def remembers(self, frame: int) -> bool:
-        """Tell whether anything is kept of a tracked frame."""
+        """Tell whether a tracked frame has a record."""
         return self._key(frame) in self._history
 
     def put_back(self, frame: int, record: dict[str, Tensor] | None) -> None:
-        """Make what was tracked on a frame what it was when `record` was looked up."""
+        """Restore a tracked frame to a `record` looked up before."""
         self.forget(frame)
         if record is not None:
             self._history.put(self._key(frame), record)
 
     def offload(self) -> None:
-        """Move everything to the host, for an object that is removed and may come back."""
+        """Move everything to the host, for a removed object that may be restored."""
         self._spatial.clear()
         self._pointers.clear()
         self.prompted = {frame: memory.to("cpu") for frame, memory in self.prompted.items()}
 
     def demote(self, frame: int, output: FrameOutput) -> None:
-        """Treat a prompted frame as a tracked one, since its prompt is gone."""
+        """Turn a prompted frame into a tracked one; its prompt was removed."""
         self.remember(self.prompted.pop(frame), output)
 
     def forget(self, frame: int) -> None:
-        """Drop what was tracked on a frame."""
+        """Drop the tracked memory of a frame."""
         self._spatial.pop(frame, None)
         self._pointers.pop(frame, None)
         self._scores.pop(frame, None)
@@ -154,7 +154,7 @@ class MemoryBank:
         self.prompted.clear()
 
     def evict(self, step: TrackingStep, policy: MemoryPolicy) -> None:
-        """Let memories leave the device that `policy` does not choose for the next step."""
+        """Evict memories that `policy` does not select for the next step."""
         chosen = dict(policy.select(step, self)), dict(policy.select_pointers(step, self))
         for kept, needed in zip((self._spatial, self._pointers), chosen, strict=True):
             for frame in kept.keys() - needed.keys():
@@ -162,12 +162,12 @@ class MemoryBank:
 
     @property
     def tracked(self) -> list[int]:
-        """Frames of which a tracked memory is kept somewhere, in order."""
+        """Frames with a tracked memory, in order."""
         return self._history.frames(self._object_id, MEMORY)
 
     @property
     def device_bytes(self) -> int:
-        """Bytes of what is about to be read."""
+        """Bytes of memories on the device."""
         prompted = (
             tensor.nbytes
             for memory in self.prompted.values()
@@ -179,9 +179,9 @@ class MemoryBank:
         return sum(prompted) + sum(kept)
 
     def _fetch(self, frame: int, name: str, kept: dict[int, Tensor]) -> None:
-        """Bring a memory back to the device that was evicted."""
+        """Reload an evicted memory to the device."""
         record = (self.record(frame) or {}) if self.remembers(frame) else {}
-        if name in record:  # a caller may have dropped it by transformers' names
+        if name in record:  # it may have been deleted through transformers' API
             kept[frame] = record[name].to(self.device)
 
     def _key(self, frame: int) -> tuple[int, int, str]:

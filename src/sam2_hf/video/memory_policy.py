@@ -1,7 +1,7 @@
-"""Memory policies: which frames a tracked frame attends to. Plain numbers in, plain numbers out.
+"""Memory policies: which frames a tracked frame attends to; without tensors.
 
-A new policy is a subclass of [`MemoryPolicy`] in a file of its own, and a line in
-`MEMORY_POLICIES` (session_options.py), by whose name `SessionOptions.memory_policy` chooses it.
+To add one, subclass [`MemoryPolicy`] in its own file and register it in `MEMORY_POLICIES`
+(session_options.py), the names for `SessionOptions.memory_policy`.
 """
 
 from abc import ABC, abstractmethod
@@ -15,11 +15,11 @@ Choice = list[tuple[int, int]]  # frames, each with its age
 
 @dataclass(frozen=True, slots=True)
 class TrackingStep:
-    """The frame that is being segmented, and which way time runs.
+    """The current frame and the direction of time.
 
     Attributes:
-        frame: The frame that is segmented.
-        direction: Which way time runs.
+        frame: The current frame.
+        direction: Direction of time.
         num_frames: Frames of the video; None for a stream.
     """
 
@@ -28,24 +28,23 @@ class TrackingStep:
     num_frames: int | None = None
 
     def back_to(self, frame: int) -> int:
-        """Count how many frames ago `frame` was; negative if it is still to come."""
+        """Return how many frames ago `frame` was; negative for future frames."""
         distance = self.frame - frame
         return distance if self.direction == "forward" else -distance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryRules:
-    """How far memory reaches.
+    """Number and spacing of memories.
 
     Attributes:
-        num_memories: Spatial memories a frame looks at, all prompted ones counted as one; with 0
-            it looks at no memory at all, pointers included.
-        num_pointers: Object pointers a frame looks at, likewise.
+        num_memories: Spatial memories a frame attends to, all prompted ones counted as one; 0 for
+            no memory at all, including pointers.
+        num_pointers: Object pointers a frame attends to.
         stride: Distance between the older memories, frames.
-        max_prompted: Prompted frames a frame looks at; -1 means all.
-        past_pointers_only: Whether pointers of prompted frames that are still to come are left
-            out; they are not in training.
-        clip_times: Whether pointer times are parts of the clip's length where it is short.
+        max_prompted: Prompted frames a frame attends to; -1 for all.
+        past_pointers_only: Whether to skip pointers of future prompted frames; not in training.
+        clip_times: Whether pointer times are fractions of a short clip's length.
     """
 
     num_memories: int = 7
@@ -56,7 +55,7 @@ class MemoryRules:
     clip_times: bool = False
 
     def longest_time(self, step: TrackingStep) -> int:
-        """Return the time, in frames, that counts as 1 for a pointer."""
+        """Return the time, in frames, that is scaled to 1 for pointers."""
         count = self.num_pointers
         if self.clip_times and step.num_frames is not None:
             count = min(count, step.num_frames)
@@ -64,26 +63,26 @@ class MemoryRules:
 
 
 class MemoryIndex(Protocol):
-    """What a policy knows of the memories of an object: frames and scores, no tensors."""
+    """Memories of an object as seen by a policy: frames and scores, no tensors."""
 
     @property
     def prompted(self) -> Collection[int]:
         """Frames with a prompt (conditioning frames)."""
 
     def score(self, frame: int) -> float | None:
-        """Object score of a remembered frame, logits; None if nothing is remembered of it."""
+        """Object score of a frame, logits; None if it has no memory."""
 
 
 class MemoryPolicy(ABC):
-    """Choose the memories that a frame attends to.
+    """Selection of the memories that a frame attends to.
 
-    The same choice decides what memory attention reads and what stays on the device for the next
-    frame. It follows from its two arguments alone: a policy keeps nothing between calls, so that
-    sessions that were saved, copied or undone choose alike. Frames without a memory may be named;
-    they are passed over. At least one named frame must have a spatial memory.
+    It decides what memory attention reads and what stays on the device for the next frame. It must
+    depend on its two arguments alone: a policy is stateless, so that saved, copied or undone
+    sessions select the same. Selected frames without a memory are skipped. At least one selected
+    frame must have a spatial memory.
 
     Args:
-        rules: How far memory reaches by the model and the session's options.
+        rules: Limits from the model and the session's options.
     """
 
     def __init__(self, rules: MemoryRules) -> None:
@@ -92,31 +91,31 @@ class MemoryPolicy(ABC):
     @property
     @abstractmethod
     def reach(self) -> int:
-        """Frames back that a tracked memory may be named; older ones may be forgotten."""
+        """Oldest age in frames of a selected tracked memory; older ones may be dropped."""
 
     @abstractmethod
     def select(self, step: TrackingStep, memories: MemoryIndex) -> Choice:
-        """Choose the frames whose spatial memories are attended to, in the order of attention.
+        """Select the frames whose spatial memories are attended to, in the order of attention.
 
         Returns:
-            Frames, each with its age: which of the model's learned codes of time it gets, 1 for the
-            nearest tracked frame to `rules.num_memories` for a prompted one. A frame may be named
-            as both: as a prompted one the memory of its prompt is read, as a tracked one that of
-            tracking, if any, or else that of a prompt that was not chosen.
+            Frames, each with its age, the index of the model's temporal code: from 1 for the
+            nearest tracked frame to `rules.num_memories` for a prompted one. A frame may be
+            selected as both: as prompted, its prompt's memory is read; as tracked, that of
+            tracking, or else that of a prompt that was not selected.
         """
 
     @abstractmethod
     def select_pointers(self, step: TrackingStep, memories: MemoryIndex) -> Choice:
-        """Choose the frames whose object pointers are attended to, in the order of attention.
+        """Select the frames whose object pointers are attended to, in the order of attention.
 
         Returns:
-            Frames, each with its age: how many frames ago it counts as; negative to come. Those
-            that `select` names as prompted give the pointer of the prompt the first time.
+            Frames, each with its age in frames, negative for future ones. The first occurrence of a
+            frame that `select` returns as prompted refers to the prompt's pointer.
         """
 
 
 class Sam2Policy(MemoryPolicy):
-    """The original's choice: prompted frames, and the tracked ones at fixed distances.
+    """The original's policy: prompted frames, and tracked ones at fixed distances.
 
     Source: sam2/modeling/sam2_base.py:520-637 @ 2b90b9f.
     """
@@ -128,17 +127,17 @@ class Sam2Policy(MemoryPolicy):
         return max(rules.num_pointers, (rules.num_memories - 1) * rules.stride + 1)
 
     def select(self, step: TrackingStep, memories: MemoryIndex) -> Choice:
-        """Choose prompted frames, which share the largest age, then recent ones, farthest first."""
+        """Select prompted frames, which share the largest age, then recent ones, farthest first."""
         rules = self.rules
         chosen, _ = closest_prompted(step.frame, memories.prompted, rules.max_prompted)
         count = rules.num_memories - 1
         recent = recent_frames(step, count=count, stride=rules.stride)
-        # a prompted frame that was not chosen counts as tracked
+        # a prompted frame that was not selected counts as tracked
         tracked = list(zip(recent, range(count, 0, -1), strict=True))
         return [(frame, rules.num_memories) for frame in chosen] + tracked
 
     def select_pointers(self, step: TrackingStep, memories: MemoryIndex) -> Choice:
-        """Choose prompted frames, then recent ones, nearest first."""
+        """Select prompted frames, then recent ones, nearest first."""
         rules = self.rules
         chosen, _ = closest_prompted(step.frame, memories.prompted, rules.max_prompted)
         prompted = [
@@ -154,11 +153,11 @@ def recent_frames(step: TrackingStep, *, count: int, stride: int) -> list[int]:
     """List the tracked frames to attend to, farthest first.
 
     The neighbor is always included; the others lie on multiples of `stride`, so that a slow scene
-    is remembered over a longer time.
+    is covered over a longer time.
 
     Args:
         step: The frame being segmented.
-        count: How many frames to list (6 in every released checkpoint); none below 1.
+        count: Number of frames (6 in every released checkpoint); none below 1.
         stride: Distance between the older frames, in frames.
 
     Returns:
@@ -190,15 +189,15 @@ def pointer_frames(step: TrackingStep, *, count: int) -> list[int]:
 def closest_prompted(
     current: int, prompted: Iterable[int], limit: int
 ) -> tuple[list[int], list[int]]:
-    """Choose the prompted frames to attend to: the one before, the one after, then the nearest.
+    """Select the prompted frames to attend to: the one before, the one after, then the nearest.
 
     Args:
         current: The frame being segmented.
         prompted: All prompted frames, in any order.
-        limit: How many to choose; -1 means all.
+        limit: Number to select; -1 for all.
 
     Returns:
-        Chosen frames, and the others.
+        Selected frames, and the others.
 
     Source: sam2/modeling/sam2_utils.py:18-65 @ 2b90b9f.
     """

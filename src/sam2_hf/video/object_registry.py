@@ -1,4 +1,4 @@
-"""The tracked objects of a session, in order, with what is kept of them and what can be undone."""
+"""Object registry of a session: tracked objects in order, their records, and undo."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from .memory_bank import MemoryBank
 from .session_options import SessionOptions
 from .tracked_object import Snapshot, TrackedObject
 
-DEPTH = 100  # changes that can be undone
-REMOVED_KEPT = 8  # removed objects that can come back; their masks and memories stay until then
+DEPTH = 100  # undo depth
+REMOVED_KEPT = 8  # removed objects that can be restored; their masks and memories stay until then
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class BytesHeld:
     """Bytes of a session's tensors and records.
 
     Attributes:
-        device: What the model can still read: image features, recent and prompted memories.
-        ram: What has left the device, masks included.
-        disk: What has left the RAM.
+        device: Image features, recent and prompted memories.
+        ram: Offloaded records and masks.
+        disk: Spilled records.
     """
 
     device: int
@@ -32,15 +32,15 @@ class BytesHeld:
 
 
 class ObjectRegistry:
-    """State of the objects of a session; the tracker's steps read and change it.
+    """State of a session's objects, read and changed by the tracker.
 
     Args:
-        options: How to track.
-        store: What has left the device already; nothing if None.
+        options: Session options.
+        store: Offloaded records; empty if None.
 
     Attributes:
-        objects: Object id -> object, in the order in which they came; changes with the session.
-        store: What has left the device.
+        objects: Object id -> object, in order of creation; a live view.
+        store: Offloaded records.
     """
 
     def __init__(self, options: SessionOptions, store: RecordStore | None = None) -> None:
@@ -66,59 +66,59 @@ class ObjectRegistry:
         """Return an object; a new one if the id is new.
 
         Args:
-            object_id: Its number.
-            device: Where a new one stores its memories.
+            object_id: Its id.
+            device: Device for the memories of a new object.
         """
         if object_id not in self._objects:
-            self.store.discard_object(object_id)  # of a removed object of that number
+            self.store.discard_object(object_id)  # of a removed object with this id
             self.add(object_id, device)
         return self._objects[object_id]
 
     def add(self, object_id: int, device: torch.device | str) -> TrackedObject:
-        """Add an object, to which records in the store may belong already."""
+        """Add an object, which may already have records in the store."""
         bank = MemoryBank(object_id, self.store, device)
         self._objects[object_id] = TrackedObject(object_id, bank)
         return self._objects[object_id]
 
     def begin_change(self, object_id: int, frame: int, device: torch.device | str) -> TrackedObject:
-        """Return an object, a new one if the id is new, and note what it was like.
+        """Return an object, a new one if the id is new, and push its state for undo.
 
         Args:
-            object_id: Its number.
+            object_id: Its id.
             frame: The frame whose prompts are about to change.
-            device: Where a new one stores its memories.
+            device: Device for the memories of a new object.
         """
         if object_id in self._objects:
             self.note(self._objects[object_id], frame)
             return self._objects[object_id]
-        # the number of a removed object: its masks cannot come back any more
+        # the id of a removed object: its masks can no longer be restored
         self._undo.forget_object(object_id)
-        one = self.get_or_add(object_id, device)
-        self._push(Snapshot.of(one, None, frame))
-        return one
+        obj = self.get_or_add(object_id, device)
+        self._push(Snapshot.of(obj, None, frame))
+        return obj
 
-    def note(self, one: TrackedObject, frame: int | None) -> None:
-        """Note what an object is like before it is changed; see [`Snapshot`]."""
-        place = list(self._objects).index(one.object_id)
-        self._push(Snapshot.of(one, place, frame))
+    def note(self, obj: TrackedObject, frame: int | None) -> None:
+        """Push the state of an object before a change; see [`Snapshot`]."""
+        place = list(self._objects).index(obj.object_id)
+        self._push(Snapshot.of(obj, place, frame))
 
     def undo(self) -> TrackedObject | None:
-        """Take the last change back; return whose it was, None if there is none."""
+        """Undo the last change; return its object, None if there is none."""
         snapshot = self._undo.pop()
         if snapshot is None:
             return None
         snapshot.restore()
         if snapshot.place is None:
-            self._delete(snapshot.one.object_id)
+            self._delete(snapshot.obj.object_id)
         else:
-            self._restore(snapshot.one, snapshot.place)
-        return snapshot.one
+            self._restore(snapshot.obj, snapshot.place)
+        return snapshot.obj
 
-    def remove(self, one: TrackedObject) -> None:
-        """Remove an object; it can come back by `undo`."""
-        self.note(one, None)
-        del self._objects[one.object_id]
-        one.bank.offload()
+    def remove(self, obj: TrackedObject) -> None:
+        """Remove an object; `undo` can restore it."""
+        self.note(obj, None)
+        del self._objects[obj.object_id]
+        obj.bank.offload()
 
     def reset(self) -> None:
         """Remove all objects for good."""
@@ -127,37 +127,37 @@ class ObjectRegistry:
         self.forget_changes()
 
     def forget_changes(self) -> None:
-        """Drop what could be undone, and the removed objects with it."""
+        """Clear the undo stack and drop removed objects."""
         for gone in self._undo.clear():
             self._drop_records(gone)
 
     def store_on(self, device: torch.device | str) -> None:
-        """Store memories elsewhere from now on; those that are stored move when they are read."""
-        for one in self._objects.values():
-            one.bank.device = device
+        """Set the device of memories; existing ones move when read."""
+        for obj in self._objects.values():
+            obj.bank.device = device
 
     def use_options(self, options: SessionOptions) -> None:
-        """Follow other options from now on."""
+        """Set new options."""
         self._corrections_condition = options.add_all_frames_to_correct_as_cond
 
     def conditioning_frames(self, *object_ids: int) -> set[int]:
-        """List the frames that objects are tracked from, of all of them if none is named."""
+        """List the conditioning frames of some objects, by default of all."""
         objects = [self._objects[number] for number in object_ids or self._objects]
         return {
             frame
-            for one in objects
-            for frame in one.conditioning_frames(with_corrections=self._corrections_condition)
+            for obj in objects
+            for frame in obj.conditioning_frames(with_corrections=self._corrections_condition)
         }
 
     def has_outputs_of(self, frame: int) -> bool:
-        """Tell whether every object has its answer on a frame, and nothing is queued."""
+        """Tell whether every object has an output on a frame, and nothing is queued."""
         objects = self._objects.values()
         return bool(objects) and all(
-            one.state(frame).output is not None and not one.queued for one in objects
+            obj.state(frame).output is not None and not obj.queued for obj in objects
         )
 
     def require_prompts(self) -> None:
-        """Refuse to track what has no prompt.
+        """Refuse to track objects without prompts.
 
         Raises:
             NoPromptError: There is no object, or one of them has no prompt.
@@ -170,19 +170,19 @@ class ObjectRegistry:
             raise NoPromptError(None, ())
 
     def release_inputs(self) -> None:
-        """Release everything that tracking reads, and removed objects; masklets stay."""
-        for one in self._objects.values():
-            one.release_inputs()
+        """Release all inputs of tracking and removed objects; masklets stay."""
+        for obj in self._objects.values():
+            obj.release_inputs()
         self.forget_changes()
 
     def bytes_held(self, *, also_on_device: int) -> BytesHeld:
-        """Count what is held.
+        """Count memory usage.
 
         Args:
-            also_on_device: Bytes of what the objects share, as image features.
+            also_on_device: Bytes shared by objects, such as image features.
         """
         objects = self._objects.values()
-        device = sum(one.bank.device_bytes + one.device_bytes for one in objects)
+        device = sum(obj.bank.device_bytes + obj.device_bytes for obj in objects)
         store = self.store
         return BytesHeld(device + also_on_device, store.bytes_in_ram, store.bytes_on_disk)
 
@@ -190,23 +190,23 @@ class ObjectRegistry:
         for gone in self._undo.push(snapshot):
             self._drop_records(gone)
 
-    def _restore(self, one: TrackedObject, place: int) -> None:
-        """Count an object in again that was removed, at the place it had."""
-        if one.object_id not in self._objects:
+    def _restore(self, obj: TrackedObject, place: int) -> None:
+        """Restore a removed object at its former position."""
+        if obj.object_id not in self._objects:
             objects = list(self._objects.items())
-            objects.insert(place, (one.object_id, one))
+            objects.insert(place, (obj.object_id, obj))
             self._objects.clear()
             self._objects.update(objects)
 
     def _delete(self, object_id: int) -> None:
-        """Drop an object and everything that is kept of it."""
+        """Drop an object and all its records."""
         self._objects.pop(object_id, None)
         self.store.discard_object(object_id)
 
-    def _drop_records(self, one: TrackedObject) -> None:
-        """Drop what is kept of a removed object, unless its number is another one's by now."""
-        if one.object_id not in self._objects:
-            self.store.discard_object(one.object_id)
+    def _drop_records(self, obj: TrackedObject) -> None:
+        """Drop the records of a removed object, unless its id is in use again."""
+        if obj.object_id not in self._objects:
+            self.store.discard_object(obj.object_id)
 
 
 @dataclass(slots=True, eq=False)
@@ -216,26 +216,26 @@ class UndoStack:
     _snapshots: list[Snapshot] = field(default_factory=list)
 
     def push(self, snapshot: Snapshot) -> list[TrackedObject]:
-        """Note an object before it is changed; return the removed ones that cannot come back."""
+        """Push a snapshot; return the removed objects that can no longer be restored."""
         self._snapshots.append(snapshot)
-        removals = [one for one in self._snapshots if one.is_removal]
+        removals = [s for s in self._snapshots if s.is_removal]
         begin = max(0, len(self._snapshots) - DEPTH)
         if len(removals) > REMOVED_KEPT:
             begin = max(begin, self._snapshots.index(removals[-REMOVED_KEPT - 1]) + 1)
         dropped = self._snapshots[:begin]
         del self._snapshots[:begin]
-        return [one.one for one in dropped if one.is_removal]
+        return [s.obj for s in dropped if s.is_removal]
 
     def pop(self) -> Snapshot | None:
-        """Take the last change off; None if there is none."""
+        """Pop the last change; None if there is none."""
         return self._snapshots.pop() if self._snapshots else None
 
     def forget_object(self, object_id: int) -> None:
-        """Drop the changes of an object whose number a new one takes."""
-        self._snapshots = [s for s in self._snapshots if s.one.object_id != object_id]
+        """Drop the changes of an object whose id is reused."""
+        self._snapshots = [s for s in self._snapshots if s.obj.object_id != object_id]
 
     def clear(self) -> list[TrackedObject]:
-        """Drop everything; return the removed objects, which cannot come back."""
-        removed = [one.one for one in self._snapshots if one.is_removal]
+        """Drop everything; return the removed objects, which can no longer be restored."""
+        removed = [s.obj for s in self._snapshots if s.is_removal]
         self._snapshots.clear()
         return removed

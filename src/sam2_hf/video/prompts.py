@@ -1,8 +1,7 @@
-"""Prompts of one object on one frame of a video: as they are given, and as a session keeps them.
+"""Video prompts: those of one object on one frame, as given and as stored by a session.
 
-Each call of a session is a round: the decoder answers it from all prompts of the frame so far and
-from its own answer to the round before, whenever it is asked to. So a preview never changes what
-comes out.
+Each call of a session is a round: the decoder runs on all prompts of the frame so far and on its
+own output of the round before, at any time. So a preview never changes results.
 
 Suffixes: h, w = rows and columns of the model's input.
 """
@@ -32,10 +31,10 @@ from sam2_hf.processing.prompt_reading import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FramePrompts:
-    """All prompts of an object on a frame. A given mask replaces clicks and box, and they it.
+    """All prompts of an object on a frame. A mask replaces clicks and box, and vice versa.
 
     Attributes:
-        clicks: Positive and negative points, in the order they came.
+        clicks: Positive and negative points, in order.
         box: `(x0, y0, x1, y1)`, pixels of the original frame.
         mask_hw: A given mask at input size, boolean.
     """
@@ -53,7 +52,7 @@ class FramePrompts:
         return replace(self, box=box, mask_hw=None)
 
     def with_mask(self, mask_hw: Tensor) -> "FramePrompts":
-        """Set the mask, in place of everything else."""
+        """Set the mask, replacing everything else."""
         return FramePrompts(mask_hw=mask_hw)
 
     def model_points(self, size: tuple[int, int], side: int) -> tuple[Tensor, Tensor]:
@@ -71,14 +70,14 @@ class FramePrompts:
 
 
 Xy = tuple[float, float]
-LARGEST_ID = 2**63 - 1  # what a file can hold
+LARGEST_ID = 2**63 - 1  # int64, as in saved files
 
 
 def read_object_id(object_id: object) -> int:
-    """Read an object's id: any whole number.
+    """Read an object id: any 64-bit integer.
 
     Raises:
-        PromptError: It is something else.
+        PromptError: It is not one.
     """
     number = read_whole(object_id)
     if number is None:
@@ -95,14 +94,14 @@ def read_clicks(
 
     Args:
         xy: `(x, y)`, or a list, array or tensor of them; or [`Click`]s, with `positive` left True.
-        positive: One flag for all, or one for each.
-        size: `(height, width)` of the frame; None if it is not known yet.
-        what: Whose clicks, for messages.
+        positive: One flag for all, or one per click.
+        size: `(height, width)` of the frame; None if unknown yet.
+        what: Name of the object in messages.
 
     Raises:
         PromptError: There is none, one lies outside, or flags and clicks differ in number.
     """
-    # None would mean "all positive", which a session says by True.
+    # None would mean "all positive", for which a session uses True.
     labels = None if positive is True else [] if positive is None else positive
     clicks = read_listed_clicks(xy, labels, what, SESSION_NAMES)
     if not clicks:
@@ -113,20 +112,20 @@ def read_clicks(
 
 
 class TakesPrompts(Protocol):
-    """What a [`VideoPrompt`] needs of the session that it is given to."""
+    """Interface of a session to a [`VideoPrompt`]."""
 
     @property
     def size(self) -> tuple[int, int] | None:
         """`(height, width)` of the original frames; None before the first one of a stream."""
 
     def mask(self, frame: int, object_id: int, mask_hw: Mask) -> None:
-        """Give the mask of an object on a frame."""
+        """Add the mask of an object on a frame."""
 
     def prompts_of(self, frame: int, object_id: int) -> FramePrompts:
-        """Return what has been said about an object on a frame."""
+        """Return the prompts of an object on a frame."""
 
     def put_prompts(self, frame: int, object_id: int, prompts: FramePrompts) -> None:
-        """Say all of it at once."""
+        """Set all prompts of an object on a frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,14 +134,14 @@ class VideoPrompt:
 
     Attributes:
         frame: The frame, from 0.
-        object_id: The object, any whole number; the same one on several frames is one object.
-        clicks: [`Click`]s, or `(x, y)` for positive ones; a single one may stand by itself.
+        object_id: The object, any integer; the same id on several frames is one object.
+        clicks: [`Click`]s, or `(x, y)` for positive ones; one or several.
         box: `(x0, y0, x1, y1)`.
-        mask: `(height, width)` of the frame; what is not 0 is the object. Not together with clicks
-            or a box.
+        mask: `(height, width)` of the frame; nonzero is the object. Not together with clicks or a
+            box.
 
     Raises:
-        PromptError: There is nothing in it, too much, or a part is malformed.
+        PromptError: It is empty, combines a mask with other prompts, or is malformed.
     """
 
     frame: int
@@ -152,7 +151,7 @@ class VideoPrompt:
     mask: Mask | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Bring clicks into one form."""
+        """Normalize clicks."""
         clicks = read_listed_clicks(self.clicks, None, self.what, PROMPT_NAMES)
         object.__setattr__(self, "clicks", clicks)
         if self.box is not None:
@@ -167,11 +166,11 @@ class VideoPrompt:
 
     @property
     def what(self) -> str:
-        """What to call it in a message."""
+        """Its name in messages."""
         return f"object {self.object_id} on frame {self.frame}"
 
     def add_to(self, session: TakesPrompts) -> None:
-        """Give it to a session, beside what was said there; clicks and box count as one call.
+        """Add it to a session's existing prompts; clicks and box count as one call.
 
         Raises:
             FrameError: The session has no such frame.
@@ -180,7 +179,7 @@ class VideoPrompt:
         self._give(session, session.prompts_of(self.frame, self.object_id))
 
     def replace_in(self, session: TakesPrompts) -> None:
-        """Give it to a session, in place of everything that was said there; raises as `add_to`."""
+        """Replace the session's prompts there; raises as `add_to`."""
         self._give(session, FramePrompts())
 
     def _give(self, session: TakesPrompts, prompts: FramePrompts) -> None:

@@ -1,4 +1,4 @@
-"""Which frames a propagation visits, in which order, and what is asked of each visit."""
+"""Propagation plans: the frames to visit, their order, and the request for each."""
 
 import sys
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from .memory_policy import Direction
 
 PropagationDirection = Literal["forward", "backward", "both"]
 Runs = list[tuple[range, Direction]]
-ENDLESS = sys.maxsize  # where a run of unknown length ends
+ENDLESS = sys.maxsize  # end of a run of unknown length
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +20,17 @@ class FrameRequest:
     """One frame to be segmented.
 
     Attributes:
-        frame: Which frame.
-        direction: Which way time runs.
+        frame: The frame.
+        direction: Direction of time.
         remember: Whether tracked objects leave a memory.
-        leaves_trace: Whether anything that is remembered changes at all; going backward from the
-            first frame, which the original leaves out, it does not.
-        passes_prompted: Whether a prompted frame counts as tracked from now on, so that a later
-            click on it is a correction; under transformers' names it does not.
-        corrected: Objects whose correction on this frame has just been remembered as if it had been
-            tracked; they keep it this time.
-        ahead: The frame that comes next, if that is known: a GPU encodes it while the host
-            writes down the masks of this one.
+        leaves_trace: Whether memories change; not when going backward from the first frame, which
+            the original skips.
+        passes_prompted: Whether a visited prompted frame counts as tracked, so that a later click
+            on it is a correction; not in transformers' API.
+        corrected: Objects whose correction on this frame was just stored as tracked; not
+            overwritten by this visit.
+        ahead: The next frame, if known: a GPU encodes it while the host stores the masks of this
+            one.
     """
 
     frame: int
@@ -42,18 +42,18 @@ class FrameRequest:
     ahead: int | None = None
 
     def keeping(self, corrections: Collection[tuple[int, int]]) -> "FrameRequest":
-        """Return this request with the corrections of its frame, out of pairs (frame, object)."""
+        """Return this request with the corrections of its frame, from (frame, object) pairs."""
         corrected = frozenset(number for frame, number in corrections if frame == self.frame)
         return replace(self, corrected=corrected)
 
 
 @dataclass(frozen=True, slots=True)
 class ToCome:
-    """The frames that a propagation has yet to visit, after the present one.
+    """Frames still to visit after the current one.
 
     Attributes:
-        frame: The present frame.
-        runs: The present run, and those after it.
+        frame: The current frame.
+        runs: The current run and those after it.
     """
 
     frame: int
@@ -75,20 +75,20 @@ def plan_propagation(
     """List the runs of a propagation.
 
     Args:
-        start: First frame. If None: the first prompted frame, or the last one where time only runs
-            backwards.
-        limit: How many frames to visit, in each direction; all if None. The first frame counts as
-            one of those ahead.
+        start: First frame. If None: the first prompted frame, or the last one if only going
+            backward.
+        limit: Frames to visit in each direction, including the first in the forward one; all if
+            None.
         direction: Forward in time, backward, or forward and then backward from the same frame.
-        num_frames: Frames of the video; None if that is not known yet.
+        num_frames: Frames of the video; None if unknown yet.
         prompted: Frames with a prompt; at least one.
 
     Returns:
         Frames and direction of each run; no frame is visited twice.
 
     Raises:
-        FrameError: There is no such first frame.
-        SessionError: There is no such direction, or the limit is negative.
+        FrameError: The first frame does not exist.
+        SessionError: The direction is unknown or the limit negative.
     """
     if not isinstance(direction, str) or direction not in ("forward", "backward", "both"):
         raise SessionError(
@@ -119,7 +119,7 @@ def plan_propagation(
 
 
 def begins_backward_from_first(runs: Runs) -> bool:
-    """Tell whether time runs backward from frame 0, before which nothing lies."""
+    """Tell whether the runs go backward from frame 0, the first of the video."""
     return bool(runs) and runs[0][1] == "backward" and runs[0][0].start == 0
 
 
@@ -130,9 +130,9 @@ def count_frames(
     num_frames: int | None,
     prompted: Collection[int],
 ) -> int | None:
-    """Count the frames that a propagation visits; None if its end is not known yet.
+    """Count the frames that a propagation visits; None if its end is unknown.
 
-    Takes and raises what [`plan_propagation`] does.
+    Arguments and errors as of [`plan_propagation`].
     """
     runs = plan_propagation(start, limit, direction, num_frames, prompted)
     if any(frames.stop == ENDLESS for frames, _ in runs):

@@ -1,4 +1,4 @@
-"""Which frames a person should look at, from scores and areas alone: no model, no state."""
+"""Selection of frames for human review, from scores and areas alone."""
 
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from .masklet import Masklet
 
 @dataclass(frozen=True, slots=True)
 class ReviewRules:
-    """When a frame is doubtful.
+    """Thresholds that make a frame doubtful.
 
     Args:
         min_iou: Predicted IoU below which a mask in view is doubtful.
-        unsure_score: Object scores nearer to 0 than this leave open if the object is in view;
-            logits (1 is a probability of 0.73).
-        max_flicker: Up to this many frames out of view, between frames in view, are doubtful; the
-            same for frames in view between frames out of view.
-        max_area_factor: The area of an object in view may grow or shrink by this factor from one
-            frame to the next.
+        unsure_score: Object scores closer to 0 than this are doubtful; logits (1 is a probability
+            of 0.73).
+        max_flicker: Absences between presences of up to this many frames are doubtful, and vice
+            versa.
+        max_area_factor: Largest change of a visible object's area from one frame to the next, as a
+            factor.
     """
 
     min_iou: float = 0.75
@@ -34,8 +34,8 @@ class FrameToReview:
     Attributes:
         frame: Frame number.
         object_id: The object.
-        reasons: Why, in words.
-        severity: The larger the more doubtful; each reason adds 0 to 1.
+        reasons: Reasons, as text.
+        severity: Sum over reasons of 0 to 1 each; larger is more doubtful.
     """
 
     frame: int
@@ -46,7 +46,7 @@ class FrameToReview:
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """One reason to look at a frame; severity from 0 (at the rule's limit) to 1."""
+    """One reason to review a frame; severity from 0 (at the rule's limit) to 1."""
 
     frame: int
     reason: str
@@ -55,7 +55,7 @@ class _Doubt:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is known of an object on a frame."""
+    """Scores of an object on a frame."""
 
     frame: int
     iou: float
@@ -78,11 +78,10 @@ def frames_to_review(
 
     Args:
         masklets: The objects.
-        rules: When a frame is doubtful.
-        prompted: `(frame, object_id)` of each prompt. A person has seen these frames; they are not
-            listed.
-        one_per_run: Of consecutive doubtful frames of an object only the worst, where a correction
-            helps most; otherwise all of them.
+        rules: Thresholds of doubtful frames.
+        prompted: `(frame, object_id)` of each prompt. These frames were seen and are not listed.
+        one_per_run: Whether to list only the worst of consecutive doubtful frames of an object,
+            where a correction helps most, or all.
 
     Returns:
         The frames, worst first.
@@ -100,7 +99,7 @@ def frames_to_review(
 
 
 def _doubtful_frames(masklet: Masklet, rules: ReviewRules) -> list[FrameToReview]:
-    """Gather the doubts of one object by frame, in order of time."""
+    """Collect the doubts of one object by frame, in order."""
     seen = [
         _Seen(frame, masklet.iou(frame), masklet.object_score(frame), masklet.area(frame))
         for frame in masklet.frames
@@ -117,20 +116,20 @@ def _doubtful_frames(masklet: Masklet, rules: ReviewRules) -> list[FrameToReview
 
 
 def _doubts_alone(seen: list[_Seen], rules: ReviewRules) -> Iterator[_Doubt]:
-    """Doubts that a frame raises by itself. Out of view there is no mask to be bad."""
-    for one in seen:
-        if one.in_view and one.iou < rules.min_iou:
-            reason = f"predicted IoU {one.iou:.2f} is below {rules.min_iou:g}"
-            yield _Doubt(one.frame, reason, min(1.0, rules.min_iou - one.iou))
-        if abs(one.score) < rules.unsure_score:
-            reason = f"object score {one.score:.2f} leaves open if it is in view"
-            yield _Doubt(one.frame, reason, 1 - abs(one.score) / rules.unsure_score)
-        if one.in_view and one.area == 0:
-            yield _Doubt(one.frame, "the mask is empty although the object is in view", 1.0)
+    """Yield doubts from single frames. Out of view there is no mask to doubt."""
+    for row in seen:
+        if row.in_view and row.iou < rules.min_iou:
+            reason = f"predicted IoU {row.iou:.2f} is below {rules.min_iou:g}"
+            yield _Doubt(row.frame, reason, min(1.0, rules.min_iou - row.iou))
+        if abs(row.score) < rules.unsure_score:
+            reason = f"object score {row.score:.2f} leaves open if it is in view"
+            yield _Doubt(row.frame, reason, 1 - abs(row.score) / rules.unsure_score)
+        if row.in_view and row.area == 0:
+            yield _Doubt(row.frame, "the mask is empty although the object is in view", 1.0)
 
 
 def _area_jumps(seen: list[_Seen], rules: ReviewRules) -> Iterator[_Doubt]:
-    """Doubt the later one of two neighbors whose areas differ too much."""
+    """Yield doubts on the later of two neighbors whose areas differ too much."""
     for before, now in pairwise(seen):
         if now.frame != before.frame + 1 or not (before.in_view and now.in_view):
             continue
@@ -141,33 +140,33 @@ def _area_jumps(seen: list[_Seen], rules: ReviewRules) -> Iterator[_Doubt]:
 
 
 def _flickers(seen: list[_Seen], rules: ReviewRules) -> Iterator[_Doubt]:
-    """Doubt short absences between presences, and short presences between absences."""
+    """Yield doubts on short absences between presences, and vice versa."""
     for stretch in _stretches(seen):
-        groups = [list(group) for _, group in groupby(stretch, key=lambda one: one.in_view)]
+        groups = [list(group) for _, group in groupby(stretch, key=lambda row: row.in_view)]
         for group in groups[1:-1]:
             if len(group) > rules.max_flicker:
                 continue
             what = "in view" if group[0].in_view else "out of view"
             reason = f"{what} for only {len(group)} frame{'s' * (len(group) > 1)}"
-            for one in group:
-                yield _Doubt(one.frame, reason, 1 / len(group))
+            for row in group:
+                yield _Doubt(row.frame, reason, 1 / len(group))
 
 
 def _stretches(seen: list[_Seen]) -> Iterator[list[_Seen]]:
-    """Split at frames that were not tracked: beyond those nothing is known of neighbors."""
+    """Split at untracked frames: their neighbors are unknown."""
     stretch: list[_Seen] = []
-    for one in seen:
-        if stretch and one.frame != stretch[-1].frame + 1:
+    for row in seen:
+        if stretch and row.frame != stretch[-1].frame + 1:
             yield stretch
             stretch = []
-        stretch.append(one)
+        stretch.append(row)
     if stretch:
         yield stretch
 
 
 def _worst_of_runs(doubtful: list[FrameToReview]) -> Iterator[FrameToReview]:
     """Pick the worst of each run of consecutive frames."""
-    # within a run frame number and position grow together, so their difference stays
+    # within a run, frame number minus position is constant
     runs = groupby(enumerate(doubtful), key=lambda pair: pair[1].frame - pair[0])
     for _, run in runs:
         yield min((frame for _, frame in run), key=_worst_first)

@@ -1,7 +1,7 @@
-"""The video session: click an object on one frame, follow it through all of them.
+"""The video session: prompt objects on some frames, track them through all.
 
-The session owns everything that changes; the model owns nothing. Coordinates are pixels of the
-original frame, (x, y), top-left 0; frames count from 0; an object's id is any whole number.
+The session owns all state; the model is stateless. Coordinates are pixels of the original frame,
+(x, y), top-left 0; frames count from 0; an object id is any integer.
 """
 
 import copy
@@ -53,17 +53,14 @@ from .video_processing_sam2_video import checkpoint_pixels
 
 @one_thread_at_a_time(but=("frames", "model", "options", "num_frames", "size", "object_ids"))
 class VideoSession(Closing):
-    """Everything about one video while it is being segmented.
+    """Session on one video.
 
-    Open one with `VideoSession.open(video, model)`. [`Sam2VideoInferenceSession`] is this session
-    with transformers' names beside its own.
-
-    Frames with prompts are conditioning frames, "prompted" ones; all others are tracked.
-
-    Threads may share it: each call waits for the one before, and `propagate` lets others in after
-    every frame. A copy shares the model and the pixels of frames: `copy.deepcopy` copies objects,
-    memories and masks, opens a video file again and computes image features again. Pickled, a
-    session has no model until `use_model` is called, and refers to videos on the disk by path.
+    Open one with `VideoSession.open(video, model)`. [`Sam2VideoInferenceSession`] adds
+    transformers' names. Frames with prompts are conditioning frames ("prompted"); all others are
+    tracked. Thread-safe: calls are serialized, and `propagate` releases the lock after every frame.
+    A copy shares the model and the pixels of frames: `copy.deepcopy` copies objects, memories and
+    masks, reopens a video file and recomputes image features. An unpickled session has no model
+    until `use_model` is called, and refers to video files by path.
 
     Args:
         tracker: The tracker, with the video.
@@ -90,12 +87,12 @@ class VideoSession(Closing):
             model: The model, in eval mode. Frames are normalized by the settings of the processor
                 that is saved where the model was loaded from.
             options: See [`SessionOptions`].
-            **changes: Single options, such as `keep="window"`; `compat="official"` takes the
+            **changes: Single options, such as `keep="window"`; `compat="official"` selects the
                 original's defaults.
 
         Raises:
             VideoError: The video cannot be opened.
-            SessionError: There is no such option, or its value makes no sense.
+            SessionError: An option is unknown or its value invalid.
         """
         if options is not None and changes:
             raise SessionError(f"give either options or single ones ({', '.join(changes)}).")
@@ -105,16 +102,16 @@ class VideoSession(Closing):
 
     @classmethod
     def _of_tracker(cls, tracker: Tracker) -> Self:
-        """Make a session; those whose constructor takes something else override it."""
+        """Make a session; overridden by subclasses with another constructor."""
         return cls(tracker)
 
     def __copy__(self) -> Self:
-        """Copy as `copy.deepcopy` does: two sessions cannot share what both change."""
+        """Copy as `copy.deepcopy` does: sessions cannot share mutable state."""
         return copy.deepcopy(self)
 
     @property
     def frames(self) -> Frames:
-        """Where pixels come from."""
+        """The source of pixels."""
         return self._tracker.frames
 
     @property
@@ -124,12 +121,12 @@ class VideoSession(Closing):
 
     @property
     def options(self) -> SessionOptions:
-        """How the session tracks; see `use_options`."""
+        """The session's options; see `use_options`."""
         return self._tracker.options
 
     @property
     def object_ids(self) -> tuple[int, ...]:
-        """The objects, in the order in which they came."""
+        """The objects, in order of creation."""
         return tuple(self._tracker.objects)
 
     @property
@@ -145,13 +142,13 @@ class VideoSession(Closing):
     def click(
         self, frame: int, object_id: int, xy: Xy | Sequence[Xy], *, positive: object = True
     ) -> None:
-        """Add one click or several to what was said about an object on a frame.
+        """Add one or several clicks to the prompts of an object on a frame.
 
         Args:
-            frame: Which frame.
-            object_id: Which object; a new id is a new object.
+            frame: The frame.
+            object_id: The object; a new id adds an object.
             xy: `(x, y)`, or a list of them.
-            positive: Whether the click is on the object; one for all, or one for each.
+            positive: Whether the click is on the object; one for all, or one per click.
 
         Raises:
             FrameError: There is no such frame, or a stream has dropped it.
@@ -159,38 +156,37 @@ class VideoSession(Closing):
         """
         frame = self._require(frame)
         clicks = read_clicks(xy, positive, self.size, f"object {object_id}")
-        said = self.prompts_of(frame, object_id)
-        self.put_prompts(frame, object_id, said.with_clicks(clicks))
+        earlier = self.prompts_of(frame, object_id)
+        self.put_prompts(frame, object_id, earlier.with_clicks(clicks))
 
     def box(self, frame: int, object_id: int, xyxy: Sequence[float]) -> None:
-        """Draw a box around an object on a frame; it joins the clicks there.
+        """Set the box of an object on a frame; it is combined with clicks.
 
         Args:
-            frame: Which frame.
-            object_id: Which object.
+            frame: The frame.
+            object_id: The object.
             xyxy: `(x0, y0, x1, y1)`.
 
         Raises:
             FrameError: There is no such frame, or a stream has dropped it.
-            PromptError: The box is turned over or lies outside the frame.
+            PromptError: The box is inverted or lies outside the frame.
         """
         frame = self._require(frame)
         box = read_box(xyxy, self.size, f"object {object_id}")
         self.put_prompts(frame, object_id, self.prompts_of(frame, object_id).with_box(box))
 
     def mask(self, frame: int, object_id: int, mask_hw: Mask) -> None:
-        """Give the mask of an object on a frame; it takes the place of clicks and box there.
+        """Set the mask of an object on a frame; it replaces clicks and box.
 
         Args:
-            frame: Which frame.
-            object_id: Which object.
+            frame: The frame.
+            object_id: The object.
             mask_hw: Array, tensor or picture of the frame's size: booleans, 0 and 1, 0 and 255,
                 probabilities or logits; see [`read_mask`].
 
         Raises:
             FrameError: There is no such frame, or a stream has dropped it.
-            PromptError: The mask has another size than the frame, or can be read in more ways than
-                one.
+            PromptError: The mask's size differs from the frame's, or its values are ambiguous.
         """
         frame = self._require(frame)
         side = self._tracker.model.image_size
@@ -198,15 +194,15 @@ class VideoSession(Closing):
         self.put_prompts(frame, object_id, FramePrompts().with_mask(mask))
 
     def prompts_of(self, frame: int, object_id: int) -> FramePrompts:
-        """Return what has been said about an object on a frame; empty if nothing."""
-        one = self._tracker.objects.get(read_object_id(object_id))
-        prompts = None if one is None else one.state(frame).prompts
+        """Return the prompts of an object on a frame; empty if there are none."""
+        obj = self._tracker.objects.get(read_object_id(object_id))
+        prompts = None if obj is None else obj.state(frame).prompts
         return FramePrompts() if prompts is None else prompts
 
     def replace_prompts(self, prompt: VideoPrompt) -> None:
-        """Say what a prompt says, in place of all that was said about its object on its frame.
+        """Replace all prompts of an object on a frame by a [`VideoPrompt`].
 
-        The answer starts from the mask before, as with one more click; `clear` forgets it.
+        The decoder starts from the previous mask, as after another click; `clear` drops it.
 
         Raises:
             FrameError: There is no such frame, or a stream has dropped it.
@@ -215,9 +211,7 @@ class VideoSession(Closing):
         prompt.replace_in(self)
 
     def put_prompts(self, frame: int, object_id: int, prompts: FramePrompts) -> None:
-        """Say all of it at once, in place of what has been said about an object on a frame.
-
-        The frame may be one that a live stream has yet to bring.
+        """Replace all prompts of an object on a frame. It may be a future frame of a live stream.
 
         Raises:
             FrameError: There is no such frame, or a stream has dropped it.
@@ -226,11 +220,11 @@ class VideoSession(Closing):
         if not self.frames.may_come(number):
             self.frames.require(number)
         tracker, device = self._tracker, self._tracker.memory_device
-        one = tracker.registry.begin_change(read_object_id(object_id), number, device)
-        tracker.queue_prompts(one, number, prompts)
+        obj = tracker.registry.begin_change(read_object_id(object_id), number, device)
+        tracker.queue_prompts(obj, number, prompts)
 
     def preview(self, frame: int) -> FrameResult:
-        """Show the masks of a frame, with all prompts so far; what is tracked later stays the same.
+        """Return the masks of a frame with all prompts so far; does not affect later tracking.
 
         Raises:
             FrameError: There is no such frame, or a stream has dropped it.
@@ -238,8 +232,8 @@ class VideoSession(Closing):
         frame = self._require(frame)
         self._tracker.follow_weights()
         answers = {
-            one.object_id: self._tracker.answer_prompts(one, frame)
-            for one in self._tracker.objects.values()
+            obj.object_id: self._tracker.answer_prompts(obj, frame)
+            for obj in self._tracker.objects.values()
         }
         known = {number: answer for number, answer in answers.items() if answer is not None}
         return self._tracker.result(frame, known).on_host()
@@ -252,26 +246,26 @@ class VideoSession(Closing):
         *,
         progress: bool = False,
     ) -> Iterator[FrameResult]:
-        """Track all objects through the video, frame by frame; each result is kept as it comes.
+        """Track all objects through the video, frame by frame; results are stored as they come.
 
-        Between two frames everything may be done with the session. A prompt for a frame that is
-        still to come in this run counts when its frame comes; one for the present frame or for
-        another one counts from the next frame on, as if the run had been stopped and begun again
-        there. So do `clear`, `remove` and `undo`. Other threads may do it too.
+        The session may be used between two frames, also from other threads. A prompt on a frame
+        still to come in this run is applied at that frame; one on the current or another frame is
+        applied from the next frame on, as if the run had been restarted there. So are `clear`,
+        `remove` and `undo`.
 
         Args:
             start: First frame; the first prompted one if None (backward: the last one).
-            limit: How many frames, in each direction; all if None.
+            limit: Number of frames in each direction; all if None.
             direction: "forward", "backward", or "both": forward, then back from `start`.
             progress: Whether to show a progress bar.
 
         Returns:
-            Results, as they are made. Stopping early loses nothing.
+            Results, lazily. Stopping early loses nothing.
 
         Raises:
             NoPromptError: There is no object, or one of them has no prompt.
-            FrameError: A frame cannot be had; those before it are tracked.
-            OutputError: The disk is full; what was tracked is kept, go on when there is space.
+            FrameError: A frame is not available; those before it are tracked.
+            OutputError: The disk is full; tracked frames are kept, resume when there is space.
         """
         if self.frames.is_live:
             raise SessionError("a live stream has no next frame yet. Pass each to session.step().")
@@ -286,16 +280,16 @@ class VideoSession(Closing):
         """Append a frame to a live stream and track all objects on it.
 
         Args:
-            picture: PIL picture, array `(height, width, 3)` or tensor.
-            frame: Its number, where the caller counts and frames may be missing; see
-                [`LiveFrames.append`]. Memories are chosen by these numbers.
+            picture: PIL image, array `(height, width, 3)` or tensor.
+            frame: Its number, if the caller counts and frames may be missing; see
+                [`LiveFrames.append`]. Memories are selected by these numbers.
 
         Raises:
-            SessionError: The session has a video of its own.
-            FrameError: The picture has another size than those before, or a negative number.
+            SessionError: The session is not a live stream.
+            FrameError: The picture's size differs from earlier ones, or its number is negative.
         """
         if self.frames.is_live:
-            self._tracker.consolidate_prompts()  # while the oldest frame, maybe prompted, is there
+            self._tracker.consolidate_prompts()  # before the oldest frame is dropped
         number = self.frames.append(picture, frame)
         self._tracker.encoder.features.discard(number)
         self._tracker.encoder.require_open()
@@ -306,7 +300,7 @@ class VideoSession(Closing):
         return result
 
     def remove(self, object_id: int) -> None:
-        """Remove an object with all its masks; the others stay as they are.
+        """Remove an object with all its masks; others are unaffected.
 
         Raises:
             UnknownObjectError: There is no such object.
@@ -314,37 +308,37 @@ class VideoSession(Closing):
         self._tracker.registry.remove(self._known(object_id))
 
     def clear(self, frame: int, object_id: int) -> None:
-        """Take back all prompts of an object on a frame; what was tracked stays.
+        """Remove all prompts of an object on a frame; tracked frames stay.
 
         Raises:
             UnknownObjectError: There is no such object.
         """
-        one = self._known(object_id)
+        obj = self._known(object_id)
         number = frame_number(frame)
-        if one.state(number).prompts is not None:
-            self._tracker.registry.note(one, number)
-            one.clear(number)
+        if obj.state(number).prompts is not None:
+            self._tracker.registry.note(obj, number)
+            obj.clear(number)
         elif number < 0 or self.num_frames is not None:
             self.frames.require(number)
 
     def undo(self) -> bool:
         """Undo the last click, box, mask, clear or remove.
 
-        What has been tracked since stays, until the next propagate overwrites it. Of removed
-        objects the last 8 can come back.
+        Frames tracked since then stay until the next `propagate` overwrites them. The last 8
+        removed objects can be restored.
 
         Returns:
             Whether there was anything to undo.
         """
-        one = self._tracker.registry.undo()
-        if one is None:
+        obj = self._tracker.registry.undo()
+        if obj is None:
             return False
-        for frame in one.queued:  # prompts on frames that a stream has dropped since are lost
+        for frame in obj.queued:  # prompts on frames that a stream has dropped are lost
             if not self.frames.may_come(frame):
                 try:
                     self.frames.require(frame)
                 except FrameError:
-                    one.drop_queued(frame)
+                    obj.drop_queued(frame)
         return True
 
     def reset(self) -> None:
@@ -362,21 +356,21 @@ class VideoSession(Closing):
     def frames_to_review(
         self, rules: ReviewRules | None = None, *, one_per_run: bool = True
     ) -> list[FrameToReview]:
-        """List the frames where a person should look, worst first; see [`ReviewRules`]."""
+        """List the frames for human review, worst first; see [`ReviewRules`]."""
         objects = self._tracker.objects.values()
         return frames_to_review(
-            [self._tracker.masklet_store(one).masklet for one in objects],
+            [self._tracker.masklet_store(obj).masklet for obj in objects],
             rules=rules,
-            prompted={(frame, one.object_id) for one in objects for frame in one.prompts},
+            prompted={(frame, obj.object_id) for obj in objects for frame in obj.prompts},
             one_per_run=one_per_run,
         )
 
     def use_model(self, model: Sam2VideoModel) -> None:
-        """Use a model from now on, as a session that was unpickled must be told.
+        """Set the model, as needed after unpickling.
 
         Raises:
             SessionError: The frames are prepared for another input size, the session was pickled
-                with another model, or this one cannot track.
+                with another model, or this model cannot track.
         """
         require_video_model(model)
         self._tracker.encoder.require_input_size(model)
@@ -385,7 +379,7 @@ class VideoSession(Closing):
         self._tracker.bind(model)
 
     def use_options(self, options: SessionOptions) -> None:
-        """Use other options for what comes next, as `replace(session.options, fill_hole_area=0)`.
+        """Set options for later calls, such as `replace(session.options, fill_hole_area=0)`.
 
         Raises:
             SessionError: One of `FIXED_OPTIONS` (session_options.py) differs.
@@ -393,25 +387,25 @@ class VideoSession(Closing):
         self._tracker.use_options(options)
 
     def bytes_held(self) -> BytesHeld:
-        """Count what is held on the device, in RAM and on disk; decoded frames are not counted."""
+        """Count bytes on the device, in RAM and on disk, without decoded frames."""
         return self._tracker.bytes_held()
 
     def close(self) -> None:
-        """Release video, memories and spill file; a second call does nothing."""
+        """Release video, memories and spill files; idempotent."""
         self._tracker.close()
 
     def settle(self) -> None:
-        """Release video, features and memories for good, and keep the masks, in RAM or on disk.
+        """Release video, features and memories for good, but keep the masks, in RAM or on disk.
 
-        For results that outlive the work on them: masklets can be read, nothing can be tracked.
+        Masklets can still be read; nothing can be tracked.
         """
         self._tracker.release_inputs()
 
     def save(self, folder: str | Path) -> None:
-        """Save everything but video, model and undo, to go on in another process with equal bits.
+        """Save everything but video, model and undo, to resume bit-exactly in another process.
 
         Args:
-            folder: Where to. A save that is interrupted leaves the one before as it was.
+            folder: Target folder. An interrupted save leaves the previous one intact.
 
         Raises:
             OutputError: The folder cannot be written, or the disk is full.
@@ -420,43 +414,42 @@ class VideoSession(Closing):
 
     @classmethod
     def load(cls, folder: str | Path, video: object, model: Sam2VideoModel) -> Self:
-        """Go on with a saved session.
+        """Load a saved session.
 
         Args:
-            folder: What was given to `save`.
-            video: The same video; None for a stream, which goes on where it was.
+            folder: The folder of `save`.
+            video: The same video; None for a stream, which continues where it was.
             model: The same model.
 
         Raises:
-            SessionError: There is no save, it is damaged, the model is another one, or the video
-                has another size or length, or shows something else on its first, middle or last
-                frame.
+            SessionError: There is no save, it is damaged, the model differs, or the video differs
+                in size, length, or the content of compared frames.
         """
         return cls._of_tracker(load_tracker(Path(folder), video, model))
 
     def _run(
         self, runs: Runs, *, progress: bool, passes_prompted: bool = True
     ) -> Iterator[FrameResult]:
-        """Remember all prompts, then visit frames; see `propagate`.
+        """Consolidate all prompts, then visit frames; see `propagate`.
 
-        Each step holds the lock, and begins with the prompts that came since the one before: those
-        for frames that are still to come wait for their turn, the others count from here on.
+        Each step holds the lock and begins with the prompts since the last one: those on frames
+        still to come are deferred, the others are applied.
         """
         tracker, only_first = self._tracker, begins_backward_from_first(runs)
-        encoder = tracker.encoder  # its frames may be exchanged between two steps
+        encoder = tracker.encoder  # its frames may be replaced between two steps
         total = sum(len(frames) for frames, _ in runs if frames.stop != ENDLESS)
         bar = tqdm(total=total or None, unit="frame", desc="tracking", disable=not progress)
         with closing(bar):
             with self.lock:
                 encoder.require_open()
                 corrections = tracker.consolidate_prompts()
-                if passes_prompted:  # as in the original, a run that visits them overwrites them
+                if passes_prompted:  # as in the original, visited prompted frames are overwritten
                     corrections.clear()
             for number, (frames, direction) in enumerate(runs):
                 encoder.frames.expect(frames)
                 for frame in frames:
                     if encoder.frames.may_come(frame):
-                        continue  # the caller's own numbers of a stream may have gaps
+                        continue  # the caller's numbers of a stream may have gaps
                     following = frame + frames.step
                     is_known = encoder.frames.num_frames is not None and following in frames
                     request = FrameRequest(
@@ -466,7 +459,7 @@ class VideoSession(Closing):
                         leaves_trace=not only_first,
                         ahead=following if is_known else None,
                     )
-                    # an iterator may keep this thread waiting
+                    # an iterator may block this thread
                     reached = encoder.frames.reaches(frame)
                     with self.lock:
                         encoder.require_open()
@@ -476,14 +469,14 @@ class VideoSession(Closing):
                         result, write_error = tracker.segment(request.keeping(corrections))
                     bar.update()
                     yield result
-                    if write_error is not None:  # the frame is handed out; there is no more room
+                    if write_error is not None:  # the frame was yielded; the disk is full
                         raise write_error
 
     def _require(self, frame: int) -> int:
-        """Refuse a frame that cannot be had; return its number as a plain one.
+        """Refuse an unavailable frame; return its number as an int.
 
         Raises:
-            FrameError: It is beyond the video, dropped by a stream, or no number.
+            FrameError: It is beyond the video, dropped by a stream, or not a number.
         """
         number = frame_number(frame)
         self.frames.require(number)

@@ -1,4 +1,4 @@
-"""One thread at a time in a session: a click of a page may come while a worker tracks."""
+"""Session lock: serializes threads, such as a web page's clicks and a tracking worker."""
 
 import functools
 import threading
@@ -12,13 +12,13 @@ _LOCKED: "weakref.WeakSet[type]" = weakref.WeakSet()  # classes that were decora
 
 
 class HasLock(Protocol):
-    """What can be locked."""
+    """An object with a lock."""
 
     lock: "SessionLock"
 
 
 class SessionLock(type(threading.RLock())):  # type: ignore[misc]  # `RLock` itself is a function
-    """A reentrant lock that may be copied and pickled; a copy is a lock of its own, open."""
+    """A reentrant lock that can be copied and pickled; a copy is a new, released lock."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SessionLock":
         return SessionLock()
@@ -30,19 +30,18 @@ class SessionLock(type(threading.RLock())):  # type: ignore[misc]  # `RLock` its
 def one_thread_at_a_time(*, but: Collection[str]) -> Callable[[Class], Class]:
     """Make every public method and property of a class, its bases' too, hold `self.lock`.
 
-    A method that is added later holds it too, so none can be forgotten. A generator that a method
-    returns does not: it has to take the lock for each of its steps. What comes from a base that is
-    decorated itself stays as it is.
+    This includes methods added later. A generator that a method returns is not covered: it has to
+    take the lock for each step. Members of a decorated base are left unchanged.
 
     Args:
-        but: Names that need no lock, because they only hand something out.
+        but: Names without a lock, because they only return something.
     """
 
     def lock_all(cls: Class) -> Class:
         members: dict[str, object] = {}
         for owner in cls.__mro__[:-1]:
             if owner in _LOCKED:
-                break  # it and its bases hold the lock already
+                break  # it and its bases are already locked
             members = {**vars(owner), **members}
         _LOCKED.add(cls)
         for name, member in members.items():
@@ -52,8 +51,8 @@ def one_thread_at_a_time(*, but: Collection[str]) -> Callable[[Class], Class]:
                 setattr(cls, name, _locked(member))
             elif isinstance(member, property):
                 get, set_, delete = (
-                    None if one is None else _locked(one)
-                    for one in (member.fget, member.fset, member.fdel)
+                    None if accessor is None else _locked(accessor)
+                    for accessor in (member.fget, member.fset, member.fdel)
                 )
                 setattr(cls, name, property(get, set_, delete, member.__doc__))
         return cls

@@ -1,4 +1,4 @@
-"""What a session may be told; the defaults are this package's, two presets are the others'."""
+"""Session options, with presets for the original's and transformers' behavior."""
 
 import os
 from dataclasses import dataclass, fields, replace
@@ -13,67 +13,65 @@ from sam2_hf.processing.value_range import ValueRange, read_value_range
 
 from .memory_policy import MemoryPolicy, Sam2Policy
 
-# by the names that `SessionOptions.memory_policy` takes
+# names for `SessionOptions.memory_policy`
 MEMORY_POLICIES: dict[str, type[MemoryPolicy]] = {"sam2": Sam2Policy}
 PRESETS = ("sam2_hf", "official", "transformers")
-# What a session has read its frames by, or keeps its records by, from the moment it was opened.
+# Options that are fixed once a session is open: its frames or records depend on them.
 FIXED_OPTIONS = (
     *("frame_compat", "value_range", "memory_dtype", "keep", "window", "ram_budget"),
     *("spill_folder", "cached_features", "compile"),
 )
-LEAST_WINDOW = 16  # frames; what a tracked frame can look back on
+LEAST_WINDOW = 16  # frames; a tracked frame attends this far back
 MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOptions:
-    """Options of a session; those of the original keep the original's names.
+    """Options of a session; the original's options keep their names.
 
     Attributes:
-        add_all_frames_to_correct_as_cond: Whether a frame that is corrected after it was tracked
-            becomes a prompted frame for good. Without it the next `propagate` overwrites the
-            correction, as in the original by default.
-        prev_sam_mask_logits: Whether a correction starts from the mask that is corrected.
+        add_all_frames_to_correct_as_cond: Whether a correction of a tracked frame makes it a
+            conditioning frame. If not, the next `propagate` overwrites the correction, the
+            original's default.
+        prev_sam_mask_logits: Whether a correction starts from the earlier mask.
         clear_non_cond_mem_around_input: Whether tracked memories around a prompted frame are
-            forgotten.
+            dropped.
         memory_temporal_stride_for_eval: Distance between the older memories, frames.
-        max_cond_frames_in_attn: How many prompted frames a frame looks at, nearest first; the
-            checkpoint's choice if None, all if -1.
-        binarize_mask_from_pts_for_mem_enc: Whether prompted frames are remembered by the mask as
-            it is seen, instead of by its probabilities.
-        dynamic_multimask_via_stability: Whether the single mask that two or more clicks or a box
-            give is replaced by the best of three where it is unstable; the checkpoint's choice if
-            None.
-        non_overlap_masks: Whether a pixel belongs to one object at most in what is handed out.
-        non_overlap_masks_for_mem_enc: Whether it does in what is remembered.
-        fill_hole_area: Largest hole that is closed, pixels of the low-resolution mask.
-        mask_prompts_at_full_resolution: Whether a given mask is remembered as it is, instead of by
-            way of the low-resolution mask.
-        pointer_times: "fixed" measures the age of pointers by the model's longest time, so a clip
-            gives the same masks as a stream and as a video; "clip" shortens it for clips of fewer
-            than 16 frames, as the two other implementations do.
+        max_cond_frames_in_attn: Prompted frames a frame attends to, nearest first; the checkpoint's
+            number if None, all if -1.
+        binarize_mask_from_pts_for_mem_enc: Whether memories of prompted frames encode the
+            thresholded mask instead of probabilities.
+        dynamic_multimask_via_stability: Whether an unstable single mask of several clicks or a box
+            is replaced by the best of three; the checkpoint's setting if None.
+        non_overlap_masks: Whether results assign each pixel to at most one object.
+        non_overlap_masks_for_mem_enc: Whether memories do.
+        fill_hole_area: Largest hole to fill, pixels of the low-resolution mask.
+        mask_prompts_at_full_resolution: Whether a given mask is encoded at full resolution instead
+            of through the low-resolution mask.
+        pointer_times: "fixed" scales pointer ages by the model's longest time, so clips, streams
+            and videos give the same masks; "clip" shortens it for clips of fewer than 16 frames, as
+            the two other implementations do.
         frame_compat: How frames are resized: "official" (bicubic, as PIL) or "transformers"
             (bilinear).
-        value_range: Which numbers of a frame are black and white: `(low, high)`, "percentile",
-            "full", or None for what their type says; see `processing/value_range.py`.
+        value_range: Values of black and white: `(low, high)`, "percentile", "full", or None for
+            those of the dtype; see `processing/value_range.py`.
         memory_policy: Which memories a tracked frame attends to, by a name in `MEMORY_POLICIES`;
-            "sam2" is the original's choice.
-        memory_dtype: How spatial memories are stored.
-        skip_backward_from_first: Whether going backward from frame 0, before which nothing lies,
-            visits no frame at all, as in the two other implementations; otherwise frame 0 is
-            shown. Neither changes what is remembered.
+            "sam2" is the original's policy.
+        memory_dtype: Dtype of spatial memories.
+        skip_backward_from_first: Whether going backward from frame 0 visits no frame, as in the two
+            other implementations; otherwise frame 0 is returned. Neither changes memories.
         keep: "all" keeps the memories and masks of every frame, in RAM and then in a file;
-            "window" forgets all but the last `window` frames and the prompted ones, as a live
-            stream always does.
+            "window" drops all but the last `window` frames and the prompted ones, as a live stream
+            always does.
         window: Frames that a stream or `keep="window"` keeps; more where memory reaches further.
-        ram_budget: Bytes of RAM for what has left the device, before a file is used.
-        spill_folder: Where that file goes; a temporary folder if None.
-        cached_features: Frames whose image features are kept on the device.
-        compile: Whether `torch.compile` makes graphs of fixed shapes of encoding and of tracking,
-            for GPUs: a first frame takes a minute or more. On a CPU the default is faster.
+        ram_budget: Bytes of RAM for offloaded records before they spill to a file.
+        spill_folder: Folder for spill files; a temporary one if None.
+        cached_features: Number of frames whose image features are cached on the device.
+        compile: Whether to compile encoding and tracking to graphs of fixed shapes, for GPUs: the
+            first frame takes a minute or more. On a CPU the default is faster.
 
     Raises:
-        SessionError: A value makes no sense.
+        SessionError: A value is invalid.
     """
 
     add_all_frames_to_correct_as_cond: bool = True
@@ -101,7 +99,7 @@ class SessionOptions:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse values that would only fail, or mislead, later."""
+        """Validate values early."""
         object.__setattr__(self, "value_range", self._read_range())
         for field in fields(self):
             if isinstance(field.default, bool):
@@ -134,7 +132,7 @@ class SessionOptions:
     def preset(
         cls, compat: str = "sam2_hf", *, apply_postprocessing: bool = True, **changes: Any
     ) -> "SessionOptions":
-        """Make the options under which another implementation's numbers come out.
+        """Make the options that reproduce another implementation.
 
         Args:
             compat: "sam2_hf" for this package's defaults; "official" for those of the original's
@@ -145,7 +143,7 @@ class SessionOptions:
             **changes: Fields to change.
 
         Raises:
-            SessionError: There is no such preset or option.
+            SessionError: The preset or option is unknown.
 
         Source: sam2/build_sam.py:117-131 and tools/vos_inference.py:425-452 @ 2b90b9f.
         """
@@ -185,10 +183,10 @@ class SessionOptions:
         return replace(chosen, **changes)
 
     def require_same_fixed(self, others: "SessionOptions") -> None:
-        """Refuse options that an open session cannot go over to.
+        """Refuse options that an open session cannot change to.
 
         Raises:
-            SessionError: One of `FIXED_OPTIONS` is another one there.
+            SessionError: One of `FIXED_OPTIONS` differs.
         """
         for name in FIXED_OPTIONS:
             before, after = getattr(self, name), getattr(others, name)
@@ -199,7 +197,7 @@ class SessionOptions:
                 )
 
     def _read_range(self) -> ValueRange:
-        """Read the range; JSON made a list of it."""
+        """Read the range, a list if from JSON."""
         try:
             return read_value_range(self.value_range)
         except ImageError as error:
@@ -207,8 +205,8 @@ class SessionOptions:
 
     def _require_choice(self, name: str, choices: tuple[object, ...]) -> None:
         value = getattr(self, name)
-        # 1 equals True, but is none of the choices
-        if not any(type(value) is type(one) and value == one for one in choices):
+        # 1 equals True but is not a valid choice
+        if not any(type(value) is type(choice) and value == choice for choice in choices):
             listed = ", ".join(map(str, choices))
             raise SessionError(f"{name} is {shown(value)}. Choose one of {listed}.")
 

@@ -1,11 +1,10 @@
-"""Static memory: what a group of objects attends to, in tensors of fixed shape that stay in place.
+"""Static memory: memories of a group of objects in preallocated tensors of fixed shape.
 
-The tokens of a memory are copied once, into a free slot, and stay there for as long as they are
-attended to; only their age changes. So a frame moves one memory for each object, and shapes stay
-the same.
+The tokens of a memory are copied once into a free slot and stay there while they are attended to;
+only their age changes. So each frame copies one memory per object, and shapes are constant.
 
-Suffixes: b = objects, s = slots for spatial memories, n = tokens of one, x = as the model lays one
-out, p = pointers, c = memory channels (64), d = decoder channels (256).
+Suffixes: b = objects, s = slots for spatial memories, n = tokens of one, x = dimensions of one, p =
+    pointers, c = memory channels (64), d = decoder channels (256).
 """
 
 from collections.abc import Sequence
@@ -18,13 +17,13 @@ from sam2_hf.frames.host_copies import numbers_to_device
 from sam2_hf.model.memory_tokens import MemoryInputs, StaticMemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
-OBJECT_STEPS = (1, 2, 4, 8, 16)  # room for so many objects, then for multiples of the last
-EXTRA = 4  # by how many slots or pointers the room grows, for more prompted frames
+OBJECT_STEPS = (1, 2, 4, 8, 16)  # capacities for objects, then multiples of the last
+EXTRA = 4  # growth of slots and pointers, for more prompted frames
 
 
 @dataclass(frozen=True, slots=True)
 class ShapeBucket:
-    """How much fits: each shape is a graph of its own, so there are few.
+    """Capacity: each shape is a separate graph, so there are few.
 
     Attributes:
         objects: Objects.
@@ -38,12 +37,12 @@ class ShapeBucket:
 
     @classmethod
     def for_all(cls, inputs: Sequence[MemoryInputs], *, slots: int, pointers: int) -> "ShapeBucket":
-        """Choose the shape for some objects.
+        """Select the shape for some objects.
 
         Args:
-            inputs: What they attend to, one object each.
-            slots: Spatial memories that there is always room for.
-            pointers: Pointers that there is always room for.
+            inputs: Memories to attend to, one object each.
+            slots: Minimum capacity of spatial memories.
+            pointers: Minimum capacity of pointers.
         """
         objects = len(inputs)
         largest = OBJECT_STEPS[-1]
@@ -56,12 +55,12 @@ class ShapeBucket:
 
 
 class MemorySlots:
-    """The tensors, and what lies in them.
+    """Preallocated tensors and their contents.
 
     Args:
-        model: Whose memories these are; the tensors are where it is.
-        room: How many fit.
-        memory_dtype: How spatial memories are stored.
+        model: The model; its device holds the tensors.
+        room: Capacity.
+        memory_dtype: Dtype of spatial memories.
     """
 
     def __init__(self, model: Sam2VideoModel, room: ShapeBucket, memory_dtype: torch.dtype) -> None:
@@ -69,7 +68,7 @@ class MemorySlots:
         self._tokens_of = model.memory_tokens
         tokens = (model.num_memory_tokens, model.mem_dim)
         place = {"device": model.device}
-        with torch.inference_mode(mode=False):  # a session may leave that mode, and continue
+        with torch.inference_mode(mode=False):  # a session may leave inference mode and continue
             self._spatial_bsnc = torch.zeros(
                 room.objects, room.slots, *tokens, dtype=memory_dtype, **place
             )
@@ -77,36 +76,36 @@ class MemorySlots:
                 room.objects, room.pointers, model.hidden_dim, dtype=model.dtype, **place
             )
         self._tiles = model.memory_tiles(room.slots, room.pointers)
-        # which memory lies where; held, so that no other one can take its identity
+        # memory in each slot; kept alive, so that its id is not reused
         self._held: list[list[Tensor | None]] = [[None] * room.slots for _ in range(room.objects)]
 
     def fill(self, inputs: Sequence[MemoryInputs]) -> StaticMemoryInputs:
-        """Take in what the objects attend to from one frame.
+        """Fill in the memories that the objects attend to from one frame.
 
         Args:
-            inputs: One object each, at most as many as there is room for.
+            inputs: One object each, within capacity.
 
         Returns:
-            Rows for as many objects as there is room for; those without an object are zeros.
+            One row per object of the capacity; unused rows are zeros.
         """
         slots, pointers = self.room.slots, self.room.pointers
-        # rows without an object count as filled: a row of nothing but minus infinity has no softmax
+        # unused rows count as filled: softmax of only minus infinity is NaN
         ages = [[1] * slots for _ in range(self.room.objects)]
         is_filled = [[row >= len(inputs)] * slots for row in range(self.room.objects)]
         for held in self._held[len(inputs) :]:
             held[:] = [None] * slots
-        # only memories that were not attended to on the frame before are copied
+        # only memories that the previous frame did not attend to are copied
         for row, memories in enumerate(inputs):
             for slot, age in self._place(row, memories):
                 ages[row][slot], is_filled[row][slot] = age, True
             self._place_pointers(row, memories)
-        # pointers lie side by side from the left, so a count says which are there
+        # pointers are left-aligned, so a count tells which are filled
         times = [_times(memories) for memories in inputs]
         counts = list(map(len, times))
         counts += [pointers] * (self.room.objects - len(counts))
         is_there = [[place < count for place in range(pointers)] for count in counts]
         device, dtype = self._pointers_bpd.device, self._pointers_bpd.dtype
-        # a graph without biases is faster, and is all there is once memory is full
+        # a graph without biases is faster, and the only one once memory is full
         is_full = all(map(all, is_filled)) and all(map(all, is_there))
         return StaticMemoryInputs(
             self._spatial_bsnc,
@@ -119,7 +118,7 @@ class MemorySlots:
         )
 
     def fits(self, model: Sam2VideoModel, room: ShapeBucket) -> bool:
-        """Whether these tensors are as `model` needs them for that room."""
+        """Whether these tensors match a model and a capacity."""
         memories = self._pointers_bpd
         is_alike = memories.device == model.device and memories.dtype == model.dtype
         return is_alike and self.room == room
@@ -130,7 +129,7 @@ class MemorySlots:
         return self._spatial_bsnc.nbytes + self._pointers_bpd.nbytes
 
     def _place(self, row: int, memories: MemoryInputs) -> list[tuple[int, int]]:
-        """Put an object's spatial memories into slots; list the slot and the age of each."""
+        """Assign an object's spatial memories to slots; list slot and age of each."""
         held = self._held[row]
         wanted = {id(memory_1x) for memory_1x in memories.spatial}
         slot_of = {id(kept): slot for slot, kept in enumerate(held) if id(kept) in wanted}
@@ -149,13 +148,13 @@ class MemorySlots:
         return placed
 
     def _place_pointers(self, row: int, memories: MemoryInputs) -> None:
-        """Put an object's pointers side by side; they are few, and all of them are copied."""
+        """Copy all of an object's pointers; they are few."""
         if memories.pointers_bpd is not None:
             place = self._pointers_bpd[row, : memories.pointers_bpd.shape[1]]
             place.copy_(memories.pointers_bpd[0], non_blocking=True)
 
     def _filled_up(self, times: list[list[float]]) -> list[list[float]]:
-        """Make all rows as long, and as many, as there is room for."""
+        """Pad rows and their number to the capacity."""
         rows = times + [[] for _ in range(self.room.objects - len(times))]
         return [row + [0.0] * (self.room.pointers - len(row)) for row in rows]
 

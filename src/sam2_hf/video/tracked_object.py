@@ -1,4 +1,4 @@
-"""One tracked object: its prompts frame by frame, memories and masklet; a snapshot for undo."""
+"""Tracked objects: prompts by frame, memories and masklet; snapshots for undo."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,13 +18,13 @@ from .prompts import FramePrompts
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptedOutput:
-    """The decoder's answer to the prompts of a frame, before it is remembered.
+    """Decoder output for the prompts of a frame, before it is consolidated.
 
     Attributes:
         answer: Mask and scores.
         pointer_1d: Object pointer.
-        full_logits_11hw: A given mask at input size; None if there is none, or if memory is to see
-            masks as they come back from a quarter of that size.
+        full_logits_11hw: A given mask at input size; None if there is none, or if memories encode
+            low-resolution masks.
     """
 
     answer: FrameOutput
@@ -32,7 +32,7 @@ class PromptedOutput:
     full_logits_11hw: Tensor | None
 
     def logits_for_memory(self, image_size: int) -> Tensor:
-        """Return the mask logits that the memory encoder sees, `(1, 1, image_size, image_size)`.
+        """Return the mask logits for the memory encoder, `(1, 1, image_size, image_size)`.
 
         Args:
             image_size: Rows and columns of the model's input.
@@ -45,19 +45,19 @@ class PromptedOutput:
 
 @dataclass(slots=True, eq=False)
 class QueuedPrompts:
-    """The prompts of a frame after one call, and everything that their decoding reads.
+    """Prompts of a frame after one call, and all inputs of their decoding.
 
-    What is read is kept from the time of the call, so the answer is that of decoding at once,
-    whenever it is asked for and whatever has happened to the memory bank in between. An undo and
-    the object share these, so each is decoded once.
+    The inputs are those at the time of the call, so that later decoding gives the same answer,
+    regardless of changes to the memory bank. Undo snapshots share these objects, so each is decoded
+    once.
 
     Attributes:
         prompts: All prompts of the frame.
-        direction: Which way time ran when the frame had been tracked; None for an initial
-            conditioning frame, which reads no memory.
+        direction: Direction in which the frame was tracked; None for an initial conditioning frame,
+            which reads no memory.
         memory_inputs: Memories to attend to; None if there are none.
-        previous_output: Mask to start from, if no call is queued before this one.
-        answer: What the decoder said; None until it is needed.
+        previous_output: Mask to start from, if this is the first queued call.
+        answer: Decoder output; None until needed.
         stands_alone: Whether the answer was made from frame and prompts alone.
     """
 
@@ -69,32 +69,32 @@ class QueuedPrompts:
     stands_alone: bool = False
 
     def set_answer(self, answer: PromptedOutput, previous_output: FrameOutput | None) -> None:
-        """Take the answer, and release what it was made from.
+        """Set the answer and release its inputs.
 
         Args:
             answer: The answer.
-            previous_output: The mask it was started from; None if there was none.
+            previous_output: The mask it started from; None if there was none.
         """
         self.answer = answer
         self.stands_alone = self.memory_inputs is None and previous_output is None
         self.memory_inputs = self.previous_output = None
 
     def reopen(self) -> None:
-        """Have it answered again, if all that takes is still there."""
+        """Discard the answer to decode again, if the inputs are still available."""
         if self.stands_alone:
             self.answer = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameState:
-    """What was said about an object on a frame, and what has come of it; never changed in place.
+    """Prompts and output of an object on a frame; immutable.
 
     Attributes:
-        prompts: All prompts of the frame; None if there are none, as of an output that was stored
-            by transformers' names.
-        queued: Calls that are not consolidated yet, oldest first; of those with an answer only the
-            last is kept.
-        output: The answer that was consolidated, which makes it a conditioning frame.
+        prompts: All prompts of the frame; None if there are none, as for an output stored through
+            transformers' API.
+        queued: Calls that are not consolidated yet, oldest first; of answered ones only the last is
+            kept.
+        output: Consolidated output, which makes it a conditioning frame.
     """
 
     prompts: FramePrompts | None = None
@@ -103,7 +103,7 @@ class FrameState:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is known."""
+        """Whether it holds nothing."""
         return self.prompts is None and not self.queued and self.output is None
 
 
@@ -112,13 +112,13 @@ UNPROMPTED = FrameState()
 
 @dataclass(slots=True, eq=False)
 class TrackedObject:
-    """State of one object; the session's tracker changes it, nothing else does.
+    """State of one object, changed only by the session's tracker.
 
     Attributes:
-        object_id: The user's number.
+        object_id: The object's id.
         bank: Its memories.
-        frames: Frame -> state, of every frame that has prompts or an output of its own.
-        directions: Frame -> which way time ran when it was tracked last.
+        frames: Frame -> state, of every frame with prompts or a consolidated output.
+        directions: Frame -> direction in which it was last tracked.
         masklet: Its masks so far; None before the first.
     """
 
@@ -129,7 +129,7 @@ class TrackedObject:
     masklet: MaskletStore | None = None
 
     def state(self, frame: int) -> FrameState:
-        """Look up what was said about a frame; an empty state if nothing was."""
+        """Look up the state of a frame; empty if there is none."""
         return self.frames.get(frame, UNPROMPTED)
 
     def update(self, frame: int, **changes: Any) -> None:
@@ -142,7 +142,7 @@ class TrackedObject:
 
     @property
     def prompts(self) -> dict[int, FramePrompts]:
-        """Frame -> all prompts there, a copy."""
+        """Frame -> prompts, a copy."""
         states = self.frames.items()
         return {frame: state.prompts for frame, state in states if state.prompts is not None}
 
@@ -153,28 +153,28 @@ class TrackedObject:
 
     @property
     def outputs(self) -> dict[int, FrameOutput]:
-        """Conditioning frame -> answer, a copy."""
+        """Conditioning frame -> output, a copy."""
         states = self.frames.items()
         return {frame: state.output for frame, state in states if state.output is not None}
 
     def add(self, frame: int, queued: QueuedPrompts) -> None:
-        """Queue one more call about a frame."""
+        """Queue another call on a frame."""
         before = self.state(frame).queued
         self.update(frame, prompts=queued.prompts, queued=(*before, queued))
 
     def last_output(self, frame: int) -> FrameOutput | None:
-        """Return the newest answer on a frame; None if there is none."""
+        """Return the newest output on a frame; None if there is none."""
         for queued in reversed(self.state(frame).queued):
             if queued.answer is not None:
                 return queued.answer.answer
         return self.remembered_output(frame)
 
     def remembered_output(self, frame: int) -> FrameOutput | None:
-        """Return the answer on a conditioning or tracked frame; None if there is none."""
+        """Return the output on a conditioning or tracked frame; None if there is none."""
         return self.state(frame).output or self.bank.output(frame)
 
     def clear(self, frame: int) -> None:
-        """Take back the prompts of a frame; a conditioning frame counts as tracked from now on.
+        """Remove the prompts of a frame; a conditioning frame becomes a tracked one.
 
         Source: sam2/sam2_video_predictor.py:634-655 @ 2b90b9f.
         """
@@ -184,27 +184,27 @@ class TrackedObject:
             self.bank.demote(frame, state.output)
 
     def withdraw(self) -> None:
-        """Leave prompts unanswered that are not consolidated yet; they stay known."""
+        """Drop queued calls; their prompts stay."""
         for frame in self.queued:
             self.update(frame, queued=())
 
     def drop_queued(self, frame: int) -> None:
-        """Drop the calls about a frame that are not consolidated yet."""
+        """Drop the queued calls on a frame."""
         state = self.state(frame)
         prompts = None if state.output is None else state.prompts
         self.update(frame, prompts=prompts, queued=())
 
     def release_inputs(self) -> None:
-        """Release everything that tracking reads; masklet and prompts stay."""
+        """Release all inputs of tracking; masklet and prompts stay."""
         self.bank.clear()
         for frame in list(self.frames):
             self.update(frame, queued=(), output=None)
 
     def conditioning_frames(self, *, with_corrections: bool) -> set[int]:
-        """List the frames that the object is tracked from, those included that will be soon.
+        """List the conditioning frames, including queued ones.
 
         Args:
-            with_corrections: Whether a corrected frame becomes one of them.
+            with_corrections: Whether a corrected frame becomes a conditioning frame.
         """
         return {
             frame
@@ -215,18 +215,20 @@ class TrackedObject:
 
     @property
     def device_bytes(self) -> int:
-        """Bytes of the answers to prompts."""
-        answered = [one.answer for calls in self.queued.values() for one in calls if one.answer]
-        outputs = [*self.outputs.values(), *(one.answer for one in answered)]
-        tensors = [t for one in outputs for t in (one.logits_1hw, one.iou_1, one.score_1)]
-        for one in answered:
-            tensors.append(one.pointer_1d)
-            if one.full_logits_11hw is not None:
-                tensors.append(one.full_logits_11hw)
+        """Bytes of decoder outputs for prompts."""
+        answered = [call.answer for calls in self.queued.values() for call in calls if call.answer]
+        outputs = [*self.outputs.values(), *(answer.answer for answer in answered)]
+        tensors = [
+            t for output in outputs for t in (output.logits_1hw, output.iou_1, output.score_1)
+        ]
+        for answer in answered:
+            tensors.append(answer.pointer_1d)
+            if answer.full_logits_11hw is not None:
+                tensors.append(answer.full_logits_11hw)
         return sum(tensor.nbytes for tensor in tensors)
 
     def trim_to_window(self, frame: int, reach: int) -> None:
-        """Drop what was tracked `reach` frames and more from a frame; prompted frames stay."""
+        """Drop tracked frames `reach` or more frames away from a frame; prompted frames stay."""
         masks = () if self.masklet is None else self.masklet.masklet.frames
         kept = {*self.directions, *self.bank.tracked, *masks}
         for far in [far for far in kept if abs(far - frame) >= reach]:
@@ -240,22 +242,22 @@ class TrackedObject:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """An object before a method of the session changed its prompts.
+    """State of an object before a change of its prompts.
 
-    What tracking writes is noted of the frames only whose prompts can change what was tracked
-    there; on all others it outlives an undo.
+    Tracked memories are saved only for frames whose open prompts can change them; others survive an
+    undo.
 
     Attributes:
-        one: The object itself.
-        place: Which of the session's objects it was; None if it was none.
-        frame: The frame that the change is about; None if it is about all.
+        obj: The object itself.
+        place: Its position among the session's objects; None if it was not one.
+        frame: The changed frame; None for all.
         frames: Copy of the object's states.
         prompted: Copy of its memories of conditioning frames.
-        directions: Frame -> direction it was tracked in, of frames whose prompts are open.
-        tracked: Frame -> memory of it as a tracked one, of the same frames.
+        directions: Frame -> tracking direction, of frames with open prompts.
+        tracked: Frame -> tracked memory, of the same frames.
     """
 
-    one: TrackedObject
+    obj: TrackedObject
     place: int | None
     frame: int | None
     frames: dict[int, FrameState]
@@ -264,33 +266,33 @@ class Snapshot:
     tracked: dict[int, dict[str, Tensor] | None]
 
     @classmethod
-    def of(cls, one: TrackedObject, place: int | None, frame: int | None) -> "Snapshot":
-        """Note an object; only dicts are copied, since what they hold does not change.
+    def of(cls, obj: TrackedObject, place: int | None, frame: int | None) -> "Snapshot":
+        """Take a snapshot; only dicts are copied, since their values are immutable.
 
-        Queued prompts are shared, so that an answer that comes later is known to both.
+        Queued prompts are shared, so that a later answer serves both.
         """
-        open_frames = {*one.queued, *(() if frame is None else (frame,))}
+        open_frames = {*obj.queued, *(() if frame is None else (frame,))}
         return cls(
-            one,
+            obj,
             place,
             frame,
-            dict(one.frames),
-            dict(one.bank.prompted),
-            {number: one.directions.get(number) for number in open_frames},
-            {number: one.bank.record(number) for number in open_frames},
+            dict(obj.frames),
+            dict(obj.bank.prompted),
+            {number: obj.directions.get(number) for number in open_frames},
+            {number: obj.bank.record(number) for number in open_frames},
         )
 
     def restore(self) -> None:
-        """Put the object back into this state."""
-        one = self.one
-        one.frames, one.bank.prompted = dict(self.frames), dict(self.prompted)
+        """Restore the object to this state."""
+        obj = self.obj
+        obj.frames, obj.bank.prompted = dict(self.frames), dict(self.prompted)
         for frame, direction in self.directions.items():
             if direction is None:
-                one.directions.pop(frame, None)
+                obj.directions.pop(frame, None)
             else:
-                one.directions[frame] = direction
+                obj.directions[frame] = direction
         for frame, record in self.tracked.items():
-            one.bank.put_back(frame, record)
+            obj.bank.put_back(frame, record)
 
     @property
     def is_removal(self) -> bool:

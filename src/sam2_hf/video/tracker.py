@@ -1,6 +1,6 @@
-"""The tracker of a session: answers prompts, remembers, segments frame after frame.
+"""Tracker of a session: decodes prompts, encodes memories and segments frames.
 
-It knows frames, objects and memories, and no user: the session's methods decide what happens when.
+The session's methods decide what runs when.
 
 Suffixes: b = objects, d = decoder channels, n = points, h, w = rows and columns, S = input size of
 the model.
@@ -33,24 +33,24 @@ from .tracked_object import PromptedOutput, QueuedPrompts, TrackedObject
 from .tracking import NO_PROMPTS, decode_views, gather_memories, track_step, view
 
 Corrections = set[tuple[int, int]]  # frame and object id
-MAX_PREVIOUS_LOGIT = 32.0  # earlier mask logits are shown to the decoder within these bounds
+MAX_PREVIOUS_LOGIT = 32.0  # earlier mask logits are clamped to +-this for the decoder
 
 
 class Tracker:
-    """The steps in time, on the frames of an encoder and the objects of a registry.
+    """Tracking steps on an encoder's frames and a registry's objects.
 
     Args:
-        frames: Where pixels come from.
-        options: How to track.
-        model: The model; None until the first call of transformers' API brings it.
-        state_device: Where memories are stored; where the model is if None.
-        store: What has left the device already; nothing if None.
-        image_size: Input size that the frames are made for; that of the model if None.
+        frames: The source of pixels.
+        options: Session options.
+        model: The model; None until the first call of transformers' API provides it.
+        state_device: Device of memories; that of the model if None.
+        store: Offloaded records; empty if None.
+        image_size: Input size of the frames; that of the model if None.
 
     Attributes:
-        encoder: Frames, model, and the features of the last frames.
-        registry: The objects, and what is kept of them.
-        objects: Object id -> object, those of the registry, in the order in which they came.
+        encoder: Frames, model, and cached image features.
+        registry: The objects and their records.
+        objects: Object id -> object of the registry, in order of creation.
     """
 
     def __init__(
@@ -71,23 +71,23 @@ class Tracker:
 
     @property
     def frames(self) -> Frames:
-        """Where pixels come from."""
+        """The source of pixels."""
         return self.encoder.frames
 
     @property
     def model(self) -> Sam2VideoModel:
-        """The model; see [`FrameEncoder.model`] for when there is none."""
+        """The model; raises if there is none, see [`FrameEncoder.model`]."""
         return self.encoder.model
 
     @property
     def memory_device(self) -> torch.device | str:
-        """Where new objects store their memories."""
+        """Device for memories of new objects."""
         device = self.model.device if self.encoder.has_model else "cpu"
         return self._state_device or device
 
     @property
     def rules(self) -> MemoryRules:
-        """How far memory reaches, by the model and the options."""
+        """Limits of memory, from the model and the options."""
         model, options = self.encoder.model, self.options
         config, limit = model.config, options.max_cond_frames_in_attn
         return MemoryRules(
@@ -100,56 +100,55 @@ class Tracker:
 
     @property
     def policy(self) -> MemoryPolicy:
-        """Which memories a frame attends to, by the options."""
+        """The memory policy that the options select."""
         return MEMORY_POLICIES[self.options.memory_policy](self.rules)
 
     @property
     def size(self) -> tuple[int, int]:
-        """`(height, width)` of the original frames; of the model's input if it is not known."""
+        """`(height, width)` of the original frames; of the model's input if unknown."""
         size = self.encoder.frames.size
         if size is None:
             size = (self.encoder.model.image_size,) * 2
         return size
 
     def bind(self, model: Sam2VideoModel) -> None:
-        """Take a model; see [`FrameEncoder.bind`]."""
+        """Set the model; see [`FrameEncoder.bind`]."""
         self.encoder.bind(model, must_fit=bool(self.registry.conditioning_frames()))
 
     def use_options(self, options: SessionOptions) -> None:
-        """Follow other options from now on; see [`VideoSession.use_options`]."""
+        """Set new options; see [`VideoSession.use_options`]."""
         self.options.require_same_fixed(options)
         self.options = options
         self.registry.use_options(options)
 
     def follow_weights(self) -> None:
-        """Look for weights that have changed since; see [`FrameEncoder.follow_weights`].
+        """React to changed weights; see [`FrameEncoder.follow_weights`].
 
-        First prompts of a frame that are not consolidated yet are answered again. What is
-        remembered stays, and so does the answer to a correction, which began from a mask that was
-        shown.
+        Queued initial prompts are decoded again. Memories stay, and so do answers to corrections,
+        which started from a mask already shown.
         """
         if not self.encoder.follow_weights():
             return
-        for one in self.objects.values():
-            for frame, calls in one.queued.items():
-                with suppress(FrameError):  # of a frame that a stream has dropped
+        for obj in self.objects.values():
+            for frame, calls in obj.queued.items():
+                with suppress(FrameError):  # for a frame that a stream has dropped
                     self.frames.require(frame)
                     for queued in calls:
                         queued.reopen()
 
     def store_on(self, device: torch.device | str) -> None:
-        """Store memories elsewhere from now on; those that are stored move when they are read."""
+        """Set the device of memories; existing ones move when read."""
         self._state_device = device
         self.registry.store_on(device)
 
-    def masklet_store(self, one: TrackedObject) -> MaskletStore:
-        """Return where the masks of an object go."""
-        if one.masklet is None:
-            one.masklet = MaskletStore(one.object_id, self.registry.store, self.size)
-        return one.masklet
+    def masklet_store(self, obj: TrackedObject) -> MaskletStore:
+        """Return the masklet store of an object."""
+        if obj.masklet is None:
+            obj.masklet = MaskletStore(obj.object_id, self.registry.store, self.size)
+        return obj.masklet
 
     def bytes_held(self) -> BytesHeld:
-        """Count what is held; see [`VideoSession.bytes_held`]."""
+        """Count memory usage; see [`VideoSession.bytes_held`]."""
         return self.registry.bytes_held(also_on_device=self.encoder.num_bytes)
 
     def close(self) -> None:
@@ -164,34 +163,33 @@ class Tracker:
 
     @torch.no_grad()
     def segment(self, request: FrameRequest) -> tuple[FrameResult, OutputError | None]:
-        """Segment a frame: prompted objects keep their answer, the others are tracked.
+        """Segment a frame: prompted objects keep their output, the others are tracked.
 
         Args:
-            request: Which frame, and how.
+            request: The frame and how to segment it.
 
         Returns:
-            The masks, and the error if the disk is full; the frame is tracked and stored all the
-            same.
+            The masks, and the error if the disk is full; the frame is stored anyway.
 
         Raises:
-            FrameError: The frame cannot be had.
+            FrameError: The frame is not available.
         """
         # Decode: answers that are there already are kept, all other objects are tracked.
         policy, device = self.policy, self.encoder.model.device
         known = self._known_outputs(request)
-        prompted = [one for one in self.objects.values() if one.object_id in known]
+        prompted = [obj for obj in self.objects.values() if obj.object_id in known]
         tracked = [
-            one for one in self.objects.values() if one.object_id not in known and one.bank.prompted
+            obj for obj in self.objects.values() if obj.object_id not in known and obj.bank.prompted
         ]
         outputs = {number: output.to(device) for number, output in known.items()}
         found = self._track(tracked, request, policy) if tracked else []
-        outputs |= {one.object_id: output for one, output, _ in found}
+        outputs |= {obj.object_id: output for obj, output, _ in found}
 
         # Send to the host: the next step can read memories already; records and masks set out.
         copies = HostCopies()
         staged = [
-            (one, one.bank.stage(memory, output, copies))
-            for one, output, memory in found
+            (obj, obj.bank.stage(memory, output, copies))
+            for obj, output, memory in found
             if memory is not None
         ]
         result = self.result(request.frame, outputs).start_host_copy(copies)
@@ -199,31 +197,31 @@ class Tracker:
             # Meanwhile a GPU encodes the next frame.
             self._encode_ahead(request.ahead)
         finally:
-            # Store: whatever interrupts the line above, this frame is kept.
+            # Store: this frame is kept even if the line above fails.
             copies.wait()
             result = result.finish_host_copy()
             write_error = self._store(request, policy, result, staged, [*prompted, *tracked])
         return result, write_error
 
     def _known_outputs(self, request: FrameRequest) -> dict[int, FrameOutput]:
-        """Gather the answers that are there already, by object."""
+        """Collect existing outputs, by object."""
         found = {}
-        for one in self.objects.values():
-            output = one.state(request.frame).output
-            if output is None and one.object_id in request.corrected:
-                output = one.bank.output(request.frame)
+        for obj in self.objects.values():
+            output = obj.state(request.frame).output
+            if output is None and obj.object_id in request.corrected:
+                output = obj.bank.output(request.frame)
             if output is not None:
-                found[one.object_id] = output
+                found[obj.object_id] = output
         return found
 
     def _track(
         self, tracked: list[TrackedObject], request: FrameRequest, policy: MemoryPolicy
     ) -> list[tuple[TrackedObject, FrameOutput, FrameMemory | None]]:
-        """Track objects on a frame: of each the answer and, if wanted, what to remember of it."""
+        """Track objects on a frame; return the output and, if requested, the memory of each."""
         encoder, model = self.encoder, self.encoder.model
         step = TrackingStep(request.frame, request.direction, encoder.frames.num_frames)
         features = encoder.encode(step.frame)
-        banks = [one.bank for one in tracked]
+        banks = [obj.bank for obj in tracked]
         fallback = self.options.dynamic_multimask_via_stability
         spatial: Tensor | None = None
         if self.options.compile:
@@ -242,7 +240,7 @@ class Tracker:
             )
         outputs = split_by_object(masks, self.options.fill_hole_area)
         if not (request.remember and request.leaves_trace):
-            return [(one, output, None) for one, output in zip(tracked, outputs, strict=True)]
+            return [(obj, output, None) for obj, output in zip(tracked, outputs, strict=True)]
         if spatial is None or self.options.non_overlap_masks_for_mem_enc:
             logits_b1hw = self._without_overlaps(masks.logits_b1hw, step.frame)
             spatial = model.encode_memory(features, logits_b1hw, masks.score_b1, binarize=False)
@@ -250,9 +248,9 @@ class Tracker:
         return list(zip(tracked, outputs, memories, strict=True))
 
     def _encode_ahead(self, frame: int | None) -> None:
-        """Tell a GPU to encode a frame; a CPU would do one thing after the other."""
+        """Start encoding a frame on a GPU; on a CPU this would gain nothing."""
         if frame is not None and self.encoder.model.device.type == "cuda":
-            with suppress(Exception):  # it comes up again when its turn comes
+            with suppress(Exception):  # it is raised again when the frame is processed
                 self.encoder.encode(frame)
 
     def _store(
@@ -268,32 +266,32 @@ class Tracker:
         following = TrackingStep(
             frame + (1 if direction == "forward" else -1), direction, frames.num_frames
         )
-        # masks of a stream go too: its frames are gone by then
+        # masks of a stream are dropped too, as its frames are gone
         keeps_window = self.options.keep == "window" or frames.is_live
         errors: list[OutputError] = []
-        for one, record in staged:
+        for obj, record in staged:
             try:
-                one.bank.commit(frame, record)
+                obj.bank.commit(frame, record)
             except OutputError as error:
                 errors.append(error)
-        for one in objects:
-            is_prompted = one.state(frame).output is not None
+        for obj in objects:
+            is_prompted = obj.state(frame).output is not None
             if request.leaves_trace and (request.passes_prompted or not is_prompted):
-                one.directions[frame] = direction
-            one.bank.evict(following, policy)
-            scores = result.iou[one.object_id], result.object_score[one.object_id]
+                obj.directions[frame] = direction
+            obj.bank.evict(following, policy)
+            scores = result.iou[obj.object_id], result.object_score[obj.object_id]
             try:
-                self.masklet_store(one).put(frame, result.masks[one.object_id], *scores)
+                self.masklet_store(obj).put(frame, result.masks[obj.object_id], *scores)
             except OutputError as error:
                 errors.append(error)
             if keeps_window:
-                one.trim_to_window(frame, max(self.options.window, policy.reach))
+                obj.trim_to_window(frame, max(self.options.window, policy.reach))
             if is_prompted and request.leaves_trace:
-                self._forget_around_prompt(one, frame)
+                self._forget_around_prompt(obj, frame)
         return errors[0] if errors else None
 
-    def _forget_around_prompt(self, one: TrackedObject, frame: int) -> None:
-        """Drop tracked memories near a prompted frame where wanted: they may show what was wrong.
+    def _forget_around_prompt(self, obj: TrackedObject, frame: int) -> None:
+        """Drop tracked memories near a prompted frame if the options say so.
 
         Source: sam2/sam2_video_predictor.py:956-976 @ 2b90b9f.
         """
@@ -301,34 +299,34 @@ class Tracker:
             return
         reach = self.options.memory_temporal_stride_for_eval * self.rules.num_memories
         for near in range(frame - reach, frame + reach + 1):
-            one.bank.forget(near)
+            obj.bank.forget(near)
 
     def result(self, frame: int, outputs: dict[int, FrameOutput]) -> FrameResult:
-        """Put answers together, in the order in which the objects came."""
+        """Combine outputs, in order of objects."""
         return FrameResult.of_outputs(
             frame,
             {object_id: outputs[object_id] for object_id in self.objects if object_id in outputs},
             self.size,
-            frozenset(n for n, one in self.objects.items() if one.state(frame).prompts is not None),
+            frozenset(n for n, obj in self.objects.items() if obj.state(frame).prompts is not None),
             non_overlapping=self.options.non_overlap_masks,
         )
 
     def _without_overlaps(self, logits_b1hw: Tensor, frame: int) -> Tensor:
-        """Leave each pixel to one object where memory wants it so, prompted ones included."""
+        """Assign each pixel to one object if the options ask for it in memories."""
         if not self.options.non_overlap_masks_for_mem_enc:
             return logits_b1hw
-        others = [one.state(frame).output for one in self.objects.values()]
+        others = [obj.state(frame).output for obj in self.objects.values()]
         prompted = [
             other.logits_1hw[None].to(logits_b1hw.device) for other in others if other is not None
         ]
-        side = self.model.image_size  # enlarged first, or a gap would open
+        side = self.model.image_size  # enlarged first, to avoid gaps
         enlarged = resize_masks(torch.cat([logits_b1hw, *prompted]), (side, side))
         return suppress_overlaps(enlarged)[: len(logits_b1hw)]
 
     def _memories(
         self, frame: int, spatial_bx: Tensor, pointer_bd: Tensor, score_b1: Tensor
     ) -> list[FrameMemory]:
-        """Part the memories of a frame by object; copies, so that each is freed by itself."""
+        """Split the memories of a frame by object, copied so that each can be freed."""
         parts = (spatial_bx.to(self.options.memory_dtype), pointer_bd, score_b1)
         return [
             FrameMemory(frame, *[part[row : row + 1].clone() for part in parts])
@@ -336,78 +334,78 @@ class Tracker:
         ]
 
     @torch.no_grad()
-    def queue_prompts(self, one: TrackedObject, frame: int, prompts: FramePrompts) -> None:
-        """Note the prompts of a frame after one more call; nothing is decoded yet.
+    def queue_prompts(self, obj: TrackedObject, frame: int, prompts: FramePrompts) -> None:
+        """Queue the prompts of a frame after another call; nothing is decoded yet.
 
         Source: sam2/sam2_video_predictor.py:225-258 @ 2b90b9f.
-        Differs: without a conditioning frame, as after `clear`, there is no memory to attend to,
-            and the frame becomes one. The original fails there.
+        Differs: without conditioning frames, as after `clear`, there is no memory, and the frame
+            becomes one. The original fails there.
         """
         queued = QueuedPrompts(prompts)
-        if one.bank.prompted:
-            queued.direction = one.directions.get(frame)
+        if obj.bank.prompted:
+            queued.direction = obj.directions.get(frame)
         if prompts.mask_hw is None:
             if queued.direction is not None:
                 step = TrackingStep(frame, queued.direction, self.frames.num_frames)
-                queued.memory_inputs = gather_memories(one.bank, step, self.policy)
-            if self.options.prev_sam_mask_logits and not one.state(frame).queued:
-                queued.previous_output = one.remembered_output(frame)
-        one.add(frame, queued)
+                queued.memory_inputs = gather_memories(obj.bank, step, self.policy)
+            if self.options.prev_sam_mask_logits and not obj.state(frame).queued:
+                queued.previous_output = obj.remembered_output(frame)
+        obj.add(frame, queued)
 
     @torch.no_grad()
-    def answer_prompts(self, one: TrackedObject, frame: int) -> FrameOutput | None:
-        """Answer the queued prompts of a frame; return the newest answer there is, or None.
+    def answer_prompts(self, obj: TrackedObject, frame: int) -> FrameOutput | None:
+        """Decode the queued prompts of a frame; return the newest output, or None.
 
         Source: sam2/sam2_video_predictor.py:225-292 and 326-380 @ 2b90b9f.
         """
         previous: FrameOutput | None = None
-        calls = one.state(frame).queued
+        calls = obj.state(frame).queued
         for queued in calls:
-            if queued.answer is None:  # one by one: a frame that cannot be read loses none
+            if queued.answer is None:  # one at a time: an unreadable frame loses none
                 start = queued.previous_output or previous
                 queued.set_answer(self._decode_prompts(frame, queued, start), start)
             if queued.answer is not None and self.options.prev_sam_mask_logits:
                 previous = queued.answer.answer
         if calls:
-            one.update(frame, queued=calls[-1:])
-        newest = one.last_output(frame)
+            obj.update(frame, queued=calls[-1:])
+        newest = obj.last_output(frame)
         return None if newest is None else newest.to(self.model.device)
 
     def answer_all_prompts(self, to_come: Container[int] = ()) -> None:
-        """Answer all queued prompts, but for frames that a live stream has yet to bring.
+        """Decode all queued prompts, except those on future frames of a live stream.
 
         Args:
-            to_come: Further frames that are left out.
+            to_come: Further frames to skip.
 
         Raises:
-            FrameError: One of the frames cannot be had.
+            FrameError: A frame is not available.
         """
         self.follow_weights()
-        for one in self.objects.values():
-            for frame in one.queued:
+        for obj in self.objects.values():
+            for frame in obj.queued:
                 if frame not in to_come and not self.frames.may_come(frame):
-                    self.answer_prompts(one, frame)
+                    self.answer_prompts(obj, frame)
 
     @torch.no_grad()
     def consolidate_prompts(self, to_come: Container[int] = ()) -> Corrections:
-        """Answer all queued prompts, then remember all answers.
+        """Decode all queued prompts, then encode their memories.
 
-        Prompts for a frame that a live stream has yet to bring wait for it.
+        Prompts on future frames of a live stream stay queued.
 
         Args:
-            to_come: Frames whose prompts wait for their turn too.
+            to_come: Further frames whose prompts stay queued.
 
         Returns:
-            Which answers count as tracked: corrections that do not make a conditioning frame.
+            Corrections that count as tracked instead of making a conditioning frame.
 
         Raises:
-            FrameError: A frame with a prompt cannot be had.
+            FrameError: A prompted frame is not available.
 
         Source: sam2/sam2_video_predictor.py:469-540 @ 2b90b9f.
-        Differs: answers on one frame are remembered in one call of the memory encoder.
+        Differs: outputs on one frame are encoded in one call of the memory encoder.
         """
         self.answer_all_prompts(to_come)
-        queued = {frame for one in self.objects.values() for frame in one.queued}
+        queued = {frame for obj in self.objects.values() for frame in obj.queued}
         corrections: Corrections = set()
         for frame in sorted(queued):
             if frame not in to_come and not self.frames.may_come(frame):
@@ -417,7 +415,7 @@ class Tracker:
     def _decode_prompts(
         self, frame: int, queued: QueuedPrompts, previous: FrameOutput | None
     ) -> PromptedOutput:
-        """Run the decoder on the prompts of one call, starting from the mask before."""
+        """Run the decoder on the prompts of one call, starting from the previous mask."""
         model, prompts = self.encoder.model, queued.prompts
         features = self.encoder.encode(frame)
         if prompts.mask_hw is not None:
@@ -447,13 +445,13 @@ class Tracker:
         )
 
     def _consolidate(self, frame: int) -> Corrections:
-        """Remember the answers to the prompts of a frame; return which count as tracked."""
+        """Encode memories of a frame's decoded prompts; return which count as tracked."""
         calls = {
-            number: one.state(frame).queued[-1]
-            for number, one in self.objects.items()
-            if one.state(frame).queued
+            number: obj.state(frame).queued[-1]
+            for number, obj in self.objects.items()
+            if obj.state(frame).queued
         }
-        answers = [one.answer for one in calls.values() if one.answer is not None]
+        answers = [call.answer for call in calls.values() if call.answer is not None]
         model = self.encoder.model
         side = model.image_size
         logits_b1hw = torch.cat([answer.logits_for_memory(side) for answer in answers])
@@ -472,17 +470,17 @@ class Tracker:
             self._remember_prompted(self.objects[number], memory)
         return {(frame, n) for n in calls if self.objects[n].state(frame).output is None}
 
-    def _remember_prompted(self, one: TrackedObject, memory: FrameMemory) -> None:
-        """Store the memory of a prompted frame; a correction may count as merely tracked."""
+    def _remember_prompted(self, obj: TrackedObject, memory: FrameMemory) -> None:
+        """Store the memory of a prompted frame; a correction may count as tracked."""
         frame = memory.frame
-        queued = one.state(frame).queued[-1]
-        one.update(frame, queued=())
+        queued = obj.state(frame).queued[-1]
+        obj.update(frame, queued=())
         if queued.answer is None:
             return
         answer = queued.answer.answer
         if queued.direction is None or self.options.add_all_frames_to_correct_as_cond:
-            one.update(frame, output=answer.to(one.bank.device))
-            one.bank.remember_prompted(memory)
-        elif one.state(frame).output is None:
-            one.bank.remember(memory, answer)
-        self._forget_around_prompt(one, frame)
+            obj.update(frame, output=answer.to(obj.bank.device))
+            obj.bank.remember_prompted(memory)
+        elif obj.state(frame).output is None:
+            obj.bank.remember(memory, answer)
+        self._forget_around_prompt(obj, frame)

@@ -1,6 +1,6 @@
-"""One tracking step: pure, for all objects of a frame at once; sessions and training share it.
+"""Tracking step: a pure function for all objects of a frame, shared by sessions and training.
 
-Suffixes: b = objects, p = pointers, x = as the model lays out a spatial memory, d = decoder
+Suffixes: b = objects, p = pointers, x = dimensions of a spatial memory, d = decoder
 channels (256), h, w = rows and columns.
 """
 
@@ -22,14 +22,14 @@ NO_PROMPTS = Prompts()
 
 
 class Memories(Protocol):
-    """What one object remembers, or several that have always been tracked together."""
+    """Memories of one object, or of several that are always tracked together."""
 
     @property
     def prompted(self) -> Mapping[int, FrameMemory]:
         """Memories of prompted frames, by frame."""
 
     def score(self, frame: int) -> float | None:
-        """Object score of a frame, logits; None if nothing is remembered of it."""
+        """Object score of a frame, logits; None if it has no memory."""
 
     def spatial_bx(self, frame: int) -> Tensor | None:
         """Spatial memory of a tracked frame; None if there is none."""
@@ -48,25 +48,25 @@ def track_step(
     *,
     dynamic_multimask_via_stability: bool | None = None,
 ) -> ObjectMasks:
-    """Segment one frame for every object at once; read and return, store nothing.
+    """Segment one frame for all objects, without side effects.
 
     Args:
         model: The model.
         features: The frame; one for all objects, or one for each.
-        memories: What each object remembers; None on a frame that is segmented from its prompts
-            alone, as the first one is.
+        memories: Memories of each object; None for a frame segmented from prompts alone, such as
+            the first.
         prompts: Clicks and earlier mask logits of every object, in model pixels, shapes
             `(b, 1, ...)`; `NO_PROMPTS` on a frame that is only tracked.
-        step: Which frame it is.
-        policy: Chooses what of them is attended to.
+        step: The current frame.
+        policy: Selects the memories to attend to.
         dynamic_multimask_via_stability: As in `decode_views`.
 
     Returns:
         Masks, scores and pointers, objects in the order of `memories`.
 
     Source: sam2/modeling/sam2_base.py:728-799 @ 2b90b9f.
-    Differs: objects are the batch. Those that remember equally much run together, so no token is
-        padded and the numbers are those of each object alone.
+    Differs: objects are the batch. Those with equally many memories run together, so no token is
+        padded and results equal those of each object alone.
     """
     views = condition_on_memories(model, features, memories, step, policy)
     return decode_views(
@@ -76,13 +76,13 @@ def track_step(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConditionedFrame:
-    """A frame as objects see it that remember equally much.
+    """A frame conditioned on the memories of objects that have equally many.
 
     Attributes:
         features: The frame; one for all these objects, or one for each.
-        embedding_bdhw: What they remember, fused into it; b = 1 on a frame without memories.
-        rows: Which rows of the prompts belong to them; None for all.
-        tracked: Whether memories were looked at.
+        embedding_bdhw: Conditioned embedding; b = 1 on a frame without memories.
+        rows: Their rows of the prompts; None for all.
+        tracked: Whether memories were attended to.
     """
 
     features: FrameFeatures
@@ -98,27 +98,27 @@ def condition_on_memories(
     step: TrackingStep,
     policy: MemoryPolicy,
 ) -> list[ConditionedFrame]:
-    """Fuse memories into a frame: the half of a step that does not depend on prompts.
+    """Condition a frame on memories: the half of a step that does not depend on prompts.
 
-    Prompts that follow each other on one frame share it. Arguments as in `track_step`.
+    Successive prompts on one frame share it. Arguments as in `track_step`.
 
     Returns:
-        One view for each group of objects that remember equally much.
+        One view for each group of objects with equally many memories.
     """
     if memories is None:
         return view(model, features, None)
-    return view(model, features, [gather_memories(one, step, policy) for one in memories])
+    return view(model, features, [gather_memories(bank, step, policy) for bank in memories])
 
 
 def view(
     model: Sam2VideoModel, features: FrameFeatures, inputs: list[MemoryInputs] | None
 ) -> list[ConditionedFrame]:
-    """Fuse what was gathered from memory into a frame; see `condition_on_memories`.
+    """Condition a frame on gathered memories; see `condition_on_memories`.
 
     Args:
         model: The model.
         features: The frame; one for all objects, or one for each.
-        inputs: What `gather_memories` returned for each; None on a frame without memories.
+        inputs: Output of `gather_memories` for each object; None on a frame without memories.
     """
     if inputs is None:
         return [
@@ -131,7 +131,7 @@ def view(
     views = []
     for group in _alike(inputs):
         rows = [row for index in group for row in range(starts[index], starts[index + 1])]
-        # memories may be stored elsewhere than where the model is
+        # memories may be on another device than the model
         together = _join([inputs[index] for index in group]).to(device)
         is_all = rows == list(range(starts[-1]))
         own = features if is_all else _rows(features, rows)
@@ -147,11 +147,11 @@ def decode_views(
     *,
     dynamic_multimask_via_stability: bool | None = None,
 ) -> ObjectMasks:
-    """Decode the masks of every object: the half of a step that prompts take part in.
+    """Decode the masks of every object: the half of a step that depends on prompts.
 
     Args:
         model: The model.
-        views: What `condition_on_memories` returned.
+        views: Output of `condition_on_memories`.
         prompts: As in `track_step`.
         dynamic_multimask_via_stability: Whether an unstable single mask is replaced by the best of
             the three; the model's config decides if None.
@@ -188,7 +188,7 @@ def chooses_among_masks(model: Sam2VideoModel, prompts: Prompts, *, tracked: boo
 
 
 def gather_memories(memories: Memories, step: TrackingStep, policy: MemoryPolicy) -> MemoryInputs:
-    """Gather what a policy chooses for a frame; frames without a memory are passed over.
+    """Gather the memories that a policy selects for a frame; frames without a memory are skipped.
 
     Source: sam2/modeling/sam2_base.py:520-637 @ 2b90b9f.
     """
@@ -213,7 +213,7 @@ def gather_memories(memories: Memories, step: TrackingStep, policy: MemoryPolicy
     if not pointers:
         return MemoryInputs(tuple(spatial), tuple(ages))
     pointers_bpd = torch.stack(pointers, dim=1)
-    times_p = torch.tensor(times)  # on the host, where they are read
+    times_p = torch.tensor(times)  # on the host, where they are used
     times_bp = (times_p / policy.rules.longest_time(step)).expand(len(pointers_bpd), -1)
     return MemoryInputs(tuple(spatial), tuple(ages), pointers_bpd, times_bp)
 
@@ -221,9 +221,9 @@ def gather_memories(memories: Memories, step: TrackingStep, policy: MemoryPolicy
 def _pointers(
     memories: Memories, choice: Choice, conditioning: set[int]
 ) -> tuple[list[Tensor], list[float]]:
-    """Read the pointers of chosen frames, and how far back each is.
+    """Read the pointers of selected frames and their ages.
 
-    The first time that a conditioning frame is named, the pointer of its prompt is meant.
+    The first occurrence of a conditioning frame refers to its prompt's pointer.
     """
     pointers: list[Tensor] = []
     times: list[float] = []
@@ -243,7 +243,7 @@ def _pointers(
 
 
 def _alike(inputs: list[MemoryInputs]) -> list[list[int]]:
-    """Group objects that look at the same ages and equally many pointers."""
+    """Group objects with equal memory ages and equally many pointers."""
     groups: dict[tuple[tuple[int, ...], int], list[int]] = {}
     for index, memories in enumerate(inputs):
         count = 0 if memories.pointers_bpd is None else memories.pointers_bpd.shape[1]
@@ -252,7 +252,7 @@ def _alike(inputs: list[MemoryInputs]) -> list[list[int]]:
 
 
 def _starts(inputs: list[MemoryInputs]) -> list[int]:
-    """List the first row of each, and the end."""
+    """List the first row of each object, and the end."""
     starts = [0]
     for memories in inputs:
         starts.append(starts[-1] + memories.num_objects)
@@ -260,7 +260,7 @@ def _starts(inputs: list[MemoryInputs]) -> list[int]:
 
 
 def _join(parts: list[MemoryInputs]) -> MemoryInputs:
-    """Stack the memories of several objects that remember equally much."""
+    """Stack the memories of objects that have equally many."""
     if len(parts) == 1:
         return parts[0]
     spatial = tuple(torch.cat(rows) for rows in zip(*(p.spatial for p in parts), strict=True))
@@ -275,7 +275,7 @@ def _join(parts: list[MemoryInputs]) -> MemoryInputs:
 
 
 def _rows(features: FrameFeatures, rows: list[int]) -> FrameFeatures:
-    """Take the frames of some objects; what all share stays as it is."""
+    """Select the frames of some objects; shared ones are returned unchanged."""
     if len(features.embedding_bchw) == 1:
         return features
     return FrameFeatures(*(getattr(features, field.name)[rows] for field in fields(features)))
@@ -287,7 +287,7 @@ def _rows_of_prompts(prompts: Prompts, rows: list[int]) -> Prompts:
 
 
 def _in_order(rows: list[list[int]], found: list[ObjectMasks]) -> ObjectMasks:
-    """Join the answers of all groups, objects in their own order."""
+    """Concatenate the outputs of all groups, in order of objects."""
     if len(found) == 1:
         return found[0]
     order = torch.tensor([row for group in rows for row in group]).argsort()

@@ -1,6 +1,6 @@
-"""The video processor of transformers' API: whole videos to model input, and masks back.
+"""Video processor with transformers' API: whole videos to model input, and masks back.
 
-Sessions read frames one by one instead, and take from here how pixels are normalized.
+Sessions read frames one by one instead, but use its normalization settings.
 
 Suffixes: t = frames, c = channels, h, w = rows and columns.
 """
@@ -36,7 +36,6 @@ from sam2_hf.processing.pixel_rules import pixel_rules
 from sam2_hf.processing.pixel_values import RELEASED_PIXELS, PixelRules, to_pixel_values
 from sam2_hf.processing.value_range import ValueRange
 
-SMALLEST_SIDE = 1  # frames are read as pictures here, and resized by the rules of the call
 ARRAYS = (np.ndarray, Tensor)
 PICTURE = 3  # axes of (h, w, 3)
 FIRST, LAST = "channels_first", "channels_last"
@@ -47,11 +46,11 @@ SHARED_SETTINGS = (
 
 
 class Sam2VideoVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[call-arg]
-    """Options of this video processor that other models do not have.
+    """Options specific to this video processor.
 
     Args:
-        value_range (`tuple[float, float]` or `str`): Which numbers are black and white, for all
-            frames of a video; see `processing/value_range.py`.
+        value_range (`tuple[float, float]` or `str`): Values of black and white, for all frames of a
+            video; see `processing/value_range.py`.
     """
 
     value_range: Any
@@ -61,10 +60,10 @@ class Sam2VideoVideoProcessorKwargs(VideosKwargs, total=False):  # type: ignore[
 class Sam2VideoVideoProcessor(VideoProcessorMixin):
     """Prepare whole videos, without torchvision.
 
-    Takes the arguments and files of the class of this name in transformers, and gives its pixels.
+    Takes the arguments and files of transformers' class of this name, with the same pixels.
 
-    Differs from transformers: floats 0-1 are not scaled down a second time; `data_format` is
-    followed; files are read by PyAV.
+    Differs from transformers: floats 0-1 are not rescaled again; `data_format` is respected; files
+    are read by PyAV.
     """
 
     valid_kwargs = Sam2VideoVideoProcessorKwargs
@@ -85,17 +84,17 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
 
     @classmethod
     def like(cls, image_processor: Sam2ImageProcessor) -> Self:
-        """Make one with the settings of an image processor."""
+        """Make a video processor with the settings of an image processor."""
         return cls(**{name: getattr(image_processor, name) for name in SHARED_SETTINGS})
 
     def preprocess(self, videos: object, **kwargs: Any) -> BatchFeature:
-        """Prepare videos, every frame of them at once: 12.6 MB a frame at 1024 pixels.
+        """Prepare videos, all frames at once: 12.6 MB per frame at 1024 pixels.
 
         Args:
             videos: One video as [`open_frames`] takes it, or a list of videos.
-            **kwargs: See transformers' `VideosKwargs`. What is not given is as this processor was
-                made. `input_data_format` is the layout of arrays, `data_format` that of the
-                result; `do_sample_frames` takes `num_frames` frames, or `fps` a second.
+            **kwargs: See transformers' `VideosKwargs`. Defaults are this processor's settings.
+                `input_data_format` is the layout of arrays, `data_format` that of the result;
+                `do_sample_frames` takes `num_frames` frames, or `fps` per second.
 
         Returns:
             `pixel_values_videos` `(t, c, height, width)` of each video, `original_sizes` and
@@ -104,8 +103,8 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
 
         Raises:
             VideoError: A video cannot be opened, has no known end, or has too few frames.
-            ImageError: A picture cannot be read, or an option makes no sense.
-            TypeError: There is another argument.
+            ImageError: A picture cannot be read, or an option is invalid.
+            TypeError: An argument is unknown.
         """
         validate_typed_dict(self.valid_kwargs, kwargs)
         options = self._options() | kwargs
@@ -139,20 +138,20 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
         fps: float | None = None,
         **kwargs: Any,
     ) -> NDArray[np.int64]:
-        """Choose frames at equal distances.
+        """Select evenly spaced frames.
 
         Args:
-            metadata: Tells how many frames there are and, for `fps`, how many a second.
-            num_frames: How many to take; the processor's `num_frames` if None.
-            fps: How many to take a second, in place of a number; the processor's `fps` if None.
+            metadata: Number of frames and, for `fps`, the frame rate.
+            num_frames: Number of frames; the processor's `num_frames` if None.
+            fps: Frames per second, instead of a number; the processor's `fps` if None.
             **kwargs: Ignored.
 
         Returns:
-            Their numbers, in order; all frames where neither is given.
+            Frame numbers, in order; all if neither is given.
 
         Raises:
-            VideoError: Both are given, there are not so many frames, or `fps` is given for a video
-                whose own is unknown.
+            VideoError: Both are given, there are too few frames, or `fps` is given for a video of
+                unknown frame rate.
         """
         if num_frames is not None and fps is not None:
             raise VideoError("num_frames and fps are both given. Give one of them.")
@@ -181,24 +180,24 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
         binarize: bool = True,  # noqa: FBT001, FBT002
         pad_size: object = None,
     ) -> list[Tensor]:
-        """Bring low-resolution masks to the size of their video.
+        """Resize low-resolution masks to the size of their video.
 
         Args:
-            masks: `(objects, 1, h, w)` per video, logits. Left as they are.
+            masks: `(objects, 1, h, w)` per video, logits. Not modified.
             original_sizes: `(height, width)` of each video.
             reshaped_input_sizes: Ignored: frames are squashed to a square, not padded.
-            mask_threshold: Where a mask begins.
-            binarize: Whether to give booleans instead of logits.
+            mask_threshold: Logit above which a pixel is in the mask.
+            binarize: Whether to return booleans instead of logits.
             pad_size: Ignored for the same reason.
 
         Returns:
-            `(objects, 1, height, width)` per video; logits keep their type.
+            `(objects, 1, height, width)` per video; logits keep their dtype.
 
         Raises:
             TypeError: `masks` holds neither tensors nor arrays.
             PromptError: The numbers of masks and sizes differ.
 
-        Differs from transformers: enlarges once, not by way of the input size; `pad_size` and
+        Differs from transformers: resizes once, not through the input size; `pad_size` and
         `reshaped_input_sizes` are not needed.
         """
         options = MaskOptions(mask_threshold=mask_threshold, binarize=binarize)
@@ -211,10 +210,10 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
 
     @property
     def rules(self) -> PixelRules:
-        """How pixels are prepared, as the processor was made.
+        """Pixel preparation by the processor's settings.
 
         Raises:
-            ImageError: A setting makes no sense.
+            ImageError: A setting is invalid.
         """
         return _rules(self._standardize_kwargs(**self._options()))
 
@@ -224,10 +223,11 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
     def _prepare(
         self, video: object, given: VideoMetadata | None, rules: PixelRules, options: dict[str, Any]
     ) -> tuple[Tensor, tuple[int, int], VideoMetadata]:
-        """Prepare one video; returns its pixels, its size, and what is known of it."""
+        """Prepare one video; return its pixels, size and metadata."""
         video = _channels_last(video, options["input_data_format"])
         value_range = options["value_range"]
-        with open_frames(video, image_size=SMALLEST_SIDE, value_range=value_range) as frames:
+        # frames are read at original size, and resized by the rules of the call
+        with open_frames(video, image_size=1, value_range=value_range) as frames:
             if frames.num_frames is None or frames.size is None:
                 raise VideoError("a video without a known end cannot be prepared as a whole.")
             about = given or _metadata(frames, frames.num_frames)
@@ -245,13 +245,13 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
 
 
 def checkpoint_pixels(model: torch.nn.Module) -> PixelRules:
-    """Find out how the checkpoint of a model wants its pixels.
+    """Find the pixel preparation of a model's checkpoint.
 
     Args:
-        model: A model; the processor is looked for where it was loaded from.
+        model: A model; its processor is looked up where it was loaded from.
 
     Returns:
-        See `saved_pixels`; for a model that was not loaded, those of the released checkpoints.
+        See `saved_pixels`; for a model that was not loaded, that of the released checkpoints.
 
     Raises:
         ProcessorError: The processor's settings cannot be used.
@@ -261,15 +261,15 @@ def checkpoint_pixels(model: torch.nn.Module) -> PixelRules:
 
 
 def saved_pixels(name: str, revision: str | None = None) -> PixelRules:
-    """Find out how a checkpoint wants its pixels.
+    """Find the pixel preparation of a checkpoint.
 
     Args:
         name: Folder, path to a `.pt`, name of a bundled checkpoint, or Hub id.
-        revision: Branch, tag or commit of a Hub repo; None for all else.
+        revision: Branch, tag or commit of a Hub repo; None otherwise.
 
     Returns:
-        The settings of the processor there; those of the released checkpoints where there is none,
-        as beside a bare `.pt`.
+        The settings of the processor there; those of the released checkpoints if there is none, as
+        for a bare `.pt`.
 
     Raises:
         ProcessorError: The processor's settings cannot be used.
@@ -284,7 +284,7 @@ def saved_pixels(name: str, revision: str | None = None) -> PixelRules:
 
 @lru_cache(maxsize=8)
 def _hub_pixels(name: str, revision: str) -> PixelRules:
-    """Read the settings in a repo of the Hub: from the cache, else over the network."""
+    """Read the settings from a Hub repo: from the cache, else over the network."""
     for from_cache in (True, False):
         found = _pixels_at(name, revision=revision, local_files_only=from_cache)
         if found is not None:
@@ -293,7 +293,7 @@ def _hub_pixels(name: str, revision: str) -> PixelRules:
 
 
 def _pixels_at(source: str | Path, **where: Any) -> PixelRules | None:
-    """Read the settings of a video processor, or of an image processor that stands alone."""
+    """Read the settings of a video processor, or of an image processor alone."""
     with suppress(OSError):
         return Sam2VideoVideoProcessor.from_pretrained(source, **where).rules
     with suppress(OSError):
@@ -307,16 +307,16 @@ def _rules(options: dict[str, Any]) -> PixelRules:
     return pixel_rules({**options, "compat": "transformers"})
 
 
-def _list_videos(videos: Any) -> list[Any]:  # noqa: ANN401 - whatever a caller has
-    """List one video, or several."""
+def _list_videos(videos: Any) -> list[Any]:  # noqa: ANN401 - any type
+    """List one or several videos."""
     if isinstance(videos, ARRAYS):
         return list(videos) if videos.ndim == BATCH else [videos]
     is_several = isinstance(videos, (list, tuple)) and any(map(is_video, videos))
     return list(videos) if is_several else [videos]
 
 
-def _channels_last(video: Any, layout: str | None) -> Any:  # noqa: ANN401 - whatever a caller has
-    """Lay arrays out as they are read without a hint, where there is one."""
+def _channels_last(video: Any, layout: str | None) -> Any:  # noqa: ANN401 - any type
+    """Transpose arrays to channels-last if a layout is given."""
     if layout is None:
         return video
     if isinstance(video, (list, tuple)):
@@ -328,7 +328,7 @@ def _channels_last(video: Any, layout: str | None) -> Any:  # noqa: ANN401 - wha
 
 
 def _metadata(frames: Frames, num_frames: int) -> VideoMetadata:
-    """Describe a video as transformers does."""
+    """Return transformers' metadata of a video."""
     height, width = frames.size or (None, None)
     fps = None if frames.fps is None else float(frames.fps)
     return VideoMetadata(
@@ -342,16 +342,16 @@ def _metadata(frames: Frames, num_frames: int) -> VideoMetadata:
 
 
 def _pictures(
-    video: Any,  # noqa: ANN401 - whatever a caller has
+    video: Any,  # noqa: ANN401 - any type
     frames: Frames,
     chosen: Sequence[int],
     options: dict[str, Any],
 ) -> Iterator[Tensor]:
-    """Read frames, `(c, h, w)`: RGB, or with the channels they have if that is wanted."""
+    """Read frames, `(c, h, w)`: RGB, or with their original channels if requested."""
     if isinstance(video, (list, tuple, *ARRAYS)) and not options["do_convert_rgb"]:
         values = [read_values(video[frame]) for frame in chosen]
         yield from map(scale_of(values, options["value_range"]).apply, values)
         return
     for frame in chosen:
-        # a copy, because what the frames hand out cannot be written to, which torch warns of
+        # a copy, because the frames' arrays are read-only, which torch warns about
         yield torch.from_numpy(np.array(frames.picture(frame).transpose(2, 0, 1), order="C"))

@@ -1,1 +1,1 @@
-"""Results written to files: masks, JSON, video."""
+"""Writers of results: masks, JSON, video."""

@@ -1,4 +1,4 @@
-"""Files of a photo's masks: pictures, and JSON in COCO's form.
+"""COCO JSON and mask pictures of a photo.
 
 Suffixes: h, w = rows and columns in pixels of the photo, 3 = red, green, blue.
 """
@@ -26,14 +26,14 @@ from sam2_hf.rle import CocoRle
 from sam2_hf.upsampled_masks import upsampled_statistics
 from sam2_hf.version import __version__
 
-DIGITS = 6  # of scores and coordinates in JSON; more would be noise of float32
+DIGITS = 6  # of scores and coordinates in JSON; more is float32 noise
 BYTE = 255
-INSIDE = 255  # gray level of the mask in the mask picture of a single object
+
 Json = Any  # numbers, texts, lists and dictionaries of them
 
 
 def write_png(path: Path, picture: Image.Image | NDArray[np.uint8]) -> Path:
-    """Write a picture, whole or not at all.
+    """Write a picture atomically.
 
     Raises:
         OutputError: It cannot be written.
@@ -47,21 +47,24 @@ def write_png(path: Path, picture: Image.Image | NDArray[np.uint8]) -> Path:
 def write_coco(
     path: Path, photo: str, size: tuple[int, int], annotations: Sequence[dict[str, Any]], model: str
 ) -> Path:
-    """Write masks as a COCO-style JSON file, whole or not at all.
+    """Write masks as a COCO-style JSON file, atomically.
 
     Args:
         path: The file.
         photo: Path of the photo; its name goes into the file.
         size: `(height, width)` of the photo.
         annotations: One dictionary per mask, see [`annotation`].
-        model: What the model is called.
+        model: Name of the model.
 
     Raises:
         OutputError: It cannot be written.
     """
     height, width = size
     image = {"id": 1, "file_name": Path(photo).name, "width": width, "height": height}
-    numbered = [{"id": place, "image_id": 1, **one} for place, one in enumerate(annotations, 1)]
+    numbered = [
+        {"id": place, "image_id": 1, **annotation}
+        for place, annotation in enumerate(annotations, 1)
+    ]
     content = {
         "info": {"description": "masks by sam2-hf", "version": __version__, "model": model},
         "images": [image],
@@ -74,14 +77,14 @@ def write_coco(
 def annotation(
     segmentation: CocoRle, box: Sequence[float], *, area: int, **about: Any
 ) -> dict[str, Any]:
-    """Describe one mask as COCO does.
+    """Make the COCO annotation of one mask.
 
     Args:
         segmentation: The mask.
-        box: `(x, y, width, height)` between the outermost pixels, as the pipelines give it. COCO
-            counts the outermost pixels in, so width and height grow by one.
-        area: Pixels inside.
-        **about: More fields, such as scores.
+        box: `(x, y, width, height)` between the outermost pixels, as from the pipelines. COCO
+            includes the outermost pixels, so width and height grow by one.
+        area: In pixels.
+        **about: Further fields, such as scores.
     """
     x, y, width, height = box
     whole = [x, y, width + 1, height + 1] if area else [0, 0, 0, 0]
@@ -92,13 +95,13 @@ def annotation(
 def answer_annotation(
     result: SegmentationResult, row: int, prompts: DrawnPrompts, **about: Any
 ) -> dict[str, Any]:
-    """Describe one of the masks of a prompted object.
+    """Make the annotation of one mask of a prompted object.
 
     Args:
         result: The masks of the object.
-        row: Which of them.
-        prompts: What was pointed at.
-        **about: More fields.
+        row: Index of the mask.
+        prompts: The clicks and boxes.
+        **about: Further fields.
     """
     mask_hw = result.masks[row]
     rle = run_lengths.encode(mask_hw)
@@ -118,7 +121,7 @@ def answer_annotation(
 
 
 def generated_annotations(masks: GeneratedMasks) -> list[dict[str, Any]]:
-    """Describe everything that was found in a photo."""
+    """Make the annotations of all masks found in a photo."""
     return [
         annotation(
             mask.coco_rle,
@@ -134,14 +137,14 @@ def generated_annotations(masks: GeneratedMasks) -> list[dict[str, Any]]:
 
 
 def mask_picture(masks: Sequence[NDArray[np.bool_]]) -> Image.Image:
-    """Draw the mask of one object in black and white, those of several as numbered colors."""
+    """Draw one mask in black and white, several as a palette picture of labels."""
     if len(masks) == 1:
-        return Image.fromarray(masks[0].astype(np.uint8) * INSIDE)
+        return Image.fromarray(masks[0].astype(np.uint8) * 255)
     return label_picture(masks, (masks[0].shape[0], masks[0].shape[1]))
 
 
 def as_picture(photo_3hw: Tensor) -> NDArray[np.uint8]:
-    """Bring a photo `(3, height, width)`, uint8 or float 0-1, to `(height, width, 3)` uint8."""
+    """Convert a photo `(3, height, width)`, uint8 or float 0-1, to `(height, width, 3)` uint8."""
     pixels = photo_3hw.permute(1, 2, 0).numpy(force=True)
     if pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels)
@@ -164,5 +167,5 @@ def _rounded(value: Json) -> Json:
     if isinstance(value, float):
         return int(value) if value.is_integer() else round(value, DIGITS)
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
-    return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value

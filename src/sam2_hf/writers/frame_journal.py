@@ -1,4 +1,4 @@
-"""What tracking found out about a frame, small enough to keep for every frame of a long video.
+"""Journal of tracked frames on disk, compact enough for long videos.
 
 Suffixes: h, w = rows and columns in pixels of the frame.
 """
@@ -27,12 +27,12 @@ class ObjectOnFrame:
     """One object on one frame.
 
     Attributes:
-        object_id: The person's number for it.
-        segmentation: Its mask, in COCO's compressed run lengths; no pixel where it is hidden.
+        object_id: Its id.
+        segmentation: Its mask, in COCO's compressed run lengths; empty where it is hidden.
         area: Pixels of the mask.
         predicted_iou: Predicted quality of the mask, 0-1.
-        object_score: Whether it is in view, logits; above 0 it is.
-        prompted: Whether a person pointed at it on this frame.
+        object_score: Logits; above 0 it is in view.
+        prompted: Whether it has a prompt on this frame.
     """
 
     object_id: int
@@ -86,59 +86,59 @@ class TrackedFrame:
         prompted: Set[int] = frozenset(),
         time_s: float | None = None,
     ) -> "TrackedFrame":
-        """Collect what is kept of a frame; objects without a mask on it are left out.
+        """Collect the objects with a mask on a frame.
 
         Args:
             frame: Its number.
             masklets: The objects.
-            prompted: Ids of those that a person pointed at on this frame.
+            prompted: Ids of the objects with a prompt on this frame.
             time_s: When it is shown, seconds; None if unknown.
         """
         objects = (
             ObjectOnFrame(
-                one.object_id,
-                one.rle(frame),
-                one.area(frame),
-                one.iou(frame),
-                one.object_score(frame),
-                one.object_id in prompted,
+                masklet.object_id,
+                masklet.rle(frame),
+                masklet.area(frame),
+                masklet.iou(frame),
+                masklet.object_score(frame),
+                masklet.object_id in prompted,
             )
-            for one in sorted(masklets, key=lambda one: one.object_id)
-            if frame in one
+            for masklet in sorted(masklets, key=lambda masklet: masklet.object_id)
+            if frame in masklet
         )
         return cls(frame, time_s, tuple(objects))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "TrackedFrame":
-        """Read what `to_json` wrote.
+        """Parse the output of `to_json`.
 
         Raises:
-            DataError: It is something else.
+            DataError: It has another form.
         """
         content: dict[str, Any] = parse_json(text, "a tracked frame")
         try:
-            objects = tuple(ObjectOnFrame(**one) for one in content["objects"])
+            objects = tuple(ObjectOnFrame(**fields) for fields in content["objects"])
             return cls(content["frame"], content["time_s"], objects)
         except (TypeError, LookupError) as error:
-            raise DataError(f"{text[:60]!r} is no tracked frame ({error!r}).") from error
+            raise DataError(f"{text[:60]!r} is not a tracked frame ({error!r}).") from error
 
     def to_json(self) -> str:
-        """Write everything in one line; numbers keep every digit."""
+        """Serialize to one line, with every digit of numbers."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     def masks(self) -> dict[int, NDArray[np.bool_]]:
         """Draw every mask, by object id."""
-        return {one.object_id: one.mask() for one in self.objects}
+        return {tracked.object_id: tracked.mask() for tracked in self.objects}
 
 
 class FrameJournal:
-    """A file to which tracked frames are added, and from which they come back in order.
+    """Append-only file of tracked frames, read back in order.
 
     Memory holds one number per frame. A frame that is added again replaces the earlier one.
 
     Args:
-        path: The file; made if need be, and read if it is there.
-        length: Bytes of it that count, the rest is cut off; all if None.
+        path: The file; created if missing.
+        length: Number of valid bytes; the file is truncated to them. None keeps all.
 
     Raises:
         OutputError: It cannot be read or written.
@@ -183,7 +183,7 @@ class FrameJournal:
         self._length += len(line)
 
     def secure(self) -> int:
-        """Make sure that everything is on the disk, and tell how many bytes that is.
+        """Sync to disk, and return the number of bytes.
 
         Raises:
             OutputError: The disk is full.
@@ -196,7 +196,7 @@ class FrameJournal:
         return self._length
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def _find_frames(self) -> None:

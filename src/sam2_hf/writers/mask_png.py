@@ -1,4 +1,4 @@
-"""Masks of a frame as PNG pictures, in the two ways of the public datasets.
+"""PNG masks of a frame, in the formats of DAVIS and SA-V.
 
 DAVIS: one picture per frame whose pixel values are object ids, with DAVIS' colors. SA-V: one
 picture per object and frame, 0 and 1.
@@ -25,10 +25,10 @@ COLOR_BITS = 8
 
 @cache
 def davis_palette() -> bytes:
-    """List DAVIS' 256 colors, 768 bytes: red, green, blue of 0, then of 1 ...
+    """Return DAVIS' 256 colors, 768 bytes: red, green, blue of label 0, then of 1 ...
 
     The bits of the label go to red, green and blue in turn, from the highest bit of the color
-    downwards, so that small labels get colors that lie far apart. The formula is PASCAL VOC's.
+    downward, so that small labels get distinct colors. The formula is PASCAL VOC's.
     """
     colors = np.zeros((LAST_LABEL + 1, 3), np.uint8)
     labels = np.arange(LAST_LABEL + 1)
@@ -39,7 +39,7 @@ def davis_palette() -> bytes:
 
 
 def check_label_ids(object_ids: Iterable[int]) -> None:
-    """Complain about ids that a label picture cannot hold.
+    """Check that a label picture can hold the ids.
 
     Raises:
         PromptError: An id is not within 1-255.
@@ -53,7 +53,7 @@ def check_label_ids(object_ids: Iterable[int]) -> None:
 
 
 def label_frame(masks: Mapping[int, NDArray[np.bool_]], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Give every pixel the id of its object.
+    """Label every pixel with the id of its object.
 
     Args:
         masks: `(height, width)` bool by object id, 1-255.

@@ -1,4 +1,4 @@
-"""Masklets as files: JSON in the form of the SA-V dataset, and a table of scores."""
+"""Masklet files: JSON in the format of SA-V, and a CSV of scores."""
 
 import json
 import os
@@ -11,22 +11,22 @@ from sam2_hf.atomic_write import atomic_path
 
 from .frame_journal import ObjectOnFrame, TrackedFrame
 
-DIGITS = 6  # of scores; more would be noise of float32
-SMALL, LARGE = 32**2, 96**2  # pixels; SA-V's classes of size lie below, between and above
+DIGITS = 6  # of scores; more is float32 noise
+SMALL, LARGE = 32**2, 96**2  # pixels; bounds of SA-V's size classes
 COLUMNS = ("frame", "time_s", "object_id", "predicted_iou", "object_score", "area", "prompted")
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """What the files tell about the video itself.
+    """Metadata of the video.
 
     Attributes:
-        name: File or folder name without its ending.
+        name: File or folder name without extension.
         size: `(height, width)` in pixels.
         num_frames: Frames of the video.
         fps: Frames per second; None if unknown.
-        model: What the model is called.
-        object_ids: Every object that was tracked, in order.
+        model: Name of the model.
+        object_ids: All tracked objects, in order.
     """
 
     name: str
@@ -46,13 +46,13 @@ class _ObjectSummary:
         self.first_frame: int | None = None
         self._was_visible = False
 
-    def add(self, frame: int, one: ObjectOnFrame) -> None:
+    def add(self, frame: int, found: ObjectOnFrame) -> None:
         """Count a frame."""
-        visible = one.area > 0
+        visible = found.area > 0
         self.num_frames += 1
-        self.num_prompted += one.prompted
+        self.num_prompted += found.prompted
         self.num_visible += visible
-        self.total_area += one.area
+        self.total_area += found.area
         if self.first_frame is not None:
             self.visibility_changes += visible != self._was_visible
         elif visible:
@@ -61,7 +61,7 @@ class _ObjectSummary:
 
     @property
     def mean_area(self) -> float:
-        """Average area over the frames where the object is visible, pixels."""
+        """Mean area over the frames where the object is visible, pixels."""
         return self.total_area / self.num_visible if self.num_visible else 0.0
 
     @property
@@ -75,16 +75,16 @@ class _ObjectSummary:
 def write_masklets(
     path: str | os.PathLike[str], about: VideoFacts, frames: Iterable[TrackedFrame]
 ) -> Path:
-    """Write all masks of a video as JSON in the form of SA-V's annotations.
+    """Write all masks of a video as JSON in the format of SA-V's annotations.
 
-    `masklet[frame][object]` is a COCO RLE, without any pixel where the object is hidden, and null
-    on frames that were not tracked. `masklet_predicted_iou` and `masklet_object_score` (logits) are
-    laid out alike. `masklet_edited_frame_count` counts the frames with a prompt.
+    `masklet[frame][object]` is a COCO RLE, empty where the object is hidden, and null on frames
+    that were not tracked. `masklet_predicted_iou` and `masklet_object_score` (logits) have the same
+    layout. `masklet_edited_frame_count` counts the frames with a prompt.
 
     Args:
         path: The file.
         about: The video and its objects.
-        frames: In order; gone through several times, one frame in memory.
+        frames: In order; iterated several times, with one frame in memory.
 
     Raises:
         OutputError: The file cannot be written.
@@ -94,13 +94,13 @@ def write_masklets(
     """
     summaries = {object_id: _ObjectSummary() for object_id in about.object_ids}
     for tracked in frames:
-        for one in tracked.objects:
-            summaries[one.object_id].add(tracked.frame, one)
+        for found in tracked.objects:
+            summaries[found.object_id].add(tracked.frame, found)
     with atomic_path(path) as hidden, hidden.open("w", encoding="ascii") as file:
         file.write("{\n")
         for name, value in [*_video_fields(about), *_object_fields(about, summaries)]:
             file.write(f'"{name}": {json.dumps(value)},\n')
-        _write_table(file, "masklet", about, frames, lambda one: one.segmentation)
+        _write_table(file, "masklet", about, frames, lambda found: found.segmentation)
         file.write(",\n")
         _write_table(file, "masklet_predicted_iou", about, frames, _predicted_iou)
         file.write(",\n")
@@ -126,10 +126,10 @@ def write_scores(path: str | os.PathLike[str], frames: Iterable[TrackedFrame]) -
         file.write(",".join(COLUMNS) + "\n")
         for tracked in frames:
             time = "" if tracked.time_s is None else f"{tracked.time_s:.{DIGITS}f}"
-            for one in tracked.objects:
-                scores = f"{one.predicted_iou:.{DIGITS}f},{one.object_score:.{DIGITS}f}"
-                place = f"{tracked.frame},{time},{one.object_id}"
-                file.write(f"{place},{scores},{one.area},{int(one.prompted)}\n")
+            for found in tracked.objects:
+                scores = f"{found.predicted_iou:.{DIGITS}f},{found.object_score:.{DIGITS}f}"
+                place = f"{tracked.frame},{time},{found.object_id}"
+                file.write(f"{place},{scores},{found.area},{int(found.prompted)}\n")
     return Path(path)
 
 
@@ -169,13 +169,13 @@ def _write_table(
     frames: Iterable[TrackedFrame],
     value: Callable[[ObjectOnFrame], Any],
 ) -> None:
-    """Write `[frame][object]`, a line per frame; null where there is nothing."""
+    """Write `[frame][object]`, a line per frame; null for missing values."""
     file.write(f'"{name}": [\n')
     written = 0
     for tracked in frames:
         _write_untracked(file, range(written, tracked.frame), about.object_ids)
-        found = {one.object_id: value(one) for one in tracked.objects}
-        _write_row(file, tracked.frame, [found.get(object_id) for object_id in about.object_ids])
+        values = {found.object_id: value(found) for found in tracked.objects}
+        _write_row(file, tracked.frame, [values.get(object_id) for object_id in about.object_ids])
         written = tracked.frame + 1
     _write_untracked(file, range(written, about.num_frames), about.object_ids)
     file.write("\n]")
@@ -190,9 +190,9 @@ def _write_row(file: TextIO, frame: int, row: list[Any]) -> None:
     file.write(",\n" * (frame > 0) + json.dumps(row))
 
 
-def _predicted_iou(one: ObjectOnFrame) -> float:
-    return round(one.predicted_iou, DIGITS)
+def _predicted_iou(found: ObjectOnFrame) -> float:
+    return round(found.predicted_iou, DIGITS)
 
 
-def _object_score(one: ObjectOnFrame) -> float:
-    return round(one.object_score, DIGITS)
+def _object_score(found: ObjectOnFrame) -> float:
+    return round(found.object_score, DIGITS)

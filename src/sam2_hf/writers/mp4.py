@@ -1,4 +1,4 @@
-"""Write pictures as an MP4 that browsers play, one at a time.
+"""MP4 writer: pictures to a video that browsers play.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -20,13 +20,13 @@ from sam2_hf.errors import MissingPackageError, OutputError
 if TYPE_CHECKING:
     from av import VideoFrame
 
-TICKS = 90_000  # per second; every usual frame rate is a whole number of them
-DEFAULT_FPS = 25.0
-MAX_FPS = 240.0  # what a file claims beyond that is a mistake
+TICKS = 90_000  # per second; the usual frame durations are whole numbers of them
+
+MAX_FPS = 240.0  # files that claim more are wrong
 QUALITY = {
-    "crf": "18",  # hardly distinguishable from the original
+    "crf": "18",  # visually near lossless
     "preset": "fast",
-    # With it x264 reads uninitialized memory, and no two files are the same.
+    # With it x264 reads uninitialized memory, so that output is not deterministic.
     "x264-params": "mbtree=0",
 }
 
@@ -35,9 +35,9 @@ QUALITY = {
 def video_writer(
     path: str | os.PathLike[str], *, fps: float | None = None
 ) -> Iterator["VideoWriter"]:
-    """Open an MP4 for writing: H.264, 4:2:0, its index in front so that it can be streamed.
+    """Open an MP4 for writing: H.264, 4:2:0, index in front for streaming.
 
-    It appears under its name when the `with` ends well, and not at all otherwise.
+    The file appears under its name when the `with` ends without an error, and not otherwise.
 
     Args:
         path: The file, usually ending in .mp4.
@@ -61,28 +61,28 @@ def video_writer(
 
 
 class VideoWriter:
-    """A video in the making; `video_writer` makes one.
+    """Encoder of an MP4; created by `video_writer`.
 
-    Frames keep the times they are given, so a video of varying frame rate stays as it was. Only the
-    newest frame is held in memory.
+    Frames keep their times, so variable frame rates are preserved. Only the newest frame is held in
+    memory.
 
     Args:
         av: The package.
-        hidden: Where the bytes go.
-        path: What the file will be called.
+        hidden: Temporary file.
+        path: Final name of the file.
         fps: Frames per second for frames without a time.
     """
 
     def __init__(self, av: ModuleType, hidden: Path, path: Path, fps: float | None) -> None:
         self.path = path
-        self.fps = fps if fps and 0 < fps <= MAX_FPS else DEFAULT_FPS
+        self.fps = fps if fps and 0 < fps <= MAX_FPS else 25.0
         self.num_frames = 0
         self._av = av
         self._hidden = hidden
         self._container: Any = None
         self._stream: Any = None
         self._size: tuple[int, int] = (0, 0)
-        self._waiting: Any = None  # the newest frame, whose duration the next one tells
+        self._waiting: Any = None  # the newest frame; the next one sets its duration
         self._first_time: float | None = None
 
     def write(self, picture_hw3: NDArray[np.uint8], time_s: float | None = None) -> None:
@@ -91,11 +91,11 @@ class VideoWriter:
         Args:
             picture_hw3: `(height, width, 3)` uint8; every frame has the size of the first. An odd
                 side grows by one pixel, since colors have half the resolution.
-            time_s: When it is shown, seconds. The first frame is moved to 0; a time that does not
-                lie after the one before is moved to the next tick. None means one frame later.
+            time_s: When it is shown, seconds. The first frame is moved to 0; a time not later than
+                the one before is moved to the next tick. None means one frame later.
 
         Raises:
-            OutputError: The frame has another size, or the file cannot be written.
+            OutputError: The size differs from the first frame, or the file cannot be written.
         """
         with self._failures():
             if self._container is None:
@@ -111,7 +111,7 @@ class VideoWriter:
             self.num_frames += 1
 
     def finish(self) -> None:
-        """Write what is left.
+        """Flush and complete the file.
 
         Raises:
             OutputError: There was no frame, or the file cannot be written.
@@ -125,7 +125,7 @@ class VideoWriter:
             container.close()
 
     def abandon(self) -> None:
-        """Let go of the file, finished or not."""
+        """Close the file, complete or not."""
         container, self._container = self._container, None
         if container is not None:
             with contextlib.suppress(OSError, ValueError, self._av.FFmpegError):
@@ -150,7 +150,7 @@ class VideoWriter:
         context.color_trc = color.ColorTrc.BT709
 
     def _ticks(self, time_s: float | None) -> int:
-        """Translate a time; later than that of the frame before, whatever it is."""
+        """Convert a time to ticks, always later than the previous frame."""
         before = None if self._waiting is None else self._waiting.pts
         if time_s is None:
             return 0 if before is None else before + round(TICKS / self.fps)
@@ -176,7 +176,7 @@ class VideoWriter:
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
-        """Turn PyAV's errors into ours."""
+        """Convert PyAV's errors to ours."""
         try:
             yield
         except (ValueError, self._av.FFmpegError) as error:

@@ -1,4 +1,4 @@
-"""The masks of a video drawn over its frames: each object keeps its color and wears its number.
+"""Overlay of masks on the frames of a video, with a color and a number for each object.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -13,10 +13,10 @@ from sam2_hf.overlay import DrawnPrompts, Rgb, draw_overlay, object_colors
 
 Corners = tuple[int, int, int, int]  # left, top, right, bottom
 
-BLACK: Rgb = (0, 0, 0)
+
 WHITE: Rgb = (255, 255, 255)
-LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look
-BRIGHT = 128  # from this luma on, black letters are easier to read than white ones
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601 weights of red, green and blue
+BRIGHT = 128  # above this luma, black text is easier to read than white
 TEXT_SHARE, LEAST_TEXT, MOST_TEXT = 0.022, 10.0, 48.0  # of the longer side; pixels
 SUPERSAMPLING = 4  # labels are drawn this much larger and shrunk, so that their edges are smooth
 
@@ -32,8 +32,8 @@ def draw_masklets(
     Args:
         picture_hw3: The frame, `(height, width, 3)` uint8.
         masks: `(height, width)` bool by object id; empty where an object is hidden.
-        object_ids: Every object of the video, in an order that stays the same: a place in it is a
-            color. From two objects on, each has its number at its top.
+        object_ids: All objects of the video, in a fixed order, which determines colors. With two or
+            more, each is labeled with its number.
         prompts: Clicks and boxes of this frame.
 
     Returns:
@@ -66,7 +66,7 @@ def _place(
     mask_hw: NDArray[np.bool_],
     taken: Sequence[Corners],
 ) -> Corners:
-    """Choose where a label goes: on the top edge of its mask, beside labels that are there."""
+    """Place a label on the top edge of its mask, beside earlier labels."""
     row = int(np.flatnonzero(mask_hw.any(axis=1))[0])
     columns = np.flatnonzero(mask_hw[row])
     column = int(columns[len(columns) // 2])
@@ -80,7 +80,7 @@ def _place(
 
 
 def _label(text: str, text_size: float, color: Rgb) -> tuple[Image.Image, Image.Image]:
-    """Draw a label, and how opaque it is."""
+    """Draw a label and its opacity."""
     font = ImageFont.load_default(text_size * SUPERSAMPLING)
     left, top, right, bottom = font.getbbox(text)
     height = 1.5 * text_size * SUPERSAMPLING
@@ -96,6 +96,6 @@ def _label(text: str, text_size: float, color: Rgb) -> tuple[Image.Image, Image.
     pen.rounded_rectangle(inner, radius - rim, fill=color)
     luma = sum(share * part for share, part in zip(LUMA, color, strict=True))
     place = ((size[0] - left - right) / 2, (size[1] - top - bottom) / 2)
-    pen.text(place, text, BLACK if luma > BRIGHT else WHITE, font)
+    pen.text(place, text, (0, 0, 0) if luma > BRIGHT else WHITE, font)
     small = (round(width / SUPERSAMPLING), round(height / SUPERSAMPLING))
     return label.resize(small, Image.Resampling.BOX), alpha.resize(small, Image.Resampling.BOX)

@@ -58,7 +58,7 @@ def test_ctrl_c_ends_with_a_word_about_what_is_kept(arguments, monkeypatch, caps
     monkeypatch.setattr(__main__, "carry_out", interrupted)
 
     assert main(arguments) == 130
-    assert "finished are kept in" in capsys.readouterr().err
+    assert "finished sets are kept in" in capsys.readouterr().err
 
 
 def test_missing_data_is_an_error_in_one_line(tmp_path, capsys):

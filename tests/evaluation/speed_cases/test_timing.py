@@ -86,7 +86,7 @@ def test_weights_are_drawn_that_the_original_format_can_hold(tiny_model):
 
 
 def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
-    with pytest.raises(SystemExit, match="is no checkout of facebookresearch/sam2"):
+    with pytest.raises(SystemExit, match="is not a checkout of facebookresearch/sam2"):
         original.OriginalModel(tmp_path, "tiny", nn.Linear(1, 1).state_dict(), torch.float32)
 
 

@@ -4,7 +4,7 @@ import pytest
 from sam2_hf.data.config import SourceConfig
 from sam2_hf.errors import DataError
 from sam2_hf.training.dataset_registry import open_source
-from sam2_hf.training.synthetic.dataset import OPINIONS, AnnotatedPhotos, PhotoList
+from sam2_hf.training.synthetic.dataset import NUM_ANNOTATORS, AnnotatedPhotos, PhotoList
 from tests.training.drawn_data import coco_rle, photo, save, square, write_coco, write_pairs
 
 
@@ -72,8 +72,8 @@ def test_annotated_photos_give_their_objects(tmp_path):
 
     annotated = AnnotatedPhotos(sources)
 
-    assert len(annotated) == 3 * OPINIONS
-    for place in (0, 2 * OPINIONS - 1, 2 * OPINIONS, len(annotated) - 1):
+    assert len(annotated) == 3 * NUM_ANNOTATORS
+    for place in (0, 2 * NUM_ANNOTATORS - 1, 2 * NUM_ANNOTATORS, len(annotated) - 1):
         assert np.array_equal(annotated[place][1], square()[None])
     with pytest.raises(IndexError):
         annotated[len(annotated)]

@@ -45,7 +45,7 @@ def test_processed_frames_of_a_stream_are_those_it_keeps():
 def test_nobody_knows_how_many_frames_an_iterator_gives(video_processor):
     session = video_processor.init_video_session(iter(clip(3)))
 
-    with pytest.raises(SessionError, match="how many frames"):
+    with pytest.raises(SessionError, match="number of frames"):
         len(session.processed_frames)
 
 

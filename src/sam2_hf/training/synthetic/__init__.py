@@ -1,1 +1,1 @@
-"""Clips made of nothing but code, and of regions of photos."""
+"""Synthetic training clips: procedural objects, and plain regions."""

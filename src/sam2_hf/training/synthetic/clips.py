@@ -1,7 +1,7 @@
-"""Procedural clips with exact masks: textured things that move, bend and hide one another.
+"""Procedural clips with exact masks: textured objects that move, deform and occlude each other.
 
-Clips come from a random generator, some settings and whatever photos there are; without any, all
-surfaces are made up as well. As a source of training data:
+Clips are made from a random generator, settings and photos; without photos, surfaces are procedural
+as well. As a source of training data:
 
     SourceConfig(kind="synthetic", path="photos/", num_frames=8, options={"similar": 0.5})
 
@@ -28,13 +28,11 @@ from .settings import SyntheticSettings
 from .shapes import draw_shape
 from .textures import BYTE
 
-PHOTOS = 3  # that one clip looks at, background included
-ATTEMPTS = 20  # to draw a clip in which something can be seen
-CLOSEST = 1.7  # how much of a photo's shorter side the picture may leave out: 1 / 1.7 is seen
-MARGIN = 0.25  # of the photo kept around what the first picture shows, share of its side
-FLICKER = 0.06  # greatest change of a clip's brightness
+PHOTOS = 3  # per clip, background included
+ATTEMPTS = 20  # to draw a clip with a visible object
+
 RGB = 3
-MOST_CLUTTER = 8  # shapes that lie about on a made-up background
+
 
 __all__ = ["Annotated", "SyntheticSettings", "synthetic_clip"]
 
@@ -45,25 +43,25 @@ def synthetic_clip(
     settings: SyntheticSettings,
     cutouts: Sequence[Annotated] = (),
 ) -> Clip:
-    """Make a clip of moving, deforming things with the exact masks of what is visible of them.
+    """Make a clip of moving, deforming objects with exact masks of their visible parts.
 
-    A mask holds the pixels that a thing covers by half or more and that nothing before it covers by
-    half or more, so masks never overlap. An object hidden or outside has an empty mask there.
+    A mask holds the pixels that an object covers by half or more and that nothing in front covers
+    by half or more, so masks never overlap. A hidden or outside object has an empty mask.
 
     Args:
         photos: RGB bytes `(h, w, 3)`: a list, or anything with a length that reads by index. They
-            become backgrounds and surfaces. If empty, both are made up.
-        rng: Where all chance comes from; the same state gives the same clip.
-        settings: What clips look like.
+            become backgrounds and surfaces. If empty, both are procedural.
+        rng: Random generator; the same state gives the same clip.
+        settings: Look of clips.
         cutouts: Annotated photos, read by index as well: `(photo, masks)` with masks `(h, w)` or
-            `(objects, h, w)`, bool. Their objects are cut out and moved about, or stay where they
-            are and are labeled while the camera moves.
+            `(objects, h, w)`, bool. Their objects are cut out and animated, or stay in place and
+            are labeled while the camera moves.
 
     Returns:
-        Objects are those seen well enough on the first frame, from the farthest to the nearest.
+        The clip; its objects are those sufficiently visible on the first frame, back to front.
 
     Raises:
-        DataError: A photo is not RGB bytes, or nothing can be seen with such settings.
+        DataError: A photo is not RGB bytes, or no object is visible with these settings.
     """
     for _ in range(ATTEMPTS):
         scene = _draw_scene(photos, rng, settings, cutouts)
@@ -85,7 +83,7 @@ def _draw_scene(
     settings: SyntheticSettings,
     cutouts: Sequence[Annotated],
 ) -> Scene:
-    """Draw what is seen in a clip."""
+    """Draw the scene of a clip."""
     picks = rng.integers(len(photos), size=PHOTOS) if len(photos) else ()
     pool = [_checked(photos[int(index)]) for index in picks]
     ground = _draw_ground(pool, rng, settings, cutouts)
@@ -99,7 +97,7 @@ def _draw_scene(
         VirtualCamera.draw(rng, settings),
         shutter=rng.uniform(*settings.shutter),
         grain_3hw=torch.from_numpy(tile_3hw * np.float32(rng.uniform(*settings.noise))),
-        flicker=Swing.draw(rng, FLICKER, rest=1.0),
+        flicker=Swing.draw(rng, 0.06, rest=1.0),
     )
 
 
@@ -109,13 +107,13 @@ def _draw_ground(
     settings: SyntheticSettings,
     cutouts: Sequence[Annotated],
 ) -> Ground:
-    """Choose a background: an annotated photo, any photo, or something made up."""
+    """Choose a background: an annotated photo, another photo, or a procedural one."""
     if len(cutouts) and rng.random() < settings.scenes:
         photo_hw3, masks = cutouts[int(rng.integers(len(cutouts)))]
         masks_ohw = masks[None] if masks.ndim == photo_hw3.ndim - 1 else masks
         chosen_ohw = rng.permutation(masks_ohw)[: settings.num_objects[1]]
         return _ground(_checked(photo_hw3), list(chosen_ohw), rng, settings)
-    return _ground(pool[0] if pool else _made_up(rng, settings), (), rng, settings)
+    return _ground(pool[0] if pool else _procedural(rng, settings), (), rng, settings)
 
 
 def _checked(photo: np.ndarray) -> np.ndarray:
@@ -127,13 +125,13 @@ def _checked(photo: np.ndarray) -> np.ndarray:
     return photo
 
 
-def _made_up(rng: np.random.Generator, settings: SyntheticSettings) -> np.ndarray:
-    """Make a background up: a surface with shapes of other surfaces lying about."""
+def _procedural(rng: np.random.Generator, settings: SyntheticSettings) -> np.ndarray:
+    """Make a procedural background: a surface with up to 8 shapes of other surfaces."""
     side = int(1.4 * settings.size)
     bare = Materials(np.zeros((1, 1, 3), dtype=np.float32), (), ())
     plain = SyntheticSettings(similar=0.0, textures=settings.textures)
     colors_hw3 = surface(rng, bare, plain, side)
-    for _ in range(rng.integers(MOST_CLUTTER + 1)):
+    for _ in range(rng.integers(9)):
         size = int(side * rng.uniform(0.08, 0.5))
         top, left = rng.integers(side - size, size=2)
         covered_hw1 = draw_shape(rng, settings.shapes, size)[..., None]
@@ -148,11 +146,11 @@ def _ground(
     rng: np.random.Generator,
     settings: SyntheticSettings,
 ) -> Ground:
-    """Take a square of a photo, somewhere, for the picture, and a margin for the camera to move."""
+    """Crop a random square of a photo for the picture, with a margin for camera motion."""
     extent_2 = np.array(photo_hw3.shape[1::-1])
-    view = min(extent_2) / rng.uniform(1.0, CLOSEST)
+    view = min(extent_2) / rng.uniform(1.0, 1.7)
     middle_2 = rng.uniform(view / 2, extent_2 - view / 2)
-    reach = view * (HALF + (MARGIN if settings.num_frames > 1 else 0))
+    reach = view * (HALF + (0.25 if settings.num_frames > 1 else 0))
     low_2, high_2 = np.maximum(middle_2 - reach, 0), np.minimum(middle_2 + reach, extent_2)
     width, height = np.ceil((high_2 - low_2) * settings.size / view).astype(int).tolist()
     layers = [photo_hw3, *(mask_hw.astype(np.uint8) * BYTE for mask_hw in masks_ohw)]
@@ -173,7 +171,7 @@ def _ground(
 def _film(
     scene: Scene, rng: np.random.Generator, settings: SyntheticSettings
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Take the frames `(h, w, 3)`, each with the masks `(o, h, w)` of everything labeled."""
+    """Render the frames `(h, w, 3)`, each with the masks `(o, h, w)` of labeled objects."""
     for time in range(settings.num_frames):
         canvas_3hw, masks_ohw = take_picture(scene, time, settings.size)
         shift = rng.integers(len(scene.grain_3hw[0]), size=2).tolist()

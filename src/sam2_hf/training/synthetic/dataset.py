@@ -1,4 +1,4 @@
-"""Synthetic clips as a source: endless, over photos that lie somewhere.
+"""Synthetic clips as an endless data source, optionally made from photos.
 
 Suffixes: hw3 = rows, columns, red green blue; ohw = objects, rows, columns.
 """
@@ -27,21 +27,21 @@ from .settings import SyntheticSettings
 EXPECTED = (
     "The kind synthetic expects a folder of photos, also in folders below; label maps NAME.png or "
     "NAME.0.png beside NAME.jpg do not count. The option annotated lists annotated photos as "
-    "KIND:PATH, such as pairs:photos or coco:instances.json. Without a path all is made up."
+    "KIND:PATH, such as pairs:photos or coco:instances.json. Without a path all is procedural."
 )
-LENGTH = 2**20  # clips of an epoch; each is another one
-OPINIONS = 8  # annotators of a photo that take turns
-USUAL_FRAMES = 8  # where num_frames is 0
+LENGTH = 2**20  # clips of an epoch, all different
+NUM_ANNOTATORS = 8  # annotators of a photo, used in turn
+USUAL_FRAMES = 8  # if num_frames is 0
 ANNOTATED = "annotated"
-MOST_AREA = 0.7  # of a cut out object, as a share of its photo
+
 Annotated = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 
 class PhotoList(Sequence[NDArray[np.uint8]]):
-    """Photos that are read when they are looked at.
+    """Photos that are read on access.
 
     Args:
-        paths: Where they lie.
+        paths: Their files.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -52,7 +52,7 @@ class PhotoList(Sequence[NDArray[np.uint8]]):
 
     @property
     def names(self) -> list[str]:
-        """What the files are called, wherever their folder lies."""
+        """Names of the files, without their folder."""
         return [path.name for path in self._paths]
 
     @overload
@@ -68,9 +68,9 @@ class PhotoList(Sequence[NDArray[np.uint8]]):
 
 
 class AnnotatedPhotos(Sequence[Annotated]):
-    """Photos of other sources with their masks, read when they are looked at.
+    """Photos of other sources with their masks, read on access.
 
-    Where annotators differ, each has his turn, so there are more of them than photos.
+    Every photo occurs once per annotator.
 
     Args:
         sources: Of photos.
@@ -78,11 +78,11 @@ class AnnotatedPhotos(Sequence[Annotated]):
 
     def __init__(self, sources: Sequence[ClipDataset]) -> None:
         self._sources = sources
-        self._ends = np.cumsum([len(source) * OPINIONS for source in sources])
+        self._ends = np.cumsum([len(source) * NUM_ANNOTATORS for source in sources])
 
     @property
     def names(self) -> list[str]:
-        """What tells the sources apart."""
+        """Fingerprints of the sources."""
         return [source.fingerprint() for source in self._sources]
 
     def __len__(self) -> int:
@@ -101,25 +101,25 @@ class AnnotatedPhotos(Sequence[Annotated]):
             raise IndexError(index)
         number = int(np.searchsorted(self._ends, index, side="right"))
         source = self._sources[number]
-        place = index - int(self._ends[number])  # counted from the end, below 0
-        item, opinion = divmod(place + len(source) * OPINIONS, OPINIONS)
-        recording = source.recording(item, np.random.default_rng(opinion))
+        place = index - int(self._ends[number])  # relative to the end, below 0
+        item, annotator = divmod(place + len(source) * NUM_ANNOTATORS, NUM_ANNOTATORS)
+        recording = source.recording(item, np.random.default_rng(annotator))
         clip = whole_clip(recording, source.config)
         return clip.frames_thw3[0], clip.masks_othw[:, 0]
 
 
 class SyntheticSource(ClipDataset):
-    """Clips that are made up, each from the chance it is given.
+    """Procedural clips, each made from its random generator.
 
     Options: `annotated`, a list of annotated photos whose objects are used, and the fields of
     [`SyntheticSettings`].
 
     Args:
-        config: Folder of photos, and what clips look like.
+        config: Folder of photos, and look of clips.
         open_annotated: Opens the sources of the option `annotated`.
 
     Raises:
-        DataError: There are no photos where they should be, or an option is unknown.
+        DataError: The folder has no photos, or an option is unknown.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class SyntheticSource(ClipDataset):
             options, num_frames=config.num_frames or USUAL_FRAMES
         )
         self._photos = PhotoList(_photos(config) if config.path else [])
-        self._annotated = AnnotatedPhotos([open_annotated(one) for one in _annotated(config)])
+        self._annotated = AnnotatedPhotos([open_annotated(source) for source in _annotated(config)])
 
     def __len__(self) -> int:
         return LENGTH
@@ -142,15 +142,15 @@ class SyntheticSource(ClipDataset):
         return f"synthetic {item}"
 
     def fingerprint(self) -> str:
-        """See [`ClipDataset.fingerprint`]; here it is about the photos that clips are made of."""
+        """See [`ClipDataset.fingerprint`]; here of the photos that clips are made from."""
         return fingerprint([*self._photos.names, *self._annotated.names])
 
     def recording(self, item: int, rng: np.random.Generator | None = None) -> AnnotatedVideo:
-        """Make a clip up; without `rng` the number of the item decides alone."""
+        """Make a clip; without `rng` it is determined by the item."""
         return self._recording(item, rng or np.random.default_rng(item), self._settings)
 
     def draw_clip(self, item: int, image_size: int, rng: np.random.Generator) -> Clip:
-        """Make a clip up, at the model's input size unless the option size says another."""
+        """Make a clip, at the model's input size unless the option size is set."""
         settings = self._settings
         if not self._has_size:
             settings = replace(settings, size=image_size)
@@ -170,7 +170,7 @@ def _annotated(config: SourceConfig) -> list[SourceConfig]:
     """Read the option `annotated`.
 
     Raises:
-        DataError: It is no list of KIND:PATH.
+        DataError: It is not a list of KIND:PATH.
     """
     listed = config.options.get(ANNOTATED, ())
     if not isinstance(listed, list | tuple):
@@ -180,13 +180,13 @@ def _annotated(config: SourceConfig) -> list[SourceConfig]:
         kind, colon, path = str(text).partition(":")
         if not colon:
             raise DataError(f"{config.label}: {ANNOTATED} has {text!r}, not KIND:PATH. {EXPECTED}")
-        one = SourceConfig(kind, path, min_area=config.min_area, max_area=MOST_AREA)
-        sources.append(one)
+        source = SourceConfig(kind, path, min_area=config.min_area, max_area=0.7)
+        sources.append(source)
     return sources
 
 
 def _photos(config: SourceConfig) -> list[Path]:
-    """List the photos of a folder and of those below it.
+    """List the photos of a folder and its subfolders.
 
     Raises:
         DataError: There are none.

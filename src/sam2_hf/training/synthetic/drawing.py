@@ -1,6 +1,6 @@
-"""Put textured squares into a picture: turned, bent, blurred by their motion, one over another.
+"""Rendering of textured squares: transformed, bent, with motion blur, composited in order.
 
-Suffixes: c = channels, 4 = red, green, blue and coverage, with which the colors are multiplied,
+Suffixes: c = channels, 4 = red, green, blue (premultiplied) and coverage,
 k = moments of one exposure, h, w = rows and columns.
 """
 
@@ -15,10 +15,10 @@ from torch.nn import functional
 
 from .motion import Affine
 
-SHARP = 3.0  # pixels that a thing may move between two moments of an exposure
+SHARP = 3.0  # maximum motion between two moments of an exposure, pixels
 MOMENTS = 4  # of an exposure, at most
-TERMS = 4  # of the product that lists the points of one axis
-STEEPEST = 0.7  # of a wave; at 1 a thing would fold over itself
+TERMS = 4  # of the product that gives the coordinates of one axis
+STEEPEST = 0.7  # of a wave; at 1 an object would fold over itself
 
 Place = Callable[[float], Affine]
 
@@ -34,7 +34,7 @@ class Wave:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waves:
-    """Two waves, one along each axis, that bend a thing while it moves.
+    """Two waves, one along each axis, that deform an object over time.
 
     Attributes:
         heights_2: Of both, in halves of the square.
@@ -50,16 +50,18 @@ class Waves:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, limits: tuple[float, float]) -> Self:
-        """Draw waves with a height in a range; short ones are lower."""
+        """Draw waves with heights in a range; short waves are lower."""
         (own_x, own_y), across_2 = rng.uniform(-1, 1, 2), rng.uniform(1.0, 4.5, 2)
         heights_2 = np.minimum(rng.uniform(*limits, 2), STEEPEST / across_2)
         lengths_22 = np.array([(own_x, across_2[0]), (across_2[1], own_y)])
         return cls(heights_2, lengths_22, rng.uniform(-0.7, 0.7, 2), rng.uniform(0, 2 * np.pi, 2))
 
     def at(self, time: float) -> list[Wave]:
-        """Return both waves as they are at a time."""
+        """Return both waves at a time."""
         phases = self.phases_2 + self.rates_2 * time
-        return [Wave(*one) for one in zip(self.heights_2, self.lengths_22, phases, strict=True)]
+        return [
+            Wave(*values) for values in zip(self.heights_2, self.lengths_22, phases, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +71,7 @@ class Patch:
     Attributes:
         rows: Of the picture.
         columns: Of the picture.
-        pixels_chw: What is to be put there.
+        pixels_chw: Content.
     """
 
     rows: slice
@@ -77,7 +79,7 @@ class Patch:
     pixels_chw: Tensor
 
     def cover(self, canvas_3hw: Tensor, coverage_hw: Tensor | None = None) -> None:
-        """Put it over a canvas, in place, and over the coverage of what it is a part of."""
+        """Composite over a canvas, in place, and over the coverage of its object."""
         colors_3hw, covered_hw = self.pixels_chw[:3], self.pixels_chw[3]
         canvas_3hw[:, self.rows, self.columns].mul_(1 - covered_hw).add_(colors_3hw)
         if coverage_hw is not None:
@@ -86,7 +88,7 @@ class Patch:
 
 
 def exposure(place: Place, time: float, shutter: float) -> list[float]:
-    """List the moments of one exposure: more of them the farther the corners move."""
+    """List the moments of one exposure, more for faster corners."""
     if shutter <= 0:
         return [time]
     ends = [place(time + share * shutter).corners(1.0) for share in (-0.5, 0.5)]
@@ -98,20 +100,20 @@ def exposure(place: Place, time: float, shutter: float) -> list[float]:
 def draw_layer(
     pixels_chw: Tensor, place: Place, times: list[float], size: int, waves: Waves
 ) -> Patch | None:
-    """Draw a square where it is, averaged over the moments of an exposure.
+    """Render a square, averaged over the moments of an exposure.
 
     Args:
         pixels_chw: Colors times coverage, and coverage.
         place: From the square (-1 to 1) to pixels of the picture, at a time.
         times: Moments of the exposure.
         size: Side of the picture, pixels.
-        waves: How the square is bent.
+        waves: Deformation of the square.
 
     Returns:
-        None if nothing of it lies in the picture.
+        None if it lies outside the picture.
     """
     places = [place(time) for time in times]
-    corners = np.concatenate([one.corners(1 + waves.heights_2.max()) for one in places])
+    corners = np.concatenate([place.corners(1 + waves.heights_2.max()) for place in places])
     low_2 = np.clip(np.floor(corners.min(axis=0)), 0, size).astype(int)
     high_2 = np.clip(np.ceil(corners.max(axis=0)), 0, size).astype(int)
     if (high_2 <= low_2).any():
@@ -122,7 +124,7 @@ def draw_layer(
 
 
 def draw_ground(pixels_chw: Tensor, place: Place, times: list[float], size: int) -> Tensor:
-    """Draw what fills the picture and is mirrored where it ends; `(c, size, size)`."""
+    """Render the background, mirrored beyond its border; `(c, size, size)`."""
     places = [place(time) for time in times]
     waves = [Waves().at(time) for time in times]
     grid_khw2 = _grid(places, np.zeros(2, dtype=int), np.full(2, size), waves)
@@ -132,7 +134,7 @@ def draw_ground(pixels_chw: Tensor, place: Place, times: list[float], size: int)
 def _grid(
     places: list[Affine], low_2: np.ndarray, high_2: np.ndarray, waves: list[list[Wave]]
 ) -> Tensor:
-    """List where each pixel of a rectangle lies in the square, at each moment.
+    """Compute the coordinates in the square of each pixel of a rectangle, at each moment.
 
     The angle of a wave is linear in row and column, so `sin(row + column)` is a sum of two products
     of a row's and a column's value. With the linear part it makes a matrix product of few terms:

@@ -1,6 +1,6 @@
-"""How synthetic things and the camera move: closed formulas of time, so blur can look in between.
+"""Motion of synthetic objects and the camera, as closed formulas of time, sampled by motion blur.
 
-The world has the first picture in its square from 0 to 1. Time is counted in frames.
+The first picture is the square from 0 to 1 of the world. Time is counted in frames.
 Suffixes: 2 = x and y, 22 = a matrix of both.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 from .settings import SyntheticSettings
 
 SHORTEST_ABSENCE = 4  # frames from the first step out to the last step back
-STILL = 0.25  # share of things, and of cameras, that do not move
-PERIOD = 6  # frames per radian of a typical swing: its reach over its greatest change a frame
+STILL = 0.25  # fraction of objects, and of cameras, that do not move
+PERIOD = 6  # frames per radian of a typical swing: its amplitude over its maximum speed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +25,7 @@ class Affine:
 
     @classmethod
     def turn(cls, angle: float, scale: np.ndarray | float, shift_2: np.ndarray) -> Self:
-        """Scale (both axes alike, or each), then turn by `angle` radians, then shift."""
+        """Scale (uniformly or per axis), then rotate by `angle` radians, then shift."""
         cos, sin = np.cos(angle), np.sin(angle)
         return cls(np.array([[cos, -sin], [sin, cos]]) * scale, shift_2)
 
@@ -34,7 +34,7 @@ class Affine:
         return Affine(self.matrix_22 @ first.matrix_22, shift_2)
 
     def inverse(self) -> "Affine":
-        """Return the map back."""
+        """Return the inverse map."""
         matrix_22 = np.linalg.inv(self.matrix_22)
         return Affine(matrix_22, -matrix_22 @ self.shift_2)
 
@@ -46,7 +46,7 @@ class Affine:
 
 @dataclass(frozen=True, slots=True)
 class Swing:
-    """A value that goes to and fro: `rest + reach * sin(rate * time + phase)`."""
+    """An oscillating value: `rest + reach * sin(rate * time + phase)`."""
 
     rest: float = 0.0
     reach: float = 0.0
@@ -55,7 +55,7 @@ class Swing:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, reach: float, *, rest: float = 0.0) -> Self:
-        """Draw one of at most `reach`, that takes 5 to 40 frames for a period."""
+        """Draw an oscillation of at most `reach`, with a period of 5 to 40 frames."""
         rate = 2 * np.pi / rng.uniform(5, 40)
         return cls(rest, rng.uniform(0, reach), float(rate), rng.uniform(0, 2 * np.pi))
 
@@ -66,19 +66,19 @@ class Swing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Motion:
-    """The way of a thing, from its own square (-1 to 1) to the world.
+    """Motion of an object, from its own square (-1 to 1) to the world.
 
     Attributes:
-        start_2: Where its middle is at time 0.
-        speed_2: World units a frame.
-        sway: To and fro along x and y.
+        start_2: Its center at time 0.
+        speed_2: World units per frame.
+        sway: Oscillation along x and y.
         angle: Radians at time 0.
-        spin: Radians a frame.
-        rock: Turning to and fro, radians.
-        radius: Half of its diameter at time 0, world units.
-        growth: Logarithm of its growth a frame.
-        squeeze: Logarithm of its stretch along its own x; what turning in depth looks like.
-        excursion_2: How far it goes away; back again at the end.
+        spin: Radians per frame.
+        rock: Oscillating rotation, radians.
+        radius: At time 0, world units.
+        growth: Logarithm of its growth per frame.
+        squeeze: Logarithm of its stretch along its own x, as in rotation in depth.
+        excursion_2: Displacement when it leaves; it returns at the end.
         absence: First frame of that and its length.
     """
 
@@ -95,7 +95,7 @@ class Motion:
     absence: tuple[float, float]
 
     def at(self, time: float) -> Affine:
-        """Return where the thing is at a time."""
+        """Return the map at a time."""
         sway_2 = np.array([swing.at(time) - swing.at(0) for swing in self.sway])
         since, length = time - self.absence[0], self.absence[1]
         away = np.sin(np.pi * since / length) ** 2 if 0 < since < length else 0.0
@@ -108,7 +108,7 @@ class Motion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VirtualCamera:
-    """What the camera sees: from the world to the square from 0 to 1 of the picture."""
+    """Camera: map from the world to the square from 0 to 1 of the picture."""
 
     speed_2: np.ndarray
     shake: tuple[Swing, Swing]
@@ -117,7 +117,7 @@ class VirtualCamera:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, settings: SyntheticSettings) -> Self:
-        """Draw how the camera moves; it stands on a tripod in some clips."""
+        """Draw camera motion; in some clips the camera is static."""
         moving = rng.random() >= STILL
         speed = settings.camera_speed[1] * moving
         return cls(
@@ -128,7 +128,7 @@ class VirtualCamera:
         )
 
     def at(self, time: float) -> Affine:
-        """Return the map at a time; at time 0 it changes nothing but the zoom."""
+        """Return the map at a time; at time 0 it only zooms."""
         shake_2 = np.array([swing.at(time) - swing.at(0) for swing in self.shake])
         middle_2 = 0.5 + self.speed_2 * time + shake_2
         zoom = np.exp(self.zoom.at(time) - self.zoom.at(0))
@@ -146,10 +146,10 @@ def draw_velocity(rng: np.random.Generator, limits: tuple[float, float]) -> np.n
 def draw_absence(
     rng: np.random.Generator, num_frames: int, radius: float
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """Draw how a thing leaves the picture and comes back; the first frame still has it.
+    """Draw how an object leaves the picture and returns; it is visible on the first frame.
 
     Returns:
-        How far it goes, and first frame and length of its absence.
+        Its displacement, and first frame and length of its absence.
     """
     length = rng.uniform(SHORTEST_ABSENCE, max(SHORTEST_ABSENCE, 0.9 * num_frames))
     start = rng.uniform(0, max(0.0, num_frames - 1 - length))

@@ -1,4 +1,4 @@
-"""The things of synthetic clips: what they look like, of which parts they are made, how they move.
+"""Objects of synthetic clips: appearance, parts and motion.
 
 Suffixes: h, w = rows and columns, 3 = red, green, blue, 4 = those times coverage, and coverage,
 o = objects of a photo, 2 = x and y.
@@ -27,27 +27,27 @@ from .textures import (
 )
 
 SMALLEST, LARGEST = 12, 320  # side of a part's texture, pixels
-REAL = 0.65  # share of surfaces that come from a photo, where both kinds are wanted
-ROUND = 0.4  # share of things that look round at their edges
-BARS = 0.6  # share of occluders that are long and thin
+REAL = 0.65  # fraction of surfaces from photos, if patterns are enabled as well
+ROUND = 0.4  # fraction of objects with shaded edges
+
 SOFTEST = 0.8  # radius of an edge in focus, pixels
-DARKNESS = 0.45  # of a shadow
-FARTHEST_FALL = 0.3  # of a shadow along each axis, share of the thing's radius
-LEAST_CUTOUT = 20  # side of an annotated object that is worth cutting out, pixels
-LEAST_FILL = 0.3  # of its box; anything else is a leftover between other things
+FARTHEST_FALL = 0.3  # of a shadow along each axis, fraction of the object's radius
+LEAST_CUTOUT = 20  # side of an annotated object to cut out, pixels
+LEAST_FILL = 0.3  # of its box; sparser masks are leftovers between other objects
+
 Annotated = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ThingPart:
-    """A textured shape that hangs on a thing.
+    """A textured shape attached to an object.
 
     Attributes:
         pixels_4hw: Its square.
-        waves: How it bends.
-        joint_2: Where it hangs in the square of the thing.
-        pivot_2: The point of its own square that hangs there.
-        scale: Its size, share of the thing's.
+        waves: Its deformation.
+        joint_2: Point of attachment in the square of the object.
+        pivot_2: Point of its own square that is attached there.
+        scale: Its size, fraction of the object's.
         swing: Its angle about the joint, radians.
     """
 
@@ -59,21 +59,21 @@ class ThingPart:
     swing: Swing
 
     def at(self, time: float) -> Affine:
-        """Map its own square to the thing's."""
+        """Map its own square to the object's."""
         hung = Affine.turn(self.swing.at(time), self.scale, self.joint_2)
         return hung @ Affine(np.eye(2), -self.pivot_2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thing:
-    """Something that moves.
+    """A moving object.
 
     Attributes:
-        parts: From the one that is drawn first.
-        motion: Its way.
-        shadows: Of the parts, if it has a shadow; they are drawn before it.
-        fall_2: Where the shadow falls, world units away.
-        labeled: Whether it gets a mask, or only stands in the way.
+        parts: In drawing order.
+        motion: Its motion.
+        shadows: Shadows of the parts, drawn before it; may be empty.
+        fall_2: Offset of the shadow, world units.
+        labeled: Whether it has a mask, or is only an occluder.
     """
 
     parts: tuple[ThingPart, ...]
@@ -85,12 +85,12 @@ class Thing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Materials:
-    """What surfaces are made of in one clip.
+    """Sources of surfaces in a clip.
 
     Attributes:
         ground_hw3: The background, colors 0-1.
-        photos: A few photos, RGB bytes; none is fine.
-        cutouts: Annotated photos: RGB bytes and masks `(h, w)` or `(o, h, w)`; none is fine.
+        photos: A few photos, RGB bytes; may be empty.
+        cutouts: Annotated photos: RGB bytes and masks `(h, w)` or `(o, h, w)`; may be empty.
     """
 
     ground_hw3: np.ndarray
@@ -101,7 +101,7 @@ class Materials:
 def draw_things(
     rng: np.random.Generator, materials: Materials, settings: SyntheticSettings
 ) -> list[Thing]:
-    """Draw all things of a clip, from the farthest to the nearest."""
+    """Draw all objects of a clip, back to front."""
     things: list[Thing] = []
     for _ in range(rng.integers(*settings.num_objects, endpoint=True)):
         low, high = np.log(settings.object_size)
@@ -123,7 +123,7 @@ def draw_things(
 def _parts(
     rng: np.random.Generator, materials: Materials, settings: SyntheticSettings, radius: float
 ) -> tuple[ThingPart, ...]:
-    """Draw a body, and limbs before or behind it."""
+    """Draw a body, and limbs in front of or behind it."""
     side = _fineness(radius, settings)
     if len(materials.cutouts) and rng.random() < settings.cutouts:
         cut_hw4 = _cut_out(rng, materials.cutouts, side)
@@ -145,7 +145,7 @@ def _parts(
 
 
 def _fineness(radius: float, settings: SyntheticSettings) -> int:
-    """Count the pixels of a square that is shown at a radius, with some to spare for growth."""
+    """Return the pixels of a square for a radius, with a reserve for growth."""
     return int(np.clip(2.2 * radius * settings.size, SMALLEST, LARGEST))
 
 
@@ -155,12 +155,12 @@ def _body(square_4hw: Tensor, rng: np.random.Generator, settings: SyntheticSetti
 
 
 def _shadows(parts: tuple[ThingPart, ...]) -> tuple[ThingPart, ...]:
-    """Make the shadows of parts: their shapes, black, soft and half transparent."""
+    """Make the shadows of parts: black, soft, half transparent."""
     shadows = []
     for part in parts:
         coverage_hw = part.pixels_4hw[3].numpy()
         dark_4hw = torch.zeros_like(part.pixels_4hw)
-        dark_4hw[3] = DARKNESS * torch.from_numpy(soften(coverage_hw, 0.05 * len(coverage_hw)))
+        dark_4hw[3] = 0.45 * torch.from_numpy(soften(coverage_hw, 0.05 * len(coverage_hw)))
         shadows.append(replace(part, pixels_4hw=dark_4hw))
     return tuple(shadows)
 
@@ -168,7 +168,7 @@ def _shadows(parts: tuple[ThingPart, ...]) -> tuple[ThingPart, ...]:
 def _painted(
     rng: np.random.Generator, materials: Materials, settings: SyntheticSettings, side: int
 ) -> Tensor:
-    """Draw a shape with a surface, and sometimes a second surface on a part of it."""
+    """Draw a shape with a surface, sometimes with a patch of a second surface."""
     coverage_hw = draw_shape(rng, settings.shapes, side)
     colors_hw3 = surface(rng, materials, settings, side)
     if rng.random() < settings.patterns:
@@ -198,7 +198,7 @@ def surface(
 def _shaded(
     rng: np.random.Generator, colors_hw3: np.ndarray, coverage_hw: np.ndarray
 ) -> np.ndarray:
-    """Let light fall from one side, and edges turn away from it."""
+    """Shade a surface: directional light, and dark edges."""
     steps = np.linspace(-1, 1, len(coverage_hw), dtype=np.float32)
     angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.4)
     light_hw = 1 + strength * (np.cos(angle) * steps + np.sin(angle) * steps[:, None])
@@ -238,7 +238,7 @@ def _cut_out(
 def _finished(
     rng: np.random.Generator, settings: SyntheticSettings, square_hw4: np.ndarray
 ) -> Tensor:
-    """Soften edges, put a surface out of focus, multiply colors by coverage."""
+    """Soften edges, defocus some surfaces, premultiply colors by coverage."""
     colors_hw3, coverage_hw = square_hw4[..., :3], square_hw4[..., 3]
     radius = rng.uniform(0, SOFTEST)
     if rng.random() < settings.defocus:
@@ -250,7 +250,7 @@ def _finished(
 
 
 def _motion(rng: np.random.Generator, settings: SyntheticSettings, radius: float) -> Motion:
-    """Draw the way of a thing that is in the picture on the first frame."""
+    """Draw the motion of an object that is visible on the first frame."""
     still = rng.random() < STILL
     sway = 0.0 if still else settings.speed[1]
     spin = float(np.radians(settings.spin)) * rng.normal(0, 0.4) * (not still)
@@ -273,8 +273,8 @@ def _motion(rng: np.random.Generator, settings: SyntheticSettings, radius: float
 
 
 def _occluder(rng: np.random.Generator, materials: Materials, settings: SyntheticSettings) -> Thing:
-    """Draw something in front: a bar across the picture, or any shape."""
-    is_bar = rng.random() < BARS
+    """Draw an occluder: a long thin bar, or any shape."""
+    is_bar = rng.random() < 0.6
     radius = rng.uniform(0.3, 0.8) if is_bar else rng.uniform(*settings.object_size) / 2
     side = _fineness(radius, settings)
     coverage_hw = draw_bar(rng, side) if is_bar else draw_shape(rng, settings.shapes, side)

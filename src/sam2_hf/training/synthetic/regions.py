@@ -1,9 +1,9 @@
-"""Plain regions: pictures from which a model from scratch learns what a click means.
+"""Plain regions: pictures that teach a model from scratch what a click means.
 
-On photos a click's place alone says half of what there is to know about a mask, so a model that
-knows nothing learns the place, and for very long nothing else. Here regions have any outline and
-one color each, and only what is seen at the click tells which it is. The source is endless; a
-picture of 128 pixels takes about 10 ms of one core.
+On photos a click's position alone explains much of a mask, so an untrained model learns position,
+and nothing else for a long time. Here regions have random outlines and one color each, so a mask is
+only predictable from the color at the click. The source is endless; a picture of 128 pixels takes
+about 10 ms on one core.
 
 Suffixes: k = regions, h, w = rows and columns, 2 = row and column, 3 = red, green, blue.
 """
@@ -24,34 +24,31 @@ from sam2_hf.data.folders import check_options
 from sam2_hf.errors import DataError
 
 MOST_CELLS, MOST_PATCHES = (3, 9), (0, 5)  # from, below
-REACH = 0.09  # of the squared side: how unlike in size cells are
-WAVES = 0.08  # of the side: how long the waves of outlines are
-BENT = 0.08  # of the side: how far outlines are bent at most
-PATCH = (0.05, 0.28)  # of the side: half axes
+REACH = 0.09  # of the squared side: variation of cell sizes
+
 ROUND, SQUARE = 2, 8  # powers of an ellipse and of nearly a rectangle
 BYTE = 255.0
-COARSE = 9  # pixels, below which grains are
-SLOPE = 0.25  # of colors, deviation at most, half ranges of brightness across the picture
-GRAIN, NOISE = 25.0, 10.0  # deviations at most, of 255
-BLUR = 1.0  # pixels at most
-SPEED, SPIN = 0.04, 0.15  # greatest ones: sides of the picture and radians a frame
+
+GRAIN, NOISE = 25.0, 10.0  # maximum deviations, of 255
+
+SPEED, SPIN = 0.04, 0.15  # maxima: sides of the picture and radians per frame
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Regions:
-    """What is drawn once for a clip. Places are shares of the side.
+    """Random geometry of a clip. Coordinates are fractions of the side.
 
     Attributes:
-        cells_k2: Where cells are.
-        reach_k: How much larger each is.
-        patches_k2: Where patches are that lie on top.
+        cells_k2: Centers of cells.
+        reach_k: Size offset of each.
+        patches_k2: Centers of patches on top.
         axes_k2: Their half axes.
-        angles_k: How they are turned, radians.
-        powers_k: How round they are.
-        speed_k2: Of all cells and patches, a frame.
-        spin_k: Of patches, a frame.
-        bend_2hw: How outlines are bent.
+        angles_k: Their rotation, radians.
+        powers_k: Exponents of their outlines, 2 for ellipses.
+        speed_k2: Of all cells and patches, per frame.
+        spin_k: Of patches, per frame.
+        bend_2hw: Displacement of outlines.
     """
 
     cells_k2: Floats
@@ -68,22 +65,22 @@ class _Regions:
     def draw(cls, rng: np.random.Generator, side: int) -> Self:
         """Draw regions."""
         cells, patches = int(rng.integers(*MOST_CELLS)), int(rng.integers(*MOST_PATCHES))
-        length = WAVES * side
+        length = 0.08 * side
         bend_2hw = gaussian_filter(rng.normal(size=(2, side, side)), (0, length, length))
         return cls(
             cells_k2=rng.uniform(size=(cells, 2)),
             reach_k=rng.uniform(-REACH, REACH, cells),
             patches_k2=rng.uniform(size=(patches, 2)),
-            axes_k2=rng.uniform(*PATCH, (patches, 2)),
+            axes_k2=rng.uniform(0.05, 0.28, (patches, 2)),
             angles_k=rng.uniform(0, np.pi, patches),
             powers_k=rng.choice((ROUND, SQUARE), patches),
             speed_k2=rng.uniform(-SPEED, SPEED, (cells + patches, 2)),
             spin_k=rng.uniform(-SPIN, SPIN, patches),
-            bend_2hw=bend_2hw / bend_2hw.std() * rng.uniform(0, BENT),
+            bend_2hw=bend_2hw / bend_2hw.std() * rng.uniform(0, 0.08),
         )
 
     def labels(self, frame: int) -> NDArray[np.int64]:
-        """Tell which region each pixel is in, `(h, w)`, cells before patches."""
+        """Return the region of each pixel, `(h, w)`, cells before patches."""
         side = self.bend_2hw.shape[1]
         place_2hw = (np.indices((side, side)) + 0.5) / side + self.bend_2hw
         cells = len(self.cells_k2)
@@ -105,20 +102,20 @@ def region_clip(rng: np.random.Generator, side: int, num_frames: int = 1) -> Cli
     """Make a picture of plain regions, or a clip in which they move.
 
     Args:
-        rng: Where all chance comes from; the same state gives the same clip.
+        rng: Random generator; the same state gives the same clip.
         side: Of the square picture, pixels.
         num_frames: 1 for a picture.
 
     Returns:
         Frames `(t, side, side, 3)` uint8 and masks `(o, t, side, side)`; every pixel of the first
-        frame is labeled, so what comes in later is not.
+        frame is labeled; regions that appear later are not.
     """
     regions = _Regions.draw(rng, side)
     labels = [regions.labels(frame) for frame in range(num_frames)]
     shown = np.unique(labels[0])
     grain_hw = rng.normal(size=(side, side))
     surfaces_k3hw = [_surface(rng, grain_hw) for _ in range(len(regions.speed_k2))]
-    blur = rng.uniform(0, BLUR)
+    blur = rng.uniform(0, 1.0)
     noise = rng.uniform(0, NOISE)
     frames = []
     for labels_hw in labels:
@@ -134,25 +131,25 @@ def region_clip(rng: np.random.Generator, side: int, num_frames: int = 1) -> Cli
 
 
 def _surface(rng: np.random.Generator, noise_hw: Floats) -> Floats:
-    """Draw a surface: a color that changes slowly, and grain, `(3, h, w)`, 0 to 255."""
+    """Draw a surface: a color gradient with grain, `(3, h, w)`, 0 to 255."""
     side = len(noise_hw)
-    color_3, slope_23 = rng.uniform(0, BYTE, 3), rng.normal(size=(2, 3)) * rng.uniform(0, SLOPE)
-    grain_hw = uniform_filter(noise_hw, int(rng.integers(1, COARSE)), mode="wrap")
+    color_3, slope_23 = rng.uniform(0, BYTE, 3), rng.normal(size=(2, 3)) * rng.uniform(0, 0.25)
+    grain_hw = uniform_filter(noise_hw, int(rng.integers(1, 9)), mode="wrap")
     grain_hw *= rng.uniform(0, GRAIN) / grain_hw.std()
     place_2hw = np.indices((side, side)) * (BYTE / 2 / side)
     return color_3[:, None, None] + np.tensordot(slope_23.T, place_2hw, 1) + grain_hw
 
 
-LENGTH = 2**20  # of an epoch; each is another one
+LENGTH = 2**20  # clips of an epoch, all different
 SIDE = 256  # pixels, by default
-USUAL_FRAMES = 8  # where num_frames is 0
+USUAL_FRAMES = 8  # if num_frames is 0
 
 
 class RegionsSource(ClipDataset):
-    """Pictures, or clips where `num_frames` is above 1, each from the chance it is given.
+    """Pictures, or clips with `num_frames` above 1, each made from its random generator.
 
     Args:
-        config: How clips are taken; there is no path and there are no options.
+        config: Without path and options.
 
     Raises:
         DataError: It has a path or options.
@@ -163,8 +160,8 @@ class RegionsSource(ClipDataset):
         check_options(config, ())
         if config.path:
             raise DataError(
-                f"{config.label}: the kind regions makes everything up, so it takes no path. "
-                "Leave it out, or choose the kind synthetic, which looks at photos."
+                f"{config.label}: the kind regions is procedural, so it takes no path. "
+                "Leave it out, or choose the kind synthetic, which uses photos."
             )
 
     def __len__(self) -> int:
@@ -175,15 +172,15 @@ class RegionsSource(ClipDataset):
         return f"regions {item}"
 
     def fingerprint(self) -> str:
-        """See [`ClipDataset.fingerprint`]; there is nothing that could change."""
+        """See [`ClipDataset.fingerprint`]; constant, since there is no data."""
         return fingerprint(())
 
     def recording(self, item: int, rng: np.random.Generator | None = None) -> AnnotatedVideo:
-        """Make a clip up; without `rng` the number of the item decides alone."""
+        """Make a clip; without `rng` it is determined by the item."""
         return self._recording(rng or np.random.default_rng(item), SIDE)
 
     def draw_clip(self, item: int, image_size: int, rng: np.random.Generator) -> Clip:
-        """Make a clip up at the model's input size."""
+        """Make a clip at the model's input size."""
         return sample_clip(self._recording(rng, image_size), self.config, image_size, rng)
 
     def _recording(self, rng: np.random.Generator, side: int) -> AnnotatedVideo:

@@ -1,4 +1,4 @@
-"""Everything that is seen in a synthetic clip, and how a frame and its masks are drawn from it.
+"""Scene of a synthetic clip, and rendering of its frames and masks.
 
 Suffixes: o = objects, c = channels, h, w = rows and columns of the picture, 3 = red, green, blue,
 2 = x and y.
@@ -14,15 +14,15 @@ from .drawing import Place, draw_ground, draw_layer, exposure
 from .motion import Affine, Swing, VirtualCamera
 from .objects import Thing, ThingPart
 
-HALF = 0.5  # coverage from which a pixel belongs to a thing
+HALF = 0.5  # coverage from which a pixel belongs to an object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
-    """What lies behind everything.
+    """The background.
 
     Attributes:
-        pixels_chw: Colors, and the coverage of each object that is a part of the photo.
+        pixels_chw: Colors, and the coverage of each annotated object of the photo.
         place: From its square (-1 to 1) to the world.
     """
 
@@ -32,14 +32,14 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """Everything that is seen in a clip, and how it is seen.
+    """Scene of a clip.
 
     Attributes:
         ground: The background.
-        things: From the farthest to the nearest.
-        camera: Where it looks.
-        shutter: How long a frame is exposed, share of the time between two.
-        grain_3hw: Noise of the camera, a quarter of the picture, to be laid out four times.
+        things: Objects, back to front.
+        camera: Its motion.
+        shutter: Exposure, fraction of the time between frames.
+        grain_3hw: Camera noise for a quarter of the picture, tiled four times.
         flicker: Brightness over time.
     """
 
@@ -52,16 +52,16 @@ class Scene:
 
 
 def take_picture(scene: Scene, time: float, size: int) -> tuple[Tensor, np.ndarray]:
-    """Draw one frame.
+    """Render one frame.
 
     Args:
-        scene: What there is.
+        scene: The scene.
         time: In frames.
         size: Side of the picture, pixels.
 
     Returns:
         Colors `(3, size, size)`, 0-1, without noise and flicker; masks `(o, size, size)`, bool, of
-        what is visible of everything labeled, from the farthest.
+        the visible parts of labeled objects, back to front.
     """
 
     def view(at: float) -> Affine:
@@ -90,7 +90,7 @@ def take_picture(scene: Scene, time: float, size: int) -> tuple[Tensor, np.ndarr
 def _place_of(
     part: ThingPart, thing: Thing, view: Place, fall_2: np.ndarray | None = None
 ) -> Place:
-    """Join the maps from the square of a part, or of its shadow, to the picture."""
+    """Compose the maps from the square of a part, or of its shadow, to the picture."""
     fall = Affine(np.eye(2), np.zeros(2) if fall_2 is None else fall_2)
     return lambda time: view(time) @ fall @ thing.motion.at(time) @ part.at(time)
 
@@ -104,7 +104,7 @@ def _cast_shadow(thing: Thing, view: Place, time: float, canvas_3hw: Tensor) -> 
 
 
 def _visible(layers: list[tuple[Tensor, bool]]) -> np.ndarray:
-    """Take from each thing what nearer ones hide; leave out what is not labeled."""
+    """Remove the parts hidden by nearer objects; drop unlabeled objects."""
     size = layers[0][0].shape
     hidden_hw = np.zeros(size, dtype=bool)
     masks: list[np.ndarray] = []

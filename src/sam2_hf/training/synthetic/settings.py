@@ -1,4 +1,4 @@
-"""What synthetic clips look like: plain numbers, from a config file or from code."""
+"""Settings of synthetic clips, from a config file or from code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -10,8 +10,8 @@ from .shapes import SHAPES
 from .textures import TEXTURES
 
 SMALLEST_PICTURE = 16  # side, pixels
-SHARES = ("leaving", "similar", "twins", "patterns", "cutouts", "scenes", "shadows", "defocus")
-RANGES = {  # name -> the least and the greatest value that makes sense
+
+RANGES = {  # name -> smallest and largest valid value
     "num_objects": (1, 32),
     "num_occluders": (0, 32),
     "num_parts": (1, 8),
@@ -26,34 +26,35 @@ RANGES = {  # name -> the least and the greatest value that makes sense
 
 @dataclass(frozen=True, slots=True)
 class SyntheticSettings:
-    """How synthetic clips are made. Ranges are drawn from evenly unless said otherwise.
+    """Look of synthetic clips. Ranges are sampled uniformly unless stated otherwise.
 
     Args:
         num_frames: Frames of a clip; 1 makes photos.
         size: Side of the square picture, pixels.
-        num_objects: How many moving things are labeled, least and most.
-        num_occluders: How many things move in front and are not labeled.
-        num_parts: Of how many parts, that swing on joints, a thing consists.
-        object_size: Diameter of a thing, share of the picture's side; small ones are more frequent.
-        speed: Of things in the world, sides of the picture a frame; slow ones are more frequent.
-        spin: Greatest turn, degrees a frame.
-        growth: Greatest change of size a frame, e.g. 0.02 is 2 %.
-        deformation: Strength of the waves that bend a thing, share of its radius.
-        camera_speed: As `speed`, of the camera; all things move with what it sees.
-        camera_zoom: Greatest zoom a frame, e.g. 0.01 is 1 %.
-        camera_turn: Greatest turn of the camera, degrees a frame.
-        leaving: Share of things that leave the picture and come back.
-        shutter: How long a frame is exposed, share of the time between two frames.
-        similar: Share of things whose colors are taken from the background.
-        twins: Share of things that look just as the one before.
-        patterns: Share of parts that carry a second texture.
-        cutouts: Share of things cut out of annotated photos, if there are any.
-        scenes: Share of clips over an annotated photo whose own objects are labeled as well.
-        shadows: Share of things that throw a shadow.
-        defocus: Share of backgrounds and of things that are out of focus.
-        noise: Strength of the camera's noise, share of the full range of brightness.
-        min_area: What must be seen of an object on the first frame for it to be labeled, share of
-            the picture.
+        num_objects: Number of labeled moving objects, minimum and maximum.
+        num_occluders: Number of unlabeled moving occluders.
+        num_parts: Number of parts of an object, which swing on joints.
+        object_size: Diameter of an object, fraction of the picture's side; small ones are more
+            frequent.
+        speed: Of objects in the world, sides of the picture per frame; slow ones are more frequent.
+        spin: Maximum rotation, degrees per frame.
+        growth: Maximum change of size per frame, e.g. 0.02 is 2 %.
+        deformation: Amplitude of the waves that bend an object, fraction of its radius.
+        camera_speed: As `speed`, of the camera.
+        camera_zoom: Maximum zoom per frame, e.g. 0.01 is 1 %.
+        camera_turn: Maximum rotation of the camera, degrees per frame.
+        leaving: Fraction of objects that leave the picture and return.
+        shutter: Exposure, fraction of the time between frames.
+        similar: Fraction of objects with the colors of the background.
+        twins: Fraction of objects that look like the previous one.
+        patterns: Fraction of parts with a second texture.
+        cutouts: Fraction of objects cut out of annotated photos, if there are any.
+        scenes: Fraction of clips over an annotated photo whose own objects are labeled as well.
+        shadows: Fraction of objects with a shadow.
+        defocus: Fraction of backgrounds and of objects that are out of focus.
+        noise: Camera noise, fraction of the full range of brightness.
+        min_area: Minimum visible area of a labeled object on the first frame, fraction of the
+            picture.
         shapes: Kinds of outlines, see `synthetic_shapes.SHAPES`.
         textures: Kinds of surfaces, see `synthetic_textures.TEXTURES`; "photo" is more frequent
             than all others together.
@@ -94,7 +95,17 @@ class SyntheticSettings:
             )
         for name, limits in RANGES.items():
             _check_range(name, getattr(self, name), limits)
-        for name in SHARES:
+        shares = (
+            "leaving",
+            "similar",
+            "twins",
+            "patterns",
+            "cutouts",
+            "scenes",
+            "shadows",
+            "defocus",
+        )
+        for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 raise DataError(f"{name} is {getattr(self, name)}. It is a share: give 0 to 1.")
         _check_names("shapes", self.shapes, SHAPES)
@@ -105,8 +116,8 @@ class SyntheticSettings:
         """Read settings from a config file, where a range is a list.
 
         Args:
-            options: Fields by name; the rest keeps its default.
-            **others: More fields; `options` wins.
+            options: Fields by name; others keep their default.
+            **others: More fields; `options` takes precedence.
 
         Raises:
             DataError: There is no such field, or a value is out of range.
@@ -121,7 +132,7 @@ class SyntheticSettings:
         given = {**others, **options}
         read = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
         try:
-            return cls(**read)  # type: ignore[arg-type]  # the checks refuse a wrong type
+            return cls(**read)  # type: ignore[arg-type]  # checked afterward
         except TypeError as error:
             raise DataError(f"an option of synthetic clips has a wrong type: {error}.") from error
 

@@ -1,6 +1,6 @@
-"""Random outlines, drawn as coverage: how much of each pixel lies inside.
+"""Random shapes, drawn as coverage: the part of each pixel inside an outline.
 
-A shape lies in the square from -1 to 1 and fills it but for a border of a few pixels.
+A shape fills the square from -1 to 1 except for a border of a few pixels.
 Suffixes: n = corners of an outline, 2 = x and y, h, w = rows and columns.
 """
 
@@ -10,19 +10,18 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 SHAPES = ("blob", "ellipse", "polygon", "star", "bent", "union", "ring")
-BORDER = 2  # pixels of nothing, so that edges can be softened and sampled smoothly
-FINENESS = 2  # pixels are drawn this much finer and averaged
+BORDER = 2  # empty pixels, so that edges can be softened and sampled smoothly
+FINENESS = 2  # supersampling factor
 CORNERS = 72  # of a smooth outline
-LEAST_RADIUS = 0.15  # of an outline, so that it never crosses itself in the middle
 
 
 def draw_shape(rng: np.random.Generator, kinds: tuple[str, ...], side: int) -> np.ndarray:
     """Draw one random shape.
 
     Args:
-        rng: Where chance comes from.
-        kinds: Some of `SHAPES`, one of which is drawn.
-        side: Pixels of the square it lies in.
+        rng: Random generator.
+        kinds: Some of `SHAPES`, of which one is drawn.
+        side: Pixels of its square.
 
     Returns:
         Coverage `(side, side)`, float32 0-1; not empty, and 0 along the border.
@@ -42,7 +41,7 @@ def draw_shape(rng: np.random.Generator, kinds: tuple[str, ...], side: int) -> n
 
 
 def draw_bar(rng: np.random.Generator, side: int) -> np.ndarray:
-    """Draw something long and thin, as poles, branches and fences are."""
+    """Draw a long thin shape, like poles, branches and fences."""
     outline_n2 = _fit(_outline(rng, "polygon" if rng.integers(2) else "blob"))
     picture = _canvas(side)
     _fill(picture, outline_n2 * (rng.uniform(0.06, 0.25), 1.0), inside=True)
@@ -57,18 +56,19 @@ def soften(coverage_hw: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _blob(rng: np.random.Generator) -> np.ndarray:
-    """Draw a smooth outline: a circle with waves, fewer of the short ones."""
+    """Draw a smooth outline: a circle with waves, the short ones lower."""
     angles_n = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
     waves_k = np.arange(2, 2 + rng.integers(2, 7))
     heights_k = rng.normal(0, rng.uniform(0.1, 0.6), len(waves_k)) / waves_k**0.7
     phases_k = rng.uniform(0, 2 * np.pi, len(waves_k))
     radii_n = 1 + np.cos(np.outer(angles_n, waves_k) + phases_k) @ heights_k
-    return _around(angles_n, np.maximum(radii_n, LEAST_RADIUS))
+    # A minimum radius keeps the outline from crossing itself at the center.
+    return _around(angles_n, np.maximum(radii_n, 0.15))
 
 
 def _ellipse(rng: np.random.Generator) -> np.ndarray:
     angles_n = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
-    # an exponent above 2 squares the ellipse off, as cars and boxes are
+    # an exponent above 2 makes a superellipse, like cars and boxes
     exponent = 2 / rng.choice([2.0, 2.0, 4.0, 8.0])
     x_n, y_n = np.cos(angles_n), np.sin(angles_n)
     return np.stack([np.sign(v) * np.abs(v) ** exponent for v in (x_n, y_n)], axis=1)
@@ -92,7 +92,7 @@ def _star(rng: np.random.Generator) -> np.ndarray:
 
 
 def _bent(rng: np.random.Generator) -> np.ndarray:
-    """Draw a long blob along an arc, as animals and letters are."""
+    """Draw a long blob along an arc, like animals and letters."""
     outline_n2 = _blob(rng) * (1.0, rng.uniform(0.15, 0.4))
     bend = rng.uniform(0.6, 2.2)
     radius_n = 1 / bend + outline_n2[:, 1]
@@ -110,14 +110,14 @@ OUTLINES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 
 
 def _outline(rng: np.random.Generator, kind: str) -> np.ndarray:
-    """Draw an outline of a kind, stretched in one direction and turned."""
+    """Draw an outline of a kind, stretched in one direction and rotated."""
     outline_n2 = OUTLINES[kind](rng)
     stretch = rng.uniform(0.4, 1.0) if kind != "bent" else 1.0
     return _fit(_turned(outline_n2 * (1.0, stretch), rng.uniform(0, 2 * np.pi)))
 
 
 def _cluster(rng: np.random.Generator) -> list[np.ndarray]:
-    """Draw two or three outlines that touch, fitted into the square together."""
+    """Draw two or three touching outlines, fitted into the square."""
     kinds = tuple(OUTLINES)
     outlines = [_outline(rng, kinds[rng.integers(len(kinds))])]
     for _ in range(rng.integers(1, 3)):
@@ -139,7 +139,7 @@ def _turned(outline_n2: np.ndarray, angle: float) -> np.ndarray:
 
 
 def _fit(outline_n2: np.ndarray) -> np.ndarray:
-    """Move an outline to the middle and make it as large as the square allows."""
+    """Center an outline and scale it to the square."""
     low_2, high_2 = outline_n2.min(axis=0), outline_n2.max(axis=0)
     return (outline_n2 - (low_2 + high_2) / 2) * (2 / (high_2 - low_2).max())
 

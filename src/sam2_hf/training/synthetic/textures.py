@@ -1,4 +1,4 @@
-"""Surfaces for synthetic things: pieces of photos, noise, stripes, gradients and checkers.
+"""Textures of synthetic objects: pieces of photos, noise, stripes, gradients and checkers.
 
 Suffixes: h, w = rows and columns, 3 = red, green, blue. Colors are float32 0-1.
 """
@@ -9,17 +9,17 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 TEXTURES = ("photo", "noise", "stripes", "gradient", "checkers")
-PATTERNS = TEXTURES[1:]  # what needs no photo
+PATTERNS = TEXTURES[1:]  # without a photo
 BYTE = 255
-LEAST_PIECE = 0.15  # of a photo's shorter side that a texture shows
+
 GRAY_3 = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # brightness of red, green, blue
 
 
 def draw_pattern(rng: np.random.Generator, kind: str, side: int) -> np.ndarray:
-    """Draw a surface that needs no photo.
+    """Draw a procedural surface.
 
     Args:
-        rng: Where chance comes from.
+        rng: Random generator.
         kind: One of `PATTERNS`.
         side: Pixels.
 
@@ -27,22 +27,22 @@ def draw_pattern(rng: np.random.Generator, kind: str, side: int) -> np.ndarray:
         Colors `(side, side, 3)`.
     """
     values_hw = PATTERN_VALUES[kind](rng, side)
-    grain_hw = fractal_noise(rng, side) - 0.5  # nothing in the world has only one color
+    grain_hw = fractal_noise(rng, side) - 0.5  # no real surface has only one color
     shade_hw1 = (rng.uniform(0, 0.5) * grain_hw)[..., None]
     return np.clip(_colored(rng, values_hw) + shade_hw1, 0, 1).astype(np.float32)
 
 
 def photo_piece(photo_hw3: np.ndarray, rng: np.random.Generator, side: int) -> np.ndarray:
-    """Take a random square piece of a photo, turned or mirrored sometimes, as `(side, side, 3)`.
+    """Crop a random square of a photo, rotated or mirrored at random, as `(side, side, 3)`.
 
     Args:
         photo_hw3: RGB bytes.
-        rng: Where chance comes from.
-        side: Pixels of the answer.
+        rng: Random generator.
+        side: Pixels of the result.
     """
     height, width = photo_hw3.shape[:2]
     shorter = min(height, width)
-    piece = shorter * min(1.0, max(LEAST_PIECE, side / shorter * rng.uniform(0.7, 2.0)))
+    piece = shorter * min(1.0, max(0.15, side / shorter * rng.uniform(0.7, 2.0)))
     left, top = rng.uniform(0, width - piece), rng.uniform(0, height - piece)
     box = (left, top, left + piece, top + piece)
     picture = Image.fromarray(photo_hw3).resize((side, side), Image.Resampling.BILINEAR, box)
@@ -53,7 +53,7 @@ def photo_piece(photo_hw3: np.ndarray, rng: np.random.Generator, side: int) -> n
 
 
 def shift_colors(rng: np.random.Generator, colors_hw3: np.ndarray) -> np.ndarray:
-    """Change brightness, contrast, saturation and tint, so that a surface becomes another one."""
+    """Randomly change brightness, contrast, saturation and tint."""
     gray_hw1 = (colors_hw3 @ GRAY_3)[..., None]
     mixed_hw3 = gray_hw1 + (colors_hw3 - gray_hw1) * rng.uniform(0.2, 1.6)
     tint_3 = rng.normal(0, 0.1, 3) + rng.normal(0, 0.15)
@@ -63,7 +63,7 @@ def shift_colors(rng: np.random.Generator, colors_hw3: np.ndarray) -> np.ndarray
 
 
 def match_colors(colors_hw3: np.ndarray, like_hw3: np.ndarray) -> np.ndarray:
-    """Give a surface the mean color and the contrast of another one."""
+    """Match the mean color and the contrast of another surface."""
     middle_3, spread = colors_hw3.mean(axis=(0, 1)), colors_hw3.std() + 1e-3
     gain = min(2.0, float(like_hw3.std() + 1e-3) / float(spread))
     matched_hw3 = (colors_hw3 - middle_3) * gain + like_hw3.mean(axis=(0, 1))
@@ -71,7 +71,7 @@ def match_colors(colors_hw3: np.ndarray, like_hw3: np.ndarray) -> np.ndarray:
 
 
 def fractal_noise(rng: np.random.Generator, side: int, *, octaves: int = 5) -> np.ndarray:
-    """Add up noise of ever finer grain: clouds, bark, gravel.
+    """Sum noise over octaves, as in clouds, bark, gravel.
 
     Returns:
         Values `(side, side)`, float32, from 0 to 1.
@@ -98,7 +98,7 @@ def defocused(colors_hw3: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _stripes(rng: np.random.Generator, side: int) -> np.ndarray:
-    """Draw waves across a direction, bent by noise, soft or sharp."""
+    """Draw stripes in a direction, distorted by noise, soft or sharp."""
     bend_hw = fractal_noise(rng, side, octaves=2) * rng.uniform(0, 1.5)
     phase_hw = _ramp(rng, side) * rng.uniform(2, 14) + bend_hw
     waves_hw = np.sin(2 * np.pi * phase_hw) * rng.choice([1.0, 8.0])
@@ -129,7 +129,7 @@ PATTERN_VALUES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 
 
 def _colored(rng: np.random.Generator, values_hw: np.ndarray) -> np.ndarray:
-    """Map values to colors along a few random ones that are related more often than not."""
+    """Map values to colors along a random palette, usually of related colors."""
     count = int(rng.integers(2, 5))
     reach = rng.choice([0.1, 0.25, 0.6])
     colors_k3 = rng.uniform(0.1, 0.9, 3) + rng.uniform(-reach, reach, (count, 3))

@@ -1,1 +1,1 @@
-"""The names under which transformers' code reads and writes a session."""
+"""The session API of transformers, as views of this package's session."""

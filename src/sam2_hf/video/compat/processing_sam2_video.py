@@ -1,4 +1,4 @@
-"""The video processor's API of transformers: makes sessions, and gives prompts to them.
+"""Video processor with transformers' API: opens sessions and adds prompts.
 
 Suffixes: h, w = rows and columns.
 """
@@ -35,16 +35,16 @@ Device = torch.device | str
 
 
 class Sam2VideoProcessor(Sam2Processor):
-    """Open sessions on videos and streams, and give them prompts.
+    """Open sessions on videos and streams, and add prompts.
 
-    Takes the arguments and files of the class of this name in transformers.
+    Takes the arguments and files of transformers' class of this name.
 
     Differs from transformers: frames are read when they are needed; sessions have this package's
-    options, `compat="transformers"` has those of transformers; prompts given in several calls add
-    up; a method that adds prompts returns the session, and leaves its arguments as they are.
+    options, `compat="transformers"` has those of transformers; prompts of several calls accumulate;
+    methods that add prompts return the session and do not modify their arguments.
 
     Args:
-        image_processor: Prepares single pictures, as those of a stream.
+        image_processor: Prepares single images, such as stream frames.
         video_processor: Prepares whole videos; made with the image processor's settings if None.
         target_size: Input size of the model; the height of `image_processor.size` if None.
         point_pad_value: Both coordinates of a point that is padding.
@@ -84,21 +84,21 @@ class Sam2VideoProcessor(Sam2Processor):
         """Open a session on a video, or on a live stream.
 
         Args:
-            video: Whatever [`open_frames`] takes; None for a live stream.
-            inference_device: Where the model is.
-            inference_state_device: Where memories are stored; where the model is if None.
+            video: A video as [`open_frames`] takes it; None for a live stream.
+            inference_device: Device of the model.
+            inference_state_device: Device for memories; that of the model if None.
             processing_device: Ignored: frames are prepared by threads on the CPU.
-            video_storage_device: Where frames of a stream that came as model input are; where the
-                model is if None. Others are held as bytes in RAM, a few at a time.
-            max_vision_features_cache_size: Frames whose image features are kept.
-            dtype: Type of the frames that `session.get_frame` gives.
+            video_storage_device: Device for stream frames given as model input; that of the model
+                if None. Other frames are held as bytes in RAM, a few at a time.
+            max_vision_features_cache_size: Number of frames whose image features are cached.
+            dtype: Dtype of the frames that `session.get_frame` returns.
             options: See [`SessionOptions`].
-            **changes: Single options; `compat="transformers"` takes transformers' own, and is the
-                default where the image processor has it; `compat="official"` the original's.
+            **changes: Single options; `compat="transformers"` selects transformers' options, the
+                default if the image processor has it; `compat="official"` the original's.
 
         Raises:
             VideoError: The video cannot be opened, or there are several.
-            SessionError: There is no such option, or its value makes no sense.
+            SessionError: An option is unknown or its value invalid.
         """
         if options is not None and changes:
             raise SessionError(f"give either options or single ones ({', '.join(changes)}).")
@@ -128,11 +128,11 @@ class Sam2VideoProcessor(Sam2Processor):
         original_size: object = None,
         clear_old_inputs: bool = True,  # noqa: FBT001, FBT002
     ) -> Sam2VideoInferenceSession:
-        """Give prompts for one object or several on a frame.
+        """Add prompts for one or several objects on a frame.
 
         Args:
             inference_session: The session.
-            frame_idx: The frame; of a live stream also one that is still to come.
+            frame_idx: The frame; of a live stream also a future one.
             obj_ids: The object, or a list of them.
             input_points: `[1][object][point][x, y]`, pixels of the original frame.
             input_labels: `[1][object][point]`: 1 on the object, 0 beside it; all 1 if None.
@@ -140,16 +140,16 @@ class Sam2VideoProcessor(Sam2Processor):
             input_masks: One mask `(h, w)` for each object, of any size: a list, an array or a
                 tensor. Booleans, numbers, probabilities or logits; see [`read_mask`]. Not together
                 with the others.
-            original_size: `(height, width)` that places are measured in; needed before the first
-                frame of a stream.
-            clear_old_inputs: Whether clicks and box of these objects on this frame are replaced, or
-                added to. The mask that was found from them is refined in both cases.
+            original_size: `(height, width)` of the coordinates; required before the first frame of
+                a stream.
+            clear_old_inputs: Whether to replace clicks and box of these objects on this frame, or
+                add to them. The earlier mask is refined in both cases.
 
         Returns:
             The session.
 
         Raises:
-            PromptError: The prompts cannot be used, or there is another number of objects.
+            PromptError: The prompts are invalid, or do not match the number of objects.
             FrameError: There is no such frame.
         """
         places = (input_points, input_labels, input_boxes)
@@ -157,7 +157,7 @@ class Sam2VideoProcessor(Sam2Processor):
             return self.process_new_points_or_boxes_for_video_frame(
                 inference_session, frame_idx, obj_ids, *places, original_size, clear_old_inputs
             )
-        if any(one is not None for one in places):
+        if any(prompts is not None for prompts in places):
             raise PromptError(
                 "masks came together with points or boxes. Give masks alone: points that are given "
                 "later refine them."
@@ -179,7 +179,7 @@ class Sam2VideoProcessor(Sam2Processor):
         original_size: object = None,
         clear_old_inputs: bool = True,  # noqa: FBT001, FBT002
     ) -> Sam2VideoInferenceSession:
-        """Give clicks and boxes; see [`add_inputs_to_inference_session`]."""
+        """Add clicks and boxes; see [`add_inputs_to_inference_session`]."""
         ids = read_ids(obj_ids)
         given_size = self._given_size(inference_session, original_size)
         size = inference_session.known_size or given_size
@@ -193,7 +193,7 @@ class Sam2VideoProcessor(Sam2Processor):
                 box = prompts.box or earlier.box
                 prompts = FramePrompts(clicks=(*earlier.clicks, *prompts.clicks), box=box)
             found.append(prompts)
-        for number, prompts in zip(ids, found, strict=True):  # all of them can be used
+        for number, prompts in zip(ids, found, strict=True):  # after all were validated
             inference_session.put_prompts(frame_idx, number, prompts)
         return inference_session
 
@@ -204,7 +204,7 @@ class Sam2VideoProcessor(Sam2Processor):
         obj_ids: Ids,
         input_masks: Masks,
     ) -> Sam2VideoInferenceSession:
-        """Give masks; see [`add_inputs_to_inference_session`]."""
+        """Add masks; see [`add_inputs_to_inference_session`]."""
         ids = read_ids(obj_ids)
         masks = [
             read_mask(mask, None, self.target_size, f"object {number}", as_transformers=True)
@@ -215,7 +215,7 @@ class Sam2VideoProcessor(Sam2Processor):
         return inference_session
 
     def check_argument_for_proper_class(self, argument_name: str, argument: object) -> type:
-        """Refuse a video processor that is none; transformers cannot look its own up by name."""
+        """Check the type of the video processor, which transformers cannot look up by name."""
         if argument_name != "video_processor":
             return super().check_argument_for_proper_class(argument_name, argument)
         if not isinstance(argument, Sam2VideoVideoProcessor):
@@ -232,14 +232,14 @@ class Sam2VideoProcessor(Sam2Processor):
         processor_dict: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> list[Any]:
-        """Load our processors, where transformers would look its own up by name."""
+        """Load our processors instead of those that transformers looks up by name."""
         return [
             Sam2ImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs),
             Sam2VideoVideoProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs),
         ]
 
     def _frames(self, video: object, options: SessionOptions) -> Frames:
-        """Open a video, or make a stream."""
+        """Open a video or a live stream."""
         side, rules = self.target_size, self.video_processor.rules
         compat, value_range = options.frame_compat, options.value_range
         if video is None:
@@ -257,12 +257,12 @@ class Sam2VideoProcessor(Sam2Processor):
     def _given_size(
         self, session: Sam2VideoInferenceSession, original_size: object
     ) -> tuple[int, int]:
-        """Return the size that places are measured in; a stream without one takes it over."""
+        """Return the size of the coordinates; a stream without a size adopts it."""
         if original_size is None:
             if session.known_size is None:
                 raise PromptError(
-                    "original_size is missing: nobody knows how large the frames of this stream "
-                    "are. Give (height, width) of the frame the points are meant for."
+                    "original_size is missing: the frame size of this stream is unknown. "
+                    "Give (height, width) of the frame the points are meant for."
                 )
             return session.known_size
         (size,) = read_sizes([original_size])

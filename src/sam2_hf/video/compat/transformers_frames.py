@@ -1,4 +1,4 @@
-"""Frames of a session as model input, as transformers' API reads, adds, replaces and drops them.
+"""Frames of a session as model input, for transformers' API.
 
 Suffixes: S = rows and columns of the model's input.
 """
@@ -33,10 +33,10 @@ NewFrames = Mapping[int, Tensor | None] | TensorSequence | None
 
 
 class ProcessedFrames(MutableMapping[int, Tensor | None]):
-    """Frames as model input, read when asked for; a live view, not a copy.
+    """Live view of frames as model input, read on access.
 
-    A frame that is deleted cannot be tracked or prompted any more; its masks stay. One that is set
-    to None keeps its number and frees its pixels.
+    A deleted frame can no longer be tracked or prompted; its masks stay. A frame set to None keeps
+    its number and frees its pixels.
 
     Args:
         inputs: The frames of a session.
@@ -82,13 +82,13 @@ class ProcessedFrames(MutableMapping[int, Tensor | None]):
     def _numbers(self) -> Collection[int]:
         frames = self.inputs.frames
         if frames.num_frames is None and not frames.is_live:
-            raise SessionError("nobody knows yet how many frames the iterator gives.")
+            raise SessionError("the number of frames of the iterator is not known yet.")
         return frames.numbers
 
 
 @dataclass(slots=True)
 class _DeclaredSize:
-    """What the caller said of the original frames, which may be one number of two."""
+    """Size of the original frames as declared by the caller, possibly one number of two."""
 
     height: int | None = None
     width: int | None = None
@@ -100,9 +100,8 @@ class ModelInputFrames:
 
     Args:
         tracker: The session's tracker, which reads the frames.
-        place: Where tensors go.
-        prompts: The session's prompts in pixels of the model's input, which are placed once the
-            input size is known.
+        place: Devices and dtype of tensors.
+        prompts: The session's prompts in model pixels, placed once the input size is known.
         lock: The session's.
     """
 
@@ -117,7 +116,7 @@ class ModelInputFrames:
 
     @property
     def frames(self) -> Frames:
-        """Where pixels come from."""
+        """The source of pixels."""
         return self._tracker.frames
 
     def view(self) -> ProcessedFrames | None:
@@ -125,19 +124,19 @@ class ModelInputFrames:
         return None if self.frames.num_received == 0 else ProcessedFrames(self)
 
     def stored(self, frame: int) -> Tensor:
-        """Read a frame where prepared frames are kept.
+        """Read a frame on the storage device.
 
         Raises:
-            FrameError: It cannot be had.
+            FrameError: The frame is not available.
         """
         values = self.frames.pixel_values(frame_number(frame), self._place.storage)
         return values.to(self._place.dtype)
 
     def for_model(self, frame: int) -> Tensor:
-        """Read a frame where the model is.
+        """Read a frame on the model's device.
 
         Raises:
-            FrameError: It cannot be had.
+            FrameError: The frame is not available.
         """
         values = self.frames.pixel_values(frame_number(frame), self._place.inference)
         return values.to(self._place.dtype)
@@ -154,25 +153,25 @@ class ModelInputFrames:
         return number
 
     def replace(self, frame: int, pixel_values: Tensor | None) -> None:
-        """Put pixels in the place of a frame's; None frees them and keeps the number."""
+        """Replace the pixels of a frame; None frees them and keeps the number."""
         if pixel_values is not None:
             self.add(pixel_values, frame)
         else:
             self.drop(frame, keep_number=True)
 
     def drop(self, frame: int, *, keep_number: bool = False) -> None:
-        """Take a frame out; its masks stay."""
+        """Delete a frame; its masks stay."""
         self._editable().drop(frame_number(frame), keep_number=keep_number)
         self._tracker.encoder.pixels_changed(frame)
 
     def replace_all(self, frames: NewFrames) -> None:
-        """Put other frames in the place of all; None makes an empty stream.
+        """Replace all frames; None makes an empty stream.
 
-        Of a stream, frames that are not in the mapping are dropped, and it goes on counting. What
-        is no mapping is read frame by frame, each time one is needed.
+        A stream drops frames that are not in the mapping and continues counting. A sequence is read
+        frame by frame, on demand.
 
         Raises:
-            VideoError: The frames are of several shapes.
+            VideoError: The frames differ in shape.
         """
         if isinstance(frames, ProcessedFrames) and frames.inputs is self:
             return
@@ -199,31 +198,31 @@ class ModelInputFrames:
 
     @property
     def height(self) -> int | None:
-        """Rows of the original frames; None if they are not known yet."""
+        """Rows of the original frames; None if unknown yet."""
         known = self.frames.known_size
         return self._declared.height if known is None else known[0]
 
     @property
     def width(self) -> int | None:
-        """Columns of the original frames; None if they are not known yet."""
+        """Columns of the original frames; None if unknown yet."""
         known = self.frames.known_size
         return self._declared.width if known is None else known[1]
 
     def declare_height(self, height: int | None) -> None:
-        """Say how many rows there are; see `declare_size`."""
+        """Declare the number of rows; see `declare_size`."""
         self.declare_size(height, self._declared.width)
 
     def declare_width(self, width: int | None) -> None:
-        """Say how many columns there are; see `declare_size`."""
+        """Declare the number of columns; see `declare_size`."""
         self.declare_size(self._declared.height, width)
 
     def declare_size(self, height: int | None, width: int | None) -> None:
-        """Take the original size where it is not known; refuse another one where it is.
+        """Set the original size if unknown; refuse a different one otherwise.
 
-        It counts as soon as both numbers are there.
+        It takes effect once both numbers are declared.
 
         Raises:
-            SessionError: It is another one, or masks of another size are there already.
+            SessionError: It differs from the known size or that of existing masks.
         """
         self._declared = _DeclaredSize(height, width)
         if height is None or width is None:
@@ -232,9 +231,9 @@ class ModelInputFrames:
         if frames.size == size and frames.known_size == size:
             return
         side = self._tracker.encoder.image_size
-        # what prompts were measured in until now
+        # the frame size of existing prompts
         before = frames.size or (None if side is None else (side, side))
-        has_masks = any(one.masklet is not None for one in self._tracker.objects.values())
+        has_masks = any(obj.masklet is not None for obj in self._tracker.objects.values())
         if has_masks or not frames.declare_size(size):
             raise SessionError(
                 f"the frames are {frames.size} (height, width), they cannot be {size} any "
@@ -244,30 +243,30 @@ class ModelInputFrames:
             self._scale_prompts(before, size)
 
     def _scale_prompts(self, before: tuple[int, int], size: tuple[int, int]) -> None:
-        """Keep prompts where they are on the frame, which turns out to have another size."""
-        for one in self._tracker.objects.values():
-            for frame, prompts in one.prompts.items():
+        """Rescale prompts to the actual frame size."""
+        for obj in self._tracker.objects.values():
+            for frame, prompts in obj.prompts.items():
                 queued = tuple(
                     replace(call, prompts=scaled(call.prompts, before, size))
-                    for call in one.state(frame).queued
+                    for call in obj.state(frame).queued
                 )
-                one.update(frame, prompts=scaled(prompts, before, size), queued=queued)
+                obj.update(frame, prompts=scaled(prompts, before, size), queued=queued)
 
     def _editable(self) -> EditableFrames:
-        """Return frames that can be changed one by one."""
+        """Return frames that can be edited one by one."""
         encoder = self._tracker.encoder
         if isinstance(encoder.frames, EditableFrames):
             return encoder.frames
         if encoder.image_size is None:
             raise SessionError(
-                "nobody knows the model's input size yet. Add a frame or call the model on the "
+                "the model's input size is not known yet. Add a frame or call the model on the "
                 "session first."
             )
         edited = encoder.frames = EditedFrames(encoder.frames, encoder.image_size)
         return edited
 
     def _exchange(self, frames: Frames) -> None:
-        """Read other frames from now on."""
+        """Replace the source of frames."""
         size, encoder = self.frames.known_size, self._tracker.encoder
         encoder.exchange_frames(frames)
         if size is not None:
@@ -276,7 +275,7 @@ class ModelInputFrames:
             frames.use_preprocessing(lambda: FramePixels(side, self._tracker.options.frame_compat))
 
     def _keep_of_stream(self, frames: Mapping[int, Tensor | None]) -> None:
-        """Leave only some frames of a stream; those with other pixels are replaced."""
+        """Keep only some frames of a stream; replace those with new pixels."""
         for frame in self.frames.numbers:
             if frames.get(frame) is None:
                 self.drop(frame)
@@ -287,7 +286,7 @@ class ModelInputFrames:
                 self.add(values, frame)
 
     def _learn_input_size(self, side: int) -> None:
-        """Note the model's input size, the first one that is known, and place prompts by it."""
+        """Set the model's input size when first known, and place waiting prompts."""
         encoder = self._tracker.encoder
         if encoder.image_size is None:
             encoder.image_size = side
@@ -295,15 +294,15 @@ class ModelInputFrames:
 
 
 def prepared_frames(video: Tensor | None, options: SessionOptions, place: Placement) -> Frames:
-    """Make frames of what transformers' constructor takes.
+    """Make frames from the argument of transformers' constructor.
 
     Args:
         video: `(frames, 3, S, S)`; None for a live stream.
-        options: How to track.
-        place: Where tensors go.
+        options: Session options.
+        place: Devices and dtype of tensors.
 
     Raises:
-        VideoError: They are no such frames.
+        VideoError: The shape is wrong.
     """
     if video is None:
         return LiveFrames(options.window, value_range=options.value_range, declares_size=True)

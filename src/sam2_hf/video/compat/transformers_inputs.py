@@ -1,4 +1,4 @@
-"""Prompts of a session in pixels of the model's input, as transformers' API gives and reads them.
+"""Prompts of a session in model pixels, for transformers' API.
 
 Suffixes: n = points, 2 = x and y, S = rows and columns of the model's input.
 """
@@ -25,14 +25,14 @@ Inputs = TypeVar("Inputs")
 
 @one_thread_at_a_time(but=())
 class ModelInputPrompts:
-    """What was said about the objects of a session, in pixels of the model's input.
+    """Prompts of the objects of a session, in model pixels.
 
-    Prompts that come before the input size is known wait for it.
+    Prompts added before the input size is known are deferred.
 
     Args:
         session: The session, which keeps prompts in pixels of the original frames.
         tracker: Its tracker.
-        place: Where tensors go.
+        place: Devices and dtype of tensors.
         lock: The session's.
     """
 
@@ -43,12 +43,12 @@ class ModelInputPrompts:
         self._session = session
         self._tracker = tracker
         self._place = place
-        # prompts that came before the input size was known, by object and frame
+        # deferred prompts, by object and frame
         self._unplaced: dict[tuple[int, int], PointInputs | Tensor] = {}
-        self._requeued: list[int] = []  # objects whose answered prompts count once more
+        self._requeued: list[int] = []  # objects whose consumed prompts are queued again
 
     def add_points(self, object_id: int, frame: int, inputs: PointInputs) -> None:
-        """Put clicks, and corners of a box, in the place of the prompts on a frame.
+        """Replace the prompts on a frame with clicks and corners of a box.
 
         Args:
             object_id: The object.
@@ -71,7 +71,7 @@ class ModelInputPrompts:
         self._session.put_prompts(frame, object_id, prompts)
 
     def add_mask(self, object_id: int, frame: int, inputs: Tensor) -> None:
-        """Put a mask in the place of the prompts on a frame.
+        """Replace the prompts on a frame with a mask.
 
         Args:
             object_id: The object.
@@ -79,7 +79,7 @@ class ModelInputPrompts:
             inputs: `(1, 1, h, w)`, booleans, probabilities or logits; see [`read_mask`].
 
         Raises:
-            PromptError: It is not one mask.
+            PromptError: It is not a single mask.
         """
         side = self._tracker.encoder.image_size
         if side is None:
@@ -89,7 +89,7 @@ class ModelInputPrompts:
         self._session.put_prompts(frame, object_id, FramePrompts().with_mask(mask))
 
     def remove(self, object_id: int, frame: int, *, masks: bool) -> None:
-        """Take back the prompts on a frame if they are a mask, or if they are none."""
+        """Remove the prompts on a frame if they are a mask, or if they are not."""
         unplaced = self._unplaced.get((object_id, frame))
         if unplaced is not None and isinstance(unplaced, Tensor) == masks:
             del self._unplaced[object_id, frame]
@@ -98,7 +98,7 @@ class ModelInputPrompts:
             self._session.clear(frame, object_id)
 
     def of_object(self, object_id: int, *, masks: bool) -> dict[int, PointInputs | Tensor]:
-        """List what was said about an object, by frame, in transformers' form.
+        """List the prompts of an object by frame, in transformers' format.
 
         Args:
             object_id: The object.
@@ -109,11 +109,11 @@ class ModelInputPrompts:
             for (number, frame), inputs in self._unplaced.items()
             if number == object_id and isinstance(inputs, Tensor) == masks
         }
-        one, side = self._tracker.objects[object_id], self._tracker.encoder.image_size
+        obj, side = self._tracker.objects[object_id], self._tracker.encoder.image_size
         if side is None:
             return found
         place = self._place
-        for frame, prompts in one.prompts.items():
+        for frame, prompts in obj.prompts.items():
             if masks and prompts.mask_hw is not None:
                 found[frame] = prompts.mask_hw[None, None].to(place.inference, place.dtype)
             elif not masks and prompts.mask_hw is None:
@@ -126,18 +126,18 @@ class ModelInputPrompts:
         return found
 
     def per_object(self, *, masks: bool) -> PerObject["PromptInputs[Any]"]:
-        """Return a view of all objects: index -> frame -> what was said there.
+        """Return a view of all objects: index -> frame -> prompts.
 
         Args:
-            masks: Whether of masks, or of clicks and boxes.
+            masks: Whether to show masks, or clicks and boxes.
         """
         return PerObject(
             lambda: list(self._tracker.objects.values()),
-            lambda one: PromptInputs(self, one.object_id, masks=masks),
+            lambda obj: PromptInputs(self, obj.object_id, masks=masks),
         )
 
     def place_all(self) -> None:
-        """Give the session what was said before the input size was known."""
+        """Add the deferred prompts to the session."""
         unplaced, self._unplaced = self._unplaced, {}
         for (object_id, frame), inputs in unplaced.items():
             if object_id not in self._tracker.objects:
@@ -148,49 +148,49 @@ class ModelInputPrompts:
                 self.add_points(object_id, frame, inputs)
 
     def new_ids(self) -> list[int]:
-        """List objects with prompts that are not consolidated; changing the list changes that."""
+        """List objects with queued prompts; changes to the list write through."""
         waiting = {*(object_id for object_id, _ in self._unplaced), *self._requeued}
         return WrittenThrough(
             (
                 number
-                for number, one in self._tracker.objects.items()
-                if one.queued or number in waiting
+                for number, obj in self._tracker.objects.items()
+                if obj.queued or number in waiting
             ),
             self.set_new_ids,
         )
 
     def set_new_ids(self, object_ids: list[int]) -> None:
-        """Say which prompts count; see [`Sam2VideoInferenceSession.obj_with_new_inputs`]."""
-        for number, one in self._tracker.objects.items():
+        """Queue the prompts of objects; see [`Sam2VideoInferenceSession.obj_with_new_inputs`]."""
+        for number, obj in self._tracker.objects.items():
             if number not in object_ids:
-                one.withdraw()
-            elif not one.queued and number not in self._requeued:
+                obj.withdraw()
+            elif not obj.queued and number not in self._requeued:
                 self._requeued.append(number)
         self._requeued = [number for number in self._requeued if number in object_ids]
 
     def requeue(self, frames: Iterable[int]) -> None:
-        """Queue the prompts on some frames afresh where `set_new_ids` asked for it."""
+        """Requeue the prompts on some frames of objects chosen by `set_new_ids`."""
         frames = set(frames)
         for object_id in list(self._requeued):
-            one = self._tracker.objects.get(object_id)
-            if one is None:
+            obj = self._tracker.objects.get(object_id)
+            if obj is None:
                 continue
-            prompts = one.prompts
+            prompts = obj.prompts
             known = frames & prompts.keys()
             for frame in known:
-                one.update(frame, queued=(), output=None)
-                one.bank.prompted.pop(frame, None)
-                self._tracker.queue_prompts(one, frame, prompts[frame])
+                obj.update(frame, queued=(), output=None)
+                obj.bank.prompted.pop(frame, None)
+                self._tracker.queue_prompts(obj, frame, prompts[frame])
             if known:
                 self._requeued.remove(object_id)
 
     def clear(self) -> None:
-        """Forget what waits, as all objects are removed."""
+        """Drop deferred prompts; all objects are removed."""
         self._unplaced.clear()
         self._requeued.clear()
 
     def _require_promptable(self, frame: int) -> int:
-        """Refuse a frame that cannot be had and will not come either; return its number."""
+        """Refuse a frame that is neither available nor still to come; return its number."""
         number, frames = frame_number(frame), self._session.frames
         if not frames.may_come(number):
             frames.require(number)
@@ -201,12 +201,12 @@ class ModelInputPrompts:
 
 
 class PromptInputs(FrameMapping[Inputs], Generic[Inputs]):
-    """Frame -> what was said about an object, in model pixels; a live view.
+    """Frame -> prompts of an object, in model pixels; a live view.
 
     Args:
         prompts: The prompts of a session.
         object_id: The object.
-        masks: Whether masks, or clicks and boxes.
+        masks: Whether to show masks, or clicks and boxes.
     """
 
     def __init__(self, prompts: ModelInputPrompts, object_id: int, *, masks: bool) -> None:
@@ -215,7 +215,7 @@ class PromptInputs(FrameMapping[Inputs], Generic[Inputs]):
         self._masks = masks
 
     def __getitem__(self, frame: int) -> Inputs:
-        return self._given()[frame]
+        return self._current()[frame]
 
     def __setitem__(self, frame: int, inputs: Inputs) -> None:
         if self._masks:
@@ -224,15 +224,15 @@ class PromptInputs(FrameMapping[Inputs], Generic[Inputs]):
             self._prompts.add_points(self._object_id, frame, inputs)  # type: ignore[arg-type]
 
     def __delitem__(self, frame: int) -> None:
-        if frame not in self._given():
+        if frame not in self._current():
             raise KeyError(frame)
         self._prompts.remove(self._object_id, frame, masks=self._masks)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._given())
+        return iter(self._current())
 
     def __len__(self) -> int:
-        return len(self._given())
+        return len(self._current())
 
-    def _given(self) -> dict[int, Inputs]:
+    def _current(self) -> dict[int, Inputs]:
         return cast(dict[int, Inputs], self._prompts.of_object(self._object_id, masks=self._masks))

@@ -1,4 +1,4 @@
-"""What transformers' session is made of: where tensors go, mappings, lists of ids, its output."""
+"""Building blocks of transformers' session API: tensor placement, mappings, id lists, outputs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ View = TypeVar("View")
 
 @dataclass(slots=True)
 class Placement:
-    """Where a session puts its tensors; changed in place, as the parts of the session share it.
+    """Devices and dtype of a session's tensors; mutable and shared by the session's parts.
 
     Attributes:
         inference: Device of the model.
@@ -34,11 +34,11 @@ class Placement:
 
 
 class PerObject(Mapping[int, View], Generic[View]):
-    """One view for each object, by its place in the order.
+    """Mapping from object index to a view of the object.
 
     Args:
         objects: Lists the objects.
-        view: Makes the view of one of them.
+        view: Makes the view of an object.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class FrameMapping(MutableMapping[int, View], Generic[View]):
             del self[frame]
 
     def copy(self) -> dict[int, View]:
-        """Return a dictionary of its own, as `dict.copy` does."""
+        """Return a new dictionary, as `dict.copy` does."""
         return dict(self)
 
     def __repr__(self) -> str:
@@ -76,11 +76,11 @@ class FrameMapping(MutableMapping[int, View], Generic[View]):
 
 
 class WrittenThrough(list[int]):
-    """A list of object ids that tells the session of every change.
+    """A list of object ids that writes every change through to the session.
 
     Args:
-        ids: What is in it.
-        write: Takes the new list.
+        ids: Initial ids.
+        write: Receives the new list.
     """
 
     def __init__(self, ids: Iterable[int], write: Callable[[list[int]], None]) -> None:
@@ -98,23 +98,23 @@ class WrittenThrough(list[int]):
         self._write(list(self))
 
     def insert(self, index: SupportsIndex, object_id: int) -> None:
-        """Add an id at a place."""
+        """Insert an id at an index."""
         super().insert(index, object_id)
         self._write(list(self))
 
     def remove(self, object_id: int) -> None:
-        """Take an id out."""
+        """Remove an id."""
         super().remove(object_id)
         self._write(list(self))
 
     def pop(self, index: SupportsIndex = -1) -> int:
-        """Take the id at a place out."""
+        """Remove and return the id at an index."""
         found = super().pop(index)
         self._write(list(self))
         return found
 
     def clear(self) -> None:
-        """Take all of them out."""
+        """Remove all ids."""
         super().clear()
         self._write([])
 
@@ -138,7 +138,7 @@ def as_dtype(dtype: torch.dtype | str) -> torch.dtype:
     """Read a dtype or its name.
 
     Raises:
-        SessionError: It is no float type.
+        SessionError: It is not a float dtype.
     """
     found = read_float_dtype(dtype)
     if found is None:
@@ -147,7 +147,7 @@ def as_dtype(dtype: torch.dtype | str) -> torch.dtype:
 
 
 def segmentation_output(result: FrameResult, model: Sam2VideoModel) -> Sam2VideoSegmentationOutput:
-    """Write a result in transformers' form, in the model's type; without objects it has no rows."""
+    """Convert a result to transformers' format, in the model's dtype; no objects give no rows."""
     logits_b1hw = result.logits_bhw[:, None]
     if not result.object_ids:
         logits_b1hw = torch.zeros(0, 1, *model.mask_input_size)

@@ -1,6 +1,6 @@
-"""What transformers' session keeps in dictionaries, as live views of what ours keeps.
+"""Dictionaries of transformers' session, as live views of ours.
 
-Writing to a view changes the session: a memory that is popped is not attended to any more.
+Writing to a view changes the session: a popped memory is no longer attended to.
 
 Suffixes: b = objects (1 here), c = memory channels, d = decoder channels, h, w = rows and columns.
 """
@@ -36,18 +36,17 @@ STORED = {
 }
 COMPUTED = ("high_res_masks", "maskmem_pos_enc")
 OUTPUT_KEYS = (*STORED.values(), *COMPUTED)
-NUM_LEVELS = 3  # feature maps of a frame
 
 
 @dataclass(frozen=True, slots=True)
 class OutputPlace:
-    """Where and in which form outputs are kept and handed out.
+    """Devices, dtype and scale of stored and returned outputs.
 
     Attributes:
-        inference: Device of small tensors that are handed out.
+        inference: Device of small returned tensors.
         state: Device of large ones.
-        memory_dtype: Type of spatial memories.
-        scale: Model input pixels per cell of a mask.
+        memory_dtype: Dtype of spatial memories.
+        scale: Model pixels per cell of a mask.
     """
 
     inference: torch.device
@@ -57,23 +56,23 @@ class OutputPlace:
 
 
 class StoredOutput(MutableMapping[str, Tensor]):
-    """What is remembered of an object on one frame, under transformers' names.
+    """Stored output of an object on one frame, under transformers' names.
 
     Keys: `pred_masks` `(1, 1, h, w)`, `object_pointer` `(1, 1, 256)`, `object_score_logits` and
-    `iou_scores` `(1, 1, 1)`, `maskmem_features` `(hw, 1, 64)`; computed when asked for and never
-    kept: `high_res_masks` `(1, 1, S, S)` and `maskmem_pos_enc` `(hw, 1, 64)`.
+    `iou_scores` `(1, 1, 1)`, `maskmem_features` `(hw, 1, 64)`; computed on access and not stored:
+    `high_res_masks` `(1, 1, S, S)` and `maskmem_pos_enc` `(hw, 1, 64)`.
 
     Args:
-        one: The object.
+        obj: The object.
         frame: The frame.
-        place: Where tensors go.
+        place: Devices and dtype of tensors.
         prompted: Whether it is a conditioning frame.
     """
 
     def __init__(
-        self, one: TrackedObject, frame: int, place: OutputPlace, *, prompted: bool
+        self, obj: TrackedObject, frame: int, place: OutputPlace, *, prompted: bool
     ) -> None:
-        self._one = one
+        self._obj = obj
         self._frame = frame
         self._place = place
         self._prompted = prompted
@@ -90,7 +89,7 @@ class StoredOutput(MutableMapping[str, Tensor]):
             return _to_tokens(table)
         for name, theirs in STORED.items():
             if key == theirs:
-                return self._given_out(name, record[name])
+                return self._exported(name, record[name])
         raise KeyError(key)
 
     def __setitem__(self, key: str, value: Tensor | None) -> None:
@@ -99,17 +98,17 @@ class StoredOutput(MutableMapping[str, Tensor]):
             del self[key]
         elif key in COMPUTED:
             raise SessionError(
-                f"{key} is computed from what is remembered and is not kept, so it cannot be set. "
+                f"{key} is computed on access, so it cannot be set. "
                 "Set pred_masks or maskmem_features."
             )
         else:
             name = _our_name(key)
             like = self._record().get(name)
-            self._write(self._record() | {name: _taken_in(name, value, like, self._place)})
+            self._write(self._record() | {name: _imported(name, value, like, self._place)})
 
     def __delitem__(self, key: str) -> None:
         if key in COMPUTED:
-            return  # nothing is kept of it
+            return  # not stored
         name, record = _our_name(key), self._record()
         if name not in record:
             raise KeyError(key)
@@ -136,17 +135,17 @@ class StoredOutput(MutableMapping[str, Tensor]):
 
     def clear(self) -> None:
         """Drop the frame."""
-        forget_output(self._one, self._frame, prompted=self._prompted)
+        forget_output(self._obj, self._frame, prompted=self._prompted)
 
     def __repr__(self) -> str:
         return f"StoredOutput(frame {self._frame}: {', '.join(self)})"
 
     def _record(self) -> dict[str, Tensor]:
-        """Look everything up, under our names."""
-        one, frame = self._one, self._frame
+        """Look up all tensors, under our names."""
+        obj, frame = self._obj, self._frame
         if not self._prompted:
-            return one.bank.record(frame) or {}
-        memory, output = one.bank.prompted.get(frame), one.state(frame).output
+            return obj.bank.record(frame) or {}
+        memory, output = obj.bank.prompted.get(frame), obj.state(frame).output
         if memory is None or output is None:
             return {}
         own = {"spatial": memory.spatial_bx, "pointer": memory.pointer_bd}
@@ -154,9 +153,9 @@ class StoredOutput(MutableMapping[str, Tensor]):
         return own | answer
 
     def _write(self, record: dict[str, Tensor]) -> None:
-        store_record(self._one, self._frame, record, prompted=self._prompted)
+        store_record(self._obj, self._frame, record, prompted=self._prompted)
 
-    def _given_out(self, name: str, value: Tensor) -> Tensor:
+    def _exported(self, name: str, value: Tensor) -> Tensor:
         if name == "spatial":
             return _to_tokens(value).to(self._place.state)
         if name == "logits":
@@ -165,26 +164,26 @@ class StoredOutput(MutableMapping[str, Tensor]):
 
 
 class FrameOutputs(FrameMapping[StoredOutput]):
-    """Frame -> what is remembered of an object: conditioning frames, or tracked ones.
+    """Frame -> stored output of an object: conditioning frames, or tracked ones.
 
     Args:
-        one: The object.
-        place: Where tensors go.
-        prompted: Whether of conditioning frames.
+        obj: The object.
+        place: Devices and dtype of tensors.
+        prompted: Whether to show conditioning frames.
     """
 
-    def __init__(self, one: TrackedObject, place: OutputPlace, *, prompted: bool) -> None:
-        self._one = one
+    def __init__(self, obj: TrackedObject, place: OutputPlace, *, prompted: bool) -> None:
+        self._obj = obj
         self._place = place
         self._prompted = prompted
 
     def __getitem__(self, frame: int) -> StoredOutput:
         if frame not in self:
             raise KeyError(frame)
-        return StoredOutput(self._one, frame, self._place, prompted=self._prompted)
+        return StoredOutput(self._obj, frame, self._place, prompted=self._prompted)
 
     def __setitem__(self, frame: int, output: Mapping[str, Tensor | None]) -> None:
-        """Remember an output, as one that was read from a view."""
+        """Store an output, such as one read from a view."""
         record = {
             _our_name(key): value
             for key, value in output.items()
@@ -197,13 +196,13 @@ class FrameOutputs(FrameMapping[StoredOutput]):
                 f"{', '.join(sorted(STORED[name] for name in needed))}."
             )
         record.setdefault("iou", torch.zeros(1))
-        taken = {name: _taken_in(name, value, None, self._place) for name, value in record.items()}
-        store_record(self._one, frame, taken, prompted=self._prompted)
+        taken = {name: _imported(name, value, None, self._place) for name, value in record.items()}
+        store_record(self._obj, frame, taken, prompted=self._prompted)
 
     def __delitem__(self, frame: int) -> None:
         if frame not in self:
             raise KeyError(frame)
-        forget_output(self._one, frame, prompted=self._prompted)
+        forget_output(self._obj, frame, prompted=self._prompted)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._frames())
@@ -213,11 +212,11 @@ class FrameOutputs(FrameMapping[StoredOutput]):
 
     def __contains__(self, frame: object) -> bool:
         if self._prompted:
-            return frame in self._one.bank.prompted and frame in self._one.outputs
-        return isinstance(frame, SupportsIndex) and self._one.bank.remembers(operator.index(frame))
+            return frame in self._obj.bank.prompted and frame in self._obj.outputs
+        return isinstance(frame, SupportsIndex) and self._obj.bank.remembers(operator.index(frame))
 
     def pop(self, frame: int, *default: Any) -> Any:  # noqa: ANN401 - as in `MutableMapping`
-        """Remove a frame and return a dictionary of what was remembered of it."""
+        """Remove a frame and return its output as a dictionary."""
         if frame not in self:
             return super().pop(frame, *default)
         output = dict(self[frame])
@@ -225,52 +224,52 @@ class FrameOutputs(FrameMapping[StoredOutput]):
         return output
 
     def popitem(self) -> tuple[int, Any]:
-        """Remove the last frame and return it with what was remembered of it."""
+        """Remove the last frame and return it with its output."""
         if not self:
             raise KeyError("there is no output")
         frame = list(self)[-1]
         return frame, self.pop(frame)
 
     def _frames(self) -> list[int]:
-        one = self._one
+        obj = self._obj
         if self._prompted:
-            outputs = one.outputs
-            return [frame for frame in one.bank.prompted if frame in outputs]
-        return one.bank.tracked
+            outputs = obj.outputs
+            return [frame for frame in obj.bank.prompted if frame in outputs]
+        return obj.bank.tracked
 
 
 class FramesTracked(FrameMapping[Mapping[str, bool]]):
     """Frame -> `{"reverse": ...}`, for the frames that an object was tracked on.
 
     Args:
-        one: The object.
+        obj: The object.
     """
 
-    def __init__(self, one: TrackedObject) -> None:
-        self._one = one
+    def __init__(self, obj: TrackedObject) -> None:
+        self._obj = obj
 
     def __getitem__(self, frame: int) -> Mapping[str, bool]:
-        return MappingProxyType({"reverse": self._one.directions[frame] == "backward"})
+        return MappingProxyType({"reverse": self._obj.directions[frame] == "backward"})
 
     def __setitem__(self, frame: int, how: Mapping[str, bool]) -> None:
-        self._one.directions[frame] = "backward" if how["reverse"] else "forward"
+        self._obj.directions[frame] = "backward" if how["reverse"] else "forward"
 
     def __delitem__(self, frame: int) -> None:
-        del self._one.directions[frame]
+        del self._obj.directions[frame]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(list(self._one.directions))
+        return iter(list(self._obj.directions))
 
     def __len__(self) -> int:
-        return len(self._one.directions)
+        return len(self._obj.directions)
 
 
 class VisionFeatures:
-    """The image features that a session keeps, as transformers' cache hands them out.
+    """Cached image features of a session, in the format of transformers' cache.
 
     Args:
-        features: The session's.
-        place: Where tensors go.
+        features: The session's feature cache.
+        place: Devices and dtype of tensors.
     """
 
     def __init__(self, features: FeatureCache, place: OutputPlace) -> None:
@@ -280,21 +279,21 @@ class VisionFeatures:
 
     @property
     def max_vision_features_cache_size(self) -> int:
-        """How many frames are kept."""
+        """Number of frames to cache."""
         return self._features.size
 
     @max_vision_features_cache_size.setter
     def max_vision_features_cache_size(self, size: int) -> None:
-        """Keep another number of frames."""
+        """Set the number of frames to cache."""
         self._features.size = size
 
     @property
     def frames(self) -> list[int]:
-        """The frames that are kept."""
+        """The cached frames."""
         return self._features.frames
 
     def cache_vision_features(self, frame_idx: int, features: Mapping[str, Any]) -> None:
-        """Keep the features of a frame.
+        """Cache the features of a frame.
 
         Args:
             frame_idx: The frame.
@@ -302,43 +301,45 @@ class VisionFeatures:
                 `get_vision_features` returns them. Positions are computed.
 
         Raises:
-            SessionError: They are no such maps.
+            SessionError: The maps have other shapes.
         """
         maps = [token_maps(tokens) for tokens in features.get("vision_feats", ())]
-        if len(maps) != NUM_LEVELS:
+        if len(maps) != 3:
             raise SessionError(
                 f"vision_feats holds {len(maps)} maps, it must be three: (hw, 1, c), finest first."
             )
         self._features.put(
-            frame_idx, FrameFeatures(*(one.to(self.inference_device) for one in maps))
+            frame_idx,
+            FrameFeatures(*(feature_map.to(self.inference_device) for feature_map in maps)),
         )
 
     def get_vision_features(self, frame_idx: int) -> dict[str, list[Tensor]] | None:
-        """Look the features of a frame up; None if they are not kept."""
+        """Look up the features of a frame; None if not cached."""
         found = self._features.look_up(frame_idx)
         if found is None:
             return None
         maps = (found.fine_bchw, found.coarse_bchw, found.embedding_bchw)
         channels, device = found.embedding_bchw.shape[1], self.inference_device
         tables = (
-            sine_table(one.shape[-2], one.shape[-1], channels, device, one.dtype) for one in maps
+            sine_table(map_bchw.shape[-2], map_bchw.shape[-1], channels, device, map_bchw.dtype)
+            for map_bchw in maps
         )
         return {
-            "vision_feats": [_to_tokens(one).to(device) for one in maps],
+            "vision_feats": [_to_tokens(map_bchw).to(device) for map_bchw in maps],
             "vision_pos_embeds": [_to_tokens(table) for table in tables],
         }
 
     def clear_all(self) -> None:
-        """Forget everything."""
+        """Clear the cache."""
         self._features.clear()
 
 
-def output_views(one: TrackedObject, place: OutputPlace) -> Mapping[str, FrameOutputs]:
-    """Make what transformers has in `output_dict_per_obj` for one object."""
+def output_views(obj: TrackedObject, place: OutputPlace) -> Mapping[str, FrameOutputs]:
+    """Make the views of `output_dict_per_obj` for one object."""
     return MappingProxyType(
         {
-            CONDITIONING: FrameOutputs(one, place, prompted=True),
-            TRACKED: FrameOutputs(one, place, prompted=False),
+            CONDITIONING: FrameOutputs(obj, place, prompted=True),
+            TRACKED: FrameOutputs(obj, place, prompted=False),
         }
     )
 
@@ -364,7 +365,7 @@ def store_output(
     """Store an output, or one tensor of it; see [`Sam2VideoInferenceSession.store_output`].
 
     Args:
-        outputs: Those of an object, conditioning frames or tracked ones.
+        outputs: Outputs of an object, of conditioning or tracked frames.
         frame: The frame.
         key: Which tensor to replace; None for a whole output.
         value: The tensor, or a mapping.
@@ -386,25 +387,25 @@ def store_output(
 
 
 def store_record(
-    one: TrackedObject, frame: int, record: dict[str, Tensor], *, prompted: bool
+    obj: TrackedObject, frame: int, record: dict[str, Tensor], *, prompted: bool
 ) -> None:
-    """Remember an output in our form, in place of what was remembered of that kind."""
+    """Store an output in our format, replacing one of the same kind."""
     if not prompted:
-        one.bank.put_back(frame, record)
+        obj.bank.put_back(frame, record)
         return
     memory = FrameMemory(frame, record["spatial"], record["pointer"], record["score"][None])
     output = FrameOutput(record["logits"], record["iou"], record["score"])
-    one.bank.prompted[frame] = memory.to(one.bank.device)
-    one.update(frame, output=output.to(one.bank.device))
+    obj.bank.prompted[frame] = memory.to(obj.bank.device)
+    obj.update(frame, output=output.to(obj.bank.device))
 
 
-def forget_output(one: TrackedObject, frame: int, *, prompted: bool) -> None:
-    """Forget what is remembered of an object on a frame; its mask stays in the masklet."""
+def forget_output(obj: TrackedObject, frame: int, *, prompted: bool) -> None:
+    """Delete the stored output of an object on a frame; its mask stays in the masklet."""
     if prompted:
-        one.bank.prompted.pop(frame, None)
-        one.update(frame, output=None)
+        obj.bank.prompted.pop(frame, None)
+        obj.update(frame, output=None)
     else:
-        one.bank.forget(frame)
+        obj.bank.forget(frame)
 
 
 def _our_name(key: str) -> str:
@@ -414,11 +415,11 @@ def _our_name(key: str) -> str:
     raise SessionError(f"there is no output {key!r}. There are: {', '.join(OUTPUT_KEYS)}.")
 
 
-def _taken_in(name: str, value: Tensor, like: Tensor | None, place: OutputPlace) -> Tensor:
-    """Bring a tensor from transformers' form into ours.
+def _imported(name: str, value: Tensor, like: Tensor | None, place: OutputPlace) -> Tensor:
+    """Convert a tensor from transformers' format to ours.
 
     Raises:
-        SessionError: Its shape is another one than that of the tensor it replaces.
+        SessionError: Its shape differs from that of the replaced tensor.
     """
     value = torch.as_tensor(value).detach()
     if name == "spatial":
@@ -440,10 +441,10 @@ def _to_tokens(maps_bchw: Tensor) -> Tensor:
 
 
 def token_maps(tokens_nbc: Tensor) -> Tensor:
-    """Lay the cells of a square grid out again, `(b, c, h, w)`.
+    """Reshape tokens to a square grid, `(b, c, h, w)`.
 
     Raises:
-        SessionError: They are none.
+        SessionError: They are not a square grid.
     """
     cells = tokens_nbc.shape[0] if tokens_nbc.ndim == 3 else 0
     side = math.isqrt(cells)

@@ -1,4 +1,4 @@
-"""Prompts as transformers' API has them, to and from what a session keeps.
+"""Conversion of prompts between transformers' format and a session's.
 
 Suffixes: n = points of one object, 2 = x and y, 4 = x0, y0, x1, y1; pixels of the original frame;
 h, w = rows and columns of a mask.
@@ -21,7 +21,6 @@ from sam2_hf.processing.prompt_tensors import ImagePrompts, read_prompts
 from sam2_hf.video.prompts import FramePrompts, Mask, Xyxy, read_object_id
 
 TOP_LEFT, BOTTOM_RIGHT = BOX_CORNER_LABELS
-KEPT_NAMES = ClickNames("point_coords", "point_labels")
 ARGUMENTS = ("input_points", "input_labels", "input_boxes")
 Ids = int | Sequence[int]
 
@@ -33,10 +32,10 @@ def frame_prompts(
 
     Args:
         points_n2: `(n, 2)`.
-        labels_n: `(n,)`: 1 on the object, 0 beside it, 2 and 3 corners of a box; -1 and -10 are no
-            points and are left out.
-        box_4: The box, where it is given by itself.
-        what: Whose they are, for messages.
+        labels_n: `(n,)`: 1 on the object, 0 beside it, 2 and 3 corners of a box; -1 and -10 are
+            ignored.
+        box_4: The box, if given separately.
+        what: Name of their owner in messages.
 
     Raises:
         PromptError: A label is unknown, a corner is missing, there are two boxes, or nothing.
@@ -65,13 +64,13 @@ def frame_prompts(
 def scaled(
     prompts: FramePrompts, given_size: tuple[int, int], size: tuple[int, int]
 ) -> FramePrompts:
-    """Carry prompts from a frame of one size to a frame of another; sizes are `(height, width)`."""
+    """Rescale prompts from one frame size to another; sizes are `(height, width)`."""
     if tuple(given_size) == tuple(size):
         return prompts
     down, right = size[0] / given_size[0], size[1] / given_size[1]
     clicks = tuple(
-        Click((one.xy[0] * right, one.xy[1] * down), positive=one.positive)
-        for one in prompts.clicks
+        Click((click.xy[0] * right, click.xy[1] * down), positive=click.positive)
+        for click in prompts.clicks
     )
     box = prompts.box
     if box is not None:
@@ -80,17 +79,17 @@ def scaled(
 
 
 def check_near_frame(prompts: FramePrompts, size: tuple[int, int], what: str) -> None:
-    """Refuse clicks and boxes that lie more than a frame's length away from the frame.
+    """Refuse clicks and boxes that lie more than a frame's size outside the frame.
 
     Args:
         prompts: Clicks and box.
         size: `(height, width)` of the frame.
-        what: Whose they are, for messages.
+        what: Name of their owner in messages.
 
     Raises:
-        PromptError: One of them is not finite or far away, or the box ends before it begins.
+        PromptError: A value is not finite or far outside, or the box is inverted.
 
-    Differs: transformers takes any place.
+    Differs: transformers accepts any position.
     """
     box = () if prompts.box is None else (prompts.box[:2], prompts.box[2:])
     for x, y in (*(click.xy for click in prompts.clicks), *box):
@@ -109,7 +108,7 @@ def check_near_frame(prompts: FramePrompts, size: tuple[int, int], what: str) ->
 
 
 def points_and_labels(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Take apart what transformers keeps for one object on one frame.
+    """Split transformers' inputs for one object on one frame into points and labels.
 
     Args:
         inputs: `point_coords`, `(1, 1, n, 2)`, and `point_labels`, `(1, 1, n)` or one for all.
@@ -118,7 +117,7 @@ def points_and_labels(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         `(n, 2)` and `(n,)`.
 
     Raises:
-        PromptError: One of them is missing, or their numbers differ.
+        PromptError: One is missing, or their numbers differ.
     """
     if set(inputs) != {"point_coords", "point_labels"}:
         raise PromptError(
@@ -134,7 +133,8 @@ def points_and_labels(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             f"point_coords and point_labels cannot be read as points (x, y) with labels: {error}."
         ) from error
     labels_n = labels_n.reshape(-1)
-    return points_n2, label_each_point(labels_n, len(points_n2), "the object", KEPT_NAMES)
+    names = ClickNames("point_coords", "point_labels")
+    return points_n2, label_each_point(labels_n, len(points_n2), "the object", names)
 
 
 def _box_of_corners(corners: dict[int, tuple[float, float]], what: str) -> Xyxy | None:
@@ -149,10 +149,10 @@ def _box_of_corners(corners: dict[int, tuple[float, float]], what: str) -> Xyxy 
 
 
 def read_ids(obj_ids: Ids) -> list[int]:
-    """Copy one object's number, or several, into a list of our own.
+    """Read one object id or several as a list.
 
     Raises:
-        PromptError: One of them is no whole number, or there is none.
+        PromptError: An id is not an integer, or there is none.
     """
     values: Any = obj_ids.tolist() if isinstance(obj_ids, (np.ndarray, Tensor)) else obj_ids
     ids = list(values) if isinstance(values, Sequence) else [values]
@@ -170,13 +170,13 @@ def read_frame(
     """Read and check nested points, labels and boxes of one frame.
 
     Args:
-        values: In this order; None for what is not given.
-        size: `(height, width)` that they are measured in.
+        values: Points, labels and boxes; None if missing.
+        size: `(height, width)` of the coordinates.
         model_size: Input size of the model.
         point_pad_value: Both coordinates of a point that is padding.
 
     Raises:
-        PromptError: They are none, wrongly nested, or lie outside.
+        PromptError: They are missing, wrongly nested, or lie outside.
     """
     given: Mapping[str, object] = {
         name: value for name, value in zip(ARGUMENTS, values, strict=True) if value is not None
@@ -189,15 +189,15 @@ def read_frame(
 
 
 def prompts_of_object(asked: ImagePrompts, place: int, count: int) -> FramePrompts:
-    """Take the prompts of one object.
+    """Select the prompts of one object.
 
     Args:
-        asked: The prompts of all of them.
+        asked: The prompts of all objects.
         place: Which object.
-        count: How many objects there should be.
+        count: Expected number of objects.
 
     Raises:
-        PromptError: There is another number of them, or nothing for this one.
+        PromptError: Their number differs, or this object has none.
     """
     number = len(asked.points or asked.boxes or ())
     if number != count:
@@ -216,10 +216,10 @@ def list_masks(masks: Mask | Sequence[Mask], count: int) -> list[Mask]:
 
     Args:
         masks: See [`list_maps`].
-        count: How many objects there should be.
+        count: Expected number of objects.
 
     Raises:
-        PromptError: There is another number of them.
+        PromptError: Their number differs.
     """
     found = list_maps(masks)
     if len(found) != count:

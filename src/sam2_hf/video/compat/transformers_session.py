@@ -1,4 +1,4 @@
-"""The session under transformers' names: code written for those runs after changing the import."""
+"""Session with transformers' API: code written for it runs after changing the import."""
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,33 +38,32 @@ from .transformers_outputs import (
 
 @one_thread_at_a_time(but=())
 class Sam2VideoInferenceSession(VideoSession):
-    """Everything about one video while it is being segmented, also under transformers' names.
+    """Session on one video, with transformers' names added.
 
     Open one with `Sam2VideoInferenceSession.open(video, model)`; see [`VideoSession`] for the
-    methods of this package. The constructor, and what is defined here, is as in transformers.
-
-    There an object's index is its place in the order in which the objects came; here it is too, and
-    removing an object moves those behind it up.
+    methods of this package. The constructor and the members defined here are as in transformers. As
+    there, an object's index is its position in the order of creation; removing an object shifts
+    those after it.
 
     Args:
         video: Prepared frames, `(t, 3, S, S)`; None for a live stream.
         video_height: Rows of the original frames; the input size if None.
         video_width: Columns of the original frames; the input size if None.
-        inference_device: Where the model is.
-        inference_state_device: Where memories are stored.
-        video_storage_device: Where prepared frames are; others are held as bytes in RAM.
-        dtype: Type of prepared frames, a `torch.dtype` or its name.
-        max_vision_features_cache_size: Frames whose image features are kept.
-        frames: Frames from elsewhere, in place of `video`.
-        options: How to track; with them `max_vision_features_cache_size` plays no part.
-        image_size: Input size the frames are made for, where `video` does not tell.
+        inference_device: Device of the model.
+        inference_state_device: Device of memories.
+        video_storage_device: Device of prepared frames; others are held as bytes in RAM.
+        dtype: Dtype of prepared frames, or its name.
+        max_vision_features_cache_size: Number of frames whose image features are cached.
+        frames: Another source of frames, in place of `video`.
+        options: Session options; with them `max_vision_features_cache_size` is ignored.
+        image_size: Input size of the frames, if `video` is not given.
 
     Raises:
-        VideoError: `video` holds no prepared frames.
-        SessionError: There is no such dtype.
+        VideoError: `video` is not a tensor of prepared frames.
+        SessionError: The dtype is unknown.
 
-    Differs from transformers: the dictionaries of the session's inside are live views of what this
-    package keeps; `session.masklet(object_id)` has the masks of all frames.
+    Differs from transformers: the session's internal dictionaries are live views of this package's
+    state; `session.masklet(object_id)` has the masks of all frames.
     """
 
     def __init__(  # noqa: PLR0913 - the signature is transformers'
@@ -99,7 +98,7 @@ class Sam2VideoInferenceSession(VideoSession):
 
     @classmethod
     def _of_tracker(cls, tracker: Tracker) -> Self:
-        """Make a session of a tracker that has its model."""
+        """Make a session from a tracker that has its model."""
         session = cls.__new__(cls)
         VideoSession.__init__(session, tracker)
         device = tracker.model.device
@@ -108,7 +107,7 @@ class Sam2VideoInferenceSession(VideoSession):
         return session
 
     def _add_views(self, place: Placement) -> None:
-        """Show frames and prompts in pixels of the model's input too."""
+        """Add views of frames and prompts in model pixels."""
         self._place = place
         self._input_prompts = ModelInputPrompts(self, self._tracker, place, self.lock)
         self._input_frames = ModelInputFrames(self._tracker, place, self._input_prompts, self.lock)
@@ -117,14 +116,14 @@ class Sam2VideoInferenceSession(VideoSession):
     def processed_frames(self) -> Mapping[int, Tensor | None] | None:
         """Frame -> model input, a live view; None before the first frame of a stream.
 
-        Another mapping or sequence takes the place of all frames, None makes an empty stream; see
+        Assigning a mapping or sequence replaces all frames, None makes an empty stream; see
         [`ModelInputFrames.replace_all`].
         """
         return self._input_frames.view()
 
     @processed_frames.setter
     def processed_frames(self, frames: NewFrames) -> None:
-        """Put other frames in the place of all."""
+        """Replace all frames."""
         self._input_frames.replace_all(frames)
 
     def add_new_frame(self, pixel_values: Tensor, frame_idx: int | None = None) -> int:
@@ -132,8 +131,8 @@ class Sam2VideoInferenceSession(VideoSession):
 
         Args:
             pixel_values: `(3, S, S)` or `(1, 3, S, S)`, normalized.
-            frame_idx: Its number, where the caller counts; numbers may have gaps, and a frame that
-                is there already is replaced. One more than the highest if None.
+            frame_idx: Its number, if the caller counts; numbers may have gaps, and an existing
+                frame is replaced. One more than the highest if None.
 
         Returns:
             Its number.
@@ -141,8 +140,8 @@ class Sam2VideoInferenceSession(VideoSession):
         Raises:
             FrameError: Its shape is wrong, or the number is negative.
 
-        Differs from transformers: there the next number is the number of frames that are kept, so
-            that a new frame replaces another one after frames were left out or deleted.
+        Differs from transformers: there the next number is the number of stored frames, so that a
+        new frame replaces another after gaps or deletions.
         """
         return self._input_frames.add(pixel_values, frame_idx)
 
@@ -150,7 +149,7 @@ class Sam2VideoInferenceSession(VideoSession):
         """Read a frame as model input, `(3, S, S)`.
 
         Raises:
-            FrameError: It cannot be had.
+            FrameError: It is not available.
         """
         return self._input_frames.for_model(frame_idx)
 
@@ -166,7 +165,7 @@ class Sam2VideoInferenceSession(VideoSession):
 
     @video_height.setter
     def video_height(self, height: int) -> None:
-        """Say how many rows; it counts as soon as the columns are known too."""
+        """Declare the rows; takes effect once the columns are known."""
         self._input_frames.declare_height(height)
 
     @property
@@ -176,74 +175,74 @@ class Sam2VideoInferenceSession(VideoSession):
 
     @video_width.setter
     def video_width(self, width: int) -> None:
-        """Say how many columns; it counts as soon as the rows are known too."""
+        """Declare the columns; takes effect once the rows are known."""
         self._input_frames.declare_width(width)
 
     @property
     def inference_device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return self._place.inference
 
     @inference_device.setter
     def inference_device(self, device: torch.device | str) -> None:
-        """Expect the model on another device."""
+        """Set the device of the model."""
         self._place.inference = torch.device(device)
 
     @property
     def inference_state_device(self) -> torch.device:
-        """Where memories are stored."""
+        """Device of memories."""
         return self._place.state
 
     @inference_state_device.setter
     def inference_state_device(self, device: torch.device | str) -> None:
-        """Store memories on another device from now on."""
+        """Set the device of memories."""
         self._place.state = torch.device(device)
         self._tracker.store_on(self._place.state)
 
     @property
     def video_storage_device(self) -> torch.device:
-        """Where prepared frames are."""
+        """Device of prepared frames."""
         return self._place.storage
 
     @video_storage_device.setter
     def video_storage_device(self, device: torch.device | str) -> None:
-        """Keep prepared frames on another device."""
+        """Set the device of prepared frames."""
         self._place.storage = torch.device(device)
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of prepared frames."""
+        """Dtype of prepared frames."""
         return self._place.dtype
 
     @dtype.setter
     def dtype(self, dtype: torch.dtype | str) -> None:
-        """Prepare frames in another type."""
+        """Set the dtype of prepared frames."""
         self._place.dtype = as_dtype(dtype)
 
     @property
     def max_vision_features_cache_size(self) -> int:
-        """Frames whose image features are kept."""
+        """Number of frames whose image features are cached."""
         return self._tracker.encoder.features.size
 
     @max_vision_features_cache_size.setter
     def max_vision_features_cache_size(self, size: int) -> None:
-        """Keep another number of frames."""
+        """Set the number of cached frames."""
         self._tracker.encoder.features.size = size
 
     @property
     def cache(self) -> VisionFeatures:
-        """The image features that are kept."""
+        """The cached image features."""
         return VisionFeatures(self._tracker.encoder.features, self._output_place())
 
     @property
     def output_dict_per_obj(self) -> PerObject[Mapping[str, FrameOutputs]]:
-        """What is remembered, a live view: index -> kind of frame -> frame -> outputs.
+        """Stored outputs, a live view: index -> kind of frame -> frame -> outputs.
 
-        The kinds are `cond_frame_outputs` and `non_cond_frame_outputs`. A frame that is removed is
-        not attended to any more; see [`StoredOutput`] for what there is of one.
+        The kinds are `cond_frame_outputs` and `non_cond_frame_outputs`. A removed frame is no
+        longer attended to; see [`StoredOutput`] for its entries.
         """
         place = self._output_place()
-        return PerObject(self._objects, lambda one: output_views(one, place))
+        return PerObject(self._objects, lambda obj: output_views(obj, place))
 
     @property
     def frames_tracked_per_obj(self) -> PerObject[FramesTracked]:
@@ -262,45 +261,44 @@ class Sam2VideoInferenceSession(VideoSession):
 
     @property
     def obj_ids(self) -> list[int]:
-        """The objects, in the order in which they came."""
+        """The objects, in order of creation."""
         return list(self._tracker.objects)
 
     @property
     def obj_with_new_inputs(self) -> list[int]:
-        """Objects with prompts that are not remembered yet; changing the list changes that.
+        """Objects with queued prompts; changes to the list write through.
 
-        Their prompts count when their frame is segmented next. Prompts that were answered before
-        are answered again, all of a frame at once; those of an object that is left out stay
-        unanswered.
+        Their prompts are applied when their frame is segmented next. Prompts applied before are
+        applied again, all of a frame at once; those of an object left out stay queued.
         """
         return self._input_prompts.new_ids()
 
     @obj_with_new_inputs.setter
     def obj_with_new_inputs(self, obj_ids: Sequence[int]) -> None:
-        """Say which objects' prompts count."""
+        """Set which objects' prompts are queued."""
         self._input_prompts.set_new_ids(list(obj_ids))
 
     @property
     def _obj_id_to_idx(self) -> dict[int, int]:
-        """Object -> its place in the order, a copy; code written for transformers reads it."""
+        """Object id -> index, a copy; code written for transformers reads it."""
         return {object_id: place for place, object_id in enumerate(self._tracker.objects)}
 
     @property
     def _obj_idx_to_id(self) -> dict[int, int]:
-        """Place in the order -> object, a copy."""
+        """Index -> object id, a copy."""
         return dict(enumerate(self._tracker.objects))
 
     def obj_id_to_idx(self, obj_id: int) -> int:
-        """Return the place of an object in the order; a new one is made if the id is new."""
+        """Return the index of an object, which is created if the id is new."""
         number = read_object_id(obj_id)
         self._tracker.registry.get_or_add(number, self._tracker.memory_device)
         return self.obj_ids.index(number)
 
     def obj_idx_to_id(self, obj_idx: int) -> int:
-        """Return the object at a place.
+        """Return the object id at an index.
 
         Raises:
-            SessionError: There are not so many.
+            SessionError: The index is out of range.
         """
         return self._at(obj_idx).object_id
 
@@ -309,10 +307,10 @@ class Sam2VideoInferenceSession(VideoSession):
         return len(self._tracker.objects)
 
     def add_point_inputs(self, obj_idx: int, frame_idx: int, inputs: dict[str, Tensor]) -> None:
-        """Put clicks, and corners of a box, in the place of the prompts on a frame.
+        """Replace the prompts on a frame with clicks and corners of a box.
 
         Args:
-            obj_idx: Place of the object in the order.
+            obj_idx: Index of the object.
             frame_idx: The frame.
             inputs: `point_coords` `(1, 1, n, 2)`, model pixels, and `point_labels` `(1, 1, n)`.
 
@@ -323,25 +321,25 @@ class Sam2VideoInferenceSession(VideoSession):
         self._input_prompts.add_points(self.obj_idx_to_id(obj_idx), frame_idx, inputs)
 
     def remove_point_inputs(self, obj_idx: int, frame_idx: int) -> None:
-        """Take back clicks and box on a frame, if there are any."""
+        """Remove clicks and box on a frame, if any."""
         self._input_prompts.remove(self.obj_idx_to_id(obj_idx), frame_idx, masks=False)
 
     def add_mask_inputs(self, obj_idx: int, frame_idx: int, inputs: Tensor) -> None:
-        """Put a mask in the place of the prompts on a frame.
+        """Replace the prompts on a frame with a mask.
 
         Args:
-            obj_idx: Place of the object in the order.
+            obj_idx: Index of the object.
             frame_idx: The frame.
             inputs: `(1, 1, h, w)`, booleans, probabilities or logits; see [`read_mask`].
 
         Raises:
-            PromptError: It is not one mask.
+            PromptError: It is not a single mask.
             SessionError: There is no such object.
         """
         self._input_prompts.add_mask(self.obj_idx_to_id(obj_idx), frame_idx, inputs)
 
     def remove_mask_inputs(self, obj_idx: int, frame_idx: int) -> None:
-        """Take back the mask on a frame, if there is one."""
+        """Remove the mask on a frame, if any."""
         self._input_prompts.remove(self.obj_idx_to_id(obj_idx), frame_idx, masks=True)
 
     def store_output(
@@ -352,10 +350,10 @@ class Sam2VideoInferenceSession(VideoSession):
         output_value: Tensor | Mapping[str, Tensor | None] | None = None,
         is_conditioning_frame: bool = True,  # noqa: FBT001, FBT002
     ) -> None:
-        """Remember an output of an object on a frame, or one tensor of it.
+        """Store an output of an object on a frame, or one tensor of it.
 
         Args:
-            obj_idx: Place of the object in the order.
+            obj_idx: Index of the object.
             frame_idx: The frame.
             output_key: Which tensor to replace; None for a whole output.
             output_value: The tensor, or a mapping; see [`StoredOutput`].
@@ -374,13 +372,13 @@ class Sam2VideoInferenceSession(VideoSession):
         output_key: str,
         is_conditioning_frame: bool = True,  # noqa: FBT001, FBT002
     ) -> Tensor | None:
-        """Look up what is remembered of an object on a frame; None if it is nothing.
+        """Look up a stored output of an object on a frame; None if missing.
 
         Args:
-            obj_idx: Place of the object in the order.
+            obj_idx: Index of the object.
             frame_idx: The frame.
             output_key: See [`StoredOutput`].
-            is_conditioning_frame: Whether to look among prompted frames, or among tracked ones.
+            is_conditioning_frame: Whether to look among conditioning frames, or tracked ones.
 
         Raises:
             SessionError: There is no such object or key.
@@ -420,22 +418,22 @@ class Sam2VideoInferenceSession(VideoSession):
     ) -> Sam2VideoSegmentationOutput:
         """Segment one frame; see [`Sam2VideoModel.forward`].
 
-        All prompts so far count, on whatever frame they are. Without `remember` a frame that is
-        merely tracked leaves no memory; a prompted one always does.
+        All prompts so far are applied, on any frame. Without `remember` a tracked frame leaves no
+        memory; a prompted one always does.
 
         Raises:
-            FrameError: The frame cannot be had.
+            FrameError: The frame is not available.
         """
         self.use_model(model)
         if frame is not None:
-            # while the oldest frame of a stream, which a prompt may be on, is there
+            # before the stream drops its oldest frame, which may have a prompt
             self._tracker.consolidate_prompts()
             number = self.add_new_frame(frame, frame_idx)
         elif frame_idx is None:
             raise FrameError("there is neither frame_idx nor frame. Give one of them.")
         else:
             number = frame_number(frame_idx)
-        if not self._tracker.registry.has_outputs_of(number):  # whose pixels are not needed
+        if not self._tracker.registry.has_outputs_of(number):  # its pixels are not needed
             self._require(number)
         self._input_prompts.requeue([number])
         corrections = self._tracker.consolidate_prompts()
@@ -458,11 +456,11 @@ class Sam2VideoInferenceSession(VideoSession):
         """Track frame by frame; see [`Sam2VideoModel.propagate_in_video_iterator`].
 
         As in transformers, `max_frame_num_to_track` counts the frames after the first one, the
-        default start is the earliest prompted frame, and nothing lies before frame 0.
+        default start is the earliest prompted frame, and there is nothing before frame 0.
 
         Raises:
             NoPromptError: No object has a prompt.
-            FrameError: There is no such first frame.
+            FrameError: The first frame does not exist.
         """
         self.use_model(model)
         prompted = self._tracker.registry.conditioning_frames()

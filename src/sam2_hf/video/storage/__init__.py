@@ -1,1 +1,1 @@
-"""What leaves memory: records spilled to disk, and sessions saved to files."""
+"""Storage: records spilled to disk, and sessions saved to files."""

@@ -1,17 +1,17 @@
 """Files of a saved session, from which another process can continue.
 
-    folder/current.json              which save counts, and how to know that it is whole
+    folder/current.json              name and checksum of the current save
     folder/save-000012/session.json       the document, and a checksum of every other file
     folder/save-000012/state.safetensors
-    folder/save-000012/history.safetensors      where each old record lies
-    folder/save-000012/history-*.bin            the old records
+    folder/save-000012/history.safetensors      index of offloaded records
+    folder/save-000012/history-*.bin            offloaded records
 
-Each save is a new folder, written to the end before `current.json` is replaced in one step. A
-process killed at any moment leaves the save before or the new one. No pickle, no video inside.
 
-Segments of old records are hard-linked, in both directions, so that nothing large is written twice;
-where the file system has no such links, or another one holds the folder, they are copied once and
-linked from the save before.
+Each save is a new folder, completed before `current.json` is replaced atomically. A process killed
+at any moment leaves the previous save or the new one. No pickle, no video inside.
+
+Record segments are hard-linked in both directions, so that nothing large is written twice; without
+hard links, or across file systems, they are copied once and then linked from the previous save.
 """
 
 import contextlib
@@ -40,11 +40,11 @@ SEGMENT_NAME = re.compile(r"history-[0-9a-f]{16}\.bin")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SavedHistory:
-    """What finds the records again.
+    """Index of saved records.
 
     Attributes:
         kinds: Kinds of records, in the order of their numbers.
-        segments: Of each segment: number, name, bytes that count and their CRC-32.
+        segments: Number, name, used bytes and their CRC-32 of each segment.
         index: Columns `object_id`, `frame`, `kind`, each `(n,)` int64, and `place`, `(n, 20)`
             uint8, for n records.
     """
@@ -55,17 +55,17 @@ class SavedHistory:
 
 
 def write_history(history: RecordStore, folder: Path, previous: Path | None) -> SavedHistory:
-    """Put the records of a history into a folder.
+    """Write the records of a history to a folder.
 
     Args:
-        history: It goes on as before; what was only in its RAM gets into its files too.
-        folder: Where the segments go.
-        previous: The save before, to link from where the spill files cannot be linked.
+        history: Stays usable; records that are only in RAM are also written to its files.
+        folder: Target of the segments.
+        previous: The previous save, to link from if spill files cannot be linked.
 
     Raises:
         OSError: The files cannot be written.
     """
-    with contextlib.suppress(OutputError):  # the spill disk is full; the save's may be another
+    with contextlib.suppress(OutputError):  # the spill disk is full; the save may be on another
         history.flush()
     numbered = dict(history.files.segments)
     rest = Segment(folder / new_name())
@@ -78,24 +78,29 @@ def write_history(history: RecordStore, folder: Path, previous: Path | None) -> 
     for segment in numbered.values():
         _link_or_copy(segment, folder / segment.path.name, previous)
     about = [
-        {"number": number, "name": one.path.name, "bytes": one.end, "crc32": one.checksum}
-        for number, one in numbered.items()
+        {
+            "number": number,
+            "name": segment.path.name,
+            "bytes": segment.end,
+            "crc32": segment.checksum,
+        }
+        for number, segment in numbered.items()
     ]
     kinds = sorted({kind for (_, _, kind), _ in rows})
     return SavedHistory(kinds, about, _index(rows, kinds))
 
 
 def read_history(saved: SavedHistory, folder: Path, history: RecordStore) -> None:
-    """Fill a new history with what `write_history` put into a folder.
+    """Fill a new history from a folder of `write_history`.
 
     Args:
-        saved: What `write_history` returned.
-        folder: Where the segments are.
-        history: An empty history. It gets links of its own, so the folder may go.
+        saved: Output of `write_history`.
+        folder: Folder of the segments.
+        history: An empty history. It gets its own links, so the folder may be deleted.
 
     Raises:
-        OutputError: The spill folder is on another disk, and that is full.
-        SessionError: A segment is missing, too short, or has other bytes than were written.
+        OutputError: The spill folder is on another disk, which is full.
+        SessionError: A segment is missing, too short, or modified.
     """
     for about in saved.segments:
         _check_numbers(about)
@@ -118,7 +123,7 @@ def read_history(saved: SavedHistory, folder: Path, history: RecordStore) -> Non
 
 
 def _write_rest(history: RecordStore, key: Key, rest: Segment, number: int) -> bytes:
-    """Write a record that is only in RAM to a segment of the save's own."""
+    """Write a record that is only in RAM to a separate segment of the save."""
     if not rest.path.exists():
         rest.path.open("xb").close()
     content = pack(history.get(key) or {})
@@ -126,7 +131,7 @@ def _write_rest(history: RecordStore, key: Key, rest: Segment, number: int) -> b
 
 
 def _link_or_copy(segment: Segment, target: Path, previous: Path | None) -> None:
-    """Give a segment's bytes another name; only bytes that no link leads to are copied."""
+    """Link a segment, or copy it if no link is possible."""
     if segment.path == target:
         return
     if not segment.path.exists():
@@ -146,7 +151,7 @@ def _link_or_copy(segment: Segment, target: Path, previous: Path | None) -> None
 
 
 def _check_numbers(about: dict[str, Any]) -> None:
-    """Refuse a segment whose number or length no segment can have."""
+    """Refuse an impossible segment number or length."""
     for name, most in (("number", LARGEST_NUMBER), ("bytes", LARGEST_LENGTH)):
         value = about[name]
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
@@ -154,7 +159,7 @@ def _check_numbers(about: dict[str, Any]) -> None:
 
 
 def _check(segment: Segment) -> None:
-    """Hold the bytes of a file against their number and checksum."""
+    """Check the length and checksum of a file."""
     name, checksum, found = segment.path.name, 0, 0
     try:
         if not stat.S_ISREG(segment.path.stat().st_mode):
@@ -171,7 +176,7 @@ def _check(segment: Segment) -> None:
 
 
 def _index(rows: list[tuple[Key, bytes]], kinds: list[str]) -> dict[str, Tensor]:
-    """Write keys and places as columns."""
+    """Return keys and places as columns."""
     numbers = [(object_id, frame, kinds.index(kind)) for (object_id, frame, kind), _ in rows]
     columns = torch.tensor(numbers, dtype=torch.int64).reshape(-1, 3)
     places = bytearray(b"".join(place for _, place in rows))
@@ -185,10 +190,10 @@ def _index(rows: list[tuple[Key, bytes]], kinds: list[str]) -> dict[str, Tensor]
 
 
 def _counted(saved: SavedHistory, history: RecordStore) -> Iterator[tuple[Key, bytes]]:
-    """Read keys and places from their columns; note how much of each segment they need.
+    """Read keys and places from their columns; add up the needed bytes of each segment.
 
     Raises:
-        SessionError: Columns do not fit each other, a record comes twice, or lies outside.
+        SessionError: Columns differ in length, a record is duplicated, or lies outside.
     """
     names = ("object_id", "frame", "kind")
     columns, places_n20 = [saved.index[name] for name in names], saved.index["place"]
@@ -215,21 +220,20 @@ def _counted(saved: SavedHistory, history: RecordStore) -> Iterator[tuple[Key, b
         yield key, place
 
 
-FORMAT = 1  # goes up when an older version of this file could not read what a newer one writes
+FORMAT = 1  # raised when older versions cannot read the new format
 CURRENT, SESSION = "current.json", "session.json"
 STATE, INDEX = "state.safetensors", "history.safetensors"
-MOST_CURRENT_BYTES = 1 << 16
 SAVE_NAME = re.compile(r"save-(\d{6,})")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SavedSession:
-    """What there is to a session, besides its video and its model.
+    """State of a session, without video and model.
 
     Attributes:
-        document: What JSON can carry. Mind that JSON makes keys strings, and tuples lists.
-        tensors: Name -> tensor of any device and dtype. They come back in RAM.
-        history: Everything that has left the device.
+        document: JSON data. Note that JSON turns keys into strings and tuples into lists.
+        tensors: Name -> tensor of any device and dtype. They are loaded to RAM.
+        history: Offloaded records.
     """
 
     document: dict[str, Any]
@@ -238,16 +242,16 @@ class SavedSession:
 
 
 def write_session(folder: Path, saved: SavedSession) -> None:
-    """Save a session; the save before counts until this one is whole, then it is removed.
+    """Save a session; once complete it replaces the previous save.
 
     Args:
-        folder: Where to, made if missing. What is in it besides saves is left alone.
-        saved: The session. It goes on as before.
+        folder: Target, created if missing. Other content is left alone.
+        saved: The session; stays usable.
 
     Raises:
-        OutputError: The folder cannot be written to or the disk is full. The save before is as it
-            was, and nothing is left of this one.
-        TypeError: The document holds something that JSON cannot carry.
+        OutputError: The folder cannot be written to or the disk is full. The previous save is
+            intact, and partial output is removed.
+        TypeError: The document cannot be written as JSON.
     """
     folder = Path(folder)
     before = _current_name(folder)
@@ -262,10 +266,10 @@ def write_session(folder: Path, saved: SavedSession) -> None:
         kept = "There is no earlier save" if before is None else "The save before is as it was"
         raise OutputError(
             f"cannot save the session in {folder}: {reason_of(error)}. {kept}, and the session can "
-            "go on. Free some space or choose another folder."
+            "continue. Free some space or choose another folder."
         ) from error
     finally:
-        # an interruption can come between the two lines, so the file is asked as well
+        # an interruption may fall between the two lines, so the file is read as well
         if not counts and _current_name(folder) != name:
             shutil.rmtree(folder / name, ignore_errors=True)
     _sync_names(folder)
@@ -277,17 +281,17 @@ def write_session(folder: Path, saved: SavedSession) -> None:
 def read_session(
     folder: Path, *, ram_budget: int, spill_folder: Path | None = None
 ) -> SavedSession:
-    """Load what `write_session` saved last, after a look at every byte of it.
+    """Load the last save of `write_session`, after verifying every byte.
 
     Args:
-        folder: The folder that was given to `write_session`.
+        folder: The folder of `write_session`.
         ram_budget: Bytes of RAM for records of the history.
-        spill_folder: For the history's files. Without one they go to a folder of their own inside
-            `folder`, where links suffice, or to a temporary one if `folder` is read-only.
+        spill_folder: For the history's files. Defaults to a subfolder of `folder`, where links
+            suffice, or a temporary folder if `folder` is read-only.
 
     Raises:
         SessionError: There is no save, it is damaged, or a newer version wrote it.
-        OutputError: The spill folder is on another disk, and cannot be written or is full.
+        OutputError: The spill folder is on another disk, which cannot be written or is full.
     """
     folder = Path(folder)
     current = _read_current(folder)
@@ -310,7 +314,7 @@ def read_session(
 
 
 def _write_save(save: Path, saved: SavedSession, previous: Path | None) -> None:
-    """Fill the folder of one save, and see that the disk has it."""
+    """Write the folder of one save and sync it to disk."""
     history = write_history(saved.history, save, previous)
     files = {
         STATE: _write(save / STATE, pack(saved.tensors)),
@@ -327,13 +331,13 @@ def _write_save(save: Path, saved: SavedSession, previous: Path | None) -> None:
 
 
 def _write(path: Path, content: bytes) -> dict[str, int]:
-    """Write a file; returns what `_read_checked` wants to know."""
+    """Write a file; return its size and checksum for `_read_checked`."""
     path.write_bytes(content)
     return {"bytes": len(content), "crc32": zlib.crc32(content)}
 
 
 def _read_checked(path: Path, about: dict[str, int]) -> bytes:
-    """Read a file that must be as it was written."""
+    """Read a file and verify that it is unmodified."""
     if (found := _size_of(path)) != about["bytes"]:
         raise SessionError(f"{path.name} has {found} bytes of {about['bytes']}")
     content = path.read_bytes()
@@ -349,7 +353,7 @@ def _size_of(path: Path) -> int:
     """Count the bytes of a plain file.
 
     Raises:
-        SessionError: It is a pipe, a device or a folder, which might never end.
+        SessionError: It is not a regular file; a pipe or device might never end.
     """
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
@@ -358,20 +362,20 @@ def _size_of(path: Path) -> int:
 
 
 def _mapping(content: object) -> dict[str, Any]:
-    """Refuse JSON of another kind."""
+    """Check that JSON is a mapping."""
     if not isinstance(content, dict):
         raise SessionError(f"it holds a {type(content).__name__} where a mapping belongs")
     return content
 
 
 def _sync_file(path: Path) -> None:
-    """Wait until the disk has a file; a full one may show only here."""
+    """Sync a file to disk; a full disk may show only here."""
     with path.open("r+b") as file:
         os.fsync(file.fileno())
 
 
 def _sync_names(folder: Path) -> None:
-    """Wait until the disk has the names in a folder, where the system can tell."""
+    """Sync the names in a folder to disk, if the system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -381,7 +385,7 @@ def _sync_names(folder: Path) -> None:
 
 
 def _saves(folder: Path) -> list[Path]:
-    """List the saves in a folder, whole or not."""
+    """List the saves in a folder, complete or not."""
     if not folder.is_dir():
         return []
     return [path for path in folder.iterdir() if path.is_dir() and SAVE_NAME.fullmatch(path.name)]
@@ -392,7 +396,7 @@ def _number(save: Path) -> int:
 
 
 def _current_name(folder: Path) -> str | None:
-    """Name of the save that counts; None if there is none, or none that can be read."""
+    """Name of the current save; None if there is none or it is unreadable."""
     try:
         return str(_read_current(folder)["save"])
     except (SessionError, KeyError):
@@ -400,10 +404,10 @@ def _current_name(folder: Path) -> str | None:
 
 
 def _read_current(folder: Path) -> dict[str, Any]:
-    """Read which save counts."""
+    """Read the pointer to the current save."""
     with damage_explained(folder):
         try:
-            if _size_of(folder / CURRENT) > MOST_CURRENT_BYTES:
+            if _size_of(folder / CURRENT) > 1 << 16:
                 raise SessionError(f"{CURRENT} is too large")
             current = _mapping(json.loads((folder / CURRENT).read_bytes()))
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -423,15 +427,15 @@ def _read_current(folder: Path) -> dict[str, Any]:
 
 
 class _NoSaveError(SessionError):
-    """A refusal that is no damage."""
+    """An error other than damage."""
 
 
 @contextlib.contextmanager
 def damage_explained(folder: Path) -> Iterator[None]:
-    """Say of whatever goes wrong in reading that the save is damaged, and what to do.
+    """Report any error in reading as a damaged save.
 
-    What is known to go wrong is named by a `SessionError`; files that somebody has changed bring
-    more into JSON, safetensors and torch than could be listed.
+    Known problems raise a `SessionError`; modified files raise more kinds of errors in JSON,
+    safetensors and torch than could be listed.
     """
     try:
         yield
@@ -441,12 +445,12 @@ def damage_explained(folder: Path) -> Iterator[None]:
         reason = reason_of(error) if isinstance(error, OSError) else str(error)
         raise SessionError(
             f"the session saved in {folder} is damaged: {reason}. Restore the folder from a copy, "
-            "or start the session anew."
+            "or start a new session."
         ) from error
 
 
 def _new_history(spill_folder: Path | None, near: Path | None, ram_budget: int) -> RecordStore:
-    """Make an empty history, its files where the caller wants them or else near the save."""
+    """Make an empty history, its files in the caller's folder or else near the save."""
     if spill_folder is None and near is not None:
         with contextlib.suppress(OutputError):
             return RecordStore(ram_budget=ram_budget, folder=near)

@@ -1,6 +1,6 @@
-"""Records that have left the device: in RAM up to a budget, the oldest of them in files.
+"""Record store for offloaded tensors: in RAM up to a budget, the oldest spilled to files.
 
-Named tensors become bytes and back, exactly, in the safetensors format; never a pickle.
+Named tensors are serialized exactly, in the safetensors format; never a pickle.
 """
 
 import contextlib
@@ -19,31 +19,31 @@ from sam2_hf.video.session_lock import SessionLock
 
 from .spill_files import SEGMENT_BYTES, SegmentFiles, segment_of
 
-# What a small tensor and a dictionary of tensors cost in RAM besides the numbers, in bytes,
-# measured with torch 2.13 on Linux. Without it a million short masks would look free.
+# RAM overhead of a small tensor and of a dictionary of tensors, in bytes, measured with torch 2.13
+# on Linux. Without it a million short masks would look free.
 TENSOR_OVERHEAD = 450
 RECORD_OVERHEAD = 500
 
 
 def pack(tensors: Mapping[str, Tensor]) -> bytes:
-    """Write tensors of any device, layout and dtype as the bytes of a safetensors file."""
+    """Serialize tensors of any device, layout and dtype as safetensors bytes."""
     return save({name: tensor.contiguous() for name, tensor in owned(tensors).items()})
 
 
 def unpack(content: bytes) -> dict[str, Tensor]:
-    """Read what `pack` wrote: the same bits, dtypes and shapes, in RAM.
+    """Deserialize the output of `pack`: the same bits, dtypes and shapes, in RAM.
 
     Raises:
-        SafetensorError: The bytes are something else.
+        SafetensorError: The bytes are invalid.
     """
     return load(content)
 
 
 def owned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Bring tensors to RAM so that each holds its own numbers and no more.
+    """Copy tensors to RAM so that each owns its storage.
 
-    A tensor that already does is passed on as it is. A slice of a larger one, or one of two that
-    share their numbers, is copied: otherwise one small slice would keep the whole batch alive.
+    A tensor that already does is returned as is. Slices and tensors that share storage are copied:
+    otherwise one small slice would keep the whole batch alive.
     """
     kept: dict[str, Tensor] = {}
     seen: set[int] = set()
@@ -58,30 +58,30 @@ def owned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def bytes_held(tensors: Mapping[str, Tensor]) -> int:
-    """Bytes of RAM that a record takes, its Python objects included (to about 20 %)."""
+    """RAM of a record in bytes, including Python objects (to about 20 %)."""
     values = sum(map(attrgetter("nbytes"), tensors.values()))
     return values + len(tensors) * TENSOR_OVERHEAD + RECORD_OVERHEAD
 
 
 Key = tuple[int, int, str]  # object id, frame, kind ("memory" or "mask")
-NOT_WRITTEN = b""  # the place of a record that is nowhere but in RAM
+NOT_WRITTEN = b""  # place of a record that is only in RAM
 
 
 class RecordStore(Closing):
-    """Records of named tensors, found by object, frame and kind.
+    """Records of named tensors, by object, frame and kind.
 
-    New records stay in RAM. When they take more than the budget, those put first go to files, of
-    which about 200 bytes of RAM per record remain. A record in RAM is handed out as it is: do not
-    change its tensors in place.
+    New records stay in RAM. Beyond the budget the oldest are spilled to files, which leaves about
+    200 bytes of RAM per record. A record in RAM is returned without a copy: do not modify its
+    tensors in place.
 
     Attributes:
-        ram_budget: May be changed; the next `put` sees to it.
+        ram_budget: May be changed; applied by the next `put`.
 
     Args:
-        ram_budget: Bytes of RAM for records, their Python objects included.
-        folder: Where the spill folder is made, at once; None for the system's temporary folder, on
-            first need. It is removed when the history is closed or forgotten.
-        segment_bytes: How large a file may grow; at least half of each full one is needed.
+        ram_budget: Bytes of RAM for records, including Python objects.
+        folder: Parent of the spill folder, created at once; None for the system's temporary folder,
+            on first need. Removed when the store is closed or garbage-collected.
+        segment_bytes: Maximum file size; at least half of each full file is in use.
 
     Raises:
         OutputError: `folder` cannot be written to.
@@ -97,19 +97,19 @@ class RecordStore(Closing):
         self._in_ram: OrderedDict[Key, dict[str, Tensor]] = OrderedDict()
         self._places: dict[tuple[int, str], dict[int, bytes]] = {}
         self._closed = False
-        self._lock = SessionLock()  # masklets are read while another thread tracks
+        self._lock = SessionLock()  # masklets may be read while another thread tracks
 
     def put(self, key: Key, record: Mapping[str, Tensor]) -> None:
-        """Keep a record, in place of an older one with that key.
+        """Store a record, replacing an older one with the same key.
 
         Args:
             key: Object id, frame and kind.
-            record: Name -> tensor of any shape and dtype. Kept without a copy where the tensor
-                lies in RAM and is no slice of a larger one.
+            record: Name -> tensor of any shape and dtype. Not copied if the tensor is in RAM and
+                owns its storage.
 
         Raises:
-            OutputError: The disk is full. The record is kept all the same, in RAM beyond the
-                budget, and each later call tries again to make room.
+            OutputError: The disk is full. The record is kept in RAM beyond the budget, and each
+                later call tries to spill again.
             SessionError: The history is closed.
         """
         self._require_open()
@@ -126,7 +126,7 @@ class RecordStore(Closing):
         """Look up a record: exact bits, dtypes and shapes; None if there is none.
 
         Raises:
-            SessionError: The history is closed, or its file was deleted by someone else.
+            SessionError: The history is closed, or its file was deleted.
         """
         self._require_open()
         object_id, frame, kind = key
@@ -137,7 +137,7 @@ class RecordStore(Closing):
             return None if place is None else unpack(self.files.read(place))
 
     def discard(self, key: Key) -> None:
-        """Forget a record, if there is one."""
+        """Delete a record, if any."""
         object_id, frame, kind = key
         with self._lock:
             frames = self._places.get((object_id, kind), {})
@@ -149,14 +149,14 @@ class RecordStore(Closing):
                 self._places.pop((object_id, kind), None)
 
     def discard_object(self, object_id: int) -> None:
-        """Forget every record of an object."""
+        """Delete all records of an object."""
         kinds = [kind for owner, kind in self._places if owner == object_id]
         for kind in kinds:
             for frame in list(self._places[object_id, kind]):
                 self.discard((object_id, frame, kind))
 
     def frames(self, object_id: int, kind: str) -> list[int]:
-        """List the frames of which there is a record, in order."""
+        """List the frames with a record, in order."""
         return sorted(self._places.get((object_id, kind), ()))
 
     def __contains__(self, key: Key) -> bool:
@@ -168,16 +168,16 @@ class RecordStore(Closing):
 
     @property
     def bytes_in_ram(self) -> int:
-        """Bytes of RAM that records take, without the index of those on disk."""
+        """RAM of records in bytes, without the index of those on disk."""
         return self._bytes_in_ram
 
     @property
     def bytes_on_disk(self) -> int:
-        """Bytes of all spill files; as they grow, they are kept near twice what is needed."""
+        """Bytes of all spill files; kept at about twice the bytes in use or less."""
         return self.files.num_bytes
 
     def flush(self) -> None:
-        """Write to files what is nowhere but in RAM; it stays in RAM too, to be found quickly.
+        """Write records that are only in RAM to files; they also stay in RAM.
 
         Raises:
             OutputError: The disk is full. Nothing is lost.
@@ -186,18 +186,18 @@ class RecordStore(Closing):
             self._write(key)
 
     def places(self) -> Iterator[tuple[Key, bytes]]:
-        """Go through every record and its place in the files; `NOT_WRITTEN` for one only in RAM."""
+        """Iterate over records and their places in files; `NOT_WRITTEN` if only in RAM."""
         for (object_id, kind), frames in self._places.items():
             for frame, place in frames.items():
                 yield (object_id, frame, kind), place
 
     def restore(self, places: Iterable[tuple[Key, bytes]]) -> None:
-        """Know records again that lie in adopted segments; `places` as `places()` listed them."""
+        """Restore records in adopted segments from the output of `places()`."""
         for (object_id, frame, kind), place in places:
             self._places.setdefault((object_id, kind), {})[frame] = place
 
     def close(self) -> None:
-        """Forget everything and remove the files; a second call does nothing."""
+        """Delete everything including files; idempotent."""
         with self._lock:
             self._closed = True
             self._in_ram.clear()
@@ -206,7 +206,7 @@ class RecordStore(Closing):
             self.files.close()
 
     def __deepcopy__(self, memo: dict[int, object]) -> "RecordStore":
-        """Copy every record, also those in files, to a history with files of its own."""
+        """Copy every record, also those in files, to a history with its own files."""
         self._require_open()
         twin = RecordStore(ram_budget=self.ram_budget, folder=self._folder)
         for key, _ in self.places():
@@ -214,13 +214,13 @@ class RecordStore(Closing):
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        """List what is pickled: every record, also those in files."""
+        """Return the state to pickle: every record, also those in files."""
         self._require_open()
         records = {key: pack(self.get(key) or {}) for key, _ in self.places()}
         return {"ram_budget": self.ram_budget, "folder": self._folder, "records": records}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Begin with files of its own; in the temporary folder if the other one is not there."""
+        """Restore with new files; in the temporary folder if the original folder is missing."""
         try:
             self.__init__(ram_budget=state["ram_budget"], folder=state["folder"])  # type: ignore[misc]
         except OutputError:
@@ -229,7 +229,7 @@ class RecordStore(Closing):
             self.put(key, unpack(content))
 
     def _make_room(self) -> None:
-        """Move the records put first out of RAM until the rest fits."""
+        """Spill the oldest records until the rest fits."""
         if self._bytes_in_ram <= self.ram_budget:
             return
         while self._in_ram and self._bytes_in_ram > self.ram_budget:
@@ -239,7 +239,7 @@ class RecordStore(Closing):
         self._tidy_files()
 
     def _write(self, key: Key) -> None:
-        """See that a record in RAM is in a file too."""
+        """Write a record in RAM to a file, if not done yet."""
         object_id, frame, kind = key
         frames = self._places[object_id, kind]
         if frames[frame] == NOT_WRITTEN:
@@ -251,11 +251,11 @@ class RecordStore(Closing):
             self._bytes_in_ram -= bytes_held(record)
 
     def _tidy_files(self) -> None:
-        """Empty the segments that hold little, so that they go."""
+        """Compact segments that hold little, so that they are deleted."""
         wasteful = self.files.wasteful()
         if not wasteful:
             return
-        # tidying saves room and is no reason to fail: without it every record is where it was
+        # compaction is optional: on failure every record stays where it was
         with contextlib.suppress(OutputError, SessionError):
             for (object_id, frame, kind), place in self.places():
                 if place and segment_of(place) in wasteful:
@@ -264,6 +264,6 @@ class RecordStore(Closing):
     def _require_open(self) -> None:
         if self._closed:
             raise SessionError(
-                "this session is closed, and what it had tracked is gone with it. "
+                "this session is closed, and its results are deleted. "
                 "Read masklets before session.close(), or session.save(folder) first."
             )

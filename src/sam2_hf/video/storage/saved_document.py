@@ -1,7 +1,7 @@
-"""A saved session's document, tensors and records, checked whole before anything is built of them.
+"""Validation of a saved session: its document, tensors and records, before anything is built.
 
-A checksum shows that bytes are those that were written; here it is shown that they make sense, for
-files that somebody has changed. Everything wrong is a `SessionError` that names it.
+Checksums detect damaged bytes; this detects modified files. Every problem raises a `SessionError`
+that names it.
 
 Suffixes: b = objects (1 here), d = decoder channels, h, w = rows and columns.
 """
@@ -36,16 +36,16 @@ CLICK_NUMBERS, BOX_NUMBERS = 3, 4
 
 @dataclass(frozen=True, slots=True)
 class SavedShapes:
-    """Which tensors a session of a model and a video holds.
+    """Expected shapes of a session's tensors for a model and a video.
 
     Attributes:
         size: `(height, width)` of the original frames.
-        num_frames: How many there can be at most.
+        num_frames: Maximum number of frames.
         side: Input size of the model.
         mask: Rows and columns of mask logits.
         spatial: Shape of a spatial memory.
-        pointer: Numbers of an object pointer.
-        memory_dtype: Type of spatial memories.
+        pointer: Channels of an object pointer.
+        memory_dtype: Dtype of spatial memories.
     """
 
     size: tuple[int, int]
@@ -58,7 +58,7 @@ class SavedShapes:
 
     @classmethod
     def of(cls, model: Sam2VideoModel, video: Document, options: SessionOptions) -> "SavedShapes":
-        """Derive them from the model, and from what was checked already."""
+        """Derive them from the model and the checked parts of the document."""
         side = model.image_size
         size, num_frames = video["size"], video["num_frames"]
         return cls(
@@ -72,22 +72,22 @@ class SavedShapes:
         )
 
     def memory(self) -> dict[str, tuple[int, ...]]:
-        """List what is kept of a tracked frame."""
+        """List the tensors of a tracked frame's record."""
         return self.output() | {
             "spatial": self.spatial,
             "pointer": (1, self.pointer),
         }
 
     def output(self) -> dict[str, tuple[int, ...]]:
-        """List what is kept of an answer."""
+        """List the tensors of an output."""
         return {"logits": (1, *self.mask), "iou": (1,), "score": (1,)}
 
 
 def check_document(document: object) -> Document:
-    """Check everything that needs neither model nor tensors: options, model, video, objects' ids.
+    """Check everything that needs neither model nor tensors: options, model, video, object ids.
 
     Raises:
-        SessionError: Naming what is missing or makes no sense.
+        SessionError: Names the missing or invalid part.
     """
     known = _mapping(document, ("options", "model", "video", "objects"), "the document")
     if not isinstance(known["model"], str):
@@ -103,18 +103,18 @@ def check_document(document: object) -> Document:
         if video[name] is not None:
             _whole(video[name], 0, LARGEST_ID, name)
     ids = [
-        _whole(_mapping(one, ("id",), "an object")["id"], -LARGEST_ID, LARGEST_ID, "an object id")
-        for one in _rows(known["objects"], "the list of objects")
+        _whole(_mapping(entry, ("id",), "an object")["id"], -LARGEST_ID, LARGEST_ID, "an object id")
+        for entry in _rows(known["objects"], "the list of objects")
     ]
     _require_unique(ids, "object ids")
     return known
 
 
 def read_options(saved: object) -> SessionOptions:
-    """Read options; those that the version that saved them did not have yet keep their defaults.
+    """Read options; those unknown to the saving version get their defaults.
 
     Raises:
-        SessionError: One is unknown, of another type, or makes no sense.
+        SessionError: An option is unknown, of the wrong type, or invalid.
     """
     given = _mapping(saved, (), "the options")
     standard = SessionOptions()
@@ -137,10 +137,10 @@ def read_options(saved: object) -> SessionOptions:
 
 
 def check_frames(video: Document, tensors: Named, shapes: SavedShapes) -> None:
-    """Check the frames of a stream that were saved with prompts that are still open.
+    """Check the saved stream frames with open prompts.
 
     Raises:
-        SessionError: Naming what is wrong.
+        SessionError: Names the problem.
     """
     frames = [
         _whole(frame, 0, (video["num_received"] or 0) - 1, "a frame of the stream")
@@ -160,16 +160,16 @@ def check_objects(
     """Check prompts, answers, memories and masks of all objects.
 
     Raises:
-        SessionError: Naming the object and what is wrong.
+        SessionError: Names the object and the problem.
     """
-    for fields_of_one in objects:
-        _ObjectCheck(fields_of_one, tensors, shapes).run()
-    ids = {one["id"] for one in objects}
+    for entry in objects:
+        _ObjectCheck(entry, tensors, shapes).run()
+    ids = {entry["id"] for entry in objects}
     areas: dict[int, dict[int, int]] = {object_id: {} for object_id in ids}
     for (object_id, frame, kind), _ in history.places():
         _whole(frame, 0, shapes.num_frames - 1, "the frame of a record")
         if object_id not in ids:
-            continue  # was removed; the record is dropped
+            continue  # of a removed object; the record is dropped
         what = f"the {kind} of object {object_id} on frame {frame}"
         record = history.get((object_id, frame, kind)) or {}
         if kind == MEMORY:
@@ -189,12 +189,12 @@ class _ObjectCheck:
     """One object of the document.
 
     Args:
-        fields_of_one: What was written of it.
+        entry: Its entry in the document.
         tensors: The tensors of all objects.
-        shapes: Which there must be.
+        shapes: Expected shapes.
     """
 
-    def __init__(self, fields_of_one: Document, tensors: Named, shapes: SavedShapes) -> None:
+    def __init__(self, entry: Document, tensors: Named, shapes: SavedShapes) -> None:
         names = (
             "id",
             "prompts",
@@ -205,9 +205,9 @@ class _ObjectCheck:
             "pending",
             "has_masklet",
         )
-        self._what = f"object {fields_of_one['id']}"
-        self._own = f"{fields_of_one['id']}/"
-        self._fields = _mapping(fields_of_one, names, self._what)
+        self._what = f"object {entry['id']}"
+        self._own = f"{entry['id']}/"
+        self._fields = _mapping(entry, names, self._what)
         self._tensors = tensors
         self._shapes = shapes
 
@@ -309,7 +309,9 @@ class _ObjectCheck:
         return found
 
     def _frames(self, name: str) -> list[int]:
-        frames = [self._frame(one) for one in _rows(self._fields[name], f"{name} of {self._what}")]
+        frames = [
+            self._frame(value) for value in _rows(self._fields[name], f"{name} of {self._what}")
+        ]
         _require_unique(frames, f"{name} frames of {self._what}")
         return frames
 
@@ -317,7 +319,7 @@ class _ObjectCheck:
         return _whole(value, 0, self._shapes.num_frames - 1, f"a frame of {self._what}")
 
     def _directions(self) -> None:
-        """Check which frames were tracked, and which way."""
+        """Check tracked frames and their directions."""
         tracked = self._column(f"{self._own}tracked", torch.int64)
         ways = self._column(f"{self._own}directions", torch.uint8)
         for frame in tracked:
@@ -373,7 +375,7 @@ def _check_memory(record: Named, shapes: SavedShapes, what: str) -> None:
 
 
 def _check_mask(record: Named, shapes: SavedShapes, what: str) -> int:
-    """Check run lengths; return how many pixels are inside."""
+    """Check run lengths; return the area in pixels."""
     counts = record.get("counts")
     if counts is None or len(record) > 1 or counts.ndim != 1 or counts.dtype != torch.uint8:
         raise SessionError(f"{what} holds {sorted(record)}")
@@ -381,7 +383,7 @@ def _check_mask(record: Named, shapes: SavedShapes, what: str) -> int:
     try:
         text = counts.numpy().tobytes().decode("ascii")
         runs = rle.from_coco({"size": size, "counts": text})
-    except Exception as error:  # a text of any kind may be in it
+    except Exception as error:  # it may hold any text
         raise SessionError(f"{what} is no run lengths: {error}") from error
     if sum(runs["counts"]) != size[0] * size[1] or any(run < 0 for run in runs["counts"]):
         raise SessionError(f"{what} has runs that do not fill a frame of {size}")
@@ -401,10 +403,10 @@ def _check_tensor(
 
 
 def _like_default(name: str, value: object, default: object) -> object:
-    """Check that an option has a value of its kind."""
+    """Check that an option's value has the type of its default."""
     if name == "max_cond_frames_in_attn":
         return None if value is None else _whole(value, -1, LARGEST_ID, name)
-    if default is None:  # what else it may be, `SessionOptions` knows
+    if default is None:  # `SessionOptions` checks other values
         return tuple(value) if isinstance(value, list) else value
     if isinstance(default, bool) or not isinstance(default, int):
         if type(value) is not type(default):

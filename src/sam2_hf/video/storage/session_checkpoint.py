@@ -1,6 +1,6 @@
-"""What there is to a session, as a document and tensors; and a session from them.
+"""Session checkpoints: a session's state to and from a document and tensors.
 
-Video and model are not part of it: frames are decoded and encoded again, to the same bits.
+Video and model are not included: frames are decoded and encoded again, bit-exactly.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ from .video_fingerprint import Fingerprint, require_same_video, video_fingerprin
 Named = dict[str, Tensor]
 Document = dict[str, Any]
 DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
-# name of a tensor in the file -> field of the value it belongs to
+# tensor name in the file -> field of the value
 OUTPUT = {"logits": "logits_1hw", "iou": "iou_1", "score": "score_1"}
 MEMORY = {"spatial": "spatial_bx", "pointer": "pointer_bd", "score": "score_b1"}
 PENDING = {"pointer": "pointer_1d", "full_logits": "full_logits_11hw"}
@@ -45,7 +45,7 @@ PENDING = {"pointer": "pointer_1d", "full_logits": "full_logits_11hw"}
 def save_tracker(tracker: Tracker, folder: Path) -> None:
     """Write a session's state; see `VideoSession.save`."""
     frames = tracker.frames
-    with contextlib.suppress(Sam2Error):  # what cannot be answered is saved as it was said
+    with contextlib.suppress(Sam2Error):  # prompts that cannot be decoded are saved undecoded
         tracker.answer_all_prompts()
     tensors: Named = _write_fingerprint(tracker)
     document = {
@@ -57,7 +57,7 @@ def save_tracker(tracker: Tracker, folder: Path) -> None:
             "num_received": frames.num_received,
             "frames": _write_frames(tracker, tensors),
         },
-        "objects": [_write_object(one, tensors) for one in tracker.objects.values()],
+        "objects": [_write_object(obj, tensors) for obj in tracker.objects.values()],
     }
     write_session(folder, SavedSession(document, tensors, tracker.registry.store))
 
@@ -89,7 +89,7 @@ def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
         tracker.encoder.fingerprint = fingerprint or None
         known = {fields["id"] for fields in document["objects"]}
         for object_id in {key[0] for key, _ in saved.history.places()} - known:
-            saved.history.discard_object(object_id)  # was removed; undo is not saved
+            saved.history.discard_object(object_id)  # of a removed object; undo is not saved
         for fields in document["objects"]:
             _read_object(tracker, fields, saved.tensors)
         on_failure.pop_all()
@@ -97,7 +97,7 @@ def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
 
 
 def _write_fingerprint(tracker: Tracker) -> Named:
-    """Note what the video looks like; it is looked at once."""
+    """Store the fingerprint of the video, computed once."""
     encoder = tracker.encoder
     if encoder.fingerprint is None:
         encoder.fingerprint = video_fingerprint(encoder.frames)
@@ -108,11 +108,11 @@ def _write_fingerprint(tracker: Tracker) -> Named:
 
 
 def _read_fingerprint(tensors: Named, num_frames: int) -> Fingerprint:
-    """Read it; saves of earlier versions have none.
+    """Read the fingerprint; saves of earlier versions have none.
 
     Args:
-        tensors: All that were saved.
-        num_frames: How many frames there can be.
+        tensors: All saved tensors.
+        num_frames: Maximum number of frames.
 
     Raises:
         SessionError: It is damaged.
@@ -142,7 +142,7 @@ def _plain(options: SessionOptions) -> Document:
 def _open_video(
     video: object, options: SessionOptions, saved: SavedSession, model: Sam2VideoModel
 ) -> Frames:
-    """Open the video again, and see that it is the one that was saved."""
+    """Open the video and check that it is the saved one."""
     about = saved.document["video"]
     frames = open_session_frames(video, options, model)
     if frames.is_live != (about["num_received"] is not None):
@@ -166,16 +166,16 @@ def _open_video(
 
 
 def open_session_frames(video: object, options: SessionOptions, model: Sam2VideoModel) -> Frames:
-    """Open a video as the options of a session and the model's checkpoint want it.
+    """Open a video according to a session's options and the model's checkpoint.
 
     Raises:
         SessionError: The model cannot track.
-        VideoError: It cannot be opened.
+        VideoError: The video cannot be opened.
     """
     require_video_model(model)
     value_range = options.value_range
     source = LiveFrames(options.window, value_range=value_range) if video is None else video
-    # an iterator cannot go back, so it keeps as many frames as a stream does
+    # an iterator cannot seek back, so it keeps as many frames as a stream
     ring = {"ring": options.window} if isinstance(video, Iterator) else {}
     return open_frames(
         source,
@@ -188,25 +188,25 @@ def open_session_frames(video: object, options: SessionOptions, model: Sam2Video
 
 
 def _write_frames(tracker: Tracker, tensors: Named) -> list[int]:
-    """Write the frames of a stream that have prompts which are not remembered yet; list them."""
+    """Write the stream frames with queued prompts; list them."""
     frames = tracker.frames
     if not frames.is_live:
         return []
-    queued = {frame for one in tracker.objects.values() for frame in one.queued}
+    queued = {frame for obj in tracker.objects.values() for frame in obj.queued}
     kept = sorted(frame for frame in queued if not frames.may_come(frame))
     for frame in kept:
         tensors[f"frames/{frame}"] = frames.pixel_values(frame)
     return kept
 
 
-def _write_object(one: TrackedObject, tensors: Named) -> Document:
-    """Describe an object; its tensors go into `tensors`."""
-    own = f"{one.object_id}/"
-    for frame, memory in one.bank.prompted.items():
+def _write_object(obj: TrackedObject, tensors: Named) -> Document:
+    """Describe an object; its tensors are added to `tensors`."""
+    own = f"{obj.object_id}/"
+    for frame, memory in obj.bank.prompted.items():
         _write_fields(f"{own}prompted/{frame}/", memory, MEMORY, tensors)
-    for frame, output in one.outputs.items():
+    for frame, output in obj.outputs.items():
         _write_fields(f"{own}outputs/{frame}/", output, OUTPUT, tensors)
-    calls = [(frame, call) for frame, several in one.queued.items() for call in several]
+    calls = [(frame, call) for frame, several in obj.queued.items() for call in several]
     unanswered = [(frame, call) for frame, call in calls if call.answer is None]
     answered = {
         frame: (call.direction, call.answer) for frame, call in calls if call.answer is not None
@@ -214,76 +214,76 @@ def _write_object(one: TrackedObject, tensors: Named) -> Document:
     for frame, (_, pending) in answered.items():
         _write_fields(f"{own}pending/{frame}/", pending.answer, OUTPUT, tensors)
         _write_fields(f"{own}pending/{frame}/", pending, PENDING, tensors)
-    frames = list(one.directions)
+    frames = list(obj.directions)
     tensors[f"{own}tracked"] = torch.tensor(frames, dtype=torch.int64)
-    ways = [DIRECTIONS.index(one.directions[frame]) for frame in frames]
+    ways = [DIRECTIONS.index(obj.directions[frame]) for frame in frames]
     tensors[f"{own}directions"] = torch.tensor(ways, dtype=torch.uint8)
-    if one.masklet is not None:
-        tensors |= {f"{own}scores/{name}": t for name, t in one.masklet.tensors().items()}
+    if obj.masklet is not None:
+        tensors |= {f"{own}scores/{name}": t for name, t in obj.masklet.tensors().items()}
     return {
-        "id": one.object_id,
+        "id": obj.object_id,
         "prompts": [
             _write_prompts(f"{own}prompts/{frame}/", frame, prompts, tensors)
-            for frame, prompts in one.prompts.items()
+            for frame, prompts in obj.prompts.items()
         ],
         "rounds": [
             _write_prompts(f"{own}rounds/{frame}/{index}/", frame, call.prompts, tensors)
             for index, (frame, call) in enumerate(unanswered)
         ],
-        # for versions that read it; this one takes it from what has been tracked
+        # for older versions; this one derives it from the tracked frames
         "asked": [
             [frame, call.direction, call.previous_output is not None] for frame, call in unanswered
         ],
-        "prompted": list(one.bank.prompted),
-        "outputs": list(one.outputs),
+        "prompted": list(obj.bank.prompted),
+        "outputs": list(obj.outputs),
         "pending": [[frame, direction is None] for frame, (direction, _) in answered.items()],
-        "has_masklet": one.masklet is not None,
+        "has_masklet": obj.masklet is not None,
     }
 
 
 def _read_object(tracker: Tracker, fields: Document, tensors: Named) -> None:
-    """Make an object as it was described."""
-    one = tracker.registry.add(fields["id"], tracker.memory_device)
-    own = f"{one.object_id}/"
+    """Restore an object from its description."""
+    obj = tracker.registry.add(fields["id"], tracker.memory_device)
+    own = f"{obj.object_id}/"
     device = tracker.model.device
     for frame in fields["prompted"]:
         memory = _read_fields(f"{own}prompted/{frame}/", MEMORY, tensors, device)
-        one.bank.prompted[frame] = FrameMemory(frame, **memory)
+        obj.bank.prompted[frame] = FrameMemory(frame, **memory)
     for frame in fields["outputs"]:
         output = _read_fields(f"{own}outputs/{frame}/", OUTPUT, tensors, device)
-        one.update(frame, output=FrameOutput(**output))
+        obj.update(frame, output=FrameOutput(**output))
     tracked = zip(
         tensors[f"{own}tracked"].tolist(), tensors[f"{own}directions"].tolist(), strict=True
     )
-    one.directions = {frame: DIRECTIONS[way] for frame, way in tracked}
+    obj.directions = {frame: DIRECTIONS[way] for frame, way in tracked}
     if fields["has_masklet"]:
         prefix = f"{own}scores/"
         columns = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
         store = tracker.registry.store
-        one.masklet = MaskletStore.restored(one.object_id, store, tracker.size, columns)
+        obj.masklet = MaskletStore.restored(obj.object_id, store, tracker.size, columns)
     for frame, prompts in _read_prompts(fields["prompts"], tensors):
-        one.update(frame, prompts=prompts)
-    _read_queued(tracker, one, fields, tensors)
+        obj.update(frame, prompts=prompts)
+    _read_queued(tracker, obj, fields, tensors)
 
 
-def _read_queued(tracker: Tracker, one: TrackedObject, fields: Document, tensors: Named) -> None:
-    """Queue the calls that are not consolidated: those with an answer, then those without."""
+def _read_queued(tracker: Tracker, obj: TrackedObject, fields: Document, tensors: Named) -> None:
+    """Queue the calls that are not consolidated: answered ones, then the others."""
     device = tracker.model.device
     for frame, initial in fields["pending"]:
-        key = f"{one.object_id}/pending/{frame}/"
+        key = f"{obj.object_id}/pending/{frame}/"
         answer = PromptedOutput(
             FrameOutput(**_read_fields(key, OUTPUT, tensors, device)),
             **_read_fields(key, PENDING, tensors, device),
         )
         direction: Direction | None = None if initial else "forward"
-        call = QueuedPrompts(one.prompts[frame], direction, answer=answer)
-        one.update(frame, queued=(call,))
+        call = QueuedPrompts(obj.prompts[frame], direction, answer=answer)
+        obj.update(frame, queued=(call,))
     for frame, prompts in _read_prompts(fields["rounds"], tensors):
-        tracker.queue_prompts(one, frame, prompts)
+        tracker.queue_prompts(obj, frame, prompts)
 
 
 def _write_fields(key: str, value: object, names: Mapping[str, str], tensors: Named) -> None:
-    """Write the tensors of a value, but for those that are None."""
+    """Write the tensors of a value except None."""
     for name, field in names.items():
         if (tensor := getattr(value, field)) is not None:
             tensors[f"{key}{name}"] = tensor
@@ -292,9 +292,9 @@ def _write_fields(key: str, value: object, names: Mapping[str, str], tensors: Na
 def _read_fields(
     key: str, names: Mapping[str, str], tensors: Named, device: torch.device
 ) -> dict[str, Any]:
-    """Read the tensors of a value, by field; only what may be None can be missing."""
+    """Read the tensors of a value, by field; only optional ones may be missing."""
     found = {field: tensors.get(f"{key}{name}") for name, field in names.items()}
-    return {field: None if one is None else one.to(device) for field, one in found.items()}
+    return {field: None if tensor is None else tensor.to(device) for field, tensor in found.items()}
 
 
 def _write_prompts(key: str, frame: int, prompts: FramePrompts, tensors: Named) -> Document:

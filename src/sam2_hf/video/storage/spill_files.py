@@ -1,9 +1,9 @@
-"""Spill files: records in a few append-only files, segments, in a folder gone with its owner.
+"""Spill files: records in append-only segment files, in a folder removed with its owner.
 
-A byte, once written, never changes: a segment only grows at its end until it is full, and goes when
-none of its records is needed. A saved session may therefore hold hard links to the segments of a
-running one; it notes how many bytes of each count, and what is appended later does not disturb it.
-The next process removes what a killed one left (not on Windows, which has no such locks).
+Written bytes never change: a segment is appended to until full, and deleted when none of its
+records is needed. A saved session can therefore hard-link the segments of a running one; it stores
+their used length, and later appends do not affect it. Folders of killed processes are removed by
+the next process (not on Windows, which lacks such locks).
 """
 
 import contextlib
@@ -22,24 +22,24 @@ from sam2_hf.errors import OutputError, SessionError
 
 try:
     import fcntl
-except ImportError:  # no such locks on Windows: what a killed process leaves there stays
+except ImportError:  # no such locks on Windows: folders of killed processes stay
     fcntl = None  # type: ignore[assignment]
 
 PREFIX = "sam2_hf-spill-"
-LOCK = "lock"  # held as long as the owner lives; the system lets go of it when a process dies
+LOCK = "lock"  # held while the owner lives; released by the system when a process dies
 
 
 class SpillFolder:
-    """A new folder in `parent` that nobody else uses.
+    """A new, exclusive folder in `parent`.
 
-    It disappears when it is closed, when its owner is forgotten, and when Python ends. Folders that
-    killed processes left in `parent` are removed on the way.
+    It is removed when closed or garbage-collected, and at exit. Folders that killed processes left
+    in `parent` are removed too.
 
     Args:
-        parent: Where to make it, itself made if missing; the system's temporary folder if None.
+        parent: Parent folder, created if missing; the system's temporary folder if None.
 
     Raises:
-        OutputError: It cannot be made there.
+        OutputError: It cannot be created.
     """
 
     def __init__(self, parent: Path | None) -> None:
@@ -57,14 +57,14 @@ class SpillFolder:
         self._remove = weakref.finalize(self, _remove_own, self.path, lock, os.getpid())
 
     def close(self) -> None:
-        """Remove the folder and all in it; a second call does nothing."""
+        """Remove the folder and its content; idempotent."""
         self._remove()
 
 
 def _take_lock(folder: Path) -> int | None:
-    """Mark a folder as in use, where the file system knows locks.
+    """Mark a folder as in use, if the file system supports locks.
 
-    The file gets its name only once it is locked, so that nobody takes the folder for an orphan.
+    The file gets its name only once locked, so that the folder is never taken for an orphan.
     """
     if fcntl is None:
         return None
@@ -81,7 +81,7 @@ def _take_lock(folder: Path) -> int | None:
 
 
 def _remove_own(folder: Path, lock: int | None, owner: int) -> None:
-    """Delete a folder, unless this is a forked child that only inherited the wish to."""
+    """Delete a folder, unless this is a forked child that inherited the finalizer."""
     if os.getpid() != owner:
         return
     if lock is not None:
@@ -90,7 +90,7 @@ def _remove_own(folder: Path, lock: int | None, owner: int) -> None:
 
 
 def _remove_orphans(parent: Path) -> None:
-    """Delete the spill folders whose owner no longer lives."""
+    """Delete the spill folders of dead processes."""
     if fcntl is None:
         return
     for lock in parent.glob(f"{PREFIX}*/{LOCK}"):
@@ -99,20 +99,20 @@ def _remove_orphans(parent: Path) -> None:
             shutil.rmtree(lock.parent, ignore_errors=True)
 
 
-SEGMENT_BYTES = 64 << 20  # a full segment: few files for a long video, little to copy for a short
-# A place is kept once per record, so it is 20 bytes: number of the segment, offset and length.
+SEGMENT_BYTES = 64 << 20  # few files for a long video, little to copy for a short one
+# Place of a record in 20 bytes: segment number, offset and length.
 PLACE = struct.Struct("<IQQ")
 
 
 @dataclass(slots=True)
 class Segment:
-    """One file.
+    """One segment file.
 
     Attributes:
         path: Its name is unique, so equal names mean equal bytes.
-        end: How many of its bytes count.
+        end: Number of used bytes.
         checksum: CRC-32 of these.
-        needed: Bytes of records that somebody still needs.
+        needed: Bytes of records in use.
     """
 
     path: Path
@@ -121,10 +121,10 @@ class Segment:
     needed: int = 0
 
     def append(self, record: bytes) -> int:
-        """Write behind what is there; on a full disk the segment is as if nothing had happened.
+        """Append a record; on a full disk the segment is unchanged.
 
         Returns:
-            Where the record begins.
+            Offset of the record.
 
         Raises:
             OSError: It does not fit.
@@ -136,7 +136,7 @@ class Segment:
                 file.seek(self.end)
                 file.write(record)
         except OSError:
-            # gives back the room; if even that fails, the next record is written over the rest
+            # frees the space; if even that fails, the next record overwrites the rest
             with contextlib.suppress(OSError):
                 if self.path.stat().st_size > self.end:
                     os.truncate(self.path, self.end)
@@ -149,14 +149,14 @@ class Segment:
 
 
 class SegmentFiles:
-    """All segments of one history, in a spill folder made on first need.
+    """All segments of one history, in a spill folder created on first need.
 
     Attributes:
         segments: Number of each segment -> the segment.
 
     Args:
-        parent: Where the spill folder goes, made at once; None for a temporary one, made on need.
-        segment_bytes: How large a segment may grow.
+        parent: Parent of the spill folder, created at once; None for a temporary one, on need.
+        segment_bytes: Maximum size of a segment.
 
     Raises:
         OutputError: `parent` cannot be written to.
@@ -178,7 +178,7 @@ class SegmentFiles:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes on disk, also of records that nobody needs any more."""
+        """Bytes on disk, including deleted records."""
         return sum(segment.end for segment in self.segments.values())
 
     def append(self, record: bytes) -> bytes:
@@ -188,7 +188,7 @@ class SegmentFiles:
             Its place, 20 bytes.
 
         Raises:
-            OutputError: The disk is full; what was written before is still readable.
+            OutputError: The disk is full; earlier records are still readable.
         """
         folder = self.folder
         try:
@@ -221,7 +221,7 @@ class SegmentFiles:
         return record
 
     def free(self, place: bytes) -> None:
-        """Say that nobody needs a record; a segment without any needed one is removed."""
+        """Free a record; a segment without records in use is deleted."""
         number, _, length = PLACE.unpack(place)
         segment = self.segments[number]
         segment.needed -= length
@@ -232,7 +232,7 @@ class SegmentFiles:
                 segment.path.unlink()
 
     def move(self, place: bytes) -> bytes:
-        """Write a record anew in the growing segment, so that its old one can go.
+        """Copy a record to the growing segment, so that its old segment can be deleted.
 
         Returns:
             Its new place.
@@ -242,7 +242,7 @@ class SegmentFiles:
         return moved
 
     def wasteful(self) -> set[int]:
-        """Number the segments that no longer grow and hold little that is needed."""
+        """List the numbers of full segments that are mostly unused."""
         return {
             number
             for number, segment in self.segments.items()
@@ -250,7 +250,7 @@ class SegmentFiles:
         }
 
     def adopt(self, number: int, segment: Segment) -> None:
-        """Take over a segment that another process wrote; it is read and never appended to."""
+        """Adopt a segment of another process, read-only."""
         self.segments[number] = segment
         self._next_number = max(self._next_number, number + 1)
 
@@ -274,22 +274,22 @@ class SegmentFiles:
 
 
 def new_name() -> str:
-    """Make up a file name that no other segment has, in this process or any."""
+    """Make a globally unique file name of a segment."""
     return f"history-{secrets.token_hex(8)}.bin"
 
 
 def segment_of(place: bytes) -> int:
-    """Number of the segment that a place lies in."""
+    """Segment number of a place."""
     return int(PLACE.unpack(place)[0])
 
 
 def reason_of(error: OSError) -> str:
-    """Say why a file operation failed, in the system's words."""
+    """Return the system's reason for a failed file operation."""
     return error.strerror or str(error)
 
 
 def read_blocks(path: Path, num_bytes: int, *, block: int = 1 << 20) -> Iterator[bytes]:
-    """Read the first bytes of a file, a block at a time; fewer come where the file is shorter."""
+    """Read the first bytes of a file, a block at a time; fewer if the file is shorter."""
     with path.open("rb") as file:
         while num_bytes > 0 and (content := file.read(min(block, num_bytes))):
             num_bytes -= len(content)
@@ -299,5 +299,5 @@ def read_blocks(path: Path, num_bytes: int, *, block: int = 1 << 20) -> Iterator
 def _unreadable(path: Path, reason: str) -> SessionError:
     return SessionError(
         f"old frames of this session cannot be read from {path}: {reason}. Spill files must stay "
-        "until the session is closed. Load the last save, or track these frames anew."
+        "until the session is closed. Load the last save, or track these frames again."
     )

@@ -1,7 +1,7 @@
-"""Tell videos apart by small pictures of a few frames.
+"""Video fingerprints: thumbnails of a few frames.
 
-They are taken of what the model sees, so it does not matter where frames come from, and compared
-with a tolerance, since decoders of other versions round colors differently.
+They are computed from the model's input, so the source of frames does not matter, and compared with
+a tolerance, since decoder versions round colors differently.
 
 Suffixes: 3ss = red green blue, input rows and columns; 3hw = red green blue, cells.
 """
@@ -17,16 +17,16 @@ from sam2_hf.errors import FrameError, SessionError
 from sam2_hf.frames.base import Frames
 
 Fingerprint = dict[int, Tensor]  # frame -> mean color of each cell, `(3, h, w)`, levels of 0-255
-CELLS = 32  # rows and columns of a small picture, at most
+CELLS = 32  # maximum rows and columns of a thumbnail
 TOLERANCE = 3.0  # levels; another decoder changes the mean of a cell by less than 1
-MOST_FRAMES = 9  # first, middle and last among them; each costs reading a frame
+MOST_FRAMES = 9  # including first, middle and last; each costs reading a frame
 BYTE = 255
 
 
 def video_fingerprint(frames: Frames) -> Fingerprint:
-    """Look at up to `MOST_FRAMES` evenly spaced frames; of an iterator at the first that is kept.
+    """Fingerprint up to `MOST_FRAMES` evenly spaced frames; of an iterator the first one kept.
 
-    Frames that cannot be read are left out, and a live stream has none that come again.
+    Unreadable frames are skipped, and a live stream has no repeatable frames.
     """
     found = {}
     for frame in frames.comparable_frames(MOST_FRAMES):
@@ -42,10 +42,10 @@ def require_same_video(frames: Frames, expected: Mapping[int, Tensor]) -> None:
 
     Args:
         frames: The video.
-        expected: What `video_fingerprint` returned; nothing is compared if it is empty.
+        expected: Output of `video_fingerprint`; nothing is compared if empty.
 
     Raises:
-        SessionError: A frame is another one, or cannot be read.
+        SessionError: A frame differs or cannot be read.
     """
     for frame, small_3hw in expected.items():
         try:
@@ -66,7 +66,7 @@ def require_same_video(frames: Frames, expected: Mapping[int, Tensor]) -> None:
 
 
 def _small_picture(frames: Frames, frame: int) -> Tensor:
-    """Average a frame over cells; `(3, h, w)`, levels of 0-255 where the input is a picture's."""
+    """Average a frame over cells; `(3, h, w)`, levels of 0-255 for image input."""
     values_3ss = frames.pixel_values(frame, "cpu").float()
     cells = min(CELLS, values_3ss.shape[-1])
     means_3hw = functional.adaptive_avg_pool2d(values_3ss, cells)
