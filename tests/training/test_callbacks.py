@@ -46,7 +46,7 @@ def test_what_is_left_out_of_a_validation_is_told(world, damaged, capsys):
     train(settings(world, steps=2, validation=damaged))
 
     told = capsys.readouterr().out
-    assert told.count("validation on photos left out 1 photo(s) or clip(s), such as ") == 2
+    assert told.count("validation on photos skipped 1 photo(s) or clip(s), such as ") == 2
     assert "p0.jpg" in told
 
 

@@ -206,7 +206,7 @@ def test_losses_at_a_smaller_size_are_those_of_masks_enlarged_to_the_nearest_pix
 def test_labels_of_another_kind_are_refused(model):
     clips, labels = two_clips()
 
-    with pytest.raises(DataError, match="do not fit"):
+    with pytest.raises(DataError, match="do not match"):
         run(model, CLICKS, clips, labels[:, :, :2])
     with pytest.raises(DataError, match="not of the model's input size, 64 by 64"):
         run(model, CLICKS, clips, labels[..., ::2, ::2])

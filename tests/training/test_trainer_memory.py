@@ -51,7 +51,7 @@ def test_a_dead_worker_is_known(text, is_dead):
 def test_the_advice_says_what_was_held_and_what_to_lower():
     text = advice(CONFIG, batch(), where="cuda:0")
 
-    assert text.startswith("cuda:0 ran out of memory while learning from 2 clip(s) of 4 frame(s)")
+    assert text.startswith("cuda:0 ran out of memory while training on 2 clip(s) of 4 frame(s)")
     assert "with 4 object(s) at 8 pixels, of videos" in text
     for setting in ("batch_size", "max_objects", "num_frames", "image_size", "bf16"):
         assert setting in text

@@ -34,7 +34,7 @@ def test_weights_from_scratch_have_no_base(world):
     text = card(world, model="facebook/sam2.1-hiera-tiny", from_scratch=True)
 
     assert "base_model" not in text
-    assert "The architecture of `facebook/sam2.1-hiera-tiny`, drawn afresh" in text
+    assert "The architecture of `facebook/sam2.1-hiera-tiny`, initialized randomly" in text
 
 
 def test_adapters_are_loaded_into_their_base(world):

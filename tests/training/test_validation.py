@@ -90,7 +90,7 @@ def test_a_damaged_photo_is_left_out(data):
 
     assert (photos.count, photos.skipped) == (3, 2)
     assert "p1.jpg" in photos.reason
-    assert "photos left out 2 photo(s) or clip(s), such as " in skip_note(photos)
+    assert "photos skipped 2 photo(s) or clip(s), such as " in skip_note(photos)
     assert (videos.skipped, videos.reason, skip_note(videos)) == (0, "", "")
 
 
