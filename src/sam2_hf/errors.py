@@ -80,7 +80,7 @@ class SessionError(Sam2Error, RuntimeError):
     """A session cannot do something in its current state."""
 
 
-class UnknownObjectError(Sam2Error, LookupError):
+class UnknownObjectError(Sam2Error, LookupError, RuntimeError):
     """There is no object of this id in the session."""
 
     def __init__(self, object_id: int, known_ids: Collection[int]) -> None:
@@ -91,7 +91,7 @@ class UnknownObjectError(Sam2Error, LookupError):
         )
 
 
-class NoPromptError(Sam2Error, LookupError):
+class NoPromptError(Sam2Error, LookupError, RuntimeError):
     """An object cannot be tracked before it has a prompt."""
 
     def __init__(self, object_id: int | None, prompted_ids: Collection[int]) -> None:

@@ -1,9 +1,10 @@
 """What overrides of the original's configs mean here."""
 
+import re
+
 import pytest
 
 from sam2_hf.errors import OptionError, PromptError
-from sam2_hf.model.checkpoint_errors import CheckpointError
 from sam2_hf.model.released_models import released_config
 from sam2_hf.original.hydra_overrides import (
     CONFIG_FIELDS,
@@ -141,18 +142,18 @@ def test_what_is_no_list_of_overrides_is_an_error(given):
     ],
 )
 def test_an_impossible_value_is_an_error(override):
-    with pytest.raises(CheckpointError, match="hydra_overrides_extra"):
+    with pytest.raises(PromptError, match=re.escape(override.removeprefix("++").lower())):
         overridden(override)
 
 
 @pytest.mark.parametrize("of_video", [True, False])
-def test_postprocessing_comes_after_the_callers_overrides(of_video):
-    """The original appends its own: build_sam.py:82."""
+def test_the_callers_overrides_win_over_postprocessing(of_video):
+    """The original ignores them: it appends its own, build_sam.py:82."""
     given = [f"++model.{STABILITY}=false"]
 
     values = model_overrides(given, apply_postprocessing=True, of_video=of_video)
 
-    assert values[STABILITY] is True
+    assert values[STABILITY] is False
     assert values.get("fill_hole_area") == (8 if of_video else None)
 
 

@@ -36,12 +36,22 @@ def test_points_of_several_objects_keep_their_labels(labels):
     assert prompts.labels_pn.tolist() == [[1, -1], [0, 1]]
 
 
-@pytest.mark.parametrize("box", [[20, 10, 100, 50], [[20, 10, 100, 50]], [[[20, 10, 100, 50]]]])
+@pytest.mark.parametrize(
+    "box",
+    [[20, 10, 100, 50], [[20, 10, 100, 50]], [[[20, 10, 100, 50]]], [[20, 10], [100, 50]]],
+)
 def test_a_box_is_two_corners(box):
     prompts = read(box=np.array(box))
 
     assert prompts.labels_pn.tolist() == [[2, 3]]
     torch.testing.assert_close(prompts.points_pn2, torch.tensor([[[6.4, 6.4], [32.0, 32.0]]]))
+
+
+def test_a_click_beside_the_photo_is_taken_as_it_is():
+    """Key points of a detector often lie there."""
+    prompts = read(**clicks([[300, -20]], [1]))
+
+    torch.testing.assert_close(prompts.points_pn2, torch.tensor([[[96.0, -12.8]]]))
 
 
 def test_corners_come_before_points():
@@ -92,9 +102,9 @@ def test_each_object_may_have_its_mask_or_all_the_same():
         (clicks([[10, 10]], [7]), "label 7"),
         (clicks([[10, 10]], [np.nan]), "label nan"),
         (clicks([[np.nan, 10]], [1]), "nan"),
-        (clicks([[300, 10]], [1]), "outside the picture"),
+        (clicks([[500, 10]], [1]), "outside the picture"),
         ({"box": [1, 2, 3]}, r"Give \(x0, y0, x1, y1\)"),
-        ({"box": np.zeros((2, 2))}, r"Give \(x0, y0, x1, y1\)"),
+        ({"box": np.zeros((2, 3))}, r"Give \(x0, y0, x1, y1\)"),
         ({"box": [50, 50, 10, 60]}, "ends before it begins"),
         ({"box": [250, 0, 260, 20]}, "outside the picture"),
         ({"mask_input": np.zeros((3, 16, 16))}, r"shape \(3, 16, 16\)"),

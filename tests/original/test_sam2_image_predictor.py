@@ -330,3 +330,22 @@ def test_a_model_in_half_precision_answers_in_float32(photo):
 
     assert predictor._features["image_embed"].dtype == torch.bfloat16
     assert all(one.dtype == np.float32 for one in predictor.predict(**CLICK))
+
+
+def test_an_error_in_a_batch_names_the_photo(predictor, photo):
+    predictor.set_image_batch([photo, photo])
+
+    with pytest.raises(PromptError, match="photo 1 of the batch: box"):
+        predictor.predict_batch(box_batch=[BOXES[0], "here"])
+
+
+def test_features_may_have_been_kept_as_arrays(encoded, predictor):
+    kept = encoded._features
+    predictor._features = {
+        "image_embed": kept["image_embed"].numpy(),
+        "high_res_feats": [level.numpy() for level in kept["high_res_feats"]],
+    }
+    predictor._orig_hw, predictor._is_image_set = encoded._orig_hw, True
+
+    for own, expected in zip(predictor.predict(**CLICK), encoded.predict(**CLICK), strict=True):
+        np.testing.assert_array_equal(own, expected)

@@ -37,3 +37,7 @@ def test_the_model_is_part_of_it():
 
     assert settings.model is model
     assert (settings.image_size, settings.device) == (model.image_size, model.device)
+
+
+def test_a_predictor_is_in_the_mode_of_its_model(micro_video_model):
+    assert not VideoSettings(micro_video_model.eval()).training

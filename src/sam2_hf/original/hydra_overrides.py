@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sam2_hf.errors import OptionError, PromptError
+from sam2_hf.model.checkpoint_errors import CheckpointError
 from sam2_hf.model.configuration_checks import checked_config
 from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
@@ -116,7 +117,7 @@ def model_overrides(
 
     Args:
         given: The caller's overrides.
-        apply_postprocessing: Whether the builder's own come after them, as in the original.
+        apply_postprocessing: Whether the builder's own come before them.
         of_video: Whether a video predictor is built.
 
     Returns:
@@ -128,19 +129,21 @@ def model_overrides(
         PromptError: An override is malformed, is for videos only, or wants what is fixed here.
 
     Source: sam2/build_sam.py:70-160 @ 2b90b9f.
+    Differs: in the original the builder's own come last, so that a caller's `fill_hole_area` is
+        ignored without a word.
     """
     values: dict[str, Any] = {f"{_DECODER}.dynamic_multimask_via_stability": False}
-    values |= read_overrides(given)
-    misplaced = [name for name in OF_PREDICTORS if name in values and not of_video]
+    if apply_postprocessing:
+        values |= _STABILITY
+        values |= _PREDICTOR_POSTPROCESSING if of_video else {}
+    read = read_overrides(given)
+    misplaced = [name for name in OF_PREDICTORS if name in read and not of_video]
     if misplaced:
         raise PromptError(
             f"{ARGUMENT} sets model.{misplaced[0]}, which is an option of videos. Give it to "
             "build_sam2_video_predictor, or leave it out."
         )
-    if apply_postprocessing:
-        values |= _STABILITY
-        values |= _PREDICTOR_POSTPROCESSING if of_video else {}
-    return values
+    return values | read
 
 
 def read_overrides(given: Iterable[object]) -> dict[str, Any]:
@@ -170,7 +173,7 @@ def changed_config(config: Sam2VideoConfig, values: Overrides) -> Sam2VideoConfi
     """Return a copy of a config with the values that belong into one.
 
     Raises:
-        CheckpointError: No model can be built of it.
+        PromptError: No model can be built of it.
     """
 
     def change() -> Sam2VideoConfig:
@@ -182,7 +185,12 @@ def changed_config(config: Sam2VideoConfig, values: Overrides) -> Sam2VideoConfi
                 _set(fields, field, values[name])
         return Sam2VideoConfig.from_dict(fields)
 
-    changed = checked_config(change, ARGUMENT)
+    try:
+        changed = checked_config(change, ARGUMENT)
+    except CheckpointError as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        named = ", ".join(f"model.{name}={value}" for name, value in values.items())
+        raise PromptError(f"no model can have {named} ({ARGUMENT}): {reason}") from error
     changed._commit_hash = getattr(config, "_commit_hash", None)  # no field
     return changed
 

@@ -117,7 +117,10 @@ class GivenPrompts(NamedTuple):
         points_pn2 = torch.from_numpy(places).float()
         labels_pn = torch.from_numpy(kinds.reshape(places.shape[:2]))
         check_labels(labels_pn, "point_labels")
-        check_points(points_pn2 * torch.tensor(unit), labels_pn, size, "point_coords")
+        # the original takes any place, and callers rely on it for clicks beside the photo
+        check_points(
+            points_pn2 * torch.tensor(unit), labels_pn, size, "point_coords", tolerance=max(size)
+        )
         return points_pn2, labels_pn.long()
 
 
@@ -149,7 +152,8 @@ def _read_boxes(box: Given, size: Size, unit: tuple[float, float]) -> tuple[Tens
         return None
     numbers = read_numbers(box)
     is_empty = numbers is not None and numbers.size == 0
-    if numbers is None or not (is_empty or numbers.shape[-1:] == (4,)):
+    is_box = numbers is not None and (numbers.shape[-1:] == (4,) or numbers.shape[-2:] == (2, 2))
+    if numbers is None or not (is_empty or is_box):
         raise PromptError(f"box is {shown(box)}. Give (x0, y0, x1, y1), or (p, 4) for p objects.")
     boxes_p4 = torch.from_numpy(numbers).float().reshape(-1, 4)
     check_boxes(boxes_p4 * torch.tensor((*unit, *unit)), size, "box")

@@ -53,7 +53,7 @@ class SAM2ImagePredictor:
         model: What was given as `sam_model`.
         image_model: The model of photos that it is, or shares its weights with.
         mask_threshold: As given, or as set.
-        _features: Of the photo or photos, `image_embed` `(b, 256, h, w)` and `high_res_feats`, a
+        _features: Of the photo or photos, `image_embed` `(b, c, h, w)` and `high_res_feats`, a
             list of `(b, 32, 4h, 4w)` and `(b, 64, 2h, 2w)`; can be kept and set again.
         _orig_hw: `[(height, width)]` of each; belongs to `_features`.
         _is_image_set: Whether there is a photo; belongs to `_features`.
@@ -224,10 +224,12 @@ class SAM2ImagePredictor:
         parts = (point_coords_batch, point_labels_batch, box_batch, mask_input_batch)
         each = given_per_photo(parts, len(sizes))
         side = self.image_model.image_size
-        read = [
-            given.read(size, side, normalize=normalize_coords)
-            for given, size in zip(each, sizes, strict=True)
-        ]
+        read = []
+        for place, (given, size) in enumerate(zip(each, sizes, strict=True)):
+            try:
+                read.append(given.read(size, side, normalize=normalize_coords))
+            except PromptError as error:
+                raise PromptError(f"photo {place} of the batch: {error}") from error
         answers = [
             self._answer(
                 [level[place : place + 1] for level in maps],
@@ -242,7 +244,7 @@ class SAM2ImagePredictor:
         return masks, scores, logits
 
     def get_image_embedding(self) -> Tensor:
-        """Return the coarsest map of the photo, `(1, 256, h, w)`.
+        """Return the coarsest map of the photo, `(1, c, h, w)`; c is 256 in released models.
 
         Raises:
             SessionError: No photo was set.
@@ -282,7 +284,8 @@ class SAM2ImagePredictor:
                 "_features, _orig_hw and _is_image_set."
             )
         try:
-            maps = [*features["high_res_feats"], features["image_embed"]]
+            levels = [*features["high_res_feats"], features["image_embed"]]
+            maps = [torch.as_tensor(level) for level in levels]  # kept as arrays, perhaps
             count = {len(level) for level in maps} | {len(sizes)}
             sizes = [(int(height), int(width)) for height, width in sizes]
         except (TypeError, KeyError, ValueError) as error:

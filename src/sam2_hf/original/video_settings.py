@@ -62,6 +62,7 @@ class VideoSettings(nn.Module):
         self.options = options or SessionOptions.preset(
             "official", add_all_frames_to_correct_as_cond=True
         )
+        self.train(model.training)
 
     @classmethod
     def from_model(cls, model: Sam2VideoModel, options: SessionOptions) -> Self:

@@ -40,7 +40,12 @@ def check_labels(labels_n: Tensor, what: str) -> None:
 
 
 def check_points(
-    points_n2: Tensor, labels_n: Tensor, original_size: tuple[int, int], what: str
+    points_n2: Tensor,
+    labels_n: Tensor,
+    original_size: tuple[int, int],
+    what: str,
+    *,
+    tolerance: float = OUTSIDE_TOLERANCE,
 ) -> None:
     """Refuse points outside the picture.
 
@@ -49,16 +54,17 @@ def check_points(
         labels_n: `(n,)`. Padding, "not a point" and box corners may lie anywhere.
         original_size: `(height, width)`.
         what: Whose points, for the message.
+        tolerance: How far outside a click may lie, pixels.
 
     Raises:
-        PromptError: A coordinate is not finite, or a click is more than a pixel outside.
+        PromptError: A coordinate is not finite, or a click lies farther outside.
 
     Differs: the original accepts any coordinates, and segments something else.
     """
     check_finite(points_n2, f"a point of {what}")
     height, width = original_size
-    limit = torch.tensor([width, height], device=points_n2.device) + OUTSIDE_TOLERANCE
-    outside = ((points_n2 < -OUTSIDE_TOLERANCE) | (points_n2 > limit)).any(dim=-1)
+    limit = torch.tensor([width, height], device=points_n2.device) + tolerance
+    outside = ((points_n2 < -tolerance) | (points_n2 > limit)).any(dim=-1)
     outside &= (labels_n == 0) | (labels_n == 1)
     if outside.any():
         raise PromptError(
