@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from sam2_hf import Sam2VideoModel, SessionOptions
+from sam2_hf.pipelines.loading import load_video_model
 
 from .environment import Environment, describe_environment
 from .measured_model import MeasuredModel, describe_model
@@ -73,7 +74,7 @@ def load_model(options: argparse.Namespace, device: torch.device) -> LoadedModel
 
     Source: tools/vos_inference.py @ 2b90b9f for bfloat16.
     """
-    model = Sam2VideoModel.from_pretrained(options.model).to(device).eval()
+    model = load_video_model(options.model, device=device, dtype="auto")
     is_bf16 = options.precision == "bf16" or (options.precision == "auto" and device.type == "cuda")
     environment = describe_environment(model.device, model.dtype)
     if is_bf16:

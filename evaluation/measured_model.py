@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sam2_hf import Sam2VideoModel
+from sam2_hf.export import OnnxSam2
 from sam2_hf.model.bundled_models import bundled_folder
 
 WEIGHTS = "model.safetensors"
@@ -16,8 +17,8 @@ class MeasuredModel:
 
     Attributes:
         name: Name of its folder, or as given.
-        sha256: Hash of its weights: of the file, as on the Hub, or of the tensors if there is no
-            local file of a known name.
+        sha256: Hash of its weights: of the file, as on the Hub, of all graphs of an export, or of
+            the tensors if there is no local file of a known name.
         parameters: Number of parameters.
         file_bytes: Size of the file; 0 if unknown.
         image_size: Side of its square input, model pixels.
@@ -37,6 +38,9 @@ def describe_model(source: str, model: Sam2VideoModel) -> MeasuredModel:
         source: Its source: a folder, a file, a bundled name, or a Hub id.
         model: The model.
     """
+    if isinstance(model, OnnxSam2):
+        name, sizes = Path(source).name, (model.num_parameters, model.num_bytes)
+        return MeasuredModel(name, model.fingerprint, *sizes, model.image_size)
     file = weights_file(source)
     return MeasuredModel(
         name=Path(source).name,

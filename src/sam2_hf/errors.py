@@ -76,6 +76,10 @@ class TrainingError(Sam2Error, RuntimeError):
     """A training run cannot start or continue."""
 
 
+class ExportError(Sam2Error, ValueError):
+    """A model cannot be exported, or an exported one cannot be used."""
+
+
 class SessionError(Sam2Error, RuntimeError):
     """A session cannot do something in its current state."""
 

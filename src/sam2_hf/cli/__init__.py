@@ -1,3 +1,3 @@
-"""The command line: `sam2-hf segment`, `everything`, `track`, `convert`."""
+"""The command line: `sam2-hf segment`, `everything`, `track`, `convert`, `export`."""
 
 from .program import main as main

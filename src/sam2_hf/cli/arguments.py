@@ -131,12 +131,26 @@ examples:
 
 Ctrl-C stops; photos that are finished stay in the folder."""
 
+GRAPH_DTYPES = ("float32", "float16", "int8")
+
+EXPORT_EXAMPLES = """\
+examples:
+  sam2-hf export facebook/sam2.1-hiera-tiny ./tiny-onnx
+  sam2-hf export sam2-hiera-micro ./micro-onnx --dtype int8
+  sam2-hf export check ./micro-onnx
+  sam2-hf track cup.mp4 --model ./micro-onnx --click 0:1:290,225
+
+OUT becomes a folder of graphs for ONNX Runtime, with numpy_runner.py, which needs only numpy,
+Pillow and onnxruntime. Every command takes the folder as --model. The check prints how far the
+graphs are from the model on a picture and a clip, and how fast both are."""
+
 EXAMPLES = """\
 examples:
   sam2-hf segment cup.jpg --point 290,225             one object, clicked on
   sam2-hf everything street.jpg --out masks           all objects
   sam2-hf track cup.mp4 --click 0:1:290,225           one object through a video
   sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny  an original checkpoint, for the Hub
+  sam2-hf export sam2-hiera-micro ./micro-onnx        a model as ONNX graphs
 
 `sam2-hf COMMAND --help` shows the options of a command."""
 
@@ -163,6 +177,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_everything(commands)
     _add_track(commands)
     _add_convert(commands)
+    _add_export(commands)
     return parser
 
 
@@ -255,6 +270,38 @@ def _add_convert(commands: Commands) -> None:
     )
     parser.add_argument(
         "target", metavar="OUT", type=Path, help="the folder to write, or a .pt file"
+    )
+
+
+def _add_export(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="export a model as ONNX graphs, or check an export",
+        description="Export a model as ONNX graphs, or check an export against its model.",
+        epilog=EXPORT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="Hub id, folder or .pt file; or check")
+    parser.add_argument("target", metavar="OUT", type=Path, help="the folder to write, or to check")
+    parser.add_argument(
+        "--format", default="onnx", metavar="KIND", help="what to write; there is onnx (onnx)"
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=GRAPH_DTYPES,
+        default=GRAPH_DTYPES[0],
+        help="how weights are stored (float32)",
+    )
+    parser.add_argument(
+        "--image-size",
+        metavar="N",
+        type=count,
+        help="side of the model's input in pixels, a multiple of 32 (the model's own)",
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="ID_OR_PATH",
+        help="with check: the model that was exported (what the graphs name)",
     )
 
 

@@ -16,6 +16,7 @@ MODULES = {
     "everything": "sam2_hf.cli.everything",
     "track": "sam2_hf.cli.track",
     "convert": "sam2_hf.cli.convert",
+    "export": "sam2_hf.cli.export",
 }
 
 

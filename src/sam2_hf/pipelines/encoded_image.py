@@ -26,6 +26,7 @@ from sam2_hf.model.weight_fingerprint import WeightWatch, is_same_model, weight_
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.images import file_problem
 from sam2_hf.processing.value_range import ValueRange
+from sam2_hf.video.tracking_model import FrozenModel
 
 from .loading import image_processor_of
 
@@ -112,6 +113,8 @@ def fingerprint(model: Sam2Model) -> str:
     Returns:
         See [`weight_fingerprint`].
     """
+    if isinstance(model, FrozenModel):
+        return model.fingerprint
     size = model.config.prompt_encoder_config.image_size
     return weight_fingerprint(model.config.vision_config, _encoder_weights(model), str(size))
 
@@ -130,6 +133,8 @@ class Fingerprint:
 
     def current(self) -> str:
         """Return the current [`fingerprint`] of the model."""
+        if isinstance(self.model, FrozenModel):
+            return fingerprint(self.model)
         if self._watch.have_changed(_encoder_weights(self.model)):
             self._value = fingerprint(self.model)
         return self._value
@@ -235,7 +240,7 @@ class PhotoEncoder:
             faster.
 
     Raises:
-        PromptError: The model is not an image model.
+        PromptError: The model is not an image model, or cannot be compiled.
     """
 
     def __init__(
@@ -250,6 +255,8 @@ class PhotoEncoder:
                 f"the model is a {type(model).__name__}, a Sam2Model is needed. Load one with "
                 "Sam2Model.from_pretrained, which reads the checkpoints of videos too."
             )
+        if compile and isinstance(model, FrozenModel):
+            raise PromptError("compile=True is for PyTorch models; graphs are compiled already.")
         self.model = model
         self._encode = Compiled(encode_photos) if compile else encode_photos
         self.model_size = model.image_size

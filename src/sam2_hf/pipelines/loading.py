@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from huggingface_hub import constants, get_session
@@ -25,6 +25,8 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from sam2_hf.errors import PromptError
+from sam2_hf.export.onnx_files import is_export
+from sam2_hf.export.onnx_sam2 import OnnxSam2
 from sam2_hf.model.bundled_models import OFFLINE_HINT, bundled_folder
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError, first_line
 from sam2_hf.model.configuration_checks import read_float_dtype
@@ -295,6 +297,15 @@ def read_dtype(dtype: Dtype) -> torch.dtype | str:
     return found
 
 
+def _exported(source: object) -> OnnxSam2 | None:
+    """Open a folder of graphs, which both kinds of pipelines take; None for any other model."""
+    if isinstance(source, OnnxSam2):
+        return source
+    if isinstance(source, str | os.PathLike) and is_export(where_or_id(source)):
+        return OnnxSam2.from_pretrained(where_or_id(source))
+    return None
+
+
 def _load(
     kind: type[Loaded],
     source: Source | Loaded,
@@ -305,6 +316,9 @@ def _load(
     """Load a model of one of the two kinds, or move it."""
     wanted = None if device is None else read_device(device)
     number = None if dtype is None else read_dtype(dtype)
+    exported = _exported(source)
+    if exported is not None:
+        return cast(Loaded, exported.to(device=wanted, dtype=number))
     if isinstance(source, kind):
         own = source.dtype if number in (None, AUTO_DTYPE) else number
         return source.to(device=wanted or source.device, dtype=own).eval()

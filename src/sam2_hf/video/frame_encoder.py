@@ -6,7 +6,7 @@ Suffixes: b = frames (1 here), c = channels, h, w = rows and columns.
 import copy
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from sam2_hf.errors import SessionError
 from sam2_hf.frames.base import Frames
@@ -22,6 +22,7 @@ from sam2_hf.video.storage.video_fingerprint import (
 
 from .compiled_steps import CompiledSteps
 from .session_options import SessionOptions
+from .tracking_model import FrozenModel, TrackingModel
 
 
 class FrameEncoder:
@@ -44,7 +45,7 @@ class FrameEncoder:
         self,
         frames: Frames,
         options: SessionOptions,
-        model: Sam2VideoModel | None = None,
+        model: TrackingModel | None = None,
         image_size: int | None = None,
     ) -> None:
         if image_size is None and model is not None:
@@ -56,6 +57,7 @@ class FrameEncoder:
         self._options = options
         self._is_open = True
         self._model = model
+        self._is_frozen = isinstance(model, FrozenModel)
         self._compiled_steps: CompiledSteps | None = None
         self._weights = WeightWatch(waits=False)
         self._expected_model = ""  # fingerprint of the model that this was pickled with
@@ -91,7 +93,7 @@ class FrameEncoder:
         require_same_video(self.frames, self.fingerprint or {})
 
     @property
-    def model(self) -> Sam2VideoModel:
+    def model(self) -> TrackingModel:
         """The model.
 
         Raises:
@@ -110,7 +112,7 @@ class FrameEncoder:
         """Whether there is a model yet."""
         return self._model is not None
 
-    def bind(self, model: Sam2VideoModel, *, must_fit: bool) -> None:
+    def bind(self, model: TrackingModel, *, must_fit: bool) -> None:
         """Set the model; features of another one are dropped.
 
         Args:
@@ -131,9 +133,10 @@ class FrameEncoder:
                 _require_same_sizes(self._model, model)
             self.features.clear()
             self._compiled_steps = None
+            self._is_frozen = isinstance(model, FrozenModel)
         self._model = model
 
-    def require_input_size(self, model: Sam2VideoModel) -> None:
+    def require_input_size(self, model: TrackingModel) -> None:
         """Refuse a model whose input size differs from that of the frames.
 
         Raises:
@@ -148,9 +151,16 @@ class FrameEncoder:
 
     @property
     def compiled_steps(self) -> CompiledSteps:
-        """The model's steps, compiled on first use."""
+        """The model's steps, compiled on first use.
+
+        Raises:
+            SessionError: The model is not a PyTorch module.
+        """
+        if self._is_frozen:
+            raise SessionError("compile=True is for PyTorch models; graphs are compiled already.")
         if self._compiled_steps is None:
-            self._compiled_steps = CompiledSteps(self.model, self._options.memory_dtype)
+            model = cast(Sam2VideoModel, self.model)
+            self._compiled_steps = CompiledSteps(model, self._options.memory_dtype)
         return self._compiled_steps
 
     def encode(self, frame: int) -> FrameFeatures:
@@ -184,8 +194,11 @@ class FrameEncoder:
         Returns:
             Whether they have changed since the last call.
         """
+        if self._is_frozen:
+            return False
         had_weights = self._weights.has_seen
-        have_changed = self._weights.have_changed(feature_weights(self.model)) and had_weights
+        weights = feature_weights(cast(Sam2VideoModel, self.model))
+        have_changed = self._weights.have_changed(weights) and had_weights
         if have_changed:
             self.features.clear()
         return have_changed
@@ -288,9 +301,12 @@ class FeatureCache:
         )
 
 
-def model_mark(model: Sam2VideoModel) -> str:
+def model_mark(model: TrackingModel) -> str:
     """Fingerprint of a model for saved and pickled sessions."""
-    return weight_fingerprint(model.config, model.parameters(), buffers=model.buffers())
+    if isinstance(model, FrozenModel):
+        return model.fingerprint
+    module = cast(Sam2VideoModel, model)
+    return weight_fingerprint(module.config, module.parameters(), buffers=module.buffers())
 
 
 def require_video_model(model: object) -> None:
@@ -306,7 +322,7 @@ def require_video_model(model: object) -> None:
         )
 
 
-def _require_same_sizes(before: Sam2VideoModel, after: Sam2VideoModel) -> None:
+def _require_same_sizes(before: TrackingModel, after: TrackingModel) -> None:
     """Refuse a model that cannot read another one's memories.
 
     Raises:

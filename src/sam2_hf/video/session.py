@@ -16,7 +16,6 @@ from sam2_hf.closing import Closing
 from sam2_hf.errors import FrameError, SessionError
 from sam2_hf.frames.base import Frames, frame_number
 from sam2_hf.frames.preprocessing import FramePixels
-from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.video.storage.session_checkpoint import load_tracker, open_session_frames, save_tracker
 
@@ -48,6 +47,7 @@ from .session_lock import SessionLock, one_thread_at_a_time
 from .session_options import SessionOptions
 from .tracked_object import TrackedObject
 from .tracker import Tracker
+from .tracking_model import TrackingModel
 from .video_processing_sam2_video import checkpoint_pixels
 
 
@@ -74,7 +74,7 @@ class VideoSession(Closing):
     def open(
         cls,
         video: object,
-        model: Sam2VideoModel,
+        model: TrackingModel,
         *,
         options: SessionOptions | None = None,
         **changes: Any,
@@ -115,7 +115,7 @@ class VideoSession(Closing):
         return self._tracker.frames
 
     @property
-    def model(self) -> Sam2VideoModel:
+    def model(self) -> TrackingModel:
         """The model; see `use_model`."""
         return self._tracker.model
 
@@ -365,7 +365,7 @@ class VideoSession(Closing):
             one_per_run=one_per_run,
         )
 
-    def use_model(self, model: Sam2VideoModel) -> None:
+    def use_model(self, model: TrackingModel) -> None:
         """Set the model, as needed after unpickling.
 
         Raises:
@@ -413,7 +413,7 @@ class VideoSession(Closing):
         save_tracker(self._tracker, Path(folder))
 
     @classmethod
-    def load(cls, folder: str | Path, video: object, model: Sam2VideoModel) -> Self:
+    def load(cls, folder: str | Path, video: object, model: TrackingModel) -> Self:
         """Load a saved session.
 
         Args:

@@ -16,7 +16,6 @@ from sam2_hf.errors import FrameError, OutputError
 from sam2_hf.frames.base import Frames
 from sam2_hf.frames.host_copies import HostCopies
 from sam2_hf.masks import resize_masks, suppress_overlaps
-from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.video.storage.record_store import RecordStore
@@ -31,6 +30,7 @@ from .propagation import FrameRequest
 from .session_options import MEMORY_POLICIES, SessionOptions
 from .tracked_object import PromptedOutput, QueuedPrompts, TrackedObject
 from .tracking import NO_PROMPTS, decode_views, gather_memories, track_step, view
+from .tracking_model import TrackingModel
 
 Corrections = set[tuple[int, int]]  # frame and object id
 MAX_PREVIOUS_LOGIT = 32.0  # earlier mask logits are clamped to +-this for the decoder
@@ -57,7 +57,7 @@ class Tracker:
         self,
         frames: Frames,
         options: SessionOptions,
-        model: Sam2VideoModel | None = None,
+        model: TrackingModel | None = None,
         *,
         state_device: torch.device | str | None = None,
         store: RecordStore | None = None,
@@ -75,7 +75,7 @@ class Tracker:
         return self.encoder.frames
 
     @property
-    def model(self) -> Sam2VideoModel:
+    def model(self) -> TrackingModel:
         """The model; raises if there is none, see [`FrameEncoder.model`]."""
         return self.encoder.model
 
@@ -111,7 +111,7 @@ class Tracker:
             size = (self.encoder.model.image_size,) * 2
         return size
 
-    def bind(self, model: Sam2VideoModel) -> None:
+    def bind(self, model: TrackingModel) -> None:
         """Set the model; see [`FrameEncoder.bind`]."""
         self.encoder.bind(model, must_fit=bool(self.registry.conditioning_frames()))
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from sam2_hf.model.memory_tokens import MemoryInputs
-from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
 from sam2_hf.model.prompt_encoder import Prompts
 
 from .memory_policy import Choice, MemoryPolicy, TrackingStep
+from .tracking_model import TrackingModel
 
 NO_PROMPTS = Prompts()
 
@@ -39,7 +39,7 @@ class Memories(Protocol):
 
 
 def track_step(
-    model: Sam2VideoModel,
+    model: TrackingModel,
     features: FrameFeatures,
     memories: Sequence[Memories] | None,
     prompts: Prompts,
@@ -92,7 +92,7 @@ class ConditionedFrame:
 
 
 def condition_on_memories(
-    model: Sam2VideoModel,
+    model: TrackingModel,
     features: FrameFeatures,
     memories: Sequence[Memories] | None,
     step: TrackingStep,
@@ -111,7 +111,7 @@ def condition_on_memories(
 
 
 def view(
-    model: Sam2VideoModel, features: FrameFeatures, inputs: list[MemoryInputs] | None
+    model: TrackingModel, features: FrameFeatures, inputs: list[MemoryInputs] | None
 ) -> list[ConditionedFrame]:
     """Condition a frame on gathered memories; see `condition_on_memories`.
 
@@ -141,7 +141,7 @@ def view(
 
 
 def decode_views(
-    model: Sam2VideoModel,
+    model: TrackingModel,
     views: list[ConditionedFrame],
     prompts: Prompts,
     *,
@@ -175,7 +175,7 @@ def decode_views(
     return _in_order([view.rows or [] for view in views], found)
 
 
-def chooses_among_masks(model: Sam2VideoModel, prompts: Prompts, *, tracked: bool) -> bool:
+def chooses_among_masks(model: TrackingModel, prompts: Prompts, *, tracked: bool) -> bool:
     """Tell whether a step decodes three masks and keeps the best one.
 
     Source: sam2/modeling/sam2_base.py:883-891 @ 2b90b9f.

@@ -244,7 +244,7 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
             return torch.stack(pixels), frames.size, about
 
 
-def checkpoint_pixels(model: torch.nn.Module) -> PixelRules:
+def checkpoint_pixels(model: object) -> PixelRules:
     """Find the pixel preparation of a model's checkpoint.
 
     Args:

@@ -19,6 +19,7 @@ from sam2_hf.video.session_lock import one_thread_at_a_time
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.tracked_object import TrackedObject
 from sam2_hf.video.tracker import Tracker
+from sam2_hf.video.tracking_model import TrackingModel
 
 from .transformers_frames import ModelInputFrames, NewFrames, prepared_frames
 from .transformers_inputs import ModelInputPrompts, PointInputs, PromptInputs
@@ -401,7 +402,7 @@ class Sam2VideoInferenceSession(VideoSession):
         self.reset()
         self._tracker.encoder.features.clear()
 
-    def use_model(self, model: Sam2VideoModel) -> None:
+    def use_model(self, model: TrackingModel) -> None:
         """Use a model from now on; see [`VideoSession.use_model`]."""
         super().use_model(model)
         self._input_prompts.place_all()

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from sam2_hf import rle
 from sam2_hf.errors import PromptError, SessionError
-from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.prompt_reading import Click
 from sam2_hf.video.compat.transformers_prompts import check_near_frame
 from sam2_hf.video.masklet import KIND as MASK
 from sam2_hf.video.memory_bank import MEMORY
 from sam2_hf.video.prompts import LARGEST_ID, FramePrompts
 from sam2_hf.video.session_options import SessionOptions
+from sam2_hf.video.tracking_model import TrackingModel
 
 from .record_store import RecordStore
 
@@ -57,7 +57,7 @@ class SavedShapes:
     memory_dtype: torch.dtype
 
     @classmethod
-    def of(cls, model: Sam2VideoModel, video: Document, options: SessionOptions) -> "SavedShapes":
+    def of(cls, model: TrackingModel, video: Document, options: SessionOptions) -> "SavedShapes":
         """Derive them from the model and the checked parts of the document."""
         side = model.image_size
         size, num_frames = video["size"], video["num_frames"]

@@ -15,7 +15,6 @@ from torch import Tensor
 from sam2_hf.errors import Sam2Error, SessionError
 from sam2_hf.frames.open import Frames, open_frames
 from sam2_hf.frames.streams import LiveFrames
-from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.model.weight_fingerprint import is_same_model
 from sam2_hf.processing.prompt_reading import Click
@@ -27,6 +26,7 @@ from sam2_hf.video.prompts import FramePrompts
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.tracked_object import PromptedOutput, QueuedPrompts, TrackedObject
 from sam2_hf.video.tracker import Tracker
+from sam2_hf.video.tracking_model import TrackingModel
 from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
 from .checkpoint_files import SavedSession, damage_explained, read_session, write_session
@@ -62,7 +62,7 @@ def save_tracker(tracker: Tracker, folder: Path) -> None:
     write_session(folder, SavedSession(document, tensors, tracker.registry.store))
 
 
-def load_tracker(folder: Path, video: object, model: Sam2VideoModel) -> Tracker:
+def load_tracker(folder: Path, video: object, model: TrackingModel) -> Tracker:
     """Read a session's state; see `VideoSession.load`."""
     saved = read_session(folder, ram_budget=SessionOptions().ram_budget)
     with contextlib.ExitStack() as on_failure:
@@ -140,7 +140,7 @@ def _plain(options: SessionOptions) -> Document:
 
 
 def _open_video(
-    video: object, options: SessionOptions, saved: SavedSession, model: Sam2VideoModel
+    video: object, options: SessionOptions, saved: SavedSession, model: TrackingModel
 ) -> Frames:
     """Open the video and check that it is the saved one."""
     about = saved.document["video"]
@@ -165,7 +165,7 @@ def _open_video(
     return frames
 
 
-def open_session_frames(video: object, options: SessionOptions, model: Sam2VideoModel) -> Frames:
+def open_session_frames(video: object, options: SessionOptions, model: TrackingModel) -> Frames:
     """Open a video according to a session's options and the model's checkpoint.
 
     Raises:

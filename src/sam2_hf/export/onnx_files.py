@@ -1,0 +1,252 @@
+"""Folders of ONNX graphs: writing one from a model, and what each file says of itself."""
+
+import copy
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import torch
+
+from sam2_hf.atomic_write import atomic_folder
+from sam2_hf.errors import ExportError, MissingPackageError
+from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.memory_attention import RotaryAttention
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.model.weight_fingerprint import DIGITS, weight_fingerprint
+from sam2_hf.processing.bundled_processors import checkpoint_source
+from sam2_hf.processing.processor_settings import FILES as PROCESSOR_FILES
+from sam2_hf.version import __version__
+from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
+
+from .graphs import ATTENTION, Graph, graphs_of, merge_values
+
+GraphDtype = Literal["float32", "float16", "int8"]
+DTYPES: tuple[str, ...] = get_args(GraphDtype)
+FORMATS = ("onnx",)
+FORMAT = "sam2_hf.onnx.1"
+WEIGHTS = "sam2_hf.weights"  # key of the mark of the model's weights and config
+OPSET = 20  # the first one with GELU as one operation
+GRAPHS = (
+    *("image_encoder", "no_memory", "mask_decoder", "object_pointer", "mask_prompt"),
+    *("memory_attention", "memory_encoder"),
+)
+SUFFIX = ".onnx"
+RUNNER = "numpy_runner.py"
+CONFIG = "config.json"
+INSTALL = "Install it with pip install 'sam2-hf[export]'."
+
+Progress = Callable[[str], None]
+
+
+def export_onnx(
+    model: Sam2VideoModel,
+    folder: str | Path,
+    *,
+    dtype: GraphDtype = "float32",
+    on_graph: Progress | None = None,
+) -> Path:
+    """Write a folder of graphs that need no PyTorch, with a runner to copy.
+
+    Args:
+        model: The model; it stays as it is.
+        folder: Where to; an earlier export there is replaced as a whole.
+        dtype: "float32"; "float16" for half the size; "int8" for weights of linear layers in 8
+            bits, whose products are taken in whole numbers. Inputs and outputs are always float32.
+        on_graph: Told the name of each graph before it is made.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ExportError: There is no such dtype, or something else lies in the folder.
+        MissingPackageError: onnx or onnxscript is not installed.
+        OutputError: The folder cannot be written.
+    """
+    if dtype not in DTYPES:
+        raise ExportError(f"dtype {dtype!r} cannot be exported. Choose {', '.join(DTYPES)}.")
+    require_package("onnx", "onnxscript", *(["onnxruntime"] if dtype == "int8" else []))
+    target = Path(folder).expanduser()
+    _require_free(target)
+    about = _about(model, dtype)
+    ready = exportable_copy(model, torch.float16 if dtype == "float16" else torch.float32)
+    with atomic_folder(target) as draft:
+        for graph in graphs_of(ready):
+            if on_graph is not None:
+                on_graph(graph.name)
+            path = draft / f"{graph.name}{SUFFIX}"
+            _write_graph(graph, path, about)
+            if dtype == "int8":
+                _quantize(path)
+        model.config.save_pretrained(draft)
+        _copy_processor(model, draft)
+        shutil.copyfile(Path(__file__).with_name(RUNNER), draft / RUNNER)
+    return target
+
+
+def exportable_copy(model: Sam2VideoModel, dtype: torch.dtype) -> Sam2VideoModel:
+    """Copy a model to the CPU, with plain modules and an attention that every runtime knows.
+
+    Args:
+        model: It stays as it is.
+        dtype: Type of the weights.
+    """
+    ready = copy.deepcopy(model).to("cpu", torch.float32).eval()
+    ready.requires_grad_(requires_grad=False).fast = False
+    for part in ready.modules():
+        if hasattr(part, "config"):
+            part.config._attn_implementation = ATTENTION
+        if isinstance(part, RotaryAttention):
+            merge_values(part)
+    return ready.to(dtype)
+
+
+def weights_of(model: Sam2VideoModel) -> str:
+    """Mark a model's weights and config, as its graphs do."""
+    mark = weight_fingerprint(model.config, model.parameters(), buffers=model.buffers())
+    return mark[-DIGITS:]
+
+
+def with_input_size(model: Sam2VideoModel, image_size: int | None) -> Sam2VideoModel:
+    """Return a model for another input size, or the same one.
+
+    Args:
+        model: It stays as it is.
+        image_size: Side of the input, a multiple of 32; None for the model's own.
+
+    Raises:
+        ValueError: It is no such multiple.
+    """
+    if image_size is None or image_size == model.image_size:
+        return model
+    config = with_image_size(model.config, image_size)
+    config.name_or_path = model.name_or_path
+    resized = Sam2VideoModel(config)
+    resized.load_state_dict(model.state_dict())
+    return resized.to(model.dtype).eval()
+
+
+def is_export(folder: str | Path) -> bool:
+    """Whether a folder holds graphs, if only some of them."""
+    where = Path(folder).expanduser()
+    return where.is_dir() and any((where / f"{name}{SUFFIX}").exists() for name in GRAPHS)
+
+
+def require_package(*names: str) -> None:
+    """Refuse to go on without packages of the extra `export`.
+
+    Raises:
+        MissingPackageError: One is not installed.
+    """
+    for name in names:
+        try:
+            __import__(name)
+        except ImportError as error:
+            raise MissingPackageError(name, purpose="Export", install=INSTALL) from error
+
+
+def _require_free(folder: Path) -> None:
+    """Refuse to replace anything but an earlier export."""
+    if folder.is_dir() and not is_export(folder) and any(folder.iterdir()):
+        raise ExportError(f"{folder} holds something else than an export. Give an empty folder.")
+
+
+def _about(model: Sam2VideoModel, dtype: str) -> dict[str, str]:
+    """Describe a model as every graph of it does."""
+    pixels = checkpoint_pixels(model)
+    name = model.name_or_path
+    return {
+        "sam2_hf.format": FORMAT,
+        "sam2_hf.model": Path(name).name if Path(name).exists() else name,
+        WEIGHTS: weights_of(model),
+        "sam2_hf.parameters": str(sum(weight.numel() for weight in model.parameters())),
+        "sam2_hf.version": __version__,
+        "sam2_hf.opset": str(OPSET),
+        "sam2_hf.dtype": dtype,
+        "sam2_hf.image_size": str(model.image_size),
+        "sam2_hf.pixels": json.dumps(
+            {"factor": pixels.rescale_factor, "mean": pixels.mean, "std": pixels.std}
+        ),
+        "sam2_hf.config": model.config.to_json_string(use_diff=False),
+    }
+
+
+def _write_graph(graph: Graph, path: Path, about: Mapping[str, str]) -> None:
+    """Trace a module and write its graph."""
+    import onnx
+
+    shapes = tuple(dict(graph.dynamic.get(name, {})) for name in graph.inputs)
+    with _quietly(), torch.no_grad():
+        program = torch.onnx.export(
+            graph.module.eval(),
+            tuple(graph.inputs.values()),
+            dynamo=True,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_shapes=shapes,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    proto = cast(torch.onnx.ONNXProgram, program).model_proto
+    _forget_origin(proto)
+    onnx.helper.set_model_props(proto, {**about, "sam2_hf.graph": graph.name})
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+def _forget_origin(proto: Any) -> None:  # noqa: ANN401 - an onnx.ModelProto
+    """Drop what the exporter notes of each node: lines of code and paths of this machine."""
+    for holder in (proto.graph, *proto.functions):
+        del holder.metadata_props[:]
+        for node in holder.node:
+            node.doc_string = ""
+            del node.metadata_props[:]
+    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info):
+        del value.metadata_props[:]
+    for weight in proto.graph.initializer:
+        del weight.metadata_props[:]
+
+
+def _quantize(path: Path) -> None:
+    """Turn the weights of products of matrices into whole numbers of 8 bits."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    about = {
+        each.key: each.value for each in onnx.load(path, load_external_data=False).metadata_props
+    }
+    with _quietly():
+        quantize_dynamic(
+            path,
+            path,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+        )
+    proto = onnx.load(path)
+    onnx.helper.set_model_props(proto, about)
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+def _copy_processor(model: Sam2VideoModel, folder: Path) -> None:
+    """Copy the settings of the processor that lies beside the model."""
+    source = Path(checkpoint_source(model.name_or_path)) if model.name_or_path else None
+    for name in PROCESSOR_FILES:
+        if source is not None and (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep the exporter's progress, and warnings about its own insides, from the user."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,102 @@
+"""`sam2-hf export`: what it writes and prints; the work is tested in tests/export."""
+
+import pytest
+
+from sam2_hf.cli import export as command, main
+from sam2_hf.export.onnx_files import FORMAT, GRAPHS
+from sam2_hf.export.parity import Parity
+
+ROW = Parity("one click", 1e-5, 1.0, 1.0, 0.002, 0.001)
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """What `export_onnx` is called with, in place of the call."""
+    calls = []
+
+    def export(model, folder, *, dtype, on_graph):
+        calls.append((model.image_size, dtype))
+        on_graph("image_encoder")
+        folder.mkdir()
+        (folder / "image_encoder.onnx").write_bytes(b"graph")
+        return folder
+
+    monkeypatch.setattr(command, "export_onnx", export)
+    return calls
+
+
+def test_a_model_is_exported_as_asked(written, tmp_path, capsys):
+    asked = ["export", "sam2-hiera-micro", str(tmp_path / "out"), "--dtype", "int8"]
+
+    assert main([*asked, "--image-size", "128"]) == 0
+
+    assert written == [(128, "int8")]
+    shown = capsys.readouterr()
+    assert "image_encoder.onnx  0.0 MiB" in shown.out
+    assert "exporting image_encoder" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (["--format", "openvino"], "there is no export to 'openvino'. Choose onnx"),
+        (["--image-size", "100"], "multiple of 32"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line(written, tmp_path, capsys, extra, words):
+    assert main(["export", "sam2-hiera-micro", str(tmp_path / "out"), *extra]) == 2
+
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert words in error
+    assert not written
+
+
+def test_a_check_of_an_empty_folder_says_what_is_missing(tmp_path, capsys):
+    assert main(["export", "check", str(tmp_path)]) == 2
+
+    assert f"has no graph {GRAPHS[0]}.onnx" in capsys.readouterr().err
+
+
+class Graphs:
+    """An opened export of the bundled model."""
+
+    def __init__(self, folder):
+        self.folder, self.image_size = folder, 256
+        self.about = {
+            "sam2_hf.format": FORMAT,
+            "sam2_hf.model": "sam2-hiera-micro",
+            "sam2_hf.weights": "right",
+            "sam2_hf.dtype": "float32",
+            "sam2_hf.opset": "20",
+        }
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "word"),
+    [
+        (ROW, 0, "equal to the model"),
+        (Parity("one click", 1.0, 0.9, 0.8, 0.002, 0.001), 2, "not equal to the model"),
+    ],
+)
+def test_a_check_is_a_table_and_a_verdict(monkeypatch, tmp_path, capsys, row, code, word):
+    monkeypatch.setattr(command, "GraphFolder", Graphs)
+    monkeypatch.setattr(command, "OnnxSam2", lambda graphs: graphs)
+    monkeypatch.setattr(command, "weights_of", lambda model: "right")
+    monkeypatch.setattr(command, "measure_parity", lambda model, graphs: iter([row]))
+
+    assert main(["export", "check", str(tmp_path)]) == code
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "sam2-hiera-micro, 256 pixels, float32, ONNX opset 20"
+    assert lines[2].split()[:2] == ["one", "click"]
+    assert lines[2].split()[-1] == "2.00"
+    assert lines[-1] == word
+
+
+def test_a_check_against_another_model_is_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command, "GraphFolder", Graphs)
+    monkeypatch.setattr(command, "weights_of", lambda model: "other")
+
+    assert main(["export", "check", str(tmp_path)]) == 2
+
+    assert "was not made of sam2-hiera-micro: other weights" in capsys.readouterr().err
