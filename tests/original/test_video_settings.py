@@ -2,7 +2,7 @@
 
 import pytest
 
-from sam2_hf.errors import SessionError
+from sam2_hf.errors import NoPromptError, SessionError, UnknownObjectError
 from sam2_hf.original.video_settings import VideoSettings
 from sam2_hf.video.session_options import SessionOptions
 from tests.fakes import FakeModel
@@ -41,3 +41,10 @@ def test_the_model_is_part_of_it():
 
 def test_a_predictor_is_in_the_mode_of_its_model(micro_video_model):
     assert not VideoSettings(micro_video_model.eval()).training
+
+
+@pytest.mark.parametrize("kind", [NoPromptError, UnknownObjectError])
+def test_callers_that_catch_the_originals_error_catch_ours(kind):
+    """It raises RuntimeError: sam2_video_predictor.py:485 and :878."""
+    assert issubclass(kind, RuntimeError)
+    assert issubclass(kind, LookupError)
