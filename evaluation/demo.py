@@ -8,7 +8,6 @@ answers, or with the bundled model. The photo and the clip are made of scikit-im
 
 import argparse
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from PIL import Image
 from skimage import data
 
 from sam2_hf.cli import main as sam2_hf
+from sam2_hf.cli.console import say
 from sam2_hf.interruption import DONE
 from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.pipelines.loading import hub_answers, is_cached
@@ -69,28 +69,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     out: Path = arguments.out
     model, reason = chosen_model(arguments.model)
-    _say(f"model: {model} ({reason})")
+    say(f"model: {model} ({reason})")
     out.mkdir(parents=True, exist_ok=True)
     Image.fromarray(data.coffee()).save(out / "coffee.png")
     write_clip([str(out / "clip.mp4")])
     for command in commands(model, out):
-        _say(f"\n$ sam2-hf {shlex.join(command)}")
+        say(f"\n$ sam2-hf {shlex.join(command)}")
         status = sam2_hf(command)
         if status != DONE:
             return status
-    _say(
+    say(
         f"\nThe photo is {out / 'coffee.png'} (scikit-image's coffee cup, CC0); the clip is made of"
     )
-    _say("four of its free photos. The results:")
+    say("four of its free photos. The results:")
     for folder in ("segment", "everything", "track"):
         for path in sorted((out / folder).iterdir()):
-            _say(f"  {path}")
+            say(f"  {path}")
     return DONE
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python -m evaluation.memory --frames 3000 --objects 3
 
-The bundled model tracks objects through an endless clip; with `--names original` it is driven by
-the names of facebookresearch/sam2. It prints the bytes on the device (memories that the model can
-still read), in RAM and on disk, after frame 100 and at the end, and the RAM per further
+The bundled model tracks objects through an endless clip, driven by the names of
+facebookresearch/sam2 with `--names original`. It prints the bytes on the device (memories that the
+model can still read), in RAM and on disk, after frame 100 and at the end, and the RAM per further
 object-frame: of the session's records, and of the whole process, index included. The exit status is
 1 if device memory grew at all, or the process by more than 2 KB an object-frame.
 """

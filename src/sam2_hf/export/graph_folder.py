@@ -62,7 +62,7 @@ class GraphFolder:
         """
         feeds = {key: one.numpy(force=True) for key, one in inputs.items()}
         found: list[NDArray[np.float32]] = self._sessions[name].run(None, feeds)
-        return [torch.from_numpy(one) for one in found]
+        return [torch.from_numpy(values) for values in found]
 
     @property
     def image_size(self) -> int:

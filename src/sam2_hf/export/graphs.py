@@ -61,7 +61,7 @@ class ImageEncoderGraph(nn.Module):
         """Encode a normalized picture, `(1, 3, S, S)`; see [`FrameFeatures`]."""
         features = self.model.encode_image(pixel_values.to(self.model.dtype))
         maps = (features.fine_bchw, features.coarse_bchw, features.embedding_bchw)
-        return tuple(one.float().contiguous() for one in maps)
+        return tuple(level.float().contiguous() for level in maps)
 
 
 class NoMemoryGraph(nn.Module):
@@ -155,7 +155,7 @@ class MaskDecoderGraph(nn.Module):
         maps = [fine_1chw.to(embedding.dtype), coarse_1chw.to(embedding.dtype), embedding]
         logits_bpmhw = decoder.draw(tokens.image_bpnc, tokens.mask_tokens_bpmc, maps)
         found = (logits_bpmhw, tokens.iou_bpm, tokens.mask_tokens_bpmc, tokens.score_bp1)
-        logits, iou, mask_tokens, score = (one[:, 0].float() for one in found)
+        logits, iou, mask_tokens, score = (values[:, 0].float() for values in found)
         return logits, iou, mask_tokens, score
 
 

@@ -96,7 +96,7 @@ class Graphs:
         if factor is not None:
             pixels_3hw = pixels_3hw / np.float32(1 / factor)
         if mean is not None and std is not None:
-            mean_311, std_311 = (np.float32(one).reshape(-1, 1, 1) for one in (mean, std))
+            mean_311, std_311 = (np.float32(row).reshape(-1, 1, 1) for row in (mean, std))
             pixels_3hw = (pixels_3hw - mean_311) / std_311
         return np.ascontiguousarray(pixels_3hw[None], dtype=np.float32)
 
@@ -326,7 +326,7 @@ class NumpyTracker:
             limit: How many frames; all if None.
             backward: Whether time runs backwards.
         """
-        prompted = [frame for one in self.objects.values() for frame in one.prompted]
+        prompted = [frame for tracked in self.objects.values() for frame in tracked.prompted]
         if start is None:
             start = max(prompted) if backward else min(prompted)
         step = -1 if backward else 1

@@ -57,7 +57,7 @@ def export_onnx(
         folder: Where to; an earlier export there is replaced as a whole.
         dtype: "float32"; "float16" for half the size; "int8" for weights of linear layers in 8
             bits, whose products are taken in whole numbers. Inputs and outputs are always float32.
-        on_graph: Told the name of each graph before it is made.
+        on_graph: Called with the name of each graph before it is made.
 
     Returns:
         The folder.
@@ -152,7 +152,7 @@ def require_package(*names: str) -> None:
 def _require_free(folder: Path) -> None:
     """Refuse to replace anything but an earlier export."""
     if folder.is_dir() and not is_export(folder) and any(folder.iterdir()):
-        raise ExportError(f"{folder} holds something else than an export. Give an empty folder.")
+        raise ExportError(f"{folder} holds something other than an export. Give an empty folder.")
 
 
 def _about(model: Sam2VideoModel, dtype: str) -> dict[str, str]:

@@ -137,7 +137,9 @@ class OnnxSam2:
 
     def encode_image(self, pixel_values: Tensor) -> FrameFeatures:
         """Encode frames; see `Sam2VideoModel.encode_image`."""
-        maps = [self._graphs("image_encoder", pixel_values=one[None]) for one in pixel_values]
+        maps = [
+            self._graphs("image_encoder", pixel_values=picture[None]) for picture in pixel_values
+        ]
         return FrameFeatures(*(torch.cat(level) for level in zip(*maps, strict=True)))
 
     def condition_on_memory(self, features: FrameFeatures, memories: MemoryInputs | None) -> Tensor:
@@ -157,7 +159,7 @@ class OnnxSam2:
         return self._graphs(
             "memory_attention",
             embedding=embedding,
-            spatial=torch.stack([one.float() for one in memories.spatial], dim=1),
+            spatial=torch.stack([memory.float() for memory in memories.spatial], dim=1),
             ages=torch.tensor(memories.ages).expand(objects, -1),
             pointers=pointers.float(),
             times=times.float(),
@@ -232,7 +234,8 @@ class OnnxSam2:
         """Encode pictures for a call; see `Sam2Model.get_image_embeddings`."""
         features = self.encode_image(pixel_values)
         marked = [
-            self._graphs("no_memory", embedding=one[None])[0] for one in features.embedding_bchw
+            self._graphs("no_memory", embedding=picture[None])[0]
+            for picture in features.embedding_bchw
         ]
         return [features.fine_bchw, features.coarse_bchw, torch.cat(marked)]
 
@@ -318,7 +321,7 @@ class OnnxSam2:
             mask=masks.float().expand(objects, -1, -1, -1),
             has_mask=torch.full((objects,), prompts.masks_bphw is not None),
         )
-        logits, iou, tokens, score = (one[:, None] for one in found)
+        logits, iou, tokens, score = (values[:, None] for values in found)
         return DecodedMasks(logits, iou, tokens, score)
 
     def _choose(

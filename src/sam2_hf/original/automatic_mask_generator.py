@@ -40,7 +40,7 @@ class SAM2AutomaticMaskGenerator:
 
     Args:
         model: As in [`SAM2ImagePredictor`].
-        points_per_side: See [`EverythingOptions`], likewise the rest.
+        points_per_side: See [`EverythingOptions`], as for the rest.
         **kwargs: Nothing; a misspelled option is an error.
 
     Attributes:

@@ -33,7 +33,7 @@ def build_sam2(
         config_file: See [`named_config`].
         ckpt_path: An original `.pt`, a `.safetensors` or a folder, of the size that the config
             names; random weights if None.
-        device: See [`BuildOptions`], likewise the rest.
+        device: See [`BuildOptions`], as for the rest.
         mode: "eval" or "train".
         hydra_overrides_extra: See `hydra_overrides.py`; `compile_image_encoder` has no effect on
             photos.
@@ -72,7 +72,7 @@ def build_sam2_video_predictor(
     Args:
         config_file: As in `build_sam2`.
         ckpt_path: As in `build_sam2`.
-        device: See [`BuildOptions`], likewise the rest.
+        device: See [`BuildOptions`], as for the rest.
         mode: "eval" or "train".
         hydra_overrides_extra: As in `build_sam2`; also options of a session, such as
             `++model.fill_hole_area=0`.

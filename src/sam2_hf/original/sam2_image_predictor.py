@@ -46,7 +46,7 @@ class SAM2ImagePredictor:
         sam_model: What `build_sam2` returns, a [`Sam2Model`], or a predictor or model of videos.
         mask_threshold: A pixel with a larger logit belongs to the mask. It can be set later, too.
         max_hole_area: Holes up to this area are filled; pixels of the low-resolution mask.
-        max_sprinkle_area: Speckles up to this area are removed, likewise.
+        max_sprinkle_area: Speckles up to this area are removed, in the same pixels.
         **kwargs: Nothing; a misspelled option is an error.
 
     Attributes:
