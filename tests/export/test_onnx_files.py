@@ -74,7 +74,7 @@ def test_the_settings_of_the_processor_come_along(exported):
 def test_what_is_no_export_is_not_replaced(bundled_model, tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
 
-    with pytest.raises(ExportError, match="something else"):
+    with pytest.raises(ExportError, match="something other"):
         export_onnx(bundled_model, tmp_path)
     assert (tmp_path / "letter.txt").read_text() == "dear"
     assert not is_export(tmp_path)
