@@ -7,7 +7,8 @@ MODEL := sam2-hiera-micro
 DATA := data
 MICRO_PARTS := 128 384 clips tracking
 LAUNCH ?= OMP_NUM_THREADS=1 ACCELERATE_USE_CPU=true $(BIN)/torchrun --nproc_per_node 2
-BUNDLED := src/sam2_hf/bundled/$(MODEL)
+MICRO := checkpoints/sam2-hiera-micro
+BUNDLED := $(MICRO)/sam2_hf_micro
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 TORCH := $(shell grep '^torch==' constraints.txt)
@@ -22,11 +23,11 @@ help:
 	@echo "make lint | types | format | parity | space-load | speed | micro | eval-small | clean"
 
 # Torch comes first, as pinned, so that no other package chooses its version. A failed step leaves no stamp.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt $(MICRO)/pyproject.toml
 	@echo "Installing into .venv; this happens once and takes a few minutes."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable $(MICRO) --editable '.[dev]'
 	@touch $@
 
 demo: $(READY)

@@ -14,7 +14,7 @@ LIMITS_BESIDE_BASELINES = (
 BODY = """\
 # {name}
 
-A very small SAM 2.1 that comes with `sam2_hf`, so that clicks, everything-mode and tracking show
+A very small SAM 2.1 for `sam2_hf`, so that clicks, everything-mode and tracking show
 real masks with no network and no GPU: {parameters:.1f} million parameters, {megabytes:.1f} MB
 ({dtype}), input {side} x {side} pixels.
 

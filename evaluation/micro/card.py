@@ -1,6 +1,6 @@
 """Model card of the bundled model, made from its scores.
 
-    python -m evaluation.micro.card runs/micro src/sam2_hf/bundled/sam2-hiera-micro
+    python -m evaluation.micro.card runs/micro checkpoints/sam2-hiera-micro/sam2_hf_micro
 
 The first folder is the output of `python -m evaluation.micro`, the second the model's; the card is
 its README.md. Every number in it is measured or counted; a model with other weights than the

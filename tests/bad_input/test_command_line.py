@@ -5,20 +5,21 @@ import random
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from sam2_hf.cli import main
-from sam2_hf.model.bundled_models import BUNDLED, SMALL_MODEL
+from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.writers.mp4 import video_writer
 from tests.bad_input.bad_files import float_tiff, write_bad_files
 from tests.bad_input.judging import Input, faults_of
 from tests.damage import damaged
 
 SEED = 17
-MODEL = str(BUNDLED / SMALL_MODEL)
+MODEL = str(bundled_folder(SMALL_MODEL))
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +104,10 @@ def models_and_folders(folder, bad_files):
         yield refused(
             f"track --out {name}", "track", folder / "clip.mp4", "--click", "0:1:3,4", *more
         )
-    text = (BUNDLED / SMALL_MODEL / "config.json").read_text()
+    text = (Path(MODEL) / "config.json").read_text()
     for seed in range(12):
         place = folder / f"model{seed}"
-        shutil.copytree(BUNDLED / SMALL_MODEL, place, dirs_exist_ok=True)
+        shutil.copytree(MODEL, place, dirs_exist_ok=True)
         content, what = damaged(text, 1000 + seed)
         (place / "config.json").write_bytes(content)
         arguments = ("segment", cup, *point, "--out", folder / "out", "--model", place)

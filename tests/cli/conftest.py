@@ -8,14 +8,14 @@ from PIL import Image
 from seeded_inputs import photo
 
 from sam2_hf.cli import main
-from sam2_hf.model.bundled_models import BUNDLED, SMALL_MODEL
+from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.writers.mp4 import video_writer
 
 
 @pytest.fixture(scope="session")
 def model_folder():
     """The bundled model, by its place."""
-    return str(BUNDLED / SMALL_MODEL)
+    return str(bundled_folder(SMALL_MODEL))
 
 
 @pytest.fixture(scope="session")

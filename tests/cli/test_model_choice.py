@@ -85,4 +85,4 @@ def test_a_model_that_cannot_be_reached_is_an_error_that_names_the_bundled_one(
 ):
     assert main(["segment", str(cup), "--point", "3,2", "--model", "some/model"]) == 2
 
-    assert f"'{NAME}' comes with sam2_hf" in one_error_line()
+    assert f"'{NAME}' needs no network" in one_error_line()

@@ -7,7 +7,7 @@ import pytest
 
 from sam2_hf import Sam2ImageProcessor, Sam2Processor, Sam2VideoProcessor, Sam2VideoVideoProcessor
 from sam2_hf.errors import ProcessorError, Sam2Error
-from sam2_hf.model.bundled_models import BUNDLED, SMALL_MODEL
+from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
 from tests.damage import damaged
 
 KINDS = (Sam2ImageProcessor, Sam2Processor, Sam2VideoProcessor, Sam2VideoVideoProcessor)
@@ -18,7 +18,7 @@ SEEDS = 160
 @pytest.fixture
 def folder(tmp_path):
     for name in ("config.json", FILE):
-        shutil.copy(BUNDLED / SMALL_MODEL / name, tmp_path)
+        shutil.copy(bundled_folder(SMALL_MODEL) / name, tmp_path)
     return tmp_path
 
 

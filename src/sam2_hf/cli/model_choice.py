@@ -25,12 +25,12 @@ from .console import note, one_line
 AnyModel = TypeVar("AnyModel", Sam2Model, Sam2VideoModel)
 
 PREFER = (
-    "comes with sam2-hf and is made for trying it out; prefer a released checkpoint, such as "
+    "is made for trying sam2-hf out; prefer a released checkpoint, such as "
     f"{DEFAULT_MODEL}, where you can get one."
 )
 WAYS_OUT = (
-    f"Give --model {SMALL_MODEL}, a small model that comes with sam2-hf, or --model with the path "
-    "of a folder or a .pt file."
+    f"Give --model {SMALL_MODEL}, a small model (pip install 'sam2-hf[micro]'), or --model with "
+    "the path of a folder or a .pt file."
 )
 
 
