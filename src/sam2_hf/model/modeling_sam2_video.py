@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_sam2_video import Sam2VideoConfig
+from .configuration_sam2_video import Sam2VideoConfig, VideoModelSizes
 from .gpu_attention import Tiles, best_tiles
 from .layers import FeedForward
 from .memory_attention import MemoryAttention
@@ -64,7 +64,7 @@ class InferenceSession(Protocol):
         """Track frame by frame; see `Sam2VideoModel.propagate_in_video_iterator`."""
 
 
-class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
+class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel):
     """SAM 2 for videos, `model_type` `sam2_video`; 2.0 and 2.1 differ by two fields of the config.
 
     Source: sam2/modeling/sam2_base.py @ 2b90b9f.
@@ -124,16 +124,6 @@ class Sam2VideoModel(PromptableModel, Sam2VideoPreTrainedModel):
                 "memories, for which it has temporal codes."
             )
         self._num_maskmem = number
-
-    @property
-    def mem_dim(self) -> int:
-        """Channels of a memory."""
-        return self.config.memory_encoder_output_channels
-
-    @property
-    def memory_shape(self) -> tuple[int, ...]:
-        """Shape of the spatial memory of one object; a map, `(64, h, w)`."""
-        return (self.mem_dim, *self.grid)
 
     @property
     def num_memory_tokens(self) -> int:

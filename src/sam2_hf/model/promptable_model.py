@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_sam2 import Sam2Config
+from .configuration_sam2 import ModelSizes, Sam2Config
 from .fast_paths import WeightCache, is_bare
 from .image_encoder import Sam2VisionModel, narrow_maps, neck_positions
 from .mask_decoder import MaskDecoder
@@ -21,7 +21,7 @@ from .pretrained import Sam2PreTrainedModel
 from .prompt_encoder import PromptEncoder, Prompts
 
 
-class PromptableModel(Sam2PreTrainedModel):
+class PromptableModel(ModelSizes, Sam2PreTrainedModel):
     """Abstract base with image encoder, prompt encoder and mask decoder.
 
     Source: sam2/sam2_image_predictor.py:364-445 and sam2/modeling/sam2_base.py:464-480 @ 2b90b9f.
@@ -46,26 +46,6 @@ class PromptableModel(Sam2PreTrainedModel):
             torch.zeros(1, 1, config.vision_config.fpn_hidden_size)
         )
         self._grid_positions = WeightCache()
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square input, model pixels."""
-        return self.prompt_encoder.image_size
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the image embedding."""
-        return self.prompt_encoder.grid
-
-    @property
-    def mask_input_size(self) -> tuple[int, int]:
-        """Rows and columns of mask logits, both those given and those decoded."""
-        return self.prompt_encoder.mask_input_size
-
-    @property
-    def hidden_dim(self) -> int:
-        """Channels of the image embedding and of every token."""
-        return self.config.vision_config.fpn_hidden_size
 
     @property
     def num_feature_levels(self) -> int:
