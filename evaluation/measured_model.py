@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sam2_hf import Sam2VideoModel
-from sam2_hf.export import OnnxSam2
+from sam2_hf.export import ExportedSam2
 from sam2_hf.model.bundled_models import bundled_folder
 
 WEIGHTS = "model.safetensors"
@@ -38,7 +38,7 @@ def describe_model(source: str, model: Sam2VideoModel) -> MeasuredModel:
         source: Its source: a folder, a file, a bundled name, or a Hub id.
         model: The model.
     """
-    if isinstance(model, OnnxSam2):
+    if isinstance(model, ExportedSam2):
         name, sizes = Path(source).name, (model.num_parameters, model.num_bytes)
         return MeasuredModel(name, model.fingerprint, *sizes, model.image_size)
     file = weights_file(source)

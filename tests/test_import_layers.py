@@ -43,6 +43,7 @@ OPTIONAL = {
         "onnx",
         "onnxruntime",
         "onnxscript",
+        "openvino",
     ),
     *("peft", "tensorboard"),
     "gpu_attention_kernel",  # which imports Triton

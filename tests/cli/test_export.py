@@ -3,6 +3,7 @@
 import pytest
 
 from sam2_hf.cli import export as command, main
+from sam2_hf.export.graph_runtimes import OPENVINO
 from sam2_hf.export.onnx_files import FORMAT, GRAPHS
 from sam2_hf.export.parity import Parity
 
@@ -11,26 +12,28 @@ ROW = Parity("one click", 1e-5, 1.0, 1.0, 0.002, 0.001)
 
 @pytest.fixture
 def written(monkeypatch):
-    """What `export_onnx` is called with, in place of the call."""
+    """What the writers are called with, in place of the calls."""
     calls = []
 
-    def export(model, folder, *, dtype, on_graph):
-        calls.append((model.image_size, dtype))
+    def export(model, folder, *, dtype, fixed, on_graph):
+        calls.append((model.image_size, dtype, fixed))
         on_graph("image_encoder")
         folder.mkdir()
         (folder / "image_encoder.onnx").write_bytes(b"graph")
         return folder
 
     monkeypatch.setattr(command, "export_onnx", export)
+    monkeypatch.setattr(command, "export_openvino", export)
     return calls
 
 
-def test_a_model_is_exported_as_asked(written, tmp_path, capsys):
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_a_model_is_exported_as_asked(written, tmp_path, capsys, kind):
     asked = ["export", "sam2-hiera-micro", str(tmp_path / "out"), "--dtype", "int8"]
 
-    assert main([*asked, "--image-size", "128"]) == 0
+    assert main([*asked, "--image-size", "128", "--format", kind, "--fixed"]) == 0
 
-    assert written == [(128, "int8")]
+    assert written == [(128, "int8", True)]
     shown = capsys.readouterr()
     assert "image_encoder.onnx  0.0 MiB" in shown.out
     assert "exporting image_encoder" in shown.err
@@ -39,7 +42,8 @@ def test_a_model_is_exported_as_asked(written, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
-        (["--format", "openvino"], "there is no export to 'openvino'. Choose onnx"),
+        (["--format", "openvion"], "there is no export to 'openvion'. Choose onnx, openvino"),
+        (["--dtype", "int4"], "invalid choice: 'int4'"),
         (["--image-size", "100"], "multiple of 32"),
     ],
 )
@@ -61,7 +65,7 @@ class Graphs:
     """An opened export of the bundled model."""
 
     def __init__(self, folder):
-        self.folder, self.image_size = folder, 256
+        self.folder, self.image_size, self.runtime = folder, 256, OPENVINO
         self.about = {
             "sam2_hf.format": FORMAT,
             "sam2_hf.model": "sam2-hiera-micro",
@@ -80,14 +84,14 @@ class Graphs:
 )
 def test_a_check_is_a_table_and_a_verdict(monkeypatch, tmp_path, capsys, row, code, word):
     monkeypatch.setattr(command, "GraphFolder", Graphs)
-    monkeypatch.setattr(command, "OnnxSam2", lambda graphs: graphs)
+    monkeypatch.setattr(command, "ExportedSam2", lambda graphs: graphs)
     monkeypatch.setattr(command, "weights_of", lambda model: "right")
     monkeypatch.setattr(command, "measure_parity", lambda model, graphs: iter([row]))
 
     assert main(["export", "check", str(tmp_path)]) == code
 
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "sam2-hiera-micro, 256 pixels, float32, ONNX opset 20"
+    assert lines[0] == "sam2-hiera-micro, 256 pixels, float32, OpenVINO, ONNX opset 20"
     assert lines[2].split()[:2] == ["one", "click"]
     assert lines[2].split()[-1] == "2.00"
     assert lines[-1] == word

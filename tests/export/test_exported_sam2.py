@@ -3,6 +3,8 @@
 import argparse
 import copy
 import pickle
+from collections import Counter
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -22,11 +24,10 @@ from sam2_hf import (
 )
 from sam2_hf.cli import main
 from sam2_hf.errors import ExportError
-from sam2_hf.export.onnx_sam2 import OnnxSam2
+from sam2_hf.export import OnnxSam2
+from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.export.parity import BLOCK, DISC, DOT, HEIGHT, WIDTH, moving_shapes
 from sam2_hf.pipelines.loading import load_model, load_video_model
-from sam2_hf.video.memory_policy import TrackingStep
-from sam2_hf.video.tracking import NO_PROMPTS, track_step
 
 FREE_RUNNING = 1e-2  # logits; each frame goes on with what its own runtime remembers
 FORCED = 1e-3  # logits; both attend to the same memories
@@ -78,43 +79,68 @@ def few_clicks(model, **options):
     return session
 
 
-def test_a_clip_is_tracked_as_by_the_model(onnx_model, bundled_model):
-    compare(whole_story(onnx_model), whole_story(bundled_model))
+class Forced(ExportedSam2):
+    """Graphs that follow the model: it answers and remembers, and they answer from the same."""
+
+    def __init__(self, graphs, model):
+        super().__init__(graphs)
+        self.model, self.worst = model, Counter()
+
+    def encode_image(self, pixel_values):
+        wanted = self.model.encode_image(pixel_values)
+        found = super().encode_image(pixel_values)
+        return self.noted("encode_image", wanted, found, fields(wanted))
+
+    def condition_on_memory(self, features, memories):
+        self.given = self.model.condition_on_memory(features, memories)
+        self.own = super().condition_on_memory(features, memories)
+        return self.given
+
+    def decode_masks(self, features, embedding_bdhw, prompts, **options):
+        own = self.own if embedding_bdhw is self.given else embedding_bdhw
+        wanted = self.model.decode_masks(features, embedding_bdhw, prompts, **options)
+        found = super().decode_masks(features, own, prompts, **options)
+        return self.noted("decode_masks", wanted, found, fields(wanted)[:-1])
+
+    def use_mask_as_output(self, features, mask_b1hw):
+        wanted = self.model.use_mask_as_output(features, mask_b1hw)
+        found = super().use_mask_as_output(features, mask_b1hw)
+        return self.noted("use_mask_as_output", wanted, found, fields(wanted))
+
+    def noted(self, step, wanted, found, parts):
+        for part in parts:
+            one, other = getattr(found, part.name), getattr(wanted, part.name)
+            worst = (one - other).abs().max().item()
+            self.worst[step] = max(self.worst[step], worst)
+        return wanted
 
 
-def test_a_frame_is_tracked_as_by_the_model_from_the_same_memories(onnx_model, bundled_model):
-    session = few_clicks(bundled_model, memory_dtype=torch.float32)
-    for result in session.propagate():
-        tracker, frame = session._tracker, result.frame + 1
-        if frame == FEW_FRAMES:
-            break
-        banks = [one.bank for one in tracker.objects.values()]
-        pixels = tracker.frames.pixel_values(frame)[None]
-
-        one, other = (
-            track_step(
-                model,
-                model.encode_image(pixels),
-                banks,
-                NO_PROMPTS,
-                TrackingStep(frame),
-                tracker.policy,
-            )
-            for model in (onnx_model, bundled_model)
-        )
-
-        assert (one.logits_b1hw - other.logits_b1hw).abs().max() <= FORCED
-        assert (one.pointer_bd - other.pointer_bd).abs().max() <= FORCED
+@pytest.fixture(scope="module")
+def wanted_story(bundled_model):
+    return whole_story(bundled_model)
 
 
-def test_a_saved_session_goes_on_with_equal_bits(onnx_model, exported, tmp_path):
-    session = few_clicks(onnx_model)
+def test_a_clip_is_tracked_as_by_the_model(graph_model, wanted_story):
+    compare(whole_story(graph_model), wanted_story)
+
+
+def test_each_frame_is_answered_as_by_the_model_from_the_same_memories(graph_model, bundled_model):
+    forced = Forced(graph_model.graphs, bundled_model)
+
+    whole_story(forced)
+
+    assert set(forced.worst) == {"encode_image", "decode_masks", "use_mask_as_output"}
+    assert max(forced.worst.values()) <= FORCED
+
+
+def test_a_saved_session_goes_on_with_equal_bits(graph_model, tmp_path):
+    session = few_clicks(graph_model)
     first = [result.logits_bhw for result in session.propagate()]
-    again = few_clicks(onnx_model)
+    again = few_clicks(graph_model)
     list(again.propagate(limit=3))
     again.save(tmp_path / "job")
 
-    model = OnnxSam2.from_pretrained(exported)
+    model = ExportedSam2.from_pretrained(graph_model.name_or_path)
     loaded = VideoSession.load(tmp_path / "job", moving_shapes(FEW_FRAMES), model)
 
     rest = [result.logits_bhw for result in loaded.propagate(start=3)]
@@ -128,10 +154,10 @@ def test_a_session_of_the_model_is_not_one_of_its_export(onnx_model, bundled_mod
         VideoSession.load(tmp_path / "job", moving_shapes(FEW_FRAMES), onnx_model)
 
 
-def test_sessions_can_be_copied_and_pickled(onnx_model):
-    session = few_clicks(onnx_model)
+def test_sessions_can_be_copied_and_pickled(graph_model):
+    session = few_clicks(graph_model)
     copied, unpickled = copy.deepcopy(session), pickle.loads(pickle.dumps(session))
-    unpickled.use_model(onnx_model)
+    unpickled.use_model(graph_model)
 
     wanted = [one.logits_bhw for one in session.propagate(limit=2)]
 
@@ -167,7 +193,7 @@ def test_an_evaluation_describes_an_export(exported, onnx_model, bundled_model):
         argparse.Namespace(model=str(exported), precision="auto"), torch.device("cpu")
     )
 
-    assert isinstance(loaded.model, OnnxSam2)
+    assert isinstance(loaded.model, ExportedSam2)
     assert loaded.measured.sha256 == onnx_model.fingerprint
     assert loaded.measured.parameters == sum(one.numel() for one in bundled_model.parameters())
     assert loaded.measured.file_bytes == sum(
@@ -206,9 +232,14 @@ def test_everything_in_a_photo_is_found_as_by_the_model(onnx_model):
         assert one.area == pytest.approx(other.area, rel=1e-2)
 
 
-def test_a_folder_of_graphs_is_loaded_wherever_a_model_is(exported):
+def test_a_folder_of_graphs_is_loaded_wherever_a_model_is(exported, exported_openvino):
     for load in (load_model, load_video_model):
-        assert isinstance(load(str(exported)), OnnxSam2)
+        for folder in (exported, exported_openvino):
+            assert isinstance(load(str(folder)), ExportedSam2)
+
+
+def test_the_name_of_the_time_of_one_runtime_is_kept():
+    assert OnnxSam2 is ExportedSam2
 
 
 @pytest.mark.parametrize("asked", [{"device": "meta"}, {"dtype": "float16"}])

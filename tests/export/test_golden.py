@@ -18,8 +18,8 @@ from golden_cases import (
 )
 from test_golden_videos import click_and_box, compare, open_session
 
+from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.export.onnx_files import export_onnx
-from sam2_hf.export.onnx_sam2 import OnnxSam2
 
 pytestmark = pytest.mark.slow  # another export, about a minute
 NAME = "micro"
@@ -32,7 +32,7 @@ def golden_model(tmp_path_factory):
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package, reason=f"export needs {package}: pip install '.[export]'")
     folder = tmp_path_factory.mktemp("golden") / "export"
-    return OnnxSam2.from_pretrained(export_onnx(seeded_video_model(case(NAME)), folder))
+    return ExportedSam2.from_pretrained(export_onnx(seeded_video_model(case(NAME)), folder))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import torch
 from sam2_hf import Sam2VideoConfig, Sam2VideoModel, __version__
 from sam2_hf.errors import ExportError, MissingPackageError
 from sam2_hf.export import onnx_files
-from sam2_hf.export.graph_folder import open_graph
+from sam2_hf.export.graph_runtimes import OnnxGraph
 from sam2_hf.export.graphs import graphs_of
 from sam2_hf.export.onnx_files import (
     GRAPHS,
@@ -101,7 +101,7 @@ def test_an_export_that_fails_leaves_the_one_before(exported, bundled_model, tmp
     def fail(*_):
         raise RuntimeError("no more")
 
-    monkeypatch.setattr(onnx_files, "_write_graph", fail)
+    monkeypatch.setattr(onnx_files, "write_graph", fail)
     with pytest.raises(RuntimeError, match="no more"):
         export_onnx(bundled_model, out)
 
@@ -124,20 +124,26 @@ def test_an_input_size_that_cannot_be_halved_is_refused(tiny_video_model):
         with_input_size(tiny_video_model, 100)
 
 
-@pytest.mark.parametrize(("dtype", "share", "most"), [("float16", 0.6, 1e-2), ("int8", 0.5, 0.1)])
+@pytest.mark.parametrize(
+    ("dtype", "share", "most"),
+    [
+        ("float16", 0.6, 1e-2),
+        ("int8", 0.5, 0.1),
+        ("int8-weights", 0.4, 0.02),
+        ("int4-weights", 0.3, 0.2),
+    ],
+)
 def test_smaller_weights_give_nearly_the_same_numbers(
     exported, bundled_model, tmp_path, monkeypatch, dtype, share, most
 ):
-    def one_graph(model):
-        return [graph for graph in graphs_of(model) if graph.name == "object_pointer"]
+    def one_graph(*arguments):
+        return [graph for graph in graphs_of(*arguments) if graph.name == "object_pointer"]
 
     monkeypatch.setattr(onnx_files, "graphs_of", one_graph)
     path = export_onnx(bundled_model, tmp_path / "out", dtype=dtype) / "object_pointer.onnx"
     feeds = {"token": torch.randn(3, 128).numpy(), "score": torch.tensor([[1.0]] * 3).numpy()}
 
-    found, wanted = (
-        open_graph(one).run(None, feeds)[0] for one in (path, exported / "object_pointer.onnx")
-    )
+    found, wanted = (OnnxGraph(one)(feeds)[0] for one in (path, exported / "object_pointer.onnx"))
 
     assert path.stat().st_size < share * (exported / "object_pointer.onnx").stat().st_size
     assert description(path)["sam2_hf.dtype"] == dtype

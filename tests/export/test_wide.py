@@ -4,7 +4,7 @@ import pytest
 from golden_cases import case, seeded_video_model
 
 from sam2_hf.export import export_onnx, parity
-from sam2_hf.export.onnx_sam2 import OnnxSam2
+from sam2_hf.export.exported_sam2 import ExportedSam2
 
 pytestmark = pytest.mark.slow  # an export, and seconds for each frame
 NAME = "sam2.1_hiera_tiny"
@@ -19,7 +19,7 @@ def test_the_graphs_of_size_tiny_are_the_model(tmp_path, monkeypatch):
     monkeypatch.setattr(parity, "REPEATS", 1)
     model = seeded_video_model(case(NAME))
 
-    exported = OnnxSam2.from_pretrained(export_onnx(model, tmp_path / "export"))
+    exported = ExportedSam2.from_pretrained(export_onnx(model, tmp_path / "export"))
     encoding, click, clip = parity.measure_parity(model, exported)
 
     assert encoding.difference <= FEATURE

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from sam2_hf import Sam2VideoModel
-from sam2_hf.export.onnx_sam2 import OnnxSam2
+from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.video.tracking_model import FrozenModel, TrackingModel
 from tests.fakes import FakeModel
 
@@ -27,7 +27,7 @@ def test_the_steps_of_the_paper_are_what_a_session_calls():
     } == METHODS
 
 
-@pytest.mark.parametrize("kind", [Sam2VideoModel, OnnxSam2])
+@pytest.mark.parametrize("kind", [Sam2VideoModel, ExportedSam2])
 def test_every_model_takes_the_steps_with_the_same_arguments(kind):
     for name in METHODS:
         wanted = inspect.signature(getattr(TrackingModel, name)).parameters
@@ -37,10 +37,10 @@ def test_every_model_takes_the_steps_with_the_same_arguments(kind):
 def test_every_model_has_the_sizes(tiny_video_model):
     assert all(hasattr(tiny_video_model, name) for name in PROPERTIES)
     own = PROPERTIES - {"config"}  # which is set when it is made
-    assert all(hasattr(OnnxSam2, name) for name in own)
+    assert all(hasattr(ExportedSam2, name) for name in own)
 
 
 def test_only_a_model_without_weights_is_frozen(tiny_video_model):
     assert not isinstance(tiny_video_model, FrozenModel)
     assert not isinstance(FakeModel(), FrozenModel)
-    assert hasattr(OnnxSam2, "fingerprint")
+    assert hasattr(ExportedSam2, "fingerprint")

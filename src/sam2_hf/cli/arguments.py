@@ -131,18 +131,20 @@ examples:
 
 Ctrl-C stops; photos that are finished stay in the folder."""
 
-GRAPH_DTYPES = ("float32", "float16", "int8")
+GRAPH_DTYPES = ("float32", "float16", "int8", "int8-weights", "int4-weights")
 
 EXPORT_EXAMPLES = """\
 examples:
   sam2-hf export facebook/sam2.1-hiera-tiny ./tiny-onnx
   sam2-hf export sam2-hiera-micro ./micro-onnx --dtype int8
+  sam2-hf export sam2-hiera-micro ./micro-openvino --format openvino
+  sam2-hf export sam2-hiera-micro ./micro-phone --fixed --dtype float16
   sam2-hf export check ./micro-onnx
   sam2-hf track cup.mp4 --model ./micro-onnx --click 0:1:290,225
 
 OUT becomes a folder of graphs for ONNX Runtime, with numpy_runner.py, which needs only numpy,
-Pillow and onnxruntime. Every command takes the folder as --model. The check prints how far the
-graphs are from the model on a picture and a clip, and how fast both are."""
+Pillow and onnxruntime; or of graphs for OpenVINO. Every command takes the folder as --model. The
+check prints how far the graphs are from the model on a picture and a clip, and both speeds."""
 
 EXAMPLES = """\
 examples:
@@ -276,21 +278,26 @@ def _add_convert(commands: Commands) -> None:
 def _add_export(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
-        help="export a model as ONNX graphs, or check an export",
-        description="Export a model as ONNX graphs, or check an export against its model.",
+        help="export a model as graphs, or check an export",
+        description="Export a model as graphs, or check an export against its model.",
         epilog=EXPORT_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="Hub id, folder or .pt file; or check")
     parser.add_argument("target", metavar="OUT", type=Path, help="the folder to write, or to check")
     parser.add_argument(
-        "--format", default="onnx", metavar="KIND", help="what to write; there is onnx (onnx)"
+        "--format", default="onnx", metavar="KIND", help="what to write: onnx or openvino (onnx)"
     )
     parser.add_argument(
         "--dtype",
         choices=GRAPH_DTYPES,
         default=GRAPH_DTYPES[0],
-        help="how weights are stored (float32)",
+        help="how weights are stored; int8 computes in 8 bits, too (float32)",
+    )
+    parser.add_argument(
+        "--fixed",
+        action="store_true",
+        help="fixed shapes, one object at a time: for phones and TensorRT",
     )
     parser.add_argument(
         "--image-size",

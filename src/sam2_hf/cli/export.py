@@ -1,19 +1,20 @@
-"""`sam2-hf export`: a model becomes a folder of ONNX graphs, or an exported folder is checked."""
+"""`sam2-hf export`: a model becomes a folder of graphs, or an exported folder is checked."""
 
 import argparse
 from pathlib import Path
 
 from sam2_hf.errors import ExportError
+from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.export.graph_folder import GraphFolder
+from sam2_hf.export.graph_runtimes import RUNTIMES
 from sam2_hf.export.onnx_files import (
-    FORMATS,
     WEIGHTS,
     GraphDtype,
     export_onnx,
     weights_of,
     with_input_size,
 )
-from sam2_hf.export.onnx_sam2 import OnnxSam2
+from sam2_hf.export.openvino_files import export_openvino
 from sam2_hf.export.parity import measure_parity
 from sam2_hf.interruption import DONE, FAILED
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
@@ -23,7 +24,8 @@ from .console import note, say
 
 CHECK = "check"  # in place of a model; a folder of that name is ./check
 MIB = 2**20
-COLUMNS = ("", "difference", "mean IoU", "least IoU", "PyTorch ms", "ONNX ms", "ratio")
+GRAPH_FILES = {suffix for runtime in RUNTIMES for suffix in runtime.suffixes}
+COLUMNS = ("", "difference", "mean IoU", "least IoU", "PyTorch ms", "graphs ms", "ratio")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,20 +36,26 @@ def run(arguments: argparse.Namespace) -> int:
         ExportError: It cannot be exported, or the export cannot be used.
         OutputError: The folder cannot be written.
     """
-    if arguments.format not in FORMATS:
+    writers = {"onnx": export_onnx, "openvino": export_openvino}
+    if arguments.format not in writers:
         raise ExportError(
-            f"there is no export to {arguments.format!r}. Choose {', '.join(FORMATS)}; other "
-            "runtimes read its files."
+            f"there is no export to {arguments.format!r}. Choose {', '.join(writers)}; other "
+            "runtimes read files of onnx."
         )
     if arguments.model == CHECK:
         return _check(arguments.target, arguments.reference)
     model = with_input_size(load_video_model(arguments.model, device="cpu"), arguments.image_size)
     dtype: GraphDtype = arguments.dtype
-    folder = export_onnx(
-        model, arguments.target, dtype=dtype, on_graph=lambda name: note(f"exporting {name}")
+    folder = writers[arguments.format](
+        model,
+        arguments.target,
+        dtype=dtype,
+        fixed=arguments.fixed,
+        on_graph=lambda name: note(f"exporting {name}"),
     )
-    for path in sorted(folder.glob("*.onnx")):
-        say(f"{path}  {path.stat().st_size / MIB:.1f} MiB")
+    for path in sorted(folder.iterdir()):
+        if path.suffix in GRAPH_FILES:
+            say(f"{path}  {path.stat().st_size / MIB:.1f} MiB")
     return DONE
 
 
@@ -60,10 +68,12 @@ def _check(folder: Path, reference: str | None) -> int:
     model = with_input_size(load_video_model(name, device="cpu"), graphs.image_size)
     _require_same_weights(model, graphs, name)
     dtype = graphs.about["sam2_hf.dtype"]
-    say(f"{name}, {graphs.image_size} pixels, {dtype}, ONNX opset {graphs.about['sam2_hf.opset']}")
+    opset = graphs.about["sam2_hf.opset"]
+    runtime = f"{graphs.runtime.name}, ONNX opset {opset}"
+    say(f"{name}, {graphs.image_size} pixels, {dtype}, {runtime}")
     say("  ".join([f"{COLUMNS[0]:28}", *(f"{column:>10}" for column in COLUMNS[1:])]))
     are_equal = True
-    for row in measure_parity(model, OnnxSam2(graphs)):
+    for row in measure_parity(model, ExportedSam2(graphs)):
         are_equal = are_equal and row.is_equal
         numbers = (
             f"{row.difference:10.1e}",

@@ -1,19 +1,19 @@
 """SAM 2 on exported graphs: a model for sessions and pipelines without a PyTorch module in it.
 
-Tensors at its border are torch's, on the CPU; what lies between runs in ONNX Runtime.
+Tensors at its border are torch's, on the CPU; what lies between runs in ONNX Runtime or OpenVINO.
 
 Suffixes: b = objects (or pictures), p = objects of a picture, m = masks of an object, t = points of
 an object, s = spatial memories, c = channels, d = decoder channels (256), h, w = rows and columns.
 """
 
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from sam2_hf.errors import ExportError
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig, VideoModelSizes
 from sam2_hf.model.mask_decoder import choose_single, gated
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.modeling_sam2_video import GIVEN_SCALE, GIVEN_SHIFT
@@ -31,8 +31,8 @@ from .graph_folder import GraphFolder
 OBJECTS_AT_ONCE = 8  # prompts of a picture; the features of each have 8 MiB at 1024 pixels
 
 
-class OnnxSam2:
-    """What `Sam2VideoModel` and `Sam2Model` do, on the graphs that `export_onnx` wrote.
+class ExportedSam2(VideoModelSizes):
+    """What `Sam2VideoModel` and `Sam2Model` do, on the graphs of a folder.
 
     Sessions, pipelines and the command line take it in place of a model. It can neither learn nor
     be moved; `model.config` says what it was made of.
@@ -41,6 +41,7 @@ class OnnxSam2:
         graphs: The opened folder.
 
     Attributes:
+        graphs: The opened folder.
         config: Config of the exported model.
         name_or_path: The folder, where the processor's settings lie.
     """
@@ -50,7 +51,7 @@ class OnnxSam2:
     device = torch.device("cpu")
 
     def __init__(self, graphs: GraphFolder) -> None:
-        self._graphs = graphs
+        self.graphs = graphs
         self.config: Sam2VideoConfig = graphs.config
         self.name_or_path = str(graphs.folder)
 
@@ -60,56 +61,24 @@ class OnnxSam2:
 
         Raises:
             ExportError: A graph is missing, damaged, or of another model than the others.
-            MissingPackageError: onnxruntime is not installed.
+            MissingPackageError: What runs them is not installed.
         """
         return cls(GraphFolder(folder))
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all graphs."""
-        return self._graphs.fingerprint
+        return self.graphs.fingerprint
 
     @property
     def num_parameters(self) -> int:
         """Numbers that the exported model has learned."""
-        return int(self._graphs.about["sam2_hf.parameters"])
+        return int(self.graphs.about["sam2_hf.parameters"])
 
     @property
     def num_bytes(self) -> int:
         """Bytes of the graphs' files."""
-        return self._graphs.num_bytes
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square input, model pixels."""
-        return self._graphs.image_size
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the image embedding."""
-        patch = cast(int, self.config.prompt_encoder_config.patch_size)
-        return (self.image_size // patch,) * 2
-
-    @property
-    def mask_input_size(self) -> tuple[int, int]:
-        """Rows and columns of mask logits, both those given and those decoded."""
-        rows, columns = self.grid
-        return 4 * rows, 4 * columns
-
-    @property
-    def hidden_dim(self) -> int:
-        """Channels of the image embedding and of every token."""
-        return self.config.vision_config.fpn_hidden_size
-
-    @property
-    def mem_dim(self) -> int:
-        """Channels of a memory."""
-        return self.config.memory_encoder_output_channels
-
-    @property
-    def memory_shape(self) -> tuple[int, ...]:
-        """Shape of the spatial memory of one object."""
-        return (self.mem_dim, *self.grid)
+        return self.graphs.num_bytes
 
     @property
     def num_maskmem(self) -> int:
@@ -138,7 +107,7 @@ class OnnxSam2:
     def encode_image(self, pixel_values: Tensor) -> FrameFeatures:
         """Encode frames; see `Sam2VideoModel.encode_image`."""
         maps = [
-            self._graphs("image_encoder", pixel_values=picture[None]) for picture in pixel_values
+            self.graphs("image_encoder", pixel_values=picture[None]) for picture in pixel_values
         ]
         return FrameFeatures(*(torch.cat(level) for level in zip(*maps, strict=True)))
 
@@ -151,12 +120,12 @@ class OnnxSam2:
         """
         embedding = features.embedding_bchw
         if memories is None:
-            return self._graphs("no_memory", embedding=embedding)[0]
+            return self.graphs("no_memory", embedding=embedding)[0]
         objects = memories.num_objects
         pointers, times = memories.pointers_bpd, memories.times_bp
         if pointers is None or times is None:
             pointers, times = torch.zeros(objects, 0, self.hidden_dim), torch.zeros(objects, 0)
-        return self._graphs(
+        return self.graphs(
             "memory_attention",
             embedding=embedding,
             spatial=torch.stack([memory.float() for memory in memories.spatial], dim=1),
@@ -200,7 +169,7 @@ class OnnxSam2:
     def use_mask_as_output(self, features: FrameFeatures, mask_b1hw: Tensor) -> ObjectMasks:
         """Take given masks for the answer; see `Sam2VideoModel.use_mask_as_output`."""
         mask_b1hw = mask_b1hw.float()
-        prompt_b1hw, logits_b1hw = self._graphs("mask_prompt", given=mask_b1hw)
+        prompt_b1hw, logits_b1hw = self.graphs("mask_prompt", given=mask_b1hw)
         embedding = features.embedding_bchw.expand(len(mask_b1hw), -1, -1, -1)
         decoded = self._decode(features, embedding, Prompts(masks_bphw=prompt_b1hw))
         in_view_b1 = mask_b1hw.flatten(1).gt(0).any(dim=1, keepdim=True)
@@ -222,7 +191,7 @@ class OnnxSam2:
         self, features: FrameFeatures, logits_b1hw: Tensor, score_b1: Tensor, *, binarize: bool
     ) -> Tensor:
         """Encode what a frame is remembered by; see `Sam2VideoModel.encode_memory`."""
-        return self._graphs(
+        return self.graphs(
             "memory_encoder",
             embedding=features.embedding_bchw,
             logits=logits_b1hw.float(),
@@ -234,7 +203,7 @@ class OnnxSam2:
         """Encode pictures for a call; see `Sam2Model.get_image_embeddings`."""
         features = self.encode_image(pixel_values)
         marked = [
-            self._graphs("no_memory", embedding=picture[None])[0]
+            self.graphs("no_memory", embedding=picture[None])[0]
             for picture in features.embedding_bchw
         ]
         return [features.fine_bchw, features.coarse_bchw, torch.cat(marked)]
@@ -311,7 +280,7 @@ class OnnxSam2:
             points, labels = prompts.points_bpt2[:, 0].float(), prompts.labels_bpt[:, 0].long()
         if masks is None:
             masks = torch.zeros(1, 1, *self.mask_input_size)
-        found = self._graphs(
+        found = self.graphs(
             "mask_decoder",
             fine=features.fine_bchw,
             coarse=features.coarse_bchw,
@@ -341,7 +310,10 @@ class OnnxSam2:
         return DecodedMasks(drawn, iou.gather(2, chosen_bp1), tokens[:, :, :1], score)
 
     def _pointer(self, token_bd: Tensor, score_b1: Tensor) -> Tensor:
-        return self._graphs("object_pointer", token=token_bd, score=score_b1)[0]
+        return self.graphs("object_pointer", token=token_bd, score=score_b1)[0]
+
+
+OnnxSam2 = ExportedSam2  # its name while there was one runtime
 
 
 def _as_images(prompts: Prompts, objects: slice) -> Prompts:

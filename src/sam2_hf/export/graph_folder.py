@@ -2,67 +2,77 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf.errors import ExportError
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 
-from .onnx_files import CONFIG, FORMAT, GRAPHS, SUFFIX, WEIGHTS, require_package
+from .fixed_shapes import FIXED, FixedShapes
+from .graph_runtimes import AGAIN, DTYPE, ONNX_RUNTIME, GraphRuntime
+from .onnx_files import CONFIG, FORMAT, GRAPHS, WEIGHTS, require_package, runtimes_of
 
 # what all graphs of a folder have to agree on, and what to call it
 SHARED = {
     WEIGHTS: "weights",
+    FIXED: "fixed shapes",  # before the config, which then limits the prompted frames
     "sam2_hf.config": "config",
     "sam2_hf.image_size": "input size",
-    "sam2_hf.dtype": "dtype",
+    DTYPE: "dtype",
 }
-AGAIN = "Export the model again."
-PLACE_IN_RUNTIME = re.compile(r"^/\S+:[0-9]+ .*\) ")  # a line of its code, and a signature
 
 
 class GraphFolder:
     """The graphs of a folder, ready to run on the CPU.
 
     Args:
-        folder: What `export_onnx` wrote.
+        folder: What `export_onnx` or `export_openvino` wrote.
+
+    Attributes:
+        runtime: What runs them.
+        about: What each of them says of the model.
+        config: Config of the model.
+        fixed: Their shapes, if those are fixed.
 
     Raises:
         ExportError: A graph is missing, damaged, or of another model than the others.
-        MissingPackageError: onnxruntime is not installed.
+        MissingPackageError: The runtime is not installed.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        require_package("onnxruntime")
         self.folder = Path(folder).expanduser()
-        missing = [name for name in GRAPHS if not self._path(name).is_file()]
+        self.runtime = runtime_of(self.folder)
+        require_package(self.runtime.package)
+        missing = [path for path in self._files() if not path.is_file()]
         if missing:
             raise ExportError(
-                f"{self.folder} has no graph {missing[0]}{SUFFIX}, of {len(GRAPHS)} that belong "
+                f"{self.folder} has no graph {missing[0].name}, of {len(GRAPHS)} that belong "
                 f"there. {AGAIN}"
             )
-        self._sessions = {name: open_graph(self._path(name)) for name in GRAPHS}
+        self._graphs = {name: self.runtime.open(self._path(name)) for name in GRAPHS}
         self.about = self._shared_description()
         self.config = self._read_config()
+        self.fixed = FixedShapes.read(self.about)
 
     def __call__(self, name: str, **inputs: Tensor) -> list[Tensor]:
-        """Run a graph.
+        """Run a graph; one of fixed shapes for one object after another.
 
         Args:
             name: Which.
             **inputs: By the names of the graph.
+
+        Raises:
+            ExportError: There are more points or memories than a graph of fixed shapes takes.
         """
-        feeds = {key: one.numpy(force=True) for key, one in inputs.items()}
-        found: list[NDArray[np.float32]] = self._sessions[name].run(None, feeds)
-        return [torch.from_numpy(values) for values in found]
+        if self.fixed is None:
+            return self._run(name, inputs)
+        side = self.image_size
+        found = [self._run(name, each) for each in self.fixed.calls(name, inputs, side)]
+        return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
     @property
     def image_size(self) -> int:
@@ -72,22 +82,29 @@ class GraphFolder:
     @property
     def num_bytes(self) -> int:
         """Bytes of all files."""
-        return sum(self._path(name).stat().st_size for name in GRAPHS)
+        return sum(path.stat().st_size for path in self._files())
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all graphs."""
         digest = hashlib.sha256()
-        for name in GRAPHS:
-            digest.update(self._path(name).read_bytes())
+        for path in self._files():
+            digest.update(path.read_bytes())
         return digest.hexdigest()
 
+    def _run(self, name: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        found = self._graphs[name]({key: one.numpy(force=True) for key, one in inputs.items()})
+        return [torch.from_numpy(values) for values in found]
+
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}{SUFFIX}"
+        return self.runtime.files(self.folder, name)[0]
+
+    def _files(self) -> list[Path]:
+        return [path for name in GRAPHS for path in self.runtime.files(self.folder, name)]
 
     def _shared_description(self) -> Mapping[str, str]:
         """Return what the graphs say of their model; all of them have to say the same."""
-        about = {name: _description(one) for name, one in self._sessions.items()}
+        about = {name: graph.about for name, graph in self._graphs.items()}
         for name, own in about.items():
             if own.get("sam2_hf.format") != FORMAT or own.get("sam2_hf.graph") != name:
                 raise ExportError(
@@ -99,8 +116,8 @@ class GraphFolder:
             for key, word in SHARED.items():
                 if own.get(key) != first.get(key):
                     raise ExportError(
-                        f"{self._path(name)} is of another model than {GRAPHS[0]}{SUFFIX}: "
-                        f"other {word}. {AGAIN}"
+                        f"{self._path(name)} is of another model than "
+                        f"{self._path(GRAPHS[0]).name}: other {word}. {AGAIN}"
                     )
         return first
 
@@ -121,36 +138,14 @@ class GraphFolder:
         return config
 
 
-def open_graph(path: Path) -> Any:  # noqa: ANN401 - an onnxruntime.InferenceSession
-    """Open a graph on the CPU, with as many threads as torch has.
+def runtime_of(folder: Path) -> GraphRuntime:
+    """Find what runs the graphs of a folder; ONNX Runtime if there are none.
 
     Raises:
-        ExportError: It is damaged, or needs another version of ONNX Runtime.
+        ExportError: They are of two kinds.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    # a waiting thread that spins takes the core from torch, and from the other graphs
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # errors alone; they are raised as well
-    try:
-        return onnxruntime.InferenceSession(
-            str(path), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # the kinds are those of a C++ library
-        raise ExportError(
-            f"{path} cannot be opened by ONNX Runtime {onnxruntime.__version__}: {_reason(error)}. "
-            f"{AGAIN}"
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Shorten what ONNX Runtime says: without the file's name, and its own functions' names."""
-    text = " ".join(str(error).split()).rpartition("failed:")[2]
-    return PLACE_IN_RUNTIME.sub("", text)[:160].rstrip(".")
-
-
-def _description(session: Any) -> Mapping[str, str]:  # noqa: ANN401 - as `open_graph` returns it
-    found: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
-    return found
+    found = runtimes_of(folder)
+    if len(found) > 1:
+        names = " and ".join(runtime.name for runtime in found)
+        raise ExportError(f"{folder} has graphs for {names}. Export each to a folder of its own.")
+    return found[0] if found else ONNX_RUNTIME

@@ -10,7 +10,7 @@ decoder channels (256), h, w = rows and columns (of the image embedding; 3ss = o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,8 @@ from sam2_hf.model.memory_tokens import StaticMemoryInputs
 from sam2_hf.model.modeling_sam2_video import GIVEN_SCALE, GIVEN_SHIFT, Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, PromptEmbeddings
 from sam2_hf.model.two_way_transformer import NO_BIAS
+
+from .fixed_shapes import FixedShapes
 
 ATTENTION = "sam2_hf_export"  # name of `attend_in_chunks` among the attention backends
 LARGEST_PRODUCT = 1024 * 4096  # queries times cells of a grid that are attended to at once
@@ -90,8 +92,13 @@ class MemoryAttentionGraph(nn.Module):
         ages_bs: Tensor,
         pointers_bpd: Tensor,
         times_bp: Tensor,
+        memory_bias_bs: Tensor | None = None,
+        pointer_bias_bp: Tensor | None = None,
     ) -> Tensor:
-        """Condition `(1, d, h, w)` on memories; see [`StaticMemoryInputs`], maps for tokens."""
+        """Condition `(1, d, h, w)` on memories; see [`StaticMemoryInputs`], maps for tokens.
+
+        A graph of fixed shapes has biases, others have none.
+        """
         dtype = self.model.dtype
         embedding = embedding_1dhw.to(dtype)
         memories = StaticMemoryInputs(
@@ -99,6 +106,8 @@ class MemoryAttentionGraph(nn.Module):
             ages_bs,
             pointers_bpd.to(dtype),
             times_bp,
+            None if memory_bias_bs is None else memory_bias_bs.to(dtype),
+            None if pointer_bias_bp is None else pointer_bias_bp.to(dtype),
         )
         features = FrameFeatures(embedding, embedding, embedding)
         return self.model.condition_on_memory(features, memories).float().contiguous()
@@ -213,7 +222,8 @@ class MemoryEncoderGraph(nn.Module):
         full_b1hw = functional.interpolate(logits_b1hw, (side, side), mode="bilinear")
         seen_b1hw = torch.where(full_b1hw > 0, CERTAIN, -CERTAIN)
         full_b1hw = torch.where(binarize, seen_b1hw, full_b1hw)
-        embedding = embedding_1dhw.to(self.model.dtype)
+        # one for each object: OpenVINO adds two convolutions in place, as if both had as many
+        embedding = embedding_1dhw.to(self.model.dtype).expand(len(logits_b1hw), -1, -1, -1)
         features = FrameFeatures(embedding, embedding, embedding)
         memory = self.model.encode_memory(features, full_b1hw, score_b1, binarize=False)
         return memory.float().contiguous()
@@ -287,13 +297,26 @@ def merge_values(attention: RotaryAttention) -> None:
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, attend_in_chunks)
 
 
-def graphs_of(model: Sam2VideoModel) -> list[Graph]:
-    """List the graphs of a model that is ready for it; see `exportable_copy`."""
-    return [*_encoder_graphs(model), *_prompt_graphs(model), *_memory_graphs(model)]
+def graphs_of(model: Sam2VideoModel, fixed: FixedShapes | None = None) -> list[Graph]:
+    """List the graphs of a model that is ready for it; see `exportable_copy`.
+
+    Args:
+        model: The model.
+        fixed: Shapes of graphs for one object; None for graphs whose shapes vary.
+    """
+    graphs = [*_encoder_graphs(model), *_prompt_graphs(model), *_memory_graphs(model)]
+    if fixed is None:
+        return graphs
+    return [replace(graph, inputs=_of_one(graph, model, fixed), dynamic={}) for graph in graphs]
 
 
 OBJECTS, CLICKS, MEMORIES, POINTERS = 2, 3, 3, 5  # of examples; 1 would be taken for a constant
 OF_OBJECTS = {0: "objects"}
+
+
+def _of_one(graph: Graph, model: Sam2VideoModel, fixed: FixedShapes) -> Mapping[str, Tensor]:
+    """Return the example of a graph filled up, for one object."""
+    return next(iter(fixed.calls(graph.name, graph.inputs, model.image_size)))
 
 
 def _encoder_graphs(model: Sam2VideoModel) -> list[Graph]:

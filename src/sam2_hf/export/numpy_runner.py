@@ -34,6 +34,7 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Picture = Image.Image | NDArray[np.uint8]
 Box = Sequence[float]
+Inputs = dict[str, NDArray[Any]]
 
 NO_OBJECT = -1024.0  # logits of an object that is out of view
 NOT_A_POINT, TOP_LEFT, BOTTOM_RIGHT = -1, 2, 3  # labels besides 1 (on the object) and 0 (beside it)
@@ -41,6 +42,12 @@ MAX_PREVIOUS_LOGIT = 32.0  # an earlier answer is shown to the decoder within th
 GIVEN_SCALE, GIVEN_SHIFT = 20.0, -10.0  # logits of a mask that a person gives
 HALF = 0.5  # from this share on a resized cell belongs to a given mask
 SUFFIX = ".onnx"
+# inputs of graphs of fixed shapes, which take so many and hide the rest by a value
+ROOM = {
+    **{"points": ("points", 0), "labels": ("points", -10)},
+    **{"spatial": ("memories", 0), "ages": ("memories", 1), "memory_bias": ("memories", -1e4)},
+    **{"pointers": ("pointers", 0), "times": ("pointers", 0), "pointer_bias": ("pointers", -1e4)},
+}
 
 
 class Graphs:
@@ -60,23 +67,41 @@ class Graphs:
         self.image_size = int(about["sam2_hf.image_size"])
         self.config: dict[str, Any] = json.loads(about["sam2_hf.config"])
         self.pixels: dict[str, Any] = json.loads(about["sam2_hf.pixels"])
+        self.room: dict[str, int] | None = json.loads(about.get("sam2_hf.fixed") or "null")
 
     def __call__(self, name: str, **inputs: NDArray[Any]) -> list[Floats]:
         """Run a graph, which is opened when it is first needed."""
+        if self.room is not None:
+            inputs = self._filled(inputs, self.room)
         found: list[Floats] = self._session(name).run(None, inputs)
         return found
+
+    def _filled(self, inputs: Inputs, room: dict[str, int]) -> Inputs:
+        """Fill the inputs of a graph of fixed shapes up."""
+        if "binarize" in inputs:  # masks are remembered at the input size
+            inputs["logits"] = enlarge(inputs["logits"][0], (self.image_size,) * 2)[None]
+        if "ages" in inputs:
+            counts = {"memory_bias": inputs["ages"].shape, "pointer_bias": inputs["times"].shape}
+            inputs |= {key: np.zeros(shape, np.float32) for key, shape in counts.items()}
+        for key in ROOM.keys() & inputs.keys():
+            kind, value = ROOM[key]
+            missing = room[kind] - inputs[key].shape[1]
+            if missing < 0:
+                raise ValueError(f"the graphs take {room[kind]} {kind}, there are more.")
+            sides = [(0, 0), (0, missing)] + [(0, 0)] * (inputs[key].ndim - 2)
+            inputs[key] = np.pad(inputs[key], sides, constant_values=value)
+        return inputs
 
     def _session(self, name: str) -> Any:  # noqa: ANN401 - an onnxruntime.InferenceSession
         if name not in self._sessions:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = self._threads
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            session = onnxruntime.InferenceSession(
-                str(self._folder / f"{name}{SUFFIX}"), options, providers=["CPUExecutionProvider"]
-            )
+            path = str(self._folder / f"{name}{SUFFIX}")
+            session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
             weights = session.get_modelmeta().custom_metadata_map.get("sam2_hf.weights")
             if name != "image_encoder" and weights != self.weights:
-                raise ValueError(f"{self._folder / name}{SUFFIX} is of another model.")
+                raise ValueError(f"{path} is of another model.")
             self._sessions[name] = session
         return self._sessions[name]
 
@@ -125,20 +150,12 @@ class Graphs:
             mask_b1hw: Earlier logits, at a quarter of the input size.
         """
         objects, low = len(points[1]), self.image_size // 4
-        fine, coarse, embedding = maps
-        has_mask = mask_b1hw is not None
+        has_mask = np.full(objects, mask_b1hw is not None)
         if mask_b1hw is None:
             mask_b1hw = np.zeros((objects, 1, low, low), dtype=np.float32)
-        return self(
-            "mask_decoder",
-            fine=fine,
-            coarse=coarse,
-            conditioned=embedding,
-            points=points[0],
-            labels=points[1],
-            mask=mask_b1hw,
-            has_mask=np.full(objects, has_mask),
-        )
+        names = ("fine", "coarse", "conditioned", "points", "labels")
+        asked = dict(zip(names, (*maps, *points), strict=True))
+        return self("mask_decoder", **asked, mask=mask_b1hw, has_mask=has_mask)
 
     def single_choice(self, logits_bmhw: Floats, iou_bm: Floats) -> NDArray[np.int64]:
         """Choose the single mask of each object, or the best of three where it is unstable."""
@@ -181,9 +198,8 @@ def _as_image(picture: Picture) -> Image.Image:
 
 def size_of(picture: Picture) -> tuple[int, int]:
     """Return `(height, width)` of a picture."""
-    if isinstance(picture, Image.Image):
-        return picture.height, picture.width
-    return picture.shape[0], picture.shape[1]
+    width, height = _as_image(picture).size
+    return height, width
 
 
 class Photo:
@@ -348,7 +364,7 @@ class NumpyTracker:
         return self._encoded[1]
 
     def _answer(self, one: ObjectState, frame: int) -> None:
-        """ObjectAnswer the prompts of a frame, and remember it as a prompted one."""
+        """Answer the prompts of a frame, and remember it as a prompted one."""
         features = self._features(frame)
         one.prompted.pop(frame, None)  # what is remembered of a frame is not looked at from there
         if frame in one.given:
@@ -386,16 +402,24 @@ class NumpyTracker:
         """Fuse memories into a frame; `step` 0 means that nothing is looked at."""
         if step == 0:
             return self._graphs("no_memory", embedding=embedding)[0]
-        spatial, ages = self._spatial_memories(one, frame, step)
-        pointers, times = self._pointers(one, frame, step)
-        width = embedding.shape[1]
+        config, chosen = self._graphs.config, self._chosen(one, frame)
+        count, reach = config["num_maskmem"], config["max_object_pointers_in_encoder"]
+        near = self._near(one, frame, step, count)[::-1]
+        spatial = [one.prompted[f].spatial for f in chosen] + [m.spatial for _, m in near]
+        ages = [count] * len(chosen) + [age for age, _ in near]
+        past = [f for f in chosen if (frame - f) * step >= 0]
+        near = self._near(one, frame, step, reach)
+        pointers = [one.prompted[f].pointer for f in past] + [m.pointer for _, m in near]
+        times = [(frame - f) * step for f in past] + [age for age, _ in near]
         return self._graphs(
             "memory_attention",
             embedding=embedding,
             spatial=np.concatenate(spatial)[None],
             ages=np.array([ages], dtype=np.int64),
-            pointers=np.concatenate([*pointers, np.zeros((0, width), np.float32)])[None],
-            times=np.array(times, dtype=np.float32)[None],
+            pointers=np.concatenate([*pointers, np.zeros((0, embedding.shape[1]), np.float32)])[
+                None
+            ],
+            times=np.array([[time / max(reach - 1, 1) for time in times]], dtype=np.float32),
         )[0]
 
     def _chosen(self, one: ObjectState, frame: int) -> list[int]:
@@ -409,38 +433,18 @@ class NumpyTracker:
         others = sorted((f for f in frames if f not in chosen), key=lambda f: abs(f - frame))
         return chosen + others[: limit - len(chosen)]
 
-    def _spatial_memories(
-        self, one: ObjectState, frame: int, step: int
-    ) -> tuple[list[Floats], list[int]]:
-        """List the prompted frames' memories, then the tracked ones', farthest first, with ages."""
-        count, chosen = self._graphs.config["num_maskmem"], self._chosen(one, frame)
-        spatial, ages = [one.prompted[f].spatial for f in chosen], [count] * len(chosen)
-        for age in range(count - 1, 0, -1):
-            near = frame - step * age
-            unchosen = None if near in chosen else one.prompted.get(near)
-            memory = one.tracked.get(near, unchosen)
-            if memory is not None:
-                spatial.append(memory.spatial)
-                ages.append(age)
-        return spatial, ages
-
-    def _pointers(
-        self, one: ObjectState, frame: int, step: int
-    ) -> tuple[list[Floats], list[float]]:
-        """List the prompted frames' pointers, then the tracked ones', nearest first, with times."""
-        count = self._graphs.config["max_object_pointers_in_encoder"]
-        chosen = self._chosen(one, frame)
-        past = [f for f in chosen if (frame - f) * step >= 0]
-        pointers = [one.prompted[f].pointer for f in past]
-        times = [float((frame - f) * step) for f in past]
+    def _near(
+        self, one: ObjectState, frame: int, step: int, count: int
+    ) -> list[tuple[int, Memory]]:
+        """List what is remembered of the last frames, nearest first, with ages."""
+        chosen, found = self._chosen(one, frame), []
         for age in range(1, count):
             near = frame - step * age
             unchosen = None if near in chosen else one.prompted.get(near)
             memory = one.tracked.get(near, unchosen)
             if memory is not None:
-                pointers.append(memory.pointer)
-                times.append(float(age))
-        return pointers, [time / max(count - 1, 1) for time in times]
+                found.append((age, memory))
+        return found
 
     def _decode(
         self,
@@ -465,9 +469,8 @@ class NumpyTracker:
         if score[0, 0] <= 0:
             chosen = np.full_like(chosen, NO_OBJECT)
         token = tokens[:, token_of]
-        return ObjectAnswer(
-            chosen, self._graphs("object_pointer", token=token, score=score)[0], score
-        )
+        pointer = self._graphs("object_pointer", token=token, score=score)[0]
+        return ObjectAnswer(chosen, pointer, score)
 
     def _given(self, features: list[Floats], mask_hw: ArrayLike) -> ObjectAnswer:
         """Take a given mask for the answer; the decoder finds the pointer to it."""

@@ -2,11 +2,8 @@
 
 import copy
 import json
-import logging
 import shutil
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -15,6 +12,7 @@ import torch
 from sam2_hf.atomic_write import atomic_folder
 from sam2_hf.errors import ExportError, MissingPackageError
 from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.memory_attention import RotaryAttention
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.weight_fingerprint import DIGITS, weight_fingerprint
@@ -23,11 +21,14 @@ from sam2_hf.processing.processor_settings import FILES as PROCESSOR_FILES
 from sam2_hf.version import __version__
 from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
+from .fixed_shapes import FIXED, FixedShapes, limited
+from .graph_runtimes import DTYPE, OPENVINO, RUNTIMES, GraphRuntime
 from .graphs import ATTENTION, Graph, graphs_of, merge_values
+from .quantization import quantize, quietly
 
-GraphDtype = Literal["float32", "float16", "int8"]
+GraphDtype = Literal["float32", "float16", "int8", "int8-weights", "int4-weights"]
 DTYPES: tuple[str, ...] = get_args(GraphDtype)
-FORMATS = ("onnx",)
+QUANTIZED = DTYPES[2:]
 FORMAT = "sam2_hf.onnx.1"
 WEIGHTS = "sam2_hf.weights"  # key of the mark of the model's weights and config
 OPSET = 20  # the first one with GELU as one operation
@@ -38,9 +39,10 @@ GRAPHS = (
 SUFFIX = ".onnx"
 RUNNER = "numpy_runner.py"
 CONFIG = "config.json"
-INSTALL = "Install it with pip install 'sam2-hf[export]'."
+INSTALL = "Install it with pip install 'sam2-hf[{extra}]'."
 
 Progress = Callable[[str], None]
+WriteGraph = Callable[[Graph, Path, Mapping[str, str]], None]
 
 
 def export_onnx(
@@ -48,6 +50,7 @@ def export_onnx(
     folder: str | Path,
     *,
     dtype: GraphDtype = "float32",
+    fixed: bool = False,
     on_graph: Progress | None = None,
 ) -> Path:
     """Write a folder of graphs that need no PyTorch, with a runner to copy.
@@ -56,7 +59,9 @@ def export_onnx(
         model: The model; it stays as it is.
         folder: Where to; an earlier export there is replaced as a whole.
         dtype: "float32"; "float16" for half the size; "int8" for weights of linear layers in 8
-            bits, whose products are taken in whole numbers. Inputs and outputs are always float32.
+            bits, whose products are taken in whole numbers; "int8-weights" or "int4-weights" to
+            store them so and take products of float32. Inputs and outputs are always float32.
+        fixed: Whether each graph is for one object and has fixed shapes; see [`FixedShapes`].
         on_graph: Called with the name of each graph before it is made.
 
     Returns:
@@ -67,24 +72,52 @@ def export_onnx(
         MissingPackageError: onnx or onnxscript is not installed.
         OutputError: The folder cannot be written.
     """
-    if dtype not in DTYPES:
-        raise ExportError(f"dtype {dtype!r} cannot be exported. Choose {', '.join(DTYPES)}.")
-    require_package("onnx", "onnxscript", *(["onnxruntime"] if dtype == "int8" else []))
+    require_dtype(dtype)
+    require_package("onnx", "onnxscript", *(["onnxruntime"] if dtype in QUANTIZED else []))
+    stored = torch.float16 if dtype == "float16" else torch.float32
+
+    def write(graph: Graph, path: Path, about: Mapping[str, str]) -> None:
+        write_graph(graph, path, about)
+        if dtype in QUANTIZED:
+            quantize(path, dtype)
+
+    return write_folder(model, folder, (stored, dtype), write, fixed=fixed, on_graph=on_graph)
+
+
+def write_folder(
+    model: Sam2VideoModel,
+    folder: str | Path,
+    dtypes: tuple[torch.dtype, str],
+    write: WriteGraph,
+    *,
+    fixed: bool,
+    on_graph: Progress | None,
+) -> Path:
+    """Write a folder of graphs, whatever runs them.
+
+    Args:
+        model: As of `export_onnx`.
+        folder: As of `export_onnx`.
+        dtypes: Type of the weights that are exported, and what the graphs call it.
+        write: Writes a graph to the path of its `.onnx` file, or other files beside that.
+        fixed: As of `export_onnx`.
+        on_graph: As of `export_onnx`.
+    """
     target = Path(folder).expanduser()
     _require_free(target)
-    about = _about(model, dtype)
-    ready = exportable_copy(model, torch.float16 if dtype == "float16" else torch.float32)
+    ready = exportable_copy(model, dtypes[0])
+    config = limited(model.config) if fixed else model.config
+    shapes = FixedShapes.of(config) if fixed else None
+    about = _about(model, config, shapes, dtypes[1])
     with atomic_folder(target) as draft:
-        for graph in graphs_of(ready):
+        for graph in graphs_of(ready, shapes):
             if on_graph is not None:
                 on_graph(graph.name)
-            path = draft / f"{graph.name}{SUFFIX}"
-            _write_graph(graph, path, about)
-            if dtype == "int8":
-                _quantize(path)
-        model.config.save_pretrained(draft)
+            write(graph, draft / f"{graph.name}{SUFFIX}", about)
+        config.save_pretrained(draft)
         _copy_processor(model, draft)
-        shutil.copyfile(Path(__file__).with_name(RUNNER), draft / RUNNER)
+        if (draft / f"{GRAPHS[0]}{SUFFIX}").exists():
+            shutil.copyfile(Path(__file__).with_name(RUNNER), draft / RUNNER)
     return target
 
 
@@ -133,11 +166,30 @@ def with_input_size(model: Sam2VideoModel, image_size: int | None) -> Sam2VideoM
 def is_export(folder: str | Path) -> bool:
     """Whether a folder holds graphs, if only some of them."""
     where = Path(folder).expanduser()
-    return where.is_dir() and any((where / f"{name}{SUFFIX}").exists() for name in GRAPHS)
+    return where.is_dir() and bool(runtimes_of(where))
+
+
+def runtimes_of(folder: Path) -> list[GraphRuntime]:
+    """List the runtimes that some graph of a folder is for."""
+    return [
+        runtime
+        for runtime in RUNTIMES
+        if any(runtime.files(folder, name)[0].exists() for name in GRAPHS)
+    ]
+
+
+def require_dtype(dtype: str) -> None:
+    """Refuse a type of weights that an export does not know.
+
+    Raises:
+        ExportError: It is unknown.
+    """
+    if dtype not in DTYPES:
+        raise ExportError(f"dtype {dtype!r} cannot be exported. Choose {', '.join(DTYPES)}.")
 
 
 def require_package(*names: str) -> None:
-    """Refuse to go on without packages of the extra `export`.
+    """Refuse to go on without packages of the extras `export` and `openvino`.
 
     Raises:
         MissingPackageError: One is not installed.
@@ -146,7 +198,10 @@ def require_package(*names: str) -> None:
         try:
             __import__(name)
         except ImportError as error:
-            raise MissingPackageError(name, purpose="Export", install=INSTALL) from error
+            extra = name if name == OPENVINO.package else "export"
+            raise MissingPackageError(
+                name, purpose="Export", install=INSTALL.format(extra=extra)
+            ) from error
 
 
 def _require_free(folder: Path) -> None:
@@ -155,7 +210,9 @@ def _require_free(folder: Path) -> None:
         raise ExportError(f"{folder} holds something other than an export. Give an empty folder.")
 
 
-def _about(model: Sam2VideoModel, dtype: str) -> dict[str, str]:
+def _about(
+    model: Sam2VideoModel, config: Sam2VideoConfig, fixed: FixedShapes | None, dtype: str
+) -> dict[str, str]:
     """Describe a model as every graph of it does."""
     pixels = checkpoint_pixels(model)
     name = model.name_or_path
@@ -166,21 +223,22 @@ def _about(model: Sam2VideoModel, dtype: str) -> dict[str, str]:
         "sam2_hf.parameters": str(sum(weight.numel() for weight in model.parameters())),
         "sam2_hf.version": __version__,
         "sam2_hf.opset": str(OPSET),
-        "sam2_hf.dtype": dtype,
+        DTYPE: dtype,
+        FIXED: "" if fixed is None else fixed.to_json(),
         "sam2_hf.image_size": str(model.image_size),
         "sam2_hf.pixels": json.dumps(
             {"factor": pixels.rescale_factor, "mean": pixels.mean, "std": pixels.std}
         ),
-        "sam2_hf.config": model.config.to_json_string(use_diff=False),
+        "sam2_hf.config": config.to_json_string(use_diff=False),
     }
 
 
-def _write_graph(graph: Graph, path: Path, about: Mapping[str, str]) -> None:
+def write_graph(graph: Graph, path: Path, about: Mapping[str, str]) -> None:
     """Trace a module and write its graph."""
     import onnx
 
     shapes = tuple(dict(graph.dynamic.get(name, {})) for name in graph.inputs)
-    with _quietly(), torch.no_grad():
+    with quietly(), torch.no_grad():
         program = torch.onnx.export(
             graph.module.eval(),
             tuple(graph.inputs.values()),
@@ -210,43 +268,9 @@ def _forget_origin(proto: Any) -> None:  # noqa: ANN401 - an onnx.ModelProto
         del weight.metadata_props[:]
 
 
-def _quantize(path: Path) -> None:
-    """Turn the weights of products of matrices into whole numbers of 8 bits."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    about = {
-        each.key: each.value for each in onnx.load(path, load_external_data=False).metadata_props
-    }
-    with _quietly():
-        quantize_dynamic(
-            path,
-            path,
-            op_types_to_quantize=["MatMul", "Gemm"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-        )
-    proto = onnx.load(path)
-    onnx.helper.set_model_props(proto, about)
-    path.write_bytes(proto.SerializeToString(deterministic=True))
-
-
 def _copy_processor(model: Sam2VideoModel, folder: Path) -> None:
     """Copy the settings of the processor that lies beside the model."""
     source = Path(checkpoint_source(model.name_or_path)) if model.name_or_path else None
     for name in PROCESSOR_FILES:
         if source is not None and (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep the exporter's progress, and warnings about its own insides, from the user."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -25,8 +25,8 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from sam2_hf.errors import PromptError
+from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.export.onnx_files import is_export
-from sam2_hf.export.onnx_sam2 import OnnxSam2
 from sam2_hf.model.bundled_models import OFFLINE_HINT, bundled_folder
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError, first_line
 from sam2_hf.model.configuration_checks import read_float_dtype
@@ -297,12 +297,12 @@ def read_dtype(dtype: Dtype) -> torch.dtype | str:
     return found
 
 
-def _exported(source: object) -> OnnxSam2 | None:
+def _exported(source: object) -> ExportedSam2 | None:
     """Open a folder of graphs, which both kinds of pipelines take; None for any other model."""
-    if isinstance(source, OnnxSam2):
+    if isinstance(source, ExportedSam2):
         return source
     if isinstance(source, str | os.PathLike) and is_export(where_or_id(source)):
-        return OnnxSam2.from_pretrained(where_or_id(source))
+        return ExportedSam2.from_pretrained(where_or_id(source))
     return None
 
 

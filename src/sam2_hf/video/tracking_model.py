@@ -18,8 +18,8 @@ from sam2_hf.model.prompt_encoder import Prompts
 class TrackingModel(Protocol):
     """The steps of the paper, and the sizes of what they take and return.
 
-    `Sam2VideoModel` is one, and so is `OnnxSam2`. A model whose weights can be read or written is a
-    torch module; one whose weights cannot change is a [`FrozenModel`] as well.
+    `Sam2VideoModel` is one, and so is `ExportedSam2`. A model whose weights can be read or written
+    is a torch module; one whose weights cannot change is a [`FrozenModel`] as well.
     """
 
     @property
