@@ -148,3 +148,16 @@ def test_smaller_weights_give_nearly_the_same_numbers(
     assert path.stat().st_size < share * (exported / "object_pointer.onnx").stat().st_size
     assert description(path)["sam2_hf.dtype"] == dtype
     assert abs(found - wanted).max() <= most * abs(wanted).max()
+
+
+def test_a_graph_does_not_say_where_its_model_lay(bundled_model, tmp_path, monkeypatch):
+    folder = tmp_path / "secret" / "cups"
+    bundled_model.save_pretrained(folder)
+    found = []
+    monkeypatch.setattr(onnx_files, "write_graph", lambda _, __, about: found.append(about))
+
+    export_onnx(Sam2VideoModel.from_pretrained(folder), tmp_path / "out")
+
+    assert "secret" not in json.dumps(found)
+    assert {about["sam2_hf.model"] for about in found} == {"cups"}
+    assert "secret" not in (tmp_path / "out" / "config.json").read_text()

@@ -1,4 +1,4 @@
-"""Writing graphs for OpenVINO, and opening what is damaged."""
+"""Writing graphs for OpenVINO: what lies in the folder, and how exact each type is."""
 
 import json
 import shutil
@@ -14,24 +14,10 @@ from sam2_hf.export.graph_runtimes import OPENVINO, OnnxGraph, OpenVinoGraph
 from sam2_hf.export.graphs import graphs_of
 from sam2_hf.export.onnx_files import DTYPES, GRAPHS, is_export, weights_of
 from sam2_hf.export.openvino_files import export_openvino
-from sam2_hf.pipelines.loading import load_video_model
 
 openvino = pytest.importorskip("openvino", reason="it is optional: pip install '.[openvino]'")
 ALIKE = {"float32": 1e-5, "float16": 2e-3, "int8": 0.05, "int8-weights": 0.02, "int4-weights": 0.2}
 SMALLER = {"float32": 1.1, "float16": 0.6, "int8": 0.4, "int8-weights": 0.4, "int4-weights": 0.3}
-
-
-@pytest.fixture
-def folder(exported_openvino, tmp_path):
-    """A copy of the export to be damaged."""
-    return shutil.copytree(exported_openvino, tmp_path / "export")
-
-
-def refuse(folder, words):
-    with pytest.raises(ExportError, match=words) as caught:
-        load_video_model(folder)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 600
 
 
 def test_every_graph_says_what_it_is_made_of(exported_openvino, bundled_model):
@@ -68,57 +54,6 @@ def test_each_dtype_gives_nearly_the_same_numbers(
 
     assert (out / "object_pointer.bin").stat().st_size < SMALLER[dtype] * whole.stat().st_size
     assert abs(found - wanted).max() <= ALIKE[dtype] * abs(wanted).max()
-
-
-def test_a_folder_for_two_runtimes_is_refused(folder, exported):
-    shutil.copyfile(exported / "no_memory.onnx", folder / "no_memory.onnx")
-
-    refuse(folder, "has graphs for ONNX Runtime and OpenVINO. Export each")
-
-
-@pytest.mark.parametrize("suffix", [".xml", ".bin"])
-def test_a_missing_file_is_named(folder, suffix):
-    (folder / f"mask_decoder{suffix}").unlink()
-
-    refuse(folder, f"no graph mask_decoder{suffix}")
-
-
-@pytest.mark.parametrize("part", [0, 0.5, 0.9999])
-@pytest.mark.parametrize("suffix", [".xml", ".bin"])
-def test_a_truncated_file_is_refused(folder, suffix, part):
-    path = folder / f"mask_decoder{suffix}"
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(part * len(whole))])
-
-    refuse(folder, r"mask_decoder\.")
-
-
-def test_weights_of_another_graph_are_refused(folder):
-    path = folder / "mask_decoder.bin"
-    weights = bytearray(path.read_bytes())
-    weights[len(weights) // 2] ^= 1
-    path.write_bytes(weights)
-
-    refuse(folder, r"mask_decoder\.bin is damaged, or not that of mask_decoder\.xml")
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "words"),
-    [
-        (
-            'sam2_hf.weights value="',
-            'sam2_hf.weights value="0',
-            "of another model .* other weights",
-        ),
-        ('sam2_hf.graph value="', 'sam2_hf.graph value="x', r"is not the graph mask_decoder"),
-        ("sam2_hf.format", "sam2_hf.other", "no format"),
-    ],
-)
-def test_a_graph_of_another_model_is_refused(folder, before, after, words):
-    path = folder / "mask_decoder.xml"
-    path.write_text(path.read_text().replace(before, after))
-
-    refuse(folder, words)
 
 
 def test_a_missing_package_is_named(bundled_model, exported_openvino, tmp_path, monkeypatch):

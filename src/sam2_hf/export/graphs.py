@@ -222,7 +222,7 @@ class MemoryEncoderGraph(nn.Module):
         full_b1hw = functional.interpolate(logits_b1hw, (side, side), mode="bilinear")
         seen_b1hw = torch.where(full_b1hw > 0, CERTAIN, -CERTAIN)
         full_b1hw = torch.where(binarize, seen_b1hw, full_b1hw)
-        # one for each object: OpenVINO adds two convolutions in place, as if both had as many
+        # one for each object: OpenVINO sums two convolutions in place, without broadcasting
         embedding = embedding_1dhw.to(self.model.dtype).expand(len(logits_b1hw), -1, -1, -1)
         features = FrameFeatures(embedding, embedding, embedding)
         memory = self.model.encode_memory(features, full_b1hw, score_b1, binarize=False)

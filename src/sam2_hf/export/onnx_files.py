@@ -216,9 +216,11 @@ def _about(
     """Describe a model as every graph of it does."""
     pixels = checkpoint_pixels(model)
     name = model.name_or_path
+    name = Path(name).name if Path(name).exists() else name  # no place on this machine
+    fields = json.loads(config.to_json_string(use_diff=False)) | {"_name_or_path": name}
     return {
         "sam2_hf.format": FORMAT,
-        "sam2_hf.model": Path(name).name if Path(name).exists() else name,
+        "sam2_hf.model": name,
         WEIGHTS: weights_of(model),
         "sam2_hf.parameters": str(sum(weight.numel() for weight in model.parameters())),
         "sam2_hf.version": __version__,
@@ -229,7 +231,7 @@ def _about(
         "sam2_hf.pixels": json.dumps(
             {"factor": pixels.rescale_factor, "mean": pixels.mean, "std": pixels.std}
         ),
-        "sam2_hf.config": config.to_json_string(use_diff=False),
+        "sam2_hf.config": json.dumps(fields, sort_keys=True),
     }
 
 
