@@ -28,11 +28,8 @@ MISSING = -1e4  # bias; finite, and within float16. Its exponential is 0
 ROOM = {
     **{"points": ("points", 0), "labels": ("points", PADDING)},
     **{"spatial": ("memories", 0), "ages": ("memories", 1), "memory_bias": ("memories", MISSING)},
-    **{
-        "pointers": ("pointers", 0),
-        "times": ("pointers", 0),
-        "pointer_bias": ("pointers", MISSING),
-    },
+    **{"pointers": ("pointers", 0), "times": ("pointers", 0)},
+    "pointer_bias": ("pointers", MISSING),
 }
 OF_FRAME = frozenset({"pixel_values", "fine", "coarse", "embedding", "binarize"})
 
@@ -85,11 +82,11 @@ class FixedShapes:
             ExportError: There are more points or memories than fit.
         """
         whole = self._filled(name, inputs, side)
-        objects = max((len(one) for key, one in whole.items() if key not in OF_FRAME), default=1)
-        for number in range(objects):
+        own = [len(values) for key, values in whole.items() if key not in OF_FRAME]
+        for number in range(max(own, default=1)):
             yield {
-                key: one if key in OF_FRAME else one[number : number + 1]
-                for key, one in whole.items()
+                key: values if key in OF_FRAME else values[number : number + 1]
+                for key, values in whole.items()
             }
 
     def _filled(self, name: str, inputs: Inputs, side: int) -> Inputs:

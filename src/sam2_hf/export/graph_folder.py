@@ -93,7 +93,8 @@ class GraphFolder:
         return digest.hexdigest()
 
     def _run(self, name: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        found = self._graphs[name]({key: one.numpy(force=True) for key, one in inputs.items()})
+        feeds = {key: values.numpy(force=True) for key, values in inputs.items()}
+        found = self._graphs[name](feeds)
         return [torch.from_numpy(values) for values in found]
 
     def _path(self, name: str) -> Path:

@@ -154,7 +154,7 @@ class Graphs:
         if mask_b1hw is None:
             mask_b1hw = np.zeros((objects, 1, low, low), dtype=np.float32)
         names = ("fine", "coarse", "conditioned", "points", "labels")
-        asked = dict(zip(names, (*maps, *points), strict=True))
+        asked: Inputs = dict(zip(names, (*maps, *points), strict=True))
         return self("mask_decoder", **asked, mask=mask_b1hw, has_mask=has_mask)
 
     def single_choice(self, logits_bmhw: Floats, iou_bm: Floats) -> NDArray[np.int64]:
