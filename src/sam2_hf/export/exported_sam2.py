@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import ExportError
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig, VideoModelSizes
+from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.mask_decoder import choose_single, gated
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.modeling_sam2_video import GIVEN_SCALE, GIVEN_SHIFT
@@ -25,6 +25,7 @@ from sam2_hf.model.outputs import (
     Sam2ImageSegmentationOutput,
 )
 from sam2_hf.model.prompt_encoder import NO_OBJECT, Prompts, fill_padding_objects, labels_for_boxes
+from sam2_hf.model.promptable_model import VideoModelSizes
 
 from .graph_folder import GraphFolder
 
@@ -53,6 +54,7 @@ class ExportedSam2(VideoModelSizes):
     def __init__(self, graphs: GraphFolder) -> None:
         self.graphs = graphs
         self.config: Sam2VideoConfig = graphs.config
+        self.read_sizes(self.config)
         self.name_or_path = str(graphs.folder)
 
     @classmethod

@@ -339,50 +339,6 @@ class Sam2Config(FromBundled, PreTrainedConfig):
         return fields, unused
 
 
-class ModelSizes:
-    """Mixin for whatever holds a model's config: the sizes of what it takes and returns."""
-
-    config: Sam2Config
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square input, model pixels."""
-        return side_of(self.config.prompt_encoder_config.image_size)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the image embedding."""
-        return grid_of(self.config.prompt_encoder_config)
-
-    @property
-    def mask_input_size(self) -> tuple[int, int]:
-        """Rows and columns of mask logits, both those given and those decoded."""
-        rows, columns = self.grid
-        return 4 * rows, 4 * columns
-
-    @property
-    def hidden_dim(self) -> int:
-        """Channels of the image embedding and of every token."""
-        return self.config.vision_config.fpn_hidden_size
-
-
-def side_of(size: int | list[int] | tuple[int, int]) -> int:
-    """Read the side of a square.
-
-    Raises:
-        ValueError: If rows and columns differ.
-    """
-    sides = {size} if isinstance(size, int) else set(size)
-    if len(sides) != 1:
-        raise ValueError(f"the size {size} is not square: SAM 2 reads square input, e.g. 1024.")
-    return sides.pop()
-
-
-def grid_of(config: Sam2PromptEncoderConfig) -> tuple[int, int]:
-    """Return the rows and columns of the image embedding."""
-    return (side_of(config.image_size) // side_of(config.patch_size),) * 2
-
-
 def with_image_size(config: Config, image_size: int) -> Config:
     """Return a copy of an image or video config for another square input size.
 

@@ -10,7 +10,6 @@ from .configuration_sam2 import (
     DecoderConfig,
     FromBundled,
     Ints,
-    ModelSizes,
     PromptConfig,
     Sam2MaskDecoderConfig,
     Sam2PromptEncoderConfig,
@@ -153,19 +152,3 @@ class Sam2VideoConfig(FromBundled, PreTrainedConfig):
         if self.memory_attention_rope_feat_sizes is None:
             self.memory_attention_rope_feat_sizes = [64, 64]
         super().__post_init__(**kwargs)
-
-
-class VideoModelSizes(ModelSizes):
-    """[`ModelSizes`], and those of memories."""
-
-    config: Sam2VideoConfig
-
-    @property
-    def mem_dim(self) -> int:
-        """Channels of a memory."""
-        return self.config.memory_encoder_output_channels
-
-    @property
-    def memory_shape(self) -> tuple[int, ...]:
-        """Shape of the spatial memory of one object; a map, `(64, h, w)`."""
-        return (self.mem_dim, *self.grid)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_sam2_video import Sam2VideoConfig, VideoModelSizes
+from .configuration_sam2_video import Sam2VideoConfig
 from .gpu_attention import Tiles, best_tiles
 from .layers import FeedForward
 from .memory_attention import MemoryAttention
@@ -32,7 +32,7 @@ from .outputs import FrameFeatures, ObjectMasks, Sam2VideoSegmentationOutput
 from .position_encoding import sine_table
 from .pretrained import Sam2VideoPreTrainedModel
 from .prompt_encoder import NO_OBJECT, Prompts
-from .promptable_model import PromptableModel, feature_maps
+from .promptable_model import PromptableModel, VideoModelSizes, feature_maps
 
 # Logits of a given mask, 0.99995 and 0.00005 as probabilities.
 GIVEN_SCALE, GIVEN_SHIFT = 20.0, -10.0

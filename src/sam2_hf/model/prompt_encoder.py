@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
-from .configuration_sam2 import Sam2PromptEncoderConfig, grid_of, side_of
+from .configuration_sam2 import Sam2PromptEncoderConfig
 from .fast_paths import decides_fast_paths, known_module
 from .layers import ChannelLayerNorm, table_rows
 from .position_encoding import FourierPositions
@@ -57,8 +57,7 @@ class PromptEncoder(nn.Module):
     def __init__(self, config: Sam2PromptEncoderConfig) -> None:
         super().__init__()
         self.hidden_size = config.hidden_size
-        self.image_size = side_of(config.image_size)
-        self.grid = grid_of(config)
+        self.image_size, self.grid, self.mask_input_size = input_sizes(config)
         self.shared_embedding = FourierPositions(config.hidden_size, config.scale)
         self.mask_embed = MaskEmbedding(config)
         self.no_mask_embed = nn.Embedding(1, config.hidden_size)
@@ -141,6 +140,31 @@ class PromptEncoder(nn.Module):
             return no_mask_1c[..., None, None].expand(batch, -1, *self.grid)
         logits_b1hw = masks_bphw.to(no_mask_1c.dtype).flatten(0, 1)[:, None]
         return self.mask_embed(logits_b1hw)
+
+
+def input_sizes(
+    config: Sam2PromptEncoderConfig,
+) -> tuple[int, tuple[int, int], tuple[int, int]]:
+    """Read the side of the input, and rows and columns of image embedding and of mask logits.
+
+    Raises:
+        ValueError: If rows and columns differ.
+    """
+    side = _side(config.image_size)
+    rows = columns = side // _side(config.patch_size)
+    return side, (rows, columns), (4 * rows, 4 * columns)
+
+
+def _side(size: int | list[int] | tuple[int, int]) -> int:
+    """Read the side of a square.
+
+    Raises:
+        ValueError: If rows and columns differ.
+    """
+    sides = {size} if isinstance(size, int) else set(size)
+    if len(sides) != 1:
+        raise ValueError(f"the size {size} is not square: SAM 2 reads square input, e.g. 1024.")
+    return sides.pop()
 
 
 def labels_for_boxes(boxes_bp4: Tensor) -> Tensor:

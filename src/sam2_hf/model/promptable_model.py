@@ -11,14 +11,56 @@ from torch import Tensor, nn
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_sam2 import ModelSizes, Sam2Config
+from .configuration_sam2 import Sam2Config
+from .configuration_sam2_video import Sam2VideoConfig
 from .fast_paths import WeightCache, is_bare
 from .image_encoder import Sam2VisionModel, narrow_maps, neck_positions
 from .mask_decoder import MaskDecoder
 from .outputs import Sam2VisionEncoderOutput
 from .position_encoding import FourierPositions, cell_centers
 from .pretrained import Sam2PreTrainedModel
-from .prompt_encoder import PromptEncoder, Prompts
+from .prompt_encoder import PromptEncoder, Prompts, input_sizes
+
+
+class ModelSizes:
+    """Mixin: sizes of what a model takes and returns, those of the input read when it is made.
+
+    Attributes:
+        image_size: Side of the square input, model pixels.
+        grid: Rows and columns of the image embedding.
+        mask_input_size: Rows and columns of mask logits, both those given and those decoded.
+    """
+
+    config: Sam2Config
+    image_size: int
+    grid: tuple[int, int]
+    mask_input_size: tuple[int, int]
+
+    def read_sizes(self, config: Sam2Config) -> None:
+        """Read the sizes of the input; they stay."""
+        sizes = input_sizes(config.prompt_encoder_config)
+        self.image_size, self.grid, self.mask_input_size = sizes
+
+    @property
+    def hidden_dim(self) -> int:
+        """Channels of the image embedding and of every token."""
+        return self.config.vision_config.fpn_hidden_size
+
+
+class VideoModelSizes(ModelSizes):
+    """[`ModelSizes`], and those of memories."""
+
+    config: Sam2VideoConfig
+
+    @property
+    def mem_dim(self) -> int:
+        """Channels of a memory."""
+        return self.config.memory_encoder_output_channels
+
+    @property
+    def memory_shape(self) -> tuple[int, ...]:
+        """Shape of the spatial memory of one object; a map, `(64, h, w)`."""
+        return (self.mem_dim, *self.grid)
 
 
 class PromptableModel(ModelSizes, Sam2PreTrainedModel):
@@ -46,6 +88,7 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
             torch.zeros(1, 1, config.vision_config.fpn_hidden_size)
         )
         self._grid_positions = WeightCache()
+        self.read_sizes(config)
 
     @property
     def num_feature_levels(self) -> int:
