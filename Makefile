@@ -14,12 +14,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format parity space space-load speed micro eval-small clean
+.PHONY: help demo test lint types format parity space space-load browser speed micro eval-small clean
 
 help:
 	@echo "make demo    segment a photo, track through a clip; pictures, video and JSON go to demo_out/"
 	@echo "make test    lint, types and every test"
 	@echo "make space   serve the web page at localhost; MODEL=... takes another model, SPACE=\"--jobs 4\" flags"
+	@echo "make browser  build the page that runs the model in the browser itself; needs npm"
 	@echo "make lint | types | format | parity | space-load | speed | micro | eval-small | clean"
 
 # Torch comes first, as pinned, so that no other package chooses its version. A failed step leaves no stamp.
@@ -80,8 +81,14 @@ space: $(READY)
 space-load: $(READY)
 	$(BIN)/python -m evaluation.space_load --visitors 20 --seconds 120
 
+# A folder for any static server; serve.py there sends the headers that let the browser use threads.
+browser: $(READY)
+	$(BIN)/python spaces/browser/build.py --model $(MODEL)
+	@echo "Serve it: $(BIN)/python spaces/browser/serve.py"
+
 speed: $(READY)
 	$(BIN)/python -m evaluation.speed
 
 clean:
+	rm -rf spaces/browser/{dist,node_modules}
 	rm -rf .venv demo_out $(EVAL) .mypy_cache .pytest_cache .ruff_cache

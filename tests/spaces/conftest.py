@@ -35,7 +35,7 @@ def server(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     alone = tmp_path_factory.mktemp("hub") / "space"  # as the Hub has it: nothing else around it
-    shutil.copytree(ROOT / "spaces", alone, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "spaces", alone, ignore=shutil.ignore_patterns("__pycache__", "browser"))
     command = [sys.executable, "app.py", "--port", str(port), *LIMITS]
     environment = {**os.environ, "TMPDIR": str(temporary)}
     process = subprocess.Popen(

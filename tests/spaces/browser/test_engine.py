@@ -12,9 +12,8 @@ from PIL import Image
 from sam2_hf.export.numpy_runner import NumpySegmenter, NumpyTracker, resize_floats
 from tests.spaces.browser.visiting import iou, png
 
-ROOT_OF_SAMPLES = "samples"
 CLICK, BESIDE = (290, 225), (480, 70)
-NUM_FRAMES, CORRECTED = 6, 3
+NUM_FRAMES = 6
 HELPERS = """
 const { Engine } = await import('/view/engine.js');
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -37,7 +36,8 @@ for (const prompt of given.prompts) {
   found.push({ masks: masks.map(pack), iou });
 }
 const states = [];
-const keep = ({ masks }) => states.push(Object.fromEntries([...masks].map(([k, m]) => [k, pack(m)])));
+const keep = ({ masks }) =>
+  states.push(Object.fromEntries([...masks].map(([id, mask]) => [id, pack(mask)])));
 await engine.call('openClip');
 for (const [frame, text] of given.frames.entries()) {
   let state = await engine.call('nextFrame', await bitmapOf(text));
@@ -54,7 +54,8 @@ return { found, states, failed, started };
 RESIZED = """
 const { resizeBytes, resizeFloats } = await import('/engine/pixels.js');
 const picture = await imageDataOf(given.picture);
-const red = Float32Array.from({ length: picture.width * picture.height }, (_, k) => picture.data[4 * k]);
+const { data } = picture;
+const red = Float32Array.from({ length: data.length / 4 }, (_, k) => data[4 * k]);
 return {
   bytes: Array.from(resizeBytes(picture, given.side)),
   floats: Array.from(resizeFloats(red, picture, given.side)),
@@ -63,8 +64,12 @@ return {
 CHOSEN = """
 const bank = await import('/engine/memory_bank.js');
 const state = new bank.ObjectState();
-for (const frame of given.prompted) state.prompted.set(frame, { spatial: `p${frame}`, pointer: `p${frame}` });
-for (const frame of given.tracked) state.tracked.set(frame, { spatial: `t${frame}`, pointer: `t${frame}` });
+for (const kind of ['prompted', 'tracked']) {
+  for (const frame of given[kind]) {
+    const name = `${kind[0]}${frame}`;
+    state[kind].set(frame, { spatial: name, pointer: name });
+  }
+}
 return [
   bank.spatialMemories(state, given.frame, 1, given.config),
   bank.objectPointers(state, given.frame, 1, given.config),
@@ -97,12 +102,13 @@ def mask_of(text, size):
 
 def clip_of(photo):
     """Small frames: a photo that moves below a window."""
-    return [photo.crop((6 * k, 4 * k, 6 * k + 400, 4 * k + 300)).resize((200, 150)) for k in range(6)]
+    windows = [(6 * k, 4 * k, 6 * k + 400, 4 * k + 300) for k in range(NUM_FRAMES)]
+    return [photo.crop(window).resize((200, 150)) for window in windows]
 
 
 @pytest.fixture(scope="module")
 def photo(built):
-    with Image.open(built / ROOT_OF_SAMPLES / "coffee.jpg") as picture:
+    with Image.open(built / "samples" / "coffee.jpg") as picture:
         return picture.convert("RGB")
 
 
@@ -175,7 +181,8 @@ def test_pictures_are_resized_as_pillow_does(run_script, size, side):
     bytes_hw3 = np.array(found["bytes"]).reshape(side, side, 4)[..., :3]
     assert np.array_equal(bytes_hw3, np.asarray(picture.resize((side, side))))
     floats_hw = np.array(found["floats"], np.float32).reshape(side, side)
-    assert np.allclose(floats_hw, resize_floats(pixels_hw3[..., 0].astype(np.float32), side), atol=1e-4)
+    expected_hw = resize_floats(pixels_hw3[..., 0].astype(np.float32), side)
+    assert np.allclose(floats_hw, expected_hw, atol=1e-4)
 
 
 def test_a_frame_looks_at_prompted_memories_then_at_the_last_ones(run_script):

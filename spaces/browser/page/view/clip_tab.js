@@ -56,7 +56,8 @@ export class ClipTab {
   #listen() {
     const file = this.#part("file");
     file.addEventListener("change", () => {
-      if (file.files.length) this.open(() => ClipFrames.open(file.files[0], file.files[0].name));
+      const [chosen] = file.files;
+      if (chosen) this.open(() => ClipFrames.open(chosen, chosen.name));
       file.value = "";
     });
     this.root.addEventListener("dragover", (event) => event.preventDefault());

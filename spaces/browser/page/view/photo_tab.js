@@ -47,7 +47,8 @@ export class PhotoTab {
   #listen() {
     const file = this.root.querySelector('[data-part="file"]');
     file.addEventListener("change", () => {
-      if (file.files.length) this.open(file.files[0], file.files[0].name);
+      const [chosen] = file.files;
+      if (chosen) this.open(chosen, chosen.name);
       file.value = "";
     });
     const frame = this.root.querySelector('[data-part="stage"]');
