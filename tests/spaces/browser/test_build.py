@@ -52,6 +52,7 @@ def test_halved_weights_are_widened_again_and_small_ones_stay():
     assert [node.op_type for node in model.graph.node] == ["Cast", "Mul"]
 
 
+@pytest.mark.slow
 def test_the_page_lists_every_file_that_it_downloads(built):
     described = json.loads((built / "model" / "model.json").read_text(encoding="utf-8"))
     files = [*described["graphs"], *described["runtimes"]["wasm"], *described["runtimes"]["webgpu"]]

@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 
 from tests.spaces.browser import visiting
 
+pytestmark = pytest.mark.slow  # each file starts a browser with the model
+
 REFUSE = """() => { navigator.mediaDevices.getUserMedia = () =>
   Promise.reject(new DOMException('', 'NotAllowedError')); }"""
 

@@ -12,6 +12,8 @@ from PIL import Image
 from sam2_hf.export.numpy_runner import NumpySegmenter, NumpyTracker, resize_floats
 from tests.spaces.browser.visiting import iou, png
 
+pytestmark = pytest.mark.slow  # each file starts a browser with the model
+
 CLICK, BESIDE = (290, 225), (480, 70)
 NUM_FRAMES = 6
 HELPERS = """

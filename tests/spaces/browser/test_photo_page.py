@@ -7,6 +7,8 @@ from PIL import Image
 from sam2_hf.export.numpy_runner import NumpySegmenter
 from tests.spaces.browser import visiting
 
+pytestmark = pytest.mark.slow  # each file starts a browser with the model
+
 NAMELESS = """() => [...document.querySelectorAll('button, input, select, canvas[tabindex]')]
   .filter((one) => one.checkVisibility() || one.type === 'file')
   .filter((one) => !(one.ariaLabel || one.labels?.[0]?.textContent.trim() || one.textContent.trim()
@@ -139,4 +141,24 @@ def test_a_model_that_does_not_arrive_is_said_in_a_sentence(browser, address, fa
     page.goto(address)
 
     visiting.wait_for(page.get_by_role("alert"), said)
+    context.close()
+
+
+def test_webgpu_that_cannot_run_the_model_gives_way_to_webassembly(browser, built, address):
+    script = (built / "engine" / "runtime.js").read_text(encoding="utf-8")
+    certain = script.replace("(await hasWebGpu())", "true")  # this browser has none
+    context = browser.new_context()
+    own = {"Cross-Origin-Embedder-Policy": "require-corp", "Content-Type": "text/javascript"}
+    context.route(
+        "**/engine/runtime.js", lambda route: route.fulfill(status=200, body=certain, headers=own)
+    )
+    page = context.new_page()
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+
+    page.goto(address)
+
+    visiting.wait_until_ready(page)
+    assert "on WebAssembly" in page.locator("#engine-state").inner_text()
+    assert [text for text in said if text.startswith("WebGPU cannot run the model")]
     context.close()

@@ -7,6 +7,7 @@ import { Graphs } from "./graphs.js";
 
 const ROOT = new URL("../", import.meta.url);
 const MOST_THREADS = 4; // the graphs are small; more threads wait for each other
+const PATIENCE = 30; // seconds that WebGPU gets for its first picture
 const MEBIBYTE = 2 ** 20;
 
 /** An error whose message is a sentence for the visitor. */
@@ -31,7 +32,7 @@ export async function start({ wanted, onProgress }) {
   const model = JSON.parse(new TextDecoder().decode(await download({ name: "model/model.json" })));
   const names = ["wasm"];
   if (wanted !== "wasm" && (await hasWebGpu())) names.unshift("webgpu");
-  const total = bytesOf(model.graphs) + bytesOf(model.runtimes[names[0]]);
+  const total = bytesOf([...model.graphs, binaryOf(model, names[0])]);
   let done = 0;
   const onBytes = (bytes) => onProgress({ done: Math.min((done += bytes), total), total });
   const files = await downloadAll(model.graphs, onBytes);
@@ -48,12 +49,11 @@ export async function start({ wanted, onProgress }) {
 
 async function open(name, model, files, onBytes) {
   const parts = model.runtimes[name];
-  const binary = parts.find((file) => file.name.endsWith(".wasm"));
   const ort = await import(new URL(parts[0].name, ROOT));
   const threads = numThreads();
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = { mjs: new URL(parts[1].name, ROOT).href };
-  ort.env.wasm.wasmBinary = await download(binary, onBytes);
+  ort.env.wasm.wasmBinary = await download(binaryOf(model, name), onBytes);
   ort.env.logLevel = "error";
   const sessions = {};
   for (const [graph, bytes] of Object.entries(files)) {
@@ -66,7 +66,8 @@ async function open(name, model, files, onBytes) {
   }
   const graphs = new Graphs(ort, sessions, model);
   // the first run finds out whether the graphics card can, and prepares it
-  await graphs.encode(new Float32Array(3 * model.image_size ** 2));
+  const first = graphs.encode(new Float32Array(3 * model.image_size ** 2));
+  await (name === "webgpu" ? Promise.race([first, tooLong()]) : first);
   return { graphs, runtime: { name, threads } };
 }
 
@@ -97,6 +98,17 @@ async function hasWebGpu() {
   } catch {
     return false;
   }
+}
+
+function tooLong() {
+  return new Promise((_, reject) =>
+    setTimeout(() => reject(new Error("the first picture takes too long")), 1000 * PATIENCE),
+  );
+}
+
+/** The file that is most of a runtime; the others are scripts that the browser loads. */
+function binaryOf(model, name) {
+  return model.runtimes[name].find((file) => file.name.endsWith(".wasm"));
 }
 
 function bytesOf(files) {
