@@ -85,11 +85,9 @@ def test_a_script_keeps_the_house_rules(script):
     assert not re.search("https?:", text)  # nothing comes from elsewhere
 
 
-def test_every_script_is_one_that_node_can_read():
+def test_every_script_is_one_that_node_can_read(tmp_path):
     if shutil.which("node") is None:
         pytest.skip("needs node: apt-get install nodejs")
     for script in SCRIPTS:
-        kind = ["--input-type=module"] if script.parent != PAGE else []
-        subprocess.run(
-            ["node", *kind, "--check", "-"], input=script.read_bytes(), check=True, timeout=60
-        )
+        module = shutil.copyfile(script, tmp_path / f"{script.stem}.mjs")
+        subprocess.run(["node", "--check", module], check=True, timeout=60)
