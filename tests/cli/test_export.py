@@ -3,9 +3,12 @@
 import pytest
 
 from sam2_hf.cli import export as command, main
+from sam2_hf.errors import ExportError
+from sam2_hf.export import exported_folder
 from sam2_hf.export.graph_runtimes import OPENVINO
 from sam2_hf.export.onnx_files import FORMAT, GRAPHS
 from sam2_hf.export.parity import Parity
+from sam2_hf.pipelines.loading import load_model
 
 ROW = Parity("one click", 1e-5, 1.0, 1.0, 0.002, 0.001)
 
@@ -44,6 +47,11 @@ def test_a_model_is_exported_as_asked(written, tmp_path, capsys, kind):
     [
         (["--format", "openvion"], "there is no export to 'openvion'. Choose onnx, openvino"),
         (["--dtype", "int4"], "invalid choice: 'int4'"),
+        (["--format", "tensorrt"], "tensorrt is not written here: trtexec reads the ONNX files"),
+        (["--format", "coreml"], "README.md in that folder has the commands, which are untested"),
+        (["--format", "aotinductor", "--dtype", "int8"], "aotinductor keeps float32, not int8"),
+        (["--format", "torchscript", "--fixed"], "torchscript has no fixed shapes"),
+        (["--push-to-hub", "a/b/c"], "'a/b/c' is no name of a Hub repo"),
         (["--image-size", "100"], "multiple of 32"),
     ],
 )
@@ -83,10 +91,10 @@ class Graphs:
     ],
 )
 def test_a_check_is_a_table_and_a_verdict(monkeypatch, tmp_path, capsys, row, code, word):
-    monkeypatch.setattr(command, "GraphFolder", Graphs)
-    monkeypatch.setattr(command, "ExportedSam2", lambda graphs: graphs)
-    monkeypatch.setattr(command, "weights_of", lambda model: "right")
-    monkeypatch.setattr(command, "measure_parity", lambda model, graphs: iter([row]))
+    monkeypatch.setattr(exported_folder, "GraphFolder", Graphs)
+    monkeypatch.setattr(exported_folder, "ExportedSam2", lambda graphs: graphs)
+    monkeypatch.setattr(exported_folder, "weights_of", lambda model: "right")
+    monkeypatch.setattr(exported_folder, "measure_parity", lambda model, graphs: iter([row]))
 
     assert main(["export", "check", str(tmp_path)]) == code
 
@@ -98,9 +106,35 @@ def test_a_check_is_a_table_and_a_verdict(monkeypatch, tmp_path, capsys, row, co
 
 
 def test_a_check_against_another_model_is_refused(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(command, "GraphFolder", Graphs)
-    monkeypatch.setattr(command, "weights_of", lambda model: "other")
+    monkeypatch.setattr(exported_folder, "GraphFolder", Graphs)
+    monkeypatch.setattr(exported_folder, "weights_of", lambda model: "other")
 
     assert main(["export", "check", str(tmp_path)]) == 2
 
     assert "was not made of sam2-hiera-micro: other weights" in capsys.readouterr().err
+
+
+def test_photo_graphs_are_exported_checked_and_pushed(tmp_path, monkeypatch, capsys):
+    pushed = []
+
+    def push(export, repo_id, rows, *, source, private):
+        pushed.append((repo_id, len(rows), source, private))
+        return f"https://hf.co/{repo_id}"
+
+    monkeypatch.setattr(command, "push_export", push)
+    out = str(tmp_path / "out")
+    asked = ["--format", "torchscript", "--push-to-hub", "me/micro", "--private"]
+
+    assert main(["export", "sam2-hiera-micro", out, *asked]) == 0
+    assert "mask_decoder.pt  3.4 MiB" in (shown := capsys.readouterr().out)
+    assert shown.splitlines()[-1] == "https://hf.co/me/micro"
+    assert pushed == [("me/micro", 2, "sam2-hiera-micro", True)]
+
+    assert main(["export", "check", out, "--push-to-hub", "me/again"]) == 0
+    assert pushed[1] == ("me/again", 2, "sam2-hiera-micro", False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "sam2-hiera-micro, 256 pixels, float32, TorchScript"
+    assert lines[-2:] == ["equal to the model", "https://hf.co/me/again"]
+
+    with pytest.raises(ExportError, match=r"photo graphs.* Export to onnx"):
+        load_model(out)

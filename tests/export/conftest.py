@@ -5,12 +5,15 @@ import shutil
 
 import pytest
 from filelock import FileLock
+from peers import draw_weights
 
 from sam2_hf import Sam2VideoModel
 from sam2_hf.export import onnx_files, openvino_files
 from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.export.onnx_files import CONFIG, export_onnx
 from sam2_hf.export.openvino_files import export_openvino
+from sam2_hf.export.photo_folder import export_photo
+from tests.small_checkpoint import small_config
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +103,20 @@ def copy_graph(source, target, about):
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, about)
     onnx.save(proto, target)
+
+
+@pytest.fixture(scope="session")
+def small_model():
+    """The smallest model, which can be compiled in less than a minute."""
+    return draw_weights(Sam2VideoModel(small_config()), seed=1).eval()
+
+
+@pytest.fixture(scope="session")
+def photo_export(small_model, shared_folder):
+    """A function from a format to its export of the small model; not to be changed."""
+
+    def export(format_name):
+        name = f"exported-{format_name}"
+        return shared_folder(name, lambda folder: export_photo(small_model, folder, format_name))
+
+    return export

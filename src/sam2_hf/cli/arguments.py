@@ -139,6 +139,7 @@ examples:
   sam2-hf export sam2-hiera-micro ./micro-onnx --dtype int8
   sam2-hf export sam2-hiera-micro ./micro-openvino --format openvino
   sam2-hf export sam2-hiera-micro ./micro-phone --fixed --dtype float16
+  sam2-hf export sam2-hiera-micro ./micro-package --format aotinductor
   sam2-hf export check ./micro-onnx
   sam2-hf track cup.mp4 --model ./micro-onnx --click 0:1:290,225
 
@@ -286,7 +287,11 @@ def _add_export(commands: Commands) -> None:
     parser.add_argument("model", metavar="MODEL", help="Hub id, folder or .pt file; or check")
     parser.add_argument("target", metavar="OUT", type=Path, help="the folder to write, or to check")
     parser.add_argument(
-        "--format", default="onnx", metavar="KIND", help="what to write: onnx or openvino (onnx)"
+        "--format",
+        default="onnx",
+        metavar="KIND",
+        help="what to write: onnx, openvino, or for photos alone torch-export, aotinductor, "
+        "torchscript, executorch (onnx)",
     )
     parser.add_argument(
         "--dtype",
@@ -309,6 +314,12 @@ def _add_export(commands: Commands) -> None:
         "--reference",
         metavar="ID_OR_PATH",
         help="with check: the model that was exported (what the graphs name)",
+    )
+    parser.add_argument(
+        "--push-to-hub", metavar="NAME", help="upload the folder to this repo, with a model card"
+    )
+    parser.add_argument(
+        "--private", action="store_true", help="a repo that is created is visible to you alone"
     )
 
 

@@ -28,6 +28,7 @@ from sam2_hf.model.prompt_encoder import NO_OBJECT, Prompts, fill_padding_object
 from sam2_hf.model.promptable_model import VideoModelSizes
 
 from .graph_folder import GraphFolder
+from .hub_download import local_folder
 
 OBJECTS_AT_ONCE = 8  # prompts of a picture; the features of each have 8 MiB at 1024 pixels
 
@@ -59,13 +60,17 @@ class ExportedSam2(VideoModelSizes):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
-        """Open an exported folder.
+        """Open an exported folder, or download one.
+
+        Args:
+            folder: Its path, or the id of a Hub repo.
 
         Raises:
-            ExportError: A graph is missing, damaged, or of another model than the others.
+            ExportError: A graph is missing, damaged, or of another model than the others; or there
+                is no such export on the Hub.
             MissingPackageError: What runs them is not installed.
         """
-        return cls(GraphFolder(folder))
+        return cls(GraphFolder(local_folder(folder)))
 
     @property
     def fingerprint(self) -> str:

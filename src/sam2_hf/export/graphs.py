@@ -9,7 +9,10 @@ Suffixes: b = objects, m = candidate masks (the single one, then the three), s =
 decoder channels (256), h, w = rows and columns (of the image embedding; 3ss = of the input).
 """
 
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -292,6 +295,19 @@ def merge_values(attention: RotaryAttention) -> None:
         merged.bias.copy_(outer.weight.double() @ inner.bias.double() + outer.bias.double())
     attention.add_module("v_proj", nn.Identity())
     attention.add_module("o_proj", merged.requires_grad_(requires_grad=False))
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep an exporter's progress, and warnings about its own insides, from the user."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, attend_in_chunks)

@@ -23,8 +23,9 @@ from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
 from .fixed_shapes import FIXED, FixedShapes, limited
 from .graph_runtimes import DTYPE, OPENVINO, RUNTIMES, GraphRuntime
-from .graphs import ATTENTION, Graph, graphs_of, merge_values
-from .quantization import quantize, quietly
+from .graphs import ATTENTION, Graph, graphs_of, merge_values, quietly
+from .onnx_readme import README, onnx_readme
+from .quantization import quantize
 
 GraphDtype = Literal["float32", "float16", "int8", "int8-weights", "int4-weights"]
 DTYPES: tuple[str, ...] = get_args(GraphDtype)
@@ -118,6 +119,8 @@ def write_folder(
         _copy_processor(model, draft)
         if (draft / f"{GRAPHS[0]}{SUFFIX}").exists():
             shutil.copyfile(Path(__file__).with_name(RUNNER), draft / RUNNER)
+            text = onnx_readme(ready, graphs_of(ready, shapes), about, target.name)
+            (draft / README).write_text(text, encoding="utf-8")
     return target
 
 

@@ -14,20 +14,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf.frames.preprocessing import FramePixels
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.video.session import VideoSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.tracking_model import TrackingModel
 from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
+from .photo_graphs import DECODER, ENCODER, photo_graphs
+
 HEIGHT, WIDTH = 180, 240
 DISC, BLOCK = (60, 80), (154, 88, 206, 132)  # center and box on frame 0
 DOT = (136, 30)  # center on frame 8
 NUM_FRAMES = 10  # of the clip that is tracked
+ENCODING, CLICKING = "encode a picture", "one click"
 REPEATS = 3  # of what is timed; the fastest counts
 LARGEST_LOGIT, LEAST_IOU = 1e-2, 0.999  # of a clip in float32
 
 Found = TypeVar("Found")
+Worker = TypeVar("Worker")
+RunGraph = Callable[..., tuple[Tensor, ...]]  # a graph's name and its inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +69,12 @@ def measure_parity(model: TrackingModel, graphs: TrackingModel) -> Iterator[Pari
         model: The model, on the CPU.
         graphs: Its export.
     """
-    picture = FramePixels(model.image_size, rules=checkpoint_pixels(model))
-    pixels = picture.normalize(picture.shrink(moving_shapes(1)[0]))[None]
+    pixels, place = _question(model)
     with torch.inference_mode():
         (ours, theirs), seconds = _timed(lambda one: one.encode_image(pixels), model, graphs)
         worst = _largest(ours.embedding_bchw - theirs.embedding_bchw)
-        yield Parity("encode a picture", worst, 1.0, 1.0, *seconds)
+        yield Parity(ENCODING, worst, 1.0, 1.0, *seconds)
 
-        place = torch.tensor(DISC) / torch.tensor([WIDTH, HEIGHT]) * model.image_size
         click = Prompts(place[None, None, None], torch.ones(1, 1, 1, dtype=torch.int64))
 
         def answer(one: TrackingModel) -> Tensor:
@@ -78,11 +82,48 @@ def measure_parity(model: TrackingModel, graphs: TrackingModel) -> Iterator[Pari
             masks = one.decode_masks(ours, embedding, click, multimask_output=True)
             return masks.candidates_bmhw
 
-        (ours_bmhw, theirs_bmhw), seconds = _timed(answer, model, graphs)
-        overlaps = list(map(_iou, (ours_bmhw > 0)[0].numpy(), (theirs_bmhw > 0)[0].numpy()))
-        worst = _largest(ours_bmhw - theirs_bmhw)
-        yield Parity("one click", worst, float(np.mean(overlaps)), min(overlaps), *seconds)
+        yield _compare_masks(*_timed(answer, model, graphs))
     yield _track_both(model, graphs)
+
+
+def measure_photo_parity(model: Sam2VideoModel, graphs: RunGraph) -> Iterator[Parity]:
+    """Encode a picture and click on it; compare both.
+
+    Args:
+        model: The model, on the CPU.
+        graphs: Its export: a `PhotoFolder`.
+    """
+    modules = {graph.name: graph.module for graph in photo_graphs(model)}
+
+    def run_module(name: str, *inputs: Tensor) -> tuple[Tensor, ...]:
+        found: tuple[Tensor, ...] = modules[name](*inputs)
+        return found
+
+    runs: tuple[RunGraph, RunGraph] = (run_module, graphs)
+    pixels, place = _question(model)
+    with torch.inference_mode():
+        (ours, theirs), seconds = _timed(lambda run: run(ENCODER, pixels), *runs)
+        worst = max(map(_largest, map(torch.sub, ours, theirs)))
+        yield Parity(ENCODING, worst, 1.0, 1.0, *seconds)
+
+        no_mask = torch.zeros(1, 1, *model.mask_input_size), torch.zeros(1, dtype=torch.bool)
+        click = (place[None, None], torch.ones(1, 1, dtype=torch.int64), *no_mask)
+        yield _compare_masks(*_timed(lambda run: run(DECODER, *ours, *click)[0], *runs))
+
+
+def _question(model: TrackingModel) -> tuple[Tensor, Tensor]:
+    """Draw a picture, `(1, 3, S, S)`, and choose a place to click on, in model pixels."""
+    picture = FramePixels(model.image_size, rules=checkpoint_pixels(model))
+    pixels = picture.normalize(picture.shrink(moving_shapes(1)[0]))[None]
+    return pixels, torch.tensor(DISC) / torch.tensor([WIDTH, HEIGHT]) * model.image_size
+
+
+def _compare_masks(answers: list[Tensor], seconds: list[float]) -> Parity:
+    """Compare the candidates `(1, m, h, w)` of both."""
+    ours, theirs = answers
+    overlaps = list(map(_iou, (ours > 0)[0].numpy(), (theirs > 0)[0].numpy()))
+    worst = _largest(ours - theirs)
+    return Parity(CLICKING, worst, float(np.mean(overlaps)), min(overlaps), *seconds)
 
 
 def _track_both(model: TrackingModel, graphs: TrackingModel) -> Parity:
@@ -116,16 +157,14 @@ def _track_both(model: TrackingModel, graphs: TrackingModel) -> Parity:
     return Parity(work, worst, float(np.mean(overlaps)), min(overlaps), seconds[0], seconds[1])
 
 
-def _timed(
-    do: Callable[[TrackingModel], Found], *models: TrackingModel
-) -> tuple[list[Found], list[float]]:
+def _timed(do: Callable[[Worker], Found], *workers: Worker) -> tuple[list[Found], list[float]]:
     """Do something with each model; the fastest of a few times counts."""
     found, seconds = [], []
-    for one in models:
+    for worker in workers:
         times = []
         for _ in range(REPEATS):
             begin = time.perf_counter()
-            result = do(one)
+            result = do(worker)
             times.append(time.perf_counter() - begin)
         found.append(result)
         seconds.append(min(times))

@@ -5,12 +5,10 @@ and so do matrices too narrow for a block: the frequencies of positions, where r
 the clicks.
 """
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from .graphs import quietly
 
 BLOCK = 32  # weights of a column that share a scale
 BITS = {"int8-weights": 8, "int4-weights": 4}
@@ -78,16 +76,3 @@ def _narrow_products(proto: Any) -> list[str]:  # noqa: ANN401 - as above
         for node in proto.graph.node
         if node.op_type in PRODUCTS and rows.get(node.input[1], BLOCK) < BLOCK
     ]
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Keep progress of the exporter, and warnings about its own insides, from the user."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

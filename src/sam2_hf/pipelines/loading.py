@@ -26,7 +26,9 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from sam2_hf.errors import PromptError
 from sam2_hf.export.exported_sam2 import ExportedSam2
+from sam2_hf.export.hub_download import download_export
 from sam2_hf.export.onnx_files import is_export
+from sam2_hf.export.photo_folder import require_no_photo_export
 from sam2_hf.model.bundled_models import OFFLINE_HINT, bundled_folder
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError, first_line
 from sam2_hf.model.configuration_checks import read_float_dtype
@@ -306,6 +308,15 @@ def _exported(source: object) -> ExportedSam2 | None:
     return None
 
 
+def _exported_on_hub(name: str, options: Mapping[str, Any]) -> ExportedSam2 | None:
+    """Open the graphs of a Hub repo without weights; None if it has none of these either."""
+    if Path(name).exists():
+        return None
+    known = ("revision", "cache_dir", "token", "local_files_only")
+    folder = download_export(name, **{key: options[key] for key in known if key in options})
+    return None if folder is None else ExportedSam2.from_pretrained(folder)
+
+
 def _load(
     kind: type[Loaded],
     source: Source | Loaded,
@@ -328,8 +339,15 @@ def _load(
             "a Hub id, a folder or the path of a .pt."
         )
     where = where_or_id(source)
+    require_no_photo_export(where)
     options |= loading_options(where, options)
-    model = kind.from_pretrained(where, dtype=number or torch.float32, **options)
+    try:
+        model = kind.from_pretrained(where, dtype=number or torch.float32, **options)
+    except CheckpointNotFoundError:
+        exported = _exported_on_hub(where, options)
+        if exported is None:
+            raise
+        return cast(Loaded, exported.to(device=wanted, dtype=number))
     if "device_map" in options:
         return model.eval()
     return model.to(wanted or default_device()).eval()

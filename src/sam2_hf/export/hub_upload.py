@@ -1,0 +1,153 @@
+"""Exports on their way to the Hub: a folder is pushed with a card of what was measured."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+import torch
+from huggingface_hub import HfApi, ModelCard, ModelCardData, constants
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+from sam2_hf.errors import ExportError
+from sam2_hf.model.bundled_models import bundled_folder
+from sam2_hf.model.checkpoint_errors import first_line
+
+from .exported_folder import ExportedFolder
+from .hub_download import is_hub_id
+from .parity import Parity
+
+README, TEMPLATE = "README.md", "hub_card.md"
+LIBRARY = "sam2_hf"
+LICENSE_FIELDS = ("license", "license_name")
+
+
+def push_export(
+    export: ExportedFolder,
+    repo_id: str,
+    rows: Sequence[Parity],
+    *,
+    source: str,
+    private: bool = False,
+) -> str:
+    """Upload an exported folder, with a model card in place of its README.
+
+    Args:
+        export: The folder.
+        repo_id: The Hub repo, `owner/name`; created if missing.
+        rows: What was measured, for the card.
+        source: The model it was made of: Hub id, name of a bundled model, or path.
+        private: Whether a repo that is created can only be seen by its owner.
+
+    Returns:
+        The address of the repo.
+
+    Raises:
+        ExportError: The Hub refuses or cannot be reached; the folder stays.
+    """
+    card = export_card(export, repo_id, rows, source)
+    hub = HfApi()
+    try:
+        hub.create_repo(repo_id, private=private, exist_ok=True)
+        hub.upload_folder(
+            repo_id=repo_id,
+            folder_path=export.folder,
+            ignore_patterns=[README],
+            commit_message="Add an export of SAM 2",
+        )
+        hub.upload_file(
+            path_or_fileobj=str(card).encode(),
+            path_in_repo=README,
+            repo_id=repo_id,
+            commit_message="Add the model card",
+        )
+    except Exception as error:  # also HTTP errors, whose classes change between Hub clients
+        raise ExportError(
+            f"{export.folder} could not be pushed to {repo_id}: {first_line(error)}. The export is "
+            f"complete in that folder; push it later with `hf upload {repo_id} {export.folder}`."
+        ) from error
+    return f"{constants.ENDPOINT}/{repo_id}"
+
+
+def require_repo_id(name: str) -> None:
+    """Refuse a name that the Hub cannot have.
+
+    Raises:
+        ExportError: It is no `owner/name` or `name`.
+    """
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise ExportError(
+            f"{name!r} is no name of a Hub repo: {first_line(error)}. Give owner/name."
+        ) from error
+
+
+def export_card(
+    export: ExportedFolder, repo_id: str, rows: Sequence[Parity], source: str
+) -> ModelCard:
+    """Make a model card: how to run the export, and how far it is from the model.
+
+    Args:
+        export: The folder.
+        repo_id: Where it will be.
+        rows: What was measured.
+        source: As of `push_export`.
+    """
+    license_fields = _license_of(source)
+    data = ModelCardData(
+        library_name=LIBRARY,
+        pipeline_tag="mask-generation",
+        base_model=source if is_hub_id(source) else None,
+        tags=[export.format_name, "sam2", "segmentation"],
+        license=license_fields.get("license"),
+        license_name=license_fields.get("license_name"),
+    )
+    title, _, body = _readme(export).partition("\n")
+    text = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
+    words = {
+        "title": title,
+        "repo": repo_id,
+        "table": _table(rows),
+        "machine": _machine(),
+        "runtime": export.runtime,
+        "body": body.strip().replace(f'"{export.folder.name}"', f'"{repo_id}"'),
+    }
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{Template(text).substitute(words)}")
+
+
+def _readme(export: ExportedFolder) -> str:
+    """Read the README of an export; its name as a title where that was removed."""
+    path = export.folder / README
+    return path.read_text(encoding="utf-8") if path.is_file() else f"# {export.folder.name}"
+
+
+def _license_of(source: str) -> Mapping[str, str]:
+    """Read the license in the card of a model; empty if it says none or there is no card."""
+    try:
+        card = (bundled_folder(source) or Path(source).expanduser()) / README
+        data = ModelCard.load(str(card) if card.is_file() else source).data.to_dict()
+    except Exception:  # no card, no network, or not readable: nothing is claimed
+        return {}
+    return {key: data[key] for key in LICENSE_FIELDS if isinstance(data.get(key), str)}
+
+
+def _table(rows: Sequence[Parity]) -> str:
+    lines = [
+        f"| {row.work} | {row.difference:.1e} | {row.mean_iou:.4f} | {row.least_iou:.4f} "
+        f"| {1000 * row.model_seconds:.0f} | {1000 * row.graph_seconds:.0f} |"
+        for row in rows
+    ]
+    head = "| | largest difference | mean IoU | least IoU | PyTorch, ms | export, ms |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *lines])
+
+
+def _machine() -> str:
+    """Name the processor and the number of threads."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        fields = (line.partition(":") for line in info.read_text(encoding="utf-8").splitlines())
+        name = next((value.strip() for key, _, value in fields if key[:10] == "model name"), name)
+    return f"{name}, {torch.get_num_threads()} thread(s), PyTorch {torch.__version__}"
