@@ -42,7 +42,7 @@ EVERY_FOURTH = 4
 SETTLE = 20.0  # seconds after the last visitor has left
 MOST_GROWTH = 1.15  # of memory, after all visitors have left
 KIB = 1024
-ON = "On the object"
+INCLUDE = "Include"
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ def visit_photo(
             return
         xy = [x + draw.randrange(-20, 20), y + draw.randrange(-20, 20)]
         began = time.monotonic()
-        update = visitor.fire("photo-view", "select", [ON], {"index": xy, "value": None})
+        update = visitor.fire("photo-view", "select", [INCLUDE], {"index": xy, "value": None})
         tally.waits.append(time.monotonic() - began)
 
 
@@ -137,7 +137,7 @@ def visit_video(visitor: SpaceVisitor, until: float, tally: Tally) -> None:
     while time.monotonic() < until:
         visitor.fire("video-samples", "click", [0])
         about = {"index": [95, 238], "value": None}
-        visitor.fire("video-view", "select", [ON, 0], about)
+        visitor.fire("video-view", "select", [INCLUDE, 0], about)
         visitor.fire("video-track", "click", ["forward from the first click", 0])
         tally.tracked += 1
 

@@ -3,14 +3,16 @@
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageColor, ImageDraw, ImageFilter
 
-from sam2_hf.overlay import draw_overlay, label_picture, object_colors
+from sam2_hf.overlay import Rgb, draw_overlay, label_picture, object_colors
 from sam2_hf.writers.coco_json import (
     answer_annotation,
     generated_annotations,
@@ -21,11 +23,19 @@ from sam2_hf.writers.coco_json import (
 from sam2_hf.writers.overlay_video import draw_masklets
 
 from .limits import LimitError, ShownSize
-from .photo_work import Answer, PhotoScene, PhotoWork
+from .photo_work import Answer, PhotoScene, PhotoWork, Xy
 from .video_work import VideoWork
 
 THUMBNAIL_SIDE = 320
 READINGS = ("A", "B", "C")
+
+
+CORNER_ARM, CORNER_LINE = 34, 5  # pixels of the shown picture
+CORNER_COLOR, CORNER_RIM = (255, 196, 0), (0, 0, 0)
+FAINT = 0.5  # part of the plain photo behind what is picked from everything-mode
+BLUR_PARTS = 60  # a blurred background loses details below this part of the longer side
+EDGE = 0.7  # pixels over which a cutout's edge fades, against staircases
+BACKGROUNDS = ("Transparent", "White", "Blurred", "Own color")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +49,37 @@ class PhotoFiles:
 
 def shown_size(work: PhotoWork) -> ShownSize:
     """Return the size of a photo on the page."""
-    return ShownSize.within(work.size)
+    return ShownSize.on_page(work.size)
 
 
 def draw_view(work: PhotoWork) -> NDArray[np.uint8]:
     """Draw the photo for the page, with masks and prompts: `(height, width, 3)`."""
     shown = shown_size(work)
-    return _draw(work, work.scene, shown)
+    picture_hw3 = _draw(work, work.scene, shown)
+    return draw_corner(picture_hw3, work.scene.corner, shown)
+
+
+def draw_corner(
+    picture_hw3: NDArray[np.uint8], corner: Xy | None, shown: ShownSize
+) -> NDArray[np.uint8]:
+    """Draw the first corner of a box as two arms at a right angle.
+
+    Args:
+        picture_hw3: The shown picture, `(height, width, 3)`.
+        corner: In pixels of the photo; None if there is none.
+        shown: Size of the shown picture.
+    """
+    if corner is None:
+        return picture_hw3
+    canvas = Image.fromarray(picture_hw3)
+    pen = ImageDraw.Draw(canvas)
+    x, y = corner[0] / shown.scale, corner[1] / shown.scale
+    # The arms point to where there is more room, where the other corner will be.
+    right = x + (CORNER_ARM if x < canvas.width / 2 else -CORNER_ARM)
+    down = y + (CORNER_ARM if y < canvas.height / 2 else -CORNER_ARM)
+    for width, color in ((CORNER_LINE + 4, CORNER_RIM), (CORNER_LINE, CORNER_COLOR)):
+        pen.line([(right, y), (x, y), (x, down)], fill=color, width=width, joint="curve")
+    return np.asarray(canvas)
 
 
 def draw_candidates(work: PhotoWork) -> list[tuple[NDArray[np.uint8], str]]:
@@ -73,6 +107,8 @@ def write_files(work: PhotoWork, folder: Path, model: str) -> PhotoFiles:
         OutputError: The disk is full.
     """
     scene = work.scene
+    if scene.picked:
+        scene = replace(scene, everything=None)
     everything: list[NDArray[np.bool_]] | None = None
     if scene.everything is not None:
         # Decoded once: there may be hundreds, each of the photo's size.
@@ -94,6 +130,56 @@ def write_files(work: PhotoWork, folder: Path, model: str) -> PhotoFiles:
     )
 
 
+def write_cutout(work: PhotoWork, folder: Path, background: str, color: str) -> Path:
+    """Write the objects cut out of the photo, over another background.
+
+    Args:
+        work: The photo.
+        folder: Folder of the file.
+        background: One of `BACKGROUNDS`.
+        color: The visitor's own color, for the last one, as CSS has it.
+
+    Raises:
+        LimitError: There is no object yet.
+        OutputError: The disk is full.
+    """
+    masks, _ = _object_masks(work)
+    if not masks:
+        raise LimitError("There is no object yet. Click one first, or pick one of everything.")
+    opacity = Image.fromarray(np.any(masks, axis=0).astype(np.uint8) * 255)
+    opacity = opacity.filter(ImageFilter.GaussianBlur(EDGE))
+    photo = Image.fromarray(work.picture_hw3)
+    if background == BACKGROUNDS[0]:
+        cut = photo.convert("RGBA")
+        cut.putalpha(opacity)
+    elif background == BACKGROUNDS[2]:
+        blurred = photo.filter(ImageFilter.GaussianBlur(max(photo.size) / BLUR_PARTS))
+        cut = Image.composite(photo, blurred, opacity)
+    else:
+        plain = "#ffffff" if background == BACKGROUNDS[1] else color
+        cut = Image.composite(photo, Image.new("RGB", photo.size, rgb_of(plain)), opacity)
+    return write_png(folder / f"{work.name}_cutout.png", cut)
+
+
+def rgb_of(color: str) -> Rgb:
+    """Read a color as browsers write it, such as `#ff8800` or `rgba(255, 136, 0, 1)`.
+
+    Raises:
+        LimitError: It is none.
+    """
+    numbers = re.findall(r"[\d.]+", color) if color.startswith("rgb") else []
+    try:
+        if numbers:
+            red, green, blue = (min(round(float(number)), 255) for number in numbers[:3])
+        else:
+            red, green, blue = ImageColor.getrgb(color)[:3]
+    except ValueError as error:
+        raise LimitError(
+            f"{color[:40]!r} is not a color. Choose one in the color field."
+        ) from error
+    return red, green, blue
+
+
 def _candidate_name(answer: Answer, which: int) -> str:
     """Name a candidate: a letter, or "all clicks"."""
     num_single = len(answer.scores) - len(READINGS)
@@ -110,7 +196,11 @@ def _draw(
     picture_hw3 = shown.picture(work.picture_hw3)
     if scene.everything is not None:
         masks = everything or [shown.mask(mask.segmentation) for mask in scene.everything]
-        return draw_overlay(picture_hw3, masks)
+        found_hw3 = draw_overlay(picture_hw3, masks)
+        if not scene.picked:
+            return found_hw3
+        faint = Image.blend(Image.fromarray(found_hw3), Image.fromarray(picture_hw3), FAINT)
+        picture_hw3 = np.asarray(faint)
     masks_by_number = {
         scene_object.number: scene_object.answer.mask(shown.size)
         for scene_object in scene.objects
@@ -147,14 +237,15 @@ def draw_frame(work: VideoWork, frame: int) -> NDArray[np.uint8]:
     with work.model.lock.taken(), work.reading() as session:
         result = session.preview(frame)
         picture_hw3 = session.frames.picture(frame)
-    shown = ShownSize.within(work.size)
+    shown = ShownSize.on_page(work.size)
     masks = {number: shown.mask(mask_hw) for number, mask_hw in result.masks.items()}
-    return draw_masklets(
+    drawn_hw3 = draw_masklets(
         shown.picture(picture_hw3),
         masks,
         color_order(work),
         shown.prompts(work.scene.drawn_on(frame)),
     )
+    return draw_corner(drawn_hw3, work.scene.corner_on(frame), shown)
 
 
 def color_order(work: VideoWork) -> list[int]:

@@ -163,6 +163,7 @@ class Limits:
 
 
 VIEW_SIDE = 1280  # pixels; the page shows no more
+LEAST_VIEW_SIDE = 512  # pixels; the page enlarges what is smaller, to be clicked precisely
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +172,20 @@ class ShownSize:
 
     Attributes:
         size: Shown `(height, width)`.
-        scale: Pixels of the picture per shown pixel.
+        scale: Pixels of the picture per shown pixel; below 1 it is enlarged.
     """
 
     size: tuple[int, int]
     scale: float
 
     @classmethod
-    def within(cls, size: tuple[int, int], side: int = VIEW_SIDE) -> "ShownSize":
+    def on_page(cls, size: tuple[int, int]) -> "ShownSize":
+        """Fit a picture of `(height, width)` to the page, enlarged if it is small."""
+        scale = max(1.0, max(size) / VIEW_SIDE) * min(1.0, max(size) / LEAST_VIEW_SIDE)
+        return cls((max(1, round(size[0] / scale)), max(1, round(size[1] / scale))), scale)
+
+    @classmethod
+    def within(cls, size: tuple[int, int], side: int) -> "ShownSize":
         """Fit a picture of `(height, width)` into a square of `side` pixels."""
         scale = max(1.0, max(size) / side)
         return cls((max(1, round(size[0] / scale)), max(1, round(size[1] / scale))), scale)
@@ -198,14 +205,14 @@ class ShownSize:
         return shown[0] * self.scale, shown[1] * self.scale
 
     def mask(self, mask_hw: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Shrink a mask."""
+        """Resize a mask."""
         if mask_hw.shape == self.size:
             return mask_hw
         small = Image.fromarray(mask_hw).resize(self.size[::-1], Image.Resampling.NEAREST)
         return np.asarray(small)
 
     def picture(self, picture_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Shrink a picture, unless it is small enough."""
+        """Resize a picture."""
         if picture_hw3.shape[:2] == self.size:
             return picture_hw3
         small = Image.fromarray(picture_hw3).resize(self.size[::-1], Image.Resampling.LANCZOS)

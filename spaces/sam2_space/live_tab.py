@@ -11,17 +11,20 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.writers.overlay_video import draw_masklets
 
-from . import components as parts
 from .limits import LimitError, Limits, ShownSize
 from .photo_work import Xy
 from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, Service
 from .space_model import SpaceModel
+from .widgets import components as parts, gestures
+from .widgets.gestures import Gesture
 
 LIVE_SIDE = 640  # pixels; smaller pictures transfer faster
+CLICK_SHOWN = 3.0  # seconds; by then the object has moved on
 
 
 class LiveWork:
@@ -46,11 +49,22 @@ class LiveWork:
         self._size: tuple[int, int] | None = None
         self._frame = -1
         self._before = time.monotonic()
+        self._clicks: list[tuple[float, tuple[float, float, bool]]] = []
 
     @property
     def numbers(self) -> list[int]:
         """The objects, the active one included."""
         return sorted({self.active, *self._session.object_ids})
+
+    @property
+    def doing(self) -> str:
+        """What happens now, in words."""
+        followed = list(self._session.object_ids)
+        waits = self.active not in followed
+        if not followed:
+            return "Watching. Click an object to follow it"
+        text = f"Following object{'s' * (len(followed) > 1)} {', '.join(map(str, followed))}"
+        return f"{text}. Click object {self.active} next" if waits else text
 
     def step(self, picture_hw3: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Track all objects into the next picture.
@@ -68,10 +82,13 @@ class LiveWork:
             self._size = small_hw3.shape[0], small_hw3.shape[1]
             result = self._session.step(small_hw3)
             self._frame = result.frame
-        now = time.monotonic()
-        self.rate = 1 / max(now - self._before, 1e-3)
-        self._before = now
-        return draw_masklets(small_hw3, result.masks, self._color_order())
+            now = time.monotonic()
+            self.rate = 1 / max(now - self._before, 1e-3)
+            self._before = now
+            recent = [(at, click) for at, click in self._clicks if now - at < CLICK_SHOWN]
+            self._clicks = recent
+        prompts = DrawnPrompts(tuple(click for _, click in recent))
+        return draw_masklets(small_hw3, result.masks, self._color_order(), prompts)
 
     def click(self, xy: Xy, *, positive: bool) -> None:
         """Add a positive or negative click on the active object in the newest picture.
@@ -85,9 +102,10 @@ class LiveWork:
                 raise LimitError("There is no picture yet. Start the camera first.")
             if self.active not in self._session.object_ids:
                 if not positive:
-                    raise LimitError("Click on the object first, then beside it.")
+                    raise LimitError("Click on the object first; then exclude what is too much.")
                 self._limits.check_objects(len(self._session.object_ids))
             self._session.click(self._frame, self.active, xy, positive=positive)
+            self._clicks.append((time.monotonic(), (*xy, positive)))
 
     def new_object(self) -> None:
         """Start another object with the next click.
@@ -106,6 +124,7 @@ class LiveWork:
             self._session.close()
             self._session = Sam2VideoInferenceSession.open(None, self._model.video)
             self._size, self._frame, self.active = None, -1, 1
+            self._clicks = []
 
     def close(self) -> None:
         """Close the session."""
@@ -118,10 +137,14 @@ class LiveWork:
 
 TAB = "live"
 Updates = dict[Any, Any]
-WELCOME = "**1** Start the camera. **2** Click an object in the large picture: it is followed."
+WELCOME = (
+    "**1** Start the camera. **2** Click an object in the large picture: from then on its mask "
+    "follows it. More clicks correct the mask; each is shown for three seconds."
+)
+WAITING = "The camera is off. Allow it below its picture; nothing is sent before."
 EVERY = 0.25  # seconds between two pictures
 LONGEST = 300  # seconds of one stream
-KINDS = (parts.ON, parts.BESIDE)
+KINDS = (parts.INCLUDE, parts.EXCLUDE)
 
 
 class LiveTab:
@@ -133,11 +156,12 @@ class LiveTab:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.hint = gr.Markdown(WELCOME, elem_classes="hint")
+        self.hint = gr.Markdown(WELCOME, elem_classes="hint", elem_id="live-hint")
         with gr.Row(equal_height=False):
-            with gr.Column(scale=3, min_width=320):
+            with gr.Column(scale=3, min_width=320, elem_classes="pictures"):
                 self.view = gr.Image(
                     label="Click here",
+                    show_label=False,
                     alt_text="The camera's newest picture with the masks",
                     interactive=False,
                     buttons=["fullscreen"],
@@ -145,7 +169,9 @@ class LiveTab:
                     elem_id="live-view",
                     elem_classes="canvas",
                 )
-            with gr.Column(scale=2, min_width=320):
+                self.gestures = gestures.gestures(TAB, boxes=False)
+                self.status = gr.HTML(parts.status_line(WAITING), elem_id="live-status")
+            with gr.Column(scale=2, min_width=320, elem_classes="tools"):
                 self.camera = gr.Image(
                     label="Camera",
                     sources=["webcam"],
@@ -155,13 +181,16 @@ class LiveTab:
                     elem_id="live-camera",
                 )
                 self.kind = gr.Radio(
-                    list(KINDS), value=parts.ON, label="A click is", elem_classes="kind"
+                    list(KINDS),
+                    value=parts.INCLUDE,
+                    label="Click type",
+                    elem_classes="kind",
                 )
+                gr.HTML("Shift or right click excludes.", elem_classes=["note", "mouse"])
                 with gr.Row():
                     self.new = gr.Button("New object", size="sm", min_width=110)
                     self.reset = gr.Button("Start over", size="sm", min_width=110)
                 self.x, self.y, self.add = parts.typed_click()
-                self.status = gr.HTML("", elem_id="live-status")
         gr.Markdown(
             f"A picture every {EVERY:g} seconds is sent, looked at and forgotten; a stream ends "
             f"after {LONGEST // 60} minutes. Up to {service.limits.objects} objects.",
@@ -188,6 +217,7 @@ class LiveTab:
             api_visibility="private",
         )
         self.view.select(readable(self.click), self.kind, **quick, trigger_mode="multiple")
+        self.gestures.select(readable(self.gesture), **quick, trigger_mode="multiple")
         self.add.click(readable(self.click_typed), [self.kind, self.x, self.y], **quick)
         self.new.click(readable(self.new_object), **quick)
         self.reset.click(readable(self.start_over), **quick)
@@ -203,12 +233,16 @@ class LiveTab:
                 work = LiveWork(self.service.model, self.service.limits)
                 visitor.set_work(TAB, work)
         drawn_hw3 = work.step(picture_hw3)
-        text = f"object {work.active} · {work.rate:.1f} pictures a second"
+        text = f"{work.doing} · {work.rate:.1f} pictures a second"
         return visitor.store_picture(drawn_hw3), parts.status_line(text)
 
     def click(self, kind: str, event: gr.SelectData, request: gr.Request) -> str:
         """Handle a click on the shown picture."""
         return self._point(kind, (event.index[0], event.index[1]), request)
+
+    def gesture(self, event: gr.SelectData, request: gr.Request) -> str:
+        """Handle a Shift click or a right click on the shown picture."""
+        return self._point(parts.EXCLUDE, Gesture.of_event(event).xy, request)
 
     def click_typed(self, kind: str, x: float | None, y: float | None, request: gr.Request) -> str:
         """Handle a typed click, in pixels of the shown picture."""
@@ -229,8 +263,9 @@ class LiveTab:
 
     def _point(self, kind: str, xy: tuple[float, float], request: gr.Request) -> str:
         work = self._work(request)
-        work.click(xy, positive=kind == parts.ON)
-        return parts.status_line(f"Following object {work.active}.")
+        work.click(xy, positive=kind == parts.INCLUDE)
+        verb = "Included in" if kind == parts.INCLUDE else "Excluded from"
+        return parts.status_line(f"{verb} object {work.active} at {xy[0]:.0f}, {xy[1]:.0f}.")
 
     def _work(self, request: gr.Request) -> LiveWork:
         work = self.service.visitor(request).works.get(TAB)

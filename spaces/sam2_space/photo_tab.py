@@ -7,22 +7,30 @@ from typing import Any
 
 import gradio as gr
 
-from . import components as parts
-from .drawing import draw_candidates, draw_view, write_files
+from sam2_hf.overlay import object_colors
+
+from .drawing import BACKGROUNDS, draw_candidates, draw_view, write_cutout, write_files
 from .file_places import safe_stem
 from .limits import LimitError, ShownSize
-from .photo_work import PhotoWork, Xy
+from .photo_work import PhotoWork, Xy, box_of_corners
 from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
 from .uploads import Upload, forget
 from .visitors import Visitor
+from .widgets import components as parts, gestures
+from .widgets.gestures import Gesture, PreviewPace
 
 TAB = "photo"
 Updates = dict[Any, Any]
 Payload = dict[str, Any] | None
 NO_PROGRESS = gr.Progress()  # replaced by Gradio with the page's progress bar
-MEANING = "What you may mean, and how good the model thinks it is. Choose one."
+MEANING = "**Pick the best mask.** The number is its predicted IoU."
+NO_MEANING = "**Pick the best mask:** a click offers some here."
 WELCOME = "**1** Choose a photo. **2** Click an object in it. **3** Download its mask."
+DOWNLOADS = ("Mask PNG", "Overlay PNG", "COCO JSON", "Cutout PNG")
+NO_PREVIEW = "Preview under the cursor is off: here it would call a shared GPU at every move."
+TOO_SLOW = "Preview paused: this machine is too slow for it, or busy. It tries again in a minute."
+PREVIEW_SIDE = 512  # pixels; the browser enlarges the mask
 
 
 class PhotoTab:
@@ -35,19 +43,24 @@ class PhotoTab:
 
     def __init__(self, service: Service, samples: list[Path]) -> None:
         self.service = service
+        self.pace = PreviewPace()
+        self.hint = gr.Markdown(WELCOME, elem_classes="hint", elem_id="photo-hint")
         with gr.Row(equal_height=False):
-            with gr.Column(scale=3, min_width=320):
+            with gr.Column(scale=3, min_width=320, elem_classes="pictures"):
                 self._build_picture(samples)
-            with gr.Column(scale=2, min_width=320, visible=False) as self.tools:
+            with gr.Column(
+                scale=2, min_width=320, visible=False, elem_classes="tools"
+            ) as self.tools:
                 self._build_tools()
+        self.other = gr.Button("Other photo", size="sm", visible=False, elem_id="photo-other")
+        gr.Markdown(self.service.limits.photo_text(), elem_classes="limits")
         self.outputs = [
             *(self.input, self.samples, self.view, self.hint, self.tools, self.objects, self.name),
-            *(self.meaning, self.candidates, self.status, self.other, self.kind, *self.files),
+            *(self.meaning, self.candidates, self.status, self.other, self.kind),
         ]
         self._connect()
 
     def _build_picture(self, samples: list[Path]) -> None:
-        self.hint = gr.Markdown(WELCOME, elem_classes="hint")
         self.input = gr.Image(
             label="Photo: drop, paste, choose, or take one",
             sources=["upload", "clipboard", "webcam"],
@@ -66,6 +79,7 @@ class PhotoTab:
         self.sample_paths = samples
         self.view = gr.Image(
             label="Click here",
+            show_label=False,
             alt_text="Your photo with the masks so far",
             visible=False,
             interactive=False,
@@ -73,38 +87,48 @@ class PhotoTab:
             elem_id="photo-view",
             elem_classes="canvas",
         )
-        self.other = gr.Button("Other photo", size="sm", visible=False, elem_id="photo-other")
-        gr.Markdown(self.service.limits.photo_text(), elem_classes="limits")
+        self.gestures = gestures.gestures(TAB)
+        self.busy = parts.busy_line("photo-busy")
 
     def _build_tools(self) -> None:
+        with gr.Column(elem_classes="choices", min_width=0):
+            self.meaning = gr.Markdown(NO_MEANING, elem_classes="note", elem_id="photo-meaning")
+            self.candidates = gr.Gallery(
+                label="Pick the best mask",
+                show_label=False,
+                columns=4,
+                height=120,
+                allow_preview=False,
+                visible=False,
+                buttons=[],
+                object_fit="contain",
+                elem_id="photo-candidates",
+            )
         self.kind = parts.click_kind(knows_boxes=self.service.model.knows_boxes)
         with gr.Row():
             self.undo = gr.Button("Undo", size="sm", min_width=80, elem_id="photo-undo")
-            self.clear = gr.Button("Clear", size="sm", min_width=80, elem_id="photo-clear")
-            self.new = gr.Button("New object", size="sm", min_width=110, elem_id="photo-new")
-        self.objects = gr.Radio(
-            [], label="Object", elem_classes="objects", elem_id="photo-objects", visible=False
-        )
-        self.name = gr.Textbox(label="Its name", max_length=40, visible=False, elem_id="photo-name")
-        self.meaning = gr.Markdown(MEANING, visible=False, elem_classes="above")
-        self.candidates = gr.Gallery(
-            label="Readings of the click",
-            show_label=False,
-            columns=4,
-            height=150,
-            allow_preview=False,
-            visible=False,
-            buttons=[],
-            object_fit="contain",
-            elem_id="photo-candidates",
-        )
-        self.x, self.y, self.add = parts.typed_click()
+            self.clear = gr.Button("Start over", size="sm", min_width=90, elem_id="photo-clear")
+            self.new = gr.Button("New object", size="sm", min_width=100, elem_id="photo-new")
+        self.objects, self.name = parts.object_list(TAB, "object")
+        with gr.Row(elem_classes="downloads", elem_id="photo-downloads"):
+            self.files = [
+                gr.Button(label, size="sm", min_width=80, variant="primary") for label in DOWNLOADS
+            ]
+        self.status = gestures.channel("photo-status")
+        with gr.Row():
+            self.background = gr.Dropdown(
+                list(BACKGROUNDS), value=BACKGROUNDS[0], label="Cutout background"
+            )
+            self.color = gr.ColorPicker("#00b140", label="Own color")
         self._build_everything()
-        self.status = gr.HTML("", elem_id="photo-status")
-        with gr.Row():
-            self.make = gr.Button("Make files", variant="primary", elem_id="photo-make")
-        with gr.Row():
-            self.files = parts.download_buttons(["Overlay PNG", "Mask PNG", "COCO JSON"])
+        self.hover = gr.Checkbox(
+            label="Preview the mask under the cursor",
+            value=True,
+            interactive=True,  # since no handler reads it, only `page.js`
+            elem_id="photo-hover",
+        )
+        self.preview = gestures.channel("photo-preview")
+        self.x, self.y, self.add = parts.typed_click()
 
     def _build_everything(self) -> None:
         start = self.service.model.everything
@@ -113,10 +137,10 @@ class PhotoTab:
                 4, 32, start.points_per_side, step=4, label="Clicks along each side"
             )
             self.iou = gr.Slider(
-                0, 1, start.pred_iou_thresh, step=0.05, label="Least predicted IoU"
+                0, 1, start.pred_iou_thresh, step=0.05, label="Minimum predicted IoU"
             )
             self.stability = gr.Slider(
-                0, 1, start.stability_score_thresh, step=0.05, label="Least stability"
+                0, 1, start.stability_score_thresh, step=0.05, label="Minimum stability"
             )
             with gr.Row():
                 self.find = gr.Button("Find everything", elem_id="photo-everything")
@@ -129,46 +153,45 @@ class PhotoTab:
             "concurrency_id": CLICKS,
             "concurrency_limit": CLICKS_AT_A_TIME,
             "show_progress": "minimal",
-            "show_progress_on": self.view,
+            "show_progress_on": self.busy,
         }
-        loading = {**quick, "show_progress": "full", "show_progress_on": self.input}
-        self.input.input(readable(self.load), self.input, **loading, preprocess=False).failure(
-            lambda: None, outputs=self.input, api_visibility="private"
-        )
-        self.samples.click(readable(self.load_sample), self.samples, **loading)
-        self.view.select(readable(self.click), self.kind, **quick, trigger_mode="multiple")
+        self._connect_photo(quick)
         typed = [self.kind, self.x, self.y]
         self.add.click(readable(self.click_typed), typed, **quick, trigger_mode="multiple")
         self.candidates.select(readable(self.choose), **quick)
         self.objects.input(readable(self.activate), self.objects, **quick)
         self.name.submit(readable(self.rename), self.name, **quick)
         self.name.blur(readable(self.rename), self.name, **quick)
-        for button, verb in (
-            (self.undo, PhotoWork.undo),
-            (self.clear, PhotoWork.clear),
-        ):
+        for button, verb in ((self.undo, PhotoWork.undo), (self.clear, PhotoWork.clear)):
             button.click(readable(self._acting(verb)), **quick, trigger_mode="multiple")
         self.new.click(readable(self.new_object), **quick)
         self.other.click(readable(self.ask_for_other), **quick)
-        self.make.click(readable(self.make_files), **{**quick, "show_progress_on": self.status})
-        self.find.click(
-            readable(self.expect_finding),
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        ).success(
+        saving = {**quick, "outputs": self.status}
+        for which, button in enumerate(self.files[:-1]):
+            button.click(readable(self._saving(which)), **saving)
+        self.files[-1].click(readable(self.save_cutout), [self.background, self.color], **saving)
+        aside: dict[str, Any] = {
+            "queue": False,
+            "show_progress": "hidden",
+            "api_visibility": "private",
+        }
+        self.find.click(readable(self.expect_finding), **aside).success(
             readable(self.find_all),
             [self.points, self.iou, self.stability],
-            **{**quick, "show_progress_on": self.status, "show_progress": "full"}
+            **{**quick, "show_progress": "full"}
             | {"concurrency_id": JOBS, "concurrency_limit": self.service.limits.jobs},
         )
+        self.stop.click(readable(self.stop_finding), **aside)
+        self.preview.select(readable(self.preview_at), outputs=self.preview, **aside)
 
-        self.stop.click(
-            readable(self.stop_finding),
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
+    def _connect_photo(self, quick: dict[str, Any]) -> None:
+        """Connect the choice of a photo, and what is done on it."""
+        self.input.input(readable(self.load), self.input, **quick, preprocess=False).failure(
+            lambda: None, outputs=self.input, api_visibility="private"
         )
+        self.samples.click(readable(self.load_sample), self.samples, **quick)
+        self.view.select(readable(self.click), self.kind, **quick, trigger_mode="multiple")
+        self.gestures.select(readable(self.gesture), **quick, trigger_mode="multiple")
 
     def load(self, payload: Payload, request: gr.Request) -> Updates:
         """Read an uploaded photo."""
@@ -196,7 +219,7 @@ class PhotoTab:
     def click(self, kind: str, event: gr.SelectData, request: gr.Request) -> Updates:
         """Handle a click on the picture."""
         visitor, work = self._work(request)
-        x, y = ShownSize.within(work.size).xy((event.index[0], event.index[1]))
+        x, y = ShownSize.on_page(work.size).xy((event.index[0], event.index[1]))
         return self._point(visitor, work, kind, (x, y))
 
     def click_typed(
@@ -212,9 +235,39 @@ class PhotoTab:
         with visitor.lock:
             if kind == parts.CORNER:
                 work.corner(xy)
-            else:
-                work.click(xy, positive=kind == parts.ON)
+            elif kind == parts.EXCLUDE or not work.pick(xy):
+                work.click(xy, positive=kind == parts.INCLUDE)
             return self._shown(visitor, work)
+
+    def gesture(self, event: gr.SelectData, request: gr.Request) -> Updates:
+        """Handle a drag, a Shift click or a right click on the picture."""
+        visitor, work = self._work(request)
+        given, shown = Gesture.of_event(event), ShownSize.on_page(work.size)
+        xy = shown.xy(given.xy)
+        with visitor.lock:
+            if given.other is None:
+                work.click(xy, positive=False)
+            else:
+                work.box(box_of_corners(xy, shown.xy(given.other)))
+            return self._shown(visitor, work)
+
+    def preview_at(self, event: gr.SelectData, request: gr.Request) -> str:
+        """Answer the cursor with the mask that a click would give."""
+        work = self.service.visitor(request).works.get(TAB)
+        shown = str(event.value)
+        if not isinstance(work, PhotoWork):  # deleted; a click tells so, a cursor need not
+            return ""
+        color = object_colors(work.scene.active)[-1]
+        if not self.service.model.reports_progress:
+            return gestures.preview_answer(shown, None, color, NO_PREVIEW)
+        if self.pace.is_off:
+            return gestures.preview_answer(shown, None, color, TOO_SLOW)
+        x, y = gestures.numbers_of(event, 2)
+        xy = ShownSize.on_page(work.size).xy((x, y))
+        began = time.monotonic()
+        mask_hw = work.preview(xy, ShownSize.within(work.size, PREVIEW_SIDE).size)
+        self.pace.record(time.monotonic() - began)
+        return gestures.preview_answer(shown, mask_hw, color, "")
 
     def choose(self, event: gr.SelectData, request: gr.Request) -> Updates:
         """Choose another candidate."""
@@ -248,7 +301,7 @@ class PhotoTab:
 
     def new_object(self, request: gr.Request) -> Updates:
         """Start another object with the next click, which is positive."""
-        return {**self._acting(PhotoWork.new_object)(request), self.kind: parts.ON}
+        return {**self._acting(PhotoWork.new_object)(request), self.kind: parts.INCLUDE}
 
     def ask_for_other(self) -> Updates:
         """Ask for another photo; the current one stays until it is read."""
@@ -257,12 +310,21 @@ class PhotoTab:
         }
         return {**asking, self.other: gr.update(visible=False)}
 
-    def make_files(self, request: gr.Request) -> Updates:
-        """Write the files and offer them."""
+    def _saving(self, which: int) -> Callable[[gr.Request], str]:
+        def save(request: gr.Request) -> str:
+            visitor, work = self._work(request)
+            with visitor.lock:
+                files = write_files(work, visitor.results_folder(), self.service.model.name)
+            return gestures.file_link((files.mask, files.overlay, files.coco)[which])
+
+        return save
+
+    def save_cutout(self, background: str, color: str, request: gr.Request) -> str:
+        """Write the cutout and offer it."""
         visitor, work = self._work(request)
         with visitor.lock:
-            files = write_files(work, visitor.results_folder(), self.service.model.name)
-        return parts.offered(self.files, [files.overlay, files.mask, files.coco])
+            path = write_cutout(work, visitor.results_folder(), background, color)
+        return gestures.file_link(path)
 
     def find_all(
         self,
@@ -287,7 +349,7 @@ class PhotoTab:
             )
         took = time.monotonic() - began
         if found:
-            text = f"{len(found)} masks in {took:.1f} s. Click an object to go back to clicks."
+            text = f"{len(found)} masks in {took:.1f} s."
         else:
             text = "No mask is good and stable enough. Lower the two thresholds and try again."
         return {**self._shown(visitor, work), self.status: parts.status_line(text)}
@@ -316,7 +378,6 @@ class PhotoTab:
             (visitor.store_picture(picture_hw3), text)
             for picture_hw3, text in draw_candidates(work)
         ]
-        has_objects = bool(scene.answered)
         answer = scene.current.answer
         return {
             self.view: gr.update(value=visitor.store_picture(draw_view(work)), visible=True),
@@ -324,17 +385,14 @@ class PhotoTab:
             self.other: gr.update(visible=True),
             self.hint: _hint(work),
             self.status: "",
-            self.objects: gr.update(
-                choices=list(scene.labels()), value=scene.active, visible=has_objects
-            ),
-            self.name: gr.update(value=scene.current.name, visible=has_objects),
-            self.meaning: gr.update(visible=bool(thumbnails)),
+            self.objects: gr.update(choices=list(scene.labels()), value=scene.active),
+            self.name: gr.update(value=scene.current.name),
+            self.meaning: MEANING if thumbnails else NO_MEANING,
             self.candidates: gr.update(
                 value=thumbnails,
                 visible=bool(thumbnails),
                 selected_index=answer.chosen if thumbnails and answer else None,
             ),
-            **parts.withdrawn(self.files),
         }
 
 
@@ -344,13 +402,15 @@ def _hint(work: PhotoWork) -> str:
     if scene.corner is not None:
         return "Now click the **opposite corner** of the box."
     if scene.everything is not None:
-        return "Every mask has a color. **Click an object** to go back to your own clicks."
+        return (
+            "**Click a mask** to pick it as an object. *New object* goes back to your own clicks."
+        )
     if not scene.answered:
         smaller = ""
         if size != work.original_size:
-            smaller = f" It was shrunk to {size[1]} x {size[0]} pixels; so will be its masks."
-        return f"**Click an object** in the photo.{smaller}"
+            smaller = f" It was shrunk to {size[1]} x {size[0]} pixels, and so are its masks."
+        return f"**Click an object** in the photo, or drag a box around it.{smaller}"
     return (
-        "Not quite? Choose another reading, **click what is missing**, or set *Beside it* and "
-        "click what is too much."
+        "Not quite? Pick another mask, **click what is missing**, or Shift or right click "
+        "what is too much."
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sam2_hf.errors import PromptError
 from sam2_hf.overlay import DrawnPrompts, Xyxy
-from sam2_hf.pipelines.generated_masks import GeneratedMasks
+from sam2_hf.pipelines.generated_masks import GeneratedMask, GeneratedMasks
 from sam2_hf.pipelines.image_prompts import SegmentationResult
 from sam2_hf.processing.images import to_rgb
 from sam2_hf.processing.prompts import Click, ObjectPrompt
@@ -70,6 +70,16 @@ class Answer:
         place = self.chosen if which is None else which
         (mask_hw,) = upsampled_masks(torch.from_numpy(self.logits_khw[place : place + 1]), size)
         return mask_hw.numpy()
+
+    def closest_to(self, mask_hw: NDArray[np.bool_]) -> "Answer":
+        """Choose the candidate with the highest IoU with a mask."""
+        size = mask_hw.shape[0], mask_hw.shape[1]
+        candidates = [self.mask(size, which) for which in range(len(self.scores))]
+        ious = [
+            np.count_nonzero(candidate & mask_hw) / max(np.count_nonzero(candidate | mask_hw), 1)
+            for candidate in candidates
+        ]
+        return replace(self, chosen=int(np.argmax(ious)))
 
     def as_result(self, size: tuple[int, int]) -> SegmentationResult:
         """Return the chosen candidate as a pipeline's result."""
@@ -136,12 +146,14 @@ class PhotoScene:
         active: Number of the object that clicks apply to.
         corner: First corner of an unfinished box.
         everything: Result of everything-mode, if shown.
+        picked: Numbers of the objects picked from it.
     """
 
     objects: tuple[SceneObject, ...] = (SceneObject(1, "object"),)
     active: int = 1
     corner: Xy | None = None
     everything: GeneratedMasks | None = None
+    picked: frozenset[int] = frozenset()
 
     @property
     def current(self) -> SceneObject:
@@ -160,9 +172,7 @@ class PhotoScene:
     @property
     def drawn(self) -> DrawnPrompts:
         """Prompts to draw: those of the current object."""
-        current = self.current.drawn
-        corner = () if self.corner is None else ((*self.corner, True),)
-        return DrawnPrompts((*current.clicks, *corner), current.boxes)
+        return self.current.drawn
 
     def with_object(self, changed: SceneObject) -> "PhotoScene":
         """Update an object, and show objects."""
@@ -171,6 +181,11 @@ class PhotoScene:
             for scene_object in self.objects
         )
         return replace(self, objects=objects, corner=None, everything=None)
+
+    def with_picked(self, picked: SceneObject, found: GeneratedMasks) -> "PhotoScene":
+        """Update an object that was picked from everything-mode, and stay there."""
+        numbers = self.picked | {picked.number}
+        return replace(self.with_object(picked), everything=found, picked=numbers)
 
     def with_new_object(self, most: int) -> "PhotoScene":
         """Add an object for the next clicks, unless the newest one has none yet.
@@ -287,7 +302,7 @@ class PhotoWork:
         """
         current = self.scene.current
         if not positive and current.answer is None:
-            raise PromptError("Click on the object first, then beside it to take something away.")
+            raise PromptError("Click on the object first; then exclude what is too much.")
         self._ask(replace(current, clicks=(*current.clicks, (*xy, positive))))
 
     def corner(self, xy: Xy) -> None:
@@ -375,8 +390,59 @@ class PhotoWork:
         report = after_batch if self._model.reports_progress else None
         with lock.taken():
             found = self._model.photos.find_all(self.picture_hw3, options, report)
-        self._become(replace(self.scene, corner=None, everything=found))
+        self._become(replace(self.scene, corner=None, everything=found, picked=frozenset()))
         return found
+
+    def pick(self, xy: Xy) -> bool:
+        """Pick the mask of everything-mode at a position as an object of its own.
+
+        The object gets the click that the mask was found with, so that more clicks can refine it.
+
+        Returns:
+            Whether there is a mask.
+
+        Raises:
+            LimitError: There are too many objects.
+        """
+        everything = self.scene.everything
+        found = self._found_at(xy)
+        if everything is None or found is None:
+            return False
+        clicks = ((*found.point_coords[0], True),)
+        for earlier in self.scene.answered:
+            if earlier.number in self.scene.picked and earlier.clicks == clicks:
+                self.scene = replace(self.scene, active=earlier.number)
+                return True
+        scene = self.scene.with_new_object(self._limits.objects)
+        asked = replace(scene.current, clicks=clicks, box=None, answer=None)
+        with self._model.lock.taken():
+            several = self._model.photos.answer(self._encoded, asked.prompt(), True)  # noqa: FBT003
+        answer = Answer.of_results(several).closest_to(found.segmentation)
+        scene = replace(scene, picked=self.scene.picked)
+        self._become(scene.with_picked(replace(asked, answer=answer), everything))
+        return True
+
+    def preview(self, xy: Xy, size: tuple[int, int]) -> NDArray[np.bool_] | None:
+        """Return the mask that a click would give, without waiting for the model.
+
+        Args:
+            xy: Where the click would be.
+            size: `(height, width)` of the mask.
+
+        Returns:
+            The mask; None if the model is busy, or if there is nothing.
+        """
+        if self.scene.everything is not None:
+            found = self._found_at(xy)
+            return None if found is None else ShownSize(size, 1.0).mask(found.segmentation)
+        current = self.scene.current
+        asked = replace(current, clicks=(*current.clicks, (*xy, True)))
+        prompt = asked.prompt(knows_boxes=self._model.knows_boxes)
+        with self._model.lock.taken_if_free() as is_free:
+            if not is_free:
+                return None
+            result = self._model.photos.answer(self._encoded, prompt, asked.is_ambiguous)
+        return Answer.of_results(result).mask(size)
 
     def stop(self) -> None:
         """Stop everything-mode after its batch, or in the queue."""
@@ -390,6 +456,17 @@ class PhotoWork:
         """Stop running work, and drop the history."""
         self.stop()
         self._earlier.clear()
+
+    def _found_at(self, xy: Xy) -> GeneratedMask | None:
+        """Return the smallest mask of everything-mode at a position; None if there is none."""
+        x, y = xy
+        column, row = int(x), int(y)
+        for mask in sorted(self.scene.everything or (), key=lambda mask: mask.area):
+            left, top, width, height = mask.bbox
+            is_near = left <= column <= left + width and top <= row <= top + height
+            if is_near and mask.segmentation[row, column]:
+                return mask
+        return None
 
     def _ask(self, asked: SceneObject) -> None:
         """Segment an object with its current prompts."""

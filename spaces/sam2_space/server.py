@@ -9,7 +9,6 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 
-from .components import css, theme
 from .file_places import FilePlaces
 from .limits import Limits
 from .page import build_page
@@ -20,6 +19,7 @@ from .service import Service
 from .space_model import SpaceModel
 from .uploads import UploadQuota
 from .visitors import Visitors
+from .widgets.components import css, script, theme
 
 CLEAN_EVERY = 600  # seconds between cleanups of Gradio's own files
 # Gradio deletes served files by age; files of a visit must outlive it.
@@ -64,6 +64,7 @@ def serve(
         quiet=True,
         theme=theme(),
         css=css(),
+        head=script(),
         max_file_size=f"{limits.file_mb}mb",
         max_threads=40,
         state_session_capacity=SESSIONS_KEPT,

@@ -51,6 +51,18 @@ class FairLock:
         finally:
             self._give_up()
 
+    @contextlib.contextmanager
+    def taken_if_free(self) -> Iterator[bool]:
+        """Acquire the lock for the context if no thread has it; yield whether it is acquired."""
+        with self._guard:
+            is_mine = not self._is_taken
+            self._is_taken = True
+        try:
+            yield is_mine
+        finally:
+            if is_mine:
+                self._give_up()
+
     def pass_on(self) -> None:
         """While holding the lock, let all waiting threads go first."""
         self._give_up()

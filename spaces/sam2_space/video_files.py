@@ -3,6 +3,7 @@
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
 
+import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sam2_hf.atomic_write import write_atomically
 from sam2_hf.overlay import object_colors
 from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.mask_png import write_label_png
@@ -77,6 +79,7 @@ def write_video_files(work: VideoWork, files: VideoFiles, model: str) -> Iterato
         tuple(masklet.object_id for masklet in work.masklets()),
     )
     write_masklets(files.masklets, about, [tracked_frame(work, frame) for frame in frames])
+    _add_names(work, files.masklets)
 
 
 def tracked_frame(work: VideoWork, frame: int) -> TrackedFrame:
@@ -113,9 +116,20 @@ def to_review(work: VideoWork) -> list[tuple[str, int]]:
     """List the frames to review: label and frame."""
     by_frame: dict[int, str] = {}
     for review in work.review():
-        text = f"frame {review.frame} · object {review.object_id}: {review.reasons[0]}"
+        text = f"frame {review.frame} · {work.name_of(review.object_id)}: {review.reasons[0]}"
         by_frame.setdefault(review.frame, text)
     return [(text, frame) for frame, text in by_frame.items()][:MOST_TO_REVIEW]
+
+
+def _add_names(work: VideoWork, path: Path) -> None:
+    """Add the visitor's names of objects to the JSON of masklets, if there are any."""
+    names = {
+        str(masklet.object_id): work.names.get(masklet.object_id) for masklet in work.masklets()
+    }
+    if any(names.values()):
+        content = json.loads(path.read_bytes())
+        named = {number: name for number, name in names.items() if name}
+        write_atomically(path, json.dumps({**content, "object_names": named}).encode())
 
 
 def _write_frame(work: VideoWork, frame: int, video: VideoWriter, archive: zipfile.ZipFile) -> None:

@@ -23,7 +23,7 @@ from sam2_hf.video.session import VideoSession
 
 from .file_places import SPILL
 from .limits import Limits, too_many_objects
-from .photo_work import Xy, box_of_corners, middle
+from .photo_work import MAX_NAME, Xy, box_of_corners, middle
 from .space_model import SpaceModel
 
 
@@ -80,11 +80,13 @@ class VideoScene:
             if (prompt.frame, prompt.number) == (frame, self.active)
         ]
         clicks = [prompt.click for prompt in mine if prompt.click is not None]
-        if self.corner is not None and self.corner[0] == frame:
-            clicks.append((*self.corner[1], True))
         return DrawnPrompts(
             tuple(clicks), tuple(prompt.box for prompt in mine if prompt.box is not None)
         )
+
+    def corner_on(self, frame: int) -> Xy | None:
+        """The first corner of an unfinished box on a frame; None if there is none."""
+        return self.corner[1] if self.corner is not None and self.corner[0] == frame else None
 
     def with_prompt(self, prompt: FramePrompt) -> "VideoScene":
         """Add a click or a box."""
@@ -171,6 +173,7 @@ class VideoWork:
         folder: Folder of all files of the video, deleted with it; may be None.
         files_folder: Folder of the newest result files; None before the first.
         written: Prompts at the time these were written.
+        names: The visitor's name for each named object, by number.
     """
 
     def __init__(self, name: str, session: VideoSession, model: SpaceModel, limits: Limits) -> None:
@@ -184,6 +187,7 @@ class VideoWork:
         self.folder: Path | None = None
         self.files_folder: Path | None = None
         self.written: tuple[FramePrompt, ...] = ()
+        self.names: dict[int, str] = {}
         self.is_tracking = False
         self._is_closed = False
         self._stop = threading.Event()
@@ -233,7 +237,7 @@ class VideoWork:
             SessionError: Tracking is running.
         """
         if not positive and self.scene.active not in self.scene.prompted:
-            raise PromptError("Click on the object first, then beside it to take something away.")
+            raise PromptError("Click on the object first; then exclude what is too much.")
         number = self.scene.active
         self._add_prompt(
             FramePrompt(frame, number, click=(*xy, positive)),
@@ -283,6 +287,14 @@ class VideoWork:
     def activate(self, number: int) -> None:
         """Activate another object."""
         self.scene = replace(self.scene, active=number, corner=None)
+
+    def rename(self, name: str) -> None:
+        """Name the active object; an empty name takes it back."""
+        self.names[self.scene.active] = " ".join(name.split())[:MAX_NAME]
+
+    def name_of(self, number: int) -> str:
+        """Return the name of an object, "object" and its number if it has none."""
+        return self.names.get(number) or f"object {number}"
 
     def clear(self, frame: int) -> None:
         """Remove the active object's prompts on a frame."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sam2_hf import rle
 from tests.spaces.looking import (
     SECONDS,
     choose_kind,
@@ -33,7 +34,7 @@ def test_an_uploaded_photo_is_clicked_corrected_and_undone(page, tmp_path):
 
     clicked = click(page, VIEW, CUP)
     mask = tinted(plain, clicked)
-    choose_kind(page, "photo", "Beside it")
+    choose_kind(page, "photo", "Exclude")
     wrong = farthest(mask, CUP)
     corrected = click(page, VIEW, wrong)
     undone = press(page, "#photo-undo", VIEW)
@@ -60,7 +61,7 @@ def farthest(mask, xy):
 
 def test_two_corners_make_a_box_and_its_object(page):
     plain = sample_photo(page)
-    choose_kind(page, "photo", "Corner of a box")
+    choose_kind(page, "photo", "Box corner")
 
     click(page, VIEW, (170, 10))
     boxed = click(page, VIEW, (430, 380))
@@ -108,22 +109,22 @@ def test_objects_are_named_colored_and_downloaded(page, tmp_path):
     assert np.abs(overlay - two).mean() < 6  # as on the page, which shows a JPEG
 
 
+def download(page, label, folder):
+    """Press a button that writes a file and saves it, in one step."""
+    with page.expect_download(timeout=SECONDS) as started:
+        page.locator("#photo-downloads").get_by_role("button", name=label).click()
+    path = folder / started.value.suggested_filename
+    started.value.save_as(path)
+    return path
+
+
 def download_all(page, folder):
-    """Make the files and save each; by name."""
-    page.locator("#photo-make").click()
-    found = {}
-    for label in ("Overlay PNG", "Mask PNG", "COCO JSON"):
-        button = page.get_by_role("button", name=label).or_(page.get_by_role("link", name=label))
-        button.first.wait_for(timeout=SECONDS)
-        with page.expect_download(timeout=SECONDS) as started:
-            button.first.click()
-        name = started.value.suggested_filename
-        started.value.save_as(folder / name)
-        found[name] = folder / name
-    return found
+    """Save each file; by name."""
+    paths = [download(page, label, folder) for label in ("Overlay PNG", "Mask PNG", "COCO JSON")]
+    return {path.name: path for path in paths}
 
 
-def test_everything_in_the_photo_is_found_and_can_be_left_again(page, tmp_path):
+def test_everything_in_the_photo_is_found_and_its_masks_are_picked_by_clicks(page, tmp_path):
     plain = sample_photo(page)
     before = source(page, VIEW)
     page.get_by_text("Everything in the photo").click()
@@ -131,13 +132,28 @@ def test_everything_in_the_photo_is_found_and_can_be_left_again(page, tmp_path):
     page.locator("#photo-everything").click()
     found = wait_for_new(page, VIEW, before)
     told = int(page.locator("#photo-status").inner_text().split(" masks")[0])
-    files = download_all(page, tmp_path)
-    clicked = click(page, VIEW, CUP)
+    everything = json.loads(download(page, "COCO JSON", tmp_path).read_text())["annotations"]
+    click(page, VIEW, CUP)
+    click(page, VIEW, (70, 350))
+    picked = json.loads(download(page, "COCO JSON", tmp_path).read_text())["annotations"]
+    left = press(page, "#photo-new", VIEW)
 
     assert told > 10
     assert tinted(plain, found).mean() > 0.4
-    assert len(json.loads(files["coffee_coco.json"].read_text())["annotations"]) == told
-    assert tinted(plain, clicked).mean() < tinted(plain, found).mean()
+    assert len(everything) == told
+    assert len(picked) == 2
+    by_click = {tuple(mask["point_coords"][0]): mask for mask in everything}
+    for record, xy in zip(picked, (CUP, (70, 350)), strict=True):
+        x, y, _ = record["prompt_points"][0]
+        mask = by_click[x, y]
+        assert rle.decode(rle.from_coco(mask["segmentation"]))[xy[1], xy[0]]
+        assert iou(mask, record) > 0.9  # the click's best candidate is the mask that was found
+    assert tinted(plain, left).mean() < tinted(plain, found).mean()
+
+
+def iou(*records):
+    one, other = (rle.decode(rle.from_coco(record["segmentation"])) for record in records)
+    return (one & other).sum() / (one | other).sum()
 
 
 def test_a_click_can_be_typed_and_buttons_pressed_by_keyboard_alone(page):
@@ -179,7 +195,7 @@ def test_a_large_photo_is_clicked_where_it_is_seen_and_answered_at_its_own_size(
     small.resize((2400, 1600)).save(tmp_path / "large.jpg")
     page.set_input_files("#photo-input input[type=file]", tmp_path / "large.jpg")
     page.wait_for_selector(f"{VIEW} img", timeout=SECONDS)
-    assert "shrunk to 2048 x 1365 pixels" in page.locator(".hint.prose").first.inner_text()
+    assert "shrunk to 2048 x 1365 pixels" in page.locator("#photo-hint").inner_text()
     plain = pixels(page, VIEW)
     spot = (CUP[0] * 1280 // 600, CUP[1] * 853 // 400)
 

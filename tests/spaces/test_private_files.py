@@ -262,8 +262,9 @@ def test_markup_in_names_is_shown_and_not_run(page, tmp_path):
     name.press("Enter")
     page.get_by_text("1 · <img src=x").wait_for(timeout=SECONDS)
 
-    page.locator("#photo-make").click()
-    page.get_by_text("Overlay PNG").wait_for(timeout=SECONDS)
+    with page.expect_download(timeout=SECONDS) as started:
+        page.get_by_role("button", name="Overlay PNG").click()
+    page.locator("#photo-status", has_text=started.value.suggested_filename).wait_for()
 
     assert page.evaluate("window.ran") is None
 

@@ -8,13 +8,13 @@ import pytest
 
 from sam2_hf import PromptError, VideoError
 from sam2_space.api_prompts import read_file, read_objects, read_video_prompts, require_direction
-from sam2_space.components import css, progress_bar
 from sam2_space.limits import LimitError, Limits
 from sam2_space.photo_work import PhotoScene
 from sam2_space.private_files import find_cookie
 from sam2_space.program import build_parser
 from sam2_space.readable_errors import as_message, readable, without_paths
 from sam2_space.video_work import FramePrompt, VideoScene
+from sam2_space.widgets.components import css, progress_bar
 
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(objects=2)

@@ -136,7 +136,7 @@ def check_masks(page, folder):
 def test_a_box_in_the_middle_is_tracked_both_ways_and_stopping_keeps_what_is_done(page, tmp_path):
     upload_clip(page, longer_clip(tmp_path))
     plain = scrub(page, 20)
-    choose_kind(page, "video", "Corner of a box")
+    choose_kind(page, "video", "Box corner")
     click(page, VIEW, (150, 130))
     boxed = click(page, VIEW, (300, 270))
     assert tinted(plain, boxed).mean() > 0.02
@@ -170,7 +170,7 @@ def test_a_second_job_waits_and_is_told_its_place_while_clicks_are_answered(
     page.locator("#video-track").click()
     page.locator("#video-status progress").wait_for(timeout=SECONDS)
     second.locator("#video-track").click()
-    second.locator("#video-status", has_text="queue: 1/1").wait_for(timeout=SECONDS)
+    second.locator("#video-busy", has_text="queue: 1/1").wait_for(timeout=SECONDS)
     click(second, VIEW, (110, 250))
 
     assert page.locator("#video-status progress").count() == 1  # the first one is still at it
