@@ -27,7 +27,7 @@ CUP = (290, 225)
 SCREEN = {"width": 1280, "height": 800}
 STAYING = "#photo-view, .tools .kind, .tools button, .tools input, #photo-other, #photo-hover"
 PLACES = """where => [...document.querySelectorAll(where)].filter(one => one.offsetParent
-  && !one.closest('.thumbnails, .grid-wrap, .objects')).map(one => {
+  && !one.closest('.thumbnails, .grid-wrap, .objects, .review .wrap')).map(one => {
     const box = one.getBoundingClientRect();
     return [one.id || one.innerText, box.left, box.top + scrollY, box.width, box.height]; })"""
 

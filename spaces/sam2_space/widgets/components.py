@@ -132,6 +132,8 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover_dark="*primary_600",
+        button_secondary_background_fill_hover_dark="*primary_700",
+        button_cancel_background_fill_hover_dark="*primary_700",
         block_label_background_fill_dark="*primary_700",
         color_accent="*primary_700",
         background_fill_primary="*neutral_50",  # as in Soft; `set` forgets it
