@@ -163,7 +163,7 @@ class Limits:
 
 
 VIEW_SIDE = 1280  # pixels; the page shows no more
-LEAST_VIEW_SIDE = 512  # pixels; the page enlarges what is smaller, to be clicked precisely
+SMALL_SIDE, ENLARGED_SIDE = 480, 640  # pixels; what is smaller is enlarged, to be clicked precisely
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,8 @@ class ShownSize:
     @classmethod
     def on_page(cls, size: tuple[int, int]) -> "ShownSize":
         """Fit a picture of `(height, width)` to the page, enlarged if it is small."""
-        scale = max(1.0, max(size) / VIEW_SIDE) * min(1.0, max(size) / LEAST_VIEW_SIDE)
+        longer = max(size)
+        scale = longer / ENLARGED_SIDE if longer < SMALL_SIDE else max(1.0, longer / VIEW_SIDE)
         return cls((max(1, round(size[0] / scale)), max(1, round(size[1] / scale))), scale)
 
     @classmethod

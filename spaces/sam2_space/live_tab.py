@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.writers.overlay_video import draw_masklets
+from sam2_space.widgets import components as parts, gestures
+from sam2_space.widgets.gestures import Gesture
 
 from .limits import LimitError, Limits, ShownSize
 from .photo_work import Xy
 from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, Service
 from .space_model import SpaceModel
-from .widgets import components as parts, gestures
-from .widgets.gestures import Gesture
 
 LIVE_SIDE = 640  # pixels; smaller pictures transfer faster
 CLICK_SHOWN = 3.0  # seconds; by then the object has moved on

@@ -8,6 +8,8 @@ from typing import Any
 import gradio as gr
 
 from sam2_hf.overlay import object_colors
+from sam2_space.widgets import components as parts, gestures
+from sam2_space.widgets.gestures import Gesture, PreviewPace
 
 from .drawing import BACKGROUNDS, draw_candidates, draw_view, write_cutout, write_files
 from .file_places import safe_stem
@@ -17,8 +19,6 @@ from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
 from .uploads import Upload, forget
 from .visitors import Visitor
-from .widgets import components as parts, gestures
-from .widgets.gestures import Gesture, PreviewPace
 
 TAB = "photo"
 Updates = dict[Any, Any]

@@ -9,6 +9,8 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 
+from sam2_space.widgets.components import css, script, theme
+
 from .file_places import FilePlaces
 from .limits import Limits
 from .page import build_page
@@ -19,7 +21,6 @@ from .service import Service
 from .space_model import SpaceModel
 from .uploads import UploadQuota
 from .visitors import Visitors
-from .widgets.components import css, script, theme
 
 CLEAN_EVERY = 600  # seconds between cleanups of Gradio's own files
 # Gradio deletes served files by age; files of a visit must outlive it.

@@ -5,12 +5,13 @@ from typing import Any
 
 import gradio as gr
 
+from sam2_space.widgets import components as parts, gestures, timeline
+
 from .drawing import draw_frame, hint
 from .limits import Limits
 from .video_files import curve_colors, to_review
 from .video_work import VideoWork
 from .visitors import Visitor
-from .widgets import components as parts, gestures, timeline
 
 TAB = "video"
 Updates = dict[Any, Any]

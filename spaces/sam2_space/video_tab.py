@@ -10,6 +10,8 @@ import gradio as gr
 
 from sam2_hf.errors import FrameError
 from sam2_hf.video.propagation import PropagationDirection
+from sam2_space.widgets import components as parts, timeline
+from sam2_space.widgets.gestures import Gesture
 
 from .drawing import draw_frame
 from .file_places import safe_stem
@@ -22,8 +24,6 @@ from .video_controls import TAB, WELCOME, VideoControls, marks_of, object_choice
 from .video_files import VideoFiles, curve, write_video_files
 from .video_work import TrackStep, VideoWork, open_video
 from .visitors import Visitor
-from .widgets import components as parts, timeline
-from .widgets.gestures import Gesture
 
 Payload = dict[str, Any] | None
 Updates = dict[Any, Any]

@@ -140,10 +140,10 @@ def test_a_small_photo_is_enlarged_and_clicked_where_it_is_seen(page, tmp_path):
     page.wait_for_selector(f"{VIEW} img", timeout=SECONDS)
     shown = pixels(page, VIEW).shape
 
-    click(page, VIEW, (44 * 512 / 90, 34 * 512 / 90))
+    click(page, VIEW, (44 * 640 / 90, 34 * 640 / 90))
     (record,) = annotations(page, tmp_path)
 
-    assert shown == (341, 512, 3)
+    assert shown == (427, 640, 3)
     assert np.allclose(record["prompt_points"], [[44, 34, 1]], atol=0.2)
     assert record["segmentation"]["size"] == [60, 90]  # results have the photo's own size
 

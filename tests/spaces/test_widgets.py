@@ -83,8 +83,8 @@ def test_a_preview_does_not_wait_for_the_model():
 def test_only_small_pictures_are_enlarged_and_positions_map_back():
     small, middle, large = (ShownSize.on_page(size) for size in ((60, 90), (400, 600), (853, 2560)))
 
-    assert (small.size, middle.size, large.size) == ((341, 512), (400, 600), (426, 1280))
-    assert small.xy((256, 341)) == pytest.approx((45, 60), abs=0.1)
+    assert (small.size, middle.size, large.size) == ((427, 640), (400, 600), (426, 1280))
+    assert small.xy((320, 427)) == pytest.approx((45, 60), abs=0.1)
     assert middle.scale == 1
     assert large.xy((640, 0)) == (1280, 0)
 
