@@ -141,7 +141,7 @@ WELCOME = (
     "**1** Start the camera. **2** Click an object in the large picture: from then on its mask "
     "follows it. More clicks correct the mask; each is shown for three seconds."
 )
-WAITING = "The camera is off. Allow it below its picture; nothing is sent before."
+WAITING = "The camera is off; nothing is sent."
 EVERY = 0.25  # seconds between two pictures
 LONGEST = 300  # seconds of one stream
 KINDS = (parts.INCLUDE, parts.EXCLUDE)

@@ -160,8 +160,8 @@ class PhotoTab:
         self.add.click(readable(self.click_typed), typed, **quick, trigger_mode="multiple")
         self.candidates.select(readable(self.choose), **quick)
         self.objects.input(readable(self.activate), self.objects, **quick)
-        self.name.submit(readable(self.rename), self.name, **quick)
-        self.name.blur(readable(self.rename), self.name, **quick)
+        for event in (self.name.submit, self.name.blur):
+            event(readable(self.rename), [self.name, self.objects], **quick)
         for button, verb in ((self.undo, PhotoWork.undo), (self.clear, PhotoWork.clear)):
             button.click(readable(self._acting(verb)), **quick, trigger_mode="multiple")
         self.new.click(readable(self.new_object), **quick)
@@ -283,11 +283,11 @@ class PhotoTab:
             work.activate(int(number))
             return self._shown(visitor, work)
 
-    def rename(self, name: str, request: gr.Request) -> Updates:
-        """Rename the current object."""
+    def rename(self, name: str, number: int, request: gr.Request) -> Updates:
+        """Rename the object that was active in the browser, which may press New object next."""
         visitor, work = self._work(request)
         with visitor.lock:
-            work.rename(name)
+            work.rename(name, int(number))
             return {self.objects: gr.update(choices=list(work.scene.labels()))}
 
     def _acting(self, verb: Callable[[PhotoWork], object]) -> Callable[[gr.Request], Updates]:

@@ -207,13 +207,11 @@ class PhotoScene:
         known = any(scene_object.number == number for scene_object in self.objects)
         return replace(self, active=number, corner=None, everything=None) if known else self
 
-    def with_name(self, name: str) -> "PhotoScene":
-        """Rename the current object."""
+    def with_name(self, name: str, number: int) -> "PhotoScene":
+        """Rename an object."""
         short = " ".join(name.split())[:MAX_NAME] or "object"
         objects = (
-            replace(scene_object, name=short)
-            if scene_object.number == self.active
-            else scene_object
+            replace(scene_object, name=short) if scene_object.number == number else scene_object
             for scene_object in self.objects
         )
         return replace(self, objects=tuple(objects))
@@ -349,9 +347,9 @@ class PhotoWork:
         """Activate another object."""
         self.scene = self.scene.with_active(number)
 
-    def rename(self, name: str) -> None:
-        """Rename the current object."""
-        self.scene = self.scene.with_name(name)
+    def rename(self, name: str, number: int) -> None:
+        """Rename an object."""
+        self.scene = self.scene.with_name(name, number)
 
     def undo(self) -> bool:
         """Undo the last step; return whether there was one."""

@@ -185,7 +185,7 @@ class VideoTab:
         tab.frame.input(readable(self.scrub), tab.frame, **quick, trigger_mode="always_last")
         tab.marks.select(readable(self.go_to), **quick, trigger_mode="always_last")
         for event in (tab.name.submit, tab.name.blur):
-            event(readable(self.rename), tab.name, **quick)
+            event(readable(self.rename), [tab.name, tab.objects], **quick)
         tab.objects.input(readable(self.activate), [tab.objects, tab.frame], **quick)
         tab.review.input(readable(self.scrub), tab.review, **quick)
         for button, verb in (
@@ -328,10 +328,10 @@ class VideoTab:
         asked = event.index if isinstance(event.index, int) else 0
         return self.controls.shown_at(visitor, work, min(max(asked, 0), work.num_frames - 1))
 
-    def rename(self, name: str, request: gr.Request) -> Updates:
-        """Name the active object."""
+    def rename(self, name: str, number: int, request: gr.Request) -> Updates:
+        """Name the object that was active in the browser, which may press New object next."""
         _, work = require_video(self.service, request)
-        work.rename(name)
+        work.rename(name, int(number))
         return {self.controls.objects: gr.update(choices=object_choices(work))}
 
     def activate(self, number: int, frame: int, request: gr.Request) -> Updates:

@@ -288,9 +288,9 @@ class VideoWork:
         """Activate another object."""
         self.scene = replace(self.scene, active=number, corner=None)
 
-    def rename(self, name: str) -> None:
-        """Name the active object; an empty name takes it back."""
-        self.names[self.scene.active] = " ".join(name.split())[:MAX_NAME]
+    def rename(self, name: str, number: int) -> None:
+        """Name an object; an empty name takes it back."""
+        self.names[number] = " ".join(name.split())[:MAX_NAME]
 
     def name_of(self, number: int) -> str:
         """Return the name of an object, "object" and its number if it has none."""

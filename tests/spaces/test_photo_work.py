@@ -150,6 +150,16 @@ def test_a_large_photo_is_shrunk_and_keeps_its_shape():
     assert draw_view(work).shape == (320, 1280, 3)
 
 
+def test_a_name_goes_to_its_object_though_another_one_is_active_by_then(work):
+    """The browser sends a name when its field is left, as by pressing New object."""
+    work.click((40, 30), positive=True)
+    work.new_object()
+
+    work.rename("cup", 1)
+
+    assert list(work.scene.labels()) == [("1 · cup", 1), ("2 · object", 2)]
+
+
 def test_there_are_no_files_without_a_mask(work, tmp_path):
     with pytest.raises(LimitError, match="no mask yet"):
         write_files(work, tmp_path, "fake")

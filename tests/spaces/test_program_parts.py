@@ -140,11 +140,11 @@ def test_markup_in_a_status_is_text():
 
 
 def test_names_of_objects_are_cut_and_never_empty():
-    scene = PhotoScene().with_name("  a   cup  ")
+    scene = PhotoScene().with_name("  a   cup  ", 1)
 
     assert list(scene.labels()) == [("1 · a cup", 1)]
-    assert scene.with_name("x" * 99).current.name == "x" * 40
-    assert scene.with_name(" ").current.name == "object"
+    assert scene.with_name("x" * 99, 1).current.name == "x" * 40
+    assert scene.with_name(" ", 1).current.name == "object"
 
 
 def test_a_removed_object_makes_room_for_one_of_its_number():
