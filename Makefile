@@ -14,13 +14,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format parity space space-load browser speed micro eval-small clean
+.PHONY: help demo test lint types format docs parity space space-load browser speed micro eval-small clean
 
 help:
 	@echo "make demo    segment a photo, track through a clip; pictures, video and JSON go to demo_out/"
 	@echo "make test    lint, types and every test"
 	@echo "make space   serve the web page at localhost; MODEL=... takes another model, SPACE=\"--jobs 4\" flags"
 	@echo "make browser  build the page that runs the model in the browser itself; needs npm"
+	@echo "make docs    build the documentation to site/; open site/index.html"
 	@echo "make lint | types | format | parity | space-load | speed | micro | eval-small | clean"
 
 # Torch comes first, as pinned, so that no other package chooses its version. A failed step leaves no stamp.
@@ -48,6 +49,10 @@ types: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# Any warning fails: a link or a reference that leads nowhere.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 parity: $(READY)
 	$(BIN)/pytest -m "" tests/parity
@@ -91,4 +96,4 @@ speed: $(READY)
 
 clean:
 	rm -rf spaces/browser/{dist,node_modules}
-	rm -rf .venv demo_out $(EVAL) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv demo_out site $(EVAL) .mypy_cache .pytest_cache .ruff_cache
