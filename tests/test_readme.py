@@ -9,9 +9,11 @@ from seeded_inputs import clip, photo
 
 import sam2_hf
 from sam2_hf.writers.mp4 import video_writer
+from tests.docs.blocks import blocks_of
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+PAGE = Path(__file__).parents[1] / "README.md"
+README = PAGE.read_text()
+BLOCKS = [block.code for block in blocks_of(PAGE) if block.language == "python"]
 HUB_ID = "facebook/sam2.1-hiera-tiny"
 
 

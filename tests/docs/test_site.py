@@ -1,0 +1,62 @@
+"""The documentation is built without a warning, and works from a folder without a network."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LOADED = re.compile(r'<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)="(https?:[^"]+)"')
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built pages; a link that leads nowhere, or any other warning, fails."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    done = subprocess.run(
+        [*command, "--site-dir", folder],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_no_page_loads_anything_from_another_host(site):
+    pages = list(site.rglob("*.html"))
+
+    assert len(pages) > 30
+    assert not [url for page in pages for url in LOADED.findall(page.read_text())]
+
+
+def test_references_in_docstrings_are_links_or_plain_code(site):
+    text = (site / "reference/photos.html").read_text()
+
+    assert not any("[<code>" in page.read_text() for page in site.rglob("*.html"))
+    assert re.search(r'href="#sam2_hf\.ObjectPrompt"[^>]*><code>ObjectPrompt</code>', text)
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_the_search_works_in_a_page_opened_from_a_folder(site):
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as tools:
+        browser = tools.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_page()
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((site / "reference/videos.html").as_uri())
+        page.fill("input[name=query]", "masklet")
+        page.wait_for_selector(".md-search-result__item", state="attached", timeout=20_000)
+        browser.close()
+
+    assert not [url for url in asked if not url.startswith(("file:", "data:", "about:"))]
