@@ -91,6 +91,11 @@ def suppress_overlaps(logits_bkhw: Tensor) -> Tensor:
         New tensor of the same shape: losers are at most `APART_LOGIT`.
 
     Source: sam2/modeling/sam2_base.py:893-909 @ 2b90b9f.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 1.0], [3.0, -4.0]]).reshape(1, 2, 1, 2)
+        >>> (suppress_overlaps(logits) > 0).flatten().tolist()
+        [False, True, True, False]
     """
     winner_1khw = logits_bkhw.argmax(dim=0, keepdim=True)
     number_b111 = torch.arange(len(logits_bkhw), device=logits_bkhw.device)[:, None, None, None]

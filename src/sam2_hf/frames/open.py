@@ -67,6 +67,12 @@ def open_frames(
         ImageError: `value_range` makes no sense.
         VideoError: There is no such file, it is empty or not a video, or there are several videos.
         MissingPackageError: A video file is given, and PyAV is not installed.
+
+    Example:
+        >>> frames = open_frames("clip.mp4", image_size=1024)
+        >>> frames.num_frames, frames.size
+        (3, (180, 240))
+        >>> frames.close()
     """
     if ring < 1 or num_threads < 1:
         raise VideoError(f"ring={ring} and num_threads={num_threads} must both be 1 or more.")

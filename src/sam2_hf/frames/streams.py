@@ -41,6 +41,12 @@ class LiveFrames(EditableFrames):
     Raises:
         VideoError: The window is not positive.
         ImageError: The range is invalid.
+
+    Example:
+        >>> session = VideoSession.open(None, model)
+        >>> number = session.frames.append(clip[0])
+        >>> session.frames.kept
+        [0]
     """
 
     num_frames: int | None = None
@@ -107,6 +113,11 @@ class LiveFrames(EditableFrames):
         Raises:
             FrameError: It is not a picture, its size differs from that of earlier frames, or its
                 number is negative.
+
+        Example:
+            >>> frames = LiveFrames()
+            >>> frames.append(clip[0]), frames.append(clip[1])
+            (0, 1)
         """
         number = self.num_received if frame is None else frame_number(frame)
         try:
@@ -138,6 +149,11 @@ class LiveFrames(EditableFrames):
         Raises:
             FrameError: The shape is not `(3, S, S)`, the size differs from that of earlier frames,
                 or the number is negative.
+
+        Example:
+            >>> frames = LiveFrames()
+            >>> frames.append_pixel_values(pixels[0], size=(180, 240))
+            0
         """
         shape = tuple(pixel_values_3ss.shape)
         side = self.pixels.image_size if self.pixels is not None else shape[-1]
@@ -211,6 +227,11 @@ class LiveFrames(EditableFrames):
 
         Raises:
             FrameError: It was dropped, has not arrived yet, or came as pixel values only.
+
+        Example:
+            >>> frames = LiveFrames()
+            >>> frames.picture(frames.append(clip[0])).shape
+            (180, 240, 3)
         """
         picture_hw3 = self._window.get(operator.index(frame)).picture_hw3
         if picture_hw3 is None:
@@ -221,7 +242,14 @@ class LiveFrames(EditableFrames):
         return picture_hw3
 
     def pixel_values(self, frame: int, device: torch.device | str | None = None) -> Tensor:
-        """Read an appended frame as model input; see [`Frames.pixel_values`]."""
+        """Read an appended frame as model input; see [`Frames.pixel_values`].
+
+        Example:
+            >>> session = VideoSession.open(None, model)
+            >>> values = session.frames.pixel_values(session.frames.append(clip[0]))
+            >>> values.shape == pixels[0].shape
+            True
+        """
         received = self._window.get(operator.index(frame))
         if received.pixel_values_3ss is not None:
             return received.pixel_values_3ss.to(device or received.pixel_values_3ss.device)
@@ -236,7 +264,13 @@ class LiveFrames(EditableFrames):
         """Do nothing: frames cannot be decoded ahead."""
 
     def close(self) -> None:
-        """Drop the frames."""
+        """Drop the frames.
+
+        Example:
+            >>> frames = LiveFrames()
+            >>> number = frames.append(clip[0])
+            >>> frames.close()
+        """
         self._window.clear()
 
 

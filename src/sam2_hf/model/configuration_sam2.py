@@ -309,6 +309,10 @@ class Sam2Config(FromBundled, PreTrainedConfig):
         prompt_encoder_config (`dict | Sam2PromptEncoderConfig`, *optional*): The prompt encoder.
         mask_decoder_config (`dict | Sam2MaskDecoderConfig`, *optional*): The mask decoder.
         initializer_range (`float`, defaults to 0.02): Deviation of freshly drawn weights.
+
+    Example:
+        >>> config = Sam2Config.from_pretrained("sam2-hiera-micro")
+        >>> untrained = Sam2Model(config)
     """
 
     model_type = "sam2"
@@ -348,6 +352,11 @@ def with_image_size(config: Config, image_size: int) -> Config:
 
     Raises:
         ValueError: If `image_size` is not a positive multiple of 32.
+
+    Example:
+        >>> config = with_image_size(Sam2Config.from_pretrained("sam2-hiera-micro"), 512)
+        >>> Sam2Model.from_pretrained("sam2-hiera-micro", config=config).image_size
+        512
     """
     if image_size <= 0 or image_size % TOTAL_STRIDE:
         raise ValueError(

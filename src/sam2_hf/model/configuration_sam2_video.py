@@ -95,6 +95,10 @@ class Sam2VideoConfig(FromBundled, PreTrainedConfig):
         memory_fuser_layer_scale_init_value (`float`, defaults to 1e-6): First value of their layer
             scale.
         memory_fuser_hidden_act (`str`, defaults to `"gelu"`): Their activation.
+
+    Example:
+        >>> Sam2VideoConfig.from_pretrained("sam2-hiera-micro").num_maskmem
+        7
     """
 
     model_type = "sam2_video"

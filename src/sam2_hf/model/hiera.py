@@ -201,6 +201,12 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
 
     Source: sam2/modeling/backbones/hieradet.py:171-317 @ 2b90b9f.
     Differs: the stretched position table is cached until the weights change.
+
+    Example:
+        >>> trunk = image_model.vision_encoder.backbone
+        >>> stages = trunk(pixels).intermediate_hidden_states
+        >>> len(stages)
+        4
     """
 
     config: Sam2HieraDetConfig

@@ -178,6 +178,11 @@ class Sam2VisionModel(Sam2PreTrainedModel):
     """The image encoder as a standalone model, `model_type` `sam2_vision_model`.
 
     Source: sam2/modeling/backbones/image_encoder.py:14-42 @ 2b90b9f.
+
+    Example:
+        >>> features = image_model.vision_encoder(pixels)
+        >>> features.fpn_hidden_states[-1].shape[-2:] == image_model.grid
+        True
     """
 
     config: Sam2VisionConfig

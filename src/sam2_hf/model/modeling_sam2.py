@@ -35,6 +35,14 @@ class Sam2Model(PromptableModel):
     """SAM 2 for images, `model_type` `sam2`; reads video checkpoints too, but not their memory.
 
     Source: sam2/sam2_image_predictor.py:364-445 and sam2/modeling/sam2_base.py:464-480 @ 2b90b9f.
+
+    Example:
+        >>> inputs = Sam2Processor.from_pretrained("sam2-hiera-micro")(
+        ...     photo, input_points=[[[[290, 225]]]], return_tensors="pt"
+        ... )
+        >>> sizes = inputs.pop("original_sizes")
+        >>> image_model(**inputs).iou_scores.shape
+        torch.Size([1, 1, 3])
     """
 
     input_modalities = ("image",)
@@ -65,6 +73,11 @@ class Sam2Model(PromptableModel):
 
         Args:
             video_model: A [`Sam2VideoModel`].
+
+        Example:
+            >>> photos = Sam2Model.from_video_model(model)
+            >>> photos.mask_decoder is model.mask_decoder
+            True
         """
         fields = video_model.config.to_dict() | {"model_type": Sam2Config.model_type}
         with torch.device("meta"):  # its own parts are replaced below
@@ -119,6 +132,11 @@ class Sam2Model(PromptableModel):
         Raises:
             ValueError: If images and embeddings are both given or both missing, prompts do not
                 match, or there is not one label per object.
+
+        Example:
+            >>> boxes = torch.tensor([[[90.0, 20.0, 180.0, 200.0]]])
+            >>> image_model(pixels, input_boxes=boxes).pred_masks.shape[:3]
+            torch.Size([1, 1, 3])
         """
         features, embeddings = self._encoded(pixel_values, image_embeddings, **kwargs)
         prompts = Prompts(input_points, input_labels, input_boxes, input_masks)

@@ -68,6 +68,11 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
     """SAM 2 for videos, `model_type` `sam2_video`; 2.0 and 2.1 differ by two fields of the config.
 
     Source: sam2/modeling/sam2_base.py @ 2b90b9f.
+
+    Example:
+        >>> session = VideoSession.open(clip, model)
+        >>> session.click(frame=0, object_id=1, xy=(115, 100))
+        >>> masks = [result.masks[1] for result in session.propagate()]
     """
 
     config: Sam2VideoConfig
@@ -153,6 +158,10 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
         Args:
             pixel_values: Normalized frames, `(b, 3, image_size, image_size)`; one for all objects
                 or one for each.
+
+        Example:
+            >>> model.encode_image(pixels).embedding_bchw.shape[-2:] == model.grid
+            True
         """
         return FrameFeatures(*feature_maps(self._encode(pixel_values)))
 
@@ -169,6 +178,10 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
             Image embedding, `(b, 256, h, w)`; `(1, 256, h, w)` without memories.
 
         Source: sam2/modeling/sam2_base.py:497-676 @ 2b90b9f.
+
+        Example:
+            >>> features = model.encode_image(pixels)
+            >>> embedding = model.condition_on_memory(features, None)
         """
         embedding = features.embedding_bchw
         if self.num_maskmem == 0:  # no memory: every frame by itself
@@ -201,6 +214,13 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
                 best of the three; the config decides if None.
 
         Source: sam2/modeling/sam2_base.py:257-413 @ 2b90b9f.
+
+        Example:
+            >>> from sam2_hf.model.prompt_encoder import Prompts
+            >>> features = model.encode_image(pixels)
+            >>> embedding = model.condition_on_memory(features, None)
+            >>> click = Prompts(torch.tensor([[[[124.0, 144.0]]]]), torch.ones(1, 1, 1).long())
+            >>> masks = model.decode_masks(features, embedding, click, multimask_output=True)
         """
         objects = max(
             [len(embedding_bdhw)]
@@ -240,6 +260,10 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
             mask_b1hw: Masks at input size, 0 and 1.
 
         Source: sam2/modeling/sam2_base.py:415-462 @ 2b90b9f.
+
+        Example:
+            >>> features = model.encode_image(pixels)
+            >>> masks = model.use_mask_as_output(features, torch.ones_like(pixels[:, :1]))
         """
         mask_b1hw = mask_b1hw.to(self.dtype)
         full_b1hw = mask_b1hw.float() * GIVEN_SCALE + GIVEN_SHIFT
@@ -278,6 +302,13 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
             Spatial memory, `(b, 64, h, w)`; opaque to a session.
 
         Source: sam2/modeling/sam2_base.py:678-726 @ 2b90b9f.
+
+        Example:
+            >>> features = model.encode_image(pixels)
+            >>> logits, score = torch.zeros_like(pixels[:, :1]), torch.ones(1, 1)
+            >>> memory = model.encode_memory(features, logits, score, binarize=False)
+            >>> memory.shape[1:] == model.memory_shape
+            True
         """
         side = self.image_size
         if logits_b1hw.shape[-1] != side:
@@ -309,6 +340,10 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
             reverse: Whether time runs backwards.
             run_mem_encoder: Whether to encode a memory of the frame.
             **kwargs: Ignored, as in transformers.
+
+        Example:
+            >>> model(session, frame_idx=0).object_ids
+            [1]
         """
         return inference_session.segment_frame(
             self,
@@ -334,6 +369,11 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
             max_frame_num_to_track: Number of frames after the first; all by default.
             reverse: Whether time runs backwards.
             show_progress_bar: Whether to show one.
+
+        Example:
+            >>> outputs = model.propagate_in_video_iterator(session, start_frame_idx=0)
+            >>> [output.frame_idx for output in outputs]
+            [0, 1, 2]
         """
         return inference_session.iterate_frames(
             self,

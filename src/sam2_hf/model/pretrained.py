@@ -75,6 +75,10 @@ class Sam2PreTrainedModel(PreTrainedModel):
             CheckpointError: If there are no weights, they are not those of a SAM 2, incomplete or
                 not finite, or the config describes no model. With `output_loading_info=True`
                 weights may be missing and are initialized at random: the caller checks the report.
+
+        Example:
+            >>> Sam2Model.from_pretrained("sam2-hiera-micro").eval().dtype
+            torch.float32
         """
         return load_pretrained(
             super().from_pretrained, pretrained_model_name_or_path, *model_args, **kwargs

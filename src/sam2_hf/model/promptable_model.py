@@ -121,11 +121,21 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
 
         Raises:
             ValueError: If the rate is out of range.
+
+        Example:
+            >>> trained = Sam2Model(image_model.config)
+            >>> trained.set_drop_path(0.1)
         """
         self.vision_encoder.backbone.set_drop_path(rate)
 
     def get_image_wide_positional_embeddings(self) -> Tensor:
-        """Return the position of every cell of the image embedding, `(1, 256, h, w)`, float32."""
+        """Return the position of every cell of the image embedding, `(1, 256, h, w)`, float32.
+
+        Example:
+            >>> positions = image_model.get_image_wide_positional_embeddings()
+            >>> positions.shape[-2:] == image_model.grid
+            True
+        """
         frequencies = self.shared_image_embedding.positional_embedding
         grid = self.grid
 
@@ -151,6 +161,11 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
 
         Returns:
             `(b, 32, 4h, 4w)`, `(b, 64, 2h, 2w)` and `(b, 256, h, w)` with h = w = image_size / 16.
+
+        Example:
+            >>> embeddings = image_model.get_image_embeddings(pixels)
+            >>> points = torch.tensor([[[[124.0, 144.0]]]])
+            >>> output = image_model(image_embeddings=embeddings, input_points=points)
         """
         return self._embeddings(self._encode(pixel_values, **kwargs))
 
@@ -169,6 +184,11 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
         Returns:
             The vision encoder's output, its `fpn_hidden_states` and `fpn_position_encoding` as
             lists of `(h * w, b, c)`, the two finer ones already narrowed for the mask decoder.
+
+        Example:
+            >>> features = image_model.get_image_features(pixels)
+            >>> len(features.fpn_hidden_states)
+            3
         """
         features = self._encode(pixel_values, **kwargs)
         maps = feature_maps(features)
@@ -192,6 +212,12 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
 
         Returns:
             Tokens `(b, p, t, 256)` and the addition to the image embedding, `(b * p, 256, h, w)`.
+
+        Example:
+            >>> boxes = torch.tensor([[[90.0, 20.0, 180.0, 200.0]]])
+            >>> tokens, dense = image_model.get_prompt_embeddings(input_boxes=boxes)
+            >>> tokens.shape[:2]
+            torch.Size([1, 1])
         """
         return self._embed(
             Prompts(input_points, input_labels, input_boxes, input_masks).completed(

@@ -54,6 +54,10 @@ class SAM2AutomaticMaskGenerator:
     Source: sam2/automatic_mask_generator.py:36-146 @ 2b90b9f.
     Differs: a value that is set later counts in the next `generate`, also one that the original
         reads at the beginning alone, such as `points_per_side` and `min_mask_region_area`.
+
+    Example:
+        >>> generator = SAM2AutomaticMaskGenerator(image_model, points_per_side=4)
+        >>> records = generator.generate("coffee.jpg")
     """
 
     points_per_batch = _Option()
@@ -112,6 +116,10 @@ class SAM2AutomaticMaskGenerator:
             CheckpointError: There is no such model.
             OptionError: There is no such option.
             PromptError: An option has a value that cannot be used.
+
+        Example:
+            >>> SAM2AutomaticMaskGenerator.from_pretrained("sam2-hiera-micro").points_per_side
+            32
         """
         what = f"{cls.__name__}.from_pretrained"
         build, own = split_options(what, kwargs, OPTIONS, of_video=False)
@@ -148,6 +156,10 @@ class SAM2AutomaticMaskGenerator:
         Raises:
             ImageError: The photo cannot be read.
             PromptError: The options do not fit together.
+
+        Example:
+            >>> generator = SAM2AutomaticMaskGenerator(image_model, points_per_side=4)
+            >>> boxes = [record["bbox"] for record in generator.generate(photo)]
         """
         self._pipeline.options = self.options
         return self._pipeline.generate(image)

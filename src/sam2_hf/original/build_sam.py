@@ -46,6 +46,11 @@ def build_sam2(
         PromptError: An option has a value that cannot be used.
 
     Source: sam2/build_sam.py:70-98 @ 2b90b9f.
+
+    Example:
+        >>> size = "configs/sam2.1/sam2.1_hiera_t.yaml"
+        >>> build_sam2(size, device="cpu").image_size
+        1024
     """
     refuse_unknown("build_sam2", kwargs, BuildOptions.names(of_video=False))
     options = BuildOptions(
@@ -87,6 +92,10 @@ def build_sam2_video_predictor(
         SessionError: An override of a session has an impossible value.
 
     Source: sam2/build_sam.py:101-142 @ 2b90b9f.
+
+    Example:
+        >>> size = "configs/sam2.1/sam2.1_hiera_t.yaml"
+        >>> predictor = build_sam2_video_predictor(size, device="cpu")
     """
     return SAM2VideoPredictor.from_model(*_of_video("build_sam2_video_predictor", **locals()))
 
@@ -104,6 +113,10 @@ def build_sam2_camera_predictor(
     """Build a predictor of a live stream; arguments as in `build_sam2_video_predictor`.
 
     Source: sam2/build_sam.py of Gy920/segment-anything-2-real-time @ 53eb82a.
+
+    Example:
+        >>> size = "configs/sam2.1/sam2.1_hiera_t.yaml"
+        >>> predictor = build_sam2_camera_predictor(size, device="cpu")
     """
     return SAM2CameraPredictor.from_model(*_of_video("build_sam2_camera_predictor", **locals()))
 
@@ -119,6 +132,9 @@ def build_sam2_hf(model_id: Source, **kwargs: Any) -> Sam2Model:
         CheckpointError: There is no such model.
         OptionError: There is no such option or override.
         PromptError: An option has a value that cannot be used.
+
+    Example:
+        >>> model = build_sam2_hf("sam2-hiera-micro", device="cpu")
     """
     options, _ = split_options("build_sam2_hf", kwargs, (), of_video=False)
     return options.image_model(pretrained_config(model_id), model_id)
@@ -136,6 +152,9 @@ def build_sam2_video_predictor_hf(model_id: Source, **kwargs: Any) -> SAM2VideoP
         OptionError: There is no such option or override.
         PromptError: An option has a value that cannot be used.
         SessionError: An override of a session has an impossible value.
+
+    Example:
+        >>> predictor = build_sam2_video_predictor_hf("sam2-hiera-micro", device="cpu")
     """
     return SAM2VideoPredictor.from_pretrained(model_id, **kwargs)
 

@@ -72,6 +72,11 @@ def install() -> None:
 
     Raises:
         PackageConflictError: There is another package of this name.
+
+    Example:
+        >>> install()
+        >>> from sam2.sam2_image_predictor import SAM2ImagePredictor
+        >>> uninstall()
     """
     if _FINDER in sys.meta_path:
         return
@@ -86,7 +91,12 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Undo `install`; modules that were imported stay usable."""
+    """Undo `install`; modules that were imported stay usable.
+
+    Example:
+        >>> install()
+        >>> uninstall()
+    """
     if _FINDER not in sys.meta_path:
         return
     sys.meta_path.remove(_FINDER)

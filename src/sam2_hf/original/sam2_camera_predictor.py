@@ -37,6 +37,12 @@ class SAM2CameraPredictor(VideoSettings):
     Differs: objects may be added at any time, on any frame that is kept. There a new one has to be
         given on the first frame, the only picture that is kept, and tracked frames are counted from
         1, even if `add_conditioning_frame` has used that number.
+
+    Example:
+        >>> predictor = SAM2CameraPredictor(model)
+        >>> predictor.load_first_frame(clip[0])
+        >>> answer = predictor.add_new_prompt(0, 1, [[115, 100]], [1])
+        >>> ids, logits = predictor.track(clip[1])
     """
 
     def __init__(self, model: Sam2VideoModel, options: SessionOptions | None = None) -> None:
@@ -52,6 +58,9 @@ class SAM2CameraPredictor(VideoSettings):
 
         Raises:
             FrameError: It is no picture.
+
+        Example:
+            >>> SAM2CameraPredictor(model).load_first_frame(clip[0])
         """
         if isinstance(self.condition_state, VideoState):
             self.condition_state.session.close()
@@ -64,6 +73,13 @@ class SAM2CameraPredictor(VideoSettings):
         Raises:
             SessionError: There is no first frame.
             FrameError: It is no picture, or has another size than those before.
+
+        Example:
+            >>> predictor = SAM2CameraPredictor(model)
+            >>> predictor.load_first_frame(clip[0])
+            >>> predictor.add_conditioning_frame(clip[1])
+            >>> predictor.frame_idx
+            1
         """
         self.frame_idx = self._videos().add_new_frame(self._state(), img)
 
@@ -77,7 +93,13 @@ class SAM2CameraPredictor(VideoSettings):
         clear_old_points: bool = True,  # noqa: FBT001, FBT002
         normalize_coords: bool = True,  # noqa: FBT001, FBT002
     ) -> Answer:
-        """Point at an object; see [`SAM2VideoPredictor.add_new_points_or_box`]."""
+        """Point at an object; see [`SAM2VideoPredictor.add_new_points_or_box`].
+
+        Example:
+            >>> predictor = SAM2CameraPredictor(model)
+            >>> predictor.load_first_frame(clip[0])
+            >>> answer = predictor.add_new_prompt(0, 1, bbox=[70, 10, 170, 160])
+        """
         return self._videos().add_new_points_or_box(
             self._state(),
             frame_idx,
@@ -98,13 +120,25 @@ class SAM2CameraPredictor(VideoSettings):
         clear_old_points: bool = True,  # noqa: FBT001, FBT002
         normalize_coords: bool = True,  # noqa: FBT001, FBT002
     ) -> Answer:
-        """Point at an object; see [`SAM2VideoPredictor.add_new_points_or_box`]."""
+        """Point at an object; see [`SAM2VideoPredictor.add_new_points_or_box`].
+
+        Example:
+            >>> predictor = SAM2CameraPredictor(model)
+            >>> predictor.load_first_frame(clip[0])
+            >>> answer = predictor.add_new_points(0, 1, [[115, 100]], [1])
+        """
         return self.add_new_prompt(
             frame_idx, obj_id, points, labels, None, clear_old_points, normalize_coords
         )
 
     def add_new_mask(self, frame_idx: int, obj_id: int, mask: Mask) -> Answer:
-        """Give the mask of an object; see [`SAM2VideoPredictor.add_new_mask`]."""
+        """Give the mask of an object; see [`SAM2VideoPredictor.add_new_mask`].
+
+        Example:
+            >>> predictor = SAM2CameraPredictor(model)
+            >>> predictor.load_first_frame(clip[0])
+            >>> answer = predictor.add_new_mask(0, 1, np.ones((180, 240), bool))
+        """
         return self._videos().add_new_mask(self._state(), frame_idx, obj_id, mask)
 
     def add_new_promot_during_track(
@@ -126,6 +160,12 @@ class SAM2CameraPredictor(VideoSettings):
             SessionError: There is no object yet, so `add_new_prompt` has to come first.
 
         Differs: there it is given on the first frame, whatever is in view by then.
+
+        Example:
+            >>> predictor = SAM2CameraPredictor(model)
+            >>> predictor.load_first_frame(clip[0])
+            >>> answer = predictor.add_new_points(0, 1, [[115, 100]], [1])
+            >>> predictor.add_new_promot_during_track(point=[[60, 60]])
         """
         ids = self._state().session.object_ids
         if not ids:
@@ -154,12 +194,25 @@ class SAM2CameraPredictor(VideoSettings):
         Raises:
             SessionError: There is no first frame.
             FrameError: It is no picture, or has another size than those before.
+
+        Example:
+            >>> predictor = SAM2CameraPredictor(model)
+            >>> predictor.load_first_frame(clip[0])
+            >>> answer = predictor.add_new_points(0, 1, [[115, 100]], [1])
+            >>> predictor.track(clip[1])[0]
+            [1]
         """
         self.frame_idx, ids, logits = self._videos().track_new_frame(self._state(), img)
         return ids, logits
 
     def reset_state(self) -> None:
-        """Remove all objects; frames that are kept can be prompted again."""
+        """Remove all objects; frames that are kept can be prompted again.
+
+        Example:
+            >>> predictor = SAM2CameraPredictor(model)
+            >>> predictor.load_first_frame(clip[0])
+            >>> predictor.reset_state()
+        """
         self._videos().reset_state(self._state())
 
     def _videos(self) -> SAM2VideoPredictor:

@@ -67,6 +67,11 @@ class SAM2ImagePredictor:
     Differs: a photo may also be a path, an address or gray; holes are filled on any device; other
         input sizes than 1024 work; features may be on another device or of another float type than
         the model; `predict` refuses to choose among several photos.
+
+    Example:
+        >>> predictor = SAM2ImagePredictor(image_model)
+        >>> predictor.set_image("coffee.jpg")
+        >>> masks, scores, logits = predictor.predict([[290, 225]], [1])
     """
 
     def __init__(
@@ -101,6 +106,9 @@ class SAM2ImagePredictor:
             CheckpointError: There is no such model.
             OptionError: There is no such option.
             PromptError: An option has a value that cannot be used.
+
+        Example:
+            >>> predictor = SAM2ImagePredictor.from_pretrained("sam2-hiera-micro", device="cpu")
         """
         what = f"{cls.__name__}.from_pretrained"
         build, own = split_options(what, kwargs, OPTIONS, of_video=False)
@@ -112,7 +120,13 @@ class SAM2ImagePredictor:
         return self.image_model.device
 
     def reset_predictor(self) -> None:
-        """Forget the photo."""
+        """Forget the photo.
+
+        Example:
+            >>> predictor = SAM2ImagePredictor(image_model)
+            >>> predictor.set_image(photo)
+            >>> predictor.reset_predictor()
+        """
         self._features: Features | None = None
         self._orig_hw: list[tuple[int, int]] | None = None
         self._is_image_set = False
@@ -128,6 +142,9 @@ class SAM2ImagePredictor:
 
         Raises:
             ImageError: It cannot be read.
+
+        Example:
+            >>> SAM2ImagePredictor(image_model).set_image(np.asarray(photo))
         """
         self._set([image])
 
@@ -140,6 +157,10 @@ class SAM2ImagePredictor:
 
         Raises:
             ImageError: One cannot be read, or there is none.
+
+        Example:
+            >>> predictor = SAM2ImagePredictor(image_model)
+            >>> predictor.set_image_batch([photo, "coffee.jpg"])
         """
         if not isinstance(image_list, list | tuple) or not image_list:
             raise ImageError(
@@ -178,6 +199,13 @@ class SAM2ImagePredictor:
         Raises:
             SessionError: No photo was set, or several were.
             PromptError: A prompt cannot be used.
+
+        Example:
+            >>> predictor = SAM2ImagePredictor(image_model)
+            >>> predictor.set_image(photo)
+            >>> masks, scores, logits = predictor.predict([[290, 225]], [1], multimask_output=False)
+            >>> masks.shape
+            (1, 400, 600)
         """
         maps, sizes = self._required()
         if len(sizes) > 1:
@@ -219,6 +247,12 @@ class SAM2ImagePredictor:
         Raises:
             SessionError: No photo was set.
             PromptError: A prompt cannot be used, or there is not one entry for each photo.
+
+        Example:
+            >>> predictor = SAM2ImagePredictor(image_model)
+            >>> predictor.set_image_batch([photo, photo])
+            >>> boxes = [[170, 20, 420, 350], [430, 80, 560, 330]]
+            >>> masks, scores, logits = predictor.predict_batch(box_batch=boxes)
         """
         maps, sizes = self._required()
         parts = (point_coords_batch, point_labels_batch, box_batch, mask_input_batch)
@@ -248,6 +282,12 @@ class SAM2ImagePredictor:
 
         Raises:
             SessionError: No photo was set.
+
+        Example:
+            >>> predictor = SAM2ImagePredictor(image_model)
+            >>> predictor.set_image(photo)
+            >>> predictor.get_image_embedding().shape[-2:] == image_model.grid
+            True
         """
         maps, _ = self._required()
         return maps[-1]

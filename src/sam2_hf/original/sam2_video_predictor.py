@@ -76,6 +76,11 @@ class SAM2VideoPredictor(VideoSettings):
 
         Differs: two whole numbers in place of the offload flags are height and width that masks and
             prompts have, of frames that were resized before, as the nodes for ComfyUI give them.
+
+        Example:
+            >>> state = SAM2VideoPredictor(model).init_state("clip.mp4")
+            >>> state["num_frames"]
+            4
         """
         size = _size_for_flags(offload_video_to_cpu, offload_state_to_cpu)
         if device is not None and torch.device(device).type != self.device.type:
@@ -124,6 +129,12 @@ class SAM2VideoPredictor(VideoSettings):
 
         Source: sam2/sam2_video_predictor.py:161-293 @ 2b90b9f.
         Differs: there a box needs `clear_old_points=True`; here it joins clicks either way.
+
+        Example:
+            >>> predictor = SAM2VideoPredictor(model)
+            >>> state = predictor.init_state("clip.mp4")
+            >>> predictor.add_new_points_or_box(state, 0, 1, [[115, 100]], [1])[1]
+            [1]
         """
         session, number = self._session(inference_state), read_object_id(obj_id)
         what = f"object {number}"
@@ -158,6 +169,11 @@ class SAM2VideoPredictor(VideoSettings):
             FrameError: There is no such frame.
 
         Source: sam2/sam2_video_predictor.py:299-380 @ 2b90b9f.
+
+        Example:
+            >>> predictor = SAM2VideoPredictor(model)
+            >>> state = predictor.init_state("clip.mp4")
+            >>> frame, ids, logits = predictor.add_new_mask(state, 0, 1, np.ones((180, 240), bool))
         """
         number = read_object_id(obj_id)
         mask_hw = read_mask(mask, None, self.image_size, f"object {number}", as_transformers=True)
@@ -195,6 +211,13 @@ class SAM2VideoPredictor(VideoSettings):
             FrameError: A frame cannot be had.
 
         Source: sam2/sam2_video_predictor.py:546-624 @ 2b90b9f.
+
+        Example:
+            >>> predictor = SAM2VideoPredictor(model)
+            >>> state = predictor.init_state("clip.mp4")
+            >>> answer = predictor.add_new_points(state, 0, 1, [[115, 100]], [1])
+            >>> [frame for frame, ids, logits in predictor.propagate_in_video(state)]
+            [0, 1, 2]
         """
         self.propagate_in_video_preflight(inference_state)
         session, limit = self._session(inference_state), read_whole(max_frame_num_to_track)
@@ -226,6 +249,12 @@ class SAM2VideoPredictor(VideoSettings):
             UnknownObjectError: There is no such object.
 
         Source: sam2/sam2_video_predictor.py:626-672 @ 2b90b9f.
+
+        Example:
+            >>> predictor = SAM2VideoPredictor(model)
+            >>> state = predictor.init_state("clip.mp4")
+            >>> answer = predictor.add_new_points(state, 0, 1, [[115, 100]], [1])
+            >>> answer = predictor.clear_all_prompts_in_frame(state, 0, 1)
         """
         self._session(inference_state).clear(frame_idx, obj_id)
         return self._preview(inference_state, frame_idx) if need_output else None
@@ -253,6 +282,13 @@ class SAM2VideoPredictor(VideoSettings):
             UnknownObjectError: There is no such object, and `strict` is set.
 
         Source: sam2/sam2_video_predictor.py:865-954 @ 2b90b9f.
+
+        Example:
+            >>> predictor = SAM2VideoPredictor(model)
+            >>> state = predictor.init_state("clip.mp4")
+            >>> answer = predictor.add_new_points(state, 0, 1, [[115, 100]], [1])
+            >>> predictor.remove_object(state, 1)
+            ([], [])
         """
         session, number = self._session(inference_state), read_object_id(obj_id)
         if number not in session.object_ids:
@@ -272,7 +308,12 @@ class SAM2VideoPredictor(VideoSettings):
         ]
 
     def reset_state(self, inference_state: VideoState) -> None:
-        """Remove all objects; the video stays open."""
+        """Remove all objects; the video stays open.
+
+        Example:
+            >>> predictor = SAM2VideoPredictor(model)
+            >>> predictor.reset_state(predictor.init_state("clip.mp4"))
+        """
         self._session(inference_state).reset()
 
     def add_new_frame(self, inference_state: VideoState, new_image: ImageSource) -> int:
@@ -290,6 +331,11 @@ class SAM2VideoPredictor(VideoSettings):
         Raises:
             SessionError: The state has a video of its own.
             FrameError: It is no picture, or has another size than those before.
+
+        Example:
+            >>> predictor = SAM2VideoPredictor(model)
+            >>> predictor.add_new_frame(predictor.init_state(), clip[0])
+            0
         """
         return self._session(inference_state).frames.append(new_image)
 
@@ -297,6 +343,13 @@ class SAM2VideoPredictor(VideoSettings):
         """Append a frame to a live stream and track all objects on it.
 
         Takes and raises what `add_new_frame` does; returns what `infer_single_frame` does.
+
+        Example:
+            >>> predictor = SAM2VideoPredictor(model)
+            >>> state = predictor.init_state()
+            >>> number = predictor.add_new_frame(state, clip[0])
+            >>> answer = predictor.add_new_points(state, 0, 1, [[115, 100]], [1])
+            >>> frame, ids, logits = predictor.track_new_frame(state, clip[1])
         """
         return self._answer(inference_state, self._session(inference_state).step(new_image))
 
@@ -313,6 +366,12 @@ class SAM2VideoPredictor(VideoSettings):
         Raises:
             NoPromptError: There is no object.
             FrameError: There is no such frame, or a stream has dropped it.
+
+        Example:
+            >>> predictor = SAM2VideoPredictor(model)
+            >>> state = predictor.init_state("clip.mp4")
+            >>> answer = predictor.add_new_points(state, 0, 1, [[115, 100]], [1])
+            >>> frame, ids, logits = predictor.infer_single_frame(state, 1)
         """
         session = self._session(inference_state)
         found: Any = session.segment_frame(

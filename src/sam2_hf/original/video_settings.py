@@ -71,6 +71,10 @@ class VideoSettings(nn.Module):
         Args:
             model: The model, in eval mode.
             options: How to track.
+
+        Example:
+            >>> from sam2_hf.original.sam2_video_predictor import SAM2VideoPredictor
+            >>> predictor = SAM2VideoPredictor.from_model(model, SessionOptions(window=64))
         """
         return cls(model, options)
 
@@ -87,6 +91,10 @@ class VideoSettings(nn.Module):
             OptionError: There is no such option or override.
             PromptError: An option has a value that cannot be used.
             SessionError: An override of a session has an impossible value.
+
+        Example:
+            >>> from sam2_hf.original.sam2_video_predictor import SAM2VideoPredictor
+            >>> predictor = SAM2VideoPredictor.from_pretrained("sam2-hiera-micro", device="cpu")
         """
         options, _ = split_options(cls.__name__, kwargs, (), of_video=True)
         model = options.video_model(pretrained_config(model_id), model_id)

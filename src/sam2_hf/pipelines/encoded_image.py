@@ -53,7 +53,13 @@ class EncodedImage:
     fingerprint: str
 
     def to(self, device: torch.device | str) -> "EncodedImage":
-        """Return a copy with all tensors on `device`."""
+        """Return a copy with all tensors on `device`.
+
+        Example:
+            >>> encoded = ImageSegmentationPipeline(image_model).encode(photo)
+            >>> encoded.to("cpu").original_size
+            (400, 600)
+        """
         return replace(self, embeddings=tuple(level.to(device) for level in self.embeddings))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -65,6 +71,11 @@ class EncodedImage:
 
         Raises:
             OutputError: It cannot be written; no partial file is left.
+
+        Example:
+            >>> encoded = ImageSegmentationPipeline(image_model).encode(photo)
+            >>> encoded.save("coffee.safetensors").name
+            'coffee.safetensors'
         """
         levels = (level.detach().cpu().contiguous() for level in self.embeddings)
         height, width = self.original_size
@@ -84,6 +95,11 @@ class EncodedImage:
 
         Raises:
             ImageError: The file is missing, damaged, or not an encoded image.
+
+        Example:
+            >>> segment = ImageSegmentationPipeline(image_model)
+            >>> path = segment.encode(photo).save("coffee.safetensors")
+            >>> mask = segment(EncodedImage.load(path), points=(290, 225)).best
         """
         try:
             problem = file_problem(path) or _problem_of_head(path)

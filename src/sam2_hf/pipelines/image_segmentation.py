@@ -50,6 +50,11 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
 
     Source: sam2/sam2_image_predictor.py:20-445 @ 2b90b9f.
     Differs: keeps no state; hole filling works on any device.
+
+    Example:
+        >>> segment = ImageSegmentationPipeline(image_model)
+        >>> segment("coffee.jpg", box=(170, 20, 420, 350), multimask=False).masks.shape
+        (1, 400, 600)
     """
 
     task = "image-segmentation"
@@ -114,6 +119,11 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
 
         Raises:
             ImageError: A photo cannot be read, or does not fit the value scale of the first ones.
+
+        Example:
+            >>> segment = ImageSegmentationPipeline(image_model)
+            >>> encoded = segment.encode(photo)
+            >>> cup, spoon = (segment(encoded, points=xy).best for xy in [(290, 225), (495, 200)])
         """
 
         def encode_all(photos: Iterator[ImageSource]) -> Iterator[EncodedImage]:
@@ -155,6 +165,13 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
             ImageError: A photo cannot be read, or was encoded by another model.
             PromptError: A prompt cannot be used, or the numbers of photos and prompts differ.
             OptionError: There is no such argument.
+
+        Example:
+            >>> segment = ImageSegmentationPipeline(image_model)
+            >>> cup = ObjectPrompt(clicks=[Click((290, 225)), Click((400, 60), positive=False)])
+            >>> found = segment(photo, {"cup": cup, "spoon": {"box": (430, 80, 560, 330)}})
+            >>> found["cup"].best.dtype
+            dtype('bool')
         """
         reading, prompt = self.reading.taken_from(arguments)
         for name in prompt:

@@ -44,6 +44,11 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
     Differs: the predicted IoU is thresholded before a mask is upsampled, boxes are compared before
         run lengths are made, and `min_mask_region_area` works on any device; the kept masks are
         equal.
+
+    Example:
+        >>> generate = MaskGenerationPipeline(image_model, points_per_side=4, pred_iou_thresh=0.2)
+        >>> for found in generate(photo):
+        ...     box, quality = found.bbox, found.predicted_iou
     """
 
     task = "mask-generation"
@@ -106,6 +111,11 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
             ImageError: A photo cannot be read.
             PromptError: An option has an unusable value.
             OptionError: No option has that name.
+
+        Example:
+            >>> generate = MaskGenerationPipeline(image_model)
+            >>> generate(photo, points_per_side=4, pred_iou_thresh=0.2).size
+            (400, 600)
         """
         reading, own = self.reading.taken_from(options)
         chosen = self.options.changed(**own)
@@ -130,6 +140,10 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
 
         Raises:
             ImageError: The photo cannot be read.
+
+        Example:
+            >>> generator = MaskGenerationPipeline(image_model, points_per_side=4)
+            >>> boxes = [record["bbox"] for record in generator.generate(photo)]
         """
         return self(image).as_records()
 

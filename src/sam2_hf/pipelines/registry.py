@@ -89,6 +89,11 @@ def pipeline(
         OptionError: There is no such argument.
         CheckpointError: There is no such model, or its weights cannot be used.
         SessionError: An option of a video pipeline has an unusable value.
+
+    Example:
+        >>> segment = pipeline("image-segmentation", model="sam2-hiera-micro")
+        >>> segment(photo, points=(290, 225)).best.shape
+        (400, 600)
     """
     if task is None or task not in TASKS:
         raise PromptError(f"there is no task {task!r}. There are: {', '.join(TASKS)}.")
@@ -134,6 +139,12 @@ def register() -> None:
     `batch_size` with these models. It is idempotent, and never called on import. As in
     transformers, a `sam2_video` checkpoint is a video model for `AutoModel`, and an image model for
     mask generation.
+
+    Example:
+        >>> register()
+        >>> from transformers import AutoModel
+        >>> type(AutoModel.from_pretrained("sam2-hiera-micro")).__name__
+        'Sam2VideoModel'
     """
     teach_bundled_names()
     for config in CONFIGS:

@@ -112,6 +112,10 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
 
     Raises:
         SessionError: There is no such option, or its value is invalid.
+
+    Example:
+        >>> track = VideoSegmentationPipeline(model, non_overlap_masks=True)
+        >>> found = track("clip.mp4", [VideoPrompt(frame=0, object_id=1, clicks=(115, 100))])
     """
 
     task = "video-segmentation"
@@ -148,6 +152,11 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
 
         Raises:
             VideoError: The video cannot be opened.
+
+        Example:
+            >>> session = VideoSegmentationPipeline(model).open("clip.mp4")
+            >>> session.num_frames
+            3
         """
         return Sam2VideoInferenceSession.open(video, self.model, options=self.options)
 
@@ -199,6 +208,12 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
             VideoError: A video cannot be opened.
             FrameError: A frame is unavailable; `tracked` of the error holds the frames before it.
             PromptError: A prompt is invalid, or a video lacks its list of prompts.
+
+        Example:
+            >>> track = VideoSegmentationPipeline(model)
+            >>> found = track(clip, [VideoPrompt(frame=0, object_id=1, clicks=(115, 100))])
+            >>> found.masklets[1].mask(2).shape
+            (180, 240)
         """
         run = _Run(direction, progress, on_progress)
         if isinstance(prompts, VideoPrompt):

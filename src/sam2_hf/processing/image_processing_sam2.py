@@ -101,6 +101,10 @@ class Sam2ImageProcessor(PilBackend):
         Raises:
             ImageError: A picture or map is unreadable, or an option is invalid.
             ProcessorError: An option has the wrong type.
+
+        Example:
+            >>> Sam2ImageProcessor().preprocess(photo, return_tensors="pt")["pixel_values"].shape
+            torch.Size([1, 3, 1024, 1024])
         """
         try:
             return super().preprocess(images, segmentation_maps, **kwargs)
@@ -110,7 +114,12 @@ class Sam2ImageProcessor(PilBackend):
             ) from error
 
     def fetch_images(self, image_url_or_urls: object) -> object:
-        """Read pictures from paths or addresses; see [`images.load_image`]."""
+        """Read pictures from paths or addresses; see [`images.load_image`].
+
+        Example:
+            >>> Sam2ImageProcessor().fetch_images("coffee.jpg").size
+            (600, 400)
+        """
         if isinstance(image_url_or_urls, (list, tuple)):
             return [self.fetch_images(image) for image in image_url_or_urls]
         return load_image(image_url_or_urls)  # type: ignore[arg-type]  # it refuses other types
@@ -177,6 +186,12 @@ class Sam2ImageProcessor(PilBackend):
         Returns:
             Boxes `(crops, 4)`, points `(1, points, crops, 2)` in model pixels, crops as
             `(3, height, width)` each, labels `(1, points, crops)`.
+
+        Example:
+            >>> processor = Sam2ImageProcessor()
+            >>> boxes, *_ = processor.generate_crop_boxes(photo, target_size=1024, crop_n_layers=1)
+            >>> len(boxes)
+            5
         """
         plan = CropPlan(
             num_layers=crop_n_layers,
@@ -219,6 +234,15 @@ class Sam2ImageProcessor(PilBackend):
 
         Returns:
             Run lengths, predicted IoU and boxes, all in the frame of the whole picture.
+
+        Example:
+            >>> logits = torch.full((1, 1, 400, 600), -9.0)
+            >>> logits[..., 100:200, 100:200] = 9
+            >>> rles, iou, boxes = Sam2ImageProcessor().filter_masks(
+            ...     logits, torch.tensor([[0.9]]), (400, 600), (0, 0, 600, 400)
+            ... )
+            >>> boxes.tolist()
+            [[100, 100, 199, 199]]
         """
         rules = FilterRules(
             pred_iou_thresh=pred_iou_thresh,
@@ -242,6 +266,14 @@ class Sam2ImageProcessor(PilBackend):
 
         Returns:
             Boolean masks `(height, width)`, predicted IoU, run lengths, boxes; best first.
+
+        Example:
+            >>> rles = [{"size": [2, 2], "counts": [0, 4]}]
+            >>> masks, *_ = Sam2ImageProcessor().post_process_for_mask_generation(
+            ...     rles, torch.tensor([0.9]), torch.tensor([[0.0, 0, 1, 1]]), 0.7
+            ... )
+            >>> len(masks)
+            1
         """
         return suppress_repeats(all_masks, all_scores, all_boxes, crops_nms_thresh)
 
@@ -278,6 +310,11 @@ class Sam2ImageProcessor(PilBackend):
         Raises:
             TypeError: `masks` holds neither tensors nor arrays.
             PromptError: The numbers of images differ.
+
+        Example:
+            >>> logits = [torch.zeros(1, 3, 96, 96)]
+            >>> Sam2ImageProcessor().post_process_masks(logits, [(400, 600)])[0].shape
+            torch.Size([1, 3, 400, 600])
         """
         options = MaskOptions(
             mask_threshold=mask_threshold,

@@ -83,6 +83,12 @@ class Sam2Processor(ProcessorMixin):
         Raises:
             ImageError: A picture cannot be used.
             PromptError: A prompt cannot be used; the message names it.
+
+        Example:
+            >>> processor = Sam2Processor(Sam2ImageProcessor())
+            >>> inputs = processor(photo, input_boxes=[[[170, 20, 420, 350]]], return_tensors="pt")
+            >>> inputs["pixel_values"].shape, inputs["input_boxes"].shape
+            (torch.Size([1, 3, 1024, 1024]), torch.Size([1, 1, 4]))
         """
         values = (input_points, input_labels, input_boxes, input_masks)
         given = {
@@ -128,7 +134,15 @@ class Sam2Processor(ProcessorMixin):
         return pad_prompts(scaled, self.point_pad_value, mask_side(target_size))
 
     def count_objects(self, inputs: Mapping[str, Tensor]) -> list[int]:
-        """Count the objects of each image without padding, for `post_process_masks`."""
+        """Count the objects of each image without padding, for `post_process_masks`.
+
+        Example:
+            >>> boxes = [[[170, 20, 420, 350], [430, 80, 560, 330]], [[170, 20, 420, 350]]]
+            >>> processor = Sam2Processor(Sam2ImageProcessor())
+            >>> inputs = processor([photo, photo], input_boxes=boxes, return_tensors="pt")
+            >>> processor.count_objects(inputs)
+            [2, 1]
+        """
         return count_objects(inputs)
 
     def post_process_masks(
@@ -145,6 +159,11 @@ class Sam2Processor(ProcessorMixin):
         """Resize masks to their pictures; see [`Sam2ImageProcessor.post_process_masks`].
 
         `num_objects=processor.count_objects(inputs)` removes padding.
+
+        Example:
+            >>> processor = Sam2Processor(Sam2ImageProcessor())
+            >>> processor.post_process_masks([torch.zeros(1, 3, 96, 96)], [(400, 600)])[0].shape
+            torch.Size([1, 3, 400, 600])
         """
         return self.image_processor.post_process_masks(
             masks,

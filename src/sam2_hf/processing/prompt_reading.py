@@ -44,6 +44,12 @@ class Click:
 
     Raises:
         PromptError: `xy` is not two finite numbers, or `positive` is neither True nor False.
+
+    Example:
+        >>> Click((290, 225))
+        Click(xy=(290.0, 225.0), positive=True)
+        >>> Click((400, 60), positive=False).positive
+        False
     """
 
     xy: tuple[float, float]

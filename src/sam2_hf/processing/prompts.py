@@ -44,6 +44,12 @@ class ObjectPrompt:
 
     Raises:
         PromptError: It is empty, has both `mask` and `mask_logits`, or a part is malformed.
+
+    Example:
+        >>> ObjectPrompt(clicks=[Click((290, 225)), Click((400, 60), positive=False)]).box is None
+        True
+        >>> ObjectPrompt(box=(170, 20, 420, 350)).box
+        (170.0, 20.0, 420.0, 350.0)
     """
 
     clicks: Sequence[Click] = ()

@@ -72,6 +72,11 @@ class FrameResult:
         non_overlapping: Whether a pixel belongs to one object at most.
         host_masks: Mask of each object at original size, `(height, width)`, on the host; None if
             made on demand.
+
+    Example:
+        >>> result = session.preview(0)
+        >>> result.masks[1].shape, result.masks[1].dtype
+        ((180, 240), dtype('bool'))
     """
 
     frame: int
@@ -137,7 +142,12 @@ class FrameResult:
         )
 
     def on_host(self) -> "FrameResult":
-        """Return a result that holds no accelerator memory, once copied."""
+        """Return a result that holds no accelerator memory, once copied.
+
+        Example:
+            >>> session.preview(0).on_host().logits_bhw.device
+            device(type='cpu')
+        """
         copies = HostCopies()
         result = self.start_host_copy(copies)
         copies.wait()
@@ -177,6 +187,10 @@ class FrameResult:
         """Return mask logits at the frame's original size, `(b, 1, height, width)`.
 
         Source: sam2/sam2_video_predictor.py:382-402 @ 2b90b9f.
+
+        Example:
+            >>> session.preview(0).video_logits().shape
+            torch.Size([1, 1, 180, 240])
         """
         logits_b1hw = self.logits_bhw.new_empty((len(self.logits_bhw), 1, *self.size))
         maps = upsampled_logits(self.logits_bhw, self.size, apart=self.non_overlapping)

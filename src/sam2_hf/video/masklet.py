@@ -113,6 +113,12 @@ class Masklet:
     Attributes:
         object_id: The object's id.
         size: `(height, width)` of every mask, pixels of the original frame.
+
+    Example:
+        >>> masklet = tracked.masklet(1)
+        >>> masklet.frames
+        [0, 1, 2]
+        >>> areas = [int(mask.sum()) for frame, mask in masklet]
     """
 
     def __init__(
@@ -133,6 +139,10 @@ class Masklet:
 
         Raises:
             FrameError: There is no mask on this frame.
+
+        Example:
+            >>> tracked.masklet(1).mask(2).shape
+            (180, 240)
         """
         return rle.decode(rle.from_coco(self.rle(frame)))
 
@@ -141,6 +151,10 @@ class Masklet:
 
         Raises:
             FrameError: There is no mask on this frame.
+
+        Example:
+            >>> tracked.masklet(1).rle(2)["size"]
+            [180, 240]
         """
         record = self._history.get(_key(self.object_id, frame)) if frame in self else None
         if record is None:
@@ -152,6 +166,9 @@ class Masklet:
 
         Raises:
             FrameError: There is no mask on this frame.
+
+        Example:
+            >>> quality = tracked.masklet(1).iou(2)
         """
         return self._score(frame).iou
 
@@ -160,6 +177,9 @@ class Masklet:
 
         Raises:
             FrameError: There is no mask on this frame.
+
+        Example:
+            >>> is_in_view = tracked.masklet(1).object_score(2) > 0
         """
         return self._score(frame).object_score
 
@@ -168,6 +188,11 @@ class Masklet:
 
         Raises:
             FrameError: There is no mask on this frame.
+
+        Example:
+            >>> masklet = tracked.masklet(1)
+            >>> masklet.area(2) == int(masklet.mask(2).sum())
+            True
         """
         return self._score(frame).area
 

@@ -142,6 +142,12 @@ class VideoPrompt:
 
     Raises:
         PromptError: It is empty, combines a mask with other prompts, or is malformed.
+
+    Example:
+        >>> beside = Click((20, 20), positive=False)
+        >>> prompt = VideoPrompt(frame=0, object_id=1, clicks=[(115, 100), beside])
+        >>> len(prompt.clicks)
+        2
     """
 
     frame: int
@@ -175,11 +181,22 @@ class VideoPrompt:
         Raises:
             FrameError: The session has no such frame.
             PromptError: A click or the box lies outside, or the mask has another size.
+
+        Example:
+            >>> VideoPrompt(frame=0, object_id=1, clicks=(120, 90)).add_to(session)
+            >>> len(session.prompts_of(0, 1).clicks)
+            2
         """
         self._give(session, session.prompts_of(self.frame, self.object_id))
 
     def replace_in(self, session: TakesPrompts) -> None:
-        """Replace the session's prompts there; raises as `add_to`."""
+        """Replace the session's prompts there; raises as `add_to`.
+
+        Example:
+            >>> VideoPrompt(frame=0, object_id=1, clicks=(120, 90)).replace_in(session)
+            >>> len(session.prompts_of(0, 1).clicks)
+            1
+        """
         self._give(session, FramePrompts())
 
     def _give(self, session: TakesPrompts, prompts: FramePrompts) -> None:

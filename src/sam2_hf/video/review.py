@@ -19,6 +19,9 @@ class ReviewRules:
             versa.
         max_area_factor: Largest change of a visible object's area from one frame to the next, as a
             factor.
+
+    Example:
+        >>> doubts = tracked.frames_to_review(ReviewRules(min_iou=0.9))
     """
 
     min_iou: float = 0.75
@@ -36,6 +39,10 @@ class FrameToReview:
         object_id: The object.
         reasons: Reasons, as text.
         severity: Sum over reasons of 0 to 1 each; larger is more doubtful.
+
+    Example:
+        >>> for doubt in tracked.frames_to_review():
+        ...     where = doubt.frame, doubt.object_id, doubt.reasons
     """
 
     frame: int

@@ -72,6 +72,11 @@ class SessionOptions:
 
     Raises:
         SessionError: A value is invalid.
+
+    Example:
+        >>> options = SessionOptions(non_overlap_masks=True, keep="window", window=64)
+        >>> VideoSession.open(clip, model, options=options).options.window
+        64
     """
 
     add_all_frames_to_correct_as_cond: bool = True
@@ -146,6 +151,11 @@ class SessionOptions:
             SessionError: The preset or option is unknown.
 
         Source: sam2/build_sam.py:117-131 and tools/vos_inference.py:425-452 @ 2b90b9f.
+
+        Example:
+            >>> options = SessionOptions.preset("official", fill_hole_area=0)
+            >>> options.pointer_times
+            'clip'
         """
         if not isinstance(compat, str) or compat not in PRESETS:
             raise SessionError(

@@ -84,7 +84,13 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
 
     @classmethod
     def like(cls, image_processor: Sam2ImageProcessor) -> Self:
-        """Make a video processor with the settings of an image processor."""
+        """Make a video processor with the settings of an image processor.
+
+        Example:
+            >>> small = Sam2ImageProcessor(size={"height": 384, "width": 384})
+            >>> Sam2VideoVideoProcessor.like(small).size["height"]
+            384
+        """
         return cls(**{name: getattr(image_processor, name) for name in SHARED_SETTINGS})
 
     def preprocess(self, videos: object, **kwargs: Any) -> BatchFeature:
@@ -105,6 +111,11 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
             VideoError: A video cannot be opened, has no known end, or has too few frames.
             ImageError: A picture cannot be read, or an option is invalid.
             TypeError: An argument is unknown.
+
+        Example:
+            >>> processor = Sam2VideoVideoProcessor.from_pretrained("sam2-hiera-micro")
+            >>> processor(np.stack(clip), return_tensors="pt")["pixel_values_videos"].shape[:3]
+            torch.Size([1, 3, 3])
         """
         validate_typed_dict(self.valid_kwargs, kwargs)
         options = self._options() | kwargs
@@ -199,6 +210,11 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
 
         Differs from transformers: resizes once, not through the input size; `pad_size` and
         `reshaped_input_sizes` are not needed.
+
+        Example:
+            >>> processor = Sam2VideoVideoProcessor.from_pretrained("sam2-hiera-micro")
+            >>> processor.post_process_masks([torch.zeros(1, 1, 96, 96)], [(180, 240)])[0].shape
+            torch.Size([1, 1, 180, 240])
         """
         options = MaskOptions(mask_threshold=mask_threshold, binarize=binarize)
         return finish_masks(masks, original_sizes, None, options)

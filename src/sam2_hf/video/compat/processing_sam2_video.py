@@ -99,6 +99,11 @@ class Sam2VideoProcessor(Sam2Processor):
         Raises:
             VideoError: The video cannot be opened, or there are several.
             SessionError: An option is unknown or its value invalid.
+
+        Example:
+            >>> processor = Sam2VideoProcessor.from_pretrained("sam2-hiera-micro")
+            >>> processor.init_video_session(video="clip.mp4").num_frames
+            3
         """
         if options is not None and changes:
             raise SessionError(f"give either options or single ones ({', '.join(changes)}).")
@@ -151,6 +156,14 @@ class Sam2VideoProcessor(Sam2Processor):
         Raises:
             PromptError: The prompts are invalid, or do not match the number of objects.
             FrameError: There is no such frame.
+
+        Example:
+            >>> processor = Sam2VideoProcessor.from_pretrained("sam2-hiera-micro")
+            >>> session = processor.add_inputs_to_inference_session(
+            ...     session, frame_idx=0, obj_ids=2, input_boxes=[[[170, 30, 220, 90]]]
+            ... )
+            >>> session.obj_ids
+            [1, 2]
         """
         places = (input_points, input_labels, input_boxes)
         if input_masks is None:
@@ -179,7 +192,14 @@ class Sam2VideoProcessor(Sam2Processor):
         original_size: object = None,
         clear_old_inputs: bool = True,  # noqa: FBT001, FBT002
     ) -> Sam2VideoInferenceSession:
-        """Add clicks and boxes; see [`add_inputs_to_inference_session`]."""
+        """Add clicks and boxes; see [`add_inputs_to_inference_session`].
+
+        Example:
+            >>> processor = Sam2VideoProcessor.from_pretrained("sam2-hiera-micro")
+            >>> session = processor.process_new_points_or_boxes_for_video_frame(
+            ...     session, 0, 2, input_points=[[[[195, 60]]]], input_labels=[[[1]]]
+            ... )
+        """
         ids = read_ids(obj_ids)
         given_size = self._given_size(inference_session, original_size)
         size = inference_session.known_size or given_size
@@ -204,7 +224,14 @@ class Sam2VideoProcessor(Sam2Processor):
         obj_ids: Ids,
         input_masks: Masks,
     ) -> Sam2VideoInferenceSession:
-        """Add masks; see [`add_inputs_to_inference_session`]."""
+        """Add masks; see [`add_inputs_to_inference_session`].
+
+        Example:
+            >>> processor = Sam2VideoProcessor.from_pretrained("sam2-hiera-micro")
+            >>> mask = np.zeros((180, 240), bool)
+            >>> mask[30:90, 170:220] = True
+            >>> session = processor.process_new_mask_for_video_frame(session, 0, 2, mask)
+        """
         ids = read_ids(obj_ids)
         masks = [
             read_mask(mask, None, self.target_size, f"object {number}", as_transformers=True)
