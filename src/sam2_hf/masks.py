@@ -93,7 +93,7 @@ def suppress_overlaps(logits_bkhw: Tensor) -> Tensor:
     Source: sam2/modeling/sam2_base.py:893-909 @ 2b90b9f.
 
     Example:
-        >>> logits = torch.tensor([[2.0, 1.0], [3.0, -4.0]]).reshape(1, 2, 1, 2)
+        >>> logits = torch.tensor([[2.0, 1.0], [3.0, -4.0]]).reshape(2, 1, 1, 2)
         >>> (suppress_overlaps(logits) > 0).flatten().tolist()
         [False, True, True, False]
     """

@@ -80,7 +80,7 @@ class SAM2VideoPredictor(VideoSettings):
         Example:
             >>> state = SAM2VideoPredictor(model).init_state("clip.mp4")
             >>> state["num_frames"]
-            4
+            3
         """
         size = _size_for_flags(offload_video_to_cpu, offload_state_to_cpu)
         if device is not None and torch.device(device).type != self.device.type:
