@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import sam2_hf
+
 ROOT = Path(__file__).parents[2]
 LOADED = re.compile(r'<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)="(https?:[^"]+)"')
 
@@ -35,6 +37,13 @@ def test_no_page_loads_anything_from_another_host(site):
 
     assert len(pages) > 30
     assert not [url for page in pages for url in LOADED.findall(page.read_text())]
+
+
+def test_every_public_name_has_a_place_in_the_reference():
+    pages = [page.read_text() for page in (ROOT / "docs/reference").glob("*.md")]
+    shown = {name for page in pages for name in re.findall(r"^::: sam2_hf\.(\w+)$", page, re.M)}
+
+    assert set(sam2_hf.__all__) - shown == {"__version__"}
 
 
 def test_references_in_docstrings_are_links_or_plain_code(site):
