@@ -69,3 +69,13 @@ def test_the_search_works_in_a_page_opened_from_a_folder(site):
         browser.close()
 
     assert not [url for url in asked if not url.startswith(("file:", "data:", "about:"))]
+
+
+def test_the_glossary_has_every_word_of_the_contributors_table():
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("## Words")[1].split("## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \|", table, re.M)[1:]
+    words = [word.strip() for row in rows for word in row.split(",")]
+    glossary = (ROOT / "docs/glossary.md").read_text()
+
+    assert len(words) > 10
+    assert not [word for word in words if word not in glossary]

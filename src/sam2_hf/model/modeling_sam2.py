@@ -134,7 +134,7 @@ class Sam2Model(PromptableModel):
                 match, or there is not one label per object.
 
         Example:
-            >>> boxes = torch.tensor([[[90.0, 20.0, 180.0, 200.0]]])
+            >>> boxes = torch.tensor([[[73.0, 12.0, 176.0, 196.0]]])
             >>> image_model(pixels, input_boxes=boxes).pred_masks.shape[:3]
             torch.Size([1, 1, 3])
         """

@@ -214,7 +214,7 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
             Tokens `(b, p, t, 256)` and the addition to the image embedding, `(b * p, 256, h, w)`.
 
         Example:
-            >>> boxes = torch.tensor([[[90.0, 20.0, 180.0, 200.0]]])
+            >>> boxes = torch.tensor([[[73.0, 12.0, 176.0, 196.0]]])
             >>> tokens, dense = image_model.get_prompt_embeddings(input_boxes=boxes)
             >>> tokens.shape[:2]
             torch.Size([1, 1])

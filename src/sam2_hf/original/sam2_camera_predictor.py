@@ -98,7 +98,7 @@ class SAM2CameraPredictor(VideoSettings):
         Example:
             >>> predictor = SAM2CameraPredictor(model)
             >>> predictor.load_first_frame(clip[0])
-            >>> answer = predictor.add_new_prompt(0, 1, bbox=[70, 10, 170, 160])
+            >>> answer = predictor.add_new_prompt(0, 1, bbox=[74, 8, 177, 138])
         """
         return self._videos().add_new_points_or_box(
             self._state(),

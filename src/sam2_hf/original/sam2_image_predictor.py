@@ -251,7 +251,7 @@ class SAM2ImagePredictor:
         Example:
             >>> predictor = SAM2ImagePredictor(image_model)
             >>> predictor.set_image_batch([photo, photo])
-            >>> boxes = [[170, 20, 420, 350], [430, 80, 560, 330]]
+            >>> boxes = [[170, 20, 420, 350], [325, 230, 410, 335]]
             >>> masks, scores, logits = predictor.predict_batch(box_batch=boxes)
         """
         maps, sizes = self._required()

@@ -123,7 +123,7 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
         Example:
             >>> segment = ImageSegmentationPipeline(image_model)
             >>> encoded = segment.encode(photo)
-            >>> cup, spoon = (segment(encoded, points=xy).best for xy in [(290, 225), (495, 200)])
+            >>> cup, spoon = (segment(encoded, points=xy).best for xy in [(290, 225), (365, 280)])
         """
 
         def encode_all(photos: Iterator[ImageSource]) -> Iterator[EncodedImage]:
@@ -168,8 +168,8 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
 
         Example:
             >>> segment = ImageSegmentationPipeline(image_model)
-            >>> cup = ObjectPrompt(clicks=[Click((290, 225)), Click((400, 60), positive=False)])
-            >>> found = segment(photo, {"cup": cup, "spoon": {"box": (430, 80, 560, 330)}})
+            >>> cup = ObjectPrompt(clicks=[Click((290, 225)), Click((120, 260), positive=False)])
+            >>> found = segment(photo, {"cup": cup, "spoon": {"box": (325, 230, 410, 335)}})
             >>> found["cup"].best.dtype
             dtype('bool')
         """

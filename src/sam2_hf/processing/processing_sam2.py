@@ -137,7 +137,7 @@ class Sam2Processor(ProcessorMixin):
         """Count the objects of each image without padding, for `post_process_masks`.
 
         Example:
-            >>> boxes = [[[170, 20, 420, 350], [430, 80, 560, 330]], [[170, 20, 420, 350]]]
+            >>> boxes = [[[170, 20, 420, 350], [325, 230, 410, 335]], [[170, 20, 420, 350]]]
             >>> processor = Sam2Processor(Sam2ImageProcessor())
             >>> inputs = processor([photo, photo], input_boxes=boxes, return_tensors="pt")
             >>> processor.count_objects(inputs)

@@ -48,7 +48,7 @@ class Click:
     Example:
         >>> Click((290, 225))
         Click(xy=(290.0, 225.0), positive=True)
-        >>> Click((400, 60), positive=False).positive
+        >>> Click((120, 260), positive=False).positive
         False
     """
 

@@ -46,7 +46,7 @@ class ObjectPrompt:
         PromptError: It is empty, has both `mask` and `mask_logits`, or a part is malformed.
 
     Example:
-        >>> ObjectPrompt(clicks=[Click((290, 225)), Click((400, 60), positive=False)]).box is None
+        >>> ObjectPrompt(clicks=[Click((290, 225)), Click((120, 260), positive=False)]).box is None
         True
         >>> ObjectPrompt(box=(170, 20, 420, 350)).box
         (170.0, 20.0, 420.0, 350.0)
