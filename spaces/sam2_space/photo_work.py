@@ -75,9 +75,10 @@ class Answer:
         """Choose the candidate with the highest IoU with a mask."""
         size = mask_hw.shape[0], mask_hw.shape[1]
         candidates = [self.mask(size, which) for which in range(len(self.scores))]
+        unions = [int(np.count_nonzero(candidate | mask_hw)) for candidate in candidates]
         ious = [
-            np.count_nonzero(candidate & mask_hw) / max(np.count_nonzero(candidate | mask_hw), 1)
-            for candidate in candidates
+            np.count_nonzero(candidate & mask_hw) / max(union, 1)
+            for candidate, union in zip(candidates, unions, strict=True)
         ]
         return replace(self, chosen=int(np.argmax(ious)))
 
