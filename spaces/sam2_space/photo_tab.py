@@ -77,16 +77,7 @@ class PhotoTab:
             elem_id="photo-samples",
         )
         self.sample_paths = samples
-        self.view = gr.Image(
-            label="Click here",
-            show_label=False,
-            alt_text="Your photo with the masks so far",
-            visible=False,
-            interactive=False,
-            buttons=["fullscreen"],
-            elem_id="photo-view",
-            elem_classes="canvas",
-        )
+        self.view = parts.picture_view(TAB, "Your photo with the masks so far")
         self.gestures = gestures.gestures(TAB)
         self.busy = parts.busy_line("photo-busy")
 

@@ -67,16 +67,7 @@ class VideoControls:
             type="index",
             elem_id="video-samples",
         )
-        self.view = gr.Image(
-            label="Click here",
-            show_label=False,
-            alt_text="A frame of your video with the masks so far",
-            visible=False,
-            interactive=False,
-            buttons=["fullscreen"],
-            elem_id="video-view",
-            elem_classes="canvas",
-        )
+        self.view = parts.picture_view(TAB, "A frame of your video with the masks so far")
         self.gestures = gestures.gestures(TAB)
         with gr.Column(visible=False, min_width=0, elem_classes="timeline") as self.timeline:
             self.thumbs = gestures.channel("video-thumbs")

@@ -308,6 +308,7 @@ class VideoWork:
         if number in self.session.object_ids:
             self._become(self.scene.without_active(), lambda: self.session.remove(number))
             self._removed.add(number)
+            self.names.pop(number, None)  # the next object of this number is another one
 
     def undo(self) -> bool:
         """Undo the last step; return whether there was one.

@@ -76,7 +76,7 @@ def test_a_preview_does_not_wait_for_the_model():
         assert is_free
         with lock.taken_if_free() as again:
             assert not again
-    with lock.taken():  # nobody holds it any longer
+    with lock.taken():  # it is free again
         pass
 
 

@@ -32,6 +32,25 @@ def status_line(text: str) -> str:
     return f'<div class="job" role="status"><span>{html.escape(text)}</span></div>'
 
 
+def picture_view(tab: str, alt: str) -> gr.Image:
+    """Make the picture that is clicked, hidden until there is one.
+
+    Args:
+        tab: Name of the tab.
+        alt: Its description for screen readers.
+    """
+    return gr.Image(
+        label="Click here",
+        show_label=False,
+        alt_text=alt,
+        visible=False,
+        interactive=False,
+        buttons=["fullscreen"],
+        elem_id=f"{tab}-view",
+        elem_classes="canvas",
+    )
+
+
 def click_kind(*, knows_boxes: bool) -> gr.Radio:
     """Make the choice of the meaning of a click, and the note about other gestures."""
     kind = gr.Radio(
