@@ -55,10 +55,14 @@ class Serving:
     page: gr.Blocks
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command line."""
+def build_parser(prog: str = "app.py") -> argparse.ArgumentParser:
+    """Build the parser of the command line.
+
+    Args:
+        prog: Name of the program in its help.
+    """
     parser = argparse.ArgumentParser(
-        prog="app.py",
+        prog=prog,
         description="Serve the Space: segment photos, videos and a webcam in a browser.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -97,9 +101,9 @@ def serving(arguments: argparse.Namespace) -> Iterator[Serving]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "app.py") -> int:
     """Serve until Ctrl-C or SIGTERM."""
-    arguments = build_parser().parse_args(argv)
+    arguments = build_parser(prog).parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(DONE))  # so that visitors' files are deleted
     try:
         with serving(arguments) as started:

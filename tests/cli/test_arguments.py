@@ -4,7 +4,8 @@ import argparse
 
 import pytest
 
-from sam2_hf.cli.arguments import box, build_parser, point
+from sam2_hf.cli.arguments import COMMANDS, box, build_parser, point, read_arguments
+from sam2_hf.cli.program import MODULES
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,40 @@ def test_options_of_the_search_that_are_not_given_are_not_there():
     assert arguments.photos == ["a.jpg", "b.jpg"]
     assert arguments.crop_n_layers == 1
     assert not hasattr(arguments, "points_per_side")
+
+
+def test_negative_coordinates_need_no_equals_sign():
+    arguments = read_arguments(
+        ["segment", "a.jpg", "--box", "-10,5,20,30", "--point", "-.5,7,-", "--value-range", "-9,9"]
+    )
+
+    assert arguments.boxes == [(-10, 5, 20, 30)]
+    assert arguments.points == [(-0.5, 7, False)]
+    assert arguments.value_range == (-9, 9)
+
+
+def test_photos_stand_anywhere_between_the_options():
+    arguments = read_arguments(["segment", "a.jpg", "--point", "1,2", "b.jpg", "-", "--all"])
+
+    assert arguments.photos == ["a.jpg", "b.jpg", "-"]
+    assert read_arguments(["segment", "--point", "1,2", "c.jpg"]).photos == ["c.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["segmnet", "a.jpg"], "there is no command 'segmnet'. Did you mean segment?"),
+        (["segment", "a.jpg", "--pont=1,2"], "there is no option --pont. Did you mean --point?"),
+        (["track", "a.mp4", "--point", "1,2"], "Did you mean --click?"),
+        (["convert", "a.pt", "out", "more"], "'more' is one argument too many"),
+    ],
+)
+def test_a_misspelled_word_names_the_nearest(words, told, capsys):
+    with pytest.raises(SystemExit):
+        read_arguments(words)
+
+    assert told in capsys.readouterr().err
+
+
+def test_every_command_has_options_and_a_module():
+    assert set(COMMANDS) == set(MODULES)

@@ -55,25 +55,25 @@ def test_wrong_usage_is_one_line_and_exit_code_2(one_error_line, arguments):
         (KeyboardInterrupt(), 130, "sam2-hf: interrupted\n"),
     ],
 )
-def test_what_goes_wrong_is_one_line(monkeypatch, capsys, error, code, told):
+def test_what_goes_wrong_is_one_line(monkeypatch, capsys, cup, error, code, told):
     def fail(arguments):
         raise error
 
     monkeypatch.setattr(segment_command, "run", fail)
 
-    assert main(["segment", "cup.jpg"]) == code
+    assert main(["segment", str(cup), "--point", "3,3"]) == code
 
     assert capsys.readouterr().err.startswith(told)
 
 
-def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
+def test_a_mistake_of_ours_is_not_hidden(monkeypatch, cup):
     def fail(arguments):
         raise RuntimeError("shapes do not fit")
 
     monkeypatch.setattr(segment_command, "run", fail)
 
     with pytest.raises(RuntimeError, match="shapes"):
-        main(["segment", "cup.jpg"])
+        main(["segment", str(cup), "--point", "3,3"])
 
 
 def test_the_program_runs_in_a_process_of_its_own(model_folder, cup, tmp_path):

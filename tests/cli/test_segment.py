@@ -1,6 +1,9 @@
 """`sam2-hf segment`."""
 
+import io
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,3 +176,38 @@ def test_what_is_no_range_is_refused_in_one_line(text, capsys):
     assert main(["segment", "a.png", "--point", "3,3", f"--value-range={text}"]) == 2
 
     assert "LOW,HIGH" in capsys.readouterr().err
+
+
+def test_several_photos_share_the_prompts_and_the_json_names_the_one_that_failed(
+    model_folder, cup, tmp_path, capsys
+):
+    Image.open(cup).resize((40, 30)).save(tmp_path / "small.png")
+    Image.open(cup).save(tmp_path / "cup2.png")
+    photos, options = [str(tmp_path / "*.png")], ["--model", model_folder, "--json", "--quiet"]
+
+    assert main(["segment", *photos, *options, "--point", "90,20", "--out", str(tmp_path)]) == 2
+
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    done = {Path(result["source"]).name: result for result in report["results"]}
+    assert set(done) == {"cup.png", "cup2.png"}
+    (mask,) = done["cup.png"]["masks"]
+    (annotation,) = read_json(tmp_path / "cup_segment.json")["annotations"]
+    assert mask["area"] == annotation["area"]
+    assert mask["predicted_iou"] == annotation["predicted_iou"]
+    assert all(Path(file).is_file() for file in done["cup2.png"]["files"])
+    (failed,) = report["failed"]
+    assert failed["source"] == str(tmp_path / "small.png")
+    assert "lies outside the picture" in failed["error"]
+    assert captured.err.splitlines()[-1].startswith("sam2-hf: error: 1 of 3 failed: ")
+
+
+def test_a_photo_may_come_from_stdin(model_folder, cup, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(cup).read_bytes())))
+    options = ["--model", model_folder, "--out", str(tmp_path / "out"), "--quiet"]
+
+    assert main(["segment", "-", "--box", "-10,-5,60,50", *options]) == 0
+
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+    assert (tmp_path / "out" / "stdin_segment_mask.png").is_file()

@@ -1,6 +1,8 @@
 """`sam2-hf track`."""
 
+import io
 import json
+import sys
 
 import av
 import numpy as np
@@ -144,7 +146,7 @@ def test_a_video_that_is_cut_off_is_tracked_up_to_there(track, tmp_path, capsys,
 def test_wrong_arguments_are_one_line_before_a_model_is_loaded(
     track, one_error_line, arguments, message
 ):
-    assert track(*arguments, model="/no/such/model") == 2
+    assert track(*arguments, model="someone/none") == 2
 
     assert message in one_error_line()
 
@@ -178,3 +180,22 @@ def test_a_stack_of_deep_pictures_is_tracked_as_the_option_says(track, tmp_path,
 
     content = read_json(tmp_path / "out" / "ct_masklets.json")
     assert len(content["masklet"]) == 8
+
+
+def test_a_video_may_come_from_stdin_and_the_json_sums_up_each_object(
+    track, clip, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(clip.read_bytes())))
+
+    assert track(*CLICKS, "--limit", "2", "--outputs", "csv", "--json", video="-") == 0
+
+    report = json.loads(capsys.readouterr().out)
+    (result,) = report["results"]
+    assert (result["source"], result["num_frames"], result["tracked_frames"]) == ("-", 8, 4)
+    assert result["files"] == [str(tmp_path / "out" / "stdin_scores.csv")]
+    table = (tmp_path / "out" / "stdin_scores.csv").read_text()
+    rows = [line.split(",") for line in table.splitlines()[1:]]
+    for found, object_id in zip(result["objects"], ("1", "4"), strict=True):
+        areas = [int(row[5]) for row in rows if row[2] == object_id and int(row[5])]
+        assert found["frames"] == len(areas)
+        assert found["mean_area"] == pytest.approx(sum(areas) / max(len(areas), 1))

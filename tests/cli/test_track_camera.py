@@ -117,7 +117,7 @@ def test_a_camera_that_is_pulled_out_loses_nothing(track, tmp_path, plug_in, cap
 def test_what_a_camera_cannot_do_is_one_line(track, plug_in, one_error_line, arguments, message):
     plug_in(FakeCamera([0.0]))
 
-    assert track(*arguments, "--camera", "0", video=None, model="/no/such/model") == 2
+    assert track(*arguments, "--camera", "0", video=None, model="someone/none") == 2
 
     assert message in one_error_line()
 

@@ -1,6 +1,5 @@
 """Prompts of a video, from the command line."""
 
-import argparse
 import os
 from pathlib import Path
 
@@ -106,11 +105,6 @@ def test_a_mask_of_another_size_is_named(tmp_path):
 
     with pytest.raises(PromptError, match=r"mask.png is 7 x 4 pixels, clip is 6 x 4"):
         VideoPrompts((), (), (mask,)).check(SIZE, 9, "clip")
-
-
-def test_no_prompt_at_all_is_an_error():
-    with pytest.raises(PromptError, match="there is no prompt"):
-        VideoPrompts.from_arguments(argparse.Namespace(clicks=[], boxes=[], masks=[]))
 
 
 @pytest.mark.parametrize("values", [[[0, 255, 200, 90]], [[0, 1, 1, 0]]])

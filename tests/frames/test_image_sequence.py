@@ -8,7 +8,7 @@ from PIL import Image
 
 from sam2_hf.errors import FrameError, VideoError
 from sam2_hf.frames import preprocessing
-from sam2_hf.frames.image_sequence import PictureFolder, natural_order
+from sam2_hf.frames.image_sequence import PictureFolder
 from sam2_hf.frames.open import open_frames
 from tests.video.clip_files import pictures
 
@@ -127,10 +127,6 @@ def test_a_folder_that_is_gone_is_refused(tmp_path):
 
     with pytest.raises(VideoError, match="cannot be read"):
         PictureFolder(tmp_path)
-
-
-def test_names_that_differ_in_zeros_only_keep_an_order():
-    assert sorted(["a01", "a1", "a001"], key=natural_order) == ["a001", "a01", "a1"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 Click = tuple[float, float, bool]
 Box = tuple[float, float, float, float]
 
+DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "npu", "xla", "meta")
 OUTPUTS = ("mp4", "png", "objects", "json", "csv")
 
 
@@ -123,8 +124,22 @@ def add_value_range(parser: argparse.ArgumentParser) -> None:
         "--value-range",
         metavar="LOW,HIGH",
         type=value_range,
-        help="which numbers are black and white in deep pictures: two numbers, percentile or full "
-        "(what the type of the numbers says); as in --value-range=-1000,1000",
+        help="which values are black and white in 16-bit and float pictures: two numbers such as "
+        "-1000,1000, percentile (what nearly all values span), or full (what the data type spans)",
+    )
+
+
+def device(text: str) -> str:
+    """Read a device such as `cuda:1`; whether this machine has it, torch says later.
+
+    Raises:
+        argparse.ArgumentTypeError: There is no such kind of device.
+    """
+    kind, colon, number = text.partition(":")
+    if kind in DEVICES and number.isdecimal() == bool(colon):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"device {text!r} cannot be used. Use cpu, cuda, cuda:1 or mps."
     )
 
 

@@ -1,10 +1,14 @@
 """Options of the commands. Nothing here imports torch, so that help is instant."""
 
 import argparse
+import re
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from sam2_hf import __version__
+from sam2_hf.errors import nearest_hint
 from sam2_hf.interruption import FAILED
 
 from .argument_types import (
@@ -12,6 +16,7 @@ from .argument_types import (
     add_value_range,
     box,
     count,
+    device,
     outputs,
     point,
     video_box,
@@ -19,32 +24,214 @@ from .argument_types import (
     video_mask,
     whole_number,
 )
+from .help_texts import (
+    COMPLETION_HELP,
+    CONVERT_EXAMPLES,
+    DOCTOR_HELP,
+    EVERYTHING_EXAMPLES,
+    EXAMPLES,
+    EXPORT_EXAMPLES,
+    SEGMENT_EXAMPLES,
+    SPACE_HELP,
+    TRACK_EXAMPLES,
+)
 
+PROGRAM = "sam2-hf"
+COMMANDS = ("segment", "everything", "track", "convert", "export", "space", "doctor", "completion")
+SYNONYMS = {"--point": "--click", "--click": "--point", "--output": "--out"}
 DIRECTIONS = ("both", "forward", "backward")
 DEFAULT_OUTPUTS = ("mp4", "png", "json", "csv")
+DEFAULT_FOLDER = Path("sam2_out")
+DTYPES = ("float32", "bfloat16", "float16")
+GRAPH_DTYPES = ("float32", "float16", "int8", "int8-weights", "int4-weights")
+SHELLS = ("bash", "zsh", "fish")
+MODELS = (
+    *(f"facebook/sam2.1-hiera-{size}" for size in ("tiny", "small", "base-plus", "large")),
+    "sam2-hiera-micro",
+)  # what completion offers
 
-TRACK_EXAMPLES = """\
-examples:
-  sam2-hf track cup.mp4 --click 0:1:290,225
-  sam2-hf track cup.mp4 --click 0:1:290,225 --click 0:1:400,60,- --click 30:2:80,90 --out tracks
-  sam2-hf track frames/ --box 0:1:170,20,420,350 --outputs png,json
-  sam2-hf track cup.mp4 --mask 0:1:first.png --model facebook/sam2.1-hiera-large --resume
-  sam2-hf track --camera 0 --click 0:1:320,240 --limit 300
-
-FRAME counts from 0. OBJECT is a number of your choice; prompts with the same number mean the same
-object, on any number of frames. X grows to the right and Y downward, in pixels of the
-video. A click that ends in ,- is beside the object. A mask is a picture of the video's size whose
-bright part is the object; in a palette PNG with several labels it is the label OBJECT.
-
-Ctrl-C keeps finished frames; the same command with --resume continues, also after a crash."""
+Commands = Any  # what argparse's add_subparsers returns, which has no public type
 
 
-def add_track_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `track`."""
-    parser.add_argument("video", metavar="VIDEO", nargs="?", help="video file or folder of images")
-    parser.add_argument(
-        "--camera", metavar="N", type=whole_number, help="track a camera's pictures instead"
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line long, and which takes `-10,5` for numbers."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._negative_number_matcher = re.compile(r"-\.?\d")  # as in Python 3.14
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with the message and a hint."""
+        self.exit(FAILED, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read a command line.
+
+    Photos may stand before, between and after options.
+
+    Args:
+        argv: Arguments without the program's name; those of the process if None.
+
+    Returns:
+        The options of a command, its name as `command`. For `space`, `rest` holds its arguments.
+
+    Raises:
+        SystemExit: The usage is wrong; a line on stderr says how.
+    """
+    whole = build_parser()
+    words = [text for text in (sys.argv[1:] if argv is None else argv) if not text.startswith("-")]
+    if words and words[0] not in COMMANDS:
+        whole.error(f"there is no command {words[0]!r}. {nearest_hint(words[0], COMMANDS)}")
+    arguments, rest = whole.parse_known_args(argv)
+    arguments.rest = rest
+    if arguments.command == "space":
+        return arguments
+    parser: OneLineParser = arguments.parser
+    unknown = next((text for text in rest if text.startswith("-") and text != "-"), None)
+    if unknown is not None:
+        name = unknown.partition("=")[0]
+        known = [option for option in parser._option_string_actions if option.startswith("--")]
+        near = SYNONYMS.get(name)
+        hint = f"Did you mean {near}?" if near in known else nearest_hint(name, known)
+        parser.error(f"there is no option {name}. {hint}")
+    if rest and not hasattr(arguments, "photos"):
+        parser.error(f"{rest[0]!r} is one argument too many")
+    if rest:
+        arguments.photos = [*arguments.photos, *rest]
+    return arguments
+
+
+def build_parser() -> OneLineParser:
+    """Build the parser of the command line."""
+    parser = OneLineParser(
+        prog=PROGRAM,
+        description="SAM 2: segment objects in photos and track them through videos.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_segment(commands)
+    _add_everything(commands)
+    _add_track(commands)
+    _add_convert(commands)
+    _add_export(commands)
+    _add_space(commands)
+    _add_doctor(commands)
+    _add_completion(commands)
+    return parser
+
+
+def _add_command(
+    commands: Commands, name: str, short: str, description: str, epilog: str
+) -> OneLineParser:
+    parser: OneLineParser = commands.add_parser(
+        name,
+        help=short,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def _add_segment(commands: Commands) -> None:
+    parser = _add_command(
+        commands,
+        "segment",
+        "segment the object you point at in a photo",
+        "Segment the object you point at with clicks or a box, in one photo or in many.",
+        SEGMENT_EXAMPLES,
+    )
+    _add_photos(parser)
+    parser.add_argument(
+        "--point",
+        dest="points",
+        metavar="X,Y[,-]",
+        action="append",
+        default=[],
+        type=point,
+        help="a point on the object; with ,- a point that is not on it; may be repeated",
+    )
+    parser.add_argument(
+        "--box",
+        dest="boxes",
+        metavar="X0,Y0,X1,Y1",
+        action="append",
+        default=[],
+        type=box,
+        help="a box around the object: its left, top, right and bottom edge; several boxes, "
+        "without points, mean several objects",
+    )
+    parser.add_argument("--all", action="store_true", help="write all masks, not only the best")
+    add_value_range(parser)
+    _add_common(parser)
+
+
+def _add_everything(commands: Commands) -> None:
+    parser = _add_command(
+        commands,
+        "everything",
+        "segment every object in a photo",
+        "Segment every object, in one photo or in many.",
+        EVERYTHING_EXAMPLES,
+    )
+    _add_photos(parser)
+    add_value_range(parser)
+    _add_common(parser)
+    search = parser.add_argument_group("which masks")
+    numbers = {
+        "--points-per-side": (int, "clicks along each side of the photo (default: 32)"),
+        "--points-per-batch": (int, "clicks decoded at once; fewer take less memory (default: 64)"),
+        "--pred-iou-thresh": (float, "minimum predicted quality of a mask, 0-1 (default: 0.8)"),
+        "--stability-score-thresh": (float, "minimum stability of a mask, 0-1 (default: 0.95)"),
+        "--box-nms-thresh": (
+            float,
+            "masks whose boxes overlap more than this are duplicates, 0-1 (default: 0.7)",
+        ),
+        "--crop-n-layers": (
+            int,
+            "search crops of the photo, too, for small objects: 1 adds 4 of them, 2 adds 20 "
+            "(default: 0)",
+        ),
+        "--min-mask-region-area": (
+            int,
+            "remove holes and specks up to this size, in pixels (default: 0)",
+        ),
+    }
+    for name, (kind, text) in numbers.items():
+        metavar = "N" if kind is int else "X"
+        search.add_argument(name, type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
+    search.add_argument(
+        "--use-m2m",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="refine every mask by decoding it a second time",
+    )
+
+
+def _add_track(commands: Commands) -> None:
+    parser = _add_command(
+        commands,
+        "track",
+        "track objects through a video",
+        "Track the objects you point at with clicks, boxes or masks through a video.",
+        TRACK_EXAMPLES,
+    )
+    _add_track_options(parser)
+    _add_common(parser)
+
+
+def _add_track_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "video",
+        metavar="VIDEO",
+        nargs="?",
+        help="video file, folder of pictures, http(s) address, or - for a video from stdin",
+    )
+    parser.add_argument("--camera", metavar="N", type=whole_number, help="track live from camera N")
     add_value_range(parser)
     _add_prompts(parser)
     selection = parser.add_argument_group("which frames")
@@ -52,13 +239,19 @@ def add_track_options(parser: argparse.ArgumentParser) -> None:
         "--direction",
         choices=DIRECTIONS,
         default=DIRECTIONS[0],
-        help="direction from the first prompted frame (both)",
+        help="which way to track from the first frame with a prompt (default: both)",
     )
     selection.add_argument(
-        "--start", metavar="FRAME", type=whole_number, help="begin here instead (first prompt)"
+        "--start",
+        metavar="FRAME",
+        type=whole_number,
+        help="start at this frame (default: the first with a prompt)",
     )
     selection.add_argument(
-        "--limit", metavar="N", type=count, help="most frames to track in each direction (all)"
+        "--limit",
+        metavar="N",
+        type=count,
+        help="track at most N frames in each direction (default: all)",
     )
     results = parser.add_argument_group("results")
     results.add_argument(
@@ -66,8 +259,8 @@ def add_track_options(parser: argparse.ArgumentParser) -> None:
         metavar="KINDS",
         type=outputs,
         default=DEFAULT_OUTPUTS,
-        help=f"what to write, of {','.join(OUTPUTS)} ({','.join(DEFAULT_OUTPUTS)}): an overlay, "
-        "PNGs of labels, PNGs of each object, run lengths, scores",
+        help=f"what to write, of {','.join(OUTPUTS)} (default: {','.join(DEFAULT_OUTPUTS)}); see "
+        "below",
     )
     results.add_argument(
         "--no-overlap", action="store_true", help="assign each pixel to one object at most"
@@ -78,7 +271,7 @@ def add_track_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_prompts(parser: argparse.ArgumentParser) -> None:
-    prompts = parser.add_argument_group("prompts, each may be repeated")
+    prompts = parser.add_argument_group("prompts; each may be repeated")
     prompts.add_argument(
         "--click",
         dest="clicks",
@@ -86,7 +279,7 @@ def _add_prompts(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=video_click,
-        help="a point on an object, or with ,- beside it",
+        help="a point on an object; with ,- a point that is not on it",
     )
     prompts.add_argument(
         "--box",
@@ -95,7 +288,7 @@ def _add_prompts(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=video_box,
-        help="a box around an object",
+        help="a box around an object: its left, top, right and bottom edge",
     )
     prompts.add_argument(
         "--mask",
@@ -108,196 +301,47 @@ def _add_prompts(parser: argparse.ArgumentParser) -> None:
     )
 
 
-Commands = Any  # what argparse's add_subparsers returns, which has no public type
-
-DEFAULT_FOLDER = Path("sam2_out")
-DTYPES = ("float32", "bfloat16", "float16")
-
-SEGMENT_EXAMPLES = """\
-examples:
-  sam2-hf segment cup.jpg --point 290,225
-  sam2-hf segment cup.jpg --point 290,225 --point 400,60,- --out masks
-  sam2-hf segment cup.jpg --box 170,20,420,350 --model facebook/sam2.1-hiera-large
-
-X grows to the right and Y downward, in pixels of the photo. A point that ends in ,- is beside
-the object. One click may mean a part or the whole, so three masks are made; the best one is
-written, or all with --all. More prompts say what is meant: then there is one mask."""
-
-EVERYTHING_EXAMPLES = """\
-examples:
-  sam2-hf everything street.jpg
-  sam2-hf everything holiday/*.jpg --out masks --points-per-side 16
-  sam2-hf everything scan.png --crop-n-layers 1 --device cuda --dtype bfloat16
-
-Ctrl-C stops; photos that are finished stay in the folder."""
-
-GRAPH_DTYPES = ("float32", "float16", "int8", "int8-weights", "int4-weights")
-
-EXPORT_EXAMPLES = """\
-examples:
-  sam2-hf export facebook/sam2.1-hiera-tiny ./tiny-onnx
-  sam2-hf export sam2-hiera-micro ./micro-onnx --dtype int8
-  sam2-hf export sam2-hiera-micro ./micro-openvino --format openvino
-  sam2-hf export sam2-hiera-micro ./micro-phone --fixed --dtype float16
-  sam2-hf export sam2-hiera-micro ./micro-package --format aotinductor
-  sam2-hf export check ./micro-onnx
-  sam2-hf track cup.mp4 --model ./micro-onnx --click 0:1:290,225
-
-OUT becomes a folder of graphs for ONNX Runtime, with numpy_runner.py, which needs only numpy,
-Pillow and onnxruntime; or of graphs for OpenVINO. Every command takes the folder as --model. The
-check prints how far the graphs are from the model on a picture and a clip, and both speeds."""
-
-EXAMPLES = """\
-examples:
-  sam2-hf segment cup.jpg --point 290,225             one object, clicked on
-  sam2-hf everything street.jpg --out masks           all objects
-  sam2-hf track cup.mp4 --click 0:1:290,225           one object through a video
-  sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny  an original checkpoint, for the Hub
-  sam2-hf export sam2-hiera-micro ./micro-onnx        a model as ONNX graphs
-
-`sam2-hf COMMAND --help` shows the options of a command."""
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line long."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with the message and a hint."""
-        self.exit(FAILED, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command line."""
-    parser = OneLineParser(
-        prog="sam2-hf",
-        description="SAM 2: cut objects out of photos and videos.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"sam2-hf {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _add_segment(commands)
-    _add_everything(commands)
-    _add_track(commands)
-    _add_convert(commands)
-    _add_export(commands)
-    return parser
-
-
-def _add_segment(commands: Commands) -> None:
-    parser = commands.add_parser(
-        "segment",
-        help="segment the object that clicks or a box point at",
-        description="Segment the object that clicks or a box point at.",
-        epilog=SEGMENT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("photo", metavar="PHOTO", help="picture file")
-    parser.add_argument(
-        "--point",
-        dest="points",
-        metavar="X,Y[,-]",
-        action="append",
-        default=[],
-        type=point,
-        help="a point on the object, or with ,- beside it; may be repeated",
-    )
-    parser.add_argument(
-        "--box",
-        dest="boxes",
-        metavar="X0,Y0,X1,Y1",
-        action="append",
-        default=[],
-        type=box,
-        help="a box around the object; several boxes, without points, mean several objects",
-    )
-    parser.add_argument("--all", action="store_true", help="write every mask, not only the best")
-    add_value_range(parser)
-    _add_common(parser)
-
-
-def _add_everything(commands: Commands) -> None:
-    parser = commands.add_parser(
-        "everything",
-        help="segment all objects of one or several photos",
-        description="Segment all objects of one or several photos.",
-        epilog=EVERYTHING_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("photos", metavar="PHOTO", nargs="+", help="picture files")
-    add_value_range(parser)
-    _add_common(parser)
-    search = parser.add_argument_group("which masks")
-    numbers = {
-        "--points-per-side": (int, "clicks along each side of the photo (32)"),
-        "--points-per-batch": (int, "clicks decoded at once; fewer need less memory (64)"),
-        "--pred-iou-thresh": (float, "minimum predicted quality of a mask, 0-1 (0.8)"),
-        "--stability-score-thresh": (float, "minimum stability of a mask, 0-1 (0.95)"),
-        "--box-nms-thresh": (float, "overlap of boxes above which masks are duplicates, 0-1 (0.7)"),
-        "--crop-n-layers": (int, "layers of crops besides the photo, for small objects (0)"),
-        "--min-mask-region-area": (int, "remove holes and speckles up to this size (0)"),
-    }
-    for name, (kind, text) in numbers.items():
-        metavar = "N" if kind is int else "X"
-        search.add_argument(name, type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
-    search.add_argument(
-        "--use-m2m",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="decode every mask again with itself as a prompt",
-    )
-
-
-def _add_track(commands: Commands) -> None:
-    parser = commands.add_parser(
-        "track",
-        help="follow objects through a video",
-        description="Follow the objects that clicks, boxes or masks point at through a video.",
-        epilog=TRACK_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_track_options(parser)
-    _add_common(parser)
-
-
 def _add_convert(commands: Commands) -> None:
-    parser = commands.add_parser(
+    parser = _add_command(
+        commands,
         "convert",
-        help="convert an original .pt checkpoint to a Hub folder",
-        description="Convert an original .pt checkpoint to a folder in the Hub's format.",
-        epilog="example:\n  sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "convert an original .pt checkpoint to a Hub folder, or back",
+        "Convert an original .pt checkpoint to a folder in the Hub's format, or back.",
+        CONVERT_EXAMPLES,
     )
     parser.add_argument(
-        "source", metavar="IN", type=Path, help="the .pt file, or a folder to convert back"
+        "source", metavar="IN", type=Path, help=".pt file, or a Hub folder or id to convert back"
     )
     parser.add_argument(
-        "target", metavar="OUT", type=Path, help="the folder to write, or a .pt file"
+        "target", metavar="OUT", type=Path, help="folder to write, or .pt file when converting back"
     )
+    _add_output_options(parser)
 
 
 def _add_export(commands: Commands) -> None:
-    parser = commands.add_parser(
+    parser = _add_command(
+        commands,
         "export",
-        help="export a model as graphs, or check an export",
-        description="Export a model as graphs, or check an export against its model.",
-        epilog=EXPORT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "export a model for other runtimes, or check an export",
+        "Export a model for other runtimes, or check an export against its model.",
+        EXPORT_EXAMPLES,
     )
-    parser.add_argument("model", metavar="MODEL", help="Hub id, folder or .pt file; or check")
-    parser.add_argument("target", metavar="OUT", type=Path, help="the folder to write, or to check")
+    parser.add_argument(
+        "model", metavar="MODEL", help="Hub id, folder or .pt file; or the word check"
+    )
+    parser.add_argument("target", metavar="OUT", type=Path, help="folder to write, or to check")
     parser.add_argument(
         "--format",
         default="onnx",
         metavar="KIND",
         help="what to write: onnx, openvino, or for photos alone torch-export, aotinductor, "
-        "torchscript, executorch (onnx)",
+        "torchscript, executorch (default: onnx)",
     )
     parser.add_argument(
         "--dtype",
         choices=GRAPH_DTYPES,
         default=GRAPH_DTYPES[0],
-        help="how weights are stored; int8 computes in 8 bits, too (float32)",
+        help="how weights are stored; int8 computes in 8 bits, too (default: float32)",
     )
     parser.add_argument(
         "--fixed",
@@ -308,12 +352,12 @@ def _add_export(commands: Commands) -> None:
         "--image-size",
         metavar="N",
         type=count,
-        help="side of the model's input in pixels, a multiple of 32 (the model's own)",
+        help="side of the model's input in pixels, a multiple of 32 (default: the model's own)",
     )
     parser.add_argument(
         "--reference",
         metavar="ID_OR_PATH",
-        help="with check: the model that was exported (what the graphs name)",
+        help="with check: the model to compare with (default: the one the graphs name)",
     )
     parser.add_argument(
         "--push-to-hub", metavar="NAME", help="upload the folder to this repo, with a model card"
@@ -323,20 +367,82 @@ def _add_export(commands: Commands) -> None:
     )
 
 
+def _add_space(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "space",
+        help="serve the web page (from a checkout)",
+        add_help=False,  # `sam2-hf space --help` is answered by the page's program
+        description=SPACE_HELP,
+    )
+    parser.set_defaults(parser=parser)
+
+
+def _add_doctor(commands: Commands) -> None:
+    parser = _add_command(
+        commands,
+        "doctor",
+        "check this installation: versions, devices, speed, models",
+        "Check this installation, and say what to install.",
+        DOCTOR_HELP,
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_completion(commands: Commands) -> None:
+    parser = _add_command(
+        commands,
+        "completion",
+        "print the lines that switch on completion in a shell",
+        "Print the lines that switch on completion in a shell.",
+        COMPLETION_HELP,
+    )
+    parser.add_argument("shell", choices=SHELLS, help="the shell")
+
+
+def _add_photos(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "photos",
+        metavar="PHOTO",
+        nargs="*",
+        help="picture file, folder of pictures, pattern such as '*.jpg', http(s) address, or - for "
+        "a picture from stdin",
+    )
+    parser.add_argument(
+        "--from-file",
+        metavar="LIST",
+        help="take more photos from a text file, one per line; - reads the lines from stdin",
+    )
+
+
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
         default=DEFAULT_FOLDER,
-        help=f"folder for the results, created if missing ({DEFAULT_FOLDER})",
+        help=f"folder for the results, created if missing (default: {DEFAULT_FOLDER})",
     )
-    model = parser.add_argument_group("model")
-    model.add_argument(
+    _add_output_options(parser)
+    group = parser.add_argument_group("model")
+    model = group.add_argument(
         "--model",
         metavar="ID_OR_PATH",
-        help="Hub id, folder or .pt file (facebook/sam2.1-hiera-tiny, from the Hub or its cache); "
-        "sam2-hiera-micro comes with sam2-hf and needs no network",
+        help="Hub id, folder or .pt file (default: facebook/sam2.1-hiera-tiny, downloaded once); "
+        "sam2-hiera-micro needs no network (pip install 'sam2-hf[micro]')",
     )
-    model.add_argument("--device", help="cpu, cuda, cuda:1, mps ... (a GPU if available)")
-    model.add_argument("--dtype", choices=DTYPES, help="type of the weights (float32)")
+    model.completer = lambda **_: MODELS  # type: ignore[attr-defined]  # argcomplete reads it
+    group.add_argument(
+        "--device", type=device, help="cpu, cuda, cuda:1, mps ... (default: a GPU if there is one)"
+    )
+    group.add_argument(
+        "--dtype", choices=DTYPES, help="data type of the weights (default: float32)"
+    )
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object instead of text: files, masks, errors, seconds",
+    )
+    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")

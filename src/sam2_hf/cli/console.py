@@ -1,26 +1,59 @@
-"""Output of the command line: results on stdout; notes and progress bars on stderr.
+"""Output of the command line: results on stdout, messages on stderr.
 
-Bars are drawn only where stderr is a terminal.
+`--quiet` leaves the errors; `--json` leaves one JSON object on stdout.
 """
 
+import os
 import sys
-import time
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
-from tqdm import tqdm
+_has_results = ContextVar("_has_results", default=True)
+_has_notes = ContextVar("_has_notes", default=True)
 
-from sam2_hf.closing import Closing
+
+@contextmanager
+def showing(*, results: bool, notes: bool) -> Iterator[None]:
+    """Choose what is shown within the context.
+
+    Args:
+        results: Whether `say` writes.
+        notes: Whether `note` writes and progress bars are drawn.
+    """
+    before = _has_results.set(results), _has_notes.set(notes)
+    try:
+        yield
+    finally:
+        _has_results.reset(before[0])
+        _has_notes.reset(before[1])
+
+
+def shows_notes() -> bool:
+    """Whether messages other than errors are shown."""
+    return _has_notes.get()
 
 
 def say(text: str) -> None:
     """Write a line of results."""
-    sys.stdout.write(f"{text}\n")
+    if not _has_results.get():
+        return
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:
     """Write a line of progress or a warning to stderr."""
-    sys.stderr.write(f"sam2-hf: {text}\n")
-    sys.stderr.flush()
+    if shows_notes():
+        _write(text)
+
+
+def complain(text: str) -> None:
+    """Write an error to stderr, also with `--quiet`."""
+    _write(f"error: {text}")
 
 
 def one_line(error: BaseException) -> str:
@@ -28,79 +61,6 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-BAR = "{desc} |{bar:30}| {percentage:3.0f}% [{elapsed}<{remaining}]"
-FRAME_BAR = "{desc} |{bar:30}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
-FRAME_COUNT = "{desc} {n_fmt} frames [{elapsed}, {rate_noinv_fmt}]"  # total unknown
-
-
-class PhotoProgress(Closing):
-    """Progress bar of photos, and within a photo of clicks.
-
-    Args:
-        total: Number of photos.
-    """
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.done = 0
-        self._bar = tqdm(
-            total=total, bar_format=BAR, file=sys.stderr, disable=None, leave=False, mininterval=0.2
-        )
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self._bar.close()
-
-    def begin(self, photo: str) -> None:
-        """Show the current photo."""
-        self._bar.set_description_str(f"{self.done + 1}/{self.total} {Path(photo).name}")
-
-    def clicks(self, done: int, total: int) -> None:
-        """Show the progress within the photo."""
-        self._bar.n = self.done + done / total
-        self._bar.update(0)  # redraws a few times a second at most
-
-    def end(self) -> None:
-        """Count the photo as done and clear the line for a message."""
-        self.done += 1
-        self._bar.n = self.done
-        self._bar.clear()
-
-
-class FrameProgress(Closing):
-    """Progress bar of frames, with their rate.
-
-    Args:
-        what: Label in front of the bar.
-        total: Number of frames; None if unknown.
-        done: Frames done before, which do not count for the rate.
-    """
-
-    def __init__(self, what: str, total: int | None, done: int = 0) -> None:
-        self._began = time.monotonic()
-        self.counted = 0
-        self._bar = tqdm(
-            desc=what,
-            total=total,
-            initial=done,
-            unit=" frames",
-            bar_format=FRAME_COUNT if total is None else FRAME_BAR,
-            file=sys.stderr,
-            disable=None,
-            leave=False,
-            mininterval=0.2,
-        )
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self._bar.close()
-
-    @property
-    def rate(self) -> float:
-        """Frames per second so far."""
-        return self.counted / max(time.monotonic() - self._began, 1e-9)
-
-    def advance(self) -> None:
-        """Count a frame."""
-        self.counted += 1
-        self._bar.update(1)
+def _write(text: str) -> None:
+    sys.stderr.write(f"sam2-hf: {text}\n")
+    sys.stderr.flush()

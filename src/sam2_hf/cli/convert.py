@@ -19,5 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     target = Path(arguments.target)
     convert = revert_to_original if target.suffix in ORIGINAL_SUFFIXES else convert_to_folder
-    say(f"{arguments.source} -> {convert(arguments.source, target)}")
+    written = convert(arguments.source, target)
+    arguments.report.add(str(arguments.source), [Path(written)])
+    say(f"{arguments.source} -> {written}")
     return DONE

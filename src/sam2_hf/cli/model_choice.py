@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from huggingface_hub.utils.tqdm import disable_progress_bars
 from transformers.utils import logging
 
 from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
@@ -20,7 +21,7 @@ from sam2_hf.pipelines.loading import (
 )
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 
-from .console import note, one_line
+from .console import note, one_line, shows_notes
 
 AnyModel = TypeVar("AnyModel", Sam2Model, Sam2VideoModel)
 
@@ -92,6 +93,8 @@ def _choose(
 ) -> tuple[str, Source, AnyModel]:
     """Load a model; return its name and its source as well."""
     logging.disable_progress_bar()  # of loading weights
+    if not shows_notes():
+        disable_progress_bars()  # of downloads
     kind = {"device": arguments.device, "dtype": arguments.dtype}
     if arguments.model is not None:
         if bundled_folder(arguments.model) is not None:

@@ -1,5 +1,6 @@
 """Names and folder of the files that the command line writes."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,21 @@ def with_ending(base: Path, ending: str) -> Path:
     return base.with_name(base.name + ending)
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for the results that cannot be made or written to; makes nothing.
+
+    Raises:
+        OutputError: It, or what it would be made in, is a file or not writable.
+    """
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if os.path.isdir(there) and not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"{there} is not writable. Choose another --out.")
+    if os.path.lexists(there) and not os.path.isdir(there):
+        raise _not_a_folder(folder, f"{there} is a file")
+
+
 def prepare_folder(folder: Path) -> None:
     """Create the folder for the results, before any expensive work.
 
@@ -38,9 +54,11 @@ def prepare_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {folder}: {error.strerror or error}. Choose another --out."
-        ) from error
+        raise _not_a_folder(folder, error.strerror or str(error)) from error
+
+
+def _not_a_folder(folder: Path, reason: str) -> OutputError:
+    return OutputError(f"cannot make the folder {folder}: {reason}. Choose another --out.")
 
 
 def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:

@@ -1,22 +1,28 @@
 """Entry point of the command line; errors become one line and an exit code."""
 
+import argparse
+import contextlib
 import importlib
+import sys
 from collections.abc import Sequence
 
-from sam2_hf.errors import Sam2Error
+from sam2_hf.cli.installation.completion import answer_shell
 from sam2_hf.interruption import FAILED, INTERRUPTED
 
-from .arguments import build_parser
-from .console import note, one_line
+from .arguments import read_arguments
+from .console import note, showing
+from .report import CommandReport, failure_text
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's messages on a GPU, on the CPU
-
+# Imported when they run, so that help, completion and a misspelled option need not wait for torch.
 MODULES = {
     "segment": "sam2_hf.cli.segment",
     "everything": "sam2_hf.cli.everything",
     "track": "sam2_hf.cli.track",
     "convert": "sam2_hf.cli.convert",
     "export": "sam2_hf.cli.export",
+    "doctor": "sam2_hf.cli.installation.doctor",
+    "space": "sam2_hf.cli.installation.space",
+    "completion": "sam2_hf.cli.installation.completion",
 }
 
 
@@ -27,22 +33,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process if None.
 
     Returns:
-        Exit code: 0 done, 2 something went wrong (one line on stderr says what), 130 interrupted.
+        Exit code: 0 done, 2 something went wrong (a line on stderr says what), 130 interrupted.
     """
+    answer_shell()
     try:
-        arguments = build_parser().parse_args(argv)
-        # Imported late, so that `--help` and a misspelled option need not wait for torch.
-        command = importlib.import_module(MODULES[arguments.command])
-        return int(command.run(arguments))
+        arguments = read_arguments(argv)
     except SystemExit as leaving:  # from argparse: help, version, wrong usage
         return leaving.code if isinstance(leaving.code, int) else FAILED
+    arguments.report = report = CommandReport(arguments.command)
+    as_json, quiet = getattr(arguments, "json", False), getattr(arguments, "quiet", False)
+    with showing(results=not (as_json or quiet), notes=not quiet):
+        code = _run(arguments, report)
+        report.summarize()
+    if as_json:
+        sys.stdout.write(f"{report.as_json(code)}\n")
+    return code
+
+
+def _run(arguments: argparse.Namespace, report: CommandReport) -> int:
+    """Check, then import and run the command."""
+    try:
+        with contextlib.ExitStack() as open_files:
+            checks = importlib.import_module("sam2_hf.cli.inputs.early_checks")
+            if not checks.prepare(arguments, open_files):
+                return report.code
+            command = importlib.import_module(MODULES[arguments.command])
+            return int(command.run(arguments))
     except KeyboardInterrupt:
         note("interrupted")
         return INTERRUPTED
-    except (Sam2Error, OSError, ValueError, MemoryError) as error:
-        note(f"error: {one_line(error)}")
-    except RuntimeError as error:
-        if not any(phrase in str(error) for phrase in OUT_OF_MEMORY):
+    except Exception as error:
+        text = failure_text(error)
+        if not text:  # a bug of ours; its traceback helps
             raise
-        note("error: out of memory. Try a smaller --model, --dtype bfloat16 or --device cpu.")
+        report.fail(text)
     return FAILED

@@ -13,7 +13,7 @@ from .console import note
 from .model_choice import choose_video_model
 from .output_files import prepare_folder
 from .track_camera import track_camera
-from .track_outputs import TrackOutputs, tell
+from .track_outputs import TrackOutputs, summarize_objects, tell
 from .track_plan import TrackPlan
 from .track_run import TrackState, VideoTracking
 from .video_prompts import VideoPrompts
@@ -23,14 +23,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Track, and write overlay, masks, run lengths and scores.
 
     Raises:
-        PromptError: The prompts cannot be used, or there is no single video.
+        PromptError: The prompts cannot be used.
         VideoError: The video cannot be read.
         FrameError: A prompt is for a frame beyond the video.
         SessionError: The run to resume was started by another command.
         OutputError: The results cannot be written.
     """
-    if (arguments.video is None) == (arguments.camera is None):
-        raise PromptError("give one video, or a camera with --camera 0, and not both.")
     prompts = VideoPrompts.from_arguments(arguments)
     if arguments.camera is not None:
         prepare_folder(arguments.out)
@@ -39,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
-    path = Path(arguments.video).expanduser()
+    path = Path(arguments.video)
     value_range = arguments.value_range
     # Only size and number of frames are read, so any input size will do.
     with open_frames(path, image_size=64, value_range=value_range) as frames:
@@ -73,6 +71,6 @@ def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
             return INTERRUPTED
         about = tracking.facts(session, stem)
         outputs.write_tables(about, state.journal)
-        num_tracked, files = len(state.journal), outputs.publish()
+        objects, files = summarize_objects(state.journal), outputs.publish()
     state.discard()
-    return tell(about, num_tracked, outcome, files)
+    return tell(arguments, about, outcome, objects, files)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_hf.errors import FrameError, OutputError, PromptError, VideoError
+from sam2_hf.errors import FrameError, OutputError, VideoError
 from sam2_hf.interruption import Interruption
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.session import VideoSession
@@ -23,9 +23,10 @@ from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
 from sam2_hf.writers.mp4 import import_av
 
-from .console import FrameProgress, one_line
+from .console import one_line
 from .model_choice import choose_video_model
-from .track_outputs import FrameNames, FrameWriter, Outcome, TrackOutputs, tell
+from .progress import FrameProgress
+from .track_outputs import FrameNames, FrameWriter, Outcome, TrackOutputs, summarize_objects, tell
 from .track_run import TrackState
 from .video_prompts import VideoPrompts
 
@@ -109,15 +110,6 @@ def track_camera(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
     state = TrackState(arguments.out / f".{stem}.state")
     outputs = TrackOutputs(arguments.outputs, stem, arguments.out, state.staged)
     outputs.check(prompts.object_ids)
-    if arguments.resume or arguments.start or arguments.direction == "backward":
-        raise PromptError("a camera cannot go back: leave out --resume, --start and --direction.")
-    if arguments.value_range is not None:
-        raise PromptError("a camera gives pictures of bytes: leave out --value-range.")
-    if prompts.frames != (0,):
-        raise PromptError(
-            f"a prompt is for frame {prompts.frames[-1]}; with a camera all must be for frame 0, "
-            "its first picture."
-        )
     with open_camera(arguments.camera) as camera:
         prompts.check(camera.size, 1, "the camera's first picture")
         chosen = choose_video_model(arguments)
@@ -129,7 +121,7 @@ def track_camera(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
             seen = len(state.journal)
             about = VideoFacts(stem, camera.size, seen, None, chosen.name, prompts.object_ids)
             outputs.write_tables(about, state.journal)
-            files = outputs.publish()
+            objects, files = summarize_objects(state.journal), outputs.publish()
         except OutputError as error:
             raise OutputError(
                 f"{one_line(error)} What was tracked so far stays in {state.folder}."
@@ -138,7 +130,7 @@ def track_camera(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
             state.discard()
             raise
         state.discard()
-        return tell(about, seen, outcome, files)
+        return tell(arguments, about, outcome, objects, files)
 
 
 def _follow(
@@ -168,7 +160,7 @@ def _follow(
                 bar.advance()
         except FrameError as error:
             failure = one_line(error)
-        return Outcome(bar.rate, failure)
+        return Outcome(bar.rate, failure, len(state.journal))
 
 
 def _until(pictures: Iterator[Timed], stop: Interruption) -> Iterator[Timed]:

@@ -3,6 +3,7 @@
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
 
+import argparse
 import contextlib
 import shutil
 from collections.abc import Iterable, Sequence
@@ -16,14 +17,14 @@ from numpy.typing import NDArray
 
 from sam2_hf.errors import OutputError
 from sam2_hf.frames.image_sequence import list_pictures
-from sam2_hf.interruption import DONE, FAILED
 from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.mask_png import check_label_ids, write_label_png, write_object_png
 from sam2_hf.writers.masklet_json import VideoFacts, write_masklets, write_scores
 from sam2_hf.writers.mp4 import VideoWriter, import_av, video_writer
 from sam2_hf.writers.overlay_video import draw_masklets
 
-from .console import note, say
+from .console import say
+from .report import CommandReport
 from .video_prompts import VideoPrompts
 
 ENDINGS = {
@@ -227,22 +228,72 @@ class Outcome:
     Attributes:
         rate: Frames per second; 0 if nothing was tracked in this run.
         failure: Why it ended early; empty if it did not.
+        num_tracked: Frames that are written.
     """
 
     rate: float
     failure: str
+    num_tracked: int
 
 
-def tell(about: VideoFacts, num_tracked: int, outcome: Outcome, files: Sequence[Path]) -> int:
-    """Print the results, their paths, and any failure.
+def summarize_objects(frames: Iterable[TrackedFrame]) -> list[dict[str, float]]:
+    """Count the frames in which each object is seen, with its mean area and predicted IoU there."""
+    seen: dict[int, list[tuple[int, float]]] = {}
+    for tracked in frames:
+        for found in tracked.objects:
+            values = seen.setdefault(found.object_id, [])
+            if found.area:
+                values.append((found.area, found.predicted_iou))
+    return [
+        {
+            "id": object_id,
+            "frames": len(values),
+            "mean_area": sum(area for area, _ in values) / max(len(values), 1),
+            "mean_predicted_iou": sum(iou for _, iou in values) / max(len(values), 1),
+        }
+        for object_id, values in sorted(seen.items())
+    ]
+
+
+def tell(
+    arguments: argparse.Namespace,
+    about: VideoFacts,
+    outcome: Outcome,
+    objects: list[dict[str, float]],
+    files: Sequence[Path],
+) -> int:
+    """Report the results, their paths, and any failure.
+
+    Args:
+        arguments: The command line.
+        about: The video.
+        outcome: How tracking ended.
+        objects: From `summarize_objects`.
+        files: What was written.
 
     Returns:
         The exit code.
     """
-    objects = f"{len(about.object_ids)} object{'s' if len(about.object_ids) > 1 else ''}"
+    report: CommandReport = arguments.report
+    report.model = about.model
+    report.add(
+        about.name if arguments.video is None else arguments.source,
+        files,
+        width=about.size[1],
+        height=about.size[0],
+        num_frames=about.num_frames,
+        tracked_frames=outcome.num_tracked,
+        frames_per_second=outcome.rate,
+        objects=objects,
+    )
+    frames = _count(outcome.num_tracked, "frame")
     speed = f", {outcome.rate:.1f} frames/s" if outcome.rate else ""
-    say("\n  ".join([f"{about.name}: {num_tracked} frames, {objects}{speed}", *map(str, files)]))
-    if not outcome.failure:
-        return DONE
-    note(f"error: {outcome.failure} The {num_tracked} frames that could be tracked are written.")
-    return FAILED
+    head = f"{about.name}: {frames}, {_count(len(about.object_ids), 'object')}{speed}"
+    say("\n  ".join([head, *map(str, files)]))
+    if outcome.failure:
+        report.fail(f"{outcome.failure} What could be tracked is written: {frames}.")
+    return report.code
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

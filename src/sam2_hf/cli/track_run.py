@@ -28,8 +28,9 @@ from sam2_hf.video.storage.checkpoint_files import CURRENT
 from sam2_hf.writers.frame_journal import FrameJournal, TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
 
-from .console import FrameProgress, note, one_line
+from .console import note, one_line
 from .model_choice import ChosenVideoModel
+from .progress import FrameProgress
 from .track_outputs import FrameNames, FrameWriter, Outcome, TrackOutputs
 from .track_plan import Run, TrackPlan
 from .video_prompts import VideoPrompts
@@ -310,7 +311,7 @@ class VideoTracking:
         if not len(self.state.journal):
             raise FrameError(failure or f"no frame of {self.video} could be tracked.")
         self.state.save(session)
-        return Outcome(rate, failure)
+        return Outcome(rate, failure, len(self.state.journal))
 
     def write(self, outputs: TrackOutputs, session: VideoSession, stop: Interruption) -> None:
         """Write per-frame results, reading the frames a second time.

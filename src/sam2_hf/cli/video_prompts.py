@@ -14,7 +14,8 @@ from PIL import Image
 
 from sam2_hf.errors import FrameError, ImageError, PromptError
 from sam2_hf.overlay import DrawnPrompts
-from sam2_hf.processing.images import NUMERIC_MODES, file_problem
+from sam2_hf.picture_files import file_problem
+from sam2_hf.processing.images import NUMERIC_MODES
 from sam2_hf.processing.prompt_reading import Click, check_clicks, read_box
 from sam2_hf.video.session import VideoSession
 
@@ -52,14 +53,9 @@ class VideoPrompts:
         """Collect the prompts, reading the masks.
 
         Raises:
-            PromptError: There is none.
             ImageError: A mask cannot be read.
+            PromptError: A mask is empty.
         """
-        if not (arguments.clicks or arguments.boxes or arguments.masks):
-            raise PromptError(
-                "there is no prompt. Point at an object with --click FRAME:OBJECT:X,Y, --box or "
-                "--mask, for example --click 0:1:290,225."
-            )
         masks = [
             GivenMask(
                 mask.frame, mask.object_id, mask.file, read_mask_picture(mask.file, mask.object_id)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from sam2_hf.errors import DataError
-from sam2_hf.frames.image_sequence import is_picture_name, natural_order
+from sam2_hf.picture_files import is_picture_name, natural_order
 
 from .config import SourceConfig
 

@@ -7,7 +7,6 @@ Suffixes: t = frames, h, w = rows and columns, 3 = red, green, blue.
 """
 
 import os
-import re
 from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import partial
@@ -19,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from sam2_hf.errors import ImageError, VideoError
-from sam2_hf.processing.images import ImageSource, file_problem, read_values
+from sam2_hf.picture_files import PICTURE_ENDINGS, file_problem, is_picture_name, natural_order
+from sam2_hf.processing.images import ImageSource, read_values
 from sam2_hf.processing.value_range import ValueRange
 
 from .base import Finish, PictureSource
@@ -149,11 +149,6 @@ def num_pages(image: Image.Image) -> int:
     return int(getattr(image, "n_frames", 1))
 
 
-PICTURE_ENDINGS = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".webp", ".bmp", ".tif", ".tiff"),
-    *(".gif", ".avif", ".j2k", ".jpx", ".jpf", ".mpo", ".ppm", ".pgm", ".pbm", ".pnm"),
-    *(".tga", ".dib"),
-)
 UNREADABLE_ENDINGS = (".heic", ".heif", ".jxl", ".exr", ".hdr", ".dpx")
 
 
@@ -238,17 +233,6 @@ def _refuse_unreadable(folder: Path, names: list[str], pictures: list[str]) -> N
             f"the folder {folder} has {len(pictures)} pictures that can be read and {len(lost)} "
             f"that cannot, such as {min(lost)}. Convert these to PNG or JPEG, or move them away."
         )
-
-
-def is_picture_name(name: str) -> bool:
-    """Whether a file of this name is a frame: hidden files and other kinds are not."""
-    return not name.startswith(".") and name.lower().endswith(PICTURE_ENDINGS)
-
-
-def natural_order(name: str) -> tuple[list[str | int], str]:
-    """Sort key: numbers in names by value; ties (leading zeros, case) by text."""
-    parts = re.split("([0-9]+)", name.casefold())
-    return [int(part) if odd % 2 else part for odd, part in enumerate(parts)], name
 
 
 GRAY_CLIP, COLOR_CLIP = 3, 4  # axes of (t, h, w) and of (t, h, w, 3)

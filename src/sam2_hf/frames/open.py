@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from sam2_hf.errors import VideoError
-from sam2_hf.processing.images import file_problem
+from sam2_hf.picture_files import PICTURE_ENDINGS, VIDEO_ENDINGS, file_problem
 from sam2_hf.processing.pixel_values import RELEASED_PIXELS, Compat, PixelRules
 from sam2_hf.processing.value_range import ValueRange, read_value_range
 
 from .base import Frames, PictureSource
-from .image_sequence import PICTURE_ENDINGS, PictureFolder, PictureList, PicturePages, is_paged
+from .image_sequence import PictureFolder, PictureList, PicturePages, is_paged
 from .prefetch import BufferedFrames
 from .preprocessing import FramePixels
 from .streams import LiveFrames, StreamedFrames
@@ -26,10 +26,6 @@ __all__ = ["Frames", "open_frames"]
 
 BATCH, CLIP = 5, 4  # axes of (videos, frames, h, w, 3) and of one video
 ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
-VIDEO_ENDINGS = (
-    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts", ".mts"),
-    *(".m2ts", ".wmv", ".flv", ".3gp", ".ogv", ".mxf"),
-)  # only to tell a list of videos from a list of pictures
 PATH = (str, os.PathLike)
 KINDS = (
     "Give a folder of pictures, a video file, a list of pictures, an array "

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_hf.errors import FrameError, ImageError, MissingPackageError, VideoError
-from sam2_hf.processing.images import file_problem
+from sam2_hf.picture_files import file_problem
 from sam2_hf.processing.value_range import ValueRange
 
 from .base import Finish, PictureSource

@@ -4,16 +4,16 @@ Suffixes: c = channels (3 after conversion), h, w = rows and columns of the orig
 """
 
 import os
-import stat
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 from transformers.image_utils import load_image as load_from_address
 
 from sam2_hf.errors import ImageError
+from sam2_hf.picture_files import file_problem, picture_errors
 
 from .value_range import ValueRange, ValueScale, choose_scale
 
@@ -158,28 +158,6 @@ def read_values(image: ImageSource, channels: str | None = None) -> Tensor:
     return _channels_first(values, channels, tensor_first=tensor_first)
 
 
-def file_problem(path: str | os.PathLike[str], kind: str = "file") -> str | None:
-    """Explain why a path is not a readable regular file; None if it is one.
-
-    Pipes and devices may have no end, and opening one can wait forever.
-
-    Args:
-        path: The path.
-        kind: Name of the kind of file, for the message.
-    """
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        return f"there is no {kind} {path}. Check the path."
-    except (OSError, ValueError) as error:
-        return f"{str(path)[:200]} cannot be read: {error}"
-    if stat.S_ISDIR(mode):
-        return f"{path} is a folder. Give a file in it."
-    if not stat.S_ISREG(mode):
-        return f"{path} is a pipe or a device, which may never end. Save it as a file first."
-    return None
-
-
 def as_tensor(array: np.ndarray) -> Tensor:
     """Convert an array, sharing memory if possible; read-only and mirrored ones are copied.
 
@@ -216,22 +194,8 @@ def _read(path: str | os.PathLike[str]) -> Image.Image:
     problem = file_problem(path, "image file")
     if problem:
         raise ImageError(problem)
-    try:
+    with picture_errors(path):
         return _open_upright(path)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(
-            f"{path} is too large to open safely: {error} Shrink it, or cut it up."
-        ) from error
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{path} cannot be read as an image: it is of no kind that PIL knows. "
-            "Give a PNG, JPEG, TIFF or WebP."
-        ) from error
-    except Exception as error:  # Pillow's readers raise many types for damaged files
-        raise ImageError(
-            f"{path} cannot be read as an image: {error}. "
-            "Give a complete PNG, JPEG or another kind that PIL reads."
-        ) from error
 
 
 def _open_upright(path: str | os.PathLike[str]) -> Image.Image:

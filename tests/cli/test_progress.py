@@ -3,7 +3,10 @@
 import io
 import sys
 
-from sam2_hf.cli.console import FrameProgress, PhotoProgress
+import pytest
+
+from sam2_hf.cli.console import showing
+from sam2_hf.cli.progress import FrameProgress, PhotoProgress
 
 
 class Terminal(io.StringIO):
@@ -26,6 +29,32 @@ def test_a_terminal_sees_which_photo_it_is_and_how_far(monkeypatch):
     assert "2/4 beach.jpg" in shown
     assert " 38%" in shown  # one and a half of four
     assert progress.done == 1
+
+
+def test_bars_have_no_color(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    with PhotoProgress(2) as progress:
+        progress.begin("sea.jpg")
+        progress.clicks(1, 2)
+        progress._bar.refresh()
+
+    assert "sea.jpg" in terminal.getvalue()
+    assert "\x1b" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize("notes", [True, False])
+def test_a_terminal_without_a_cursor_and_a_quiet_command_have_no_bars(monkeypatch, notes):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "dumb" if notes else "xterm")
+
+    with showing(results=True, notes=notes), PhotoProgress(1) as progress:
+        progress.begin("sea.jpg")
+        progress.clicks(1, 2)
+
+    assert terminal.getvalue() == ""
 
 
 def test_a_file_sees_nothing(monkeypatch):

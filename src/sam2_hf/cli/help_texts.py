@@ -1,0 +1,112 @@
+"""Examples and explanations below the options of each command."""
+
+EXAMPLES = """\
+examples:
+  sam2-hf segment cup.jpg --point 290,225             one object, by a click
+  sam2-hf everything street.jpg --out masks           all objects
+  sam2-hf track cup.mp4 --click 0:1:290,225           one object through a video
+  sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny  an original checkpoint, for the Hub
+  sam2-hf export sam2-hiera-micro ./micro-onnx        a model as ONNX graphs
+  sam2-hf doctor                                      what works here, what to install
+
+`sam2-hf COMMAND --help` lists the options of a command.
+
+exit codes: 0 done; 2 wrong usage, or something failed (stderr says what); 130 interrupted."""
+
+PIXELS = """\
+X grows to the right and Y downward, in pixels of the {picture}; 0,0 is the top left corner."""
+
+MANY_PHOTOS = """\
+A photo that fails does not stop the others; the failed ones are named at the end, and the exit
+code is 2. Ctrl-C keeps the files of finished photos."""
+
+SEGMENT_EXAMPLES = f"""\
+examples:
+  sam2-hf segment cup.jpg --point 290,225
+  sam2-hf segment cup.jpg --point 290,225 --point 400,60,- --out masks
+  sam2-hf segment cup.jpg --box 170,20,420,350 --model facebook/sam2.1-hiera-large
+  sam2-hf segment 'shots/*.png' --box -10,5,200,300 --json > shots.json
+  sam2-hf segment https://example.com/cup.jpg --point 290,225
+
+writes, for cup.jpg:
+  cup_segment_overlay.png   the photo with the mask and your prompts drawn on it
+  cup_segment_mask.png      the mask, white on black; with several objects, a palette picture
+                            whose pixel values are the numbers of the objects
+  cup_segment.json          COCO JSON: masks as run lengths, boxes, areas, scores
+
+{PIXELS.format(picture="photo")}
+One click may mean a part or the whole, so the model makes three masks; the best one is written,
+or all three with --all. With more prompts, it makes one mask.
+
+{MANY_PHOTOS}"""
+
+EVERYTHING_EXAMPLES = f"""\
+examples:
+  sam2-hf everything street.jpg
+  sam2-hf everything holiday/ --out masks --points-per-side 16
+  sam2-hf everything scan.png --crop-n-layers 1 --device cuda --dtype bfloat16
+  find . -name '*.jpg' | sam2-hf everything --from-file -
+
+writes, for street.jpg:
+  street_everything_overlay.png   the photo with every mask drawn on it
+  street_everything_masks.png     a picture whose pixel values are the numbers of the masks
+  street_everything.json          COCO JSON: masks as run lengths, boxes, areas, scores
+
+{MANY_PHOTOS}"""
+
+TRACK_EXAMPLES = f"""\
+examples:
+  sam2-hf track cup.mp4 --click 0:1:290,225
+  sam2-hf track cup.mp4 --click 0:1:290,225 --click 0:1:400,60,- --click 30:2:80,90 --out tracks
+  sam2-hf track frames/ --box 0:1:170,20,420,350 --outputs png,json
+  sam2-hf track cup.mp4 --mask 0:1:first.png --model facebook/sam2.1-hiera-large --resume
+  sam2-hf track --camera 0 --click 0:1:320,240 --limit 300
+
+writes, for cup.mp4, what --outputs names:
+  mp4      cup_overlay.mp4     the video with masks and prompts drawn on it
+  png      cup_masks/          a PNG per frame whose pixel values are object numbers (as in DAVIS)
+  objects  cup_objects/001/    a black and white PNG per frame and object
+  json     cup_masklets.json   masks as run lengths (as in SA-V)
+  csv      cup_scores.csv      predicted quality, visibility and area per frame and object
+
+FRAME counts from 0. OBJECT is a number of your choice; prompts with the same number mean the same
+object, on any number of frames.
+{PIXELS.format(picture="video")}
+A mask is a picture of the video's size whose bright part is the object; in a palette PNG with
+several labels it is the label OBJECT.
+
+Ctrl-C keeps finished frames; the same command with --resume continues, also after a crash."""
+
+CONVERT_EXAMPLES = """\
+examples:
+  sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny   to a folder for the Hub
+  sam2-hf convert ./sam2.1-tiny tiny.pt                back"""
+
+EXPORT_EXAMPLES = """\
+examples:
+  sam2-hf export facebook/sam2.1-hiera-tiny ./tiny-onnx
+  sam2-hf export sam2-hiera-micro ./micro-onnx --dtype int8
+  sam2-hf export sam2-hiera-micro ./micro-openvino --format openvino
+  sam2-hf export sam2-hiera-micro ./micro-phone --fixed --dtype float16
+  sam2-hf export sam2-hiera-micro ./micro-package --format aotinductor
+  sam2-hf export check ./micro-onnx
+  sam2-hf track cup.mp4 --model ./micro-onnx --click 0:1:290,225
+
+OUT becomes a folder of graphs for ONNX Runtime, with numpy_runner.py, which needs only numpy,
+Pillow and onnxruntime; or of graphs for OpenVINO. Every command takes the folder as --model. The
+other formats answer prompts on photos. The check prints how far the graphs are from the model on
+a picture and a clip, and both speeds."""
+
+SPACE_HELP = """\
+Serve the web page on this computer. Arguments go to the page's own program; --help lists them."""
+
+DOCTOR_HELP = """\
+Prints versions, devices, the speed of each data type, which kernels are used, which optional
+packages are installed, whether the Hub answers (within 4 seconds), and where models are kept.
+The exit code is 2 if a required package is missing or broken."""
+
+COMPLETION_HELP = """\
+examples:
+  eval "$(sam2-hf completion bash)"                  for this shell; in ~/.bashrc for every one
+  eval "$(sam2-hf completion zsh)"                   the same in ~/.zshrc, after compinit
+  sam2-hf completion fish | source                   the same in ~/.config/fish/config.fish"""

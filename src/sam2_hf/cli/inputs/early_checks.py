@@ -1,0 +1,187 @@
+"""Checks of a command line that need neither torch nor a model, so that a mistake is told at once.
+
+They also list the photos and fetch the video, which the commands then find in `arguments`.
+"""
+
+import argparse
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt, MaskPrompt
+from sam2_hf.cli.output_files import check_folder
+from sam2_hf.cli.report import CommandReport
+from sam2_hf.errors import ImageError, PromptError
+from sam2_hf.picture_files import (
+    PICTURE_ENDINGS,
+    VIDEO_ENDINGS,
+    file_problem,
+    header_problem,
+    is_picture_name,
+)
+
+from .sources import Source, find_video, list_photos
+
+PATH_STARTS = ("./", "../", "~", "/", ".\\", "..\\")
+WEIGHT_ENDINGS = (".pt", ".pth", ".safetensors")
+EXPORT_CHECK = "check"  # `export check`, where a model is otherwise
+
+
+def prepare(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
+    """Check a command line, and list what it reads.
+
+    Args:
+        arguments: With `report`. `sources` is added for photos, and `video` becomes a path.
+        open_files: Takes what is to be removed at the end, such as a downloaded video.
+
+    Returns:
+        Whether there is anything to do. If not, the report says why.
+
+    Raises:
+        Sam2Error: The command cannot be run.
+    """
+    check = CHECKS.get(arguments.command)
+    return True if check is None else check(arguments, open_files)
+
+
+def _segment(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
+    points, boxes = arguments.points, arguments.boxes
+    _some_photos(arguments)
+    if not points and not boxes:
+        raise PromptError("there is no prompt. Point at the object with --point X,Y or --box.")
+    if points and len(boxes) > 1:
+        raise PromptError(
+            f"there are points and {len(boxes)} boxes, so it is not clear which box the points "
+            "belong to. Give points with one box, or boxes alone."
+        )
+    return _photos(arguments, open_files)
+
+
+def _photos(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
+    _some_photos(arguments)
+    _model_and_folder(arguments)
+    report: CommandReport = arguments.report
+    listed = list_photos(arguments.photos, arguments.from_file)
+    if not listed:
+        raise PromptError(f"the list of photos {arguments.from_file} is empty.")
+    report.total = len(listed)
+    for source in listed:
+        if source.problem:
+            report.fail(source.problem, source.given)
+    arguments.sources = [source for source in listed if not source.problem]
+    if len(listed) == 1 and arguments.sources:
+        arguments.sources = [_only_photo(listed[0], open_files)]
+    return bool(arguments.sources)
+
+
+def _some_photos(arguments: argparse.Namespace) -> None:
+    if not arguments.photos and arguments.from_file is None:
+        raise PromptError(
+            "there is no photo. Give a picture file, a folder, a pattern or an address "
+            f"(see sam2-hf {arguments.command} --help)"
+        )
+
+
+def _only_photo(source: Source, open_files: contextlib.ExitStack) -> Source:
+    """Fetch the only photo, and look whether it is one."""
+    path = open_files.enter_context(source.file())
+    if problem := header_problem(path):
+        is_video = path.suffix.lower() in VIDEO_ENDINGS
+        raise ImageError(f"{path} is a video; `sam2-hf track` reads it." if is_video else problem)
+    return Source(source.given, source.kind, path)
+
+
+def _track(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
+    if (arguments.video is None) == (arguments.camera is None):
+        raise PromptError("give one video, or a camera with --camera 0, and not both.")
+    if not _prompts(arguments):
+        raise PromptError(
+            "there is no prompt. Point at an object with --click FRAME:OBJECT:X,Y, --box or "
+            "--mask, for example --click 0:1:290,225."
+        )
+    for mask in arguments.masks:
+        if problem := file_problem(mask.file, "mask file") or header_problem(mask.file):
+            raise ImageError(problem)
+    _model_and_folder(arguments)
+    if arguments.video is None:
+        _camera(arguments)
+        return True
+    source = find_video(arguments.video)
+    if source.problem:
+        raise source.kind.error(source.problem)
+    path = open_files.enter_context(source.file())
+    if problem := _video_problem(path):
+        raise source.kind.error(problem)
+    arguments.source, arguments.video = source.given, str(path)
+    return True
+
+
+def _video_problem(path: Path) -> str | None:
+    """Say why a folder or file is no video, by names and first bytes."""
+    if path.is_dir():
+        has_pictures = any(map(is_picture_name, os.listdir(path)))
+        problem = f"the folder {path} has no picture. Give the folder of a video's frames."
+        return None if has_pictures else problem
+    if path.stat().st_size == 0:
+        return f"{path} is empty."
+    is_picture = path.suffix.lower() in PICTURE_ENDINGS and path.suffix.lower() != ".gif"
+    return header_problem(path) if is_picture else None
+
+
+def _camera(arguments: argparse.Namespace) -> None:
+    if arguments.resume or arguments.start or arguments.direction == "backward":
+        raise PromptError("a camera cannot go back: leave out --resume, --start and --direction.")
+    if arguments.value_range is not None:
+        raise PromptError("a camera gives pictures of bytes: leave out --value-range.")
+    last = max(prompt.frame for prompt in _prompts(arguments))
+    if last:
+        raise PromptError(
+            f"a prompt is for frame {last}; with a camera all must be for frame 0, its first "
+            "picture."
+        )
+
+
+def _prompts(arguments: argparse.Namespace) -> list[ClickPrompt | BoxPrompt | MaskPrompt]:
+    return [*arguments.clicks, *arguments.boxes, *arguments.masks]
+
+
+def _convert(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> bool:
+    _local_model(str(arguments.source))
+    check_folder(arguments.target.parent)
+    return True
+
+
+def _export(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> bool:
+    if arguments.model != EXPORT_CHECK:
+        _local_model(arguments.model)
+    elif not arguments.target.exists():
+        raise PromptError(f"there is no folder {arguments.target}. Check the path.")
+    return True
+
+
+def _model_and_folder(arguments: argparse.Namespace) -> None:
+    if arguments.model is not None:
+        _local_model(arguments.model)
+    check_folder(arguments.out)
+
+
+def _local_model(model: str) -> None:
+    """Refuse a model that can only be a path and is none, or is a file of another kind."""
+    path = Path(model).expanduser()
+    if path.is_file() and path.suffix not in WEIGHT_ENDINGS:
+        known = ", ".join(WEIGHT_ENDINGS)
+        raise PromptError(
+            f"{model} is no checkpoint. Give a Hub id, a folder, or a file that ends in {known}."
+        )
+    if not path.exists() and (model.startswith(PATH_STARTS) or path.suffix in WEIGHT_ENDINGS):
+        raise PromptError(f"there is no file or folder {model}. Check the path.")
+
+
+CHECKS: dict[str, Callable[[argparse.Namespace, contextlib.ExitStack], bool]] = {
+    "segment": _segment,
+    "everything": _photos,
+    "track": _track,
+    "convert": _convert,
+    "export": _export,
+}

@@ -1,0 +1,90 @@
+"""Mistakes that are told before torch is imported."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+# Runs each command line of stdin, and prints its exit code, what is told, and whether torch came.
+PROGRAM = """
+import contextlib, io, json, sys
+from sam2_hf.cli import main
+answers = []
+for arguments in json.load(sys.stdin):
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
+        code = main(arguments)
+    heavy = {"torch", "transformers", "numpy", "av", "gradio"} & set(sys.modules)
+    answers.append([code, told.getvalue(), sorted(heavy)])
+print(json.dumps(answers))
+"""
+CUP, CLIP = ["segment", "cup.png", "--point", "3,3"], ["track", "cup.mp4", "--click", "0:1:3,3"]
+MISTAKES = [
+    (["segment", "none.png", "--point", "3,3"], "there is no image file none.png"),
+    (["segment", "text.jpg", "--point", "3,3"], "of no kind that PIL knows"),
+    (["segment", "cup.png"], "there is no prompt"),
+    (["segment", "--point", "3,3"], "there is no photo"),
+    (["segment", "cup.png", "--point", "1,1", "--box", "1,1,9,9", "--box", "2,2,9,9"], "2 boxes"),
+    ([*CUP, "--out", "text.jpg"], "cannot make the folder text.jpg: text.jpg is a file"),
+    ([*CUP, "--out", "text.jpg/deep/er"], "text.jpg is a file"),
+    ([*CUP, "--model", "./none"], "there is no file or folder ./none"),
+    ([*CUP, "--model", "none.pt"], "there is no file or folder none.pt"),
+    ([*CUP, "--device", "gpu"], "device 'gpu' cannot be used. Use cpu, cuda, cuda:1 or mps"),
+    ([*CUP, "--device", "cuda:x"], "device 'cuda:x' cannot be used"),
+    ([*CUP, "--dtype", "fp16"], "invalid choice: 'fp16'"),
+    ([*CUP, "--pont", "3,3"], "there is no option --pont. Did you mean --point?"),
+    (["segment", "http://127.0.0.1:9/cup.png", "--point", "3,3"], "cannot be downloaded"),
+    (["everything", "none.png", "g*.png", "empty"], "3 of 3 failed: none.png, g*.png, empty"),
+    (["everything", "--from-file", "empty.txt"], "the list of photos empty.txt is empty"),
+    (["track", "none.mp4", "--click", "0:1:3,3"], "there is no video file or folder none.mp4"),
+    (["track", "cup.mp4"], "there is no prompt"),
+    ([*CLIP, "--camera", "0"], "and not both"),
+    ([*CLIP, "--mask", "0:1:none.png"], "there is no mask file none.png"),
+    ([*CLIP, "cup.mp4"], "'cup.mp4' is one argument too many"),
+    ([*CLIP, "--outputs", "gif"], "'gif' is not a list of"),
+    (["track", "empty", "--click", "0:1:3,3"], "the folder empty has no picture"),
+    (["track", "text.jpg", "--click", "0:1:3,3"], "of no kind that PIL knows"),
+    (["track", "none.bin", "--click", "0:1:3,3"], "none.bin is empty"),
+    (["track", "--camera", "0", "--click", "1:1:3,3"], "all must be for frame 0"),
+    (["track", "cup.mp4", "--point", "0:1:3,3"], "no option --point. Did you mean --click?"),
+    (["segment", "cup.mp4", "--point", "3,3"], "cup.mp4 is a video; `sam2-hf track` reads it"),
+    ([*CUP, "--model", "text.jpg"], "text.jpg is no checkpoint"),
+    (["segmnet", "cup.png"], "there is no command 'segmnet'. Did you mean segment?"),
+    (["cup.png"], "there is no command 'cup.png'"),
+    (["convert", "none.pt", "out"], "there is no file or folder none.pt"),
+    (["export", "none.pt", "out"], "there is no file or folder none.pt"),
+    (["export", "check", "none"], "there is no folder none"),
+    (["completion", "csh"], "invalid choice: 'csh'"),
+]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory, stored_photo):
+    """What is answered to each mistake, in one process."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    (folder / "cup.png").write_bytes(stored_photo.read_bytes())
+    (folder / "cup.mp4").write_bytes(b"not read")
+    (folder / "text.jpg").write_text("not a picture")
+    (folder / "empty.txt").write_text("\n")
+    (folder / "none.bin").touch()
+    (folder / "empty").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        input=json.dumps([arguments for arguments, _ in MISTAKES]),
+        capture_output=True,
+        check=True,
+        cwd=folder,
+        text=True,
+    )
+    assert not (folder / "sam2_out").exists()
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("place", range(len(MISTAKES)), ids=[" ".join(a) for a, _ in MISTAKES])
+def test_a_mistake_is_told_before_torch_is_imported(answers, place):
+    code, told, heavy = answers[place]
+
+    assert (code, heavy) == (2, [])
+    assert MISTAKES[place][1] in told
+    assert "Traceback" not in told
