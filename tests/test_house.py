@@ -47,6 +47,7 @@ SINGLE_SUBCLASSES = {
 
 # Files that the tests of their users test: types, tables, readers, and parts of one whole.
 TESTED_ELSEWHERE = {
+    "src/sam2_hf/cli/photo_outputs.py",  # test_save_options.py
     "src/sam2_hf/cli/track_outputs.py",  # test_track.py
     "src/sam2_hf/data/dataset.py",  # those of each kind
     "src/sam2_hf/json_input.py",  # tests/bad_input
@@ -60,6 +61,8 @@ TESTED_ELSEWHERE = {
     "src/sam2_hf/pipelines/abstract_pipeline.py",
     "src/sam2_hf/pipelines/bundled_auto_classes.py",  # test_registry.py
     "src/sam2_hf/pipelines/transformers_pipeline.py",  # test_registry.py
+    "src/sam2_hf/results/frame_masks.py",  # test_picture_masks.py
+    "src/sam2_hf/results/pictures.py",  # test_photo_files.py
     "src/sam2_hf/training/synthetic/drawing.py",  # test_scene.py, test_clips.py
     "src/sam2_hf/training/synthetic/motion.py",
     "src/sam2_hf/training/synthetic/shapes.py",

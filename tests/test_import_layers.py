@@ -1,6 +1,7 @@
 """Who may import whom, floor by floor.
 
-values -> model, processing -> frames -> data, video -> pipelines, training -> writers -> programs;
+values -> model, processing, results -> frames -> data, video -> writers -> pipelines, training
+-> programs;
 `original` translates names for code that is built on facebookresearch/sam2, and nobody imports it
 """
 
@@ -11,19 +12,20 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 VALUES = {path.stem for path in ROOT.glob("src/sam2_hf/*.py")} - {"__init__", "cli"}
 PROGRAMS = {"convert_checkpoints", "evaluation", "spaces"}
-FRAMES = VALUES | {"processing", "frames"}
+FRAMES = VALUES | {"processing", "frames", "results"}
 BASE = FRAMES | {"model", "video"}
 ALL = BASE | {"data", "pipelines", "training", "writers", "original", "export"}
 MAY_IMPORT = {
     **dict.fromkeys(VALUES, VALUES),
     "model": set(),
     "processing": VALUES,
+    "results": VALUES,
     "frames": VALUES | {"processing"},
     "data": FRAMES,
     **dict.fromkeys(("video", "export"), BASE),
-    "pipelines": BASE | {"export"},
+    "pipelines": BASE | {"export", "writers"},
     "training": BASE | {"data"},
-    "writers": BASE | {"pipelines"},
+    "writers": BASE,
     "original": BASE | {"pipelines"},
     "__init__": ALL,
     **{name: ALL | {"__init__", "cli"} for name in PROGRAMS},  # the demo runs the command line
@@ -37,6 +39,7 @@ OPTIONAL = {
         "accelerate",
         "av",
         "datasets",
+        "fiftyone",
         "gradio",
         "markdown_it",
         "matplotlib",
@@ -45,7 +48,7 @@ OPTIONAL = {
         "onnxscript",
         "openvino",
     ),
-    *("peft", "tensorboard"),
+    *("peft", "supervision", "tensorboard"),
     "gpu_attention_kernel",  # which imports Triton
 }
 FILES = sorted(p for top in ("src", *PROGRAMS) for p in (ROOT / top).rglob("*.py"))

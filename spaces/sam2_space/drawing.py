@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFilter
 
 from sam2_hf.overlay import Rgb, draw_overlay, label_picture, object_colors
+from sam2_hf.results.labeled_overlay import draw_masklets
 from sam2_hf.writers.coco_json import (
     answer_annotation,
     generated_annotations,
@@ -20,7 +21,6 @@ from sam2_hf.writers.coco_json import (
     write_coco,
     write_png,
 )
-from sam2_hf.writers.overlay_video import draw_masklets
 
 from .limits import LimitError, ShownSize
 from .photo_work import Answer, PhotoScene, PhotoWork, Xy

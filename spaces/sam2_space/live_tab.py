@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf.overlay import DrawnPrompts
+from sam2_hf.results.labeled_overlay import draw_masklets
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
-from sam2_hf.writers.overlay_video import draw_masklets
 from sam2_space.widgets import components as parts, gestures
 from sam2_space.widgets.gestures import Gesture
 

@@ -13,11 +13,11 @@ import pandas as pd
 
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.overlay import object_colors
+from sam2_hf.results.labeled_overlay import draw_masklets
 from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.mask_png import write_label_png
 from sam2_hf.writers.masklet_json import VideoFacts, write_masklets
 from sam2_hf.writers.mp4 import VideoWriter, video_writer
-from sam2_hf.writers.overlay_video import draw_masklets
 
 from .drawing import color_order
 from .video_work import VideoWork

@@ -26,13 +26,6 @@ def test_a_click_that_is_none_is_refused_with_an_example(text):
         argument_types.video_click(text)
 
 
-def test_outputs_are_a_list_in_any_order():
-    assert argument_types.outputs("json, mp4") == ("mp4", "json")
-    for text in ("", "mp4,avi"):
-        with pytest.raises(argparse.ArgumentTypeError, match="mp4, png, objects, json, csv"):
-            argument_types.outputs(text)
-
-
 @pytest.mark.parametrize("text", ["-1", "1.5", "x", ""])
 def test_a_number_that_counts_is_whole(text):
     with pytest.raises(argparse.ArgumentTypeError):

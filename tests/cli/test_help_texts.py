@@ -7,7 +7,9 @@ import pytest
 from sam2_hf.cli import help_texts, main
 from sam2_hf.cli.arguments import read_arguments
 
-TEXTS = [text for name, text in vars(help_texts).items() if name.isupper()]
+TEXTS = [
+    text for name, text in vars(help_texts).items() if name.isupper() and isinstance(text, str)
+]
 EXAMPLES = sorted(
     {line.strip() for text in TEXTS for line in text.splitlines() if line.startswith("  sam2-hf ")}
 )

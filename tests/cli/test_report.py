@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import sam2_hf
-from sam2_hf.cli.report import CommandReport, failure_text, mask_facts
+from sam2_hf.cli.report import CommandReport, failure_text, object_facts
+from sam2_hf.results.found_object import FoundObject
 
 
 def test_the_json_is_one_line_with_every_result(capsys):
@@ -72,10 +73,13 @@ def test_bugs_have_no_text(error, told):
     assert bool(failure_text(error)) == bool(told)
 
 
-def test_facts_of_masks_leave_the_masks_out():
-    annotation = {"area": 5, "bbox": [0, 0, 1, 5], "segmentation": {}, "object_score": None}
+def test_facts_of_objects_leave_the_masks_out():
+    rle = {"size": [2, 3], "counts": [2, 2, 2]}
+    found = FoundObject(7, rle, 0.5, "cup", {"stability_score": 0.25, "prompt_points": []})
 
-    assert mask_facts([annotation, annotation], 3) == [
-        {"id": 3, "area": 5, "bbox": [0, 0, 1, 5]},
-        {"id": 4, "area": 5, "bbox": [0, 0, 1, 5]},
+    assert object_facts([found]) == [
+        {
+            **{"id": 7, "name": "cup", "area": 2, "box": [1, 0, 2, 2]},
+            **{"predicted_iou": 0.5, "stability_score": 0.25},
+        }
     ]

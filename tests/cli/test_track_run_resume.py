@@ -19,12 +19,13 @@ KINDS = ("--outputs", "mp4,png,objects,json,csv")
 # Saves after every frame, and dies like a process that is killed: no line of cleaning up runs.
 KILLED = """
 import os, sys
-from sam2_hf.cli import main, track_outputs, track_run
+from sam2_hf.cli import main, track_run
 from sam2_hf.writers.frame_journal import FrameJournal
+from sam2_hf.writers.track_files import TrackFiles
 
 place, owner, name = int(sys.argv[1]), *sys.argv[2].split(".")
 track_run.SAVE_EVERY, track_run.SAVE_SHARE = 0.0, 1e9
-kind = {"journal": FrameJournal, "writer": track_outputs.FrameWriter}[owner]
+kind = {"journal": FrameJournal, "writer": TrackFiles}[owner]
 original, calls = getattr(kind, name), []
 
 def die(*arguments, **options):

@@ -1,10 +1,14 @@
 """Prompts and a video in, masklets out."""
 
+import json
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from sam2_hf import (
+    FrameError,
     PromptError,
     ReviewRules,
     SessionError,
@@ -202,3 +206,58 @@ def test_tracking_leaves_torchs_gradients_as_they_were(segment):
     segment(clip(3), VideoPrompt(0, 1, clicks=(3, 3)))
 
     assert torch.is_grad_enabled()
+
+
+def test_a_video_is_plotted_named_and_saved_by_the_ending_of_the_file(segment, tmp_path):
+    cup = VideoPrompt(2, 300, clicks=(30, 20), name="cup")
+    found = segment(clip(), [cup, BOX])
+
+    assert repr(found) == "VideoSegmentation(objects cup, 3 on 8 frames, 80 x 48 pixels)"
+    assert found.plot(2).size == SIZE[::-1]
+    assert found.plot().size > (3 * SIZE[1], 2 * SIZE[0])  # a sheet of six frames
+    assert found._repr_png_().startswith(b"\x89PNG")
+    content = json.loads(found.save(tmp_path / "clip.json").read_text())
+    assert content["annotations"] == json.loads(json.dumps(found.to_coco()["annotations"]))
+    assert [row["name"] for row in content["categories"]] == ["object", "cup"]
+    prompts = [annotation["prompts"][0] for annotation in content["annotations"]]
+    assert [prompt["frame"] for prompt in prompts] == [4, 2]
+    assert prompts[0]["boxes"] == [[10, 12, 40, 30]]
+    assert prompts[1]["points"] == [[30, 20, 1]]
+    found.save(tmp_path / "clip.txt")
+    assert (tmp_path / "clip.txt").read_text().count(",300,") == sum(
+        mask.any() for _, mask in found.masklets[300]
+    )
+    with pytest.raises(PromptError, match="object 300 has no place in davis"):
+        found.save(tmp_path / "masks", "davis")
+
+
+def test_one_frame_of_a_video_is_a_result_like_that_of_a_photo(segment):
+    found = segment(clip(), [CLICK, BOX]).named({3: "plate"})
+
+    frame = found.on_frame(5)
+
+    np.testing.assert_array_equal(
+        np.asarray(frame.cutout())[..., 3] > 0, found.masks(5)[7] | found.masks(5)[3]
+    )
+    names = {item["object_id"]: item.get("name") for item in frame.to_coco()["annotations"]}
+    assert names == {3: "plate", 7: None}
+    gone = segment(iter(clip()), CLICK).on_frame(5)
+    assert gone.origin is None  # the pictures of an iterator are gone; masks are drawn on gray
+    assert gone.plot().size == SIZE[::-1]
+    with pytest.raises(FrameError, match=r"frame 9 was not tracked. Frames with a mask: 0-7"):
+        found.on_frame(9)
+
+
+def test_results_of_a_session_are_such_results_too(segment):
+    session = segment.open(clip())
+    session.click(2, 7, (30, 20))
+
+    result = session.preview(2).named({7: "cup"})
+
+    assert repr(result).startswith("FrameResult(cup, IoU ")
+    assert result.plot().size == SIZE[::-1]
+    mask = result.masks[7]
+    pixels = session.frames.picture(2)
+    np.testing.assert_array_equal(np.asarray(result.cutout())[mask][:, :3], pixels[mask])
+    assert result.to_coco()["annotations"][0]["object_id"] == 7
+    assert pickle.loads(pickle.dumps(result)).origin is None  # a copy forgets the video

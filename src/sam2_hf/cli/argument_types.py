@@ -9,7 +9,6 @@ Click = tuple[float, float, bool]
 Box = tuple[float, float, float, float]
 
 DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "npu", "xla", "meta")
-OUTPUTS = ("mp4", "png", "objects", "json", "csv")
 
 
 class ClickPrompt(NamedTuple):
@@ -86,21 +85,6 @@ def video_mask(text: str) -> MaskPrompt:
     """
     frame, object_id, rest = _placed(text, "FRAME:OBJECT:FILE", "0:1:cup.png")
     return MaskPrompt(frame, object_id, Path(rest))
-
-
-def outputs(text: str) -> tuple[str, ...]:
-    """Read a list such as `mp4,json`.
-
-    Raises:
-        argparse.ArgumentTypeError: An item is unknown, or the list is empty.
-    """
-    chosen = [part.strip() for part in text.split(",") if part.strip()]
-    unknown = [part for part in chosen if part not in OUTPUTS]
-    if unknown or not chosen:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a list of {', '.join(OUTPUTS)}, such as mp4,json"
-        )
-    return tuple(kind for kind in OUTPUTS if kind in chosen)
 
 
 def value_range(text: str) -> tuple[float, float] | str:

@@ -10,14 +10,18 @@ from typing import Any, NoReturn
 from sam2_hf import __version__
 from sam2_hf.errors import nearest_hint
 from sam2_hf.interruption import FAILED
+from sam2_hf.results.formats import (
+    PHOTO_DEFAULTS,
+    PHOTO_FORMATS,
+    VIDEO_DEFAULTS,
+    VIDEO_FORMATS,
+)
 
 from .argument_types import (
-    OUTPUTS,
     add_value_range,
     box,
     count,
     device,
-    outputs,
     point,
     video_box,
     video_click,
@@ -35,12 +39,12 @@ from .help_texts import (
     SPACE_HELP,
     TRACK_EXAMPLES,
 )
+from .save_options import add_names, add_save
 
 PROGRAM = "sam2-hf"
 COMMANDS = ("segment", "everything", "track", "convert", "export", "space", "doctor", "completion")
 SYNONYMS = {"--point": "--click", "--click": "--point", "--output": "--out"}
 DIRECTIONS = ("both", "forward", "backward")
-DEFAULT_OUTPUTS = ("mp4", "png", "json", "csv")
 DEFAULT_FOLDER = Path("sam2_out")
 DTYPES = ("float32", "bfloat16", "float16")
 GRAPH_DTYPES = ("float32", "float16", "int8", "int8-weights", "int4-weights")
@@ -166,6 +170,8 @@ def _add_segment(commands: Commands) -> None:
         "without points, mean several objects",
     )
     parser.add_argument("--all", action="store_true", help="write all masks, not only the best")
+    add_save(parser, PHOTO_FORMATS, PHOTO_DEFAULTS)
+    add_names(parser)
     add_value_range(parser)
     _add_common(parser)
 
@@ -179,6 +185,7 @@ def _add_everything(commands: Commands) -> None:
         EVERYTHING_EXAMPLES,
     )
     _add_photos(parser)
+    add_save(parser, PHOTO_FORMATS, PHOTO_DEFAULTS)
     add_value_range(parser)
     _add_common(parser)
     search = parser.add_argument_group("which masks")
@@ -254,14 +261,8 @@ def _add_track_options(parser: argparse.ArgumentParser) -> None:
         help="track at most N frames in each direction (default: all)",
     )
     results = parser.add_argument_group("results")
-    results.add_argument(
-        "--outputs",
-        metavar="KINDS",
-        type=outputs,
-        default=DEFAULT_OUTPUTS,
-        help=f"what to write, of {','.join(OUTPUTS)} (default: {','.join(DEFAULT_OUTPUTS)}); see "
-        "below",
-    )
+    add_save(results, VIDEO_FORMATS, VIDEO_DEFAULTS, "--outputs")
+    add_names(results)
     results.add_argument(
         "--no-overlap", action="store_true", help="assign each pixel to one object at most"
     )

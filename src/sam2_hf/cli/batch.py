@@ -28,7 +28,7 @@ class PhotoResult:
         summary: A line for the user.
         size: `(height, width)` of the photo.
         files: Files that were written.
-        masks: Facts of each mask, see `report.mask_facts`.
+        masks: Facts of each mask, see `report.object_facts`.
     """
 
     summary: str

@@ -2,19 +2,23 @@
 
 import argparse
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
-from sam2_hf.overlay import draw_overlay, label_picture
+import numpy as np
+
 from sam2_hf.pipelines.everything_options import EverythingOptions
 from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline
 from sam2_hf.processing.images import to_rgb
-from sam2_hf.writers.coco_json import as_picture, generated_annotations, write_coco, write_png
+from sam2_hf.results.photo_files import PhotoToWrite
+from sam2_hf.results.pictures import as_picture
 
 from .batch import PhotoResult, work_through
 from .model_choice import choose_model
-from .output_files import prepare_folder, with_ending
+from .output_files import prepare_folder
+from .photo_outputs import write_photo
 from .progress import PhotoProgress
-from .report import mask_facts
+from .report import object_facts
 
 NOTHING = (
     "0 masks; none was good and stable enough, so lower --pred-iou-thresh and "
@@ -23,7 +27,7 @@ NOTHING = (
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Segment every photo and write an overlay, a label map and a JSON file for each.
+    """Segment every photo, and write the results that `--save` lists.
 
     Raises:
         PromptError: An option has an unusable value.
@@ -40,16 +44,19 @@ def run(arguments: argparse.Namespace) -> int:
     def segment(photo: Path, stem: str, progress: PhotoProgress) -> PhotoResult:
         photo_3hw = to_rgb(photo, None, arguments.value_range)
         masks = pipeline(photo_3hw, on_progress=progress.clicks)
-        records = generated_annotations(masks)
-        overlay = draw_overlay(as_picture(photo_3hw), masks.segmentations)
-        labels = label_picture(masks.segmentations, masks.size)
-        base = arguments.out / f"{stem}_everything"
-        files = [
-            write_png(with_ending(base, "_overlay.png"), overlay),
-            write_png(with_ending(base, "_masks.png"), labels),
-            write_coco(with_ending(base, ".json"), str(photo), masks.size, records, chosen.name),
-        ]
+        photo_hw3, objects = as_picture(photo_3hw), masks.found_objects()
+        found = PhotoToWrite(
+            objects=objects,
+            size=masks.size,
+            photo=str(photo),
+            picture=partial(np.asarray, photo_hw3),
+            overlay=partial(masks.plot, photo_hw3),
+            model=chosen.name,
+            stem=stem,
+            is_numbered=True,
+        )
+        files = write_photo(arguments.save, arguments.out / f"{stem}_everything", found)
         count = f"{len(masks)} masks" if masks else NOTHING
-        return PhotoResult(count, masks.size, files, mask_facts(records))
+        return PhotoResult(count, masks.size, files, object_facts(objects))
 
     return work_through(arguments, segment)

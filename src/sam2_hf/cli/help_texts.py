@@ -1,5 +1,7 @@
 """Examples and explanations below the options of each command."""
 
+from sam2_hf.results.formats import PHOTO_FORMATS, VIDEO_FORMATS, help_text
+
 EXAMPLES = """\
 examples:
   sam2-hf segment cup.jpg --point 290,225             one object, by a click
@@ -28,11 +30,8 @@ examples:
   sam2-hf segment 'shots/*.png' --box -10,5,200,300 --json > shots.json
   sam2-hf segment https://example.com/cup.jpg --point 290,225
 
-writes, for cup.jpg:
-  cup_segment_overlay.png   the photo with the mask and your prompts drawn on it
-  cup_segment_mask.png      the mask, white on black; with several objects, a palette picture
-                            whose pixel values are the numbers of the objects
-  cup_segment.json          COCO JSON: masks as run lengths, boxes, areas, scores
+writes, for cup.jpg, what --save names:
+{help_text(PHOTO_FORMATS, "cup_segment")}
 
 {PIXELS.format(picture="photo")}
 One click may mean a part or the whole, so the model makes three masks; the best one is written,
@@ -40,6 +39,7 @@ or all three with --all. With more prompts, it makes one mask.
 
 {MANY_PHOTOS}"""
 
+EVERYTHING_FILES = help_text(PHOTO_FORMATS, "street_everything").replace("_mask.", "_masks.")
 EVERYTHING_EXAMPLES = f"""\
 examples:
   sam2-hf everything street.jpg
@@ -47,10 +47,8 @@ examples:
   sam2-hf everything scan.png --crop-n-layers 1 --device cuda --dtype bfloat16
   find . -name '*.jpg' | sam2-hf everything --from-file -
 
-writes, for street.jpg:
-  street_everything_overlay.png   the photo with every mask drawn on it
-  street_everything_masks.png     a picture whose pixel values are the numbers of the masks
-  street_everything.json          COCO JSON: masks as run lengths, boxes, areas, scores
+writes, for street.jpg, what --save names:
+{EVERYTHING_FILES}
 
 {MANY_PHOTOS}"""
 
@@ -58,16 +56,13 @@ TRACK_EXAMPLES = f"""\
 examples:
   sam2-hf track cup.mp4 --click 0:1:290,225
   sam2-hf track cup.mp4 --click 0:1:290,225 --click 0:1:400,60,- --click 30:2:80,90 --out tracks
-  sam2-hf track frames/ --box 0:1:170,20,420,350 --outputs png,json
+  sam2-hf track frames/ --box 0:1:170,20,420,350 --save davis,sav
+  sam2-hf track cup.mp4 --click 0:1:290,225 --name 1=cup --save overlay,coco-video,alpha
   sam2-hf track cup.mp4 --mask 0:1:first.png --model facebook/sam2.1-hiera-large --resume
   sam2-hf track --camera 0 --click 0:1:320,240 --limit 300
 
-writes, for cup.mp4, what --outputs names:
-  mp4      cup_overlay.mp4     the video with masks and prompts drawn on it
-  png      cup_masks/          a PNG per frame whose pixel values are object numbers (as in DAVIS)
-  objects  cup_objects/001/    a black and white PNG per frame and object
-  json     cup_masklets.json   masks as run lengths (as in SA-V)
-  csv      cup_scores.csv      predicted quality, visibility and area per frame and object
+writes, for cup.mp4, what --save names:
+{help_text(VIDEO_FORMATS, "cup")}
 
 FRAME counts from 0. OBJECT is a number of your choice; prompts with the same number mean the same
 object, on any number of frames.

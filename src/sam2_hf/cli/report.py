@@ -2,9 +2,9 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sam2_hf import __version__
 from sam2_hf.errors import Sam2Error
@@ -12,9 +12,13 @@ from sam2_hf.interruption import DONE, FAILED, INTERRUPTED
 
 from .console import complain, one_line
 
+if TYPE_CHECKING:
+    from sam2_hf.results.found_object import FoundObject
+
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's messages on a GPU, on the CPU
 NAMES_SHOWN = 10  # of the failed photos
 DIGITS = 6  # of numbers in JSON
+SCORES = ("stability_score", "object_score")  # of an object, besides its predicted IoU
 
 
 def failure_text(error: Exception) -> str:
@@ -100,17 +104,18 @@ class CommandReport:
         return json.dumps(_rounded(content), ensure_ascii=False)
 
 
-def mask_facts(annotations: Sequence[Mapping[str, Any]], first: int = 1) -> list[dict[str, Any]]:
-    """Return id, area, box and scores of COCO annotations, without their masks.
-
-    Args:
-        annotations: One per mask.
-        first: Id of the first mask.
-    """
-    names = ("area", "bbox", "predicted_iou", "stability_score", "object_score")
+def object_facts(objects: Sequence["FoundObject"]) -> list[dict[str, Any]]:
+    """Return id, name, area, box and scores of objects, without their masks."""
     return [
-        {"id": place} | {name: about[name] for name in names if about.get(name) is not None}
-        for place, about in enumerate(annotations, first)
+        {
+            "id": found.object_id,
+            "name": found.name,
+            "area": found.area,
+            "box": list(found.box),
+            "predicted_iou": found.score,
+            **{name: found.about[name] for name in SCORES if name in found.about},
+        }
+        for found in objects
     ]
 
 

@@ -1,33 +1,32 @@
 """`sam2-hf segment`: segment the objects of clicks or boxes in photos."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from sam2_hf.overlay import DrawnPrompts, draw_overlay
-from sam2_hf.pipelines.image_prompts import SegmentationResult
+from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.pipelines.image_segmentation import ImageSegmentationPipeline
+from sam2_hf.pipelines.segmentation_result import SegmentationResult
 from sam2_hf.processing.images import to_rgb
 from sam2_hf.processing.prompts import Click, ObjectPrompt
-from sam2_hf.writers.coco_json import (
-    answer_annotation,
-    as_picture,
-    mask_picture,
-    write_coco,
-    write_png,
-)
+from sam2_hf.results.labeled_overlay import draw_objects
+from sam2_hf.results.photo_files import PhotoToWrite
+from sam2_hf.results.pictures import as_picture
 
 from .batch import PhotoResult, work_through
 from .model_choice import choose_model
-from .output_files import prepare_folder, with_ending
+from .output_files import prepare_folder
+from .photo_outputs import write_photo
 from .progress import PhotoProgress
-from .report import mask_facts
+from .report import object_facts
+from .save_options import names_by_id
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Segment every photo and write an overlay, a mask picture and a JSON file for each.
+    """Segment every photo, and write the results that `--save` lists.
 
     Raises:
         ImageError: The only photo cannot be read.
@@ -35,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         OutputError: The results cannot be written.
     """
     prompts = _prompts(arguments)
+    names = names_by_id(arguments.names, range(1, len(prompts) + 1))
     drawn = DrawnPrompts(tuple(arguments.points), tuple(arguments.boxes))
     is_ambiguous = len(arguments.points) == 1 and not arguments.boxes
     only = arguments.sources[0].path if len(arguments.sources) == 1 else None
@@ -49,23 +49,24 @@ def run(arguments: argparse.Namespace) -> int:
         if photo_3hw is None:
             photo_3hw = _read(photo, prompts, arguments)
         size, photo_hw3 = (photo_3hw.shape[1], photo_3hw.shape[2]), as_picture(photo_3hw)
-        results = pipeline(photo_3hw, prompts, multimask=is_ambiguous or arguments.all)
+        results = pipeline(photo_3hw, prompts, multimask=is_ambiguous or arguments.all).named(names)
         files: list[Path] = []
         facts: list[dict[str, Any]] = []
-        scores: list[str] = []
         for tag, rows in _pictures(results, every=arguments.all).items():
-            masks = [result.masks[row] for result, row in rows]
-            records = [answer_annotation(result, row, drawn) for result, row in rows]
-            base = arguments.out / f"{stem}_segment{tag}"
-            overlay = draw_overlay(photo_hw3, masks, drawn)
-            files += [
-                write_png(with_ending(base, "_overlay.png"), overlay),
-                write_png(with_ending(base, "_mask.png"), mask_picture(masks)),
-                write_coco(with_ending(base, ".json"), str(photo), size, records, chosen.name),
-            ]
-            facts += mask_facts(records, len(facts) + 1)
-            scores += [f"{result.scores[row]:.3f}" for result, row in rows]
-        return PhotoResult(f"predicted IoU {', '.join(scores)}", size, files, facts)
+            objects = [result.found_object(row) for result, row in rows]
+            found = PhotoToWrite(
+                objects=objects,
+                size=size,
+                photo=str(photo),
+                picture=lambda: photo_hw3,
+                overlay=partial(draw_objects, photo_hw3, objects, drawn),
+                model=chosen.name,
+                stem=f"{stem}{tag}",
+            )
+            files += write_photo(arguments.save, arguments.out / f"{stem}_segment{tag}", found)
+            facts += object_facts(objects)
+        scores = ", ".join(f"{fact['predicted_iou']:.3f}" for fact in facts)
+        return PhotoResult(f"predicted IoU {scores}", size, files, facts)
 
     return work_through(arguments, segment)
 

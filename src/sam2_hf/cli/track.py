@@ -20,7 +20,7 @@ from .video_prompts import VideoPrompts
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Track, and write overlay, masks, run lengths and scores.
+    """Track, and write the results that `--save` lists.
 
     Raises:
         PromptError: The prompts cannot be used.
@@ -49,7 +49,7 @@ def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
     prepare_folder(arguments.out)
     stem = path.absolute().stem if path.is_file() else path.absolute().name
     state = TrackState(arguments.out / f".{stem}.state")
-    outputs = TrackOutputs(arguments.outputs, stem, arguments.out, state.staged)
+    outputs = TrackOutputs(arguments.save, stem, arguments.out, state.staged)
     outputs.check(prompts.object_ids)
     chosen = choose_video_model(arguments)
     tracking = VideoTracking(path, replace(plan, model=chosen.name), prompts, state)
@@ -61,7 +61,8 @@ def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
         try:
             outcome = tracking.track(session, stop)
             outputs.begin()
-            tracking.write(outputs, session, stop)
+            clip = tracking.clip(session, stem)
+            tracking.write(outputs, clip, session, stop)
         except StopRequestedError:
             state.save(session)
             note(
@@ -69,8 +70,8 @@ def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
                 "with the same command and --resume."
             )
             return INTERRUPTED
-        about = tracking.facts(session, stem)
-        outputs.write_tables(about, state.journal)
+        about = clip.about
+        outputs.write_tables(clip, state.journal)
         objects, files = summarize_objects(state.journal), outputs.publish()
     state.discard()
     return tell(arguments, about, outcome, objects, files)

@@ -6,6 +6,7 @@ Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 import argparse
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -22,11 +23,12 @@ from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
 from sam2_hf.writers.mp4 import import_av
+from sam2_hf.writers.track_files import TrackedClip, TrackFiles
 
 from .console import one_line
 from .model_choice import choose_video_model
 from .progress import FrameProgress
-from .track_outputs import FrameNames, FrameWriter, Outcome, TrackOutputs, summarize_objects, tell
+from .track_outputs import Outcome, TrackOutputs, summarize_objects, tell
 from .track_run import TrackState
 from .video_prompts import VideoPrompts
 
@@ -108,19 +110,33 @@ def track_camera(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
     """
     stem = f"camera{arguments.camera}"
     state = TrackState(arguments.out / f".{stem}.state")
-    outputs = TrackOutputs(arguments.outputs, stem, arguments.out, state.staged)
+    outputs = TrackOutputs(arguments.save, stem, arguments.out, state.staged)
     outputs.check(prompts.object_ids)
     with open_camera(arguments.camera) as camera:
         prompts.check(camera.size, 1, "the camera's first picture")
         chosen = choose_video_model(arguments)
         state.discard()
         options = SessionOptions(non_overlap_masks=arguments.no_overlap, keep="window")
+        about = VideoFacts(
+            stem,
+            camera.size,
+            0,
+            None,
+            chosen.name,
+            prompts.object_ids,
+            prompts.names,
+            prompts.by_object(),
+        )
+        files_of = TrackedClip(about, drawn_on=prompts.drawn_on)
         try:
-            with Sam2VideoInferenceSession.open(None, chosen.model, options=options) as session:
-                outcome = _follow(camera, session, prompts, arguments.limit, outputs, state)
+            with (
+                Sam2VideoInferenceSession.open(None, chosen.model, options=options) as session,
+                outputs.frame_writer(files_of) as writer,
+            ):
+                outcome = _follow(camera, session, prompts, arguments.limit, writer, state)
             seen = len(state.journal)
-            about = VideoFacts(stem, camera.size, seen, None, chosen.name, prompts.object_ids)
-            outputs.write_tables(about, state.journal)
+            about = replace(about, num_frames=seen)
+            outputs.write_tables(TrackedClip(about), state.journal)
             objects, files = summarize_objects(state.journal), outputs.publish()
         except OutputError as error:
             raise OutputError(
@@ -138,7 +154,7 @@ def _follow(
     session: VideoSession,
     prompts: VideoPrompts,
     limit: int | None,
-    outputs: TrackOutputs,
+    writer: TrackFiles,
     state: TrackState,
 ) -> Outcome:
     """Track picture by picture, writing per-frame results along the way."""
@@ -146,7 +162,6 @@ def _follow(
     with (
         Interruption() as stop,
         FrameProgress("tracking", limit) as bar,
-        FrameWriter(outputs, prompts, FrameNames(), None) as writer,
     ):
         try:
             for picture_hw3, time_s in islice(_until(camera.pictures(), stop), limit):
@@ -156,7 +171,7 @@ def _follow(
                     result = session.preview(0)
                 tracked = TrackedFrame.from_result(result, time_s)
                 state.add(tracked)
-                writer.write(tracked, camera.size, picture_hw3)
+                writer.write(tracked, picture_hw3)
                 bar.advance()
         except FrameError as error:
             failure = one_line(error)

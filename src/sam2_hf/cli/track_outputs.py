@@ -1,61 +1,26 @@
-"""Result files of `sam2-hf track`: staged while they grow, published together when complete.
-
-Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
-"""
+"""Result files of `sam2-hf track`: staged while they grow, published together when complete."""
 
 import argparse
-import contextlib
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sam2_hf.errors import OutputError
-from sam2_hf.frames.image_sequence import list_pictures
+from sam2_hf.results.formats import VIDEO_FORMATS, check_ids
 from sam2_hf.writers.frame_journal import TrackedFrame
-from sam2_hf.writers.mask_png import check_label_ids, write_label_png, write_object_png
-from sam2_hf.writers.masklet_json import VideoFacts, write_masklets, write_scores
-from sam2_hf.writers.mp4 import VideoWriter, import_av, video_writer
-from sam2_hf.writers.overlay_video import draw_masklets
+from sam2_hf.writers.masklet_json import VideoFacts
+from sam2_hf.writers.track_files import (
+    FRAME_WRITERS,
+    TrackedClip,
+    TrackFiles,
+    need_pictures,
+    require_packages,
+    write_tables,
+)
 
 from .console import say
 from .report import CommandReport
-from .video_prompts import VideoPrompts
-
-ENDINGS = {
-    "mp4": "_overlay.mp4",
-    "png": "_masks",
-    "objects": "_objects",
-    "json": "_masklets.json",
-    "csv": "_scores.csv",
-}
-FOLDERS = ("png", "objects")
-
-
-@dataclass(frozen=True, slots=True)
-class FrameNames:
-    """Names of the PNGs: frame numbers, or names of the source pictures.
-
-    Attributes:
-        stems: Names of the pictures; empty means numbers.
-    """
-
-    stems: tuple[str, ...] = ()
-
-    @classmethod
-    def for_video(cls, path: Path) -> "FrameNames":
-        """Use the names of a folder's pictures, if their stems are unique."""
-        stems = tuple(Path(name).stem for name in list_pictures(path)) if path.is_dir() else ()
-        return cls(stems if len(set(stems)) == len(stems) else ())
-
-    def of(self, frame: int) -> str:
-        """Return the name of a frame's PNG."""
-        return f"{self.stems[frame] if self.stems else f'{frame:05d}'}.png"
 
 
 class TrackOutputs:
@@ -76,27 +41,25 @@ class TrackOutputs:
         self._stem = stem
         self._target = target
         self._staged = staged
-        if "mp4" in kinds:
-            import_av()
+        require_packages(kinds)
 
     @property
     def needs_pictures(self) -> bool:
         """Whether pixels of the video are needed again."""
-        return "mp4" in self.kinds
+        return need_pictures(self.kinds)
 
     @property
     def has_frames(self) -> bool:
         """Whether there are per-frame results."""
-        return self.needs_pictures or any(kind in FOLDERS for kind in self.kinds)
+        return any(kind in FRAME_WRITERS for kind in self.kinds)
 
     def check(self, object_ids: Iterable[int]) -> None:
         """Check that the objects can be written.
 
         Raises:
-            PromptError: An id does not fit into a palette PNG.
+            PromptError: A format has no place for an id.
         """
-        if "png" in self.kinds:
-            check_label_ids(object_ids)
+        check_ids(object_ids, self.kinds)
 
     def begin(self) -> None:
         """Remove partial files of a killed run."""
@@ -104,21 +67,22 @@ class TrackOutputs:
 
     def growing(self, kind: str) -> Path:
         """Return the staging path of a result."""
-        return self._staged / f"{self._stem}{ENDINGS[kind]}"
+        return self._staged / f"{self._stem}{VIDEO_FORMATS[kind].ending}"
 
-    def write_tables(self, about: VideoFacts, frames: Iterable[TrackedFrame]) -> None:
-        """Write run lengths and scores.
+    def frame_writer(self, clip: TrackedClip) -> TrackFiles:
+        """Return the writer of per-frame results."""
+        return TrackFiles(self.kinds, self.growing, clip)
+
+    def write_tables(self, clip: TrackedClip, frames: Iterable[TrackedFrame]) -> None:
+        """Write the results that need all frames at once.
 
         Raises:
             OutputError: They cannot be written.
         """
-        if "json" in self.kinds:
-            write_masklets(self.growing("json"), about, frames)
-        if "csv" in self.kinds:
-            write_scores(self.growing("csv"), frames)
+        write_tables(self.kinds, self.growing, clip, frames)
 
     def publish(self) -> list[Path]:
-        """Move results to their final names, replacing PNGs of an earlier run.
+        """Move results to their final names, replacing those of an earlier run.
 
         Returns:
             The files and folders.
@@ -129,9 +93,10 @@ class TrackOutputs:
         published = []
         try:
             for kind in self.kinds:
-                source, target = self.growing(kind), self._target / f"{self._stem}{ENDINGS[kind]}"
-                if kind in FOLDERS:
-                    _publish_pngs(source, target)
+                source, chosen = self.growing(kind), VIDEO_FORMATS[kind]
+                target = self._target / f"{self._stem}{chosen.ending}"
+                if chosen.files:
+                    _publish_folder(source, target, chosen.files)
                 else:
                     source.replace(target)
                 published.append(target)
@@ -143,77 +108,13 @@ class TrackOutputs:
         return published
 
 
-class FrameWriter:
-    """Writer of per-frame results, overlay and PNGs; a context manager.
-
-    Args:
-        outputs: Kinds and paths of the results.
-        prompts: To be drawn.
-        names: Names of the PNGs.
-        fps: Frames per second of the overlay, for frames without times.
-    """
-
-    def __init__(
-        self,
-        outputs: TrackOutputs,
-        prompts: VideoPrompts,
-        names: FrameNames,
-        fps: float | None,
-    ) -> None:
-        self._outputs = outputs
-        self._prompts = prompts
-        self._names = names
-        self._fps = fps
-        self._stack = contextlib.ExitStack()
-        self._video: VideoWriter | None = None
-
-    def __enter__(self) -> Self:
-        if "mp4" in self._outputs.kinds:
-            path = self._outputs.growing("mp4")
-            self._video = self._stack.enter_context(video_writer(path, fps=self._fps))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)
-
-    def write(
-        self, tracked: TrackedFrame, size: tuple[int, int], picture_hw3: NDArray[np.uint8] | None
-    ) -> None:
-        """Add a frame.
-
-        Args:
-            tracked: Result of tracking.
-            size: `(height, width)` of the video.
-            picture_hw3: The frame itself, `(height, width, 3)`; only the overlay needs it.
-
-        Raises:
-            OutputError: A file cannot be written.
-        """
-        masks = tracked.masks()
-        name = self._names.of(tracked.frame)
-        if "png" in self._outputs.kinds:
-            write_label_png(self._outputs.growing("png") / name, masks, size)
-        if "objects" in self._outputs.kinds:
-            for object_id, mask_hw in masks.items():
-                folder = self._outputs.growing("objects") / f"{object_id:03d}"
-                write_object_png(folder / name, mask_hw)
-        if self._video is not None and picture_hw3 is not None:
-            drawn = self._prompts.drawn_on(tracked.frame)
-            overlay = draw_masklets(picture_hw3, masks, self._prompts.object_ids, drawn)
-            self._video.write(overlay, tracked.time_s)
-
-
-def _publish_pngs(source: Path, target: Path) -> None:
-    """Replace the PNGs of a folder and its subfolders; other files stay."""
-    new = {path.relative_to(source) for path in source.rglob("*.png")}
-    for old in target.rglob("*.png"):
+def _publish_folder(source: Path, target: Path, patterns: Sequence[str]) -> None:
+    """Replace the results in a folder and its subfolders; other files stay."""
+    new = {path.relative_to(source) for pattern in patterns for path in source.glob(pattern)}
+    for old in [path for pattern in patterns for path in target.glob(pattern)]:
         if old.relative_to(target) not in new:
             old.unlink()
+    target.mkdir(parents=True, exist_ok=True)
     for name in sorted(new):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).replace(target / name)

@@ -15,6 +15,7 @@ import json
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.storage.checkpoint_files import CURRENT
 from sam2_hf.writers.frame_journal import FrameJournal, TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
+from sam2_hf.writers.track_files import FrameNames, TrackedClip, box_of_all
 
 from .console import note, one_line
 from .model_choice import ChosenVideoModel
 from .progress import FrameProgress
-from .track_outputs import FrameNames, FrameWriter, Outcome, TrackOutputs
+from .track_outputs import Outcome, TrackOutputs
 from .track_plan import Run, TrackPlan
 from .video_prompts import VideoPrompts
 
@@ -313,7 +315,9 @@ class VideoTracking:
         self.state.save(session)
         return Outcome(rate, failure, len(self.state.journal))
 
-    def write(self, outputs: TrackOutputs, session: VideoSession, stop: Interruption) -> None:
+    def write(
+        self, outputs: TrackOutputs, clip: TrackedClip, session: VideoSession, stop: Interruption
+    ) -> None:
         """Write per-frame results, reading the frames a second time.
 
         Raises:
@@ -324,19 +328,32 @@ class VideoTracking:
         if not outputs.has_frames:
             return
         journal, frames = self.state.journal, session.frames
-        fps = None if frames.fps is None else float(frames.fps)
-        names = FrameNames.for_video(self.video)
         if outputs.needs_pictures:
             frames.expect(journal.frames)
         with (
             FrameProgress("writing", len(journal)) as bar,
-            FrameWriter(outputs, self.prompts, names, fps) as writer,
+            outputs.frame_writer(clip) as writer,
         ):
             for tracked in journal:
                 picture = frames.picture(tracked.frame) if outputs.needs_pictures else None
-                writer.write(tracked, (self.plan.height, self.plan.width), picture)
+                writer.write(tracked, picture)
                 bar.advance()
                 stop.check()
+
+    def clip(self, session: VideoSession, name: str) -> TrackedClip:
+        """Describe the tracked video for the results.
+
+        Args:
+            session: With the frames.
+            name: Name of the video.
+        """
+        return TrackedClip(
+            about=self.facts(session, name),
+            frame_names=FrameNames.for_video(self.video),
+            source=self.video,
+            drawn_on=self.prompts.drawn_on,
+            box=partial(box_of_all, self.state.journal),
+        )
 
     def facts(self, session: VideoSession, name: str) -> VideoFacts:
         """Return the video's metadata for the results.
@@ -353,6 +370,8 @@ class VideoTracking:
             fps=None if fps is None else float(fps),
             model=plan.model,
             object_ids=self.prompts.object_ids,
+            names=self.prompts.names,
+            prompts=self.prompts.by_object(),
         )
 
     def _visit(

@@ -5,8 +5,10 @@ Suffixes: h, w = rows and columns in pixels of the video.
 
 import argparse
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from sam2_hf.processing.prompt_reading import Click, check_clicks, read_box
 from sam2_hf.video.session import VideoSession
 
 from .argument_types import BoxPrompt, ClickPrompt
+from .save_options import names_by_id
 
 BRIGHT = 0.5  # of the brightest pixel; above it a pixel of a mask picture is the object
 
@@ -42,19 +45,21 @@ class VideoPrompts:
         clicks: In the order they were given.
         boxes: In the order they were given.
         masks: In the order they were given.
+        names: Names of objects, by id.
     """
 
     clicks: tuple[ClickPrompt, ...]
     boxes: tuple[BoxPrompt, ...]
     masks: tuple[GivenMask, ...]
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "VideoPrompts":
         """Collect the prompts, reading the masks.
 
         Raises:
+            PromptError: A name is for another object, or a mask is empty.
             ImageError: A mask cannot be read.
-            PromptError: A mask is empty.
         """
         masks = [
             GivenMask(
@@ -62,7 +67,8 @@ class VideoPrompts:
             )
             for mask in arguments.masks
         ]
-        return cls(tuple(arguments.clicks), tuple(arguments.boxes), tuple(masks))
+        prompts = cls(tuple(arguments.clicks), tuple(arguments.boxes), tuple(masks))
+        return replace(prompts, names=names_by_id(arguments.names, prompts.object_ids))
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -121,6 +127,23 @@ class VideoPrompts:
         clicks = tuple(prompt.click for prompt in self.clicks if prompt.frame == frame)
         boxes = tuple(prompt.box for prompt in self.boxes if prompt.frame == frame)
         return DrawnPrompts(clicks, boxes) if clicks or boxes else None
+
+    def by_object(self) -> dict[int, list[dict[str, Any]]]:
+        """Describe the prompts of each object, for the results: one entry for each frame."""
+        described: dict[int, list[dict[str, Any]]] = {}
+        for frame, object_id in sorted(self._places()):
+            place = (frame, object_id)
+            clicks = [prompt.click for prompt in self.clicks if prompt[:2] == place]
+            boxes = [list(prompt.box) for prompt in self.boxes if prompt[:2] == place]
+            has_mask = any((mask.frame, mask.object_id) == place for mask in self.masks)
+            entry = {
+                "frame": frame,
+                "points": [[x, y, int(positive)] for x, y, positive in clicks],
+                "boxes": boxes,
+                "has_mask": has_mask,
+            }
+            described.setdefault(object_id, []).append(entry)
+        return described
 
     def described(self) -> tuple[str, ...]:
         """Describe each prompt as text that identifies it; a mask by its pixels."""

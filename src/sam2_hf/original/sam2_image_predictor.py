@@ -304,11 +304,11 @@ class SAM2ImagePredictor:
         encoded = [
             maps
             for batch in batches(photos, PHOTOS_PER_BATCH)
-            for maps in self._encoder.embeddings_of_each(batch)
+            for maps in self._encoder.embeddings_of_each([photo.pixels_3hw for photo in batch])
         ]
         fine, coarse, embedding = map(torch.cat, zip(*encoded, strict=True))
         self._features = {"image_embed": embedding, "high_res_feats": [fine, coarse]}
-        self._orig_hw = [(photo.shape[1], photo.shape[2]) for photo in photos]
+        self._orig_hw = [photo.original_size for photo in photos]
         self._is_image_set = True
 
     def _required(self) -> tuple[list[Tensor], list[tuple[int, int]]]:

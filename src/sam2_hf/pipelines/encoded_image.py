@@ -26,6 +26,7 @@ from sam2_hf.model.weight_fingerprint import WeightWatch, is_same_model, weight_
 from sam2_hf.picture_files import file_problem
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.value_range import ValueRange
+from sam2_hf.results.found_object import Origin
 from sam2_hf.video.tracking_model import FrozenModel
 
 from .loading import image_processor_of
@@ -46,11 +47,13 @@ class EncodedImage:
         embeddings: `(1, 32, 4h, 4w)`, `(1, 64, 2h, 2w)` and `(1, 256, h, w)`, in the model's dtype.
         original_size: `(height, width)` of the photo, pixels.
         fingerprint: Identifies the model, see [`fingerprint`].
+        origin: Where the photo came from; None after `load`.
     """
 
     embeddings: tuple[Tensor, ...]
     original_size: tuple[int, int]
     fingerprint: str
+    origin: Origin | None = None
 
     def to(self, device: torch.device | str) -> "EncodedImage":
         """Return a copy with all tensors on `device`.

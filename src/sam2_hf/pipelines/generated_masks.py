@@ -1,7 +1,7 @@
 """Results of mask generation: records of masks, and the list of them for one photo."""
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf import rle as run_lengths
+from sam2_hf.results.found_object import FoundObject, LazyMasks, Origin
+from sam2_hf.results.picture_masks import PictureMasks
 from sam2_hf.rle import CocoRle, Rle
 
 from .everything_options import EverythingOptions, OutputMode
@@ -72,19 +74,36 @@ class GeneratedMask:
         }
 
 
-class GeneratedMasks(Sequence[GeneratedMask]):
+class GeneratedMasks(Sequence[GeneratedMask], PictureMasks):
     """The masks of one photo: best predicted IoU first, or with crops, smaller crops first.
 
     A sequence of [`GeneratedMask`]; `["masks"]`, `["scores"]` and, if requested, `["rle_mask"]` and
     `["bounding_boxes"]` return the values of transformers' pipeline under these keys. `keys()`,
-    `items()`, `get()` and `**` see these columns; `len` and iteration see the masks.
+    `items()`, `get()` and `**` see these columns; `len` and iteration see the masks. `plot`, `save`
+    and the like number the masks from 1.
+
+    Args:
+        masks: The masks.
+        size: `(height, width)` of the photo.
+        options: The options of the call.
+        origin: Where the photo came from.
+        names: Names of masks, by their number from 1.
     """
 
+    IS_EVERYTHING = True
+
     def __init__(
-        self, masks: Sequence[GeneratedMask], size: tuple[int, int], options: EverythingOptions
+        self,
+        masks: Sequence[GeneratedMask],
+        size: tuple[int, int],
+        options: EverythingOptions,
+        origin: Origin | None = None,
+        names: Mapping[int, str] | None = None,
     ) -> None:
         self.size = size
         self.options = options
+        self.names = dict(names or {})
+        self._origin = origin
         self._masks = tuple(masks)
 
     @overload
@@ -100,7 +119,13 @@ class GeneratedMasks(Sequence[GeneratedMask]):
             KeyError: There is no such column, or it was not requested.
         """
         if isinstance(key, slice):
-            return GeneratedMasks(self._masks[key], self.size, self.options)
+            numbers = range(1, len(self) + 1)[key]
+            known = {
+                place: self.names[number]
+                for place, number in enumerate(numbers, 1)
+                if number in self.names
+            }
+            return GeneratedMasks(self._masks[key], self.size, self.options, self._origin, known)
         if not isinstance(key, str):
             return self._masks[operator.index(key)]
         columns = self._columns()
@@ -123,6 +148,39 @@ class GeneratedMasks(Sequence[GeneratedMask]):
         return f"GeneratedMasks({len(self)} masks of a {width} x {height} photo)"
 
     @property
+    def picture_size(self) -> tuple[int, int]:
+        """`(height, width)` of the photo."""
+        return self.size
+
+    @property
+    def picture_origin(self) -> Origin | None:
+        """Where the photo came from; None if unknown."""
+        return self._origin
+
+    def named(self, names: Mapping[int, str]) -> "GeneratedMasks":
+        """Return the same masks with names, by their number from 1."""
+        known = {**self.names, **names}
+        return GeneratedMasks(self._masks, self.size, self.options, self._origin, known)
+
+    def found_objects(self) -> list[FoundObject]:
+        """List the masks as objects, numbered from 1."""
+        return [
+            FoundObject(
+                number,
+                mask.rle,
+                mask.predicted_iou,
+                self.names.get(number),
+                {
+                    "predicted_iou": mask.predicted_iou,
+                    "stability_score": mask.stability_score,
+                    "point_coords": mask.point_coords,
+                    "crop_box": mask.crop_box,
+                },
+            )
+            for number, mask in enumerate(self._masks, 1)
+        ]
+
+    @property
     def masks(self) -> list[NDArray[np.bool_]]:
         """All masks, `(height, width)` bool, decoded at once; see also `segmentations`."""
         return [mask.segmentation for mask in self._masks]
@@ -133,7 +191,7 @@ class GeneratedMasks(Sequence[GeneratedMask]):
 
         A mask is decoded at each access.
         """
-        return _Segmentations(self._masks)
+        return LazyMasks([mask.rle for mask in self._masks])
 
     @property
     def scores(self) -> Tensor:
@@ -175,22 +233,3 @@ class GeneratedMasks(Sequence[GeneratedMask]):
         """Boxes as x0, y0, x1, y1, `(masks, 4)` float32."""
         corners = [(x, y, x + w, y + h) for x, y, w, h in (mask.bbox for mask in self._masks)]
         return torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)
-
-
-class _Segmentations(Sequence[NDArray[np.bool_]]):
-    """Masks decoded at each access."""
-
-    def __init__(self, masks: Sequence[GeneratedMask]) -> None:
-        self._masks = masks
-
-    @overload
-    def __getitem__(self, key: int) -> NDArray[np.bool_]: ...
-    @overload
-    def __getitem__(self, key: slice) -> "_Segmentations": ...
-    def __getitem__(self, key: int | slice) -> "NDArray[np.bool_] | _Segmentations":
-        if isinstance(key, slice):
-            return _Segmentations(self._masks[key])
-        return self._masks[key].segmentation
-
-    def __len__(self) -> int:
-        return len(self._masks)

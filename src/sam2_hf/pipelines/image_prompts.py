@@ -1,14 +1,10 @@
-"""Prompts and results of the objects of one photo.
-
-Suffixes: k = masks of one object.
-"""
+"""Prompts of the objects of one photo."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf.errors import PromptError
@@ -16,7 +12,11 @@ from sam2_hf.number_reading import read_numbers, shown
 from sam2_hf.processing.prompt_reading import read_clicks
 from sam2_hf.processing.prompts import ObjectPrompt
 
-from .result_mapping import ResultMapping
+from .segmentation_result import (
+    SegmentationDict,
+    SegmentationList,
+    SegmentationResult as SegmentationResult,
+)
 
 Given = Any  # any argument: numbers, lists, arrays, tensors
 
@@ -128,7 +128,14 @@ class AskedObjects:
         """Return results in the form of the objects: one, a list, or a dictionary."""
         if self.form is ObjectPrompt:
             return results[0]
-        return dict(zip(self.names, results, strict=True)) if self.form is dict else list(results)
+        if self.form is dict:
+            return SegmentationDict(zip(self.names, results, strict=True))
+        return SegmentationList(results)
+
+    def name_of(self, place: int) -> str | None:
+        """Return the name of an object; None if objects are numbered."""
+        name = self.names[place]
+        return name if self.form is dict and isinstance(name, str) else None
 
 
 def object_prompt(given: Given) -> ObjectPrompt:
@@ -157,46 +164,3 @@ def _is_parts(asked: Given) -> bool:
     if not isinstance(asked, Mapping) or not asked or not set(asked) <= PARTS:
         return False
     return not any(isinstance(value, Mapping | ObjectPrompt) for value in asked.values())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SegmentationResult(ResultMapping):
-    """Masks of one object of one photo; attributes are also items, `result["masks"]`.
-
-    A single click may mean a shirt or the person wearing it, so there are three masks; with
-    `multimask=False` there is one.
-
-    Attributes:
-        masks: `(k, height, width)` bool, pixels of the photo.
-        scores: `(k,)` float32, predicted IoU of each mask, 0-1.
-        low_res_logits: `(k, h, w)` float32 within +-32, a quarter of the model's input size; one of
-            them can be the `mask` of the next prompt.
-        object_score: Logits; above 0 the object is in the picture.
-    """
-
-    FIELDS: ClassVar[tuple[str, ...]] = ("masks", "scores", "low_res_logits", "object_score")
-
-    masks: NDArray[np.bool_]
-    scores: NDArray[np.float32]
-    low_res_logits: NDArray[np.float32]
-    object_score: float
-
-    @property
-    def best_index(self) -> int:
-        """Index of the mask with the highest score."""
-        return int(self.scores.argmax())
-
-    @property
-    def best(self) -> NDArray[np.bool_]:
-        """The mask with the highest score, `(height, width)` bool."""
-        return self.masks[self.best_index]
-
-    @property
-    def best_score(self) -> float:
-        """Its score, 0-1."""
-        return float(self.scores[self.best_index])
-
-    @property
-    def best_logits(self) -> NDArray[np.float32]:
-        """Its low-resolution logits, `(h, w)`: pass them as `mask` together with the next click."""
-        return self.low_res_logits[self.best_index]

@@ -4,6 +4,7 @@ Suffixes: p = objects, k = masks of an object, h, w = rows and columns of the lo
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import torch
@@ -21,7 +22,15 @@ from sam2_hf.upsampled_masks import masks_at_size
 from .abstract_pipeline import AbstractPipeline
 from .encoded_image import EncodedImage, Fingerprint, PhotoEncoder, Processor, check_encoded
 from .image_prompts import AskedObjects, Objects, SegmentationResult
-from .photo_inputs import PhotoInputs, PhotoReader, ReadingOptions, batches, require_flag
+from .photo_inputs import (
+    PhotoInputs,
+    PhotoReader,
+    ReadingOptions,
+    ReadPhoto,
+    batches,
+    require_flag,
+)
+from .segmentation_result import SegmentationDict, SegmentationList
 
 OBJECTS_PER_BATCH = 64  # decoded at once
 PHOTOS_PER_BATCH = 4  # encoded at once on a GPU
@@ -207,7 +216,7 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
         new = iter(read([image for image in images if not isinstance(image, EncodedImage)]))
         photos = [image if isinstance(image, EncodedImage) else next(new) for image in images]
         for photo, objects in zip(photos, asked, strict=True):
-            objects.check(_size(photo), self._encoder.model_size)
+            objects.check(photo.original_size, self._encoder.model_size)
         return photos
 
     def _find(
@@ -218,16 +227,18 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
         wanted = [place for place, objects in enumerate(asked) if objects.prompts]
         encoded = dict(zip(wanted, self._encoded([photos[i] for i in wanted]), strict=True))
         for place, objects in enumerate(asked):
-            yield self._answer(encoded.get(place), objects, multimask=multimask)
+            answer = self._answer(encoded.get(place), objects, multimask=multimask)
+            if isinstance(answer, SegmentationList | SegmentationDict):
+                answer.of_photo(photos[place].original_size, photos[place].origin)
+            yield answer
 
     @torch.no_grad()
-    def _encode(self, photos_3hw: Sequence[Tensor]) -> list[EncodedImage]:
+    def _encode(self, photos: Sequence[ReadPhoto]) -> list[EncodedImage]:
         mark = self._fingerprint.current()
+        levels_of_each = self._encoder.embeddings_of_each([photo.pixels_3hw for photo in photos])
         return [
-            EncodedImage(tuple(levels), _size(photo_3hw), mark)
-            for photo_3hw, levels in zip(
-                photos_3hw, self._encoder.embeddings_of_each(photos_3hw), strict=True
-            )
+            EncodedImage(tuple(levels), photo.original_size, mark, photo.origin)
+            for photo, levels in zip(photos, levels_of_each, strict=True)
         ]
 
     def _encoded(self, photos: Sequence[Any]) -> list[EncodedImage]:
@@ -254,7 +265,9 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
                 numbers = group[start : start + OBJECTS_PER_BATCH]
                 prompts = [asked.prompts[number] for number in numbers]
                 answers = self._decode(encoded, prompts, multimask=multimask)
-                results |= dict(zip(numbers, answers, strict=True))
+                for number, answer in zip(numbers, answers, strict=True):
+                    name = asked.name_of(number)
+                    results[number] = replace(answer, object_id=number + 1, name=name)
         return asked.shaped([results[number] for number in range(len(asked.prompts))])
 
     def _decode(
@@ -270,8 +283,13 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
         )
         # one object at a time: full-size masks are large
         return [
-            self._result(logits_khw, iou_k, score_1, encoded.original_size)
-            for logits_khw, iou_k, score_1 in zip(
+            replace(
+                self._result(logits_khw, iou_k, score_1, encoded.original_size),
+                prompt=prompt,
+                origin=encoded.origin,
+            )
+            for prompt, logits_khw, iou_k, score_1 in zip(
+                prompts,
                 output.pred_masks[0],
                 output.iou_scores[0],
                 output.object_score_logits[0],
@@ -355,10 +373,3 @@ def _paired(
         raise PromptError(
             f"there are {count} photos and more entries of prompts. Give one for each photo."
         )
-
-
-def _size(photo: Tensor | EncodedImage) -> tuple[int, int]:
-    """Height and width of a photo, encoded or not."""
-    if isinstance(photo, EncodedImage):
-        return photo.original_size
-    return photo.shape[1], photo.shape[2]

@@ -18,7 +18,7 @@ from .crop_search import CropSearch, FoundMasks
 from .encoded_image import PhotoEncoder, Processor
 from .everything_options import ALIASES, EverythingOptions
 from .generated_masks import GeneratedMask, GeneratedMasks
-from .photo_inputs import PhotoInputs, PhotoReader, ReadingOptions, batches, require_flag
+from .photo_inputs import PhotoInputs, PhotoReader, ReadingOptions, ReadPhoto, batches, require_flag
 from .point_grid import Crop, crops_of
 
 Progress = Callable[[int, int], None]
@@ -149,16 +149,16 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
 
     @torch.no_grad()
     def _find(
-        self, photos_3hw: list[Tensor], options: EverythingOptions, on_progress: Progress | None
+        self, photos: list[ReadPhoto], options: EverythingOptions, on_progress: Progress | None
     ) -> Iterator[GeneratedMasks]:
         """Find the masks of some photos, which are encoded together."""
-        encoded = self._encoder.embeddings_of_each(photos_3hw)
-        for photo_3hw, embeddings in zip(photos_3hw, encoded, strict=True):
-            yield self._find_in(photo_3hw, embeddings, options, on_progress)
+        encoded = self._encoder.embeddings_of_each([photo.pixels_3hw for photo in photos])
+        for photo, embeddings in zip(photos, encoded, strict=True):
+            yield self._find_in(photo, embeddings, options, on_progress)
 
     def _find_in(
         self,
-        photo_3hw: Tensor,
+        photo: ReadPhoto,
         photo_embeddings: list[Tensor],
         options: EverythingOptions,
         on_progress: Progress | None,
@@ -167,7 +167,7 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
 
         Source: sam2/automatic_mask_generator.py:222-252 @ 2b90b9f.
         """
-        size = photo_3hw.shape[1], photo_3hw.shape[2]
+        size, photo_3hw = photo.original_size, photo.pixels_3hw
         grids = options.grids()
         crops = crops_of(
             size, num_layers=options.crop_n_layers, overlap_ratio=options.crop_overlap_ratio
@@ -188,7 +188,7 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
             _record(found[number], row, crops[number], size, options.mask_threshold)
             for number, row in kept
         ]
-        return GeneratedMasks(masks, size, options)
+        return GeneratedMasks(masks, size, options, photo.origin)
 
 
 class _Counter:

@@ -1,12 +1,15 @@
 """Photo inputs of a call: one, a list, or a stream of any length, read in batches."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -14,8 +17,11 @@ from sam2_hf.errors import PromptError
 from sam2_hf.number_reading import is_finite_number, shown
 from sam2_hf.processing.images import ImageSource, load_image, read_values, rgb_of, scale_of
 from sam2_hf.processing.value_range import ValueRange, ValueScale, read_value_range
+from sam2_hf.results.found_object import Origin
+from sam2_hf.results.pictures import as_picture
 
 BATCH_DIMENSIONS = 4  # of several photos in one array
+LONGEST_PATH = 4096  # characters; base64 text of a photo is longer
 NOT_SEVERAL = (str, bytes, bytearray, Mapping, np.ndarray, Tensor)  # iterable, but one input each
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -75,6 +81,24 @@ class ReadingOptions:
         return replace(self, **{k: v for k, v in own.items() if v is not None}), rest
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadPhoto:
+    """A photo in memory.
+
+    Attributes:
+        pixels_3hw: `(3, height, width)`, uint8 or float32 0-1.
+        origin: Where it came from.
+    """
+
+    pixels_3hw: Tensor
+    origin: Origin
+
+    @property
+    def original_size(self) -> tuple[int, int]:
+        """`(height, width)`, pixels."""
+        return self.pixels_3hw.shape[1], self.pixels_3hw.shape[2]
+
+
 class PhotoReader:
     """Reader of the photos of one call, with one value scale: that of the first batch.
 
@@ -83,12 +107,13 @@ class PhotoReader:
     """
 
     def __init__(self, options: ReadingOptions) -> None:
+        self._options = options
         self._timeout = options.timeout
         self._value_range = read_value_range(options.value_range)
         self._scale: ValueScale | None = None
 
-    def __call__(self, photos: Sequence[ImageSource]) -> list[Tensor]:
-        """Read photos, each `(3, height, width)`, uint8 or float32 0-1.
+    def __call__(self, photos: Sequence[ImageSource]) -> list[ReadPhoto]:
+        """Read photos.
 
         Raises:
             ImageError: One cannot be read, or does not fit the scale of earlier ones.
@@ -96,7 +121,24 @@ class PhotoReader:
         values = [read_values(load_image(photo, self._timeout)) for photo in photos]
         if self._scale is None and values:
             self._scale = scale_of(values, self._value_range)
-        return [rgb_of(values_chw, self._scale) for values_chw in values if self._scale]
+        return [
+            ReadPhoto(rgb_of(values_chw, self._scale), _origin(photo, self._options))
+            for photo, values_chw in zip(photos, values, strict=True)
+            if self._scale
+        ]
+
+
+def _origin(image: ImageSource, options: ReadingOptions) -> Origin:
+    """Remember how a photo was given, not its pixels, so that results stay small."""
+    path = ""
+    if isinstance(image, str | os.PathLike) and len(os.fspath(image)) < LONGEST_PATH:
+        path = os.fspath(image)  # a longer text holds the photo itself
+    return Origin(path, partial(_read_again, image, options))
+
+
+def _read_again(image: ImageSource, options: ReadingOptions) -> NDArray[np.uint8]:
+    (photo,) = PhotoReader(options)([image])
+    return as_picture(photo.pixels_3hw)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

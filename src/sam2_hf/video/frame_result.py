@@ -3,18 +3,25 @@
 Suffixes: b = objects, h, w = rows and columns.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import weakref
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sam2_hf import rle as run_lengths
+from sam2_hf.errors import FrameError
+from sam2_hf.frames.base import Frames
 from sam2_hf.frames.host_copies import HostCopies, finish_host_copy
 from sam2_hf.masks import TRACKED_HOLE_MARGIN, fill_holes
 from sam2_hf.model.outputs import ObjectMasks
+from sam2_hf.results.found_object import FoundObject, Origin
+from sam2_hf.results.picture_masks import PictureMasks
 from sam2_hf.upsampled_masks import upsampled_logits, upsampled_masks
 
 HOST = ("cpu", "meta")  # device types whose memory need not be spared
@@ -55,8 +62,20 @@ def split_by_object(masks: ObjectMasks, fill_hole_area: int) -> list[FrameOutput
     ]
 
 
-@dataclass(frozen=True, eq=False)
-class FrameResult:
+def read_frame(frames: "weakref.ref[Frames]", frame: int) -> NDArray[np.uint8]:
+    """Read a frame as long as its session lives; a kept result does not keep the video open.
+
+    Raises:
+        FrameError: The session or the frame is gone.
+    """
+    alive = frames()
+    if alive is None:
+        raise FrameError(f"frame {frame} is gone with its session. Give its picture as image=.")
+    return alive.picture(frame)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FrameResult(PictureMasks):
     """The masks of all objects on one frame.
 
     Attributes:
@@ -72,12 +91,16 @@ class FrameResult:
         non_overlapping: Whether a pixel belongs to one object at most.
         host_masks: Mask of each object at original size, `(height, width)`, on the host; None if
             made on demand.
+        origin: Where the frame came from; None if unknown.
+        names: Names of objects, by id.
 
     Example:
         >>> result = session.preview(0)
         >>> result.masks[1].shape, result.masks[1].dtype
         ((180, 240), dtype('bool'))
     """
+
+    IS_TRACKED: ClassVar[bool] = True
 
     frame: int
     object_ids: tuple[int, ...]
@@ -88,6 +111,8 @@ class FrameResult:
     prompted: frozenset[int] = frozenset()
     non_overlapping: bool = False
     host_masks: tuple[Tensor, ...] | None = None
+    origin: Origin | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def of_outputs(
@@ -98,6 +123,7 @@ class FrameResult:
         prompted: frozenset[int],
         *,
         non_overlapping: bool,
+        origin: Origin | None = None,
     ) -> "FrameResult":
         """Combine the outputs of objects; no objects give no rows."""
         parts = list(outputs.values())
@@ -111,6 +137,7 @@ class FrameResult:
             size,
             prompted,
             non_overlapping,
+            origin=origin,
         )
 
     def start_host_copy(self, copies: HostCopies) -> "FrameResult":
@@ -152,6 +179,41 @@ class FrameResult:
         result = self.start_host_copy(copies)
         copies.wait()
         return result.finish_host_copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle everything but the way to the video."""
+        return {**self.__dict__, "origin": None}
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """`(height, width)` of the original frame."""
+        return self.size
+
+    @property
+    def picture_origin(self) -> Origin | None:
+        """Where the frame came from; None if unknown."""
+        return self.origin
+
+    def named(self, names: Mapping[int, str]) -> "FrameResult":
+        """Return the same result with names of objects."""
+        return replace(self, names={**self.names, **names})
+
+    def found_objects(self) -> list[FoundObject]:
+        """List the objects with their masks."""
+        return [
+            FoundObject(
+                object_id,
+                run_lengths.encode(self.masks[object_id]),
+                self.iou[object_id],
+                self.names.get(object_id),
+                {
+                    "object_id": object_id,
+                    "predicted_iou": self.iou[object_id],
+                    "object_score": self.object_score[object_id],
+                },
+            )
+            for object_id in self.object_ids
+        ]
 
     @cached_property
     def masks(self) -> dict[int, NDArray[np.bool_]]:

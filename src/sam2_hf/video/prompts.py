@@ -8,7 +8,7 @@ Suffixes: h, w = rows and columns of the model's input.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor
 
@@ -139,6 +139,7 @@ class VideoPrompt:
         box: `(x0, y0, x1, y1)`.
         mask: `(height, width)` of the frame; nonzero is the object. Not together with clicks or a
             box.
+        name: What the object is, for results; it need not be repeated on other frames.
 
     Raises:
         PromptError: It is empty, combines a mask with other prompts, or is malformed.
@@ -155,6 +156,7 @@ class VideoPrompt:
     clicks: Sequence[Click | Xy] | Click | Xy = ()
     box: Sequence[float] | None = None
     mask: Mask | None = field(default=None, repr=False)
+    name: str | None = None
 
     def __post_init__(self) -> None:
         """Normalize clicks."""
@@ -174,6 +176,20 @@ class VideoPrompt:
     def what(self) -> str:
         """Its name in messages."""
         return f"object {self.object_id} on frame {self.frame}"
+
+    @property
+    def listed(self) -> tuple[Click, ...]:
+        """The clicks, as a tuple."""
+        return cast("tuple[Click, ...]", self.clicks)  # since `__post_init__`
+
+    def described(self) -> dict[str, Any]:
+        """Describe it for JSON: frame, points with labels, boxes."""
+        return {
+            "frame": self.frame,
+            "points": [[*click.xy, int(click.positive)] for click in self.listed],
+            "boxes": [] if self.box is None else [list(self.box)],
+            "has_mask": self.mask is not None,
+        }
 
     def add_to(self, session: TakesPrompts) -> None:
         """Add it to a session's existing prompts; clicks and box count as one call.

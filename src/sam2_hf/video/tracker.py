@@ -6,8 +6,10 @@ Suffixes: b = objects, d = decoder channels, n = points, h, w = rows and columns
 the model.
 """
 
+import weakref
 from collections.abc import Container
 from contextlib import suppress
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,10 +20,11 @@ from sam2_hf.frames.host_copies import HostCopies
 from sam2_hf.masks import resize_masks, suppress_overlaps
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.model.prompt_encoder import Prompts
+from sam2_hf.results.found_object import Origin
 from sam2_hf.video.storage.record_store import RecordStore
 
 from .frame_encoder import FrameEncoder
-from .frame_result import FrameOutput, FrameResult, split_by_object
+from .frame_result import FrameOutput, FrameResult, read_frame, split_by_object
 from .masklet import MaskletStore
 from .memory_policy import MemoryPolicy, MemoryRules, TrackingStep
 from .object_registry import BytesHeld, ObjectRegistry
@@ -309,6 +312,7 @@ class Tracker:
             self.size,
             frozenset(n for n, obj in self.objects.items() if obj.state(frame).prompts is not None),
             non_overlapping=self.options.non_overlap_masks,
+            origin=Origin("", partial(read_frame, weakref.ref(self.frames), frame)),
         )
 
     def _without_overlaps(self, logits_b1hw: Tensor, frame: int) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from sam2_hf import rle
 from sam2_hf.errors import DataError, OutputError
@@ -45,6 +46,11 @@ class ObjectOnFrame:
     def mask(self) -> NDArray[np.bool_]:
         """Draw the mask, `(height, width)`."""
         return rle.decode(rle.from_coco(self.segmentation))
+
+    def box(self) -> tuple[int, int, int, int]:
+        """Measure left, top, width and height of the mask, pixels; zeros if it is hidden."""
+        left, top, width, height = coco_mask.toBbox(dict(self.segmentation)).tolist()
+        return int(left), int(top), int(width), int(height)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ Suffixes: h, w = rows and columns in pixels.
 
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_hf.atomic_write import write_atomically
-from sam2_hf.errors import PromptError
+from sam2_hf.results.formats import LAST_LABEL as LAST_LABEL, check_ids
 
-LAST_LABEL = 255  # of an 8-bit picture; 0 is the background
 COLOR_BITS = 8
 
 
@@ -38,20 +37,6 @@ def davis_palette() -> bytes:
     return colors.tobytes()
 
 
-def check_label_ids(object_ids: Iterable[int]) -> None:
-    """Check that a label picture can hold the ids.
-
-    Raises:
-        PromptError: An id is not within 1-255.
-    """
-    for object_id in object_ids:
-        if not 1 <= object_id <= LAST_LABEL:
-            raise PromptError(
-                f"object {object_id} has no place in a palette PNG, whose labels are 1 to "
-                f"{LAST_LABEL}. Number the objects within them, or write one PNG per object."
-            )
-
-
 def label_frame(masks: Mapping[int, NDArray[np.bool_]], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Label every pixel with the id of its object.
 
@@ -67,7 +52,7 @@ def label_frame(masks: Mapping[int, NDArray[np.bool_]], size: tuple[int, int]) -
 
     Source: tools/vos_inference.py @ 2b90b9f, which paints large ids first.
     """
-    check_label_ids(masks)
+    check_ids(masks, ["davis"])
     labels_hw = np.zeros(size, np.uint8)
     for object_id in sorted(masks, reverse=True):
         labels_hw[masks[object_id]] = object_id

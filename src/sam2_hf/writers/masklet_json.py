@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -27,6 +27,8 @@ class VideoFacts:
         fps: Frames per second; None if unknown.
         model: Name of the model.
         object_ids: All tracked objects, in order.
+        names: Names of objects, by id.
+        prompts: Prompts of each object, by id; each with its frame.
     """
 
     name: str
@@ -35,6 +37,8 @@ class VideoFacts:
     fps: float | None
     model: str
     object_ids: tuple[int, ...]
+    names: Mapping[int, str] = field(default_factory=dict)
+    prompts: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 class _ObjectSummary:

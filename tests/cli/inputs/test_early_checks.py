@@ -42,7 +42,7 @@ MISTAKES = [
     ([*CLIP, "--camera", "0"], "and not both"),
     ([*CLIP, "--mask", "0:1:none.png"], "there is no mask file none.png"),
     ([*CLIP, "cup.mp4"], "'cup.mp4' is one argument too many"),
-    ([*CLIP, "--outputs", "gif"], "'gif' is not a list of"),
+    ([*CLIP, "--outputs", "gif"], "there is no result 'gif'"),
     (["track", "empty", "--click", "0:1:3,3"], "the folder empty has no picture"),
     (["track", "text.jpg", "--click", "0:1:3,3"], "of no kind that PIL knows"),
     (["track", "none.bin", "--click", "0:1:3,3"], "none.bin is empty"),

@@ -21,7 +21,6 @@ finally:
 @pytest.fixture
 def candidates(tmp_path):
     """Ask what could end a line, as a shell does."""
-    pytest.importorskip("argcomplete")
 
     def ask(line):
         told = tmp_path / "told"
@@ -55,7 +54,6 @@ def test_commands_options_and_choices_are_completed(candidates, line, expected):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_its_lines(shell, capsys):
-    pytest.importorskip("argcomplete")
 
     assert main(["completion", shell]) == 0
 

@@ -1,4 +1,4 @@
-"""Overlay of masks on the frames of a video, with a color and a number for each object.
+"""Overlay of masks with a color and a label for each object: its name, or its number.
 
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
-from sam2_hf.overlay import DrawnPrompts, Rgb, draw_overlay, object_colors
+from sam2_hf.overlay import DrawnPrompts, Rgb, draw_overlay, mask_colors, object_colors
+
+from .found_object import FoundObject
 
 Corners = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -26,6 +29,7 @@ def draw_masklets(
     masks: Mapping[int, NDArray[np.bool_]],
     object_ids: Sequence[int],
     prompts: DrawnPrompts | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw the objects of one frame.
 
@@ -33,8 +37,9 @@ def draw_masklets(
         picture_hw3: The frame, `(height, width, 3)` uint8.
         masks: `(height, width)` bool by object id; empty where an object is hidden.
         object_ids: All objects of the video, in a fixed order, which determines colors. With two or
-            more, each is labeled with its number.
+            more, each is labeled with its number; named ones with their name, always.
         prompts: Clicks and boxes of this frame.
+        names: Names of objects, by id.
 
     Returns:
         The picture, `(height, width, 3)` uint8.
@@ -47,17 +52,45 @@ def draw_masklets(
         prompts,
         colors=[by_id[object_id] for object_id in shown],
     )
-    if len(object_ids) == 1:
+    known = names or {}
+    if len(object_ids) == 1 and not known:
         return picture
-    canvas = Image.fromarray(picture)
+    labels = [(known.get(item, str(item)), masks[item], by_id[item]) for item in shown]
+    return np.asarray(_labeled(picture, labels))
+
+
+def _labeled(
+    picture_hw3: NDArray[np.uint8], labels: Sequence[tuple[str, NDArray[np.bool_], Rgb]]
+) -> Image.Image:
+    """Write text, none if empty, on masks in their color."""
+    canvas = Image.fromarray(picture_hw3)
     text_size = float(np.clip(TEXT_SHARE * max(canvas.size), LEAST_TEXT, MOST_TEXT))
     taken: list[Corners] = []
-    for object_id in shown:
-        if masks[object_id].any():
-            label, opacity = _label(str(object_id), text_size, by_id[object_id])
-            taken.append(_place(label.size, canvas.size, masks[object_id], taken))
+    for text, mask_hw, color in labels:
+        if text and mask_hw.any():
+            label, opacity = _label(text, text_size, color)
+            taken.append(_place(label.size, canvas.size, mask_hw, taken))
             canvas.paste(label, taken[-1][:2], opacity)
-    return np.asarray(canvas)
+    return canvas
+
+
+def draw_objects(
+    picture_hw3: NDArray[np.uint8],
+    objects: Sequence[FoundObject],
+    prompts: DrawnPrompts | None = None,
+) -> Image.Image:
+    """Draw objects of a photo: neighbors differ in color, and named ones are labeled.
+
+    Args:
+        picture_hw3: The photo, `(height, width, 3)` uint8.
+        objects: Its objects.
+        prompts: Clicks and boxes.
+    """
+    masks = [found.mask for found in objects]
+    colors = mask_colors(masks)
+    labels = [found.name or "" for found in objects]
+    picture = draw_overlay(picture_hw3, masks, prompts, colors=colors)
+    return _labeled(picture, list(zip(labels, masks, colors, strict=True)))
 
 
 def _place(
@@ -66,9 +99,12 @@ def _place(
     mask_hw: NDArray[np.bool_],
     taken: Sequence[Corners],
 ) -> Corners:
-    """Place a label on the top edge of its mask, beside earlier labels."""
-    row = int(np.flatnonzero(mask_hw.any(axis=1))[0])
-    columns = np.flatnonzero(mask_hw[row])
+    """Place a label on the top edge of the mask's largest part, beside earlier labels."""
+    parts_hw, count = ndimage.label(mask_hw)
+    largest = 1 + int(np.bincount(parts_hw.reshape(-1))[1:].argmax())
+    main_hw = mask_hw if count == 1 else parts_hw == largest
+    row = int(np.flatnonzero(main_hw.any(axis=1))[0])
+    columns = np.flatnonzero(main_hw[row])
     column = int(columns[len(columns) // 2])
     left = min(max(column - size[0] // 2, 0), max(canvas_size[0] - size[0], 0))
     top = min(max(row - size[1] // 2, 0), max(canvas_size[1] - size[1], 0))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sam2_hf.overlay import FILL, DrawnPrompts, object_colors
-from sam2_hf.writers.overlay_video import draw_masklets
+from sam2_hf.results.labeled_overlay import draw_masklets
 
 SIZE = (120, 160)
 GRAY = 100

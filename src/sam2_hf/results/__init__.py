@@ -1,0 +1,1 @@
+"""Results: the masks of one picture, as objects and as files."""

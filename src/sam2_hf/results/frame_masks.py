@@ -1,0 +1,48 @@
+"""The result of one frame of a finished video."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from .found_object import FoundObject, Origin
+from .picture_masks import PictureMasks
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FrameMasks(PictureMasks):
+    """Masks of one frame.
+
+    Attributes:
+        frame: Its number, from 0.
+        size: `(height, width)` in pixels.
+        objects: The objects with a mask.
+        origin: Where the frame came from; None if it cannot be read again.
+    """
+
+    IS_TRACKED: ClassVar[bool] = True
+
+    frame: int
+    size: tuple[int, int]
+    objects: tuple[FoundObject, ...]
+    origin: Origin | None
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """`(height, width)` of the frame."""
+        return self.size
+
+    @property
+    def picture_origin(self) -> Origin | None:
+        """Where the frame came from; None if it cannot be read again."""
+        return self.origin
+
+    def found_objects(self) -> list[FoundObject]:
+        """List the objects."""
+        return list(self.objects)
+
+    def named(self, names: Mapping[int, str]) -> "FrameMasks":
+        """Return the same result with names of objects."""
+        named = (
+            replace(found, name=names.get(found.object_id, found.name)) for found in self.objects
+        )
+        return replace(self, objects=tuple(named))

@@ -1,0 +1,57 @@
+"""Pictures among the result files of a photo."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam2_hf.results.formats import PHOTO_FORMATS
+from sam2_hf.results.photo_files import PhotoToWrite
+from tests.results.readers import SIZE, Scene, found, objects, picture, plain_mask, ring_mask
+
+
+def to_write(given):
+    scene = Scene(given)
+    return PhotoToWrite(given, SIZE, "street.png", picture, lambda: scene.plot(picture()))
+
+
+def test_a_cutout_keeps_the_pixels_of_the_objects_and_nothing_else(tmp_path):
+    to_write(objects()).write("cutout", tmp_path / "cut.png")
+
+    cut = np.asarray(Image.open(tmp_path / "cut.png"))
+    inside = ring_mask() | plain_mask()
+    np.testing.assert_array_equal(cut[..., 3], inside * 255)
+    np.testing.assert_array_equal(cut[inside, :3], picture()[inside])
+    assert not cut[~inside].any()
+
+
+def test_a_crop_is_the_box_of_each_object_that_is_seen(tmp_path):
+    to_write([*objects(), found(8, ring_mask(), "a/b")]).write("crop", tmp_path / "crops")
+
+    crops = {path.name: np.asarray(Image.open(path)) for path in (tmp_path / "crops").iterdir()}
+    assert set(crops) == {"000_truck-co.png", "300.png", "008_a-b.png"}
+    np.testing.assert_array_equal(crops["300.png"], picture()[33:40, 2:39])
+
+
+def test_crops_of_an_earlier_run_go_and_other_files_stay(tmp_path):
+    to_write(objects()).write("crop", tmp_path)
+    (tmp_path / "mine.png").touch()
+
+    to_write([found(1, plain_mask())]).write("crop", tmp_path)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["001.png", "mine.png"]
+
+
+def test_a_mask_is_black_and_white_for_one_object_and_labels_for_several(tmp_path):
+    to_write([found(5, ring_mask())]).write("mask", tmp_path / "one.png")
+    to_write(objects()).write("mask", tmp_path / "several.png")
+
+    one, several = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("one", "several"))
+    np.testing.assert_array_equal(one, ring_mask() * 255)
+    np.testing.assert_array_equal(several, ring_mask() + 2 * plain_mask())
+
+
+@pytest.mark.parametrize("kind", PHOTO_FORMATS)
+def test_nothing_found_can_be_written_in_every_format(tmp_path, kind):
+    path = to_write([]).write(kind, tmp_path / f"none{PHOTO_FORMATS[kind].ending}")
+
+    assert path.exists()
