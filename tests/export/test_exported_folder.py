@@ -26,4 +26,4 @@ def test_onnx_graphs_name_their_model(exported):
     export = open_export(exported)
 
     assert (export.model_name, export.format_name) == ("sam2-hiera-micro", "onnx")
-    assert export.runtime == "ONNX opset 20"
+    assert export.runtime == "ONNX Runtime, ONNX opset 20"
