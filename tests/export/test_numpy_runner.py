@@ -187,3 +187,14 @@ def test_graphs_of_another_model_are_refused(exported, tmp_path):
 
     with pytest.raises(ValueError, match="of another model"):
         numpy_runner.NumpySegmenter(tmp_path).encode(moving_shapes(1)[0])
+
+
+def test_wrong_calls_of_a_tracker_say_what_to_do(exported):
+    tracker = numpy_runner.NumpyTracker(exported, moving_shapes(2))
+
+    with pytest.raises(ValueError, match="No object has a prompt"):
+        next(tracker.propagate())
+    for frame in (-1, 2):
+        with pytest.raises(ValueError, match=f"no frame {frame}; there are 2"):
+            tracker.click(frame, 1, (60, 80))
+    assert tracker.objects == {}

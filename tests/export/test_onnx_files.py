@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from sam2_hf import Sam2VideoConfig, Sam2VideoModel, __version__
-from sam2_hf.errors import ExportError, MissingPackageError
+from sam2_hf import Sam2VideoConfig, Sam2VideoModel, Sam2VideoProcessor, __version__
+from sam2_hf.errors import ExportError, MissingPackageError, OutputError
 from sam2_hf.export import onnx_files
 from sam2_hf.export.graph_runtimes import OnnxGraph
 from sam2_hf.export.graphs import graphs_of
@@ -67,8 +67,25 @@ def test_dimensions_that_vary_have_names(exported):
     assert shapes["pointers"] == ["objects", "pointers", 128]
 
 
-def test_the_settings_of_the_processor_come_along(exported):
-    assert (exported / "processor_config.json").is_file()
+@pytest.mark.parametrize("side", [None, 128])
+def test_the_settings_of_the_processor_come_along_for_the_input_size(
+    bundled_model, tmp_path, monkeypatch, side
+):
+    monkeypatch.setattr(onnx_files, "write_graph", lambda graph, path, about: path.touch())
+    export_onnx(with_input_size(bundled_model, side), tmp_path / "out")
+
+    processor = Sam2VideoProcessor.from_pretrained(tmp_path / "out")
+    edges = {"height": side or 256, "width": side or 256}
+    assert dict(processor.image_processor.size) == dict(processor.video_processor.size) == edges
+    assert processor.target_size == (side or 256)
+
+
+def test_a_place_that_cannot_be_written_is_an_error_of_ours(bundled_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_files, "write_graph", lambda graph, path, about: path.touch())
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OutputError, match="file/out"):
+        export_onnx(bundled_model, tmp_path / "file" / "out")
 
 
 def test_what_is_no_export_is_not_replaced(bundled_model, tmp_path):

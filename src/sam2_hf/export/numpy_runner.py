@@ -14,9 +14,7 @@ The folder is what `sam2-hf export` wrote. Pictures are PIL images or uint8 arra
 3)`; points are (x, y) and boxes (x0, y0, x1, y1) in pixels of the picture; frames count from 0. A
 tracker follows any number of objects, which may come and go at any time. It remembers the frames
 with prompts, and of the others the last 16: a correction further back does without their memories.
-
-Suffixes: b = objects, m = masks of an object, t = points, s = spatial memories, p = pointers, d =
-decoder channels, h, w = rows and columns.
+In names of arrays, h and w stand for rows and columns.
 """
 
 import json
@@ -35,12 +33,12 @@ Mask = NDArray[np.bool_]
 Picture = Image.Image | NDArray[np.uint8]
 Box = Sequence[float]
 Inputs = dict[str, NDArray[Any]]
+Remembered = list[tuple[int, "Memory"]]  # ages, nearest first
 
 NO_OBJECT = -1024.0  # logits of an object that is out of view
 NOT_A_POINT, TOP_LEFT, BOTTOM_RIGHT = -1, 2, 3  # labels besides 1 (on the object) and 0 (beside it)
 MAX_PREVIOUS_LOGIT = 32.0  # an earlier answer is shown to the decoder within these bounds
 GIVEN_SCALE, GIVEN_SHIFT = 20.0, -10.0  # logits of a mask that a person gives
-HALF = 0.5  # from this share on a resized cell belongs to a given mask
 SUFFIX = ".onnx"
 # inputs of graphs of fixed shapes, which take so many and hide the rest by a value
 ROOM = {
@@ -303,25 +301,25 @@ class NumpyTracker:
         self, frame: int, object_id: int, xy: tuple[float, float], *, positive: bool = True
     ) -> None:
         """Click on an object, or beside it; clicks on a frame add up."""
-        one = self._object(object_id)
-        one.given.pop(frame, None)
-        one.clicks.setdefault(frame, []).append((*xy, int(positive)))
-        self._answer(one, frame)
+        state = self._object(frame, object_id)
+        state.given.pop(frame, None)
+        state.clicks.setdefault(frame, []).append((*xy, int(positive)))
+        self._answer(state, frame)
 
     def box(self, frame: int, object_id: int, xyxy: Box) -> None:
         """Draw a box around an object; it joins the clicks on that frame."""
-        one = self._object(object_id)
-        one.given.pop(frame, None)
-        one.boxes[frame] = xyxy
-        self._answer(one, frame)
+        state = self._object(frame, object_id)
+        state.given.pop(frame, None)
+        state.boxes[frame] = xyxy
+        self._answer(state, frame)
 
     def mask(self, frame: int, object_id: int, mask_hw: Mask) -> None:
         """Give the mask of an object; it takes the place of clicks and box on that frame."""
-        one = self._object(object_id)
-        one.clicks.pop(frame, None)
-        one.boxes.pop(frame, None)
-        one.given[frame] = mask_hw
-        self._answer(one, frame)
+        state = self._object(frame, object_id)
+        state.clicks.pop(frame, None)
+        state.boxes.pop(frame, None)
+        state.given[frame] = mask_hw
+        self._answer(state, frame)
 
     def remove(self, object_id: int) -> None:
         """Forget an object; the others stay as they are."""
@@ -329,7 +327,7 @@ class NumpyTracker:
 
     def masks(self, frame: int) -> dict[int, Mask]:
         """Return the masks of a frame that has prompts, or has been tracked lately."""
-        found = {n: one.answers.get(frame, one.shown.get(frame)) for n, one in self.objects.items()}
+        found = {n: at.answers.get(frame, at.shown.get(frame)) for n, at in self.objects.items()}
         return {n: self._full(logits) for n, logits in found.items() if logits is not None}
 
     def propagate(
@@ -343,17 +341,21 @@ class NumpyTracker:
             backward: Whether time runs backwards.
         """
         prompted = [frame for tracked in self.objects.values() for frame in tracked.prompted]
+        if not prompted:
+            raise ValueError("No object has a prompt: click, or give a box or a mask.")
         if start is None:
             start = max(prompted) if backward else min(prompted)
         step = -1 if backward else 1
         frames = range(start, -1 if backward else len(self._frames), step)
         for frame in frames if limit is None else frames[:limit]:
-            for one in self.objects.values():
-                if frame not in one.prompted and one.prompted:
-                    self._track(one, frame, step)
+            for state in self.objects.values():
+                if frame not in state.prompted and state.prompted:
+                    self._track(state, frame, step)
             yield frame, self.masks(frame)
 
-    def _object(self, object_id: int) -> ObjectState:
+    def _object(self, frame: int, object_id: int) -> ObjectState:
+        if not 0 <= frame < len(self._frames):
+            raise ValueError(f"There is no frame {frame}; there are {len(self._frames)}, from 0.")
         return self.objects.setdefault(object_id, ObjectState())
 
     def _features(self, frame: int) -> list[Floats]:
@@ -363,68 +365,68 @@ class NumpyTracker:
             self._encoded = frame, self._graphs("image_encoder", pixel_values=pixels)
         return self._encoded[1]
 
-    def _answer(self, one: ObjectState, frame: int) -> None:
+    def _answer(self, state: ObjectState, frame: int) -> None:
         """Answer the prompts of a frame, and remember it as a prompted one."""
         features = self._features(frame)
-        one.prompted.pop(frame, None)  # what is remembered of a frame is not looked at from there
-        if frame in one.given:
-            answer = self._given(features, one.given[frame])
+        state.prompted.pop(frame, None)  # what is remembered of a frame is not looked at from there
+        if frame in state.given:
+            answer = self._given(features, state.given[frame])
         else:
             # a correction looks at memories as tracking did
-            step = one.steps.get(frame, 0) if one.prompted else 0
-            previous = one.answers.get(frame, one.shown.get(frame))
+            step = state.steps.get(frame, 0) if state.prompted else 0
+            previous = state.answers.get(frame, state.shown.get(frame))
             if previous is not None:
                 previous = previous.clip(-MAX_PREVIOUS_LOGIT, MAX_PREVIOUS_LOGIT)
-            points = self._graphs.points(self.size, one.clicks.get(frame, ()), one.boxes.get(frame))
-            embedding = self._condition(one, features[2], frame, step)
+            clicks, box = state.clicks.get(frame, ()), state.boxes.get(frame)
+            points = self._graphs.points(self.size, clicks, box)
+            embedding = self._condition(state, features[2], frame, step)
             answer = self._decode(features, embedding, points, previous, tracked=step != 0)
-        one.answers[frame] = answer.logits
-        one.prompted[frame] = self._remember(features, answer, binarize=True)
-        for kept in (one.shown, one.tracked):
+        state.answers[frame] = answer.logits
+        state.prompted[frame] = self._remember(features, answer, binarize=True)
+        for kept in (state.shown, state.tracked):
             kept.pop(frame, None)
 
-    def _track(self, one: ObjectState, frame: int, step: int) -> None:
+    def _track(self, state: ObjectState, frame: int, step: int) -> None:
         """Track an object on a frame without prompts."""
         features = self._features(frame)
-        embedding = self._condition(one, features[2], frame, step)
+        embedding = self._condition(state, features[2], frame, step)
         points = self._graphs.points(self.size, (), None)
         answer = self._decode(features, embedding, points, None, tracked=True)
-        one.tracked[frame] = self._remember(features, answer, binarize=False)
-        one.shown[frame], one.steps[frame] = answer.logits, step
+        state.tracked[frame] = self._remember(features, answer, binarize=False)
+        state.shown[frame], state.steps[frame] = answer.logits, step
         config = self._graphs.config
         reach = max(config["max_object_pointers_in_encoder"], config["num_maskmem"])
         kept: dict[int, Any]
-        for kept in (one.tracked, one.shown):
+        for kept in (state.tracked, state.shown):
             for other in [other for other in kept if abs(other - frame) > reach]:
                 del kept[other]
 
-    def _condition(self, one: ObjectState, embedding: Floats, frame: int, step: int) -> Floats:
+    def _condition(self, state: ObjectState, embedding: Floats, frame: int, step: int) -> Floats:
         """Fuse memories into a frame; `step` 0 means that nothing is looked at."""
         if step == 0:
             return self._graphs("no_memory", embedding=embedding)[0]
-        config, chosen = self._graphs.config, self._chosen(one, frame)
+        config, chosen = self._graphs.config, self._chosen(state, frame)
         count, reach = config["num_maskmem"], config["max_object_pointers_in_encoder"]
-        near = self._near(one, frame, step, count)[::-1]
-        spatial = [one.prompted[f].spatial for f in chosen] + [m.spatial for _, m in near]
+        near = self._near(state, frame, step, count)[::-1]
+        spatial = [state.prompted[f].spatial for f in chosen] + [m.spatial for _, m in near]
         ages = [count] * len(chosen) + [age for age, _ in near]
         past = [f for f in chosen if (frame - f) * step >= 0]
-        near = self._near(one, frame, step, reach)
-        pointers = [one.prompted[f].pointer for f in past] + [m.pointer for _, m in near]
+        near = self._near(state, frame, step, reach)
+        pointers = [state.prompted[f].pointer for f in past] + [m.pointer for _, m in near]
+        pointers.append(np.zeros((0, embedding.shape[1]), np.float32))  # there may be none
         times = [(frame - f) * step for f in past] + [age for age, _ in near]
         return self._graphs(
             "memory_attention",
             embedding=embedding,
             spatial=np.concatenate(spatial)[None],
             ages=np.array([ages], dtype=np.int64),
-            pointers=np.concatenate([*pointers, np.zeros((0, embedding.shape[1]), np.float32)])[
-                None
-            ],
+            pointers=np.concatenate(pointers)[None],
             times=np.array([[time / max(reach - 1, 1) for time in times]], dtype=np.float32),
         )[0]
 
-    def _chosen(self, one: ObjectState, frame: int) -> list[int]:
+    def _chosen(self, state: ObjectState, frame: int) -> list[int]:
         """Choose the prompted frames that are looked at: the nearest ones, on both sides."""
-        limit, frames = self._graphs.config["max_cond_frame_num"], list(one.prompted)
+        limit, frames = self._graphs.config["max_cond_frame_num"], list(state.prompted)
         if limit == -1 or len(frames) <= limit:
             return frames
         before = max((f for f in frames if f < frame), default=None)
@@ -433,15 +435,13 @@ class NumpyTracker:
         others = sorted((f for f in frames if f not in chosen), key=lambda f: abs(f - frame))
         return chosen + others[: limit - len(chosen)]
 
-    def _near(
-        self, one: ObjectState, frame: int, step: int, count: int
-    ) -> list[tuple[int, Memory]]:
+    def _near(self, state: ObjectState, frame: int, step: int, count: int) -> Remembered:
         """List what is remembered of the last frames, nearest first, with ages."""
-        chosen, found = self._chosen(one, frame), []
+        chosen, found = self._chosen(state, frame), []
         for age in range(1, count):
             near = frame - step * age
-            unchosen = None if near in chosen else one.prompted.get(near)
-            memory = one.tracked.get(near, unchosen)
+            unchosen = None if near in chosen else state.prompted.get(near)
+            memory = state.tracked.get(near, unchosen)
             if memory is not None:
                 found.append((age, memory))
         return found
@@ -475,7 +475,7 @@ class NumpyTracker:
     def _given(self, features: list[Floats], mask_hw: ArrayLike) -> ObjectAnswer:
         """Take a given mask for the answer; the decoder finds the pointer to it."""
         drawn = resize_floats(np.asarray(mask_hw).astype(np.float32), self._graphs.image_size)
-        given = (drawn[None, None] >= HALF).astype(np.float32)
+        given = (drawn[None, None] >= 0.5).astype(np.float32)
         prompt, logits = self._graphs("mask_prompt", given=given)
         nothing = self._graphs.points(self.size, (), None)
         _, _, tokens, score = self._graphs.decode(features, nothing, prompt)

@@ -3,14 +3,15 @@
 import copy
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import torch
 
 from sam2_hf.atomic_write import atomic_folder
-from sam2_hf.errors import ExportError, MissingPackageError
+from sam2_hf.errors import ExportError, MissingPackageError, OutputError
 from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.memory_attention import RotaryAttention
@@ -110,7 +111,7 @@ def write_folder(
     config = limited(model.config) if fixed else model.config
     shapes = FixedShapes.of(config) if fixed else None
     about = _about(model, config, shapes, dtypes[1])
-    with atomic_folder(target) as draft:
+    with export_draft(target) as draft:
         for graph in graphs_of(ready, shapes):
             if on_graph is not None:
                 on_graph(graph.name)
@@ -122,6 +123,26 @@ def write_folder(
             text = onnx_readme(ready, graphs_of(ready, shapes), about, target.name)
             (draft / README).write_text(text, encoding="utf-8")
     return target
+
+
+@contextmanager
+def export_draft(target: Path) -> Iterator[Path]:
+    """Yield a folder that becomes the export when all is written.
+
+    Args:
+        target: The export; an earlier one is replaced as a whole.
+
+    Raises:
+        OutputError: It cannot be written; an earlier one stays.
+    """
+    try:
+        with atomic_folder(target) as draft:
+            yield draft
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {target}: {error.strerror or error}. Nothing was left half-written. "
+            "Free some space or choose a folder you may write to."
+        ) from error
 
 
 def exportable_copy(model: Sam2VideoModel, dtype: torch.dtype) -> Sam2VideoModel:
@@ -274,8 +295,21 @@ def _forget_origin(proto: Any) -> None:  # noqa: ANN401 - an onnx.ModelProto
 
 
 def _copy_processor(model: Sam2VideoModel, folder: Path) -> None:
-    """Copy the settings of the processor that lies beside the model."""
+    """Copy the settings of the processor that lies beside the model, for the model's input size."""
     source = Path(checkpoint_source(model.name_or_path)) if model.name_or_path else None
     for name in PROCESSOR_FILES:
         if source is not None and (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
+            settings = json.loads((source / name).read_text(encoding="utf-8"))
+            text = json.dumps(_for_side(settings, model.image_size), indent=2, sort_keys=True)
+            (folder / name).write_text(f"{text}\n", encoding="utf-8")
+
+
+def _for_side(settings: dict[str, Any], side: int) -> dict[str, Any]:
+    """Return settings of a processor, or of one of its parts, for another input size."""
+    sizes = {"size": {"height": side, "width": side}, "target_size": side}
+    parts = {
+        name: _for_side(value, side)
+        for name, value in settings.items()
+        if isinstance(value, dict) and name.endswith("processor")
+    }
+    return settings | parts | {name: size for name, size in sizes.items() if name in settings}

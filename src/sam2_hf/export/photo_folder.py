@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sam2_hf.atomic_write import atomic_folder
-from sam2_hf.errors import ExportError, MissingPackageError, OutputError
+from sam2_hf.errors import ExportError, MissingPackageError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.version import __version__
@@ -26,7 +25,7 @@ from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
 from .executorch_files import EXECUTORCH
 from .graphs import quietly
-from .onnx_files import exportable_copy, weights_of
+from .onnx_files import export_draft, exportable_copy, weights_of
 from .photo_graphs import PHOTO_GRAPHS, PhotoFormat, photo_graphs
 from .torch_files import AOTINDUCTOR, TORCH_EXPORT, TORCHSCRIPT
 
@@ -85,18 +84,12 @@ def export_photo(
     for part in ready.modules():
         if hasattr(part, "config"):
             part.config._attn_implementation = kind.attention
-    try:
-        with atomic_folder(target) as draft:
-            for graph in photo_graphs(ready):
-                if on_graph is not None:
-                    on_graph(graph.name)
-                kind.write(graph, draft / f"{graph.name}{kind.suffix}")
-            _describe(model, draft, format_name)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {target}: {error.strerror or error}. Nothing was left half-written. "
-            "Free some space or choose a folder you may write to."
-        ) from error
+    with export_draft(target) as draft:
+        for graph in photo_graphs(ready):
+            if on_graph is not None:
+                on_graph(graph.name)
+            kind.write(graph, draft / f"{graph.name}{kind.suffix}")
+        _describe(model, draft, format_name)
     return target
 
 
