@@ -48,7 +48,7 @@ OPTIONAL = {
         "onnxscript",
         "openvino",
     ),
-    *("peft", "supervision", "tensorboard"),
+    *("peft", "supervision"),
     "gpu_attention_kernel",  # which imports Triton
 }
 FILES = sorted(p for top in ("src", *PROGRAMS) for p in (ROOT / top).rglob("*.py"))

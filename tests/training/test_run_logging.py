@@ -1,12 +1,10 @@
 import errno
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from sam2_hf.errors import MissingPackageError, TrainingError
-from sam2_hf.training.run_logging import CsvLog, TensorBoardLog
+from sam2_hf.errors import TrainingError
+from sam2_hf.training.run_logging import CsvLog
 
 COLUMNS = ("step", "loss", "note")
 
@@ -68,24 +66,3 @@ def test_rows_that_a_full_disk_refuses_are_written_later(tmp_path, monkeypatch):
     assert log.write({"step": 2})
 
     assert lines(log.path) == ["step,loss,note", "1,,", "2,,"]
-
-
-def test_tensorboard_reads_numbers_and_pictures(tmp_path):
-    loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    log = TensorBoardLog(tmp_path, done=0)
-    log.write(1, {"loss": 2.0, "note": "left out"})
-    log.picture(1, np.zeros((4, 6, 3), np.uint8))
-    log.close()
-
-    events = loader.EventAccumulator(str(tmp_path)).Reload()
-
-    assert events.Tags()["scalars"] == ["loss"]
-    assert [(one.step, one.value) for one in events.Scalars("loss")] == [(1, 2.0)]
-    assert [(one.width, one.height) for one in events.Images("predictions")] == [(6, 4)]
-
-
-def test_a_missing_tensorboard_is_named_with_the_way_out(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.event_pb2", None)
-
-    with pytest.raises(MissingPackageError, match=r"sam2-hf\[train\].*logging.tensorboard=false"):
-        TensorBoardLog(tmp_path, done=0)

@@ -73,21 +73,6 @@ def test_an_output_that_cannot_be_used_is_refused_before_the_model_is_read(world
         trainer_of(settings(world, model="nowhere"))
 
 
-def test_a_full_disk_ends_tensorboard_but_not_the_run(world, capsys):
-    pytest.importorskip("tensorboard")
-    folder = RunFolder(config_of(settings(world, logging__tensorboard=True)))
-    folder.open(0, [])
-    broken = [folder._board._writer]
-    broken[0].add_event = lambda _: (_ for _ in ()).throw(OSError(28, "full"))
-
-    for _ in range(2):
-        folder.log_training(ROW)
-    folder.close()
-
-    assert capsys.readouterr().out.count("continuing without TensorBoard") == 1
-    assert len((folder.root / "train.csv").read_text().splitlines()) == 3
-
-
 def test_settings_are_written_as_they_can_be_read(folder):
     folder.open(0, [])
 
@@ -102,22 +87,6 @@ def test_rows_go_to_their_files(folder):
 
     assert (folder.root / "train.csv").read_text().splitlines()[1].startswith("20,1.5,0.01,0.5")
     assert (folder.root / "valid.csv").read_text() == "step,score,photos\n20,0.5,0.5\n"
-
-
-def test_tensorboard_gets_the_same_numbers_on_request(world):
-    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    folder = RunFolder(config_of(settings(world, logging__tensorboard=True)))
-    folder.open(0, ["photos"])
-    folder.log_training(ROW)
-    folder.log_validation({"step": 20, "score": 0.5, "photos": 0.5})
-    folder.log_picture(20, np.zeros((3, 4, 3), np.uint8))
-    folder.close()
-
-    read = events.EventAccumulator(str(folder.root / "tensorboard")).Reload()
-
-    assert [(one.step, one.value) for one in read.Scalars("train/loss")] == [(20, 1.5)]
-    assert [(one.step, one.value) for one in read.Scalars("valid/score")] == [(20, 0.5)]
-    assert len(read.Images("predictions")) == 1
 
 
 def test_a_picture_that_cannot_be_written_does_not_end_a_run(folder, monkeypatch, capsys):

@@ -152,16 +152,22 @@ class LoggingConfig:
         every: Steps between log lines.
         picture_every: Steps between pictures of predictions; 0 for none.
         pictures: Rows of such a picture.
-        tensorboard: Whether to log to TensorBoard as well; needs the package tensorboard.
+        trackers: Names of experiment trackers that get the same numbers, the pictures and the
+            settings, as in `accelerate.Accelerator(log_with=...)`: "tensorboard", "wandb",
+            "trackio", ...; each needs its package.
+        tensorboard: The same as "tensorboard" among the trackers, as earlier versions have it.
     """
 
     every: int = 20
     picture_every: int = 1000
     pictures: int = 6
+    trackers: tuple[str, ...] = ()
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
         """Refuse invalid values."""
+        if self.tensorboard and "tensorboard" not in self.trackers:
+            object.__setattr__(self, "trackers", (*self.trackers, "tensorboard"))
         require(self.every >= 1, "every", self.every, "1 or more")
         require(self.picture_every >= 0, "picture_every", self.picture_every, "0 or more")
         require(self.pictures >= 1, "pictures", self.pictures, "1 or more")

@@ -1,17 +1,18 @@
-"""Run logging: the run's folder, CSV tables, TensorBoard, and console output.
+"""Run logging: the run's folder, CSV tables, experiment trackers, and console output.
 
-A resumed run drops the rows of steps that it repeats, so that no step has two rows.
+A resumed run drops the rows of steps that it repeats, so that no step has two rows. The tables are
+what `evaluation` and the model cards read; trackers get the same numbers and the pictures.
 """
 
 import contextlib
 import csv
 import io
+import re
+import secrets
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,12 @@ from sam2_hf.errors import MissingPackageError, TrainingError
 
 from .checkpointing import checkpoints, sweep
 from .config import TrainConfig
-from .config_io import CONFIG_NAME, as_yaml
+from .config_io import CONFIG_NAME, as_yaml, nearest_name, set_values
+from .training_card import without_places
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from accelerate.tracking import GeneralTracker
 
 Value = float | int | str | None
 
@@ -80,53 +86,129 @@ class CsvLog:
         return True
 
 
-class TensorBoardLog:
-    """The same numbers for TensorBoard; a disk error disables it, but not the run.
+PROJECT = "sam2-hf"  # of every run, in trackers that have projects
+TRACKERS = "trackers"  # folder of their files in that of the run
+RUN_NAME = "run-name.txt"
+
+
+def require_trackers(names: Sequence[str]) -> None:
+    """Refuse trackers that accelerate does not know, or whose package is not installed.
 
     Args:
-        folder: Folder of its files.
-        done: Finished steps; earlier records of later steps are purged.
+        names: As in `Accelerator(log_with=...)`; "all" for every installed one.
 
     Raises:
-        MissingPackageError: The package tensorboard is not installed.
+        TrainingError: A name is unknown.
+        MissingPackageError: A package is not installed.
+    """
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+    from accelerate.utils import LoggerType
+
+    known, installed = [*LOGGER_TYPE_TO_CLASS, "all"], [*map(str, get_available_trackers()), "all"]
+    for name in names:
+        if name not in known:
+            raise TrainingError(f"logging.trackers has {name!r}. {nearest_name(name, known)}")
+        if name in LoggerType.list() and name not in installed:
+            raise MissingPackageError(
+                name,
+                purpose=f"logging.trackers: [{name}]",
+                install=f"pip install {name} installs it; logging.trackers=[] goes without.",
+            )
+
+
+class RunTrackers:
+    """The experiment trackers of a run; one that fails is dropped, and the run continues.
+
+    TensorBoard, W&B and trackio continue their run when training is resumed. The others get a new
+    one.
+
+    Args:
+        accelerator: Made with the names of the trackers; in the main process.
+        config: The run.
+        done: Finished steps; TensorBoard hides earlier records of later steps.
+
+    Raises:
+        TrainingError: A tracker cannot be started.
     """
 
-    def __init__(self, folder: Path, done: int) -> None:
-        self._writer, self._protocol = _tensorboard(folder)
-        start = self._protocol.SessionLog(status=self._protocol.SessionLog.START)
-        self._add(done + 1, session_log=start)
+    def __init__(self, accelerator: "Accelerator", config: TrainConfig, done: int) -> None:
+        self._active: list[GeneralTracker] = accelerator.trackers
+        if not accelerator.log_with:
+            return
+        folder = Path(config.output) / TRACKERS
+        folder.mkdir(parents=True, exist_ok=True)
+        name = _run_name(folder, done)
+        options = {
+            "tensorboard": {"purge_step": done + 1 if done else 0},
+            "wandb": {"id": name, "name": name, "resume": "allow", "dir": str(folder)},
+            "trackio": {"name": name, "resume": "allow"},
+        }
+        settings = None if done else dict(_flat(set_values(without_places(config))))
+        try:
+            accelerator.init_trackers(PROJECT, config=settings, init_kwargs=options)
+        except Exception as error:  # kinds of their own: no login, no network, damaged package
+            self._active.clear()
+            names = ", ".join(map(str, accelerator.log_with))
+            raise TrainingError(
+                f"logging.trackers ({names}) cannot be started: {_reason(error)}. Mend that, or "
+                "leave the tracker out."
+            ) from error
 
-    def write(self, step: int, values: Mapping[str, Value]) -> bool:
-        """Add values, except None; return whether the file is still writable."""
-        summary = self._protocol.Summary()
-        for name, value in values.items():
-            if isinstance(value, (int, float)):
-                summary.value.add(tag=name, simple_value=value)
-        return self._add(step, summary=summary)
+    def log(self, step: int, values: Mapping[str, Value]) -> None:
+        """Add values, except None."""
+        known = {name: value for name, value in values.items() if value is not None}
+        self._each(lambda tracker: tracker.log(known, step=step))
 
-    def picture(self, step: int, picture_hw3: NDArray[np.uint8]) -> bool:
-        """Add a picture, `(h, w, 3)` uint8; return whether the file is still writable."""
-        height, width = picture_hw3.shape[:2]
-        file = io.BytesIO()
-        Image.fromarray(picture_hw3).save(file, "png")
-        summary = self._protocol.Summary()
-        added = summary.value.add(tag="predictions").image
-        added.height, added.width, added.colorspace = height, width, len("RGB")
-        added.encoded_image_string = file.getvalue()
-        return self._add(step, summary=summary)
+    def picture(self, step: int, picture_hw3: NDArray[np.uint8]) -> None:
+        """Add a picture of predictions, `(h, w, 3)` uint8, to trackers that take pictures."""
+
+        def add(tracker: "GeneralTracker") -> None:
+            layout = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
+            if hasattr(tracker, "log_images"):
+                tracker.log_images({"predictions": picture_hw3[None]}, step=step, **layout)
+
+        self._each(add)
 
     def close(self) -> None:
-        """Flush pending records, if possible."""
-        with contextlib.suppress(OSError):
-            self._writer.close()
+        """Finish the trackers. A second call does nothing."""
+        self._each(lambda tracker: tracker.finish())
+        self._active.clear()
 
-    def _add(self, step: int, **content: object) -> bool:
-        event = self._protocol.Event(wall_time=time.time(), step=step, **content)
-        try:
-            self._writer.add_event(event)  # raises earlier errors of its thread
-        except OSError:
-            return False
-        return True
+    def _each(self, write: "Callable[[GeneralTracker], None]") -> None:
+        for tracker in tuple(self._active):
+            try:
+                write(tracker)
+            except Exception as error:  # a full disk, or no network; each has kinds of its own
+                log(f"cannot write to {tracker.name}: {_reason(error)}; continuing without it")
+                self._active.remove(tracker)
+                with contextlib.suppress(Exception):
+                    tracker.finish()
+
+
+def _run_name(folder: Path, done: int) -> str:
+    """Name a run uniquely, in letters that every tracker takes; a resumed one keeps its name."""
+    path = folder / RUN_NAME
+    if done and path.is_file():
+        return path.read_text(encoding="utf-8").strip()
+    own = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().parent.name)[:40]
+    name = f"{own}-{secrets.token_hex(3)}"
+    path.write_text(name + "\n", encoding="utf-8")
+    return name
+
+
+def _flat(settings: object, place: str = "") -> Iterator[tuple[str, Value]]:
+    """List nested settings as trackers take them: `optimizer.learning_rate` and its value."""
+    if isinstance(settings, (Mapping, list)):
+        pairs = settings.items() if isinstance(settings, Mapping) else enumerate(settings)
+        for name, value in pairs:
+            yield from _flat(value, f"{place}.{name}" if place else str(name))
+    elif settings is not None:
+        yield place, settings if isinstance(settings, (int, float)) else str(settings)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -155,23 +237,6 @@ def _text(value: Value) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _tensorboard(folder: Path) -> tuple[Any, SimpleNamespace]:
-    """Open a writer; return it with its message types."""
-    try:
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-    except ImportError as error:
-        raise MissingPackageError(
-            "tensorboard",
-            purpose="logging.tensorboard",
-            install="pip install 'sam2-hf[train]' installs it; logging.tensorboard=false goes "
-            "without.",
-        ) from error
-    messages = SimpleNamespace(Event=Event, SessionLog=SessionLog, Summary=Summary)
-    return EventFileWriter(str(folder)), messages
-
-
 TRAIN_COLUMNS = (
     *("step", "loss", "focal", "dice", "iou", "object_score", "first_iou", "last_iou"),
     *("gradient_norm", "learning_rate", "seconds", "clips_per_second", "loader_share", "skipped"),
@@ -195,7 +260,7 @@ class RunFolder:
         self.best, self.last = self.root / "best", self.root / "last"
         self._train: CsvLog | None = None
         self._valid: CsvLog | None = None
-        self._board: TensorBoardLog | None = None
+        self._trackers: RunTrackers | None = None
 
     def newest(self, *, resume: bool) -> Path | None:
         """Find the checkpoint to resume from; None to start.
@@ -222,14 +287,20 @@ class RunFolder:
             )
         return found[-1] if found else None
 
-    def open(self, done: int, labels: list[str]) -> None:
+    def open(self, done: int, labels: list[str], accelerator: "Accelerator | None" = None) -> None:
         """Write the settings and open the logs.
 
         Args:
             done: Finished steps.
             labels: Names of the validation sources.
+            accelerator: Made with the trackers of the run; None for none.
+
+        Raises:
+            TrainingError: A table is from another run, or a tracker cannot be started.
         """
         self.root.mkdir(parents=True, exist_ok=True)
+        if accelerator is not None:  # first: where it fails, no run was begun
+            self._trackers = RunTrackers(accelerator, self.config, done)
         for folder in (self.best, self.last):
             restore_folder(folder)
         sweep(self.checkpoints)
@@ -237,8 +308,6 @@ class RunFolder:
         self._train = CsvLog(self.root / "train.csv", TRAIN_COLUMNS, done)
         if labels:
             self._valid = CsvLog(self.root / "valid.csv", ("step", "score", *labels), done)
-        if self.config.logging.tensorboard:
-            self._board = TensorBoardLog(self.root / "tensorboard", done)
 
     def log_training(self, row: Row) -> None:
         """Add a row to `train.csv`."""
@@ -256,24 +325,20 @@ class RunFolder:
             Image.fromarray(picture_hw3).save(path)
         except OSError as error:
             log(f"cannot write {path}: {error.strerror or error}; continuing without it")
-        self._write_board(lambda board: board.picture(step, picture_hw3))
+        if self._trackers is not None:
+            self._trackers.picture(step, picture_hw3)
 
     def close(self) -> None:
         """Close the logs."""
-        if self._board is not None:
-            self._board.close()
+        if self._trackers is not None:
+            self._trackers.close()
 
     def _write(self, table: CsvLog | None, prefix: str, row: Row) -> None:
         if table is not None and not table.write(row):
             log(f"cannot write {table.path}; its rows are kept and written when there is space")
-        values = {prefix + name: value for name, value in row.items() if name != "step"}
-        self._write_board(lambda board: board.write(int(row["step"] or 0), values))
-
-    def _write_board(self, write: Callable[[TensorBoardLog], bool]) -> None:
-        if self._board is not None and not write(self._board):
-            log(f"cannot write {self.root / 'tensorboard'}; continuing without TensorBoard")
-            self._board.close()
-            self._board = None
+        if self._trackers is not None:
+            values = {prefix + name: value for name, value in row.items() if name != "step"}
+            self._trackers.log(int(row["step"] or 0), values)
 
     def _replaced(self) -> tuple[Path, ...]:
         """List the files that a new run overwrites."""

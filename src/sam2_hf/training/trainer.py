@@ -27,7 +27,7 @@ from .data_loader import ClipLoader, ClipStream, plan_requests
 from .learner import Learner, Totals, no_values
 from .model_setup import make_model
 from .precision import chosen_precision
-from .run_logging import RunFolder, log, training_line
+from .run_logging import TRACKERS, RunFolder, log, require_trackers, training_line
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -37,8 +37,8 @@ def make_accelerator(config: TrainConfig) -> "Accelerator":
     """Set up processes, device and precision, as configured by `accelerate launch`.
 
     Raises:
-        MissingPackageError: accelerate is not installed.
-        TrainingError: The precision is unavailable.
+        MissingPackageError: accelerate, or the package of a tracker, is not installed.
+        TrainingError: The precision is unavailable, or a tracker is unknown.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
@@ -47,6 +47,8 @@ def make_accelerator(config: TrainConfig) -> "Accelerator":
         raise MissingPackageError(
             "accelerate", purpose="Training", install="pip install 'sam2-hf[train]' installs it."
         ) from error
+    trackers = config.logging.trackers
+    require_trackers(trackers)
     # Without this flag it would not see the other processes of a run on the CPU, and `Accelerator`
     # reuses the existing state.
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
@@ -58,7 +60,12 @@ def make_accelerator(config: TrainConfig) -> "Accelerator":
     # A step's prompts do not reach every parameter: no memory on photos, no mask prompts, ...
     spread = DistributedDataParallelKwargs(find_unused_parameters=True)
     try:
-        return Accelerator(mixed_precision=precision, kwargs_handlers=[spread])
+        return Accelerator(
+            mixed_precision=precision,
+            kwargs_handlers=[spread],
+            log_with=list(trackers) or None,
+            project_dir=Path(config.output) / TRACKERS,
+        )
     except ValueError as error:
         raise TrainingError(f"precision {precision} cannot be used: {error}") from error
 
@@ -231,9 +238,10 @@ class Trainer:
             KeyboardInterrupt: A second request; steps after the last checkpoint are lost.
             OutputError: The last checkpoint or model cannot be written.
         """
-        if self.accelerator.is_main_process:
-            self.folder.open(self.state.step, self.callbacks.validation.labels)
         try:
+            if self.accelerator.is_main_process:
+                labels = self.callbacks.validation.labels
+                self.folder.open(self.state.step, labels, self.accelerator)
             with Interruption() as interruption, self._handling_failures():
                 self._do_steps(interruption)
             with self._handling_failures():

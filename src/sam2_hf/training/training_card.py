@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from huggingface_hub import ModelCardData
+
 from sam2_hf.data.config import SourceConfig
 
 from .config import TrainConfig
@@ -11,12 +13,7 @@ from .config_io import as_yaml
 
 _TEMPLATE = """\
 ---
-library_name: transformers
-pipeline_tag: mask-generation
-{base}tags:
-- sam2
-- segmentation
-- video
+{metadata}
 ---
 
 # {name}
@@ -59,12 +56,19 @@ def training_card(config: TrainConfig, score: float | None, step: int) -> str:
         Markdown with the Hub's metadata at the top.
     """
     is_folder = Path(config.model).exists()
-    shown = _without_places(config)
+    has_base = not (is_folder or config.from_scratch)
+    metadata = ModelCardData(
+        base_model=config.model if has_base else None,
+        library_name="transformers",
+        pipeline_tag="mask-generation",
+        tags=["sam2", "segmentation", "video"],
+    )
+    shown = without_places(config)
     address = config.push or shown.output
     is_apart = config.lora is not None and not config.lora.merge
     origin = f"The architecture of `{shown.model}`, initialized randomly"
     return _TEMPLATE.format(
-        base="" if is_folder or config.from_scratch else f"base_model: {config.model}\n",
+        metadata=metadata.to_yaml(),
         name=address.rsplit("/", maxsplit=1)[-1],
         origin=origin if config.from_scratch else f"`{shown.model}`",
         step=step,
@@ -74,8 +78,8 @@ def training_card(config: TrainConfig, score: float | None, step: int) -> str:
     )
 
 
-def _without_places(config: TrainConfig) -> TrainConfig:
-    """Keep only the last component of each path: the rest is private."""
+def without_places(config: TrainConfig) -> TrainConfig:
+    """Keep only the last component of each path in a config: the rest is private."""
     validation = replace(config.validation, sources=_last_names(config.validation.sources))
     is_folder = Path(config.model).exists()
     return replace(
