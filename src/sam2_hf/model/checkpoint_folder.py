@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import ModelCardData
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -34,13 +35,7 @@ MEGA = 1_000_000
 
 _TEMPLATE = """\
 ---
-license: apache-2.0
-library_name: transformers
-pipeline_tag: mask-generation
-tags:
-- sam2
-- segmentation
-- video
+{metadata}
 ---
 
 # {name}
@@ -106,8 +101,15 @@ def model_card(
         Markdown with the Hub's metadata at the top.
     """
     trunk = config.to_dict()["vision_config"]["backbone_config"]
+    metadata = ModelCardData(
+        license="apache-2.0",
+        library_name="transformers",
+        pipeline_tag="mask-generation",
+        tags=["sam2", "segmentation", "video"],
+    )
     counted = {id(tensor): tensor.numel() for tensor in weights.values()}
     return _TEMPLATE.format(
+        metadata=metadata.to_yaml(),
         name=repo_id.rsplit("/", maxsplit=1)[-1],
         repo_id=repo_id,
         version="SAM 2.1" if config.enable_occlusion_spatial_embedding else "SAM 2.0",
