@@ -20,6 +20,7 @@ from .image_sequence import PictureFolder, PictureList, PicturePages, is_paged
 from .prefetch import BufferedFrames
 from .preprocessing import FramePixels
 from .streams import LiveFrames, StreamedFrames
+from .torchcodec_video import TorchcodecFile, TorchcodecVideo
 from .video_file import VideoFile
 
 __all__ = ["Frames", "open_frames"]
@@ -49,8 +50,8 @@ def open_frames(
         source: Path of a folder of pictures, of a video file, or of a picture file with several
             pages or frames (TIFF stack, animated WebP or PNG); a list of pictures or of their
             paths; an array or tensor `(t, h, w, 3)`, `(t, 3, h, w)` or gray `(t, h, w)`; an
-            iterator of pictures; None or [`LiveFrames`] for a live stream; or `Frames`, which are
-            handed back as they are.
+            iterator of pictures; None or [`LiveFrames`] for a live stream; [`TorchcodecVideo`]; or
+            `Frames`, which are handed back as they are.
         image_size: Rows and columns of the model's input.
         compat: How frames become model input; see [`FramePixels`].
         rules: Normalization of the checkpoint; see [`FramePixels`].
@@ -100,6 +101,8 @@ def find_source(video: object, ring: int, value_range: ValueRange = None) -> Pic
     """
     if isinstance(video, PATH):
         return _find_on_disk(os.fspath(video), ring, value_range)
+    if isinstance(video, TorchcodecVideo):
+        return TorchcodecFile(video, keep=ring, value_range=value_range)
     is_list = hasattr(video, "__len__") and hasattr(video, "__getitem__")
     if not is_list or isinstance(video, (bytes, bytearray, Mapping)):
         raise VideoError(f"a video cannot be made of a {type(video).__name__}. {KINDS}")
