@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_hf.errors import MissingPackageError
+from sam2_hf.errors import MissingPackageError, VideoError
 from sam2_hf.frames.open import open_frames
 from sam2_hf.frames.torchcodec_video import TorchcodecFile, TorchcodecVideo
 from tests.video.clip_files import H264, decode_in_order, pictures, write_clip
@@ -115,3 +115,8 @@ def test_a_torchcodec_that_cannot_be_loaded_is_named_with_the_reason(clip, monke
 
     with pytest.raises(MissingPackageError, match=r"torchcodec.*give the path itself"):
         open_frames(TorchcodecVideo(clip), image_size=64)
+
+
+def test_what_is_not_a_path_is_refused():
+    with pytest.raises(VideoError, match="path is 5"):
+        TorchcodecVideo(5)

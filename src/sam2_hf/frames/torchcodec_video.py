@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from sam2_hf.errors import MissingPackageError
+from sam2_hf.errors import MissingPackageError, VideoError
+from sam2_hf.number_reading import shown
 from sam2_hf.processing.value_range import ValueRange
 
 from .base import Finish, PictureSource
@@ -29,12 +30,23 @@ class TorchcodecVideo:
 
     Attributes:
         path: The file.
+
+    Raises:
+        VideoError: The path is not one.
     """
 
     path: str | os.PathLike[str]
 
     def __post_init__(self) -> None:
-        """Make the path absolute: copies and pickles may be opened in another folder."""
+        """Make the path absolute: copies and pickles may be opened in another folder.
+
+        Raises:
+            VideoError: It is not a path.
+        """
+        if not isinstance(self.path, (str, os.PathLike)):
+            raise VideoError(
+                f"path is {shown(self.path)}, but TorchcodecVideo takes the path of a file."
+            )
         object.__setattr__(self, "path", os.path.abspath(self.path))
 
 
