@@ -1,0 +1,1 @@
+"""A machine learning backend of Label Studio: clicks and boxes become masks."""
