@@ -1,4 +1,4 @@
-"""The labeling config of a project: which tag answers go to, and which field of a task has the file."""
+"""The labeling config of a project: where answers go, and which field of a task has the file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

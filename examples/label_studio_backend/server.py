@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sam2_hf import EncodedImage, Sam2Model, Sam2VideoModel, pipeline
+from sam2_hf import EncodedImage, ImageSegmentationPipeline, Sam2Model, Sam2VideoModel
 from sam2_hf.errors import PromptError, Sam2Error
 
 from . import photos, videos
@@ -43,7 +43,7 @@ class Backend:
             tracking = tracking.to(device)
         self.version = f"sam2-hf {model}"
         self._files = files
-        self._segment = pipeline("image-segmentation", model=Sam2Model.from_video_model(tracking))
+        self._segment = ImageSegmentationPipeline(Sam2Model.from_video_model(tracking))
         self._tracker = videos.VideoTracker(tracking, limit)
         self._encoded: OrderedDict[Path, EncodedImage] = OrderedDict()
         self._lock = threading.Lock()
@@ -102,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
 
     backend: ClassVar[Backend]
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         """Answer `/health`."""
         if self.path.split("?")[0] in ("/", "/health"):
             about = {"status": "UP", "model_class": type(self.backend).__name__}
@@ -110,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(HTTPStatus.NOT_FOUND, {"error": f"there is no {self.path[:80]}."})
 
-    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_POST(self) -> None:
         """Answer `/setup` and `/predict`; `/webhook` is not there, as nothing is trained."""
         try:
             request = self._body()

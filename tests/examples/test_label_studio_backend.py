@@ -180,7 +180,7 @@ def test_a_rectangle_is_followed_and_only_the_persons_keyframes_are_prompts(addr
         boxes = {result.frame: mask_box(result.masks[1]) for result in session.propagate()}
     assert [frame["frame"] for frame in others] == [3, 4]
     for frame in others:
-        left, top, right, bottom = boxes[frame["frame"] - 1]
+        left, top, _, bottom = boxes[frame["frame"] - 1]
         assert frame["x"] == pytest.approx(100 * left / width, abs=1e-5)
         assert frame["height"] == pytest.approx(100 * (bottom - top) / height, abs=1e-5)
     assert others[-1]["enabled"] is True
