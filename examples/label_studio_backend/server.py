@@ -13,8 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sam2_hf import EncodedImage, ImageSegmentationPipeline, Sam2Model, Sam2VideoModel
+from sam2_hf import EncodedImage, ImageSegmentationPipeline, Sam2Model
 from sam2_hf.errors import PromptError, Sam2Error
+from sam2_hf.pipelines.loading import load_video_model
 
 from . import photos, videos
 from .labeling_config import answer_tag, shows
@@ -38,9 +39,7 @@ class Backend:
     def __init__(
         self, model: str, files: TaskFiles, device: str | None = None, limit: int = 100
     ) -> None:
-        tracking = Sam2VideoModel.from_pretrained(model).eval()
-        if device is not None:
-            tracking = tracking.to(device)
+        tracking = load_video_model(model, device=device)
         self.version = f"sam2-hf {model}"
         self._files = files
         self._segment = ImageSegmentationPipeline(Sam2Model.from_video_model(tracking))
