@@ -9,9 +9,10 @@ from tests.docs.blocks import Block, blocks_of, run
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if blocks_of(page))
 EXPORT = "tutorials/export.md"  # tests/export/test_tutorial.py runs it on the export made there
-LANGUAGES = {"python", "bash", "yaml", "text"}
+LANGUAGES = {"python", "bash", "yaml", "text", "xml"}
 # What is in a block or a command that is not run, and why.
 NOT_RUN = {
+    "hf jobs": "needs an account on the Hub; tests/examples checks the flags",
     "pip install": "needs a package index",
     "sam2-hf export": "takes minutes; tests/export makes an export and checks it",
     "convert mine.pt": "the sizes of the bundled model are no released ones",
@@ -20,6 +21,11 @@ NOT_RUN = {
     "--camera": "needs a camera",
     "Client(": "needs a server; tests/spaces calls the same endpoints",
     "from ultralytics": "another package, shown for comparison",
+    "examples.label_studio_backend": "serves until it is stopped; tests/examples asks it",
+    "import supervision": "another package; tests/examples runs the block",
+    "import fiftyone": "another package; tests/examples runs the block",
+    "import rerun": "another package; tests/examples runs the block",
+    "import napari": "another package; tests/examples runs the block",
 }
 SLOW = {"tutorials/finetune.md", "tutorials/evaluate.md"}
 
