@@ -20,7 +20,7 @@ import numpy as np
 import sam2_hf
 
 ROOT = Path(__file__).parents[1]
-PROGRAMS = ("convert_checkpoints", "evaluation", "spaces")
+PROGRAMS = ("convert_checkpoints", "evaluation", "examples", "spaces")
 MAX_FILES = 25  # of a folder
 MAX_FILES_OF = {"src/sam2_hf/model": 35}
 MAX_CALLS, MAX_FILES_ENTERED = 600, 30  # of a tracked frame, memory full

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 VALUES = {path.stem for path in ROOT.glob("src/sam2_hf/*.py")} - {"__init__", "cli"}
-PROGRAMS = {"convert_checkpoints", "evaluation", "spaces"}
+PROGRAMS = {"convert_checkpoints", "evaluation", "examples", "spaces"}
 FRAMES = VALUES | {"processing", "frames", "results"}
 BASE = FRAMES | {"model", "video"}
 ALL = BASE | {"data", "pipelines", "training", "writers", "original", "export"}

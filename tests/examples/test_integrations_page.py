@@ -234,7 +234,7 @@ def jobs():
 
 
 def test_the_command_of_the_hub_knows_the_flags_and_flavors_of_jobs():
-    command = hub_app.commands["jobs"].commands["run"]
+    command = hub_app.get_command(None, "jobs").get_command(None, "run")
 
     assert len(jobs()) == 2
     for words in jobs():
