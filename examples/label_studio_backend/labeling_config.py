@@ -35,10 +35,7 @@ def answer_tag(config: str, kinds: Sequence[str], shown: str) -> AnswerTag:
     Raises:
         PromptError: The config has none, or is no XML.
     """
-    try:
-        root = ElementTree.fromstring(config)
-    except ElementTree.ParseError as error:
-        raise PromptError(f"the labeling config is no XML: {error}.") from error
+    root = _parsed(config)
     fields = {
         element.get("name", ""): element.get("value", "").removeprefix("$")
         for element in root.iter(shown)
@@ -54,5 +51,16 @@ def answer_tag(config: str, kinds: Sequence[str], shown: str) -> AnswerTag:
 
 
 def shows(config: str, tag: str) -> bool:
-    """Say whether a config has a tag."""
-    return f"<{tag} " in config or f"<{tag}\n" in config
+    """Say whether a config has a tag.
+
+    Raises:
+        PromptError: It is no XML.
+    """
+    return next(_parsed(config).iter(tag), None) is not None
+
+
+def _parsed(config: str) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(config)
+    except ElementTree.ParseError as error:
+        raise PromptError(f"the labeling config is no XML: {error}.") from error

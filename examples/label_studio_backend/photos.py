@@ -40,7 +40,8 @@ def read_prompt(regions: Sequence[Region], size: tuple[int, int]) -> ObjectPromp
         if region.get("image_rotation"):
             raise PromptError("the photo is shown turned. Turn it back, then click.")
         if kind == "keypoint":
-            is_positive = bool(int(region.get("is_positive", 1)))
+            given = region.get("is_positive")
+            is_positive = given is None or bool(int(given))
             clicks.append(Click(_inside(region["value"], size), positive=is_positive))
         elif kind == "rectangle" and box is None:
             box = _box(region["value"], size)

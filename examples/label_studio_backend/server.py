@@ -5,6 +5,7 @@ POST /setup     {"project", "schema", ...} -> {"model_version"}
 POST /predict   {"tasks", "label_config", "params": {"context"}} -> {"results": [prediction]}
 """
 
+import hashlib
 import json
 import threading
 from collections import OrderedDict
@@ -44,7 +45,7 @@ class Backend:
         self._files = files
         self._segment = ImageSegmentationPipeline(Sam2Model.from_video_model(tracking))
         self._tracker = videos.VideoTracker(tracking, limit)
-        self._encoded: OrderedDict[Path, EncodedImage] = OrderedDict()
+        self._encoded: OrderedDict[bytes, EncodedImage] = OrderedDict()
         self._lock = threading.Lock()
 
     def predict(self, request: Json) -> list[Json]:
@@ -83,13 +84,18 @@ class Backend:
         return photos.answer_regions(result.best, float(result.best_score), tag, label)
 
     def _photo(self, path: Path) -> EncodedImage:
-        """Encode a photo, or return what an earlier click encoded."""
-        if path not in self._encoded:
-            self._encoded[path] = self._segment.encode(str(path))
-        self._encoded.move_to_end(path)
+        """Encode a photo, or return what an earlier click encoded.
+
+        Known by its content, as the signed addresses of one photo differ.
+        """
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+        if content not in self._encoded:
+            self._encoded[content] = self._segment.encode(str(path))
+        self._encoded.move_to_end(content)
         while len(self._encoded) > ENCODED_PHOTOS:
             self._encoded.popitem(last=False)
-        return self._encoded[path]
+        return self._encoded[content]
 
     def _track(self, task: Json, config: str, regions: list[Json]) -> list[Json]:
         tag = answer_tag(config, videos.ANSWER_TAGS, "Video")

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +13,7 @@ from sam2_hf.errors import PromptError
 LOCAL_FILES = "/data/local-files/"
 SECONDS = 30
 LARGEST = 2**30  # bytes
+CHUNK = 2**20
 KEPT = 32  # downloads
 
 
@@ -68,17 +70,17 @@ class TaskFiles:
         if self._api_key and self._host and address.startswith(f"{self._host}/"):
             # Not sent on to where a redirect leads.
             request.add_unredirected_header("Authorization", f"Token {self._api_key}")
+        partial = target.with_suffix(".part")
         try:
-            with urlopen(request, timeout=SECONDS) as response:
-                content = response.read(LARGEST + 1)
-        except (URLError, OSError, ValueError) as error:
+            with urlopen(request, timeout=SECONDS) as response, partial.open("wb") as file:
+                while chunk := response.read(CHUNK):
+                    file.write(chunk)
+                    if file.tell() > LARGEST:
+                        raise PromptError(f"{address[:80]} is larger than {LARGEST >> 20} MiB.")
+        except (URLError, OSError, HTTPException, ValueError) as error:
             raise PromptError(f"{address[:80]} cannot be read: {error}.") from error
-        if len(content) > LARGEST:
-            raise PromptError(f"{address[:80]} is larger than {LARGEST >> 20} MiB.")
-        earlier = sorted(
-            Path(self._downloads.name).iterdir(), key=lambda path: path.stat().st_mtime
-        )
-        for path in earlier[: max(len(earlier) - KEPT + 1, 0)]:
+        partial.replace(target)
+        kept = sorted(Path(self._downloads.name).iterdir(), key=lambda path: path.stat().st_mtime)
+        for path in kept[:-KEPT]:
             path.unlink()
-        target.write_bytes(content)
         return target

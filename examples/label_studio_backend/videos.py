@@ -20,6 +20,7 @@ REMEMBERED = 256  # regions
 Region = dict[str, Any]
 Keyframe = dict[str, Any]
 Percent = tuple[float, ...]  # x, y, width, height
+Made = tuple[Percent, bool]  # and whether it is enabled
 
 
 class VideoTracker:
@@ -36,7 +37,7 @@ class VideoTracker:
     def __init__(self, model: Sam2VideoModel, limit: int) -> None:
         self._model = model
         self._limit = limit
-        self._made: OrderedDict[str, Mapping[int, Percent]] = OrderedDict()
+        self._made: OrderedDict[str, Mapping[int, Made]] = OrderedDict()
 
     def track(self, path: Path, regions: Sequence[Region]) -> list[Region]:
         """Follow the rectangles of regions through a video.
@@ -72,7 +73,11 @@ class VideoTracker:
         """List the keyframes that a person made; all if none is left."""
         made = self._made.get(region["id"], {})
         sequence = region["value"]["sequence"]
-        drawn = [keyframe for keyframe in sequence if made.get(keyframe["frame"]) != _of(keyframe)]
+        drawn = [
+            keyframe
+            for keyframe in sequence
+            if made.get(keyframe["frame"]) != (_of(keyframe), keyframe.get("enabled", True))
+        ]
         return drawn or sequence[:1]
 
     def _seen(
@@ -110,22 +115,23 @@ class VideoTracker:
     ) -> Region:
         """Return the region with the keyframes of a person and those that were tracked."""
         by_hand = {keyframe["frame"]: keyframe for keyframe in drawn}
-        made = {
-            frame: tuple(round(number, DIGITS) for number in box)
-            for frame, box in seen.items()
-            if box is not None and frame not in by_hand
-        }
-        self._remember(region["id"], made)
-        shown = sorted({*made, *by_hand})
-        sequence = []
-        for frame in shown:
-            keyframe = by_hand.get(frame) or _keyframe(frame, made[frame], clock.time(frame))
+        boxes, is_over = {}, False
+        for frame in sorted({*seen, *by_hand}):
+            if frame in by_hand:
+                is_over = not by_hand[frame].get("enabled", True)
+            box = seen.get(frame)
+            if box is not None and frame not in by_hand and not is_over:
+                boxes[frame] = tuple(round(number, DIGITS) for number in box)
+        shown, sequence = {*boxes, *by_hand}, []
+        for frame in sorted(shown):
+            keyframe = by_hand.get(frame) or _keyframe(frame, boxes[frame], clock.time(frame))
             is_last = frame + 1 not in shown and frame < clock.count
-            sequence.append({**keyframe, "enabled": not is_last})
+            sequence.append({**keyframe, "enabled": keyframe.get("enabled", True) and not is_last})
+        self._remember(region["id"], [k for k in sequence if k["frame"] in boxes])
         return {**region, "value": {**region["value"], "sequence": sequence}}
 
-    def _remember(self, region_id: str, made: Mapping[int, Percent]) -> None:
-        self._made[region_id] = made
+    def _remember(self, region_id: str, made: Sequence[Keyframe]) -> None:
+        self._made[region_id] = {k["frame"]: (_of(k), k["enabled"]) for k in made}
         self._made.move_to_end(region_id)
         if len(self._made) > REMEMBERED:
             self._made.popitem(last=False)
@@ -141,6 +147,8 @@ class _Clock:
 
     def to_video(self, frame: int) -> int:
         """Return the file's frame, from 0."""
+        if abs(self.count - self._num_frames) <= 1:  # the same rate, a rounded duration
+            return min(max(frame - 1, 0), self._num_frames - 1)
         return min(max((frame - 1) * self._num_frames // self.count, 0), self._num_frames - 1)
 
     def time(self, frame: int) -> float:

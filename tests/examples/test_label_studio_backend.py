@@ -6,6 +6,7 @@ own reader of brush masks judge too.
 
 import json
 import threading
+from types import SimpleNamespace
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -15,10 +16,12 @@ from PIL import Image
 from skimage import data
 
 from evaluation.demo_clip import FPS, demo_clip
+from examples.label_studio_backend import videos
 from examples.label_studio_backend.brush_rle import brush_rle
 from examples.label_studio_backend.photos import read_prompt
 from examples.label_studio_backend.server import Backend, make_server
 from examples.label_studio_backend.task_files import TaskFiles
+from examples.label_studio_backend.videos import VideoTracker
 from sam2_hf import Sam2VideoModel, VideoSession, pipeline
 from sam2_hf.errors import PromptError
 from sam2_hf.model.bundled_models import SMALL_MODEL
@@ -184,6 +187,81 @@ def test_a_rectangle_is_followed_and_only_the_persons_keyframes_are_prompts(addr
         assert frame["x"] == pytest.approx(100 * left / width, abs=1e-5)
         assert frame["height"] == pytest.approx(100 * (bottom - top) / height, abs=1e-5)
     assert others[-1]["enabled"] is True
+
+
+class Session:
+    """A video of 12 frames in which the object is on frames 0-3 and 6-11."""
+
+    num_frames, size = 12, (100, 200)
+
+    def __init__(self):
+        self.boxes = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def box(self, frame, object_id, xyxy):
+        self.boxes.append((frame, xyxy))
+
+    def propagate(self, start, limit):
+        for frame in range(start, min(start + limit, self.num_frames)):
+            mask = np.zeros(self.size, bool)
+            mask[20:40, 10 * frame : 10 * frame + 20] = frame not in (4, 5)
+            yield SimpleNamespace(frame=frame, masks={1: mask})
+
+
+@pytest.fixture
+def ask_tracker(monkeypatch):
+    """A function that asks a tracker of keyframes, and returns session and answered keyframes."""
+    tracker = VideoTracker(None, limit=100)
+
+    def ask_for(sequence, count=12):
+        session = Session()
+        monkeypatch.setattr(
+            videos, "VideoSession", SimpleNamespace(open=lambda path, model: session)
+        )
+        value = {"framesCount": count, "duration": 3, "sequence": sequence}
+        region = {"id": "r", "type": "videorectangle", "value": value}
+        (answer,) = tracker.track("clip.mp4", [region])
+        return session, answer["value"]["sequence"]
+
+    return ask_for
+
+
+KEYFRAME = {"frame": 1, "x": 1, "y": 20, "width": 8, "height": 20, "enabled": True}
+
+
+def test_the_last_keyframe_before_an_object_hides_ends_its_life_there(ask_tracker):
+    _, sequence = ask_tracker([KEYFRAME])
+
+    assert [keyframe["frame"] for keyframe in sequence] == [1, 2, 3, 4, 7, 8, 9, 10, 11, 12]
+    assert [k["frame"] for k in sequence if not k["enabled"]] == [4]
+    second = sequence[1]
+    assert [second[key] for key in ("x", "y", "width", "height")] == [5, 20, 10, 20]
+    assert second["time"] == 0.25
+
+
+def test_a_corrected_keyframe_joins_the_prompts_and_an_ended_life_stays_ended(ask_tracker):
+    _, sequence = ask_tracker([KEYFRAME])
+    changed = [{**k, "x": 50.0} if k["frame"] == 8 else k for k in sequence]
+
+    corrected, sequence = ask_tracker(changed)
+    ended = [{**k, "enabled": k["frame"] != 10} for k in sequence]
+    _, sequence = ask_tracker(ended)
+
+    assert corrected.boxes == [(0, (2, 20, 18, 40)), (7, (100, 20, 120, 40))]
+    assert sequence[-1]["frame"] == 10
+    assert not sequence[-1]["enabled"]
+
+
+@pytest.mark.parametrize(("count", "frame"), [(12, 4), (13, 4), (24, 2), (6, 8)])
+def test_frames_are_found_at_another_rate(ask_tracker, count, frame):
+    session, _ = ask_tracker([{**KEYFRAME, "frame": 5}], count)
+
+    assert session.boxes[0][0] == frame
 
 
 def test_unusable_requests_are_answered_with_what_is_wrong(address):
