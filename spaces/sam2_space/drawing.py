@@ -150,7 +150,8 @@ def write_cutout(work: PhotoWork, folder: Path, background: str, color: str) -> 
     opacity = opacity.filter(ImageFilter.GaussianBlur(EDGE))
     photo = Image.fromarray(work.picture_hw3)
     if background == BACKGROUNDS[0]:
-        cut = photo.convert("RGBA")
+        # black where nothing is seen, so that nothing of the background is left in the file
+        cut = Image.composite(photo, Image.new("RGB", photo.size), opacity.point(bool, "1"))
         cut.putalpha(opacity)
     elif background == BACKGROUNDS[2]:
         blurred = photo.filter(ImageFilter.GaussianBlur(max(photo.size) / BLUR_PARTS))

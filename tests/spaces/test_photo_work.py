@@ -6,7 +6,7 @@ from PIL import Image
 
 from sam2_hf import ImageError, PromptError
 from sam2_hf.pipelines.image_prompts import SegmentationResult
-from sam2_space.drawing import draw_candidates, draw_view, write_files
+from sam2_space.drawing import BACKGROUNDS, draw_candidates, draw_view, write_cutout, write_files
 from sam2_space.limits import LimitError, Limits
 from sam2_space.photo_work import WORK_SIDE, PhotoWork
 from sam2_space.space_model import EverythingDefaults, PhotoModel, SpaceModel, on_gpu, shown_name
@@ -206,3 +206,16 @@ def test_a_photo_that_was_shrunk_when_read_knows_its_own_size(tmp_path):
     work = PhotoWork.read(tmp_path / "big.png", "big", model(), Limits())
 
     assert (work.size, work.original_size) == ((512, WORK_SIDE), (1000, 4000))
+
+
+def test_a_transparent_cutout_keeps_nothing_of_the_background(work, tmp_path):
+    work.click((40, 30), positive=True)
+
+    path = write_cutout(work, tmp_path, BACKGROUNDS[0], "#000000")
+
+    with Image.open(path) as picture:
+        cut_hw4 = np.asarray(picture)
+    hidden_hw = cut_hw4[..., 3] == 0
+    assert hidden_hw[:, 50:].all()
+    assert (cut_hw4[hidden_hw] == 0).all()
+    assert (cut_hw4[~hidden_hw][:, :3] == 90).all()

@@ -62,7 +62,9 @@ def test_each_object_has_a_color_a_name_and_files(page, built, tmp_path):
     drawn_hw = np.asarray(mask.convert("L")) > 127
     expected_hw = NumpySegmenter(built / "model").encode(photo).masks([(150, 120)])[0][0]
     assert visiting.iou(drawn_hw, expected_hw) >= 0.98  # a click on a screen's pixel
-    assert (np.asarray(cutout)[..., 3] > 0).sum() == drawn_hw.sum()
+    cut_hw4 = np.asarray(cutout)
+    assert (cut_hw4[..., 3] > 0).sum() == drawn_hw.sum()
+    assert (cut_hw4[cut_hw4[..., 3] == 0] == 0).all()  # nothing of the background is in the file
     swatches = page.locator("#photo .swatch").evaluate_all(
         "all => all.map((one) => one.style.backgroundColor)"
     )
