@@ -21,7 +21,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from sam2_hf import Sam2VideoModel
+from sam2_hf import CheckpointError, Sam2Error, Sam2VideoModel
+from sam2_hf.atomic_write import atomic_folder
 from sam2_hf.export import export_onnx
 from sam2_hf.model.bundled_models import SMALL_MODEL
 
@@ -44,6 +45,8 @@ RUNTIMES = {
         "ort-wasm-simd-threaded.asyncify.wasm",
     ),
 }
+ABOUT = "model/model.json"
+FIELDS = {"name", "knows_boxes", "graphs", "runtimes"}  # that every page's description has
 LEARNED_NO_BOXES = (SMALL_MODEL,)  # a box becomes a click at its center
 SMALLEST_HALVED = 256  # numbers of a weight; smaller ones are not worth a node
 DIGITS = 12  # of a checksum, enough to tell one build from another
@@ -57,26 +60,54 @@ def build(folder: Path, model: str, exported: Path | None = None) -> None:
     """Write the page.
 
     Args:
-        folder: Where to; what is there is replaced.
+        folder: Where to; an earlier page there is replaced as a whole, once the new one is ready.
         model: Hub id or folder of the model to export.
         exported: Float32 graphs of it, if they are there already.
 
     Raises:
-        BuildError: npm is missing, or fails.
+        BuildError: The folder holds something other than a page, or cannot be written; or npm is
+            missing, or fails.
+        CheckpointError: The model cannot be loaded.
     """
+    target = folder.expanduser().resolve()
+    _require_free(target)
     runtime = fetch_runtime()
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(HERE / "page", folder)
-    shutil.copyfile(HERE / "README.md", folder / "README.md")
-    shutil.copytree(SAMPLES, folder / "samples")
-    _copy_runtime(runtime, folder / "runtime")
     with tempfile.TemporaryDirectory() as scratch:
         if exported is None:
             loaded = Sam2VideoModel.from_pretrained(model).eval()
             exported = export_onnx(loaded, Path(scratch) / "graphs")
-        about = _write_graphs(exported, folder / "model")
-    described = _description(folder, about, model)
-    (folder / "model" / "model.json").write_text(json.dumps(described), encoding="utf-8")
+        try:
+            with atomic_folder(target) as draft:
+                _write_page(draft, runtime, exported)
+        except OSError as error:
+            raise BuildError(f"{folder} could not be written: {error}.") from error
+
+
+def _require_free(target: Path) -> None:
+    """Refuse a file, and a folder with anything in it that is not a page."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    try:
+        about = json.loads((target / ABOUT).read_text(encoding="utf-8"))
+        is_page = FIELDS <= about.keys()
+    except (OSError, ValueError, AttributeError):
+        is_page = False
+    if not is_page:
+        raise BuildError(
+            f"{target} holds something other than a page that was built before. "
+            "Give --out a new or empty folder."
+        )
+
+
+def _write_page(folder: Path, runtime: Path, exported: Path) -> None:
+    """Write the page into an empty folder."""
+    shutil.copytree(HERE / "page", folder, dirs_exist_ok=True)
+    shutil.copyfile(HERE / "README.md", folder / "README.md")
+    shutil.copytree(SAMPLES, folder / "samples")
+    _copy_runtime(runtime, folder / "runtime")
+    about = _write_graphs(exported, folder / "model")
+    described = _description(folder, about)
+    (folder / ABOUT).write_text(json.dumps(described), encoding="utf-8")
 
 
 def fetch_runtime() -> Path:
@@ -135,7 +166,7 @@ def _write_graphs(exported: Path, target: Path) -> dict[str, str]:
     return about
 
 
-def _description(folder: Path, about: dict[str, str], model: str) -> dict[str, Any]:
+def _description(folder: Path, about: dict[str, str]) -> dict[str, Any]:
     """Describe the model and the files: browsers cannot read what graphs say of themselves."""
     runtimes = {
         kind: [_file(folder, f"runtime/{name}") for name in names]
@@ -143,7 +174,7 @@ def _description(folder: Path, about: dict[str, str], model: str) -> dict[str, A
     }
     return {
         "name": about["sam2_hf.model"],
-        "knows_boxes": model not in LEARNED_NO_BOXES,
+        "knows_boxes": about["sam2_hf.model"] not in LEARNED_NO_BOXES,
         "image_size": int(about["sam2_hf.image_size"]),
         "pixels": json.loads(about["sam2_hf.pixels"]),
         "config": json.loads(about["sam2_hf.config"]),
@@ -166,7 +197,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         build(given.out, given.model)
-    except BuildError as error:
+    except (BuildError, Sam2Error, CheckpointError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     files = [path for path in given.out.rglob("*") if path.is_file()]

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from browser import build
 from browser.build import BuildError, fetch_runtime, halve_weights
+from sam2_hf.model.bundled_models import SMALL_MODEL
 
 PAGE = Path(build.__file__).parent / "page"
 SCRIPTS = sorted(PAGE.rglob("*.js"))
@@ -72,6 +73,62 @@ def test_a_machine_without_npm_is_said_so(monkeypatch, tmp_path):
 
     with pytest.raises(BuildError, match="The page needs npm"):
         fetch_runtime()
+
+
+@pytest.fixture
+def parts(monkeypatch, tmp_path):
+    """A folder of graphs of `sam2-hiera-micro` that compute nothing, and npm's files."""
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    for name in {name for names in build.RUNTIMES.values() for name in names}:
+        (runtime / name).write_text(name, encoding="utf-8")
+    monkeypatch.setattr(build, "fetch_runtime", lambda: runtime)
+    graphs = tmp_path / "graphs"
+    graphs.mkdir()
+    about = {"sam2_hf.model": SMALL_MODEL, "sam2_hf.image_size": "32"}
+    about |= {"sam2_hf.pixels": "{}", "sam2_hf.config": "{}"}
+    for name in build.GRAPHS:
+        model = helper.make_model(helper.make_graph([], name, [], []))
+        helper.set_model_props(model, about)
+        onnx.save(model, graphs / f"{name}.onnx")
+    return graphs
+
+
+def test_a_folder_that_holds_something_else_is_not_replaced(parts, tmp_path):
+    target = tmp_path / "thesis"
+    (target / "model").mkdir(parents=True)
+    (target / "model" / "model.json").write_text("{}", encoding="utf-8")
+
+    with pytest.raises(BuildError, match="holds something other than a page"):
+        build.build(target, SMALL_MODEL, parts)
+
+    assert (target / "model" / "model.json").read_text(encoding="utf-8") == "{}"
+    with pytest.raises(BuildError, match="holds something other than a page"):
+        build.build(parts / "no_memory.onnx", SMALL_MODEL, parts)
+
+
+def test_an_earlier_page_stays_until_the_new_one_is_ready(parts, tmp_path):
+    target = tmp_path / "dist"
+    build.build(target, SMALL_MODEL, parts)
+    (target / "old.txt").write_text("old", encoding="utf-8")
+    (parts / "memory_encoder.onnx").rename(tmp_path / "elsewhere.onnx")
+
+    with pytest.raises(BuildError, match="could not be written"):
+        build.build(target, SMALL_MODEL, parts)
+    assert (target / "old.txt").exists()
+    assert (target / build.ABOUT).exists()
+
+    (tmp_path / "elsewhere.onnx").rename(parts / "memory_encoder.onnx")
+    build.build(target, SMALL_MODEL, parts)
+    assert not (target / "old.txt").exists()
+    assert not list(tmp_path.glob(".dist.*"))
+
+
+def test_a_model_that_knows_no_boxes_is_known_by_its_own_name(parts, tmp_path):
+    build.build(tmp_path / "dist", "./a-copy-of-it", parts)
+
+    described = json.loads((tmp_path / "dist" / build.ABOUT).read_text(encoding="utf-8"))
+    assert not described["knows_boxes"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
