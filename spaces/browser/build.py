@@ -47,7 +47,10 @@ RUNTIMES = {
 }
 ABOUT = "model/model.json"
 FIELDS = {"name", "knows_boxes", "graphs", "runtimes"}  # that every page's description has
-LEARNED_NO_BOXES = (SMALL_MODEL,)  # a box becomes a click at its center
+LEARNED_NO_BOXES = (
+    SMALL_MODEL,
+    "sam2_hf_micro",
+)  # by id and by folder; a box becomes a click at its center
 SMALLEST_HALVED = 256  # numbers of a weight; smaller ones are not worth a node
 DIGITS = 12  # of a checksum, enough to tell one build from another
 

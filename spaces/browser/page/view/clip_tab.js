@@ -16,6 +16,7 @@ export class ClipTab {
   #state = NOTHING; // what the engine says of that frame
   #active = 1;
   #numbers = [1];
+  #next = 2; // number of the next new object; a removed one's is not used again
   #loop = null; // promise of the tracking that runs
   #isRunning = false;
   #previewing = null; // mark of the preview that runs
@@ -86,13 +87,22 @@ export class ClipTab {
       const source = await opener();
       await this.#close();
       this.#source = source;
-      this.#view = makeCanvas(source.width, source.height);
-      this.stage.setBusy("Waiting for the model");
-      await this.ready;
-      this.#part("transport").hidden = this.tools.root.hidden = false;
-      this.#part("seek").max = source.duration ?? 0;
-      await this.#restart();
+      try {
+        await this.#begin();
+      } catch (error) {
+        await this.#close(); // a webcam would stay on
+        throw error;
+      }
     });
+  }
+
+  async #begin() {
+    this.#view = makeCanvas(this.#source.width, this.#source.height);
+    this.stage.setBusy("Waiting for the model");
+    await this.ready;
+    this.#part("transport").hidden = this.tools.root.hidden = false;
+    this.#part("seek").max = this.#source.duration ?? 0;
+    await this.#restart();
   }
 
   /** Stop tracking after the frame that is being worked on. */
@@ -106,7 +116,7 @@ export class ClipTab {
     await this.pause();
     await this.engine.call("openClip");
     this.#state = NOTHING;
-    [this.#numbers, this.#active] = [[1], 1];
+    [this.#numbers, this.#active, this.#next] = [[1], 1, 2];
     this.tools.names.clear();
     this.tools.part("objects").dataset.numbers = "";
     if (this.#source.isLive) this.#preview();
@@ -221,7 +231,7 @@ export class ClipTab {
 
   #add() {
     const unused = this.#numbers.find((number) => !this.#state.prompts.has(number));
-    this.#active = unused ?? Math.max(0, ...this.#numbers) + 1;
+    this.#active = unused ?? this.#next++;
     this.#numbers = [...new Set([...this.#numbers, this.#active])];
     this.#show();
   }
@@ -233,7 +243,7 @@ export class ClipTab {
 
   #remove(number) {
     this.#numbers = this.#numbers.filter((other) => other !== number);
-    if (!this.#numbers.length) this.#numbers = [1];
+    if (!this.#numbers.length) this.#numbers = [this.#next++];
     if (!this.#numbers.includes(this.#active)) this.#active = this.#numbers.at(-1);
     if (this.#state.prompts.has(number)) this.#ask(() => this.engine.call("removeObject", number));
     else this.#show();

@@ -110,8 +110,13 @@ export class CameraFrames extends VideoFrames {
     });
     const video = makeVideo();
     video.srcObject = stream;
-    await happens(video, "loadeddata");
-    await video.play();
+    try {
+      await happens(video, "loadeddata");
+      await video.play();
+    } catch (error) {
+      for (const track of stream.getTracks()) track.stop();
+      throw error;
+    }
     return new CameraFrames(video);
   }
 
