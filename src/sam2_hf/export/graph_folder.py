@@ -1,6 +1,5 @@
 """An exported folder, opened: its graphs are those of one model and can be run."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,7 +12,7 @@ from sam2_hf.errors import ExportError
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 
 from .fixed_shapes import FIXED, FixedShapes
-from .graph_runtimes import AGAIN, DTYPE, ONNX_RUNTIME, GraphRuntime
+from .graph_runtimes import AGAIN, DTYPE, ONNX_RUNTIME, GraphRuntime, hash_of
 from .onnx_files import CONFIG, FORMAT, GRAPHS, WEIGHTS, require_package, runtimes_of
 
 # what all graphs of a folder have to agree on, and what to call it
@@ -87,10 +86,7 @@ class GraphFolder:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all graphs."""
-        digest = hashlib.sha256()
-        for path in self._files():
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
+        return hash_of(*self._files())
 
     def _run(self, name: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         feeds = {key: values.numpy(force=True) for key, values in inputs.items()}

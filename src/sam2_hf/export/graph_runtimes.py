@@ -134,10 +134,13 @@ OPENVINO = GraphRuntime("OpenVINO", "openvino", (".xml", ".bin"), OpenVinoGraph)
 RUNTIMES = (ONNX_RUNTIME, OPENVINO)
 
 
-def hash_of(path: Path) -> str:
-    """Hash a file, SHA-256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def hash_of(*paths: Path) -> str:
+    """Hash files, one after another, with SHA-256; none is read into memory as a whole."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 def _notes(model: Any) -> Mapping[str, str]:  # noqa: ANN401 - an openvino.Model

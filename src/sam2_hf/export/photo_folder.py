@@ -4,7 +4,6 @@ Each has the files of two graphs, `config.json`, the settings of the image proce
 `export.json`, which says what they were made of.
 """
 
-import hashlib
 import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from sam2_hf.version import __version__
 from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
 from .executorch_files import EXECUTORCH
+from .graph_runtimes import hash_of
 from .graphs import quietly
 from .onnx_files import export_draft, exportable_copy, weights_of
 from .photo_graphs import PHOTO_GRAPHS, PhotoFormat, photo_graphs
@@ -182,7 +182,7 @@ def _describe(model: Sam2VideoModel, folder: Path, format_name: str) -> None:
         "weights": weights_of(model),
         "version": __version__,
         "image_size": side,
-        "files": {path.name: _hash(path) for path in sorted(folder.iterdir())},
+        "files": {path.name: hash_of(path) for path in sorted(folder.iterdir())},
         "needs": dict(kind.needs()),
     }
     (folder / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
@@ -250,7 +250,7 @@ def _require_whole(path: Path, wanted: object) -> None:
     """Refuse a file that is not the one that was exported."""
     if not path.is_file():
         raise ExportError(f"{path.parent} has no {path.name}. {AGAIN}")
-    if _hash(path) != wanted:
+    if hash_of(path) != wanted:
         raise ExportError(f"{path} is truncated, changed, or of another export. {AGAIN}")
 
 
@@ -262,8 +262,3 @@ def _open(kind: PhotoFormat, path: Path) -> Any:  # noqa: ANN401 - a `Run`
     except Exception as error:  # the kinds are those of C++ libraries
         reason = " ".join(str(error).split())[:160].rstrip(". ")
         raise ExportError(f"{path} cannot be opened by {kind.title}: {reason}. {AGAIN}") from error
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
