@@ -1,5 +1,7 @@
 """Pushing an export: what is uploaded, what the card says, and a Hub that does not answer."""
 
+from dataclasses import replace
+
 import pytest
 from huggingface_hub import ModelCard
 
@@ -49,6 +51,28 @@ def test_a_card_of_onnx_graphs_names_the_repo_to_load_and_the_model(exported, mo
     assert "onnx" in card.data.tags
     assert 'OnnxSam2.from_pretrained("me/tiny-onnx")' in card.text
     assert "trtexec" in card.text
+
+
+def test_a_name_without_an_owner_becomes_the_users_own_everywhere(hub, small):  # noqa: F811
+    address = push_export(small, "small", ROWS, source=SOURCE)
+
+    assert address == f"{hub.url}/me/small"
+    _, files = hub.find("me/small", "main")
+    assert set(files) == {path.name for path in small.folder.iterdir()}
+    assert "hf download me/small" in files["README.md"].decode()
+
+
+def test_an_export_that_is_not_equal_to_the_model_is_not_pushed(hub, small):  # noqa: F811
+    rows = [*ROWS, Parity("a frame of 10, 2 objects", 0.5, 0.97, 0.9, 0.04, 0.03)]
+
+    with pytest.raises(
+        ExportError, match=r"not pushed.*a frame of 10.*5\.0e-01, least IoU 0\.9000"
+    ):
+        push_export(small, "me/wrong", rows, source=SOURCE)
+
+    assert "me/wrong" not in hub.repos
+    quantized = replace(small, dtype="int8")
+    assert push_export(quantized, "me/wrong", rows, source=SOURCE) == f"{hub.url}/me/wrong"
 
 
 class FakeHub:

@@ -35,7 +35,7 @@ def push_export(
 
     Args:
         export: The folder.
-        repo_id: The Hub repo, `owner/name`; created if missing.
+        repo_id: The Hub repo, `owner/name`, or `name` for one of the user's own; created if missing.
         rows: What was measured, for the card.
         source: The model it was made of: Hub id, name of a bundled model, or path.
         private: Whether a repo that is created can only be seen by its owner.
@@ -44,12 +44,15 @@ def push_export(
         The address of the repo.
 
     Raises:
-        ExportError: The Hub refuses or cannot be reached; the folder stays.
+        ExportError: The export is of float32 and not equal to the model; or the Hub refuses or
+            cannot be reached. The folder stays.
     """
-    card = export_card(export, repo_id, rows, source)
+    _require_equal(export, rows)
     hub = HfApi()
     try:
-        hub.create_repo(repo_id, private=private, exist_ok=True)
+        # a bare name gets its owner here
+        repo_id = hub.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        card = export_card(export, repo_id, rows, source)
         hub.upload_folder(
             repo_id=repo_id,
             folder_path=export.folder,
@@ -68,6 +71,18 @@ def push_export(
             f"complete in that folder; push it later with `hf upload {repo_id} {export.folder}`."
         ) from error
     return f"{constants.ENDPOINT}/{repo_id}"
+
+
+def _require_equal(export: ExportedFolder, rows: Sequence[Parity]) -> None:
+    """Refuse an export in float32 whose masks are not the model's."""
+    wrong = [row for row in rows if not row.is_equal]
+    if export.dtype == "float32" and wrong:
+        row = wrong[0]
+        raise ExportError(
+            f"{export.folder} was not pushed, because it is not equal to the model: {row.work} "
+            f"differs by {row.difference:.1e}, least IoU {row.least_iou:.4f}. Export the model "
+            "again, or with other versions of PyTorch and the runtime."
+        )
 
 
 def require_repo_id(name: str) -> None:
