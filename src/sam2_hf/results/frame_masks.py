@@ -37,7 +37,14 @@ class FrameMasks(PictureMasks):
         return self.origin
 
     def found_objects(self) -> list[FoundObject]:
-        """List the objects."""
+        """List the objects.
+
+        Example:
+            >>> track = VideoSegmentationPipeline(model)
+            >>> found = track(clip, [VideoPrompt(frame=0, object_id=1, clicks=(115, 100))])
+            >>> [item.object_id for item in found.on_frame(2).found_objects()]
+            [1]
+        """
         return list(self.objects)
 
     def named(self, names: Mapping[int, str]) -> "FrameMasks":

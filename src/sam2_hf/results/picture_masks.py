@@ -50,7 +50,12 @@ class PictureMasks(ABC):
 
     @abstractmethod
     def found_objects(self) -> list[FoundObject]:
-        """List the objects, each with one mask."""
+        """List the objects, each with one mask.
+
+        Example:
+            >>> [found.object_id for found in session.preview(0).found_objects()]
+            [1]
+        """
 
     @property
     @abstractmethod
@@ -68,10 +73,20 @@ class PictureMasks(ABC):
 
         Args:
             names: By object id; others keep theirs.
+
+        Example:
+            >>> session.preview(0).named({1: "cup"}).to_coco()["categories"][0]["name"]
+            'cup'
         """
 
     def drawn_prompts(self) -> DrawnPrompts | None:
-        """Return the prompts to draw on the picture; None if there are none."""
+        """Return the prompts to draw on the picture; None if there are none.
+
+        Example:
+            >>> segment = ImageSegmentationPipeline(image_model)
+            >>> segment(photo, points=[(290, 225)]).drawn_prompts().clicks
+            ((290.0, 225.0, True),)
+        """
         return None
 
     def plot(self, image: Picture | None = None) -> Image.Image:
@@ -83,6 +98,10 @@ class PictureMasks(ABC):
 
         Raises:
             ImageError: The picture has another size, or can no longer be read.
+
+        Example:
+            >>> session.preview(0).plot().size
+            (240, 180)
         """
         picture_hw3, objects = self._pixels(image), self.found_objects()
         if self.IS_EVERYTHING:
@@ -101,6 +120,10 @@ class PictureMasks(ABC):
 
         Raises:
             ImageError: As in `plot`.
+
+        Example:
+            >>> session.preview(0).cutout().mode
+            'RGBA'
         """
         lazy = LazyMasks([found.rle for found in self.found_objects()])
         return Image.fromarray(cutout_picture(self._pixels(image), lazy))
@@ -111,6 +134,11 @@ class PictureMasks(ABC):
         Returns:
             By object id a polygon for each connected part, `(corners, 2)` x and y in pixels, holes
             joined to the outline by a slit. COCO's tools draw exactly the masks from them.
+
+        Example:
+            >>> outlines = session.preview(0).polygons()[1]
+            >>> outlines[0].shape[1]
+            2
         """
         return {found.object_id: mask_polygons(found.mask) for found in self.found_objects()}
 
@@ -119,6 +147,10 @@ class PictureMasks(ABC):
 
         Args:
             polygons: Whether masks are polygons; by default they are compressed run lengths.
+
+        Example:
+            >>> session.preview(0).to_coco()["annotations"][0]["segmentation"]["size"]
+            [180, 240]
         """
         name = "" if self.picture_origin is None else self.picture_origin.name
         return coco_document(
@@ -130,6 +162,10 @@ class PictureMasks(ABC):
 
         Raises:
             MissingPackageError: supervision is not installed.
+
+        Example:
+            >>> result = session.preview(0)
+            >>> detections = result.to_supervision()  # doctest: +SKIP
         """
         return supervision_detections(
             self.found_objects(), self.picture_size, tracked=self.IS_TRACKED
@@ -140,6 +176,10 @@ class PictureMasks(ABC):
 
         Raises:
             MissingPackageError: fiftyone is not installed.
+
+        Example:
+            >>> result = session.preview(0)
+            >>> detections = result.to_fiftyone()  # doctest: +SKIP
         """
         return fiftyone_detections(self.found_objects(), self.picture_size)
 
@@ -164,6 +204,12 @@ class PictureMasks(ABC):
             PromptError: There is no such kind, or the ending does not say which.
             ImageError: As in `plot`.
             OutputError: The file cannot be written.
+
+        Example:
+            >>> session.preview(0).save("frame.png").name
+            'frame.png'
+            >>> session.preview(0).save("labels", "yolo").is_dir()
+            True
         """
         target = Path(path)
         chosen = format_for(target.suffix, ENDINGS) if kind is None else kind

@@ -195,11 +195,22 @@ class FrameResult(PictureMasks):
         return self.origin
 
     def named(self, names: Mapping[int, str]) -> "FrameResult":
-        """Return the same result with names of objects."""
+        """Return the same result with names of objects.
+
+        Example:
+            >>> session.preview(0).named({1: "cup"}).names
+            {1: 'cup'}
+        """
         return replace(self, names={**self.names, **names})
 
     def found_objects(self) -> list[FoundObject]:
-        """List the objects with their masks."""
+        """List the objects with their masks.
+
+        Example:
+            >>> result = session.preview(0)
+            >>> result.found_objects()[0].area - int(result.masks[1].sum())
+            0
+        """
         return [
             FoundObject(
                 object_id,

@@ -183,7 +183,12 @@ class VideoPrompt:
         return cast("tuple[Click, ...]", self.clicks)  # since `__post_init__`
 
     def described(self) -> dict[str, Any]:
-        """Describe it for JSON: frame, points with labels, boxes."""
+        """Describe it for JSON: frame, points with labels, boxes.
+
+        Example:
+            >>> VideoPrompt(frame=0, object_id=1, clicks=(115, 100)).described()["points"]
+            [[115.0, 100.0, 1]]
+        """
         return {
             "frame": self.frame,
             "points": [[*click.xy, int(click.positive)] for click in self.listed],
