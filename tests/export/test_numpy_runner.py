@@ -1,5 +1,6 @@
 """The runner without PyTorch against sessions and pipelines on the same graphs."""
 
+import shutil
 import subprocess
 import sys
 from importlib.metadata import distribution
@@ -20,6 +21,10 @@ numpy_runner = pytest.importorskip(
     "sam2_hf.export.numpy_runner", reason="export needs it: pip install '.[export]'"
 )
 
+FOREIGN = (  # a graph without a description: y = x
+    b'\x08\x08:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01fZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04'
+    b"\n\x02\x08\x01b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
+)
 LEAST_IOU = 0.999
 MOST_SECONDS = 1.0  # of the processor, to import and open
 
@@ -187,6 +192,36 @@ def test_graphs_of_another_model_are_refused(exported, tmp_path):
 
     with pytest.raises(ValueError, match="of another model"):
         numpy_runner.NumpySegmenter(tmp_path).encode(moving_shapes(1)[0])
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "words"),
+    [
+        (lambda path: path.unlink(), FileNotFoundError, "is missing"),
+        (lambda path: path.write_bytes(path.read_bytes()[:999]), ValueError, "cannot be opened"),
+        (lambda path: path.write_bytes(FOREIGN), ValueError, "is not the graph .* of an export"),
+        (
+            lambda path: shutil.copyfile(path.with_name("object_pointer.onnx"), path),
+            ValueError,
+            "is not the graph .* of an export",
+        ),
+    ],
+)
+def test_a_graph_that_cannot_be_used_is_one_line(exported, tmp_path, damage, kind, words):
+    for name in ("image_encoder", "no_memory"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for path in exported.glob("*.onnx"):
+            (folder / path.name).symlink_to(path)
+        graph = folder / f"{name}.onnx"
+        graph.unlink()
+        shutil.copyfile(exported / graph.name, graph)
+        damage(graph)
+
+        with pytest.raises(kind, match=f"{name}.onnx {words}.*sam2-hf export") as caught:
+            numpy_runner.Graphs(folder)("no_memory")
+
+        assert "\n" not in str(caught.value)
 
 
 def test_wrong_calls_of_a_tracker_say_what_to_do(exported):

@@ -39,7 +39,7 @@ NO_OBJECT = -1024.0  # logits of an object that is out of view
 NOT_A_POINT, TOP_LEFT, BOTTOM_RIGHT = -1, 2, 3  # labels besides 1 (on the object) and 0 (beside it)
 MAX_PREVIOUS_LOGIT = 32.0  # an earlier answer is shown to the decoder within these bounds
 GIVEN_SCALE, GIVEN_SHIFT = 20.0, -10.0  # logits of a mask that a person gives
-SUFFIX = ".onnx"
+AGAIN = "`sam2-hf export MODEL FOLDER` writes it again."
 # inputs of graphs of fixed shapes, which take so many and hide the rest by a value
 ROOM = {
     **{"points": ("points", 0), "labels": ("points", -10)},
@@ -54,6 +54,10 @@ class Graphs:
     Args:
         folder: What `sam2-hf export` wrote.
         threads: For each graph; as many as there are cores if 0.
+
+    Raises:
+        FileNotFoundError: A graph is missing, here or when it is first needed.
+        ValueError: One is damaged, or of another model.
     """
 
     def __init__(self, folder: str | Path, *, threads: int = 0) -> None:
@@ -95,11 +99,19 @@ class Graphs:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = self._threads
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            path = str(self._folder / f"{name}{SUFFIX}")
-            session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-            weights = session.get_modelmeta().custom_metadata_map.get("sam2_hf.weights")
-            if name != "image_encoder" and weights != self.weights:
-                raise ValueError(f"{path} is of another model.")
+            path = self._folder / f"{name}.onnx"
+            if not path.is_file():
+                raise FileNotFoundError(f"{path} is missing. Give the whole folder. {AGAIN}")
+            try:
+                session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+            except Exception as error:  # the kinds are those of a C++ library
+                reason = " ".join(str(error).split())[:160].rstrip(". ")
+                raise ValueError(f"{path} cannot be opened: {reason}. {AGAIN}") from error
+            about = session.get_modelmeta().custom_metadata_map
+            if about.get("sam2_hf.graph") != name:
+                raise ValueError(f"{path} is not the graph {name} of an export. {AGAIN}")
+            if name != "image_encoder" and about["sam2_hf.weights"] != self.weights:
+                raise ValueError(f"{path} is of another model. {AGAIN}")
             self._sessions[name] = session
         return self._sessions[name]
 
@@ -151,9 +163,9 @@ class Graphs:
         has_mask = np.full(objects, mask_b1hw is not None)
         if mask_b1hw is None:
             mask_b1hw = np.zeros((objects, 1, low, low), dtype=np.float32)
-        names = ("fine", "coarse", "conditioned", "points", "labels")
-        asked: Inputs = dict(zip(names, (*maps, *points), strict=True))
-        return self("mask_decoder", **asked, mask=mask_b1hw, has_mask=has_mask)
+        names = ("fine", "coarse", "conditioned", "points", "labels", "mask", "has_mask")
+        asked = zip(names, (*maps, *points, mask_b1hw, has_mask), strict=True)
+        return self("mask_decoder", **dict(asked))
 
     def single_choice(self, logits_bmhw: Floats, iou_bm: Floats) -> NDArray[np.int64]:
         """Choose the single mask of each object, or the best of three where it is unstable."""
@@ -196,8 +208,7 @@ def _as_image(picture: Picture) -> Image.Image:
 
 def size_of(picture: Picture) -> tuple[int, int]:
     """Return `(height, width)` of a picture."""
-    width, height = _as_image(picture).size
-    return height, width
+    return _as_image(picture).size[::-1]
 
 
 class Photo:
@@ -291,8 +302,7 @@ class NumpyTracker:
     """
 
     def __init__(self, folder: str | Path, frames: Sequence[Picture], *, threads: int = 0) -> None:
-        self._graphs = Graphs(folder, threads=threads)
-        self._frames = frames
+        self._graphs, self._frames = Graphs(folder, threads=threads), frames
         self.size = size_of(frames[0])
         self.objects: dict[int, ObjectState] = {}
         self._encoded: tuple[int, list[Floats]] | None = None
@@ -415,14 +425,10 @@ class NumpyTracker:
         pointers = [state.prompted[f].pointer for f in past] + [m.pointer for _, m in near]
         pointers.append(np.zeros((0, embedding.shape[1]), np.float32))  # there may be none
         times = [(frame - f) * step for f in past] + [age for age, _ in near]
-        return self._graphs(
-            "memory_attention",
-            embedding=embedding,
-            spatial=np.concatenate(spatial)[None],
-            ages=np.array([ages], dtype=np.int64),
-            pointers=np.concatenate(pointers)[None],
-            times=np.array([[time / max(reach - 1, 1) for time in times]], dtype=np.float32),
-        )[0]
+        asked: Inputs = {"embedding": embedding, "spatial": np.concatenate(spatial)[None]}
+        asked |= {"pointers": np.concatenate(pointers)[None], "ages": np.array([ages], np.int64)}
+        asked["times"] = np.array([[time / max(reach - 1, 1) for time in times]], np.float32)
+        return self._graphs("memory_attention", **asked)[0]
 
     def _chosen(self, state: ObjectState, frame: int) -> list[int]:
         """Choose the prompted frames that are looked at: the nearest ones, on both sides."""
@@ -468,8 +474,7 @@ class NumpyTracker:
         chosen = logits[:, best : best + 1]
         if score[0, 0] <= 0:
             chosen = np.full_like(chosen, NO_OBJECT)
-        token = tokens[:, token_of]
-        pointer = self._graphs("object_pointer", token=token, score=score)[0]
+        pointer = self._graphs("object_pointer", token=tokens[:, token_of], score=score)[0]
         return ObjectAnswer(chosen, pointer, score)
 
     def _given(self, features: list[Floats], mask_hw: ArrayLike) -> ObjectAnswer:
@@ -486,13 +491,8 @@ class NumpyTracker:
 
     def _remember(self, features: list[Floats], answer: ObjectAnswer, *, binarize: bool) -> Memory:
         """Encode what a frame is remembered by."""
-        spatial = self._graphs(
-            "memory_encoder",
-            embedding=features[2],
-            logits=answer.logits,
-            score=answer.score,
-            binarize=np.array(binarize),
-        )[0]
+        asked = {"embedding": features[2], "logits": answer.logits, "score": answer.score}
+        spatial = self._graphs("memory_encoder", **asked, binarize=np.array(binarize))[0]
         return Memory(spatial, answer.pointer)
 
     def _full(self, logits: Floats) -> Mask:
