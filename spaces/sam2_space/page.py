@@ -64,7 +64,7 @@ def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
 
 def _introduction(service: Service) -> str:
     return (
-        "# Click it, and it is cut out\n"
+        "# Click an object to cut it out\n"
         f"SAM 2 (`{service.model.name}`) finds the outline of whatever you click, in a photo, "
         "through a video, or live."
     )

@@ -25,7 +25,7 @@ Updates = dict[Any, Any]
 Payload = dict[str, Any] | None
 NO_PROGRESS = gr.Progress()  # replaced by Gradio with the page's progress bar
 MEANING = "**Pick the best mask.** The number is its predicted IoU."
-NO_MEANING = "**Pick the best mask:** a click offers some here."
+NO_MEANING = "**Pick the best mask:** candidate masks appear here after a click."
 WELCOME = "**1** Choose a photo. **2** Click an object in it. **3** Download its mask."
 DOWNLOADS = ("Mask PNG", "Overlay PNG", "COCO JSON", "Cutout PNG")
 NO_PREVIEW = "Preview under the cursor is off: here it would call a shared GPU at every move."
@@ -403,5 +403,5 @@ def _hint(work: PhotoWork) -> str:
         return f"**Click an object** in the photo, or drag a box around it.{smaller}"
     return (
         "Not quite? Pick another mask, **click what is missing**, or Shift or right click "
-        "what is too much."
+        "what does not belong."
     )

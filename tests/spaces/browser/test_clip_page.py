@@ -44,7 +44,7 @@ def test_objects_are_followed_through_a_clip_and_corrected_on_the_way(page, clip
 
     expect(clip.get_by_role("button", name="Track")).to_be_enabled(timeout=visiting.SECONDS)
     expect(clip.get_by_role("button", name="Undo")).to_be_enabled(timeout=visiting.SECONDS)
-    assert "frames a second" in clip.locator("output").inner_text()
+    assert "frames per second" in clip.locator("output").inner_text()
     assert visiting.tinted(before_hw3, first_hw3).mean() > 0.01
     mask, name = visiting.download(page, "clip", "Download mask")
     assert mask.size == (480, 360)

@@ -222,7 +222,7 @@ export class ClipTab {
   #showSpeed(times) {
     const speed = (1000 * (times.length - 1)) / (times.at(-1) - times[0]);
     this.#part("speed").textContent =
-      `Frame ${this.#state.frame} · ${speed.toFixed(1)} frames a second`;
+      `Frame ${this.#state.frame} · ${speed.toFixed(1)} frames per second`;
   }
 
   #showRunning() {
