@@ -92,7 +92,7 @@ def _require_free(target: Path) -> None:
         return
     try:
         about = json.loads((target / ABOUT).read_text(encoding="utf-8"))
-        is_page = FIELDS <= about.keys()
+        is_page = about.keys() >= FIELDS
     except (OSError, ValueError, AttributeError):
         is_page = False
     if not is_page:

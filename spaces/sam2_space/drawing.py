@@ -145,7 +145,9 @@ def write_cutout(work: PhotoWork, folder: Path, background: str, color: str) -> 
     """
     masks, _ = _object_masks(work)
     if not masks:
-        raise LimitError("There is no object yet. Click one first, or pick a mask found by Everything.")
+        raise LimitError(
+            "There is no object yet. Click one first, or pick a mask found by Everything."
+        )
     opacity = Image.fromarray(np.any(masks, axis=0).astype(np.uint8) * 255)
     opacity = opacity.filter(ImageFilter.GaussianBlur(EDGE))
     photo = Image.fromarray(work.picture_hw3)
@@ -265,4 +267,7 @@ def hint(work: VideoWork, frame: int) -> str:
         return "**Track** when the mask looks right; or click what is missing, add a new object."
     if frame not in work.tracked:
         return "This frame is not tracked. Click an object here, or **Track**."
-    return "Not right here? **Include what is missing, exclude what does not belong** in this frame, then Track again."
+    return (
+        "Not right here? **Include what is missing, exclude what does not belong** in this frame, "
+        "then Track again."
+    )

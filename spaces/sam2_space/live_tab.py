@@ -102,7 +102,9 @@ class LiveWork:
                 raise LimitError("There is no picture yet. Start the camera first.")
             if self.active not in self._session.object_ids:
                 if not positive:
-                    raise LimitError("Click on the object first; then exclude the parts that do not belong.")
+                    raise LimitError(
+                        "Click on the object first; then exclude the parts that do not belong."
+                    )
                 self._limits.check_objects(len(self._session.object_ids))
             self._session.click(self._frame, self.active, xy, positive=positive)
             self._clicks.append((time.monotonic(), (*xy, positive)))

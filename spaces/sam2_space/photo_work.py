@@ -301,7 +301,9 @@ class PhotoWork:
         """
         current = self.scene.current
         if not positive and current.answer is None:
-            raise PromptError("Click on the object first; then exclude the parts that do not belong.")
+            raise PromptError(
+                "Click on the object first; then exclude the parts that do not belong."
+            )
         self._ask(replace(current, clicks=(*current.clicks, (*xy, positive))))
 
     def corner(self, xy: Xy) -> None:

@@ -237,7 +237,9 @@ class VideoWork:
             SessionError: Tracking is running.
         """
         if not positive and self.scene.active not in self.scene.prompted:
-            raise PromptError("Click on the object first; then exclude the parts that do not belong.")
+            raise PromptError(
+                "Click on the object first; then exclude the parts that do not belong."
+            )
         number = self.scene.active
         self._add_prompt(
             FramePrompt(frame, number, click=(*xy, positive)),

@@ -35,7 +35,7 @@ def push_export(
 
     Args:
         export: The folder.
-        repo_id: The Hub repo, `owner/name`, or `name` for one of the user's own; created if missing.
+        repo_id: The Hub repo, `owner/name`, or `name` for one of the user's; created if missing.
         rows: What was measured, for the card.
         source: The model it was made of: Hub id, name of a bundled model, or path.
         private: Whether a repo that is created can only be seen by its owner.

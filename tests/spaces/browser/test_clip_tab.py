@@ -21,7 +21,9 @@ STATES = "() => window.stream.getTracks().map((track) => track.readyState)"
 NAMES = """async () => {
   const { ClipTab } = await import('/view/clip_tab.js');
   const root = document.querySelector('#clip').cloneNode(true);
-  for (const part of ['tools', 'stage']) root.querySelector(`[data-part=${part}]`).replaceChildren();
+  for (const part of ['tools', 'stage']) {
+    root.querySelector(`[data-part=${part}]`).replaceChildren();
+  }
   document.querySelector('#clip').replaceWith(root);
   const prompts = new Map();
   const methods = {
@@ -35,13 +37,17 @@ NAMES = """async () => {
     return { frame: 0, masks: new Map(), prompts: new Map(prompts), undoable: true };
   };
   const nothing = () => {};
-  const source = { width: 64, height: 48, duration: 1, seek: nothing, draw: nothing, close: nothing };
+  const methodsOfClip = { seek: nothing, draw: nothing, close: nothing };
+  const source = { width: 64, height: 48, duration: 1, ...methodsOfClip };
   const tab = new ClipTab(root, { call }, Promise.resolve({ model: {} }), nothing);
   const turns = () => tab.open(() => { throw new Error('to wait for all before'); });
   await tab.open(async () => source);
   const list = root.querySelector('[data-part=objects]');
   const rows = () =>
-    [...list.children].map((row) => [row.innerText.split('\\n')[0], row.querySelector('[type=text]').value]);
+    [...list.children].map((row) => {
+      const name = row.querySelector('[type=text]').value;
+      return [row.innerText.split('\\n')[0], name];
+    });
   const name = (text) => {
     const input = list.lastChild.querySelector('[type=text]');
     input.value = text;
