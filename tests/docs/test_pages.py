@@ -17,6 +17,8 @@ NOT_RUN = {
     "sam2-hf export": "takes minutes; tests/export makes an export and checks it",
     "convert mine.pt": "the sizes of the bundled model are no released ones",
     "make space": "serves until it is stopped",
+    "sam2-hf space": "serves until it is stopped",
+    "sam2-hf completion": "is for a shell; tests/cli reads what it prints",
     "hf upload": "needs an account on the Hub",
     "--camera": "needs a camera",
     "Client(": "needs a server; tests/spaces calls the same endpoints",
