@@ -19,12 +19,14 @@ from sam2_hf.original.automatic_mask_generator import SAM2AutomaticMaskGenerator
 from sam2_hf.original.sam2_camera_predictor import SAM2CameraPredictor
 from sam2_hf.original.sam2_image_predictor import SAM2ImagePredictor
 from sam2_hf.original.sam2_video_predictor import SAM2VideoPredictor
+from sam2_hf.results.frame_masks import FrameMasks
 from sam2_hf.writers.mp4 import video_writer
 
 DOCS = Path(__file__).parents[2] / "docs"
 OTHERS = [
     open_frames,
     with_image_size,
+    FrameMasks,
     original.install,
     original.uninstall,
     build_sam.build_sam2,

@@ -48,7 +48,14 @@ class FrameMasks(PictureMasks):
         return list(self.objects)
 
     def named(self, names: Mapping[int, str]) -> "FrameMasks":
-        """Return the same result with names of objects."""
+        """Return the same result with names of objects.
+
+        Example:
+            >>> track = VideoSegmentationPipeline(model)
+            >>> found = track(clip, [VideoPrompt(frame=0, object_id=1, clicks=(115, 100))])
+            >>> found.on_frame(2).named({1: "cup"}).objects[0].name
+            'cup'
+        """
         named = (
             replace(found, name=names.get(found.object_id, found.name)) for found in self.objects
         )
