@@ -131,6 +131,21 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     shutil.rmtree(earlier, ignore_errors=True)
 
 
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Create a folder and its parents, unless it exists.
+
+    Raises:
+        OutputError: It cannot be created, or is a file.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot create the folder {path}: {reason}. Choose another folder."
+        ) from error
+
+
 def restore_folder(path: str | os.PathLike[str]) -> None:
     """Restore the earlier folder, if a process was killed while replacing it."""
     target = Path(path)

@@ -21,6 +21,9 @@ def test_every_format_of_a_photo_holds_the_same_masks_names_and_own_prompts(
     model_folder, cup, tmp_path, capsys
 ):
     out = tmp_path / "out"
+    (out / "cup_segment_crops").mkdir(parents=True)
+    for name in ("003_earlier.png", "mine.png"):
+        (out / "cup_segment_crops" / name).touch()
     command = ["segment", str(cup), "--model", model_folder, "--out", str(out), *BOXES]
     assert main([*command, "--save", ",".join(PHOTO_FORMATS), "--name", "2=cup"]) == 0
 
@@ -40,7 +43,7 @@ def test_every_format_of_a_photo_holds_the_same_masks_names_and_own_prompts(
     assert not (masks[1] & ~cvat["object"]).any()
     assert not (masks[2] & ~cvat["cup"]).any()
     crops = {path.name for path in (out / "cup_segment_crops").iterdir()}
-    assert crops == {"001.png", "002_cup.png"}
+    assert crops == {"001.png", "002_cup.png", "mine.png"}
     endings = [kind.ending for kind in PHOTO_FORMATS.values()]
     assert all(f"{ending}\n" in told for ending in endings)
 

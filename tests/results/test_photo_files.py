@@ -1,10 +1,14 @@
 """Pictures among the result files of a photo."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_hf.errors import OutputError
 from sam2_hf.results.formats import PHOTO_FORMATS
+from sam2_hf.results.found_object import Origin
 from sam2_hf.results.photo_files import PhotoToWrite
 from tests.results.readers import SIZE, Scene, found, objects, picture, plain_mask, ring_mask
 
@@ -32,13 +36,49 @@ def test_a_crop_is_the_box_of_each_object_that_is_seen(tmp_path):
     np.testing.assert_array_equal(crops["300.png"], picture()[33:40, 2:39])
 
 
-def test_crops_of_an_earlier_run_go_and_other_files_stay(tmp_path):
-    to_write(objects()).write("crop", tmp_path)
-    (tmp_path / "mine.png").touch()
+def test_crops_leave_all_other_pictures_of_a_folder_alone(tmp_path):
+    mine = ["00000.png", "007.png", "123_holiday.png", "2024-cup.png"]
+    for name in mine:
+        (tmp_path / name).write_bytes(b"mine")
 
     to_write([found(1, plain_mask())]).write("crop", tmp_path)
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["001.png", "mine.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*mine, "001.png"])
+    assert all((tmp_path / name).read_bytes() == b"mine" for name in mine)
+
+
+@pytest.mark.parametrize("kind", ["crop", "yolo"])
+def test_a_file_in_place_of_a_folder_is_an_output_error(tmp_path, kind):
+    (tmp_path / "file").touch()
+
+    for folder in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(OutputError, match="file"):
+            to_write(objects()).write(kind, folder)
+
+
+@pytest.mark.parametrize(
+    ("photo", "name"),
+    [
+        ("https://x.org/a/my%20cup.jpg?w=9#top", "my cup.jpg"),
+        ("photos/cup?.jpg", "cup?.jpg"),
+        ("data:image/png;base64,AAAA/BBBB", ""),
+        ("", ""),
+    ],
+)
+def test_a_photo_has_the_same_name_in_every_format(tmp_path, photo, name):
+    origin = Origin(photo, picture)
+    shown = Scene([found(1, plain_mask())], origin)
+
+    shown.save(tmp_path / "a.json")
+    shown.save(tmp_path / "a_labelme.json", kind="labelme")
+    shown.save(tmp_path / "data", kind="yolo")
+
+    coco = json.loads((tmp_path / "a.json").read_text())
+    assert coco["images"] == shown.to_coco()["images"]
+    assert (coco["images"][0]["file_name"], origin.name) == (name, name)
+    assert json.loads((tmp_path / "a_labelme.json").read_text())["imagePath"] == name
+    stem = name.rpartition(".")[0] or "picture"
+    assert [path.stem for path in (tmp_path / "data" / "labels").iterdir()] == [stem]
 
 
 def test_a_mask_is_black_and_white_for_one_object_and_labels_for_several(tmp_path):

@@ -1,13 +1,16 @@
 """Result files of `segment` and `everything`."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from sam2_hf.errors import OutputError
 from sam2_hf.results.formats import PHOTO_FORMATS
 from sam2_hf.results.photo_files import PhotoToWrite
 
 from .output_files import with_ending
 
+CROP_NAME = re.compile(r"\d{3,}(_.*)?\.png")
 NUMBERED_MASK = "_masks.png"  # of a picture of labels
 
 
@@ -25,7 +28,28 @@ def write_photo(kinds: Sequence[str], base: Path, files: PhotoToWrite) -> list[P
     Raises:
         OutputError: One cannot be written.
     """
-    return [files.write(kind, _path(kind, base, files)) for kind in kinds]
+    written = []
+    for kind in kinds:
+        path = _path(kind, base, files)
+        if kind == "crop":
+            _remove_crops(path)
+        written.append(files.write(kind, path))
+    return written
+
+
+def _remove_crops(folder: Path) -> None:
+    """Remove the crops of an earlier run from the folder that the command names itself.
+
+    Raises:
+        OutputError: They cannot be removed.
+    """
+    try:
+        for path in folder.glob("*.png"):
+            if CROP_NAME.fullmatch(path.name):
+                path.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot replace the crops in {folder}: {reason}.") from error
 
 
 def _path(kind: str, base: Path, files: PhotoToWrite) -> Path:

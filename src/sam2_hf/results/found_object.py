@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,18 @@ class Origin:
     @property
     def name(self) -> str:
         """File name; empty if there is none."""
-        return Path(urlsplit(self.path).path if "://" in self.path else self.path).name
+        return file_name_of(self.path)
+
+
+def file_name_of(source: str) -> str:
+    """Return the file name in a path or an address; empty if there is none."""
+    if source.startswith("data:"):
+        return ""
+    try:
+        path = unquote(urlsplit(source).path) if "://" in source else source
+    except ValueError:  # it looks like an address and is none
+        path = source
+    return Path(path).name
 
 
 class LazyMasks(Sequence[NDArray[np.bool_]]):

@@ -11,7 +11,7 @@ from typing import Any
 
 from sam2_hf.atomic_write import write_atomically
 
-from .found_object import FoundObject
+from .found_object import FoundObject, file_name_of
 from .polygons import mask_polygons
 
 VERSION = "5.4.1"  # of labelme's files
@@ -58,14 +58,28 @@ def write_labelme(
 
     Args:
         path: The file.
-        photo: Path of the photo, which the file points to relative to itself.
+        photo: Path of the photo, which the file points to relative to itself; of an address, or a
+            file that is gone, the name alone.
         size: `(height, width)` of the photo.
         objects: Its objects.
 
     Raises:
         OutputError: It cannot be written.
     """
-    is_here = bool(photo) and Path(photo).exists()
-    seen_from = os.path.relpath(photo, path.parent) if is_here else Path(photo).name
-    content = labelme_document(Path(seen_from).as_posix() if photo else "", size, objects)
+    seen_from = _seen_from(photo, path.parent) if photo and _exists(photo) else file_name_of(photo)
+    content = labelme_document(seen_from, size, objects)
     return write_atomically(path, f"{json.dumps(content, indent=1)}\n".encode())
+
+
+def _exists(photo: str) -> bool:
+    try:
+        return Path(photo).exists()
+    except (OSError, ValueError):  # a `data:` address is too long for a path
+        return False
+
+
+def _seen_from(photo: str, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(photo, folder)).as_posix()
+    except ValueError:  # on another drive
+        return Path(photo).absolute().as_posix()

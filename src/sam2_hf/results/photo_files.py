@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sam2_hf.atomic_write import make_folder
 from sam2_hf.overlay import label_picture
 
 from .coco import coco_document, write_json
 from .cvat import write_cvat
-from .found_object import FoundObject, LazyMasks
+from .found_object import FoundObject, LazyMasks, file_name_of
 from .labelme import write_labelme
 from .pictures import cutout_picture, mask_picture, write_picture, write_png
 from .yolo import add_yolo_picture
@@ -28,7 +29,7 @@ class PhotoToWrite:
     Attributes:
         objects: The objects.
         size: `(height, width)` of the photo.
-        photo: Its path; may be empty.
+        photo: Its path or address; may be empty.
         picture: Reads its pixels, `(height, width, 3)`.
         overlay: Draws the overlay.
         model: Name of the model.
@@ -59,8 +60,8 @@ class PhotoToWrite:
 
     @property
     def file_name(self) -> str:
-        """Name of the photo's file."""
-        return Path(self.photo).name
+        """Name of the photo's file; empty if it has none."""
+        return file_name_of(self.photo)
 
     @property
     def masks(self) -> LazyMasks:
@@ -82,18 +83,19 @@ def _cutout(files: PhotoToWrite, path: Path) -> Path:
 
 
 def _crops(files: PhotoToWrite, folder: Path) -> Path:
-    """Write the rectangle around each object that is seen, named by its number and name."""
-    picture_hw3, written = files.picture(), set()
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the rectangle around each object that is seen, named by its number and name.
+
+    Other files in the folder stay: it may be the user's own.
+    """
+    picture_hw3 = files.picture()
+    make_folder(folder)
     for found in files.objects:
         left, top, right, bottom = found.box
         if right > left:
             named = "" if found.name is None else f"_{NOT_IN_NAMES.sub('-', found.name)}"
             path = folder / f"{found.object_id:03d}{named}.png"
             crop_hw3 = np.ascontiguousarray(picture_hw3[top:bottom, left:right])
-            written.add(write_png(path, crop_hw3))
-    for earlier in set(folder.glob("[0-9][0-9][0-9]*.png")) - written:
-        earlier.unlink()
+            write_png(path, crop_hw3)
     return folder
 
 
@@ -107,7 +109,7 @@ def _coco_polygons(files: PhotoToWrite, path: Path) -> Path:
 
 
 def _yolo(files: PhotoToWrite, folder: Path) -> Path:
-    name = files.stem or Path(files.photo).stem or "picture"
+    name = files.stem or Path(files.file_name).stem or "picture"
     return add_yolo_picture(folder, name, files.picture(), files.objects)
 
 

@@ -52,9 +52,14 @@ def write_picture(path: Path, picture: Image.Image) -> Path:
     Raises:
         OutputError: It cannot be written.
     """
+    return write_atomically(path, picture_bytes(picture, path.suffix))
+
+
+def picture_bytes(picture: Image.Image, ending: str) -> bytes:
+    """Encode a picture in the format of an ending, PNG by default."""
     buffer = io.BytesIO()
-    picture.save(buffer, ENCODINGS.get(path.suffix.lower(), "PNG"), quality=JPEG_QUALITY)
-    return write_atomically(path, buffer.getvalue())
+    picture.save(buffer, ENCODINGS.get(ending.lower(), "PNG"), quality=JPEG_QUALITY)
+    return buffer.getvalue()
 
 
 def mask_picture(masks: Sequence[NDArray[np.bool_]], size: tuple[int, int]) -> Image.Image:
