@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sam2_hf import (
     FrameError,
@@ -229,6 +230,18 @@ def test_a_video_is_plotted_named_and_saved_by_the_ending_of_the_file(segment, t
     )
     with pytest.raises(PromptError, match="object 300 has no place in davis"):
         found.save(tmp_path / "masks", "davis")
+
+
+def test_frames_of_a_folder_have_the_names_of_its_pictures_in_every_coco(segment, tmp_path):
+    for place, picture in enumerate(clip(2)):
+        Image.fromarray(picture).save(tmp_path / f"shot{place}.png")
+
+    found = segment(tmp_path, VideoPrompt(0, 7, clicks=(30, 20)))
+
+    (video,) = found.to_coco()["videos"]
+    assert video["file_names"] == [f"{tmp_path.name}/shot{place}.png" for place in range(2)]
+    saved = json.loads(found.save(tmp_path.parent / "clip.json").read_text())
+    assert saved["videos"] == [video]
 
 
 def test_one_frame_of_a_video_is_a_result_like_that_of_a_photo(segment):

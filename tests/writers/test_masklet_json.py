@@ -1,6 +1,7 @@
 """Run lengths in the form of SA-V, and the table of scores."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,15 @@ def test_the_fields_of_sa_v_describe_the_video(content):
     assert content["video_resolution"] == 80
     assert (content["video_frame_count"], content["video_duration"]) == (6, 0.24)
     assert (content["masklet_num"], content["masklet_id"]) == (2, [3, 8])
+
+
+def test_named_objects_have_their_names_by_id(content, tmp_path):
+    assert "object_names" not in content  # none is named
+
+    named = replace(FACTS, names={8: "cup"})
+    path = write_masklets(tmp_path / "clip.json", named, FRAMES)
+
+    assert json.loads(path.read_text())["object_names"] == {"8": "cup"}
 
 
 def test_the_masks_lie_by_frame_and_object(content):

@@ -66,6 +66,20 @@ def test_sound_that_a_container_cannot_hold_is_encoded_again(tmp_path, encoding,
     assert tone_at == pytest.approx(read_sound(source)[2] - 10 / RATE, abs=0.03)
 
 
+def test_sound_without_a_decoder_is_left_out_with_a_note(tmp_path, caplog):
+    source = sounding_clip(tmp_path / "tone.mkv", codec="mp2")
+    content = source.read_bytes()
+    assert content.count(b"A_MPEG/L2") == 1
+    source.write_bytes(content.replace(b"A_MPEG/L2", b"A_ALIEN/9"))
+
+    path = write(tmp_path / "clip.mp4", source, range(3))
+
+    assert len(read_frames(path)) == 3
+    with av.open(str(path)) as container:
+        assert not container.streams.audio
+    assert "sound that FFmpeg cannot decode" in caplog.text
+
+
 @pytest.mark.parametrize("encoding", [H264, PRORES])
 def test_wide_pixels_stay_wide(tmp_path, clip, encoding):
     path = write(tmp_path / f"clip.{encoding.container}", clip, range(3), encoding)

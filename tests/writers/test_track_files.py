@@ -118,12 +118,23 @@ def test_a_data_set_has_frames_names_and_masks(written, masks):
 
     assert yaml.safe_load((folder / "data.yaml").read_text())["names"] == {0: "cup", 1: "object"}
     for number, mask in enumerate(masks):
-        name = f"{number:05d}"
+        name = f"clip_{number:05d}"
         ((label, read),) = read_yolo((folder / "labels" / f"{name}.txt").read_text(), SIZE)
         assert label == 0
         np.testing.assert_array_equal(read, mask)
         with Image.open(folder / "images" / f"{name}.jpg") as picture:
             assert picture.size == SIZE[::-1]
+
+
+def test_two_clips_share_a_data_set(masks, tmp_path):
+    for stem in ("a", "b"):
+        about = VideoFacts(stem, SIZE, 1, 10.0, "some-model", (1,))
+        with TrackFiles(["yolo"], lambda _: tmp_path, TrackedClip(about)) as files:
+            files.write(TrackedFrame(0, 0.0, (on_frame(1, masks[0]),)), pictures())
+
+    labels = sorted(path.name for path in (tmp_path / "labels").iterdir())
+    assert labels == ["a_00000.txt", "b_00000.txt"]
+    assert sorted(path.stem for path in (tmp_path / "images").iterdir()) == ["a_00000", "b_00000"]
 
 
 def test_objects_have_a_folder_each(written, masks):

@@ -179,7 +179,8 @@ class VideoSegmentation(ResultMapping, Closing):
     def to_coco(self) -> dict[str, Any]:
         """Make COCO's dictionary of a video, as YouTube-VIS has it, ready for JSON."""
         about, frames = self._facts(), list(self._tracked_frames())
-        return {**coco_video_head(about), "annotations": list(video_annotations(about, frames))}
+        head = coco_video_head(about, self._frame_names().picture)
+        return {**head, "annotations": list(video_annotations(about, frames))}
 
     def save(self, path: str | os.PathLike[str], kind: str | None = None) -> Path:
         """Write the result to a file or folder.
@@ -203,9 +204,7 @@ class VideoSegmentation(ResultMapping, Closing):
         check_ids(self.object_ids, kinds)
         clip = TrackedClip(
             about=self._facts(),
-            frame_names=FrameNames()
-            if self._source is None
-            else FrameNames.for_video(self._source),
+            frame_names=self._frame_names(),
             source=source,
             drawn_on=self._drawn_on,
             box=lambda: box_of_all(self._tracked_frames()),
@@ -262,6 +261,9 @@ class VideoSegmentation(ResultMapping, Closing):
 
     def _tracked_frames(self) -> Iterator[TrackedFrame]:
         return map(self._tracked, self.frames)
+
+    def _frame_names(self) -> FrameNames:
+        return FrameNames() if self._source is None else FrameNames.for_video(self._source)
 
     def _facts(self) -> VideoFacts:
         frames = self.frames

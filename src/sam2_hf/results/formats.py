@@ -115,7 +115,7 @@ VIDEO_FORMATS = _table(
     Format(
         "cutout-gif",
         "_cutout.gif",
-        "the objects, cut to their box, as a transparent GIF",
+        "the objects, cut to their box, as a transparent GIF (the whole frame with --camera)",
         needs_pictures=True,
     ),
 )

@@ -94,7 +94,8 @@ def write_masklets(
         OutputError: The file cannot be written.
 
     Source: sav_dataset/README.md of facebookresearch/sam2, for the names of the fields.
-    Differs: scores, model and frame rate are added; there is no `video_environment`.
+    Differs: scores, model, frame rate and names of objects are added; there is no
+        `video_environment`.
     """
     summaries = {object_id: _ObjectSummary() for object_id in about.object_ids}
     for tracked in frames:
@@ -102,7 +103,8 @@ def write_masklets(
             summaries[found.object_id].add(tracked.frame, found)
     with atomic_path(path) as hidden, hidden.open("w", encoding="ascii") as file:
         file.write("{\n")
-        for name, value in [*_video_fields(about), *_object_fields(about, summaries)]:
+        fields = [*_video_fields(about), *_object_fields(about, summaries), *_names(about)]
+        for name, value in fields:
             file.write(f'"{name}": {json.dumps(value)},\n')
         _write_table(file, "masklet", about, frames, lambda found: found.segmentation)
         file.write(",\n")
@@ -164,6 +166,13 @@ def _object_fields(
     yield "masklet_first_appeared_frame", [row.first_frame for row in rows]
     yield "masklet_frame_count", [row.num_frames for row in rows]
     yield "masklet_edited_frame_count", [row.num_prompted for row in rows]
+
+
+def _names(about: VideoFacts) -> Iterator[tuple[str, Any]]:
+    """Yield the names of objects by their ids as text, if there are any."""
+    names = {str(object_id): about.names.get(object_id) for object_id in about.object_ids}
+    if named := {object_id: name for object_id, name in names.items() if name}:
+        yield "object_names", named
 
 
 def _write_table(

@@ -5,6 +5,7 @@ cannot. Packets before the first written frame and after the last one are left o
 """
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,8 @@ from typing import Any
 
 from sam2_hf.errors import VideoError
 from sam2_hf.frames.video_file import open_stream, read_matrix
+
+logger = logging.getLogger(__name__)
 
 RATE = 48_000  # samples a second; Opus knows no other that music needs
 ANY_SIZE = 1024  # samples of a block for encoders that take any number
@@ -27,7 +30,7 @@ class SourceClip:
     Attributes:
         path: The file.
         pixel_aspect: Width of an upright pixel over its height; 1 for square ones.
-        has_sound: Whether it has an audio stream.
+        has_sound: Whether it has an audio stream that FFmpeg can decode.
         begin_s: When its first frame is shown, seconds on the file's clock.
     """
 
@@ -49,10 +52,19 @@ class SourceClip:
                 a, b, *_ = (1, 0) if matrix is None else read_matrix(bytes(matrix))
                 aspect = stream.sample_aspect_ratio or Fraction(1)
                 begin = (stream.start_time or 0) * (stream.time_base or Fraction(1))
-                has_sound = bool(container.streams.audio)
+                has_sound = _has_sound(container, path)
                 return cls(path, 1 / aspect if abs(b) > abs(a) else aspect, has_sound, begin)
         except (VideoError, av.FFmpegError):
             return None
+
+
+def _has_sound(container: Any, path: Path) -> bool:  # noqa: ANN401 - PyAV's
+    if not container.streams.audio:
+        return False
+    if container.streams.audio[0].codec_context is not None:
+        return True
+    logger.warning("%s has sound that FFmpeg cannot decode; it is left out", path)
+    return False
 
 
 class Sound:

@@ -298,7 +298,8 @@ def _objects(folder: Path, clip: TrackedClip) -> Iterator[Write]:
 @contextlib.contextmanager
 def _yolo(folder: Path, clip: TrackedClip) -> Iterator[Write]:
     def write(frame: FrameToWrite) -> None:
-        name = clip.frame_names.of(frame.tracked.frame)
+        # Clips may share a data set, and their frames have the same numbers.
+        name = f"{clip.about.name}_{clip.frame_names.of(frame.tracked.frame)}"
         objects = found_on(frame.tracked, clip.about.names)
         add_yolo_picture(folder, name, frame.picture_hw3, objects, ending=".jpg")
 
