@@ -45,7 +45,7 @@ def result(stem):
     ],
 )
 def test_a_photo_that_fails_does_not_stop_the_others(batch, capsys, error):
-    def work(photo, stem, _):
+    def work(photo, source, stem, _):
         if stem == "b":
             raise error
         return result(stem)
@@ -63,7 +63,7 @@ def test_a_photo_that_fails_does_not_stop_the_others(batch, capsys, error):
 def test_a_full_disk_stops_the_batch(batch):
     seen = []
 
-    def work(photo, stem, _):
+    def work(photo, source, stem, _):
         seen.append(stem)
         raise OutputError("full") from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -73,7 +73,7 @@ def test_a_full_disk_stops_the_batch(batch):
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_bad_photo(batch):
-    def work(photo, stem, _):
+    def work(photo, source, stem, _):
         raise KeyError(stem)
 
     with pytest.raises(KeyError):
@@ -81,7 +81,7 @@ def test_a_mistake_of_ours_is_not_taken_for_a_bad_photo(batch):
 
 
 def test_an_interruption_tells_what_is_done(batch, capsys):
-    def work(photo, stem, _):
+    def work(photo, source, stem, _):
         if stem == "c":
             raise KeyboardInterrupt
         return result(stem)
@@ -99,7 +99,7 @@ def test_results_are_named_after_addresses_too(batch, tmp_path):
     sources = list_photos([str(tmp_path / "cup.png"), "data:image/png;base64,QUJD"])
     stems = []
 
-    def work(photo, stem, _):
+    def work(photo, source, stem, _):
         stems.append((stem, photo.is_file()))
         return result(stem)
 

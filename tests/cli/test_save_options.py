@@ -8,6 +8,7 @@ from PIL import Image
 
 from sam2_hf.cli import main
 from sam2_hf.results.formats import PHOTO_FORMATS, VIDEO_FORMATS
+from tests.cli.inputs.web_files import serve
 from tests.results.readers import read_cvat, read_labelme, read_yolo
 
 BOXES = ("--box", "5,5,60,50", "--box", "60,5,115,55")
@@ -50,6 +51,18 @@ def test_every_format_of_a_photo_holds_the_same_masks_names_and_own_prompts(
 
 def labelme_path(out):
     return json.loads((out / "cup_segment_labelme.json").read_text())["imagePath"]
+
+
+def test_labelme_does_not_name_a_temporary_file(model_folder, stored_photo, tmp_path):
+    out = tmp_path / "out"
+    with serve({"/big%20cup.png": stored_photo.read_bytes()}) as web:
+        photos = [f"{web}/big%20cup.png?w=9"]
+        command = ["segment", *photos, "--point", "9,9", "--model", model_folder]
+        assert main([*command, "--out", str(out), "--save", "labelme,coco"]) == 0
+
+    labelme = json.loads((out / "big cup_segment_labelme.json").read_text())
+    coco = json.loads((out / "big cup_segment.json").read_text())
+    assert labelme["imagePath"] == coco["images"][0]["file_name"] == "big cup.png"
 
 
 def test_everything_writes_only_what_is_asked(model_folder, cup, tmp_path):

@@ -37,7 +37,7 @@ class PhotoResult:
     masks: list[dict[str, Any]] = field(default_factory=list)
 
 
-Work = Callable[[Path, str, PhotoProgress], PhotoResult]
+Work = Callable[[Path, Source, str, PhotoProgress], PhotoResult]
 
 
 def work_through(arguments: argparse.Namespace, work: Work) -> int:
@@ -45,7 +45,8 @@ def work_through(arguments: argparse.Namespace, work: Work) -> int:
 
     Args:
         arguments: With `sources`, `report` and `out`.
-        work: Given the photo, the stem of its result files and the progress bar.
+        work: Given the photo's file, where it comes from, the stem of its result files and the
+            progress bar.
 
     Returns:
         Exit code. Ctrl-C keeps the files of finished photos.
@@ -75,7 +76,7 @@ def _work_on(
     began = time.monotonic()
     try:
         with source.file() as photo:
-            result = work(photo, stem, progress)
+            result = work(photo, source, stem, progress)
     except Exception as error:
         text = failure_text(error)
         if not text or _is_for_all(error):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TextIO
 
 _has_results = ContextVar("_has_results", default=True)
 _has_notes = ContextVar("_has_notes", default=True)
@@ -38,22 +39,32 @@ def say(text: str) -> None:
     """Write a line of results."""
     if not _has_results.get():
         return
+    write_line(text)
+
+
+def write_line(text: str) -> None:
+    """Write a line to stdout in any case; characters that it cannot hold are escaped."""
+    _write(sys.stdout, text)
+
+
+def can_print(text: str) -> bool:
+    """Whether stdout can hold every character, also of a file name that is no valid text."""
     try:
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def note(text: str) -> None:
     """Write a line of progress or a warning to stderr."""
     if shows_notes():
-        _write(text)
+        _write(sys.stderr, f"sam2-hf: {text}")
 
 
 def complain(text: str) -> None:
     """Write an error to stderr, also with `--quiet`."""
-    _write(f"error: {text}")
+    _write(sys.stderr, f"sam2-hf: error: {text}")
 
 
 def one_line(error: BaseException) -> str:
@@ -61,6 +72,11 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _write(text: str) -> None:
-    sys.stderr.write(f"sam2-hf: {text}\n")
-    sys.stderr.flush()
+def _write(stream: TextIO, text: str) -> None:
+    encoding = stream.encoding or "utf-8"
+    fitting = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        stream.write(f"{fitting}\n")
+        stream.flush()
+    except BrokenPipeError:  # the reader has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

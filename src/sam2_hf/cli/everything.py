@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sam2_hf.cli.inputs.sources import Source
 from sam2_hf.pipelines.everything_options import EverythingOptions
 from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline
 from sam2_hf.processing.images import to_rgb
@@ -41,14 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.report.model = chosen.name
     pipeline = MaskGenerationPipeline(chosen.model, chosen.image_processor, **options)
 
-    def segment(photo: Path, stem: str, progress: PhotoProgress) -> PhotoResult:
+    def segment(photo: Path, source: Source, stem: str, progress: PhotoProgress) -> PhotoResult:
         photo_3hw = to_rgb(photo, None, arguments.value_range)
         masks = pipeline(photo_3hw, on_progress=progress.clicks)
         photo_hw3, objects = as_picture(photo_3hw), masks.found_objects()
         found = PhotoToWrite(
             objects=objects,
             size=masks.size,
-            photo=str(photo),
+            photo=source.photo_name,
             picture=partial(np.asarray, photo_hw3),
             overlay=partial(masks.plot, photo_hw3),
             model=chosen.name,

@@ -3,14 +3,13 @@
 import argparse
 import contextlib
 import importlib
-import sys
 from collections.abc import Sequence
 
 from sam2_hf.cli.installation.completion import answer_shell
 from sam2_hf.interruption import FAILED, INTERRUPTED
 
 from .arguments import read_arguments
-from .console import note, showing
+from .console import note, showing, write_line
 from .report import CommandReport, failure_text
 
 # Imported when they run, so that help, completion and a misspelled option need not wait for torch.
@@ -46,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(arguments, report)
         report.summarize()
     if as_json:
-        sys.stdout.write(f"{report.as_json(code)}\n")
+        write_line(report.as_json(code))
     return code
 
 

@@ -10,7 +10,7 @@ from sam2_hf import __version__
 from sam2_hf.errors import Sam2Error
 from sam2_hf.interruption import DONE, FAILED, INTERRUPTED
 
-from .console import complain, one_line
+from .console import can_print, complain, one_line
 
 if TYPE_CHECKING:
     from sam2_hf.results.found_object import FoundObject
@@ -101,7 +101,8 @@ class CommandReport:
                 for text in texts
             ],
         }
-        return json.dumps(_rounded(content), ensure_ascii=False)
+        text = json.dumps(_rounded(content), ensure_ascii=False)
+        return text if can_print(text) else json.dumps(_rounded(content))
 
 
 def object_facts(objects: Sequence["FoundObject"]) -> list[dict[str, Any]]:

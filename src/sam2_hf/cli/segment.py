@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sam2_hf.cli.inputs.sources import Source
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.pipelines.image_segmentation import ImageSegmentationPipeline
 from sam2_hf.pipelines.segmentation_result import SegmentationResult
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.report.model = chosen.name
     pipeline = ImageSegmentationPipeline(chosen.model, chosen.image_processor)
 
-    def segment(photo: Path, stem: str, _: PhotoProgress) -> PhotoResult:
+    def segment(photo: Path, source: Source, stem: str, _: PhotoProgress) -> PhotoResult:
         photo_3hw = ready.get(photo)
         if photo_3hw is None:
             photo_3hw = _read(photo, prompts, arguments)
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             found = PhotoToWrite(
                 objects=objects,
                 size=size,
-                photo=str(photo),
+                photo=source.photo_name,
                 picture=lambda: photo_hw3,
                 overlay=partial(draw_objects, photo_hw3, objects, drawn),
                 model=chosen.name,

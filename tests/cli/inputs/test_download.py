@@ -35,6 +35,20 @@ def test_a_file_arrives_whole(web, tmp_path):
     assert (tmp_path / "cup.png").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("path", ["/größe 1.png?q=ä#ö", "/gr%C3%B6%C3%9Fe%201.png?q=%C3%A4"])
+def test_an_address_may_have_any_characters(path, tmp_path):
+    with serve({"/gr%C3%B6%C3%9Fe%201.png": CONTENT}) as address:
+        download(f"{address}{path}", tmp_path / "cup.png", len(CONTENT))
+
+    assert (tmp_path / "cup.png").read_bytes() == CONTENT
+
+
+def test_a_host_of_other_letters_is_asked_for_by_its_ascii_name():
+    request = download_file._request("https://me@bücher.example:81/a.png")
+
+    assert request.full_url == "https://me@xn--bcher-kva.example:81/a.png"
+
+
 def test_an_address_may_hold_the_picture_itself(tmp_path):
     download("data:image/png;base64,QUJD", tmp_path / "cup.png", 10)
 

@@ -1,7 +1,10 @@
 """Where photos and videos of a command line may be."""
 
 import io
+import os
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -122,6 +125,61 @@ def test_an_empty_stdin_says_how_to_use_it(monkeypatch):
 
     with pytest.raises(VideoError, match=r"sam2-hf track - < cup\.mp4"), find_video("-").file():
         pass
+
+
+def test_a_closed_stdin_says_how_to_use_it(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+
+    with pytest.raises(VideoError, match="nothing comes from there"), find_video("-").file():
+        pass
+    with pytest.raises(ImageError, match="stdin, which is closed"):
+        list_photos([], "-")
+
+
+def test_stdin_has_the_limit_of_a_download(monkeypatch):
+    pipe_in(monkeypatch, b"12345")
+    small = Source("-", replace(PHOTO, limit=4))
+
+    with pytest.raises(ImageError, match="larger than"), small.file():
+        pass
+
+
+def test_a_list_that_is_typed_has_a_hint(monkeypatch, capsys):
+    pipe_in(monkeypatch, b"a.png\n")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+
+    list_photos([], "-")
+
+    assert "one per line; Ctrl-D" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_listed_does_not_stop_the_hint(monkeypatch, folder):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+
+    assert problem("sub/none.png") == "there is no image file sub/none.png. Check the path."
+    assert "Permission denied" in problem("sub")
+
+
+def test_an_unknown_users_folder_is_not_there():
+    assert "there is no image file ~nobody-here/a.png" in problem("~nobody-here/a.png")
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "expected"),
+    [
+        ("sub/a.png", "sub/a.png", "sub/a.png"),
+        ("https://x.org/a.png?w=9", "/tmp/sam2-hf-x/a.png", "https://x.org/a.png?w=9"),
+        ("-", "/tmp/sam2-hf-x/stdin", "stdin"),
+        ("data:image/png;base64,AA", None, "picture"),
+    ],
+)
+def test_results_never_name_a_file_that_is_removed(given, path, expected):
+    source = Source(given, PHOTO, None if path is None else Path(path))
+
+    assert source.photo_name == expected
 
 
 def test_an_address_becomes_a_file_of_its_name():

@@ -7,6 +7,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 from sam2_hf import __version__
@@ -15,6 +16,7 @@ from sam2_hf.cli.progress import draw_bar
 SILENCE_SECONDS = 10.0  # without a byte from the server
 CHUNK = 2**18
 MIB = 2**20
+SAFE = "%/:=&?~+!$,;'@()*[]|"  # what is quoted already stays
 HEADERS = {"User-Agent": f"sam2-hf/{__version__}"}  # some servers refuse Python's own
 
 
@@ -50,7 +52,20 @@ def download(address: str, target: Path, limit: int) -> None:
 
 
 def _request(address: str) -> Request:
-    return Request(address.replace(" ", "%20"), headers=HEADERS)
+    if address.startswith("data:"):
+        return Request(address.replace(" ", "%20"), headers=HEADERS)
+    parts = urlsplit(address)
+    account, at, host = parts.netloc.rpartition("@")
+    if not host.isascii():
+        name, colon, port = host.partition(":")
+        host = f"{name.encode('idna').decode()}{colon}{port}"
+    ascii_parts = parts._replace(
+        netloc=f"{quote(account, SAFE)}{at}{host}",
+        path=quote(parts.path, SAFE),
+        query=quote(parts.query, SAFE),
+        fragment="",
+    )
+    return Request(urlunsplit(ascii_parts), headers=HEADERS)
 
 
 def _bar(name: str, expected: int) -> Any:  # noqa: ANN401

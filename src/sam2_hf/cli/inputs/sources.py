@@ -8,7 +8,6 @@ import difflib
 import glob
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,13 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from sam2_hf.cli.console import note
 from sam2_hf.errors import ImageError, PromptError, VideoError
 from sam2_hf.picture_files import file_problem, is_picture_name, natural_order
 
-from .download import MIB, DownloadError, download
+from .download import CHUNK, MIB, DownloadError, download
 
 STDIN = "-"
-ADDRESS_STARTS = ("http://", "https://", "data:image/")
+HTTP_STARTS = ("http://", "https://")
+ADDRESS_STARTS = (*HTTP_STARTS, "data:image/")
 OTHER_ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
 UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')  # in file names, on some system
 LONGEST_NAME = 100
@@ -37,7 +38,7 @@ class Kind:
     Attributes:
         name: In messages.
         error: What is raised if it cannot be read.
-        limit: Maximum size of a download, bytes.
+        limit: Maximum size of a download or of stdin, bytes.
         example: How to pipe one in.
     """
 
@@ -72,14 +73,22 @@ class Source:
         """Path or file name, which result files are named after."""
         if self.path is not None:
             return str(self.path)
-        return "stdin" if self.given == STDIN else _name_in(self.given)
+        return _name_of_remote(self.given)
+
+    @property
+    def photo_name(self) -> str:
+        """Path or address of a photo, which its results name; a file that is removed has none."""
+        if self.given.startswith(HTTP_STARTS):
+            return self.given
+        is_stored = self.path is not None and not _is_remote(self.given)
+        return str(self.path) if is_stored else _name_of_remote(self.given)
 
     @contextmanager
     def file(self) -> Iterator[Path]:
         """Yield its file. What is downloaded or read from stdin is removed at the end.
 
         Raises:
-            ImageError: A photo cannot be downloaded, or nothing comes from stdin.
+            ImageError: A photo cannot be downloaded, or nothing or too much comes from stdin.
             VideoError: A video cannot.
         """
         if self.path is not None:
@@ -101,10 +110,18 @@ class Source:
             raise self.kind.error(f"{address} cannot be downloaded: {error}.") from error
 
     def _read_stdin(self, target: Path) -> None:
-        if not sys.stdin.isatty():
+        if sys.stdin is not None and not sys.stdin.isatty():
+            received = 0
             with target.open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-            if target.stat().st_size:
+                while chunk := sys.stdin.buffer.read(CHUNK):
+                    received += len(chunk)
+                    if received > self.kind.limit:
+                        raise self.kind.error(
+                            f"what comes from stdin is larger than {self.kind.limit // MIB} MiB. "
+                            "Save it as a file, and give its path."
+                        )
+                    file.write(chunk)
+            if received:
                 return
         raise self.kind.error(
             f"- reads a file from stdin, and nothing comes from there. Pipe one in: "
@@ -137,7 +154,7 @@ def find_video(text: str) -> Source:
         text: As for `list_photos`, except that a folder is one video, and a pattern must match one
             file.
     """
-    path = Path(text).expanduser()
+    path = _path(text)
     if _is_remote(text) or os.path.lexists(path) or not glob.has_magic(text):
         return _one(text, VIDEO, is_folder_fine=True)
     matches = _matches(path)
@@ -151,7 +168,7 @@ def find_video(text: str) -> Source:
 
 
 def _expand(text: str) -> list[Source]:
-    path = Path(text).expanduser()
+    path = _path(text)
     if not text or _is_remote(text):
         return [_one(text, PHOTO)]
     if os.path.isdir(path):
@@ -186,7 +203,7 @@ def _one(text: str, kind: Kind, *, is_folder_fine: bool = False) -> Source:
         return Source(text, kind, Path(text), problem)
     if not text:
         return Source(text, kind, Path(), "an empty text ('') is no file. Check the quotes.")
-    path = Path(text).expanduser()
+    path = _path(text)
     if is_folder_fine and os.path.isdir(path):
         return Source(text, kind, path)
     problem = file_problem(path, kind.name) or ""
@@ -199,10 +216,19 @@ def _hint(path: Path) -> str:
     """Say which part of a path is missing, or which name is near."""
     if str(path).startswith("www."):
         return f"If it is an address, write https://{path}."
-    if not path.parent.is_dir():
-        return f"There is no folder {path.parent} either; this folder is {Path.cwd()}."
-    near = difflib.get_close_matches(path.name, os.listdir(path.parent), n=1, cutoff=0.7)
+    if not os.path.isdir(path.parent):
+        return f"There is no folder {path.parent} either; the current folder is {Path.cwd()}."
+    try:
+        names = os.listdir(path.parent)
+    except OSError:  # a folder may be entered and not listed
+        names = []
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
     return f"Did you mean {path.parent / near[0]}?" if near else "Check the path."
+
+
+def _path(text: str) -> Path:
+    """Make a path; an unknown user's `~name` stays as it is."""
+    return Path(os.path.expanduser(text))
 
 
 def _matches(pattern: Path) -> list[str]:
@@ -213,8 +239,10 @@ def _is_remote(text: str) -> bool:
     return text == STDIN or text.startswith(ADDRESS_STARTS)
 
 
-def _name_in(address: str) -> str:
-    """Return the file name in an address, made safe."""
+def _name_of_remote(address: str) -> str:
+    """Return the file name in an address, made safe, or a name for stdin."""
+    if address == STDIN:
+        return "stdin"
     if address.startswith("data:"):
         return "picture"
     path = address.split("://", 1)[-1].partition("?")[0].partition("#")[0].partition("/")[2]
@@ -229,9 +257,13 @@ def _lines(from_file: str) -> list[str]:
         ImageError: It cannot be read.
     """
     if from_file == STDIN:
+        if sys.stdin is None:
+            raise ImageError("--from-file - reads lines from stdin, which is closed.")
+        if sys.stdin.isatty():
+            note("reading photos from stdin, one per line; Ctrl-D on an empty line ends the list")
         content = sys.stdin.buffer.read()
     else:
-        path = Path(from_file).expanduser()
+        path = _path(from_file)
         if problem := file_problem(path, "list of photos"):
             raise ImageError(problem)
         content = path.read_bytes()
