@@ -1,5 +1,7 @@
 """`sam2-hf export`: what it writes and prints; the work is tested in tests/export."""
 
+import json
+
 import pytest
 
 from sam2_hf.cli import export as command, main
@@ -98,11 +100,21 @@ def test_a_check_is_a_table_and_a_verdict(monkeypatch, tmp_path, capsys, row, co
 
     assert main(["export", "check", str(tmp_path)]) == code
 
-    lines = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    told = "is not equal to sam2-hiera-micro (one click: difference 1.0e+00, least IoU 0.8000)"
+    assert (told in shown.err) == bool(code)
     assert lines[0] == "sam2-hiera-micro, 256 pixels, float32, OpenVINO, ONNX opset 20"
     assert lines[2].split()[:2] == ["one", "click"]
     assert lines[2].split()[-1] == "2.00"
     assert lines[-1] == word
+
+    assert main(["export", "check", str(tmp_path), "--json"]) == code
+    content = json.loads(capsys.readouterr().out)
+    (check,) = content["results"][0]["checks"]
+    assert (check["work"], check["is_equal"], content["exit_code"]) == ("one click", not code, code)
+    assert main(["export", "check", str(tmp_path), "--quiet"]) == code
+    assert capsys.readouterr().out == ""
 
 
 def test_a_check_against_another_model_is_refused(monkeypatch, tmp_path, capsys):

@@ -109,7 +109,7 @@ def test_ids_that_a_format_cannot_hold_are_refused_before_the_work(track, one_er
     assert track("--click", "0:0:30,20") != 0
 
     line = one_error_line()
-    assert "object 0 has no place in davis, whose ids are 1 to 255" in line
+    assert "davis cannot hold object 0; its ids are 1 to 255" in line
     assert "overlay, objects, sav" in line
 
 

@@ -228,7 +228,7 @@ def test_a_video_is_plotted_named_and_saved_by_the_ending_of_the_file(segment, t
     assert (tmp_path / "clip.txt").read_text().count(",300,") == sum(
         mask.any() for _, mask in found.masklets[300]
     )
-    with pytest.raises(PromptError, match="object 300 has no place in davis"):
+    with pytest.raises(PromptError, match="davis cannot hold object 300"):
         found.save(tmp_path / "masks", "davis")
 
 

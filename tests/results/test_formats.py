@@ -47,7 +47,7 @@ def test_help_names_every_format():
 
 @pytest.mark.parametrize("object_id", [0, 256, 2**40])
 def test_what_cannot_hold_an_id_says_what_can(object_id):
-    with pytest.raises(PromptError, match=f"object {object_id} has no place in davis") as caught:
+    with pytest.raises(PromptError, match=f"davis cannot hold object {object_id}") as caught:
         check_ids([1, object_id], VIDEO_FORMATS)
 
     fitting = str(caught.value).rpartition(": ")[2].rstrip(".").split(", ")
@@ -57,7 +57,7 @@ def test_what_cannot_hold_an_id_says_what_can(object_id):
 
 def test_only_mot_has_no_place_for_ids_below_zero_besides():
     check_ids([-5], set(VIDEO_FORMATS) - {"davis", "mot"})
-    with pytest.raises(PromptError, match="object -5 has no place in mot, whose ids are 0 or more"):
+    with pytest.raises(PromptError, match="mot cannot hold object -5; its ids are 0 or more"):
         check_ids([-5], ["mot"])
 
 

@@ -154,6 +154,18 @@ def count(text: str) -> int:
     return number
 
 
+def share(text: str) -> float:
+    """Read a number from 0 to 1.
+
+    Raises:
+        argparse.ArgumentTypeError: It has another form.
+    """
+    (number,) = _numbers([text], 1, f"{text!r} is not a number from 0 to 1")
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return number
+
+
 def _placed(text: str, form: str, example: str) -> tuple[int, int, str]:
     """Split `FRAME:OBJECT:REST`; the rest may contain colons."""
     frame, object_id, rest = [*text.split(":", 2), "", ""][:3]

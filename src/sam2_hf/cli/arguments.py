@@ -23,6 +23,7 @@ from .argument_types import (
     count,
     device,
     point,
+    share,
     video_box,
     video_click,
     video_mask,
@@ -190,26 +191,29 @@ def _add_everything(commands: Commands) -> None:
     _add_common(parser)
     search = parser.add_argument_group("which masks")
     numbers = {
-        "--points-per-side": (int, "clicks along each side of the photo (default: 32)"),
-        "--points-per-batch": (int, "clicks decoded at once; fewer take less memory (default: 64)"),
-        "--pred-iou-thresh": (float, "minimum predicted quality of a mask, 0-1 (default: 0.8)"),
-        "--stability-score-thresh": (float, "minimum stability of a mask, 0-1 (default: 0.95)"),
+        "--points-per-side": (count, "clicks along each side of the photo (default: 32)"),
+        "--points-per-batch": (
+            count,
+            "clicks decoded at once; fewer save memory (default: 64)",
+        ),
+        "--pred-iou-thresh": (share, "minimum predicted quality of a mask, 0-1 (default: 0.8)"),
+        "--stability-score-thresh": (share, "minimum stability of a mask, 0-1 (default: 0.95)"),
         "--box-nms-thresh": (
-            float,
+            share,
             "masks whose boxes overlap more than this are duplicates, 0-1 (default: 0.7)",
         ),
         "--crop-n-layers": (
-            int,
+            whole_number,
             "search crops of the photo, too, for small objects: 1 adds 4 of them, 2 adds 20 "
             "(default: 0)",
         ),
         "--min-mask-region-area": (
-            int,
+            whole_number,
             "remove holes and specks up to this size, in pixels (default: 0)",
         ),
     }
     for name, (kind, text) in numbers.items():
-        metavar = "N" if kind is int else "X"
+        metavar = "X" if kind is share else "N"
         search.add_argument(name, type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
     search.add_argument(
         "--use-m2m",
@@ -335,7 +339,7 @@ def _add_export(commands: Commands) -> None:
         "--format",
         default="onnx",
         metavar="KIND",
-        help="what to write: onnx, openvino, or for photos alone torch-export, aotinductor, "
+        help="format to write: onnx, openvino, or for photos only torch-export, aotinductor, "
         "torchscript, executorch (default: onnx)",
     )
     parser.add_argument(
@@ -366,6 +370,7 @@ def _add_export(commands: Commands) -> None:
     parser.add_argument(
         "--private", action="store_true", help="a repo that is created is visible to you alone"
     )
+    _add_output_options(parser)
 
 
 def _add_space(commands: Commands) -> None:

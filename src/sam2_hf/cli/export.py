@@ -1,31 +1,32 @@
 """`sam2-hf export`: a model becomes a folder for other runtimes, or such a folder is checked."""
 
 import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
+from sam2_hf.cli.inputs.early_checks import EXPORT_CHECK
 from sam2_hf.errors import ExportError
 from sam2_hf.export.exported_folder import ExportedFolder, open_export
 from sam2_hf.export.graph_runtimes import RUNTIMES
-from sam2_hf.export.hub_upload import push_export, require_repo_id
+from sam2_hf.export.hub_upload import push_export
 from sam2_hf.export.onnx_files import GraphDtype, export_onnx, with_input_size
 from sam2_hf.export.openvino_files import export_openvino
 from sam2_hf.export.parity import Parity
 from sam2_hf.export.photo_folder import PHOTO_FORMATS, export_photo
-from sam2_hf.interruption import DONE, FAILED
+from sam2_hf.interruption import DONE
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.pipelines.loading import load_video_model
 
 from .console import note, say
+from .report import CommandReport
 
-CHECK = "check"  # in place of a model; a folder of that name is ./check
 MIB = 2**20
-VIDEO_FORMATS = ("onnx", "openvino")  # every part; the others hold the graphs of photos
 GRAPH_SUFFIXES = {
     *(suffix for runtime in RUNTIMES for suffix in runtime.suffixes),
     *(kind.suffix for kind in PHOTO_FORMATS.values()),
 }
 COLUMNS = ("", "difference", "mean IoU", "least IoU", "PyTorch ms", "graphs ms", "ratio")
-# what other tools make of the ONNX files, and how
-BEYOND = {"tensorrt": "trtexec", "coreml": "ONNX Runtime's CoreML execution provider"}
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,11 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
         ExportError: It cannot be exported, or the export cannot be used.
         OutputError: The folder cannot be written.
     """
-    if arguments.push_to_hub is not None:
-        require_repo_id(arguments.push_to_hub)
-    if arguments.model == CHECK:
+    if arguments.model == EXPORT_CHECK:
         return _check(arguments)
-    _require_possible(arguments)
     model = with_input_size(load_video_model(arguments.model, device="cpu"), arguments.image_size)
     if arguments.format in PHOTO_FORMATS:
         folder = export_photo(model, arguments.target, arguments.format, on_graph=_report)
@@ -49,36 +47,25 @@ def run(arguments: argparse.Namespace) -> int:
         fixed: bool = arguments.fixed
         write = export_openvino if arguments.format == "openvino" else export_onnx
         folder = write(model, arguments.target, dtype=dtype, fixed=fixed, on_graph=_report)
-    for path in sorted(folder.iterdir()):
-        if path.suffix in GRAPH_SUFFIXES:
-            say(f"{path}  {path.stat().st_size / MIB:.1f} MiB")
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in GRAPH_SUFFIXES]
+    for path in files:
+        say(f"{path}  {path.stat().st_size / MIB:.1f} MiB")
+    report: CommandReport = arguments.report
+    report.model = arguments.model
+    facts: dict[str, Any] = {"format": arguments.format, "dtype": arguments.dtype}
     if arguments.push_to_hub is not None:
         export = open_export(folder)
-        _push(export, _measure(export, model), arguments.model, arguments)
+        rows = _measure(export, model)
+        facts |= {
+            "checks": _facts(rows),
+            "pushed_to": _push(export, rows, arguments.model, arguments),
+        }
+    report.add(arguments.model, [folder, *files], **facts)
     return DONE
 
 
 def _report(name: str) -> None:
     note(f"exporting {name}")
-
-
-def _require_possible(arguments: argparse.Namespace) -> None:
-    """Refuse a format, or a form of it, that is not written here."""
-    name: str = arguments.format
-    if name in BEYOND:
-        raise ExportError(
-            f"{name} is not written here: {BEYOND[name]} reads the ONNX files. "
-            "Export to onnx; README.md in that folder has the commands, which are untested."
-        )
-    known = (*VIDEO_FORMATS, *PHOTO_FORMATS)
-    if name not in known:
-        raise ExportError(f"there is no export to {name!r}. Choose {', '.join(known)}.")
-    if name not in PHOTO_FORMATS:
-        return
-    if arguments.dtype != "float32":
-        raise ExportError(f"{name} keeps float32, not {arguments.dtype}. Leave --dtype out.")
-    if arguments.fixed:
-        raise ExportError(f"{name} has no fixed shapes. Leave --fixed out.")
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -93,22 +80,42 @@ def _check(arguments: argparse.Namespace) -> int:
     export.require_made_of(model, name)
     say(f"{name}, {export.image_size} pixels, {export.dtype}, {export.runtime}")
     rows = _measure(export, model)
+    report: CommandReport = arguments.report
+    report.model = name
+    # Other types round the weights, so their export differs from the model by design.
+    different = [row for row in rows if export.dtype == "float32" and not row.is_equal]
     if export.dtype == "float32":
-        are_equal = all(row.is_equal for row in rows)
-        say("equal to the model" if are_equal else "not equal to the model")
-        if not are_equal:
-            return FAILED
-    _push(export, rows, name, arguments)
-    return DONE
+        say("not equal to the model" if different else "equal to the model")
+    pushed_to = None if different else _push(export, rows, name, arguments)
+    facts = {"dtype": export.dtype, "checks": _facts(rows), "pushed_to": pushed_to}
+    report.add(str(arguments.target), [], **facts)
+    if different:
+        report.fail(_difference_text(arguments.target, name, different))
+    return report.code
+
+
+def _difference_text(target: Path, name: str, different: list[Parity]) -> str:
+    described = "; ".join(
+        f"{row.work}: difference {row.difference:.1e}, least IoU {row.least_iou:.4f}"
+        for row in different
+    )
+    return f"{target} is not equal to {name} ({described}). Export the model again."
+
+
+def _facts(rows: list[Parity]) -> list[dict[str, Any]]:
+    return [{**asdict(row), "is_equal": row.is_equal} for row in rows]
 
 
 def _push(
     export: ExportedFolder, rows: list[Parity], source: str, arguments: argparse.Namespace
-) -> None:
-    """Push an export, if that is asked for."""
-    if arguments.push_to_hub is not None:
-        private: bool = arguments.private
-        say(push_export(export, arguments.push_to_hub, rows, source=source, private=private))
+) -> str | None:
+    """Push an export, if that is asked for; returns its address."""
+    if arguments.push_to_hub is None:
+        return None
+    private: bool = arguments.private
+    address = push_export(export, arguments.push_to_hub, rows, source=source, private=private)
+    say(address)
+    return address
 
 
 def _measure(export: ExportedFolder, model: Sam2VideoModel) -> list[Parity]:

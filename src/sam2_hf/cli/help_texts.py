@@ -30,7 +30,7 @@ examples:
   sam2-hf segment 'shots/*.png' --box -10,5,200,300 --json > shots.json
   sam2-hf segment https://example.com/cup.jpg --point 290,225
 
-writes, for cup.jpg, what --save names:
+For cup.jpg, --save writes:
 {help_text(PHOTO_FORMATS, "cup_segment")}
 
 {PIXELS.format(picture="photo")}
@@ -47,7 +47,7 @@ examples:
   sam2-hf everything scan.png --crop-n-layers 1 --device cuda --dtype bfloat16
   find . -name '*.jpg' | sam2-hf everything --from-file -
 
-writes, for street.jpg, what --save names:
+For street.jpg, --save writes:
 {EVERYTHING_FILES}
 
 {MANY_PHOTOS}"""
@@ -61,7 +61,7 @@ examples:
   sam2-hf track cup.mp4 --mask 0:1:first.png --model facebook/sam2.1-hiera-large --resume
   sam2-hf track --camera 0 --click 0:1:320,240 --limit 300
 
-writes, for cup.mp4, what --save names:
+For cup.mp4, --save writes:
 {help_text(VIDEO_FORMATS, "cup")}
 
 FRAME counts from 0. OBJECT is a number of your choice; prompts with the same number mean the same
@@ -88,9 +88,9 @@ examples:
   sam2-hf track cup.mp4 --model ./micro-onnx --click 0:1:290,225
 
 OUT becomes a folder of graphs for ONNX Runtime, with numpy_runner.py, which needs only numpy,
-Pillow and onnxruntime; or of graphs for OpenVINO. Every command takes the folder as --model. The
-other formats answer prompts on photos. The check prints how far the graphs are from the model on
-a picture and a clip, and both speeds."""
+Pillow and onnxruntime; or of graphs for OpenVINO. segment, everything and track take the folder as
+--model. The other formats answer prompts on photos. The check prints how far the graphs are from
+the model on a picture and a clip, and both speeds."""
 
 SPACE_HELP = """\
 Serve the web page on this computer. Arguments go to the page's own program; --help lists them."""

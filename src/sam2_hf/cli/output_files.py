@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sam2_hf.errors import OutputError
 
+HINT = "Choose another --out."
+
 
 def unique_stems(photos: Sequence[str]) -> list[str]:
     """Choose a unique stem of the result files for each photo.
@@ -30,8 +32,12 @@ def with_ending(base: Path, ending: str) -> Path:
     return base.with_name(base.name + ending)
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, hint: str = HINT) -> None:
     """Refuse a folder for the results that cannot be made or written to; makes nothing.
+
+    Args:
+        folder: The folder.
+        hint: What to do about it, in the message.
 
     Raises:
         OutputError: It, or what it would be made in, is a file or not writable.
@@ -40,9 +46,9 @@ def check_folder(folder: Path) -> None:
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     if os.path.isdir(there) and not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(f"{there} is not writable. Choose another --out.")
+        raise OutputError(f"{there} is not writable. {hint}")
     if os.path.lexists(there) and not os.path.isdir(there):
-        raise _not_a_folder(folder, f"{there} is a file")
+        raise _not_a_folder(folder, f"{there} is a file", hint)
 
 
 def prepare_folder(folder: Path) -> None:
@@ -54,11 +60,11 @@ def prepare_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _not_a_folder(folder, error.strerror or str(error)) from error
+        raise _not_a_folder(folder, error.strerror or str(error), HINT) from error
 
 
-def _not_a_folder(folder: Path, reason: str) -> OutputError:
-    return OutputError(f"cannot make the folder {folder}: {reason}. Choose another --out.")
+def _not_a_folder(folder: Path, reason: str, hint: str) -> OutputError:
+    return OutputError(f"cannot make the folder {folder}: {reason}. {hint}")
 
 
 def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:

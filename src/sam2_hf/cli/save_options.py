@@ -28,7 +28,7 @@ def add_save(
         metavar="KINDS",
         type=formats_of(table),
         default=tuple(defaults),
-        help=f"what to write, separated by commas (default: {','.join(defaults)}); see below",
+        help=f"formats to write, separated by commas (default: {','.join(defaults)}); see below",
     )
 
 
@@ -41,8 +41,8 @@ def add_names(options: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         type=object_name,
-        help="what an object is, such as 1=truck; objects with one name are one category in every "
-        "format; may be repeated",
+        help="name of an object, such as 1=truck; objects with the same name share a category; may "
+        "be repeated",
     )
 
 

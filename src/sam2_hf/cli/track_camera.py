@@ -91,7 +91,7 @@ def open_camera(number: int) -> Iterator[Camera]:
     except av.FFmpegError as error:
         raise VideoError(
             f"camera {number} ({device}) cannot be opened: {error.strerror or error}. Close the "
-            "program that uses it, or ask for the right to."
+            "program that uses it, or ask for permission to use it."
         ) from error
     with contextlib.closing(container):
         yield Camera(av, container, device)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sam2_hf.errors import PromptError
 
+VIDEO_FILES = (".mp4", ".mov", ".webm", ".gif")
 LAST_LABEL = 255  # of an 8-bit picture; 0 is the background
 
 
@@ -34,6 +35,11 @@ class Format:
     files: tuple[str, ...] = ()
     is_shared: bool = False
     earlier_name: str = ""
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a video file, which PyAV writes."""
+        return self.ending.endswith(VIDEO_FILES)
 
     def holds(self, object_id: int) -> bool:
         """Whether the format has room for an object's id."""
@@ -82,12 +88,12 @@ VIDEO_FORMATS = _table(
     Format(
         "davis",
         "_masks",
-        "a palette PNG a frame, pixel values are object ids",
+        "one palette PNG per frame, pixel values are object ids",
         ids=(1, LAST_LABEL),
         files=("*.png",),
         earlier_name="png",
     ),
-    Format("objects", "_objects", "a PNG for each object and frame", files=("*/*.png",)),
+    Format("objects", "_objects", "one PNG per object and frame", files=("*/*.png",)),
     Format("sav", "_masklets.json", "SA-V style JSON, run lengths", earlier_name="json"),
     Format("scores", "_scores.csv", "a table of scores and areas", earlier_name="csv"),
     Format("coco-video", "_coco.json", "YouTube-VIS style COCO JSON"),
@@ -102,7 +108,7 @@ VIDEO_FORMATS = _table(
     Format(
         "alpha",
         "_alpha.mov",
-        "the objects, transparent around, ProRes 4444 for editors",
+        "the objects on a transparent background (ProRes 4444, for video editors)",
         needs_pictures=True,
     ),
     Format(
@@ -160,8 +166,8 @@ def _no_room(object_id: int, kind: Format) -> str:
     room = f"{first} or more" if last is None else f"{first} to {last}"
     fitting = [other.name for other in VIDEO_FORMATS.values() if other.holds(object_id)]
     return (
-        f"object {object_id} has no place in {kind.name}, whose ids are {room}. Number the objects "
-        f"within them, or save what holds it: {', '.join(fitting)}."
+        f"{kind.name} cannot hold object {object_id}; its ids are {room}. Renumber the object, or "
+        f"choose a format that can: {', '.join(fitting)}."
     )
 
 

@@ -37,7 +37,6 @@ from .source_clip import SourceClip
 GREEN = (0, 177, 64)  # what chroma keys are tuned to
 BAND = 16  # pixels around an object that keep their colors, so that scaling leaves no dark rim
 OPAQUE = 255
-OF_VIDEOS = ("overlay", "alpha", "alpha-web", "greenscreen", "cutout-gif")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +182,7 @@ def require_packages(kinds: Iterable[str]) -> None:
     Raises:
         MissingPackageError: A video is requested and PyAV is not installed.
     """
-    if any(kind in OF_VIDEOS for kind in kinds):
+    if any(VIDEO_FORMATS[kind].is_video for kind in kinds):
         import_av()
 
 

@@ -1,10 +1,18 @@
-"""Mistakes that are told before torch is imported."""
+"""Mistakes that are reported before torch is imported."""
 
+import contextlib
 import json
 import subprocess
 import sys
 
 import pytest
+
+from sam2_hf.cli.arguments import read_arguments
+from sam2_hf.cli.inputs import export_checks
+from sam2_hf.cli.inputs.early_checks import prepare
+from sam2_hf.cli.report import CommandReport
+from sam2_hf.errors import MissingPackageError
+from sam2_hf.export.photo_folder import PHOTO_FORMATS
 
 # Runs each command line of stdin, and prints its exit code, what is told, and whether torch came.
 PROGRAM = """
@@ -20,6 +28,11 @@ for arguments in json.load(sys.stdin):
 print(json.dumps(answers))
 """
 CUP, CLIP = ["segment", "cup.png", "--point", "3,3"], ["track", "cup.mp4", "--click", "0:1:3,3"]
+EXPORT = ["export", "sam2-hiera-micro", "out"]
+NUMBERS = (
+    *("--points-per-side", "--points-per-batch", "--pred-iou-thresh", "--stability-score-thresh"),
+    *("--box-nms-thresh", "--crop-n-layers", "--min-mask-region-area"),
+)
 MISTAKES = [
     (["segment", "none.png", "--point", "3,3"], "there is no image file none.png"),
     (["segment", "text.jpg", "--point", "3,3"], "of no kind that PIL knows"),
@@ -56,6 +69,20 @@ MISTAKES = [
     (["export", "none.pt", "out"], "there is no file or folder none.pt"),
     (["export", "check", "none"], "there is no folder none"),
     (["completion", "csh"], "invalid choice: 'csh'"),
+    ([*CUP, "--name", "7=cup"], "names object 7, but the objects are 1"),
+    ([*CLIP, "--name", "7=cup"], "names object 7, but the objects are 1"),
+    (["track", "cup.mp4", "--click", "0:0:3,3"], "davis cannot hold object 0"),
+    *((["everything", "cup.png", name, "-4"], f"argument {name}: '-4' is not") for name in NUMBERS),
+    (["everything", "cup.png", "--points-per-side", "0"], "0 is too few"),
+    (["everything", "cup.png", "--pred-iou-thresh", "1.5"], "'1.5' is not a number from 0 to 1"),
+    (["everything", "cup.png", "--box-nms-thresh", "nan"], "'nan' is not a number from 0 to 1"),
+    ([*EXPORT, "--format", "nonsense"], "there is no export to 'nonsense'"),
+    ([*EXPORT, "--format", "torchscript", "--fixed"], "torchscript has no fixed shapes"),
+    ([*EXPORT, "--image-size", "100"], "multiple of 32"),
+    ([*EXPORT, "--push-to-hub", "a/b/c"], "'a/b/c' is no name of a Hub repo"),
+    (["export", "check", "empty", "--push-to-hub", "a b"], "'a b' is no name of a Hub repo"),
+    (["export", "sam2-hiera-micro", "text.jpg/out"], "text.jpg is a file. Choose another OUT."),
+    (["convert", "sam2-hiera-micro", "text.jpg/out"], "text.jpg is a file. Choose another OUT."),
 ]
 
 
@@ -88,3 +115,36 @@ def test_a_mistake_is_told_before_torch_is_imported(answers, place):
     assert (code, heavy) == (2, [])
     assert MISTAKES[place][1] in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("video", "formats", "purpose"),
+    [
+        ("cup.mp4", "davis", "Reading a video"),
+        ("frames", "sav,alpha", "Writing a video"),
+        ("frames", "davis,sav", None),
+        (None, "davis", "Reading a video"),
+    ],
+)
+def test_a_missing_pyav_is_reported_only_where_it_is_needed(
+    monkeypatch, tmp_path, stored_photo, video, formats, purpose
+):
+    (tmp_path / "cup.mp4").write_bytes(b"not read")
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "0.png").write_bytes(stored_photo.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "av", None)
+    source = ["--camera", "0"] if video is None else [video]
+    arguments = read_arguments(["track", *source, "--click", "0:1:3,3", "--save", formats])
+    arguments.report = CommandReport("track")
+
+    with contextlib.ExitStack() as open_files:
+        if purpose is None:
+            assert prepare(arguments, open_files)
+        else:
+            with pytest.raises(MissingPackageError, match=rf"{purpose} needs .*sam2-hf\[video\]"):
+                prepare(arguments, open_files)
+
+
+def test_the_formats_that_are_checked_are_those_that_can_be_exported():
+    assert tuple(PHOTO_FORMATS) == export_checks.PHOTO_FORMATS

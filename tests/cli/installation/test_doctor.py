@@ -25,7 +25,7 @@ def test_a_sound_installation_is_done(capsys):
     told = capsys.readouterr().out
     assert "torch" in told
     assert "video files" in told
-    assert "Everything that sam2-hf requires is here." in told
+    assert "All required packages are installed." in told
 
 
 @pytest.mark.usefixtures("quick")
@@ -48,17 +48,25 @@ def test_a_package_that_is_missing_or_old_says_what_to_install():
     assert doctor.check_package(Requirement("torch>=2")).problem == ""
 
 
-def test_a_torch_that_cannot_be_imported_is_the_finding(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError("libcudart.so.12: cannot open\nshared object file"), "libcudart.so.12: cannot"),
+        (ImportError(), "ImportError"),
+        (ImportError("\n"), "ImportError"),
+    ],
+)
+def test_a_torch_that_cannot_be_imported_is_the_finding(monkeypatch, capsys, error, reason):
     def broken(name):
         if name == "torch":
-            raise OSError("libcudart.so.12: cannot open shared object file")
+            raise error
         return importlib.import_module(name)
 
     monkeypatch.setattr(doctor, "importlib", types.SimpleNamespace(import_module=broken))
 
     assert main(["doctor"]) == 2
 
-    assert "torch: it is installed, but importing it fails: libcudart" in capsys.readouterr().err
+    assert f"torch: it is installed, but importing it fails: {reason}" in capsys.readouterr().err
 
 
 def test_source_that_is_not_installed_needs_torch_and_transformers(monkeypatch):

@@ -1,10 +1,11 @@
-"""Checks of a command line that need neither torch nor a model, so that a mistake is told at once.
+"""Checks of a command line that need neither torch nor a model, so that mistakes show at once.
 
 They also list the photos and fetch the video, which the commands then find in `arguments`.
 """
 
 import argparse
 import contextlib
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt, MaskPrompt
 from sam2_hf.cli.output_files import check_folder
 from sam2_hf.cli.report import CommandReport
-from sam2_hf.errors import ImageError, PromptError
+from sam2_hf.cli.save_options import names_by_id
+from sam2_hf.errors import ImageError, MissingPackageError, PromptError
 from sam2_hf.picture_files import (
     PICTURE_ENDINGS,
     VIDEO_ENDINGS,
@@ -20,7 +22,9 @@ from sam2_hf.picture_files import (
     header_problem,
     is_picture_name,
 )
+from sam2_hf.results.formats import VIDEO_FORMATS, check_ids
 
+from .export_checks import require_possible, require_repo_name
 from .sources import Source, find_video, list_photos
 
 PATH_STARTS = ("./", "../", "~", "/", ".\\", "..\\")
@@ -48,6 +52,7 @@ def prepare(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> 
 def _segment(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
     points, boxes = arguments.points, arguments.boxes
     _some_photos(arguments)
+    names_by_id(arguments.names, range(1, 1 + (1 if points else len(boxes))))
     if not points and not boxes:
         raise PromptError("there is no prompt. Point at the object with --point X,Y or --box.")
     if points and len(boxes) > 1:
@@ -100,12 +105,16 @@ def _track(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> b
             "there is no prompt. Point at an object with --click FRAME:OBJECT:X,Y, --box or "
             "--mask, for example --click 0:1:290,225."
         )
+    object_ids = sorted({prompt.object_id for prompt in _prompts(arguments)})
+    names_by_id(arguments.names, object_ids)
+    check_ids(object_ids, arguments.save)
     for mask in arguments.masks:
         if problem := file_problem(mask.file, "mask file") or header_problem(mask.file):
             raise ImageError(problem)
     _model_and_folder(arguments)
     if arguments.video is None:
         _camera(arguments)
+        _require_av(arguments)
         return True
     source = find_video(arguments.video)
     if source.problem:
@@ -114,13 +123,33 @@ def _track(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> b
     if problem := _video_problem(path):
         raise source.kind.error(problem)
     arguments.source, arguments.video = source.given, str(path)
+    _require_av(arguments)
     return True
+
+
+def _require_av(arguments: argparse.Namespace) -> None:
+    """Check that PyAV is there if a video is read or written."""
+    video = arguments.video
+    if importlib.util.find_spec("av") is not None:
+        return
+    if video is None or not (os.path.isdir(video) or video.lower().endswith(PICTURE_ENDINGS)):
+        purpose = "Reading a video"
+    elif any(VIDEO_FORMATS[kind].is_video for kind in arguments.save):
+        purpose = "Writing a video"
+    else:
+        return
+    raise MissingPackageError(
+        "av", purpose=purpose, install="pip install 'sam2-hf[video]' installs it."
+    )
 
 
 def _video_problem(path: Path) -> str | None:
     """Say why a folder or file is no video, by names and first bytes."""
     if path.is_dir():
-        has_pictures = any(map(is_picture_name, os.listdir(path)))
+        try:
+            has_pictures = any(map(is_picture_name, os.listdir(path)))
+        except OSError as error:
+            return f"the folder {path} cannot be read: {error.strerror}."
         problem = f"the folder {path} has no picture. Give the folder of a video's frames."
         return None if has_pictures else problem
     if path.stat().st_size == 0:
@@ -133,7 +162,7 @@ def _camera(arguments: argparse.Namespace) -> None:
     if arguments.resume or arguments.start or arguments.direction == "backward":
         raise PromptError("a camera cannot go back: leave out --resume, --start and --direction.")
     if arguments.value_range is not None:
-        raise PromptError("a camera gives pictures of bytes: leave out --value-range.")
+        raise PromptError("a camera delivers 8-bit pictures: leave out --value-range.")
     last = max(prompt.frame for prompt in _prompts(arguments))
     if last:
         raise PromptError(
@@ -148,13 +177,17 @@ def _prompts(arguments: argparse.Namespace) -> list[ClickPrompt | BoxPrompt | Ma
 
 def _convert(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> bool:
     _local_model(str(arguments.source))
-    check_folder(arguments.target.parent)
+    check_folder(arguments.target.parent, "Choose another OUT.")
     return True
 
 
 def _export(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> bool:
+    if arguments.push_to_hub is not None:
+        require_repo_name(arguments.push_to_hub)
     if arguments.model != EXPORT_CHECK:
+        require_possible(arguments)
         _local_model(arguments.model)
+        check_folder(arguments.target, "Choose another OUT.")
     elif not arguments.target.exists():
         raise PromptError(f"there is no folder {arguments.target}. Check the path.")
     return True

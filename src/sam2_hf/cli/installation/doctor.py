@@ -10,7 +10,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 
 from sam2_hf import __version__
-from sam2_hf.cli.console import say
+from sam2_hf.cli.console import one_line, say
 from sam2_hf.cli.report import CommandReport
 
 DISTRIBUTION = "sam2-hf"
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     for package in broken:
         report.fail(f"{package.name}: {package.problem}")
     if not broken:
-        say("\nEverything that sam2-hf requires is here.")
+        say("\nAll required packages are installed.")
     return report.code
 
 
@@ -130,7 +130,7 @@ def _import_problem(name: str) -> str:
     try:
         importlib.import_module(name)
     except Exception as error:  # a missing library of the system raises OSError, and so on
-        return f"it is installed, but importing it fails: {str(error).splitlines()[0]}"
+        return f"it is installed, but importing it fails: {one_line(error)}"
     return ""
 
 

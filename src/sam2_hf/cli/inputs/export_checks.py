@@ -1,0 +1,55 @@
+"""Checks of `sam2-hf export` that need neither torch nor a model."""
+
+import argparse
+import importlib
+
+from sam2_hf.errors import ExportError
+
+WHOLE_FORMATS = ("onnx", "openvino")  # every part of the model; the others answer photos only
+PHOTO_FORMATS = ("torch-export", "aotinductor", "torchscript", "executorch")
+FORMATS = (*WHOLE_FORMATS, *PHOTO_FORMATS)
+# what other tools make of the ONNX files, and how
+BEYOND = {"tensorrt": "trtexec", "coreml": "ONNX Runtime's CoreML execution provider"}
+SIZE_STEP = 32  # pixels; the coarsest features are that much smaller than the input
+
+
+def require_possible(arguments: argparse.Namespace) -> None:
+    """Refuse a format, a form of it, or an input size that cannot be exported.
+
+    Raises:
+        ExportError: It cannot.
+    """
+    name: str = arguments.format
+    if name in BEYOND:
+        raise ExportError(
+            f"{name} is not written here: {BEYOND[name]} reads the ONNX files. "
+            "Export to onnx; README.md in that folder has the commands, which are untested."
+        )
+    if name not in FORMATS:
+        raise ExportError(f"there is no export to {name!r}. Choose {', '.join(FORMATS)}.")
+    size: int | None = arguments.image_size
+    if size is not None and size % SIZE_STEP:
+        raise ExportError(f"--image-size is {size}, it must be a multiple of {SIZE_STEP}.")
+    if name in WHOLE_FORMATS:
+        return
+    if arguments.dtype != "float32":
+        raise ExportError(f"{name} keeps float32, not {arguments.dtype}. Leave --dtype out.")
+    if arguments.fixed:
+        raise ExportError(f"{name} has no fixed shapes. Leave --fixed out.")
+
+
+def require_repo_name(name: str) -> None:
+    """Refuse a name that a repo of the Hub cannot have.
+
+    Raises:
+        ExportError: It is no `owner/name` or `name`.
+    """
+    # Imported here, since its import takes longer than all other checks together.
+    hub = importlib.import_module("huggingface_hub.utils")
+    try:
+        hub.validate_repo_id(name)
+    except ValueError as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise ExportError(
+            f"{name!r} is no name of a Hub repo: {reason}. Give owner/name."
+        ) from error
