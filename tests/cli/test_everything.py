@@ -114,9 +114,9 @@ def test_an_option_that_cannot_be_used_is_refused_before_the_model_is_loaded(
 ):
     monkeypatch.setattr(everything_command, "choose_model", None)
 
-    assert everything(cup, "--points-per-batch", "0") == 2
+    assert everything(cup, "--crop-n-layers", "13") == 2
 
-    assert "points_per_batch is 0" in one_error_line()
+    assert "crop_n_layers is 13" in one_error_line()
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(everything, cup, tmp_path, one_error_line):

@@ -252,6 +252,8 @@ def test_one_frame_of_a_video_is_a_result_like_that_of_a_photo(segment):
     np.testing.assert_array_equal(
         np.asarray(frame.cutout())[..., 3] > 0, found.masks(5)[7] | found.masks(5)[3]
     )
+    np.testing.assert_array_equal(np.asarray(found.cutout(5)), np.asarray(frame.cutout()))
+    assert found.polygons(5).keys() == {3, 7}
     names = {item["object_id"]: item.get("name") for item in frame.to_coco()["annotations"]}
     assert names == {3: "plate", 7: None}
     gone = segment(iter(clip()), CLICK).on_frame(5)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from sam2_hf.overlay import FILL, DrawnPrompts, object_colors
-from sam2_hf.results.labeled_overlay import draw_masklets
+from sam2_hf.overlay import FILL, DrawnPrompts, draw_overlay, object_colors
+from sam2_hf.results.labeled_overlay import draw_masklets, draw_objects
+from tests.results import readers
+from tests.results.readers import Scene, found, plain_mask, ring_mask
 
 SIZE = (120, 160)
 GRAY = 100
@@ -71,3 +73,26 @@ def test_prompts_are_drawn_and_the_picture_is_left_alone(picture):
     assert green > red + 50
     assert green > blue
     assert (picture == GRAY).all()
+
+
+def test_a_photo_has_one_look_as_a_plot_and_on_the_command_line():
+    scene = Scene([found(1, ring_mask()), found(2, plain_mask(), "cup")])
+
+    drawn = draw_objects(readers.picture(), scene.given, numbered=True)
+
+    np.testing.assert_array_equal(np.asarray(scene.plot(readers.picture())), np.asarray(drawn))
+
+
+def test_named_masks_of_everything_are_labeled_and_the_others_are_not():
+    class Everything(Scene):
+        IS_EVERYTHING = True
+
+    def drawn(*names):
+        masks = [ring_mask(), plain_mask()]
+        given = [found(place, masks[place], name) for place, name in enumerate(names)]
+        return np.asarray(Everything(given).plot(readers.picture()))
+
+    plain = draw_overlay(readers.picture(), [ring_mask(), plain_mask()])
+    np.testing.assert_array_equal(drawn(None, None), plain)
+    assert (drawn(None, "cup")[25:] != plain[25:]).any()
+    np.testing.assert_array_equal(drawn(None, "cup")[:20], plain[:20])

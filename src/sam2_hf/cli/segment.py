@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
                 size=size,
                 photo=source.photo_name,
                 picture=lambda: photo_hw3,
-                overlay=partial(draw_objects, photo_hw3, objects, drawn),
+                overlay=partial(draw_objects, photo_hw3, objects, drawn, numbered=True),
                 model=chosen.name,
                 stem=f"{stem}{tag}",
             )

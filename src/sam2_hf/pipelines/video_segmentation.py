@@ -25,7 +25,7 @@ from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.processing.prompt_reading import read_box
 from sam2_hf.results.formats import VIDEO_FORMATS, check_ids, format_for, read_formats
 from sam2_hf.results.found_object import Origin
-from sam2_hf.results.frame_masks import FrameMasks
+from sam2_hf.results.frame_masks import FrameByFrame, FrameMasks
 from sam2_hf.results.pictures import png_bytes
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.masklet import Masklet, describe_frames
@@ -66,7 +66,7 @@ SMALLEST_INPUT = 64  # pixels; only original pictures are read
 SHOWN, ROW = 6, 3  # frames of a plot, and in a row
 
 
-class VideoSegmentation(ResultMapping, Closing):
+class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
     """Masklets of a video, with masks in RAM and beyond a budget in a file.
 
     Attributes are also items, `found["masklets"]`. `found.on_frame(12)` is the result of one frame,

@@ -1,11 +1,15 @@
 """The result of one frame of a finished video."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from PIL import Image
 
 from .found_object import FoundObject, Origin
 from .picture_masks import PictureMasks
+from .polygons import Ring
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -60,3 +64,30 @@ class FrameMasks(PictureMasks):
             replace(found, name=names.get(found.object_id, found.name)) for found in self.objects
         )
         return replace(self, objects=tuple(named))
+
+
+class FrameByFrame(ABC):
+    """Conversions of a video's result, one frame at a time.
+
+    All raise `FrameError` if no object has a mask on the frame.
+    """
+
+    @abstractmethod
+    def on_frame(self, frame: int) -> FrameMasks:
+        """Return the result of one frame."""
+
+    def cutout(self, frame: int) -> Image.Image:
+        """Cut the objects of a frame out; see [`PictureMasks.cutout`]."""
+        return self.on_frame(frame).cutout()
+
+    def polygons(self, frame: int) -> dict[int, list[Ring]]:
+        """Outline the masks of a frame, by object id; see [`PictureMasks.polygons`]."""
+        return self.on_frame(frame).polygons()
+
+    def to_supervision(self, frame: int) -> Any:  # noqa: ANN401 - supervision may not be installed
+        """Make `supervision.Detections` of a frame; their `tracker_id` is the object id."""
+        return self.on_frame(frame).to_supervision()
+
+    def to_fiftyone(self, frame: int) -> Any:  # noqa: ANN401 - fiftyone may not be installed
+        """Make `fiftyone.Detections` of a frame; their `index` is the object id."""
+        return self.on_frame(frame).to_fiftyone()

@@ -3,7 +3,7 @@
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from sam2_hf.overlay import DrawnPrompts, Rgb, draw_overlay, mask_colors, object_colors
 
-from .found_object import FoundObject
+from .found_object import FoundObject, LazyMasks
 
 Corners = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -60,14 +60,14 @@ def draw_masklets(
 
 
 def _labeled(
-    picture_hw3: NDArray[np.uint8], labels: Sequence[tuple[str, NDArray[np.bool_], Rgb]]
+    picture_hw3: NDArray[np.uint8], labels: Iterable[tuple[str, NDArray[np.bool_], Rgb]]
 ) -> Image.Image:
-    """Write text, none if empty, on masks in their color."""
+    """Write text on masks in their color."""
     canvas = Image.fromarray(picture_hw3)
     text_size = float(np.clip(TEXT_SHARE * max(canvas.size), LEAST_TEXT, MOST_TEXT))
     taken: list[Corners] = []
     for text, mask_hw, color in labels:
-        if text and mask_hw.any():
+        if mask_hw.any():
             label, opacity = _label(text, text_size, color)
             taken.append(_place(label.size, canvas.size, mask_hw, taken))
             canvas.paste(label, taken[-1][:2], opacity)
@@ -78,6 +78,8 @@ def draw_objects(
     picture_hw3: NDArray[np.uint8],
     objects: Sequence[FoundObject],
     prompts: DrawnPrompts | None = None,
+    *,
+    numbered: bool,
 ) -> Image.Image:
     """Draw objects of a photo: neighbors differ in color, and named ones are labeled.
 
@@ -85,12 +87,19 @@ def draw_objects(
         picture_hw3: The photo, `(height, width, 3)` uint8.
         objects: Its objects.
         prompts: Clicks and boxes.
+        numbered: Whether two or more objects without names are labeled with their numbers.
     """
-    masks = [found.mask for found in objects]
+    masks = LazyMasks([found.rle for found in objects])
     colors = mask_colors(masks)
-    labels = [found.name or "" for found in objects]
+    has_numbers = numbered and len(objects) > 1
     picture = draw_overlay(picture_hw3, masks, prompts, colors=colors)
-    return _labeled(picture, list(zip(labels, masks, colors, strict=True)))
+    texts = [found.name or (str(found.object_id) if has_numbers else "") for found in objects]
+    labels = (
+        (text, found.mask, color)
+        for text, found, color in zip(texts, objects, colors, strict=True)
+        if text
+    )
+    return _labeled(picture, labels)
 
 
 def _place(

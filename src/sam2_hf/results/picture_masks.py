@@ -15,12 +15,12 @@ from PIL import Image
 
 from sam2_hf.errors import ImageError, Sam2Error
 from sam2_hf.number_reading import shown
-from sam2_hf.overlay import DrawnPrompts, draw_overlay
+from sam2_hf.overlay import DrawnPrompts
 
 from .coco import coco_document
 from .formats import PHOTO_FORMATS, format_for, read_formats
 from .found_object import FoundObject, LazyMasks, Origin
-from .labeled_overlay import draw_masklets
+from .labeled_overlay import draw_masklets, draw_objects
 from .other_libraries import fiftyone_detections, supervision_detections
 from .photo_files import PhotoToWrite
 from .pictures import NO_PICTURE, cutout_picture, png_bytes
@@ -45,7 +45,7 @@ class PictureMasks(ABC):
     """
 
     __slots__ = ()
-    IS_EVERYTHING: ClassVar[bool] = False  # many masks, drawn without labels
+    IS_EVERYTHING: ClassVar[bool] = False  # many masks, drawn without numbers
     IS_TRACKED: ClassVar[bool] = False  # whether ids follow objects through a video
 
     @abstractmethod
@@ -104,9 +104,9 @@ class PictureMasks(ABC):
             (240, 180)
         """
         picture_hw3, objects = self._pixels(image), self.found_objects()
-        if self.IS_EVERYTHING:
-            lazy = LazyMasks([found.rle for found in objects])
-            return Image.fromarray(draw_overlay(picture_hw3, lazy))
+        if not self.IS_TRACKED:
+            prompts, numbered = self.drawn_prompts(), not self.IS_EVERYTHING
+            return draw_objects(picture_hw3, objects, prompts, numbered=numbered)
         masks = {found.object_id: found.mask for found in objects}
         names = {found.object_id: found.name for found in objects if found.name is not None}
         drawn = draw_masklets(picture_hw3, masks, list(masks), self.drawn_prompts(), names)
