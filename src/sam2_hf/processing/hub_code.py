@@ -12,7 +12,7 @@ from sam2_hf.errors import ProcessorError
 
 PACKAGE = Path(__file__).parents[1]
 ACROSS = re.compile(r"from sam2_hf\.((?:\w+\.)*)(\w+) import")
-WHOLE = re.compile(r"^from sam2_hf import (\w+)$", flags=re.MULTILINE)
+WHOLE = re.compile(r"^from sam2_hf import (\w+)(?= as \w+$|$)", flags=re.MULTILINE)
 WITHIN = re.compile(r"^\s*from \.(\w+) import", flags=re.MULTILINE)
 
 
