@@ -164,8 +164,8 @@ class Graphs:
         if mask_b1hw is None:
             mask_b1hw = np.zeros((objects, 1, low, low), dtype=np.float32)
         names = ("fine", "coarse", "conditioned", "points", "labels", "mask", "has_mask")
-        asked = zip(names, (*maps, *points, mask_b1hw, has_mask), strict=True)
-        return self("mask_decoder", **dict(asked))
+        given: tuple[NDArray[Any], ...] = (*maps, *points, mask_b1hw, has_mask)
+        return self("mask_decoder", **dict(zip(names, given, strict=True)))
 
     def single_choice(self, logits_bmhw: Floats, iou_bm: Floats) -> NDArray[np.int64]:
         """Choose the single mask of each object, or the best of three where it is unstable."""
