@@ -7,14 +7,14 @@ import pytest
 from seeded_inputs import photo
 
 from sam2_hf import ImageSegmentationPipeline, Sam2Model
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
 
 OBJECTS = {"cup": {"points": (30, 20)}, "plate": {"box": (60, 5, 115, 55)}}
 
 
 @pytest.fixture(scope="module")
 def segment():
-    return ImageSegmentationPipeline(Sam2Model.from_pretrained(SMALL_MODEL).eval())
+    return ImageSegmentationPipeline(Sam2Model.from_pretrained(bundled_folder(SMALL_MODEL)).eval())
 
 
 @pytest.fixture(scope="module")

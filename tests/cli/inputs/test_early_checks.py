@@ -8,11 +8,9 @@ import sys
 import pytest
 
 from sam2_hf.cli.arguments import read_arguments
-from sam2_hf.cli.inputs import export_checks
 from sam2_hf.cli.inputs.early_checks import prepare
 from sam2_hf.cli.report import CommandReport
 from sam2_hf.errors import MissingPackageError
-from sam2_hf.export.photo_folder import PHOTO_FORMATS
 
 # Runs each command line of stdin, and prints its exit code, what is told, and whether torch came.
 PROGRAM = """
@@ -144,7 +142,3 @@ def test_a_missing_pyav_is_reported_only_where_it_is_needed(
         else:
             with pytest.raises(MissingPackageError, match=rf"{purpose} needs .*sam2-hf\[video\]"):
                 prepare(arguments, open_files)
-
-
-def test_the_formats_that_are_checked_are_those_that_can_be_exported():
-    assert tuple(PHOTO_FORMATS) == export_checks.PHOTO_FORMATS
