@@ -56,7 +56,7 @@ def read_frames(path):
         stream = container.streams.video[0]
         given = "rgb24" if stream.codec_context.name == "h264" else "rgba"
         if stream.codec_context.name != "vp9":
-            return [frame.to_ndarray(format=given) for frame in container.decode(stream)]
+            return [frame.to_ndarray(format=given, threads=1) for frame in container.decode(stream)]
         decoder = av.codec.CodecContext.create("libvpx-vp9", "r")
         packets = list(container.demux(stream))
         return [

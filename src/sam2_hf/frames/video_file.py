@@ -221,7 +221,9 @@ def to_rgb_picture(decoded: "av.VideoFrame", scale: ClipScale | None = None) -> 
         picture_hw3 = scale.picture(decoded.to_ndarray().astype(np.uint16))
     else:
         has_alpha = decoded.format.has_palette or any(part.is_alpha for part in parts)
-        picture_hw3 = to_picture(decoded.to_ndarray(format="rgba" if has_alpha else "rgb24"))
+        # with several threads FFmpeg gives a few pixels beside their borders a wrong opacity
+        form = {"format": "rgba", "threads": 1} if has_alpha else {"format": "rgb24"}
+        picture_hw3 = to_picture(decoded.to_ndarray(**form))
     matrix: Any = decoded.side_data.get("DISPLAYMATRIX")
     return picture_hw3 if matrix is None else turn_upright(picture_hw3, read_matrix(bytes(matrix)))
 

@@ -267,7 +267,12 @@ class VideoWriter:
         )
         space = self._av.video.reformatter.Colorspace.ITU709
         frame = given.reformat(
-            self._stream.width, self._stream.height, self._encoding.pixels, dst_colorspace=space
+            self._stream.width,
+            self._stream.height,
+            self._encoding.pixels,
+            dst_colorspace=space,
+            # with several threads FFmpeg gives a few pixels beside their borders a wrong opacity
+            threads=1 if self._encoding.given == "rgba" else None,
         )
         frame.pts, frame.time_base = ticks, Fraction(1, TICKS)
         return frame
