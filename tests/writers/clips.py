@@ -60,7 +60,9 @@ def read_frames(path):
         decoder = av.codec.CodecContext.create("libvpx-vp9", "r")
         packets = list(container.demux(stream))
         return [
-            frame.to_ndarray(format=given) for packet in packets for frame in decoder.decode(packet)
+            frame.to_ndarray(format=given, threads=1)
+            for packet in packets
+            for frame in decoder.decode(packet)
         ]
 
 

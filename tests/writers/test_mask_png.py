@@ -42,7 +42,7 @@ def test_a_frame_without_objects_is_background():
 
 @pytest.mark.parametrize("object_id", [0, -1, 256])
 def test_ids_that_a_label_picture_cannot_hold_are_named(object_id):
-    with pytest.raises(PromptError, match=f"object {object_id} has no place"):
+    with pytest.raises(PromptError, match=f"davis cannot hold object {object_id}"):
         label_frame({object_id: columns(0, 1)}, SIZE)
 
 
