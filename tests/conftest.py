@@ -4,6 +4,7 @@ Models are built once and used by every test, so a test that changes one makes i
 """
 
 import os
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from peers import draw_weights
 import sam2_hf
 
 TINY_SIZE = 64
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core; so have the processes it starts
     torch.set_num_threads(1)
@@ -174,3 +176,18 @@ def golden():
             return dict(arrays)
 
     return load
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, started once: Playwright refuses a second one in a process."""
+    if CHROMIUM is None:
+        pytest.skip("needs chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--use-fake-device-for-media-stream"]
+    flags.append("--use-fake-ui-for-media-stream")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield started
+        started.close()

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,20 +52,14 @@ def test_references_in_docstrings_are_links_or_plain_code(site):
     assert re.search(r'href="#sam2_hf\.ObjectPrompt"[^>]*><code>ObjectPrompt</code>', text)
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-def test_the_search_works_in_a_page_opened_from_a_folder(site):
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        page = browser.new_page()
-        asked = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto((site / "reference/videos.html").as_uri())
-        page.fill("input[name=query]", "masklet")
-        page.wait_for_selector(".md-search-result__item", state="attached", timeout=20_000)
-        browser.close()
+def test_the_search_works_in_a_page_opened_from_a_folder(site, browser):
+    page = browser.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((site / "reference/videos.html").as_uri())
+    page.fill("input[name=query]", "masklet")
+    page.wait_for_selector(".md-search-result__item", state="attached", timeout=20_000)
+    page.close()
 
     assert not [url for url in asked if not url.startswith(("file:", "data:", "about:"))]
 

@@ -14,7 +14,6 @@ import pytest
 from tests.spaces.looking import SECONDS
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LIMITS = ("--seconds", "8", "--megapixels", "50", "--objects", "3", "--file-mb", "20")
 LIMITS += ("--jobs", "1", "--grace-seconds", "3")
 START_SECONDS = 120
@@ -58,20 +57,6 @@ def server(tmp_path_factory):
             reader.join(START_SECONDS)
         process.stdout.close()
     assert not list(temporary.glob("sam2-space-*"))  # nothing of a visitor outlives the server
-
-
-@pytest.fixture(scope="session")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs chromium: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--use-fake-device-for-media-stream"]
-    flags.append("--use-fake-ui-for-media-stream")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield started
-        started.close()
 
 
 @pytest.fixture
