@@ -117,11 +117,6 @@ def offered(buttons: Sequence[gr.DownloadButton], files: Sequence[Path]) -> dict
     return {button: gr.update(value=str(file), interactive=True) for button, file in pairs}
 
 
-def withdrawn(buttons: Sequence[gr.DownloadButton]) -> dict[object, object]:
-    """Update buttons to offer outdated files no longer."""
-    return {button: gr.update(value=None, interactive=False) for button in buttons}
-
-
 def outdated_note() -> gr.Markdown:
     """Make the note about outdated results, hidden at first."""
     text = "**Out of date:** these results are from before your last change. Track again."

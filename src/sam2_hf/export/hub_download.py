@@ -84,7 +84,12 @@ def local_folder(source: str | Path) -> Path:
 
 def is_hub_id(name: str) -> bool:
     """Whether a name can only be one of the Hub: `owner/name`, and no path."""
-    if name.startswith((".", "~", os.sep)) or name.count("/") != 1 or Path(name).exists():
+    return name.count("/") == 1 and not Path(name).exists() and may_be_hub_id(name)
+
+
+def may_be_hub_id(name: str) -> bool:
+    """Whether the Hub can have a repo of a name; a folder may have it as well."""
+    if name.startswith((".", "~", os.sep)) or name.count("/") > 1:  # owner/name
         return False
     try:
         validate_repo_id(name)

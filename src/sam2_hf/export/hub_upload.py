@@ -7,8 +7,6 @@ from string import Template
 
 import torch
 from huggingface_hub import HfApi, ModelCard, ModelCardData, constants
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from sam2_hf.errors import ExportError
 from sam2_hf.model.bundled_models import bundled_folder
@@ -83,20 +81,6 @@ def _require_equal(export: ExportedFolder, rows: Sequence[Parity]) -> None:
             f"differs by {row.difference:.1e}, least IoU {row.least_iou:.4f}. Export the model "
             "again, or with other versions of PyTorch and the runtime."
         )
-
-
-def require_repo_id(name: str) -> None:
-    """Refuse a name that the Hub cannot have.
-
-    Raises:
-        ExportError: It is no `owner/name` or `name`.
-    """
-    try:
-        validate_repo_id(name)
-    except HFValidationError as error:
-        raise ExportError(
-            f"{name!r} is no name of a Hub repo: {first_line(error)}. Give owner/name."
-        ) from error
 
 
 def export_card(

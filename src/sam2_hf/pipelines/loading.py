@@ -16,21 +16,20 @@ from huggingface_hub import constants, get_session
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
-    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import repo_folder_name
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from sam2_hf.errors import PromptError
 from sam2_hf.export.exported_sam2 import ExportedSam2
-from sam2_hf.export.hub_download import download_export
+from sam2_hf.export.hub_download import download_export, may_be_hub_id
 from sam2_hf.export.onnx_files import is_export
 from sam2_hf.export.photo_folder import require_no_photo_export
 from sam2_hf.model.bundled_models import OFFLINE_HINT, bundled_folder
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError, first_line
+from sam2_hf.model.checkpoint_search import FILE_SUFFIXES
 from sam2_hf.model.configuration_checks import read_float_dtype
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
@@ -88,7 +87,7 @@ def loading_options(
     is_here = bool(name) and Path(name).expanduser().exists()
     if is_here or bundled_folder(name) is not None:
         return {}
-    if not _may_be_hub_id(name):
+    if name.endswith(FILE_SUFFIXES) or not may_be_hub_id(name):
         raise CheckpointNotFoundError(
             f"there is no file or folder {name}. Check the path, or give a Hub id such as "
             "facebook/sam2.1-hiera-tiny."
@@ -104,17 +103,6 @@ def loading_options(
         f"the model {name} is not on this machine and {reason}. "
         f"Connect to a network, or give the path of a folder or a .pt file.{OFFLINE_HINT}"
     )
-
-
-def _may_be_hub_id(name: str) -> bool:
-    is_path = name.startswith((".", "~", os.sep)) or name.endswith((".pt", ".pth", ".safetensors"))
-    if is_path or name.count("/") > 1:  # owner/name
-        return False
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return False
-    return True
 
 
 def _ask(answers: list[int], model_id: str, seconds: float) -> None:

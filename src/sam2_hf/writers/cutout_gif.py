@@ -17,7 +17,7 @@ from PIL import Image
 from sam2_hf.atomic_write import atomic_path
 from sam2_hf.errors import OutputError
 
-from .mp4 import import_av
+from .mp4 import import_av, pyav_failures
 
 Corners = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -90,7 +90,7 @@ class GifWriter:
         left, top, right, bottom = self._box or (0, 0, cutout_hw4.shape[1], cutout_hw4.shape[0])
         part = Image.fromarray(np.ascontiguousarray(cutout_hw4[top:bottom, left:right]))
         size = _fitted(part.width * float(self._aspect), part.height)
-        with self._failures():
+        with pyav_failures(self._av, self._path):
             if self._container is None:
                 self._first_s = time_s
                 self._open(size)
@@ -109,7 +109,7 @@ class GifWriter:
         """
         if self._container is None:
             raise OutputError(f"{self._path} would be a GIF without a frame.")
-        with self._failures():
+        with pyav_failures(self._av, self._path):
             self._container.mux(self._stream.encode(None))
             container, self._container = self._container, None
             container.close()
@@ -143,17 +143,6 @@ class GifWriter:
         frame = self._av.VideoFrame.from_ndarray((indices_hw, palette_4), format="pal8")
         frame.pts, frame.time_base = ticks, Fraction(1, 100)
         return frame
-
-    @contextlib.contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Convert PyAV's errors to ours."""
-        try:
-            yield
-        except (ValueError, self._av.FFmpegError) as error:
-            raise OutputError(
-                f"cannot write {self._path}: {getattr(error, 'strerror', None) or error}. "
-                "Free some space or choose another folder."
-            ) from error
 
 
 def _fitted(width: float, height: float) -> tuple[int, int]:

@@ -180,7 +180,7 @@ class VideoWriter:
         Raises:
             OutputError: The size differs from the first frame, or the file cannot be written.
         """
-        with self._failures():
+        with pyav_failures(self._av, self.path):
             if self._container is None:
                 self._open(picture_hwc.shape[0], picture_hwc.shape[1])
             if picture_hwc.shape[:2] != self._size:
@@ -203,7 +203,7 @@ class VideoWriter:
         """
         if self._container is None:
             raise OutputError(f"{self.path} would be a video without a frame.")
-        with self._failures():
+        with pyav_failures(self._av, self.path):
             self._encode_waiting(self._waiting.pts + round(TICKS / self.fps))
             self._container.mux(self._stream.encode(None))
             container, self._container = self._container, None
@@ -284,16 +284,25 @@ class VideoWriter:
             if self._sound is not None:
                 self._sound.write_until(next_ticks / TICKS)
 
-    @contextlib.contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Convert PyAV's errors to ours."""
-        try:
-            yield
-        except (ValueError, self._av.FFmpegError) as error:
-            raise OutputError(
-                f"cannot write {self.path}: {getattr(error, 'strerror', None) or error}. "
-                "Nothing was left half-written. Free some space or choose another folder."
-            ) from error
+
+@contextlib.contextmanager
+def pyav_failures(av: ModuleType, path: Path) -> Iterator[None]:
+    """Convert PyAV's errors of writing a file to ours.
+
+    Args:
+        av: The package.
+        path: The file, as the message names it.
+
+    Raises:
+        OutputError: In place of an error of PyAV.
+    """
+    try:
+        yield
+    except (ValueError, av.FFmpegError) as error:
+        raise OutputError(
+            f"cannot write {path}: {getattr(error, 'strerror', None) or error}. "
+            "Nothing was left half-written. Free some space or choose another folder."
+        ) from error
 
 
 def import_av() -> ModuleType:

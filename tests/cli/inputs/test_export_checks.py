@@ -1,8 +1,18 @@
 """What `sam2-hf export` refuses early; its messages are in test_early_checks.py."""
 
+import pytest
+
 from sam2_hf.cli.inputs import export_checks
+from sam2_hf.errors import ExportError
 from sam2_hf.export.photo_folder import PHOTO_FORMATS
 
 
 def test_the_formats_that_are_checked_are_those_that_can_be_exported():
     assert tuple(PHOTO_FORMATS) == export_checks.PHOTO_FORMATS
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "me/-", "", "a b"])
+def test_a_name_that_the_hub_cannot_have_is_refused(name):
+    with pytest.raises(ExportError, match=r"is no name of a Hub repo.*Give owner/name") as caught:
+        export_checks.require_repo_name(name)
+    assert "\n" not in str(caught.value)
