@@ -4,6 +4,8 @@ Those for ONNX Runtime are in test_graph_folder.py.
 """
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -73,3 +75,28 @@ def test_a_graph_of_another_model_is_refused(folder, before, after, words):
     path.write_text(path.read_text().replace(before, after))
 
     refuse(folder, words)
+
+
+SIGNAL_AFTER_CLOSING = """
+import os, signal, sys
+from pathlib import Path
+from sam2_hf.export.graph_runtimes import OpenVinoGraph
+graphs = [OpenVinoGraph(Path(path)) for path in sys.argv[1:]]
+while graphs:
+    graphs.pop(0)
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_signals_are_handled_after_graphs_are_closed(exported_openvino):
+    graphs = [str(exported_openvino / name) for name in ("no_memory.xml", "mask_decoder.xml")]
+
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL_AFTER_CLOSING, *graphs],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

@@ -1,5 +1,6 @@
 """The runtimes that run graphs on the CPU: ONNX Runtime and OpenVINO."""
 
+import functools
 import hashlib
 import re
 import threading
@@ -101,12 +102,12 @@ class OpenVinoGraph:
     """
 
     def __init__(self, path: Path) -> None:
-        import openvino
-
-        core = openvino.Core()
+        core = openvino_core()
         try:
             model = core.read_model(path)
         except Exception as error:  # as above
+            import openvino
+
             reason = PLACE_IN_OPENVINO.sub("", " ".join(str(error).split()))
             version = openvino.__version__.partition("-")[0]
             raise _not_opened(path, f"OpenVINO {version}", reason) from error
@@ -132,6 +133,19 @@ class OpenVinoGraph:
 ONNX_RUNTIME = GraphRuntime("ONNX Runtime", "onnxruntime", (".onnx",), OnnxGraph)
 OPENVINO = GraphRuntime("OpenVINO", "openvino", (".xml", ".bin"), OpenVinoGraph)
 RUNTIMES = (ONNX_RUNTIME, OPENVINO)
+
+
+@functools.cache
+def openvino_core() -> Any:  # noqa: ANN401 - an openvino.Core
+    """Return the one `openvino.Core` of this process.
+
+    OpenVINO gives the calling thread an alternate signal stack per core, which a core that is
+    closed frees and another one then restores: the next signal that Python handles, such as a
+    Ctrl-C, would end the process (seen in 2026.4). A core that stays frees nothing.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def hash_of(*paths: Path) -> str:

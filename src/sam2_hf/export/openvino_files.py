@@ -7,7 +7,7 @@ import torch
 
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 
-from .graph_runtimes import ONNX_NOTES, OPENVINO, WEIGHTS_FILE, hash_of
+from .graph_runtimes import ONNX_NOTES, OPENVINO, WEIGHTS_FILE, hash_of, openvino_core
 from .graphs import Graph
 from .onnx_files import (
     GraphDtype,
@@ -70,7 +70,7 @@ def _convert(path: Path, *, compress_to_fp16: bool) -> None:
     """
     import openvino
 
-    model = openvino.Core().read_model(path)
+    model = openvino_core().read_model(path)
     files = OPENVINO.files(path.parent, path.stem)
     openvino.save_model(model, files[0], compress_to_fp16=compress_to_fp16)
     # again, now that the hash of the weights is known
