@@ -5,7 +5,8 @@ import inspect
 import numpy as np
 import pytest
 
-from sam2_hf import PromptError
+from sam2_hf import PromptError, Sam2Config
+from sam2_hf.model.checkpoint_errors import CheckpointError
 from sam2_hf.pipelines.everything_options import EverythingOptions
 
 OFFICIAL_DEFAULTS = {  # printed by inspect.signature of the original generator
@@ -96,3 +97,17 @@ def test_values_that_cannot_be_used_are_refused_at_once(given, message):
 def test_numbers_that_cannot_be_meant_are_refused(option):
     with pytest.raises(PromptError, match=next(iter(option))):
         EverythingOptions().changed(**option)
+
+
+def test_a_models_config_can_have_its_own_defaults():
+    config = Sam2Config(mask_generation={"pred_iou_thresh": 0.45})
+
+    assert EverythingOptions.of_model(config).pred_iou_thresh == 0.45
+    assert EverythingOptions.of_model(config).stability_score_thresh == 0.95
+    assert EverythingOptions.of_model(Sam2Config()).pred_iou_thresh == 0.8
+
+
+@pytest.mark.parametrize("wrong", [{"pred_iou": 0.5}, {"pred_iou_thresh": "low"}, [0.5]])
+def test_unusable_defaults_in_a_config_are_refused(wrong):
+    with pytest.raises(CheckpointError, match="config has mask_generation"):
+        EverythingOptions.of_model(Sam2Config(mask_generation=wrong))

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_hf import ImageSegmentationPipeline, MaskGenerationPipeline, PromptError
+from sam2_hf import (
+    ImageSegmentationPipeline,
+    MaskGenerationPipeline,
+    PromptError,
+    pipeline as pipeline_of,
+)
 from sam2_hf.pipelines import crop_search, mask_generation
 from sam2_hf.pipelines.crop_search import FoundMasks
 from sam2_hf.pipelines.point_grid import Crop
@@ -21,6 +26,19 @@ CENTER = {"point_grids": [[[0.5, 0.5]]], **ALL}
 @pytest.fixture
 def pipeline(micro_model):
     return MaskGenerationPipeline(micro_model, points_per_side=4, **ALL)
+
+
+def test_thresholds_in_the_models_config_are_its_defaults(micro_model, monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        micro_model.config, "mask_generation", {"pred_iou_thresh": 0.3}, raising=False
+    )
+    micro_model.save_pretrained(tmp_path / "saved")
+
+    own = MaskGenerationPipeline(micro_model).options
+    given = MaskGenerationPipeline(micro_model, pred_iou_thresh=0.6).options
+    loaded = pipeline_of(task="mask-generation", model=tmp_path / "saved").options
+
+    assert [options.pred_iou_thresh for options in (own, given, loaded)] == [0.3, 0.6, 0.3]
 
 
 def pixels(masks):

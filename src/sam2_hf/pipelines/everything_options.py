@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from sam2_hf.errors import OptionError, PromptError
+from sam2_hf.model.checkpoint_errors import CheckpointError
 from sam2_hf.number_reading import is_finite_number, shown
 
 from .point_grid import Grid, layer_grids, own_grids
@@ -91,6 +92,27 @@ class EverythingOptions:
                 f"output_mode is {shown(self.output_mode)}. "
                 f"Choose one of: {', '.join(get_args(OutputMode))}."
             )
+
+    @classmethod
+    def of_model(cls, config: object) -> "EverythingOptions":
+        """Return the defaults for a model.
+
+        Args:
+            config: Its config. Options in its `mask_generation`, a dictionary, replace the usual
+                defaults: a small model predicts lower scores than the released ones.
+
+        Raises:
+            CheckpointError: One of these options does not exist, or has an unusable value.
+        """
+        own = getattr(config, "mask_generation", None)
+        if own is None:
+            return cls()
+        try:
+            return cls().changed(**own)
+        except (TypeError, OptionError, PromptError) as error:
+            raise CheckpointError(
+                f"the model's config has mask_generation {shown(own)}, but {error}"
+            ) from error
 
     def changed(self, **options: Any) -> "EverythingOptions":
         """Return a copy with other values, given under either set of names.

@@ -27,6 +27,8 @@ Progress = Callable[[int, int], None]
 class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
     """Find all masks of a photo, with the options, defaults and results of the original generator.
 
+    A model's config can have other defaults, see [`EverythingOptions.of_model`].
+
     Args:
         model: The model, on its device.
         processor: Image processor, or a processor that has one; by default the one saved with the
@@ -39,6 +41,7 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
         OptionError: No option has that name.
         PromptError: An option has an unusable value.
         ImageError: The range is invalid.
+        CheckpointError: The model's config has unusable options.
 
     Source: sam2/automatic_mask_generator.py:36-454 @ 2b90b9f.
     Differs: the predicted IoU is thresholded before a mask is upsampled, boxes are compared before
@@ -63,7 +66,7 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
     ) -> None:
         super().__init__(model)
         _, own = ReadingOptions().taken_from(options)
-        self.options = EverythingOptions().changed(**own)
+        self.options = EverythingOptions.of_model(model.config).changed(**own)
         self._encoder = PhotoEncoder(model, processor, compile=compile)
         self.reading, _ = ReadingOptions(value_range=self._encoder.value_range).taken_from(options)
 
