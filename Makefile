@@ -24,12 +24,14 @@ help:
 	@echo "make docs    build the documentation to site/; open site/index.html"
 	@echo "make lint | types | format | parity | space-load | speed | micro | eval-small | clean"
 
+NEEDS := evaluation/requirements.txt
 # Torch comes first, as pinned, so that no other package chooses its version. A failed step leaves no stamp.
-$(READY): pyproject.toml constraints.txt $(MICRO)/pyproject.toml
+$(READY): pyproject.toml constraints.txt $(NEEDS) $(MICRO)/pyproject.toml
 	@echo "Installing into .venv; this happens once and takes a few minutes."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable $(MICRO) --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable $(MICRO) --editable '.[dev]' \
+		--requirement $(NEEDS)
 	@touch $@
 
 demo: $(READY)

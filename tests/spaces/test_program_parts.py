@@ -187,7 +187,7 @@ def test_the_hub_installs_the_gradio_that_is_tested_here():
 
     version = re.search(r"^sdk_version: (.*)$", header, re.MULTILINE)[1]
     assert f"\ngradio=={version}\n" in pinned
-    assert (ROOT / "spaces/requirements.txt").read_text().startswith("sam2-hf[space]")
+    assert (ROOT / "spaces/requirements.txt").read_text().startswith("sam2-hf[video]")
 
 
 def test_each_objects_button_has_the_color_of_its_mask():

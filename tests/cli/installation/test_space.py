@@ -2,6 +2,7 @@
 
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -34,4 +35,10 @@ def test_without_gradio_the_error_says_what_to_install(monkeypatch, one_error_li
 
     assert main(["space"]) == 2
 
-    assert "pip install 'sam2-hf[space]'" in one_error_line()
+    assert f"pip install '{space.GRADIO}'" in one_error_line()
+
+
+def test_that_gradio_is_the_one_that_is_tested_here():
+    pyproject = Path(__file__).parents[3] / "pyproject.toml"
+
+    assert f'"{space.GRADIO}"' in pyproject.read_text()

@@ -16,10 +16,8 @@ from sam2_hf.cli.report import CommandReport
 DISTRIBUTION = "sam2-hf"
 PURPOSES = {
     "video": "video files",
-    "space": "the web page",
     "export": "ONNX export, exported models",
     "train": "training",
-    "eval": "evaluation",
 }
 # What is used where it is installed, and in no extra.
 OTHERS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sam2_hf.errors import MissingPackageError, PromptError
 
+GRADIO = "gradio>=6.31,<7"  # as in pyproject.toml
 PROGRAM_FILE = Path("sam2_space", "program.py")
 CHECKOUTS = (
     Path(__file__).parents[4],
@@ -26,7 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
     folder = find_space(CHECKOUTS)
     if importlib.util.find_spec("gradio") is None:
         raise MissingPackageError(
-            "gradio", purpose="The web page", install="pip install 'sam2-hf[space]' installs it."
+            "gradio",
+            purpose="The web page",
+            install=f"Install it with: pip install '{GRADIO}'.",
         )
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
