@@ -14,14 +14,15 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format docs parity space space-load browser speed micro eval-small clean
+.PHONY: help demo test lint types format docs showcase parity space space-load browser speed micro eval-small clean
 
 help:
 	@echo "make demo    segment a photo, track through a clip; pictures, video and JSON go to demo_out/"
 	@echo "make test    lint, types and every test"
 	@echo "make space   serve the web page at localhost; MODEL=... takes another model, SPACE=\"--jobs 4\" flags"
 	@echo "make browser  build the page that runs the model in the browser itself; needs npm"
-	@echo "make docs    build the documentation to site/; open site/index.html"
+	@echo "make docs    build the documentation in site/; open site/index.html"
+	@echo "make showcase  make the README's pictures; MODEL=... takes another model, else the Hub is needed"
 	@echo "make lint | types | format | parity | space-load | speed | micro | eval-small | clean"
 
 NEEDS := evaluation/requirements.txt
@@ -55,6 +56,11 @@ format: $(READY)
 # Any warning fails: a link or a reference that leads nowhere.
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The pictures that open the README, with the largest released checkpoint or MODEL=...
+showcase: $(READY)
+	$(BIN)/python -m evaluation.showcase --out docs/pictures/showcase --readme README.md \
+		$(if $(findstring command,$(origin MODEL)),--model $(MODEL))
 
 parity: $(READY)
 	$(BIN)/pytest -m "" tests/parity

@@ -24,8 +24,14 @@ from .demo_clip import main as write_clip
 
 RELEASED = "facebook/sam2.1-hiera-tiny"
 CUP, CUP_IN_CLIP, CAT_IN_CLIP = "290,225", "0:1:95,238", "0:2:389,119"
-# the bundled model's scores are lower than those that the usual thresholds are made for
-BUNDLED_THRESHOLDS = ("--pred-iou-thresh", "0.45", "--stability-score-thresh", "0.1")
+# Thresholds for the bundled model, whose scores are lower than those of released checkpoints.
+BUNDLED_IOU, BUNDLED_STABILITY = 0.45, 0.1
+BUNDLED_THRESHOLDS = (
+    "--pred-iou-thresh",
+    str(BUNDLED_IOU),
+    "--stability-score-thresh",
+    str(BUNDLED_STABILITY),
+)
 
 
 def chosen_model(asked: str | None) -> tuple[str, str]:

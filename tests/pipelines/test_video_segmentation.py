@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -256,6 +257,11 @@ def test_one_frame_of_a_video_is_a_result_like_that_of_a_photo(segment):
     assert found.polygons(5).keys() == {3, 7}
     names = {item["object_id"]: item.get("name") for item in frame.to_coco()["annotations"]}
     assert names == {3: "plate", 7: None}
+    assert frame.drawn_prompts() is None
+    clicked = found.on_frame(CLICK.frame)
+    assert clicked.drawn_prompts().clicks == ((30, 20, True),)
+    without = replace(clicked, prompts=None).plot()
+    assert (np.asarray(clicked.plot()) != np.asarray(without)).any()
     gone = segment(iter(clip()), CLICK).on_frame(5)
     assert gone.origin is None  # the pictures of an iterator are gone; masks are drawn on gray
     assert gone.plot().size == SIZE[::-1]

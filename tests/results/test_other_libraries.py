@@ -6,13 +6,13 @@ and `PYTHONPATH=FOLDER` let the first test run.
 
 import sys
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 from sam2_hf.errors import MissingPackageError
-from sam2_hf.results.frame_masks import FrameMasks
+from sam2_hf.results.frame_masks import FrameByFrame, FrameMasks
 from tests.results.readers import SIZE, objects, plain_mask, ring_mask, scene
 
 
@@ -33,6 +33,13 @@ def test_supervision_gets_equal_masks_boxes_and_names():
     tracked = FrameMasks(0, SIZE, tuple(objects()), None).to_supervision()
     assert tracked.tracker_id.tolist() == [0, 300]
     assert len(FrameMasks(0, SIZE, (), None).to_supervision()) == 0
+
+
+class TwoFrames(FrameByFrame):
+    """The result of a video with two frames: one object on the first, two on the second."""
+
+    def on_frame(self, frame):
+        return FrameMasks(frame, SIZE, tuple(objects()[: frame + 1]), None)
 
 
 @dataclass
@@ -65,6 +72,28 @@ def test_fiftyone_gets_relative_boxes_with_masks_inside(monkeypatch):
     drawn[rows, round(left) : round(left + width)] = second.mask
     np.testing.assert_array_equal(drawn, plain_mask())
     assert first.mask.sum() == ring_mask().sum()
+
+
+@pytest.mark.parametrize(
+    ("package", "convert"), [("supervision", "to_supervision"), ("fiftyone", "to_fiftyone")]
+)
+def test_a_video_is_converted_frame_by_frame(monkeypatch, package, convert):
+    module = ModuleType(package)
+    module.Detection, module.Detections = Detection, Detections
+    if package == "supervision":
+        module.Detections = lambda **fields: SimpleNamespace(
+            detections=[
+                SimpleNamespace(index=object_id, mask=mask)
+                for object_id, mask in zip(fields["tracker_id"], fields["mask"], strict=True)
+            ]
+        )
+    monkeypatch.setitem(sys.modules, package, module)
+
+    first, second = (getattr(TwoFrames(), convert)(frame).detections for frame in (0, 1))
+
+    assert [found.index for found in first] == [0]
+    assert [found.index for found in second] == [0, 300]
+    assert second[1].mask.sum() == plain_mask().sum()
 
 
 @pytest.mark.parametrize("package", ["supervision", "fiftyone"])

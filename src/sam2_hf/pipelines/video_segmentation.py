@@ -154,6 +154,7 @@ class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
             self.size,
             tuple(found_on(tracked, self.names)),
             None if self._video is None else Origin("", partial(self._picture, frame)),
+            self._drawn_on(frame),
         )
 
     def plot(self, frame: int | None = None) -> Image.Image:

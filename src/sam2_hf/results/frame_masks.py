@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
+from sam2_hf.overlay import DrawnPrompts
+
 from .found_object import FoundObject, Origin
 from .picture_masks import PictureMasks
 from .polygons import Ring
@@ -21,6 +23,7 @@ class FrameMasks(PictureMasks):
         size: `(height, width)` in pixels.
         objects: The objects with a mask.
         origin: Where the frame came from; None if it cannot be read again.
+        prompts: Clicks and boxes on this frame; None if there are none.
     """
 
     IS_TRACKED: ClassVar[bool] = True
@@ -29,6 +32,7 @@ class FrameMasks(PictureMasks):
     size: tuple[int, int]
     objects: tuple[FoundObject, ...]
     origin: Origin | None
+    prompts: DrawnPrompts | None = None
 
     @property
     def picture_size(self) -> tuple[int, int]:
@@ -39,6 +43,17 @@ class FrameMasks(PictureMasks):
     def picture_origin(self) -> Origin | None:
         """Where the frame came from; None if it cannot be read again."""
         return self.origin
+
+    def drawn_prompts(self) -> DrawnPrompts | None:
+        """Return the clicks and boxes that `plot` draws.
+
+        Example:
+            >>> track = VideoSegmentationPipeline(model)
+            >>> found = track(clip, [VideoPrompt(frame=0, object_id=1, clicks=(115, 100))])
+            >>> found.on_frame(0).drawn_prompts().clicks
+            ((115, 100, True),)
+        """
+        return self.prompts
 
     def found_objects(self) -> list[FoundObject]:
         """List the objects.
