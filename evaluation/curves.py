@@ -187,7 +187,9 @@ def figure_class() -> Figures:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingPackageError(
-            "matplotlib", purpose="drawing curves", install="pip install matplotlib installs it."
+            "matplotlib",
+            purpose="drawing curves",
+            install="Install it with: pip install matplotlib.",
         ) from error
     return Figure
 

@@ -173,7 +173,7 @@ def _as_html(text: str) -> str:
         raise MissingPackageError(
             "markdown-it-py",
             purpose="a page in HTML",
-            install="pip install markdown-it-py installs it.",
+            install="Install it with: pip install markdown-it-py.",
         ) from error
     body = MarkdownIt("commonmark").enable("table").render(text)
     head = f'<meta charset="utf-8"><title>Evaluation</title><style>{STYLE}</style>'

@@ -41,7 +41,7 @@ def test_a_text_that_is_called_a_picture_is_told_by_its_first_bytes(tmp_path):
     (tmp_path / "text.jpg").write_text("not a picture")
     Image.new("RGB", (4, 3)).save(tmp_path / "cup.png")
 
-    assert "of no kind that PIL knows" in header_problem(tmp_path / "text.jpg")
+    assert "PIL does not know its format" in header_problem(tmp_path / "text.jpg")
     assert header_problem(tmp_path / "cup.png") is None
 
 

@@ -112,4 +112,4 @@ class NoPromptError(Sam2Error, LookupError, RuntimeError):
 def nearest_hint(name: str, known: Collection[str]) -> str:
     """Suggest the nearest known name, or list all."""
     close = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"Did you mean {close[0]}?" if close else f"There are: {', '.join(sorted(known))}."
+    return f"Did you mean {close[0]}?" if close else f"Choose from: {', '.join(sorted(known))}."

@@ -84,7 +84,7 @@ def picture_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         ) from error
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{path} cannot be read as an image: it is of no kind that PIL knows. "
+            f"{path} cannot be read as an image: PIL does not know its format. "
             "Give a PNG, JPEG, TIFF or WebP."
         ) from error
     except Exception as error:  # Pillow's readers raise many types for damaged files

@@ -122,8 +122,8 @@ def from_coco(coco: CocoRle) -> Rle:
     digits = np.frombuffer(text, np.uint8).astype(np.int64) - FIRST_LETTER
     if digits.size and (digits.min() < 0 or digits.max() >= 64):
         raise DataError(
-            f"compressed run lengths {text[:40]!r} hold a letter that COCO does not use: they are "
-            "damaged. Save the mask again."
+            f"compressed run lengths {text[:40]!r} hold a character that COCO does not use: they "
+            "are damaged. Save the mask again."
         )
     return whole({"size": size, "counts": _accumulated(_numbers(digits)).tolist()})
 

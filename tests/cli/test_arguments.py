@@ -77,7 +77,7 @@ def test_photos_stand_anywhere_between_the_options():
         (["segmnet", "a.jpg"], "there is no command 'segmnet'. Did you mean segment?"),
         (["segment", "a.jpg", "--pont=1,2"], "there is no option --pont. Did you mean --point?"),
         (["track", "a.mp4", "--point", "1,2"], "Did you mean --click?"),
-        (["convert", "a.pt", "out", "more"], "'more' is one argument too many"),
+        (["convert", "a.pt", "out", "more"], "'more' is an unexpected argument"),
     ],
 )
 def test_a_misspelled_word_names_the_nearest(words, told, capsys):

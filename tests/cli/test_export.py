@@ -53,7 +53,7 @@ def test_a_model_is_exported_as_asked(written, tmp_path, capsys, kind):
         (["--format", "coreml"], "README.md in that folder has the commands, which are untested"),
         (["--format", "aotinductor", "--dtype", "int8"], "aotinductor keeps float32, not int8"),
         (["--format", "torchscript", "--fixed"], "torchscript has no fixed shapes"),
-        (["--push-to-hub", "a/b/c"], "'a/b/c' is no name of a Hub repo"),
+        (["--push-to-hub", "a/b/c"], "'a/b/c' is not a valid name for a Hub repo"),
         (["--image-size", "100"], "multiple of 32"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_check_is_a_table_and_a_verdict(monkeypatch, tmp_path, capsys, row, co
 
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
-    told = "is not equal to sam2-hiera-micro (one click: difference 1.0e+00, least IoU 0.8000)"
+    told = "is not equal to sam2-hiera-micro (one click: difference 1.0e+00, lowest IoU 0.8000)"
     assert (told in shown.err) == bool(code)
     assert lines[0] == "sam2-hiera-micro, 256 pixels, float32, OpenVINO, ONNX opset 20"
     assert lines[2].split()[:2] == ["one", "click"]
@@ -123,7 +123,7 @@ def test_a_check_against_another_model_is_refused(monkeypatch, tmp_path, capsys)
 
     assert main(["export", "check", str(tmp_path)]) == 2
 
-    assert "was not made of sam2-hiera-micro: other weights" in capsys.readouterr().err
+    assert "was not made from sam2-hiera-micro: the weights differ" in capsys.readouterr().err
 
 
 def test_photo_graphs_are_exported_checked_and_pushed(tmp_path, monkeypatch, capsys):

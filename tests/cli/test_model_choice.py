@@ -64,7 +64,7 @@ def test_whoever_asks_for_the_bundled_model_hears_once_that_there_are_better_one
     assert segment("--model", NAME) == NAME
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert "prefer a released checkpoint" in line
+    assert "use a released checkpoint" in line
 
 
 def test_another_model_is_used_without_a_word(segment, no_network, model_folder, capsys):

@@ -82,7 +82,7 @@ def test_everything_writes_only_what_is_asked(model_folder, cup, tmp_path):
 def test_an_unknown_format_lists_all(capsys, command, formats):
     assert main([command, "cup.jpg", "--save", "overlay,psd"]) != 0
 
-    assert f"no result 'psd'. There are: {', '.join(formats)}" in capsys.readouterr().err
+    assert f"no format 'psd'. Choose from: {', '.join(formats)}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["truck", "1=", "one=truck", "=truck", "1=a\nb"])

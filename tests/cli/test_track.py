@@ -140,7 +140,7 @@ def test_a_video_that_is_cut_off_is_tracked_up_to_there(track, tmp_path, capsys,
         (["--mask", "0:1:none.png"], "there is no mask file none.png"),
         (["--click", "0:300:3,3"], "davis cannot hold object 300"),
         (["--click", "0:1:3,3", "--start", "9"], "--start 9 is beyond"),
-        (["--click", "0:1:3,3", "--camera", "0"], "and not both"),
+        (["--click", "0:1:3,3", "--camera", "0"], "not both"),
     ],
 )
 def test_wrong_arguments_are_one_line_before_a_model_is_loaded(

@@ -95,13 +95,13 @@ def test_ctrl_c_is_how_it_ends(track, tmp_path, plug_in):
 
 def test_a_camera_that_is_pulled_out_loses_nothing(track, tmp_path, plug_in, capsys):
     def fail():
-        raise FrameError("/dev/video0 gives no more pictures: No such device.")
+        raise FrameError("/dev/video0 delivers no more pictures: No such device.")
 
     plug_in(FakeCamera([0.0, 0.1], fail))
 
     assert track(*CLICK, "--camera", "0", video=None) == 2
 
-    assert "gives no more pictures" in capsys.readouterr().err
+    assert "delivers no more pictures" in capsys.readouterr().err
     assert len(list((tmp_path / "out" / "camera0_masks").iterdir())) == 2
 
 

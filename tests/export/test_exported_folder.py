@@ -18,7 +18,7 @@ def test_photo_graphs_are_compared_with_their_model(photo_export, small_model):
 
 
 def test_an_export_of_another_model_is_refused(photo_export, tiny_video_model):
-    with pytest.raises(ExportError, match="was not made of tiny: other weights"):
+    with pytest.raises(ExportError, match="was not made from tiny: the weights differ"):
         open_export(photo_export("torchscript")).require_made_of(tiny_video_model, "tiny")
 
 

@@ -66,7 +66,7 @@ def test_an_export_that_is_not_equal_to_the_model_is_not_pushed(hub, small):  # 
     rows = [*ROWS, Parity("a frame of 10, 2 objects", 0.5, 0.97, 0.9, 0.04, 0.03)]
 
     with pytest.raises(
-        ExportError, match=r"not pushed.*a frame of 10.*5\.0e-01, least IoU 0\.9000"
+        ExportError, match=r"not pushed.*a frame of 10.*5\.0e-01, lowest IoU 0\.9000"
     ):
         push_export(small, "me/wrong", rows, source=SOURCE)
 

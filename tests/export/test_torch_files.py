@@ -27,7 +27,7 @@ def test_a_compiled_package_is_the_modules_and_belongs_to_its_version_of_torch(
     about = json.loads((old / ABOUT).read_text())
     about["needs"]["torch"] = "2.6.0"
     (old / ABOUT).write_text(json.dumps(about))
-    with pytest.raises(ExportError, match=r"compiled for torch 2\.6\.0, and here is"):
+    with pytest.raises(ExportError, match=r"compiled for torch 2\.6\.0, but this machine has"):
         PhotoFolder(old)
 
 

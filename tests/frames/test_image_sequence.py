@@ -110,7 +110,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path, others):
     for name in others:
         (tmp_path / name).write_text("no picture")
 
-    with pytest.raises(VideoError, match=f"no pictures, and {len(others)} other files"):
+    with pytest.raises(VideoError, match=f"no pictures, only {len(others)} other files"):
         PictureFolder(tmp_path)
 
 

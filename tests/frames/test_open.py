@@ -130,7 +130,7 @@ def test_two_folders_where_one_is_expected_are_refused(folder):
     ("source", "reason"),
     [
         ("no such.mp4", r"no video file or folder no such\.mp4"),
-        ("https://example.com/a.mp4", "is an address. Download it first"),
+        ("https://example.com/a.mp4", "is a URL. Download it first"),
         (["https://example.com/a.png"], "is an address"),
         ([], "no frames"),
         (np.zeros((0, 4, 4, 3), np.uint8), "no frames"),

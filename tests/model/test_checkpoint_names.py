@@ -85,9 +85,9 @@ def test_eleven_point_embeddings_stay_in_the_order_of_their_numbers():
 
 
 def test_foreign_names_are_named():
-    with pytest.raises(CheckpointError, match=r"foreign 1: conv1\.weight"):
+    with pytest.raises(CheckpointError, match=r"unexpected 1: conv1\.weight"):
         to_ours(small_original() | {"conv1.weight": torch.zeros(1)})
-    with pytest.raises(CheckpointError, match=r"foreign 1: lm_head\.weight"):
+    with pytest.raises(CheckpointError, match=r"unexpected 1: lm_head\.weight"):
         to_original({"lm_head.weight": torch.zeros(1)})
 
 
@@ -109,7 +109,7 @@ def test_missing_and_foreign_names_are_counted_and_the_first_are_shown():
     message = str(caught.value)
     assert f"missing {len(gone)}: " in message
     assert sum(name in message for name in gone) == 5
-    assert "foreign 1: extra" in message
+    assert "unexpected 1: extra" in message
 
 
 def test_an_image_model_needs_no_memory_but_takes_it():
@@ -125,5 +125,5 @@ def test_an_image_model_needs_no_memory_but_takes_it():
 def test_a_weight_of_another_size_of_model_is_foreign():
     names = [*original_names(small_config()), "image_encoder.trunk.blocks.40.norm1.weight"]
 
-    with pytest.raises(CheckpointError, match=r"foreign 1: image_encoder\.trunk\.blocks\.40"):
+    with pytest.raises(CheckpointError, match=r"unexpected 1: image_encoder\.trunk\.blocks\.40"):
         check_names(names, small_config(), source="x.pt", memory=False)

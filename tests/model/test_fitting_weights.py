@@ -99,7 +99,7 @@ def test_a_damaged_pytorch_bin_is_named(folder, kept):
 def test_weights_of_another_network_are_refused(folder, kind, asks_for_report):
     change(folder, lambda _: {"layer1.weight": torch.ones(3, 3)})
 
-    with pytest.raises(CheckpointError, match=r"missing \d+: .*foreign 1: layer1\.weight"):
+    with pytest.raises(CheckpointError, match=r"missing \d+: .*unexpected 1: layer1\.weight"):
         kind.from_pretrained(folder, output_loading_info=asks_for_report)
 
 

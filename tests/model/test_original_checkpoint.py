@@ -90,7 +90,7 @@ def test_missing_and_foreign_weights_are_named(tmp_path):
         Sam2Model.from_pretrained(path, config=small_config())
 
     assert f"missing 1: {IOU_TOKEN}" in str(caught.value)
-    assert "foreign 1: text_encoder.weight" in str(caught.value)
+    assert "unexpected 1: text_encoder.weight" in str(caught.value)
 
 
 def test_a_missing_file_is_also_an_os_error(tmp_path):

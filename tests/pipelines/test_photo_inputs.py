@@ -162,7 +162,7 @@ def test_damaged_base64_is_an_error_of_ours(everything, wide):
 
 def test_what_is_no_photo_is_named(everything):
     for wrong in (5, None, b"bytes", {"image": 3}):
-        with pytest.raises(ImageError, match="an image cannot be made of"):
+        with pytest.raises(ImageError, match="cannot make an image from"):
             everything(wrong)
 
 

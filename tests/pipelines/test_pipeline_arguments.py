@@ -253,7 +253,7 @@ def test_what_cannot_be_heeded_is_refused_before_weights_are_loaded(
         ("video-segmentation", {"feature_extractor": "x"}, "has no feature_extractor"),
         ("video-segmentation", {"batch_size": 0}, "batch_size is 0"),
         ("mask-making", {}, "no task 'mask-making'"),
-        (None, {}, "no task None. There are: mask-generation"),
+        (None, {}, "no task None. Choose from: mask-generation"),
     ],
     ids=str,
 )

@@ -28,7 +28,7 @@ def test_attributes_are_items_too(result):
 
 
 def test_a_field_that_is_not_there_is_named(result):
-    with pytest.raises(KeyError, match=r"there is no 'mask'. There are: masks, scores"):
+    with pytest.raises(KeyError, match=r"there is no 'mask'. Choose from: masks, scores"):
         result["mask"]
 
 

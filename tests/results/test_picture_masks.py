@@ -85,7 +85,10 @@ def test_the_ending_of_a_file_says_what_is_saved(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
-    [("a.doc", None, r"no result ends in '.doc'. Endings: .png"), ("a.png", "davis", "'davis'")],
+    [
+        ("a.doc", None, r"no format has the ending '.doc'. Endings: .png"),
+        ("a.png", "davis", "'davis'"),
+    ],
 )
 def test_what_cannot_be_saved_is_named(tmp_path, name, kind, message):
     with pytest.raises(PromptError, match=message):

@@ -46,7 +46,7 @@ def test_an_object_out_of_view_is_not_doubtful_for_its_iou_or_empty_mask():
 def test_a_score_near_zero_is_doubtful(score):
     (reasons,) = listed(masklet(GOOD, GOOD, row(object_score=score, area=900))).values()
 
-    assert reasons == (f"object score {score:.2f} leaves open if it is in view",)
+    assert reasons == (f"object score {score:.2f} leaves open whether it is in view",)
 
 
 def test_a_short_absence_is_doubtful_and_a_long_one_is_not():

@@ -157,8 +157,8 @@ def test_the_processor_may_sample_by_itself():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"num_frames": 9}, "9 frames were asked of a video that has 8"),
-        ({"fps": 2}, "frames per second are unknown"),
+        ({"num_frames": 9}, "9 frames were requested from a video that has 8"),
+        ({"fps": 2}, "an unknown frame rate"),
         ({"fps": 2, "num_frames": 2}, "Give one of them"),
     ],
 )

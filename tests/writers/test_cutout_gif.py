@@ -63,7 +63,7 @@ def test_wide_pixels_and_large_pictures_are_resized(tmp_path):
 
 
 def test_no_frame_is_an_error_and_leaves_nothing(tmp_path):
-    with pytest.raises(OutputError, match="without a frame"):
+    with pytest.raises(OutputError, match="has no frame to write"):
         write(tmp_path / "cut.gif", [])
 
     assert not list(tmp_path.iterdir())

@@ -119,7 +119,10 @@ def test_a_frame_of_another_size_is_refused(tmp_path):
 
 
 def test_a_video_without_a_frame_is_refused(tmp_path):
-    with pytest.raises(OutputError, match="without a frame"), video_writer(tmp_path / "clip.mp4"):
+    with (
+        pytest.raises(OutputError, match="has no frame to write"),
+        video_writer(tmp_path / "clip.mp4"),
+    ):
         pass
 
 

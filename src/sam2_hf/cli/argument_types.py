@@ -150,7 +150,7 @@ def count(text: str) -> int:
     """
     number = whole_number(text)
     if number == 0:
-        raise argparse.ArgumentTypeError("0 is too few, it must be at least 1")
+        raise argparse.ArgumentTypeError("it must be at least 1, not 0")
     return number
 
 

@@ -101,7 +101,7 @@ def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         hint = f"Did you mean {near}?" if near in known else nearest_hint(name, known)
         parser.error(f"there is no option {name}. {hint}")
     if rest and not hasattr(arguments, "photos"):
-        parser.error(f"{rest[0]!r} is one argument too many")
+        parser.error(f"{rest[0]!r} is an unexpected argument")
     if rest:
         arguments.photos = [*arguments.photos, *rest]
     return arguments
@@ -240,7 +240,7 @@ def _add_track_options(parser: argparse.ArgumentParser) -> None:
         "video",
         metavar="VIDEO",
         nargs="?",
-        help="video file, folder of pictures, http(s) address, or - for a video from stdin",
+        help="video file, folder of pictures, http(s) URL, or - for a video from stdin",
     )
     parser.add_argument("--camera", metavar="N", type=whole_number, help="track live from camera N")
     add_value_range(parser)
@@ -368,7 +368,9 @@ def _add_export(commands: Commands) -> None:
         "--push-to-hub", metavar="NAME", help="upload the folder to this repo, with a model card"
     )
     parser.add_argument(
-        "--private", action="store_true", help="a repo that is created is visible to you alone"
+        "--private",
+        action="store_true",
+        help="if the repo does not exist yet, create a private one",
     )
     _add_output_options(parser)
 
@@ -398,8 +400,8 @@ def _add_completion(commands: Commands) -> None:
     parser = _add_command(
         commands,
         "completion",
-        "print the lines that switch on completion in a shell",
-        "Print the lines that switch on completion in a shell.",
+        "print the line that enables completion in your shell",
+        "Print the line that enables completion in your shell.",
         COMPLETION_HELP,
     )
     parser.add_argument("shell", choices=SHELLS, help="the shell")
@@ -410,7 +412,7 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
         "photos",
         metavar="PHOTO",
         nargs="*",
-        help="picture file, folder of pictures, pattern such as '*.jpg', http(s) address, or - for "
+        help="picture file, folder of pictures, pattern such as '*.jpg', http(s) URL, or - for "
         "a picture from stdin",
     )
     parser.add_argument(

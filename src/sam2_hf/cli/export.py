@@ -26,7 +26,7 @@ GRAPH_SUFFIXES = {
     *(suffix for runtime in RUNTIMES for suffix in runtime.suffixes),
     *(kind.suffix for kind in PHOTO_FORMATS.values()),
 }
-COLUMNS = ("", "difference", "mean IoU", "least IoU", "PyTorch ms", "graphs ms", "ratio")
+COLUMNS = ("", "difference", "mean IoU", "lowest IoU", "PyTorch ms", "graphs ms", "ratio")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -96,7 +96,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _difference_text(target: Path, name: str, different: list[Parity]) -> str:
     described = "; ".join(
-        f"{row.work}: difference {row.difference:.1e}, least IoU {row.least_iou:.4f}"
+        f"{row.work}: difference {row.difference:.1e}, lowest IoU {row.least_iou:.4f}"
         for row in different
     )
     return f"{target} is not equal to {name} ({described}). Export the model again."

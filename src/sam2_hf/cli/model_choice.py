@@ -26,8 +26,7 @@ from .console import note, one_line, shows_notes
 AnyModel = TypeVar("AnyModel", Sam2Model, Sam2VideoModel)
 
 PREFER = (
-    "is made for trying sam2-hf out; prefer a released checkpoint, such as "
-    f"{DEFAULT_MODEL}, where you can get one."
+    f"is for trying out sam2-hf; use a released checkpoint, such as {DEFAULT_MODEL}, if you can."
 )
 WAYS_OUT = (
     f"Give --model {SMALL_MODEL}, a small model (pip install 'sam2-hf[micro]'), or --model with "

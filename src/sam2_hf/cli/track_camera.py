@@ -63,7 +63,7 @@ class Camera:
                 yield decoded.to_ndarray(format="rgb24"), decoded.time
         except self._av.FFmpegError as error:
             raise FrameError(
-                f"{self._device} gives no more pictures: {error.strerror or error}."
+                f"{self._device} delivers no more pictures: {error.strerror or error}."
             ) from error
 
 

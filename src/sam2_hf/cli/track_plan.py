@@ -150,7 +150,7 @@ class TrackPlan:
                 gone = [text for text in value if text not in after[name]]
                 yield ", ".join(
                     [f"new is {text}" for text in added] + [f"{t} is gone" for t in gone]
-                    or ["the prompts are in another order"]
+                    or ["the prompts are in a different order"]
                 )
             elif value != after[name]:
                 yield f"{name.replace('_', ' ')} was {value}, is {after[name]}"

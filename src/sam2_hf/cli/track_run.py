@@ -74,7 +74,7 @@ class Progress:
         if self.run < len(runs) and self.done > runs[self.run].count:
             raise ValueError(f"{self.done} frames of a run of {runs[self.run].count} are done")
         if not isinstance(self.failure, str) or not isinstance(self.session_before, str):
-            raise ValueError("a text is not a text")
+            raise ValueError("a field is not a string")
 
 
 class TrackState:
@@ -280,7 +280,7 @@ class VideoTracking:
         if resume:
             note("there is nothing to resume; starting from the beginning.")
         elif self.state.exists:
-            note("an earlier unfinished run is dropped; --resume would have continued it.")
+            note("discarding an earlier unfinished run; --resume would have continued it.")
         self.state.begin(self.plan)
         options = SessionOptions(
             non_overlap_masks=self.plan.no_overlap,

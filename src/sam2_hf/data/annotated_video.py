@@ -152,7 +152,7 @@ class RowRecording(AnnotatedVideo):
         if not self._row.video and number >= len(self._row.images):
             raise DataError(
                 f"{self.place}: frame {number} is annotated, but there are only "
-                f"{len(self._row.images)} pictures. Complete them, or exclude it."
+                f"{len(self._row.images)} pictures. Add the missing ones, or exclude it."
             )
         return self.any_picture(number)
 

@@ -23,7 +23,7 @@ def source_folder(config: SourceConfig, expected: str) -> Path:
     folder = Path(config.path).expanduser()
     if config.path and folder.is_dir():
         return folder
-    what = f"is no folder: {config.path}" if config.path else "has no path"
+    what = f"is not a folder: {config.path}" if config.path else "has no path"
     raise DataError(f"the data source {config.label} {what}. {expected}")
 
 
@@ -40,7 +40,7 @@ def text_option(config: SourceConfig, name: str, default: str) -> str:
     """
     value = config.options.get(name, default)
     if not isinstance(value, str):
-        raise DataError(f"{config.label}: the option {name} is {value!r}, it must be a text.")
+        raise DataError(f"{config.label}: the option {name} is {value!r}; it must be a text.")
     return value
 
 
@@ -52,7 +52,7 @@ def number_option(config: SourceConfig, name: str, default: float) -> float:
     """
     value = config.options.get(name, default)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise DataError(f"{config.label}: the option {name} is {value!r}, it must be a number.")
+        raise DataError(f"{config.label}: the option {name} is {value!r}; it must be a number.")
     return value
 
 

@@ -228,7 +228,7 @@ def open_picture(stored: StoredPicture) -> Image.Image:
         picture = Image.open(io.BytesIO(stored))  # type: ignore[arg-type]  # bytes are left
         picture.load()
     except UnidentifiedImageError as error:
-        raise ImageError(f"a stored picture is of no known kind. {EXPECTED}") from error
+        raise ImageError(f"a stored picture has an unknown format. {EXPECTED}") from error
     except Exception as error:  # Pillow's readers raise many types for damaged files
         raise ImageError(f"a stored picture cannot be read: {error}. {EXPECTED}") from error
     return picture

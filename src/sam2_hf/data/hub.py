@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 EXPECTED = (
     "The kind hub expects a data set's id on the Hub, or a folder, with the columns image and "
     "label_map (a number per pixel), or images and one of label_maps, masks, segments and "
-    "segments_file; see sam2_hf.data.rows. Options name columns that are called "
-    "otherwise, such as image: photo."
+    "segments_file; see sam2_hf.data.rows. If columns have other names, "
+    "give them as options, such as image: photo."
 )
 COLUMNS = (*(field.name for field in fields(VideoRow)), *SHORT_COLUMNS, *EARLIER_MASKS)
 IMAGES = {"image", "images", "video"}

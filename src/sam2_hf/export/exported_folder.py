@@ -51,7 +51,7 @@ class ExportedFolder:
         """
         if weights_of(model) != self.weights:
             raise ExportError(
-                f"{self.folder} was not made of {name}: other weights. Give the model with "
+                f"{self.folder} was not made from {name}: the weights differ. Give the model with "
                 "--reference, or export it again."
             )
 

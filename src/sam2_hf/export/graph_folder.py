@@ -113,8 +113,8 @@ class GraphFolder:
             for key, word in SHARED.items():
                 if own.get(key) != first.get(key):
                     raise ExportError(
-                        f"{self._path(name)} is of another model than "
-                        f"{self._path(GRAPHS[0]).name}: other {word}. {AGAIN}"
+                        f"{self._path(name)} belongs to a different model than "
+                        f"{self._path(GRAPHS[0]).name}: its {word} differs. {AGAIN}"
                     )
         return first
 

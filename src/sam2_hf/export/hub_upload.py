@@ -78,7 +78,7 @@ def _require_equal(export: ExportedFolder, rows: Sequence[Parity]) -> None:
         row = wrong[0]
         raise ExportError(
             f"{export.folder} was not pushed, because it is not equal to the model: {row.work} "
-            f"differs by {row.difference:.1e}, least IoU {row.least_iou:.4f}. Export the model "
+            f"differs by {row.difference:.1e}, lowest IoU {row.least_iou:.4f}. Export the model "
             "again, or with other versions of PyTorch and the runtime."
         )
 
@@ -138,7 +138,7 @@ def _table(rows: Sequence[Parity]) -> str:
         f"| {1000 * row.model_seconds:.0f} | {1000 * row.graph_seconds:.0f} |"
         for row in rows
     ]
-    head = "| | largest difference | mean IoU | least IoU | PyTorch, ms | export, ms |"
+    head = "| | largest difference | mean IoU | lowest IoU | PyTorch, ms | export, ms |"
     return "\n".join([head, "|---|---|---|---|---|---|", *lines])
 
 

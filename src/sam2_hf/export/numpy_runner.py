@@ -36,7 +36,11 @@ Inputs = dict[str, NDArray[Any]]
 Remembered = list[tuple[int, "Memory"]]  # ages, nearest first
 
 NO_OBJECT = -1024.0  # logits of an object that is out of view
-NOT_A_POINT, TOP_LEFT, BOTTOM_RIGHT = -1, 2, 3  # labels besides 1 (on the object) and 0 (beside it)
+NOT_A_POINT, TOP_LEFT, BOTTOM_RIGHT = (
+    -1,
+    2,
+    3,
+)  # labels besides 1 (on the object) and 0 (outside it)
 MAX_PREVIOUS_LOGIT = 32.0  # an earlier answer is shown to the decoder within these bounds
 GIVEN_SCALE, GIVEN_SHIFT = 20.0, -10.0  # logits of a mask that a person gives
 AGAIN = "`sam2-hf export MODEL FOLDER` writes it again."
@@ -89,7 +93,9 @@ class Graphs:
             kind, value = ROOM[key]
             missing = room[kind] - inputs[key].shape[1]
             if missing < 0:
-                raise ValueError(f"the graphs take {room[kind]} {kind}, there are more.")
+                raise ValueError(
+                    f"the graphs take at most {room[kind]} {kind}, but there are more."
+                )
             sides = [(0, 0), (0, missing)] + [(0, 0)] * (inputs[key].ndim - 2)
             inputs[key] = np.pad(inputs[key], sides, constant_values=value)
         return inputs
@@ -111,7 +117,7 @@ class Graphs:
             if about.get("sam2_hf.graph") != name:
                 raise ValueError(f"{path} is not the graph {name} of an export. {AGAIN}")
             if name != "image_encoder" and about["sam2_hf.weights"] != self.weights:
-                raise ValueError(f"{path} is of another model. {AGAIN}")
+                raise ValueError(f"{path} belongs to a different model. {AGAIN}")
             self._sessions[name] = session
         return self._sessions[name]
 
@@ -232,7 +238,7 @@ class Photo:
 
         Args:
             points: Clicks.
-            labels: 1 for a click on the object, 0 for one beside it; all 1 if left out.
+            labels: 1 for a click on the object, 0 for one outside it; all 1 if left out.
             box: A box around it.
             multimask: Three masks, best for a single click, or one.
 
@@ -310,7 +316,7 @@ class NumpyTracker:
     def click(
         self, frame: int, object_id: int, xy: tuple[float, float], *, positive: bool = True
     ) -> None:
-        """Click on an object, or beside it; clicks on a frame add up."""
+        """Click on an object, or outside it; clicks on a frame add up."""
         state = self._object(frame, object_id)
         state.given.pop(frame, None)
         state.clicks.setdefault(frame, []).append((*xy, int(positive)))

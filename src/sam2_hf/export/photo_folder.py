@@ -106,7 +106,7 @@ def require_no_photo_export(folder: str | Path) -> None:
     """
     if is_photo_export(folder):
         raise ExportError(
-            f"{folder} holds photo graphs, which are no model for pipelines and sessions: its "
+            f"{folder} holds photo graphs, which pipelines and sessions cannot use: its "
             f"{README} has the code that runs them. Export to onnx for those."
         )
 
@@ -225,7 +225,7 @@ def _read_about(path: Path) -> Mapping[str, Any]:
         about = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ExportError(
-            f"{path.parent} has no {path.name}, so it is no export of photo graphs. {AGAIN}"
+            f"{path.parent} has no {path.name}, so it is not an export of photo graphs. {AGAIN}"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ExportError(f"{path} cannot be read: {error}. {AGAIN}") from error
@@ -241,8 +241,8 @@ def _require_needs(folder: Path, wanted: Mapping[str, object], present: Mapping[
     for key, value in present.items():
         if wanted.get(key) != value:
             raise ExportError(
-                f"{folder} was compiled for {key} {wanted.get(key)!s:.60}, and here is {value}. "
-                f"{AGAIN[:-1]} on this machine."
+                f"{folder} was compiled for {key} {wanted.get(key)!s:.60}, but this machine has "
+                f"{value}. {AGAIN[:-1]} on this machine."
             )
 
 

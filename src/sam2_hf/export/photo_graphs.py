@@ -83,7 +83,7 @@ class PhotoDecoderGraph(nn.Module):
             coarse_1chw: From the encoder, `(1, d/4, 2h, 2w)`.
             embedding_1dhw: From the encoder.
             points_bt2: As of `MaskDecoderGraph`, like the next three.
-            labels_bt: 1 on the object, 0 beside it, 2 and 3 corners of a box, -1 nothing; int64.
+            labels_bt: 1 on the object, 0 outside it, 2 and 3 corners of a box, -1 nothing; int64.
             mask_b1hw: Logits of an earlier answer, `(b, 1, 4h, 4w)`.
             has_mask_b: Whether there is one, bool.
 

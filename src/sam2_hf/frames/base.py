@@ -230,7 +230,7 @@ def frame_number(frame: object) -> int:
     """
     number = read_whole(frame)
     if number is None:
-        raise FrameError(f"frame is {shown(frame)}, it must be a whole number, counted from 0.")
+        raise FrameError(f"frame is {shown(frame)}; it must be a whole number, counted from 0.")
     return number
 
 

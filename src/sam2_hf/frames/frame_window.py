@@ -148,12 +148,11 @@ class FrameWindow:
             return found
         if 0 <= frame <= self._last_dropped:
             raise FrameError(
-                f"frame {frame} has been dropped. Frames that are still there: {there}. "
-                f"{self._advice}"
+                f"frame {frame} has been dropped. Frames still available: {there}. {self._advice}"
             )
         raise FrameError(
             f"frame {frame} is out of range: {self._count} frames have come so far. "
-            f"Frames that are there: {there}."
+            f"Frames available: {there}."
         )
 
     def drop(self, frame: int) -> None:

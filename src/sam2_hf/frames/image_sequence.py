@@ -211,7 +211,7 @@ def list_pictures(folder: Path) -> list[str]:
     pictures = [name for name in names if is_picture_name(name)]
     if not pictures:
         raise VideoError(
-            f"the folder {folder} has no pictures, and {len(names)} other files. The frames of a "
+            f"the folder {folder} has no pictures, only {len(names)} other files. The frames of a "
             f"video end in {', '.join(PICTURE_ENDINGS)}."
         )
     _refuse_unreadable(folder, names, pictures)

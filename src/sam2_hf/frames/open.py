@@ -105,7 +105,7 @@ def find_source(video: object, ring: int, value_range: ValueRange = None) -> Pic
         return TorchcodecFile(video, keep=ring, value_range=value_range)
     is_list = hasattr(video, "__len__") and hasattr(video, "__getitem__")
     if not is_list or isinstance(video, (bytes, bytearray, Mapping)):
-        raise VideoError(f"a video cannot be made of a {type(video).__name__}. {KINDS}")
+        raise VideoError(f"cannot make a video from a {type(video).__name__}. {KINDS}")
     if isinstance(video, (list, tuple)):
         for item in video:
             refuse_address(item)
@@ -162,7 +162,7 @@ def refuse_address(item: object) -> None:
         VideoError: The item is an address.
     """
     if isinstance(item, str) and ADDRESS.match(item):
-        raise VideoError(f"{item[:100]} is an address. Download it first, and give the path.")
+        raise VideoError(f"{item[:100]} is a URL. Download it first, and give the path.")
 
 
 def _find_on_disk(path: str, ring: int, value_range: ValueRange) -> PictureSource:

@@ -364,7 +364,7 @@ def one_frame(pixel_values: Tensor) -> Tensor:
         values = values[0]
     if values.ndim != FRAME_DIMENSIONS:
         raise FrameError(
-            f"a frame has the shape {tuple(pixel_values.shape)}, it must be (3, S, S) or "
+            f"a frame has the shape {tuple(pixel_values.shape)}; it must be (3, S, S) or "
             "(1, 3, S, S). Give one frame at a time."
         )
     return values

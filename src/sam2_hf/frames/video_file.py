@@ -263,12 +263,12 @@ def open_stream(av: ModuleType, path: str) -> "tuple[InputContainer, av.VideoStr
         codec = stream.codec_context
         if codec is None:
             raise VideoError(
-                f"{path} is of a codec that PyAV cannot decode. Convert it to mp4, H.264."
+                f"{path} has a codec that PyAV cannot decode. Convert it to MP4 with H.264."
             )
         if limit is not None and codec.width * codec.height > 2 * limit:
             raise VideoError(
-                f"{path} says that its frames are {codec.width} x {codec.height} pixels, too large "
-                "to decode safely. Shrink the video."
+                f"{path} claims that its frames are {codec.width} x {codec.height} pixels, too "
+                "large to decode safely. Downscale the video."
             )
     except VideoError:
         container.close()

@@ -333,7 +333,7 @@ def check_names(
     if missing or foreign:
         raise CheckpointError(
             f"{source} is not a complete SAM 2 checkpoint of this size: "
-            f"{_some('missing', missing)}; {_some('foreign', foreign)}. "
+            f"{_some('missing', missing)}; {_some('unexpected', foreign)}. "
             "Download it again, or pass the config it was trained with."
         )
 
@@ -349,8 +349,9 @@ def _require_known(names: Iterable[str], is_known: Callable[[str], bool], where:
     foreign = [name for name in names if not is_known(name)]
     if foreign:
         raise CheckpointError(
-            f"these are not SAM 2 weights in the naming of {where}: {_some('foreign', foreign)}. "
-            "Check that the file is a SAM 2 checkpoint of that format."
+            f"these are not SAM 2 weights in the naming of {where}: "
+            f"{_some('unexpected', foreign)}. Check that the file is a SAM 2 checkpoint of that "
+            "format."
         )
 
 

@@ -311,7 +311,7 @@ def _cached_original(repo_id: str, options: HubOptions, *, failure: Exception | 
         raise failure
     only = only_original(names, str(folder))
     if only is None:
-        why = "asking the Hub is switched off" if options.is_offline else "cannot be reached"
+        why = "access to the Hub is switched off" if options.is_offline else "cannot be reached"
         where = "" if options.is_offline else f"the Hub ({constants.ENDPOINT}) "
         raise CheckpointNotFoundError(
             f"{repo_id!r}{_at(options)} is neither a folder here nor in the cache of downloads, "

@@ -267,7 +267,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """
     if path.stat().st_size > LARGEST_FILE:
         raise CheckpointError(
-            f"{path} has {path.stat().st_size:,} bytes, too many for a file of settings. "
+            f"{path} has {path.stat().st_size:,} bytes, too many for a settings file. "
             "Download it again."
         )
     try:
@@ -452,7 +452,7 @@ def _of_memory_encoder(config: PreTrainedConfig) -> Iterator[str]:
     kernel, padding = config.mask_downsampler_kernel_size, config.mask_downsampler_padding
     yield from _resized("the mask downsampler", kernel, stride, padding)
     if stride ** round(math.log(total, stride)) != total:
-        yield f"mask_downsampler_total_stride is {total}, no power of the stride {stride}"
+        yield f"mask_downsampler_total_stride is {total}, not a power of the stride {stride}"
     if total != (cell := _side(config.prompt_encoder_config.patch_size)):
         yield f"mask_downsampler_total_stride is {total}; a cell has {cell} pixels"
     kernel, padding = config.memory_fuser_kernel_size, config.memory_fuser_padding

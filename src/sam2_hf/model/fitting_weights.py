@@ -121,7 +121,7 @@ def read_pickled(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any con
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} was not opened: it is no plain file of tensors, and may run code when "
+            f"{path} was not opened: it holds more than tensors, so it could run code when "
             "unpickled. Use a checkpoint that holds tensors only."
         ) from error
     except Exception as error:  # torch raises almost anything for a damaged file
@@ -155,7 +155,7 @@ def read_named(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     ]
     if strays:
         raise CheckpointError(
-            f"{path} holds {len(strays)} entries that are no named tensors, {strays[0]} among "
+            f"{path} holds {len(strays)} entries that are not named tensors, {strays[0]} among "
             'them. Use a state dict or an original SAM 2 checkpoint, {"model": weights}.'
         )
     return dict(weights)
@@ -217,7 +217,7 @@ def require_floats(model: nn.Module, weights: Mapping[str, Any], source: str) ->
     coded = [name for name, value in weights.items() if name in known and not _is_float(value)]
     if coded:
         raise CheckpointError(
-            f"{source} holds weights that are no floats of 16 bits or more: "
+            f"{source} holds weights that are not floats of at least 16 bits: "
             f"{_some('quantized', coded)}. Use the checkpoint they were made of, or one whose "
             "config.json has a quantization_config."
         )
@@ -336,7 +336,7 @@ def _incomplete(source: str, model: nn.Module, missing: list[str], foreign: list
     )
     return (
         f"{source} does not hold the weights of a {type(model).__name__}: "
-        f"{_some('missing', missing)}; {_some('foreign', foreign)}. {advice}"
+        f"{_some('missing', missing)}; {_some('unexpected', foreign)}. {advice}"
     )
 
 

@@ -249,7 +249,7 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
         Source: sam2/modeling/backbones/hieradet.py:129-155 @ 2b90b9f.
         """
         if not 0.0 <= rate < 1.0:
-            raise ValueError(f"the drop path rate {rate} is not a probability: give 0 to below 1.")
+            raise ValueError(f"the drop path rate is {rate}; it must be at least 0 and below 1.")
         last = max(len(self.blocks) - 1, 1)
         for index, block in enumerate(self.blocks):
             cast(HieraBlock, block).drop_path = rate * index / last

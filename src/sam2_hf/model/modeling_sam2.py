@@ -117,7 +117,7 @@ class Sam2Model(PromptableModel):
         Args:
             pixel_values: Normalized pictures, `(b, 3, image_size, image_size)`.
             input_points: Clicks as (x, y) in model pixels (0 - image_size), `(b, p, t, 2)`.
-            input_labels: 1 on the object, 0 beside it, 2 and 3 first and last corner of a box, -1
+            input_labels: 1 on the object, 0 outside it, 2 and 3 first and last corner of a box, -1
                 not a point, -10 padding; `(b, p, t)`. All 1 if left out.
             input_boxes: Boxes as (x0, y0, x1, y1) in model pixels, `(b, p, 4)`; all -10 is padding.
             input_masks: Earlier mask logits, `(b, 1, h, w)` for all objects of an image or `(b, p,

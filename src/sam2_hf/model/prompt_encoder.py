@@ -76,7 +76,7 @@ class PromptEncoder(nn.Module):
 
         Args:
             input_points: Clicks as (x, y) in model pixels, `(b, p, t, 2)`.
-            input_labels: 1 on the object, 0 beside it, 2 and 3 corners of a box, -1 not a point,
+            input_labels: 1 on the object, 0 outside it, 2 and 3 corners of a box, -1 not a point,
                 -10 padding; `(b, p, t)`.
             input_boxes: Boxes as (x0, y0, x1, y1) in model pixels, `(b, p, 4)`; all -10 is padding.
             input_masks: Earlier mask logits, `(b, p or 1, 4h, 4w)`, at `mask_input_size`.
@@ -93,7 +93,7 @@ class PromptEncoder(nn.Module):
             if input_labels is None:
                 raise ValueError(
                     "There are points without labels: pass 1 for each point on the object, 0 for "
-                    "each beside it."
+                    "each outside it."
                 )
             tokens.append(self._embed_points(input_points, input_labels))
         if input_boxes is not None:

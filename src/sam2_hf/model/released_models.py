@@ -71,7 +71,7 @@ def released_config(name: str) -> Sam2VideoConfig:
     model = RELEASED.get(name.removeprefix("facebook/").replace("-", "_"))
     if model is None:
         raise CheckpointError(
-            f"no released model is called {name!r}. There are: {', '.join(RELEASED)}."
+            f"no released model is called {name!r}. Choose from: {', '.join(RELEASED)}."
         )
     return layout_config(model)
 

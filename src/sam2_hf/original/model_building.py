@@ -189,7 +189,7 @@ def pretrained_config(model_id: Source) -> Sam2VideoConfig:
     options = loading_options(name)
     if is_here and not os.path.isfile(os.path.join(name, "config.json")):
         raise CheckpointNotFoundError(
-            f"{name} is no folder with a config.json. An original checkpoint is loaded by "
+            f"{name} is not a folder with a config.json. An original checkpoint is loaded by "
             'build_sam2("configs/sam2.1/sam2.1_hiera_t.yaml", path) and the like.'
         )
     return Sam2VideoConfig.from_pretrained(name, **options)

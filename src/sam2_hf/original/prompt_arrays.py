@@ -112,7 +112,7 @@ class GivenPrompts(NamedTuple):
         if kinds is None or kinds.size != places[..., 0].size:
             raise PromptError(
                 f"point_labels is {shown(labels)} for point_coords of the shape {places.shape}. "
-                "Give one label for each point: 1 on the object, 0 beside it, -1 no point."
+                "Give one label for each point: 1 on the object, 0 outside it, -1 no point."
             )
         points_pn2 = torch.from_numpy(places).float()
         labels_pn = torch.from_numpy(kinds.reshape(places.shape[:2]))

@@ -184,7 +184,7 @@ class SAM2ImagePredictor:
 
         Args:
             point_coords: `(n, 2)` as (x, y), or `(p, n, 2)` for p objects; pixels of the photo.
-            point_labels: `(n,)` or `(p, n)`: 1 on the object, 0 beside it, -1 no point at all.
+            point_labels: `(n,)` or `(p, n)`: 1 on the object, 0 outside it, -1 no point at all.
             box: `(4,)` as (x0, y0, x1, y1), or `(p, 4)`; p may be 0.
             mask_input: Low-resolution logits of an earlier answer, `(1, h, w)` or `(p, 1, h, w)`.
             multimask_output: Three masks for each object, best for a single click; or one.

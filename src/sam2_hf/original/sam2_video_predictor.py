@@ -113,7 +113,7 @@ class SAM2VideoPredictor(VideoSettings):
             frame_idx: Which frame, from 0.
             obj_id: Which object; any whole number, a new one is a new object.
             points: `(n, 2)`, x and y.
-            labels: `(n,)`: 1 on the object, 0 beside it; 2 and 3 mark corners of a box; points
+            labels: `(n,)`: 1 on the object, 0 outside it; 2 and 3 mark corners of a box; points
                 with -1 are left out.
             clear_old_points: Whether they take the place of what was said about the object on this
                 frame, or join it. Either way the answer starts from the mask before.

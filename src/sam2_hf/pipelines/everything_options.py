@@ -177,7 +177,7 @@ def _check_counts(options: EverythingOptions) -> None:
         is_count = is_finite_number(value) and float(value).is_integer() and value >= least
         if not is_count and not (value is None and may_be_none):
             raise PromptError(
-                f"{name} is {shown(value)}, it must be a whole number of at least {least}."
+                f"{name} is {shown(value)}; it must be a whole number of at least {least}."
             )
 
 
@@ -185,12 +185,12 @@ def _check_numbers(options: EverythingOptions) -> None:
     for name in (*NUMBERS, *OPTIONAL_NUMBERS):
         value = getattr(options, name)
         if not is_finite_number(value) and not (value is None and name in OPTIONAL_NUMBERS):
-            raise PromptError(f"{name} is {shown(value)}, it must be a finite number.")
+            raise PromptError(f"{name} is {shown(value)}; it must be a finite number.")
     for name in FLAGS:
         if not isinstance(getattr(options, name), bool | np.bool_):
-            raise PromptError(f"{name} is {getattr(options, name)!r}, it must be True or False.")
+            raise PromptError(f"{name} is {getattr(options, name)!r}; it must be True or False.")
     if not 0 <= options.crop_overlap_ratio < 1:
         raise PromptError(
-            f"crop_overlap_ratio is {options.crop_overlap_ratio!r}, it must be at least 0 and "
+            f"crop_overlap_ratio is {options.crop_overlap_ratio!r}; it must be at least 0 and "
             "less than 1."
         )

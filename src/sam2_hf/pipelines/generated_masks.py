@@ -130,7 +130,7 @@ class GeneratedMasks(Sequence[GeneratedMask], PictureMasks):
             return self._masks[operator.index(key)]
         columns = self._columns()
         if key not in columns:
-            raise KeyError(f"there is no {key!r}. There are: {', '.join(columns)}.")
+            raise KeyError(f"there is no {key!r}. Choose from: {', '.join(columns)}.")
         return columns[key]()
 
     def __contains__(self, key: object) -> bool:

@@ -26,7 +26,7 @@ class PromptParts(TypedDict, total=False):
 
     Attributes:
         points: One `(x, y)`, several, or [`Click`]s.
-        labels: 1 for a point on the object, 0 for one beside it; one for all points, or one for
+        labels: 1 for a point on the object, 0 for one outside it; one for all points, or one for
             each; all 1 by default.
         box: `(x0, y0, x1, y1)`.
         mask: A mask of the object or an earlier answer; see [`ObjectPrompt`].

@@ -113,7 +113,7 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
             if name not in cls.option_names():
                 raise OptionError("image segmentation", name, cls.option_names())
             if name in NUMBERS and not is_finite_number(value):
-                raise PromptError(f"{name} is {shown(value)}, it must be a finite number.")
+                raise PromptError(f"{name} is {shown(value)}; it must be a finite number.")
         require_flag("compile", own.get("compile", False))
 
     @overload
@@ -161,7 +161,7 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
                 several photos: one of these for each.
             multimask: Whether to return three masks per object, best for a single click, or one.
             **arguments: Instead of `objects`, one object: `points` (one or several `(x, y)`),
-                `labels` (1 on the object, 0 beside it), `box` `(x0, y0, x1, y1)`, `mask` (at the
+                `labels` (1 on the object, 0 outside it), `box` `(x0, y0, x1, y1)`, `mask` (at the
                 photo's size, or an earlier answer; see [`ObjectPrompt`]); or `boxes`, `(n, 4)`, one
                 object per row; for several photos a list of such arrays. Also [`ReadingOptions`].
 

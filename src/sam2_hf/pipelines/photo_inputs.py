@@ -56,12 +56,12 @@ class ReadingOptions:
             is_count = isinstance(value, int) and not isinstance(value, bool)
             if value is not None and not (is_count and least <= value <= sys.maxsize):
                 raise PromptError(
-                    f"{name} is {shown(value)}, it must be a whole number of at least {least}."
+                    f"{name} is {shown(value)}; it must be a whole number of at least {least}."
                 )
         seconds = self.timeout
         if seconds is not None and not (is_finite_number(seconds) and seconds > 0):
             raise PromptError(
-                f"timeout is {shown(seconds)}, it must be a number of seconds above 0."
+                f"timeout is {shown(seconds)}; it must be a number of seconds above 0."
             )
         read_value_range(self.value_range)
 
@@ -225,7 +225,7 @@ def require_flag(name: str, value: object) -> None:
         PromptError: `value` is neither.
     """
     if not isinstance(value, bool):
-        raise PromptError(f"{name} is {shown(value)}, it must be True or False.")
+        raise PromptError(f"{name} is {shown(value)}; it must be True or False.")
 
 
 def _items(photos: Any, num_workers: int | None) -> Iterator[Any]:  # noqa: ANN401

@@ -97,7 +97,7 @@ class PipelineArguments:
     def __post_init__(self) -> None:
         self._check_types()
         if self.framework not in (None, "pt"):
-            raise PromptError(f"framework is {self.framework!r}, there is PyTorch alone: 'pt'.")
+            raise PromptError(f"framework is {self.framework!r}, only PyTorch is supported: 'pt'.")
         if self.tokenizer is not None:
             raise PromptError("SAM 2 reads no text, so there is no tokenizer. Leave it out.")
         more = self.model_kwargs or {}
@@ -306,7 +306,7 @@ class PipelineArguments:
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 wanted = " or ".join(expected.__name__ for expected in kind)
-                raise PromptError(f"{name} is {value!r:.80}, it must be a {wanted}.")
+                raise PromptError(f"{name} is {value!r:.80}; it must be a {wanted}.")
 
 
 def _numbers(values: Any) -> list[float]:  # noqa: ANN401 - one number, three, or None

@@ -96,7 +96,7 @@ def pipeline(
         (400, 600)
     """
     if task is None or task not in TASKS:
-        raise PromptError(f"there is no task {task!r}. There are: {', '.join(TASKS)}.")
+        raise PromptError(f"there is no task {task!r}. Choose from: {', '.join(TASKS)}.")
     known = TASKS[task].option_names() | PipelineArguments.names()
     for name in arguments:
         if name not in known:

@@ -21,7 +21,7 @@ class ResultMapping(Mapping[str, Any]):
             KeyError: There is no such field.
         """
         if key not in self.FIELDS:
-            raise KeyError(f"there is no {key!r}. There are: {', '.join(self.FIELDS)}.")
+            raise KeyError(f"there is no {key!r}. Choose from: {', '.join(self.FIELDS)}.")
         return getattr(self, key)
 
     def __iter__(self) -> Iterator[str]:

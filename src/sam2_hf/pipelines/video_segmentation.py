@@ -486,6 +486,6 @@ def _pairs(videos: object, prompts: list[Any]) -> list[tuple[object, list[VideoP
     for place, (video, asked) in enumerate(zip(videos, prompts, strict=True)):
         own = [asked] if isinstance(asked, VideoPrompt) else list(asked)
         if not all(isinstance(prompt, VideoPrompt) for prompt in own):
-            raise PromptError(f"the prompts of video {place} are {asked!r:.80}, no VideoPrompts.")
+            raise PromptError(f"the prompts of video {place} are {asked!r:.80}, not VideoPrompts.")
         pairs.append((video, own))
     return pairs

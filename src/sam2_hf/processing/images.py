@@ -56,7 +56,7 @@ def load_image(
     if isinstance(source, (str, os.PathLike)):
         return _read(source)
     raise ImageError(
-        f"an image cannot be made of a {type(source).__name__}. "
+        f"cannot make an image from a {type(source).__name__}. "
         "Give a path, a PIL image, an array (height, width, 3) or a tensor (3, height, width)."
     )
 
@@ -185,7 +185,7 @@ def _fetch(address: str, timeout: float | None) -> Image.Image:
     except Exception as error:  # the HTTP client raises many types
         raise ImageError(
             f"{address[:100]} cannot be read as an image: {error}. "
-            "Check the address and the network, or download the picture and give its path."
+            "Check the URL and the network, or download the picture and give its path."
         ) from error
 
 

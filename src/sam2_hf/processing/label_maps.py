@@ -66,7 +66,7 @@ def to_label_map(label_map: ImageSource) -> Tensor:
         values = values.squeeze(0 if values.shape[0] == 1 else -1)
     if values.ndim != MAP_DIMENSIONS:
         raise ImageError(
-            f"a segmentation map has the shape {tuple(values.shape)}, it must be (height, width): "
+            f"a segmentation map has the shape {tuple(values.shape)}; it must be (height, width): "
             "one label per pixel, not colors."
         )
     labels = values.to(torch.int64)

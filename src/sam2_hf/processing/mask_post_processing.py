@@ -63,7 +63,7 @@ def finish_masks(
     sizes = read_sizes(original_sizes)
     for name in ("mask_threshold", "max_hole_area", "max_sprinkle_area"):
         if not is_finite_number(value := getattr(options, name)):
-            raise PromptError(f"{name} is {shown(value)}, it must be a finite number.")
+            raise PromptError(f"{name} is {shown(value)}; it must be a finite number.")
     if not isinstance(masks, (list, tuple, Tensor, np.ndarray)):
         raise _wrong_type(masks)
     logits = [_logits(image_masks) for image_masks in masks]

@@ -62,7 +62,7 @@ def one_map(mask: Mask, what: str) -> Tensor:
         mask_hw = mask_hw[0]
     if mask_hw.ndim != MASK_DIMENSIONS or not mask_hw.numel() or mask_hw.is_complex():
         raise PromptError(
-            f"{what} has the shape {tuple(mask_hw.shape)}, it must be one map (height, width), "
+            f"{what} has the shape {tuple(mask_hw.shape)}; it must be one map (height, width), "
             "such as one of the three masks of an answer."
         )
     return mask_hw

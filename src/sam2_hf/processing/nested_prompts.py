@@ -66,7 +66,7 @@ def read_nested(data: object, nesting: Nesting) -> Objects:
         depths = set(_depths(lists))
     except RecursionError as error:
         raise PromptError(
-            f"{nesting.name} is nested without end. It needs {len(nesting.levels)} levels: "
+            f"{nesting.name} is nested in itself. It needs {len(nesting.levels)} levels: "
             f"{nesting}. One image with one object is {nesting.example}."
         ) from error
     wanted = len(nesting.levels)

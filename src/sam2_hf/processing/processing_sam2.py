@@ -65,8 +65,8 @@ class Sam2Processor(ProcessorMixin):
                 they were encoded before.
             segmentation_maps: One map per picture, for training.
             input_points: `[image][object][point][x, y]`, pixels of the original picture.
-            input_labels: `[image][object][point]`: 1 on the object, 0 beside it, 2 and 3 corners of
-                a box, -10 padding; all 1 if None.
+            input_labels: `[image][object][point]`: 1 on the object, 0 outside it, 2 and 3 corners
+                of a box, -10 padding; all 1 if None.
             input_boxes: `[image][object][x0, y0, x1, y1]`, pixels of the original picture; for one
                 image also an `(n, 4)` array. An image without detections has the empty list `[]`.
             original_sizes: `(height, width)` of each picture, if there are no `images`.

@@ -27,7 +27,7 @@ def read_settings(path: Path) -> dict[str, Any]:
             whatever its class.
     """
     if path.stat().st_size > LARGEST_FILE:
-        raise ProcessorError(f"{path} is too large for a file of settings. Download it again.")
+        raise ProcessorError(f"{path} is too large for a settings file. Download it again.")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

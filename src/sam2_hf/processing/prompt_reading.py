@@ -6,7 +6,7 @@ their values and error messages are the same:
 | given | read as |
 |---|---|
 | True, 1, 1.0 | on the object |
-| False, 0, 0.0 | beside it |
+| False, 0, 0.0 | outside it |
 | one label, possibly in a list or array | the label of all points |
 | one label per point | one each |
 | nothing | all points are on the object |
@@ -59,7 +59,7 @@ class Click:
     def __post_init__(self) -> None:
         xy = read_row(self.xy)
         if len(xy) != 2:
-            raise PromptError(f"a click is {shown(self.xy)}, it must be 2 numbers (x, y).")
+            raise PromptError(f"a click is {shown(self.xy)}; it must be 2 numbers (x, y).")
         check_finite(torch.tensor(xy, dtype=torch.float64), f"a click {xy}")
         object.__setattr__(self, "xy", xy)
         flags = read_flags(self.positive)
@@ -148,7 +148,7 @@ def label_each_point(
         raise PromptError(
             f"{names.points} of {what} has {num_points} point(s) and {names.labels} has "
             f"{len(labels_n)} label(s). Give one label per point, or one for all: 1 for a point on "
-            "the object, 0 for one beside it."
+            "the object, 0 for one outside it."
         )
     return labels_n
 
@@ -196,7 +196,7 @@ def read_box(xyxy: object, size: tuple[int, int] | None, what: str) -> Xyxy:
     numbers = read_row(xyxy)
     if len(numbers) != 4:
         raise PromptError(
-            f"the box of {what} is {shown(xyxy)}, it must be 4 numbers (x0, y0, x1, y1)."
+            f"the box of {what} is {shown(xyxy)}; it must be 4 numbers (x0, y0, x1, y1)."
         )
     check_finite(torch.tensor(numbers, dtype=torch.float64), f"the box {numbers} of {what}")
     if size is not None:
@@ -302,5 +302,5 @@ def _read_points(points: object, what: str, names: ClickNames) -> np.ndarray:
 def _wrong_labels(name: str, what: str, labels: object) -> PromptError:
     return PromptError(
         f"{name} of {what} is {shown(labels)}. Give True or 1 for a point on the object, False or "
-        "0 for one beside it; one for all points, or one for each."
+        "0 for one outside it; one for all points, or one for each."
     )

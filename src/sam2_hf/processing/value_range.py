@@ -138,7 +138,7 @@ class ValueScale:
         """Return black and white of a type."""
         if self.given == "full":
             if dtype.is_floating_point:
-                raise ImageError(f'value_range="full" means nothing for {dtype} values. {ASK}')
+                raise ImageError(f'value_range="full" is not defined for {dtype} values. {ASK}')
             if dtype == torch.bool:
                 return 0, 1
             return torch.iinfo(dtype).min, torch.iinfo(dtype).max

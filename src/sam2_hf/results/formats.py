@@ -142,9 +142,9 @@ def read_formats(names: Iterable[str], table: Mapping[str, Format]) -> tuple[str
     earlier = {kind.earlier_name: kind.name for kind in table.values() if kind.earlier_name}
     wanted = {earlier.get(name, name) for name in names}
     if unknown := sorted(wanted - set(table)):
-        raise PromptError(f"there is no result {unknown[0]!r}. There are: {', '.join(table)}.")
+        raise PromptError(f"there is no format {unknown[0]!r}. Choose from: {', '.join(table)}.")
     if not wanted:
-        raise PromptError(f"there is no result to save. There are: {', '.join(table)}.")
+        raise PromptError(f"there is no format to save. Choose from: {', '.join(table)}.")
     return tuple(name for name in table if name in wanted)
 
 
@@ -198,7 +198,7 @@ def format_for(path_ending: str, endings: Mapping[str, str]) -> str:
     kind = endings.get(path_ending.lower())
     if kind is None:
         raise PromptError(
-            f"no result ends in {path_ending!r}. Endings: {', '.join(endings)}; or say which with "
-            "kind=."
+            f"no format has the ending {path_ending!r}. Endings: {', '.join(endings)}; or choose "
+            "one with kind=."
         )
     return kind

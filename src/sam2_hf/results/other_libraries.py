@@ -35,7 +35,7 @@ def supervision_detections(
         raise MissingPackageError(
             "supervision",
             purpose="to_supervision()",
-            install="pip install supervision installs it.",
+            install="Install it with: pip install supervision.",
         ) from error
     seen = [found for found in objects if found.area]
     masks_nhw = np.zeros((len(seen), *size), bool)
@@ -69,7 +69,7 @@ def fiftyone_detections(objects: Sequence[FoundObject], size: tuple[int, int]) -
         import fiftyone  # type: ignore[import-not-found]
     except ImportError as error:
         raise MissingPackageError(
-            "fiftyone", purpose="to_fiftyone()", install="pip install fiftyone installs it."
+            "fiftyone", purpose="to_fiftyone()", install="Install it with: pip install fiftyone."
         ) from error
     height, width = size
     detections = []

@@ -293,7 +293,9 @@ def read_config(source: str, changes: Sequence[str] = ()) -> TrainConfig:
     except DAMAGE as error:
         raise TrainingError(f"{path} cannot be read as YAML: {_one_line(error)}") from error
     if not isinstance(content, dict):
-        raise TrainingError(f"{path} holds no mapping of names to values, but {shown(content)}.")
+        raise TrainingError(
+            f"{path} does not hold a mapping of names to values, but {shown(content)}."
+        )
     for change in changes:
         name, is_there, value = change.partition("=")
         if not is_there or not name:

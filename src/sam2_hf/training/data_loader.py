@@ -162,7 +162,7 @@ class ClipStream(Dataset[ClipBatch]):
         if not config.num_frames and size > 1:
             raise TrainingError(
                 f"num_frames=0 of {config.label} takes whole sequences, whose lengths differ, so "
-                f"{size} of them make no batch. Set batch_size={request.parts}."
+                f"{size} of them cannot form a batch. Set batch_size={request.parts}."
             )
         first = self.schedule.first_position(request.step) + request.part * size
         skipped: list[str] = []

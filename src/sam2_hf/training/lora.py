@@ -120,6 +120,6 @@ def _import_peft() -> ModuleType:
         import peft
     except ImportError as error:
         raise MissingPackageError(
-            "peft", purpose="lora", install="pip install 'sam2-hf[train]' installs it."
+            "peft", purpose="lora", install="Install it with: pip install 'sam2-hf[train]'."
         ) from error
     return peft

@@ -79,7 +79,7 @@ def freeze(model: nn.Module, patterns: Iterable[str]) -> None:
         for name in matching_names(model, pattern, "frozen"):
             model.get_parameter(name).requires_grad = False
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise TrainingError(f"frozen is {list(patterns)}, which leaves nothing to learn.")
+        raise TrainingError(f"frozen is {list(patterns)}, which leaves nothing to train.")
 
 
 def matching_names(model: nn.Module, pattern: str, setting: str) -> list[str]:

@@ -112,7 +112,7 @@ def require_trackers(names: Sequence[str]) -> None:
             raise MissingPackageError(
                 name,
                 purpose=f"logging.trackers: [{name}]",
-                install=f"pip install {name} installs it; logging.trackers=[] goes without.",
+                install=f"Install it with: pip install {name}; or set logging.trackers=[].",
             )
 
 
@@ -150,7 +150,7 @@ class RunTrackers:
             self._active.clear()
             names = ", ".join(map(str, accelerator.log_with))
             raise TrainingError(
-                f"logging.trackers ({names}) cannot be started: {_reason(error)}. Mend that, or "
+                f"logging.trackers ({names}) cannot be started: {_reason(error)}. Fix that, or "
                 "leave the tracker out."
             ) from error
 
@@ -274,7 +274,7 @@ class RunFolder:
         found = checkpoints(self.checkpoints)
         if found and not resume:
             raise TrainingError(
-                f"{self.root} holds a run that has done {int(found[-1].name.split('-')[1])} "
+                f"{self.root} holds a run that has finished {int(found[-1].name.split('-')[1])} "
                 "steps. --resume continues it; choose another output to start a new one."
             )
         there = [path.name for path in self._replaced() if path.exists()]

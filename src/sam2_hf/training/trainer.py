@@ -45,7 +45,9 @@ def make_accelerator(config: TrainConfig) -> "Accelerator":
         from accelerate.utils import parse_flag_from_env
     except ImportError as error:
         raise MissingPackageError(
-            "accelerate", purpose="Training", install="pip install 'sam2-hf[train]' installs it."
+            "accelerate",
+            purpose="Training",
+            install="Install it with: pip install 'sam2-hf[train]'.",
         ) from error
     trackers = config.logging.trackers
     require_trackers(trackers)
@@ -123,8 +125,8 @@ def threads_note(before: int) -> str:
     if before in (0, now):
         return ""
     return (
-        f"the run was started with {before} thread(s) and continues with {now}: the numbers are "
-        "as good, but not bit-equal. OMP_NUM_THREADS sets it."
+        f"the run was started with {before} thread(s) and continues with {now}: the results "
+        "are as accurate, but not bit-identical. OMP_NUM_THREADS sets it."
     )
 
 
@@ -395,7 +397,7 @@ class Trainer:
             if is_dead_worker(error):
                 text, flags = (
                     (
-                        "a data worker died, maybe for lack of memory: "
+                        "a data worker died, perhaps because memory ran out: "
                         f"{str(error).strip().rstrip('.')}. Lower workers, which is "
                         f"{self.config.workers}; workers: 0 loads data in the main process."
                     ),

@@ -175,7 +175,7 @@ class FrameEncoder:
             model = self.model
             if model.training:
                 raise SessionError(
-                    "the model is in train mode, which drops out at random. Call model.eval()."
+                    "the model is in training mode, where dropout is random. Call model.eval()."
                 )
             pixels = self.frames.pixel_values(frame, model.device)[None].to(model.dtype)
             if self._options.compile:

@@ -81,7 +81,7 @@ def read_object_id(object_id: object) -> int:
     """
     number = read_whole(object_id)
     if number is None:
-        raise PromptError(f"object_id is {shown(object_id)}, it must be a whole number.")
+        raise PromptError(f"object_id is {shown(object_id)}; it must be a whole number.")
     if not -LARGEST_ID <= number <= LARGEST_ID:
         raise PromptError(f"object_id is {shown(number)}; it must have no more than 63 bits.")
     return number

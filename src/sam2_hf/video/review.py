@@ -129,7 +129,7 @@ def _doubts_alone(seen: list[_Seen], rules: ReviewRules) -> Iterator[_Doubt]:
             reason = f"predicted IoU {row.iou:.2f} is below {rules.min_iou:g}"
             yield _Doubt(row.frame, reason, min(1.0, rules.min_iou - row.iou))
         if abs(row.score) < rules.unsure_score:
-            reason = f"object score {row.score:.2f} leaves open if it is in view"
+            reason = f"object score {row.score:.2f} leaves open whether it is in view"
             yield _Doubt(row.frame, reason, 1 - abs(row.score) / rules.unsure_score)
         if row.in_view and row.area == 0:
             yield _Doubt(row.frame, "the mask is empty although the object is in view", 1.0)

@@ -268,7 +268,9 @@ class VideoSession(Closing):
             OutputError: The disk is full; tracked frames are kept, resume when there is space.
         """
         if self.frames.is_live:
-            raise SessionError("a live stream has no next frame yet. Pass each to session.step().")
+            raise SessionError(
+                "a live stream has no next frame yet. Pass each frame to session.step()."
+            )
         self._tracker.registry.require_prompts()
         prompted = self._tracker.registry.conditioning_frames()
         runs = plan_propagation(start, limit, direction, self.num_frames, prompted)

@@ -172,14 +172,14 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
         if num_frames is None and fps is not None:
             if not metadata.fps:
                 raise VideoError(
-                    f"fps={fps} was asked of a video whose frames per second are unknown. Give "
+                    f"fps={fps} was requested from a video with an unknown frame rate. Give "
                     "video_metadata with its fps, or num_frames."
                 )
             num_frames = max(1, int(total / metadata.fps * fps))
         if num_frames is None:
             return np.arange(total)
         if num_frames > total:
-            raise VideoError(f"{num_frames} frames were asked of a video that has {total}.")
+            raise VideoError(f"{num_frames} frames were requested from a video that has {total}.")
         return np.arange(num_frames) * total // num_frames
 
     def post_process_masks(

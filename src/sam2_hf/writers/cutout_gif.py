@@ -108,7 +108,7 @@ class GifWriter:
             OutputError: There was no frame, or the file cannot be written.
         """
         if self._container is None:
-            raise OutputError(f"{self._path} would be a GIF without a frame.")
+            raise OutputError(f"{self._path} has no frame to write. Write at least one.")
         with pyav_failures(self._av, self._path):
             self._container.mux(self._stream.encode(None))
             container, self._container = self._container, None

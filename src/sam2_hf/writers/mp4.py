@@ -202,7 +202,7 @@ class VideoWriter:
             OutputError: There was no frame, or the file cannot be written.
         """
         if self._container is None:
-            raise OutputError(f"{self.path} would be a video without a frame.")
+            raise OutputError(f"{self.path} has no frame to write. Write at least one.")
         with pyav_failures(self._av, self.path):
             self._encode_waiting(self._waiting.pts + round(TICKS / self.fps))
             self._container.mux(self._stream.encode(None))
@@ -316,6 +316,8 @@ def import_av() -> ModuleType:
         import av.video.reformatter
     except ImportError as error:
         raise MissingPackageError(
-            "av", purpose="Writing a video", install="pip install 'sam2-hf[video]' installs it."
+            "av",
+            purpose="Writing a video",
+            install="Install it with: pip install 'sam2-hf[video]'.",
         ) from error
     return av

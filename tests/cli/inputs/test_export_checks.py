@@ -13,6 +13,8 @@ def test_the_formats_that_are_checked_are_those_that_can_be_exported():
 
 @pytest.mark.parametrize("name", ["a/b/c", "me/-", "", "a b"])
 def test_a_name_that_the_hub_cannot_have_is_refused(name):
-    with pytest.raises(ExportError, match=r"is no name of a Hub repo.*Give owner/name") as caught:
+    with pytest.raises(
+        ExportError, match=r"is not a valid name for a Hub repo.*Give owner/name"
+    ) as caught:
         export_checks.require_repo_name(name)
     assert "\n" not in str(caught.value)

@@ -72,9 +72,9 @@ def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
         ("zzz.jpg", "Check the path"),
         ("no/f2.png", "There is no folder no either"),
         ("g*.png", "nothing matches g*.png"),
-        ("ftp://host/cup.jpg", "http:// and https:// can"),
-        ("file:///cup.jpg", "http:// and https:// can"),
-        ("", "an empty text"),
+        ("ftp://host/cup.jpg", "Use http:// or https://"),
+        ("file:///cup.jpg", "Use http:// or https://"),
+        ("", "an empty string"),
         ("f\0.png", "cannot be read"),
     ],
 )
@@ -130,7 +130,7 @@ def test_an_empty_stdin_says_how_to_use_it(monkeypatch):
 def test_a_closed_stdin_says_how_to_use_it(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
 
-    with pytest.raises(VideoError, match="nothing comes from there"), find_video("-").file():
+    with pytest.raises(VideoError, match="nothing arrives there"), find_video("-").file():
         pass
     with pytest.raises(ImageError, match="stdin, which is closed"):
         list_photos([], "-")

@@ -150,7 +150,7 @@ def test_what_is_remembered_can_be_looked_up(clicked, tiny_video_model, name, sh
 
 
 def test_an_output_of_another_name_is_refused(clicked):
-    with pytest.raises(SessionError, match=r"no output 'logits'\. There are: pred_masks"):
+    with pytest.raises(SessionError, match=r"no output 'logits'\. Choose from: pred_masks"):
         clicked.get_output(0, 2, "logits")
 
 

@@ -70,7 +70,7 @@ export class Graphs {
    * Lay corners of a box and clicks out.
    *
    * @param {{width: number, height: number}} size Of the picture.
-   * @param {[number, number, number][]} clicks x, y, and 1 on the object or 0 beside it.
+   * @param {[number, number, number][]} clicks x, y, and 1 on the object or 0 outside it.
    * @param {number[]=} box x0, y0, x1, y1
    * @returns {{xy: object, labels: object, count: number}} Tensors `(1, t, 2)` in model pixels and
    *   `(1, t)`; how many of them are points.

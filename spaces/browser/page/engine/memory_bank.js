@@ -14,7 +14,7 @@
 /** Prompts, memories and the last answers of an object; every map is by frame. */
 export class ObjectState {
   constructor() {
-    /** @type {Map<number, [number, number, number][]>} x, y, and 1 on the object or 0 beside it */
+    /** @type {Map<number, [number, number, number][]>} x, y, and 1 on the object or 0 outside it */
     this.clicks = new Map();
     /** @type {Map<number, number[]>} x0, y0, x1, y1 */
     this.boxes = new Map();

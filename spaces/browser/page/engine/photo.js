@@ -32,7 +32,7 @@ export class Photo {
    * Segment one object.
    *
    * @param {object} prompt
-   * @param {[number, number, number][]} prompt.clicks x, y, and 1 on the object or 0 beside it.
+   * @param {[number, number, number][]} prompt.clicks x, y, and 1 on the object or 0 outside it.
    * @param {number[]=} prompt.box x0, y0, x1, y1
    * @param {boolean=} prompt.multimask Three masks, best for a single click, or one.
    * @returns {Promise<{masks: Uint8Array[], iou: number[]}>} Masks of the photo's size, best first.

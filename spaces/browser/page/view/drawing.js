@@ -95,7 +95,7 @@ function outline(painted, width, height, reach, color) {
 }
 
 /**
- * Draw a plus for a click on the object, a minus for one beside it.
+ * Draw a plus for a click on the object, a minus for one outside it.
  *
  * @param {CanvasRenderingContext2D} context
  * @param {[number, number]} xy Pixels of the canvas.

@@ -14,7 +14,7 @@
 /**
  * @typedef {object} SceneObject
  * @property {number} number From 1.
- * @property {[number, number, number][]} clicks x, y, and 1 on the object or 0 beside it.
+ * @property {[number, number, number][]} clicks x, y, and 1 on the object or 0 outside it.
  * @property {number[]=} box x0, y0, x1, y1
  * @property {Answer=} answer
  */

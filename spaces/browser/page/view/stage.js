@@ -17,7 +17,7 @@ const LABEL = "The picture. Arrows move the cross, Enter includes, Shift and Ent
  * @typedef {object} Layer What is drawn of an object.
  * @property {HTMLCanvasElement=} painted Its mask, from `paintMask`.
  * @property {boolean} isActive Whether clicks go to it.
- * @property {[number, number, number][]} clicks x, y, and 1 on the object or 0 beside it.
+ * @property {[number, number, number][]} clicks x, y, and 1 on the object or 0 outside it.
  * @property {number[]=} box x0, y0, x1, y1
  */
 

@@ -38,7 +38,7 @@ def download(address: str, target: Path, limit: int) -> None:
     with _failures(address), urlopen(_request(address), timeout=SILENCE_SECONDS) as response:
         expected = int(response.headers.get("Content-Length") or 0)
         if response.headers.get_content_type() == "text/html":
-            raise DownloadError("it is a web page. Give the address of the picture or video itself")
+            raise DownloadError("it is a web page. Give the URL of the picture or video itself")
         _check_size(expected, limit)
         with target.open("wb") as file, _bar(target.name, expected) as bar:
             received = 0

@@ -83,7 +83,7 @@ def _photos(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> 
 def _some_photos(arguments: argparse.Namespace) -> None:
     if not arguments.photos and arguments.from_file is None:
         raise PromptError(
-            "there is no photo. Give a picture file, a folder, a pattern or an address "
+            "there is no photo. Give a picture file, a folder, a pattern or a URL "
             f"(see sam2-hf {arguments.command} --help)"
         )
 
@@ -99,7 +99,7 @@ def _only_photo(source: Source, open_files: contextlib.ExitStack) -> Source:
 
 def _track(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
     if (arguments.video is None) == (arguments.camera is None):
-        raise PromptError("give one video, or a camera with --camera 0, and not both.")
+        raise PromptError("give either a video or a camera (--camera 0), not both.")
     if not _prompts(arguments):
         raise PromptError(
             "there is no prompt. Point at an object with --click FRAME:OBJECT:X,Y, --box or "
@@ -139,7 +139,7 @@ def _require_av(arguments: argparse.Namespace) -> None:
     else:
         return
     raise MissingPackageError(
-        "av", purpose=purpose, install="pip install 'sam2-hf[video]' installs it."
+        "av", purpose=purpose, install="Install it with: pip install 'sam2-hf[video]'."
     )
 
 
@@ -160,7 +160,9 @@ def _video_problem(path: Path) -> str | None:
 
 def _camera(arguments: argparse.Namespace) -> None:
     if arguments.resume or arguments.start or arguments.direction == "backward":
-        raise PromptError("a camera cannot go back: leave out --resume, --start and --direction.")
+        raise PromptError(
+            "a camera cannot go back in time: leave out --resume, --start and --direction."
+        )
     if arguments.value_range is not None:
         raise PromptError("a camera delivers 8-bit pictures: leave out --value-range.")
     last = max(prompt.frame for prompt in _prompts(arguments))
@@ -205,7 +207,7 @@ def _local_model(model: str) -> None:
     if path.is_file() and path.suffix not in WEIGHT_ENDINGS:
         known = ", ".join(WEIGHT_ENDINGS)
         raise PromptError(
-            f"{model} is no checkpoint. Give a Hub id, a folder, or a file that ends in {known}."
+            f"{model} is not a checkpoint. Give a Hub id, a folder, or a file that ends in {known}."
         )
     if not path.exists() and (model.startswith(PATH_STARTS) or path.suffix in WEIGHT_ENDINGS):
         raise PromptError(f"there is no file or folder {model}. Check the path.")

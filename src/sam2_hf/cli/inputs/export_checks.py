@@ -29,7 +29,7 @@ def require_possible(arguments: argparse.Namespace) -> None:
         raise ExportError(f"there is no export to {name!r}. Choose {', '.join(FORMATS)}.")
     size: int | None = arguments.image_size
     if size is not None and size % SIZE_STEP:
-        raise ExportError(f"--image-size is {size}, it must be a multiple of {SIZE_STEP}.")
+        raise ExportError(f"--image-size is {size}; it must be a multiple of {SIZE_STEP}.")
     if name in WHOLE_FORMATS:
         return
     if arguments.dtype != "float32":
@@ -51,5 +51,5 @@ def require_repo_name(name: str) -> None:
     except ValueError as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise ExportError(
-            f"{name!r} is no name of a Hub repo: {reason}. Give owner/name."
+            f"{name!r} is not a valid name for a Hub repo: {reason}. Give owner/name."
         ) from error

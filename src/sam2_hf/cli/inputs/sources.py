@@ -117,14 +117,14 @@ class Source:
                     received += len(chunk)
                     if received > self.kind.limit:
                         raise self.kind.error(
-                            f"what comes from stdin is larger than {self.kind.limit // MIB} MiB. "
+                            f"the data from stdin is larger than {self.kind.limit // MIB} MiB. "
                             "Save it as a file, and give its path."
                         )
                     file.write(chunk)
             if received:
                 return
         raise self.kind.error(
-            f"- reads a file from stdin, and nothing comes from there. Pipe one in: "
+            f"- reads a file from stdin, but nothing arrives there. Pipe one in: "
             f"{self.kind.example}"
         )
 
@@ -163,7 +163,7 @@ def find_video(text: str) -> Source:
     found = f"{len(matches)} files match {text}" if matches else f"nothing matches {text}"
     hint = "Check the pattern."
     if len(matches) > 1:
-        hint = "Track one video at a time; pictures that are its frames as their folder."
+        hint = "Track one video at a time; if these are its frames, give their folder."
     return Source(text, VIDEO, path, f"{found}. {hint}")
 
 
@@ -199,10 +199,10 @@ def _one(text: str, kind: Kind, *, is_folder_fine: bool = False) -> Source:
     if _is_remote(text):
         return Source(text, kind)
     if OTHER_ADDRESS.match(text):
-        problem = f"{text[:SHOWN]} is an address that cannot be read; http:// and https:// can."
+        problem = f"{text[:SHOWN]} is not a URL that can be read. Use http:// or https://."
         return Source(text, kind, Path(text), problem)
     if not text:
-        return Source(text, kind, Path(), "an empty text ('') is no file. Check the quotes.")
+        return Source(text, kind, Path(), "an empty string ('') is not a file. Check the quotes.")
     path = _path(text)
     if is_folder_fine and os.path.isdir(path):
         return Source(text, kind, path)
@@ -215,7 +215,7 @@ def _one(text: str, kind: Kind, *, is_folder_fine: bool = False) -> Source:
 def _hint(path: Path) -> str:
     """Say which part of a path is missing, or which name is near."""
     if str(path).startswith("www."):
-        return f"If it is an address, write https://{path}."
+        return f"If it is a URL, write https://{path}."
     if not os.path.isdir(path.parent):
         return f"There is no folder {path.parent} either; the current folder is {Path.cwd()}."
     try:

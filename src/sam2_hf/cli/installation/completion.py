@@ -35,5 +35,5 @@ def _argcomplete() -> ModuleType:
         return importlib.import_module("argcomplete")
     except ImportError as error:
         raise MissingPackageError(
-            "argcomplete", purpose="Completion", install="pip install argcomplete installs it."
+            "argcomplete", purpose="Completion", install="Install it with: pip install argcomplete."
         ) from error

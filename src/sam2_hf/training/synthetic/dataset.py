@@ -174,7 +174,7 @@ def _annotated(config: SourceConfig) -> list[SourceConfig]:
     """
     listed = config.options.get(ANNOTATED, ())
     if not isinstance(listed, list | tuple):
-        raise DataError(f"{config.label}: {ANNOTATED} is {listed!r}, it must be a list. {EXPECTED}")
+        raise DataError(f"{config.label}: {ANNOTATED} is {listed!r}; it must be a list. {EXPECTED}")
     sources = []
     for text in listed:
         kind, colon, path = str(text).partition(":")

@@ -126,7 +126,7 @@ class SyntheticSettings:
         unknown = sorted(set(options) - set(known))
         if unknown:
             raise DataError(
-                f"synthetic clips have no option {', '.join(unknown)}. There are: "
+                f"synthetic clips have no option {', '.join(unknown)}. Choose from: "
                 f"{', '.join(known)}."
             )
         given = {**others, **options}

@@ -140,7 +140,7 @@ class Sam2VideoProcessor(Sam2Processor):
             frame_idx: The frame; of a live stream also a future one.
             obj_ids: The object, or a list of them.
             input_points: `[1][object][point][x, y]`, pixels of the original frame.
-            input_labels: `[1][object][point]`: 1 on the object, 0 beside it; all 1 if None.
+            input_labels: `[1][object][point]`: 1 on the object, 0 outside it; all 1 if None.
             input_boxes: `[1][object][x0, y0, x1, y1]`.
             input_masks: One mask `(h, w)` for each object, of any size: a list, an array or a
                 tensor. Booleans, numbers, probabilities or logits; see [`read_mask`]. Not together
@@ -247,7 +247,7 @@ class Sam2VideoProcessor(Sam2Processor):
             return super().check_argument_for_proper_class(argument_name, argument)
         if not isinstance(argument, Sam2VideoVideoProcessor):
             raise TypeError(
-                f"video_processor is a {type(argument).__name__}, it must be a "
+                f"video_processor is a {type(argument).__name__}; it must be a "
                 "Sam2VideoVideoProcessor."
             )
         return Sam2VideoVideoProcessor

@@ -306,7 +306,7 @@ class VisionFeatures:
         maps = [token_maps(tokens) for tokens in features.get("vision_feats", ())]
         if len(maps) != 3:
             raise SessionError(
-                f"vision_feats holds {len(maps)} maps, it must be three: (hw, 1, c), finest first."
+                f"vision_feats holds {len(maps)} maps; it must be three: (hw, 1, c), finest first."
             )
         self._features.put(
             frame_idx,
@@ -351,7 +351,7 @@ def look_up_output(outputs: FrameOutputs, frame: int, key: str) -> Tensor | None
         SessionError: There is no such key.
     """
     if key not in OUTPUT_KEYS:
-        raise SessionError(f"there is no output {key!r}. There are: {', '.join(OUTPUT_KEYS)}.")
+        raise SessionError(f"there is no output {key!r}. Choose from: {', '.join(OUTPUT_KEYS)}.")
     output = outputs.get(frame)
     return None if output is None or key not in output else output[key]
 
@@ -412,7 +412,7 @@ def _our_name(key: str) -> str:
     for ours, theirs in STORED.items():
         if key == theirs:
             return ours
-    raise SessionError(f"there is no output {key!r}. There are: {', '.join(OUTPUT_KEYS)}.")
+    raise SessionError(f"there is no output {key!r}. Choose from: {', '.join(OUTPUT_KEYS)}.")
 
 
 def _imported(name: str, value: Tensor, like: Tensor | None, place: OutputPlace) -> Tensor:

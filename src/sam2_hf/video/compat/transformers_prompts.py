@@ -32,7 +32,7 @@ def frame_prompts(
 
     Args:
         points_n2: `(n, 2)`.
-        labels_n: `(n,)`: 1 on the object, 0 beside it, 2 and 3 corners of a box; -1 and -10 are
+        labels_n: `(n,)`: 1 on the object, 0 outside it, 2 and 3 corners of a box; -1 and -10 are
             ignored.
         box_4: The box, if given separately.
         what: Name of their owner in messages.

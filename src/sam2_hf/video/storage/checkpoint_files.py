@@ -163,7 +163,7 @@ def _check(segment: Segment) -> None:
     name, checksum, found = segment.path.name, 0, 0
     try:
         if not stat.S_ISREG(segment.path.stat().st_mode):
-            raise SessionError(f"{name} is no plain file")
+            raise SessionError(f"{name} is not a regular file")
         for block in read_blocks(segment.path, segment.end):
             checksum = zlib.crc32(block, checksum)
             found += len(block)
@@ -214,7 +214,7 @@ def _counted(saved: SavedHistory, history: RecordStore) -> Iterator[tuple[Key, b
             raise SessionError(f"record {row} of the history lies outside its files")
         key = (object_id, frame, saved.kinds[kind])
         if key in seen:
-            raise SessionError(f"record {key} of the history comes twice")
+            raise SessionError(f"record {key} of the history appears twice")
         seen.add(key)
         segment.needed += length
         yield key, place
@@ -357,14 +357,14 @@ def _size_of(path: Path) -> int:
     """
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
-        raise SessionError(f"{path.name} is no plain file")
+        raise SessionError(f"{path.name} is not a regular file")
     return about.st_size
 
 
 def _mapping(content: object) -> dict[str, Any]:
     """Check that JSON is a mapping."""
     if not isinstance(content, dict):
-        raise SessionError(f"it holds a {type(content).__name__} where a mapping belongs")
+        raise SessionError(f"it holds a {type(content).__name__} where a mapping is expected")
     return content
 
 
@@ -416,7 +416,7 @@ def _read_current(folder: Path) -> dict[str, Any]:
                 "session.save(folder) wrote."
             ) from error
         if type(current["format"]) is not int or current["format"] < 1:
-            raise SessionError(f"the format is {current['format']!r}, it must be 1 or more")
+            raise SessionError(f"the format is {current['format']!r}; it must be 1 or more")
         if current["format"] > FORMAT:
             raise _NoSaveError(
                 f"the session in {folder} was saved by a newer version of sam2_hf (format "

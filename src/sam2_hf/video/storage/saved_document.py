@@ -91,12 +91,12 @@ def check_document(document: object) -> Document:
     """
     known = _mapping(document, ("options", "model", "video", "objects"), "the document")
     if not isinstance(known["model"], str):
-        raise SessionError(f"the model is {known['model']!r}, it must be a text")
+        raise SessionError(f"the model is {known['model']!r}; it must be a text")
     video = _mapping(known["video"], ("size", "num_frames", "num_received"), "the video")
     if video["size"] is not None:
         sides = _rows(video["size"], "the size of the video")
         if len(sides) != 2:
-            raise SessionError(f"the size of the video is {sides}, it must be two numbers")
+            raise SessionError(f"the size of the video is {sides}; it must be two numbers")
         for side in sides:
             _whole(side, 1, LARGEST_SIDE, "a side of the video")
     for name in ("num_frames", "num_received"):
@@ -125,11 +125,11 @@ def read_options(saved: object) -> SessionOptions:
     for name, value in given.items():
         if name == "memory_dtype":
             if not isinstance(value, str) or value not in DTYPES:
-                raise SessionError(f"memory_dtype is {value!r}, it must be one of {list(DTYPES)}")
+                raise SessionError(f"memory_dtype is {value!r}; it must be one of {list(DTYPES)}")
             chosen[name] = DTYPES[value]
         elif name == "spill_folder":
             if not isinstance(value, str | None):
-                raise SessionError(f"spill_folder is {value!r}, it must be a path")
+                raise SessionError(f"spill_folder is {value!r}; it must be a path")
             chosen[name] = None if value is None else Path(value)
         else:
             chosen[name] = _like_default(name, value, getattr(standard, name))
@@ -274,7 +274,7 @@ class _ObjectCheck:
             numbers = _rows(click, f"a click of {what}")
             if len(numbers) != CLICK_NUMBERS or not isinstance(numbers[2], bool):
                 raise SessionError(
-                    f"a click of {what} is {numbers}, it must be x, y, true or false"
+                    f"a click of {what} is {numbers}; it must be x, y, true or false"
                 )
             x, y = (_number(value, f"a click of {what}") for value in numbers[:2])
             clicks.append(Click((x, y), positive=numbers[2]))
@@ -282,7 +282,7 @@ class _ObjectCheck:
         if row["box"] is not None:
             sides = [_number(value, f"the box of {what}") for value in _rows(row["box"], "a box")]
             if len(sides) != BOX_NUMBERS:
-                raise SessionError(f"the box of {what} has {len(sides)} numbers, it must have four")
+                raise SessionError(f"the box of {what} has {len(sides)} numbers; it must have four")
             box = (sides[0], sides[1], sides[2], sides[3])
         try:
             check_near_frame(FramePrompts(tuple(clicks), box), self._shapes.size, what)
@@ -335,7 +335,7 @@ class _ObjectCheck:
         prefix = f"{self._own}scores/"
         if not self._fields["has_masklet"]:
             if any(name.startswith(prefix) for name in self._tensors):
-                raise SessionError(f"{self._what} has scores and no masklet")
+                raise SessionError(f"{self._what} has scores but no masklet")
             return
         frames = self._column(f"{prefix}frame", torch.int64)
         for frame in frames:
@@ -384,7 +384,7 @@ def _check_mask(record: Named, shapes: SavedShapes, what: str) -> int:
         text = counts.numpy().tobytes().decode("ascii")
         runs = rle.from_coco({"size": size, "counts": text})
     except Exception as error:  # it may hold any text
-        raise SessionError(f"{what} is no run lengths: {error}") from error
+        raise SessionError(f"{what} is not valid run lengths: {error}") from error
     if sum(runs["counts"]) != size[0] * size[1] or any(run < 0 for run in runs["counts"]):
         raise SessionError(f"{what} has runs that do not fill a frame of {size}")
     return rle.area(runs)
@@ -394,12 +394,12 @@ def _check_tensor(
     tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None, what: str
 ) -> None:
     if tuple(tensor.shape) != shape:
-        raise SessionError(f"{what} has the shape {tuple(tensor.shape)}, it must be {shape}")
+        raise SessionError(f"{what} has the shape {tuple(tensor.shape)}; it must be {shape}")
     allowed = DTYPES.values() if dtype is None else (dtype,)
     if tensor.dtype not in allowed:
         raise SessionError(f"{what} is {tensor.dtype}")
     if not tensor.isfinite().all():
-        raise SessionError(f"{what} holds what is no finite number")
+        raise SessionError(f"{what} holds a number that is not finite")
 
 
 def _like_default(name: str, value: object, default: object) -> object:
@@ -410,14 +410,14 @@ def _like_default(name: str, value: object, default: object) -> object:
         return tuple(value) if isinstance(value, list) else value
     if isinstance(default, bool) or not isinstance(default, int):
         if type(value) is not type(default):
-            raise SessionError(f"{name} is {value!r}, it must be a {type(default).__name__}")
+            raise SessionError(f"{name} is {value!r}; it must be a {type(default).__name__}")
         return value
     return _whole(value, 0, LARGEST_ID, name)
 
 
 def _mapping(value: object, names: Collection[str], what: str) -> Document:
     if not isinstance(value, dict):
-        raise SessionError(f"{what} is a {type(value).__name__}, it must be a mapping")
+        raise SessionError(f"{what} is a {type(value).__name__}; it must be a mapping")
     if missing := [name for name in names if name not in value]:
         raise SessionError(f"{what} lacks {', '.join(missing)}")
     return value
@@ -425,20 +425,20 @@ def _mapping(value: object, names: Collection[str], what: str) -> Document:
 
 def _rows(value: object, what: str) -> list[Any]:
     if not isinstance(value, list):
-        raise SessionError(f"{what} is a {type(value).__name__}, it must be a list")
+        raise SessionError(f"{what} is a {type(value).__name__}; it must be a list")
     return value
 
 
 def _row_of(value: object, length: int, what: str) -> list[Any]:
     row = _rows(value, what)
     if len(row) != length:
-        raise SessionError(f"{what} has {len(row)} parts, it must have {length}")
+        raise SessionError(f"{what} has {len(row)} parts; it must have {length}")
     return row
 
 
 def _whole(value: object, least: int, most: int, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise SessionError(f"{what} is {value!r}, it must be a whole number")
+        raise SessionError(f"{what} is {value!r}; it must be a whole number")
     if not least <= value <= most:
         raise SessionError(f"{what} is out of range: not within {least} to {most}")
     return value
@@ -446,9 +446,9 @@ def _whole(value: object, least: int, most: int, what: str) -> int:
 
 def _number(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SessionError(f"{what} holds {value!r}, it must be a number")
+        raise SessionError(f"{what} holds {value!r}; it must be a number")
     if not abs(value) <= LARGEST_SIDE * LARGEST_SIDE or math.isnan(value):
-        raise SessionError(f"{what} holds a number that is no place")
+        raise SessionError(f"{what} holds a number that is not a position")
     return float(value)
 
 

@@ -121,10 +121,10 @@ def _read_fingerprint(tensors: Named, num_frames: int) -> Fingerprint:
     if frames is None and colors is None:
         return {}
     if frames is None or colors is None or frames.ndim != 1 or len(frames) != len(colors):
-        raise SessionError("what the video looked like is incomplete")
+        raise SessionError("the fingerprint of the video is incomplete")
     found = dict(zip(frames.tolist(), colors.float(), strict=True))
     if any(not 0 <= frame < num_frames for frame in found):
-        raise SessionError(f"what the video looked like is of frames {list(found)}")
+        raise SessionError(f"the fingerprint of the video is of frames {list(found)}")
     return found
 
 
