@@ -53,7 +53,7 @@ def read_cvat(path: Path) -> list[CvatImage]:
     try:
         return list(_images(ElementTree.parse(path).getroot()))
     except (ElementTree.ParseError, KeyError, ValueError) as error:
-        raise ImageError(f"{path} is no file of CVAT for images 1.1: {error!r}.") from error
+        raise ImageError(f"{path} is not a CVAT for images 1.1 file: {error!r}.") from error
 
 
 def _images(root: ElementTree.Element) -> Iterator[CvatImage]:

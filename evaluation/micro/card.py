@@ -209,7 +209,7 @@ def _skipped(log: Table) -> str:
     skipped = log.columns.get("skipped")
     if skipped is None or not skipped[-1]:
         return ""
-    return f" {skipped[-1]:,.0f} times a photo or clip had nothing to learn from, and was replaced."
+    return f" {skipped[-1]:,.0f} times, a photo or clip had no usable object and was replaced."
 
 
 def _stopped(folder: Path, log: Table) -> str:

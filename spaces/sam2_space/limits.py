@@ -27,8 +27,8 @@ class LimitError(Sam2Error):
 def too_many_objects(most: int) -> LimitError:
     """Make the error for too many objects."""
     return LimitError(
-        f"There are {most} objects already, which is all that is allowed here. "
-        "Go on with one of them, or take one away."
+        f"There are already {most} objects, the most allowed here. "
+        "Work on one of them, or remove one."
     )
 
 

@@ -62,7 +62,7 @@ class LiveWork:
         followed = list(self._session.object_ids)
         waits = self.active not in followed
         if not followed:
-            return "Watching. Click an object to follow it"
+            return "Watching. Click an object to track it"
         text = f"Following object{'s' * (len(followed) > 1)} {', '.join(map(str, followed))}"
         return f"{text}. Click object {self.active} next" if waits else text
 
@@ -140,8 +140,8 @@ class LiveWork:
 TAB = "live"
 Updates = dict[Any, Any]
 WELCOME = (
-    "**1** Start the camera. **2** Click an object in the large picture: from then on its mask "
-    "follows it. More clicks correct the mask; each is shown for three seconds."
+    "**1** Start the camera. **2** Click an object in the large picture, and its mask "
+    "follows it from then on. More clicks correct the mask; each is shown for three seconds."
 )
 WAITING = "The camera is off; nothing is sent."
 EVERY = 0.25  # seconds between two pictures
@@ -164,7 +164,7 @@ class LiveTab:
                 self.view = gr.Image(
                     label="Click here",
                     show_label=False,
-                    alt_text="The camera's newest picture with the masks",
+                    alt_text="The latest camera picture with its masks",
                     interactive=False,
                     buttons=["fullscreen"],
                     height=380,
@@ -188,13 +188,13 @@ class LiveTab:
                     label="Click type",
                     elem_classes="kind",
                 )
-                gr.HTML("Shift or right click excludes.", elem_classes=["note", "mouse"])
+                gr.HTML("Shift-click or right-click to exclude.", elem_classes=["note", "mouse"])
                 with gr.Row():
                     self.new = gr.Button("New object", size="sm", min_width=110)
                     self.reset = gr.Button("Start over", size="sm", min_width=110)
                 self.x, self.y, self.add = parts.typed_click()
         gr.Markdown(
-            f"A picture every {EVERY:g} seconds is sent, looked at and forgotten; a stream ends "
+            f"A picture every {EVERY:g} seconds is sent, processed and discarded; a stream ends "
             f"after {LONGEST // 60} minutes. Up to {service.limits.objects} objects.",
             elem_classes="limits",
         )

@@ -65,6 +65,6 @@ def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
 def _introduction(service: Service) -> str:
     return (
         "# Click an object to cut it out\n"
-        f"SAM 2 (`{service.model.name}`) finds the outline of whatever you click, in a photo, "
-        "through a video, or live."
+        f"SAM 2 (`{service.model.name}`) finds the outline of anything you click, in a photo, "
+        "in a video or live."
     )

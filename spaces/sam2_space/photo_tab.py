@@ -28,8 +28,8 @@ MEANING = "**Pick the best mask.** The number is its predicted IoU."
 NO_MEANING = "**Pick the best mask:** candidate masks appear here after a click."
 WELCOME = "**1** Choose a photo. **2** Click an object in it. **3** Download its mask."
 DOWNLOADS = ("Mask PNG", "Overlay PNG", "COCO JSON", "Cutout PNG")
-NO_PREVIEW = "Preview under the cursor is off: here it would call a shared GPU at every move."
-TOO_SLOW = "Preview paused: this machine is too slow for it, or busy. It tries again in a minute."
+NO_PREVIEW = "The preview under the cursor is off here, because every move would use a shared GPU."
+TOO_SLOW = "Preview paused: this machine is too slow or busy. It tries again in a minute."
 PREVIEW_SIDE = 512  # pixels; the browser enlarges the mask
 
 
@@ -62,7 +62,7 @@ class PhotoTab:
 
     def _build_picture(self, samples: list[Path]) -> None:
         self.input = gr.Image(
-            label="Photo: drop, paste, choose, or take one",
+            label="Photo: drop, paste, choose or take one",
             sources=["upload", "clipboard", "webcam"],
             type="filepath",
             image_mode=None,
@@ -70,14 +70,14 @@ class PhotoTab:
             elem_id="photo-input",
         )
         self.samples = gr.Dataset(
-            label="Or try one of these",
+            label="Or try a sample",
             components=[gr.Image(visible=False)],
             samples=[[str(path)] for path in samples],
             type="index",
             elem_id="photo-samples",
         )
         self.sample_paths = samples
-        self.view = parts.picture_view(TAB, "Your photo with the masks so far")
+        self.view = parts.picture_view(TAB, "Your photo with its masks")
         self.gestures = gestures.gestures(TAB)
         self.busy = parts.busy_line("photo-busy")
 
@@ -342,7 +342,7 @@ class PhotoTab:
         if found:
             text = f"{len(found)} masks in {took:.1f} s."
         else:
-            text = "No mask is good and stable enough. Lower the two thresholds and try again."
+            text = "No mask passes both thresholds. Lower them and try again."
         return {**self._shown(visitor, work), self.status: parts.status_line(text)}
 
     def expect_finding(self, request: gr.Request) -> None:
@@ -393,15 +393,15 @@ def _hint(work: PhotoWork) -> str:
     if scene.corner is not None:
         return "Now click the **opposite corner** of the box."
     if scene.everything is not None:
-        return (
-            "**Click a mask** to pick it as an object. *New object* goes back to your own clicks."
-        )
+        return "**Click a mask** to make it an object. *New object* goes back to your own clicks."
     if not scene.answered:
         smaller = ""
         if size != work.original_size:
-            smaller = f" It was shrunk to {size[1]} x {size[0]} pixels, and so are its masks."
+            smaller = (
+                f" It was downscaled to {size[1]} x {size[0]} pixels, and its masks have that size."
+            )
         return f"**Click an object** in the photo, or drag a box around it.{smaller}"
     return (
-        "Not quite? Pick another mask, **click what is missing**, or Shift or right click "
+        "Not quite? Pick another mask, **click what is missing**, or Shift-click or right-click "
         "what does not belong."
     )

@@ -238,7 +238,7 @@ def middle(box: Xyxy) -> Xy:
 WORK_SIDE = 2048  # pixels; larger photos are shrunk, to bound memory and latency
 UNDO_DEPTH = 50  # steps
 DECODING = threading.BoundedSemaphore(2)  # concurrent photos in memory at full size
-STOPPED = "Stopped. What was there before is kept."
+STOPPED = "Stopped. The previous result is kept."
 
 
 class PhotoWork:
@@ -494,5 +494,7 @@ def box_of_corners(first: Xy, second: Xy) -> Xyxy:
     """
     (x0, y0), (x1, y1) = first, second
     if x0 == x1 or y0 == y1:
-        raise PromptError("The two corners make no box. Click two opposite corners around it.")
+        raise PromptError(
+            "These two corners do not make a box. Click two opposite corners around the object."
+        )
     return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)

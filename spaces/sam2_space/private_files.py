@@ -40,10 +40,10 @@ MAX_BODY = 8 * 2**20  # bytes of a parsed request; uploads take another path
 # Parsing takes microseconds per value, twice here and twice in Gradio, and blocks all other
 # requests. A thousand clicks are 10,000 values.
 MAX_VALUES = 50_000
-NOT_YOURS = Refusal(FORBIDDEN, "This file is not yours, or it has been deleted. Upload it again.")
+NOT_YOURS = Refusal(FORBIDDEN, "This file is not yours, or it was deleted. Upload it again.")
 TOO_LARGE = Refusal(413, "This request is too large. Upload files, and send fewer prompts.")
 NO_JSON = Refusal(400, "This request is not JSON.")
-NO_ROUTE = Refusal(404, "There is nothing here. /gradio_api/info lists the endpoints.")
+NO_ROUTE = Refusal(404, "There is no such endpoint. /gradio_api/info lists the endpoints.")
 FAILED = Refusal(500, "This request cannot be answered. /gradio_api/info describes the endpoints.")
 
 

@@ -22,8 +22,7 @@ Answer = Any  # result of a handler
 SHOWN_FOR = 20  # seconds
 PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\-+@]+){2,}")
 UNEXPECTED = (
-    "Something went wrong here, and it is not your fault. What you have is kept; try again, or "
-    "upload the file again."
+    "Something went wrong on our side. Your work is kept; try again, or upload the file again."
 )
 
 MOST_TRACEBACKS = 100  # logged in full
@@ -60,7 +59,7 @@ def as_message(error: Exception) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, PermissionError):
-        text = "This file is not yours, or it has been deleted. Upload it again."
+        text = "This file is not yours, or it was deleted. Upload it again."
         return gr.Error(text, duration=SHOWN_FOR, print_exception=False)
     if isinstance(error, Sam2Error | NumberOfInputsError):
         text = without_paths(str(error))

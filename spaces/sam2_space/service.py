@@ -67,7 +67,7 @@ class Service:
         """
         if request.cookies.get(NEW):
             return LimitError(
-                f"There is no {thing} here, since your browser brought no cookie to know you by. "
+                f"There is no {thing} here, because your browser sent no cookie. "
                 "Allow cookies for this page, or open it at its own address, and reload it."
             )
         return LimitError(

@@ -75,7 +75,7 @@ class UploadQuota:
         """Return why an upload is refused; None if it is allowed."""
         length = content_length(headers)
         if length is None:
-            return Refusal(LENGTH_NEEDED, "Say how long this upload is (Content-Length).")
+            return Refusal(LENGTH_NEEDED, "Send the length of this upload (Content-Length).")
         most = self.file_mb * MILLION
         if length > most + FORM_SLACK:
             text = (
@@ -85,11 +85,11 @@ class UploadQuota:
         own, unused = await asyncio.to_thread(self._stored, cookie)
         if own + length > OWN_FILES * most:
             text = (
-                "You have too many files here. Close other pages of this site, or come back later."
+                "You have too many files here. Close other tabs of this site, or come back later."
             )
             return Refusal(NO_ROOM, text)
         if unused + length > UNUSED_FILES * most:
-            return Refusal(NO_ROOM, "There is no room now. Try again in a few minutes.")
+            return Refusal(NO_ROOM, "The server is full. Try again in a few minutes.")
         return None
 
     def _stored(self, cookie: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from .visitors import Visitor
 TAB = "video"
 Updates = dict[Any, Any]
 WELCOME = "**1** Choose a video. **2** Click an object in a frame. **3** Track it."
-NO_REVIEW = "After tracking, the frames where the model doubts its masks are listed here."
+NO_REVIEW = "After tracking, frames where the model is unsure are listed here."
 DIRECTIONS = (
     "forward from the first click",
     "both ways from the first click",
@@ -61,13 +61,13 @@ class VideoControls:
             elem_id="video-input",
         )
         self.samples = gr.Dataset(
-            label="Or try this one",
+            label="Or try a sample",
             components=[gr.Video(visible=False)],
             samples=[[str(path)] for path in samples],
             type="index",
             elem_id="video-samples",
         )
-        self.view = parts.picture_view(TAB, "A frame of your video with the masks so far")
+        self.view = parts.picture_view(TAB, "A frame of your video with its masks")
         self.gestures = gestures.gestures(TAB)
         with gr.Column(visible=False, min_width=0, elem_classes="timeline") as self.timeline:
             self.thumbs = gestures.channel("video-thumbs")
@@ -132,7 +132,7 @@ class VideoControls:
                     color_map=curve_colors(limits.objects),
                     y_lim=[0, 1],
                     height=330,
-                    label="Confidence of the model",
+                    label="Model confidence",
                     elem_id="video-curve",
                 )
 
@@ -167,5 +167,5 @@ def object_choices(work: VideoWork) -> list[tuple[str, int]]:
 def review_update(work: VideoWork) -> Updates:
     """Update the list of frames to review."""
     found = to_review(work)
-    info = "" if found else "The model doubts none of its masks."
+    info = "" if found else "No frames to review."
     return gr.update(choices=found, value=None, info=info)

@@ -113,14 +113,18 @@ class VideoJobs:
                 yield {self.tab.status: parts.progress_bar(done, total, text)}
         if work.is_stopped:
             shutil.rmtree(files.overlay.parent, ignore_errors=True)
-            text = "Stopped; what is tracked is kept. Track again to get the files."
+            text = "Stopped; the tracked frames are kept. Track again to get the files."
             yield {self.tab.status: parts.status_line(text)}
             return
         older, work.files_folder = work.files_folder, files.overlay.parent
         work.written = prompts
         if older is not None:
             shutil.rmtree(older, ignore_errors=True)
-        ended = "" if step.done == step.total else f" Stopped at frame {step.frame}; it is kept."
+        ended = (
+            ""
+            if step.done == step.total
+            else f" Stopped at frame {step.frame}; the tracked frames are kept."
+        )
         text = f"{step.done} frames tracked, {step.rate:.1f} a second.{ended}"
         yield {
             **self.tab.shown_at(visitor, work, step.frame),

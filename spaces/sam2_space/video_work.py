@@ -150,7 +150,7 @@ def require_prompts(scene: VideoScene, object_ids: Iterable[int]) -> None:
         raise PromptError("There is nothing to track yet. Click an object in a frame first.")
     if empty := sorted(set(object_ids) - set(scene.prompted)):
         raise PromptError(
-            f"Object {empty[0]} has no click any more. Click it in a frame, or remove it."
+            f"Object {empty[0]} has no click left. Click it in a frame, or remove it."
         )
 
 
@@ -429,13 +429,15 @@ class VideoWork:
         with self._lock:
             self._require_open()
             if self.is_tracking:
-                raise SessionError("Tracking is going on. Press Stop first; what is done stays.")
+                raise SessionError(
+                    "Tracking is running. Press Stop first; the tracked frames are kept."
+                )
             yield
 
     def _require_open(self) -> None:
         """Raise after the end of a visit."""
         if self._is_closed:
-            raise FrameError("This video has been deleted. Upload it again.")
+            raise FrameError("This video was deleted. Upload it again.")
 
 
 RAM_BUDGET = 64 * 2**20  # bytes of a visit's session; the rest is spilled to its folder

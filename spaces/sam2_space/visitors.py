@@ -169,7 +169,7 @@ class Visitor:
     def _require_here(self) -> None:
         """Raise after the end, since new files would never be deleted."""
         if self.is_closed:
-            raise LimitError("This visit has ended, and everything of it is deleted.")
+            raise LimitError("This visit has ended, and all of its files were deleted.")
 
 
 SECONDS = 60.0  # of a minute
@@ -304,8 +304,8 @@ class Visitors:
         idle = [item for item in self._visits.items() if item[1].is_idle(now - LEAST_IDLE)]
         if not idle:
             raise LimitError(
-                f"{self.limits.visitors} people are using this already, which is all it "
-                "can take. Try again in a few minutes."
+                f"{self.limits.visitors} people are already using this page, the most it "
+                "can serve. Try again in a few minutes."
             )
         key, gone = min(idle, key=lambda item: (bool(item[1].works), item[1].last_seen))
         del self._visits[key]

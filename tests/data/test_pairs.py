@@ -90,7 +90,7 @@ def test_a_folder_that_does_not_fit_says_what_is_expected(tmp_path, options, sai
         read_pairs(pairs(tmp_path, options=options))
 
 
-@pytest.mark.parametrize(("path", "said"), [("", "has no path"), ("nowhere", "is no folder")])
+@pytest.mark.parametrize(("path", "said"), [("", "has no path"), ("nowhere", "is not a folder")])
 def test_a_missing_folder_says_what_is_expected(path, said):
     with pytest.raises(DataError, match=rf"{said}.*NAME.jpg"):
         read_pairs(pairs(path))

@@ -65,7 +65,7 @@ def test_the_search_works_in_a_page_opened_from_a_folder(site, browser):
 
 
 def test_the_glossary_has_every_word_of_the_contributors_table():
-    table = (ROOT / "CONTRIBUTING.md").read_text().split("## Words")[1].split("## ")[0]
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("## Terms")[1].split("## ")[0]
     rows = re.findall(r"^\| ([^|]+) \|", table, re.M)[1:]
     words = [word.strip() for row in rows for word in row.split(",")]
     glossary = (ROOT / "docs/glossary.md").read_text()

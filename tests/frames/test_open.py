@@ -131,16 +131,16 @@ def test_two_folders_where_one_is_expected_are_refused(folder):
     [
         ("no such.mp4", r"no video file or folder no such\.mp4"),
         ("https://example.com/a.mp4", "is a URL. Download it first"),
-        (["https://example.com/a.png"], "is an address"),
+        (["https://example.com/a.png"], "is a URL"),
         ([], "no frames"),
         (np.zeros((0, 4, 4, 3), np.uint8), "no frames"),
         (iter([]), "no pictures"),
         (CLIP[0], "single picture"),
-        (3, "cannot be made of a int"),
-        (b"bytes", "cannot be made of a bytes"),
-        ({0: CLIP[0]}, "cannot be made of a dict"),
-        (io.BytesIO(b"bytes"), "cannot be made of a BytesIO"),
-        (Image.fromarray(CLIP[0]), "cannot be made of a Image"),
+        (3, "cannot make a video from a int"),
+        (b"bytes", "cannot make a video from a bytes"),
+        ({0: CLIP[0]}, "cannot make a video from a dict"),
+        (io.BytesIO(b"bytes"), "cannot make a video from a BytesIO"),
+        (Image.fromarray(CLIP[0]), "cannot make a video from a Image"),
     ],
 )
 def test_what_is_no_video_is_refused_with_a_reason(source, reason):

@@ -62,7 +62,7 @@ def test_axe_finds_no_serious_fault_on_any_tab_in_any_state(page, axe):
     page.locator("#video-track").click()
     page.locator("#video-status progress").wait_for(timeout=SECONDS)
     page.locator("#video-stop").click()
-    page.locator("#video-status", has_text="it is kept").wait_for(timeout=SECONDS)
+    page.locator("#video-status", has_text="tracked frames are kept").wait_for(timeout=SECONDS)
     page.locator("#video-curve svg, #video-curve canvas").first.wait_for(timeout=SECONDS)
     found += faults(page, "video tracked")
     page.get_by_role("tab", name="Live").click()

@@ -195,7 +195,7 @@ def test_a_large_photo_is_clicked_where_it_is_seen_and_answered_at_its_own_size(
     small.resize((2400, 1600)).save(tmp_path / "large.jpg")
     page.set_input_files("#photo-input input[type=file]", tmp_path / "large.jpg")
     page.wait_for_selector(f"{VIEW} img", timeout=SECONDS)
-    assert "shrunk to 2048 x 1365 pixels" in page.locator("#photo-hint").inner_text()
+    assert "downscaled to 2048 x 1365 pixels" in page.locator("#photo-hint").inner_text()
     plain = pixels(page, VIEW)
     spot = (CUP[0] * 1280 // 600, CUP[1] * 853 // 400)
 

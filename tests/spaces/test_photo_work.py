@@ -88,7 +88,7 @@ def test_a_box_may_be_given_by_any_two_corners(work):
     assert work.scene.current.box == (10, 10, 50, 50)
 
     work.corner((20, 20))
-    with pytest.raises(PromptError, match="make no box"):
+    with pytest.raises(PromptError, match="do not make a box"):
         work.corner((20, 40))
     with pytest.raises(PromptError, match="outside"):
         work.box((500, 10, 600, 50))
@@ -121,7 +121,7 @@ def test_there_are_only_so_many_objects_and_an_unused_one_is_taken_first(work):
     work.new_object()
     work.click((20, 30), positive=True)
 
-    with pytest.raises(LimitError, match="2 objects already"):
+    with pytest.raises(LimitError, match="already 2 objects"):
         work.new_object()
 
 

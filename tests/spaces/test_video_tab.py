@@ -146,7 +146,7 @@ def test_a_box_in_the_middle_is_tracked_both_ways_and_stopping_keeps_what_is_don
     page.locator("#video-track").click()
     page.locator("#video-status progress").wait_for(timeout=SECONDS)
     page.locator("#video-stop").click()
-    page.locator("#video-status", has_text="it is kept").wait_for(timeout=SECONDS)
+    page.locator("#video-status", has_text="tracked frames are kept").wait_for(timeout=SECONDS)
     done = int(page.locator("#video-status").inner_text().split()[0])
 
     assert 0 < done < 4 * NUM_FRAMES

@@ -57,7 +57,7 @@ def follow_a_doubt(page, at_first):
         f"document.querySelector('{MARKS}').dataset.frame >= 12", timeout=SECONDS
     )
     page.locator("#video-stop").click()
-    page.locator("#video-status", has_text="it is kept").wait_for(timeout=SECONDS)
+    page.locator("#video-status", has_text="tracked frames are kept").wait_for(timeout=SECONDS)
     doubt = page.locator("#video-review label").first
     doubt.wait_for(timeout=SECONDS)
     text, before = doubt.inner_text(), source(page, VIEW)

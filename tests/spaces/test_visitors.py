@@ -178,7 +178,7 @@ def test_nobody_else_can_end_a_visit(visitors):
 def test_there_is_room_again_when_somebody_has_left(visitors):
     visitors.of(ANN, "p1")
     visitors.of(BOB, "p1")
-    with pytest.raises(LimitError, match="2 people are using this already"):
+    with pytest.raises(LimitError, match="2 people are already using this page"):
         visitors.of("c" * 32, "p1")
 
     visitors.leave(ANN, "p1")

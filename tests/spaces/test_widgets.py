@@ -51,7 +51,7 @@ def test_thumbnails_are_spread_over_the_video(frames, expected):
     ],
 )
 def test_a_gesture_of_another_form_is_refused(value, index):
-    with pytest.raises(PromptError, match="not understood"):
+    with pytest.raises(PromptError, match="not recognized"):
         Gesture.of_event(SimpleNamespace(value=value, index=index))
 
 

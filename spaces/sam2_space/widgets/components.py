@@ -14,8 +14,8 @@ from sam2_hf.overlay import object_colors
 
 INCLUDE, EXCLUDE, CORNER = "Include", "Exclude", "Box corner"
 CLICK_KINDS = (INCLUDE, EXCLUDE, CORNER)
-GESTURES = "Shift or right click excludes; a drag draws a box."
-NO_BOXES = "This model has not learned boxes: it takes one as a click at its center."
+GESTURES = "Shift-click or right-click to exclude; drag to draw a box."
+NO_BOXES = "This model has not learned boxes; a box counts as a click at its center."
 
 
 def progress_bar(done: int, total: int, text: str) -> str:

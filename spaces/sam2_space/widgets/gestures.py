@@ -88,7 +88,7 @@ def numbers_of(event: gr.SelectData, count: int) -> list[float]:
     sent = event.index if isinstance(event.index, list) else []
     numbers = [float(value) for value in sent if isinstance(value, int | float)]
     if len(sent) != count or len(numbers) != count or not np.isfinite(numbers).all():
-        raise PromptError("This gesture was not understood. Reload the page and try again.")
+        raise PromptError("This gesture was not recognized. Reload the page and try again.")
     return numbers
 
 

@@ -20,7 +20,7 @@ QUALITY = 70  # of a JPEG
 LEGEND = (
     '<span class="legend note" id="video-legend"><i class="prompt"></i>prompts'
     '<i class="doubt"></i>doubtful frames<i class="tracked"></i>tracked. '
-    "Arrow keys step by 1 frame, with Shift by 10.</span>"
+    "Arrow keys step 1 frame, with Shift 10.</span>"
 )
 
 

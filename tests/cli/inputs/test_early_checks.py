@@ -60,7 +60,7 @@ MISTAKES = [
     (["track", "--camera", "0", "--click", "1:1:3,3"], "all must be for frame 0"),
     (["track", "cup.mp4", "--point", "0:1:3,3"], "no option --point. Did you mean --click?"),
     (["segment", "cup.mp4", "--point", "3,3"], "cup.mp4 is a video; `sam2-hf track` reads it"),
-    ([*CUP, "--model", "text.jpg"], "text.jpg is no checkpoint"),
+    ([*CUP, "--model", "text.jpg"], "text.jpg is not a checkpoint"),
     (["segmnet", "cup.png"], "there is no command 'segmnet'. Did you mean segment?"),
     (["cup.png"], "there is no command 'cup.png'"),
     (["convert", "none.pt", "out"], "there is no file or folder none.pt"),
@@ -78,7 +78,10 @@ MISTAKES = [
     ([*EXPORT, "--format", "torchscript", "--fixed"], "torchscript has no fixed shapes"),
     ([*EXPORT, "--image-size", "100"], "multiple of 32"),
     ([*EXPORT, "--push-to-hub", "a/b/c"], "'a/b/c' is not a valid name for a Hub repo"),
-    (["export", "check", "empty", "--push-to-hub", "a b"], "'a b' is not a valid name for a Hub repo"),
+    (
+        ["export", "check", "empty", "--push-to-hub", "a b"],
+        "'a b' is not a valid name for a Hub repo",
+    ),
     (["export", "sam2-hiera-micro", "text.jpg/out"], "text.jpg is a file. Choose another OUT."),
     (["convert", "sam2-hiera-micro", "text.jpg/out"], "text.jpg is a file. Choose another OUT."),
 ]

@@ -65,7 +65,7 @@ def test_every_file_beside_the_card_is_named_and_no_other(scores, folder):
     card = model_card(scores, folder, Making("train it", "two cores"))
 
     assert "It took 20 steps and 2.0 hours on two cores." in card
-    assert " 3 times a photo or clip had nothing to learn from, and was replaced." in card
+    assert " 3 times, a photo or clip had no usable object and was replaced." in card
     assert "```\ntrain it\n```" in card
     assert "(training.csv)" in card
     assert "(curves.png)" in card
