@@ -243,8 +243,10 @@ class LiveTab:
         return self._point(kind, (event.index[0], event.index[1]), request)
 
     def gesture(self, event: gr.SelectData, request: gr.Request) -> str:
-        """Handle a Shift click or a right click on the shown picture."""
-        return self._point(parts.EXCLUDE, Gesture.of_event(event).xy, request)
+        """Handle a Shift-click, a right-click or a click by keyboard on the shown picture."""
+        given = Gesture.of_event(event)
+        kind = parts.INCLUDE if given.kind == gestures.INCLUDE else parts.EXCLUDE
+        return self._point(kind, given.xy, request)
 
     def click_typed(self, kind: str, x: float | None, y: float | None, request: gr.Request) -> str:
         """Handle a typed click, in pixels of the shown picture."""

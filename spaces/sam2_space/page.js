@@ -1,5 +1,5 @@
-// What the page does beyond Gradio's own components: drags and right clicks on a picture, the preview
-// under the cursor, frame steps by key, downloads in one step, and names for screen readers.
+// What the page adds to Gradio's components: drags and right-clicks on a picture, clicks by keyboard, the
+// preview under the cursor, frame steps by key, one-step downloads, and names for screen readers.
 // Without this file every control still works; a plain click is Gradio's own.
 (() => {
   const DRAG = 6; // pixels of the screen from which a press is a drag
@@ -7,6 +7,7 @@
   const PATIENCE = 4000; // milliseconds after which an unanswered preview is given up
   const SNAP = 7; // pixels around a mark of the timeline that count as the mark
   const STRIDE = 10; // frames of a step with Shift
+  const CROSS_STEP = 1 / 40; // of the longer side of the picture; with Shift one pixel of it
 
   // A `gr.HTML` of ours pushes { element, trigger, watch } when it is loaded; that may be before or
   // after this script. `trigger` fires an event that Python listens to, with the values we choose.
@@ -79,6 +80,7 @@
 
   document.addEventListener("pointerdown", (event) => {
     wasDrag = false;
+    pressing = true;
     const found = viewOf(event.target);
     hidePreview();
     if (!found || event.button !== 0 || event.shiftKey || event.pointerType === "touch") return;
@@ -101,6 +103,7 @@
   };
 
   document.addEventListener("pointerup", (event) => {
+    pressing = false;
     if (!press) return;
     const { image, view, moved, x, y } = press;
     release();
@@ -110,7 +113,10 @@
     send(`${tabOf(view)}-gestures`, corners, "box");
   }, true);
 
-  document.addEventListener("pointercancel", release, true);
+  document.addEventListener("pointercancel", () => {
+    pressing = false;
+    release();
+  }, true);
   document.addEventListener("dragstart", (event) => viewOf(event.target) && event.preventDefault(), true);
 
   const exclude = (event, found) => {
@@ -122,6 +128,9 @@
   };
 
   document.addEventListener("click", (event) => {
+    if (cross && event.detail === 0 && cross.button.contains(event.target)) {
+      return event.stopImmediatePropagation(); // a key's click has no place in the picture
+    }
     const found = viewOf(event.target);
     if (!found) return;
     if (wasDrag) event.stopImmediatePropagation();
@@ -132,6 +141,57 @@
   document.addEventListener("contextmenu", (event) => {
     const found = viewOf(event.target);
     if (found && channels[`${tabOf(found.view)}-gestures`]) exclude(event, found);
+  }, true);
+
+  // Clicks by keyboard: a picture that is reached by Tab has a crosshair, which arrow keys move.
+
+  const PICTURE = ".canvas button:has(.image-frame)";
+  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const KEYS = "Arrow keys move the crosshair, Shift for small steps. Enter includes, Shift+Enter excludes.";
+  let pressing = false; // while a pointer is down; the focus it moves is not the keyboard's
+  let cross = null; // { button, xy } in pixels of the picture, while the crosshair is shown
+
+  const drawCross = () => {
+    const frame = cross?.button.querySelector(".image-frame");
+    const found = frame && viewOf(frame);
+    if (!found) return;
+    const place = placeOf(found.image);
+    const [x, y] = cross.xy.map((value) => value * place.scale);
+    put(overlay(frame, "sam2-cross"), frame, place.left + x, place.top + y, 0, 0);
+    overlay(frame, "sam2-keys").textContent = KEYS;
+  };
+
+  document.addEventListener("focusin", (event) => {
+    const button = event.target instanceof Element && event.target.closest(PICTURE);
+    const found = button && !pressing && viewOf(button.querySelector(".image-frame"));
+    if (!found) return;
+    cross = { button, xy: [found.image.naturalWidth / 2, found.image.naturalHeight / 2] };
+    drawCross();
+  });
+
+  document.addEventListener("focusout", () => {
+    cross = null;
+    document.querySelectorAll(".sam2-cross, .sam2-keys").forEach((over) => over.remove());
+  });
+
+  const moveCross = (step, isSmall) => {
+    const { image } = viewOf(cross.button.querySelector(".image-frame"));
+    const sides = [image.naturalWidth, image.naturalHeight];
+    const length = isSmall ? 1 : Math.max(...sides) * CROSS_STEP;
+    cross.xy = cross.xy.map((v, axis) => Math.min(Math.max(v + length * step[axis], 0), sides[axis] - 1));
+    drawCross();
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (!cross || event.altKey || event.ctrlKey || event.metaKey) return;
+    const step = ARROWS[event.key];
+    if (!step && event.key !== "Enter") return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (step) return moveCross(step, event.shiftKey);
+    if (event.repeat) return;
+    const tab = tabOf(cross.button.closest(".canvas"));
+    send(`${tab}-gestures`, cross.xy, event.shiftKey ? "exclude" : "include");
   }, true);
 
   // Preview under the cursor: one question at a time, and only when the cursor rests.
@@ -233,6 +293,9 @@
     document.querySelectorAll(".gallery-item").forEach((item) => {
       const file = item.querySelector("img, video")?.src.split("/").pop() ?? "";
       name(item, `Sample: ${decodeURIComponent(file).replace(/\.\w+$/, "")}`);
+    });
+    document.querySelectorAll(PICTURE).forEach((button) => {
+      name(button, `${button.querySelector("img").alt}. ${KEYS}`);
     });
     document.querySelectorAll(".upload-container").forEach((area) => name(area, text(area)));
     document.querySelectorAll("button.thumbnail-item").forEach((item) => {

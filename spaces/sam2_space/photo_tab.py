@@ -231,10 +231,12 @@ class PhotoTab:
             return self._shown(visitor, work)
 
     def gesture(self, event: gr.SelectData, request: gr.Request) -> Updates:
-        """Handle a drag, a Shift click or a right click on the picture."""
+        """Handle a drag, a Shift-click, a right-click or a click by keyboard on the picture."""
         visitor, work = self._work(request)
         given, shown = Gesture.of_event(event), ShownSize.on_page(work.size)
         xy = shown.xy(given.xy)
+        if given.kind == gestures.INCLUDE:
+            return self._point(visitor, work, parts.INCLUDE, xy)
         with visitor.lock:
             if given.other is None:
                 work.click(xy, positive=False)

@@ -11,7 +11,7 @@ import gradio as gr
 from sam2_hf.errors import FrameError
 from sam2_hf.video.propagation import PropagationDirection
 from sam2_space.widgets import components as parts, timeline
-from sam2_space.widgets.gestures import Gesture
+from sam2_space.widgets.gestures import INCLUDE, Gesture
 
 from .drawing import draw_frame
 from .file_places import safe_stem
@@ -292,12 +292,12 @@ class VideoTab:
         return self._point(visitor, work, kind, (int(frame), xy))
 
     def gesture(self, frame: int, event: gr.SelectData, request: gr.Request) -> Updates:
-        """Handle a drag, a Shift click or a right click on the shown frame."""
+        """Handle a drag, a Shift-click, a right-click or a click by keyboard on the frame."""
         visitor, work = require_video(self.service, request)
         given, shown = Gesture.of_event(event), ShownSize.on_page(work.size)
         xy = shown.xy(given.xy)
         if given.other is None:
-            work.click(int(frame), xy, positive=False)
+            work.click(int(frame), xy, positive=given.kind == INCLUDE)
         else:
             work.box(int(frame), box_of_corners(xy, shown.xy(given.other)))
         return self.controls.shown_at(visitor, work, int(frame))

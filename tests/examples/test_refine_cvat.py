@@ -70,7 +70,10 @@ def test_another_photo_or_file_is_reported(tmp_path, caplog):
     Image.new("RGB", (60, 40)).save(tmp_path / "coffee.png")
     (tmp_path / "task.xml").write_text(TASK.replace("cups/", ""))
     (tmp_path / "other.xml").write_text("<annotations><image/></annotations>")
-    for name, message in (("task.xml", "but (400, 600) in the file"), ("other.xml", "is not a CVAT")):
+    for name, message in (
+        ("task.xml", "but (400, 600) in the file"),
+        ("other.xml", "is not a CVAT"),
+    ):
         out = ["--photos", str(tmp_path), "--out", str(tmp_path / "out.xml")]
         assert main([str(tmp_path / name), *out, "--model", SMALL_MODEL]) == 1
         assert message in caplog.text

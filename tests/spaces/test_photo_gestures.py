@@ -101,6 +101,47 @@ def test_a_drag_is_a_box_and_a_right_or_shift_click_excludes(photo, tmp_path):
     )
 
 
+def test_a_photo_is_clicked_by_arrow_keys_and_enter(photo, tmp_path):
+    photo.locator("#photo-name textarea, #photo-name input").first.focus()
+    picture = photo.locator(f"{VIEW} button:has(.image-frame)")
+    picture.focus()
+    photo.locator(".sam2-cross").wait_for(state="attached", timeout=SECONDS)
+    middle = cross_of(photo)
+    for name in ("ArrowLeft", "ArrowUp", "Shift+ArrowUp"):
+        photo.keyboard.press(name)
+    aimed = cross_of(photo)
+    key(photo, "Enter")
+    key(photo, "Shift+ArrowDown", "Shift+Enter")
+    shown = source(photo, VIEW)
+    photo.keyboard.press("Tab")
+    photo.wait_for_timeout(300)
+
+    (clicked,) = annotations(photo, tmp_path)
+    step = 600 / 40
+    assert aimed == pytest.approx([middle[0] - step, middle[1] - step - 1], abs=0.6)
+    assert np.allclose(
+        clicked["prompt_points"],
+        [[300 - step, 200 - step - 1, 1], [300 - step, 200 - step, 0]],
+        atol=0.6,
+    )
+    assert photo.locator(".sam2-cross, .sam2-keys").count() == 0
+    assert source(photo, VIEW) == shown  # Tab leaves the picture and clicks nothing
+
+
+def key(page, *keys):
+    """Press keys, the last of which changes the picture."""
+    before = source(page, VIEW)
+    for name in keys:
+        page.keyboard.press(name)
+    return wait_for_new(page, VIEW, before)
+
+
+def cross_of(page):
+    """Return where the crosshair is, in pixels of the screen."""
+    box = page.locator(".sam2-cross").evaluate("cross => cross.getBoundingClientRect().toJSON()")
+    return [box["left"], box["top"]]
+
+
 def test_the_mask_under_the_cursor_is_previewed_until_it_is_switched_off(photo):
     shown = source(photo, VIEW)
     x, y = on_screen(photo, CUP)

@@ -98,6 +98,7 @@ def test_a_color_is_read_as_browsers_write_it():
 
 def test_a_click_in_the_live_picture_is_shown_for_a_while(monkeypatch):
     work = LiveWork(SpaceModel.load("sam2-hiera-micro", "cpu"), Limits())
+    monkeypatch.setattr("sam2_space.live_tab.CLICK_SHOWN", 600.0)  # also on a slow machine
     picture_hw3 = np.full((120, 160, 3), 128, np.uint8)
     work.step(picture_hw3)
     work.click((80, 60), positive=True)

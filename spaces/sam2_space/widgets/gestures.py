@@ -22,7 +22,7 @@ from sam2_hf.errors import PromptError
 from sam2_hf.overlay import Rgb
 
 CONNECT = "(window.sam2Channels ??= []).push({ element, trigger, watch });"
-BOX, EXCLUDE = "box", "exclude"
+BOX, EXCLUDE, INCLUDE = "box", "exclude", "include"
 OPACITY = 110  # of 255; fainter than a mask that was clicked
 SLOW = 0.6  # seconds of one preview, above which it only disturbs
 SLOW_IN_A_ROW = 3  # a single one may have waited for another visitor
@@ -41,7 +41,7 @@ def channel(elem_id: str, value: str = "") -> gr.HTML:
 
 
 def gestures(tab: str, *, boxes: bool = True) -> gr.HTML:
-    """Make the channel of drags, Shift clicks and right clicks on the picture of a tab.
+    """Make the channel of drags, Shift-clicks, right-clicks and keys on the picture of a tab.
 
     Args:
         tab: Name of the tab.
@@ -56,7 +56,7 @@ class Gesture:
     """A gesture, in pixels of the shown picture.
 
     Attributes:
-        kind: `BOX` or `EXCLUDE`.
+        kind: `BOX`, `EXCLUDE`, or `INCLUDE` for a click by keyboard.
         xy: The click, or the first corner.
         other: The opposite corner of a box; None for a click.
     """
@@ -76,7 +76,7 @@ class Gesture:
             x0, y0, x1, y1 = numbers_of(event, 4)
             return cls(BOX, (x0, y0), (x1, y1))
         x, y = numbers_of(event, 2)
-        return cls(EXCLUDE, (x, y))
+        return cls(INCLUDE if event.value == INCLUDE else EXCLUDE, (x, y))
 
 
 def numbers_of(event: gr.SelectData, count: int) -> list[float]:
