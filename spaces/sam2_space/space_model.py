@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
+from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.pipelines.encoded_image import EncodedImage
 from sam2_hf.pipelines.generated_masks import GeneratedMasks
@@ -25,7 +28,6 @@ try:
 except ImportError:  # elsewhere; a checkout has a folder of this name, without GPU
     GPU = None
 
-LEARNED_NO_BOXES = (SMALL_MODEL,)  # their masks of boxes are unusable
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 Picture = NDArray[np.uint8]
 
@@ -100,10 +102,10 @@ class EverythingDefaults:
     stability_score_thresh: float = 0.95
 
     @classmethod
-    def of_model(cls, name: str, *, has_gpu: bool) -> "EverythingDefaults":
+    def of_model(cls, *, is_bundled: bool, has_gpu: bool) -> "EverythingDefaults":
         """Choose them for a model: the bundled one predicts low scores."""
         points = 32 if has_gpu else 16
-        return cls(points, 0.45, 0.1) if name == SMALL_MODEL else cls(points)
+        return cls(points, 0.45, 0.1) if is_bundled else cls(points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,19 +184,38 @@ class SpaceModel:
             ImageSegmentationPipeline(model, processor),
             MaskGenerationPipeline(model, processor),
         )
+        # On ZeroGPU a video session stays in this process, which has no GPU.
+        video = load_video_model(source, device="cpu" if GPU is not None else device)
+        bundled, has_gpu = is_bundled(video), model.device.type != "cpu"
         return cls(
             shown_name(source),
             PhotoModel.of_pipelines(*pipelines),
-            # On ZeroGPU a video session stays in this process, which has no GPU.
-            load_video_model(source, device="cpu" if GPU is not None else device),
-            EverythingDefaults.of_model(source, has_gpu=model.device.type != "cpu"),
-            source not in LEARNED_NO_BOXES,
+            video,
+            EverythingDefaults.of_model(is_bundled=bundled, has_gpu=has_gpu),
+            knows_boxes=not bundled,  # its masks of boxes are unusable
         )
 
     @property
     def reports_progress(self) -> bool:
         """Whether everything-mode reports progress; not from another process."""
         return GPU is None
+
+
+def is_bundled(model: Sam2VideoModel) -> bool:
+    """Whether a model has the weights of the bundled one, wherever they were loaded from."""
+    try:
+        folder = bundled_folder(SMALL_MODEL)
+    except CheckpointNotFoundError:
+        return False
+    if folder is None:  # hidden by a folder of its name
+        return False
+    loaded = model.state_dict()
+    return all(
+        name in loaded
+        and loaded[name].shape == saved.shape
+        and torch.equal(loaded[name].to("cpu", saved.dtype), saved)
+        for name, saved in load_file(folder / "model.safetensors").items()
+    )
 
 
 def shown_name(source: str) -> str:

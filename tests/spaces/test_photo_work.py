@@ -176,8 +176,10 @@ def test_zero_gpu_wraps_what_takes_and_returns_values(monkeypatch):
 
 
 def test_the_bundled_model_begins_with_sliders_it_can_meet():
-    assert EverythingDefaults.of_model("sam2-hiera-micro", has_gpu=False).pred_iou_thresh == 0.45
-    assert EverythingDefaults.of_model("other", has_gpu=True) == EverythingDefaults(32, 0.8, 0.95)
+    assert EverythingDefaults.of_model(is_bundled=True, has_gpu=False).pred_iou_thresh == 0.45
+    assert EverythingDefaults.of_model(is_bundled=False, has_gpu=True) == EverythingDefaults(
+        32, 0.8, 0.95
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
+from sam2_hf import Sam2VideoModel
 from sam2_hf.errors import FrameError
 from sam2_space.limits import LimitError, Limits
 from sam2_space.photo_work import PhotoWork
-from sam2_space.space_model import SpaceModel
+from sam2_space.space_model import SpaceModel, is_bundled
 from sam2_space.video_work import open_video
 from tests.spaces.conftest import ROOT
 
@@ -23,6 +25,20 @@ def work(model, tmp_path):
     opened = open_video(CLIP, "clip", model, Limits(), tmp_path / "video")
     yield opened
     opened.close()
+
+
+def test_the_bundled_model_is_known_by_its_weights_wherever_they_came_from(
+    model, micro_video_model, tmp_path
+):
+    model.video.save_pretrained(tmp_path / "copy")
+    copy = Sam2VideoModel.from_pretrained(tmp_path / "copy")
+
+    assert not model.knows_boxes
+    assert is_bundled(copy)
+    with torch.no_grad():
+        copy.no_memory_embedding.add_(1.0)
+    assert not is_bundled(copy)
+    assert not is_bundled(micro_video_model)  # of another size
 
 
 def test_undo_never_says_something_else_than_the_session_has(work):
