@@ -6,21 +6,16 @@ Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFilter
 
-from sam2_hf.overlay import Rgb, draw_overlay, label_picture, object_colors
+from sam2_hf.overlay import Rgb, draw_overlay, object_colors
+from sam2_hf.results.found_object import FoundObject
 from sam2_hf.results.labeled_overlay import draw_masklets
-from sam2_hf.writers.coco_json import (
-    answer_annotation,
-    generated_annotations,
-    mask_picture,
-    write_coco,
-    write_png,
-)
+from sam2_hf.results.photo_files import PhotoToWrite
+from sam2_hf.results.pictures import write_png
 
 from .limits import LimitError, ShownSize
 from .photo_work import Answer, PhotoScene, PhotoWork, Xy
@@ -109,24 +104,25 @@ def write_files(work: PhotoWork, folder: Path, model: str) -> PhotoFiles:
     scene = work.scene
     if scene.picked:
         scene = replace(scene, everything=None)
-    everything: list[NDArray[np.bool_]] | None = None
-    if scene.everything is not None:
-        # Decoded once: there may be hundreds, each of the photo's size.
-        masks = everything = list(scene.everything["masks"])
-        records = generated_annotations(scene.everything)
-        drawn = label_picture(masks, work.size)
-    else:
-        masks, records = _object_masks(work)
-        if not masks:
-            raise LimitError("There is no mask yet. Click an object first.")
-        drawn = mask_picture(masks)
+    is_everything = scene.everything is not None
+    objects = _found(work) if scene.everything is None else scene.everything.found_objects()
+    if not objects and not is_everything:
+        raise LimitError("There is no mask yet. Click an object first.")
     whole = ShownSize(work.size, 1.0)
+    files = PhotoToWrite(
+        objects,
+        work.size,
+        photo=f"{work.name}.jpg",
+        picture=lambda: work.picture_hw3,
+        overlay=lambda: Image.fromarray(_draw(work, scene, whole)),
+        model=model,
+        is_numbered=is_everything,
+    )
     base = folder / work.name
-    name = f"{work.name}.jpg"
     return PhotoFiles(
-        write_png(Path(f"{base}_overlay.png"), _draw(work, scene, whole, everything)),
-        write_png(Path(f"{base}_mask.png"), drawn),
-        write_coco(Path(f"{base}_coco.json"), name, work.size, records, model),
+        files.write("overlay", Path(f"{base}_overlay.png")),
+        files.write("mask", Path(f"{base}_mask.png")),
+        files.write("coco", Path(f"{base}_coco.json")),
     )
 
 
@@ -143,12 +139,14 @@ def write_cutout(work: PhotoWork, folder: Path, background: str, color: str) -> 
         LimitError: There is no object yet.
         OutputError: The disk is full.
     """
-    masks, _ = _object_masks(work)
-    if not masks:
+    objects = _found(work)
+    if not objects:
         raise LimitError(
             "There is no object yet. Click one first, or pick a mask found by Everything."
         )
-    opacity = Image.fromarray(np.any(masks, axis=0).astype(np.uint8) * 255)
+    opacity = Image.fromarray(
+        np.any([found.mask for found in objects], axis=0).astype(np.uint8) * 255
+    )
     opacity = opacity.filter(ImageFilter.GaussianBlur(EDGE))
     photo = Image.fromarray(work.picture_hw3)
     if background == BACKGROUNDS[0]:
@@ -189,16 +187,11 @@ def _candidate_name(answer: Answer, which: int) -> str:
     return "All" if which < num_single else READINGS[which - num_single]
 
 
-def _draw(
-    work: PhotoWork,
-    scene: PhotoScene,
-    shown: ShownSize,
-    everything: list[NDArray[np.bool_]] | None = None,
-) -> NDArray[np.uint8]:
-    """Draw the photo; `everything` are already decoded masks of everything-mode."""
+def _draw(work: PhotoWork, scene: PhotoScene, shown: ShownSize) -> NDArray[np.uint8]:
+    """Draw the photo with its masks and prompts."""
     picture_hw3 = shown.picture(work.picture_hw3)
     if scene.everything is not None:
-        masks = everything or [shown.mask(mask.segmentation) for mask in scene.everything]
+        masks = [shown.mask(mask.segmentation) for mask in scene.everything]
         found_hw3 = draw_overlay(picture_hw3, masks)
         if not scene.picked:
             return found_hw3
@@ -213,20 +206,23 @@ def _draw(
     return draw_masklets(picture_hw3, masks_by_number, list(numbers), shown.prompts(scene.drawn))
 
 
-def _object_masks(work: PhotoWork) -> tuple[list[NDArray[np.bool_]], list[dict[str, Any]]]:
-    """Return the mask of each object and its annotation."""
-    masks, records = [], []
+def _found(work: PhotoWork) -> list[FoundObject]:
+    """List the objects that have a mask, each with its own prompts."""
+    objects = []
     for scene_object in work.scene.objects:
         if scene_object.answer is None:
             continue
-        result = scene_object.answer.as_result(work.size)
-        masks.append(result.masks[0])
-        records.append(
-            answer_annotation(
-                result, 0, scene_object.drawn, object_id=scene_object.number, name=scene_object.name
-            )
-        )
-    return masks, records
+        (found,) = scene_object.answer.as_result(work.size).found_objects()
+        drawn = scene_object.drawn
+        about = {
+            **found.about,
+            "object_id": scene_object.number,
+            "prompt_points": [[x, y, int(positive)] for x, y, positive in drawn.clicks],
+            "prompt_boxes": [list(box) for box in drawn.boxes],
+        }
+        number, name = scene_object.number, scene_object.name
+        objects.append(replace(found, object_id=number, name=name, about=about))
+    return objects
 
 
 def draw_frame(work: VideoWork, frame: int) -> NDArray[np.uint8]:

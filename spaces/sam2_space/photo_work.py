@@ -20,8 +20,8 @@ from sam2_hf.pipelines.generated_masks import GeneratedMask, GeneratedMasks
 from sam2_hf.pipelines.image_prompts import SegmentationResult
 from sam2_hf.processing.images import to_rgb
 from sam2_hf.processing.prompts import Click, ObjectPrompt
+from sam2_hf.results.pictures import as_picture
 from sam2_hf.upsampled_masks import upsampled_masks
-from sam2_hf.writers.coco_json import as_picture
 
 from .limits import LimitError, Limits, ShownSize, too_many_objects
 from .space_model import SpaceModel

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,19 @@ def test_a_hidden_object_has_run_lengths_and_no_polygon():
 
     assert (len(runs), len(polygons)) == (3, 2)
     assert (runs[2]["area"], runs[2]["bbox"]) == (0, [0, 0, 0, 0])
+
+
+def test_the_file_has_a_line_for_each_mask_and_short_numbers(tmp_path):
+    (first, *_) = objects()
+    masks = [replace(first, about={"predicted_iou": 0.123456789})] * 2
+
+    text = write_json(tmp_path / "a" / "b.json", coco_document("", SIZE, masks, "m")).read_text()
+
+    content = json.loads(text)
+    assert content["info"]["model"] == "m"
+    assert [row["id"] for row in content["annotations"]] == [1, 2]
+    assert content["annotations"][0]["predicted_iou"] == 0.123457
+    assert len(text.splitlines()) == 13
 
 
 def test_nothing_found_is_a_valid_file(tmp_path):

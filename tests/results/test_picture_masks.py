@@ -5,11 +5,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sam2_hf.errors import FrameError, ImageError, PromptError
 from sam2_hf.results.found_object import Origin
 from sam2_hf.results.frame_masks import FrameMasks
+from sam2_hf.results.pictures import as_picture
 from tests.results.readers import (
     SIZE,
     Scene,
@@ -103,3 +105,9 @@ def test_a_frame_of_a_video_is_such_a_result_and_can_be_named():
     names = [category["name"] for category in frame.to_coco()["categories"]]
     assert names == ["truck & co", "cup", "gone"]
     assert np.asarray(frame.cutout())[36, 5, 3] == 255
+
+
+def test_a_photo_of_floats_becomes_one_of_bytes():
+    floats = torch.full((3, 2, 5), 0.5)
+
+    np.testing.assert_array_equal(as_picture(floats), np.full((2, 5, 3), 128, np.uint8))

@@ -1,14 +1,12 @@
 """COCO JSON of a picture: masks as run lengths or polygons, names as categories."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sam2_hf import rle as run_lengths
 from sam2_hf.atomic_write import write_atomically
-from sam2_hf.rle import CocoRle
 from sam2_hf.version import __version__
 
 from .found_object import UNNAMED, FoundObject, Json
@@ -65,23 +63,6 @@ def _annotation(found: FoundObject, segmentation: Json) -> dict[str, Any]:
     return {**fields, **named, **found.about, "segmentation": segmentation}
 
 
-def annotation(
-    segmentation: CocoRle, box: Sequence[float], *, area: int, **about: Any
-) -> dict[str, Any]:
-    """Make the COCO annotation of one mask.
-
-    Args:
-        segmentation: The mask.
-        box: `(x, y, width, height)` between the outermost pixels, as from the pipelines. COCO
-            includes the outermost pixels, so width and height grow by one.
-        area: In pixels.
-        **about: Further fields, such as scores; `name` becomes the category.
-    """
-    x, y, width, height = box
-    whole = [x, y, width + 1, height + 1] if area else [0, 0, 0, 0]
-    return {"iscrowd": 0, "area": area, "bbox": whole, **about, "segmentation": segmentation}
-
-
 def document(
     file_name: str, size: tuple[int, int], annotations: Sequence[Mapping[str, Any]], model: str
 ) -> dict[str, Any]:
@@ -120,28 +101,6 @@ def information(model: str) -> dict[str, Any]:
     """Describe what made the masks."""
     about = {"description": "masks by sam2-hf", "version": __version__}
     return {**about, "model": model} if model else about
-
-
-def write_coco(
-    path: Path,
-    photo: str | os.PathLike[str],
-    size: tuple[int, int],
-    annotations: Sequence[Mapping[str, Any]],
-    model: str,
-) -> Path:
-    """Write masks as a COCO-style JSON file, atomically.
-
-    Args:
-        path: The file.
-        photo: Path of the photo; its name goes into the file.
-        size: `(height, width)` of the photo.
-        annotations: One dictionary per mask, see [`annotation`].
-        model: Name of the model.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    return write_json(path, document(Path(photo).name, size, annotations, model))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
