@@ -26,7 +26,7 @@ from sam2_hf.cli import main
 from sam2_hf.errors import ExportError
 from sam2_hf.export import OnnxSam2
 from sam2_hf.export.exported_sam2 import ExportedSam2
-from sam2_hf.export.parity import BLOCK, DISC, DOT, HEIGHT, WIDTH, moving_shapes
+from sam2_hf.export.parity import BLOCK, DISC, HEIGHT, WIDTH, moving_shapes
 from sam2_hf.pipelines.loading import load_model, load_video_model
 
 FREE_RUNNING = 1e-2  # logits; each frame goes on with what its own runtime remembers
@@ -61,7 +61,7 @@ def whole_story(model):
     session.box(0, 2, BLOCK)
     results = [session.preview(0), *session.propagate(limit=8)]
     session.click(6, 1, [(78, 86), (20, 20)], positive=[True, False])
-    session.click(8, 3, DOT)
+    session.click(8, 3, (136, 30))  # the center of the dot
     for result in session.propagate(start=6):
         results.append(result)
         if result.frame == 12:

@@ -1,6 +1,5 @@
 """Exports on their way to the Hub: a folder is pushed with a card of what was measured."""
 
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
@@ -14,7 +13,7 @@ from sam2_hf.model.checkpoint_errors import first_line
 
 from .exported_folder import ExportedFolder
 from .hub_download import is_hub_id
-from .parity import Parity
+from .parity import Parity, cpu_name
 
 README, TEMPLATE = "README.md", "hub_card.md"
 LIBRARY = "sam2_hf"
@@ -144,9 +143,4 @@ def _table(rows: Sequence[Parity]) -> str:
 
 def _machine() -> str:
     """Name the processor and the number of threads."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        fields = (line.partition(":") for line in info.read_text(encoding="utf-8").splitlines())
-        name = next((value.strip() for key, _, value in fields if key[:10] == "model name"), name)
-    return f"{name}, {torch.get_num_threads()} thread(s), PyTorch {torch.__version__}"
+    return f"{cpu_name()}, {torch.get_num_threads()} thread(s), PyTorch {torch.__version__}"

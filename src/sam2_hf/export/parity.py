@@ -3,9 +3,11 @@
 Suffixes: b = objects, h, w = rows and columns.
 """
 
+import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -25,7 +27,6 @@ from .photo_graphs import DECODER, ENCODER, photo_graphs
 
 HEIGHT, WIDTH = 180, 240
 DISC, BLOCK = (60, 80), (154, 88, 206, 132)  # center and box on frame 0
-DOT = (136, 30)  # center on frame 8
 NUM_FRAMES = 10  # of the clip that is tracked
 ENCODING, CLICKING = "encode a picture", "one click"
 REPEATS = 3  # of what is timed; the fastest counts
@@ -178,6 +179,14 @@ def _largest(differences: Tensor) -> float:
 def _iou(one_hw: NDArray[np.bool_], other_hw: NDArray[np.bool_]) -> float:
     union = int((one_hw | other_hw).sum())
     return 1.0 if union == 0 else int((one_hw & other_hw).sum()) / union
+
+
+def cpu_name() -> str:
+    """Return the name of the CPU, which times depend on."""
+    table = Path("/proc/cpuinfo")
+    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def moving_shapes(num_frames: int = 20) -> NDArray[np.uint8]:

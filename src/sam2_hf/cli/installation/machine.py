@@ -3,7 +3,6 @@
 Suffixes: n = rows and columns of a square matrix.
 """
 
-import platform
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from huggingface_hub import constants
 
 from sam2_hf.cli.arguments import DTYPES, MODELS
 from sam2_hf.cli.console import say
+from sam2_hf.export.parity import cpu_name
 from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.model.cpu_kernels import has_fused_product
@@ -98,7 +98,7 @@ def _seconds(values_nn: torch.Tensor) -> float:
 def _devices() -> Iterator[str]:
     capability = torch.backends.cpu.get_cpu_capability()
     threads = f"{torch.get_num_threads()} threads"
-    yield f"cpu: {_processor()}, {threads}, {capability}"
+    yield f"cpu: {cpu_name()}, {threads}, {capability}"
     for number in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(number)
         yield f"cuda:{number}: {about.name}, {about.total_memory / GIB:.0f} GiB"
@@ -108,14 +108,6 @@ def _devices() -> Iterator[str]:
         build = torch.version.cuda or torch.version.hip
         reason = "no GPU found" if build else "no GPU: this build of torch is for CPUs"
         yield f"{reason} (torch {torch.__version__})"
-
-
-def _processor() -> str:
-    """Return the name of the CPU."""
-    table = Path("/proc/cpuinfo")
-    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _kernels(device: torch.device) -> Iterator[str]:
