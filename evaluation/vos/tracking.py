@@ -89,7 +89,7 @@ def track_video(
                 give(session, start, here, prompt)
             except DataError as error:
                 raise DataError(
-                    f"{video.name}: {error} Mend its masks, or leave it out: --videos names those "
+                    f"{video.name}: {error} Fix its masks, or leave it out: --videos names those "
                     "to take."
                 ) from error
             yield from session.propagate(start, limit=end - start)

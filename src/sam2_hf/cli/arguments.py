@@ -158,7 +158,7 @@ def _add_segment(commands: Commands) -> None:
         action="append",
         default=[],
         type=point,
-        help="a point on the object; with ,- a point that is not on it; may be repeated",
+        help="a point on the object, or with ,- a point outside it; may be repeated",
     )
     parser.add_argument(
         "--box",
@@ -170,7 +170,7 @@ def _add_segment(commands: Commands) -> None:
         help="a box around the object: its left, top, right and bottom edge; several boxes, "
         "without points, mean several objects",
     )
-    parser.add_argument("--all", action="store_true", help="write all masks, not only the best")
+    parser.add_argument("--all", action="store_true", help="write all masks, not just the best")
     add_save(parser, PHOTO_FORMATS, PHOTO_DEFAULTS)
     add_names(parser)
     add_value_range(parser)
@@ -204,7 +204,7 @@ def _add_everything(commands: Commands) -> None:
         ),
         "--crop-n-layers": (
             whole_number,
-            "search crops of the photo, too, for small objects: 1 adds 4 of them, 2 adds 20 "
+            "also search crops of the photo, for small objects: 1 adds 4 crops, 2 adds 20 "
             "(default: 0)",
         ),
         "--min-mask-region-area": (
@@ -268,7 +268,7 @@ def _add_track_options(parser: argparse.ArgumentParser) -> None:
     add_save(results, VIDEO_FORMATS, VIDEO_DEFAULTS, "--outputs")
     add_names(results)
     results.add_argument(
-        "--no-overlap", action="store_true", help="assign each pixel to one object at most"
+        "--no-overlap", action="store_true", help="assign each pixel to at most one object"
     )
     results.add_argument(
         "--resume", action="store_true", help="continue an interrupted run of the same command"
@@ -284,7 +284,7 @@ def _add_prompts(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=video_click,
-        help="a point on an object; with ,- a point that is not on it",
+        help="a point on an object, or with ,- a point outside it",
     )
     prompts.add_argument(
         "--box",
@@ -346,7 +346,7 @@ def _add_export(commands: Commands) -> None:
         "--dtype",
         choices=GRAPH_DTYPES,
         default=GRAPH_DTYPES[0],
-        help="how weights are stored; int8 computes in 8 bits, too (default: float32)",
+        help="how weights are stored; int8 also computes in 8 bits (default: float32)",
     )
     parser.add_argument(
         "--fixed",
@@ -390,7 +390,7 @@ def _add_doctor(commands: Commands) -> None:
         commands,
         "doctor",
         "check this installation: versions, devices, speed, models",
-        "Check this installation, and say what to install.",
+        "Check this installation, and list what to install.",
         DOCTOR_HELP,
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -7,20 +7,20 @@ examples:
   sam2-hf segment cup.jpg --point 290,225             one object, by a click
   sam2-hf everything street.jpg --out masks           all objects
   sam2-hf track cup.mp4 --click 0:1:290,225           one object through a video
-  sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny  an original checkpoint, for the Hub
+  sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny  an original checkpoint to a Hub folder
   sam2-hf export sam2-hiera-micro ./micro-onnx        a model as ONNX graphs
-  sam2-hf doctor                                      what works here, what to install
+  sam2-hf doctor                                      what works here, and what to install
 
 `sam2-hf COMMAND --help` lists the options of a command.
 
-exit codes: 0 done; 2 wrong usage, or something failed (stderr says what); 130 interrupted."""
+exit codes: 0 for success; 2 for wrong usage or a failure (see stderr); 130 if interrupted."""
 
 PIXELS = """\
 X grows to the right and Y downward, in pixels of the {picture}; 0,0 is the top left corner."""
 
 MANY_PHOTOS = """\
-A photo that fails does not stop the others; the failed ones are named at the end, and the exit
-code is 2. Ctrl-C keeps the files of finished photos."""
+A photo that fails does not stop the others; failed photos are listed at the end, and the exit code
+is then 2. Ctrl-C keeps the files of finished photos."""
 
 SEGMENT_EXAMPLES = f"""\
 examples:
@@ -34,8 +34,8 @@ For cup.jpg, --save writes:
 {help_text(PHOTO_FORMATS, "cup_segment")}
 
 {PIXELS.format(picture="photo")}
-One click may mean a part or the whole, so the model makes three masks; the best one is written,
-or all three with --all. With more prompts, it makes one mask.
+One click may mean a part or the whole, so the model makes three masks; the best one is written, or
+all three with --all. With more prompts, it makes one mask.
 
 {MANY_PHOTOS}"""
 
@@ -64,13 +64,13 @@ examples:
 For cup.mp4, --save writes:
 {help_text(VIDEO_FORMATS, "cup")}
 
-FRAME counts from 0. OBJECT is a number of your choice; prompts with the same number mean the same
-object, on any number of frames.
+FRAME is numbered from 0. OBJECT is a number of your choice; prompts with the same number belong to
+the same object, on any number of frames.
 {PIXELS.format(picture="video")}
-A mask is a picture of the video's size whose bright part is the object; in a palette PNG with
-several labels it is the label OBJECT.
+A mask is a picture of the same size as the video, with the object in white; in a palette PNG with
+several labels, the object is the label OBJECT.
 
-Ctrl-C keeps finished frames; the same command with --resume continues, also after a crash."""
+Ctrl-C keeps finished frames; the same command with --resume continues, even after a crash."""
 
 CONVERT_EXAMPLES = """\
 examples:
@@ -88,20 +88,20 @@ examples:
   sam2-hf track cup.mp4 --model ./micro-onnx --click 0:1:290,225
 
 OUT becomes a folder of graphs for ONNX Runtime, with numpy_runner.py, which needs only numpy,
-Pillow and onnxruntime; or of graphs for OpenVINO. segment, everything and track take the folder as
---model. The other formats answer prompts on photos. The check prints how far the graphs are from
-the model on a picture and a clip, and both speeds."""
+Pillow and onnxruntime, or a folder of graphs for OpenVINO. segment, everything and track accept the
+folder as --model. The other formats support photos only. "check" prints how much the graphs differ
+from the model on an image and a clip, and the speed of both."""
 
 SPACE_HELP = """\
-Serve the web page on this computer. Arguments go to the page's own program; --help lists them."""
+Serve the web page on this computer. Arguments go to the page's own program; its --help lists them."""
 
 DOCTOR_HELP = """\
-Prints versions, devices, the speed of each data type, which kernels are used, which optional
-packages are installed, whether the Hub answers (within 4 seconds), and where models are kept.
+Prints versions, devices, the speed of each data type, the kernels in use, which optional packages
+are installed, whether the Hub answers (within 4 seconds), and where models are stored.
 The exit code is 2 if a required package is missing or broken."""
 
 COMPLETION_HELP = """\
 examples:
-  eval "$(sam2-hf completion bash)"                  for this shell; in ~/.bashrc for every one
+  eval "$(sam2-hf completion bash)"                  this shell; in ~/.bashrc, every shell
   eval "$(sam2-hf completion zsh)"                   the same in ~/.zshrc, after compinit
   sam2-hf completion fish | source                   the same in ~/.config/fish/config.fish"""

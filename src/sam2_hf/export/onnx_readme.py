@@ -34,7 +34,7 @@ def onnx_readme(
         for name in dimensions.values()
     }
     rows = [f"| {name} | {' | '.join(map(str, sizes[name]))} |" for name in varying]
-    table = "\n".join(["| dimension | least | usual | most |", "|---|---|---|---|", *rows])
+    table = "\n".join(["| dimension | minimum | typical | maximum |", "|---|---|---|---|", *rows])
     text = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
     return Template(text).substitute(
         model=about["sam2_hf.model"] or "MODEL",

@@ -55,7 +55,7 @@ def _table(*formats: Format) -> Mapping[str, Format]:
 
 PHOTO_FORMATS = _table(
     Format("overlay", "_overlay.png", "the photo with masks and prompts", needs_pictures=True),
-    Format("mask", "_mask.png", "black and white, or numbered labels"),
+    Format("mask", "_mask.png", "the mask in black and white, or numbered labels"),
     Format("cutout", "_cutout.png", "the objects on a transparent background", needs_pictures=True),
     Format(
         "crop",
@@ -64,8 +64,8 @@ PHOTO_FORMATS = _table(
         needs_pictures=True,
         files=("*.png",),
     ),
-    Format("coco", ".json", "COCO JSON, run lengths"),
-    Format("coco-polygons", "_polygons.json", "COCO JSON, polygons"),
+    Format("coco", ".json", "COCO JSON with run lengths"),
+    Format("coco-polygons", "_polygons.json", "COCO JSON with polygons"),
     Format(
         "yolo",
         "yolo",
@@ -75,7 +75,7 @@ PHOTO_FORMATS = _table(
         is_shared=True,
     ),
     Format("labelme", "_labelme.json", "polygons to edit in labelme"),
-    Format("cvat", "_cvat.xml", "CVAT for images 1.1, masks"),
+    Format("cvat", "_cvat.xml", "CVAT for images 1.1, with masks"),
 )
 VIDEO_FORMATS = _table(
     Format(
@@ -88,13 +88,13 @@ VIDEO_FORMATS = _table(
     Format(
         "davis",
         "_masks",
-        "one palette PNG per frame, pixel values are object ids",
+        "one palette PNG per frame; pixel values are object ids",
         ids=(1, LAST_LABEL),
         files=("*.png",),
         earlier_name="png",
     ),
     Format("objects", "_objects", "one PNG per object and frame", files=("*/*.png",)),
-    Format("sav", "_masklets.json", "SA-V style JSON, run lengths", earlier_name="json"),
+    Format("sav", "_masklets.json", "SA-V style JSON with run lengths", earlier_name="json"),
     Format("scores", "_scores.csv", "a table of scores and areas", earlier_name="csv"),
     Format("coco-video", "_coco.json", "YouTube-VIS style COCO JSON"),
     Format(
