@@ -113,5 +113,5 @@ def test_a_pattern_that_matches_nothing_is_refused():
 
 
 def test_something_has_to_learn():
-    with pytest.raises(TrainingError, match="nothing to learn"):
+    with pytest.raises(TrainingError, match="nothing to train"):
         freeze(own_video_model(), ["*"])

@@ -93,7 +93,7 @@ folder as --model. The other formats support photos only. "check" prints how muc
 from the model on an image and a clip, and the speed of both."""
 
 SPACE_HELP = """\
-Serve the web page on this computer. Arguments go to the page's own program; its --help lists them."""
+Serve the web page on this computer. Arguments go to the page's program; its --help lists them."""
 
 DOCTOR_HELP = """\
 Prints versions, devices, the speed of each data type, the kernels in use, which optional packages
