@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11 and nothing else; the first of them makes .venv.
+# `make demo` and `make test` need only Python 3.11; the first of them creates .venv.
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -17,12 +17,12 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 .PHONY: help demo test lint types format docs showcase parity space space-load browser speed micro eval-small clean
 
 help:
-	@echo "make demo    segment a photo, track through a clip; pictures, video and JSON go to demo_out/"
-	@echo "make test    lint, types and every test"
-	@echo "make space   serve the web page at localhost; MODEL=... takes another model, SPACE=\"--jobs 4\" flags"
-	@echo "make browser  build the page that runs the model in the browser itself; needs npm"
+	@echo "make demo    segment a photo, track through a clip; the results go to demo_out/"
+	@echo "make test    lint, types and all tests"
+	@echo "make space   serve the web page at localhost; MODEL=... uses another model, SPACE=\"--jobs 4\" sets flags"
+	@echo "make browser  build the page that runs the model in the browser; needs npm"
 	@echo "make docs    build the documentation in site/; open site/index.html"
-	@echo "make showcase  make the README's pictures; MODEL=... takes another model, else the Hub is needed"
+	@echo "make showcase  make the README's pictures; needs the Hub, or MODEL=..., a local model"
 	@echo "make lint | types | format | parity | space-load | speed | micro | eval-small | clean"
 
 NEEDS := evaluation/requirements.txt
@@ -38,7 +38,7 @@ $(READY): pyproject.toml constraints.txt $(NEEDS) $(MICRO)/pyproject.toml
 demo: $(READY)
 	$(BIN)/python -m evaluation.demo --out demo_out $(if $(findstring command,$(origin MODEL)),--model $(MODEL))
 
-# Neighboring tests share models and servers, so they go to one worker until the other is idle.
+# Tests of a file share models and servers, so they stay with one worker until the other is idle.
 test: lint types
 	$(BIN)/pytest -m "" -n 2 --dist worksteal
 
@@ -53,7 +53,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# Any warning fails: a link or a reference that leads nowhere.
+# Warnings, such as broken links, are errors.
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
@@ -65,7 +65,7 @@ showcase: $(READY)
 parity: $(READY)
 	$(BIN)/pytest -m "" tests/parity
 
-# The bundled model from nothing; goes on where it was stopped. DATA holds bsds500/, coco128/ and
+# Trains the bundled model from scratch; continues an interrupted run. DATA holds bsds500/, coco128/ and
 # davis16-half/. The part 384 takes a day on two cores and six minutes on a GPU: LAUNCH="accelerate launch".
 micro: $(READY)
 	for part in $(MICRO_PARTS); do $(LAUNCH) -m sam2_hf.training.train --config $(MODEL)-$$part \
@@ -74,8 +74,8 @@ micro: $(READY)
 	$(BIN)/python -m evaluation.micro --data $(DATA) --model $(BUNDLED) --out runs/$(MODEL)-scores
 	$(BIN)/python -m evaluation.micro.card runs/$(MODEL)-scores $(BUNDLED) $(if $(HARDWARE),--hardware "$(HARDWARE)")
 
-# The three protocols on what the bundled model was validated on. DATA holds coco128/, bsds500/ and
-# davis16-half/; what is there is in EVAL/report.html in the end.
+# The three protocols on the validation data of the bundled model. DATA holds coco128/, bsds500/ and
+# davis16-half/; the report is EVAL/report.html.
 EVAL := eval_out
 eval-small: $(READY)
 	$(BIN)/python -m evaluation.run_vos --model $(MODEL) --dataset folder --root $(DATA)/davis16-half \
@@ -90,11 +90,11 @@ eval-small: $(READY)
 space: $(READY)
 	$(BIN)/python spaces/app.py --model $(MODEL) $(SPACE)
 
-# Visitors for two minutes against a server of its own: errors, mixed visits, waiting, memory.
+# Simulates visitors of a local server for two minutes: errors, mixed-up visits, waiting, memory.
 space-load: $(READY)
 	$(BIN)/python -m evaluation.space_load --visitors 20 --seconds 120
 
-# A folder for any static server; serve.py there sends the headers that let the browser use threads.
+# Builds a folder for any static server; serve.py sends the headers that let the browser use threads.
 browser: $(READY)
 	$(BIN)/python spaces/browser/build.py --model $(MODEL)
 	@echo "Serve it: $(BIN)/python spaces/browser/serve.py"
