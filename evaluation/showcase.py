@@ -11,17 +11,27 @@ Suffixes: t = frames, h, w = rows and columns in pixels, 3 = red, green, blue.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from PIL import Image
 from skimage import data
 
-from sam2_hf import ObjectPrompt, VideoPrompt, pipeline
+from sam2_hf import (
+    Click,
+    ImageSegmentationPipeline,
+    MaskGenerationPipeline,
+    ObjectPrompt,
+    VideoPrompt,
+    VideoSegmentationPipeline,
+)
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
 from sam2_hf.model.bundled_models import bundled_folder
+from sam2_hf.pipelines.image_prompts import PromptParts
+from sam2_hf.pipelines.loading import load_image_processor, load_model, load_video_model
 from sam2_hf.results.pictures import write_picture
 
 from .demo import BUNDLED_IOU, BUNDLED_STABILITY
@@ -66,16 +76,22 @@ def make_pictures(model: str, folder: Path) -> list[Path]:
     Raises:
         CheckpointError: There is no such model, or the Hub does not answer.
     """
-    segment = pipeline("image-segmentation", model=model)
+    image_model, processor = load_model(model), load_image_processor(model)
+    segment = ImageSegmentationPipeline(image_model, processor)
     folder.mkdir(parents=True, exist_ok=True)
     clicks = {"cup": ON_THE_CUP, "spoon": ON_THE_SPOON}
-    objects = {name: ObjectPrompt(clicks=xy) for name, xy in clicks.items()}
-    found = segment(Image.fromarray(data.coffee()), objects=objects)
+    objects: dict[Hashable, ObjectPrompt | PromptParts] = {
+        name: ObjectPrompt(clicks=(Click(xy),)) for name, xy in clicks.items()
+    }
+    found = segment(Image.fromarray(data.coffee()), objects)
     written = [write_picture(folder / CLICK, found.plot())]
 
-    bundled = {"pred_iou_thresh": BUNDLED_IOU, "stability_score_thresh": BUNDLED_STABILITY}
+    bundled: dict[str, Any] = {
+        "pred_iou_thresh": BUNDLED_IOU,
+        "stability_score_thresh": BUNDLED_STABILITY,
+    }
     thresholds = {} if bundled_folder(model) is None else bundled
-    generate = pipeline("mask-generation", model=model, **thresholds)
+    generate = MaskGenerationPipeline(image_model, processor, **thresholds)
     everything = generate(Image.fromarray(data.astronaut()))
     written.append(write_picture(folder / EVERYTHING, everything.plot()))
     return [*written, write_gif(tracked_frames(model), folder / TRACK)]
@@ -83,7 +99,7 @@ def make_pictures(model: str, folder: Path) -> list[Path]:
 
 def tracked_frames(model: str) -> list[Image.Image]:
     """Track the demo clip; return every second frame with its masks."""
-    track = pipeline("video-segmentation", model=model)
+    track = VideoSegmentationPipeline(load_video_model(model))
     prompts = [
         VideoPrompt(frame=0, object_id=number, clicks=xy, name=NAMES[number])
         for number, xy in IN_THE_CLIP.items()

@@ -58,7 +58,7 @@ def test_the_search_works_in_a_page_opened_from_a_folder(site, browser):
     page.on("request", lambda request: asked.append(request.url))
     page.goto((site / "reference/videos.html").as_uri())
     page.fill("input[name=query]", "masklet")
-    page.wait_for_selector(".md-search-result__item", state="attached", timeout=20_000)
+    page.wait_for_selector(".md-search-result__item", state="attached", timeout=120_000)
     page.close()
 
     assert not [url for url in asked if not url.startswith(("file:", "data:", "about:"))]
