@@ -46,7 +46,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_new_one(tmp_path):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
 
-    with pytest.raises(OutputError, match="Nothing was left half-written"), full_disk():
+    with pytest.raises(OutputError, match="No partial file was left behind"), full_disk():
         write_atomically(path, bytes(5000))
 
     assert path.read_bytes() == b"old"

@@ -194,7 +194,7 @@ def _require_kinds(table: datasets.Dataset, place: str) -> None:
         if found is not None and not one_each and not _fits(found, wanted):
             raise DataError(
                 f"the column {name} of {place} holds {str(found)[:100]}, not {str(wanted)[:100]}. "
-                "Make the table of the set again."
+                "Create the table of the data set again."
             )
 
 

@@ -30,7 +30,7 @@ CORNER_COLOR, CORNER_RIM = (255, 196, 0), (0, 0, 0)
 FAINT = 0.5  # part of the plain photo behind what is picked from everything-mode
 BLUR_PARTS = 60  # a blurred background loses details below this part of the longer side
 EDGE = 0.7  # pixels over which a cutout's edge fades, against staircases
-BACKGROUNDS = ("Transparent", "White", "Blurred", "Own color")
+BACKGROUNDS = ("Transparent", "White", "Blurred", "Custom color")
 
 
 @dataclass(frozen=True, slots=True)

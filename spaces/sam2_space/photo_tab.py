@@ -110,7 +110,7 @@ class PhotoTab:
             self.background = gr.Dropdown(
                 list(BACKGROUNDS), value=BACKGROUNDS[0], label="Cutout background"
             )
-            self.color = gr.ColorPicker("#00b140", label="Own color")
+            self.color = gr.ColorPicker("#00b140", label="Custom color")
         self._build_everything()
         self.hover = gr.Checkbox(
             label="Preview the mask under the cursor",
@@ -124,9 +124,7 @@ class PhotoTab:
     def _build_everything(self) -> None:
         start = self.service.model.everything
         with gr.Accordion("Everything in the photo", open=False):
-            self.points = gr.Slider(
-                4, 32, start.points_per_side, step=4, label="Clicks along each side"
-            )
+            self.points = gr.Slider(4, 32, start.points_per_side, step=4, label="Points per side")
             self.iou = gr.Slider(
                 0, 1, start.pred_iou_thresh, step=0.05, label="Minimum predicted IoU"
             )

@@ -92,7 +92,7 @@ class EverythingDefaults:
     """Initial values of everything-mode's sliders.
 
     Attributes:
-        points_per_side: Clicks along each side.
+        points_per_side: Points per side.
         pred_iou_thresh: Minimum predicted IoU.
         stability_score_thresh: Minimum stability.
     """

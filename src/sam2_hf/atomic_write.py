@@ -38,7 +38,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
-            f"cannot write {target}: {reason}. Nothing was left half-written. "
+            f"cannot write {target}: {reason}. No partial file was left behind. "
             "Free some space or choose a folder you may write to."
         ) from error
     finally:
@@ -88,7 +88,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     except OSError as error:
         raise OutputError(
-            f"cannot write {target}: {error.strerror or error}. Nothing was left half-written. "
+            f"cannot write {target}: {error.strerror or error}. No partial file was left behind. "
             "Free some space or choose a folder you may write to."
         ) from error
     finally:

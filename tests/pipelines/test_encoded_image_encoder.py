@@ -108,5 +108,5 @@ def test_a_model_that_segments_no_photos_is_refused_at_once(kind, name):
     makers = {"Sam2Processor": Sam2Processor, "Sam2VideoModel": Sam2VideoModel}
     model = makers[name].from_pretrained("sam2-hiera-micro") if name in makers else None
 
-    with pytest.raises(PromptError, match=f"is a {name}, a Sam2Model is needed"):
+    with pytest.raises(PromptError, match=f"is a {name}; a Sam2Model is needed"):
         kind(model)

@@ -66,7 +66,7 @@ def test_a_video_model_comes_from_an_original_file_too(micro_video_model, tmp_pa
 
 
 def test_an_image_model_is_no_video_model(tiny_model):
-    with pytest.raises(PromptError, match="the model is a Sam2Model, a Sam2VideoModel is needed"):
+    with pytest.raises(PromptError, match="the model is a Sam2Model; a Sam2VideoModel is needed"):
         load_video_model(tiny_model)
 
 

@@ -95,9 +95,9 @@ def checked_input_mask(mask):
 
 @pytest.mark.parametrize("drawn", [LOW_RES, LOW_RES.to(torch.uint8) * 255, LOW_RES.long()])
 def test_where_logits_are_wanted_a_drawn_mask_is_refused(drawn):
-    with pytest.raises(PromptError, match="the model wants logits"):
+    with pytest.raises(PromptError, match="the model expects logits"):
         checked_input_mask(drawn)
-    with pytest.raises(PromptError, match="the model wants logits"):
+    with pytest.raises(PromptError, match="the model expects logits"):
         ObjectPrompt(mask_logits=drawn).check(SIZE, MODEL_SIZE, "the object")
 
 

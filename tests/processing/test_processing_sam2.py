@@ -168,7 +168,7 @@ def test_an_image_processors_own_file_is_enough(tmp_path, processor):
         (
             {"original_sizes": [[9, 9]], "input_masks": torch.zeros(1, 1, 9, 9)},
             PromptError,
-            "9 x 9, the model wants 16 x 16",
+            "9 x 9; the model expects 16 x 16",
         ),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_box_beside_the_picture_is_named(box):
 
 def test_a_mask_prompt_is_a_quarter_of_the_input():
     check_mask(torch.zeros(64, 64), 256, "object 0")
-    with pytest.raises(PromptError, match="32 x 64, the model wants 64 x 64"):
+    with pytest.raises(PromptError, match="32 x 64; the model expects 64 x 64"):
         check_mask(torch.zeros(32, 64), 256, "object 0")
 
 

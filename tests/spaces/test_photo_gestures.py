@@ -194,7 +194,7 @@ def test_a_cutout_has_the_background_that_was_chosen(photo, tmp_path):
     inside = np.asarray(Image.open(download(photo, "Mask PNG", tmp_path))) > 0
     original = np.asarray(Image.open(ROOT / "spaces/samples/coffee.jpg").convert("RGB")).astype(int)
     cut = {}
-    for background in ("Transparent", "White", "Blurred", "Own color"):
+    for background in ("Transparent", "White", "Blurred", "Custom color"):
         photo.get_by_label("Cutout background").click()
         photo.get_by_role("option", name=background).click()
         cut[background] = Image.open(download(photo, "Cutout PNG", tmp_path))
@@ -207,7 +207,7 @@ def test_a_cutout_has_the_background_that_was_chosen(photo, tmp_path):
     assert (opacity[far] == 0).all()
     assert (opacity[deep] == 255).all()
     assert (np.asarray(cut["White"])[far] == 255).all()
-    assert (np.asarray(cut["Own color"])[far] == (0, 0xB1, 0x40)).all()
+    assert (np.asarray(cut["Custom color"])[far] == (0, 0xB1, 0x40)).all()
     blurred = np.asarray(cut["Blurred"]).astype(int)
     assert np.abs(np.diff(blurred, axis=1))[far[:, 1:]].mean() < 0.5 * (
         np.abs(np.diff(original, axis=1))[far[:, 1:]].mean()

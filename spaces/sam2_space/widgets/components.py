@@ -91,7 +91,7 @@ def object_list(tab: str, name: str) -> tuple[gr.Radio, gr.Textbox]:
             scale=3,
         )
         text = gr.Textbox(
-            label="Its name", max_length=MAX_NAME, elem_id=f"{tab}-name", min_width=120, scale=2
+            label="Object name", max_length=MAX_NAME, elem_id=f"{tab}-name", min_width=120, scale=2
         )
     return objects, text
 

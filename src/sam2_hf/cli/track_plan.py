@@ -137,7 +137,7 @@ class TrackPlan:
         """
         if differences := list(self._differences(now)):
             raise SessionError(
-                f"--resume cannot continue, since the command is not the same: "
+                f"--resume cannot continue, since the command differs: "
                 f"{'; '.join(differences)}. Repeat the earlier command, or leave out --resume to "
                 "start over."
             )

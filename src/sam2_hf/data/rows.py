@@ -169,7 +169,7 @@ def _require_complete(row: VideoRow) -> None:
 
 
 def _wrong_count(name: str, column: str, found: int, wanted: int) -> str:
-    return f"{name} has {found} {column} where there must be {wanted}. Make the table again."
+    return f"{name} has {found} {column} where there must be {wanted}. Create the table again."
 
 
 def _stored(value: Any) -> Any:  # noqa: ANN401 - what a table holds

@@ -107,7 +107,7 @@ class Graphs:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             path = self._folder / f"{name}.onnx"
             if not path.is_file():
-                raise FileNotFoundError(f"{path} is missing. Give the whole folder. {AGAIN}")
+                raise FileNotFoundError(f"{path} is missing. Give the complete folder. {AGAIN}")
             try:
                 session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
             except Exception as error:  # the kinds are those of a C++ library

@@ -140,7 +140,7 @@ def export_draft(target: Path) -> Iterator[Path]:
             yield draft
     except OSError as error:
         raise OutputError(
-            f"cannot write {target}: {error.strerror or error}. Nothing was left half-written. "
+            f"cannot write {target}: {error.strerror or error}. No partial file was left behind. "
             "Free some space or choose a folder you may write to."
         ) from error
 

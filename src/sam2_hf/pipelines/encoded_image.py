@@ -271,7 +271,7 @@ class PhotoEncoder:
     ) -> None:
         if not callable(getattr(model, "decode_gated", None)):  # wrappers have it too
             raise PromptError(
-                f"the model is a {type(model).__name__}, a Sam2Model is needed. Load one with "
+                f"the model is a {type(model).__name__}; a Sam2Model is needed. Load one with "
                 "Sam2Model.from_pretrained, which reads the checkpoints of videos too."
             )
         if compile and isinstance(model, FrozenModel):

@@ -323,7 +323,7 @@ def _load(
         return source.to(device=wanted or source.device, dtype=own).eval()
     if not isinstance(source, (str, os.PathLike)):
         raise PromptError(
-            f"the model is a {type(source).__name__}, a {kind.__name__} is needed. Give one, or "
+            f"the model is a {type(source).__name__}; a {kind.__name__} is needed. Give one, or "
             "a Hub id, a folder or the path of a .pt."
         )
     where = where_or_id(source)

@@ -122,14 +122,14 @@ def check_mask(mask_hw: Tensor, model_size: int, what: str) -> None:
     if mask_hw.shape[-2:] != (side, side):
         found = " x ".join(map(str, mask_hw.shape))
         raise PromptError(
-            f"the mask prompt of {what} is {found}, the model wants {side} x {side}: a quarter of "
-            f"its input size {model_size}. Give `pred_masks` of an earlier prediction as it came, "
+            f"the mask prompt of {what} is {found}; the model expects {side} x {side}: a quarter "
+            f"of its input size {model_size}. Give `pred_masks` of an earlier prediction unchanged, "
             "or resize yours."
         )
     if not mask_hw.is_floating_point():
         kind = "boolean" if mask_hw.dtype == torch.bool else f"a drawn mask of {mask_hw.dtype}"
         raise PromptError(
-            f"the mask prompt of {what} is {kind}, the model wants logits. "
+            f"the mask prompt of {what} is {kind}; the model expects logits. "
             "Give torch.where(mask > 0, 10.0, -10.0), or ObjectPrompt(mask=mask) to the pipeline."
         )
     check_finite(mask_hw, f"the mask prompt of {what}")

@@ -49,7 +49,7 @@ NOISE = 0.05  # of the scale; overshoot of many values after filtering or denois
 MOST = 0.9  # fraction of values that decides; in a 0-255 photo, 99 % of the nonzero are > 1.5
 MOST_SAMPLES = 1_000_000  # values for percentiles
 WIDE_TYPES = (torch.int32, torch.int64, torch.uint32, torch.uint64, torch.float64)
-ASK = "Say which numbers are black and white: value_range=(low, high), such as (0, 255)."
+ASK = "Specify which values are black and white: value_range=(low, high), such as (0, 255)."
 
 Bounds = tuple[float, float]
 

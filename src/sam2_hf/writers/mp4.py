@@ -301,7 +301,7 @@ def pyav_failures(av: ModuleType, path: Path) -> Iterator[None]:
     except (ValueError, av.FFmpegError) as error:
         raise OutputError(
             f"cannot write {path}: {getattr(error, 'strerror', None) or error}. "
-            "Nothing was left half-written. Free some space or choose another folder."
+            "No partial file was left behind. Free some space or choose another folder."
         ) from error
 
 
