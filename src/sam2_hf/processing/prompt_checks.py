@@ -123,8 +123,8 @@ def check_mask(mask_hw: Tensor, model_size: int, what: str) -> None:
         found = " x ".join(map(str, mask_hw.shape))
         raise PromptError(
             f"the mask prompt of {what} is {found}; the model expects {side} x {side}: a quarter "
-            f"of its input size {model_size}. Give `pred_masks` of an earlier prediction unchanged, "
-            "or resize yours."
+            f"of its input size {model_size}. Give `pred_masks` of an earlier prediction "
+            "unchanged, or resize yours."
         )
     if not mask_hw.is_floating_point():
         kind = "boolean" if mask_hw.dtype == torch.bool else f"a drawn mask of {mask_hw.dtype}"
