@@ -50,12 +50,10 @@ COLORS = 128  # of the GIF's palette
 
 BEGIN, END = "<!-- showcase", "<!-- /showcase -->"
 HEIGHT = 190  # pixels; the three fit into a line of GitHub's page
-BLOCK = """\
-<p align="center">
-{pictures}<br>
-<em>One click for each object; everything in a photo; two clicks, tracked. Made with {model}.</em>
-</p>
-"""
+BLOCK = (  # one line, as long as the sentence it replaces: the README has a maximum length
+    '<p align="center">{pictures}<br><em>One click per object, everything in a photo, '
+    "and two clicks tracked through a clip. Made with {model}.</em></p>\n"
+)
 ALTERNATIVES = {
     CLICK: "A cup and a spoon, each segmented from one click",
     EVERYTHING: "Everything in a photo",
@@ -152,7 +150,7 @@ def put_into(readme: Path, pictures: Sequence[Path], model: str) -> None:
         for path in pictures
     ]
     name = f"<code>{model}</code>"
-    block = BLOCK.format(pictures="\n".join(tags), model=name)
+    block = BLOCK.format(pictures=" ".join(tags), model=name)
     page = f"{before}{begin}{comment}\n{block}{end}{after}"
     write_atomically(readme, page.encode())
 

@@ -12,10 +12,14 @@ from sam2_hf.pipelines import loading
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_the_readme_has_the_place_for_the_pictures_once():
+def test_the_readme_has_one_place_for_the_pictures_which_do_not_make_it_longer(tmp_path):
     text = README.read_text()
 
     assert text.count(showcase.BEGIN) == text.count(showcase.END) == 1
+    page = tmp_path / "README.md"
+    page.write_text(text)
+    showcase.put_into(page, [tmp_path / name for name in showcase.ALTERNATIVES], "me/model")
+    assert page.read_text().count("\n") <= text.count("\n")
 
 
 def test_pictures_replace_what_is_between_the_comments_and_nothing_else(tmp_path):

@@ -36,7 +36,7 @@ def test_a_frame_that_has_not_come_is_out_of_range(window, frame):
 
 
 def test_an_empty_window_has_nothing():
-    with pytest.raises(FrameError, match=r"0 frames have come so far\. .* there: none"):
+    with pytest.raises(FrameError, match=r"0 frames have come so far\. .* available: none"):
         FrameWindow(3, advice="").get(0)
 
 

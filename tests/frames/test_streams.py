@@ -134,7 +134,7 @@ def test_a_closed_stream_has_no_frames(live):
     live.close()
     live.close()
 
-    with pytest.raises(FrameError, match="there: none"):
+    with pytest.raises(FrameError, match="available: none"):
         live.picture(0)
 
 
