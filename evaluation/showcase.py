@@ -30,6 +30,7 @@ from sam2_hf import (
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
 from sam2_hf.model.bundled_models import bundled_folder
+from sam2_hf.overlay import POSITIVE
 from sam2_hf.pipelines.image_prompts import PromptParts
 from sam2_hf.pipelines.loading import load_image_processor, load_model, load_video_model
 from sam2_hf.results.pictures import write_picture
@@ -46,7 +47,7 @@ NAMES = {CUP: "cup", CAT: "cat"}
 
 EVERY = 2  # frames of the clip that one of the GIF stands for
 FRAME_MS, FIRST_MS, LAST_MS = 80, 1000, 1000  # the first frame shows the clicks
-COLORS = 128  # of the GIF's palette
+COLORS = 255  # of the GIF's palette, besides that of clicks
 
 BEGIN, END = "<!-- showcase", "<!-- /showcase -->"
 HEIGHT = 190  # pixels; the three fit into a line of GitHub's page
@@ -118,7 +119,12 @@ def write_gif(frames: Sequence[Image.Image], path: Path) -> Path:
         frames: The frames; the first and the last stay for a second.
         path: The file.
     """
-    palette = frames[len(frames) // 2].quantize(COLORS)
+    width, height = frames[0].size
+    sheet = Image.new("RGB", (width, 3 * height))
+    for place, frame in enumerate((frames[0], frames[len(frames) // 2], frames[-1])):
+        sheet.paste(frame, (0, place * height))
+    palette = Image.new("P", (1, 1))  # the marks of clicks are too small to get a color of it
+    palette.putpalette([*sheet.quantize(COLORS).getpalette()[: 3 * COLORS], *POSITIVE])
     first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     times = [FIRST_MS, *[FRAME_MS] * (len(frames) - 2), LAST_MS]
     first.save(path, save_all=True, append_images=others, duration=times, loop=0)
