@@ -1,7 +1,7 @@
 """Who may import whom, floor by floor.
 
-values -> model, processing, results -> frames -> data, video -> writers -> pipelines, training
--> programs;
+values -> model, processing, results -> frames -> data, video -> writers, open_vocabulary
+-> pipelines, training -> programs;
 `original` translates names for code that is built on facebookresearch/sam2, and nobody imports it
 """
 
@@ -14,7 +14,8 @@ VALUES = {path.stem for path in ROOT.glob("src/sam2_hf/*.py")} - {"__init__", "c
 PROGRAMS = {"convert_checkpoints", "evaluation", "examples", "spaces"}
 FRAMES = VALUES | {"processing", "frames", "results"}
 BASE = FRAMES | {"model", "video"}
-ALL = BASE | {"data", "pipelines", "training", "writers", "original", "export"}
+ROOMS = {"data", "open_vocabulary", "pipelines", "training", "writers", "original", "export"}
+ALL = BASE | ROOMS
 MAY_IMPORT = {
     **dict.fromkeys(VALUES, VALUES),
     "model": set(),
@@ -23,9 +24,9 @@ MAY_IMPORT = {
     "frames": VALUES | {"processing"},
     "data": FRAMES,
     **dict.fromkeys(("video", "export"), BASE),
-    "pipelines": BASE | {"export", "writers"},
+    "pipelines": BASE | {"export", "open_vocabulary", "writers"},
     "training": BASE | {"data"},
-    "writers": BASE,
+    **dict.fromkeys(("writers", "open_vocabulary"), BASE),
     "original": BASE | {"pipelines"},
     "__init__": ALL,
     **{name: ALL | {"__init__", "cli"} for name in PROGRAMS},  # the demo runs the command line

@@ -50,6 +50,10 @@ class PackageConflictError(Sam2Error, ImportError):
     """Another package has the name that one of ours would be imported by."""
 
 
+class DetectionError(Sam2Error, RuntimeError):
+    """A detector or scorer failed, or answered what cannot be used."""
+
+
 class VideoError(Sam2Error, ValueError):
     """A video cannot be opened: it is missing, empty, of an unknown format, or several videos."""
 
