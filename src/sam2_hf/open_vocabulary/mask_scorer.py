@@ -158,7 +158,7 @@ def name_masks(
     Args:
         scorer: The scorer.
         image_hw3: `(height, width, 3)`, RGB.
-        masks: Each `(height, width)`; read once, and in order.
+        masks: Each `(height, width)`; a lazy sequence is read part by part.
         labels: As from `read_labels`.
 
     Returns:
@@ -167,15 +167,19 @@ def name_masks(
     Raises:
         DetectionError: The scorer failed, or its answer has another shape or is not finite.
     """
-    crops = [_crop(image_hw3, mask_hw) for mask_hw in masks]
-    seen = [place for place, crop_hw3 in enumerate(crops) if crop_hw3.size]
-    scores_nl = _scores(scorer, [crops[place] for place in seen], labels)
-    names: list[tuple[str, float] | None] = [None] * len(crops)
-    for place, scores_l in zip(seen, scores_nl, strict=True):
-        best = int(scores_l.argmax())
-        if scores_l[best] > 0:
-            names[place] = labels[best], float(scores_l[best])
+    names: list[tuple[str, float] | None] = []
+    for start in range(0, len(masks), CROPS_PER_BATCH):
+        crops = [_crop(image_hw3, mask_hw) for mask_hw in masks[start : start + CROPS_PER_BATCH]]
+        scores_nl = _scores(scorer, [crop_hw3 for crop_hw3 in crops if crop_hw3.size], labels)
+        rows = iter(scores_nl)
+        names += [_best(next(rows), labels) if crop_hw3.size else None for crop_hw3 in crops]
     return names
+
+
+def _best(scores_l: NDArray[np.floating[Any]], labels: Sequence[str]) -> tuple[str, float] | None:
+    """Choose the label with the highest score above 0."""
+    place = int(scores_l.argmax())
+    return (labels[place], float(scores_l[place])) if scores_l[place] > 0 else None
 
 
 def _crop(image_hw3: Picture, mask_hw: NDArray[np.bool_]) -> Picture:

@@ -64,12 +64,11 @@ class TextTracker:
         rules: MatchingRules | None = None,
         found: Sequence[VideoPrompt] = (),
     ) -> None:
-        check_every(every)
         self.labels = read_labels(text)
         self.prompts = list(found)
         self._session = session
         self._detector = detector
-        self._every = every
+        self._every = check_every(every)
         self._start = start
         self._rules = rules or MatchingRules()
 
@@ -175,12 +174,12 @@ class TextTracker:
         return bool((by_rules | (overlaps.iou_nm[0] >= self._rules.iou)).any())
 
 
-def check_every(every: object) -> None:
-    """Require a number of frames, or None.
+def check_every(every: object) -> int | None:
+    """Read a number of frames, or None.
 
     Raises:
         PromptError: It is neither.
     """
-    is_count = isinstance(every, int) and not isinstance(every, bool) and every >= 1
-    if every is not None and not is_count:
-        raise PromptError(f"every is {shown(every)}, it must be a number of frames, or None.")
+    if every is None or (isinstance(every, int) and not isinstance(every, bool) and every >= 1):
+        return every
+    raise PromptError(f"every is {shown(every)}, it must be a number of frames, or None.")

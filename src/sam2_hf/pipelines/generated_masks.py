@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf import rle as run_lengths
+from sam2_hf.open_vocabulary.detection import read_labels
+from sam2_hf.open_vocabulary.mask_scorer import Scorer, name_masks
 from sam2_hf.results.found_object import FoundObject, LazyMasks, Origin
 from sam2_hf.results.picture_masks import PictureMasks
 from sam2_hf.rle import CocoRle, Rle
@@ -88,6 +90,7 @@ class GeneratedMasks(Sequence[GeneratedMask], PictureMasks):
         options: The options of the call.
         origin: Where the photo came from.
         names: Names of masks, by their number from 1.
+        name_scores: How well they fit, 0-1, where a scorer found them.
     """
 
     IS_EVERYTHING = True
@@ -99,10 +102,12 @@ class GeneratedMasks(Sequence[GeneratedMask], PictureMasks):
         options: EverythingOptions,
         origin: Origin | None = None,
         names: Mapping[int, str] | None = None,
+        name_scores: Mapping[int, float] | None = None,
     ) -> None:
         self.size = size
         self.options = options
         self.names = dict(names or {})
+        self.name_scores = dict(name_scores or {})
         self._origin = origin
         self._masks = tuple(masks)
 
@@ -119,13 +124,19 @@ class GeneratedMasks(Sequence[GeneratedMask], PictureMasks):
             KeyError: There is no such column, or it was not requested.
         """
         if isinstance(key, slice):
-            numbers = range(1, len(self) + 1)[key]
-            known = {
-                place: self.names[number]
-                for place, number in enumerate(numbers, 1)
-                if number in self.names
-            }
-            return GeneratedMasks(self._masks[key], self.size, self.options, self._origin, known)
+            places = {number: n for n, number in enumerate(range(1, len(self) + 1)[key], 1)}
+            return GeneratedMasks(
+                self._masks[key],
+                self.size,
+                self.options,
+                self._origin,
+                {places[number]: name for number, name in self.names.items() if number in places},
+                {
+                    places[number]: fit
+                    for number, fit in self.name_scores.items()
+                    if number in places
+                },
+            )
         if not isinstance(key, str):
             return self._masks[operator.index(key)]
         columns = self._columns()
@@ -166,7 +177,34 @@ class GeneratedMasks(Sequence[GeneratedMask], PictureMasks):
             {1: 'cup'}
         """
         known = {**self.names, **names}
-        return GeneratedMasks(self._masks, self.size, self.options, self._origin, known)
+        fits = {number: fit for number, fit in self.name_scores.items() if number not in names}
+        return GeneratedMasks(self._masks, self.size, self.options, self._origin, known, fits)
+
+    def named_by(
+        self, scorer: Scorer, image: NDArray[np.uint8], labels: Sequence[str]
+    ) -> "GeneratedMasks":
+        """Return the same masks, each with the name that fits it best.
+
+        Args:
+            scorer: A [`ZeroShotScorer`] or another scorer.
+            image: The photo, `(height, width, 3)`, RGB.
+            labels: The names; a mask that none of them fits keeps the one it has.
+
+        Raises:
+            PromptError: There is no name, or one is given twice.
+            DetectionError: The scorer failed, or its answer cannot be used.
+
+        Example:
+            >>> generate = MaskGenerationPipeline(image_model, points_per_side=2)
+            >>> found = generate(photo, pred_iou_thresh=0.0)
+            >>> set(found.named_by(scorer, np.asarray(photo), ["cup", "spoon"]).names.values())
+            {'cup'}
+        """
+        fits = name_masks(scorer, image, self.segmentations, read_labels(labels, "labels"))
+        found = {number: fit for number, fit in enumerate(fits, 1) if fit is not None}
+        named = self.named({number: label for number, (label, _) in found.items()})
+        named.name_scores |= {number: score for number, (_, score) in found.items()}
+        return named
 
     def found_objects(self) -> list[FoundObject]:
         """List the masks as objects, numbered from 1.
@@ -188,10 +226,15 @@ class GeneratedMasks(Sequence[GeneratedMask], PictureMasks):
                     "stability_score": mask.stability_score,
                     "point_coords": mask.point_coords,
                     "crop_box": mask.crop_box,
+                    **self._name_score(number),
                 },
             )
             for number, mask in enumerate(self._masks, 1)
         ]
+
+    def _name_score(self, number: int) -> dict[str, float]:
+        fit = self.name_scores.get(number)
+        return {} if fit is None else {"name_score": fit}
 
     @property
     def masks(self) -> list[NDArray[np.bool_]]:

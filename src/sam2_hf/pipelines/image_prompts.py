@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sam2_hf.errors import PromptError
 from sam2_hf.number_reading import read_numbers, shown
+from sam2_hf.open_vocabulary.detection import Detection
 from sam2_hf.processing.prompt_reading import read_clicks
 from sam2_hf.processing.prompts import ObjectPrompt
 
@@ -51,11 +52,13 @@ class AskedObjects:
         names: Name or number of each object, for messages and for `shaped`.
         prompts: The objects.
         form: Whether one object, a list or a dictionary was given.
+        detections: What a detector says of each; empty if the objects were given.
     """
 
     names: tuple[Hashable, ...]
     prompts: tuple[ObjectPrompt, ...]
     form: type
+    detections: tuple[Detection, ...] = ()
 
     @classmethod
     def read(cls, objects: Objects | None, parts: Mapping[str, Any]) -> "AskedObjects":
@@ -114,6 +117,12 @@ class AskedObjects:
         prompts = tuple(ObjectPrompt(box=tuple(row)) for row in table.tolist())
         return cls(tuple(range(len(prompts))), prompts, list)
 
+    @classmethod
+    def of_detections(cls, detections: Sequence[Detection]) -> "AskedObjects":
+        """Make an object of each detection; there may be none."""
+        prompts = tuple(ObjectPrompt(box=detection.box) for detection in detections)
+        return cls(tuple(range(len(prompts))), prompts, list, tuple(detections))
+
     def check(self, original_size: tuple[int, int], model_size: int) -> None:
         """Check every prompt against the photo's and the model's size.
 
@@ -132,8 +141,14 @@ class AskedObjects:
             return SegmentationDict(zip(self.names, results, strict=True))
         return SegmentationList(results)
 
+    def detection_score(self, place: int) -> float | None:
+        """Return the detector's score of an object; None if it was given."""
+        return self.detections[place].score if self.detections else None
+
     def name_of(self, place: int) -> str | None:
         """Return the name of an object; None if objects are numbered."""
+        if self.detections:
+            return self.detections[place].label
         name = self.names[place]
         return name if self.form is dict and isinstance(name, str) else None
 

@@ -7,21 +7,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2_hf.errors import OptionError, PromptError
+from sam2_hf.errors import ImageError, OptionError, PromptError
 from sam2_hf.masks import clean_masks
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.number_reading import is_finite_number, shown
+from sam2_hf.open_vocabulary.detection import Detector, detect_objects, read_labels
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.processing.mask_values import MOST_LOGIT
 from sam2_hf.processing.prompts import ObjectPrompt, PromptBatch, group_by_kind
+from sam2_hf.results.pictures import as_picture
 from sam2_hf.upsampled_masks import masks_at_size
 
 from .abstract_pipeline import AbstractPipeline
 from .encoded_image import EncodedImage, Fingerprint, PhotoEncoder, Processor, check_encoded
 from .image_prompts import AskedObjects, Objects, SegmentationResult
+from .loading import Source
+from .named_models import check_named_model, detector_of
 from .photo_inputs import (
     PhotoInputs,
     PhotoReader,
@@ -35,7 +41,7 @@ from .segmentation_result import SegmentationDict, SegmentationList
 OBJECTS_PER_BATCH = 64  # decoded at once
 PHOTOS_PER_BATCH = 4  # encoded at once on a GPU
 NUMBERS = ("mask_threshold", "max_hole_area", "max_sprinkle_area")
-PROMPT_ARGUMENTS = ("points", "labels", "box", "mask", "boxes")
+PROMPT_ARGUMENTS = ("points", "labels", "box", "mask", "boxes", "text")
 Answer = Any  # a SegmentationResult, a list or a dictionary of them, or a list of these
 
 
@@ -50,12 +56,16 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
         max_hole_area: Holes up to this area are filled; pixels of the low-resolution mask.
         max_sprinkle_area: Speckles up to this area are removed, in the same pixels.
         compile: Whether to compile the image encoder, see [`PhotoEncoder`].
+        detector: For `text`: a [`ZeroShotDetector`], its Hub id or folder, or any
+            [`Detector`][sam2_hf.open_vocabulary.detection.Detector]; by default
+            `IDEA-Research/grounding-dino-tiny`, loaded when needed.
         **reading: See [`ReadingOptions`].
 
     Raises:
         OptionError: No option has that name.
         PromptError: An option has an unusable value.
         ImageError: The `value_range` is invalid.
+        CheckpointError: The detector cannot be loaded.
 
     Source: sam2/sam2_image_predictor.py:20-445 @ 2b90b9f.
     Differs: keeps no state; hole filling works on any device.
@@ -77,6 +87,7 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
         max_hole_area: float = 0.0,
         max_sprinkle_area: float = 0.0,
         compile: bool = False,
+        detector: Detector | Source | None = None,
         **reading: Any,
     ) -> None:
         self.check_options(
@@ -84,6 +95,7 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
             max_hole_area=max_hole_area,
             max_sprinkle_area=max_sprinkle_area,
             compile=compile,
+            detector=detector,
             **reading,
         )
         super().__init__(model)
@@ -94,11 +106,12 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
         self._fingerprint = Fingerprint(model)
         whole = ReadingOptions(value_range=self._encoder.value_range)
         self.reading, _ = whole.taken_from(reading)
+        self._detector = detector_of(detector, self)
 
     @classmethod
     def option_names(cls) -> frozenset[str]:
         """List the constructor's options besides model and processor."""
-        return frozenset((*NUMBERS, "compile")) | ReadingOptions.names()
+        return frozenset((*NUMBERS, "compile", "detector")) | ReadingOptions.names()
 
     @classmethod
     def check_options(cls, **options: Any) -> None:
@@ -115,6 +128,7 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
             if name in NUMBERS and not is_finite_number(value):
                 raise PromptError(f"{name} is {shown(value)}; it must be a finite number.")
         require_flag("compile", own.get("compile", False))
+        check_named_model(own.get("detector"), "detector", "detect")
 
     @overload
     def encode(self, images: ImageSource) -> EncodedImage: ...
@@ -163,17 +177,19 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
             **arguments: Instead of `objects`, one object: `points` (one or several `(x, y)`),
                 `labels` (1 on the object, 0 outside it), `box` `(x0, y0, x1, y1)`, `mask` (at the
                 photo's size, or an earlier answer; see [`ObjectPrompt`]); or `boxes`, `(n, 4)`, one
-                object per row; for several photos a list of such arrays. Also [`ReadingOptions`].
+                object per row; for several photos a list of such arrays. Or `text`: names to look
+                for in every photo, such as "a dog" or a list. Also [`ReadingOptions`].
 
         Returns:
-            A [`SegmentationResult`] for one object, a list for a list or `boxes`, a dictionary for
-            named objects; for several photos a list of these, for a stream an iterator of them.
-            Objects do not influence each other's masks.
+            A [`SegmentationResult`] for one object, a list for a list, `boxes` or `text` (best
+            detections first, named), a dictionary for named objects; for several photos a list of
+            these, for a stream an iterator of them. Objects do not influence each other's masks.
 
         Raises:
             ImageError: A photo cannot be read, or was encoded by another model.
             PromptError: A prompt cannot be used, or the numbers of photos and prompts differ.
             OptionError: There is no such argument.
+            DetectionError: The detector failed, or its answer cannot be used.
 
         Example:
             >>> segment = ImageSegmentationPipeline(image_model)
@@ -188,6 +204,9 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
                 known = {*PROMPT_ARGUMENTS, *ReadingOptions.names(), "objects", "multimask"}
                 raise OptionError("a call of image segmentation", name, known)
         inputs = PhotoInputs.of(images)
+        if prompt.get("text") is not None:
+            labels = _names_alone(objects, prompt)
+            return self._segment_by_name(inputs, labels, reading, multimask=multimask)
         asked = _asked_per_photo(inputs, objects, prompt)
 
         read = PhotoReader(reading)
@@ -213,11 +232,33 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
         self, images: Sequence[Any], asked: Iterable[AskedObjects], read: PhotoReader
     ) -> list[Any]:
         """Read photos that are not encoded yet, and check prompts against their sizes."""
-        new = iter(read([image for image in images if not isinstance(image, EncodedImage)]))
-        photos = [image if isinstance(image, EncodedImage) else next(new) for image in images]
+        photos = _read_new(images, read)
         for photo, objects in zip(photos, asked, strict=True):
             objects.check(photo.original_size, self._encoder.model_size)
         return photos
+
+    def _segment_by_name(
+        self,
+        inputs: PhotoInputs,
+        labels: tuple[str, ...],
+        reading: ReadingOptions,
+        *,
+        multimask: bool,
+    ) -> Answer:
+        """Segment what a detector finds in each photo."""
+        detector, read = self._detector.get(), PhotoReader(reading)
+        step = reading.batch_size or (1 if inputs.form == "stream" else PHOTOS_PER_BATCH)
+
+        def find_all(images: Iterator[Any]) -> Iterator[Answer]:
+            for batch in batches(images, step):
+                photos = _read_new(batch, read)
+                asked = [
+                    AskedObjects.of_detections(detect_objects(detector, _pixels(photo), labels))
+                    for photo in photos
+                ]
+                yield from self._find(photos, asked, multimask=multimask)
+
+        return inputs.answer(find_all, reading.num_workers)
 
     def _find(
         self, photos: Sequence[Any], asked: Sequence[AskedObjects], *, multimask: bool
@@ -266,8 +307,12 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
                 prompts = [asked.prompts[number] for number in numbers]
                 answers = self._decode(encoded, prompts, multimask=multimask)
                 for number, answer in zip(numbers, answers, strict=True):
-                    name = asked.name_of(number)
-                    results[number] = replace(answer, object_id=number + 1, name=name)
+                    results[number] = replace(
+                        answer,
+                        object_id=number + 1,
+                        name=asked.name_of(number),
+                        detection_score=asked.detection_score(number),
+                    )
         return asked.shaped([results[number] for number in range(len(asked.prompts))])
 
     def _decode(
@@ -312,6 +357,34 @@ class ImageSegmentationPipeline(AbstractPipeline[Sam2Model]):
             low_res_logits=logits_khw.clamp(-MOST_LOGIT, MOST_LOGIT).numpy(force=True),
             object_score=score_1.float().item(),
         )
+
+
+def _read_new(images: Sequence[Any], read: PhotoReader) -> list[Any]:
+    """Read photos that are not encoded yet."""
+    new = iter(read([image for image in images if not isinstance(image, EncodedImage)]))
+    return [image if isinstance(image, EncodedImage) else next(new) for image in images]
+
+
+def _pixels(photo: ReadPhoto | EncodedImage) -> NDArray[np.uint8]:
+    """Return the pixels of a photo for a detector, `(height, width, 3)`."""
+    if isinstance(photo, ReadPhoto):
+        return as_picture(photo.pixels_3hw)
+    if photo.origin is None:
+        raise ImageError(
+            "an encoded photo that was loaded from a file has no pixels to look for names in. Give "
+            "the photo itself."
+        )
+    return photo.origin.read()
+
+
+def _names_alone(objects: object, prompt: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read `text`, which is given without other prompts."""
+    given = [name for name, part in prompt.items() if part is not None and name != "text"]
+    if given or objects is not None:
+        raise PromptError(
+            f"there are both text and {given[0] if given else 'objects'}. Give one of them."
+        )
+    return read_labels(prompt["text"])
 
 
 def _asked_per_photo(

@@ -1,6 +1,6 @@
 """Mask generation: segment everything in a photo from a grid of clicks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any, overload
 
@@ -10,7 +10,10 @@ from torch import Tensor
 from sam2_hf import rle as run_lengths
 from sam2_hf.boxes import nms, xyxy_to_xywh
 from sam2_hf.model.modeling_sam2 import Sam2Model
+from sam2_hf.open_vocabulary.detection import read_labels
+from sam2_hf.open_vocabulary.mask_scorer import Scorer
 from sam2_hf.processing.images import ImageSource
+from sam2_hf.results.pictures import as_picture
 from sam2_hf.upsampled_masks import upsampled_masks
 
 from .abstract_pipeline import AbstractPipeline
@@ -18,6 +21,8 @@ from .crop_search import CropSearch, FoundMasks
 from .encoded_image import PhotoEncoder, Processor
 from .everything_options import ALIASES, EverythingOptions
 from .generated_masks import GeneratedMask, GeneratedMasks
+from .loading import Source
+from .named_models import check_named_model, scorer_of
 from .photo_inputs import PhotoInputs, PhotoReader, ReadingOptions, ReadPhoto, batches, require_flag
 from .point_grid import Crop, crops_of
 
@@ -34,6 +39,11 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
         processor: Image processor, or a processor that has one; by default the one saved with the
             model, or a standard one.
         compile: Whether to compile the image encoder, see [`PhotoEncoder`].
+        labels: Names for the masks, such as `["a cup", "a spoon"]`; each mask gets the one that
+            fits best. None leaves masks without names.
+        scorer: Says how well names fit: a [`ZeroShotScorer`], its Hub id or folder, or any
+            [`Scorer`][sam2_hf.open_vocabulary.mask_scorer.Scorer]; by default
+            `openai/clip-vit-base-patch32`, loaded when needed.
         **options: See [`EverythingOptions`]; transformers' names `points_per_crop`,
             `crops_n_layers` and `crops_nms_thresh` work as well. Also [`ReadingOptions`].
 
@@ -41,7 +51,7 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
         OptionError: No option has that name.
         PromptError: An option has an unusable value.
         ImageError: The range is invalid.
-        CheckpointError: The model's config has unusable options.
+        CheckpointError: The model's config has unusable options, or the scorer cannot be loaded.
 
     Source: sam2/automatic_mask_generator.py:36-454 @ 2b90b9f.
     Differs: the predicted IoU is thresholded before a mask is upsampled, boxes are compared before
@@ -62,22 +72,34 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
         processor: Processor = None,
         *,
         compile: bool = False,
+        labels: Sequence[str] | None = None,
+        scorer: Scorer | Source | None = None,
         **options: Any,
     ) -> None:
         super().__init__(model)
         _, own = ReadingOptions().taken_from(options)
+        self.labels = None if labels is None else read_labels(labels, "labels")
+        check_named_model(scorer, "scorer", "score")
         self.options = EverythingOptions.of_model(model.config).changed(**own)
         self._encoder = PhotoEncoder(model, processor, compile=compile)
         self.reading, _ = ReadingOptions(value_range=self._encoder.value_range).taken_from(options)
+        self._scorer = scorer_of(scorer, self)
 
     @classmethod
     def option_names(cls) -> frozenset[str]:
         """List the constructor's options besides model and processor."""
         own = (field.name for field in fields(EverythingOptions))
-        return frozenset((*own, *ALIASES, "compile")) | ReadingOptions.names()
+        return frozenset((*own, *ALIASES, "compile", "labels", "scorer")) | ReadingOptions.names()
 
     @classmethod
-    def check_options(cls, *, compile: bool = False, **options: Any) -> None:
+    def check_options(
+        cls,
+        *,
+        compile: bool = False,
+        labels: Sequence[str] | None = None,
+        scorer: object = None,
+        **options: Any,
+    ) -> None:
         """Validate the constructor's options before a model is loaded.
 
         Raises:
@@ -85,18 +107,38 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
             PromptError: An option has an unusable value.
         """
         require_flag("compile", compile)
+        if labels is not None:
+            read_labels(labels, "labels")
+        check_named_model(scorer, "scorer", "score")
         _, own = ReadingOptions().taken_from(options)
         EverythingOptions().changed(**own).grids()
 
     @overload
     def __call__(
-        self, images: ImageSource, *, on_progress: Progress | None = None, **options: Any
+        self,
+        images: ImageSource,
+        *,
+        on_progress: Progress | None = None,
+        labels: Sequence[str] | None = None,
+        **options: Any,
     ) -> GeneratedMasks: ...
     @overload
     def __call__(
-        self, images: list[ImageSource], *, on_progress: Progress | None = None, **options: Any
+        self,
+        images: list[ImageSource],
+        *,
+        on_progress: Progress | None = None,
+        labels: Sequence[str] | None = None,
+        **options: Any,
     ) -> list[GeneratedMasks]: ...
-    def __call__(self, images: Any, *, on_progress: Progress | None = None, **options: Any) -> Any:
+    def __call__(
+        self,
+        images: Any,
+        *,
+        on_progress: Progress | None = None,
+        labels: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Any:
         """Find all masks of one photo, or of each of several.
 
         Args:
@@ -104,6 +146,7 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
                 them or an array with one axis more; or a generator, a `torch.utils.data.Dataset` or
                 another stream of them.
             on_progress: Called after each batch with the number of clicks done, and of all.
+            labels: Names for the masks, for this call only.
             **options: Options for this call only.
 
         Returns:
@@ -114,6 +157,7 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
             ImageError: A photo cannot be read.
             PromptError: An option has an unusable value.
             OptionError: No option has that name.
+            DetectionError: The scorer failed, or its answer cannot be used.
 
         Example:
             >>> generate = MaskGenerationPipeline(image_model)
@@ -123,11 +167,19 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
         reading, own = self.reading.taken_from(options)
         chosen = self.options.changed(**own)
         chosen.grids()
+        names = self.labels if labels is None else read_labels(labels, "labels")
+        scorer = None if names is None else self._scorer.get()
 
-        def find_all(photos: Iterator[ImageSource]) -> Iterator[GeneratedMasks]:
+        def find_all(images: Iterator[ImageSource]) -> Iterator[GeneratedMasks]:
             read = PhotoReader(reading)
-            for batch in batches(photos, reading.batch_size or 1):
-                yield from self._find(read(batch), chosen, on_progress)
+            for batch in batches(images, reading.batch_size or 1):
+                photos = read(batch)
+                found = self._find(photos, chosen, on_progress)
+                if names is None or scorer is None:
+                    yield from found
+                    continue
+                for photo, masks in zip(photos, found, strict=True):
+                    yield masks.named_by(scorer, as_picture(photo.pixels_3hw), names)
 
         return PhotoInputs.of(images).answer(find_all, reading.num_workers)
 

@@ -38,6 +38,7 @@ class SegmentationResult(ResultMapping, PictureMasks):
         name: What it is; None if unknown.
         prompt: The prompt that was answered; None if unknown.
         origin: Where the photo came from; None if unknown.
+        detection_score: The detector's confidence, 0-1; None for an object that was pointed at.
     """
 
     FIELDS: ClassVar[tuple[str, ...]] = ("masks", "scores", "low_res_logits", "object_score")
@@ -50,6 +51,7 @@ class SegmentationResult(ResultMapping, PictureMasks):
     name: str | None = None
     prompt: ObjectPrompt | None = None
     origin: Origin | None = None
+    detection_score: float | None = None
 
     @property
     def best_index(self) -> int:
@@ -98,7 +100,7 @@ class SegmentationResult(ResultMapping, PictureMasks):
         logits_1hw = torch.from_numpy(self.low_res_logits[row : row + 1])
         stability_1 = upsampled_statistics(logits_1hw, self.picture_size).stability_m
         drawn = self.drawn_prompts() or DrawnPrompts()
-        about = {
+        about: dict[str, Any] = {
             "object_id": self.object_id,
             "predicted_iou": float(self.scores[row]),
             "stability_score": float(torch.nan_to_num(stability_1)[0]),
@@ -106,6 +108,8 @@ class SegmentationResult(ResultMapping, PictureMasks):
             "prompt_points": [[x, y, int(positive)] for x, y, positive in drawn.clicks],
             "prompt_boxes": [list(box) for box in drawn.boxes],
         }
+        if self.detection_score is not None:
+            about["detection_score"] = self.detection_score
         rle = run_lengths.encode(self.masks[row])
         return FoundObject(self.object_id, rle, float(self.scores[row]), self.name, about)
 

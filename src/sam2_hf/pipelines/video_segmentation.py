@@ -5,9 +5,10 @@ Suffixes: h, w = rows and columns in pixels of the original frame.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from fractions import Fraction
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -21,6 +22,8 @@ from sam2_hf.errors import FrameError, PromptError
 from sam2_hf.frames.base import Frames
 from sam2_hf.frames.open import is_stream, open_frames
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.open_vocabulary.detection import Detector, read_labels
+from sam2_hf.open_vocabulary.text_tracker import EVERY, check_every
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.processing.prompt_reading import read_box
 from sam2_hf.results.formats import VIDEO_FORMATS, check_ids, format_for, read_formats
@@ -30,7 +33,7 @@ from sam2_hf.results.pictures import png_bytes
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.masklet import Masklet, describe_frames
 from sam2_hf.video.prompts import VideoPrompt
-from sam2_hf.video.propagation import PropagationDirection, count_frames
+from sam2_hf.video.propagation import PropagationDirection
 from sam2_hf.video.review import FrameToReview, ReviewRules
 from sam2_hf.video.session import VideoSession
 from sam2_hf.video.session_options import SessionOptions
@@ -48,10 +51,20 @@ from sam2_hf.writers.track_files import (
 )
 
 from .abstract_pipeline import AbstractPipeline
+from .loading import Source
+from .named_models import check_named_model, detector_of
 from .photo_inputs import ReadingOptions
 from .result_mapping import ResultMapping
+from .video_runs import (
+    Progress,
+    PromptedRun,
+    RunOptions,
+    TextRun,
+    VideoRun,
+    check_alone,
+    prompted_runs,
+)
 
-Progress = Callable[[int, int | None], None]
 Prompts = VideoPrompt | Sequence[VideoPrompt]
 ENDINGS = {
     ".mp4": "overlay",
@@ -307,27 +320,22 @@ class _Again(Iterable[TrackedFrame]):
         return self._start()
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Options of a run through a video."""
-
-    direction: PropagationDirection
-    progress: bool
-    on_progress: Progress | None
-
-
 class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
     """Track the objects of clicks, boxes and masks through videos.
 
     Args:
         model: The model, on its device, in eval mode.
         rules: When a frame is to be reviewed.
+        detector: For `text`: a [`ZeroShotDetector`], its Hub id or folder, or any
+            [`Detector`][sam2_hf.open_vocabulary.detection.Detector]; by default
+            `IDEA-Research/grounding-dino-tiny`, loaded when needed.
         **options: Options of every session, see [`SessionOptions`]; `compat="official"` uses the
             original's defaults. [`ReadingOptions`] are checked but have no effect: videos are
             tracked one after another, and their frames are always read ahead.
 
     Raises:
         SessionError: There is no such option, or its value is invalid.
+        CheckpointError: The detector cannot be loaded.
 
     Example:
         >>> track = VideoSegmentationPipeline(model, non_overlap_masks=True)
@@ -337,27 +345,36 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
     task = "video-segmentation"
 
     def __init__(
-        self, model: Sam2VideoModel, *, rules: ReviewRules | None = None, **options: Any
+        self,
+        model: Sam2VideoModel,
+        *,
+        rules: ReviewRules | None = None,
+        detector: Detector | Source | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(model)
         _, own = ReadingOptions().taken_from(options)
         self.options = SessionOptions.preset(**own)
         self._rules = rules
+        self._detector = detector_of(detector, self)
 
     @classmethod
     def option_names(cls) -> frozenset[str]:
         """List the constructor's options besides the model."""
         own = (field.name for field in fields(SessionOptions))
-        return frozenset((*own, "compat", "rules")) | ReadingOptions.names()
+        return frozenset((*own, "compat", "rules", "detector")) | ReadingOptions.names()
 
     @classmethod
-    def check_options(cls, *, rules: ReviewRules | None = None, **options: Any) -> None:
+    def check_options(
+        cls, *, rules: ReviewRules | None = None, detector: object = None, **options: Any
+    ) -> None:
         """Validate the constructor's options before a model is loaded.
 
         Raises:
             SessionError: There is no such option, or its value is invalid.
-            PromptError: `rules` is not a `ReviewRules`.
+            PromptError: `rules` is not a `ReviewRules`, or `detector` is none.
         """
+        check_named_model(detector, "detector", "detect")
         if rules is not None and not isinstance(rules, ReviewRules):
             raise PromptError(f"rules are {rules!r:.80}. Give ReviewRules(...), or leave them out.")
         _, own = ReadingOptions().taken_from(options)
@@ -380,11 +397,13 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
     def __call__(
         self,
         video: object,
-        prompts: Prompts,
+        prompts: Prompts | None = ...,
         direction: PropagationDirection = ...,
         *,
         progress: bool = ...,
         on_progress: Progress | None = ...,
+        text: str | Sequence[str] | None = ...,
+        detect_every: int | None = ...,
     ) -> VideoSegmentation: ...
     @overload
     def __call__(
@@ -399,11 +418,13 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
     def __call__(
         self,
         video: object,
-        prompts: Any,
+        prompts: Any = None,
         direction: PropagationDirection = "both",
         *,
         progress: bool = False,
         on_progress: Progress | None = None,
+        text: str | Sequence[str] | None = None,
+        detect_every: int | None = EVERY,
     ) -> VideoSegmentation | Iterator[VideoSegmentation]:
         """Track objects through one video, or through several.
 
@@ -415,6 +436,9 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
             progress: Whether to show a progress bar.
             on_progress: Called after each frame with the number done and the total (None if
                 unknown).
+            text: Instead of prompts, names to look for in one video, forward in time, such as
+                "a dog" or a list; see [`TextTracker`].
+            detect_every: Frames between two looks; None looks at the first frame only.
 
         Returns:
             A [`VideoSegmentation`]; for several videos a lazy iterator of them, which keeps only
@@ -424,6 +448,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
             VideoError: A video cannot be opened.
             FrameError: A frame is unavailable; `tracked` of the error holds the frames before it.
             PromptError: A prompt is invalid, or a video lacks its list of prompts.
+            DetectionError: The detector failed, or its answer cannot be used.
 
         Example:
             >>> track = VideoSegmentationPipeline(model)
@@ -431,61 +456,29 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
             >>> found.masklets[1].mask(2).shape
             (180, 240)
         """
-        run = _Run(direction, progress, on_progress)
+        options = RunOptions(direction, progress, on_progress)
+        if text is not None:
+            check_alone(text, prompts)
+            labels, every = read_labels(text), check_every(detect_every)
+            return self._track(video, TextRun(self._detector.get(), labels, every, options))
         if isinstance(prompts, VideoPrompt):
-            return self._track(video, [prompts], run)
+            return self._track(video, PromptedRun([prompts], options))
         if prompts is None or isinstance(prompts, str) or not isinstance(prompts, Iterable):
             raise PromptError("there is no prompt. Give VideoPrompt(frame, object_id, clicks=...).")
         asked = list(prompts)
         if all(isinstance(prompt, VideoPrompt) for prompt in asked):
-            return self._track(video, asked, run)
-        return self._each(_pairs(video, asked), run)
+            return self._track(video, PromptedRun(asked, options))
+        return starmap(self._track, prompted_runs(video, asked, options))
 
-    def _each(
-        self, pairs: list[tuple[object, list[VideoPrompt]]], run: _Run
-    ) -> Iterator[VideoSegmentation]:
-        for video, prompts in pairs:
-            yield self._track(video, prompts, run)
-
-    def _track(self, video: object, prompts: Sequence[VideoPrompt], run: _Run) -> VideoSegmentation:
+    def _track(self, video: object, run: VideoRun) -> VideoSegmentation:
         """Track one video in a new session."""
         session = self.open(video)
         try:
-            for prompt in prompts:
-                prompt.add_to(session)
-            if prompts:
-                _propagate(session, prompts, run)
-            return VideoSegmentation(session, self._rules, prompts, video)
+            run.track(session)
+            return VideoSegmentation(session, self._rules, run.prompts, video)
         except FrameError as error:
-            error.tracked = VideoSegmentation(session, self._rules, prompts, video)
+            error.tracked = VideoSegmentation(session, self._rules, run.prompts, video)
             raise
         except BaseException:
             session.close()
             raise
-
-
-def _propagate(session: VideoSession, prompts: Sequence[VideoPrompt], run: _Run) -> None:
-    """Propagate the prompts through the video."""
-    prompted = {prompt.frame for prompt in prompts}
-    total = count_frames(None, None, run.direction, session.num_frames, prompted)
-    results = session.propagate(direction=run.direction, progress=run.progress)
-    for done, _ in enumerate(results, start=1):
-        if run.on_progress is not None:
-            run.on_progress(done, total)
-
-
-def _pairs(videos: object, prompts: list[Any]) -> list[tuple[object, list[VideoPrompt]]]:
-    """Pair each video with its prompts."""
-    count = len(videos) if isinstance(videos, (list, tuple)) else 1
-    if not isinstance(videos, (list, tuple)) or count != len(prompts):
-        raise PromptError(
-            f"there are {count} video(s) and {len(prompts)} lists of prompts. Give one list of "
-            "VideoPrompts for each video."
-        )
-    pairs = []
-    for place, (video, asked) in enumerate(zip(videos, prompts, strict=True)):
-        own = [asked] if isinstance(asked, VideoPrompt) else list(asked)
-        if not all(isinstance(prompt, VideoPrompt) for prompt in own):
-            raise PromptError(f"the prompts of video {place} are {asked!r:.80}, not VideoPrompts.")
-        pairs.append((video, own))
-    return pairs
