@@ -38,6 +38,10 @@ if TYPE_CHECKING:
         Sam2PreTrainedModel as Sam2PreTrainedModel,
         Sam2VideoPreTrainedModel as Sam2VideoPreTrainedModel,
     )
+    from sam2_hf.open_vocabulary.detection import Detection as Detection
+    from sam2_hf.open_vocabulary.mask_scorer import ZeroShotScorer as ZeroShotScorer
+    from sam2_hf.open_vocabulary.text_tracker import TextTracker as TextTracker
+    from sam2_hf.open_vocabulary.zero_shot_detector import ZeroShotDetector as ZeroShotDetector
     from sam2_hf.pipelines.encoded_image import EncodedImage as EncodedImage
     from sam2_hf.pipelines.generated_masks import (
         GeneratedMask as GeneratedMask,
@@ -70,6 +74,7 @@ if TYPE_CHECKING:
     )
 
     from .errors import (
+        DetectionError as DetectionError,
         FrameError as FrameError,
         ImageError as ImageError,
         NoPromptError as NoPromptError,
@@ -86,6 +91,8 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "CheckpointError": "model.checkpoint_errors",
     "Click": "processing.prompts",
+    "Detection": "open_vocabulary.detection",
+    "DetectionError": "errors",
     "EncodedImage": "pipelines.encoded_image",
     "FrameError": "errors",
     "FrameResult": "video.frame_result",
@@ -129,12 +136,15 @@ _MODULE_OF = {
     "Sam2VisionModel": "model.image_encoder",
     "SessionError": "errors",
     "SessionOptions": "video.session_options",
+    "TextTracker": "open_vocabulary.text_tracker",
     "UnknownObjectError": "errors",
     "VideoError": "errors",
     "VideoPrompt": "video.prompts",
     "VideoSegmentation": "pipelines.video_segmentation",
     "VideoSegmentationPipeline": "pipelines.video_segmentation",
     "VideoSession": "video.session",
+    "ZeroShotDetector": "open_vocabulary.zero_shot_detector",
+    "ZeroShotScorer": "open_vocabulary.mask_scorer",
     "pipeline": "pipelines.registry",
     "register": "pipelines.registry",
     "suppress_overlaps": "masks",

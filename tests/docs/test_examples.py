@@ -137,6 +137,22 @@ def examples():
 EXAMPLES = examples()
 
 
+class MiddleDetector:
+    """A detector that finds a cup in the middle of every picture."""
+
+    def detect(self, image, labels):
+        height, width = image.shape[:2]
+        box = (width / 4, height / 4, 3 * width / 4, 3 * height / 4)
+        return [sam2_hf.Detection(box, "cup", 0.9)] * ("cup" in labels)
+
+
+class CupScorer:
+    """A scorer to which everything is a cup."""
+
+    def score(self, crops, labels):
+        return np.array([[label == "cup" for label in labels]] * len(crops), np.float32)
+
+
 def session_on(clip, model):
     session = sam2_hf.Sam2VideoInferenceSession.open(clip, model)
     session.click(frame=0, object_id=1, xy=(115, 100))
@@ -164,6 +180,8 @@ def names():
         "clip": clip,
         "tracked": tracked,
         "model": model,
+        "detector": MiddleDetector(),
+        "scorer": CupScorer(),
         "image_model": sam2_hf.Sam2Model.from_video_model(model),
     }
 

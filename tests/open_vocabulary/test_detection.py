@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from sam2_hf.errors import DetectionError, PromptError
+from sam2_hf.errors import DetectionError
 from sam2_hf.open_vocabulary.detection import (
     Detection,
     cut_box,
     detect_objects,
     keep_best,
-    read_labels,
 )
 
 PICTURE = np.zeros((40, 60, 3), np.uint8)
@@ -25,37 +24,6 @@ class Answering:
 
 def ask(*detections):
     return detect_objects(Answering(*detections), PICTURE, ("dog", "cat"))
-
-
-@pytest.mark.parametrize(
-    ("given", "labels"),
-    [
-        ("a dog", ("a dog",)),
-        (["a dog", " a  cat\n"], ("a dog", "a cat")),
-        (iter(["dog"]), ("dog",)),
-    ],
-)
-def test_names_are_one_text_or_several(given, labels):
-    assert read_labels(given) == labels
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ([], "text is empty"),
-        ("", "text holds ''"),
-        (["dog", "  "], "text holds"),
-        (["dog", "dog "], "names 'dog' twice"),
-        (["dog", 3], "text holds 3"),
-        (7, "text is 7"),
-        (None, "text is None"),
-        (b"dog", "text is b'dog'"),
-        ({"dog": 1}, "text is"),
-    ],
-)
-def test_names_that_cannot_be_looked_for_are_refused(given, message):
-    with pytest.raises(PromptError, match=message):
-        read_labels(given)
 
 
 def test_detections_come_best_first_and_end_at_the_pictures_edges():

@@ -40,6 +40,7 @@ from .help_texts import (
     SPACE_HELP,
     TRACK_EXAMPLES,
 )
+from .name_options import add_detect_every, add_labels, add_text
 from .save_options import add_names, add_save
 
 PROGRAM = "sam2-hf"
@@ -170,6 +171,7 @@ def _add_segment(commands: Commands) -> None:
         help="a box around the object: its left, top, right and bottom edge; several boxes, "
         "without points, mean several objects",
     )
+    add_text(parser)
     parser.add_argument("--all", action="store_true", help="write all masks, not just the best")
     add_save(parser, PHOTO_FORMATS, PHOTO_DEFAULTS)
     add_names(parser)
@@ -186,6 +188,7 @@ def _add_everything(commands: Commands) -> None:
         EVERYTHING_EXAMPLES,
     )
     _add_photos(parser)
+    add_labels(parser)
     add_save(parser, PHOTO_FORMATS, PHOTO_DEFAULTS)
     add_value_range(parser)
     _add_common(parser)
@@ -304,6 +307,9 @@ def _add_prompts(parser: argparse.ArgumentParser) -> None:
         type=video_mask,
         help="a picture of an object's mask",
     )
+    names = parser.add_argument_group("or names")
+    add_text(names)
+    add_detect_every(names)
 
 
 def _add_convert(commands: Commands) -> None:

@@ -15,7 +15,7 @@ from sam2_hf.results.photo_files import PhotoToWrite
 from sam2_hf.results.pictures import as_picture
 
 from .batch import PhotoResult, work_through
-from .model_choice import choose_model
+from .model_choice import choose_model, choose_scorer
 from .output_files import prepare_folder
 from .photo_outputs import write_photo
 from .progress import PhotoProgress
@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         PromptError: An option has an unusable value.
+        CheckpointError: A model cannot be loaded.
         OutputError: The results cannot be written.
     """
     known = {field.name for field in fields(EverythingOptions)}
@@ -40,7 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
     prepare_folder(arguments.out)
     chosen = choose_model(arguments)
     arguments.report.model = chosen.name
-    pipeline = MaskGenerationPipeline(chosen.model, chosen.image_processor, **options)
+    labels = arguments.labels
+    scorer = None if labels is None else choose_scorer(arguments)
+    pipeline = MaskGenerationPipeline(
+        chosen.model, chosen.image_processor, labels=labels, scorer=scorer, **options
+    )
 
     def segment(photo: Path, source: Source, stem: str, progress: PhotoProgress) -> PhotoResult:
         photo_3hw = to_rgb(photo, None, arguments.value_range)

@@ -29,6 +29,7 @@ examples:
   sam2-hf segment cup.jpg --box 170,20,420,350 --model facebook/sam2.1-hiera-large
   sam2-hf segment 'shots/*.png' --box -10,5,200,300 --json > shots.json
   sam2-hf segment https://example.com/cup.jpg --point 290,225
+  sam2-hf segment street.jpg --text 'a dog' --text 'a car'
 
 For cup.jpg, --save writes:
 {help_text(PHOTO_FORMATS, "cup_segment")}
@@ -44,6 +45,7 @@ EVERYTHING_EXAMPLES = f"""\
 examples:
   sam2-hf everything street.jpg
   sam2-hf everything holiday/ --out masks --points-per-side 16
+  sam2-hf everything street.jpg --labels 'a dog,a car,a tree' --save coco
   sam2-hf everything scan.png --crop-n-layers 1 --device cuda --dtype bfloat16
   find . -name '*.jpg' | sam2-hf everything --from-file -
 
@@ -59,6 +61,7 @@ examples:
   sam2-hf track frames/ --box 0:1:170,20,420,350 --save davis,sav
   sam2-hf track cup.mp4 --click 0:1:290,225 --name 1=cup --save overlay,coco-video,alpha
   sam2-hf track cup.mp4 --mask 0:1:first.png --model facebook/sam2.1-hiera-large --resume
+  sam2-hf track street.mp4 --text 'a dog' --detector google/owlv2-base-patch16-ensemble
   sam2-hf track --camera 0 --click 0:1:320,240 --limit 300
 
 For cup.mp4, --save writes:

@@ -12,12 +12,20 @@ from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.open_vocabulary.mask_scorer import ZeroShotScorer
+from sam2_hf.open_vocabulary.zero_shot_detector import ZeroShotDetector
 from sam2_hf.pipelines.loading import (
     DEFAULT_MODEL,
     Source,
     load_image_processor,
     load_model,
     load_video_model,
+)
+from sam2_hf.pipelines.named_models import (
+    DEFAULT_DETECTOR,
+    DEFAULT_SCORER,
+    load_detector,
+    load_scorer,
 )
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 
@@ -85,6 +93,23 @@ def choose_video_model(arguments: argparse.Namespace) -> ChosenVideoModel:
     """
     name, _, model = _choose(arguments, load_video_model)
     return ChosenVideoModel(name, model)
+
+
+def choose_detector(arguments: argparse.Namespace) -> ZeroShotDetector:
+    """Load the detector of `--text`.
+
+    Raises:
+        CheckpointError: It cannot be loaded.
+        PromptError: There is no such device.
+    """
+    threshold = arguments.detection_threshold
+    source = arguments.detector or DEFAULT_DETECTOR
+    return load_detector(source, device=arguments.device, threshold=threshold)
+
+
+def choose_scorer(arguments: argparse.Namespace) -> ZeroShotScorer:
+    """Load the scorer of `--labels`; see `choose_detector`."""
+    return load_scorer(arguments.scorer or DEFAULT_SCORER, device=arguments.device)
 
 
 def _choose(

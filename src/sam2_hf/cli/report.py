@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's messages on a GPU, on the CPU
 NAMES_SHOWN = 10  # of the failed photos
 DIGITS = 6  # of numbers in JSON
-SCORES = ("stability_score", "object_score")  # of an object, besides its predicted IoU
+# of an object, besides its predicted IoU
+SCORES = ("stability_score", "object_score", "detection_score", "name_score")
 
 
 def failure_text(error: Exception) -> str:

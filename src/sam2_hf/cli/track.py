@@ -1,4 +1,4 @@
-"""`sam2-hf track`: track the objects of clicks, boxes or masks through a video."""
+"""`sam2-hf track`: track the objects of clicks, boxes, masks or names through a video."""
 
 import argparse
 import contextlib
@@ -10,7 +10,7 @@ from sam2_hf.frames.open import open_frames
 from sam2_hf.interruption import INTERRUPTED, Interruption, StopRequestedError
 
 from .console import note
-from .model_choice import choose_video_model
+from .model_choice import choose_detector, choose_video_model
 from .output_files import prepare_folder
 from .track_camera import track_camera
 from .track_outputs import TrackOutputs, summarize_objects, tell
@@ -28,6 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
         FrameError: A prompt is for a frame beyond the video.
         SessionError: The run to resume was started by another command.
         OutputError: The results cannot be written.
+        CheckpointError: A model cannot be loaded.
+        DetectionError: The detector failed.
     """
     prompts = VideoPrompts.from_arguments(arguments)
     if arguments.camera is not None:
@@ -52,7 +54,8 @@ def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
     outputs = TrackOutputs(arguments.save, stem, arguments.out, state.staged)
     outputs.check(prompts.object_ids)
     chosen = choose_video_model(arguments)
-    tracking = VideoTracking(path, replace(plan, model=chosen.name), prompts, state)
+    detector = None if prompts.text is None else choose_detector(arguments)
+    tracking = VideoTracking(path, replace(plan, model=chosen.name), prompts, state, detector)
     with (
         contextlib.closing(state),
         Interruption() as stop,
@@ -60,6 +63,7 @@ def _track_video(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
     ):
         try:
             outcome = tracking.track(session, stop)
+            outputs.check(tracking.prompts.object_ids)
             outputs.begin()
             clip = tracking.clip(session, stem)
             tracking.write(outputs, clip, session, stop)

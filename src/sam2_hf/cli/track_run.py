@@ -14,6 +14,7 @@ folder/staged/           unfinished result files
 import json
 import shutil
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,12 @@ from typing import Any
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import FrameError, OutputError, SessionError
 from sam2_hf.interruption import Interruption
+from sam2_hf.open_vocabulary.detection import Detector
+from sam2_hf.open_vocabulary.text_tracker import TextTracker
+from sam2_hf.processing.prompt_reading import read_box
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
+from sam2_hf.video.frame_result import FrameResult
+from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.session import VideoSession
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.storage.checkpoint_files import CURRENT
@@ -35,7 +41,7 @@ from .model_choice import ChosenVideoModel
 from .progress import FrameProgress
 from .track_outputs import Outcome, TrackOutputs
 from .track_plan import Run, TrackPlan
-from .video_prompts import VideoPrompts
+from .video_prompts import FoundBox, VideoPrompts
 
 PLAN, PROGRESS, NEXT = "plan.json", "progress.json", "next.json"
 SAVE_EVERY = 20.0  # seconds
@@ -52,6 +58,7 @@ class Progress:
         journal_bytes: Valid bytes of the journal.
         failure: Why an earlier run ended early; empty if none did.
         session_before: Mark of the session's folder before the save that this belongs to.
+        found: What `--text` found so far.
     """
 
     run: int = 0
@@ -59,6 +66,17 @@ class Progress:
     journal_bytes: int = 0
     failure: str = ""
     session_before: str = ""
+    found: tuple[FoundBox, ...] = ()
+
+    @classmethod
+    def from_fields(cls, content: dict[str, Any]) -> "Progress":
+        """Restore one from JSON of `asdict`.
+
+        Raises:
+            ValueError: A box that was found has another form.
+        """
+        found = tuple(map(FoundBox.from_fields, content.get("found", ())))
+        return cls(**{**content, "found": found})
 
     def check(self, plan: TrackPlan) -> None:
         """Check that a run of the plan can have written this.
@@ -161,6 +179,14 @@ class TrackState:
         self.journal.add(tracked)
         self.progress = replace(self.progress, done=self.progress.done + 1)
 
+    def note_found(self, prompts: Sequence[VideoPrompt]) -> None:
+        """Note what `--text` found so far."""
+        found = tuple(
+            FoundBox(asked.frame, asked.object_id, read_box(asked.box, None, ""), asked.name or "")
+            for asked in prompts
+        )
+        self.progress = replace(self.progress, found=found)
+
     def end_run(self, failure: str = "") -> None:
         """Advance to the next run of the plan.
 
@@ -228,10 +254,11 @@ class TrackState:
         session's folder has changed, and the pending record is the valid one.
         """
         if (self.folder / NEXT).is_file():
-            coming = Progress(**self._read(NEXT))
+            coming = Progress.from_fields(self._read(NEXT))
             if coming.session_before != self._session_mark():
                 return coming
-        return Progress(**self._read(PROGRESS)) if (self.folder / PROGRESS).is_file() else None
+        has_one = (self.folder / PROGRESS).is_file()
+        return Progress.from_fields(self._read(PROGRESS)) if has_one else None
 
     def _session_mark(self) -> str:
         """Text that identifies a save of the session."""
@@ -258,14 +285,21 @@ class VideoTracking:
     Attributes:
         video: File or folder.
         plan: The plan.
-        prompts: The prompts.
+        asked: The prompts of the command line.
         state: State on disk.
+        detector: Of `--text`; None if objects are pointed at.
     """
 
     video: Path
     plan: TrackPlan
-    prompts: VideoPrompts
+    asked: VideoPrompts
     state: TrackState
+    detector: Detector | None = None
+
+    @property
+    def prompts(self) -> VideoPrompts:
+        """The prompts, with what was found so far."""
+        return self.asked.with_found(self.state.progress.found)
 
     def open_session(self, chosen: ChosenVideoModel, *, resume: bool) -> VideoSession:
         """Start with the prompts, or resume an earlier run.
@@ -288,7 +322,7 @@ class VideoTracking:
             value_range=self.plan.value_range,
         )
         session = Sam2VideoInferenceSession.open(self.video, chosen.model, options=options)
-        self.prompts.give_to(session)
+        self.asked.give_to(session)
         return session
 
     def track(self, session: VideoSession, stop: Interruption) -> Outcome:
@@ -387,7 +421,7 @@ class VideoTracking:
         try:
             if done < run.count:
                 first, left = run.frame(done), run.count - done
-                for result in session.propagate(first, left, run.direction):
+                for result in self._results(session, run, first, left):
                     state.add(TrackedFrame.from_result(result, session.frames.time(result.frame)))
                     bar.advance()
                     stop.check()
@@ -395,3 +429,23 @@ class VideoTracking:
         except FrameError as error:
             failure = one_line(error)
         state.end_run(failure)
+
+    def _results(
+        self, session: VideoSession, run: Run, first: int, left: int
+    ) -> Iterator[FrameResult]:
+        """Propagate prompts, or look for names on the way."""
+        text = self.asked.text
+        if text is None or self.detector is None:
+            yield from session.propagate(first, left, run.direction)
+            return
+        tracker = TextTracker(
+            session,
+            self.detector,
+            text.labels,
+            every=text.every,
+            start=run.first,
+            found=[box.as_prompt() for box in self.state.progress.found],
+        )
+        for result in tracker.propagate(first, left):
+            self.state.note_found(tracker.prompts)
+            yield result

@@ -5,7 +5,7 @@ Suffixes: h, w = rows and columns in pixels of the video.
 
 import argparse
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.picture_files import file_problem
 from sam2_hf.processing.images import NUMERIC_MODES
 from sam2_hf.processing.prompt_reading import Click, check_clicks, read_box
+from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.session import VideoSession
 
 from .argument_types import BoxPrompt, ClickPrompt
@@ -37,6 +38,72 @@ class GivenMask:
     mask_hw: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class FoundBox:
+    """A box in which `--text` found an object.
+
+    Attributes:
+        frame: The frame.
+        object_id: The id that the object got.
+        box: `(x0, y0, x1, y1)`, pixels.
+        name: What it is.
+    """
+
+    frame: int
+    object_id: int
+    box: tuple[float, float, float, float]
+    name: str
+
+    @classmethod
+    def from_fields(cls, content: object) -> "FoundBox":
+        """Restore one from JSON of `asdict`.
+
+        Raises:
+            ValueError: It has another form.
+        """
+        fields = content if isinstance(content, dict) else {}
+        whole, box = (fields.get("frame"), fields.get("object_id")), fields.get("box")
+        if [type(value) for value in (*whole, box, fields.get("name"))] != [int, int, list, str]:
+            raise ValueError(f"{content!r:.80} is no box that was found")
+        return cls(*whole, read_box(box, None, "the object"), fields["name"])
+
+    def as_prompt(self) -> VideoPrompt:
+        """Return it as a prompt of a session."""
+        return VideoPrompt(self.frame, self.object_id, box=self.box, name=self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompt:
+    """What `--text` looks for.
+
+    Attributes:
+        labels: The names.
+        every: Frames between two detections; None detects on the first frame only.
+        settings: Detector and threshold, as text.
+    """
+
+    labels: tuple[str, ...]
+    every: int | None
+    settings: str
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace) -> "TextPrompt | None":
+        """Read the options of `--text`; None if it is not given."""
+        if not arguments.text:
+            return None
+        options = {
+            "--detector": arguments.detector,
+            "--detection-threshold": arguments.detection_threshold,
+            "--detect-every": arguments.detect_every,
+        }
+        given = [f"{flag} {value}" for flag, value in options.items() if value is not None]
+        return cls(tuple(arguments.text), arguments.detect_every or None, " ".join(given))
+
+    def described(self) -> tuple[str, ...]:
+        """Describe each name and the settings as text that identifies it."""
+        return (*(f"--text {label!r}" for label in self.labels), self.settings)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoPrompts:
     """All prompts of the command line.
@@ -46,12 +113,14 @@ class VideoPrompts:
         boxes: In the order they were given.
         masks: In the order they were given.
         names: Names of objects, by id.
+        text: What to look for instead; None if objects are pointed at.
     """
 
     clicks: tuple[ClickPrompt, ...]
     boxes: tuple[BoxPrompt, ...]
     masks: tuple[GivenMask, ...]
     names: Mapping[int, str] = field(default_factory=dict)
+    text: TextPrompt | None = None
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "VideoPrompts":
@@ -68,7 +137,14 @@ class VideoPrompts:
             for mask in arguments.masks
         ]
         prompts = cls(tuple(arguments.clicks), tuple(arguments.boxes), tuple(masks))
-        return replace(prompts, names=names_by_id(arguments.names, prompts.object_ids))
+        names = names_by_id(arguments.names, prompts.object_ids)
+        return replace(prompts, names=names, text=TextPrompt.from_arguments(arguments))
+
+    def with_found(self, found: Sequence[FoundBox]) -> "VideoPrompts":
+        """Add boxes in which `--text` found objects."""
+        boxes = tuple(BoxPrompt(item.frame, item.object_id, item.box) for item in found)
+        names = {item.object_id: item.name for item in found}
+        return replace(self, boxes=self.boxes + boxes, names={**self.names, **names})
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -77,8 +153,9 @@ class VideoPrompts:
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Every frame with a prompt, in order."""
-        return tuple(sorted({frame for frame, _ in self._places()}))
+        """Every frame with a prompt, in order; names are looked for from the first on."""
+        first = set() if self.text is None else {0}
+        return tuple(sorted({frame for frame, _ in self._places()} | first))
 
     def check(self, size: tuple[int, int], num_frames: int, video: str) -> None:
         """Check against the video.
@@ -160,7 +237,7 @@ class VideoPrompts:
             texts.append(
                 f"--mask {mask.frame}:{mask.object_id}:{mask.file.name} (pixels {pixels:08x})"
             )
-        return tuple(texts)
+        return (*texts, *(() if self.text is None else self.text.described()))
 
     def _places(self) -> set[tuple[int, int]]:
         """Frames and objects with a prompt."""

@@ -3,7 +3,7 @@
 Suffixes: n = boxes, 4 = x0, y0, x1, y1; hw3 = rows, columns, red green blue of a picture.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -52,32 +52,6 @@ class Detector(Protocol):
         Returns:
             Any number of detections; each becomes an object.
         """
-
-
-def read_labels(text: object, what: str = "text") -> tuple[str, ...]:
-    """Read the names to look for: one, or several distinct ones.
-
-    Args:
-        text: A text, or a list of texts.
-        what: Name of the argument in messages.
-
-    Raises:
-        PromptError: There is none, one is empty or given twice, or it is no text.
-    """
-    given = [text] if isinstance(text, str) else text
-    if not isinstance(given, Iterable) or isinstance(given, bytes | dict):
-        raise PromptError(f"{what} is {shown(text)}. Give a text such as 'a dog', or a list.")
-    labels = list(given)
-    for label in labels:
-        if not isinstance(label, str) or not label.strip():
-            raise PromptError(f"{what} holds {shown(label)}. Each must be a text such as 'a dog'.")
-    labels = [" ".join(label.split()) for label in labels]
-    if not labels:
-        raise PromptError(f"{what} is empty. Give at least one name, such as 'a dog'.")
-    twice = next((label for label in labels if labels.count(label) > 1), None)
-    if twice is not None:
-        raise PromptError(f"{what} names {twice!r} twice. Give each name once.")
-    return tuple(labels)
 
 
 def detect_objects(

@@ -15,7 +15,8 @@ from sam2_hf.video.frame_result import FrameResult
 from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.session import VideoSession
 
-from .detection import Detection, Detector, detect_objects, read_labels
+from .detection import Detection, Detector, detect_objects
+from .labels import read_labels
 from .mask_matching import MatchingRules, mask_overlaps
 
 EVERY = 30  # frames between two detections: about a second

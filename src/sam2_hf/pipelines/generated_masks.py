@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_hf import rle as run_lengths
-from sam2_hf.open_vocabulary.detection import read_labels
+from sam2_hf.open_vocabulary.labels import read_labels
 from sam2_hf.open_vocabulary.mask_scorer import Scorer, name_masks
 from sam2_hf.results.found_object import FoundObject, LazyMasks, Origin
 from sam2_hf.results.picture_masks import PictureMasks

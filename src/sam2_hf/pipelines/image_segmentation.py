@@ -16,7 +16,8 @@ from sam2_hf.errors import ImageError, OptionError, PromptError
 from sam2_hf.masks import clean_masks
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.number_reading import is_finite_number, shown
-from sam2_hf.open_vocabulary.detection import Detector, detect_objects, read_labels
+from sam2_hf.open_vocabulary.detection import Detector, detect_objects
+from sam2_hf.open_vocabulary.labels import read_labels
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.processing.mask_values import MOST_LOGIT
 from sam2_hf.processing.prompts import ObjectPrompt, PromptBatch, group_by_kind

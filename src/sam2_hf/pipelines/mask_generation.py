@@ -10,7 +10,7 @@ from torch import Tensor
 from sam2_hf import rle as run_lengths
 from sam2_hf.boxes import nms, xyxy_to_xywh
 from sam2_hf.model.modeling_sam2 import Sam2Model
-from sam2_hf.open_vocabulary.detection import read_labels
+from sam2_hf.open_vocabulary.labels import read_labels
 from sam2_hf.open_vocabulary.mask_scorer import Scorer
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.results.pictures import as_picture

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 from transformers.utils import logging
 
 from sam2_hf.errors import PromptError
+from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.number_reading import shown
 from sam2_hf.open_vocabulary.detection import Detector
 from sam2_hf.open_vocabulary.mask_scorer import Scorer, ZeroShotScorer
@@ -38,16 +39,30 @@ def load_detector(
         PromptError: There is no such device, or an option is out of range.
     """
     where = None if device is None else read_device(device)
-    options: dict[str, Any] = {**loading_options(source), **selection}
+    options = _hub_options(source, "zero-shot detector") | selection
     return ZeroShotDetector.from_pretrained(source, device=where, **options)
 
 
 def load_scorer(source: Source, *, device: Device | None = None, **options: Any) -> ZeroShotScorer:
     """Load a scorer of names; see [`load_detector`]."""
     where = None if device is None else read_device(device)
-    return ZeroShotScorer.from_pretrained(
-        source, device=where, **loading_options(source), **options
-    )
+    more = _hub_options(source, "zero-shot image classifier") | options
+    return ZeroShotScorer.from_pretrained(source, device=where, **more)
+
+
+def _hub_options(source: Source, kind: str) -> dict[str, Any]:
+    """Choose the options of loading; see [`loading_options`].
+
+    Raises:
+        CheckpointNotFoundError: It is neither here nor can the Hub be asked.
+    """
+    try:
+        return {**loading_options(source)}
+    except CheckpointNotFoundError as error:
+        raise CheckpointNotFoundError(
+            f"the {kind} {source} is not on this machine and the Hub does not answer. Connect to a "
+            f"network, or give the folder of a {kind} of transformers."
+        ) from error
 
 
 class NamedModel(Generic[Named]):

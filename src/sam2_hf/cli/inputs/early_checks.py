@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt, MaskPrompt
+from sam2_hf.cli.name_options import check_labels, check_text
 from sam2_hf.cli.output_files import check_folder
 from sam2_hf.cli.report import CommandReport
 from sam2_hf.cli.save_options import names_by_id
@@ -52,14 +53,25 @@ def prepare(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> 
 def _segment(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
     points, boxes = arguments.points, arguments.boxes
     _some_photos(arguments)
+    if check_text(arguments, points or boxes):
+        return _photos(arguments, open_files)
     names_by_id(arguments.names, range(1, 1 + (1 if points else len(boxes))))
     if not points and not boxes:
-        raise PromptError("there is no prompt. Point at the object with --point X,Y or --box.")
+        raise PromptError(
+            "there is no prompt. Point at the object with --point X,Y or --box, or say what it is "
+            "with --text."
+        )
     if points and len(boxes) > 1:
         raise PromptError(
             f"there are points and {len(boxes)} boxes, so it is not clear which box the points "
             "belong to. Give points with one box, or boxes alone."
         )
+    return _photos(arguments, open_files)
+
+
+def _everything(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
+    _some_photos(arguments)
+    check_labels(arguments)
     return _photos(arguments, open_files)
 
 
@@ -100,17 +112,10 @@ def _only_photo(source: Source, open_files: contextlib.ExitStack) -> Source:
 def _track(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
     if (arguments.video is None) == (arguments.camera is None):
         raise PromptError("give either a video or a camera (--camera 0), not both.")
-    if not _prompts(arguments):
-        raise PromptError(
-            "there is no prompt. Point at an object with --click FRAME:OBJECT:X,Y, --box or "
-            "--mask, for example --click 0:1:290,225."
-        )
-    object_ids = sorted({prompt.object_id for prompt in _prompts(arguments)})
-    names_by_id(arguments.names, object_ids)
-    check_ids(object_ids, arguments.save)
-    for mask in arguments.masks:
-        if problem := file_problem(mask.file, "mask file") or header_problem(mask.file):
-            raise ImageError(problem)
+    if check_text(arguments, _prompts(arguments)):
+        _forward_only(arguments)
+    else:
+        _video_prompts(arguments)
     _model_and_folder(arguments)
     if arguments.video is None:
         _camera(arguments)
@@ -125,6 +130,29 @@ def _track(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> b
     arguments.source, arguments.video = source.given, str(path)
     _require_av(arguments)
     return True
+
+
+def _video_prompts(arguments: argparse.Namespace) -> None:
+    if not _prompts(arguments):
+        raise PromptError(
+            "there is no prompt. Point at an object with --click FRAME:OBJECT:X,Y, --box or "
+            "--mask, for example --click 0:1:290,225, or say what it is with --text."
+        )
+    object_ids = sorted({prompt.object_id for prompt in _prompts(arguments)})
+    names_by_id(arguments.names, object_ids)
+    check_ids(object_ids, arguments.save)
+    for mask in arguments.masks:
+        if problem := file_problem(mask.file, "mask file") or header_problem(mask.file):
+            raise ImageError(problem)
+
+
+def _forward_only(arguments: argparse.Namespace) -> None:
+    """Objects are looked for forward in time, in a video."""
+    if arguments.camera is not None:
+        raise PromptError("--text needs a video; before a camera, point at objects with --click.")
+    if arguments.direction == "backward":
+        raise PromptError("--text is looked for forward in time: leave out --direction.")
+    arguments.direction = "forward"
 
 
 def _require_av(arguments: argparse.Namespace) -> None:
@@ -198,6 +226,10 @@ def _export(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) ->
 def _model_and_folder(arguments: argparse.Namespace) -> None:
     if arguments.model is not None:
         _local_model(arguments.model)
+    for option in ("detector", "scorer"):
+        folder = getattr(arguments, option, None) or ""
+        if folder.startswith(PATH_STARTS) and not Path(folder).expanduser().is_dir():
+            raise PromptError(f"there is no folder {folder} for --{option}. Check the path.")
     check_folder(arguments.out)
 
 
@@ -215,7 +247,7 @@ def _local_model(model: str) -> None:
 
 CHECKS: dict[str, Callable[[argparse.Namespace, contextlib.ExitStack], bool]] = {
     "segment": _segment,
-    "everything": _photos,
+    "everything": _everything,
     "track": _track,
     "convert": _convert,
     "export": _export,
