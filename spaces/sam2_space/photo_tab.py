@@ -13,6 +13,7 @@ from sam2_space.widgets.gestures import Gesture, PreviewPace
 
 from .drawing import BACKGROUNDS, draw_candidates, draw_view, write_cutout, write_files
 from .file_places import safe_stem
+from .find_by_name import NameBox, find_in_photo
 from .limits import LimitError, ShownSize
 from .photo_work import PhotoWork, Xy, box_of_corners
 from .readable_errors import readable
@@ -96,6 +97,7 @@ class PhotoTab:
                 elem_id="photo-candidates",
             )
         self.kind = parts.click_kind(knows_boxes=self.service.model.knows_boxes)
+        self.names = None if self.service.model.detector is None else NameBox(TAB)
         with gr.Row():
             self.undo = gr.Button("Undo", size="sm", min_width=80, elem_id="photo-undo")
             self.clear = gr.Button("Start over", size="sm", min_width=90, elem_id="photo-clear")
@@ -154,6 +156,8 @@ class PhotoTab:
         for button, verb in ((self.undo, PhotoWork.undo), (self.clear, PhotoWork.clear)):
             button.click(readable(self._acting(verb)), **quick, trigger_mode="multiple")
         self.new.click(readable(self.new_object), **quick)
+        if self.names is not None:
+            self.names.connect(readable(self.find_by_name), [], **quick)
         self.other.click(readable(self.ask_for_other), **quick)
         saving = {**quick, "outputs": self.status}
         for which, button in enumerate(self.files[:-1]):
@@ -293,6 +297,13 @@ class PhotoTab:
     def new_object(self, request: gr.Request) -> Updates:
         """Start another object with the next click, which is positive."""
         return {**self._acting(PhotoWork.new_object)(request), self.kind: parts.INCLUDE}
+
+    def find_by_name(self, text: str, request: gr.Request) -> Updates:
+        """Add an object for each thing of a name."""
+        visitor, work = self._work(request)
+        with visitor.lock:
+            find_in_photo(work, self.service.model, self.service.limits, text)
+            return self._shown(visitor, work)
 
     def ask_for_other(self) -> Updates:
         """Ask for another photo; the current one stays until it is read."""

@@ -69,6 +69,12 @@ def build_parser(prog: str = "app.py") -> argparse.ArgumentParser:
     model = os.environ.get("MODEL") or "sam2-hiera-micro"
     parser.add_argument("--model", default=model, help="Hub id, folder or .pt")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; a GPU if available")
+    parser.add_argument(
+        "--detector",
+        default=os.environ.get("DETECTOR") or None,
+        help="zero-shot detector of transformers for Find by name, such as "
+        "IDEA-Research/grounding-dino-tiny; without one the page does not offer it",
+    )
     parser.add_argument("--host", default=None, help="address to listen at (127.0.0.1)")
     parser.add_argument("--port", type=int, default=None, help="port (first free one from 7860)")
     limits = parser.add_argument_group("limits, which the page shows")

@@ -48,7 +48,7 @@ def serve(
     places = FilePlaces(root)
     shown_samples = places.add_samples(samples)
     visitors = Visitors(places, limits)
-    model = SpaceModel.load(arguments.model, arguments.device)
+    model = SpaceModel.load(arguments.model, arguments.device, arguments.detector)
     service = Service(model, limits, places, visitors)
     page = build_page(service, shown_samples)
     layer = Middleware(

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,12 +15,14 @@ from safetensors.torch import load_file
 from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
+from sam2_hf.open_vocabulary.detection import Detection, Detector, detect_objects
 from sam2_hf.pipelines.encoded_image import EncodedImage
 from sam2_hf.pipelines.generated_masks import GeneratedMasks
 from sam2_hf.pipelines.image_prompts import SegmentationResult
 from sam2_hf.pipelines.image_segmentation import ImageSegmentationPipeline
 from sam2_hf.pipelines.loading import load_image_processor, load_model, load_video_model
 from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline, Progress
+from sam2_hf.pipelines.named_models import load_detector
 from sam2_hf.processing.prompts import ObjectPrompt
 
 try:
@@ -30,6 +32,7 @@ except ImportError:  # elsewhere; a checkout has a folder of this name, without 
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 Picture = NDArray[np.uint8]
+Found = list[Detection]
 
 
 class FairLock:
@@ -158,6 +161,7 @@ class SpaceModel:
         everything: Initial values of everything-mode's sliders.
         knows_boxes: Whether it supports boxes; if not, a box becomes a click at its center.
         lock: Lock of the model.
+        detector: Finds objects by name; None if the page does not offer that.
     """
 
     name: str
@@ -166,14 +170,18 @@ class SpaceModel:
     everything: EverythingDefaults
     knows_boxes: bool = True
     lock: FairLock = field(default_factory=FairLock)
+    detector: Detector | None = None
 
     @classmethod
-    def load(cls, source: str, device: str | None = None) -> "SpaceModel":
+    def load(
+        cls, source: str, device: str | None = None, detector: str | None = None
+    ) -> "SpaceModel":
         """Load a model.
 
         Args:
             source: Hub id, folder, path to a `.pt`, or the bundled model's name.
             device: Its device; by default a GPU if available.
+            detector: Hub id or folder of a zero-shot detector, if wanted.
 
         Raises:
             CheckpointError: There is no such model, or its weights cannot be used.
@@ -184,8 +192,9 @@ class SpaceModel:
             ImageSegmentationPipeline(model, processor),
             MaskGenerationPipeline(model, processor),
         )
-        # On ZeroGPU a video session stays in this process, which has no GPU.
-        video = load_video_model(source, device="cpu" if GPU is not None else device)
+        # On ZeroGPU video sessions and the detector stay in this process, which has no GPU.
+        here = "cpu" if GPU is not None else device
+        video = load_video_model(source, device=here)
         bundled, has_gpu = is_bundled(video), model.device.type != "cpu"
         return cls(
             shown_name(source),
@@ -193,7 +202,23 @@ class SpaceModel:
             video,
             EverythingDefaults.of_model(is_bundled=bundled, has_gpu=has_gpu),
             knows_boxes=not bundled,  # its masks of boxes are unusable
+            detector=None if detector is None else load_detector(detector, device=here),
         )
+
+    def find(self, picture_hw3: Picture, labels: Sequence[str]) -> Found:
+        """Find objects by name, best first.
+
+        Args:
+            picture_hw3: `(height, width, 3)`, RGB.
+            labels: Distinct names.
+
+        Raises:
+            DetectionError: The detector failed, or its answer cannot be used.
+        """
+        if self.detector is None:
+            return []
+        with self.lock.taken():
+            return detect_objects(self.detector, picture_hw3, labels)
 
     @property
     def reports_progress(self) -> bool:

@@ -8,6 +8,7 @@ import gradio as gr
 from sam2_space.widgets import components as parts, gestures, timeline
 
 from .drawing import draw_frame, hint
+from .find_by_name import NameBox
 from .limits import Limits
 from .video_files import curve_colors, to_review
 from .video_work import VideoWork
@@ -32,9 +33,12 @@ class VideoControls:
         limits: Named on the page.
         samples: Videos to try.
         knows_boxes: Whether the model supports boxes.
+        knows_names: Whether there is a detector.
     """
 
-    def __init__(self, limits: Limits, samples: list[Path], *, knows_boxes: bool) -> None:
+    def __init__(
+        self, limits: Limits, samples: list[Path], *, knows_boxes: bool, knows_names: bool = False
+    ) -> None:
         self.hint = gr.Markdown(WELCOME, elem_classes="hint", elem_id="video-hint")
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=320, elem_classes="pictures"):
@@ -42,7 +46,7 @@ class VideoControls:
             with gr.Column(
                 scale=2, min_width=320, visible=False, elem_classes="tools"
             ) as self.tools:
-                self._build_tools(knows_boxes=knows_boxes)
+                self._build_tools(knows_boxes=knows_boxes, knows_names=knows_names)
         self.other = gr.Button("Other video", size="sm", visible=False, elem_id="video-other")
         with gr.Column(visible=False) as self.results:
             self._build_results(limits)
@@ -78,8 +82,9 @@ class VideoControls:
         )
         self.busy = parts.busy_line("video-busy")
 
-    def _build_tools(self, *, knows_boxes: bool) -> None:
+    def _build_tools(self, *, knows_boxes: bool, knows_names: bool) -> None:
         self.kind = parts.click_kind(knows_boxes=knows_boxes)
+        self.names = NameBox(TAB) if knows_names else None
         with gr.Row():
             self.undo = gr.Button("Undo", size="sm", min_width=80, elem_id="video-undo")
             self.clear = gr.Button(

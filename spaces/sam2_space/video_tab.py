@@ -15,6 +15,7 @@ from sam2_space.widgets.gestures import INCLUDE, Gesture
 
 from .drawing import draw_frame
 from .file_places import safe_stem
+from .find_by_name import find_in_video
 from .limits import LimitError, ShownSize
 from .photo_work import Xy, box_of_corners
 from .readable_errors import readable
@@ -168,7 +169,10 @@ class VideoTab:
         self.service = service
         self.sample_paths = samples
         self.controls = VideoControls(
-            service.limits, samples, knows_boxes=service.model.knows_boxes
+            service.limits,
+            samples,
+            knows_boxes=service.model.knows_boxes,
+            knows_names=service.model.detector is not None,
         )
         self._connect()
 
@@ -199,6 +203,8 @@ class VideoTab:
         ):
             button.click(readable(self._acting(verb)), tab.frame, **quick)
         tab.new.click(readable(self.new_object), tab.frame, **quick)
+        if tab.names is not None:
+            tab.names.connect(readable(self.find_by_name), [tab.frame], **quick)
         tab.other.click(readable(self.ask_for_other), **quick)
         jobs = VideoJobs(tab, self.service)
         tab.track.click(
@@ -358,6 +364,12 @@ class VideoTab:
         """Start another object with the next click, which is positive."""
         shown = self._acting(lambda work, _: work.new_object())(frame, request)
         return {**shown, self.controls.kind: parts.INCLUDE}
+
+    def find_by_name(self, text: str, frame: int, request: gr.Request) -> Updates:
+        """Add an object for each thing of a name on the shown frame."""
+        visitor, work = require_video(self.service, request)
+        find_in_video(work, self.service.model, self.service.limits, int(frame), text)
+        return self.controls.shown_at(visitor, work, int(frame))
 
     def ask_for_other(self) -> Updates:
         """Ask for another video; the current one stays until it is opened."""

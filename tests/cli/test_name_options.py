@@ -9,7 +9,7 @@ from PIL import Image
 from seeded_inputs import photo
 
 from sam2_hf import ImageSegmentationPipeline, VideoSegmentationPipeline, rle
-from sam2_hf.cli import main, model_choice, track_run
+from sam2_hf.cli import main, model_choice
 from sam2_hf.open_vocabulary.mask_scorer import ZeroShotScorer
 from sam2_hf.open_vocabulary.zero_shot_detector import ZeroShotDetector
 from sam2_hf.pipelines import loading
@@ -125,7 +125,6 @@ def test_an_interrupted_search_goes_on_to_the_same_bytes(
         "coco-video,sav",
     )
     assert run("track", frames, *named, out="whole") == 0
-    monkeypatch.setattr(track_run, "SAVE_EVERY", 0.0)
     add = FrameJournal.add
 
     def press(self, tracked):
