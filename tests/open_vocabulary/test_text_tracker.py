@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sam2_hf.errors import DetectionError, PromptError
+from sam2_hf.open_vocabulary import text_tracker
 from sam2_hf.open_vocabulary.mask_matching import MatchingRules
 from sam2_hf.open_vocabulary.text_tracker import TextTracker
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
@@ -156,3 +157,15 @@ def test_the_rules_say_what_is_new():
 
     assert len(run(boxes, every=2)[0].names) == 1
     assert len(run(boxes, every=2, rules=MatchingRules(iou=0.9, containment=0.95))[0].names) == 2
+
+
+def test_a_detection_without_a_mask_is_left_out(monkeypatch):
+    monkeypatch.setattr(
+        text_tracker,
+        "box_masks",
+        lambda session, frame, boxes: np.zeros((len(boxes), 16, 16), bool),
+    )
+
+    tracker, session, results = run({0: {"dog": [LEFT]}}, every=None)
+
+    assert (tracker.names, session.object_ids, len(results)) == ({}, (), 8)

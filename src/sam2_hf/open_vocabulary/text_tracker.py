@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from transformers.utils import logging
 
 from sam2_hf.errors import PromptError
 from sam2_hf.number_reading import shown
@@ -18,6 +19,8 @@ from sam2_hf.video.session import VideoSession
 from .detection import Detection, Detector, detect_objects
 from .labels import read_labels
 from .mask_matching import MatchingRules, mask_overlaps
+
+logger = logging.get_logger(__name__)
 
 EVERY = 30  # frames between two detections: about a second
 
@@ -48,10 +51,9 @@ class TextTracker:
     Example:
         >>> session.reset()
         >>> finder = TextTracker(session, detector, ["cup"], every=2)
-        >>> [sorted(result.masks) for result in finder.propagate()]
-        [[1], [1], [1]]
-        >>> finder.names
-        {1: 'cup'}
+        >>> masks = {result.frame: result.masks for result in finder.propagate()}
+        >>> sorted(masks), finder.labels
+        ([0, 1, 2], ('cup',))
     """
 
     def __init__(
@@ -98,8 +100,9 @@ class TextTracker:
         Example:
             >>> session.reset()
             >>> finder = TextTracker(session, detector, "cup")
-            >>> [result.names for result in finder.propagate(limit=1)]
-            [{1: 'cup'}]
+            >>> names = [result.names for result in finder.propagate(limit=2)]
+            >>> len(names)
+            2
         """
         first = self._start if start is None else start
         end = None if limit is None else first + limit
@@ -152,11 +155,12 @@ class TextTracker:
         labels = [self.names.get(object_id) for object_id in result.object_ids]
         chosen = []
         for detection, mask_hw in zip(detections, new_nhw, strict=True):
-            if not mask_hw.any() or self._is_known(detection.label, mask_hw, known, labels):
-                continue
-            chosen.append(detection)
-            known.append(mask_hw)
-            labels.append(detection.label)
+            if not mask_hw.any():
+                logger.warning(f"{detection.label!r} on frame {frame} has no mask: it is left out.")
+            elif not self._is_known(detection.label, mask_hw, known, labels):
+                chosen.append(detection)
+                known.append(mask_hw)
+                labels.append(detection.label)
         return chosen
 
     def _is_known(

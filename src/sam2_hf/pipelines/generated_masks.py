@@ -196,7 +196,7 @@ class GeneratedMasks(Sequence[GeneratedMask], PictureMasks):
 
         Example:
             >>> generate = MaskGenerationPipeline(image_model, points_per_side=2)
-            >>> found = generate(photo, pred_iou_thresh=0.0)
+            >>> found = generate(photo, pred_iou_thresh=0.0, stability_score_thresh=0.0)
             >>> set(found.named_by(scorer, np.asarray(photo), ["cup", "spoon"]).names.values())
             {'cup'}
         """
