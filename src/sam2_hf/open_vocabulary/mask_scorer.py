@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from transformers import AutoModelForZeroShotImageClassification, AutoProcessor
 
 from sam2_hf.errors import DetectionError, PromptError
+from sam2_hf.number_reading import shown
 from sam2_hf.results.found_object import mask_box
 
 from .pretrained_pair import check_share, load_pair
 
 GRAY = 128  # color of what does not belong to the mask
 CROPS_PER_BATCH = 32
+PLACE = "{}"  # of the label in a template
 TEMPLATE = "This is a photo of {}."  # transformers' own for zero-shot classification
 Picture = NDArray[np.uint8]
 
@@ -66,8 +68,8 @@ class ZeroShotScorer:
         template: str = TEMPLATE,
     ) -> None:
         check_share("threshold", threshold)
-        if "{}" not in template:
-            raise PromptError(f"the template {template!r:.80} has no {{}} for the label.")
+        if not isinstance(template, str) or PLACE not in template:
+            raise PromptError(f"the template {shown(template)} has no {PLACE} for the label.")
         self.model = model.eval()
         self.processor = processor
         self.threshold = threshold
@@ -136,7 +138,7 @@ class ZeroShotScorer:
     def _batch(self, crops: Sequence[Picture], labels: Sequence[str]) -> NDArray[np.float32]:
         inputs = self.processor(
             images=list(crops),
-            text=[self.template.format(label) for label in labels],
+            text=[self.template.replace(PLACE, label) for label in labels],
             padding="max_length",
             truncation=True,
             return_tensors="pt",

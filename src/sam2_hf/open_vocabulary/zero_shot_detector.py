@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
 from sam2_hf.errors import DetectionError, PromptError
+from sam2_hf.number_reading import read_whole, shown
 
 from .detection import Detection, cut_box, keep_best
 from .pretrained_pair import check_share, load_pair
@@ -56,8 +57,8 @@ class ZeroShotDetector:
         if threshold is not None:
             check_share("threshold", threshold)
         check_share("nms_threshold", nms_threshold)
-        if not isinstance(max_detections, int) or max_detections < 1:
-            raise PromptError(f"max_detections is {max_detections!r:.80}; give 1 or more.")
+        if (read_whole(max_detections) or 0) < 1:
+            raise PromptError(f"max_detections is {shown(max_detections)}; give 1 or more.")
         self.model = model.eval()
         self.processor = processor
         self.threshold = threshold
