@@ -61,11 +61,12 @@ class FoundBox:
         Raises:
             ValueError: It has another form.
         """
-        fields = content if isinstance(content, dict) else {}
-        whole, box = (fields.get("frame"), fields.get("object_id")), fields.get("box")
-        if [type(value) for value in (*whole, box, fields.get("name"))] != [int, int, list, str]:
+        fields: dict[str, Any] = content if isinstance(content, dict) else {}
+        values = [fields.get(name) for name in ("frame", "object_id", "box", "name")]
+        if [type(value) for value in values] != [int, int, list, str]:
             raise ValueError(f"{content!r:.80} is no box that was found")
-        return cls(*whole, read_box(box, None, "the object"), fields["name"])
+        box = read_box(fields["box"], None, "the object")
+        return cls(fields["frame"], fields["object_id"], box, fields["name"])
 
     def as_prompt(self) -> VideoPrompt:
         """Return it as a prompt of a session."""
