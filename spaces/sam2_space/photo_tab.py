@@ -9,11 +9,11 @@ import gradio as gr
 
 from sam2_hf.overlay import object_colors
 from sam2_space.widgets import components as parts, gestures
+from sam2_space.widgets.find_by_name import NameBox, find_in_photo
 from sam2_space.widgets.gestures import Gesture, PreviewPace
 
 from .drawing import BACKGROUNDS, draw_candidates, draw_view, write_cutout, write_files
 from .file_places import safe_stem
-from .find_by_name import NameBox, find_in_photo
 from .limits import LimitError, ShownSize
 from .photo_work import PhotoWork, Xy, box_of_corners
 from .readable_errors import readable

@@ -6,9 +6,9 @@ from typing import Any
 import gradio as gr
 
 from sam2_space.widgets import components as parts, gestures, timeline
+from sam2_space.widgets.find_by_name import NameBox
 
 from .drawing import draw_frame, hint
-from .find_by_name import NameBox
 from .limits import Limits
 from .video_files import curve_colors, to_review
 from .video_work import VideoWork

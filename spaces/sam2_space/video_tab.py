@@ -11,11 +11,11 @@ import gradio as gr
 from sam2_hf.errors import FrameError
 from sam2_hf.video.propagation import PropagationDirection
 from sam2_space.widgets import components as parts, timeline
+from sam2_space.widgets.find_by_name import find_in_video
 from sam2_space.widgets.gestures import INCLUDE, Gesture
 
 from .drawing import draw_frame
 from .file_places import safe_stem
-from .find_by_name import find_in_video
 from .limits import LimitError, ShownSize
 from .photo_work import Xy, box_of_corners
 from .readable_errors import readable

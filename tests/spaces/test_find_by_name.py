@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from sam2_hf import PromptError, SessionError
-from sam2_space.find_by_name import find_in_photo, find_in_video
 from sam2_space.limits import LimitError, Limits
 from sam2_space.photo_work import PhotoWork
 from sam2_space.program import build_parser
 from sam2_space.video_work import VideoWork
+from sam2_space.widgets.find_by_name import find_in_photo, find_in_video
 from tests.fakes import fake_session_on
 from tests.spaces.conftest import ROOT
 from tests.spaces.test_photo_work import SIZE, model

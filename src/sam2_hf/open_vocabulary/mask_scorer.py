@@ -3,20 +3,19 @@
 Suffixes: n = masks, l = labels, h, w = rows and columns; hw3 = rows, columns, red green blue.
 """
 
-import os
 from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModelForZeroShotImageClassification, AutoProcessor
+from transformers import AutoModelForZeroShotImageClassification
 
 from sam2_hf.errors import DetectionError, PromptError
 from sam2_hf.number_reading import shown
 from sam2_hf.results.found_object import mask_box
 
-from .pretrained_pair import check_share, load_pair
+from .zero_shot_model import ZeroShotModel, check_share
 
 GRAY = 128  # color of what does not belong to the mask
 CROPS_PER_BATCH = 32
@@ -40,7 +39,7 @@ class Scorer(Protocol):
         """
 
 
-class ZeroShotScorer:
+class ZeroShotScorer(ZeroShotModel):
     """A model of transformers that compares pictures with texts: CLIP, SigLIP and their kind.
 
     Args:
@@ -59,6 +58,9 @@ class ZeroShotScorer:
         >>> generate = MaskGenerationPipeline(image_model, scorer=clip_model)  # doctest: +SKIP
     """
 
+    KIND = "zero-shot image classifier"
+    AUTO_CLASS = AutoModelForZeroShotImageClassification
+
     def __init__(
         self,
         model: Any,  # noqa: ANN401 - of any of these architectures
@@ -70,46 +72,9 @@ class ZeroShotScorer:
         check_share("threshold", threshold)
         if not isinstance(template, str) or PLACE not in template:
             raise PromptError(f"the template {shown(template)} has no {PLACE} for the label.")
-        self.model = model.eval()
-        self.processor = processor
+        super().__init__(model, processor)
         self.threshold = threshold
         self.template = template
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        source: str | os.PathLike[str],
-        *,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | str | None = None,
-        local_files_only: bool = False,
-        **options: Any,
-    ) -> Self:
-        """Load a scorer.
-
-        Args:
-            source: Hub id or folder.
-            device: Target device; by default a GPU if available.
-            dtype: Type of its weights; by default float32.
-            local_files_only: Whether to stay away from the Hub.
-            **options: `threshold` and `template`.
-
-        Raises:
-            CheckpointError: It cannot be loaded; the message says why.
-
-        Example:
-            >>> name = "openai/clip-vit-base-patch32"
-            >>> clip_model = ZeroShotScorer.from_pretrained(name)  # doctest: +SKIP
-        """
-        model, processor = load_pair(
-            source,
-            "zero-shot image classifier",
-            (AutoModelForZeroShotImageClassification, AutoProcessor),
-            local_files_only=local_files_only,
-            dtype=dtype,
-            device=device,
-        )
-        return cls(model, processor, **options)
 
     @torch.no_grad()
     def score(self, crops: Sequence[Picture], labels: Sequence[str]) -> NDArray[np.float32]:

@@ -3,29 +3,28 @@
 Suffixes: n = boxes, t = tokens of the text, l = labels, 4 = x0, y0, x1, y1.
 """
 
-import os
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
+from transformers import AutoModelForZeroShotObjectDetection
 
 from sam2_hf.errors import DetectionError, PromptError
 from sam2_hf.number_reading import read_whole, shown
 
 from .detection import Detection, cut_box, keep_best
-from .pretrained_pair import check_share, load_pair
+from .zero_shot_model import ZeroShotModel, check_share
 
 GROUNDED = ("grounding-dino", "mm-grounding-dino")  # they score the words of one text
 TEXT_THRESHOLD = 0.25  # of these, as in their processor
 SEPARATORS = ".?"  # between the labels of such a text
 
 
-class ZeroShotDetector:
+class ZeroShotDetector(ZeroShotModel):
     """A detector of transformers that finds objects by any name.
 
     Args:
@@ -45,6 +44,9 @@ class ZeroShotDetector:
         >>> segment = ImageSegmentationPipeline(image_model, detector=cups)  # doctest: +SKIP
     """
 
+    KIND = "zero-shot detector"
+    AUTO_CLASS = AutoModelForZeroShotObjectDetection
+
     def __init__(
         self,
         model: Any,  # noqa: ANN401 - of any of these architectures
@@ -59,47 +61,10 @@ class ZeroShotDetector:
         check_share("nms_threshold", nms_threshold)
         if (read_whole(max_detections) or 0) < 1:
             raise PromptError(f"max_detections is {shown(max_detections)}; give 1 or more.")
-        self.model = model.eval()
-        self.processor = processor
+        super().__init__(model, processor)
         self.threshold = threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        source: str | os.PathLike[str],
-        *,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | str | None = None,
-        local_files_only: bool = False,
-        **selection: Any,
-    ) -> Self:
-        """Load a detector.
-
-        Args:
-            source: Hub id or folder.
-            device: Target device; by default a GPU if available.
-            dtype: Type of its weights; by default float32.
-            local_files_only: Whether to stay away from the Hub.
-            **selection: `threshold`, `nms_threshold` and `max_detections`.
-
-        Raises:
-            CheckpointError: It cannot be loaded; the message says why.
-
-        Example:
-            >>> name = "google/owlv2-base-patch16-ensemble"
-            >>> cups = ZeroShotDetector.from_pretrained(name)  # doctest: +SKIP
-        """
-        model, processor = load_pair(
-            source,
-            "zero-shot detector",
-            (AutoModelForZeroShotObjectDetection, AutoProcessor),
-            local_files_only=local_files_only,
-            dtype=dtype,
-            device=device,
-        )
-        return cls(model, processor, **selection)
 
     @torch.no_grad()
     def detect(self, image: NDArray[np.uint8], labels: Sequence[str]) -> list[Detection]:

@@ -1,19 +1,16 @@
 """Loading of zero-shot models, and what a failure says."""
 
 import pytest
-from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
+from transformers import AutoProcessor
 
 from sam2_hf.errors import PromptError
 from sam2_hf.model.checkpoint_errors import CheckpointError
-from sam2_hf.open_vocabulary.pretrained_pair import check_share, load_pair
-
-CLASSES = (AutoModelForZeroShotObjectDetection, AutoProcessor)
+from sam2_hf.open_vocabulary.zero_shot_detector import ZeroShotDetector
+from sam2_hf.open_vocabulary.zero_shot_model import check_share
 
 
 def load(source):
-    return load_pair(
-        source, "zero-shot detector", CLASSES, local_files_only=True, dtype=None, device="cpu"
-    )
+    return ZeroShotDetector.from_pretrained(source, local_files_only=True, device="cpu")
 
 
 def test_a_model_of_another_kind_cannot_be_loaded(tmp_path, clip_model):

@@ -7,11 +7,10 @@ import gradio as gr
 
 from sam2_hf.errors import PromptError
 from sam2_hf.open_vocabulary.labels import read_labels
-
-from .limits import Limits
-from .photo_work import PhotoWork
-from .space_model import Found, SpaceModel
-from .video_work import VideoWork
+from sam2_space.limits import Limits
+from sam2_space.photo_work import PhotoWork
+from sam2_space.space_model import Found, SpaceModel
+from sam2_space.video_work import VideoWork
 
 
 class NameBox:
