@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sam2_hf.errors import DetectionError, PromptError
+from sam2_hf.errors import DetectionError, PromptError, SessionError
 from sam2_hf.open_vocabulary import text_tracker
 from sam2_hf.open_vocabulary.mask_matching import MatchingRules
 from sam2_hf.open_vocabulary.text_tracker import TextTracker
@@ -169,3 +169,8 @@ def test_a_detection_without_a_mask_is_left_out(monkeypatch):
     tracker, session, results = run({0: {"dog": [LEFT]}}, every=None)
 
     assert (tracker.names, session.object_ids, len(results)) == ({}, (), 8)
+
+
+def test_names_are_not_looked_for_in_a_live_stream():
+    with pytest.raises(SessionError, match="live stream"):
+        TextTracker(fake_session_on(None), KnownBoxes({}), "dog")

@@ -3,11 +3,9 @@
 import argparse
 
 from sam2_hf.errors import PromptError
-from sam2_hf.open_vocabulary.labels import read_labels
+from sam2_hf.open_vocabulary.labels import EVERY, read_labels
 
 from .argument_types import share, whole_number
-
-EVERY = 30  # frames between two detections: about a second
 
 
 def add_text(options: argparse._ActionsContainer) -> None:

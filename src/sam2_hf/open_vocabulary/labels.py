@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from sam2_hf.errors import PromptError
 
+EVERY = 30  # frames between two looks for new objects in a video: about a second
+
 
 def read_labels(text: object, what: str = "text") -> tuple[str, ...]:
     """Read the names to look for: one, or several distinct ones.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers.utils import logging
 
-from sam2_hf.errors import PromptError
+from sam2_hf.errors import PromptError, SessionError
 from sam2_hf.number_reading import shown
 from sam2_hf.video.box_masks import box_masks
 from sam2_hf.video.frame_result import FrameResult
@@ -17,12 +17,10 @@ from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.session import VideoSession
 
 from .detection import Detection, Detector, detect_objects
-from .labels import read_labels
+from .labels import EVERY, read_labels
 from .mask_matching import MatchingRules, mask_overlaps
 
 logger = logging.get_logger(__name__)
-
-EVERY = 30  # frames between two detections: about a second
 
 
 class TextTracker:
@@ -47,6 +45,7 @@ class TextTracker:
 
     Raises:
         PromptError: There is no name, one is given twice, or `every` is not a number of frames.
+        SessionError: The session is on a live stream.
 
     Example:
         >>> session.reset()
@@ -67,6 +66,11 @@ class TextTracker:
         rules: MatchingRules | None = None,
         found: Sequence[VideoPrompt] = (),
     ) -> None:
+        if session.frames.is_live:
+            raise SessionError(
+                "names are looked for in a video, and this session is on a live stream. Detect on "
+                "its frames, and give the boxes to session.box()."
+            )
         self.labels = read_labels(text)
         self.prompts = list(found)
         self._session = session

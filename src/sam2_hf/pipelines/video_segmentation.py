@@ -23,8 +23,8 @@ from sam2_hf.frames.base import Frames
 from sam2_hf.frames.open import is_stream, open_frames
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.open_vocabulary.detection import Detector
-from sam2_hf.open_vocabulary.labels import read_labels
-from sam2_hf.open_vocabulary.text_tracker import EVERY, check_every
+from sam2_hf.open_vocabulary.labels import EVERY, read_labels
+from sam2_hf.open_vocabulary.text_tracker import check_every
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.processing.prompt_reading import read_box
 from sam2_hf.results.formats import VIDEO_FORMATS, check_ids, format_for, read_formats
