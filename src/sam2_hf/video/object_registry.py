@@ -1,6 +1,6 @@
 """Object registry of a session: tracked objects in order, their records, and undo."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -156,18 +156,25 @@ class ObjectRegistry:
             obj.state(frame).output is not None and not obj.queued for obj in objects
         )
 
-    def require_prompts(self) -> None:
-        """Refuse to track objects without prompts.
+    def require_prompts(self, object_ids: Collection[int] | None = None) -> set[int]:
+        """Refuse to track objects without prompts; return the frames with prompts.
+
+        Args:
+            object_ids: The objects; all if None.
 
         Raises:
             NoPromptError: There is no object, or one of them has no prompt.
+            UnknownObjectError: There is no such object.
         """
+        asked_for = self._objects.values() if object_ids is None else map(self.known, object_ids)
+        asked = [obj.object_id for obj in asked_for]
         with_prompt = [number for number in self._objects if self.conditioning_frames(number)]
-        for number in self._objects:
+        for number in asked:
             if number not in with_prompt:
                 raise NoPromptError(number, with_prompt)
-        if not self._objects:
-            raise NoPromptError(None, ())
+        if not asked:
+            raise NoPromptError(None, with_prompt)
+        return self.conditioning_frames(*asked)
 
     def release_inputs(self) -> None:
         """Release all inputs of tracking and removed objects; masklets stay."""

@@ -1,9 +1,9 @@
 """Propagation plans: the frames to visit, their order, and the request for each."""
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sam2_hf.errors import FrameError, SessionError
 from sam2_hf.number_reading import read_whole, shown
@@ -12,6 +12,7 @@ from .memory_policy import Direction
 
 PropagationDirection = Literal["forward", "backward", "both"]
 Runs = list[tuple[range, Direction]]
+Item = TypeVar("Item")
 ENDLESS = sys.maxsize  # end of a run of unknown length
 
 
@@ -31,6 +32,7 @@ class FrameRequest:
             overwritten by this visit.
         ahead: The next frame, if known: a GPU encodes it while the host stores the masks of this
             one.
+        only: Ids of the objects to segment; all if None.
     """
 
     frame: int
@@ -40,11 +42,18 @@ class FrameRequest:
     leaves_trace: bool = True
     corrected: frozenset[int] = frozenset()
     ahead: int | None = None
+    only: frozenset[int] | None = None
 
     def keeping(self, corrections: Collection[tuple[int, int]]) -> "FrameRequest":
         """Return this request with the corrections of its frame, from (frame, object) pairs."""
         corrected = frozenset(number for frame, number in corrections if frame == self.frame)
         return replace(self, corrected=corrected)
+
+    def chosen(self, objects: Mapping[int, Item]) -> list[Item]:
+        """List the objects to segment, in order."""
+        if self.only is None:
+            return list(objects.values())
+        return [obj for object_id, obj in objects.items() if object_id in self.only]
 
 
 @dataclass(frozen=True, slots=True)

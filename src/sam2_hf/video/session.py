@@ -5,7 +5,7 @@ The session owns all state; the model is stateless. Coordinates are pixels of th
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +13,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from sam2_hf.closing import Closing
-from sam2_hf.errors import FrameError, SessionError
+from sam2_hf.errors import SessionError
 from sam2_hf.frames.base import Frames, frame_number
 from sam2_hf.frames.preprocessing import FramePixels
 from sam2_hf.processing.images import ImageSource
@@ -223,8 +223,12 @@ class VideoSession(Closing):
         obj = tracker.registry.begin_change(read_object_id(object_id), number, device)
         tracker.queue_prompts(obj, number, prompts)
 
-    def preview(self, frame: int) -> FrameResult:
+    def preview(self, frame: int, *, objects: Collection[int] | None = None) -> FrameResult:
         """Return the masks of a frame with all prompts so far; does not affect later tracking.
+
+        Args:
+            frame: The frame.
+            objects: Ids of the objects to show; all if None.
 
         Raises:
             FrameError: There is no such frame, or a stream has dropped it.
@@ -234,6 +238,7 @@ class VideoSession(Closing):
         answers = {
             obj.object_id: self._tracker.answer_prompts(obj, frame)
             for obj in self._tracker.objects.values()
+            if objects is None or obj.object_id in objects
         }
         known = {number: answer for number, answer in answers.items() if answer is not None}
         return self._tracker.result(frame, known).on_host()
@@ -245,6 +250,7 @@ class VideoSession(Closing):
         direction: PropagationDirection = "forward",
         *,
         progress: bool = False,
+        objects: Collection[int] | None = None,
     ) -> Iterator[FrameResult]:
         """Track all objects through the video, frame by frame; results are stored as they come.
 
@@ -258,12 +264,14 @@ class VideoSession(Closing):
             limit: Number of frames in each direction; all if None.
             direction: "forward", "backward", or "both": forward, then back from `start`.
             progress: Whether to show a progress bar.
+            objects: Ids of the objects to track, all if None; others keep what they have.
 
         Returns:
             Results, lazily. Stopping early loses nothing.
 
         Raises:
             NoPromptError: There is no object, or one of them has no prompt.
+            UnknownObjectError: `objects` has an unknown one.
             FrameError: A frame is not available; those before it are tracked.
             OutputError: The disk is full; tracked frames are kept, resume when there is space.
         """
@@ -271,12 +279,11 @@ class VideoSession(Closing):
             raise SessionError(
                 "a live stream has no next frame yet. Pass each frame to session.step()."
             )
-        self._tracker.registry.require_prompts()
-        prompted = self._tracker.registry.conditioning_frames()
+        prompted = self._tracker.registry.require_prompts(objects)
         runs = plan_propagation(start, limit, direction, self.num_frames, prompted)
         if self.options.skip_backward_from_first and begins_backward_from_first(runs):
             runs = []
-        return self._run(runs, progress=progress)
+        return self._run(runs, progress=progress, objects=objects)
 
     def step(self, picture: ImageSource, *, frame: int | None = None) -> FrameResult:
         """Append a frame to a live stream and track all objects on it.
@@ -333,15 +340,9 @@ class VideoSession(Closing):
             Whether there was anything to undo.
         """
         obj = self._tracker.registry.undo()
-        if obj is None:
-            return False
-        for frame in obj.queued:  # prompts on frames that a stream has dropped are lost
-            if not self.frames.may_come(frame):
-                try:
-                    self.frames.require(frame)
-                except FrameError:
-                    obj.drop_queued(frame)
-        return True
+        if obj is not None:
+            obj.drop_unavailable(self.frames)
+        return obj is not None
 
     def reset(self) -> None:
         """Remove all objects for good; the frames stay."""
@@ -430,7 +431,12 @@ class VideoSession(Closing):
         return cls._of_tracker(load_tracker(Path(folder), video, model))
 
     def _run(
-        self, runs: Runs, *, progress: bool, passes_prompted: bool = True
+        self,
+        runs: Runs,
+        *,
+        progress: bool,
+        passes_prompted: bool = True,
+        objects: Collection[int] | None = None,
     ) -> Iterator[FrameResult]:
         """Consolidate all prompts, then visit frames; see `propagate`.
 
@@ -438,6 +444,7 @@ class VideoSession(Closing):
         still to come are deferred, the others are applied.
         """
         tracker, only_first = self._tracker, begins_backward_from_first(runs)
+        only = None if objects is None else frozenset(objects)
         encoder = tracker.encoder  # its frames may be replaced between two steps
         total = sum(len(frames) for frames, _ in runs if frames.stop != ENDLESS)
         bar = tqdm(total=total or None, unit="frame", desc="tracking", disable=not progress)
@@ -460,6 +467,7 @@ class VideoSession(Closing):
                         passes_prompted=passes_prompted,
                         leaves_trace=not only_first,
                         ahead=following if is_known else None,
+                        only=only,
                     )
                     # an iterator may block this thread
                     reached = encoder.frames.reaches(frame)

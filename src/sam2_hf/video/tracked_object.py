@@ -6,6 +6,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
+from sam2_hf.errors import FrameError
+from sam2_hf.frames.base import Frames
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.outputs import FrameMemory
 
@@ -187,6 +189,15 @@ class TrackedObject:
         """Drop queued calls; their prompts stay."""
         for frame in self.queued:
             self.update(frame, queued=())
+
+    def drop_unavailable(self, frames: Frames) -> None:
+        """Drop queued calls on frames that a stream has dropped."""
+        for frame in self.queued:
+            if not frames.may_come(frame):
+                try:
+                    frames.require(frame)
+                except FrameError:
+                    self.drop_queued(frame)
 
     def drop_queued(self, frame: int) -> None:
         """Drop the queued calls on a frame."""

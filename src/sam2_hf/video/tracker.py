@@ -179,11 +179,10 @@ class Tracker:
         """
         # Decode: answers that are there already are kept, all other objects are tracked.
         policy, device = self.policy, self.encoder.model.device
-        known = self._known_outputs(request)
-        prompted = [obj for obj in self.objects.values() if obj.object_id in known]
-        tracked = [
-            obj for obj in self.objects.values() if obj.object_id not in known and obj.bank.prompted
-        ]
+        asked = request.chosen(self.objects)
+        known = self._known_outputs(asked, request)
+        prompted = [obj for obj in asked if obj.object_id in known]
+        tracked = [obj for obj in asked if obj.object_id not in known and obj.bank.prompted]
         outputs = {number: output.to(device) for number, output in known.items()}
         found = self._track(tracked, request, policy) if tracked else []
         outputs |= {obj.object_id: output for obj, output, _ in found}
@@ -206,10 +205,12 @@ class Tracker:
             write_error = self._store(request, policy, result, staged, [*prompted, *tracked])
         return result, write_error
 
-    def _known_outputs(self, request: FrameRequest) -> dict[int, FrameOutput]:
+    def _known_outputs(
+        self, asked: list[TrackedObject], request: FrameRequest
+    ) -> dict[int, FrameOutput]:
         """Collect existing outputs, by object."""
         found = {}
-        for obj in self.objects.values():
+        for obj in asked:
             output = obj.state(request.frame).output
             if output is None and obj.object_id in request.corrected:
                 output = obj.bank.output(request.frame)
