@@ -14,8 +14,8 @@ VALUES = {path.stem for path in ROOT.glob("src/sam2_hf/*.py")} - {"__init__", "c
 PROGRAMS = {"convert_checkpoints", "evaluation", "examples", "spaces"}
 FRAMES = VALUES | {"processing", "frames", "results"}
 BASE = FRAMES | {"model", "video"}
-ROOMS = {"data", "open_vocabulary", "pipelines", "training", "writers", "original", "export"}
-ALL = BASE | ROOMS
+ROOMS = {"data", "everything", "open_vocabulary", "pipelines", "training", "writers"}
+ALL = BASE | ROOMS | {"original", "export"}
 MAY_IMPORT = {
     **dict.fromkeys(VALUES, VALUES),
     "model": set(),
@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "frames": VALUES | {"processing"},
     "data": FRAMES,
     **dict.fromkeys(("video", "export"), BASE),
-    "pipelines": BASE | {"export", "open_vocabulary", "writers"},
+    "everything": BASE,
+    "pipelines": BASE | {"everything", "export", "open_vocabulary", "writers"},
     "training": BASE | {"data"},
     **dict.fromkeys(("writers", "open_vocabulary"), BASE),
     "original": BASE | {"pipelines"},

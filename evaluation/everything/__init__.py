@@ -1,0 +1,1 @@
+"""Unsupervised video object segmentation: everything in a video, scored after matching."""

@@ -1,0 +1,1 @@
+"""Everything in a video: find objects on key frames, track them, and keep their ids."""
