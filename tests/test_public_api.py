@@ -65,6 +65,8 @@ PUBLIC_NAMES = [
     "TextTracker",
     "UnknownObjectError",
     "VideoError",
+    "VideoEverythingOptions",
+    "VideoMaskGenerationPipeline",
     "VideoPrompt",
     "VideoSegmentation",
     "VideoSegmentationPipeline",

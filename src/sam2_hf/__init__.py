@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from sam2_hf.everything.options import VideoEverythingOptions as VideoEverythingOptions
     from sam2_hf.frames.streams import LiveFrames as LiveFrames
     from sam2_hf.model.checkpoint_errors import CheckpointError as CheckpointError
     from sam2_hf.model.configuration_sam2 import (
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
     )
     from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline as MaskGenerationPipeline
     from sam2_hf.pipelines.registry import pipeline as pipeline, register as register
+    from sam2_hf.pipelines.video_mask_generation import (
+        VideoMaskGenerationPipeline as VideoMaskGenerationPipeline,
+    )
     from sam2_hf.pipelines.video_segmentation import (
         VideoSegmentation as VideoSegmentation,
         VideoSegmentationPipeline as VideoSegmentationPipeline,
@@ -139,6 +143,8 @@ _MODULE_OF = {
     "TextTracker": "open_vocabulary.text_tracker",
     "UnknownObjectError": "errors",
     "VideoError": "errors",
+    "VideoEverythingOptions": "everything.options",
+    "VideoMaskGenerationPipeline": "pipelines.video_mask_generation",
     "VideoPrompt": "video.prompts",
     "VideoSegmentation": "pipelines.video_segmentation",
     "VideoSegmentationPipeline": "pipelines.video_segmentation",

@@ -33,9 +33,15 @@ from .loading import DEFAULT_MODEL, Device, Dtype, Source, load_model, load_vide
 from .mask_generation import MaskGenerationPipeline
 from .pipeline_arguments import PipelineArguments
 from .transformers_pipeline import BatchedMaskGenerationPipeline
+from .video_mask_generation import VideoMaskGenerationPipeline
 from .video_segmentation import VideoSegmentationPipeline
 
-Pipeline = MaskGenerationPipeline | ImageSegmentationPipeline | VideoSegmentationPipeline
+Pipeline = (
+    MaskGenerationPipeline
+    | ImageSegmentationPipeline
+    | VideoSegmentationPipeline
+    | VideoMaskGenerationPipeline
+)
 
 TASKS: dict[str, type[Pipeline]] = {
     "mask-generation": MaskGenerationPipeline,
@@ -43,6 +49,7 @@ TASKS: dict[str, type[Pipeline]] = {
     "promptable-image-segmentation": ImageSegmentationPipeline,
     "video-segmentation": VideoSegmentationPipeline,
     "promptable-video-segmentation": VideoSegmentationPipeline,
+    "video-mask-generation": VideoMaskGenerationPipeline,
 }
 CONFIGS = (Sam2Config, Sam2VideoConfig, Sam2VisionConfig, Sam2HieraDetConfig)
 MODELS = (
@@ -71,8 +78,8 @@ def pipeline(
     Args:
         task: "mask-generation" (everything in a photo), "image-segmentation" or
             "promptable-image-segmentation" (clicks, boxes, masks), "video-segmentation" or
-            "promptable-video-segmentation" (the same, tracked through a video). It is not
-            inferred from the model.
+            "promptable-video-segmentation" (the same, tracked through a video),
+            "video-mask-generation" (everything in a video). It is not inferred from the model.
         model: Hub id, folder, path to a `.pt`, or a model; by default
             `facebook/sam2.1-hiera-tiny`.
         image_processor: An image processor or its source; by default the model's own. Video
@@ -112,7 +119,7 @@ def pipeline(
     kind.check_options(**options)
     source = _chosen(model)
     how = loading.for_model(source)
-    if TASKS[task] is VideoSegmentationPipeline:
+    if TASKS[task] in (VideoSegmentationPipeline, VideoMaskGenerationPipeline):
         loading.check_for_video(source)
         made: Pipeline = kind(load_video_model(source, **how), **options)
     else:

@@ -19,6 +19,7 @@ from PIL import Image
 from sam2_hf.closing import Closing
 from sam2_hf.contact_sheet import Cell, contact_sheet
 from sam2_hf.errors import FrameError, PromptError
+from sam2_hf.everything.found_masklets import FoundMasklets
 from sam2_hf.frames.base import Frames
 from sam2_hf.frames.open import is_stream, open_frames
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
@@ -94,6 +95,8 @@ class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
         times: When each tracked frame is shown, in seconds; None if unknown.
         frames_to_review: Frames to check by eye, worst first.
         names: Names of objects, by id; those of the prompts.
+        scene_cuts: Frames on which a scene begins, without the first of the video; empty if objects
+            were prompted.
     """
 
     FIELDS = (
@@ -109,7 +112,7 @@ class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
 
     def __init__(
         self,
-        session: VideoSession,
+        session: VideoSession | FoundMasklets,
         rules: ReviewRules | None,
         prompts: Sequence[VideoPrompt] = (),
         source: object = None,
@@ -121,7 +124,6 @@ class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
         self.size = cast("tuple[int, int]", session.size)  # unknown only for a stream
         self.num_frames: int | None = session.num_frames
         self.fps: Fraction | None = frames.fps
-        self.times = {frame: frames.time(frame) for frame in self.frames}
         self.frames_to_review: list[FrameToReview] = session.frames_to_review(rules)
         named = {prompt.object_id: prompt.name for prompt in prompts if prompt.name is not None}
         self.names: Mapping[int, str] = named
@@ -130,6 +132,10 @@ class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
         self._video = source if _can_be_opened_again(source) else None
         self._value_range = session.options.value_range
         self._pictures: Frames | None = None
+        # all frames of a run that finds its objects itself; else those of the masklets
+        self._visited = session.visited if isinstance(session, FoundMasklets) else []
+        self.times = {frame: frames.time(frame) for frame in self.frames}
+        self.scene_cuts = session.scene_cuts if isinstance(session, FoundMasklets) else ()
         self._session = session
         session.settle()
 
@@ -141,7 +147,8 @@ class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
     @property
     def frames(self) -> list[int]:
         """Frames with a mask of some object, in order."""
-        return sorted({frame for masklet in self.masklets.values() for frame in masklet.frames})
+        seen = {frame for masklet in self.masklets.values() for frame in masklet.frames}
+        return sorted({*self._visited, *seen})
 
     def masks(self, frame: int) -> dict[int, NDArray[np.bool_]]:
         """Return the masks of a frame, `(height, width)` each, of objects that have one."""
@@ -158,7 +165,7 @@ class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
             FrameError: No object has a mask on this frame.
         """
         tracked = self._tracked(frame)
-        if not tracked.objects:
+        if not tracked.objects and frame not in self._visited:
             raise FrameError(
                 f"frame {frame} was not tracked. Frames with a mask: "
                 f"{describe_frames(self.frames)}."
