@@ -33,6 +33,7 @@ TITLES = {
     "vos": "Semi-supervised video segmentation",
     "interactive": "Interactive video segmentation",
     "images": "Clicks on photos",
+    "everything": "Everything in videos",
 }
 Show = Callable[[Path, int], str]
 """Maps a picture and the number of its run to its reference in the page."""
@@ -138,10 +139,24 @@ def _nothing(scores: dict[str, Any]) -> Iterator[str]:
     return iter(())
 
 
+def _methods(scores: dict[str, Any]) -> Iterator[str]:
+    """Write a table of all objects for each method."""
+    for method, found in scores["methods"].items():
+        yield f"### Each object, {method}\n"
+        yield "| video | object | J&F | masklet | switches |\n|---|---|---|---|---|"
+        for name, video in found["videos"].items():
+            for number, row in video["objects"].items():
+                j_and_f = (row["j"] + row["f"]) / 2
+                cells = f"{j_and_f:.1f} | {row['masklet']} | {row['switches']}"
+                yield f"| {name} | {number} | {cells} |"
+        yield ""
+
+
 DETAILS: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
     "vos": _videos,
     "interactive": _rounds,
     "images": _nothing,
+    "everything": _methods,
 }
 
 

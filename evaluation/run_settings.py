@@ -15,7 +15,7 @@ from .measured_model import MeasuredModel
 
 SETTINGS_FILE, SCORES_FILE, TABLE_FILE = "run.json", "scores.json", "scores.md"
 CURVES_PICTURE, WORST_PICTURE = "curves.png", "worst.png"
-Protocol = Literal["vos", "interactive", "images"]
+Protocol = Literal["vos", "interactive", "images", "everything"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,14 @@ class RunSettings:
     """Settings of a run; a folder holds the results of one run.
 
     Attributes:
-        protocol: "vos", "interactive" or "images".
+        protocol: "vos", "interactive", "images" or "everything".
         data_set: Name of the set, or of several.
         data: Fingerprint of the data.
         prompt: Kind of prompt.
         model: Identity of the model.
         environment: Its environment.
-        options: Session options that differ from the defaults, by name; empty for photos.
+        options: Session options that differ from the defaults, by name, or those of the pipeline
+            that were given; empty for photos.
     """
 
     protocol: Protocol

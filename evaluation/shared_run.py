@@ -38,13 +38,13 @@ def add_set_options(parser: argparse.ArgumentParser, names: Sequence[str], writt
         dest="set_options",
         action="append",
         default=[],
-        type=_set_option,
+        type=named_value,
         metavar="NAME=VALUE",
         help="an option of a set that training reads, such as split=val",
     )
 
 
-def _set_option(text: str) -> tuple[str, object]:
+def named_value(text: str) -> tuple[str, object]:
     """Read an option as in a training config; the value is YAML."""
     name, equals, value = text.partition("=")
     if not name or not equals:
