@@ -8,14 +8,14 @@ The rule. Two frames differ by `D = sqrt(h * (1 - c))`, 0 to 1:
   Gaussian blur of 3 cells, which leaves structure without brightness; one is shifted over the other
   as long as they share at least 35 % of their area; `c` is the largest correlation.
 
-A scene begins on a frame if each of the 6 frames from there on differs by `D >= 0.26` from each of
-the 6 frames before, and the smallest of these differences is at least 1.4 times the motion around
+A scene begins on a frame if each of the 7 frames from there on differs by `D >= 0.26` from each of
+the 7 frames before, and the smallest of these differences is at least 1.4 times the motion around
 it: the smaller `D` of the last two steps before and of the next two steps after, whichever side has
 more.
 
-So a flash is no cut, since the picture comes back within 6 frames; a pan is none, since the frames
-overlap; fast motion is none, since the steps around are as large. A blank screen of more than 6
-frames is a scene.
+So a flash of up to 6 frames is no cut, since the picture comes back; a pan is none, since the frames
+overlap; fast motion is none, since the steps around are as large. A longer blank screen is a scene.
+Frames ahead are read only where two neighbors differ that much.
 
 Suffixes: h, w = rows and columns of the thumbnail, 3 = red, green, blue.
 """
@@ -39,7 +39,7 @@ COLUMNS, ROWS = 48, 32  # of a thumbnail
 BLUR = 3.0  # cells
 LEAST_SHARED = 0.35  # fraction of the thumbnail under which shifts are not compared
 FLAT = 0.15  # least variance of a shared part, fraction of the whole thumbnail's
-REACH = 6  # frames before and after that are compared
+REACH = 7  # frames before and after that are compared
 LEAST_DIFFERENCE = 0.26
 LEAST_RATIO = 1.4  # to the motion around
 COLOR_BINS, LUMA_BINS = 4, 16
