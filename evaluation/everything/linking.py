@@ -29,8 +29,8 @@ def link_frames(
 
     A mask continues the id whose last mask, at most `MAX_GAP` frames old, it overlaps with most, if
     the IoU is at least `match_iou`; the best pairs come first, each once. Other masks get new ids.
-    Masks of a frame are chosen as on the first key frame of the tracker: distinct, large enough, cut
-    to one label per pixel if panoptic, at most `max_objects`.
+    Masks of a frame are chosen as on the first key frame of the tracker: distinct, large enough,
+    cut to one label per pixel if panoptic, at most `max_objects`.
 
     Args:
         pictures: The frames, `(height, width, 3)` each.

@@ -5,13 +5,13 @@ J&F is largest (Hungarian matching over whole masklets), and scored on all annot
 first and the last among them; a true object without a masklet scores 0 where it is in view.
 
 Identity switches are counted as in CLEAR MOT: on each frame true objects and masklets are paired by
-IoU, at least 0.5, keeping the pairs of the frame before as long as they are that good. A switch is a
-pairing with another id than the last one of the same true object, also after an absence.
+IoU, at least 0.5, keeping the pairs of the frame before as long as they are that good. A switch is
+a pairing with another id than the last one of the same true object, also after an absence.
 
 Suffixes: g = true objects, p = proposals, h, w = rows and columns in pixels.
 
-Source: davis2017-evaluation, `_evaluate_unsupervised` @ ac7c43f; Bernardin and Stiefelhagen 2008 for
-    switches.
+Source: davis2017-evaluation, `_evaluate_unsupervised` @ ac7c43f; Bernardin and Stiefelhagen 2008
+    for switches.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -74,12 +74,14 @@ class Run:
         return list(self.tracker.run())
 
     def ids_by_object(self):
-        """For each true object the ids that its true mask had, in order, frames without it left out."""
+        """For each true object the ids that its true mask had, in order."""
         found = {number: [] for number in self.video.objects}
         for result in self.results():
             truth = self.video.masks(result.frame)
             for number, mask in truth.items():
-                same = [n for n, m in result.masks.items() if np.array_equal(m, mask) and mask.any()]
+                same = [
+                    n for n, m in result.masks.items() if np.array_equal(m, mask) and mask.any()
+                ]
                 if same and found[number][-1:] != same:
                     found[number] += same
         return found

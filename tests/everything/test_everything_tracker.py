@@ -66,7 +66,9 @@ def test_an_object_that_enters_is_found_on_the_next_key_frame(squares, run_on):
 
     assert [len(result.object_ids) for result in results] == [2] * 8 + [3] * 2
     assert results[8].object_ids == (1, 2, 3)
-    np.testing.assert_array_equal(results[8].masks[3], squares(10, {3: (4, 30, 12, ())}).masks(8)[3])
+    np.testing.assert_array_equal(
+        results[8].masks[3], squares(10, {3: (4, 30, 12, ())}).masks(8)[3]
+    )
 
 
 def test_no_more_objects_are_tracked_than_allowed(squares, run_on):

@@ -203,7 +203,9 @@ def real_clips():
     found = []
     for folder in map(Path, CLIPS.split(":")):
         files = sorted(folder.glob("*.jpg")) or sorted(folder.glob("*.png"))
-        found.append([np.asarray(Image.open(file).convert("RGB").resize((240, 135))) for file in files])
+        found.append(
+            [np.asarray(Image.open(file).convert("RGB").resize((240, 135))) for file in files]
+        )
     return found
 
 

@@ -41,13 +41,14 @@ from .help_texts import (
     TRACK_EXAMPLES,
 )
 from .name_options import add_detect_every, add_labels, add_text
-from .save_options import add_names, add_save
+from .save_options import add_names, add_save, add_save_of_either
 
 PROGRAM = "sam2-hf"
 COMMANDS = ("segment", "everything", "track", "convert", "export", "space", "doctor", "completion")
 SYNONYMS = {"--point": "--click", "--click": "--point", "--output": "--out"}
 DIRECTIONS = ("both", "forward", "backward")
 DEFAULT_FOLDER = Path("sam2_out")
+LAYOUTS = ("overlapping", "panoptic")
 DTYPES = ("float32", "bfloat16", "float16")
 GRAPH_DTYPES = ("float32", "float16", "int8", "int8-weights", "int4-weights")
 SHELLS = ("bash", "zsh", "fish")
@@ -183,13 +184,13 @@ def _add_everything(commands: Commands) -> None:
     parser = _add_command(
         commands,
         "everything",
-        "segment every object in a photo",
-        "Segment every object, in one photo or in many.",
+        "segment every object in a photo or a video",
+        "Segment every object, in one photo or in many; or find and track every object in a video.",
         EVERYTHING_EXAMPLES,
     )
     _add_photos(parser)
     add_labels(parser)
-    add_save(parser, PHOTO_FORMATS, PHOTO_DEFAULTS)
+    add_save_of_either(parser)
     add_value_range(parser)
     _add_common(parser)
     search = parser.add_argument_group("which masks")
@@ -223,6 +224,47 @@ def _add_everything(commands: Commands) -> None:
         action="store_true",
         default=argparse.SUPPRESS,
         help="refine every mask by decoding it a second time",
+    )
+    _add_everything_of_videos(parser)
+
+
+def _add_everything_of_videos(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("videos")
+    group.add_argument(
+        "--video",
+        dest="is_video",
+        action="store_true",
+        help="take a folder of pictures, an address or stdin as one video; a video file is one "
+        "without it",
+    )
+    numbers = {
+        "--key-frame-every": (count, "N", "frames between two searches for objects (default: 10)"),
+        "--max-objects": (count, "N", "objects tracked at the same time (default: 40)"),
+        "--min-area": (
+            share,
+            "X",
+            "smallest object, as a fraction of the frame's area (default: 0.0005)",
+        ),
+    }
+    for name, (kind, metavar, text) in numbers.items():
+        group.add_argument(name, type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
+    group.add_argument(
+        "--layout",
+        choices=LAYOUTS,
+        default=argparse.SUPPRESS,
+        help="whether masks may overlap or a pixel belongs to one object (default: overlapping)",
+    )
+    group.add_argument(
+        "--no-scene-cuts",
+        dest="scene_cuts",
+        action="store_false",
+        default=argparse.SUPPRESS,
+        help="do not look for cuts, after which objects are found anew",
+    )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue an interrupted run of the same command",
     )
 
 

@@ -1,4 +1,4 @@
-"""`sam2-hf everything`: all masks of one or several photos."""
+"""`sam2-hf everything`: all masks of one or several photos, or everything in a video."""
 
 import argparse
 from dataclasses import fields
@@ -15,6 +15,7 @@ from sam2_hf.results.photo_files import PhotoToWrite
 from sam2_hf.results.pictures import as_picture
 
 from .batch import PhotoResult, work_through
+from .everything_video import find_in_video
 from .model_choice import choose_model, choose_scorer
 from .output_files import prepare_folder
 from .photo_outputs import write_photo
@@ -28,13 +29,16 @@ NOTHING = (
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Segment every photo, and write the results that `--save` lists.
+    """Segment every photo, or the video, and write the results that `--save` lists.
 
     Raises:
         PromptError: An option has an unusable value.
         CheckpointError: A model cannot be loaded.
+        VideoError: The video cannot be read.
         OutputError: The results cannot be written.
     """
+    if arguments.video is not None:
+        return find_in_video(arguments)
     known = {field.name for field in fields(EverythingOptions)}
     options = {name: value for name, value in vars(arguments).items() if name in known}
     EverythingOptions().changed(**options).grids()  # validates before anything is loaded

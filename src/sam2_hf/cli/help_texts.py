@@ -6,6 +6,7 @@ EXAMPLES = """\
 examples:
   sam2-hf segment cup.jpg --point 290,225             one object, by a click
   sam2-hf everything street.jpg --out masks           all objects
+  sam2-hf everything clip.mp4                         all objects through a video
   sam2-hf track cup.mp4 --click 0:1:290,225           one object through a video
   sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny  an original checkpoint to a Hub folder
   sam2-hf export sam2-hiera-micro ./micro-onnx        a model as ONNX graphs
@@ -41,6 +42,7 @@ all three with --all. With more prompts, it makes one mask.
 {MANY_PHOTOS}"""
 
 EVERYTHING_FILES = help_text(PHOTO_FORMATS, "street_everything").replace("_mask.", "_masks.")
+EVERYTHING_VIDEO_FILES = help_text(VIDEO_FORMATS, "clip_everything")
 EVERYTHING_EXAMPLES = f"""\
 examples:
   sam2-hf everything street.jpg
@@ -48,11 +50,18 @@ examples:
   sam2-hf everything street.jpg --labels 'a dog,a car,a tree' --save coco
   sam2-hf everything scan.png --crop-n-layers 1 --device cuda --dtype bfloat16
   find . -name '*.jpg' | sam2-hf everything --from-file -
+  sam2-hf everything clip.mp4 --key-frame-every 5 --layout panoptic
+  sam2-hf everything frames/ --video --save davis,coco-video
 
 For street.jpg, --save writes:
 {EVERYTHING_FILES}
 
-{MANY_PHOTOS}"""
+For clip.mp4, --save writes:
+{EVERYTHING_VIDEO_FILES}
+
+{MANY_PHOTOS}
+In a video an object keeps its number while it is hidden, and gets it back when it returns. Ctrl-C
+keeps finished frames; the same command with --resume continues, also after a crash."""
 
 TRACK_EXAMPLES = f"""\
 examples:

@@ -4,7 +4,14 @@ import argparse
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sam2_hf.errors import PromptError
-from sam2_hf.results.formats import Format, read_formats
+from sam2_hf.results.formats import (
+    PHOTO_DEFAULTS,
+    PHOTO_FORMATS,
+    VIDEO_DEFAULTS,
+    VIDEO_FORMATS,
+    Format,
+    read_formats,
+)
 
 
 def add_save(
@@ -30,6 +37,36 @@ def add_save(
         default=tuple(defaults),
         help=f"formats to write, separated by commas (default: {','.join(defaults)}); see below",
     )
+
+
+def add_save_of_either(options: argparse._ActionsContainer) -> None:
+    """Add `--save` of a command that takes photos or a video; `chosen_formats` reads it."""
+    options.add_argument(
+        "--save",
+        metavar="KINDS",
+        type=_either,
+        default=(),
+        help=f"formats to write, separated by commas (default: {','.join(PHOTO_DEFAULTS)}; of a "
+        f"video {','.join(VIDEO_DEFAULTS)}); see below",
+    )
+
+
+def chosen_formats(names: Sequence[str], *, is_video: bool) -> tuple[str, ...]:
+    """Return the formats of photos or of a video; the default ones if none was named.
+
+    Raises:
+        PromptError: One is of the other kind.
+    """
+    if not names:
+        return VIDEO_DEFAULTS if is_video else PHOTO_DEFAULTS
+    return read_formats(names, VIDEO_FORMATS if is_video else PHOTO_FORMATS)
+
+
+def _either(text: str) -> tuple[str, ...]:
+    """Read a list of formats of which each is one of photos or of videos."""
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    formats_of({**VIDEO_FORMATS, **PHOTO_FORMATS})(text)
+    return names
 
 
 def add_names(options: argparse._ActionsContainer) -> None:

@@ -2,11 +2,12 @@
 
 import argparse
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sam2_hf.errors import OutputError
+from sam2_hf.errors import OutputError, PromptError
 from sam2_hf.results.formats import VIDEO_FORMATS, check_ids
 from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
@@ -38,10 +39,21 @@ class TrackOutputs:
 
     def __init__(self, kinds: tuple[str, ...], stem: str, target: Path, staged: Path) -> None:
         self.kinds = kinds
-        self._stem = stem
+        self.stem = stem
         self._target = target
         self._staged = staged
         require_packages(kinds)
+
+    def leave_out_unfit(self, object_ids: Iterable[int]) -> str:
+        """Leave out formats that have no place for an id; return why, or an empty text."""
+        reason = ""
+        for kind in self.kinds:
+            try:
+                check_ids(object_ids, [kind])
+            except PromptError as error:
+                self.kinds = tuple(other for other in self.kinds if other != kind)
+                reason = reason or f"{error} The other results are written."
+        return reason
 
     @property
     def needs_pictures(self) -> bool:
@@ -67,7 +79,7 @@ class TrackOutputs:
 
     def growing(self, kind: str) -> Path:
         """Return the staging path of a result."""
-        return self._staged / f"{self._stem}{VIDEO_FORMATS[kind].ending}"
+        return self._staged / f"{self.stem}{VIDEO_FORMATS[kind].ending}"
 
     def frame_writer(self, clip: TrackedClip) -> TrackFiles:
         """Return the writer of per-frame results."""
@@ -94,7 +106,7 @@ class TrackOutputs:
         try:
             for kind in self.kinds:
                 source, chosen = self.growing(kind), VIDEO_FORMATS[kind]
-                target = self._target / f"{self._stem}{chosen.ending}"
+                target = self._target / f"{self.stem}{chosen.ending}"
                 if chosen.files:
                     _publish_folder(source, target, chosen.files)
                 else:
@@ -162,6 +174,7 @@ def tell(
     outcome: Outcome,
     objects: list[dict[str, float]],
     files: Sequence[Path],
+    more: Mapping[str, Any] | None = None,
 ) -> int:
     """Report the results, their paths, and any failure.
 
@@ -171,6 +184,7 @@ def tell(
         outcome: How tracking ended.
         objects: From `summarize_objects`.
         files: What was written.
+        more: Further fields of the report.
 
     Returns:
         The exit code.
@@ -186,6 +200,7 @@ def tell(
         tracked_frames=outcome.num_tracked,
         frames_per_second=outcome.rate,
         objects=objects,
+        **(more or {}),
     )
     frames = _count(outcome.num_tracked, "frame")
     speed = f", {outcome.rate:.1f} frames/s" if outcome.rate else ""

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from sam2_hf.errors import FrameError, SessionError
+from sam2_hf.errors import FrameError, PromptError, SessionError
+from sam2_hf.frames.open import open_frames
+from sam2_hf.processing.value_range import ValueRange
 from sam2_hf.video.propagation import PropagationDirection, plan_propagation
 
 from .video_prompts import VideoPrompts
@@ -154,3 +156,23 @@ class TrackPlan:
                 )
             elif value != after[name]:
                 yield f"{name.replace('_', ' ')} was {value}, is {after[name]}"
+
+
+def measure_video(path: Path, value_range: ValueRange) -> tuple[tuple[int, int], int]:
+    """Read `(height, width)` and the number of frames of a video.
+
+    Raises:
+        VideoError: It cannot be read.
+        PromptError: It is a stream.
+    """
+    # Only size and number of frames are read, so any input size will do.
+    with open_frames(path, image_size=64, value_range=value_range) as frames:
+        size, num_frames = frames.size, frames.num_frames
+    if size is None or num_frames is None:
+        raise PromptError(f"{path} is a stream; track a video file or a folder of images.")
+    return size, num_frames
+
+
+def stem_of(path: Path) -> str:
+    """Return the stem of a video's result files."""
+    return path.absolute().stem if path.is_file() else path.absolute().name

@@ -14,9 +14,8 @@ folder/staged/           unfinished result files
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from sam2_hf.errors import FrameError, OutputError, SessionError
 from sam2_hf.interruption import Interruption
 from sam2_hf.open_vocabulary.detection import Detector
 from sam2_hf.open_vocabulary.text_tracker import TextTracker
+from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.processing.prompt_reading import read_box
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.frame_result import FrameResult
@@ -34,12 +34,11 @@ from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.storage.checkpoint_files import CURRENT
 from sam2_hf.writers.frame_journal import FrameJournal, TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
-from sam2_hf.writers.track_files import FrameNames, TrackedClip, box_of_all
 
 from .console import note, one_line
 from .model_choice import ChosenVideoModel
 from .progress import FrameProgress
-from .track_outputs import Outcome, TrackOutputs
+from .track_outputs import Outcome
 from .track_plan import Run, TrackPlan
 from .video_prompts import FoundBox, VideoPrompts
 
@@ -59,6 +58,7 @@ class Progress:
         failure: Why an earlier run ended early; empty if none did.
         session_before: Mark of the session's folder before the save that this belongs to.
         found: What `--text` found so far.
+        everything: State of everything-mode; empty if objects are prompted.
     """
 
     run: int = 0
@@ -67,6 +67,7 @@ class Progress:
     failure: str = ""
     session_before: str = ""
     found: tuple[FoundBox, ...] = ()
+    everything: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_fields(cls, content: dict[str, Any]) -> "Progress":
@@ -93,6 +94,8 @@ class Progress:
             raise ValueError(f"{self.done} frames of a run of {runs[self.run].count} are done")
         if not isinstance(self.failure, str) or not isinstance(self.session_before, str):
             raise ValueError("a field is not a string")
+        if not isinstance(self.everything, dict):
+            raise ValueError("the state of everything-mode is not a dictionary")
 
 
 class TrackState:
@@ -100,11 +103,16 @@ class TrackState:
 
     Args:
         folder: Hidden, beside the results.
+
+    Attributes:
+        progress: Position of tracking.
+        everything: Returns the state of everything-mode when it is saved.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.progress = Progress()
+        self.everything: Callable[[], dict[str, Any]] = dict
         self._journal: FrameJournal | None = None
         self._saved_at = time.monotonic()
         self._save_seconds = 0.0
@@ -170,6 +178,20 @@ class TrackState:
             self.progress = latest
         return latest is not None
 
+    def may_resume(self, plan: TrackPlan, *, resume: bool) -> bool:
+        """Read the position to resume from if that is asked for; say if there is none.
+
+        Raises:
+            SessionError: As `resume`.
+        """
+        if resume and self.resume(plan):
+            return True
+        if resume:
+            note("there is nothing to resume; starting from the beginning.")
+        elif self.exists:
+            note("discarding an earlier unfinished run; --resume would have continued it.")
+        return False
+
     def add(self, tracked: TrackedFrame) -> None:
         """Add a finished frame.
 
@@ -205,7 +227,9 @@ class TrackState:
         began = time.monotonic()
         mark = self._session_mark()
         length = self.journal.secure()
-        self.progress = replace(self.progress, journal_bytes=length, session_before=mark)
+        self.progress = replace(
+            self.progress, journal_bytes=length, session_before=mark, everything=self.everything()
+        )
         self._write(NEXT, asdict(self.progress))
         session.save(self.session_folder)
         (self.folder / NEXT).replace(self.folder / PROGRESS)
@@ -308,13 +332,9 @@ class VideoTracking:
             SessionError: The earlier run did something else, or its files are damaged.
             OutputError: The state cannot be written.
         """
-        if resume and self.state.resume(self.plan):
+        if self.state.may_resume(self.plan, resume=resume):
             folder = self.state.session_folder
             return Sam2VideoInferenceSession.load(folder, self.video, chosen.model)
-        if resume:
-            note("there is nothing to resume; starting from the beginning.")
-        elif self.state.exists:
-            note("discarding an earlier unfinished run; --resume would have continued it.")
         self.state.begin(self.plan)
         options = SessionOptions(
             non_overlap_masks=self.plan.no_overlap,
@@ -349,46 +369,6 @@ class VideoTracking:
         self.state.save(session)
         return Outcome(rate, failure, len(self.state.journal))
 
-    def write(
-        self, outputs: TrackOutputs, clip: TrackedClip, session: VideoSession, stop: Interruption
-    ) -> None:
-        """Write per-frame results, reading the frames a second time.
-
-        Raises:
-            StopRequestedError: Ctrl-C.
-            FrameError: A frame can no longer be read.
-            OutputError: A file cannot be written.
-        """
-        if not outputs.has_frames:
-            return
-        journal, frames = self.state.journal, session.frames
-        if outputs.needs_pictures:
-            frames.expect(journal.frames)
-        with (
-            FrameProgress("writing", len(journal)) as bar,
-            outputs.frame_writer(clip) as writer,
-        ):
-            for tracked in journal:
-                picture = frames.picture(tracked.frame) if outputs.needs_pictures else None
-                writer.write(tracked, picture)
-                bar.advance()
-                stop.check()
-
-    def clip(self, session: VideoSession, name: str) -> TrackedClip:
-        """Describe the tracked video for the results.
-
-        Args:
-            session: With the frames.
-            name: Name of the video.
-        """
-        return TrackedClip(
-            about=self.facts(session, name),
-            frame_names=FrameNames.for_video(self.video),
-            source=self.video,
-            drawn_on=self.prompts.drawn_on,
-            box=partial(box_of_all, self.state.journal),
-        )
-
     def facts(self, session: VideoSession, name: str) -> VideoFacts:
         """Return the video's metadata for the results.
 
@@ -407,6 +387,14 @@ class VideoTracking:
             names=self.prompts.names,
             prompts=self.prompts.by_object(),
         )
+
+    def drawn_on(self, frame: int) -> DrawnPrompts | None:
+        """Return the prompts to draw on a frame."""
+        return self.prompts.drawn_on(frame)
+
+    def more_facts(self) -> dict[str, Any]:
+        """Return no further fields of the report."""
+        return {}
 
     def _visit(
         self,

@@ -144,9 +144,7 @@ class EverythingTracker:
             return result
         return self.session.preview(frame, objects=state.active)
 
-    def _confirm(
-        self, frame: int, match: KeyFrameMatch, in_view: Mapping[int, CocoRle]
-    ) -> None:
+    def _confirm(self, frame: int, match: KeyFrameMatch, in_view: Mapping[int, CocoRle]) -> None:
         """Count for each track how long it was absent, and how long no mask confirmed it."""
         before = frame - self.options.key_frame_every
         for number in self.state.active:
@@ -222,9 +220,7 @@ def objects_in_view(result: FrameResult) -> list[int]:
     """List the objects in view on a frame: those with a mask and a positive object score."""
     scores = result.object_score
     return [
-        number
-        for number, mask_hw in result.masks.items()
-        if scores[number] > 0 and mask_hw.any()
+        number for number, mask_hw in result.masks.items() if scores[number] > 0 and mask_hw.any()
     ]
 
 

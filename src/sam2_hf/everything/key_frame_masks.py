@@ -71,7 +71,9 @@ class Overlaps:
     @classmethod
     def of(cls, masks: Sequence[CocoRle], others: Sequence[CocoRle]) -> "Overlaps":
         """Measure the overlaps of all pairs."""
-        areas = [np.array([coco_mask.area(dict(m)) for m in part], float) for part in (masks, others)]
+        areas = [
+            np.array([coco_mask.area(dict(m)) for m in part], float) for part in (masks, others)
+        ]
         if not masks or not others:
             return cls(np.zeros((len(masks), len(others))), *areas)
         # of a "crowd" it is the share of the first mask that lies in the second

@@ -13,7 +13,7 @@ the 7 frames before, and the smallest of these differences is at least 1.4 times
 it: the smaller `D` of the last two steps before and of the next two steps after, whichever side has
 more.
 
-So a flash of up to 6 frames is no cut, since the picture comes back; a pan is none, since the frames
+So a flash of up to 6 frames is no cut, since the picture comes back; a pan is none, since frames
 overlap; fast motion is none, since the steps around are as large. A longer blank screen is a scene.
 Frames ahead are read only where two neighbors differ that much.
 

@@ -99,6 +99,10 @@ class _Seen:
     def in_view(self) -> bool:
         return self.score > 0
 
+    @property
+    def is_drawn(self) -> bool:
+        return self.score > 0 and self.area > 0
+
 
 def frames_to_review(
     masklets: Iterable[Masklet],
@@ -135,9 +139,7 @@ def frames_to_review(
     for masklet, seen in rows.items():
         doubtful = [
             frame
-            for frame in _doubtful_frames(
-                masklet, seen, chosen, between.get(masklet.object_id, [])
-            )
+            for frame in _doubtful_frames(masklet, seen, chosen, between.get(masklet.object_id, []))
             if (frame.frame, frame.object_id) not in prompted
         ]
         found.extend(_worst_of_runs(doubtful) if one_per_run else doubtful)
@@ -217,7 +219,7 @@ def _returns(seen: list[_Seen], rules: ReviewRules) -> Iterator[_Doubt]:
 
 def _jumps(masklet: Masklet, seen: list[_Seen], rules: ReviewRules) -> Iterator[_Doubt]:
     """Yield doubts on masks that are suddenly elsewhere: they may be on another object."""
-    boxes = {row.frame: _box(masklet, row.frame) for row in seen if row.in_view and row.area}
+    boxes = {row.frame: _box(masklet, row.frame) for row in seen if row.is_drawn}
     for frame, now in boxes.items():
         before = boxes.get(frame - 1)
         if before is None or now is None or _touch(before, now):
@@ -251,13 +253,12 @@ def _drift(seen: list[_Seen], rules: ReviewRules) -> Iterator[_Doubt]:
 
 def _exchanges(rows: Mapping[Masklet, list[_Seen]], rules: ReviewRules) -> dict[int, list[_Doubt]]:
     """List doubts on objects that had the same mask as another one for a while, by object id."""
+    shown = [(row.frame, masklet) for masklet, seen in rows.items() for row in seen if row.is_drawn]
     on_frame: dict[int, list[Masklet]] = {}
     since: dict[int, int] = {}  # first frame in view of each object
-    for masklet, seen in rows.items():
-        for row in seen:
-            if row.in_view and row.area:
-                on_frame.setdefault(row.frame, []).append(masklet)
-                since.setdefault(masklet.object_id, row.frame)
+    for frame, masklet in shown:
+        on_frame.setdefault(frame, []).append(masklet)
+        since.setdefault(masklet.object_id, frame)
     doubts: dict[int, list[_Doubt]] = {}
     together: dict[Pair, Pair] = {}  # ids -> first and last frame so far
     runs: list[tuple[Pair, Pair, int]] = []  # ids, first and last frame, frame after
@@ -275,9 +276,7 @@ def _exchanges(rows: Mapping[Masklet, list[_Seen]], rules: ReviewRules) -> dict[
     return doubts
 
 
-def _note_exchange(
-    doubts: dict[int, list[_Doubt]], pair: Pair, run: Pair, frame: int
-) -> None:
+def _note_exchange(doubts: dict[int, list[_Doubt]], pair: Pair, run: Pair, frame: int) -> None:
     """Add a doubt to both objects on the frame on which they part."""
     for own, other in (pair, pair[::-1]):
         reason = f"had the mask of object {other} on frames {run[0]}-{run[1]}; check the ids"

@@ -14,7 +14,7 @@ from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt, MaskPrompt
 from sam2_hf.cli.name_options import check_labels, check_text
 from sam2_hf.cli.output_files import check_folder
 from sam2_hf.cli.report import CommandReport
-from sam2_hf.cli.save_options import names_by_id
+from sam2_hf.cli.save_options import chosen_formats, names_by_id
 from sam2_hf.errors import ImageError, MissingPackageError, PromptError
 from sam2_hf.picture_files import (
     PICTURE_ENDINGS,
@@ -30,6 +30,14 @@ from .sources import Source, find_video, list_photos
 
 PATH_STARTS = ("./", "../", "~", "/", ".\\", "..\\")
 WEIGHT_ENDINGS = (".pt", ".pth", ".safetensors")
+VIDEO_OPTIONS = {
+    "key_frame_every": "--key-frame-every",
+    "max_objects": "--max-objects",
+    "min_area": "--min-area",
+    "layout": "--layout",
+    "scene_cuts": "--no-scene-cuts",
+    "resume": "--resume",
+}
 EXPORT_CHECK = "check"  # `export check`, where a model is otherwise
 
 
@@ -70,9 +78,38 @@ def _segment(arguments: argparse.Namespace, open_files: contextlib.ExitStack) ->
 
 
 def _everything(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
-    _some_photos(arguments)
-    check_labels(arguments)
-    return _photos(arguments, open_files)
+    arguments.video = None
+    if not arguments.is_video and not _is_clip(arguments):
+        given = [name for name in VIDEO_OPTIONS if name in arguments and getattr(arguments, name)]
+        given += ["scene_cuts"] if "scene_cuts" in arguments else []
+        if given:
+            raise PromptError(
+                f"{VIDEO_OPTIONS[given[0]]} is for videos. Give a video file, or --video to take a "
+                "folder of pictures as the frames of one."
+            )
+        arguments.save = chosen_formats(arguments.save, is_video=False)
+        _some_photos(arguments)
+        check_labels(arguments)
+        return _photos(arguments, open_files)
+    if len(arguments.photos) != 1 or arguments.from_file is not None:
+        raise PromptError(
+            f"there are {len(arguments.photos)} sources, and a video is searched one at a time. "
+            "Give one video file, or one folder of its frames."
+        )
+    if arguments.labels:
+        raise PromptError("--labels names the masks of photos: leave it out for a video.")
+    arguments.save = chosen_formats(arguments.save, is_video=True)
+    _model_and_folder(arguments)
+    _find_video(arguments, arguments.photos[0], open_files)
+    return True
+
+
+def _is_clip(arguments: argparse.Namespace) -> bool:
+    """Whether the only source is a video by its name; a GIF counts as a photo."""
+    if len(arguments.photos) != 1 or arguments.from_file is not None:
+        return False
+    name = arguments.photos[0].lower().partition("?")[0]
+    return name.endswith(VIDEO_ENDINGS) and not name.endswith(PICTURE_ENDINGS)
 
 
 def _photos(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
@@ -121,7 +158,15 @@ def _track(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> b
         _camera(arguments)
         _require_av(arguments)
         return True
-    source = find_video(arguments.video)
+    _find_video(arguments, arguments.video, open_files)
+    return True
+
+
+def _find_video(
+    arguments: argparse.Namespace, given: str, open_files: contextlib.ExitStack
+) -> None:
+    """Fetch the video and look whether it is one; `arguments.video` becomes its path."""
+    source = find_video(given)
     if source.problem:
         raise source.kind.error(source.problem)
     path = open_files.enter_context(source.file())
@@ -129,7 +174,6 @@ def _track(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> b
         raise source.kind.error(problem)
     arguments.source, arguments.video = source.given, str(path)
     _require_av(arguments)
-    return True
 
 
 def _video_prompts(arguments: argparse.Namespace) -> None:
