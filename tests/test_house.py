@@ -34,7 +34,6 @@ MOST_CALLS, MOST_FILES = 600, 37
 # Concrete classes with one subclass: kinds of errors, pairs that transformers has too, and the
 # session, whose subclass adds transformers' names. Only ever shrinks.
 SINGLE_SUBCLASSES = {
-    "evaluation.metrics.masklets.MaskletScore",
     "sam2_hf.errors.DataError",
     "sam2_hf.errors.ImageError",
     "sam2_hf.errors.SessionError",

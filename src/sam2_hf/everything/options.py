@@ -1,6 +1,6 @@
 """Options of everything-mode in videos: how often objects are looked for, and which are new."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from sam2_hf.errors import OptionError, PromptError
@@ -91,7 +91,3 @@ class VideoEverythingOptions:
             if name not in self.names():
                 raise OptionError("everything-mode in videos", name, self.names())
         return replace(self, **options)
-
-    def described(self) -> tuple[str, ...]:
-        """List all values as text, to compare one run with another."""
-        return tuple(f"{name}={value}" for name, value in asdict(self).items())

@@ -9,7 +9,7 @@ from sam2_hf.video.review import FrameToReview
 
 
 @dataclass(slots=True)
-class Track:
+class ObjectTrack:
     """One object of the current scene.
 
     Attributes:
@@ -48,7 +48,7 @@ class EverythingState:
     frame: int = 0
     key_frame: int = 0
     next_id: int = 1
-    tracks: dict[int, Track] = field(default_factory=dict)
+    tracks: dict[int, ObjectTrack] = field(default_factory=dict)
     cuts: list[int] = field(default_factory=list)
     notes: list[FrameToReview] = field(default_factory=list)
     full_on: int | None = None
@@ -68,7 +68,7 @@ class EverythingState:
         """Begin a track on a frame; returns its id."""
         object_id = self.next_id
         self.next_id += 1
-        self.tracks[object_id] = Track(object_id, last_seen=frame, last_confirmed=frame)
+        self.tracks[object_id] = ObjectTrack(object_id, last_seen=frame, last_confirmed=frame)
         return object_id
 
     def see(self, frame: int, in_view: Iterable[int]) -> None:
@@ -96,7 +96,7 @@ class EverythingState:
             SessionError: It has another form.
         """
         try:
-            tracks = [Track(**fields) for fields in content["tracks"]]
+            tracks = [ObjectTrack(**fields) for fields in content["tracks"]]
             notes = [
                 FrameToReview(**{**fields, "reasons": tuple(fields["reasons"])})
                 for fields in content["notes"]

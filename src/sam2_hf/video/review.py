@@ -259,7 +259,6 @@ def _exchanges(rows: Mapping[Masklet, list[_Seen]], rules: ReviewRules) -> dict[
     for frame, masklet in shown:
         on_frame.setdefault(frame, []).append(masklet)
         since.setdefault(masklet.object_id, frame)
-    doubts: dict[int, list[_Doubt]] = {}
     together: dict[Pair, Pair] = {}  # ids -> first and last frame so far
     runs: list[tuple[Pair, Pair, int]] = []  # ids, first and last frame, frame after
     for frame in sorted(on_frame):
@@ -270,17 +269,21 @@ def _exchanges(rows: Mapping[Masklet, list[_Seen]], rules: ReviewRules) -> dict[
         for pair in shared:
             together[pair] = together.get(pair, (frame, frame))[0], frame
     runs += [(pair, run, run[0]) for pair, run in together.items()]
-    for pair, run, parted in runs:
-        if run[0] > max(since[number] for number in pair):  # else one is a copy of the other
-            _note_exchange(doubts, pair, run, parted)
-    return doubts
+    # else one was a copy of the other from the beginning
+    return _parted([run for run in runs if run[1][0] > max(since[number] for number in run[0])])
 
 
-def _note_exchange(doubts: dict[int, list[_Doubt]], pair: Pair, run: Pair, frame: int) -> None:
-    """Add a doubt to both objects on the frame on which they part."""
-    for own, other in (pair, pair[::-1]):
-        reason = f"had the mask of object {other} on frames {run[0]}-{run[1]}; check the ids"
+def _parted(runs: list[tuple[Pair, Pair, int]]) -> dict[int, list[_Doubt]]:
+    """Make a doubt for each object and frame on which it parts from others."""
+    others: dict[Pair, list[str]] = {}  # object id and frame
+    for pair, (first, last), frame in sorted(runs):
+        for own, other in (pair, pair[::-1]):
+            others.setdefault((own, frame), []).append(f"{other} on frames {first}-{last}")
+    doubts: dict[int, list[_Doubt]] = {}
+    for (own, frame), named in others.items():
+        reason = f"had the mask of object {', of '.join(named)}; check the ids"
         doubts.setdefault(own, []).append(_Doubt(frame, reason, EXCHANGE))
+    return doubts
 
 
 def _sharing(masklets: Sequence[Masklet], frame: int, most: float) -> set[Pair]:
