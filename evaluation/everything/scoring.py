@@ -88,7 +88,9 @@ def score_unprompted(video: LabeledVideo, frames: Iterable[TrackedFrame]) -> Unp
     if not true_ids:
         raise DataError(f"{video.name} shows no true object. Leave it out: --videos names others.")
     annotated = set(video.annotated)
-    accuracies = {(n, p): [] for n in true_ids for p in (*kept, None)}
+    accuracies: dict[tuple[int, int | None], list[MaskAccuracy]] = {
+        (number, proposal): [] for number in true_ids for proposal in (*kept, None)
+    }
     counter = SwitchCounter()
     ids: set[int] = set()
     for tracked in frames:
@@ -160,9 +162,9 @@ class SwitchCounter:
         iou_gp = np.array([[_iou(truth[n], found[p]) for p in ids] for n in true_ids])
         iou_gp = iou_gp.reshape(len(true_ids), len(ids))
         for row, number in enumerate(true_ids):
-            last = self._last.get(number)
-            if last in found and iou_gp[row, ids.index(last)] >= SAME:
-                iou_gp[row, ids.index(last)] += 1  # before all pairs that are new
+            column = ids.index(self._last[number]) if self._last.get(number) in found else None
+            if column is not None and iou_gp[row, column] >= SAME:
+                iou_gp[row, column] += 1  # before all pairs that are new
         cost_gp = np.where(iou_gp >= SAME, -iou_gp, 0.0)
         for row, column in zip(*linear_sum_assignment(cost_gp), strict=True):
             if cost_gp[row, column] < 0:

@@ -12,6 +12,8 @@ from skimage import data
 
 import sam2_hf
 from sam2_hf import original
+from sam2_hf.everything.everything_tracker import EverythingTracker
+from sam2_hf.everything.scene_cuts import find_scene_cuts
 from sam2_hf.frames.open import open_frames
 from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.original import build_sam
@@ -27,6 +29,8 @@ OTHERS = [
     open_frames,
     with_image_size,
     FrameMasks,
+    EverythingTracker,
+    find_scene_cuts,
     original.install,
     original.uninstall,
     build_sam.build_sam2,
@@ -55,6 +59,7 @@ CALLED_BY_THE_PACKAGE = {
     "ImageSegmentationPipeline": {"option_names", "check_options"},
     "MaskGenerationPipeline": {"option_names", "check_options"},
     "VideoSegmentationPipeline": {"option_names", "check_options"},
+    "VideoMaskGenerationPipeline": {"option_names", "check_options"},
     "ObjectPrompt": {"labeled_points", "check", "low_res_mask"},
     "SessionOptions": {"require_same_fixed"},
     "Sam2Model": {"decode_prompts", "decode_gated", "get_input_embeddings", "read_sizes"},

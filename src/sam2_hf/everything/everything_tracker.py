@@ -47,7 +47,7 @@ class EverythingTracker:
         state: What is known so far. Save it with the session between two frames to continue later.
 
     Example:
-        >>> find = GeneratedKeyFrameMasks(MaskGenerationPipeline(image_model, points_per_side=4))
+        >>> find = VideoMaskGenerationPipeline(model, points_per_side=4).finder()
         >>> session = VideoSession.open("clip.mp4", model, keep="window")
         >>> tracker = EverythingTracker(session, find, VideoEverythingOptions())
         >>> [result.frame for result in tracker.run()]
@@ -87,6 +87,10 @@ class EverythingTracker:
         Raises:
             FrameError: A frame cannot be read; those before it were returned.
             OutputError: The disk is full.
+
+        Example:
+            >>> tracker = VideoMaskGenerationPipeline(model, points_per_side=4).open("clip.mp4")
+            >>> masks = [result.masks for result in tracker.run()]
         """
         state, frames = self.state, self.session.frames
         tracking: Iterator[FrameResult] | None = None

@@ -77,7 +77,12 @@ class VideoEverythingOptions:
 
     @classmethod
     def names(cls) -> frozenset[str]:
-        """List the options."""
+        """List the options.
+
+        Example:
+            >>> "layout" in VideoEverythingOptions.names()
+            True
+        """
         return frozenset(field.name for field in fields(cls))
 
     def changed(self, **options: Any) -> "VideoEverythingOptions":
@@ -86,6 +91,10 @@ class VideoEverythingOptions:
         Raises:
             OptionError: No option has that name.
             PromptError: A value cannot be used.
+
+        Example:
+            >>> VideoEverythingOptions().changed(key_frame_every=5).key_frame_every
+            5
         """
         for name in options:
             if name not in self.names():
