@@ -78,6 +78,16 @@ def test_no_more_objects_are_tracked_than_allowed(squares, run_on):
     assert run.tracker.state.full_on == 0
 
 
+def test_an_object_that_is_away_makes_room_for_a_new_one_and_is_still_found_again(squares, run_on):
+    objects = {**TWO, 1: (4, 4, 12, range(3, 14)), 3: (4, 30, 12, [*range(6), *range(12, 30)])}
+    run = run_on(squares(20, objects), max_objects=2, end_after=50)
+    ids = [result.object_ids for result in run.results()]
+
+    assert ids[8] == (2, 3)  # object 1 was away on key frame 8, where object 3 appears
+    assert ids[16] == (1, 2)  # and object 3 on key frame 16, where object 1 is back
+    assert run.tracker.state.full_on is None
+
+
 def test_ended_tracks_are_forgotten_beyond_the_number_of_objects(squares, run_on):
     appear = {n: (4 + 9 * n, 4, 8, [*range(4 * n), *range(4 * n + 1, 40)]) for n in range(5)}
     run = run_on(squares(40, appear), max_objects=2, end_after=1)

@@ -1,9 +1,11 @@
 """Tracking and previewing some of a session's objects."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from sam2_hf import NoPromptError, UnknownObjectError
+from sam2_hf import NoPromptError, PromptError, UnknownObjectError
 from tests.fakes import fake_session_on
 
 
@@ -51,7 +53,16 @@ def test_a_preview_shows_the_chosen_objects(session):
     assert session.preview(0).object_ids == (1, 2)
 
 
+@pytest.mark.parametrize("objects", [5, "12", [None], [1.5], [[1]], object()])
+def test_what_is_no_list_of_ids_is_refused(session, objects):
+    for verb in (session.propagate, partial(session.preview, 0)):
+        with pytest.raises(PromptError):
+            verb(objects=objects)
+
+
 def test_unknown_objects_and_none_are_refused(session):
+    with pytest.raises(UnknownObjectError, match="7"):
+        session.preview(0, objects=[7])
     with pytest.raises(UnknownObjectError, match="7"):
         session.propagate(objects=[1, 7])
     with pytest.raises(NoPromptError, match="Objects with a prompt: 1, 2"):

@@ -199,7 +199,9 @@ class EverythingTracker:
         (result,) = self.session.propagate(frame, 1, objects=ended)
         seen = masks_in_view(result)
         overlaps = Overlaps.of([mask.segmentation for mask in new], list(seen.values()))
-        pairs = pair_up(overlaps.iou_mn, self.options.match_iou)
+        here = [number for number in state.active if not state.tracks[number].absences]
+        room = max(self.options.max_objects - len(here), 0)
+        pairs = pair_up(overlaps.iou_mn, self.options.match_iou)[:room]
         ids = list(seen)
         for _, column in pairs:
             track = state.tracks[ids[column]]
@@ -212,10 +214,18 @@ class EverythingTracker:
         return [mask for row, mask in enumerate(new) if row not in taken]
 
     def _begin(self, frame: int, new: list[KeyFrameMask]) -> None:
-        """Begin tracks of new objects, as many as there is room for."""
-        room = max(self.options.max_objects - len(self.state.active), 0)
-        if len(new) > room and self.state.full_on is None:
-            self.state.full_on = frame
+        """Begin tracks of new objects, as many as there is room for.
+
+        If there is too little, tracks of objects that are away end early, the longest absent first.
+        """
+        state = self.state
+        missing = len(state.active) + len(new) - self.options.max_objects
+        away = [state.tracks[number] for number in state.active if state.tracks[number].absences]
+        for track in sorted(away, key=lambda track: track.last_seen)[: max(missing, 0)]:
+            track.has_ended = True
+        room = max(self.options.max_objects - len(state.active), 0)
+        if len(new) > room and state.full_on is None:
+            state.full_on = frame
         for mask in new[:room]:
             self.session.mask(frame, self.state.add(frame), mask.mask())
 

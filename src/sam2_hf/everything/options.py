@@ -20,7 +20,8 @@ class VideoEverythingOptions:
             frame of a scene is one, too.
         layout: "overlapping" keeps a part and its whole as two objects; "panoptic" assigns each
             pixel to one object at most.
-        max_objects: Objects tracked at the same time; of more, those of the best predicted IoU.
+        max_objects: Objects tracked at the same time; of more, those of the best predicted IoU. If
+            there is no room for new ones, tracks of objects that are away end early.
         min_area: Masks smaller than this are no objects, fraction of the frame's area (0.0005 is
             154 pixels of 640 x 480).
         match_iou: A key-frame mask of at least this IoU with a tracked mask is the same object.

@@ -23,6 +23,7 @@ from sam2_hf.video.frame_result import FrameResult
 from sam2_hf.video.review import ReviewRules
 from sam2_hf.video.session import VideoSession
 from sam2_hf.video.session_options import SessionOptions
+from sam2_hf.video.tracking_model import FrozenModel
 
 from .abstract_pipeline import AbstractPipeline
 from .everything_options import ALIASES, EverythingOptions
@@ -211,7 +212,8 @@ class VideoMaskGenerationPipeline(AbstractPipeline[Sam2VideoModel]):
             >>> find = VideoMaskGenerationPipeline(model, points_per_side=4).finder()
             >>> masks = find(0, photo)
         """
-        photos = Sam2Model.from_video_model(self.model)
+        model: Any = self.model
+        photos = model if isinstance(model, FrozenModel) else Sam2Model.from_video_model(model)
         return GeneratedKeyFrameMasks(
             MaskGenerationPipeline(photos, **{**self.generator_options, **options})
         )

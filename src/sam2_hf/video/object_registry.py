@@ -1,6 +1,6 @@
 """Object registry of a session: tracked objects in order, their records, and undo."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -9,6 +9,7 @@ from sam2_hf.errors import NoPromptError, UnknownObjectError
 from sam2_hf.video.storage.record_store import RecordStore
 
 from .memory_bank import MemoryBank
+from .prompts import read_object_ids
 from .session_options import SessionOptions
 from .tracked_object import Snapshot, TrackedObject
 
@@ -156,18 +157,24 @@ class ObjectRegistry:
             obj.state(frame).output is not None and not obj.queued for obj in objects
         )
 
-    def require_prompts(self, object_ids: Collection[int] | None = None) -> set[int]:
-        """Refuse to track objects without prompts; return the frames with prompts.
+    def chosen(self, object_ids: object) -> list[TrackedObject]:
+        """Look up several objects, all if None.
 
-        Args:
-            object_ids: The objects; all if None.
+        Raises:
+            PromptError: These are no ids.
+            UnknownObjectError: There is no such object.
+        """
+        if object_ids is None:
+            return list(self._objects.values())
+        return [self.known(number) for number in read_object_ids(object_ids)]
+
+    def require_prompts(self, objects: Sequence[TrackedObject]) -> set[int]:
+        """Refuse to track objects without prompts; return the frames with prompts.
 
         Raises:
             NoPromptError: There is no object, or one of them has no prompt.
-            UnknownObjectError: There is no such object.
         """
-        asked_for = self._objects.values() if object_ids is None else map(self.known, object_ids)
-        asked = [obj.object_id for obj in asked_for]
+        asked = [obj.object_id for obj in objects]
         with_prompt = [number for number in self._objects if self.conditioning_frames(number)]
         for number in asked:
             if number not in with_prompt:

@@ -6,7 +6,7 @@ own output of the round before, at any time. So a preview never changes results.
 Suffixes: h, w = rows and columns of the model's input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
@@ -85,6 +85,17 @@ def read_object_id(object_id: object) -> int:
     if not -LARGEST_ID <= number <= LARGEST_ID:
         raise PromptError(f"object_id is {shown(number)}; it must have no more than 63 bits.")
     return number
+
+
+def read_object_ids(object_ids: object) -> list[int]:
+    """Read several object ids.
+
+    Raises:
+        PromptError: They are not whole numbers, or not several.
+    """
+    if not isinstance(object_ids, Iterable) or isinstance(object_ids, str | bytes):
+        raise PromptError(f"objects are {shown(object_ids)}. Give a list of object ids.")
+    return [read_object_id(object_id) for object_id in object_ids]
 
 
 def read_clicks(

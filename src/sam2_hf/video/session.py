@@ -237,8 +237,7 @@ class VideoSession(Closing):
         self._tracker.follow_weights()
         answers = {
             obj.object_id: self._tracker.answer_prompts(obj, frame)
-            for obj in self._tracker.objects.values()
-            if objects is None or obj.object_id in objects
+            for obj in self._tracker.registry.chosen(objects)
         }
         known = {number: answer for number, answer in answers.items() if answer is not None}
         return self._tracker.result(frame, known).on_host()
@@ -279,11 +278,13 @@ class VideoSession(Closing):
             raise SessionError(
                 "a live stream has no next frame yet. Pass each frame to session.step()."
             )
-        prompted = self._tracker.registry.require_prompts(objects)
+        chosen = self._tracker.registry.chosen(objects)
+        prompted = self._tracker.registry.require_prompts(chosen)
         runs = plan_propagation(start, limit, direction, self.num_frames, prompted)
         if self.options.skip_backward_from_first and begins_backward_from_first(runs):
             runs = []
-        return self._run(runs, progress=progress, objects=objects)
+        only = None if objects is None else frozenset(obj.object_id for obj in chosen)
+        return self._run(runs, progress=progress, only=only)
 
     def step(self, picture: ImageSource, *, frame: int | None = None) -> FrameResult:
         """Append a frame to a live stream and track all objects on it.
@@ -436,7 +437,7 @@ class VideoSession(Closing):
         *,
         progress: bool,
         passes_prompted: bool = True,
-        objects: Collection[int] | None = None,
+        only: frozenset[int] | None = None,
     ) -> Iterator[FrameResult]:
         """Consolidate all prompts, then visit frames; see `propagate`.
 
@@ -444,7 +445,6 @@ class VideoSession(Closing):
         still to come are deferred, the others are applied.
         """
         tracker, only_first = self._tracker, begins_backward_from_first(runs)
-        only = None if objects is None else frozenset(objects)
         encoder = tracker.encoder  # its frames may be replaced between two steps
         total = sum(len(frames) for frames, _ in runs if frames.stop != ENDLESS)
         bar = tqdm(total=total or None, unit="frame", desc="tracking", disable=not progress)
