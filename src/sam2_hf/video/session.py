@@ -275,9 +275,7 @@ class VideoSession(Closing):
             OutputError: The disk is full; tracked frames are kept, resume when there is space.
         """
         if self.frames.is_live:
-            raise SessionError(
-                "a live stream has no next frame yet. Pass each frame to session.step()."
-            )
+            raise SessionError("a live stream has no next frame yet. Pass each to session.step().")
         chosen = self._tracker.registry.chosen(objects)
         prompted = self._tracker.registry.require_prompts(chosen)
         runs = plan_propagation(start, limit, direction, self.num_frames, prompted)
