@@ -1,6 +1,7 @@
 """Atomic writes: a reader sees the old file or folder or the new one, never a part of either."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .errors import OutputError
+
+# Errors that the next file would meet, too.
+EVERYWHERE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextlib.contextmanager
@@ -129,6 +133,14 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     shutil.rmtree(earlier, ignore_errors=True)
+
+
+def fails_everywhere(error: Exception) -> bool:
+    """Whether writing another file would fail, too, as on a full disk."""
+    cause = error.__cause__
+    return (
+        isinstance(error, OutputError) and isinstance(cause, OSError) and cause.errno in EVERYWHERE
+    )
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:

@@ -36,15 +36,21 @@ from .help_texts import (
     EVERYTHING_EXAMPLES,
     EXAMPLES,
     EXPORT_EXAMPLES,
+    LABEL_EXAMPLES,
     SEGMENT_EXAMPLES,
     SPACE_HELP,
     TRACK_EXAMPLES,
 )
+from .label_options import add_label_options
 from .name_options import add_detect_every, add_labels, add_text
 from .save_options import add_names, add_save, add_save_of_either
 
 PROGRAM = "sam2-hf"
-COMMANDS = ("segment", "everything", "track", "convert", "export", "space", "doctor", "completion")
+COMMANDS = (
+    *("segment", "everything", "track", "label", "convert", "export", "space", "doctor"),
+    "completion",
+)
+LISTS = ("photos", "videos")  # positional arguments that may stand between options
 SYNONYMS = {"--point": "--click", "--click": "--point", "--output": "--out"}
 DIRECTIONS = ("both", "forward", "backward")
 DEFAULT_FOLDER = Path("sam2_out")
@@ -102,10 +108,11 @@ def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         near = SYNONYMS.get(name)
         hint = f"Did you mean {near}?" if near in known else nearest_hint(name, known)
         parser.error(f"there is no option {name}. {hint}")
-    if rest and not hasattr(arguments, "photos"):
+    taking = next((name for name in LISTS if hasattr(arguments, name)), None)
+    if rest and taking is None:
         parser.error(f"{rest[0]!r} is an unexpected argument")
-    if rest:
-        arguments.photos = [*arguments.photos, *rest]
+    if taking is not None:
+        setattr(arguments, taking, [*getattr(arguments, taking), *rest])
     return arguments
 
 
@@ -122,6 +129,7 @@ def build_parser() -> OneLineParser:
     _add_segment(commands)
     _add_everything(commands)
     _add_track(commands)
+    _add_label(commands)
     _add_convert(commands)
     _add_export(commands)
     _add_space(commands)
@@ -352,6 +360,19 @@ def _add_prompts(parser: argparse.ArgumentParser) -> None:
     names = parser.add_argument_group("or names")
     add_text(names)
     add_detect_every(names)
+
+
+def _add_label(commands: Commands) -> None:
+    parser = _add_command(
+        commands,
+        "label",
+        "label a folder of videos, with review: the data engine",
+        "Label many videos: masklets, quality scores, a review queue, and a data set of what is "
+        "accepted. Run again, the same command continues.",
+        LABEL_EXAMPLES,
+    )
+    add_label_options(parser)
+    _add_common(parser)
 
 
 def _add_convert(commands: Commands) -> None:

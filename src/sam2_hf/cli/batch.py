@@ -1,23 +1,20 @@
 """Photos of a command, one by one: a photo that fails does not stop the others."""
 
 import argparse
-import errno
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sam2_hf.atomic_write import fails_everywhere
 from sam2_hf.cli.inputs.sources import Source
-from sam2_hf.errors import OutputError
 from sam2_hf.interruption import INTERRUPTED
 
 from .console import note, say
 from .output_files import unique_stems
 from .progress import PhotoProgress
 from .report import CommandReport, failure_text
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)  # for every photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ def _work_on(
             result = work(photo, source, stem, progress)
     except Exception as error:
         text = failure_text(error)
-        if not text or _is_for_all(error):
+        if not text or fails_everywhere(error):
             raise
         progress.end()
         report.fail(text, source.given)
@@ -95,9 +92,3 @@ def _work_on(
         seconds=time.monotonic() - began,
         masks=result.masks,
     )
-
-
-def _is_for_all(error: Exception) -> bool:
-    """Whether writing would fail for the other photos, too."""
-    cause = error.__cause__
-    return isinstance(error, OutputError) and isinstance(cause, OSError) and cause.errno in FULL

@@ -1,6 +1,6 @@
 """Examples and explanations below the options of each command."""
 
-from sam2_hf.results.formats import PHOTO_FORMATS, VIDEO_FORMATS, help_text
+from sam2_hf.results.formats import PHOTO_FORMATS, SET_FORMATS, VIDEO_FORMATS, help_text
 
 EXAMPLES = """\
 examples:
@@ -8,6 +8,7 @@ examples:
   sam2-hf everything street.jpg --out masks           all objects
   sam2-hf everything clip.mp4                         all objects through a video
   sam2-hf track cup.mp4 --click 0:1:290,225           one object through a video
+  sam2-hf label clips/ --out set                      a data set of many videos
   sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny  an original checkpoint to a Hub folder
   sam2-hf export sam2-hiera-micro ./micro-onnx        a model as ONNX graphs
   sam2-hf doctor                                      what works here, and what to install
@@ -83,6 +84,24 @@ A mask is a picture of the same size as the video, with the object in white; in 
 several labels, the object is the label OBJECT.
 
 Ctrl-C keeps finished frames; the same command with --resume continues, even after a crash."""
+
+LABEL_EXAMPLES = f"""\
+examples:
+  sam2-hf label clips/ --out set                          everything, in every video of a folder
+  sam2-hf label 's3://bucket/*.mp4' --out set --workers 8
+  sam2-hf label clips/ --out set --prompts boxes.json --phase phase2
+  sam2-hf label --out set --status
+  sam2-hf space --set set                                 review what is doubtful
+  sam2-hf label --out set --retrack --export sav,parquet
+  accelerate launch -m sam2_hf.cli label clips/ --out set
+
+Each video is written whole or not at all, with scores, prompts, model and decisions. Masklets that
+reach the thresholds are accepted, the others wait for a reviewer. --export writes:
+{help_text(SET_FORMATS, "")}
+
+A video that fails does not stop the others; the failed ones are named at the end, and the exit
+code is 2. After Ctrl-C, a crash or a kill, the same command continues, and the set becomes what it
+would have been. Several commands, on machines that share the folder, may work on one set."""
 
 CONVERT_EXAMPLES = """\
 examples:

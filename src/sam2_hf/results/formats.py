@@ -125,6 +125,13 @@ VIDEO_FORMATS = _table(
         needs_pictures=True,
     ),
 )
+SET_FORMATS = _table(
+    Format("sav", "sav", "a JSON file of masklets for each video, as SA-V has it"),
+    Format("davis", "davis", "palette PNGs, Annotations/VIDEO/00000.png", ids=(1, LAST_LABEL)),
+    Format("coco-video", "instances.json", "one COCO JSON of all videos, as YouTube-VIS has it"),
+    Format("yolo", "yolo", "a data set for ultralytics", needs_pictures=True),
+    Format("parquet", "train.parquet", "a table for datasets, which training reads"),
+)
 PHOTO_DEFAULTS = ("overlay", "mask", "coco")
 VIDEO_DEFAULTS = ("overlay", "davis", "sav", "scores")
 

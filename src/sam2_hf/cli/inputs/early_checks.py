@@ -249,6 +249,28 @@ def _prompts(arguments: argparse.Namespace) -> list[ClickPrompt | BoxPrompt | Ma
     return [*arguments.clicks, *arguments.boxes, *arguments.masks]
 
 
+def _label(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> bool:
+    has_videos = bool(arguments.videos or arguments.from_file)
+    if not has_videos and not (arguments.out / "set.json").is_file():
+        raise PromptError(
+            f"there is no video, and no set in {arguments.out} to continue. Give video files, a "
+            "folder, a pattern or an address (see sam2-hf label --help)"
+        )
+    if arguments.review is not None and not arguments.retrack:
+        raise PromptError("--review is applied by --retrack; give both.")
+    for name, path in (("prompts", arguments.prompts), ("review", arguments.review)):
+        if path is not None and not os.path.exists(path):
+            raise PromptError(f"there is no file or folder {path} for --{name}. Check the path.")
+    if arguments.workers > 1 and importlib.util.find_spec("ray") is None:
+        raise MissingPackageError(
+            "ray",
+            purpose="Labeling with several workers",
+            install="pip install 'sam2-hf[engine]' installs it; --workers 1 needs none.",
+        )
+    _model_and_folder(arguments)
+    return True
+
+
 def _convert(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> bool:
     _local_model(str(arguments.source))
     check_folder(arguments.target.parent, "Choose another OUT.")
@@ -293,6 +315,7 @@ CHECKS: dict[str, Callable[[argparse.Namespace, contextlib.ExitStack], bool]] = 
     "segment": _segment,
     "everything": _everything,
     "track": _track,
+    "label": _label,
     "convert": _convert,
     "export": _export,
 }

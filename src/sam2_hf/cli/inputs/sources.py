@@ -141,7 +141,7 @@ def list_photos(texts: Sequence[str], from_file: str | None = None) -> list[Sour
         PromptError: Stdin is named twice.
         ImageError: The list cannot be read.
     """
-    listed = [] if from_file is None else _lines(from_file)
+    listed = [] if from_file is None else read_lines(from_file)
     if [*texts, *listed, from_file].count(STDIN) > 1:
         raise PromptError("stdin (-) is named twice, and it can be read only once.")
     return [source for text in [*texts, *listed] for source in _expand(text)]
@@ -250,7 +250,7 @@ def _name_of_remote(address: str) -> str:
     return name[-LONGEST_NAME:] or "download"
 
 
-def _lines(from_file: str) -> list[str]:
+def read_lines(from_file: str) -> list[str]:
     """Read a list of sources, one per line.
 
     Raises:

@@ -1,0 +1,187 @@
+"""`sam2-hf label`: many videos become a labeled set."""
+
+import argparse
+from collections import Counter
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from sam2_hf.cli.inputs.sources import read_lines
+from sam2_hf.engine.prompt_files import digest_of, match_prompts, read_prompts
+from sam2_hf.engine.ray_run import RayWorkers, work_on_ray
+from sam2_hf.engine.reviews import add_reviews, read_review_file
+from sam2_hf.engine.set_export import export_set
+from sam2_hf.engine.set_folder import SetFolder
+from sam2_hf.engine.set_run import FindItems, LaunchedProcesses, work_here
+from sam2_hf.engine.set_statistics import SetStatistics, write_page
+from sam2_hf.engine.settings import AUTOMATIC, PROMPTS, AcceptRules, LabelSettings
+from sam2_hf.engine.video_queue import list_videos
+from sam2_hf.engine.work_items import open_items, review_items
+from sam2_hf.engine.worker import Outcome
+from sam2_hf.errors import PromptError
+from sam2_hf.interruption import INTERRUPTED, Interruption, StopRequestedError
+from sam2_hf.pipelines.loading import DEFAULT_MODEL
+
+from .console import note, say
+from .label_options import SEARCH
+from .report import CommandReport
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Label, apply reviews, export and count, as asked for.
+
+    Raises:
+        PromptError: An option cannot be used, or a folder has no video.
+        DataError: The set, a file of prompts or of reviews cannot be read.
+        SessionError: The set was begun with other options.
+        CheckpointError: The model cannot be loaded.
+        OutputError: Something cannot be written.
+    """
+    folder = SetFolder(arguments.out, arguments.lease)
+    processes = LaunchedProcesses.joined()
+    report: CommandReport = arguments.report
+    try:
+        with Interruption() as stop:
+            work = _Work(arguments, folder, processes, stop)
+            if processes.is_first:
+                work.begin()
+            processes.wait()
+            work.do()
+            processes.wait()
+            if processes.is_first:
+                work.conclude()
+    except StopRequestedError:
+        note(
+            f"interrupted; {len(folder.done())} videos stay in {folder.root}. The same command "
+            "continues."
+        )
+        return INTERRUPTED
+    return report.code
+
+
+class _Work:
+    """The steps of the command.
+
+    Args:
+        arguments: Of the command line.
+        folder: The set.
+        processes: Of a launcher.
+        stop: Whether to stop.
+    """
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        folder: SetFolder,
+        processes: LaunchedProcesses,
+        stop: Interruption,
+    ) -> None:
+        self._arguments = arguments
+        self._folder = folder
+        self._processes = processes
+        self._stop = stop
+        self._total = 0
+        self._done: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        """Begin the set, or add to it."""
+        arguments, folder = self._arguments, self._folder
+        lines = [] if arguments.from_file is None else read_lines(arguments.from_file)
+        texts = [*arguments.videos, *lines]
+        if texts:
+            videos = list_videos(texts)
+            prompts = {} if arguments.prompts is None else read_prompts(Path(arguments.prompts))
+            given, problems = match_prompts(prompts, videos)
+            settings = _settings(arguments, digest_of(prompts) if prompts else "")
+            folder.begin(settings, videos, given)
+            for name, problem in problems.items():
+                arguments.report.fail(problem, name)
+        folder.require()
+        if arguments.status:
+            return
+        folder.claims.clear_dead()
+        folder.forget_failures()
+        if arguments.review is not None:
+            reviews = read_review_file(Path(arguments.review), folder)
+            for video_id, listed in reviews.items():
+                add_reviews(folder, video_id, listed)
+
+    def do(self) -> None:
+        """Label what is open, then apply reviews."""
+        if self._arguments.status:
+            return
+        self._run(open_items)
+        if self._arguments.retrack:
+            self._run(review_items)
+
+    def conclude(self) -> None:
+        """Export, count, and report what failed."""
+        arguments, folder = self._arguments, self._folder
+        report: CommandReport = arguments.report
+        statistics = SetStatistics.of(folder)
+        report.total = statistics.videos
+        report.model = folder.settings().model
+        files = [write_page(folder, statistics)]
+        for failure in folder.failures().values():
+            report.fail(failure.error, failure.name)
+        if arguments.export:
+            target = folder.root / "export" if arguments.to is None else Path(arguments.to)
+            files += export_set(folder, arguments.export, target, self._stop.check)
+        counts = statistics.masklets
+        say(
+            f"{folder.root}: {statistics.labeled} of {statistics.videos} videos labeled; "
+            f"{statistics.num_masklets} masklets: {counts['accepted']} accepted, "
+            f"{counts['review']} to review, {counts['rejected']} rejected"
+        )
+        say("\n".join(f"  {path}" for path in files))
+        report.add(str(folder.root), files, statistics=statistics.as_json())
+
+    def _run(self, find_items: FindItems) -> None:
+        arguments, folder = self._arguments, self._folder
+        self._total, self._done = len(find_items(folder)), Counter()
+        if arguments.workers > 1:
+            workers = RayWorkers(arguments.workers, arguments.device, arguments.lease)
+            work_on_ray(folder, find_items, workers, check=self._stop.check, on_outcome=self._tell)
+            return
+        device = arguments.device or self._processes.device
+        work_here(folder, find_items, device, check=self._stop.check, on_outcome=self._tell)
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Say what became of an item; each process of a launcher says what it did itself."""
+        if outcome.status == "taken":
+            return
+        self._done[outcome.status] += 1
+        more = f": {outcome.text}" if outcome.text else ""
+        note(f"{self._done.total()}/{self._total} {outcome.key} {outcome.status}{more}")
+
+
+def _settings(arguments: argparse.Namespace, prompts: str) -> LabelSettings:
+    """Read the settings of a set from the options."""
+    rules = {
+        field.name: getattr(arguments, field.name)
+        for field in fields(AcceptRules)
+        if getattr(arguments, field.name) is not None
+    }
+    search = sorted(flag[2:].replace("-", "_") for flag in SEARCH)
+    given = {name: getattr(arguments, name) for name in search}
+    options = {name: value for name, value in given.items() if value is not None}
+    if options and arguments.prompts is not None:
+        raise PromptError(
+            f"--{next(iter(options)).replace('_', '-')} is for masklets that are found, and "
+            "--prompts names the objects. Leave one out."
+        )
+    chosen: dict[str, Any] = {
+        "phase": arguments.phase,
+        "max_objects": arguments.max_objects,
+        "split_frames": arguments.split_frames,
+        "threads": arguments.threads,
+    }
+    return LabelSettings(
+        model=arguments.model or DEFAULT_MODEL,
+        dtype=arguments.dtype,
+        source=AUTOMATIC if arguments.prompts is None else PROMPTS,
+        options=options,
+        prompts=prompts,
+        rules=AcceptRules(**rules),
+        **{name: value for name, value in chosen.items() if value is not None},
+    )

@@ -1,0 +1,37 @@
+"""Parts of a long video that were labeled apart, put together: objects are numbered through."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sam2_hf.writers.frame_journal import TrackedFrame
+
+from .labeled_video import LabeledFrames, read_labels, write_labels
+from .set_folder import SetFolder
+
+
+def join_parts(folder: SetFolder, video_id: str) -> None:
+    """Write the labels of a video from those of its parts.
+
+    Raises:
+        DataError: A part is missing or damaged.
+        OutputError: They cannot be written.
+    """
+    ranges = folder.plan(video_id) or []
+    paths = [folder.part(video_id, number) for number in range(len(ranges))]
+    videos = [read_labels(path) for path in paths]
+    masklets, offsets = [], []
+    for video in videos:
+        offsets.append(len(masklets))
+        first = len(masklets) + 1
+        numbered = enumerate(video.masklets, first)
+        masklets += [replace(masklet, object_id=number) for number, masklet in numbered]
+
+    def frames() -> Iterator[TrackedFrame]:
+        for path, video, offset in zip(paths, videos, offsets, strict=True):
+            ids = {m.object_id: offset + n for n, m in enumerate(video.masklets, 1)}
+            for frame in LabeledFrames(path):
+                objects = (replace(item, object_id=ids[item.object_id]) for item in frame.objects)
+                yield replace(frame, objects=tuple(objects))
+
+    whole = replace(videos[0], masklets=tuple(masklets), parts=tuple(ranges))
+    write_labels(folder.labels(video_id), whole, frames())

@@ -1,0 +1,74 @@
+"""Labeling of one clip: find masklets, score them, and decide which are accepted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sam2_hf.writers.frame_journal import TrackedFrame
+
+from .given_objects import GivenObject
+from .labeled_video import ACCEPTED, REVIEW, Doubt, LabeledMasklet
+from .masklet_sources import MaskletSource
+from .quality import masklet_scores
+from .settings import AcceptRules
+from .tracked_objects import ClipToLabel, FoundMasklets, agreement_backward
+
+DOUBTS_KEPT = 20  # of a masklet, worst first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabeledClip:
+    """Masklets of a clip with their decisions.
+
+    Attributes:
+        masklets: The objects.
+        frames: Their masks.
+    """
+
+    masklets: Sequence[LabeledMasklet]
+    frames: Sequence[TrackedFrame]
+
+
+def label_clip(
+    clip: ClipToLabel,
+    source: MaskletSource,
+    given: Sequence[GivenObject],
+    rules: AcceptRules,
+) -> LabeledClip:
+    """Label a clip.
+
+    Args:
+        clip: The clip.
+        source: Finds its masklets.
+        given: Objects of a file of prompts.
+        rules: When a masklet is accepted.
+
+    Raises:
+        Exception: Whatever the source raises.
+    """
+    found = source.find(clip, given)
+    return LabeledClip(judged(clip, found, rules), found.frames)
+
+
+def judged(clip: ClipToLabel, found: FoundMasklets, rules: AcceptRules) -> list[LabeledMasklet]:
+    """Score masklets and decide which are accepted; see [`label_clip`]."""
+    agreement = agreement_backward(clip, found.frames) if clip.phase.propagates else {}
+    judged_masklets = []
+    for object_id, scores in masklet_scores(found.frames, agreement).items():
+        reasons = tuple(rules.reasons(scores))
+        doubts = [
+            Doubt(doubt.frame, doubt.reasons, round(doubt.severity, 6))
+            for doubt in found.doubts
+            if doubt.object_id == object_id
+        ]
+        masklet = LabeledMasklet(
+            object_id,
+            found.names.get(object_id),
+            REVIEW if reasons else ACCEPTED,
+            scores,
+            reasons,
+            tuple(found.prompts.get(object_id, ())),
+            tuple(doubts[:DOUBTS_KEPT]),
+            model=dict(clip.model_facts),
+        )
+        judged_masklets.append(masklet)
+    return judged_masklets

@@ -1,0 +1,120 @@
+"""Reviews applied to a labeled video: corrected objects are tracked again, decisions recorded."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sam2_hf.writers.frame_journal import TrackedFrame
+
+from .labeled_video import (
+    REVIEW,
+    LabeledFrames,
+    LabeledMasklet,
+    LabeledVideo,
+    ReviewAction,
+    read_labels,
+    write_labels,
+)
+from .labeling import judged
+from .reviews import (
+    Review,
+    clicks_by_frame,
+    corrected_prompts,
+    forget_reviews,
+    pending_reviews,
+)
+from .set_folder import SetFolder
+from .settings import AcceptRules
+from .tracked_objects import ClipToLabel, joined, track_objects
+
+
+def apply_reviews(
+    folder: SetFolder,
+    video_id: str,
+    clip: ClipToLabel,
+    rules: AcceptRules,
+) -> LabeledVideo:
+    """Apply the pending reviews of a video, and write its labels again.
+
+    A review that was applied before a crash is not applied twice.
+
+    Args:
+        folder: The set.
+        video_id: The video.
+        clip: The whole video, with the model that tracks corrected objects.
+        rules: When a corrected masklet without a decision is accepted.
+
+    Returns:
+        The video with its new decisions.
+
+    Raises:
+        PromptError: A correction cannot be used.
+        DataError: Labels or reviews are damaged, or there is no such object.
+        OutputError: The labels cannot be written.
+    """
+    path = folder.labels(video_id)
+    video, frames = read_labels(path), list(LabeledFrames(path))
+    for review in pending_reviews(folder, video_id):
+        masklet = video.masklet(review.object_id)
+        if any(action.token == review.token for action in masklet.history):
+            continue
+        if review.corrections:
+            masklet, frames = _tracked_again(video, masklet, frames, review, clip, rules)
+        video = video.with_masklet(_decided(masklet, review))
+    write_labels(path, video, frames)
+    forget_reviews(folder, video_id)
+    return video
+
+
+def _decided(masklet: LabeledMasklet, review: Review) -> LabeledMasklet:
+    action = ReviewAction(
+        review.by, review.verdict, review.token, dict(clicks_by_frame(review.corrections))
+    )
+    status = masklet.status if review.verdict == REVIEW else review.verdict
+    return replace(masklet, status=status, history=(*masklet.history, action))
+
+
+def _tracked_again(
+    video: LabeledVideo,
+    masklet: LabeledMasklet,
+    frames: list[TrackedFrame],
+    review: Review,
+    clip: ClipToLabel,
+    rules: AcceptRules,
+) -> tuple[LabeledMasklet, list[TrackedFrame]]:
+    """Track one object with its corrections; return it, and all frames with its new masks."""
+    object_id = masklet.object_id
+    before = {
+        tracked.frame: found
+        for tracked in frames
+        for found in tracked.objects
+        if found.object_id == object_id
+    }
+    masks = {frame: found.segmentation for frame, found in before.items() if found.area}
+    prompts = corrected_prompts(masklet, review.corrections, masks)
+    own = replace(clip, frames=_part_of(video, prompts[0].frame))
+    found = track_objects(own, {object_id: prompts})
+    (corrected,) = judged(own, found, rules)
+    kept = {"name": masklet.name, "history": masklet.history}
+    return replace(corrected, **kept), _replaced(frames, found.frames, object_id)
+
+
+def _part_of(video: LabeledVideo, frame: int) -> range:
+    """Return the range of frames that was tracked together with a frame."""
+    for first, stop in video.parts:
+        if first <= frame < stop:
+            return range(first, stop)
+    return range(video.num_frames)
+
+
+def _replaced(
+    frames: list[TrackedFrame], tracked: Sequence[TrackedFrame], object_id: int
+) -> list[TrackedFrame]:
+    """Put the new masks of an object in the place of its old ones."""
+    rows: dict[int, TrackedFrame] = {}
+    for frame in frames:
+        others = tuple(item for item in frame.objects if item.object_id != object_id)
+        rows[frame.frame] = replace(frame, objects=others)
+    for frame in tracked:
+        before = rows.get(frame.frame)
+        rows[frame.frame] = frame if before is None else joined(before, frame)
+    return [rows[number] for number in sorted(rows)]

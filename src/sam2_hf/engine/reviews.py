@@ -1,0 +1,192 @@
+"""Decisions and corrections of persons, on their way from the review page or a file into a set."""
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sam2_hf.atomic_write import write_atomically
+from sam2_hf.errors import DataError, PromptError, SessionError
+from sam2_hf.json_input import load_json
+
+from .labeled_video import ACCEPTED, REJECTED, REVIEW, LabeledMasklet, LabeledVideo, MaskletPrompt
+from .set_folder import SetFolder
+
+VERDICTS = (ACCEPTED, REJECTED, REVIEW)
+EXPECTED = (
+    'A file of reviews is {"VIDEO": [{"object": 1, "verdict": "accepted", "by": "Ann", "clicks": '
+    '[{"frame": 3, "xy": [120, 80], "positive": true}]}]}; clicks may be missing.'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person says about a masklet.
+
+    Attributes:
+        object_id: The object.
+        verdict: "accepted", "rejected", or "review": the scores after tracking decide.
+        by: The person.
+        corrections: Clicks and boxes by frame.
+        token: Identifies it.
+    """
+
+    object_id: int
+    verdict: str
+    by: str = ""
+    corrections: tuple[MaskletPrompt, ...] = ()
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Review":
+        """Read what `asdict` and JSON made of it."""
+        values = dict(content)
+        values["corrections"] = tuple(map(MaskletPrompt.from_json, values["corrections"]))
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulMasklet:
+    """A masklet of the review queue.
+
+    Attributes:
+        video_id: Its video.
+        object_id: The object.
+        badness: From 0 to 1; larger is worse.
+    """
+
+    video_id: str
+    object_id: int
+    badness: float
+
+
+def review_queue(videos: Iterable[LabeledVideo]) -> list[DoubtfulMasklet]:
+    """List the masklets that wait for a person, worst first."""
+    waiting = [
+        DoubtfulMasklet(video.id, masklet.object_id, masklet.badness)
+        for video in videos
+        for masklet in video.masklets
+        if masklet.status == REVIEW
+    ]
+    return sorted(waiting, key=lambda item: (-item.badness, item.video_id, item.object_id))
+
+
+def add_reviews(folder: SetFolder, video_id: str, reviews: Sequence[Review]) -> None:
+    """Record reviews of a video, to be applied when it is tracked again.
+
+    Raises:
+        SessionError: Another process is changing the reviews of this video.
+        OutputError: They cannot be written.
+    """
+    with folder.claims.hold(f"{video_id}.review") as claim:
+        if claim is None:
+            raise SessionError(f"another process is changing the reviews of {video_id}. Try again.")
+        listed = [*pending_reviews(folder, video_id), *reviews]
+        content = json.dumps([asdict(review) for review in listed], indent=1)
+        write_atomically(_path(folder, video_id), f"{content}\n".encode())
+
+
+def pending_reviews(folder: SetFolder, video_id: str) -> list[Review]:
+    """Read the reviews of a video that were not applied yet.
+
+    Raises:
+        DataError: They are damaged.
+    """
+    path = _path(folder, video_id)
+    if not path.exists():
+        return []
+    try:
+        return [Review.from_json(item) for item in load_json(path)]
+    except (TypeError, KeyError, ValueError) as error:
+        raise DataError(f"{path} holds no reviews ({error!r}).") from error
+
+
+def reviewed_videos(folder: SetFolder) -> list[str]:
+    """List the videos with reviews that were not applied yet."""
+    return sorted(path.stem for path in (folder.root / "reviews").glob("[!.]*.json"))
+
+
+def forget_reviews(folder: SetFolder, video_id: str) -> None:
+    """Remove the reviews of a video, after they were applied."""
+    _path(folder, video_id).unlink(missing_ok=True)
+
+
+def read_review_file(path: Path, folder: SetFolder) -> dict[str, list[Review]]:
+    """Read a file of reviews, and check it against a set.
+
+    Returns:
+        By id of the video.
+
+    Raises:
+        DataError: It has another form, or names a video or an object that is not labeled.
+    """
+    known: dict[str, LabeledVideo] = {}
+    for video in folder.videos():
+        known |= {video.id: video, video.name: video}
+    found: dict[str, list[Review]] = {}
+    try:
+        for name, items in load_json(path).items():
+            if name not in known:
+                raise DataError(f"{path} reviews {name}, which is not labeled in {folder.root}.")
+            video = known[name]
+            found[video.id] = [_read(item, video, path) for item in items]
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} cannot be read as reviews ({error!r}). {EXPECTED}") from error
+    return found
+
+
+def _read(item: Mapping[str, Any], video: LabeledVideo, path: Path) -> Review:
+    masklet, verdict = video.masklet(item["object"]), item.get("verdict", REVIEW)
+    if verdict not in VERDICTS:
+        raise DataError(f"{path}: there is no verdict {verdict!r}. Verdicts: {', '.join(VERDICTS)}")
+    by = str(item.get("by", path.name))
+    clicks: dict[int, list[tuple[float, float, bool]]] = {}
+    for click in item.get("clicks", ()):
+        x, y = map(float, click["xy"])
+        if not 0 <= click["frame"] < video.num_frames:
+            raise PromptError(f"{path}: {video.name} has no frame {click['frame']}.")
+        clicks.setdefault(click["frame"], []).append((x, y, bool(click.get("positive", True))))
+    corrections = tuple(
+        MaskletPrompt(frame, tuple(found), by=by) for frame, found in clicks.items()
+    )
+    return Review(masklet.object_id, verdict, by, corrections)
+
+
+def corrected_prompts(
+    masklet: LabeledMasklet, corrections: Iterable[MaskletPrompt], masks: Mapping[int, Any]
+) -> tuple[MaskletPrompt, ...]:
+    """Add corrections to the prompts of a masklet.
+
+    On a frame without a prompt, the clicks correct its present mask, so that goes along.
+
+    Args:
+        masklet: The masklet.
+        corrections: Clicks and boxes by frame.
+        masks: Present mask of the object by frame, run lengths.
+    """
+    prompts = {prompt.frame: prompt for prompt in masklet.prompts}
+    for given in corrections:
+        before = prompts.get(given.frame)
+        if before is None:
+            before = MaskletPrompt(given.frame, mask=masks.get(given.frame))
+        prompts[given.frame] = replace(
+            before,
+            clicks=(*before.clicks, *given.clicks),
+            box=given.box or before.box,
+            by=given.by,
+        )
+    return tuple(prompts[frame] for frame in sorted(prompts))
+
+
+def clicks_by_frame(corrections: Iterable[MaskletPrompt]) -> Iterator[tuple[str, int]]:
+    """Count the clicks on each corrected frame; a box counts as two."""
+    for prompt in corrections:
+        yield str(prompt.frame), len(prompt.clicks) + 2 * (prompt.box is not None)
+
+
+def _path(folder: SetFolder, video_id: str) -> Path:
+    return folder.root / f"reviews/{video_id}.json"

@@ -1,0 +1,258 @@
+"""Export of a set: its accepted masklets in the formats of other tools, with their provenance.
+
+`provenance.jsonl` beside the exports has a line for each video: where it is, and for each masklet
+model, prompts, scores, and what persons did. COCO annotations and rows of the table hold the same.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_hf.atomic_write import atomic_folder, atomic_path
+from sam2_hf.data.rows import VideoRow, make_table, to_segments
+from sam2_hf.errors import OutputError
+from sam2_hf.frames.image_sequence import list_pictures
+from sam2_hf.frames.open import open_frames
+from sam2_hf.results.coco import category_ids, category_rows, information
+from sam2_hf.results.formats import SET_FORMATS
+from sam2_hf.results.found_object import UNNAMED
+from sam2_hf.writers.coco_video import coco_video_head, video_annotations
+from sam2_hf.writers.track_files import FrameNames, TrackedClip, TrackFiles, write_tables
+
+from .labeled_video import ACCEPTED, LabeledFrames, LabeledMasklet, LabeledVideo
+from .masklet_sources import SMALLEST_INPUT
+from .set_folder import SetFolder
+from .video_queue import QueuedVideo
+
+PROVENANCE = "provenance.jsonl"
+AUTO = "_auto"  # SA-V's ending of masklets that a model made
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExportedVideo:
+    """A video with accepted masklets.
+
+    Attributes:
+        video: The video.
+        masklets: The accepted ones.
+        frames: Their masks.
+        queued: Where the video is.
+    """
+
+    video: LabeledVideo
+    masklets: Sequence[LabeledMasklet]
+    frames: LabeledFrames
+    queued: QueuedVideo
+
+    @property
+    def local(self) -> Path | None:
+        """Path of the video; None if it is an address or in a table."""
+        path = Path(self.queued.address)
+        return path if path.is_absolute() and path.exists() else None
+
+    @property
+    def provenance(self) -> list[dict[str, Any]]:
+        """How each masklet came to be."""
+        return [asdict(masklet) for masklet in self.masklets]
+
+    def clip(self) -> TrackedClip:
+        """Describe it for the writers of tracked videos."""
+        names = FrameNames() if self.local is None else FrameNames.for_video(self.local)
+        return TrackedClip(about=self.video.facts(self.masklets), frame_names=names)
+
+
+Export = Callable[[list[ExportedVideo], Path], object]
+
+
+def export_set(
+    folder: SetFolder, kinds: Iterable[str], target: Path, check: Callable[[], object]
+) -> list[Path]:
+    """Write the accepted masklets; an earlier export is replaced, each format whole.
+
+    Args:
+        folder: The set.
+        kinds: Names of `SET_FORMATS`.
+        target: Folder of the exports.
+        check: Called for each video; raises to stop.
+
+    Returns:
+        What was written.
+
+    Raises:
+        DataError: Labels are damaged.
+        OutputError: The folder has other files of these names, or cannot be written.
+        PromptError: A format cannot hold an object's id.
+        MissingPackageError: The table needs `datasets`.
+        VideoError: A format shows pictures, and a video cannot be read any more.
+    """
+    paths = {kind: target / SET_FORMATS[kind].ending for kind in kinds}
+    if not (target / PROVENANCE).exists():
+        for path in paths.values():
+            if os.path.lexists(path):
+                raise OutputError(f"{path} is there, and no export of a set. Choose another --to.")
+    videos = list(_accepted(folder, check))
+    _write_lines(target / PROVENANCE, (_line(item) for item in videos))
+    for kind, path in paths.items():
+        try:
+            EXPORTS[kind](videos, path)
+        except OSError as error:
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
+        check()
+    return [*paths.values(), target / PROVENANCE]
+
+
+def _accepted(folder: SetFolder, check: Callable[[], object]) -> Iterator[ExportedVideo]:
+    queue = {video.id: video for video in folder.queue()}
+    for video in folder.videos():
+        check()
+        masklets = [masklet for masklet in video.masklets if masklet.status == ACCEPTED]
+        ids = [masklet.object_id for masklet in masklets]
+        if masklets:
+            frames = LabeledFrames(folder.labels(video.id), ids)
+            yield ExportedVideo(video, masklets, frames, queue[video.id])
+
+
+def _line(item: ExportedVideo) -> str:
+    facts = {"video": item.video.id, "address": item.video.address, "phase": item.video.phase}
+    return json.dumps({**facts, "masklets": item.provenance})
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with atomic_path(path) as hidden, hidden.open("w", encoding="ascii") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def _sav(videos: list[ExportedVideo], target: Path) -> None:
+    """Write SA-V's JSON for each video, with a link to the video, which `data/sav.py` reads."""
+    with atomic_folder(target) as hidden:
+        for item in videos:
+            name = f"{item.video.id}{AUTO}.json"
+            write_tables(["sav"], lambda _, name=name: hidden / name, item.clip(), item.frames)
+            if item.local is not None:
+                ending = "" if item.local.is_dir() else item.local.suffix
+                _link(hidden / f"{item.video.id}{ending}", item.local)
+
+
+def _davis(videos: list[ExportedVideo], target: Path) -> None:
+    """Write a label map for each frame, with a link to the frames if they are pictures."""
+    with atomic_folder(target) as hidden:
+        for item in videos:
+            place = hidden / "Annotations" / item.video.id
+            _write_frames("davis", item, place, pictures=None)
+            if item.local is not None and item.local.is_dir():
+                (hidden / "JPEGImages").mkdir(exist_ok=True)
+                _link(hidden / "JPEGImages" / item.video.id, item.local)
+
+
+def _yolo(videos: list[ExportedVideo], target: Path) -> None:
+    with atomic_folder(target) as hidden:
+        for item in videos:
+            with (
+                item.queued.opened() as source,
+                open_frames(source, image_size=SMALLEST_INPUT) as frames,
+            ):
+                _write_frames("yolo", item, hidden, pictures=frames.picture)
+
+
+def _write_frames(
+    kind: str,
+    item: ExportedVideo,
+    path: Path,
+    *,
+    pictures: Callable[[int], NDArray[np.uint8]] | None,
+) -> None:
+    with TrackFiles([kind], lambda _: path, item.clip()) as files:
+        for tracked in item.frames:
+            files.write(tracked, None if pictures is None else pictures(tracked.frame))
+
+
+def _coco_video(videos: list[ExportedVideo], target: Path) -> None:
+    """Write one file of all videos; an annotation at a time is in memory."""
+    categories = category_ids(masklet.name for item in videos for masklet in item.masklets)
+    heads = []
+    for number, item in enumerate(videos, 1):
+        clip = item.clip()
+        (head,) = coco_video_head(clip.about, clip.frame_names.picture)["videos"]
+        heads.append({**head, "id": number, "address": item.video.address})
+    models = sorted({m.model.get("name", "") for item in videos for m in item.masklets})
+    content = {
+        "info": information(", ".join(models)),
+        "videos": heads,
+        "categories": category_rows(categories),
+    }
+    with atomic_path(target) as hidden, hidden.open("w", encoding="ascii") as file:
+        file.write(json.dumps(content)[:-1] + ', "annotations": [')
+        for place, annotation in enumerate(_coco_annotations(videos, categories)):
+            file.write(f"{',' * (place > 0)}\n{json.dumps(annotation)}")
+        file.write("\n]}\n")
+
+
+def _coco_annotations(
+    videos: Sequence[ExportedVideo], categories: Mapping[str, int]
+) -> Iterator[dict[str, Any]]:
+    last = 0
+    for number, item in enumerate(videos, 1):
+        about = item.video.facts(item.masklets)
+        rows = zip(video_annotations(about, item.frames), item.provenance, strict=True)
+        for annotation, provenance in rows:
+            last += 1
+            own = {
+                "id": last,
+                "video_id": number,
+                "category_id": categories[provenance["name"] or UNNAMED],
+                "provenance": provenance,
+            }
+            yield {**annotation, **own}
+
+
+def _parquet(videos: list[ExportedVideo], target: Path) -> None:
+    """Write a table whose rows training reads, with the provenance as a column of JSON."""
+    table = make_table([_row(item) for item in videos])
+    if videos:
+        lines = [json.dumps(item.provenance) for item in videos]
+        table = table.add_column("provenance", lines)
+    with atomic_path(target) as hidden:
+        table.to_parquet(str(hidden))
+
+
+def _row(item: ExportedVideo) -> VideoRow:
+    ids = [masklet.object_id for masklet in item.masklets]
+    annotated, segments = [], []
+    for tracked in item.frames:
+        found = {part.object_id: part.segmentation for part in tracked.objects}
+        annotated.append(tracked.frame)
+        segments.append(to_segments([found.get(object_id) for object_id in ids]))
+    pictures = item.local is not None and item.local.is_dir()
+    return VideoRow(
+        item.video.id,
+        images=list(list_pictures(item.local)) if pictures and item.local else [],
+        video="" if pictures else item.queued.address,
+        annotated=annotated,
+        segments=segments,
+        size=item.video.size,
+        object_ids=ids,
+    )
+
+
+def _link(link: Path, target: Path) -> None:
+    """Link to a video, where the file system has links."""
+    with contextlib.suppress(OSError):
+        link.symlink_to(target)
+
+
+EXPORTS: Mapping[str, Export] = {
+    "sav": _sav,
+    "davis": _davis,
+    "coco-video": _coco_video,
+    "yolo": _yolo,
+    "parquet": _parquet,
+}

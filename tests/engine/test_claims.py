@@ -1,0 +1,127 @@
+"""Claims: one worker for an item, whatever becomes of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from sam2_hf.engine.claims import Claims, exit_without_progress
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from sam2_hf.engine.claims import Claims
+assert Claims(Path(sys.argv[1])).take("clip") is not None
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def other_process(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_an_item_is_claimed_once_until_it_is_released(tmp_path):
+    claims, others = Claims(tmp_path), Claims(tmp_path)
+
+    with claims.hold("clip") as claim:
+        assert claim.attempt == 1
+        assert others.take("clip") is None
+        assert others.take("other") is not None
+
+    assert others.take("clip").attempt == 1
+
+
+def test_of_many_that_claim_at_once_one_succeeds(tmp_path):
+    taken, begin = [], threading.Barrier(8)
+
+    def take():
+        claims = Claims(tmp_path)
+        begin.wait()
+        for number in range(20):
+            if claims.take(f"clip{number}") is not None:
+                taken.append(number)
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(taken) == sorted(set(taken))  # two may both step back, and try again
+
+
+def test_a_killed_process_loses_its_claim_at_once_and_its_attempt_counts(tmp_path, other_process):
+    claims = Claims(tmp_path)
+    assert claims.take("clip") is None
+    assert claims.are_alive()
+
+    os.kill(other_process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, other_process.pid, os.WEXITED | os.WNOWAIT)  # a zombie has ended, too
+
+    assert not claims.are_alive()
+    assert claims.take("clip").attempt == 2
+
+
+def test_attempts_of_an_earlier_run_do_not_count(tmp_path, other_process):
+    other_process.kill()
+    other_process.wait()
+    claims = Claims(tmp_path)
+
+    claims.clear_dead()
+
+    assert claims.take("clip").attempt == 1
+
+
+def test_a_claim_of_another_machine_dies_when_its_time_stands_still(tmp_path):
+    clock = Clock()
+    claims = Claims(tmp_path, lease=10, clock=clock)
+    path = tmp_path / "clip.1"
+    path.write_text("another machine\n1\n\n")
+    assert claims.take("clip") is None
+
+    clock.now = 9
+    os.utime(path, (5, 5))  # whatever its clock says, it has moved
+    assert claims.take("clip") is None
+    clock.now = 18
+    assert claims.take("clip") is None
+    clock.now = 19
+
+    assert claims.take("clip").attempt == 2
+
+
+def test_a_late_worker_leaves_the_claim_of_its_successor(tmp_path):
+    claims = Claims(tmp_path, lease=0)
+    late = claims.take("clip")
+    successor = Claims(tmp_path, lease=0).take("clip")
+
+    claims.release(late)
+
+    assert successor.path.exists()
+    assert not late.path.exists()
+
+
+def test_a_process_without_progress_ends(tmp_path):
+    claim, left = Claims(tmp_path).take("clip"), threading.Event()
+
+    exit_without_progress(claim, lease=0.01, leave=lambda code: left.set())
+
+    assert left.wait(5)
