@@ -6,6 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from transformers.utils import logging
+
 from sam2_hf.cli.inputs.sources import read_lines
 from sam2_hf.engine.prompt_files import digest_of, match_prompts, read_prompts
 from sam2_hf.engine.ray_run import RayWorkers, work_on_ray
@@ -37,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         CheckpointError: The model cannot be loaded.
         OutputError: Something cannot be written.
     """
+    logging.disable_progress_bar()  # of loading weights
     folder = SetFolder(arguments.out, arguments.lease)
     processes = LaunchedProcesses.joined()
     report: CommandReport = arguments.report

@@ -67,6 +67,11 @@ class SetFolder:
         """Whether there is a set."""
         return (self.root / SETTINGS).is_file()
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether anything was labeled; until then the settings may change."""
+        return bool(self.done()) or any(self.root.glob("parts/*/*.jsonl"))
+
     def require(self) -> None:
         """Refuse a folder that is no set.
 
@@ -96,9 +101,10 @@ class SetFolder:
             OutputError: The folder cannot be written.
         """
         make_folder(self.root)
-        if self.exists:
+        if self.exists and self.has_labels:
             settings.require_same(self.settings(), str(self.root))
         else:
+            (self.root / MODEL).unlink(missing_ok=True)
             self._write(SETTINGS, settings.as_json())
         for video_id, objects in (given or {}).items():
             self._write(f"prompts/{video_id}.json", [item.as_json() for item in objects])
