@@ -14,7 +14,7 @@
   const channels = {};
   const waiting = (window.sam2Channels ??= []);
   const join = (channel) => {
-    const id = channel.element.closest("[id^=photo-], [id^=video-], [id^=live-]")?.id;
+    const id = channel.element.closest("[id^=photo-], [id^=video-], [id^=live-], [id^=review-]")?.id;
     if (!id) return;
     channels[id] = channel;
     channel.watch("value", () => answered(id, channel.element));
@@ -268,6 +268,18 @@
     if (event.target instanceof Element && event.target.closest(OWN_ARROWS)) return;
     event.preventDefault();
     show((target ?? found.now) + step * (event.shiftKey ? STRIDE : 1), found.last);
+  });
+
+  // Keys of the review tab, where they are not text.
+  const REVIEW_KEYS = { a: "accept", r: "reject", n: "next", t: "track", u: "undo" };
+  const TEXT = "input:not([type=radio], [type=range]), textarea, [contenteditable]";
+
+  document.addEventListener("keydown", (event) => {
+    const button = document.getElementById(`review-${REVIEW_KEYS[event.key]}`);
+    if (!button?.offsetParent || event.repeat || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.target instanceof Element && event.target.closest(TEXT)) return;
+    event.preventDefault();
+    button.click();
   });
 
   document.addEventListener("click", (event) => {

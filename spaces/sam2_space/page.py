@@ -1,4 +1,4 @@
-"""Page of the Space: three tabs, the endpoints, and cleanup when a visitor leaves."""
+"""Page of the Space: the tabs, the endpoints, and cleanup when a visitor leaves."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from .api import Api
 from .live_tab import LiveTab
 from .photo_tab import PhotoTab
 from .readable_errors import NumberOfInputsError, as_message
+from .review_tab import ReviewTab
 from .service import Service
 from .video_tab import VideoTab
 
@@ -51,6 +52,9 @@ def build_page(service: Service, samples: list[Path]) -> gr.Blocks:
     with Page(title=TITLE, analytics_enabled=False) as page:
         Api(service)  # first, so that no button takes an endpoint's name
         gr.Markdown(_introduction(service), elem_id="intro")
+        if service.desk is not None:
+            with gr.Tab("Review", id="review"):
+                ReviewTab(service, service.desk)
         with gr.Tab("Photo", id="photo"):
             PhotoTab(service, photos)
         with gr.Tab("Video", id="video"):

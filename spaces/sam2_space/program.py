@@ -77,6 +77,7 @@ def build_parser(prog: str = "app.py") -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default=None, help="address to listen at (127.0.0.1)")
     parser.add_argument("--port", type=int, default=None, help="port (first free one from 7860)")
+    parser.add_argument("--set", dest="set_folder", help="set of sam2-hf label to review")
     limits = parser.add_argument_group("limits, which the page shows")
     for field in fields(Limits):
         limits.add_argument(
@@ -95,6 +96,7 @@ def serving(arguments: argparse.Namespace) -> Iterator[Serving]:
     Raises:
         CheckpointError: The model cannot be loaded.
         PromptError: There is no such device.
+        DataError: The folder to review is no set.
     """
     logging.disable_progress_bar()  # of loading weights
     root = Path(tempfile.mkdtemp(prefix="sam2-space-")).resolve()

@@ -9,6 +9,7 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 
+from sam2_hf.engine.set_folder import SetFolder
 from sam2_space.widgets.components import css, script, theme
 
 from .file_places import FilePlaces
@@ -17,6 +18,7 @@ from .page import build_page
 from .private_files import PrivateFiles
 from .request_timeouts import limit_slow_requests
 from .returned_memory import limit_arenas
+from .review_work import ReviewDesk
 from .service import Service
 from .space_model import SpaceModel
 from .uploads import UploadQuota
@@ -49,7 +51,10 @@ def serve(
     shown_samples = places.add_samples(samples)
     visitors = Visitors(places, limits)
     model = SpaceModel.load(arguments.model, arguments.device, arguments.detector)
-    service = Service(model, limits, places, visitors)
+    desk = None
+    if arguments.set_folder is not None:
+        desk = ReviewDesk(SetFolder(arguments.set_folder), model)
+    service = Service(model, limits, places, visitors, desk)
     page = build_page(service, shown_samples)
     layer = Middleware(
         PrivateFiles,

@@ -8,6 +8,7 @@ import gradio as gr
 from .file_places import FilePlaces
 from .limits import LimitError, Limits
 from .private_files import COOKIE, NEW, own_file
+from .review_work import ReviewDesk
 from .space_model import SpaceModel
 from .uploads import Upload
 from .visitors import Visitor, Visitors
@@ -25,12 +26,14 @@ class Service:
         limits: Limits of visits.
         places: Folders of files.
         visitors: Current visits.
+        desk: The set to review; None if there is none.
     """
 
     model: SpaceModel
     limits: Limits
     places: FilePlaces
     visitors: Visitors
+    desk: ReviewDesk | None = None
 
     def visitor(self, request: gr.Request) -> Visitor:
         """Return the visit of a request.

@@ -53,7 +53,8 @@ def apply_reviews(
     """
     path = folder.labels(video_id)
     video, frames = read_labels(path), list(LabeledFrames(path))
-    for review in pending_reviews(folder, video_id):
+    reviews = pending_reviews(folder, video_id)
+    for review in reviews:
         masklet = video.masklet(review.object_id)
         if any(action.token == review.token for action in masklet.history):
             continue
@@ -61,7 +62,7 @@ def apply_reviews(
             masklet, frames = _tracked_again(video, masklet, frames, review, clip, rules)
         video = video.with_masklet(_decided(masklet, review))
     write_labels(path, video, frames)
-    forget_reviews(folder, video_id)
+    forget_reviews(folder, video_id, {review.token for review in reviews})
     return video
 
 

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -83,9 +83,7 @@ def add_reviews(folder: SetFolder, video_id: str, reviews: Sequence[Review]) -> 
     with folder.claims.hold(f"{video_id}.review") as claim:
         if claim is None:
             raise SessionError(f"another process is changing the reviews of {video_id}. Try again.")
-        listed = [*pending_reviews(folder, video_id), *reviews]
-        content = json.dumps([asdict(review) for review in listed], indent=1)
-        write_atomically(_path(folder, video_id), f"{content}\n".encode())
+        _write(folder, video_id, [*pending_reviews(folder, video_id), *reviews])
 
 
 def pending_reviews(folder: SetFolder, video_id: str) -> list[Review]:
@@ -108,9 +106,22 @@ def reviewed_videos(folder: SetFolder) -> list[str]:
     return sorted(path.stem for path in (folder.root / "reviews").glob("[!.]*.json"))
 
 
-def forget_reviews(folder: SetFolder, video_id: str) -> None:
-    """Remove the reviews of a video, after they were applied."""
-    _path(folder, video_id).unlink(missing_ok=True)
+def forget_reviews(folder: SetFolder, video_id: str, applied: Collection[str]) -> None:
+    """Remove reviews that were applied; those that came meanwhile stay.
+
+    Args:
+        folder: The set.
+        video_id: The video.
+        applied: Their tokens.
+    """
+    with folder.claims.hold(f"{video_id}.review") as claim:
+        if claim is None:
+            return  # they are known to be applied, and removed the next time
+        kept = [item for item in pending_reviews(folder, video_id) if item.token not in applied]
+        if kept:
+            _write(folder, video_id, kept)
+        else:
+            _path(folder, video_id).unlink(missing_ok=True)
 
 
 def read_review_file(path: Path, folder: SetFolder) -> dict[str, list[Review]]:
@@ -186,6 +197,11 @@ def clicks_by_frame(corrections: Iterable[MaskletPrompt]) -> Iterator[tuple[str,
     """Count the clicks on each corrected frame; a box counts as two."""
     for prompt in corrections:
         yield str(prompt.frame), len(prompt.clicks) + 2 * (prompt.box is not None)
+
+
+def _write(folder: SetFolder, video_id: str, reviews: Sequence[Review]) -> None:
+    content = json.dumps([asdict(review) for review in reviews], indent=1)
+    write_atomically(_path(folder, video_id), f"{content}\n".encode())
 
 
 def _path(folder: SetFolder, video_id: str) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf.atomic_write import atomic_folder, atomic_path
-from sam2_hf.data.rows import VideoRow, make_table, to_segments
+from sam2_hf.data.rows import VideoRow, import_datasets, make_table, to_segments
 from sam2_hf.errors import OutputError
 from sam2_hf.frames.image_sequence import list_pictures
 from sam2_hf.frames.open import open_frames
@@ -220,8 +220,22 @@ def _parquet(videos: list[ExportedVideo], target: Path) -> None:
     if videos:
         lines = [json.dumps(item.provenance) for item in videos]
         table = table.add_column("provenance", lines)
-    with atomic_path(target) as hidden:
+    with atomic_path(target) as hidden, _no_progress_bars():
         table.to_parquet(str(hidden))
+
+
+@contextlib.contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep `datasets` from drawing on stderr."""
+    datasets = import_datasets()
+    if datasets.are_progress_bars_disabled():
+        yield
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()
 
 
 def _row(item: ExportedVideo) -> VideoRow:
