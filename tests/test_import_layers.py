@@ -14,7 +14,7 @@ VALUES = {path.stem for path in ROOT.glob("src/sam2_hf/*.py")} - {"__init__", "c
 PROGRAMS = {"convert_checkpoints", "evaluation", "examples", "spaces"}
 FRAMES = VALUES | {"processing", "frames", "results"}
 BASE = FRAMES | {"model", "video"}
-ROOMS = {"data", "everything", "open_vocabulary", "pipelines", "training", "writers"}
+ROOMS = {"data", "engine", "everything", "open_vocabulary", "pipelines", "training", "writers"}
 ALL = BASE | ROOMS | {"original", "export"}
 MAY_IMPORT = {
     **dict.fromkeys(VALUES, VALUES),
@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "pipelines": BASE | {"everything", "export", "open_vocabulary", "writers"},
     "training": BASE | {"data"},
     **dict.fromkeys(("writers", "open_vocabulary"), BASE),
+    "engine": BASE | {"data", "pipelines", "writers"},
     "original": BASE | {"pipelines"},
     "__init__": ALL,
     **{name: ALL | {"__init__", "cli"} for name in PROGRAMS},  # the demo runs the command line
@@ -42,6 +43,7 @@ OPTIONAL = {
         "av",
         "datasets",
         "fiftyone",
+        "fsspec",
         "gradio",
         "markdown_it",
         "matplotlib",
@@ -50,7 +52,7 @@ OPTIONAL = {
         "onnxscript",
         "openvino",
     ),
-    *("peft", "supervision"),
+    *("peft", "ray", "supervision"),
     "gpu_attention_kernel",  # which imports Triton
 }
 FILES = sorted(p for top in ("src", *PROGRAMS) for p in (ROOT / top).rglob("*.py"))

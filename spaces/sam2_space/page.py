@@ -6,11 +6,12 @@ from typing import Any
 import gradio as gr
 from gradio.block_function import BlockFunction
 
+from sam2_space.review.review_tab import ReviewTab
+
 from .api import Api
 from .live_tab import LiveTab
 from .photo_tab import PhotoTab
 from .readable_errors import NumberOfInputsError, as_message
-from .review_tab import ReviewTab
 from .service import Service
 from .video_tab import VideoTab
 

@@ -10,6 +10,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from sam2_hf.engine.set_folder import SetFolder
+from sam2_space.review.review_work import ReviewDesk
 from sam2_space.widgets.components import css, script, theme
 
 from .file_places import FilePlaces
@@ -18,7 +19,6 @@ from .page import build_page
 from .private_files import PrivateFiles
 from .request_timeouts import limit_slow_requests
 from .returned_memory import limit_arenas
-from .review_work import ReviewDesk
 from .service import Service
 from .space_model import SpaceModel
 from .uploads import UploadQuota

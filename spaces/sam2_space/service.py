@@ -5,10 +5,11 @@ from pathlib import Path
 
 import gradio as gr
 
+from sam2_space.review.review_work import ReviewDesk
+
 from .file_places import FilePlaces
 from .limits import LimitError, Limits
 from .private_files import COOKIE, NEW, own_file
-from .review_work import ReviewDesk
 from .space_model import SpaceModel
 from .uploads import Upload
 from .visitors import Visitor, Visitors

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sam2_hf import __version__
+from sam2_hf.cli.labeling.label_options import add_label_options
 from sam2_hf.errors import nearest_hint
 from sam2_hf.interruption import FAILED
 from sam2_hf.results.formats import (
@@ -41,7 +42,6 @@ from .help_texts import (
     SPACE_HELP,
     TRACK_EXAMPLES,
 )
-from .label_options import add_label_options
 from .name_options import add_detect_every, add_labels, add_text
 from .save_options import add_names, add_save, add_save_of_either
 

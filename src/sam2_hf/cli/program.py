@@ -17,7 +17,7 @@ MODULES = {
     "segment": "sam2_hf.cli.segment",
     "everything": "sam2_hf.cli.everything",
     "track": "sam2_hf.cli.track",
-    "label": "sam2_hf.cli.label",
+    "label": "sam2_hf.cli.labeling.label",
     "convert": "sam2_hf.cli.convert",
     "export": "sam2_hf.cli.export",
     "doctor": "sam2_hf.cli.installation.doctor",

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from sam2_hf.writers.frame_journal import TrackedFrame
 
-from .labeled_video import LabeledFrames, read_labels, write_labels
 from .set_folder import SetFolder
+from .video_labels import LabeledFrames, LabeledMasklet, read_labels, write_labels
 
 
 def join_parts(folder: SetFolder, video_id: str) -> None:
@@ -19,7 +19,8 @@ def join_parts(folder: SetFolder, video_id: str) -> None:
     ranges = folder.plan(video_id) or []
     paths = [folder.part(video_id, number) for number in range(len(ranges))]
     videos = [read_labels(path) for path in paths]
-    masklets, offsets = [], []
+    masklets: list[LabeledMasklet] = []
+    offsets: list[int] = []
     for video in videos:
         offsets.append(len(masklets))
         first = len(masklets) + 1

@@ -1,31 +1,17 @@
 """Labeling of one clip: find masklets, score them, and decide which are accepted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from sam2_hf.engine.prompts.given_objects import GivenObject
 from sam2_hf.writers.frame_journal import TrackedFrame
 
-from .given_objects import GivenObject
-from .labeled_video import ACCEPTED, REVIEW, Doubt, LabeledMasklet
 from .masklet_sources import MaskletSource
 from .quality import masklet_scores
 from .settings import AcceptRules
 from .tracked_objects import ClipToLabel, FoundMasklets, agreement_backward
+from .video_labels import ACCEPTED, REVIEW, Doubt, LabeledMasklet
 
 DOUBTS_KEPT = 20  # of a masklet, worst first
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabeledClip:
-    """Masklets of a clip with their decisions.
-
-    Attributes:
-        masklets: The objects.
-        frames: Their masks.
-    """
-
-    masklets: Sequence[LabeledMasklet]
-    frames: Sequence[TrackedFrame]
 
 
 def label_clip(
@@ -33,7 +19,7 @@ def label_clip(
     source: MaskletSource,
     given: Sequence[GivenObject],
     rules: AcceptRules,
-) -> LabeledClip:
+) -> tuple[list[LabeledMasklet], Sequence[TrackedFrame]]:
     """Label a clip.
 
     Args:
@@ -42,11 +28,14 @@ def label_clip(
         given: Objects of a file of prompts.
         rules: When a masklet is accepted.
 
+    Returns:
+        Its masklets, and their masks.
+
     Raises:
         Exception: Whatever the source raises.
     """
     found = source.find(clip, given)
-    return LabeledClip(judged(clip, found, rules), found.frames)
+    return judged(clip, found, rules), found.frames
 
 
 def judged(clip: ClipToLabel, found: FoundMasklets, rules: AcceptRules) -> list[LabeledMasklet]:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from sam2_hf import rle
+from sam2_hf.engine.prompts.given_objects import GivenObject
 from sam2_hf.errors import DataError, PromptError
 from sam2_hf.frames.open import open_frames
 from sam2_hf.model.modeling_sam2 import Sam2Model
@@ -16,11 +17,10 @@ from sam2_hf.pipelines.loading import load_image_processor
 from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline
 from sam2_hf.writers.frame_journal import ObjectOnFrame, TrackedFrame
 
-from .given_objects import GivenObject
-from .labeled_video import MaskletPrompt
 from .quality import mask_iou
 from .settings import AUTOMATIC, PROMPTS, LabelSettings
 from .tracked_objects import ClipToLabel, FoundMasklets, mask_prompt, track_objects
+from .video_labels import MaskletPrompt
 
 SMALLEST_INPUT = 64  # pixels; only original pictures are read
 SURE = 10.0  # object score of a mask that was found on its frame, logits
@@ -55,14 +55,16 @@ class PromptedMasklets:
             raise DataError(f"the file of prompts has none for {clip.name}. Leave it out.")
         with open_frames(clip.video, image_size=SMALLEST_INPUT) as frames:
             size, num_frames = frames.size or (0, 0), frames.num_frames or 0
-        prompts, names = {}, {}
+        prompts: dict[int, list[MaskletPrompt]] = {}
+        names: dict[int, str] = {}
         for object_id, item in enumerate(given, 1):
             own = [
                 prompt for prompt in item.prompts(size, num_frames) if prompt.frame in clip.frames
             ]
             if own:
                 prompts[object_id] = own
-                names |= {object_id: item.name} if item.name else {}
+                if item.name:
+                    names[object_id] = item.name
         return replace(track_objects(clip, prompts), names=names)
 
 
@@ -111,7 +113,11 @@ class FirstFrameMasklets:
 
     def _best(self, clip: ClipToLabel, picture_hw3: Any) -> list[GeneratedMask]:  # noqa: ANN401
         """Return the best masks of a picture, without duplicates."""
-        masks = self._generate(picture_hw3, on_progress=lambda done, total: clip.beat())
+
+        def beat(done: int, total: int) -> None:
+            clip.beat()
+
+        masks = self._generate(picture_hw3, on_progress=beat)
         kept: list[GeneratedMask] = []
         for mask in masks:
             if len(kept) == self._max_objects:

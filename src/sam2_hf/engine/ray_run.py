@@ -19,7 +19,7 @@ from sam2_hf.errors import MissingPackageError
 from .set_folder import SetFolder
 from .set_run import FindItems, OnOutcome, work_through
 from .work_items import WorkItem
-from .worker import Outcome, Worker
+from .worker import ItemOutcome, Worker
 
 MOST_BLOCKS = 10_000  # of a pass; larger queues put several items into one
 LOCAL_STORE = 256 * 2**20  # bytes of shared memory; items and outcomes are small
@@ -65,9 +65,9 @@ class RayActor:
         outcomes = [asdict(self._outcome(item)) for item in items]
         return {name: [outcome[name] for outcome in outcomes] for name in outcomes[0]}
 
-    def _outcome(self, item: WorkItem) -> Outcome:
+    def _outcome(self, item: WorkItem) -> ItemOutcome:
         if self._worker is None:
-            return Outcome(item.key, "stopped", self._problem)
+            return ItemOutcome(item.key, "stopped", self._problem)
         return self._worker.do(item)
 
 
@@ -102,13 +102,13 @@ def work_on_ray(
     with _connected(ray, workers.count):
         pool = _pool(ray, folder.root, workers)
 
-        def do_items(items: Sequence[WorkItem]) -> Iterator[Outcome]:
+        def do_items(items: Sequence[WorkItem]) -> Iterator[ItemOutcome]:
             rows = [asdict(item) for item in items]
             blocks = min(len(rows), MOST_BLOCKS)
             table = ray.data.from_items(rows, override_num_blocks=blocks)
             for row in table.map_batches(RayActor, **pool).iter_rows():
                 check()
-                yield Outcome(**row)
+                yield ItemOutcome(**row)
 
         work_through(folder, find_items, do_items, on_outcome)
 

@@ -5,15 +5,6 @@ from dataclasses import replace
 
 from sam2_hf.writers.frame_journal import TrackedFrame
 
-from .labeled_video import (
-    REVIEW,
-    LabeledFrames,
-    LabeledMasklet,
-    LabeledVideo,
-    ReviewAction,
-    read_labels,
-    write_labels,
-)
 from .labeling import judged
 from .reviews import (
     Review,
@@ -25,6 +16,15 @@ from .reviews import (
 from .set_folder import SetFolder
 from .settings import AcceptRules
 from .tracked_objects import ClipToLabel, joined, track_objects
+from .video_labels import (
+    REVIEW,
+    LabeledFrames,
+    LabeledMasklet,
+    ReviewAction,
+    VideoLabels,
+    read_labels,
+    write_labels,
+)
 
 
 def apply_reviews(
@@ -32,7 +32,7 @@ def apply_reviews(
     video_id: str,
     clip: ClipToLabel,
     rules: AcceptRules,
-) -> LabeledVideo:
+) -> VideoLabels:
     """Apply the pending reviews of a video, and write its labels again.
 
     A review that was applied before a crash is not applied twice.
@@ -75,7 +75,7 @@ def _decided(masklet: LabeledMasklet, review: Review) -> LabeledMasklet:
 
 
 def _tracked_again(
-    video: LabeledVideo,
+    video: VideoLabels,
     masklet: LabeledMasklet,
     frames: list[TrackedFrame],
     review: Review,
@@ -95,11 +95,11 @@ def _tracked_again(
     own = replace(clip, frames=_part_of(video, prompts[0].frame))
     found = track_objects(own, {object_id: prompts})
     (corrected,) = judged(own, found, rules)
-    kept = {"name": masklet.name, "history": masklet.history}
-    return replace(corrected, **kept), _replaced(frames, found.frames, object_id)
+    corrected = replace(corrected, name=masklet.name, history=masklet.history)
+    return corrected, _replaced(frames, found.frames, object_id)
 
 
-def _part_of(video: LabeledVideo, frame: int) -> range:
+def _part_of(video: VideoLabels, frame: int) -> range:
     """Return the range of frames that was tracked together with a frame."""
     for first, stop in video.parts:
         if first <= frame < stop:

@@ -11,8 +11,8 @@ from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError, PromptError, SessionError
 from sam2_hf.json_input import load_json
 
-from .labeled_video import ACCEPTED, REJECTED, REVIEW, LabeledMasklet, LabeledVideo, MaskletPrompt
 from .set_folder import SetFolder
+from .video_labels import ACCEPTED, REJECTED, REVIEW, LabeledMasklet, MaskletPrompt, VideoLabels
 
 VERDICTS = (ACCEPTED, REJECTED, REVIEW)
 EXPECTED = (
@@ -62,7 +62,7 @@ class DoubtfulMasklet:
     badness: float
 
 
-def review_queue(videos: Iterable[LabeledVideo]) -> list[DoubtfulMasklet]:
+def review_queue(videos: Iterable[VideoLabels]) -> list[DoubtfulMasklet]:
     """List the masklets that wait for a person, worst first."""
     waiting = [
         DoubtfulMasklet(video.id, masklet.object_id, masklet.badness)
@@ -133,7 +133,7 @@ def read_review_file(path: Path, folder: SetFolder) -> dict[str, list[Review]]:
     Raises:
         DataError: It has another form, or names a video or an object that is not labeled.
     """
-    known: dict[str, LabeledVideo] = {}
+    known: dict[str, VideoLabels] = {}
     for video in folder.videos():
         known |= {video.id: video, video.name: video}
     found: dict[str, list[Review]] = {}
@@ -150,7 +150,7 @@ def read_review_file(path: Path, folder: SetFolder) -> dict[str, list[Review]]:
     return found
 
 
-def _read(item: Mapping[str, Any], video: LabeledVideo, path: Path) -> Review:
+def _read(item: Mapping[str, Any], video: VideoLabels, path: Path) -> Review:
     masklet, verdict = video.masklet(item["object"]), item.get("verdict", REVIEW)
     if verdict not in VERDICTS:
         raise DataError(f"{path}: there is no verdict {verdict!r}. Verdicts: {', '.join(VERDICTS)}")

@@ -24,11 +24,12 @@ from sam2_hf.results.coco import category_ids, category_rows, information
 from sam2_hf.results.formats import SET_FORMATS
 from sam2_hf.results.found_object import UNNAMED
 from sam2_hf.writers.coco_video import coco_video_head, video_annotations
-from sam2_hf.writers.track_files import FrameNames, TrackedClip, TrackFiles, write_tables
+from sam2_hf.writers.masklet_json import write_masklets
+from sam2_hf.writers.track_files import FrameNames, TrackedClip, TrackFiles
 
-from .labeled_video import ACCEPTED, LabeledFrames, LabeledMasklet, LabeledVideo
 from .masklet_sources import SMALLEST_INPUT
 from .set_folder import SetFolder
+from .video_labels import ACCEPTED, LabeledFrames, LabeledMasklet, VideoLabels
 from .video_queue import QueuedVideo
 
 PROVENANCE = "provenance.jsonl"
@@ -46,7 +47,7 @@ class ExportedVideo:
         queued: Where the video is.
     """
 
-    video: LabeledVideo
+    video: VideoLabels
     masklets: Sequence[LabeledMasklet]
     frames: LabeledFrames
     queued: QueuedVideo
@@ -135,8 +136,8 @@ def _sav(videos: list[ExportedVideo], target: Path) -> None:
     """Write SA-V's JSON for each video, with a link to the video, which `data/sav.py` reads."""
     with atomic_folder(target) as hidden:
         for item in videos:
-            name = f"{item.video.id}{AUTO}.json"
-            write_tables(["sav"], lambda _, name=name: hidden / name, item.clip(), item.frames)
+            path = hidden / f"{item.video.id}{AUTO}.json"
+            write_masklets(path, item.clip().about, item.frames)
             if item.local is not None:
                 ending = "" if item.local.is_dir() else item.local.suffix
                 _link(hidden / f"{item.video.id}{ending}", item.local)

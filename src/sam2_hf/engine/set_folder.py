@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from sam2_hf.atomic_write import make_folder, write_atomically
+from sam2_hf.engine.prompts.given_objects import GivenObject
 from sam2_hf.errors import DataError
 from sam2_hf.json_input import load_json
 
 from .claims import LEASE_S, Claims
-from .given_objects import GivenObject
-from .labeled_video import LabeledVideo, read_labels
 from .settings import LabelSettings
+from .video_labels import VideoLabels, read_labels
 from .video_queue import QueuedVideo
 
 SETTINGS, QUEUE, MODEL = "set.json", "queue.json", "model.json"
@@ -155,7 +155,7 @@ class SetFolder:
         """List the ids of labeled videos."""
         return _stems(self.root / "videos", ".jsonl")
 
-    def videos(self) -> Iterator[LabeledVideo]:
+    def videos(self) -> Iterator[VideoLabels]:
         """Read what is known of each labeled video, in the order of the queue.
 
         Raises:

@@ -14,12 +14,12 @@ from sam2_hf.errors import MissingPackageError, OutputError
 
 from .set_folder import SetFolder
 from .work_items import WorkItem
-from .worker import Outcome, Worker
+from .worker import ItemOutcome, Worker
 
 POLL_S = 0.5  # between two looks at what other workers do
-Pass = Callable[[Sequence[WorkItem]], Iterable[Outcome]]
+Pass = Callable[[Sequence[WorkItem]], Iterable[ItemOutcome]]
 FindItems = Callable[[SetFolder], list[WorkItem]]
-OnOutcome = Callable[[Outcome], object]
+OnOutcome = Callable[[ItemOutcome], object]
 
 
 def _nothing(*_: object) -> None:
@@ -77,7 +77,7 @@ def work_here(
         return
     worker = Worker(folder, device, check=check, leaves=launched_processes() > 1)
 
-    def do_items(items: Sequence[WorkItem]) -> Iterator[Outcome]:
+    def do_items(items: Sequence[WorkItem]) -> Iterator[ItemOutcome]:
         for item in items:
             check()
             yield worker.do(item)

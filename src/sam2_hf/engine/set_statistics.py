@@ -9,9 +9,9 @@ from typing import Any
 
 from sam2_hf.atomic_write import write_atomically
 
-from .labeled_video import ACCEPTED, REJECTED, REVIEW, LabeledMasklet, LabeledVideo
 from .phases import PHASES, Phase, review_seconds
 from .set_folder import SetFolder
+from .video_labels import ACCEPTED, REJECTED, REVIEW, LabeledMasklet, VideoLabels
 
 PAGE = "statistics.html"
 HOUR_S = 3600.0
@@ -99,7 +99,7 @@ class SetStatistics:
         }
         return {**asdict(self), "masklets": dict(self.masklets), **derived}
 
-    def _add(self, video: LabeledVideo) -> None:
+    def _add(self, video: VideoLabels) -> None:
         self.labeled += 1
         self.frames += video.num_frames
         for masklet in video.masklets:
@@ -116,7 +116,7 @@ class SetStatistics:
                 self.person_seconds += review_seconds(num_frames, clicks)
 
 
-def _length(video: LabeledVideo, masklet: LabeledMasklet) -> int:
+def _length(video: VideoLabels, masklet: LabeledMasklet) -> int:
     """Frames that were tracked together with a masklet's first prompt."""
     first = masklet.prompts[0].frame if masklet.prompts else 0
     for begin, stop in video.parts:

@@ -13,9 +13,9 @@ from sam2_hf.video.session import VideoSession
 from sam2_hf.video.tracking_model import TrackingModel
 from sam2_hf.writers.frame_journal import TrackedFrame
 
-from .labeled_video import MaskletPrompt
 from .phases import Phase
 from .quality import mask_iou, rows_by_object, way_back
+from .video_labels import MaskletPrompt
 
 Prompts = Mapping[int, Sequence[MaskletPrompt]]  # by object id
 CONFIDENT_IOU, CONFIDENT_SCORE = 0.7, 0.5  # of the frame that tracking back begins on

@@ -20,7 +20,6 @@ from sam2_hf.video.tracking_model import TrackingModel
 
 from .claims import Claim, exit_without_progress
 from .joined_parts import join_parts
-from .labeled_video import LabeledVideo, write_labels
 from .labeling import label_clip
 from .masklet_sources import SMALLEST_INPUT, SOURCES
 from .retracking import apply_reviews
@@ -28,6 +27,7 @@ from .reviews import pending_reviews
 from .set_folder import Failure, SetFolder
 from .split_ranges import FIND_SCENES, split_ranges
 from .tracked_objects import ClipToLabel
+from .video_labels import VideoLabels, write_labels
 from .video_queue import QueuedVideo
 from .work_items import WorkItem
 
@@ -37,7 +37,7 @@ Status = Literal["done", "failed", "taken", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ItemOutcome:
     """What became of an item.
 
     Attributes:
@@ -92,7 +92,7 @@ class Worker:
         self._source = SOURCES[self.settings.source](self.settings)
         self._queue = {video.id: video for video in folder.queue()}
 
-    def do(self, item: WorkItem) -> Outcome:
+    def do(self, item: WorkItem) -> ItemOutcome:
         """Do an item, unless another worker has it. Only stopping raises.
 
         Raises:
@@ -101,17 +101,17 @@ class Worker:
         """
         try:
             if self._is_done(item):
-                return Outcome(item.key, "done")
+                return ItemOutcome(item.key, "done")
             with self._folder.claims.hold(item.key) as claim:
                 return self._do_claimed(item, claim)
         except OutputError as error:
-            return Outcome(item.key, "stopped", " ".join(str(error).split()))
+            return ItemOutcome(item.key, "stopped", " ".join(str(error).split()))
 
-    def _do_claimed(self, item: WorkItem, claim: Claim | None) -> Outcome:
+    def _do_claimed(self, item: WorkItem, claim: Claim | None) -> ItemOutcome:
         if claim is None:
-            return Outcome(item.key, "taken")
+            return ItemOutcome(item.key, "taken")
         if self._is_done(item):  # by the worker that had it until now
-            return Outcome(item.key, "done")
+            return ItemOutcome(item.key, "done")
         video = self._video(item.video_id)
         if claim.attempt > MOST_ATTEMPTS:
             died = f"its worker died {claim.attempt - 1} times, perhaps for lack of memory."
@@ -129,16 +129,18 @@ class Worker:
             known = isinstance(error, (OSError, ValueError, LookupError))
             named = text if known else f"{type(error).__name__}: {text}"
             return self._failed(item, video, named, traceback.format_exc())
-        return Outcome(item.key, "done")
+        return ItemOutcome(item.key, "done")
 
     def _video(self, video_id: str) -> QueuedVideo:
         if video_id not in self._queue:  # another command added it since
             self._queue = {video.id: video for video in self._folder.queue()}
         return self._queue[video_id]
 
-    def _failed(self, item: WorkItem, video: QueuedVideo, text: str, trace: str = "") -> Outcome:
+    def _failed(
+        self, item: WorkItem, video: QueuedVideo, text: str, trace: str = ""
+    ) -> ItemOutcome:
         self._folder.fail(Failure(video.id, video.address, text, trace))
-        return Outcome(item.key, "failed", text)
+        return ItemOutcome(item.key, "failed", text)
 
     def _is_done(self, item: WorkItem) -> bool:
         folder = self._folder
@@ -179,23 +181,25 @@ class Worker:
             else:
                 self._label(item, clip, about)
 
-    def _label(self, item: WorkItem, clip: ClipToLabel, about: LabeledVideo) -> None:
+    def _label(self, item: WorkItem, clip: ClipToLabel, about: VideoLabels) -> None:
         folder, began = self._folder, time.monotonic()
         target = folder.labels(item.video_id)
         if item.kind == "part":
             first, stop = (folder.plan(item.video_id) or [])[item.number]
             clip = replace(clip, frames=range(first, stop))
             target = folder.part(item.video_id, item.number)
-        labeled = label_clip(clip, self._source, folder.given(about.id), self.settings.rules)
+        masklets, frames = label_clip(
+            clip, self._source, folder.given(about.id), self.settings.rules
+        )
         part = clip.frames.start, clip.frames.stop
-        video = replace(about, masklets=tuple(labeled.masklets), parts=(part,))
-        write_labels(target, video, labeled.frames)
+        video = replace(about, masklets=tuple(masklets), parts=(part,))
+        write_labels(target, video, frames)
         folder.record_time(
             item.key,
             {
                 "seconds": round(time.monotonic() - began, 3),
                 "frames": len(clip.frames),
-                "masklets": len(labeled.masklets),
+                "masklets": len(masklets),
                 "device": str(self.model.device),
             },
         )
@@ -208,7 +212,7 @@ class Worker:
             return split_ranges(FIND_SCENES(frames), longest)
 
 
-def _look_at(source: Any, video: QueuedVideo, phase: str) -> LabeledVideo:  # noqa: ANN401
+def _look_at(source: Any, video: QueuedVideo, phase: str) -> VideoLabels:  # noqa: ANN401
     """Read size, length and frame rate of a video.
 
     Raises:
@@ -219,7 +223,7 @@ def _look_at(source: Any, video: QueuedVideo, phase: str) -> LabeledVideo:  # no
     if size is None or num_frames is None:
         raise VideoError(f"{video.address} is a stream. Save it as a file first.")
     rate = None if fps is None else float(fps)
-    return LabeledVideo(video.id, video.name, video.address, size, num_frames, rate, phase)
+    return VideoLabels(video.id, video.name, video.address, size, num_frames, rate, phase)
 
 
 @contextmanager

@@ -13,15 +13,15 @@ from xml.etree import ElementTree
 from sam2_hf.data.annotated_video import RowRecording
 from sam2_hf.data.davis import read_sequence
 from sam2_hf.data.folders import folder_names
+from sam2_hf.engine.video_queue import QueuedVideo
 from sam2_hf.errors import DataError, nearest_hint
 from sam2_hf.json_input import load_json
 from sam2_hf.rle import encode, to_coco
 
-from .coco_prompts import coco_objects, coco_video_objects, is_coco, is_coco_video
-from .cvat_prompts import cvat_objects
+from .coco import coco_objects, coco_video_objects, is_coco, is_coco_video
+from .cvat import cvat_objects
 from .given_objects import GivenObject, GivenPrompt
-from .label_studio_prompts import is_label_studio, label_studio_objects
-from .video_queue import QueuedVideo
+from .label_studio import is_label_studio, label_studio_objects
 
 ByVideo = dict[str, list[GivenObject]]
 EXPECTED = (

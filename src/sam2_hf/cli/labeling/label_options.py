@@ -3,10 +3,9 @@
 import argparse
 from collections.abc import Callable
 
+from sam2_hf.cli.argument_types import count, share
 from sam2_hf.errors import PromptError
 from sam2_hf.results.formats import SET_FORMATS, read_formats
-
-from .argument_types import count, share
 
 PHASES = ("phase1", "phase2", "phase3")
 RULES = {

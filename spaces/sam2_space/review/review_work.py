@@ -11,15 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_hf.engine.labeled_video import (
-    REJECTED,
-    REVIEW,
-    LabeledFrames,
-    LabeledMasklet,
-    LabeledVideo,
-    MaskletPrompt,
-    read_labels,
-)
 from sam2_hf.engine.retracking import apply_reviews
 from sam2_hf.engine.reviews import (
     DoubtfulMasklet,
@@ -30,15 +21,23 @@ from sam2_hf.engine.reviews import (
 )
 from sam2_hf.engine.set_folder import SetFolder
 from sam2_hf.engine.tracked_objects import ClipToLabel
+from sam2_hf.engine.video_labels import (
+    REJECTED,
+    REVIEW,
+    LabeledFrames,
+    LabeledMasklet,
+    MaskletPrompt,
+    VideoLabels,
+    read_labels,
+)
 from sam2_hf.errors import PromptError, SessionError
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.results.labeled_overlay import draw_masklets
 from sam2_hf.video.frame_encoder import model_mark
 from sam2_hf.video.session import VideoSession
 from sam2_hf.writers.frame_journal import ObjectOnFrame
-
-from .limits import LimitError, ShownSize
-from .space_model import SpaceModel
+from sam2_space.limits import LimitError, ShownSize
+from sam2_space.space_model import SpaceModel
 
 MARK_DIGITS = 64  # of a fingerprint: every bit of the weights
 Key = tuple[str, int]  # video, object
@@ -108,7 +107,7 @@ class Sheet:
         corrections: Clicks by frame, in order.
     """
 
-    video: LabeledVideo
+    video: VideoLabels
     masklet: LabeledMasklet
     rows: dict[int, ObjectOnFrame]
     frame: int
@@ -295,7 +294,7 @@ class ReviewWork:
         found = sheet.rows.get(sheet.frame)
         return found is not None and found.area > 0
 
-    def _apply(self, video: LabeledVideo, review: Review) -> None:
+    def _apply(self, video: VideoLabels, review: Review) -> None:
         desk, folder = self._desk, self._desk.folder
         with folder.claims.hold(video.id) as claim:
             if claim is None:

@@ -5,15 +5,15 @@ from typing import Any
 
 import gradio as gr
 
-from sam2_hf.engine.labeled_video import ACCEPTED, REJECTED
+from sam2_hf.engine.video_labels import ACCEPTED, REJECTED
+from sam2_space.limits import ShownSize
+from sam2_space.readable_errors import readable
+from sam2_space.service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
+from sam2_space.visitors import Visitor
 from sam2_space.widgets import components as parts, gestures
 from sam2_space.widgets.gestures import Gesture
 
-from .limits import ShownSize
-from .readable_errors import readable
 from .review_work import ReviewDesk, ReviewWork, Sheet
-from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
-from .visitors import Visitor
 
 TAB = "review"
 Updates = dict[Any, Any]

@@ -8,8 +8,10 @@ from typing import Any
 
 from transformers.utils import logging
 
+from sam2_hf.cli.console import note, say
 from sam2_hf.cli.inputs.sources import read_lines
-from sam2_hf.engine.prompt_files import digest_of, match_prompts, read_prompts
+from sam2_hf.cli.report import CommandReport
+from sam2_hf.engine.prompts.prompt_files import digest_of, match_prompts, read_prompts
 from sam2_hf.engine.ray_run import RayWorkers, work_on_ray
 from sam2_hf.engine.reviews import add_reviews, read_review_file
 from sam2_hf.engine.set_export import export_set
@@ -19,14 +21,12 @@ from sam2_hf.engine.set_statistics import SetStatistics, write_page
 from sam2_hf.engine.settings import AUTOMATIC, PROMPTS, AcceptRules, LabelSettings
 from sam2_hf.engine.video_queue import list_videos
 from sam2_hf.engine.work_items import open_items, review_items
-from sam2_hf.engine.worker import Outcome
+from sam2_hf.engine.worker import ItemOutcome
 from sam2_hf.errors import PromptError
 from sam2_hf.interruption import INTERRUPTED, Interruption, StopRequestedError
 from sam2_hf.pipelines.loading import DEFAULT_MODEL
 
-from .console import note, say
 from .label_options import SEARCH
-from .report import CommandReport
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -149,7 +149,7 @@ class _Work:
         device = arguments.device or self._processes.device
         work_here(folder, find_items, device, check=self._stop.check, on_outcome=self._tell)
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: ItemOutcome) -> None:
         """Say what became of an item; each process of a launcher says what it did itself."""
         if outcome.status == "taken":
             return

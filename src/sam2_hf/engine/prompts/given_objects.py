@@ -6,9 +6,8 @@ from typing import Any
 
 from sam2_hf import rle
 from sam2_hf.data.coco_masks import read_segments
+from sam2_hf.engine.video_labels import Box, MaskletPrompt, Point
 from sam2_hf.errors import DataError, FrameError
-
-from .labeled_video import Box, MaskletPrompt, Point
 
 PERCENT = 100.0
 

@@ -162,7 +162,7 @@ class LabeledMasklet:
 
 
 @dataclass(frozen=True, slots=True)
-class LabeledVideo:
+class VideoLabels:
     """A labeled video, without its masks.
 
     Attributes:
@@ -199,7 +199,7 @@ class LabeledVideo:
         known = ", ".join(str(masklet.object_id) for masklet in self.masklets) or "none"
         raise DataError(f"{self.id} has no object {object_id}. Objects: {known}.")
 
-    def with_masklet(self, changed: LabeledMasklet) -> "LabeledVideo":
+    def with_masklet(self, changed: LabeledMasklet) -> "VideoLabels":
         """Return a copy with one object replaced."""
         masklets = [
             changed if masklet.object_id == changed.object_id else masklet
@@ -224,7 +224,7 @@ class LabeledVideo:
         )
 
 
-def write_labels(path: Path, video: LabeledVideo, frames: Iterable[TrackedFrame]) -> Path:
+def write_labels(path: Path, video: VideoLabels, frames: Iterable[TrackedFrame]) -> Path:
     """Write a labeled video, whole or not at all.
 
     Args:
@@ -242,7 +242,7 @@ def write_labels(path: Path, video: LabeledVideo, frames: Iterable[TrackedFrame]
     return path
 
 
-def read_labels(path: Path) -> LabeledVideo:
+def read_labels(path: Path) -> VideoLabels:
     """Read what a file says about its video.
 
     Raises:
@@ -255,7 +255,7 @@ def read_labels(path: Path) -> LabeledVideo:
         values["masklets"] = tuple(map(LabeledMasklet.from_json, values["masklets"]))
         values["size"] = tuple(values["size"])
         values["parts"] = tuple((first, stop) for first, stop in values["parts"])
-        return LabeledVideo(**values)
+        return VideoLabels(**values)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{path} holds no labeled video ({error!r}).") from error
 

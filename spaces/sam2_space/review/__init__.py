@@ -1,0 +1,1 @@
+"""Review of a labeled set: what lies before a visitor, and the tab that shows it."""

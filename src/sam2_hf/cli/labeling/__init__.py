@@ -1,0 +1,1 @@
+"""`sam2-hf label`: its options, and what it does."""
