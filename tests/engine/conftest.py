@@ -58,3 +58,8 @@ def small_set(clips, tiny_folder, tmp_path):
 def options(clips, model):
     """Options of the command that the sets of the tests share."""
     return ["--prompts", str(clips.prompts), "--model", model]
+
+
+def label(*arguments, code=0):
+    """Run `sam2-hf label` in this process, without notes."""
+    assert main(["label", *map(str, arguments), "-q"]) == code

@@ -72,9 +72,7 @@ def test_in_phase_2_the_tracker_gets_masks_and_clicks_in_phase_3():
     assert prompted[:3] == [{10.0}, {10.0}, {10.0}]  # of a given mask
     assert prompted[3] == {1.0}  # of clicks
     over = track_objects(clip("phase2"), {1: [corrected]})
-    assert centers(over)[0] == pytest.approx(
-        (20, 30), abs=1
-    )  # what was there before does not count
+    assert centers(over)[0] == pytest.approx((20, 30), abs=1)  # not the mask
 
 
 def test_a_prompt_outside_the_clip_is_refused():

@@ -1,0 +1,57 @@
+"""The folder of a set."""
+
+import pytest
+
+from sam2_hf.engine.set_folder import Failure, SetFolder
+from sam2_hf.engine.settings import LabelSettings
+from sam2_hf.engine.video_queue import QueuedVideo
+from sam2_hf.errors import DataError, SessionError
+
+VIDEOS = [QueuedVideo.at(f"/v/{name}.mp4", f"{name}.mp4") for name in "ab"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = SetFolder(tmp_path / "set")
+    made.begin(LabelSettings("tiny"), VIDEOS[:1])
+    return made
+
+
+def test_videos_are_added_and_stay(folder):
+    folder.begin(LabelSettings("tiny"), [VIDEOS[1], VIDEOS[0]])
+
+    assert folder.queue() == VIDEOS
+
+
+def test_settings_may_change_until_something_is_labeled(folder):
+    folder.begin(LabelSettings("other"), [])
+    folder.labels("a").parent.mkdir()
+    folder.labels("a").write_text("{}")
+
+    assert folder.settings().model == "other"
+    with pytest.raises(SessionError, match="model 'other', not 'tiny'"):
+        folder.begin(LabelSettings("tiny"), [])
+
+
+def test_another_model_of_the_same_name_is_refused(folder):
+    folder.require_model("tiny", "ab")
+    folder.require_model("tiny", "ab")
+
+    with pytest.raises(DataError, match="other weights of tiny"):
+        folder.require_model("tiny", "cd")
+
+
+def test_failures_are_kept_until_they_are_forgotten(folder):
+    folder.fail(Failure("a", "/v/a.mp4", "broken"))
+
+    assert [failure.error for failure in folder.failures().values()] == ["broken"]
+    folder.forget_failures()
+    assert folder.failures() == {}
+
+
+def test_a_folder_that_is_no_set_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"is no set\. Begin one"):
+        SetFolder(tmp_path).require()
+    (tmp_path / "queue.json").write_text('[{"x": 1}]')
+    with pytest.raises(DataError, match="holds no queue"):
+        SetFolder(tmp_path).queue()
