@@ -46,6 +46,7 @@ SINGLE_SUBCLASSES = {
 
 # Files that the tests of their users test: types, tables, readers, and parts of one whole.
 TESTED_ELSEWHERE = {
+    "src/sam2_hf/cli/__main__.py",  # tests/engine/test_set_run.py
     "src/sam2_hf/cli/photo_outputs.py",  # test_save_options.py
     "src/sam2_hf/cli/track_outputs.py",  # test_track.py
     "src/sam2_hf/data/dataset.py",  # those of each kind

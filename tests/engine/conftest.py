@@ -1,8 +1,11 @@
 """Clips, their prompts, a tiny model on disk, and a set that was labeled without interruption."""
 
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from peers import draw_weights
 
 import sam2_hf
@@ -18,6 +21,8 @@ def tiny_folder(tmp_path_factory):
     """The least video model, with drawn weights, as a folder."""
     folder = tmp_path_factory.mktemp("model") / "tiny"
     model = draw_weights(sam2_hf.Sam2VideoModel(small_config()), seed=1)
+    with torch.no_grad():  # so that objects are in view
+        model.mask_decoder.pred_obj_score_head.proj_out.bias.add_(5.0)
     model.save_pretrained(folder)
     size = {"height": SIDE, "width": SIDE}
     sam2_hf.Sam2VideoProcessor(sam2_hf.Sam2ImageProcessor(size=size)).save_pretrained(folder)
@@ -44,15 +49,21 @@ def whole_set(clips, tiny_folder, tmp_path_factory):
     return out
 
 
+@pytest.fixture(scope="session")
+def three_labeled(clips, tiny_folder, tmp_path_factory):
+    """A set of three labeled clips, none of which is accepted by the rules; not to be changed."""
+    root = tmp_path_factory.mktemp("three")
+    videos = [clips.folder / f"clip{number:02d}" for number in range(3)]
+    prompts = write_prompts(root / "squares.json", 3)
+    arguments = ["--prompts", prompts, "--model", tiny_folder, "--min-iou", 1]
+    label(*videos, *arguments, "--out", root / "set")
+    return root / "set"
+
+
 @pytest.fixture
-def small_set(clips, tiny_folder, tmp_path):
-    """A set of three labeled clips of a test's own."""
-    out = tmp_path / "set"
-    videos = [str(clips.folder / f"clip{number:02d}") for number in range(3)]
-    prompts = write_prompts(tmp_path / "squares.json", 3)
-    arguments = ["--prompts", str(prompts), "--model", tiny_folder, "--out", str(out), "-q"]
-    assert main(["label", *videos, *arguments]) == 0
-    return out
+def small_set(three_labeled, tmp_path):
+    """A copy of that set, of a test's own."""
+    return Path(shutil.copytree(three_labeled, tmp_path / "set"))
 
 
 def options(clips, model):

@@ -1,10 +1,13 @@
 """Labeling of a clip: sources, scores, decisions."""
 
+from dataclasses import replace
+
 from sam2_hf.engine.labeling import label_clip
 from sam2_hf.engine.settings import AcceptRules
 from sam2_hf.engine.tracked_objects import track_objects
 from sam2_hf.engine.video_labels import ACCEPTED, REVIEW
 from tests.engine.test_tracked_objects import click, clip
+from tests.fakes import FakeModel
 
 
 class Clicked:
@@ -25,6 +28,24 @@ def test_masklets_that_reach_the_thresholds_are_accepted():
     assert [masklet.status for masklet in doubtful] == [REVIEW, REVIEW]
     assert doubtful[0].reasons[0].startswith("predicted iou 0.0")
     assert len(frames) == 6
+
+
+class Brief:
+    """A source whose object is gone after the first frame."""
+
+    def find(self, given_clip, given):
+        hidden = FakeModel(gone_on=range(1, 9))
+        return track_objects(replace(given_clip, model=hidden), {1: [click(0)]})
+
+
+def test_an_object_that_is_shown_on_one_frame_alone_is_not_accepted():
+    none = AcceptRules(0, 0, 0, 0)
+
+    (masklet,), _ = label_clip(clip(), Brief(), [], none)
+    (single,), _ = label_clip(clip(frames=range(1)), Brief(), [], none)
+
+    assert masklet.reasons == ("it is shown on 1 of 6 frames",)
+    assert single.status == ACCEPTED
 
 
 def test_frames_that_are_not_tracked_cannot_agree():

@@ -43,7 +43,7 @@ def judged(clip: ClipToLabel, found: FoundMasklets, rules: AcceptRules) -> list[
     agreement = agreement_backward(clip, found.frames) if clip.phase.propagates else {}
     judged_masklets = []
     for object_id, scores in masklet_scores(found.frames, agreement).items():
-        reasons = tuple(rules.reasons(scores))
+        reasons = (*rules.reasons(scores), *_unconfirmed(clip, found.frames, object_id))
         doubts = [
             Doubt(doubt.frame, doubt.reasons, round(doubt.severity, 6))
             for doubt in found.doubts
@@ -61,3 +61,15 @@ def judged(clip: ClipToLabel, found: FoundMasklets, rules: AcceptRules) -> list[
         )
         judged_masklets.append(masklet)
     return judged_masklets
+
+
+def _unconfirmed(clip: ClipToLabel, frames: Sequence[TrackedFrame], object_id: int) -> list[str]:
+    """Doubt a tracked object that is shown on one frame of several: nothing can confirm it."""
+    if not clip.phase.propagates or len(clip.frames) == 1:
+        return []
+    shown = sum(
+        item.object_id == object_id and item.area > 0
+        for tracked in frames
+        for item in tracked.objects
+    )
+    return [] if shown > 1 else [f"it is shown on {shown} of {len(clip.frames)} frames"]

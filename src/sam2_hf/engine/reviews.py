@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_hf.atomic_write import write_atomically
-from sam2_hf.errors import DataError, PromptError, SessionError
+from sam2_hf.errors import DataError, PromptError, Sam2Error, SessionError
 from sam2_hf.json_input import load_json
 
 from .set_folder import SetFolder
@@ -144,7 +144,7 @@ def read_review_file(path: Path, folder: SetFolder) -> dict[str, list[Review]]:
             video = known[name]
             found[video.id] = [_read(item, video, path) for item in items]
     except (TypeError, KeyError, ValueError, AttributeError) as error:
-        if isinstance(error, DataError):
+        if isinstance(error, Sam2Error):
             raise
         raise DataError(f"{path} cannot be read as reviews ({error!r}). {EXPECTED}") from error
     return found

@@ -14,7 +14,7 @@ from sam2_hf.data.annotated_video import RowRecording
 from sam2_hf.data.davis import read_sequence
 from sam2_hf.data.folders import folder_names
 from sam2_hf.engine.video_queue import QueuedVideo
-from sam2_hf.errors import DataError, nearest_hint
+from sam2_hf.errors import DataError, Sam2Error, nearest_hint
 from sam2_hf.json_input import load_json
 from sam2_hf.rle import encode, to_coco
 
@@ -62,7 +62,7 @@ def read_prompts(path: Path) -> ByVideo:
         *(KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError),
         ElementTree.ParseError,
     ) as error:
-        if isinstance(error, DataError):
+        if isinstance(error, Sam2Error):
             raise
         raise DataError(f"{path} cannot be read as prompts ({error!r}). {EXPECTED}") from error
     raise DataError(f"{path} is of no known form. {EXPECTED}")

@@ -1,0 +1,67 @@
+"""Ray's actors: a pool that survives a kill, and what is said without Ray."""
+
+import builtins
+import random
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from sam2_hf.engine.ray_run import RayActor, RayWorkers, work_on_ray
+from sam2_hf.engine.set_folder import SetFolder
+from sam2_hf.engine.settings import LabelSettings
+from sam2_hf.engine.video_queue import list_videos
+from sam2_hf.engine.work_items import open_items
+from sam2_hf.errors import MissingPackageError
+from tests.engine.clips import SECONDS, content
+from tests.engine.conftest import options
+from tests.engine.killing import kill_a_worker, num_done, start, wait_until
+
+
+def test_ray_workers_of_which_one_is_killed_make_the_same_set(
+    clips, tiny_folder, whole_set, tmp_path
+):
+    chance, out = random.Random(0), tmp_path / "set"
+    arguments = [clips.folder, *options(clips, tiny_folder), "--out", out, "--workers", 2]
+    command = start(*arguments)
+
+    wait_until(lambda: num_done(out) >= chance.randint(2, 12))
+    kill_a_worker(out)
+
+    assert command.wait(SECONDS) == 0
+    assert content(out) == content(whole_set)
+    assert not list((out / "claims").iterdir())
+
+
+def test_without_ray_the_error_says_what_to_install(clips, monkeypatch, tmp_path):
+    folder = SetFolder(tmp_path / "set")
+    folder.begin(LabelSettings("tiny"), list_videos([str(clips.folder)]))
+    real = builtins.__import__
+
+    def refuse(name, *rest, **named):
+        if name == "ray":
+            raise ImportError(name)
+        return real(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+
+    with pytest.raises(MissingPackageError, match="--workers 1 needs none"):
+        work_on_ray(
+            folder,
+            open_items,
+            RayWorkers(2, None, 60),
+            check=lambda: None,
+            on_outcome=lambda outcome: None,
+        )
+
+
+def test_an_actor_without_a_model_says_so_instead_of_dying(clips, tmp_path):
+    folder = SetFolder(tmp_path / "set")
+    folder.begin(LabelSettings("./no-model"), list_videos([str(clips.folder / "clip00")]))
+    (item,) = open_items(folder)
+    batch = {name: np.array([value]) for name, value in asdict(item).items()}
+
+    answer = RayActor(str(folder.root), "cpu", 60)(batch)
+
+    assert answer["status"] == ["stopped"]
+    assert "no-model" in answer["text"][0]
