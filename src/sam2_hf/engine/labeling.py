@@ -7,9 +7,9 @@ from sam2_hf.writers.frame_journal import TrackedFrame
 
 from .masklet_sources import MaskletSource
 from .quality import masklet_scores
-from .settings import AcceptRules
-from .tracked_objects import ClipToLabel, FoundMasklets, agreement_backward
-from .video_labels import ACCEPTED, REVIEW, Doubt, LabeledMasklet
+from .settings import AUTOMATIC, AcceptRules
+from .tracked_objects import ClipMasklets, ClipToLabel, agreement_backward
+from .video_labels import ACCEPTED, REVIEW, Doubt, LabeledMasklet, MaskletPrompt
 
 DOUBTS_KEPT = 20  # of a masklet, worst first
 
@@ -38,7 +38,7 @@ def label_clip(
     return judged(clip, found, rules), found.frames
 
 
-def judged(clip: ClipToLabel, found: FoundMasklets, rules: AcceptRules) -> list[LabeledMasklet]:
+def judged(clip: ClipToLabel, found: ClipMasklets, rules: AcceptRules) -> list[LabeledMasklet]:
     """Score masklets and decide which are accepted; see [`label_clip`]."""
     agreement = agreement_backward(clip, found.frames) if clip.phase.propagates else {}
     judged_masklets = []
@@ -55,12 +55,21 @@ def judged(clip: ClipToLabel, found: FoundMasklets, rules: AcceptRules) -> list[
             REVIEW if reasons else ACCEPTED,
             scores,
             reasons,
-            tuple(found.prompts.get(object_id, ())),
+            tuple(found.prompts.get(object_id, ())) or _first_mask(found.frames, object_id),
             tuple(doubts[:DOUBTS_KEPT]),
             model=dict(clip.model_facts),
         )
         judged_masklets.append(masklet)
     return judged_masklets
+
+
+def _first_mask(frames: Sequence[TrackedFrame], object_id: int) -> tuple[MaskletPrompt, ...]:
+    """Make the first mask of an object its prompt, to track it again from, if it has none."""
+    for tracked in frames:
+        for item in tracked.objects:
+            if item.object_id == object_id and item.area:
+                return (MaskletPrompt(tracked.frame, mask=item.segmentation, by=AUTOMATIC),)
+    return ()
 
 
 def _unconfirmed(clip: ClipToLabel, frames: Sequence[TrackedFrame], object_id: int) -> list[str]:

@@ -19,7 +19,7 @@ from sam2_hf.writers.frame_journal import ObjectOnFrame, TrackedFrame
 
 from .quality import mask_iou
 from .settings import AUTOMATIC, PROMPTS, LabelSettings
-from .tracked_objects import ClipToLabel, FoundMasklets, mask_prompt, track_objects
+from .tracked_objects import ClipMasklets, ClipToLabel, mask_prompt, track_objects
 from .video_labels import MaskletPrompt
 
 SMALLEST_INPUT = 64  # pixels; only original pictures are read
@@ -33,7 +33,7 @@ class MaskletSource(Protocol):
     Whatever it raises is the failure of that clip alone.
     """
 
-    def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> FoundMasklets:
+    def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> ClipMasklets:
         """Find the masklets of a clip.
 
         Args:
@@ -45,7 +45,7 @@ class MaskletSource(Protocol):
 class PromptedMasklets:
     """Tracks the objects of a file of prompts."""
 
-    def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> FoundMasklets:
+    def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> ClipMasklets:
         """See [`MaskletSource.find`].
 
         Raises:
@@ -80,7 +80,7 @@ class FirstFrameMasklets:
         self._generate = generate
         self._max_objects = max_objects
 
-    def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> FoundMasklets:
+    def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> ClipMasklets:
         """See [`MaskletSource.find`]."""
         with open_frames(clip.video, image_size=SMALLEST_INPUT) as frames:
             if not clip.phase.propagates:
@@ -97,7 +97,7 @@ class FirstFrameMasklets:
         clip: ClipToLabel,
         picture: Callable[[int], Any],
         time: Callable[[int], float | None],
-    ) -> FoundMasklets:
+    ) -> ClipMasklets:
         """Make a masklet of one frame of each mask."""
         frames, prompts, last = [], {}, 0
         for frame in clip.frames:
@@ -109,7 +109,7 @@ class FirstFrameMasklets:
                 prompts[object_id] = [MaskletPrompt(frame, mask=segmentation, by=AUTOMATIC)]
                 last = object_id
             frames.append(TrackedFrame(frame, time(frame), tuple(objects)))
-        return FoundMasklets(frames, prompts)
+        return ClipMasklets(frames, prompts)
 
     def _best(self, clip: ClipToLabel, picture_hw3: Any) -> list[GeneratedMask]:  # noqa: ANN401
         """Return the best masks of a picture, without duplicates."""
@@ -137,7 +137,7 @@ class _Automatic:
         self._options.grids()
         self._model: PromptableModel | None = None
 
-    def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> FoundMasklets:
+    def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> ClipMasklets:
         """See [`MaskletSource.find`]."""
         if not isinstance(clip.model, PromptableModel):
             raise PromptError(

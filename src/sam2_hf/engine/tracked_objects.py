@@ -49,7 +49,7 @@ class ClipToLabel:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FoundMasklets:
+class ClipMasklets:
     """Masklets of a clip.
 
     Attributes:
@@ -65,7 +65,7 @@ class FoundMasklets:
     doubts: Sequence[FrameToReview] = ()
 
 
-def track_objects(clip: ClipToLabel, prompts: Prompts) -> FoundMasklets:
+def track_objects(clip: ClipToLabel, prompts: Prompts) -> ClipMasklets:
     """Make the masklets of prompted objects.
 
     Args:
@@ -78,7 +78,7 @@ def track_objects(clip: ClipToLabel, prompts: Prompts) -> FoundMasklets:
         VideoError: The video cannot be opened.
     """
     if not prompts:
-        return FoundMasklets()
+        return ClipMasklets()
     with VideoSession.open(clip.video, clip.model) as session:
         given = _session_prompts(clip, prompts)
         if not clip.phase.propagates:
@@ -89,7 +89,7 @@ def track_objects(clip: ClipToLabel, prompts: Prompts) -> FoundMasklets:
             for prompt in given:
                 prompt.add_to(session)
             frames = _propagated(session, clip, sorted({prompt.frame for prompt in given}))
-        return FoundMasklets(frames, prompts, doubts=session.frames_to_review())
+        return ClipMasklets(frames, prompts, doubts=session.frames_to_review())
 
 
 def agreement_backward(clip: ClipToLabel, frames: Sequence[TrackedFrame]) -> dict[int, float]:
