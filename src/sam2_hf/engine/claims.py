@@ -115,21 +115,20 @@ class Claims:
         """Whether another worker holds any claim."""
         return any(map(self._is_alive, self._all()))
 
-    def _all(self) -> list[Path]:
+    def _names(self) -> list[str]:
         try:
-            names = os.listdir(self.folder)
+            return os.listdir(self.folder)
         except FileNotFoundError:
             return []
-        return [self.folder / name for name in names if CLAIM.fullmatch(name)]
+
+    def _all(self) -> list[Path]:
+        return [self.folder / name for name in self._names() if CLAIM.fullmatch(name)]
 
     def _of(self, item: str) -> dict[int, Path]:
         """Find the claims of an item, by number."""
-        found = {}
-        for path in self._all():
-            match = CLAIM.fullmatch(path.name)
-            if match is not None and match["item"] == item:
-                found[int(match["number"])] = path
-        return found
+        start = f"{item}."
+        ends = (name[len(start) :] for name in self._names() if name.startswith(start))
+        return {int(end): self.folder / f"{start}{end}" for end in ends if end.isdecimal()}
 
     def _is_alive(self, path: Path) -> bool:
         try:
