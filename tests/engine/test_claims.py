@@ -125,3 +125,15 @@ def test_a_process_without_progress_ends(tmp_path):
     exit_without_progress(claim, lease=0.01, leave=lambda code: left.set())
 
     assert left.wait(5)
+
+
+def test_progress_touches_the_file_a_few_times_within_the_lease(tmp_path):
+    claim = Claims(tmp_path, lease=100).take("clip")
+    os.utime(claim.path, (1, 1))
+
+    claim.beat()
+    assert claim.path.stat().st_mtime == 1  # not yet: files are slow on a cluster
+    claim.touched -= 6
+    claim.beat()
+
+    assert claim.path.stat().st_mtime > 1

@@ -21,7 +21,8 @@ from sam2_hf.atomic_write import make_folder
 from sam2_hf.errors import OutputError
 
 LEASE_S = 600.0  # without progress, after which a claim is dead
-BEAT_S = 1.0  # between two touches at least
+BEATS = 20  # touches of a file within a lease at most
+WATCH_S = 1.0  # between two looks at the progress
 CLAIM = re.compile(r"(?P<item>.+)\.(?P<number>[0-9]+)")
 
 
@@ -33,18 +34,23 @@ class Claim:
         item: What is claimed.
         path: Its file.
         attempt: How many workers have claimed the item, this one included.
+        every: Seconds between two touches at least.
+        beaten: When there was progress last; monotonic, seconds.
+        touched: When the file was touched last.
     """
 
     item: str
     path: Path
     attempt: int
+    every: float = LEASE_S / BEATS
     beaten: float = field(default_factory=time.monotonic)
+    touched: float = field(default_factory=time.monotonic)
 
     def beat(self) -> None:
         """Record progress. A failing touch is ignored: others then take the item over."""
-        now = time.monotonic()
-        if now - self.beaten >= BEAT_S:
-            self.beaten = now
+        self.beaten = now = time.monotonic()
+        if now - self.touched >= self.every:
+            self.touched = now
             with contextlib.suppress(OSError):
                 os.utime(self.path)
 
@@ -85,7 +91,7 @@ class Claims:
         if any(map(self._is_alive, rivals)):
             path.unlink(missing_ok=True)
             return None
-        return Claim(item, path, number)
+        return Claim(item, path, number, self.lease / BEATS)
 
     def release(self, claim: Claim) -> None:
         """Remove a claim of this process, and the dead ones before it."""
@@ -217,6 +223,6 @@ def exit_without_progress(claim: Claim, lease: float, leave: Callable[[int], obj
             if time.monotonic() - claim.beaten > lease:
                 leave(1)
                 return
-            time.sleep(min(BEAT_S, lease))
+            time.sleep(min(WATCH_S, lease))
 
     threading.Thread(target=watch, name="watch progress", daemon=True).start()

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,11 @@ from .worker import ItemOutcome, Worker
 
 MOST_BLOCKS = 10_000  # of a pass; larger queues put several items into one
 LOCAL_STORE = 256 * 2**20  # bytes of shared memory; items and outcomes are small
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+QUIET = {  # for the environment, unless it says otherwise
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class RayActor:
         return self._worker.do(item)
 
 
-ITEM_FIELDS = ("kind", "video_id", "number", "weight")
+ITEM_FIELDS = tuple(field.name for field in fields(WorkItem))
 
 
 def work_on_ray(

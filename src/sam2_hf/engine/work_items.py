@@ -5,26 +5,42 @@ from typing import Literal
 
 from .reviews import reviewed_videos
 from .set_folder import SetFolder
+from .video_queue import QueuedVideo
 
 Kind = Literal["label", "plan", "part", "join", "retrack"]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """One piece of work.
+    """One piece of work, with all that a worker needs to find its video.
 
     Attributes:
         kind: "label" a whole video; "plan": find the ranges of a video that may be long; label a
             "part"; "join" the parts; "retrack" what reviewers corrected.
         video_id: The video.
+        address: Where it is.
+        name: Its file or folder name.
         number: Of a part.
         weight: Larger items come first.
     """
 
     kind: Kind
     video_id: str
+    address: str = ""
+    name: str = ""
     number: int = 0
     weight: int = 0
+
+    @classmethod
+    def of(cls, kind: Kind, video: QueuedVideo, number: int = 0, parts: int = 1) -> "WorkItem":
+        """Make an item of a video, one of several parts."""
+        weight = video.num_bytes // parts
+        return cls(kind, video.id, video.address, video.name, number, weight)
+
+    @property
+    def video(self) -> QueuedVideo:
+        """The video."""
+        return QueuedVideo(self.video_id, self.address, self.name)
 
     @property
     def key(self) -> str:
@@ -45,8 +61,7 @@ def open_items(folder: SetFolder) -> list[WorkItem]:
     items: list[WorkItem] = []
     for video in folder.queue():
         if video.id not in finished:
-            opened = _of_long_video if splits else _of_video
-            items += opened(folder, video.id, video.num_bytes)
+            items += _of_long_video(folder, video) if splits else [WorkItem.of("label", video)]
     return sorted(items, key=lambda item: -item.weight)
 
 
@@ -56,23 +71,16 @@ def review_items(folder: SetFolder) -> list[WorkItem]:
     Raises:
         DataError: The set is damaged.
     """
-    known = folder.done() - set(folder.failures())
-    return [
-        WorkItem("retrack", video_id) for video_id in reviewed_videos(folder) if video_id in known
-    ]
+    known = set(reviewed_videos(folder)) & folder.done() - set(folder.failures())
+    return [WorkItem.of("retrack", video) for video in folder.queue() if video.id in known]
 
 
-def _of_video(folder: SetFolder, video_id: str, num_bytes: int) -> list[WorkItem]:
-    return [WorkItem("label", video_id, weight=num_bytes)]
-
-
-def _of_long_video(folder: SetFolder, video_id: str, num_bytes: int) -> list[WorkItem]:
-    ranges = folder.plan(video_id)
+def _of_long_video(folder: SetFolder, video: QueuedVideo) -> list[WorkItem]:
+    ranges = folder.plan(video.id)
     if ranges is None:
-        return [WorkItem("plan", video_id, weight=num_bytes)]
+        return [WorkItem.of("plan", video)]
     if len(ranges) == 1:
-        return _of_video(folder, video_id, num_bytes)
-    missing = [n for n in range(len(ranges)) if not folder.part(video_id, n).exists()]
-    weight = num_bytes // len(ranges)
-    parts = [WorkItem("part", video_id, number, weight) for number in missing]
-    return parts or [WorkItem("join", video_id, weight=weight)]
+        return [WorkItem.of("label", video)]
+    missing = [n for n in range(len(ranges)) if not folder.part(video.id, n).exists()]
+    parts = [WorkItem.of("part", video, number, len(ranges)) for number in missing]
+    return parts or [WorkItem.of("join", video)]

@@ -90,7 +90,6 @@ class Worker:
         folder.require_model(self.settings.model, mark)
         self._model_facts = {"name": self.settings.model, "fingerprint": mark}
         self._source = SOURCES[self.settings.source](self.settings)
-        self._queue = {video.id: video for video in folder.queue()}
 
     def do(self, item: WorkItem) -> ItemOutcome:
         """Do an item, unless another worker has it. Only stopping raises.
@@ -112,7 +111,7 @@ class Worker:
             return ItemOutcome(item.key, "taken")
         if self._is_done(item):  # by the worker that had it until now
             return ItemOutcome(item.key, "done")
-        video = self._video(item.video_id)
+        video = item.video
         if claim.attempt > MOST_ATTEMPTS:
             died = f"its worker died {claim.attempt - 1} times, perhaps for lack of memory."
             return self._failed(item, video, died)
@@ -130,11 +129,6 @@ class Worker:
             named = text if known else f"{type(error).__name__}: {text}"
             return self._failed(item, video, named, traceback.format_exc())
         return ItemOutcome(item.key, "done")
-
-    def _video(self, video_id: str) -> QueuedVideo:
-        if video_id not in self._queue:  # another command added it since
-            self._queue = {video.id: video for video in self._folder.queue()}
-        return self._queue[video_id]
 
     def _failed(
         self, item: WorkItem, video: QueuedVideo, text: str, trace: str = ""
