@@ -9,7 +9,7 @@ from tests.docs.blocks import Block, blocks_of, run
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if blocks_of(page))
 EXPORT = "tutorials/export.md"  # tests/export/test_tutorial.py runs it on the export made there
-LANGUAGES = {"python", "bash", "yaml", "text", "xml"}
+LANGUAGES = {"python", "bash", "json", "yaml", "text", "xml"}
 # What is in a block or a command that is not run, and why.
 NOT_RUN = {
     "hf jobs": "needs an account on the Hub; tests/examples checks the flags",

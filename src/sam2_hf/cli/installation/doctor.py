@@ -17,6 +17,7 @@ DISTRIBUTION = "sam2-hf"
 PURPOSES = {
     "video": "video files",
     "export": "ONNX export, exported models",
+    "engine": "labeling with several workers",
     "train": "training",
 }
 # What is used where it is installed, and in no extra.
