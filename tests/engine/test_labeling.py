@@ -26,7 +26,7 @@ def test_masklets_that_reach_the_thresholds_are_accepted():
 
     assert [masklet.status for masklet in accepted] == [ACCEPTED, ACCEPTED]
     assert [masklet.status for masklet in doubtful] == [REVIEW, REVIEW]
-    assert doubtful[0].reasons[0].startswith("predicted iou 0.0")
+    assert doubtful[0].reasons[0].startswith("predicted IoU 0.0")
     assert len(frames) == 6
 
 

@@ -1,7 +1,10 @@
 """The folder of a set."""
 
+import threading
+
 import pytest
 
+from sam2_hf.engine.prompts.given_objects import GivenObject, GivenPrompt
 from sam2_hf.engine.set_folder import Failure, SetFolder
 from sam2_hf.engine.settings import LabelSettings
 from sam2_hf.engine.video_queue import QueuedVideo
@@ -55,3 +58,33 @@ def test_a_folder_that_is_no_set_is_refused(tmp_path):
     (tmp_path / "queue.json").write_text('[{"x": 1}]')
     with pytest.raises(DataError, match="holds no queue"):
         SetFolder(tmp_path).queue()
+
+
+def test_prompts_may_change_until_their_video_is_labeled(folder):
+    first, second = ([GivenObject((GivenPrompt(frame, ((1.0, 1.0, True),)),))] for frame in (0, 1))
+    video_id = VIDEOS[0].id
+    folder.begin(LabelSettings("tiny"), [], {video_id: first})
+    folder.begin(LabelSettings("tiny"), [], {video_id: second})
+    assert folder.given(video_id) == second
+
+    folder.labels(video_id).parent.mkdir()
+    folder.labels(video_id).write_text("{}")
+
+    folder.begin(LabelSettings("tiny"), [VIDEOS[1]], {video_id: second, VIDEOS[1].id: first})
+    with pytest.raises(SessionError, match="not those that it was labeled with"):
+        folder.begin(LabelSettings("tiny"), [], {video_id: first})
+
+
+def test_two_commands_that_add_videos_at_once_lose_none(tmp_path):
+    videos = [QueuedVideo.at(f"/v/{number}.mp4", f"{number}.mp4") for number in range(12)]
+
+    def add(video):
+        SetFolder(tmp_path / "set").begin(LabelSettings("tiny"), [video])
+
+    threads = [threading.Thread(target=add, args=[video]) for video in videos]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {video.id for video in SetFolder(tmp_path / "set").queue()} == {v.id for v in videos}

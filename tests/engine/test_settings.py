@@ -14,7 +14,7 @@ def test_a_masklet_is_accepted_if_every_score_that_it_has_is_high_enough():
     good = {"predicted_iou": 0.8, "object_score": 1.0, "stability": None, "agreement": 0.9}
     assert rules.reasons(good) == []
     assert rules.reasons({**good, "predicted_iou": 0.79, "stability": 0.2}) == [
-        "predicted iou 0.79 is below 0.8",
+        "predicted IoU 0.79 is below 0.8",
         "stability 0.20 is below 0.5",
     ]
 

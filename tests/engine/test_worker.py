@@ -88,7 +88,7 @@ def test_a_full_disk_stops_the_run_and_the_same_run_continues(folder, monkeypatc
 
 def test_an_item_that_kills_its_workers_fails_in_the_end(folder):
     item = open_items(folder)[0]
-    folder.claims.folder.mkdir()
+    folder.claims.folder.mkdir(exist_ok=True)
     (folder.claims.folder / f"{item.key}.{MOST_ATTEMPTS}").write_text("elsewhere\n1\n\n")
     late = SetFolder(folder.root, lease=0)
 

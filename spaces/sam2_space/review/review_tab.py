@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from sam2_hf.engine.settings import SCORE_NAMES
 from sam2_hf.engine.video_labels import ACCEPTED, REJECTED
 from sam2_space.limits import ShownSize
 from sam2_space.readable_errors import readable
@@ -190,7 +191,7 @@ def _about(sheet: Sheet) -> str:
     masklet = sheet.masklet
     name = f" ({masklet.name})" if masklet.name else ""
     scores = ", ".join(
-        f"{key.replace('_', ' ')} {value:.2f}"
+        f"{SCORE_NAMES[key]} {value:.2f}"
         for key, value in masklet.scores.items()
         if value is not None
     )

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with showing(results=not (as_json or quiet), notes=not quiet):
         code = _run(arguments, report)
         report.summarize()
-    if as_json:
+    if getattr(arguments, "json", False):  # a command of several processes may switch it off
         write_line(report.as_json(code))
     return code
 

@@ -38,11 +38,13 @@ class RayWorkers:
         count: Number of actors.
         device: Device of the model; None gives each actor a GPU if the cluster has some.
         lease: Seconds without progress after which an item is taken from its worker.
+        threads: Threads of each on a CPU.
     """
 
     count: int
     device: str | None
     lease: float
+    threads: int = 1
 
 
 class RayActor:
@@ -103,7 +105,7 @@ def work_on_ray(
     if not find_items(folder):
         return
     ray = _import_ray()
-    with _connected(ray, workers.count):
+    with _connected(ray, workers.count * workers.threads):
         pool = _pool(ray, folder.root, workers)
 
         def do_items(items: Sequence[WorkItem]) -> Iterator[ItemOutcome]:
@@ -120,7 +122,7 @@ def work_on_ray(
 def _pool(ray: Any, root: Path, workers: RayWorkers) -> dict[str, Any]:  # noqa: ANN401 - a module
     """Describe the pool of actors: each has a GPU if there are some, else a core."""
     has_gpus = workers.device is None and ray.cluster_resources().get("GPU", 0) >= 1
-    resources: dict[str, float] = {"num_gpus": 1} if has_gpus else {"num_cpus": 1}
+    resources: dict[str, float] = {"num_gpus": 1} if has_gpus else {"num_cpus": workers.threads}
     device = workers.device if workers.device is not None else "cuda" if has_gpus else "cpu"
     return {
         "fn_constructor_args": (str(root.absolute()), device, workers.lease),
@@ -132,13 +134,13 @@ def _pool(ray: Any, root: Path, workers: RayWorkers) -> dict[str, Any]:  # noqa:
 
 
 @contextlib.contextmanager
-def _connected(ray: Any, count: int) -> Iterator[None]:  # noqa: ANN401 - a module
+def _connected(ray: Any, cores: int) -> Iterator[None]:  # noqa: ANN401 - a module
     """Connect to the cluster of RAY_ADDRESS, or start Ray on this machine."""
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not ray.is_initialized() and "RAY_ADDRESS" not in os.environ:
         quiet |= {
-            "num_cpus": max(count, os.cpu_count() or 1),
+            "num_cpus": max(cores, os.cpu_count() or 1),
             "include_dashboard": False,
             "object_store_memory": LOCAL_STORE,
         }

@@ -15,6 +15,7 @@ times/ID.json       seconds that a video took; apart, so that everything above i
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 
 from sam2_hf.atomic_write import make_folder, write_atomically
 from sam2_hf.engine.prompts.given_objects import GivenObject
-from sam2_hf.errors import DataError
+from sam2_hf.errors import DataError, SessionError
 from sam2_hf.json_input import load_json
 
 from .claims import LEASE_S, Claims
@@ -31,6 +32,7 @@ from .video_labels import VideoLabels, read_labels
 from .video_queue import QueuedVideo
 
 SETTINGS, QUEUE, MODEL = "set.json", "queue.json", "model.json"
+PATIENCE_S = 30.0  # to wait for another command that changes the queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +99,52 @@ class SetFolder:
             given: Objects of a file of prompts, by id.
 
         Raises:
-            SessionError: The set was begun with other settings.
+            SessionError: The set was begun with other settings, a labeled video had other prompts,
+                or another command is adding videos.
             OutputError: The folder cannot be written.
         """
         make_folder(self.root)
+        with self._changing():
+            self._begin(settings, videos, given or {})
+
+    def _begin(
+        self,
+        settings: LabelSettings,
+        videos: Iterable[QueuedVideo],
+        given: Mapping[str, Sequence[GivenObject]],
+    ) -> None:
         if self.exists and self.has_labels:
             settings.require_same(self.settings(), str(self.root))
         else:
             (self.root / MODEL).unlink(missing_ok=True)
             self._write(SETTINGS, settings.as_json())
-        for video_id, objects in (given or {}).items():
+        done = self.done()
+        for video_id, objects in given.items():
+            if video_id in done and list(objects) != self.given(video_id):
+                raise SessionError(
+                    f"the prompts of {video_id} are not those that it was labeled with. Restore "
+                    "them, or choose another --out."
+                )
             self._write(f"prompts/{video_id}.json", [item.as_json() for item in objects])
         queue = {video.id: video for video in (*self.queue(), *videos)}
         self._write(QUEUE, [video.as_json() for video in queue.values()])
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Keep other commands from changing settings and queue.
+
+        Raises:
+            SessionError: Another one does so all the time.
+        """
+        end = time.monotonic() + PATIENCE_S
+        while (claim := self.claims.take("set")) is None:
+            if time.monotonic() > end:
+                raise SessionError(f"another command is changing {self.root}. Try again.")
+            time.sleep(0.05)
+        try:
+            yield
+        finally:
+            self.claims.release(claim)
 
     def settings(self) -> LabelSettings:
         """Read the settings.

@@ -10,6 +10,12 @@ from .phases import DEFAULT_PHASE, PHASES, Phase
 
 VERSION = 1  # of the files of a set
 AUTOMATIC, PROMPTS = "automatic", "prompts"
+SCORE_NAMES = {
+    "predicted_iou": "predicted IoU",
+    "object_score": "object score",
+    "stability": "stability",
+    "agreement": "agreement",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,7 @@ class AcceptRules:
         for rule in fields(self):
             score, least = scores.get(rule.name), getattr(self, rule.name)
             if score is not None and score < least:
-                name = rule.name.replace("_", " ")
-                found.append(f"{name} {score:.2f} is below {least:g}")
+                found.append(f"{SCORE_NAMES[rule.name]} {score:.2f} is below {least:g}")
         return found
 
 
@@ -51,7 +56,6 @@ class LabelSettings:
         phase: Name of one of `PHASES`.
         source: "automatic", or "prompts" from a file.
         options: Options of the source.
-        prompts: Digest of the file of prompts; empty without one.
         rules: When a masklet is accepted.
         max_objects: Largest number of automatic masklets of a video.
         split_frames: Longest part of a video that is tracked at once; 0 never splits one.
@@ -64,7 +68,6 @@ class LabelSettings:
     phase: str = DEFAULT_PHASE
     source: str = AUTOMATIC
     options: Mapping[str, Any] = field(default_factory=dict)
-    prompts: str = ""
     rules: AcceptRules = field(default_factory=AcceptRules)
     max_objects: int = 16
     split_frames: int = 0

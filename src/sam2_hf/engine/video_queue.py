@@ -9,9 +9,8 @@ import hashlib
 import io
 import os
 import re
-import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -28,7 +27,12 @@ TABLE = "dataset:"  # dataset:PLACE:SPLIT, a table of `datasets`
 TABLE_VIDEOS = ("video", "images", "frames")  # columns that hold one
 NAME_COLUMN = "name"
 UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+CHUNK = 8 * 2**20  # bytes
 LONGEST_STEM, DIGITS = 60, 10  # characters of an id
+
+
+def _nothing() -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,11 @@ class QueuedVideo:
         return asdict(self)
 
     @contextmanager
-    def opened(self) -> Iterator[Any]:
+    def opened(self, beat: Callable[[], object] = _nothing) -> Iterator[Any]:
         """Yield what `open_frames` takes: a path, or a list of pictures.
+
+        Args:
+            beat: Called while it is copied, as a sign of progress.
 
         Raises:
             VideoError: It cannot be read or copied.
@@ -77,7 +84,7 @@ class QueuedVideo:
                 yield video
         elif ADDRESS.match(self.address):
             with tempfile.TemporaryDirectory(prefix="sam2-hf-label-") as folder:
-                yield _copied(self.address, Path(folder) / self.name)
+                yield _copied(self.address, Path(folder) / self.name, beat)
         else:
             yield self.address
 
@@ -215,19 +222,28 @@ def _file_system(address: str) -> tuple[Any, str]:
         raise VideoError(f"{address} cannot be read: {error}.") from error
 
 
-def _copied(address: str, target: Path) -> str:
+def _copied(address: str, target: Path, beat: Callable[[], object]) -> str:
     """Copy a file or a folder of pictures; return its path."""
     system, inside = _file_system(address)
     try:
-        if system.isdir(inside):
-            system.get(inside.rstrip("/") + "/", str(target) + "/", recursive=True)
-        else:
-            with system.open(inside, "rb") as remote, target.open("wb") as file:
-                shutil.copyfileobj(remote, file)
+        if not system.isdir(inside):
+            _copy(system, inside, target, beat)
+            return str(target)
+        target.mkdir()
+        for path in map(str, system.ls(inside, detail=False)):
+            if is_picture_name(_remote_name(path)):
+                _copy(system, path, target / _remote_name(path), beat)
     except Exception as error:  # of many libraries
         reason = " ".join(str(error).split()) or type(error).__name__
         raise VideoError(f"{address} cannot be copied: {reason}.") from error
     return str(target)
+
+
+def _copy(system: Any, inside: str, target: Path, beat: Callable[[], object]) -> None:  # noqa: ANN401
+    with system.open(inside, "rb") as remote, target.open("wb") as file:
+        while chunk := remote.read(CHUNK):
+            file.write(chunk)
+            beat()
 
 
 def _rows(place: str, split: str) -> Iterator[QueuedVideo]:

@@ -156,7 +156,7 @@ class Worker:
             claim.beat()
             self._check()
 
-        with video.opened() as source, _threads(self.settings.threads):
+        with video.opened(beat) as source, _threads(self.settings.threads):
             about = _look_at(source, video, self.settings.phase)
             if item.kind == "plan":
                 folder.write_plan(item.video_id, self._ranges(source, about.num_frames))

@@ -5,11 +5,11 @@ import pytest
 
 from sam2_hf import rle
 from sam2_hf.engine.prompts.given_objects import GivenObject, GivenPrompt
-from sam2_hf.engine.prompts.prompt_files import digest_of, match_prompts, read_prompts
+from sam2_hf.engine.prompts.prompt_files import match_prompts, read_prompts
 from sam2_hf.engine.video_queue import QueuedVideo
 from sam2_hf.errors import DataError
 from sam2_hf.writers.mask_png import write_label_png
-from tests.engine.clips import square, write_prompts
+from tests.engine.clips import square
 
 CUP = [GivenObject((GivenPrompt(0, ((1.0, 1.0, True),)),))]
 
@@ -75,10 +75,3 @@ def test_prompts_for_a_video_that_is_not_there_or_not_clear_are_named():
     assert not found
     assert "cop.mp4, which is not in the queue. Did you mean cup.mp4?" in problems["cop.mp4"]
     assert "fit several videos: /a/dog.mp4, /b/dog.mp4" in problems["dog.mp4"]
-
-
-def test_other_prompts_have_another_digest(tmp_path):
-    one, two = (read_prompts(write_prompts(tmp_path / f"{n}.json", n)) for n in (1, 2))
-
-    assert digest_of(one) != digest_of(two)
-    assert digest_of(one) == digest_of(read_prompts(tmp_path / "1.json"))

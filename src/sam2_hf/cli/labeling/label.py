@@ -11,7 +11,7 @@ from transformers.utils import logging
 from sam2_hf.cli.console import note, say
 from sam2_hf.cli.inputs.sources import read_lines
 from sam2_hf.cli.report import CommandReport
-from sam2_hf.engine.prompts.prompt_files import digest_of, match_prompts, read_prompts
+from sam2_hf.engine.prompts.prompt_files import match_prompts, read_prompts
 from sam2_hf.engine.ray_run import RayWorkers, work_on_ray
 from sam2_hf.engine.reviews import add_reviews, read_review_file
 from sam2_hf.engine.set_export import export_set
@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     folder = SetFolder(arguments.out, arguments.lease)
     processes = LaunchedProcesses.joined()
     report: CommandReport = arguments.report
+    if not processes.is_first:
+        arguments.json = False  # one process reports
     try:
         with Interruption() as stop:
             work = _Work(arguments, folder, processes, stop)
@@ -94,9 +96,8 @@ class _Work:
         if texts:
             videos = list_videos(texts)
             prompts = {} if arguments.prompts is None else read_prompts(Path(arguments.prompts))
-            given, problems = match_prompts(prompts, videos)
-            settings = _settings(arguments, digest_of(prompts) if prompts else "")
-            folder.begin(settings, videos, given)
+            given, problems = match_prompts(prompts, {*folder.queue(), *videos})
+            folder.begin(_settings(arguments), videos, given)
             for name, problem in problems.items():
                 arguments.report.fail(problem, name)
         folder.require()
@@ -143,7 +144,8 @@ class _Work:
         arguments, folder = self._arguments, self._folder
         self._total, self._done = len(find_items(folder)), Counter()
         if arguments.workers > 1:
-            workers = RayWorkers(arguments.workers, arguments.device, arguments.lease)
+            threads = folder.settings().threads
+            workers = RayWorkers(arguments.workers, arguments.device, arguments.lease, threads)
             work_on_ray(folder, find_items, workers, check=self._stop.check, on_outcome=self._tell)
             return
         device = arguments.device or self._processes.device
@@ -158,7 +160,7 @@ class _Work:
         note(f"{self._done.total()}/{self._total} {outcome.key} {outcome.status}{more}")
 
 
-def _settings(arguments: argparse.Namespace, prompts: str) -> LabelSettings:
+def _settings(arguments: argparse.Namespace) -> LabelSettings:
     """Read the settings of a set from the options."""
     rules = {
         field.name: getattr(arguments, field.name)
@@ -184,7 +186,6 @@ def _settings(arguments: argparse.Namespace, prompts: str) -> LabelSettings:
         dtype=arguments.dtype,
         source=AUTOMATIC if arguments.prompts is None else PROMPTS,
         options=options,
-        prompts=prompts,
         rules=AcceptRules(**rules),
         **{name: value for name, value in chosen.items() if value is not None},
     )

@@ -3,7 +3,6 @@
 Each names its videos; the objects of one are found by file name, or by its stem.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -66,12 +65,6 @@ def read_prompts(path: Path) -> ByVideo:
             raise
         raise DataError(f"{path} cannot be read as prompts ({error!r}). {EXPECTED}") from error
     raise DataError(f"{path} is of no known form. {EXPECTED}")
-
-
-def digest_of(prompts: ByVideo) -> str:
-    """Identify the content of a file of prompts."""
-    parts = [f"{name} {[item.as_json() for item in prompts[name]]}" for name in sorted(prompts)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def match_prompts(
