@@ -48,7 +48,9 @@ SINGLE_SUBCLASSES = {
 TESTED_ELSEWHERE = {
     "src/sam2_hf/cli/__main__.py",  # tests/engine/test_set_run.py
     "src/sam2_hf/cli/photo_outputs.py",  # test_save_options.py
-    "src/sam2_hf/cli/track_outputs.py",  # test_track.py
+    "src/sam2_hf/cli/search_options.py",  # test_arguments.py, test_everything_video.py
+    "src/sam2_hf/cli/tracking/track_outputs.py",  # test_track.py
+    "src/sam2_hf/cli/tracking/video_job.py",  # test_track_run_resume.py, test_everything_video.py
     "src/sam2_hf/data/dataset.py",  # those of each kind
     "src/sam2_hf/json_input.py",  # tests/bad_input
     "src/sam2_hf/model/checkpoint_errors.py",

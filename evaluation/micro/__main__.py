@@ -13,10 +13,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from evaluation.comparison.measurement_plan import baseline_jobs, carry_out, model_jobs
+from evaluation.comparison.model_answers import ModelGuesser, ModelTracker, Pipelines
 from evaluation.exit_status import exit_status
 from evaluation.measured_model import describe_model
-from evaluation.measurement_plan import baseline_jobs, carry_out, model_jobs
-from evaluation.model_answers import ModelGuesser, ModelTracker, Pipelines
 from sam2_hf.model.bundled_models import SMALL_MODEL
 
 from .pictures import write_pictures

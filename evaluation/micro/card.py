@@ -17,12 +17,12 @@ from huggingface_hub import EvalResult, ModelCardData
 from safetensors import safe_open
 
 from evaluation.card_text import BODY, LIMITS_BESIDE_BASELINES, RESEARCH
+from evaluation.comparison.measurements import PhotoScores, best_clip_scores, best_photo_scores
+from evaluation.comparison.model_answers import MODEL
+from evaluation.comparison.score_file import Scores, load_scores
 from evaluation.curves import Table, find_logs, read_table
 from evaluation.exit_status import exit_status
 from evaluation.measured_model import WEIGHTS, MeasuredModel, file_hash, weights_file
-from evaluation.measurements import PhotoScores, best_clip_scores, best_photo_scores
-from evaluation.model_answers import MODEL
-from evaluation.score_file import Scores, load_scores
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
 from sam2_hf.training.config_io import read_config

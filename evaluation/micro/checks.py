@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from evaluation.baselines import innermost_point
+from evaluation.comparison.baselines import innermost_point
+from evaluation.comparison.measurements import ALL_CLIPS, measure_clips
+from evaluation.comparison.model_answers import MODEL, ModelGuesser, ModelTracker, Pipelines
 from evaluation.exit_status import exit_status
-from evaluation.measurements import ALL_CLIPS, measure_clips
 from evaluation.metrics import region_similarity
-from evaluation.model_answers import MODEL, ModelGuesser, ModelTracker, Pipelines
 from sam2_hf import ObjectPrompt
 from sam2_hf.atomic_write import write_atomically
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from evaluation.baselines import innermost_point
+from evaluation.comparison.baselines import innermost_point
+from evaluation.comparison.model_answers import MODEL, ModelGuesser, ModelTracker, Pipelines
 from evaluation.metrics import region_similarity, score_masklet
-from evaluation.model_answers import MODEL, ModelGuesser, ModelTracker, Pipelines
 from sam2_hf.contact_sheet import Cell, save_sheet
 from sam2_hf.overlay import DrawnPrompts, draw_overlay, mask_colors
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from evaluation.baselines import ANY_DISC, BOX, DISC, FLOOD, FLOW, REPEAT
-from evaluation.measurements import (
+from evaluation.comparison.baselines import ANY_DISC, BOX, DISC, FLOOD, FLOW, REPEAT
+from evaluation.comparison.measurements import (
     ALL_CLIPS,
     ClipScores,
     PhotoScores,
     best_clip_scores,
     best_photo_scores,
 )
-from evaluation.model_answers import BEST_OF_THREE, MODEL
-from evaluation.score_file import Scores
+from evaluation.comparison.model_answers import BEST_OF_THREE, MODEL
+from evaluation.comparison.score_file import Scores
 
 ORACLE = "best of its three masks (chosen by the truth)"
 ROWS = {

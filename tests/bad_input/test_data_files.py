@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
+from evaluation.comparison.score_file import load_scores
 from evaluation.item_files import ItemFiles
 from evaluation.run_settings import read_settings
-from evaluation.score_file import load_scores
 from evaluation.sets.open_set import open_set
 from evaluation.vos.prediction_files import is_finished, read_labels
 from sam2_hf import (

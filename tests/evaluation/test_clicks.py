@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.baselines import innermost_point
+from evaluation.comparison.baselines import innermost_point
 from sam2_hf.errors import DataError
 
 

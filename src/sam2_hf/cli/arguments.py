@@ -24,7 +24,6 @@ from .argument_types import (
     count,
     device,
     point,
-    share,
     video_box,
     video_click,
     video_mask,
@@ -44,6 +43,7 @@ from .help_texts import (
 )
 from .name_options import add_detect_every, add_labels, add_text
 from .save_options import add_names, add_save, add_save_of_either
+from .search_options import add_mask_options, add_video_options
 
 PROGRAM = "sam2-hf"
 COMMANDS = (
@@ -54,7 +54,6 @@ LISTS = ("photos", "videos")  # positional arguments that may stand between opti
 SYNONYMS = {"--point": "--click", "--click": "--point", "--output": "--out"}
 DIRECTIONS = ("both", "forward", "backward")
 DEFAULT_FOLDER = Path("sam2_out")
-LAYOUTS = ("overlapping", "panoptic")
 DTYPES = ("float32", "bfloat16", "float16")
 GRAPH_DTYPES = ("float32", "float16", "int8", "int8-weights", "int4-weights")
 SHELLS = ("bash", "zsh", "fish")
@@ -201,79 +200,8 @@ def _add_everything(commands: Commands) -> None:
     add_save_of_either(parser)
     add_value_range(parser)
     _add_common(parser)
-    search = parser.add_argument_group("which masks")
-    numbers = {
-        "--points-per-side": (count, "clicks along each side of the photo (default: 32)"),
-        "--points-per-batch": (
-            count,
-            "clicks decoded at once; fewer save memory (default: 64)",
-        ),
-        "--pred-iou-thresh": (share, "minimum predicted quality of a mask, 0-1 (default: 0.8)"),
-        "--stability-score-thresh": (share, "minimum stability of a mask, 0-1 (default: 0.95)"),
-        "--box-nms-thresh": (
-            share,
-            "masks whose boxes overlap more than this are duplicates, 0-1 (default: 0.7)",
-        ),
-        "--crop-n-layers": (
-            whole_number,
-            "also search crops of the photo, for small objects: 1 adds 4 crops, 2 adds 20 "
-            "(default: 0)",
-        ),
-        "--min-mask-region-area": (
-            whole_number,
-            "remove holes and specks up to this size, in pixels (default: 0)",
-        ),
-    }
-    for name, (kind, text) in numbers.items():
-        metavar = "X" if kind is share else "N"
-        search.add_argument(name, type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
-    search.add_argument(
-        "--use-m2m",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="refine every mask by decoding it a second time",
-    )
-    _add_everything_of_videos(parser)
-
-
-def _add_everything_of_videos(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("videos")
-    group.add_argument(
-        "--video",
-        dest="is_video",
-        action="store_true",
-        help="take a folder of pictures, an address or stdin as one video; a video file is one "
-        "without it",
-    )
-    numbers = {
-        "--key-frame-every": (count, "N", "frames between two searches for objects (default: 10)"),
-        "--max-objects": (count, "N", "objects tracked at the same time (default: 40)"),
-        "--min-area": (
-            share,
-            "X",
-            "smallest object, as a fraction of the frame's area (default: 0.0005)",
-        ),
-    }
-    for name, (kind, metavar, text) in numbers.items():
-        group.add_argument(name, type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
-    group.add_argument(
-        "--layout",
-        choices=LAYOUTS,
-        default=argparse.SUPPRESS,
-        help="whether masks may overlap or a pixel belongs to one object (default: overlapping)",
-    )
-    group.add_argument(
-        "--no-scene-cuts",
-        dest="scene_cuts",
-        action="store_false",
-        default=argparse.SUPPRESS,
-        help="do not look for cuts, after which objects are found anew",
-    )
-    group.add_argument(
-        "--resume",
-        action="store_true",
-        help="continue an interrupted run of the same command",
-    )
+    add_mask_options(parser)
+    add_video_options(parser)
 
 
 def _add_track(commands: Commands) -> None:

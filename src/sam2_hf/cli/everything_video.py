@@ -5,6 +5,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from sam2_hf.cli.tracking.track_outputs import Outcome, TrackOutputs
+from sam2_hf.cli.tracking.track_plan import TrackPlan, measure_video, stem_of
+from sam2_hf.cli.tracking.track_run import TrackState
+from sam2_hf.cli.tracking.video_job import run_job
 from sam2_hf.errors import FrameError
 from sam2_hf.everything.everything_tracker import EverythingTracker
 from sam2_hf.everything.options import VideoEverythingOptions
@@ -22,10 +26,6 @@ from .console import note, one_line
 from .model_choice import ChosenVideoModel, choose_video_model
 from .output_files import prepare_folder
 from .progress import FrameProgress
-from .track_outputs import Outcome, TrackOutputs
-from .track_plan import TrackPlan, measure_video, stem_of
-from .track_run import TrackState
-from .video_job import run_job
 
 NOTHING = (
     "nothing was found: no mask was good and stable enough, so lower --pred-iou-thresh and "

@@ -4,14 +4,15 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from sam2_hf.cli.tracking.track_camera import track_camera
+from sam2_hf.cli.tracking.track_outputs import TrackOutputs
+from sam2_hf.cli.tracking.track_plan import TrackPlan, measure_video, stem_of
+from sam2_hf.cli.tracking.track_run import TrackState, VideoTracking
+from sam2_hf.cli.tracking.video_job import run_job
+from sam2_hf.cli.tracking.video_prompts import VideoPrompts
+
 from .model_choice import choose_detector, choose_video_model
 from .output_files import prepare_folder
-from .track_camera import track_camera
-from .track_outputs import TrackOutputs
-from .track_plan import TrackPlan, measure_video, stem_of
-from .track_run import TrackState, VideoTracking
-from .video_job import run_job
-from .video_prompts import VideoPrompts
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,10 +6,16 @@ from dataclasses import replace
 import pytest
 from huggingface_hub import ModelCard
 
+from evaluation.comparison.measurements import (
+    ALL_CLIPS,
+    ClipScore,
+    ClipScores,
+    PhotoScore,
+    PhotoScores,
+)
+from evaluation.comparison.score_file import ScorePart, Scores
 from evaluation.measured_model import describe_model
-from evaluation.measurements import ALL_CLIPS, ClipScore, ClipScores, PhotoScore, PhotoScores
 from evaluation.micro.card import Making, main, model_card, verdict
-from evaluation.score_file import ScorePart, Scores
 from sam2_hf.errors import DataError
 
 FLOW = (ClipScore("optical flow", "fast", ALL_CLIPS, 60.0, 64.0, 62.0),)

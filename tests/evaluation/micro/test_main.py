@@ -2,9 +2,9 @@
 
 import pytest
 
+from evaluation.comparison.score_file import load_scores
 from evaluation.micro import __main__
 from evaluation.micro.__main__ import main
-from evaluation.score_file import load_scores
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evaluation.comparison.model_answers import Pipelines
 from evaluation.micro.pictures import distinct_segments, photo_row, spread, write_pictures
 from evaluation.micro.sets import bsds_set, coco_set, davis_set
-from evaluation.model_answers import Pipelines
 from tests.labeled_squares import square_mask
 
 

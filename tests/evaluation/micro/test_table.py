@@ -1,9 +1,15 @@
 """Tables of scores."""
 
+from evaluation.comparison.measurements import (
+    ALL_CLIPS,
+    ClipScore,
+    ClipScores,
+    PhotoScore,
+    PhotoScores,
+)
+from evaluation.comparison.score_file import ScorePart, Scores
 from evaluation.measured_model import MeasuredModel
-from evaluation.measurements import ALL_CLIPS, ClipScore, ClipScores, PhotoScore, PhotoScores
 from evaluation.micro.table import as_markdown, clip_table, sets_of, settings_list, summary_table
-from evaluation.score_file import ScorePart, Scores
 
 FLOODS = (PhotoScore("flood fill", "tolerance 8", 0.31), PhotoScore("flood fill", "20", 0.35))
 PHOTO_BASELINES = PhotoScores(1, 4428, (PhotoScore("box", "half", 0.2), *FLOODS))

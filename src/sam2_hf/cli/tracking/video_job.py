@@ -6,6 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from sam2_hf.cli.console import note
+from sam2_hf.cli.model_choice import ChosenVideoModel
+from sam2_hf.cli.progress import FrameProgress
 from sam2_hf.interruption import INTERRUPTED, Interruption, StopRequestedError
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.video.session import VideoSession
@@ -13,9 +16,6 @@ from sam2_hf.writers.frame_journal import FrameJournal
 from sam2_hf.writers.masklet_json import VideoFacts
 from sam2_hf.writers.track_files import FrameNames, TrackedClip, box_of_all
 
-from .console import note
-from .model_choice import ChosenVideoModel
-from .progress import FrameProgress
 from .track_outputs import Outcome, TrackOutputs, summarize_objects, tell
 from .track_run import TrackState
 

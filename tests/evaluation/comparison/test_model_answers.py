@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
+from evaluation.comparison.model_answers import (
+    BEST_OF_THREE,
+    MODEL,
+    ModelGuesser,
+    ModelTracker,
+    Pipelines,
+)
 from evaluation.micro.sets import davis_set
-from evaluation.model_answers import BEST_OF_THREE, MODEL, ModelGuesser, ModelTracker, Pipelines
 from sam2_hf import ImageSegmentationPipeline, MaskGenerationPipeline, VideoSegmentationPipeline
 from tests.labeled_squares import HEIGHT, WIDTH, picture_of, square_mask
 

@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from sam2_hf.atomic_write import write_atomically
+from sam2_hf.cli.console import note, one_line
+from sam2_hf.cli.model_choice import ChosenVideoModel
+from sam2_hf.cli.progress import FrameProgress
 from sam2_hf.errors import FrameError, OutputError, SessionError
 from sam2_hf.interruption import Interruption
 from sam2_hf.open_vocabulary.detection import Detector
@@ -35,9 +38,6 @@ from sam2_hf.video.storage.checkpoint_files import CURRENT
 from sam2_hf.writers.frame_journal import FrameJournal, TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
 
-from .console import note, one_line
-from .model_choice import ChosenVideoModel
-from .progress import FrameProgress
 from .track_outputs import Outcome
 from .track_plan import Run, TrackPlan
 from .video_prompts import FoundBox, VideoPrompts

@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2_hf.cli.console import one_line
+from sam2_hf.cli.model_choice import choose_video_model
+from sam2_hf.cli.progress import FrameProgress
 from sam2_hf.errors import FrameError, OutputError, VideoError
 from sam2_hf.interruption import Interruption
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
@@ -25,9 +28,6 @@ from sam2_hf.writers.masklet_json import VideoFacts
 from sam2_hf.writers.mp4 import import_av
 from sam2_hf.writers.track_files import TrackedClip, TrackFiles
 
-from .console import one_line
-from .model_choice import choose_video_model
-from .progress import FrameProgress
 from .track_outputs import Outcome, TrackOutputs, summarize_objects, tell
 from .track_run import TrackState
 from .video_prompts import VideoPrompts

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from evaluation.measured_model import MeasuredModel
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
 from sam2_hf.json_input import load_json
 
-from .measured_model import MeasuredModel
 from .measurements import ClipScore, ClipScores, PhotoScore, PhotoScores
 
 RULES = "1"  # version of measuring; a change invalidates every part

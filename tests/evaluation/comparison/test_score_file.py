@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from evaluation.comparison.measurements import ClipScore, ClipScores, PhotoScore, PhotoScores
+from evaluation.comparison.score_file import ScorePart, Scores, digest, load_scores
 from evaluation.measured_model import MeasuredModel
-from evaluation.measurements import ClipScore, ClipScores, PhotoScore, PhotoScores
-from evaluation.score_file import ScorePart, Scores, digest, load_scores
 from sam2_hf.errors import DataError
 
 PHOTOS = PhotoScores(2, 8, (PhotoScore("model", "", 0.5), PhotoScore("box", "half", 0.25)))

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from evaluation.measured_model import MeasuredModel
 from evaluation.micro.sets import MicroClips, MicroPhotos
 from evaluation.micro.table import as_markdown
 from sam2_hf.atomic_write import write_atomically
 
 from .baselines import Guesser, guess_without_model, track_without_model
-from .measured_model import MeasuredModel
 from .measurements import ClipScores, PhotoScores, Tracker, measure_clips, measure_photos
 from .score_file import FILE_NAME, ScorePart, Scores, digest, load_scores
 

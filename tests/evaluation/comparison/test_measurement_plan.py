@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from evaluation.comparison.measurement_plan import Job, baseline_jobs, carry_out, model_jobs
+from evaluation.comparison.measurements import PhotoScore, PhotoScores
+from evaluation.comparison.score_file import load_scores
 from evaluation.measured_model import MeasuredModel
-from evaluation.measurement_plan import Job, baseline_jobs, carry_out, model_jobs
-from evaluation.measurements import PhotoScore, PhotoScores
 from evaluation.micro.sets import bsds_set, coco_set, davis_set
-from evaluation.score_file import load_scores
 
 MODEL = MeasuredModel("micro", "abc", 10, 20, 64)
 

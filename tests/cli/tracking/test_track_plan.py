@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from sam2_hf.cli.track_plan import Run, TrackPlan
+from sam2_hf.cli.tracking.track_plan import Run, TrackPlan
 from sam2_hf.errors import SessionError
 
 PLAN = TrackPlan(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from evaluation.baselines import FLOW, FLOWS, REPEAT, carry_by_flow, track_without_model
+from evaluation.comparison.baselines import FLOW, FLOWS, REPEAT, carry_by_flow, track_without_model
 
 
 def moving_clip(shift=(1, 2), frames=4):

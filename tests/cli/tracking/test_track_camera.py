@@ -8,7 +8,7 @@ import av
 import pytest
 from seeded_inputs import photo
 
-from sam2_hf.cli import track_camera
+from sam2_hf.cli.tracking import track_camera
 from sam2_hf.errors import FrameError
 
 CLICK = ("--click", "0:1:30,20")

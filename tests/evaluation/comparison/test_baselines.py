@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evaluation.baselines import ANY_DISC, BOX, DISC, FLOOD, guess_without_model
+from evaluation.comparison.baselines import ANY_DISC, BOX, DISC, FLOOD, guess_without_model
 from tests.labeled_squares import picture_of, square_mask
 
 CLICK = (9, 11)

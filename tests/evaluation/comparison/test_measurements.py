@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evaluation.baselines import Guess, Track
-from evaluation.measurements import (
+from evaluation.comparison.baselines import Guess, Track
+from evaluation.comparison.measurements import (
     ALL_CLIPS,
     ClipScore,
     PhotoScore,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sam2_hf.cli.console import say
+from sam2_hf.cli.report import CommandReport
 from sam2_hf.errors import OutputError, PromptError
 from sam2_hf.results.formats import VIDEO_FORMATS, check_ids
 from sam2_hf.writers.frame_journal import TrackedFrame
@@ -19,9 +21,6 @@ from sam2_hf.writers.track_files import (
     require_packages,
     write_tables,
 )
-
-from .console import say
-from .report import CommandReport
 
 
 class TrackOutputs:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt
+from sam2_hf.cli.save_options import names_by_id
 from sam2_hf.errors import FrameError, ImageError, PromptError
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.picture_files import file_problem
@@ -21,9 +23,6 @@ from sam2_hf.processing.images import NUMERIC_MODES
 from sam2_hf.processing.prompt_reading import Click, check_clicks, read_box
 from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.session import VideoSession
-
-from .argument_types import BoxPrompt, ClickPrompt
-from .save_options import names_by_id
 
 BRIGHT = 0.5  # of the brightest pixel; above it a pixel of a mask picture is the object
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt
-from sam2_hf.cli.video_prompts import GivenMask, VideoPrompts, read_mask_picture
+from sam2_hf.cli.tracking.video_prompts import GivenMask, VideoPrompts, read_mask_picture
 from sam2_hf.errors import FrameError, ImageError, PromptError
 
 SIZE = (4, 6)

@@ -1,0 +1,1 @@
+"""Measurement of a small model beside baselines that need none."""
