@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sam2_hf.errors import MissingPackageError, OutputError
+from sam2_hf.pipelines.loading import default_device
 
 from .set_folder import SetFolder
 from .work_items import WorkItem
@@ -117,7 +118,7 @@ class LaunchedProcesses:
                 purpose="Working with several launched processes",
                 install="pip install accelerate installs it.",
             ) from error
-        return cls(PartialState())
+        return cls(PartialState(cpu=default_device().type == "cpu"))
 
     @property
     def is_first(self) -> bool:
@@ -127,7 +128,11 @@ class LaunchedProcesses:
     @property
     def device(self) -> str | None:
         """Device of this process; None lets the loader choose."""
-        return None if self.state is None else str(self.state.device)
+        if self.state is None:
+            return None
+        device = self.state.device
+        # accelerate says cpu:0, which is another device for torch, with other ways to compute.
+        return "cpu" if device.type == "cpu" else str(device)
 
     def wait(self) -> None:
         """Wait for the others to come here."""

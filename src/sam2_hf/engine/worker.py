@@ -42,7 +42,7 @@ class ItemOutcome:
 
     Attributes:
         key: The item.
-        status: "done"; "failed", which the set records; "taken" by another worker; or "stopped":
+        status: "done"; "failed", which the set records; "taken" or done by another; or "stopped":
             no item can be done, `text` says why.
         text: One line.
     """
@@ -100,17 +100,15 @@ class Worker:
         """
         try:
             if self._is_done(item):
-                return ItemOutcome(item.key, "done")
+                return ItemOutcome(item.key, "taken")
             with self._folder.claims.hold(item.key) as claim:
                 return self._do_claimed(item, claim)
         except OutputError as error:
             return ItemOutcome(item.key, "stopped", " ".join(str(error).split()))
 
     def _do_claimed(self, item: WorkItem, claim: Claim | None) -> ItemOutcome:
-        if claim is None:
+        if claim is None or self._is_done(item):  # by the worker that had it until now
             return ItemOutcome(item.key, "taken")
-        if self._is_done(item):  # by the worker that had it until now
-            return ItemOutcome(item.key, "done")
         video = item.video
         if claim.attempt > MOST_ATTEMPTS:
             died = f"its worker died {claim.attempt - 1} times, perhaps for lack of memory."

@@ -76,8 +76,8 @@ def test_prompts_for_a_video_that_is_not_there_are_listed(three, tmp_path, capsy
 
     assert code == 2
     (failed,) = report["failed"]
-    assert failed["source"] == "clip01"
-    assert "which is not in the queue" in failed["error"]
+    assert failed["source"] == three[4]
+    assert "there are prompts for clip01, which is not in the queue" in failed["error"]
     assert len(SetFolder(tmp_path / "set").done()) == 2
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from sam2_hf.interruption import INTERRUPTED, Interruption, StopRequestedError
 from sam2_hf.pipelines.loading import DEFAULT_MODEL
 
 from .label_options import SEARCH
+
+NAMES_SHOWN = 10  # of videos that prompts are for
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -98,8 +101,8 @@ class _Work:
             prompts = {} if arguments.prompts is None else read_prompts(Path(arguments.prompts))
             given, problems = match_prompts(prompts, {*folder.queue(), *videos})
             folder.begin(_settings(arguments), videos, given)
-            for name, problem in problems.items():
-                arguments.report.fail(problem, name)
+            if problems:
+                arguments.report.fail(_without_video(problems), str(arguments.prompts))
         folder.require()
         if arguments.status:
             return
@@ -158,6 +161,14 @@ class _Work:
         self._done[outcome.status] += 1
         more = f": {outcome.text}" if outcome.text else ""
         note(f"{self._done.total()}/{self._total} {outcome.key} {outcome.status}{more}")
+
+
+def _without_video(problems: Mapping[str, str]) -> str:
+    """Name the prompts that belong to no video, or to several."""
+    first, *others = problems.values()
+    names = ", ".join([*problems][1 : 1 + NAMES_SHOWN])
+    more = " ..." if len(others) > NAMES_SHOWN else ""
+    return f"{first} The same is true of {len(others)} more: {names}{more}" if others else first
 
 
 def _settings(arguments: argparse.Namespace) -> LabelSettings:
