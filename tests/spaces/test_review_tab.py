@@ -12,15 +12,16 @@ from sam2_hf.engine.set_folder import SetFolder
 from tests.engine.clips import write_clip, write_prompts
 from tests.spaces.conftest import ROOT, START_SECONDS
 from tests.spaces.looking import SECONDS, click, source, tinted, wait_for_new
+from tests.spaces.test_accessibility import axe, faults  # noqa: F401 - a fixture
 
 VIEW = "#review-view"
 MODEL = "sam2-hiera-micro"
-COUNT = 3
+COUNT = 4
 
 
 @pytest.fixture(scope="module")
 def labeled(tmp_path_factory):
-    """A set of three clips, none of which reaches the thresholds."""
+    """A set of four clips, none of which reaches the thresholds."""
     root = tmp_path_factory.mktemp("labeled")
     for number in range(COUNT):
         write_clip(root / "clips", number)
@@ -70,6 +71,12 @@ def press_key(page, key):
     return wait_for_new(page, VIEW, before)
 
 
+def test_axe_finds_no_serious_fault_in_the_review(review, axe):  # noqa: F811 - a fixture
+    review.evaluate(axe)
+
+    assert faults(review, "review") == []
+
+
 def test_a_masklet_is_corrected_by_a_click_accepted_by_key_and_exported(review, labeled, tmp_path):
     review.locator("#review-by textarea, #review-by input").first.fill("Ann")
     shown = review.locator("#review-about code").inner_text()
@@ -80,13 +87,13 @@ def test_a_masklet_is_corrected_by_a_click_accepted_by_key_and_exported(review, 
     press_key(review, "a")
     other = review.locator("#review-about code").inner_text()
     press_key(review, "r")
-    review.locator("#review-hint", has_text="1 wait").wait_for()
+    review.locator("#review-hint", has_text="2 wait").wait_for()
 
     assert tinted(first, corrected).any()
     assert states(labeled) == {
         shown: "accepted",
         other: "rejected",
-        **dict.fromkeys({"clip00", "clip01", "clip02"} - {shown, other}, "review"),
+        **dict.fromkeys({f"clip{n:02d}" for n in range(COUNT)} - {shown, other}, "review"),
     }
     assert (
         main(["label", "--out", str(labeled), "--export", "coco-video", "--to", str(tmp_path)]) == 0

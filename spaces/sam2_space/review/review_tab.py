@@ -20,6 +20,7 @@ TAB = "review"
 Updates = dict[Any, Any]
 WELCOME = "**Next** shows the most doubtful masklet of the set."
 ALL_DONE = "**Nothing waits for a review.** Export the set with `sam2-hf label --export`."
+ALL_TAKEN = "**Others are reviewing the last ones.** Press Next in a while."
 KEYS = (
     "Keys: <kbd>a</kbd> accept, <kbd>r</kbd> reject, <kbd>n</kbd> next, <kbd>t</kbd> track again, "
     "<kbd>u</kbd> undo. Shift or right click excludes."
@@ -169,7 +170,8 @@ class ReviewTab:
         if sheet is None:
             hidden = {part: gr.update(visible=False) for part in (self.view, self.frame)}
             empty = {self.about: "", self.doubts: gr.update(choices=[], value=None)}
-            return {**hidden, **empty, self.hint: ALL_DONE, self.status: ""}
+            hint = ALL_TAKEN if work.num_waiting else ALL_DONE
+            return {**hidden, **empty, self.hint: hint, self.status: ""}
         frames = sheet.frames
         return {
             self.view: gr.update(value=visitor.store_picture(work.draw()), visible=True),

@@ -110,6 +110,16 @@ def test_other_options_do_not_continue_a_set(three, capsys):
     assert "was begun with phase 'phase3', not 'phase2'" in capsys.readouterr().err
 
 
+def test_options_without_videos_are_not_ignored(three, tmp_path, capsys):
+    run(three, capsys)
+    out = ["label", "--out", str(tmp_path / "set"), "-q", "--status"]
+
+    assert main([*out, "--min-iou", "0.75", "--phase", "phase3"]) == 2  # only the broken clip
+    for option in (["--min-iou", "0.5"], ["--phase", "phase1"], ["--prompts", three[4]]):
+        assert main([*out, *option]) == 2
+        assert f"{option[0]} is for videos that are to be labeled" in capsys.readouterr().err
+
+
 def test_options_of_the_search_do_not_go_with_prompts(three, capsys):
     assert main(["label", *three, "--points-per-side", "4"]) == 2
     assert "--points-per-side is for masklets that are found" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import argparse
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from sam2_hf.errors import PromptError
 from sam2_hf.interruption import INTERRUPTED, Interruption, StopRequestedError
 from sam2_hf.pipelines.loading import DEFAULT_MODEL
 
-from .label_options import SEARCH
+from .label_options import RULES, SEARCH
 
 NAMES_SHOWN = 10  # of videos that prompts are for
 
@@ -104,6 +104,8 @@ class _Work:
             if problems:
                 arguments.report.fail(_without_video(problems), str(arguments.prompts))
         folder.require()
+        if not texts:
+            _require_unchanged(arguments, folder.settings())
         if arguments.status:
             return
         folder.claims.clear_dead()
@@ -163,6 +165,38 @@ class _Work:
         note(f"{self._done.total()}/{self._total} {outcome.key} {outcome.status}{more}")
 
 
+def _require_unchanged(arguments: argparse.Namespace, settings: LabelSettings) -> None:
+    """Refuse options that a set which is only continued would ignore.
+
+    Raises:
+        PromptError: There is one.
+    """
+    fixed = {
+        "prompts": None,
+        "model": settings.model,
+        "dtype": settings.dtype,
+        "phase": settings.phase,
+        "max_objects": settings.max_objects,
+        "split_frames": settings.split_frames,
+        "threads": settings.threads,
+        **dict.fromkeys(_names_of_search()),
+        **asdict(settings.rules),
+    }
+    flags = {name: flag for flag, (name, _) in RULES.items()}
+    for name, value in fixed.items():
+        given = getattr(arguments, name)
+        if given is not None and given != value:
+            flag = flags.get(name, f"--{name.replace('_', '-')}")
+            raise PromptError(
+                f"{flag} is for videos that are to be labeled, and there is none. Give the videos, "
+                "or leave it out."
+            )
+
+
+def _names_of_search() -> list[str]:
+    return sorted(flag[2:].replace("-", "_") for flag in SEARCH)
+
+
 def _without_video(problems: Mapping[str, str]) -> str:
     """Name the prompts that belong to no video, or to several."""
     first, *others = problems.values()
@@ -178,8 +212,7 @@ def _settings(arguments: argparse.Namespace) -> LabelSettings:
         for field in fields(AcceptRules)
         if getattr(arguments, field.name) is not None
     }
-    search = sorted(flag[2:].replace("-", "_") for flag in SEARCH)
-    given = {name: getattr(arguments, name) for name in search}
+    given = {name: getattr(arguments, name) for name in _names_of_search()}
     options = {name: value for name, value in given.items() if value is not None}
     if options and arguments.prompts is not None:
         raise PromptError(
