@@ -129,10 +129,12 @@ def videos(folder, bad_files):
     for name, path in bad_files.items():
         if name not in ("no name",):
             yield refused(f"track {name}", "track", path, *click, *out)
+            yield refused(f"everything in {name}", "everything", path, "--video", *out)
         yield refused(f"--mask {name}", "track", clip, f"--mask=0:1:{path}", *out)
     cut = folder / "cut.mp4"
     cut.write_bytes(clip.read_bytes()[:200])
     yield refused("a video that is cut off", "track", cut, *click, *out)
+    yield refused("everything in a video that is cut off", "everything", cut, *out)
     renamed = folder / "list.mp4"
     renamed.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{clip}\n#EXT-X-ENDLIST\n")
     yield refused("a renamed play list", "track", renamed, *click, *out)
@@ -174,6 +176,15 @@ def video_numbers(folder, _bad_files):
     }.items():
         for text in texts:
             yield refused(f"{name} {text!r:.20}", "track", clip, *click, f"{name}={text}", *out)
+    for name, texts in {
+        "--key-frame-every": ("0", "-1", "1.5", "x", ""),
+        "--max-objects": ("0", "nan"),
+        "--min-area": ("-0.1", "1.1", "inf", "x"),
+        "--layout": ("", "flat"),
+        "--save": ("", "cvat", "mp4;png"),
+    }.items():
+        for text in texts:
+            yield refused(f"everything {name} {text!r}", "everything", clip, f"{name}={text}", *out)
 
 
 BORDERS = {

@@ -151,6 +151,12 @@ def session_verbs(world):
     }.items():
         values = odd | {"an unknown one": 77}
         yield from each(verb, values, lambda v, work=work: tried(lambda s: work(s, v)))
+    for verb, work in {
+        "propagate(objects)": lambda session, value: list(session.propagate(objects=value)),
+        "preview(objects)": lambda session, value: session.preview(0, objects=value),
+    }.items():
+        values = {name: [value] for name, value in NO_IDS.items()} | {"a number": 1, "77": [77]}
+        yield from each(verb, values, lambda v, work=work: tried(lambda s: work(s, v)))
     enough = ("one too many", "10^9", "10^30", "10^400")  # all there are
     limited = lambda value: tried(lambda s: list(s.propagate(limit=value)))  # noqa: E731
     yield from each("propagate(limit)", odd, limited, leave=enough)

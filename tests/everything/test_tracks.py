@@ -29,7 +29,15 @@ def test_the_state_survives_json():
 
 
 @pytest.mark.parametrize(
-    "damage", [{"tracks": [{"id": 1}]}, {"notes": 3}, {"frame_number": 1}, {"tracks": None}]
+    "damage",
+    [
+        {"tracks": [{"id": 1}]},
+        {"cuts": [-1]},
+        {"notes": 3},
+        {"frame_number": 1},
+        {"tracks": None},
+        {"frame": "3"},
+    ],
 )
 def test_a_damaged_state_is_refused(damage):
     with pytest.raises(SessionError, match="is damaged"):

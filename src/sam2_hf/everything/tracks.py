@@ -102,8 +102,12 @@ class EverythingState:
                 for fields in content["notes"]
             ]
             by_id = {track.object_id: track for track in tracks}
-            return cls(**{**content, "tracks": by_id, "notes": notes})
-        except (TypeError, LookupError, AttributeError) as error:
+            state = cls(**{**content, "tracks": by_id, "notes": notes})
+            counts = [state.frame, state.key_frame, state.next_id - 1, *state.cuts]
+            if any(type(count) is not int or count < 0 for count in counts):
+                raise ValueError(f"frames and ids are {counts}")
+            return state
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise SessionError(
                 f"the state of everything-mode is damaged ({error!r}). Start over."
             ) from error

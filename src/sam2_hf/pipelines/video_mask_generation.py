@@ -212,8 +212,9 @@ class VideoMaskGenerationPipeline(AbstractPipeline[Sam2VideoModel]):
             >>> find = VideoMaskGenerationPipeline(model, points_per_side=4).finder()
             >>> masks = find(0, photo)
         """
-        model: Any = self.model
-        photos = model if isinstance(model, FrozenModel) else Sam2Model.from_video_model(model)
+        photos: Any = self.model
+        if not isinstance(photos, FrozenModel):  # exported graphs answer for photos as they are
+            photos = Sam2Model.from_video_model(photos)
         return GeneratedKeyFrameMasks(
             MaskGenerationPipeline(photos, **{**self.generator_options, **options})
         )
