@@ -124,7 +124,8 @@ def write_gif(frames: Sequence[Image.Image], path: Path) -> Path:
     for place, frame in enumerate((frames[0], frames[len(frames) // 2], frames[-1])):
         sheet.paste(frame, (0, place * height))
     palette = Image.new("P", (1, 1))  # the marks of clicks are too small to get a color of it
-    palette.putpalette([*sheet.quantize(COLORS).getpalette()[: 3 * COLORS], *POSITIVE])
+    table = sheet.quantize(COLORS).getpalette() or []
+    palette.putpalette([*table[: 3 * COLORS], *POSITIVE])
     first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     times = [FIRST_MS, *[FRAME_MS] * (len(frames) - 2), LAST_MS]
     first.save(path, save_all=True, append_images=others, duration=times, loop=0)

@@ -37,7 +37,7 @@ def test_a_run_is_only_gone_on_with_on_request(folder):
         (folder.checkpoints / f"step-{step:08d}").mkdir(parents=True)
 
     assert folder.newest(resume=True).name == "step-00000100"
-    with pytest.raises(TrainingError, match=r"has done 100 steps\. --resume"):
+    with pytest.raises(TrainingError, match=r"has finished 100 steps\. --resume"):
         folder.newest(resume=False)
 
 
