@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from evaluation.metrics import MaskletScore, mean_score, region_similarity, score_masklet
 from evaluation.micro.sets import MicroClips, MicroPhotos
 
 from .baselines import Guesser, Track, Xy, innermost_point
-from evaluation.metrics import MaskletScore, mean_score, region_similarity, score_masklet
 
 Tracker = Callable[[NDArray[np.uint8], NDArray[np.bool_]], Iterator[Track]]
 """Maps frames `(t, h, w, 3)` and the first mask to tracks of one or more methods."""

@@ -1,4 +1,4 @@
-"""Sources of masklets: prompts of a file, and everything on the first frame."""
+"""Sources of masklets: prompts of a file, and everything in a clip."""
 
 from types import SimpleNamespace
 
@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from sam2_hf import rle
-from sam2_hf.engine.masklet_sources import SOURCES, FirstFrameMasklets, PromptedMasklets
+from sam2_hf.engine.masklet_sources import SOURCES, PerFrameMasklets, PromptedMasklets
+from sam2_hf.engine.phases import PHASES
 from sam2_hf.engine.prompts.given_objects import GivenObject, GivenPrompt
 from sam2_hf.engine.settings import LabelSettings
+from sam2_hf.engine.tracked_objects import ClipToLabel
 from sam2_hf.errors import DataError, OptionError, PromptError
+from sam2_hf.model.bundled_models import SMALL_MODEL
 from tests.engine.test_tracked_objects import centers, clip
-from tests.fakes import SIDE
+from tests.fakes import SIDE, fake_clip
 
 
 def disc(x, y, radius=8):
@@ -38,25 +41,36 @@ def generated(*masks):
     return generate
 
 
-def test_what_is_found_on_the_first_frame_is_tracked_without_duplicates():
+def test_masks_of_a_frame_have_no_duplicates_and_a_limit():
     masks = generated(disc(20, 20), disc(20, 21), disc(40, 40), disc(20, 50))
 
-    found = FirstFrameMasklets(masks, max_objects=2).find(clip(frames=range(2, 5)), [])
+    found = PerFrameMasklets(masks, max_objects=2).find(clip("phase1", range(2, 3)), [])
 
-    assert list(found.prompts) == [1, 2]
     assert {prompt.by for prompts in found.prompts.values() for prompt in prompts} == {"automatic"}
-    assert centers(found, 2)[2] == (40, 40)
-    assert sorted(centers(found, 1)) == [2, 3, 4]
+    assert [centers(found, number)[2] for number in (1, 2)] == [(20, 20), (40, 40)]
+
+
+def test_everything_in_a_clip_is_tracked(micro_video_model):
+    options = {"points_per_side": 3, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}
+    source = SOURCES["automatic"](LabelSettings(SMALL_MODEL, options=options, max_objects=2))
+    whole = ClipToLabel(fake_clip(4), "clip", micro_video_model, {}, range(4), PHASES["phase3"])
+
+    found = source.find(whole, [])
+
+    assert [frame.frame for frame in found.frames] == [0, 1, 2, 3]
+    assert 1 <= max(len(frame.objects) for frame in found.frames) <= 2
 
 
 def test_in_phase_1_masks_of_two_frames_are_objects_of_their_own():
-    found = FirstFrameMasklets(generated(disc(20, 20)), 5).find(clip("phase1", range(3)), [])
+    found = PerFrameMasklets(generated(disc(20, 20)), 5).find(clip("phase1", range(3)), [])
 
     assert [[item.object_id for item in frame.objects] for frame in found.frames] == [[1], [2], [3]]
 
 
 def test_an_empty_frame_has_no_masklets():
-    assert not FirstFrameMasklets(generated(), 5).find(clip(), []).frames
+    (frame,) = PerFrameMasklets(generated(), 5).find(clip("phase1", range(1)), []).frames
+
+    assert not frame.objects
 
 
 def test_objects_of_a_file_keep_their_names_and_their_part_of_the_video():

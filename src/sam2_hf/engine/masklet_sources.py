@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, Protocol
 
 from sam2_hf import rle
@@ -11,18 +10,18 @@ from sam2_hf.errors import DataError, PromptError
 from sam2_hf.frames.open import open_frames
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.promptable_model import PromptableModel
-from sam2_hf.pipelines.everything_options import EverythingOptions
 from sam2_hf.pipelines.generated_masks import GeneratedMask
 from sam2_hf.pipelines.loading import load_image_processor
 from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline
+from sam2_hf.pipelines.video_mask_generation import VideoMaskGenerationPipeline
 from sam2_hf.writers.frame_journal import ObjectOnFrame, TrackedFrame
 
+from .pipeline_masklets import PipelineMasklets
 from .quality import mask_iou
 from .settings import AUTOMATIC, PROMPTS, LabelSettings
-from .tracked_objects import ClipMasklets, ClipToLabel, mask_prompt, track_objects
+from .tracked_objects import SMALLEST_INPUT, ClipMasklets, ClipToLabel, track_objects
 from .video_labels import MaskletPrompt
 
-SMALLEST_INPUT = 64  # pixels; only original pictures are read
 SURE = 10.0  # object score of a mask that was found on its frame, logits
 SAME = 0.7  # IoU above which a mask is a duplicate
 
@@ -68,8 +67,8 @@ class PromptedMasklets:
         return replace(track_objects(clip, prompts), names=names)
 
 
-class FirstFrameMasklets:
-    """Segments everything on the first frame of a clip, and tracks it; by frame without memory.
+class PerFrameMasklets:
+    """Segments everything on each frame, without memory: each mask is a masklet of one frame.
 
     Args:
         generate: Finds the masks of a picture.
@@ -82,33 +81,17 @@ class FirstFrameMasklets:
 
     def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> ClipMasklets:
         """See [`MaskletSource.find`]."""
-        with open_frames(clip.video, image_size=SMALLEST_INPUT) as frames:
-            if not clip.phase.propagates:
-                return self._on_each_frame(clip, frames.picture, frames.time)
-            masks = self._best(clip, frames.picture(clip.frames.start))
-        prompts = {
-            object_id: [mask_prompt(clip.frames.start, mask.rle, AUTOMATIC)]
-            for object_id, mask in enumerate(masks, 1)
-        }
-        return track_objects(clip, prompts)
-
-    def _on_each_frame(
-        self,
-        clip: ClipToLabel,
-        picture: Callable[[int], Any],
-        time: Callable[[int], float | None],
-    ) -> ClipMasklets:
-        """Make a masklet of one frame of each mask."""
-        frames, prompts, last = [], {}, 0
-        for frame in clip.frames:
-            objects = []
-            for object_id, mask in enumerate(self._best(clip, picture(frame)), last + 1):
-                segmentation = rle.to_coco(mask.rle)
-                found = (segmentation, mask.area, mask.predicted_iou, SURE, True)
-                objects.append(ObjectOnFrame(object_id, *found))
-                prompts[object_id] = [MaskletPrompt(frame, mask=segmentation, by=AUTOMATIC)]
-                last = object_id
-            frames.append(TrackedFrame(frame, time(frame), tuple(objects)))
+        frames: list[TrackedFrame] = []
+        prompts: dict[int, list[MaskletPrompt]] = {}
+        with open_frames(clip.video, image_size=SMALLEST_INPUT) as video:
+            for frame in clip.frames:
+                objects = []
+                for mask in self._best(clip, video.picture(frame)):
+                    object_id, segmentation = len(prompts) + 1, rle.to_coco(mask.rle)
+                    found = (segmentation, mask.area, mask.predicted_iou, SURE, True)
+                    objects.append(ObjectOnFrame(object_id, *found))
+                    prompts[object_id] = [MaskletPrompt(frame, mask=segmentation, by=AUTOMATIC)]
+                frames.append(TrackedFrame(frame, video.time(frame), tuple(objects)))
         return ClipMasklets(frames, prompts)
 
     def _best(self, clip: ClipToLabel, picture_hw3: Any) -> list[GeneratedMask]:  # noqa: ANN401
@@ -129,13 +112,12 @@ class FirstFrameMasklets:
 
 
 class _Automatic:
-    """Makes the image model when the first clip is there, with the weights of the video model."""
+    """Finds everything in a clip; in a phase without propagation, on each of its frames."""
 
     def __init__(self, settings: LabelSettings) -> None:
+        VideoMaskGenerationPipeline.check_options(**settings.options)
         self._settings = settings
-        self._options = EverythingOptions().changed(**settings.options)
-        self._options.grids()
-        self._model: PromptableModel | None = None
+        self._sources: dict[bool, MaskletSource] = {}  # by whether they propagate
 
     def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> ClipMasklets:
         """See [`MaskletSource.find`]."""
@@ -144,15 +126,20 @@ class _Automatic:
                 "an exported model has no everything-mode for the engine. Give --prompts, or the "
                 "model it was made of."
             )
-        self._model = clip.model
-        return self._source.find(clip, given)
+        propagates = clip.phase.propagates
+        if propagates not in self._sources:
+            self._sources[propagates] = self._make(clip.model, propagates=propagates)
+        return self._sources[propagates].find(clip, given)
 
-    @cached_property
-    def _source(self) -> FirstFrameMasklets:
-        model = Sam2Model.from_video_model(self._model)  # type: ignore[arg-type]  # set by `find`
+    def _make(self, model: Any, *, propagates: bool) -> MaskletSource:  # noqa: ANN401
+        options, limit = self._settings.options, self._settings.max_objects
+        if propagates:
+            return PipelineMasklets(
+                lambda own: VideoMaskGenerationPipeline(own, max_objects=limit, **options)
+            )
         processor = load_image_processor(self._settings.model)
-        generate = MaskGenerationPipeline(model, processor, **self._settings.options)
-        return FirstFrameMasklets(generate, self._settings.max_objects)
+        photos = Sam2Model.from_video_model(model)
+        return PerFrameMasklets(MaskGenerationPipeline(photos, processor, **options), limit)
 
 
 SOURCES: Mapping[str, Callable[[LabelSettings], MaskletSource]] = {

@@ -14,8 +14,7 @@ from sam2_hf.pipelines.video_segmentation import VideoSegmentation
 from sam2_hf.video.review import FrameToReview
 from sam2_hf.writers.frame_journal import TrackedFrame
 
-from .masklet_sources import SMALLEST_INPUT
-from .tracked_objects import ClipMasklets, ClipToLabel
+from .tracked_objects import SMALLEST_INPUT, ClipMasklets, ClipToLabel
 
 FindAll = Callable[..., VideoSegmentation]
 

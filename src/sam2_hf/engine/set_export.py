@@ -27,8 +27,8 @@ from sam2_hf.writers.coco_video import coco_video_head, video_annotations
 from sam2_hf.writers.masklet_json import write_masklets
 from sam2_hf.writers.track_files import FrameNames, TrackedClip, TrackFiles
 
-from .masklet_sources import SMALLEST_INPUT
 from .set_folder import SetFolder
+from .tracked_objects import SMALLEST_INPUT
 from .video_labels import ACCEPTED, LabeledFrames, LabeledMasklet, VideoLabels
 from .video_queue import QueuedVideo
 

@@ -4,20 +4,18 @@ Objects of two ranges have nothing to do with each other, so ranges end at scene
 can.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
+from sam2_hf.everything.scene_cuts import find_scene_cuts
 from sam2_hf.frames.base import Frames
 
 Ranges = list[tuple[int, int]]  # first frame, and one past the last
 
 
-def whole_video(frames: Frames) -> Ranges:
-    """Find no scene but the video itself."""
-    return [(0, frames.num_frames or 0)]
-
-
-FIND_SCENES: Callable[[Frames], Ranges] = whole_video
+def scenes_of(frames: Frames) -> Ranges:
+    """List the scenes of a video, which is read to its end."""
+    return [*pairwise([0, *find_scene_cuts(frames), frames.num_frames or 0])]
 
 
 def split_ranges(scenes: Sequence[tuple[int, int]], longest: int) -> Ranges:

@@ -18,6 +18,7 @@ from .quality import mask_iou, rows_by_object, way_back
 from .video_labels import MaskletPrompt
 
 Prompts = Mapping[int, Sequence[MaskletPrompt]]  # by object id
+SMALLEST_INPUT = 64  # pixels; for those who read only original pictures
 CONFIDENT_IOU, CONFIDENT_SCORE = 0.7, 0.5  # of the frame that tracking back begins on
 
 

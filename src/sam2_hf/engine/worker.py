@@ -21,12 +21,12 @@ from sam2_hf.video.tracking_model import TrackingModel
 from .claims import Claim, exit_without_progress
 from .joined_parts import join_parts
 from .labeling import label_clip
-from .masklet_sources import SMALLEST_INPUT, SOURCES
+from .masklet_sources import SOURCES
 from .retracking import apply_reviews
 from .reviews import pending_reviews
 from .set_folder import Failure, SetFolder
-from .split_ranges import FIND_SCENES, split_ranges
-from .tracked_objects import ClipToLabel
+from .split_ranges import scenes_of, split_ranges
+from .tracked_objects import SMALLEST_INPUT, ClipToLabel
 from .video_labels import VideoLabels, write_labels
 from .video_queue import QueuedVideo
 from .work_items import WorkItem
@@ -201,7 +201,7 @@ class Worker:
         if num_frames <= longest:
             return [(0, num_frames)]
         with open_frames(source, image_size=SMALLEST_INPUT) as frames:
-            return split_ranges(FIND_SCENES(frames), longest)
+            return split_ranges(scenes_of(frames), longest)
 
 
 def _look_at(source: Any, video: QueuedVideo, phase: str) -> VideoLabels:  # noqa: ANN401
