@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "pipelines": BASE | {"everything", "export", "open_vocabulary", "writers"},
     "training": BASE | {"data"},
     **dict.fromkeys(("writers", "open_vocabulary"), BASE),
-    "engine": BASE | {"data", "everything", "pipelines", "writers"},
+    "engine": BASE | {"data", "everything", "open_vocabulary", "pipelines", "writers"},
     "original": BASE | {"pipelines"},
     "__init__": ALL,
     **{name: ALL | {"__init__", "cli"} for name in PROGRAMS},  # the demo runs the command line

@@ -159,14 +159,14 @@ def test_ids_beyond_a_format_leave_out_that_format_alone(everything, tmp_path, m
     [
         (["cup.png", "--layout", "panoptic"], "--layout is for videos"),
         (["cup.png", "--no-scene-cuts"], "--no-scene-cuts is for videos"),
-        (["cup.png", "--save", "davis"], "there is no result 'davis'. There are: overlay, mask"),
+        (["cup.png", "--save", "davis"], "there is no format 'davis'. There are: overlay, mask"),
         (["a.mp4", "b.mp4", "--video"], "there are 2 sources"),
         (["a.mp4"], "there is no video file or folder a.mp4"),
         (["empty", "--video"], "the folder empty has no picture"),
-        (["clip.mp4", "--save", "cvat"], "there is no result 'cvat'. There are: overlay, davis"),
+        (["clip.mp4", "--save", "cvat"], "there is no format 'cvat'. There are: overlay, davis"),
         (["clip.mp4", "--key-frame-every", "0"], "0 is too few"),
         (["clip.mp4", "--layout", "flat"], "invalid choice: 'flat'"),
-        (["clip.mp4", "--save", "nothing"], "there is no result 'nothing'"),
+        (["clip.mp4", "--save", "nothing"], "there is no format 'nothing'"),
     ],
 )
 def test_mistakes_are_one_line_before_a_model_is_loaded(

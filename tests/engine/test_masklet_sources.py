@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sam2_hf import rle
+from sam2_hf.engine import masklet_sources
 from sam2_hf.engine.masklet_sources import SOURCES, PerFrameMasklets, PromptedMasklets
 from sam2_hf.engine.phases import PHASES
 from sam2_hf.engine.prompts.given_objects import GivenObject, GivenPrompt
@@ -15,6 +16,7 @@ from sam2_hf.errors import DataError, OptionError, PromptError
 from sam2_hf.model.bundled_models import SMALL_MODEL
 from tests.engine.test_tracked_objects import centers, clip
 from tests.fakes import SIDE, fake_clip
+from tests.stand_in_detector import KnownBoxes
 
 
 def disc(x, y, radius=8):
@@ -93,3 +95,22 @@ def test_unknown_options_and_exported_models_are_refused():
         SOURCES["automatic"](LabelSettings("x", options={"pionts": 3}))
     with pytest.raises(PromptError, match="exported model"):
         SOURCES["automatic"](LabelSettings("x")).find(clip(), [])
+
+
+def test_what_a_detector_finds_by_name_is_tracked(micro_video_model, monkeypatch):
+    detector = KnownBoxes({"a disc": [(10, 10, 40, 40)]})
+    monkeypatch.setattr(masklet_sources, "load_detector", lambda *_, **__: detector)
+    named = {
+        "text": ["a disc"],
+        "detector": "x",
+        "detection_threshold": None,
+        "detect_every": 2,
+    }
+    source = SOURCES["text"](LabelSettings(SMALL_MODEL, source="text", options=named))
+    whole = ClipToLabel(fake_clip(4), "clip", micro_video_model, {}, range(4), PHASES["phase3"])
+
+    source.find(whole, [])
+
+    assert [labels for _, labels in detector.asked] == [["a disc"], ["a disc"]]
+    with pytest.raises(PromptError, match="phase1 does not track"):
+        SOURCES["text"](LabelSettings("x", phase="phase1", options=named))

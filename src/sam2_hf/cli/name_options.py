@@ -81,7 +81,7 @@ def check_text(arguments: argparse.Namespace, pointed: object) -> bool:
         raise PromptError(
             "there is --text, and there are points, boxes or masks. Give one of them."
         )
-    if arguments.names:
+    if getattr(arguments, "names", None):
         raise PromptError("--text names the objects that it finds: leave out --name.")
     return True
 

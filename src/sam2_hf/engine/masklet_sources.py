@@ -1,7 +1,8 @@
-"""Where masklets come from: prompts of a file, or everything that is found by itself."""
+"""Where masklets come from: prompts of a file, names for a detector, or everything."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from sam2_hf import rle
@@ -10,15 +11,18 @@ from sam2_hf.errors import DataError, PromptError
 from sam2_hf.frames.open import open_frames
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.promptable_model import PromptableModel
+from sam2_hf.open_vocabulary.labels import read_labels
 from sam2_hf.pipelines.generated_masks import GeneratedMask
 from sam2_hf.pipelines.loading import load_image_processor
 from sam2_hf.pipelines.mask_generation import MaskGenerationPipeline
+from sam2_hf.pipelines.named_models import load_detector
 from sam2_hf.pipelines.video_mask_generation import VideoMaskGenerationPipeline
+from sam2_hf.pipelines.video_segmentation import VideoSegmentationPipeline
 from sam2_hf.writers.frame_journal import ObjectOnFrame, TrackedFrame
 
-from .pipeline_masklets import PipelineMasklets
+from .pipeline_masklets import FindAll, PipelineMasklets
 from .quality import mask_iou
-from .settings import AUTOMATIC, PROMPTS, LabelSettings
+from .settings import AUTOMATIC, PROMPTS, TEXT, LabelSettings
 from .tracked_objects import SMALLEST_INPUT, ClipMasklets, ClipToLabel, track_objects
 from .video_labels import MaskletPrompt
 
@@ -142,7 +146,36 @@ class _Automatic:
         return PerFrameMasklets(MaskGenerationPipeline(photos, processor, **options), limit)
 
 
+class _ByName:
+    """Tracks what a zero-shot detector finds by name."""
+
+    def __init__(self, settings: LabelSettings) -> None:
+        self._options = settings.options
+        self._labels = read_labels(settings.options["text"], "text")
+        if not settings.chosen_phase.propagates:
+            raise PromptError(
+                f"{settings.phase} does not track, and what is found by name is tracked. Choose "
+                "another phase."
+            )
+        self._source = PipelineMasklets(self._make)
+
+    def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> ClipMasklets:
+        """See [`MaskletSource.find`]."""
+        return self._source.find(clip, given)
+
+    def _make(self, model: Any) -> FindAll:  # noqa: ANN401
+        detector = load_detector(
+            self._options["detector"],
+            device=model.device,
+            threshold=self._options["detection_threshold"],
+        )
+        track = VideoSegmentationPipeline(model, detector=detector)
+        every = self._options["detect_every"]
+        return partial(track, text=self._labels, detect_every=every)
+
+
 SOURCES: Mapping[str, Callable[[LabelSettings], MaskletSource]] = {
     AUTOMATIC: _Automatic,
+    TEXT: _ByName,
     PROMPTS: lambda settings: PromptedMasklets(),
 }

@@ -9,7 +9,7 @@ from sam2_hf.errors import DataError, SessionError
 from .phases import DEFAULT_PHASE, PHASES, Phase
 
 VERSION = 1  # of the files of a set
-AUTOMATIC, PROMPTS = "automatic", "prompts"
+AUTOMATIC, PROMPTS, TEXT = "automatic", "prompts", "text"
 SCORE_NAMES = {
     "predicted_iou": "predicted IoU",
     "object_score": "object score",
@@ -54,7 +54,7 @@ class LabelSettings:
         model: Hub id, folder or path of the model.
         dtype: Data type of its weights.
         phase: Name of one of `PHASES`.
-        source: "automatic", or "prompts" from a file.
+        source: "automatic", "prompts" from a file, or "text", names of what a detector finds.
         options: Options of the source.
         rules: When a masklet is accepted.
         max_objects: Largest number of automatic masklets of a video.

@@ -88,7 +88,7 @@ def test_prompts_for_a_video_that_is_not_there_are_listed(three, tmp_path, capsy
         (["a.mp4", "--prompts", "gone.json"], "there is no file or folder gone.json for --prompts"),
         (["a.mp4", "--review", "gone.json"], "--review is applied by --retrack"),
         (["a.mp4", "--phase", "phase4"], "invalid choice: 'phase4'"),
-        (["a.mp4", "--export", "avi"], "there is no result 'avi'"),
+        (["a.mp4", "--export", "avi"], "there is no format 'avi'"),
         (["a.mp4", "--workers", "0"], "at least 1"),
         (["x*.mp4"], "nothing matches x*.mp4"),
         (["a.mp4", "--model", "./gone"], "there is no file or folder ./gone"),
@@ -132,3 +132,11 @@ def test_several_workers_need_ray(three, capsys, monkeypatch):
 
     assert main(["label", *three, "--workers", "2"]) == 2
     assert "pip install 'sam2-hf[engine]'" in capsys.readouterr().err
+
+
+def test_names_do_not_go_with_a_file_of_prompts_or_options_of_the_search(three, capsys):
+    assert main(["label", *three, "--text", "a cup"]) == 2
+    assert "there is --text" in capsys.readouterr().err
+    without = [word for word in three if word not in ("--prompts", three[4])]
+    assert main(["label", *without, "--text", "a cup", "--points-per-side", "4"]) == 2
+    assert "--text names the objects" in capsys.readouterr().err

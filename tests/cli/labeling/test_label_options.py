@@ -32,5 +32,5 @@ def test_videos_stand_between_options():
 
 def test_formats_are_listed_and_others_refused():
     assert set_formats("parquet,sav") == ("sav", "parquet")
-    with pytest.raises(argparse.ArgumentTypeError, match="no result 'mp4'"):
+    with pytest.raises(argparse.ArgumentTypeError, match="no format 'mp4'"):
         set_formats("mp4")

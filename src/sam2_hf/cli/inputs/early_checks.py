@@ -256,6 +256,7 @@ def _label(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> 
             f"there is no video, and no set in {arguments.out} to continue. Give video files, a "
             "folder, a pattern or an address (see sam2-hf label --help)"
         )
+    check_text(arguments, arguments.prompts)
     if arguments.review is not None and not arguments.retrack:
         raise PromptError("--review is applied by --retrack; give both.")
     for name, path in (("prompts", arguments.prompts), ("review", arguments.review)):

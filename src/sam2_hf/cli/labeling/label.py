@@ -19,17 +19,19 @@ from sam2_hf.engine.set_export import export_set
 from sam2_hf.engine.set_folder import SetFolder
 from sam2_hf.engine.set_run import FindItems, LaunchedProcesses, work_here
 from sam2_hf.engine.set_statistics import SetStatistics, write_page
-from sam2_hf.engine.settings import AUTOMATIC, PROMPTS, AcceptRules, LabelSettings
+from sam2_hf.engine.settings import AUTOMATIC, PROMPTS, TEXT, AcceptRules, LabelSettings
 from sam2_hf.engine.video_queue import list_videos
 from sam2_hf.engine.work_items import open_items, review_items
 from sam2_hf.engine.worker import ItemOutcome
 from sam2_hf.errors import PromptError
 from sam2_hf.interruption import INTERRUPTED, Interruption, StopRequestedError
 from sam2_hf.pipelines.loading import DEFAULT_MODEL
+from sam2_hf.pipelines.named_models import DEFAULT_DETECTOR
 
 from .label_options import RULES, SEARCH
 
 NAMES_SHOWN = 10  # of videos that prompts are for
+SOURCE_OF = {None: AUTOMATIC, "prompts": PROMPTS, "text": TEXT}
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -173,6 +175,7 @@ def _require_unchanged(arguments: argparse.Namespace, settings: LabelSettings) -
     """
     fixed = {
         "prompts": None,
+        "text": settings.options.get("text"),
         "model": settings.model,
         "dtype": settings.dtype,
         "phase": settings.phase,
@@ -185,7 +188,7 @@ def _require_unchanged(arguments: argparse.Namespace, settings: LabelSettings) -
     flags = {name: flag for flag, (name, _) in RULES.items()}
     for name, value in fixed.items():
         given = getattr(arguments, name)
-        if given is not None and given != value:
+        if given not in (None, [], value):
             flag = flags.get(name, f"--{name.replace('_', '-')}")
             raise PromptError(
                 f"{flag} is for videos that are to be labeled, and there is none. Give the videos, "
@@ -214,11 +217,19 @@ def _settings(arguments: argparse.Namespace) -> LabelSettings:
     }
     given = {name: getattr(arguments, name) for name in _names_of_search()}
     options = {name: value for name, value in given.items() if value is not None}
-    if options and arguments.prompts is not None:
+    named = "prompts" if arguments.prompts is not None else "text" if arguments.text else None
+    if options and named is not None:
         raise PromptError(
             f"--{next(iter(options)).replace('_', '-')} is for masklets that are found, and "
-            "--prompts names the objects. Leave one out."
+            f"--{named} names the objects. Leave one out."
         )
+    if arguments.text:
+        options = {
+            "text": arguments.text,
+            "detector": arguments.detector or DEFAULT_DETECTOR,
+            "detection_threshold": arguments.detection_threshold,
+            "detect_every": arguments.detect_every or None,
+        }
     chosen: dict[str, Any] = {
         "phase": arguments.phase,
         "max_objects": arguments.max_objects,
@@ -228,7 +239,7 @@ def _settings(arguments: argparse.Namespace) -> LabelSettings:
     return LabelSettings(
         model=arguments.model or DEFAULT_MODEL,
         dtype=arguments.dtype,
-        source=AUTOMATIC if arguments.prompts is None else PROMPTS,
+        source=SOURCE_OF[named],
         options=options,
         rules=AcceptRules(**rules),
         **{name: value for name, value in chosen.items() if value is not None},

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from sam2_hf.cli.argument_types import count, share
+from sam2_hf.cli.name_options import add_detect_every, add_text
 from sam2_hf.errors import PromptError
 from sam2_hf.results.formats import SET_FORMATS, read_formats
 
@@ -49,6 +50,8 @@ def _add_masklets(parser: argparse.ArgumentParser) -> None:
         help="objects of a COCO, CVAT or Label Studio file, or a folder of masks "
         "(default: everything that is found)",
     )
+    add_text(group)
+    add_detect_every(group)
     group.add_argument(
         "--phase",
         choices=PHASES,
