@@ -36,7 +36,7 @@ Inputs = dict[str, NDArray[Any]]
 Remembered = list[tuple[int, "Memory"]]  # ages, nearest first
 
 NO_OBJECT = -1024.0  # logits of an object that is out of view
-NOT_A_POINT, TOP_LEFT, BOTTOM_RIGHT = -1, 2, 3  # labels besides 1 (on the object), 0 (outside)
+NOT_A_POINT, TOP_LEFT, BOTTOM_RIGHT = -1, 2, 3  # labels besides 1 (on an object), 0 (outside)
 MAX_PREVIOUS_LOGIT = 32.0  # an earlier answer is shown to the decoder within these bounds
 GIVEN_SCALE, GIVEN_SHIFT = 20.0, -10.0  # logits of a mask that a person gives
 AGAIN = "`sam2-hf export MODEL FOLDER` writes it again."
@@ -89,7 +89,7 @@ class Graphs:
             kind, value = ROOM[key]
             missing = room[kind] - inputs[key].shape[1]
             if missing < 0:
-                raise ValueError(f"the graphs take at most {room[kind]} {kind}.")
+                raise ValueError(f"the graphs take at most {room[kind]} {kind}; there are more.")
             sides = [(0, 0), (0, missing)] + [(0, 0)] * (inputs[key].ndim - 2)
             inputs[key] = np.pad(inputs[key], sides, constant_values=value)
         return inputs
