@@ -8,7 +8,7 @@ The rule. Two frames differ by `D = sqrt(h * (1 - c))`, 0 to 1:
   Gaussian blur of 3 cells, which leaves structure without brightness; one is shifted over the other
   as long as they share at least 35 % of their area; `c` is the largest correlation.
 
-A scene begins on a frame if each of the 7 frames from there on differs by `D >= 0.26` from each of
+A scene begins on a frame if each of the 7 frames from there on differs by `D >= 0.28` from each of
 the 7 frames before, and the smallest of these differences is at least 1.4 times the motion around
 it: the smaller `D` of the last two steps before and of the next two steps after, whichever side has
 more.
@@ -40,7 +40,7 @@ BLUR = 3.0  # cells
 LEAST_SHARED = 0.35  # fraction of the thumbnail under which shifts are not compared
 FLAT = 0.15  # least variance of a shared part, fraction of the whole thumbnail's
 REACH = 7  # frames before and after that are compared
-LEAST_DIFFERENCE = 0.26
+LEAST_DIFFERENCE = 0.28
 LEAST_RATIO = 1.4  # to the motion around
 COLOR_BINS, LUMA_BINS = 4, 16
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
