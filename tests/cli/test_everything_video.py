@@ -58,7 +58,7 @@ def test_a_clip_gives_the_results_of_a_video_with_the_masks_of_the_pipeline(
         "clip_everything_overlay.mp4",
         "clip_everything_scores.csv",
     ]
-    assert capsys.readouterr().out.startswith("clip_everything: 8 frames, ")
+    assert capsys.readouterr().out.startswith("clip: 8 frames, ")
     generate = VideoMaskGenerationPipeline(
         loading.load_video_model(model_folder),
         **QUICK,

@@ -72,7 +72,8 @@ class Overlaps:
     def of(cls, masks: Sequence[CocoRle], others: Sequence[CocoRle]) -> "Overlaps":
         """Measure the overlaps of all pairs."""
         areas = [
-            np.array([coco_mask.area(dict(m)) for m in part], float) for part in (masks, others)
+            np.array([coco_mask.area(dict(mask)) for mask in part], float)
+            for part in (masks, others)
         ]
         if not masks or not others:
             return cls(np.zeros((len(masks), len(others))), *areas)

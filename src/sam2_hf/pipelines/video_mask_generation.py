@@ -3,7 +3,7 @@
 Suffixes: h, w = rows and columns in pixels of the frame.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -89,7 +89,7 @@ class VideoMaskGenerationPipeline(AbstractPipeline[Sam2VideoModel]):
         super().__init__(model)
         self._rules = rules
         self._given = options
-        self.options, self.generator_options, self.session_options = _sorted(options)
+        self.options, self.generator_options, self.session_options = _split_options(options)
 
     @classmethod
     def option_names(cls) -> frozenset[str]:
@@ -106,7 +106,7 @@ class VideoMaskGenerationPipeline(AbstractPipeline[Sam2VideoModel]):
             SessionError: A value of a session's option cannot be used.
         """
         VideoSegmentationPipeline.check_options(rules=rules)
-        _sorted(options)
+        _split_options(options)
 
     def __call__(
         self,
@@ -220,7 +220,7 @@ class VideoMaskGenerationPipeline(AbstractPipeline[Sam2VideoModel]):
         )
 
     def _tracker(self, video: object, options: dict[str, Any]) -> EverythingTracker:
-        chosen, generator, session_options = _sorted({**self._given, **options})
+        chosen, generator, session_options = _split_options({**self._given, **options})
         session: VideoSession = Sam2VideoInferenceSession.open(
             video, self.model, options=session_options
         )
@@ -241,29 +241,29 @@ def _names() -> frozenset[str]:
     )
 
 
-def _sorted(
+def _split_options(
     options: dict[str, Any],
 ) -> tuple[VideoEverythingOptions, dict[str, Any], SessionOptions]:
-    """Sort options by what they belong to, and check them.
+    """Split options by what they belong to, and check them.
 
     Returns:
         Options of everything-mode, of mask generation (those that were given), and of the session.
     """
+    known = _names()
     for name in options:
-        if name not in _names():
-            raise OptionError("mask generation in videos", name, _names())
-    _, rest = ReadingOptions().taken_from(options)
-    chosen = _part(rest, VideoEverythingOptions.names())
-    own = VideoEverythingOptions().changed(**chosen)
-    generator = _part(rest, {*(field.name for field in fields(EverythingOptions)), *ALIASES})
+        if name not in known:
+            raise OptionError("mask generation in videos", name, known)
+    ReadingOptions().taken_from(options)
+    own = VideoEverythingOptions(**_part(options, VideoEverythingOptions.names()))
+    generator = _part(options, {*(field.name for field in fields(EverythingOptions)), *ALIASES})
     MaskGenerationPipeline.check_options(**generator)
-    of_session = {k: v for k, v in options.items() if k not in chosen and k not in generator}
-    known = _part(of_session, {field.name for field in fields(SessionOptions)})
     session = SessionOptions.preset(
-        **known, keep="window", non_overlap_masks=own.layout == "panoptic"
+        **_part(options, {field.name for field in fields(SessionOptions)}),
+        keep="window",
+        non_overlap_masks=own.layout == "panoptic",
     )
     return own, generator, session
 
 
-def _part(options: dict[str, Any], names: Sequence[str] | set[str] | frozenset[str]) -> dict:
+def _part(options: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in names}

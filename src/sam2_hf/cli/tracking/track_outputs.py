@@ -38,7 +38,7 @@ class TrackOutputs:
 
     def __init__(self, kinds: tuple[str, ...], stem: str, target: Path, staged: Path) -> None:
         self.kinds = kinds
-        self.stem = stem
+        self._stem = stem
         self._target = target
         self._staged = staged
         require_packages(kinds)
@@ -78,7 +78,7 @@ class TrackOutputs:
 
     def growing(self, kind: str) -> Path:
         """Return the staging path of a result."""
-        return self._staged / f"{self.stem}{VIDEO_FORMATS[kind].ending}"
+        return self._staged / f"{self._stem}{VIDEO_FORMATS[kind].ending}"
 
     def frame_writer(self, clip: TrackedClip) -> TrackFiles:
         """Return the writer of per-frame results."""
@@ -105,7 +105,7 @@ class TrackOutputs:
         try:
             for kind in self.kinds:
                 source, chosen = self.growing(kind), VIDEO_FORMATS[kind]
-                target = self._target / f"{self.stem}{chosen.ending}"
+                target = self._target / f"{self._stem}{chosen.ending}"
                 if chosen.files:
                     _publish_folder(source, target, chosen.files)
                 else:

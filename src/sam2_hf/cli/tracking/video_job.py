@@ -17,6 +17,7 @@ from sam2_hf.writers.masklet_json import VideoFacts
 from sam2_hf.writers.track_files import FrameNames, TrackedClip, box_of_all
 
 from .track_outputs import Outcome, TrackOutputs, summarize_objects, tell
+from .track_plan import stem_of
 from .track_run import TrackState
 
 
@@ -74,7 +75,7 @@ def run_job(
     ):
         try:
             outcome = job.track(session, stop)
-            about = job.facts(session, outputs.stem)
+            about = job.facts(session, stem_of(job.video))
             unfit = outputs.leave_out_unfit(about.object_ids)
             outputs.begin()
             clip = TrackedClip(
