@@ -106,6 +106,22 @@ def test_an_item_of_another_worker_is_left_to_it(folder):
     assert [worker.do(item).status for _ in range(2)] == ["done", "taken"]
 
 
+def test_a_late_worker_leaves_the_labels_of_its_successor(folder, monkeypatch):
+    item = open_items(folder)[0]
+
+    class Slow(Pointing):
+        def find(self, clip, given):
+            found = super().find(clip, given)
+            folder.labels(item.video_id).parent.mkdir()
+            folder.labels(item.video_id).write_text("reviewed")
+            return found
+
+    monkeypatch.setattr(worker_module, "SOURCES", {"automatic": lambda settings: Slow()})
+    Worker(folder).do(item)
+
+    assert folder.labels(item.video_id).read_text() == "reviewed"
+
+
 def test_stopping_frees_the_item(folder):
     frames = []
 

@@ -183,6 +183,8 @@ class Worker:
         masklets, frames = label_clip(
             clip, self._source, folder.given(about.id), self.settings.rules
         )
+        if self._is_done(item):  # by a successor, after this worker hung; it may be reviewed by now
+            return
         part = clip.frames.start, clip.frames.stop
         video = replace(about, masklets=tuple(masklets), parts=(part,))
         write_labels(target, video, frames)
