@@ -187,8 +187,27 @@ def video_numbers(folder, _bad_files):
             yield refused(f"everything {name} {text!r}", "everything", clip, f"{name}={text}", *out)
 
 
+def sets(folder, bad_files):
+    clip, out = folder / "clip.mp4", ("--out", folder / "set", "--model", MODEL)
+    for name, path in bad_files.items():
+        yield refused(f"--prompts {name}", "label", clip, f"--prompts={path}", *out)
+        more = ("--retrack", f"--review={path}")
+        yield refused(f"--review {name}", "label", *more, "--out", folder / "set")
+    for name in ("text", "pipe", "inside a file", "a name with a zero", "loop", "a long name"):
+        more = ("--model", MODEL, f"--out={bad_files[name]}")
+        yield refused(f"label --out {name}", "label", clip, *more)
+    for name in ("--workers", "--threads", "--max-objects", "--split-frames", "--lease"):
+        for text in ("0", "-1", "x", "1.5"):
+            yield refused(f"{name} {text}", "label", clip, f"{name}={text}", *out)
+    for name in ("--min-iou", "--min-object-score", "--min-stability", "--min-agreement"):
+        for text in ("nan", "inf", "x", "-0.1", "1.5"):
+            yield refused(f"{name} {text}", "label", clip, f"{name}={text}", *out)
+    for name, text in {"--phase": "", "--export": "png", "--points-per-side": str(10**9)}.items():
+        yield refused(f"{name} {text!r}", "label", clip, f"{name}={text}", *out)
+
+
 BORDERS = {
-    border.__name__: border for border in (photos, models_and_folders, videos, video_numbers)
+    border.__name__: border for border in (photos, models_and_folders, videos, video_numbers, sets)
 }
 
 

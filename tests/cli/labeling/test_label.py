@@ -85,7 +85,7 @@ def test_prompts_for_a_video_that_is_not_there_are_listed(three, tmp_path, capsy
     ("arguments", "said"),
     [
         (["--out", "nowhere"], "there is no video, and no set in nowhere"),
-        (["a.mp4", "--prompts", "gone.json"], "there is no file or folder gone.json for --prompts"),
+        (["a.mp4", "--prompts", "gone.json"], "there is no file of prompts gone.json"),
         (["a.mp4", "--review", "gone.json"], "--review is applied by --retrack"),
         (["a.mp4", "--phase", "phase4"], "invalid choice: 'phase4'"),
         (["a.mp4", "--export", "avi"], "there is no format 'avi'"),

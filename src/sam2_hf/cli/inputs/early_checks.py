@@ -259,9 +259,10 @@ def _label(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> 
     check_text(arguments, arguments.prompts)
     if arguments.review is not None and not arguments.retrack:
         raise PromptError("--review is applied by --retrack; give both.")
-    for name, path in (("prompts", arguments.prompts), ("review", arguments.review)):
-        if path is not None and not os.path.exists(path):
-            raise PromptError(f"there is no file or folder {path} for --{name}. Check the path.")
+    if arguments.prompts is not None and not os.path.isdir(arguments.prompts):
+        _require_file(arguments.prompts, "file of prompts")
+    if arguments.review is not None:
+        _require_file(arguments.review, "file of reviews")
     if arguments.workers > 1 and importlib.util.find_spec("ray") is None:
         raise MissingPackageError(
             "ray",
@@ -270,6 +271,11 @@ def _label(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> 
         )
     _model_and_folder(arguments)
     return True
+
+
+def _require_file(path: str, kind: str) -> None:
+    if problem := file_problem(path, kind):
+        raise PromptError(problem)
 
 
 def _convert(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> bool:
