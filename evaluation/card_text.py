@@ -32,12 +32,11 @@ mask = segment("photo.jpg", points=[(500, 375)], labels=[1]).best
 
 track = pipeline("video-segmentation", model="{name}")
 
-everything = pipeline(  # its predicted IoU is low, so the usual thresholds leave no masks
-    "mask-generation", model="{name}", pred_iou_thresh=0.45, stability_score_thresh=0.1
-)
+everything = pipeline("mask-generation", model="{name}")
 ```
 
-`Sam2Model`, `Sam2VideoModel` and the processors load it by the same name, without a network.
+`Sam2Model`, `Sam2VideoModel` and the processors load it by the same name, without a network. Its
+predicted IoU is low, so `mask_generation` in its config lowers the thresholds of mask generation.
 
 ## Results
 

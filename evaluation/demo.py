@@ -17,21 +17,13 @@ from skimage import data
 from sam2_hf.cli import main as sam2_hf
 from sam2_hf.cli.console import say
 from sam2_hf.interruption import DONE
-from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
+from sam2_hf.model.bundled_models import SMALL_MODEL
 from sam2_hf.pipelines.loading import hub_answers, is_cached
 
 from .demo_clip import main as write_clip
 
 RELEASED = "facebook/sam2.1-hiera-tiny"
 CUP, CUP_IN_CLIP, CAT_IN_CLIP = "290,225", "0:1:95,238", "0:2:389,119"
-# Thresholds for the bundled model, whose scores are lower than those of released checkpoints.
-BUNDLED_IOU, BUNDLED_STABILITY = 0.45, 0.1
-BUNDLED_THRESHOLDS = (
-    "--pred-iou-thresh",
-    str(BUNDLED_IOU),
-    "--stability-score-thresh",
-    str(BUNDLED_STABILITY),
-)
 
 
 def chosen_model(asked: str | None) -> tuple[str, str]:
@@ -58,11 +50,10 @@ def chosen_model(asked: str | None) -> tuple[str, str]:
 def commands(model: str, out: Path) -> list[list[str]]:
     """List what `sam2-hf` is run with."""
     photo, clip = str(out / "coffee.png"), str(out / "clip.mp4")
-    thresholds = [] if bundled_folder(model) is None else BUNDLED_THRESHOLDS
     clicks = ("--click", CUP_IN_CLIP, "--click", CAT_IN_CLIP)
     return [
         ["segment", photo, "--model", model, "--point", CUP, "--out", str(out / "segment")],
-        ["everything", photo, "--model", model, *thresholds, "--out", str(out / "everything")],
+        ["everything", photo, "--model", model, "--out", str(out / "everything")],
         ["track", clip, "--model", model, *clicks, "--out", str(out / "track")],
     ]
 

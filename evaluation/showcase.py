@@ -14,7 +14,6 @@ import sys
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from PIL import Image
 from skimage import data
@@ -29,13 +28,11 @@ from sam2_hf import (
 )
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
-from sam2_hf.model.bundled_models import bundled_folder
 from sam2_hf.overlay import POSITIVE
 from sam2_hf.pipelines.image_prompts import PromptParts
 from sam2_hf.pipelines.loading import load_image_processor, load_model, load_video_model
 from sam2_hf.results.pictures import write_picture
 
-from .demo import BUNDLED_IOU, BUNDLED_STABILITY
 from .demo_clip import CAT, CUP, main as write_clip
 from .exit_status import exit_status
 
@@ -85,12 +82,7 @@ def make_pictures(model: str, folder: Path) -> list[Path]:
     found = segment(Image.fromarray(data.coffee()), objects)
     written = [write_picture(folder / CLICK, found.plot())]
 
-    bundled: dict[str, Any] = {
-        "pred_iou_thresh": BUNDLED_IOU,
-        "stability_score_thresh": BUNDLED_STABILITY,
-    }
-    thresholds = {} if bundled_folder(model) is None else bundled
-    generate = MaskGenerationPipeline(image_model, processor, **thresholds)
+    generate = MaskGenerationPipeline(image_model, processor)
     everything = generate(Image.fromarray(data.astronaut()))
     written.append(write_picture(folder / EVERYTHING, everything.plot()))
     return [*written, write_gif(tracked_frames(model), folder / TRACK)]

@@ -17,6 +17,7 @@ from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.open_vocabulary.detection import Detection, Detector, detect_objects
 from sam2_hf.pipelines.encoded_image import EncodedImage
+from sam2_hf.pipelines.everything_options import EverythingOptions
 from sam2_hf.pipelines.generated_masks import GeneratedMasks
 from sam2_hf.pipelines.image_prompts import SegmentationResult
 from sam2_hf.pipelines.image_segmentation import ImageSegmentationPipeline
@@ -105,10 +106,10 @@ class EverythingDefaults:
     stability_score_thresh: float = 0.95
 
     @classmethod
-    def of_model(cls, *, is_bundled: bool, has_gpu: bool) -> "EverythingDefaults":
-        """Choose them for a model: the bundled one predicts low scores."""
+    def of_model(cls, options: EverythingOptions, *, has_gpu: bool) -> "EverythingDefaults":
+        """Take the model's own thresholds; a CPU gets fewer points."""
         points = 32 if has_gpu else 16
-        return cls(points, 0.45, 0.1) if is_bundled else cls(points)
+        return cls(points, options.pred_iou_thresh, options.stability_score_thresh)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,13 +196,13 @@ class SpaceModel:
         # On ZeroGPU video sessions and the detector stay in this process, which has no GPU.
         here = "cpu" if GPU is not None else device
         video = load_video_model(source, device=here)
-        bundled, has_gpu = is_bundled(video), model.device.type != "cpu"
+        own, has_gpu = pipelines[1].options, model.device.type != "cpu"
         return cls(
             shown_name(source),
             PhotoModel.of_pipelines(*pipelines),
             video,
-            EverythingDefaults.of_model(is_bundled=bundled, has_gpu=has_gpu),
-            knows_boxes=not bundled,  # its masks of boxes are unusable
+            EverythingDefaults.of_model(own, has_gpu=has_gpu),
+            knows_boxes=not is_bundled(video),  # its masks of boxes are unusable
             detector=None if detector is None else load_detector(detector, device=here),
         )
 

@@ -31,13 +31,7 @@ def test_a_click_on_the_cup_finds_the_cup(cup):
 
 
 def test_everything_in_a_photo_is_more_than_a_few_things_and_covers_most_of_it():
-    everything = pipeline(
-        "mask-generation",
-        model=SMALL_MODEL,
-        device="cpu",
-        pred_iou_thresh=0.45,  # as its card says
-        stability_score_thresh=0.1,
-    )
+    everything = pipeline("mask-generation", model=SMALL_MODEL, device="cpu")
 
     found = everything(Image.fromarray(data.coffee()))
 

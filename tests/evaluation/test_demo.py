@@ -28,15 +28,6 @@ def test_a_released_checkpoint_is_taken_where_it_can_be_had(
     assert demo.chosen_model(asked)[0] == model
 
 
-def test_only_the_bundled_model_gets_thresholds_of_its_own(tmp_path):
-    _, own, _ = demo.commands(demo.SMALL_MODEL, tmp_path)
-    _, usual, _ = demo.commands(demo.RELEASED, tmp_path)
-
-    assert set(demo.BUNDLED_THRESHOLDS) <= set(own)
-    assert "--pred-iou-thresh" in own
-    assert "--pred-iou-thresh" not in usual
-
-
 def test_the_command_line_knows_every_command(tmp_path):
     for command in demo.commands(demo.SMALL_MODEL, tmp_path):
         assert build_parser().parse_args(command).command == command[0]

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_hf import ImageError, PromptError
+from sam2_hf import ImageError, PromptError, Sam2Config
+from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.pipelines.everything_options import EverythingOptions
 from sam2_hf.pipelines.image_prompts import SegmentationResult
 from sam2_space.drawing import BACKGROUNDS, draw_candidates, draw_view, write_cutout, write_files
 from sam2_space.limits import LimitError, Limits
@@ -176,8 +178,10 @@ def test_zero_gpu_wraps_what_takes_and_returns_values(monkeypatch):
 
 
 def test_the_bundled_model_begins_with_sliders_it_can_meet():
-    assert EverythingDefaults.of_model(is_bundled=True, has_gpu=False).pred_iou_thresh == 0.45
-    assert EverythingDefaults.of_model(is_bundled=False, has_gpu=True) == EverythingDefaults(
+    bundled = EverythingOptions.of_model(Sam2Config.from_pretrained(SMALL_MODEL))
+
+    assert EverythingDefaults.of_model(bundled, has_gpu=False) == EverythingDefaults(16, 0.45, 0.1)
+    assert EverythingDefaults.of_model(EverythingOptions(), has_gpu=True) == EverythingDefaults(
         32, 0.8, 0.95
     )
 
