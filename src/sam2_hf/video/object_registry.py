@@ -168,13 +168,14 @@ class ObjectRegistry:
             return list(self._objects.values())
         return [self.known(number) for number in read_object_ids(object_ids)]
 
-    def require_prompts(self, objects: Sequence[TrackedObject]) -> set[int]:
-        """Refuse to track objects without prompts; return the frames with prompts.
+    def require_prompts(self, objects: Sequence[TrackedObject] | None = None) -> set[int]:
+        """Refuse to track objects, all if None, without prompts; return the frames with prompts.
 
         Raises:
             NoPromptError: There is no object, or one of them has no prompt.
         """
-        asked = [obj.object_id for obj in objects]
+        listed = self._objects.values() if objects is None else objects
+        asked = [obj.object_id for obj in listed]
         with_prompt = [number for number in self._objects if self.conditioning_frames(number)]
         for number in asked:
             if number not in with_prompt:
