@@ -52,7 +52,7 @@ OPTIONAL = {
         "onnxscript",
         "openvino",
     ),
-    *("peft", "ray", "supervision"),
+    *("peft", "pyarrow", "ray", "supervision"),
     "gpu_attention_kernel",  # which imports Triton
 }
 FILES = sorted(p for top in ("src", *PROGRAMS) for p in (ROOT / top).rglob("*.py"))

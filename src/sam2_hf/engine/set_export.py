@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_hf.atomic_write import atomic_folder, atomic_path
-from sam2_hf.data.rows import VideoRow, import_datasets, make_table, to_segments
+from sam2_hf.data.rows import column_kinds, import_datasets, to_segments
 from sam2_hf.errors import OutputError
 from sam2_hf.frames.image_sequence import list_pictures
 from sam2_hf.frames.open import open_frames
@@ -33,6 +33,8 @@ from .video_labels import ACCEPTED, LabeledFrames, LabeledMasklet, VideoLabels
 from .video_queue import QueuedVideo
 
 PROVENANCE = "provenance.jsonl"
+TABLE_COLUMNS = ("name", "images", "video", "annotated", "segments", "size", "object_ids")
+VIDEOS_AT_A_TIME = 64  # in memory
 AUTO = "_auto"  # SA-V's ending of masklets that a model made
 
 
@@ -216,46 +218,47 @@ def _coco_annotations(
 
 
 def _parquet(videos: list[ExportedVideo], target: Path) -> None:
-    """Write a table whose rows training reads, with the provenance as a column of JSON."""
-    table = make_table([_row(item) for item in videos])
-    if videos:
-        lines = [json.dumps(item.provenance) for item in videos]
-        table = table.add_column("provenance", lines)
-    with atomic_path(target) as hidden, _no_progress_bars():
-        table.to_parquet(str(hidden))
+    """Write a table whose rows training reads, with the provenance as a column of JSON.
 
-
-@contextlib.contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Keep `datasets` from drawing on stderr."""
+    The masks of a few videos are in memory at a time.
+    """
     datasets = import_datasets()
-    if datasets.are_progress_bars_disabled():
-        yield
-        return
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        datasets.enable_progress_bars()
+    import pyarrow.parquet  # optional, comes with datasets
+
+    kinds = column_kinds()
+    features = datasets.Features(
+        {**{name: kinds[name] for name in TABLE_COLUMNS}, "provenance": datasets.Value("string")}
+    )
+    with (
+        atomic_path(target) as hidden,
+        pyarrow.parquet.ParquetWriter(hidden, features.arrow_schema) as writer,
+    ):
+        for first in range(0, len(videos), VIDEOS_AT_A_TIME):
+            rows = list(map(_row, videos[first : first + VIDEOS_AT_A_TIME]))
+            columns = {name: [row[name] for row in rows] for name in features}
+            part = datasets.Dataset.from_dict(columns, features=features)
+            writer.write_table(part.data.table.cast(features.arrow_schema))
 
 
-def _row(item: ExportedVideo) -> VideoRow:
+def _row(item: ExportedVideo) -> dict[str, Any]:
+    """Make the columns of a video, see `VideoRow`."""
     ids = [masklet.object_id for masklet in item.masklets]
     annotated, segments = [], []
     for tracked in item.frames:
         found = {part.object_id: part.segmentation for part in tracked.objects}
         annotated.append(tracked.frame)
         segments.append(to_segments([found.get(object_id) for object_id in ids]))
-    pictures = item.local is not None and item.local.is_dir()
-    return VideoRow(
-        item.video.id,
-        images=list(list_pictures(item.local)) if pictures and item.local else [],
-        video="" if pictures else item.queued.address,
-        annotated=annotated,
-        segments=segments,
-        size=item.video.size,
-        object_ids=ids,
-    )
+    pictures = item.local if item.local is not None and item.local.is_dir() else None
+    return {
+        "name": item.video.id,
+        "images": [] if pictures is None else list(list_pictures(pictures)),
+        "video": item.queued.address if pictures is None else None,
+        "annotated": annotated,
+        "segments": segments,
+        "size": list(item.video.size),
+        "object_ids": ids,
+        "provenance": json.dumps(item.provenance),
+    }
 
 
 def _link(link: Path, target: Path) -> None:
