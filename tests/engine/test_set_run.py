@@ -2,10 +2,8 @@
 
 import random
 import sys
-import time
 from types import SimpleNamespace
 
-import pytest
 import torch
 
 from sam2_hf.engine.set_run import LaunchedProcesses
@@ -45,18 +43,3 @@ def test_a_launched_process_on_a_cpu_computes_as_one_alone():
     assert LaunchedProcesses(state).device == "cpu"
     assert LaunchedProcesses(SimpleNamespace(device=torch.device("cuda", 1))).device == "cuda:1"
     assert LaunchedProcesses().device is None
-
-
-@pytest.mark.parametrize("seed", range(1))
-def test_a_worker_alone_that_is_killed_is_continued(seed, clips, tiny_folder, whole_set, tmp_path):
-    chance, out = random.Random(seed), tmp_path / "set"
-    arguments = [clips.folder, *options(clips, tiny_folder), "--out", out]
-    command = start(*arguments)
-    wait_until(lambda: num_done(out) >= chance.randint(1, 30))
-    time.sleep(chance.random() / 10)
-    command.kill()
-    command.wait()
-
-    run_label(*arguments)
-
-    assert content(out) == content(whole_set)
