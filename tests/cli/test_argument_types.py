@@ -34,5 +34,5 @@ def test_a_number_that_counts_is_whole(text):
 
 def test_a_count_is_at_least_one():
     assert argument_types.count("1") == 1
-    with pytest.raises(argparse.ArgumentTypeError, match="too few"):
+    with pytest.raises(argparse.ArgumentTypeError, match="at least 1"):
         argument_types.count("0")

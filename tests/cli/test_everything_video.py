@@ -9,7 +9,8 @@ from PIL import Image
 from seeded_inputs import photo
 
 from sam2_hf import VideoMaskGenerationPipeline
-from sam2_hf.cli import main, track_run
+from sam2_hf.cli import main
+from sam2_hf.cli.tracking import track_run
 from sam2_hf.everything.tracks import EverythingState
 from sam2_hf.pipelines import loading
 from sam2_hf.writers.frame_journal import FrameJournal

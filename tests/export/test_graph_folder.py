@@ -57,13 +57,13 @@ def test_a_folder_without_a_graph_is_refused(folder):
 def test_graphs_of_different_models_are_refused(folder):
     change(folder / "mask_decoder.onnx", describe("sam2_hf.weights", "0" * 64))
 
-    refuse(folder, r"mask_decoder\.onnx is of another model .* other weights")
+    refuse(folder, r"mask_decoder\.onnx belongs to a different model .* different weights")
 
 
 def test_graphs_of_different_dtypes_are_refused(folder):
     change(folder / "mask_decoder.onnx", describe("sam2_hf.dtype", "int8"))
 
-    refuse(folder, "other dtype")
+    refuse(folder, "different dtype")
 
 
 def test_a_graph_under_the_name_of_another_is_refused(folder):
@@ -114,4 +114,4 @@ def test_a_damaged_config_is_refused(folder):
 def test_a_graph_of_another_input_size_is_refused(folder):
     change(folder / "image_encoder.onnx", describe("sam2_hf.image_size", "512"))
 
-    refuse(folder, "other input size")
+    refuse(folder, "different input size")

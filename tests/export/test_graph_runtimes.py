@@ -64,7 +64,7 @@ def test_weights_of_another_graph_are_refused(folder):
         (
             'sam2_hf.weights value="',
             'sam2_hf.weights value="0',
-            "of another model .* other weights",
+            "a different model .* different weights",
         ),
         ('sam2_hf.graph value="', 'sam2_hf.graph value="x', r"is not the graph mask_decoder"),
         ("sam2_hf.format", "sam2_hf.other", "no format"),

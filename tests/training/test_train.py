@@ -83,7 +83,7 @@ def test_ctrl_c_before_the_run_begins_says_that_nothing_is_there(file, monkeypat
 
     assert train(["--config", file]) == INTERRUPTED
 
-    assert "there is not a checkpoint of the run" in capsys.readouterr().out
+    assert "there is no checkpoint of the run" in capsys.readouterr().out
 
 
 def test_an_error_is_one_message_and_an_exit_code(monkeypatch, capsys):

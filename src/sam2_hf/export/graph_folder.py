@@ -114,7 +114,7 @@ class GraphFolder:
                 if own.get(key) != first.get(key):
                     raise ExportError(
                         f"{self._path(name)} belongs to a different model than "
-                        f"{self._path(GRAPHS[0]).name}: its {word} differs. {AGAIN}"
+                        f"{self._path(GRAPHS[0]).name}, of different {word}. {AGAIN}"
                     )
         return first
 

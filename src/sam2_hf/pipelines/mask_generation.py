@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
     """Find all masks of a photo, with the options, defaults and results of the original generator.
 
-    A model's config can have other defaults, see [`EverythingOptions.of_model`].
+    A model's config can have other defaults, see `of_model` of [`EverythingOptions`].
 
     Args:
         model: The model, on its device.
@@ -80,7 +80,7 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
         _, own = ReadingOptions().taken_from(options)
         self.labels = None if labels is None else read_labels(labels, "labels")
         check_named_model(scorer, "scorer", "score")
-        self.options = EverythingOptions.of_model(model.config).changed(**own)
+        self.options = EverythingOptions.of_model(getattr(model, "config", None)).changed(**own)
         self._encoder = PhotoEncoder(model, processor, compile=compile)
         self.reading, _ = ReadingOptions(value_range=self._encoder.value_range).taken_from(options)
         self._scorer = scorer_of(scorer, self)

@@ -51,7 +51,7 @@ class FrameMasks(PictureMasks):
             >>> track = VideoSegmentationPipeline(model)
             >>> found = track(clip, [VideoPrompt(frame=0, object_id=1, clicks=(115, 100))])
             >>> found.on_frame(0).drawn_prompts().clicks
-            ((115, 100, True),)
+            ((115.0, 100.0, True),)
         """
         return self.prompts
 

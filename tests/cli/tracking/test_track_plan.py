@@ -64,7 +64,7 @@ def test_the_same_plan_comes_back_from_json():
     ],
 )
 def test_what_differs_is_named(change, told):
-    with pytest.raises(SessionError, match="not the same") as caught:
+    with pytest.raises(SessionError, match="the command differs") as caught:
         PLAN.require_same(replace(PLAN, **change))
 
     assert told in str(caught.value)

@@ -8,7 +8,8 @@ import sys
 import pytest
 from seeded_inputs import photo
 
-from sam2_hf.cli import main, track_run
+from sam2_hf.cli import main
+from sam2_hf.cli.tracking import track_run
 from sam2_hf.errors import OutputError
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.writers.frame_journal import FrameJournal
@@ -19,7 +20,8 @@ KINDS = ("--outputs", "mp4,png,objects,json,csv")
 # Saves after every frame, and dies like a process that is killed: no line of cleaning up runs.
 KILLED = """
 import os, sys
-from sam2_hf.cli import main, track_run
+from sam2_hf.cli import main
+from sam2_hf.cli.tracking import track_run
 from sam2_hf.writers.frame_journal import FrameJournal
 from sam2_hf.writers.track_files import TrackFiles
 

@@ -87,7 +87,7 @@ def test_a_box_counts_as_a_click_in_its_middle_and_the_page_says_so(page):
 
     boxed_hw3 = visiting.wait_for_change(page, "photo", before_hw3)
     assert page.locator("#photo .choice").count() == 3
-    assert page.get_by_text("a box counts as a click in its middle").first.is_visible()
+    assert page.get_by_text("a box counts as a click at its center").first.is_visible()
     assert (boxed_hw3 != before_hw3).any()
 
 
