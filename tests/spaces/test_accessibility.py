@@ -14,6 +14,9 @@ RUN = """async () => (await axe.run(document, { resultTypes: ['violations'] })).
   .filter(found => found.impact === 'serious' || found.impact === 'critical')
   .map(found => [found.id, found.nodes.map(node => node.target.join(' ')).slice(0, 5)])"""
 DARK = "is_dark => document.body.classList.toggle('dark', is_dark)"
+FINISH = """document.getAnimations().forEach(fade => {
+  try { fade.finish(); } catch { /* one without an end */ }
+})"""
 FETCH_SECONDS = 60
 
 
@@ -39,7 +42,8 @@ def faults(page, state):
     found = []
     for is_dark in (False, True):
         page.evaluate(DARK, is_dark)
-        page.wait_for_timeout(300)  # colors fade over
+        page.wait_for_timeout(300)  # colors fade over, on a busy machine later
+        page.evaluate(FINISH)
         found += [(state, "dark" if is_dark else "light", *fault) for fault in page.evaluate(RUN)]
     page.evaluate(DARK, False)
     return found

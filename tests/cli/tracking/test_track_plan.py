@@ -60,7 +60,7 @@ def test_the_same_plan_comes_back_from_json():
         ({"no_overlap": True}, "no overlap was False, is True"),
         ({"prompts": ("--click 3:1:5,6",)}, "--click 3:1:7,8,- is gone"),
         ({"prompts": (*PLAN.prompts, "--box 0:1:1,2,3,4")}, "new is --box 0:1:1,2,3,4"),
-        ({"prompts": PLAN.prompts[::-1]}, "another order"),
+        ({"prompts": PLAN.prompts[::-1]}, "a different order"),
     ],
 )
 def test_what_differs_is_named(change, told):
