@@ -8,11 +8,13 @@ import threading
 
 import pytest
 
+from sam2_hf.engine import claims as claims_module
 from sam2_hf.engine.claims import Claims, exit_without_progress
 
 HOLD = """
 import sys, time
 from pathlib import Path
+from sam2_hf.engine import claims as claims_module
 from sam2_hf.engine.claims import Claims
 assert Claims(Path(sys.argv[1])).take("clip") is not None
 print("held", flush=True)
@@ -125,6 +127,29 @@ def test_a_process_without_progress_ends(tmp_path):
     exit_without_progress(claim, lease=0.01, leave=lambda code: left.set())
 
     assert left.wait(5)
+
+
+def test_a_claim_that_was_released_is_no_longer_watched_when_its_path_is_of_another(tmp_path):
+    claims, left = Claims(tmp_path), threading.Event()
+    first = claims.take("clip")
+    exit_without_progress(first, lease=0.1, leave=lambda code: left.set())
+    claims.release(first)
+
+    second = claims.take("clip")
+
+    assert second.path == first.path
+    assert not left.wait(0.4)
+
+
+def test_a_clone_of_a_machine_does_not_know_which_processes_of_the_other_ended(
+    tmp_path, other_process, monkeypatch
+):
+    other_process.kill()
+    other_process.wait()
+    (tmp_path / "boot_id").write_text("of the clone")
+    monkeypatch.setattr(claims_module, "BOOT_ID", tmp_path / "boot_id")
+
+    assert Claims(tmp_path).take("clip") is None
 
 
 def test_progress_touches_the_file_a_few_times_within_the_lease(tmp_path):

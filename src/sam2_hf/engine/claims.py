@@ -23,6 +23,7 @@ from sam2_hf.errors import OutputError
 LEASE_S = 600.0  # without progress, after which a claim is dead
 BEATS = 20  # touches of a file within a lease at most
 WATCH_S = 1.0  # between two looks at the progress
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 CLAIM = re.compile(r"(?P<item>.+)\.(?P<number>[0-9]+)")
 
 
@@ -37,6 +38,7 @@ class Claim:
         every: Seconds between two touches at least.
         beaten: When there was progress last; monotonic, seconds.
         touched: When the file was touched last.
+        released: Set when it is released; its path may then be of another claim.
     """
 
     item: str
@@ -45,6 +47,7 @@ class Claim:
     every: float = LEASE_S / BEATS
     beaten: float = field(default_factory=time.monotonic)
     touched: float = field(default_factory=time.monotonic)
+    released: threading.Event = field(default_factory=threading.Event)
 
     def beat(self) -> None:
         """Record progress. A failing touch is ignored: others then take the item over."""
@@ -95,6 +98,7 @@ class Claims:
 
     def release(self, claim: Claim) -> None:
         """Remove a claim of this process, and the dead ones before it."""
+        claim.released.set()
         for number, path in self._of(claim.item).items():
             if number <= claim.attempt:
                 with contextlib.suppress(OSError):
@@ -174,9 +178,13 @@ def _create(path: Path, text: str) -> bool:
 
 
 def _place() -> str:
-    """Identify what process numbers are valid in: this machine, this container."""
+    """Identify what process numbers are valid in: this machine since it started, this container.
+
+    Clones of a machine share their name, and the number of the container.
+    """
     with contextlib.suppress(OSError):
-        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+        started = BOOT_ID.read_text(encoding="ascii").strip()
+        return f"{socket.gethostname()} {started} {os.readlink('/proc/self/ns/pid')}"
     return socket.gethostname()
 
 
@@ -219,10 +227,9 @@ def exit_without_progress(claim: Claim, lease: float, leave: Callable[[int], obj
     """
 
     def watch() -> None:
-        while claim.path.exists():
+        while not claim.released.wait(min(WATCH_S, lease)):
             if time.monotonic() - claim.beaten > lease:
                 leave(1)
                 return
-            time.sleep(min(WATCH_S, lease))
 
     threading.Thread(target=watch, name="watch progress", daemon=True).start()
