@@ -1,5 +1,6 @@
 """The folder of a set."""
 
+import os
 import threading
 
 import pytest
@@ -88,3 +89,19 @@ def test_two_commands_that_add_videos_at_once_lose_none(tmp_path):
         thread.join()
 
     assert {video.id for video in SetFolder(tmp_path / "set").queue()} == {v.id for v in videos}
+
+
+def test_only_old_leftovers_of_killed_workers_are_removed(folder):
+    videos, parts = folder.root / "videos", folder.root / "parts/a"
+    for place in (videos, parts):
+        place.mkdir(parents=True)
+        for name in (".old.part", ".new.part"):
+            (place / name).write_text("half")
+        os.utime(place / ".old.part", (1, 1))
+
+    folder.clear_leftovers()
+
+    assert [path.name for place in (videos, parts) for path in place.iterdir()] == [
+        ".new.part",
+        ".new.part",
+    ]

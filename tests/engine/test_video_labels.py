@@ -1,5 +1,7 @@
 """The file of a labeled video."""
 
+from dataclasses import replace
+
 import pytest
 
 from sam2_hf.engine.video_labels import (
@@ -58,3 +60,20 @@ def test_a_mask_comes_before_the_clicks_that_correct_it():
 def test_an_object_that_is_not_there_is_named():
     with pytest.raises(DataError, match=r"v-1 has no object 7\. Objects: 4"):
         VIDEO.masklet(7)
+
+
+def test_two_workers_that_write_one_file_do_not_mix_their_frames(tmp_path):
+    path, other = tmp_path / "v.jsonl", replace(VIDEO, phase="phase2")
+    frames = tracked([square(0, frame) for frame in range(3)], object_id=4)
+
+    def interrupted():
+        yield frames[0]
+        write_labels(path, other, frames)
+        assert read_labels(path) == other
+        yield from frames[1:]
+
+    write_labels(path, VIDEO, interrupted())
+
+    assert read_labels(path) == VIDEO
+    assert list(LabeledFrames(path)) == frames
+    assert list(tmp_path.iterdir()) == [path]

@@ -32,6 +32,7 @@ from .video_labels import VideoLabels, read_labels
 from .video_queue import QueuedVideo
 
 SETTINGS, QUEUE, MODEL = "set.json", "queue.json", "model.json"
+LEFTOVER_S = 86_400.0  # since a hidden file was written last, after which nobody writes it
 PATIENCE_S = 30.0  # to wait for another command that changes the queue
 
 
@@ -200,6 +201,14 @@ class SetFolder:
         for video in self.queue():
             if video.id in done:
                 yield read_labels(self.labels(video.id))
+
+    def clear_leftovers(self) -> None:
+        """Remove what killed workers left half written."""
+        for pattern in ("videos/.*.part", "parts/*/.*.part"):
+            for path in self.root.glob(pattern):
+                with contextlib.suppress(OSError):  # it is being renamed
+                    if time.time() - path.stat().st_mtime > LEFTOVER_S:
+                        path.unlink()
 
     def plan(self, video_id: str) -> list[tuple[int, int]] | None:
         """Read the ranges that a long video is split into; None if it was not looked at yet."""

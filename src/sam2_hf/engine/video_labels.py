@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_hf import rle
-from sam2_hf.atomic_write import atomic_path
+from sam2_hf.atomic_write import atomic_write
 from sam2_hf.errors import DataError
 from sam2_hf.json_input import parse_json
 from sam2_hf.processing.prompts import Click
@@ -227,6 +227,8 @@ class VideoLabels:
 def write_labels(path: Path, video: VideoLabels, frames: Iterable[TrackedFrame]) -> Path:
     """Write a labeled video, whole or not at all.
 
+    Several workers may write it at once, as when one was thought dead; the last one stays.
+
     Args:
         path: The file.
         video: The video and its objects.
@@ -235,10 +237,10 @@ def write_labels(path: Path, video: VideoLabels, frames: Iterable[TrackedFrame])
     Raises:
         OutputError: It cannot be written.
     """
-    with atomic_path(path) as hidden, hidden.open("w", encoding="ascii") as file:
-        file.write(json.dumps(asdict(video)) + "\n")
+    with atomic_write(path) as file:
+        file.write(f"{json.dumps(asdict(video))}\n".encode("ascii"))
         for frame in frames:
-            file.write(frame.to_json() + "\n")
+            file.write(f"{frame.to_json()}\n".encode("ascii"))
     return path
 
 

@@ -111,6 +111,7 @@ class _Work:
         if arguments.status:
             return
         folder.claims.clear_dead()
+        folder.clear_leftovers()
         folder.forget_failures()
         if arguments.review is not None:
             reviews = read_review_file(Path(arguments.review), folder)
