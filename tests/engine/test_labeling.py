@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from sam2_hf.engine.labeling import label_clip
+import pytest
+
+from sam2_hf.engine.labeling import judged, label_clip
 from sam2_hf.engine.settings import AcceptRules
 from sam2_hf.engine.tracked_objects import track_objects
 from sam2_hf.engine.video_labels import ACCEPTED, REVIEW
@@ -46,6 +48,33 @@ def test_an_object_that_is_shown_on_one_frame_alone_is_not_accepted():
 
     assert masklet.reasons == ("it is shown on 1 of 6 frames",)
     assert single.status == ACCEPTED
+
+
+class Empty:
+    """A source whose object is never in view."""
+
+    def find(self, given_clip, given):
+        hidden = FakeModel(gone_on=range(9))
+        return track_objects(replace(given_clip, model=hidden), {1: [click(0)]})
+
+
+@pytest.mark.parametrize(("phase", "length"), [("phase3", 6), ("phase3", 1), ("phase1", 1)])
+def test_an_object_that_no_frame_shows_is_not_accepted(phase, length):
+    (masklet,), _ = label_clip(clip(phase, range(length)), Empty(), [], AcceptRules())
+
+    assert set(masklet.scores.values()) == {None}
+    assert masklet.status == REVIEW
+    assert masklet.reasons == (f"it is shown on 0 of {length} frames",)
+
+
+def test_scoring_is_progress():
+    beats = []
+    given = clip()
+    found = Clicked().find(given, [])
+
+    judged(replace(given, beat=lambda: beats.append(1)), found, AcceptRules())
+    tracking_back = 6
+    assert len(beats) >= tracking_back + 2 * 5  # two objects, five pairs of frames
 
 
 def test_frames_that_are_not_tracked_cannot_agree():

@@ -33,6 +33,19 @@ def test_what_leaves_the_frame_does_not_count_but_a_changed_shape_does():
     assert moved_iou(bar, half) == 0.5
 
 
+@pytest.mark.parametrize("shift", [(0, 0), (7, -9), (-25, 30), (2, 55), (-30, -55)])
+def test_stability_is_measured_around_the_masks_as_on_whole_frames(shift):
+    blob = np.random.default_rng(0).random((9, 12)) < 0.6
+    masks = np.zeros((2, 60, 90), bool)
+    masks[0, 25:34, 30:42] = blob
+    masks[1] = np.roll(masks[0], shift, (0, 1))
+    masks[1, 30:, 50:] = False
+
+    (scores,) = masklet_scores(tracked(masks)).values()
+
+    assert scores["stability"] == pytest.approx(moved_iou(*masks), abs=1e-6)
+
+
 def test_scores_are_means_where_the_object_is_shown():
     masks = [square(0, frame) for frame in range(3)]
     frames = [*tracked(masks), TrackedFrame(3, None, (on_frame(masks[0] & False, 0.1, -9.0),))]

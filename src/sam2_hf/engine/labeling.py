@@ -42,7 +42,7 @@ def judged(clip: ClipToLabel, found: ClipMasklets, rules: AcceptRules) -> list[L
     """Score masklets and decide which are accepted; see [`label_clip`]."""
     agreement = agreement_backward(clip, found.frames) if clip.phase.propagates else {}
     judged_masklets = []
-    for object_id, scores in masklet_scores(found.frames, agreement).items():
+    for object_id, scores in masklet_scores(found.frames, agreement, clip.beat).items():
         reasons = (*rules.reasons(scores), *_unconfirmed(clip, found.frames, object_id))
         doubts = [
             Doubt(doubt.frame, doubt.reasons, round(doubt.severity, 6))
@@ -73,12 +73,11 @@ def _first_mask(frames: Sequence[TrackedFrame], object_id: int) -> tuple[Masklet
 
 
 def _unconfirmed(clip: ClipToLabel, frames: Sequence[TrackedFrame], object_id: int) -> list[str]:
-    """Doubt a tracked object that is shown on one frame of several: nothing can confirm it."""
-    if not clip.phase.propagates or len(clip.frames) == 1:
-        return []
+    """Doubt an object that no frame shows, or a tracked one that is shown on one of several."""
     shown = sum(
         item.object_id == object_id and item.area > 0
         for tracked in frames
         for item in tracked.objects
     )
-    return [] if shown > 1 else [f"it is shown on {shown} of {len(clip.frames)} frames"]
+    needed = 2 if clip.phase.propagates and len(clip.frames) > 1 else 1  # one confirms nothing
+    return [] if shown >= needed else [f"it is shown on {shown} of {len(clip.frames)} frames"]

@@ -4,7 +4,7 @@ Suffixes: h, w = rows and columns in pixels.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -16,8 +16,14 @@ DIGITS = 6  # of scores; more is float32 noise
 Seen = tuple[int, ObjectOnFrame]  # frame, and the object on it
 
 
+def _nothing() -> None:
+    return None
+
+
 def masklet_scores(
-    frames: Iterable[TrackedFrame], agreement: Mapping[int, float] | None = None
+    frames: Iterable[TrackedFrame],
+    agreement: Mapping[int, float] | None = None,
+    beat: Callable[[], object] = _nothing,
 ) -> dict[int, dict[str, float | None]]:
     """Score every masklet, each score from 0 to 1.
 
@@ -30,35 +36,54 @@ def masklet_scores(
     Args:
         frames: In order.
         agreement: By object id.
+        beat: Called after each pair of frames, as a sign of progress.
 
     Returns:
         By object id, then by name.
     """
     measured = agreement or {}
     return {
-        object_id: {**_scores_alone(rows), "agreement": _rounded(measured.get(object_id))}
+        object_id: {
+            **_scores_alone(rows, beat),
+            "agreement": _rounded(measured.get(object_id)),
+        }
         for object_id, rows in sorted(rows_by_object(frames).items())
     }
 
 
-def _scores_alone(rows: Sequence[Seen]) -> dict[str, float | None]:
+def _scores_alone(rows: Sequence[Seen], beat: Callable[[], object]) -> dict[str, float | None]:
     shown = [(frame, found) for frame, found in rows if found.area]
     ious = [found.predicted_iou for _, found in shown]
     in_view = [_probability(found.object_score) for _, found in shown]
     return {
         "predicted_iou": _rounded(_mean(ious)),
         "object_score": _rounded(_mean(in_view)),
-        "stability": _rounded(_mean(_stabilities(shown))),
+        "stability": _rounded(_mean(_stabilities(shown, beat))),
     }
 
 
-def _stabilities(shown: Sequence[Seen]) -> list[float]:
-    masks = ((frame, found.mask()) for frame, found in shown)
-    return [
-        moved_iou(before_hw, now_hw)
-        for (first, before_hw), (second, now_hw) in pairwise(masks)
-        if second == first + 1
-    ]
+def _stabilities(shown: Sequence[Seen], beat: Callable[[], object]) -> list[float]:
+    masks = ((frame, found.box(), found.mask()) for frame, found in shown)
+    found_ious = []
+    for (first, before_box, before_hw), (second, now_box, now_hw) in pairwise(masks):
+        if second == first + 1:
+            window = _window(before_box, now_box)
+            found_ious.append(moved_iou(before_hw[window], now_hw[window]))
+        beat()
+    return found_ious
+
+
+def _window(*boxes: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    """Return the part of a frame that two masks stay in while they are moved onto each other.
+
+    Args:
+        boxes: Left, top, width and height of each.
+    """
+    left, top = (min(box[side] for box in boxes) for side in (0, 1))
+    right, bottom = (max(box[side] + box[side + 2] for box in boxes) for side in (0, 1))
+    width, height = right - left, bottom - top
+    rows = slice(max(top - height, 0), bottom + height)
+    return rows, slice(max(left - width, 0), right + width)
 
 
 def mask_iou(first_hw: NDArray[np.bool_], second_hw: NDArray[np.bool_]) -> float:
