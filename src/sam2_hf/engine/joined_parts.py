@@ -1,6 +1,6 @@
 """Parts of a long video that were labeled apart, put together: objects are numbered through."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from sam2_hf.writers.frame_journal import TrackedFrame
@@ -9,8 +9,13 @@ from .set_folder import SetFolder
 from .video_labels import LabeledFrames, LabeledMasklet, read_labels, write_labels
 
 
-def join_parts(folder: SetFolder, video_id: str) -> None:
+def join_parts(folder: SetFolder, video_id: str, beat: Callable[[], object]) -> None:
     """Write the labels of a video from those of its parts.
+
+    Args:
+        folder: The set.
+        video_id: The video.
+        beat: Called after each frame, as a sign of progress.
 
     Raises:
         DataError: A part is missing or damaged.
@@ -33,6 +38,7 @@ def join_parts(folder: SetFolder, video_id: str) -> None:
             for frame in LabeledFrames(path):
                 objects = (replace(item, object_id=ids[item.object_id]) for item in frame.objects)
                 yield replace(frame, objects=tuple(objects))
+                beat()
 
     whole = replace(videos[0], masklets=tuple(masklets), parts=tuple(ranges))
     write_labels(folder.labels(video_id), whole, frames())

@@ -4,18 +4,29 @@ Objects of two ranges have nothing to do with each other, so ranges end at scene
 can.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from sam2_hf.everything.scene_cuts import find_scene_cuts
+from sam2_hf.everything.scene_cuts import SceneCuts
 from sam2_hf.frames.base import Frames
 
 Ranges = list[tuple[int, int]]  # first frame, and one past the last
 
 
-def scenes_of(frames: Frames) -> Ranges:
-    """List the scenes of a video, which is read to its end."""
-    return [*pairwise([0, *find_scene_cuts(frames), frames.num_frames or 0])]
+def scenes_of(frames: Frames, beat: Callable[[], object]) -> Ranges:
+    """List the scenes of a video, which is read to its end.
+
+    Args:
+        frames: The video.
+        beat: Called after each frame, as a sign of progress.
+    """
+    cuts, begins, frame = SceneCuts(frames), [0], 1
+    while frames.reaches(frame):
+        if cuts.begins_scene(frame):
+            begins.append(frame)
+        beat()
+        frame += 1
+    return [*pairwise([*begins, frames.num_frames or 0])]
 
 
 def split_ranges(scenes: Sequence[tuple[int, int]], longest: int) -> Ranges:

@@ -146,18 +146,18 @@ class Worker:
 
     def _work(self, item: WorkItem, video: QueuedVideo, claim: Claim) -> None:
         folder, rules = self._folder, self.settings.rules
-        if item.kind == "join":
-            join_parts(folder, item.video_id)
-            return
 
         def beat() -> None:
             claim.beat()
             self._check()
 
+        if item.kind == "join":
+            join_parts(folder, item.video_id, beat)
+            return
         with video.opened(beat) as source, _threads(self.settings.threads):
             about = _look_at(source, video, self.settings.phase)
             if item.kind == "plan":
-                folder.write_plan(item.video_id, self._ranges(source, about.num_frames))
+                folder.write_plan(item.video_id, self._ranges(source, about.num_frames, beat))
                 return
             clip = ClipToLabel(
                 source,
@@ -198,12 +198,17 @@ class Worker:
             },
         )
 
-    def _ranges(self, source: Any, num_frames: int) -> list[tuple[int, int]]:  # noqa: ANN401
+    def _ranges(
+        self,
+        source: Any,  # noqa: ANN401 - what `open_frames` takes
+        num_frames: int,
+        beat: Callable[[], object],
+    ) -> list[tuple[int, int]]:
         longest = self.settings.split_frames
         if num_frames <= longest:
             return [(0, num_frames)]
         with open_frames(source, image_size=SMALLEST_INPUT) as frames:
-            return split_ranges(scenes_of(frames), longest)
+            return split_ranges(scenes_of(frames, beat), longest)
 
 
 def _look_at(source: Any, video: QueuedVideo, phase: str) -> VideoLabels:  # noqa: ANN401
