@@ -13,9 +13,12 @@ from sam2_hf.engine.reviews import (
     read_review_file,
     review_queue,
     reviewed_videos,
+    set_aside,
 )
 from sam2_hf.engine.set_folder import SetFolder
-from sam2_hf.engine.video_labels import LabeledMasklet, MaskletPrompt, VideoLabels
+from sam2_hf.engine.settings import LabelSettings
+from sam2_hf.engine.video_labels import LabeledMasklet, MaskletPrompt, VideoLabels, write_labels
+from sam2_hf.engine.video_queue import QueuedVideo
 from sam2_hf.errors import DataError, PromptError, SessionError
 
 
@@ -81,6 +84,9 @@ def clicked(click):
         ({"clip00": [{"object": 9}]}, DataError, "has no object 9"),
         ({"clip00": [{"object": 1, "verdict": "fine"}]}, DataError, "no verdict 'fine'"),
         (clicked({"frame": 7, "xy": [1, 1]}), PromptError, "frame 7"),
+        (clicked({"frame": 1.5, "xy": [1, 1]}), PromptError, r"frame 1\.5"),
+        (clicked({"frame": 0, "xy": [32, 1]}), PromptError, "at 32, 1, outside clip00"),
+        (clicked({"frame": 0, "xy": [1, float("nan")]}), PromptError, "outside clip00"),
         (clicked({"frame": 0}), DataError, "cannot be read as"),
         ([], DataError, "cannot be read as"),
     ],
@@ -91,3 +97,68 @@ def test_a_file_of_reviews_is_checked_against_the_set(content, error, match, sma
 
     with pytest.raises(error, match=match):
         read_review_file(path, SetFolder(small_set))
+
+
+def named_set(tmp_path, *videos):
+    """A set of labeled videos with one object each."""
+    folder = SetFolder(tmp_path / "set")
+    folder.begin(LabelSettings("tiny"), videos)
+    for queued in videos:
+        about = (queued.id, queued.name, queued.address, (24, 32), 3, None, "phase3")
+        write_labels(folder.labels(queued.id), VideoLabels(*about, (masklet(1, 0.5),)), [])
+    return folder
+
+
+def written(tmp_path, content):
+    path = tmp_path / "reviews.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_name_of_several_videos_is_refused_and_their_ids_are_not(tmp_path):
+    first, second = (QueuedVideo.at(f"/{place}/clip", "clip") for place in "ab")
+    folder = named_set(tmp_path, first, second)
+
+    with pytest.raises(
+        DataError, match=f"fits several videos. Name one of {first.id}, {second.id}"
+    ):
+        read_review_file(written(tmp_path, {"clip": [{"object": 1}]}), folder)
+    assert set(read_review_file(written(tmp_path, {second.id: [{"object": 1}]}), folder)) == {
+        second.id
+    }
+
+
+def test_reviews_under_the_name_and_under_the_id_of_a_video_are_both_kept(tmp_path):
+    queued = QueuedVideo.at("/a/clip.mp4", "clip.mp4")
+    folder = named_set(tmp_path, queued)
+    content = {
+        queued.id: [{"object": 1, "verdict": "accepted"}],
+        "clip.mp4": [{"object": 1, "verdict": "rejected"}],
+    }
+
+    found = read_review_file(written(tmp_path, content), folder)
+
+    assert [item.verdict for item in found[queued.id]] == ["accepted", "rejected"]
+
+
+def test_a_file_that_is_read_again_has_the_same_reviews_and_they_wait_once(tmp_path):
+    queued = QueuedVideo.at("/a/clip", "clip")
+    folder = named_set(tmp_path, queued)
+    click = {"frame": 0, "xy": [1, 1]}
+    path = written(tmp_path, {"clip": [{"object": 1, "clicks": [click]}, {"object": 1}]})
+
+    for _ in range(2):
+        add_reviews(folder, queued.id, read_review_file(path, folder)[queued.id])
+
+    first, second = pending_reviews(folder, queued.id)
+    assert first.token != second.token
+
+
+def test_what_was_set_aside_does_not_wait(tmp_path):
+    folder, failed = SetFolder(tmp_path), [Review(1, "accepted"), Review(2, "rejected")]
+
+    for review in failed:
+        path = set_aside(folder, "v", [review])
+
+    assert [item["object_id"] for item in json.loads(path.read_text())] == [1, 2]
+    assert reviewed_videos(folder) == []

@@ -114,6 +114,14 @@ class Claims:
             if claim is not None:
                 self.release(claim)
 
+    def is_latest(self, claim: Claim) -> bool:
+        """Whether a claim of this process has no successor, which thought it dead."""
+        return max(self._of(claim.item), default=0) <= claim.attempt
+
+    def is_taken(self, item: str) -> bool:
+        """Whether another worker has an item."""
+        return any(map(self._is_alive, self._of(item).values()))
+
     def clear_dead(self) -> None:
         """Remove the claims of processes that have ended, so that their attempts do not count."""
         for path in self._all():
@@ -121,9 +129,10 @@ class Claims:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    def are_alive(self) -> bool:
-        """Whether another worker holds any claim."""
-        return any(map(self._is_alive, self._all()))
+    def are_alive(self, besides: str = "") -> bool:
+        """Whether a worker holds any claim, besides those of one item."""
+        paths = (path for path in self._all() if path.stem != besides)
+        return any(map(self._is_alive, paths))
 
     def _names(self) -> list[str]:
         try:

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from sam2_hf.errors import DataError, PromptError, Sam2Error, SessionError
 from sam2_hf.writers.frame_journal import TrackedFrame
 
+from .claims import Claim
 from .labeling import judged
 from .reviews import (
     Review,
@@ -12,6 +15,7 @@ from .reviews import (
     corrected_prompts,
     forget_reviews,
     pending_reviews,
+    set_aside,
 )
 from .set_folder import SetFolder
 from .settings import AcceptRules
@@ -27,43 +31,91 @@ from .video_labels import (
 )
 
 
+class LabelsChangedError(SessionError):
+    """Another worker has changed the labels that this one was changing."""
+
+
 def apply_reviews(
     folder: SetFolder,
     video_id: str,
     clip: ClipToLabel,
     rules: AcceptRules,
+    claim: Claim | None = None,
 ) -> VideoLabels:
     """Apply the pending reviews of a video, and write its labels again.
 
-    A review that was applied before a crash is not applied twice.
+    A review that was applied before a crash is not applied twice. One that cannot be applied is
+    set aside, and the others are.
 
     Args:
         folder: The set.
         video_id: The video.
         clip: The whole video, with the model that tracks corrected objects.
         rules: When a corrected masklet without a decision is accepted.
+        claim: Of the video; the labels are left to a successor, if it has one.
 
     Returns:
         The video with its new decisions.
 
     Raises:
-        PromptError: A correction cannot be used.
-        DataError: Labels or reviews are damaged, or there is no such object.
+        PromptError: Some reviews cannot be used; the labels have the others.
+        LabelsChangedError: Another worker has changed the labels meanwhile; these are not written.
+        DataError: Labels or reviews are damaged.
         OutputError: The labels cannot be written.
     """
     path = folder.labels(video_id)
+    version = _version(path)
     video, frames = read_labels(path), list(LabeledFrames(path))
-    reviews = pending_reviews(folder, video_id)
+    reviews, failed = pending_reviews(folder, video_id), dict[str, Sam2Error]()
     for review in reviews:
-        masklet = video.masklet(review.object_id)
-        if any(action.token == review.token for action in masklet.history):
-            continue
-        if review.corrections:
-            masklet, frames = _tracked_again(video, masklet, frames, review, clip, rules)
-        video = video.with_masklet(_decided(masklet, review))
+        try:
+            video, frames = _applied(video, frames, review, clip, rules)
+        except (PromptError, DataError) as error:
+            failed[review.token] = error
+    if _version(path) != version or not (claim is None or folder.claims.is_latest(claim)):
+        raise LabelsChangedError(f"another worker has changed the labels of {video_id}. Try again.")
     write_labels(path, video, frames)
+    aside = [review for review in reviews if review.token in failed]
+    place = set_aside(folder, video_id, aside) if aside else None
     forget_reviews(folder, video_id, {review.token for review in reviews})
+    if place is not None:
+        texts = (f"object {item.object_id}: {failed[item.token]}" for item in aside)
+        raise PromptError(f"reviews cannot be applied, and are now in {place}. {' '.join(texts)}")
     return video
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Identify what a file holds; it is replaced, never changed.
+
+    Raises:
+        DataError: It is missing.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    return found.st_ino, found.st_mtime_ns
+
+
+def _applied(
+    video: VideoLabels,
+    frames: list[TrackedFrame],
+    review: Review,
+    clip: ClipToLabel,
+    rules: AcceptRules,
+) -> tuple[VideoLabels, list[TrackedFrame]]:
+    """Apply one review, unless it was."""
+    masklet = video.masklet(review.object_id)
+    if any(action.token == review.token for action in masklet.history):
+        return video, frames
+    outside = [
+        item.frame for item in review.corrections if item.frame not in range(video.num_frames)
+    ]
+    if outside:
+        raise PromptError(f"{video.name} has no frame {outside[0]!r}.")
+    if review.corrections:
+        masklet, frames = _tracked_again(video, masklet, frames, review, clip, rules)
+    return video.with_masklet(_decided(masklet, review)), frames
 
 
 def _decided(masklet: LabeledMasklet, review: Review) -> LabeledMasklet:

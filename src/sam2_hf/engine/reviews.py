@@ -1,5 +1,6 @@
 """Decisions and corrections of persons, on their way from the review page or a file into a set."""
 
+import hashlib
 import json
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from .set_folder import SetFolder
 from .video_labels import ACCEPTED, REJECTED, REVIEW, LabeledMasklet, MaskletPrompt, VideoLabels
 
 VERDICTS = (ACCEPTED, REJECTED, REVIEW)
+TOKEN_DIGITS = 16
+FAILED = ".failed.json"  # ends the name of a file of reviews that cannot be applied
 EXPECTED = (
     'A file of reviews is {"VIDEO": [{"object": 1, "verdict": "accepted", "by": "Ann", "clicks": '
     '[{"frame": 3, "xy": [120, 80], "positive": true}]}]}; clicks may be missing.'
@@ -76,6 +79,8 @@ def review_queue(videos: Iterable[VideoLabels]) -> list[DoubtfulMasklet]:
 def add_reviews(folder: SetFolder, video_id: str, reviews: Sequence[Review]) -> None:
     """Record reviews of a video, to be applied when it is tracked again.
 
+    A review that is waiting already is not recorded twice.
+
     Raises:
         SessionError: Another process is changing the reviews of this video.
         OutputError: They cannot be written.
@@ -83,7 +88,8 @@ def add_reviews(folder: SetFolder, video_id: str, reviews: Sequence[Review]) -> 
     with folder.claims.hold(f"{video_id}.review") as claim:
         if claim is None:
             raise SessionError(f"another process is changing the reviews of {video_id}. Try again.")
-        _write(folder, video_id, [*pending_reviews(folder, video_id), *reviews])
+        listed = [*pending_reviews(folder, video_id), *reviews]
+        _write(_path(folder, video_id), {review.token: review for review in listed}.values())
 
 
 def pending_reviews(folder: SetFolder, video_id: str) -> list[Review]:
@@ -92,7 +98,10 @@ def pending_reviews(folder: SetFolder, video_id: str) -> list[Review]:
     Raises:
         DataError: They are damaged.
     """
-    path = _path(folder, video_id)
+    return _reviews_in(_path(folder, video_id))
+
+
+def _reviews_in(path: Path) -> list[Review]:
     if not path.exists():
         return []
     try:
@@ -101,9 +110,26 @@ def pending_reviews(folder: SetFolder, video_id: str) -> list[Review]:
         raise DataError(f"{path} holds no reviews ({error!r}).") from error
 
 
+def set_aside(folder: SetFolder, video_id: str, failed: Sequence[Review]) -> Path:
+    """Keep reviews that cannot be applied in a file of their own, where they block nothing.
+
+    Returns:
+        The file.
+
+    Raises:
+        OutputError: They cannot be written.
+        DataError: The file is damaged.
+    """
+    path = folder.root / f"reviews/{video_id}{FAILED}"
+    listed = [*_reviews_in(path), *failed]
+    _write(path, {review.token: review for review in listed}.values())
+    return path
+
+
 def reviewed_videos(folder: SetFolder) -> list[str]:
     """List the videos with reviews that were not applied yet."""
-    return sorted(path.stem for path in (folder.root / "reviews").glob("[!.]*.json"))
+    paths = (folder.root / "reviews").glob("[!.]*.json")
+    return sorted(path.stem for path in paths if not path.name.endswith(FAILED))
 
 
 def forget_reviews(folder: SetFolder, video_id: str, applied: Collection[str]) -> None:
@@ -119,7 +145,7 @@ def forget_reviews(folder: SetFolder, video_id: str, applied: Collection[str]) -
             return  # they are known to be applied, and removed the next time
         kept = [item for item in pending_reviews(folder, video_id) if item.token not in applied]
         if kept:
-            _write(folder, video_id, kept)
+            _write(_path(folder, video_id), kept)
         else:
             _path(folder, video_id).unlink(missing_ok=True)
 
@@ -131,18 +157,25 @@ def read_review_file(path: Path, folder: SetFolder) -> dict[str, list[Review]]:
         By id of the video.
 
     Raises:
-        DataError: It has another form, or names a video or an object that is not labeled.
+        DataError: It has another form, or names a video or an object that is not labeled, or a
+            name that several videos have.
+        PromptError: A click is outside the video.
     """
-    known: dict[str, VideoLabels] = {}
+    known: dict[str, list[VideoLabels]] = {}
     for video in folder.videos():
-        known |= {video.id: video, video.name: video}
+        for name in {video.id, video.name, video.address}:
+            known.setdefault(name, []).append(video)
     found: dict[str, list[Review]] = {}
     try:
         for name, items in load_json(path).items():
             if name not in known:
                 raise DataError(f"{path} reviews {name}, which is not labeled in {folder.root}.")
-            video = known[name]
-            found[video.id] = [_read(item, video, path) for item in items]
+            video, *others = known[name]
+            if others:
+                listed = ", ".join(fitting.id for fitting in (video, *others))
+                raise DataError(f"{path}: {name} fits several videos. Name one of {listed}.")
+            own = found.setdefault(video.id, [])
+            own += [_read(item, video, path) for item in items]
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         if isinstance(error, Sam2Error):
             raise
@@ -157,14 +190,39 @@ def _read(item: Mapping[str, Any], video: VideoLabels, path: Path) -> Review:
     by = str(item.get("by", path.name))
     clicks: dict[int, list[tuple[float, float, bool]]] = {}
     for click in item.get("clicks", ()):
-        x, y = map(float, click["xy"])
-        if not 0 <= click["frame"] < video.num_frames:
-            raise PromptError(f"{path}: {video.name} has no frame {click['frame']}.")
-        clicks.setdefault(click["frame"], []).append((x, y, bool(click.get("positive", True))))
+        frame, point = _read_click(click, video, path)
+        clicks.setdefault(frame, []).append(point)
     corrections = tuple(
         MaskletPrompt(frame, tuple(found), by=by) for frame, found in clicks.items()
     )
-    return Review(masklet.object_id, verdict, by, corrections)
+    review = Review(masklet.object_id, verdict, by, corrections, token="")
+    return replace(review, token=_token(video.id, review))
+
+
+def _read_click(
+    click: Mapping[str, Any], video: VideoLabels, path: Path
+) -> tuple[int, tuple[float, float, bool]]:
+    """Read a click: its frame, and the click.
+
+    Raises:
+        PromptError: It is outside the video.
+    """
+    frame, (x, y) = click["frame"], map(float, click["xy"])
+    if type(frame) is not int or not 0 <= frame < video.num_frames:
+        raise PromptError(f"{path}: {video.name} has no frame {frame!r}.")
+    height, width = video.size
+    if not (0 <= x < width and 0 <= y < height):
+        raise PromptError(
+            f"{path}: a click on frame {frame} is at {x:g}, {y:g}, outside {video.name}, which has "
+            f"{width}x{height} pixels."
+        )
+    return frame, (x, y, bool(click.get("positive", True)))
+
+
+def _token(video_id: str, review: Review) -> str:
+    """Identify a review by what it says, so that a file that is read again changes nothing."""
+    content = json.dumps([video_id, asdict(review)])
+    return hashlib.sha256(content.encode()).hexdigest()[:TOKEN_DIGITS]
 
 
 def corrected_prompts(
@@ -199,9 +257,9 @@ def clicks_by_frame(corrections: Iterable[MaskletPrompt]) -> Iterator[tuple[str,
         yield str(prompt.frame), len(prompt.clicks) + 2 * (prompt.box is not None)
 
 
-def _write(folder: SetFolder, video_id: str, reviews: Sequence[Review]) -> None:
+def _write(path: Path, reviews: Iterable[Review]) -> None:
     content = json.dumps([asdict(review) for review in reviews], indent=1)
-    write_atomically(_path(folder, video_id), f"{content}\n".encode())
+    write_atomically(path, f"{content}\n".encode())
 
 
 def _path(folder: SetFolder, video_id: str) -> Path:

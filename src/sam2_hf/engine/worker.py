@@ -22,7 +22,7 @@ from .claims import Claim, exit_without_progress
 from .joined_parts import join_parts
 from .labeling import label_clip
 from .masklet_sources import SOURCES
-from .retracking import apply_reviews
+from .retracking import LabelsChangedError, apply_reviews
 from .reviews import pending_reviews
 from .set_folder import Failure, SetFolder
 from .split_ranges import scenes_of, split_ranges
@@ -119,6 +119,8 @@ class Worker:
             self._work(item, video, claim)
         except (StopRequestedError, KeyboardInterrupt):
             raise
+        except LabelsChangedError:  # another worker was faster
+            return ItemOutcome(item.key, "taken")
         except Exception as error:  # of any source, in any way
             if fails_everywhere(error):
                 raise
@@ -169,7 +171,7 @@ class Worker:
                 beat,
             )
             if item.kind == "retrack":
-                apply_reviews(folder, item.video_id, clip, rules)
+                apply_reviews(folder, item.video_id, clip, rules, claim)
             else:
                 self._label(item, clip, about)
 
