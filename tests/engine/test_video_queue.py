@@ -1,14 +1,20 @@
 """The queue: what a text means, ids that stay, and how videos are opened."""
 
+import errno
+import os
+from pathlib import Path
+
 import fsspec
 import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_hf.atomic_write import fails_everywhere
 from sam2_hf.data.rows import import_datasets
 from sam2_hf.engine.video_queue import QueuedVideo, list_videos
-from sam2_hf.errors import MissingPackageError, PromptError, VideoError
+from sam2_hf.errors import MissingPackageError, OutputError, PromptError, VideoError
 from sam2_hf.frames.open import open_frames
+from sam2_hf.interruption import StopRequestedError
 from tests.engine.clips import write_clip
 
 
@@ -79,6 +85,32 @@ def test_an_address_that_cannot_be_read_says_why():
     video = QueuedVideo.at("memory://bucket/none.mp4", "none.mp4")
     with pytest.raises(VideoError, match="cannot be copied"), video.opened():
         pass
+
+
+@pytest.fixture
+def remote():
+    """A video in memory."""
+    fsspec.filesystem("memory").pipe("/bucket/remote.mp4", b"123")
+    return QueuedVideo.at("memory://bucket/remote.mp4", "remote.mp4")
+
+
+def test_a_request_to_stop_passes_through_a_copy(remote):
+    def stop():
+        raise StopRequestedError
+
+    with pytest.raises(StopRequestedError), remote.opened(stop):
+        pass
+
+
+def test_a_full_temporary_folder_stops_a_run(remote, monkeypatch):
+    def full(self, *arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OutputError, match="No space left on device") as caught, remote.opened():
+        pass
+
+    assert fails_everywhere(caught.value)
 
 
 def test_rows_of_a_table_are_videos(tmp_path):

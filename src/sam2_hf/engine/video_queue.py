@@ -4,6 +4,7 @@ Listing opens no video. Addresses such as `s3://` are read by fsspec, and copied
 folder while their video is labeled.
 """
 
+import contextlib
 import glob
 import hashlib
 import io
@@ -18,8 +19,9 @@ from typing import Any
 
 from PIL import Image
 
+from sam2_hf.atomic_write import make_folder
 from sam2_hf.data.hub import is_saved_table, read_table
-from sam2_hf.errors import DataError, MissingPackageError, PromptError, VideoError
+from sam2_hf.errors import DataError, MissingPackageError, OutputError, PromptError, VideoError
 from sam2_hf.frames.open import ADDRESS
 from sam2_hf.picture_files import PICTURE_ENDINGS, VIDEO_ENDINGS, is_picture_name, natural_order
 
@@ -77,6 +79,7 @@ class QueuedVideo:
 
         Raises:
             VideoError: It cannot be read or copied.
+        OutputError: There is no space for a copy.
             MissingPackageError: The package for its kind of address is not installed.
         """
         if self.address.startswith(TABLE):
@@ -225,25 +228,57 @@ def _file_system(address: str) -> tuple[Any, str]:
 def _copied(address: str, target: Path, beat: Callable[[], object]) -> str:
     """Copy a file or a folder of pictures; return its path."""
     system, inside = _file_system(address)
-    try:
-        if not system.isdir(inside):
-            _copy(system, inside, target, beat)
-            return str(target)
-        target.mkdir()
-        for path in map(str, system.ls(inside, detail=False)):
-            if is_picture_name(_remote_name(path)):
-                _copy(system, path, target / _remote_name(path), beat)
-    except Exception as error:  # of many libraries
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise VideoError(f"{address} cannot be copied: {reason}.") from error
+    with _readable(address):
+        is_folder = system.isdir(inside)
+        paths = list(map(str, system.ls(inside, detail=False))) if is_folder else []
+    if not is_folder:
+        _write(target, _chunks(system, inside, address), beat)
+        return str(target)
+    make_folder(target)
+    for path in paths:
+        if is_picture_name(_remote_name(path)):
+            _write(target / _remote_name(path), _chunks(system, path, address), beat)
     return str(target)
 
 
-def _copy(system: Any, inside: str, target: Path, beat: Callable[[], object]) -> None:  # noqa: ANN401
-    with system.open(inside, "rb") as remote, target.open("wb") as file:
-        while chunk := remote.read(CHUNK):
-            file.write(chunk)
-            beat()
+@contextmanager
+def _readable(address: str) -> Iterator[None]:
+    """Name the address in an error of its file system."""
+    try:
+        yield
+    except Exception as error:  # of many libraries
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise VideoError(f"{address} cannot be copied: {reason}.") from error
+
+
+def _chunks(system: Any, inside: str, address: str) -> Iterator[bytes]:  # noqa: ANN401 - of fsspec
+    with _readable(address):
+        remote = system.open(inside, "rb")
+    with contextlib.closing(remote):
+        while True:
+            with _readable(address):
+                chunk = remote.read(CHUNK)
+            if not chunk:
+                return
+            yield chunk
+
+
+def _write(target: Path, chunks: Iterable[bytes], beat: Callable[[], object] = _nothing) -> None:
+    """Write a temporary file.
+
+    Raises:
+        OutputError: It cannot be written, as on a full disk, which stops a whole run.
+    """
+    for chunk in chunks:
+        try:
+            with target.open("ab") as file:
+                file.write(chunk)
+        except OSError as error:
+            raise OutputError(
+                f"a copy cannot be written to {target.parent}: {error.strerror or error}. Free "
+                "some space, or set TMPDIR to another folder."
+            ) from error
+        beat()
 
 
 def _rows(place: str, split: str) -> Iterator[QueuedVideo]:
@@ -293,7 +328,7 @@ def _from_table(address: str) -> Iterator[Any]:
         return
     with tempfile.TemporaryDirectory(prefix="sam2-hf-label-") as folder:
         path = Path(folder) / "video"
-        path.write_bytes(value)
+        _write(path, [value])
         yield str(path)
 
 
