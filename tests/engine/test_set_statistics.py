@@ -1,5 +1,7 @@
 """Statistics of a set."""
 
+import os
+
 import pytest
 
 from sam2_hf.engine.set_folder import Failure, SetFolder
@@ -49,6 +51,13 @@ def test_the_page_has_the_numbers_and_what_failed_as_text(folder):
     assert "50.0 %" in page
     assert "c&lt;i&gt;.mp4" in page
     assert "broken" in page
+
+
+def test_a_file_name_that_is_not_utf_8_does_not_end_the_page(folder):
+    name = os.fsdecode(b"/v/caf\xe9.mp4")
+    folder.fail(Failure("caf", name, f"{name} is damaged"))
+
+    assert "/v/caf\\udce9.mp4" in write_page(folder, SetStatistics.of(folder)).read_text()
 
 
 def test_an_empty_set_has_a_page(tmp_path):

@@ -139,7 +139,7 @@ def write_page(folder: SetFolder, statistics: SetStatistics) -> Path:
     """
     failures = [(failure.name, failure.error) for failure in folder.failures().values()]
     text = _page(folder.root.absolute().name, _rows(statistics), failures)
-    return write_atomically(folder.root / PAGE, text.encode())
+    return write_atomically(folder.root / PAGE, text.encode("utf-8", "backslashreplace"))
 
 
 def _rows(found: SetStatistics) -> list[tuple[str, str]]:
