@@ -37,6 +37,16 @@ def test_settings_may_change_until_something_is_labeled(folder):
         folder.begin(LabelSettings("tiny"), [])
 
 
+def test_settings_do_not_change_while_a_worker_has_a_video(folder):
+    with SetFolder(folder.root).claims.hold(VIDEOS[0].id):
+        folder.begin(LabelSettings("tiny"), [VIDEOS[1]])
+        with pytest.raises(SessionError, match="model 'tiny', not 'other'"):
+            folder.begin(LabelSettings("other"), [])
+    folder.begin(LabelSettings("other"), [])
+
+    assert folder.settings().model == "other"
+
+
 def test_another_model_of_the_same_name_is_refused(folder):
     folder.require_model("tiny", "ab")
     folder.require_model("tiny", "ab")

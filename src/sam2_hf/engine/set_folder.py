@@ -33,6 +33,7 @@ from .video_queue import QueuedVideo
 
 SETTINGS, QUEUE, MODEL = "set.json", "queue.json", "model.json"
 LEFTOVER_S = 86_400.0  # since a hidden file was written last, after which nobody writes it
+CHANGE = "set"  # what a command claims that changes settings or queue
 PATIENCE_S = 30.0  # to wait for another command that changes the queue
 
 
@@ -72,7 +73,7 @@ class SetFolder:
 
     @property
     def has_labels(self) -> bool:
-        """Whether anything was labeled; until then the settings may change."""
+        """Whether anything was labeled; before, the settings may change while nobody works."""
         return bool(self.done()) or any(self.root.glob("parts/*/*.jsonl"))
 
     def require(self) -> None:
@@ -100,8 +101,8 @@ class SetFolder:
             given: Objects of a file of prompts, by id.
 
         Raises:
-            SessionError: The set was begun with other settings, a labeled video had other prompts,
-                or another command is adding videos.
+            SessionError: The set was begun with other settings and has labels or a worker, a
+                labeled video had other prompts, or another command is adding videos.
             OutputError: The folder cannot be written.
         """
         make_folder(self.root)
@@ -114,7 +115,7 @@ class SetFolder:
         videos: Iterable[QueuedVideo],
         given: Mapping[str, Sequence[GivenObject]],
     ) -> None:
-        if self.exists and self.has_labels:
+        if self.exists and (self.has_labels or self.claims.are_alive(besides=CHANGE)):
             settings.require_same(self.settings(), str(self.root))
         else:
             (self.root / MODEL).unlink(missing_ok=True)
@@ -138,7 +139,7 @@ class SetFolder:
             SessionError: Another one does so all the time.
         """
         end = time.monotonic() + PATIENCE_S
-        while (claim := self.claims.take("set")) is None:
+        while (claim := self.claims.take(CHANGE)) is None:
             if time.monotonic() > end:
                 raise SessionError(f"another command is changing {self.root}. Try again.")
             time.sleep(0.05)
