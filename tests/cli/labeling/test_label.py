@@ -3,12 +3,16 @@
 import importlib.util
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sam2_hf.cli import main
+from sam2_hf.cli.labeling import label as label_module
 from sam2_hf.engine.set_folder import SetFolder
+from sam2_hf.engine.settings import LabelSettings
+from sam2_hf.engine.video_queue import QueuedVideo
 from tests.engine.clips import content, write_clip, write_prompts
 from tests.engine.conftest import clips, tiny_folder  # noqa: F401 - fixtures
 
@@ -140,3 +144,46 @@ def test_names_do_not_go_with_a_file_of_prompts_or_options_of_the_search(three, 
     without = [word for word in three if word not in ("--prompts", three[4])]
     assert main(["label", *without, "--text", "a cup", "--points-per-side", "4"]) == 2
     assert "--text names the objects" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "option", "said"),
+    [
+        ("--prompts", ["--max-objects", "2"], "--prompts names the objects"),
+        ("--text", ["--max-objects", "2"], "--text names the objects"),
+        ("--prompts", ["--split-frames", "2"], "would end with the part"),
+        ("--text", ["--phase", "phase1"], "phase1 does not track"),
+    ],
+)
+def test_what_a_source_would_ignore_is_refused(source, option, said, three, capsys):
+    without = [word for word in three if word not in ("--prompts", three[4])]
+    given = three if source == "--prompts" else [*without, "--text", "a cup"]
+
+    assert main(["label", *given, *option]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_options_of_the_detector_are_not_ignored_when_a_set_continues(tmp_path, capsys):
+    options = {"text": ["a cup"], "detector": "x", "detection_threshold": 0.5, "detect_every": 4}
+    settings = LabelSettings(str(tmp_path), source="text", options=options)
+    SetFolder(tmp_path / "set").begin(settings, [])
+    out = ["label", "--out", str(tmp_path / "set"), "-q", "--status", "--text", "a cup"]
+    same = ["--detector", "x", "--detection-threshold", "0.5", "--detect-every", "4"]
+
+    assert main([*out, *same]) == 0
+    assert main(out) == 0
+    for flag, value in zip(same[::2], ("y", "0.25", "5"), strict=True):
+        assert main([*out, flag, value]) == 2
+        assert f"{flag} is for videos that are to be labeled" in capsys.readouterr().err
+
+
+def test_a_queued_video_whose_size_changed_is_still_one_video(three, tmp_path, monkeypatch):
+    video = QueuedVideo.at(str(tmp_path / "clips/clip00"), "clip00", 5)
+    monkeypatch.setattr(label_module, "list_videos", lambda texts: [video])
+    monkeypatch.setattr(label_module, "work_here", lambda *_, **__: None)
+    SetFolder(tmp_path / "set").begin(
+        LabelSettings(three[-1], source="prompts"), [replace(video, num_bytes=4)]
+    )
+    write_prompts(tmp_path / "squares.json", 1)
+
+    assert main(["label", *three, "-q"]) == 0

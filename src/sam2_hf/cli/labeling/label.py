@@ -2,7 +2,7 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from transformers.utils import logging
 from sam2_hf.cli.console import note, say
 from sam2_hf.cli.inputs.sources import read_lines
 from sam2_hf.cli.report import CommandReport
+from sam2_hf.engine.phases import PHASES
 from sam2_hf.engine.prompts.prompt_files import match_prompts, read_prompts
 from sam2_hf.engine.ray_run import RayWorkers, work_on_ray
 from sam2_hf.engine.reviews import add_reviews, read_review_file
@@ -25,6 +26,7 @@ from sam2_hf.engine.work_items import open_items, review_items
 from sam2_hf.engine.worker import ItemOutcome
 from sam2_hf.errors import PromptError
 from sam2_hf.interruption import INTERRUPTED, Interruption, StopRequestedError
+from sam2_hf.open_vocabulary.labels import EVERY
 from sam2_hf.pipelines.loading import DEFAULT_MODEL
 from sam2_hf.pipelines.named_models import DEFAULT_DETECTOR
 
@@ -101,7 +103,8 @@ class _Work:
         if texts:
             videos = list_videos(texts)
             prompts = {} if arguments.prompts is None else read_prompts(Path(arguments.prompts))
-            given, problems = match_prompts(prompts, {*folder.queue(), *videos})
+            known = {video.id: video for video in (*folder.queue(), *videos)}
+            given, problems = match_prompts(prompts, known.values())
             folder.begin(_settings(arguments), videos, given)
             if problems:
                 arguments.report.fail(_without_video(problems), str(arguments.prompts))
@@ -177,6 +180,9 @@ def _require_unchanged(arguments: argparse.Namespace, settings: LabelSettings) -
     fixed = {
         "prompts": None,
         "text": settings.options.get("text"),
+        "detector": settings.options.get("detector"),
+        "detection_threshold": settings.options.get("detection_threshold"),
+        "detect_every": settings.options.get("detect_every") or 0,
         "model": settings.model,
         "dtype": settings.dtype,
         "phase": settings.phase,
@@ -209,6 +215,42 @@ def _without_video(problems: Mapping[str, str]) -> str:
     return f"{first} The same is true of {len(others)} more: {names}{more}" if others else first
 
 
+def _require_compatible(
+    arguments: argparse.Namespace, named: str | None, search: Sequence[str]
+) -> None:
+    """Refuse options that the given source of masklets would ignore or cannot do.
+
+    Args:
+        arguments: Of the command line.
+        named: The option that names the objects, "prompts" or "text".
+        search: Names of the options of the search that are given.
+
+    Raises:
+        PromptError: There is one.
+    """
+    limit = [] if arguments.max_objects is None else ["max_objects"]
+    if named is not None and (given := [*search, *limit]):
+        raise PromptError(
+            f"--{given[0].replace('_', '-')} is for masklets that are found, and "
+            f"--{named} names the objects. Leave one out."
+        )
+    if named == "prompts" and arguments.split_frames:
+        raise PromptError(
+            "--split-frames tracks each part of a video by itself, and the objects of --prompts "
+            "would end with the part that they are in. Leave one out."
+        )
+    if named == "text" and arguments.phase is not None and not PHASES[arguments.phase].propagates:
+        raise PromptError(
+            f"{arguments.phase} does not track, and what is found by --text is tracked. Choose "
+            "another --phase."
+        )
+
+
+def _detect_every(arguments: argparse.Namespace) -> int | None:
+    """Read how often new objects are looked for; None is only on the first frame."""
+    return EVERY if arguments.detect_every is None else arguments.detect_every or None
+
+
 def _settings(arguments: argparse.Namespace) -> LabelSettings:
     """Read the settings of a set from the options."""
     rules = {
@@ -219,17 +261,13 @@ def _settings(arguments: argparse.Namespace) -> LabelSettings:
     given = {name: getattr(arguments, name) for name in _names_of_search()}
     options = {name: value for name, value in given.items() if value is not None}
     named = "prompts" if arguments.prompts is not None else "text" if arguments.text else None
-    if options and named is not None:
-        raise PromptError(
-            f"--{next(iter(options)).replace('_', '-')} is for masklets that are found, and "
-            f"--{named} names the objects. Leave one out."
-        )
+    _require_compatible(arguments, named, [*options])
     if arguments.text:
         options = {
             "text": arguments.text,
             "detector": arguments.detector or DEFAULT_DETECTOR,
             "detection_threshold": arguments.detection_threshold,
-            "detect_every": arguments.detect_every or None,
+            "detect_every": _detect_every(arguments),
         }
     chosen: dict[str, Any] = {
         "phase": arguments.phase,

@@ -52,6 +52,7 @@ def _add_masklets(parser: argparse.ArgumentParser) -> None:
     )
     add_text(group)
     add_detect_every(group)
+    group.set_defaults(detect_every=None)  # so that it is known whether it is given
     group.add_argument(
         "--phase",
         choices=PHASES,
