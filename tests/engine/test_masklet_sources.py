@@ -54,7 +54,7 @@ def test_masks_of_a_frame_have_no_duplicates_and_a_limit():
 
 def test_everything_in_a_clip_is_tracked(micro_video_model):
     options = {"points_per_side": 3, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}
-    source = SOURCES["automatic"](LabelSettings(SMALL_MODEL, options=options, max_objects=2))
+    source = SOURCES["automatic"](LabelSettings(SMALL_MODEL, options=options, max_objects=2), "cpu")
     whole = ClipToLabel(fake_clip(4), "clip", micro_video_model, {}, range(4), PHASES["phase3"])
 
     found = source.find(whole, [])
@@ -92,9 +92,9 @@ def test_a_video_without_prompts_is_refused():
 
 def test_unknown_options_and_exported_models_are_refused():
     with pytest.raises(OptionError):
-        SOURCES["automatic"](LabelSettings("x", options={"pionts": 3}))
+        SOURCES["automatic"](LabelSettings("x", options={"pionts": 3}), "cpu")
     with pytest.raises(PromptError, match="exported model"):
-        SOURCES["automatic"](LabelSettings("x")).find(clip(), [])
+        SOURCES["automatic"](LabelSettings("x"), "cpu").find(clip(), [])
 
 
 def test_what_a_detector_finds_by_name_is_tracked(micro_video_model, monkeypatch):
@@ -106,11 +106,11 @@ def test_what_a_detector_finds_by_name_is_tracked(micro_video_model, monkeypatch
         "detection_threshold": None,
         "detect_every": 2,
     }
-    source = SOURCES["text"](LabelSettings(SMALL_MODEL, source="text", options=named))
+    source = SOURCES["text"](LabelSettings(SMALL_MODEL, source="text", options=named), "cpu")
     whole = ClipToLabel(fake_clip(4), "clip", micro_video_model, {}, range(4), PHASES["phase3"])
 
     source.find(whole, [])
 
     assert [labels for _, labels in detector.asked] == [["a disc"], ["a disc"]]
     with pytest.raises(PromptError, match="phase1 does not track"):
-        SOURCES["text"](LabelSettings("x", phase="phase1", options=named))
+        SOURCES["text"](LabelSettings("x", phase="phase1", options=named), "cpu")

@@ -2,10 +2,14 @@
 
 import errno
 import os
+import re
+from dataclasses import replace
 
 import pytest
 
 from sam2_hf.engine import worker as worker_module
+from sam2_hf.engine.retracking import LabelsChangedError
+from sam2_hf.engine.reviews import Review, add_reviews
 from sam2_hf.engine.set_folder import SetFolder
 from sam2_hf.engine.set_run import work_here
 from sam2_hf.engine.settings import LabelSettings
@@ -15,6 +19,7 @@ from sam2_hf.engine.work_items import open_items
 from sam2_hf.engine.worker import MOST_ATTEMPTS, Worker
 from sam2_hf.errors import DataError, OutputError
 from sam2_hf.interruption import StopRequestedError
+from sam2_hf.model.checkpoint_errors import CheckpointError
 from tests.engine.clips import write_clip
 from tests.engine.test_tracked_objects import click
 
@@ -38,7 +43,7 @@ class Failing:
 @pytest.fixture
 def folder(tiny_folder, tmp_path, monkeypatch):
     """A set of three clips whose objects are known."""
-    monkeypatch.setattr("sam2_hf.engine.worker.SOURCES", {"automatic": lambda settings: Pointing()})
+    monkeypatch.setattr("sam2_hf.engine.worker.SOURCES", {"automatic": lambda *_: Pointing()})
     for number in range(3):
         write_clip(tmp_path / "clips", number)
     made = SetFolder(tmp_path / "set")
@@ -62,7 +67,7 @@ def test_a_video_that_cannot_be_read_fails_alone(folder, tmp_path):
 
 
 def test_a_source_that_fails_fails_its_video_alone_and_says_where(folder, monkeypatch):
-    monkeypatch.setattr(worker_module, "SOURCES", {"automatic": lambda settings: Failing()})
+    monkeypatch.setattr(worker_module, "SOURCES", {"automatic": lambda *_: Failing()})
 
     assert statuses(Worker(folder), folder) == ["done", "failed", "done"]
     (failure,) = folder.failures().values()
@@ -116,7 +121,7 @@ def test_a_late_worker_leaves_the_labels_of_its_successor(folder, monkeypatch):
             folder.labels(item.video_id).write_text("reviewed")
             return found
 
-    monkeypatch.setattr(worker_module, "SOURCES", {"automatic": lambda settings: Slow()})
+    monkeypatch.setattr(worker_module, "SOURCES", {"automatic": lambda *_: Slow()})
     Worker(folder).do(item)
 
     assert folder.labels(item.video_id).read_text() == "reviewed"
@@ -142,3 +147,30 @@ def test_other_weights_are_refused(folder):
 
     with pytest.raises(DataError, match="other weights"):
         Worker(folder)
+
+
+def test_a_detector_that_does_not_load_ends_the_worker_instead_of_failing_each_video(
+    tiny_folder, tmp_path
+):
+    options = {"text": ["a cup"], "detector": str(tmp_path), "detection_threshold": None}
+    made = SetFolder(tmp_path / "set")
+    text = LabelSettings(tiny_folder, source="text", options={**options, "detect_every": None})
+    made.begin(text, list_videos([str(write_clip(tmp_path, 0))]))
+
+    with pytest.raises(CheckpointError, match=re.escape(str(tmp_path))):
+        work_here(made, open_items)
+
+    assert not made.failures()
+
+
+def test_labels_that_another_worker_changed_are_left_to_the_next_pass(folder, monkeypatch):
+    item = open_items(folder)[0]
+    add_reviews(folder, item.video_id, [Review(1, "accepted")])
+
+    def changed(*arguments):
+        raise LabelsChangedError
+
+    monkeypatch.setattr(worker_module, "apply_reviews", changed)
+
+    assert Worker(folder).do(replace(item, kind="retrack")).status == "taken"
+    assert not folder.failures()

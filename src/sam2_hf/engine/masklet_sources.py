@@ -118,7 +118,7 @@ class PerFrameMasklets:
 class _Automatic:
     """Finds everything in a clip; in a phase without propagation, on each of its frames."""
 
-    def __init__(self, settings: LabelSettings) -> None:
+    def __init__(self, settings: LabelSettings, device: Any = None) -> None:  # noqa: ANN401
         VideoMaskGenerationPipeline.check_options(**settings.options)
         self._settings = settings
         self._sources: dict[bool, MaskletSource] = {}  # by whether they propagate
@@ -147,9 +147,18 @@ class _Automatic:
 
 
 class _ByName:
-    """Tracks what a zero-shot detector finds by name."""
+    """Tracks what a zero-shot detector finds by name.
 
-    def __init__(self, settings: LabelSettings) -> None:
+    Args:
+        settings: Of the set.
+        device: Device of the detector.
+
+    Raises:
+        PromptError: The phase does not track.
+        CheckpointError: The detector cannot be loaded.
+    """
+
+    def __init__(self, settings: LabelSettings, device: Any = None) -> None:  # noqa: ANN401
         self._options = settings.options
         self._labels = read_labels(settings.options["text"], "text")
         if not settings.chosen_phase.propagates:
@@ -157,6 +166,11 @@ class _ByName:
                 f"{settings.phase} does not track, and what is found by name is tracked. Choose "
                 "another phase."
             )
+        self._detector = load_detector(
+            self._options["detector"],
+            device=device,
+            threshold=self._options["detection_threshold"],
+        )
         self._source = PipelineMasklets(self._make)
 
     def find(self, clip: ClipToLabel, given: Sequence[GivenObject]) -> ClipMasklets:
@@ -164,18 +178,14 @@ class _ByName:
         return self._source.find(clip, given)
 
     def _make(self, model: Any) -> FindAll:  # noqa: ANN401
-        detector = load_detector(
-            self._options["detector"],
-            device=model.device,
-            threshold=self._options["detection_threshold"],
-        )
-        track = VideoSegmentationPipeline(model, detector=detector)
+        track = VideoSegmentationPipeline(model, detector=self._detector)
         every = self._options["detect_every"]
         return partial(track, text=self._labels, detect_every=every)
 
 
-SOURCES: Mapping[str, Callable[[LabelSettings], MaskletSource]] = {
+# Made of the settings of a set and the device of the model; what does not load is known at once.
+SOURCES: Mapping[str, Callable[[LabelSettings, Any], MaskletSource]] = {
     AUTOMATIC: _Automatic,
     TEXT: _ByName,
-    PROMPTS: lambda settings: PromptedMasklets(),
+    PROMPTS: lambda settings, device: PromptedMasklets(),
 }

@@ -67,7 +67,7 @@ class Worker:
             starts another one.
 
     Raises:
-        CheckpointError: The model cannot be loaded.
+        CheckpointError: The model or the detector cannot be loaded.
         DataError: The set was made with other weights, or is damaged.
     """
 
@@ -89,7 +89,7 @@ class Worker:
         mark = model_mark(self.model)[-MARK_DIGITS:]
         folder.require_model(self.settings.model, mark)
         self._model_facts = {"name": self.settings.model, "fingerprint": mark}
-        self._source = SOURCES[self.settings.source](self.settings)
+        self._source = SOURCES[self.settings.source](self.settings, self.model.device)
 
     def do(self, item: WorkItem) -> ItemOutcome:
         """Do an item, unless another worker has it. Only stopping raises.
