@@ -109,7 +109,12 @@ def work_on_ray(
         pool = _pool(ray, folder.root, workers)
 
         def do_items(items: Sequence[WorkItem]) -> Iterator[ItemOutcome]:
-            rows = [asdict(item) for item in items]
+            free = [item for item in items if not folder.claims.is_taken(item.key)]
+            if not free:  # of other commands: no pool of actors, which load the model, for nothing
+                check()
+                yield from (ItemOutcome(item.key, "taken") for item in items)
+                return
+            rows = [asdict(item) for item in free]
             blocks = min(len(rows), MOST_BLOCKS)
             table = ray.data.from_items(rows, override_num_blocks=blocks)
             for row in table.map_batches(RayActor, **pool).iter_rows():
