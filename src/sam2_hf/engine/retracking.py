@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sam2_hf.errors import DataError, PromptError, Sam2Error, SessionError
+from sam2_hf.errors import DataError, PromptError, Sam2Error
 from sam2_hf.writers.frame_journal import TrackedFrame
 
 from .claims import Claim
@@ -31,7 +31,7 @@ from .video_labels import (
 )
 
 
-class LabelsChangedError(SessionError):
+class LabelsChangedError(Sam2Error, RuntimeError):
     """Another worker has changed the labels that this one was changing."""
 
 
