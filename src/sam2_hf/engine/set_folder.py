@@ -7,6 +7,7 @@ prompts/ID.json     objects of a file of prompts
 videos/ID.jsonl     labeled videos; one that is there is whole
 parts/ID/           ranges of a long video, and those that are labeled
 reviews/ID.json     decisions and corrections of persons, not yet applied
+reviews/ID.failed.json  those that cannot be applied
 failures/ID.json    videos that failed, and why
 claims/             which worker does what, see `claims.py`
 times/ID.json       seconds that a video took; apart, so that everything above is reproducible
