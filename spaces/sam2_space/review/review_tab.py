@@ -89,7 +89,7 @@ class ReviewTab:
         }
         jobs = {**quick, "concurrency_id": JOBS, "concurrency_limit": self.service.limits.jobs}
         self.view.select(readable(self.click), self.kind, **quick, trigger_mode="multiple")
-        self.gestures.select(readable(self.exclude), **quick, trigger_mode="multiple")
+        self.gestures.select(readable(self.gesture), **quick, trigger_mode="multiple")
         self.frame.input(readable(self.scrub), self.frame, **quick, trigger_mode="always_last")
         self.doubts.input(readable(self.scrub), self.doubts, **quick)
         self.next.click(readable(self.show_next), **quick)
@@ -106,11 +106,12 @@ class ReviewTab:
         work.click(xy, positive=kind == parts.INCLUDE)
         return self._shown(visitor, work)
 
-    def exclude(self, event: gr.SelectData, request: gr.Request) -> Updates:
-        """Handle a Shift click or a right click on the picture."""
+    def gesture(self, event: gr.SelectData, request: gr.Request) -> Updates:
+        """Handle a Shift click or a right click on the picture, or a click by keyboard."""
         visitor, work = self._work(request)
         shown = ShownSize.on_page(work.require().video.size)
-        work.click(shown.xy(Gesture.of_event(event).xy), positive=False)
+        given = Gesture.of_event(event)
+        work.click(shown.xy(given.xy), positive=given.kind == gestures.INCLUDE)
         return self._shown(visitor, work)
 
     def scrub(self, frame: int | None, request: gr.Request) -> Updates:
