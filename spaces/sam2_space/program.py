@@ -20,7 +20,7 @@ from sam2_hf.interruption import DONE, FAILED
 from sam2_hf.model.checkpoint_errors import CheckpointError
 
 from .limits import Limits
-from .server import serve
+from .server import default_model, serve
 from .service import Service
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -66,8 +66,10 @@ def build_parser(prog: str = "app.py") -> argparse.ArgumentParser:
         description="Serve the Space: segment photos, videos and a webcam in a browser.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    model = os.environ.get("MODEL") or "sam2-hiera-micro"
-    parser.add_argument("--model", default=model, help="Hub id, folder or .pt")
+    parser.add_argument(
+        "--model",
+        help=f"Hub id, folder or .pt; without it that of the set to review, else {default_model()}",
+    )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; a GPU if available")
     parser.add_argument(
         "--detector",

@@ -1,6 +1,7 @@
 """Server: model, page, and the middleware that isolates visitors."""
 
 import argparse
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -10,6 +11,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from sam2_hf.engine.set_folder import SetFolder
+from sam2_hf.model.bundled_models import SMALL_MODEL
 from sam2_space.review.review_work import ReviewDesk
 from sam2_space.widgets.components import css, script, theme
 
@@ -50,10 +52,7 @@ def serve(
     places = FilePlaces(root)
     shown_samples = places.add_samples(samples)
     visitors = Visitors(places, limits)
-    model = SpaceModel.load(arguments.model, arguments.device, arguments.detector)
-    desk = None
-    if arguments.set_folder is not None:
-        desk = ReviewDesk(SetFolder(arguments.set_folder), model)
+    model, desk = load_model_and_desk(arguments)
     service = Service(model, limits, places, visitors, desk)
     page = build_page(service, shown_samples)
     layer = Middleware(
@@ -87,3 +86,31 @@ def serve(
     finally:
         page.close(verbose=False)
         visitors.close()
+
+
+def load_model_and_desk(arguments: argparse.Namespace) -> tuple[SpaceModel, ReviewDesk | None]:
+    """Load the model; with a set to review it is the set's, of the same data type.
+
+    Args:
+        arguments: See `build_parser`.
+
+    Returns:
+        The model, and the desk of the set; None if there is no set.
+
+    Raises:
+        CheckpointError: The model cannot be loaded.
+        DataError: The folder is no set, or the set was made with other weights.
+    """
+    own, device, detector = arguments.model, arguments.device, arguments.detector
+    if arguments.set_folder is None:
+        return SpaceModel.load(own or default_model(), device, detector), None
+    folder = SetFolder(arguments.set_folder)
+    folder.require()
+    settings = folder.settings()
+    model = SpaceModel.load(own or settings.model, device, detector, dtype=settings.dtype)
+    return model, ReviewDesk(folder, model)
+
+
+def default_model() -> str:
+    """Return the model of the variable `MODEL`, or the bundled one."""
+    return os.environ.get("MODEL") or SMALL_MODEL

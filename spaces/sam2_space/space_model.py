@@ -175,7 +175,11 @@ class SpaceModel:
 
     @classmethod
     def load(
-        cls, source: str, device: str | None = None, detector: str | None = None
+        cls,
+        source: str,
+        device: str | None = None,
+        detector: str | None = None,
+        dtype: str | None = None,
     ) -> "SpaceModel":
         """Load a model.
 
@@ -183,6 +187,7 @@ class SpaceModel:
             source: Hub id, folder, path to a `.pt`, or the bundled model's name.
             device: Its device; by default a GPU if available.
             detector: Hub id or folder of a zero-shot detector, if wanted.
+            dtype: Data type of the weights for videos; float32 by default.
 
         Raises:
             CheckpointError: There is no such model, or its weights cannot be used.
@@ -195,7 +200,7 @@ class SpaceModel:
         )
         # On ZeroGPU video sessions and the detector stay in this process, which has no GPU.
         here = "cpu" if GPU is not None else device
-        video = load_video_model(source, device=here)
+        video = load_video_model(source, device=here, dtype=dtype)
         own, has_gpu = pipelines[1].options, model.device.type != "cpu"
         return cls(
             shown_name(source),
@@ -239,7 +244,7 @@ def is_bundled(model: Sam2VideoModel) -> bool:
     return all(
         name in loaded
         and loaded[name].shape == saved.shape
-        and torch.equal(loaded[name].to("cpu", saved.dtype), saved)
+        and torch.equal(loaded[name].cpu(), saved.to(loaded[name].dtype))
         for name, saved in load_file(folder / "model.safetensors").items()
     )
 

@@ -51,7 +51,7 @@ class ReviewDesk:
         model: The shared model, which tracks corrected masklets again.
 
     Raises:
-        DataError: The folder is no set.
+        DataError: The folder is no set, or the set was made with other weights.
     """
 
     def __init__(self, folder: SetFolder, model: SpaceModel) -> None:
@@ -60,7 +60,8 @@ class ReviewDesk:
         self.model = model
         self.settings = folder.settings()
         mark = model_mark(model.video)[-MARK_DIGITS:]
-        self.model_facts = {"name": model.name, "fingerprint": mark}
+        folder.require_model(self.settings.model, mark)
+        self.model_facts = {"name": self.settings.model, "fingerprint": mark}
         self._lock = threading.Lock()
         self._taken: dict[object, Key] = {}  # work -> what lies before it
 

@@ -1,0 +1,55 @@
+"""The model that tracks reviewed masklets again."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from sam2_hf.engine.set_folder import SetFolder
+from sam2_hf.engine.settings import LabelSettings
+from sam2_hf.errors import DataError
+from sam2_space.program import build_parser
+from sam2_space.review import review_work
+from sam2_space.review.review_work import ReviewDesk
+from sam2_space.server import load_model_and_desk
+from sam2_space.space_model import SpaceModel
+
+OTHER = "f" * 64
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A set that another model than the Space's was used for; every model has one fingerprint."""
+    monkeypatch.setattr(review_work, "model_mark", lambda _: OTHER)
+    folder = SetFolder(tmp_path / "set")
+    folder.begin(LabelSettings("some/model", "bfloat16"), [])
+    return folder
+
+
+def stand_in(name):
+    return SimpleNamespace(name=name, video=None)
+
+
+@pytest.mark.parametrize("own", [[], ["--model", "a/copy"]])
+def test_a_set_is_reviewed_with_its_own_model_and_data_type(own, folder, monkeypatch):
+    def load(source, device=None, detector=None, dtype=None):
+        loaded.append((source, dtype))
+        return stand_in(source)
+
+    loaded = []
+    monkeypatch.setattr(SpaceModel, "load", load)
+    monkeypatch.setenv("MODEL", "of/environment")
+
+    _, desk = load_model_and_desk(build_parser().parse_args(["--set", str(folder.root), *own]))
+    _, none = load_model_and_desk(build_parser().parse_args(own))
+
+    chosen = own[-1] if own else None
+    assert loaded == [(chosen or "some/model", "bfloat16"), (chosen or "of/environment", None)]
+    assert desk.model_facts == {"name": "some/model", "fingerprint": OTHER}
+    assert none is None
+
+
+def test_a_set_of_other_weights_is_not_reviewed(folder):
+    folder.require_model("some/model", "0" * 64)
+
+    with pytest.raises(DataError, match="labeled with other weights of some/model"):
+        ReviewDesk(folder, stand_in("another"))
