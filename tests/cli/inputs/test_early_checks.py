@@ -27,6 +27,7 @@ print(json.dumps(answers))
 """
 CUP, CLIP = ["segment", "cup.png", "--point", "3,3"], ["track", "cup.mp4", "--click", "0:1:3,3"]
 EXPORT = ["export", "sam2-hiera-micro", "out"]
+LABEL = ["label", "cup.mp4", "--out", "set"]
 NUMBERS = (
     *("--points-per-side", "--points-per-batch", "--pred-iou-thresh", "--stability-score-thresh"),
     *("--box-nms-thresh", "--crop-n-layers", "--min-mask-region-area"),
@@ -96,6 +97,9 @@ MISTAKES = [
         "'a b' is not a valid name for a Hub repo",
     ),
     (["export", "sam2-hiera-micro", "text.jpg/out"], "text.jpg is a file. Choose another OUT."),
+    ([*LABEL, "--text", "a dog", "--max-objects", "2"], "and --text says which objects there are"),
+    ([*LABEL, "--prompts", "text.jpg", "--max-objects", "2"], "and --prompts says which objects"),
+    ([*LABEL, "--prompts", "text.jpg", "--split-frames", "9"], "Leave out --split-frames"),
     (["convert", "sam2-hiera-micro", "text.jpg/out"], "text.jpg is a file. Choose another OUT."),
 ]
 

@@ -257,6 +257,7 @@ def _label(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> 
             "folder, a pattern or an address (see sam2-hf label --help)"
         )
     check_text(arguments, arguments.prompts)
+    _given_objects(arguments)
     if arguments.review is not None and not arguments.retrack:
         raise PromptError("--review is applied by --retrack; give both.")
     if arguments.prompts is not None and not os.path.isdir(arguments.prompts):
@@ -271,6 +272,21 @@ def _label(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> 
         )
     _model_and_folder(arguments)
     return True
+
+
+def _given_objects(arguments: argparse.Namespace) -> None:
+    """Refuse what does not go together with objects of a file, or with names of objects."""
+    source = "--prompts" if arguments.prompts is not None else "--text" if arguments.text else ""
+    if source and arguments.max_objects is not None:
+        raise PromptError(
+            f"--max-objects is for masklets that are found, and {source} says which objects there "
+            "are. Leave one out."
+        )
+    if arguments.prompts is not None and arguments.split_frames is not None:
+        raise PromptError(
+            "--split-frames labels the parts of a video apart, and an object of --prompts would "
+            "end where the part of its prompt ends. Leave out --split-frames."
+        )
 
 
 def _require_file(path: str, kind: str) -> None:
