@@ -14,8 +14,13 @@ from sam2_hf.data.davis import read_davis
 from sam2_hf.data.hub import open_hub
 from sam2_hf.data.rows import import_datasets
 from sam2_hf.data.sav import read_sav
+from sam2_hf.engine import set_export
+from sam2_hf.engine.set_export import ExportedVideo, export_set
 from sam2_hf.engine.set_folder import SetFolder
-from sam2_hf.engine.video_labels import LabeledFrames
+from sam2_hf.engine.video_labels import LabeledFrames, LabeledMasklet, VideoLabels
+from sam2_hf.engine.video_queue import QueuedVideo
+from sam2_hf.errors import PromptError
+from sam2_hf.writers.frame_journal import ObjectOnFrame, TrackedFrame
 from tests.engine.conftest import label
 
 KINDS = "sav,davis,coco-video,yolo,parquet"
@@ -113,3 +118,55 @@ def test_files_of_others_are_not_replaced(small_set, tmp_path, capsys):
     label("--out", small_set, "--export", "yolo", "--to", tmp_path / "mine", code=2)
 
     assert "no export of a set" in capsys.readouterr().err
+
+
+def video(address, ids=(1,)):
+    """A video whose objects are accepted; each is one pixel of its one frame."""
+
+    def mask_of(place):
+        mask_hw = np.zeros((2, 300), bool)
+        mask_hw[0, place] = True
+        return rle.to_coco(rle.encode(mask_hw))
+
+    about = VideoLabels("cup", "cup", address, (2, 300), 1, None, "phase3")
+    masklets = [LabeledMasklet(number, status="accepted") for number in ids]
+    found = [ObjectOnFrame(n, mask_of(place), 1, 0.9, 5.0, True) for place, n in enumerate(ids)]
+    frames = [TrackedFrame(0, 0.0, tuple(found))]
+    return ExportedVideo(about, masklets, frames, QueuedVideo.at(address, "cup"))
+
+
+def export_of(item, kinds, target, monkeypatch):
+    """Export one video of a set that is not there."""
+    monkeypatch.setattr(set_export, "_accepted", lambda *_: [item])
+    return export_set(SetFolder(target), kinds, target, lambda: None)
+
+
+def test_ids_that_a_label_map_cannot_hold_are_numbered_anew(tmp_path, monkeypatch):
+    item = video("s3://bucket/cup.mp4", ids=(300, 7))
+
+    export_of(item, ["davis"], tmp_path, monkeypatch)
+
+    (path,) = (tmp_path / "davis/Annotations/cup").iterdir()
+    with Image.open(path) as picture:
+        assert np.asarray(picture)[0, :3].tolist() == [2, 1, 0]
+    (line,) = (tmp_path / "provenance.jsonl").read_text().splitlines()
+    assert json.loads(line)["label_values"] == {"7": 1, "300": 2}
+    assert [masklet["object_id"] for masklet in json.loads(line)["masklets"]] == [300, 7]
+
+
+def test_more_objects_than_label_values_are_refused_before_anything_is_written(
+    tmp_path, monkeypatch
+):
+    with pytest.raises(PromptError, match="davis cannot hold 256 accepted objects of cup"):
+        export_of(video("/cup.mp4", range(1, 257)), ["davis"], tmp_path, monkeypatch)
+
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["sav", "parquet"])
+@pytest.mark.parametrize("address", ["s3://bucket/cup.mp4", "dataset:/table:train#3"])
+def test_formats_that_refer_to_files_refuse_other_videos(kind, address, tmp_path, monkeypatch):
+    with pytest.raises(PromptError, match=f"{kind}: training would read .* {address} is no file"):
+        export_of(video(address), [kind], tmp_path, monkeypatch)
+
+    assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from sam2_hf.atomic_write import atomic_folder, atomic_path
 from sam2_hf.data.rows import column_kinds, import_datasets, to_segments
-from sam2_hf.errors import OutputError
+from sam2_hf.errors import OutputError, PromptError
 from sam2_hf.frames.image_sequence import list_pictures
 from sam2_hf.frames.open import open_frames
 from sam2_hf.results.coco import category_ids, category_rows, information
-from sam2_hf.results.formats import SET_FORMATS
+from sam2_hf.results.formats import LAST_LABEL, SET_FORMATS
 from sam2_hf.results.found_object import UNNAMED
 from sam2_hf.writers.coco_video import coco_video_head, video_annotations
+from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.masklet_json import write_masklets
 from sam2_hf.writers.track_files import FrameNames, TrackedClip, TrackFiles
 
@@ -35,6 +36,7 @@ from .video_queue import QueuedVideo
 PROVENANCE = "provenance.jsonl"
 TABLE_COLUMNS = ("name", "images", "video", "annotated", "segments", "size", "object_ids")
 VIDEOS_AT_A_TIME = 64  # in memory
+NEED_FILES = ("sav", "parquet")  # they refer to the videos themselves
 AUTO = "_auto"  # SA-V's ending of masklets that a model made
 
 
@@ -51,7 +53,7 @@ class ExportedVideo:
 
     video: VideoLabels
     masklets: Sequence[LabeledMasklet]
-    frames: LabeledFrames
+    frames: Iterable[TrackedFrame]
     queued: QueuedVideo
 
     @property
@@ -65,10 +67,39 @@ class ExportedVideo:
         """How each masklet came to be."""
         return [asdict(masklet) for masklet in self.masklets]
 
+    @property
+    def label_values(self) -> dict[int, int]:
+        """Pixel value of each object in a label map, where ids are too large to be that; or {}."""
+        ids = sorted(masklet.object_id for masklet in self.masklets)
+        if all(map(SET_FORMATS["davis"].holds, ids)):
+            return {}
+        return {object_id: value for value, object_id in enumerate(ids, 1)}
+
+    def with_label_values(self) -> "ExportedVideo":
+        """Return it with objects that are numbered as label maps can hold them."""
+        values = self.label_values
+        if not values:
+            return self
+        masklets = [replace(item, object_id=values[item.object_id]) for item in self.masklets]
+        return replace(self, masklets=masklets, frames=_Renumbered(self.frames, values))
+
     def clip(self) -> TrackedClip:
         """Describe it for the writers of tracked videos."""
         names = FrameNames() if self.local is None else FrameNames.for_video(self.local)
         return TrackedClip(about=self.video.facts(self.masklets), frame_names=names)
+
+
+class _Renumbered(Iterable[TrackedFrame]):
+    """Frames with other object ids; read again at each iteration."""
+
+    def __init__(self, frames: Iterable[TrackedFrame], numbers: Mapping[int, int]) -> None:
+        self._frames = frames
+        self._numbers = numbers
+
+    def __iter__(self) -> Iterator[TrackedFrame]:
+        for tracked in self._frames:
+            objects = (replace(x, object_id=self._numbers[x.object_id]) for x in tracked.objects)
+            yield replace(tracked, objects=tuple(objects))
 
 
 Export = Callable[[list[ExportedVideo], Path], object]
@@ -91,7 +122,8 @@ def export_set(
     Raises:
         DataError: Labels are damaged.
         OutputError: The folder has other files of these names, or cannot be written.
-        PromptError: A format cannot hold an object's id.
+        PromptError: A format cannot hold so many objects, or refers to videos that are no files.
+            Nothing is written then.
         MissingPackageError: The table needs `datasets`.
         VideoError: A format shows pictures, and a video cannot be read any more.
     """
@@ -101,6 +133,7 @@ def export_set(
             if os.path.lexists(path):
                 raise OutputError(f"{path} is there, and no export of a set. Choose another --to.")
     videos = list(_accepted(folder, check))
+    _require_possible(videos, paths)
     _write_lines(target / PROVENANCE, (_line(item) for item in videos))
     for kind, path in paths.items():
         try:
@@ -124,9 +157,32 @@ def _accepted(folder: SetFolder, check: Callable[[], object]) -> Iterator[Export
             yield ExportedVideo(video, masklets, frames, queue[video.id])
 
 
+def _require_possible(videos: Iterable[ExportedVideo], kinds: Iterable[str]) -> None:
+    """Refuse formats that cannot hold the videos, before anything is written.
+
+    Raises:
+        PromptError: There is one.
+    """
+    chosen = set(kinds)
+    needing = ", ".join(kind for kind in NEED_FILES if kind in chosen)
+    for item in videos:
+        if needing and item.local is None:
+            raise PromptError(
+                f"{needing}: training would read the file of each video, and "
+                f"{item.queued.address} is no file here. Label downloaded videos, or export davis, "
+                "coco-video or yolo."
+            )
+        if "davis" in chosen and len(item.masklets) > LAST_LABEL:
+            raise PromptError(
+                f"davis cannot hold {len(item.masklets)} accepted objects of {item.video.name}; a "
+                f"label map has room for {LAST_LABEL}. Choose another format."
+            )
+
+
 def _line(item: ExportedVideo) -> str:
     facts = {"video": item.video.id, "address": item.video.address, "phase": item.video.phase}
-    return json.dumps({**facts, "masklets": item.provenance})
+    values = {"label_values": item.label_values} if item.label_values else {}
+    return json.dumps({**facts, **values, "masklets": item.provenance})
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
@@ -150,7 +206,7 @@ def _davis(videos: list[ExportedVideo], target: Path) -> None:
     with atomic_folder(target) as hidden:
         for item in videos:
             place = hidden / "Annotations" / item.video.id
-            _write_frames("davis", item, place, pictures=None)
+            _write_frames("davis", item.with_label_values(), place, pictures=None)
             if item.local is not None and item.local.is_dir():
                 (hidden / "JPEGImages").mkdir(exist_ok=True)
                 _link(hidden / "JPEGImages" / item.video.id, item.local)
