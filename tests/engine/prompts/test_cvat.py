@@ -46,3 +46,16 @@ def test_tracks_without_the_name_of_their_video_are_refused():
 
     with pytest.raises(DataError, match=r"cup\.xml does not name its video"):
         cvat_objects(ElementTree.fromstring(text), "cup.xml")
+
+
+def test_pictures_without_a_number_are_counted_in_each_video():
+    shape = f'<box label="mug" {BOX}/>'
+    names = ("cup/a.jpg", "dog/a.jpg", "cup/b.jpg", "dog/b.jpg")
+    images = "".join(
+        f'<image name="{name}" width="20" height="10">{shape}</image>' for name in names
+    )
+
+    found = cvat_objects(ElementTree.fromstring(f"<annotations>{images}</annotations>"), "all.xml")
+
+    frames = {video: [item.given[0].frame for item in objects] for video, objects in found.items()}
+    assert frames == {"cup": [0, 1], "dog": [0, 1]}

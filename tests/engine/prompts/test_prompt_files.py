@@ -1,5 +1,7 @@
 """Files of prompts: known forms, damage, and the videos they name."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,64 @@ def test_prompts_for_a_video_that_is_not_there_or_not_clear_are_named():
     assert not found
     assert "cop.mp4, which is not in the queue. Did you mean cup.mp4?" in problems["cop.mp4"]
     assert "fit several videos: /a/dog.mp4, /b/dog.mp4" in problems["dog.mp4"]
+
+
+PICTURES = ("00001.png", "00006.png", "00011.png")  # numbered from 1, every fifth
+
+
+@pytest.fixture
+def sparse(tmp_path):
+    """A queue of a folder with pictures of those names."""
+    folder = tmp_path / "clips/cup"
+    folder.mkdir(parents=True)
+    for name in PICTURES:
+        (folder / name).touch()
+    return queue(str(folder))
+
+
+def prompts_for(stem, kind, tmp_path):
+    """A file, or folder, with one object on a picture."""
+    if kind == "masks":
+        write_label_png(tmp_path / f"masks/cup/{stem}.png", {1: square(0, 0)}, (24, 32))
+        return tmp_path / "masks"
+    path = tmp_path / f"prompts.{kind}"
+    if kind == "json":
+        annotation = {"id": 1, "image_id": 1, "bbox": [1, 2, 3, 4]}
+        images = [{"id": 1, "file_name": f"cup/{stem}.jpg"}]
+        path.write_text(json.dumps({"images": images, "annotations": [annotation]}))
+    else:
+        box = '<box label="mug" xtl="1" ytl="2" xbr="8" ybr="9"/>'
+        image = f'<image name="cup/{stem}.jpg" width="32" height="24">{box}</image>'
+        path.write_text(f"<annotations>{image}</annotations>")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["json", "xml", "masks"])
+def test_a_prompt_is_for_the_picture_of_its_name_in_a_folder(kind, sparse, tmp_path):
+    prompts = read_prompts(prompts_for("00006", kind, tmp_path))
+
+    found, problems = match_prompts(prompts, sparse)
+
+    ((item,),) = found.values()
+    assert [prompt.frame for prompt in item.given] == [1]
+    assert not problems
+
+
+@pytest.mark.parametrize("kind", ["json", "xml", "masks"])
+def test_a_prompt_for_a_frame_of_a_video_file_is_numbered_by_its_name(kind, tmp_path):
+    prompts = read_prompts(prompts_for("00006", kind, tmp_path))
+
+    found, _ = match_prompts(prompts, queue("/a/cup.mp4"))
+
+    ((item,),) = found.values()
+    assert [prompt.frame for prompt in item.given] == [6]
+
+
+def test_a_prompt_for_a_picture_that_is_not_there_is_named(sparse, tmp_path):
+    prompts = read_prompts(prompts_for("00000", "json", tmp_path))
+
+    found, problems = match_prompts(prompts, sparse)
+
+    assert not found
+    assert "picture 00000, which is not in" in problems["cup"]
+    assert "3 pictures are 00001.png to 00011.png" in problems["cup"]

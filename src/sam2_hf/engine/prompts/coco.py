@@ -23,21 +23,22 @@ def coco_objects(content: Any, by: str) -> dict[str, list[GivenObject]]:  # noqa
 
     Annotations of one video with the same `track_id` (or `object_id`, `instance_id`, also among
     `attributes`) are one object. Others are objects of their own. A frame's number is its
-    `frame_id`, the number that its name ends with, or its place among the video's pictures.
+    `frame_id`. Without one, it is that of the picture of this name in the video's folder; in a
+    video file, the number that the name ends with, or its place among the video's pictures.
     """
     categories = {row["id"]: row.get("name") for row in content.get("categories", ())}
     places = _frame_places(content["images"])
     objects: dict[str, dict[Any, list[Any]]] = {}
     for annotation in content["annotations"]:
         if not annotation.get("iscrowd"):
-            video, _ = places[annotation["image_id"]]
+            video, *_ = places[annotation["image_id"]]
             track = _track(annotation)
             key = ("alone", annotation["id"]) if track is None else ("track", track)
             objects.setdefault(video, {}).setdefault(key, []).append(annotation)
     return {
         video: [
             GivenObject(
-                tuple(_prompt(item, places[item["image_id"]][1]) for item in annotations),
+                tuple(_prompt(item, *places[item["image_id"]][1:]) for item in annotations),
                 categories.get(annotations[0].get("category_id")),
                 by,
             )
@@ -80,9 +81,9 @@ def _track(annotation: Any) -> object:  # noqa: ANN401 - what JSON holds
     return None
 
 
-def _frame_places(images: Any) -> dict[Any, tuple[str, int]]:  # noqa: ANN401 - what JSON holds
-    """Find video and frame of each picture, by its id."""
-    places: dict[Any, tuple[str, int]] = {}
+def _frame_places(images: Any) -> dict[Any, tuple[str, int, str]]:  # noqa: ANN401 - what JSON holds
+    """Find video, frame and stem of each picture, by its id; no stem if the frame is sure."""
+    places: dict[Any, tuple[str, int, str]] = {}
     counts: dict[str, int] = {}
     for image in sorted(images, key=lambda item: str(item["file_name"])):
         path = PurePosixPath(image["file_name"])
@@ -90,13 +91,14 @@ def _frame_places(images: Any) -> dict[Any, tuple[str, int]]:  # noqa: ANN401 - 
         number = trailing_number(path.stem)
         frame = image.get("frame_id", counts.get(video, 0) if number is None else number)
         counts[video] = counts.get(video, 0) + 1
-        places[image["id"]] = video, int(frame)
+        stem = "" if "frame_id" in image else path.stem
+        places[image["id"]] = video, int(frame), stem
     return places
 
 
-def _prompt(row: Any, frame: int) -> GivenPrompt:  # noqa: ANN401 - what JSON holds
+def _prompt(row: Any, frame: int, stem: str = "") -> GivenPrompt:  # noqa: ANN401
     """Take the mask of an annotation, or its box if it has none."""
     if row.get("segmentation"):
-        return GivenPrompt(frame, segmentation=row["segmentation"])
+        return GivenPrompt(frame, segmentation=row["segmentation"], stem=stem)
     left, top, width, height = map(float, row["bbox"])
-    return GivenPrompt(frame, box=(left, top, left + width, top + height))
+    return GivenPrompt(frame, box=(left, top, left + width, top + height), stem=stem)

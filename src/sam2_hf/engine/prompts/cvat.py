@@ -4,6 +4,7 @@ A keyframe that a person drew is a prompt; frames between two keyframes are CVAT
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 from xml.etree.ElementTree import Element
 
@@ -27,14 +28,18 @@ def cvat_objects(root: Element, by: str) -> dict[str, list[GivenObject]]:
     if tracks:
         return {_source(root, by): list(_tracked(tracks, by))}
     found: dict[str, list[GivenObject]] = {}
-    for place, image in enumerate(root.iter("image")):
+    counts: dict[str, int] = {}
+    for image in root.iter("image"):
         path = PurePosixPath(image.attrib["name"])
+        place = counts.get(path.parent.name, 0)
+        counts[path.parent.name] = place + 1
         number = trailing_number(path.stem)
         frame = place if number is None else number
         for shape in image:
             if shape.tag in SHAPES:
                 size = int(image.attrib["height"]), int(image.attrib["width"])
-                given = GivenObject((_prompt(shape, frame, size),), shape.get("label"), by)
+                prompt = replace(_prompt(shape, frame, size), stem=path.stem)
+                given = GivenObject((prompt,), shape.get("label"), by)
                 found.setdefault(path.parent.name, []).append(given)
     return found
 

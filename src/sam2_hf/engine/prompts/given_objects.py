@@ -1,13 +1,15 @@
 """Objects of a file of prompts, before the size and length of their video are known."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sam2_hf import rle
 from sam2_hf.data.coco_masks import read_segments
 from sam2_hf.engine.video_labels import Box, MaskletPrompt, Point
 from sam2_hf.errors import DataError, FrameError
+from sam2_hf.frames.image_sequence import list_pictures
 
 PERCENT = 100.0
 
@@ -23,6 +25,7 @@ class GivenPrompt:
         segmentation: COCO's: polygons, or run lengths; None if there is none.
         is_percent: Whether coordinates are percent of the sides, not pixels.
         clock: Number of frames that the file counts in the video, if it differs; 0 for the same.
+        stem: Name of its picture without ending; in a folder of pictures it says the frame.
     """
 
     frame: int
@@ -31,6 +34,7 @@ class GivenPrompt:
     segmentation: Any = None
     is_percent: bool = False
     clock: int = 0
+    stem: str = ""
 
     def on_video(self, size: tuple[int, int], num_frames: int, by: str) -> MaskletPrompt:
         """Convert to pixels and frames of a video.
@@ -105,6 +109,36 @@ class GivenObject:
             clicks = tuple((x, y, bool(sign)) for x, y, sign in values["clicks"])
             given.append(GivenPrompt(**{**values, "box": box, "clicks": clicks}))
         return cls(tuple(given), content["name"], content["by"])
+
+
+def frames_of_pictures(given: Sequence[GivenObject], folder: Path | None) -> list[GivenObject]:
+    """Put prompts on the frames whose pictures they name.
+
+    Args:
+        given: Objects of a video.
+        folder: Its folder of pictures; None if it is a file, whose frames are numbered.
+
+    Returns:
+        Without stems.
+
+    Raises:
+        FrameError: There is no picture of a name.
+        VideoError: The folder cannot be read.
+    """
+    has_stems = any(prompt.stem for item in given for prompt in item.given)
+    names = list_pictures(folder) if folder is not None and has_stems else []
+    places = {Path(name).stem: frame for frame, name in enumerate(names)}
+
+    def placed(prompt: GivenPrompt) -> GivenPrompt:
+        frame = places.get(prompt.stem) if names and prompt.stem else prompt.frame
+        if frame is None:
+            raise FrameError(
+                f"a prompt is for the picture {prompt.stem}, which is not in {folder}: its "
+                f"{len(names)} pictures are {names[0]} to {names[-1]}."
+            )
+        return replace(prompt, frame=frame, stem="")
+
+    return [replace(item, given=tuple(map(placed, item.given))) for item in given]
 
 
 def trailing_number(stem: str) -> int | None:

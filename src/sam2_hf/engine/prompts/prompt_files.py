@@ -4,7 +4,7 @@ Each names its videos; the objects of one are found by file name, or by its stem
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
@@ -19,7 +19,7 @@ from sam2_hf.rle import encode, to_coco
 
 from .coco import coco_objects, coco_video_objects, is_coco, is_coco_video
 from .cvat import cvat_objects
-from .given_objects import GivenObject, GivenPrompt
+from .given_objects import GivenObject, GivenPrompt, frames_of_pictures
 from .label_studio import is_label_studio, label_studio_objects
 
 ByVideo = dict[str, list[GivenObject]]
@@ -84,7 +84,8 @@ def match_prompts(
         for name in {video.name, video.stem, video.address}:
             names.setdefault(name, []).append(video)
     found: dict[str, list[GivenObject]] = {}
-    problems = {}
+    by_id: dict[str, QueuedVideo] = {}
+    problems: dict[str, str] = {}
     for given, objects in prompts.items():
         last = PurePosixPath(given).name
         fitting = names.get(given) or names.get(last) or names.get(os.path.splitext(last)[0])
@@ -96,7 +97,23 @@ def match_prompts(
             problems[given] = f"the prompts for {given} fit several videos: {listed}."
         else:
             found.setdefault(fitting[0].id, []).extend(objects)
-    return found, problems
+            by_id[fitting[0].id] = fitting[0]
+    return _on_their_frames(found, by_id, problems), problems
+
+
+def _on_their_frames(
+    found: ByVideo, videos: Mapping[str, QueuedVideo], problems: dict[str, str]
+) -> ByVideo:
+    """Find the frames of prompts for pictures by name; add to the problems what fails."""
+    placed: ByVideo = {}
+    for video_id, objects in found.items():
+        video = videos[video_id]
+        folder = Path(video.address) if os.path.isdir(video.address) else None
+        try:
+            placed[video_id] = frames_of_pictures(objects, folder)
+        except Sam2Error as error:
+            problems[video.name] = f"the prompts for {video.name} cannot be used: {error}"
+    return placed
 
 
 def _mask_folders(folder: Path) -> ByVideo:
@@ -122,6 +139,6 @@ def _first_masks(recording: RowRecording, stems: Sequence[str], by: str) -> list
         new = {label for label, area in objects.areas().items() if area > 0} - set(first)
         for label in sorted(new):
             segmentation = to_coco(encode(objects.mask(label)))
-            prompt = GivenPrompt(frame, segmentation=segmentation)
+            prompt = GivenPrompt(frame, segmentation=segmentation, stem=stem)
             first[label] = GivenObject((prompt,), by=by)
     return [first[label] for label in sorted(first)]
