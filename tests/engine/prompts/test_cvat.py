@@ -59,3 +59,30 @@ def test_pictures_without_a_number_are_counted_in_each_video():
 
     frames = {video: [item.given[0].frame for item in objects] for video, objects in found.items()}
     assert frames == {"cup": [0, 1], "dog": [0, 1]}
+
+
+MASK = '<mask frame="3" left="2" top="1" width="3" height="2" rle="{runs}"/>'
+SIZE = "<original_size><width>20</width><height>10</height></original_size>"
+
+
+def mask_track(size=SIZE, runs="1,2,3", place="task"):
+    about = f"<meta><{place}>{size}<source>cup.mp4</source></{place}></meta>"
+    track = f'<track label="hole">{MASK.format(runs=runs)}</track>'
+    return ElementTree.fromstring(f"<annotations>{about}{track}</annotations>")
+
+
+@pytest.mark.parametrize("place", ["task", "job"])
+def test_masks_of_tracks_have_the_size_that_the_file_says(place):
+    ((hole,),) = cvat_objects(mask_track(place=place), "cup.xml").values()
+
+    mask_hw = rle.decode(rle.from_coco(hole.given[0].segmentation))
+    assert hole.given[0].frame == 3
+    assert mask_hw.shape == (10, 20)
+    assert [tuple(pixel) for pixel in zip(*mask_hw.nonzero(), strict=True)] == [(1, 3), (1, 4)]
+
+
+def test_masks_without_a_size_and_those_that_do_not_fit_are_told_apart():
+    with pytest.raises(DataError, match=r"not the size of the frames \(meta/task/original_size\)"):
+        cvat_objects(mask_track(size=""), "cup.xml")
+    with pytest.raises(DataError, match="has 7 pixels in a box of 3x2"):
+        cvat_objects(mask_track(runs="1,2,4"), "cup.xml")

@@ -22,11 +22,11 @@ def cvat_objects(root: Element, by: str) -> dict[str, list[GivenObject]]:
     """Read "CVAT for video 1.1" (one video) or "CVAT for images 1.1" (`VIDEO/frame_000012.jpg`).
 
     Raises:
-        DataError: A file with tracks does not name its video.
+        DataError: A file with tracks does not name its video, or a mask is damaged.
     """
     tracks = list(root.iter("track"))
     if tracks:
-        return {_source(root, by): list(_tracked(tracks, by))}
+        return {_source(root, by): list(_tracked(tracks, _frame_size(root), by))}
     found: dict[str, list[GivenObject]] = {}
     counts: dict[str, int] = {}
     for image in root.iter("image"):
@@ -52,10 +52,20 @@ def _source(root: Element, by: str) -> str:
     raise DataError(f"{by} does not name its video. Export the whole task, as CVAT for video 1.1.")
 
 
-def _tracked(tracks: list[Element], by: str) -> Iterator[GivenObject]:
+def _frame_size(root: Element) -> tuple[int, int] | None:
+    """Read height and width of the frames; None if the file does not say."""
+    for place in ("meta", "meta/task", "meta/job"):
+        sides = [root.findtext(f"{place}/original_size/{side}") for side in ("height", "width")]
+        if all(sides):
+            height, width = (int(side or 0) for side in sides)
+            return height, width
+    return None
+
+
+def _tracked(tracks: list[Element], size: tuple[int, int] | None, by: str) -> Iterator[GivenObject]:
     for track in tracks:
         prompts = tuple(
-            _prompt(shape, int(shape.attrib["frame"]), None)
+            _prompt(shape, int(shape.attrib["frame"]), size)
             for shape in track
             if shape.tag in SHAPES
             and shape.get("keyframe", "1") == "1"
@@ -89,10 +99,13 @@ def _mask(shape: Element, size: tuple[int, int] | None) -> rle.CocoRle:
     )
     runs = [int(length) for length in shape.attrib["rle"].split(",")]
     part = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    if size is None or part.size != width * height:
+    if size is None:
         raise DataError(
-            f"a mask of CVAT has {part.size} pixels in a box of {width}x{height}, or no frame size."
+            "a file of CVAT has masks, but not the size of the frames (meta/task/original_size). "
+            "Export it again, or export boxes and polygons."
         )
+    if part.size != width * height:
+        raise DataError(f"a mask of CVAT has {part.size} pixels in a box of {width}x{height}.")
     mask_hw = np.zeros(size, bool)
     mask_hw[top : top + height, left : left + width] = part.reshape(height, width)
     return rle.to_coco(rle.encode(mask_hw))
