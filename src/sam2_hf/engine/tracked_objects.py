@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sam2_hf import rle
 from sam2_hf.errors import FrameError
 from sam2_hf.video.frame_result import FrameResult
 from sam2_hf.video.prompts import VideoPrompt
@@ -193,8 +192,3 @@ def joined(first: TrackedFrame, second: TrackedFrame) -> TrackedFrame:
     """Put the objects of two results of one frame together."""
     objects = sorted((*first.objects, *second.objects), key=lambda item: item.object_id)
     return replace(first, objects=tuple(objects))
-
-
-def mask_prompt(frame: int, mask_rle: rle.Rle, by: str) -> MaskletPrompt:
-    """Make a prompt of a mask."""
-    return MaskletPrompt(frame, mask=rle.to_coco(mask_rle), by=by)

@@ -22,7 +22,6 @@ from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
 
 ACCEPTED, REVIEW, REJECTED = "accepted", "review", "rejected"
-STATES = (ACCEPTED, REVIEW, REJECTED)
 Point = tuple[float, float, bool]  # x, y, whether it is on the object
 Box = tuple[float, float, float, float]
 
@@ -122,7 +121,7 @@ class LabeledMasklet:
     Attributes:
         object_id: Its number.
         name: What it is; None if unknown.
-        status: One of `STATES`.
+        status: "accepted", "review" or "rejected".
         scores: By name, see `quality.masklet_scores`.
         reasons: Why it is not accepted by the rules.
         prompts: What it was pointed at with.

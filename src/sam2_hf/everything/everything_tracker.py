@@ -9,6 +9,7 @@ from sam2_hf import rle
 from sam2_hf.errors import SessionError
 from sam2_hf.rle import CocoRle
 from sam2_hf.video.frame_result import FrameResult
+from sam2_hf.video.review import EXCHANGE
 from sam2_hf.video.session import VideoSession
 
 from .key_frame_masks import KeyFrameMask, MaskFinder, Overlaps, pair_up
@@ -17,7 +18,7 @@ from .options import VideoEverythingOptions
 from .scene_cuts import SceneCuts
 from .tracks import EverythingState
 
-DRIFT, EXCHANGE, RETURN = 0.5, 0.8, 0.6  # severities for review
+DRIFT, FOUND_AGAIN = 0.5, 0.6  # severities for review
 
 
 class EverythingTracker:
@@ -207,7 +208,7 @@ class EverythingTracker:
             track = state.tracks[ids[column]]
             away = frame - track.last_seen - 1
             state.note(
-                frame, track.object_id, f"found again after {away} frames out of view", RETURN
+                frame, track.object_id, f"found again after {away} frames out of view", FOUND_AGAIN
             )
             track.has_ended, track.absences, track.last_confirmed = False, 0, frame
         taken = {row for row, _ in pairs}
