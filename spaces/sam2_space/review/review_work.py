@@ -41,6 +41,7 @@ from sam2_space.space_model import SpaceModel
 
 MARK_DIGITS = 64  # of a fingerprint: every bit of the weights
 Key = tuple[str, int]  # video, object
+FileMark = tuple[int, int, int]  # inode, time of its last change, size
 
 
 class ReviewDesk:
@@ -64,6 +65,7 @@ class ReviewDesk:
         self.model_facts = {"name": self.settings.model, "fingerprint": mark}
         self._lock = threading.Lock()
         self._taken: dict[object, Key] = {}  # work -> what lies before it
+        self._read: dict[str, tuple[FileMark, list[DoubtfulMasklet]]] = {}  # by video
 
     def take_next(self, work: object, after: Key | None) -> tuple[DoubtfulMasklet | None, int]:
         """Choose the next masklet for a visitor, worst first, and none that another one has.
@@ -77,7 +79,7 @@ class ReviewDesk:
         """
         with self._lock:
             self._taken.pop(work, None)
-            waiting = review_queue(self.folder.videos())
+            waiting = self._waiting()
             free = [item for item in waiting if _key(item) not in self._taken.values()]
             keys = [_key(item) for item in free]
             start = keys.index(after) + 1 if after in keys else 0
@@ -85,6 +87,21 @@ class ReviewDesk:
             if chosen:
                 self._taken[work] = _key(chosen[0])
             return (chosen[0] if chosen else None), len(waiting)
+
+    def _waiting(self) -> list[DoubtfulMasklet]:
+        """List what waits, worst first; only labels that changed are read again."""
+        read = {}
+        for video_id in self.folder.done():
+            path = self.folder.labels(video_id)
+            about = path.stat()
+            mark = about.st_ino, about.st_mtime_ns, about.st_size
+            before = self._read.get(video_id)
+            if before is None or before[0] != mark:
+                before = mark, review_queue([read_labels(path)])
+            read[video_id] = before
+        self._read = read
+        found = [item for _, items in read.values() for item in items]
+        return sorted(found, key=lambda item: (-item.badness, *_key(item)))
 
     def put_back(self, work: object) -> None:
         """Let others have what lies before a visitor."""

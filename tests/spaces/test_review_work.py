@@ -1,4 +1,4 @@
-"""The model that tracks reviewed masklets again."""
+"""The desk of a set to review: its model, and the queue of its masklets."""
 
 from types import SimpleNamespace
 
@@ -6,6 +6,7 @@ import pytest
 
 from sam2_hf.engine.set_folder import SetFolder
 from sam2_hf.engine.settings import LabelSettings
+from sam2_hf.engine.video_labels import LabeledMasklet, VideoLabels, read_labels, write_labels
 from sam2_hf.errors import DataError
 from sam2_space.program import build_parser
 from sam2_space.review import review_work
@@ -53,3 +54,28 @@ def test_a_set_of_other_weights_is_not_reviewed(folder):
 
     with pytest.raises(DataError, match="labeled with other weights of some/model"):
         ReviewDesk(folder, stand_in("another"))
+
+
+def test_only_labels_that_changed_are_read_again(folder, monkeypatch):
+    def write(name, status, score):
+        masklet = LabeledMasklet(1, status=status, scores={"stability": score})
+        about = VideoLabels(name, name, name, (2, 3), 1, None, "phase3", (masklet,))
+        write_labels(folder.labels(name), about, [])
+
+    def read(path):
+        paths.append(path.stem)
+        return read_labels(path)
+
+    paths = []
+    write("cup", "review", 0.5)
+    write("dog", "review", 0.2)
+    monkeypatch.setattr(review_work, "read_labels", read)
+    desk, work = ReviewDesk(folder, stand_in("x")), object()
+
+    first, waiting = desk.take_next(work, None)
+    assert (first.video_id, waiting, sorted(paths)) == ("dog", 2, ["cup", "dog"])
+    write("dog", "accepted", 0.2)
+    second, waiting = desk.take_next(work, None)
+
+    assert (second.video_id, waiting) == ("cup", 1)
+    assert paths[2:] == ["dog"]
