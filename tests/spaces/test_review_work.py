@@ -4,13 +4,20 @@ from types import SimpleNamespace
 
 import pytest
 
+from sam2_hf.engine.reviews import pending_reviews
 from sam2_hf.engine.set_folder import SetFolder
 from sam2_hf.engine.settings import LabelSettings
-from sam2_hf.engine.video_labels import LabeledMasklet, VideoLabels, read_labels, write_labels
-from sam2_hf.errors import DataError
+from sam2_hf.engine.video_labels import (
+    LabeledMasklet,
+    MaskletPrompt,
+    VideoLabels,
+    read_labels,
+    write_labels,
+)
+from sam2_hf.errors import DataError, SessionError, VideoError
 from sam2_space.program import build_parser
 from sam2_space.review import review_work
-from sam2_space.review.review_work import ReviewDesk
+from sam2_space.review.review_work import ReviewDesk, ReviewWork
 from sam2_space.server import load_model_and_desk
 from sam2_space.space_model import SpaceModel
 
@@ -56,26 +63,71 @@ def test_a_set_of_other_weights_is_not_reviewed(folder):
         ReviewDesk(folder, stand_in("another"))
 
 
-def test_only_labels_that_changed_are_read_again(folder, monkeypatch):
-    def write(name, status, score):
-        masklet = LabeledMasklet(1, status=status, scores={"stability": score})
-        about = VideoLabels(name, name, name, (2, 3), 1, None, "phase3", (masklet,))
-        write_labels(folder.labels(name), about, [])
+def write(folder, name, status, score):
+    """Write the labels of a video with one masklet."""
+    masklet = LabeledMasklet(1, status=status, scores={"stability": score})
+    about = VideoLabels(name, name, name, (2, 3), 1, None, "phase3", (masklet,))
+    write_labels(folder.labels(name), about, [])
 
+
+def test_only_labels_that_changed_are_read_again(folder, monkeypatch):
     def read(path):
         paths.append(path.stem)
         return read_labels(path)
 
     paths = []
-    write("cup", "review", 0.5)
-    write("dog", "review", 0.2)
+    write(folder, "cup", "review", 0.5)
+    write(folder, "dog", "review", 0.2)
     monkeypatch.setattr(review_work, "read_labels", read)
     desk, work = ReviewDesk(folder, stand_in("x")), object()
 
     first, waiting = desk.take_next(work, None)
     assert (first.video_id, waiting, sorted(paths)) == ("dog", 2, ["cup", "dog"])
-    write("dog", "accepted", 0.2)
+    write(folder, "dog", "accepted", 0.2)
     second, waiting = desk.take_next(work, None)
 
     assert (second.video_id, waiting) == ("cup", 1)
     assert paths[2:] == ["dog"]
+
+
+@pytest.fixture
+def work(folder, monkeypatch):
+    """The work of a visitor on a set of two masklets; the worse one's video cannot be opened."""
+
+    def opened(work, video_id):
+        if video_id == "dog":
+            raise VideoError("no dog")
+        work._video_id = video_id
+
+    write(folder, "cup", "review", 0.5)
+    write(folder, "dog", "review", 0.2)
+    monkeypatch.setattr(ReviewWork, "_open_video", opened)
+    return ReviewWork(ReviewDesk(folder, stand_in("x")))
+
+
+def test_a_video_that_cannot_be_opened_does_not_hold_up_the_others(work):
+    with pytest.raises(VideoError, match="no dog"):
+        work.take_next()
+
+    work.take_next()
+
+    assert work.sheet.video.id == "cup"
+
+
+def test_a_decision_is_recorded_while_another_worker_has_the_video(work, folder):
+    with pytest.raises(VideoError):
+        work.take_next()
+    work.take_next()
+
+    work.sheet.corrections[0] = MaskletPrompt(0, ((1.0, 1.0, True),))
+
+    with folder.claims.hold("cup"):
+        with pytest.raises(SessionError, match="Try again"):
+            work.track("Ann")
+        assert not pending_reviews(folder, "cup")
+        assert work.decide("accepted", "Ann") is False
+
+    assert [review.verdict for review in pending_reviews(folder, "cup")] == ["accepted"]
+    with pytest.raises(VideoError):  # what is decided is not offered again
+        work.take_next()
+    assert work.num_waiting == 1

@@ -140,9 +140,10 @@ class ReviewTab:
             visitor, work = self._work(request)
             sheet = work.require()
             with visitor.job():
-                work.decide(verdict, by.strip())
+                applied = work.decide(verdict, by.strip())
             work.take_next()
-            text = f"{sheet.video.name}, object {sheet.masklet.object_id}: {verdict}."
+            later = "" if applied else ", applied later, since the video is being tracked"
+            text = f"{sheet.video.name}, object {sheet.masklet.object_id}: {verdict}{later}."
             return {**self._shown(visitor, work), self.status: parts.status_line(text)}
 
         return decide

@@ -17,7 +17,9 @@ from sam2_hf.engine.reviews import (
     Review,
     add_reviews,
     corrected_prompts,
+    pending_reviews,
     review_queue,
+    reviewed_videos,
 )
 from sam2_hf.engine.set_folder import SetFolder
 from sam2_hf.engine.tracked_objects import ClipToLabel
@@ -30,7 +32,7 @@ from sam2_hf.engine.video_labels import (
     VideoLabels,
     read_labels,
 )
-from sam2_hf.errors import PromptError, SessionError
+from sam2_hf.errors import DataError, PromptError, SessionError
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.results.labeled_overlay import draw_masklets
 from sam2_hf.video.frame_encoder import model_mark
@@ -100,7 +102,13 @@ class ReviewDesk:
                 before = mark, review_queue([read_labels(path)])
             read[video_id] = before
         self._read = read
-        found = [item for _, items in read.values() for item in items]
+        decided = set()
+        for video_id in reviewed_videos(self.folder):
+            with contextlib.suppress(DataError):  # its reviews are being removed
+                reviews = pending_reviews(self.folder, video_id)
+                decided |= {(video_id, x.object_id) for x in reviews if x.verdict != REVIEW}
+        listed = [item for _, items in read.values() for item in items]
+        found = [item for item in listed if _key(item) not in decided]
         return sorted(found, key=lambda item: (-item.badness, *_key(item)))
 
     def put_back(self, work: object) -> None:
@@ -152,6 +160,7 @@ class ReviewWork:
         self._source: Any = None
         self._video_id = ""
         self._order: list[int] = []  # frames of the clicks, for undo
+        self._last: Key | None = None  # masklet that was chosen last
         self.sheet: Sheet | None = None
         self.num_waiting = 0
 
@@ -170,15 +179,19 @@ class ReviewWork:
         """
         with self._lock:
             before = self.sheet
-            after = None if before is None else (before.video.id, before.masklet.object_id)
-            item, self.num_waiting = self._desk.take_next(self, after)
+            item, self.num_waiting = self._desk.take_next(self, self._last)
             self.sheet = None
             if item is None:
                 self._close_video()
                 return
-            if before is None or before.video.id != item.video_id:
-                self._open_video(item.video_id)
-            self._show(item.object_id)
+            self._last = _key(item)  # also if it cannot be shown, so that others come next
+            try:
+                if before is None or before.video.id != item.video_id:
+                    self._open_video(item.video_id)
+                self._show(item.object_id)
+            except BaseException:
+                self._desk.put_back(self)
+                raise
 
     def _show(self, object_id: int) -> None:
         sheet_path = self._desk.folder.labels(self._video_id)
@@ -237,15 +250,19 @@ class ReviewWork:
             if prompt.clicks[:-1]:
                 sheet.corrections[sheet.frame] = replace(prompt, clicks=prompt.clicks[:-1])
 
-    def decide(self, verdict: str, by: str) -> None:
+    def decide(self, verdict: str, by: str) -> bool:
         """Accept or reject the masklet, with its corrections, which are tracked first.
 
         Args:
             verdict: "accepted", "rejected", or "review" to see what the corrections give.
             by: The reviewer.
 
+        Returns:
+            Whether it was applied. If another worker is changing this video, its decision is kept,
+            and applied with the next review of it or by `sam2-hf label --retrack`.
+
         Raises:
-            SessionError: Another worker is changing this video.
+            SessionError: Another one is recording a review of this video.
         """
         with self._lock:
             sheet = self.require()
@@ -253,11 +270,12 @@ class ReviewWork:
             if verdict == REJECTED:
                 corrections = ()
             review = Review(sheet.masklet.object_id, verdict, by, corrections)
-            self._apply(sheet.video, review)
-            if verdict == REVIEW:
+            applied = self._apply(sheet.video, review)
+            if verdict == REVIEW and applied:
                 frame = sheet.frame
                 self._show(review.object_id)
                 self.go_to(frame)
+            return applied
 
     def track(self, by: str) -> None:
         """Track the masklet again with its corrections, without a decision.
@@ -268,7 +286,8 @@ class ReviewWork:
         """
         if not self.require().corrections:
             raise PromptError("Click what is wrong in a frame first; then track again.")
-        self.decide(REVIEW, by)
+        if not self.decide(REVIEW, by):
+            raise SessionError("Another worker is changing this video. Try again in a moment.")
 
     def draw(self) -> NDArray[np.uint8]:
         """Draw the shown frame with its mask: `(height, width, 3)`; corrected ones are decoded.
@@ -312,17 +331,22 @@ class ReviewWork:
         found = sheet.rows.get(sheet.frame)
         return found is not None and found.area > 0
 
-    def _apply(self, video: VideoLabels, review: Review) -> None:
+    def _apply(self, video: VideoLabels, review: Review) -> bool:
+        """Apply a review unless another worker has the video; a decision is recorded even then."""
         desk, folder = self._desk, self._desk.folder
+        is_decided = review.verdict != REVIEW
+        if is_decided:
+            add_reviews(folder, video.id, [review])
         with folder.claims.hold(video.id) as claim:
             if claim is None:
-                raise SessionError("Another worker is changing this video. Try again in a moment.")
+                return False
+            if not is_decided:
+                add_reviews(folder, video.id, [review])
 
             def beat() -> None:
                 claim.beat()
                 desk.model.lock.pass_on()
 
-            add_reviews(folder, video.id, [review])
             with desk.model.lock.taken():
                 clip = ClipToLabel(
                     self._source,
@@ -334,6 +358,7 @@ class ReviewWork:
                     beat,
                 )
                 apply_reviews(folder, video.id, clip, desk.settings.rules)
+        return True
 
     def _open_video(self, video_id: str) -> None:
         self._close_video()
