@@ -357,7 +357,7 @@ class ReviewWork:
                     desk.settings.chosen_phase,
                     beat,
                 )
-                apply_reviews(folder, video.id, clip, desk.settings.rules)
+                apply_reviews(folder, video.id, clip, desk.settings.rules, claim)
         return True
 
     def _open_video(self, video_id: str) -> None:

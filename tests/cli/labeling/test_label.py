@@ -149,9 +149,9 @@ def test_names_do_not_go_with_a_file_of_prompts_or_options_of_the_search(three, 
 @pytest.mark.parametrize(
     ("source", "option", "said"),
     [
-        ("--prompts", ["--max-objects", "2"], "--prompts names the objects"),
-        ("--text", ["--max-objects", "2"], "--text names the objects"),
-        ("--prompts", ["--split-frames", "2"], "would end with the part"),
+        ("--prompts", ["--max-objects", "2"], "--prompts says which objects"),
+        ("--text", ["--max-objects", "2"], "--text says which objects"),
+        ("--prompts", ["--split-frames", "2"], "end where the part of its prompt ends"),
         ("--text", ["--phase", "phase1"], "phase1 does not track"),
     ],
 )

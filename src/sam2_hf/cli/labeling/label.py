@@ -228,16 +228,10 @@ def _require_compatible(
     Raises:
         PromptError: There is one.
     """
-    limit = [] if arguments.max_objects is None else ["max_objects"]
-    if named is not None and (given := [*search, *limit]):
+    if named is not None and search:
         raise PromptError(
-            f"--{given[0].replace('_', '-')} is for masklets that are found, and "
+            f"--{search[0].replace('_', '-')} is for masklets that are found, and "
             f"--{named} names the objects. Leave one out."
-        )
-    if named == "prompts" and arguments.split_frames:
-        raise PromptError(
-            "--split-frames tracks each part of a video by itself, and the objects of --prompts "
-            "would end with the part that they are in. Leave one out."
         )
     if named == "text" and arguments.phase is not None and not PHASES[arguments.phase].propagates:
         raise PromptError(
