@@ -17,7 +17,7 @@ from .file_places import safe_stem
 from .limits import LimitError, ShownSize
 from .photo_work import PhotoWork, Xy, box_of_corners
 from .readable_errors import readable
-from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
+from .service import JOBS, Service, click_event
 from .uploads import Upload, forget
 from .visitors import Visitor
 
@@ -138,14 +138,7 @@ class PhotoTab:
                 self.stop = gr.Button("Stop", variant="stop", min_width=80)
 
     def _connect(self) -> None:
-        quick: dict[str, Any] = {
-            "outputs": self.outputs,
-            "api_visibility": "private",
-            "concurrency_id": CLICKS,
-            "concurrency_limit": CLICKS_AT_A_TIME,
-            "show_progress": "minimal",
-            "show_progress_on": self.busy,
-        }
+        quick = click_event(self.outputs, self.busy)
         self._connect_photo(quick)
         typed = [self.kind, self.x, self.y]
         self.add.click(readable(self.click_typed), typed, **quick, trigger_mode="multiple")

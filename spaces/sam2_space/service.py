@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -16,6 +17,23 @@ from .visitors import Visitor, Visitors
 
 CLICKS, JOBS = "clicks", "jobs"  # queues: short and long requests
 CLICKS_AT_A_TIME = 12  # they share the model
+
+
+def click_event(outputs: Any, busy: Any) -> dict[str, Any]:  # noqa: ANN401 - components of a page
+    """Return the options of an event that is answered like a click.
+
+    Args:
+        outputs: The components it may update.
+        busy: Those that show that it is being answered.
+    """
+    return {
+        "outputs": outputs,
+        "api_visibility": "private",
+        "concurrency_id": CLICKS,
+        "concurrency_limit": CLICKS_AT_A_TIME,
+        "show_progress": "minimal",
+        "show_progress_on": busy,
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,7 @@ from .file_places import safe_stem
 from .limits import LimitError, ShownSize
 from .photo_work import Xy, box_of_corners
 from .readable_errors import readable
-from .service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
+from .service import CLICKS, JOBS, Service, click_event
 from .uploads import Upload
 from .video_controls import TAB, WELCOME, VideoControls, marks_of, object_choices, review_update
 from .video_files import VideoFiles, curve, write_video_files
@@ -179,14 +179,7 @@ class VideoTab:
     def _connect(self) -> None:
         tab = self.controls
         hidden: dict[str, Any] = {"api_visibility": "private"}
-        quick: dict[str, Any] = {
-            **hidden,
-            "outputs": tab.shown,
-            "concurrency_id": CLICKS,
-            "concurrency_limit": CLICKS_AT_A_TIME,
-            "show_progress": "minimal",
-            "show_progress_on": tab.busy,
-        }
+        quick = click_event(tab.shown, tab.busy)
         self._connect_video(quick)
         typed = [tab.kind, tab.frame, tab.x, tab.y]
         tab.add.click(readable(self.click_typed), typed, **quick, trigger_mode="multiple")

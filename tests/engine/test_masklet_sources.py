@@ -97,7 +97,7 @@ def test_unknown_options_and_exported_models_are_refused():
         SOURCES["automatic"](LabelSettings("x"), "cpu").find(clip(), [])
 
 
-def test_what_a_detector_finds_by_name_is_tracked(micro_video_model, monkeypatch):
+def test_what_a_detector_finds_by_name_is_tracked(monkeypatch):
     detector = KnownBoxes({"a disc": [(10, 10, 40, 40)]})
     monkeypatch.setattr(masklet_sources, "load_detector", lambda *_, **__: detector)
     named = {
@@ -107,10 +107,13 @@ def test_what_a_detector_finds_by_name_is_tracked(micro_video_model, monkeypatch
         "detect_every": 2,
     }
     source = SOURCES["text"](LabelSettings(SMALL_MODEL, source="text", options=named), "cpu")
-    whole = ClipToLabel(fake_clip(4), "clip", micro_video_model, {}, range(4), PHASES["phase3"])
 
-    source.find(whole, [])
+    found = source.find(clip(frames=range(4)), [])
 
+    assert found.names == {1: "a disc"}
+    shown = centers(found)
+    assert sorted(shown) == [0, 1, 2, 3]
+    assert shown[0] == pytest.approx((25, 25), abs=1)
     assert [labels for _, labels in detector.asked] == [["a disc"], ["a disc"]]
     with pytest.raises(PromptError, match="phase1 does not track"):
         SOURCES["text"](LabelSettings("x", phase="phase1", options=named), "cpu")

@@ -9,7 +9,7 @@ from sam2_hf.engine.settings import SCORE_NAMES
 from sam2_hf.engine.video_labels import ACCEPTED, REJECTED
 from sam2_space.limits import ShownSize
 from sam2_space.readable_errors import readable
-from sam2_space.service import CLICKS, CLICKS_AT_A_TIME, JOBS, Service
+from sam2_space.service import JOBS, Service, click_event
 from sam2_space.visitors import Visitor
 from sam2_space.widgets import components as parts, gestures
 from sam2_space.widgets.gestures import Gesture
@@ -79,14 +79,7 @@ class ReviewTab:
         self.status = gr.HTML("", elem_id="review-status", min_height=28)
 
     def _connect(self) -> None:
-        quick: dict[str, Any] = {
-            "outputs": self.outputs,
-            "api_visibility": "private",
-            "concurrency_id": CLICKS,
-            "concurrency_limit": CLICKS_AT_A_TIME,
-            "show_progress": "minimal",
-            "show_progress_on": self.busy,
-        }
+        quick = click_event(self.outputs, self.busy)
         jobs = {**quick, "concurrency_id": JOBS, "concurrency_limit": self.service.limits.jobs}
         self.view.select(readable(self.click), self.kind, **quick, trigger_mode="multiple")
         self.gestures.select(readable(self.gesture), **quick, trigger_mode="multiple")

@@ -19,10 +19,9 @@ from sam2_hf.pipelines.everything_options import EverythingOptions
 from sam2_hf.pipelines.video_mask_generation import VideoMaskGenerationPipeline
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.session import VideoSession
-from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.masklet_json import VideoFacts
 
-from .console import note, one_line
+from .console import note
 from .model_choice import ChosenVideoModel, choose_video_model
 from .output_files import prepare_folder
 from .progress import FrameProgress
@@ -131,18 +130,9 @@ class EverythingJob:
         """
         state, tracker = self.state, self._opened()
         with FrameProgress("everything", self.plan.num_frames, len(state.journal)) as bar:
-            failure = ""
-            try:
-                for result in tracker.run() if state.progress.run == 0 else ():
-                    state.add(TrackedFrame.from_result(result, session.frames.time(result.frame)))
-                    bar.advance()
-                    stop.check()
-                    state.save_now_and_then(session)
-            except FrameError as error:
-                failure = one_line(error)
+            if state.progress.run == 0:
+                state.end_run(state.keep(tracker.run(), session, stop, bar))
             rate = bar.rate if bar.counted else 0.0
-        if state.progress.run == 0:
-            state.end_run(failure)
         failure = state.progress.failure
         if not len(state.journal):
             raise FrameError(failure or f"no frame of {self.video} could be read.")

@@ -1,23 +1,40 @@
 """The options of `sam2-hf everything`: which masks, and how videos are searched."""
 
 import argparse
+from collections.abc import Callable
 
 from .argument_types import count, share, whole_number
 
 LAYOUTS = ("overlapping", "panoptic")
+THRESHOLDS: dict[str, tuple[Callable[[str], object], str]] = {
+    "--pred-iou-thresh": (
+        share,
+        "minimum predicted quality of a mask, 0-1 (default: the model's own, or 0.8)",
+    ),
+    "--stability-score-thresh": (
+        share,
+        "minimum stability of a mask, 0-1 (default: the model's own, or 0.95)",
+    ),
+}
 
 
 def add_mask_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of mask generation."""
     search = parser.add_argument_group("which masks")
-    numbers = {
+    numbers: dict[str, tuple[Callable[[str], object], str]] = {
         "--points-per-side": (count, "clicks along each side of the photo (default: 32)"),
         "--points-per-batch": (
             count,
             "clicks decoded at once; fewer save memory (default: 64)",
         ),
-        "--pred-iou-thresh": (share, "minimum predicted quality of a mask, 0-1 (default: 0.8)"),
-        "--stability-score-thresh": (share, "minimum stability of a mask, 0-1 (default: 0.95)"),
+        "--pred-iou-thresh": (
+            share,
+            "minimum predicted quality of a mask, 0-1 (default: the model's, mostly 0.8)",
+        ),
+        "--stability-score-thresh": (
+            share,
+            "minimum stability of a mask, 0-1 (default: the model's, mostly 0.95)",
+        ),
         "--box-nms-thresh": (
             share,
             "masks whose boxes overlap more than this are duplicates, 0-1 (default: 0.7)",
@@ -75,7 +92,7 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
         dest="scene_cuts",
         action="store_false",
         default=argparse.SUPPRESS,
-        help="do not look for cuts, after which objects are found anew",
+        help="do not look for cuts; after a cut, tracking starts over",
     )
     group.add_argument(
         "--resume",

@@ -24,7 +24,12 @@ LEASE_S = 600.0  # without progress, after which a claim is dead
 BEATS = 20  # touches of a file within a lease at most
 WATCH_S = 1.0  # between two looks at the progress
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+Beat = Callable[[], object]  # called after each step, as a sign of progress; may raise to stop
 CLAIM = re.compile(r"(?P<item>.+)\.(?P<number>[0-9]+)")
+
+
+def no_beat() -> None:
+    """Give no sign of progress, where nothing is claimed."""
 
 
 @dataclass(slots=True)

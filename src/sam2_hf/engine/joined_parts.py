@@ -1,15 +1,16 @@
 """Parts of a long video that were labeled apart, put together: objects are numbered through."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from sam2_hf.writers.frame_journal import TrackedFrame
 
+from .claims import Beat
 from .set_folder import SetFolder
 from .video_labels import LabeledFrames, LabeledMasklet, read_labels, write_labels
 
 
-def join_parts(folder: SetFolder, video_id: str, beat: Callable[[], object]) -> None:
+def join_parts(folder: SetFolder, video_id: str, beat: Beat) -> None:
     """Write the labels of a video from those of its parts.
 
     Args:

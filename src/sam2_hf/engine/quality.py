@@ -4,7 +4,7 @@ Suffixes: h, w = rows and columns in pixels.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,18 +12,16 @@ from numpy.typing import NDArray
 
 from sam2_hf.writers.frame_journal import ObjectOnFrame, TrackedFrame
 
+from .claims import Beat, no_beat
+
 DIGITS = 6  # of scores; more is float32 noise
 Seen = tuple[int, ObjectOnFrame]  # frame, and the object on it
-
-
-def _nothing() -> None:
-    return None
 
 
 def masklet_scores(
     frames: Iterable[TrackedFrame],
     agreement: Mapping[int, float] | None = None,
-    beat: Callable[[], object] = _nothing,
+    beat: Beat = no_beat,
 ) -> dict[int, dict[str, float | None]]:
     """Score every masklet, each score from 0 to 1.
 
@@ -51,7 +49,7 @@ def masklet_scores(
     }
 
 
-def _scores_alone(rows: Sequence[Seen], beat: Callable[[], object]) -> dict[str, float | None]:
+def _scores_alone(rows: Sequence[Seen], beat: Beat) -> dict[str, float | None]:
     shown = [(frame, found) for frame, found in rows if found.area]
     ious = [found.predicted_iou for _, found in shown]
     in_view = [_probability(found.object_score) for _, found in shown]
@@ -62,7 +60,7 @@ def _scores_alone(rows: Sequence[Seen], beat: Callable[[], object]) -> dict[str,
     }
 
 
-def _stabilities(shown: Sequence[Seen], beat: Callable[[], object]) -> list[float]:
+def _stabilities(shown: Sequence[Seen], beat: Beat) -> list[float]:
     masks = ((frame, found.box(), found.mask()) for frame, found in shown)
     found_ious = []
     for (first, before_box, before_hw), (second, now_box, now_hw) in pairwise(masks):

@@ -9,13 +9,14 @@ what is done.
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from sam2_hf.errors import MissingPackageError
 
+from .claims import Beat
 from .set_folder import SetFolder
 from .set_run import FindItems, OnOutcome, work_through
 from .work_items import WorkItem
@@ -85,7 +86,7 @@ def work_on_ray(
     find_items: FindItems,
     workers: RayWorkers,
     *,
-    check: Callable[[], object],
+    check: Beat,
     on_outcome: OnOutcome,
 ) -> None:
     """Do all open items by actors.

@@ -28,6 +28,7 @@ from sam2_hf.writers.frame_journal import TrackedFrame
 from sam2_hf.writers.masklet_json import write_masklets
 from sam2_hf.writers.track_files import FrameNames, TrackedClip, TrackFiles
 
+from .claims import Beat
 from .set_folder import SetFolder
 from .tracked_objects import SMALLEST_INPUT
 from .video_labels import ACCEPTED, LabeledFrames, LabeledMasklet, VideoLabels
@@ -105,9 +106,7 @@ class _Renumbered(Iterable[TrackedFrame]):
 Export = Callable[[list[ExportedVideo], Path], object]
 
 
-def export_set(
-    folder: SetFolder, kinds: Iterable[str], target: Path, check: Callable[[], object]
-) -> list[Path]:
+def export_set(folder: SetFolder, kinds: Iterable[str], target: Path, check: Beat) -> list[Path]:
     """Write the accepted masklets; an earlier export is replaced, each format whole.
 
     Args:
@@ -146,7 +145,7 @@ def export_set(
     return [*paths.values(), target / PROVENANCE]
 
 
-def _accepted(folder: SetFolder, check: Callable[[], object]) -> Iterator[ExportedVideo]:
+def _accepted(folder: SetFolder, check: Beat) -> Iterator[ExportedVideo]:
     queue = {video.id: video for video in folder.queue()}
     for video in folder.videos():
         check()

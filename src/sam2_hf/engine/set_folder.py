@@ -74,7 +74,7 @@ class SetFolder:
 
     @property
     def has_labels(self) -> bool:
-        """Whether anything was labeled; before, the settings may change while nobody works."""
+        """Whether anything was labeled; until then idle sets may change their settings."""
         return bool(self.done()) or any(self.root.glob("parts/*/*.jsonl"))
 
     def require(self) -> None:

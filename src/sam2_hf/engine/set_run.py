@@ -13,6 +13,7 @@ from typing import Any
 from sam2_hf.errors import MissingPackageError, OutputError
 from sam2_hf.pipelines.loading import default_device
 
+from .claims import Beat, no_beat
 from .set_folder import SetFolder
 from .work_items import WorkItem
 from .worker import ItemOutcome, Worker
@@ -57,7 +58,7 @@ def work_here(
     find_items: FindItems,
     device: str | None = None,
     *,
-    check: Callable[[], object] = _nothing,
+    check: Beat = no_beat,
     on_outcome: OnOutcome = _nothing,
 ) -> None:
     """Do all open items in this process; the model is loaded if there is one.

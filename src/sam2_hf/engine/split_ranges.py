@@ -4,16 +4,18 @@ Objects of two ranges have nothing to do with each other, so ranges end at scene
 can.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from sam2_hf.everything.scene_cuts import SceneCuts
 from sam2_hf.frames.base import Frames
 
+from .claims import Beat
+
 Ranges = list[tuple[int, int]]  # first frame, and one past the last
 
 
-def scenes_of(frames: Frames, beat: Callable[[], object]) -> Ranges:
+def scenes_of(frames: Frames, beat: Beat) -> Ranges:
     """List the scenes of a video, which is read to its end.
 
     Args:

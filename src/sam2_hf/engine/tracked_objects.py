@@ -1,6 +1,6 @@
 """Tracking of prompted objects by the rules of a phase, and back again to check them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from sam2_hf.video.session import VideoSession
 from sam2_hf.video.tracking_model import TrackingModel
 from sam2_hf.writers.frame_journal import TrackedFrame
 
+from .claims import Beat, no_beat
 from .phases import Phase
 from .quality import mask_iou, rows_by_object, way_back
 from .video_labels import MaskletPrompt
@@ -19,10 +20,6 @@ from .video_labels import MaskletPrompt
 Prompts = Mapping[int, Sequence[MaskletPrompt]]  # by object id
 SMALLEST_INPUT = 64  # pixels; for those who read only original pictures
 CONFIDENT_IOU, CONFIDENT_SCORE = 0.7, 0.5  # of the frame that tracking back begins on
-
-
-def _nothing() -> None:
-    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +42,7 @@ class ClipToLabel:
     model_facts: Mapping[str, str]
     frames: range
     phase: Phase
-    beat: Callable[[], object] = _nothing
+    beat: Beat = no_beat
 
 
 @dataclass(frozen=True, slots=True, eq=False)

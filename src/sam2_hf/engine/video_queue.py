@@ -11,7 +11,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -25,16 +25,14 @@ from sam2_hf.errors import DataError, MissingPackageError, OutputError, PromptEr
 from sam2_hf.frames.open import ADDRESS
 from sam2_hf.picture_files import PICTURE_ENDINGS, VIDEO_ENDINGS, is_picture_name, natural_order
 
+from .claims import Beat, no_beat
+
 TABLE = "dataset:"  # dataset:PLACE:SPLIT, a table of `datasets`
 TABLE_VIDEOS = ("video", "images", "frames")  # columns that hold one
 NAME_COLUMN = "name"
 UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 CHUNK = 8 * 2**20  # bytes
 LONGEST_STEM, DIGITS = 60, 10  # characters of an id
-
-
-def _nothing() -> None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ class QueuedVideo:
         return asdict(self)
 
     @contextmanager
-    def opened(self, beat: Callable[[], object] = _nothing) -> Iterator[Any]:
+    def opened(self, beat: Beat = no_beat) -> Iterator[Any]:
         """Yield what `open_frames` takes: a path, or a list of pictures.
 
         Args:
@@ -225,7 +223,7 @@ def _file_system(address: str) -> tuple[Any, str]:
         raise VideoError(f"{address} cannot be read: {error}.") from error
 
 
-def _copied(address: str, target: Path, beat: Callable[[], object]) -> str:
+def _copied(address: str, target: Path, beat: Beat) -> str:
     """Copy a file or a folder of pictures; return its path."""
     system, inside = _file_system(address)
     with _readable(address):
@@ -263,7 +261,7 @@ def _chunks(system: Any, inside: str, address: str) -> Iterator[bytes]:  # noqa:
             yield chunk
 
 
-def _write(target: Path, chunks: Iterable[bytes], beat: Callable[[], object] = _nothing) -> None:
+def _write(target: Path, chunks: Iterable[bytes], beat: Beat = no_beat) -> None:
     """Write a temporary file.
 
     Raises:

@@ -3,7 +3,7 @@
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from sam2_hf.pipelines.loading import load_video_model
 from sam2_hf.video.frame_encoder import model_mark
 from sam2_hf.video.tracking_model import TrackingModel
 
-from .claims import Claim, exit_without_progress
+from .claims import Beat, Claim, exit_without_progress, no_beat
 from .joined_parts import join_parts
 from .labeling import label_clip
 from .masklet_sources import SOURCES
@@ -52,10 +52,6 @@ class ItemOutcome:
     text: str = ""
 
 
-def _nothing() -> None:
-    return None
-
-
 class Worker:
     """Does items of a set.
 
@@ -76,7 +72,7 @@ class Worker:
         folder: SetFolder,
         device: str | None = None,
         *,
-        check: Callable[[], object] = _nothing,
+        check: Beat = no_beat,
         leaves: bool = False,
     ) -> None:
         self._folder = folder
@@ -204,7 +200,7 @@ class Worker:
         self,
         source: Any,  # noqa: ANN401 - what `open_frames` takes
         num_frames: int,
-        beat: Callable[[], object],
+        beat: Beat,
     ) -> list[tuple[int, int]]:
         longest = self.settings.split_frames
         if num_frames <= longest:

@@ -29,7 +29,7 @@ class EverythingTracker:
     it keeps its id when it comes back. A track whose object stays away ends: its memory is kept,
     but read on key frames only, when there are masks of objects that seem new. If it segments one
     of these, the object is back and keeps its id. After a scene cut all memories are dropped, and
-    ids go on counting.
+    ids keep counting.
 
     Work per frame is bounded by `max_objects`. So are the memories, if the session keeps a window
     of frames.
@@ -175,7 +175,7 @@ class EverythingTracker:
             track = self.state.tracks[number]
             twin = twins.get(number)
             if twin is not None and track.twin == twin and twin in self.state.tracks:
-                reason = f"it became the same as object {twin}, and goes on as that one"
+                reason = f"it became the same as object {twin}, and continues as that one"
                 self.state.note(frame, number, reason, EXCHANGE)
                 self._drop(number)
                 del in_view[number]

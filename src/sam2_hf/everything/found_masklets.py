@@ -21,7 +21,7 @@ class FoundMasklets(Closing):
 
     Args:
         session: The session of the run; it is closed by `settle`.
-        state: State of the run, which goes on being updated.
+        state: State of the run, which is still updated.
 
     Attributes:
         frames: The video: length, times and size.

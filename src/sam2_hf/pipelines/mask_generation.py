@@ -80,8 +80,8 @@ class MaskGenerationPipeline(AbstractPipeline[Sam2Model]):
         _, own = ReadingOptions().taken_from(options)
         self.labels = None if labels is None else read_labels(labels, "labels")
         check_named_model(scorer, "scorer", "score")
-        self.options = EverythingOptions.of_model(getattr(model, "config", None)).changed(**own)
-        self._encoder = PhotoEncoder(model, processor, compile=compile)
+        self._encoder = PhotoEncoder(model, processor, compile=compile)  # refuses other models
+        self.options = EverythingOptions.of_model(model.config).changed(**own)
         self.reading, _ = ReadingOptions(value_range=self._encoder.value_range).taken_from(options)
         self._scorer = scorer_of(scorer, self)
 

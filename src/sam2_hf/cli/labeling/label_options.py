@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from sam2_hf.cli.argument_types import count, share
 from sam2_hf.cli.name_options import add_detect_every, add_text
+from sam2_hf.cli.search_options import THRESHOLDS
 from sam2_hf.errors import PromptError
 from sam2_hf.results.formats import SET_FORMATS, read_formats
 
@@ -17,8 +18,7 @@ RULES = {
 }
 SEARCH: dict[str, tuple[Callable[[str], object], str]] = {
     "--points-per-side": (count, "clicks along each side of a frame (default: 32)"),
-    "--pred-iou-thresh": (share, "minimum predicted quality of a mask, 0-1 (default: 0.8)"),
-    "--stability-score-thresh": (share, "minimum stability of a mask, 0-1 (default: 0.95)"),
+    **THRESHOLDS,
 }
 
 

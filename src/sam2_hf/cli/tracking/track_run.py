@@ -14,7 +14,7 @@ folder/staged/           unfinished result files
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,32 @@ class TrackState:
         """
         self.journal.add(tracked)
         self.progress = replace(self.progress, done=self.progress.done + 1)
+
+    def keep(
+        self,
+        results: Iterable[FrameResult],
+        session: VideoSession,
+        stop: Interruption,
+        bar: FrameProgress,
+    ) -> str:
+        """Add frames as they are tracked, and save now and then.
+
+        Returns:
+            Why a frame could not be read, which ends the run; empty if all could.
+
+        Raises:
+            StopRequestedError: Ctrl-C.
+            OutputError: The disk is full.
+        """
+        try:
+            for result in results:
+                self.add(TrackedFrame.from_result(result, session.frames.time(result.frame)))
+                bar.advance()
+                stop.check()
+                self.save_now_and_then(session)
+        except FrameError as error:
+            return one_line(error)
+        return ""
 
     def note_found(self, prompts: Sequence[VideoPrompt]) -> None:
         """Note what `--text` found so far."""
@@ -406,16 +432,9 @@ class VideoTracking:
         """Track the remaining frames of one run."""
         state, failure = self.state, ""
         done = state.progress.done
-        try:
-            if done < run.count:
-                first, left = run.frame(done), run.count - done
-                for result in self._results(session, run, first, left):
-                    state.add(TrackedFrame.from_result(result, session.frames.time(result.frame)))
-                    bar.advance()
-                    stop.check()
-                    state.save_now_and_then(session)
-        except FrameError as error:
-            failure = one_line(error)
+        if done < run.count:
+            results = self._results(session, run, run.frame(done), run.count - done)
+            failure = state.keep(results, session, stop, bar)
         state.end_run(failure)
 
     def _results(
