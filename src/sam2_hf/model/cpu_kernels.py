@@ -15,6 +15,7 @@ Suffixes: b = images, h, w = rows and columns, q = queries, k = keys, c = channe
 keys), v = channels of values; other dimensions are those of the tokens.
 """
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import chain
@@ -33,9 +34,10 @@ ROUNDING = 2.0**-6  # four roundings of bfloat16 at values of order 1
 CELLS_AT_ONCE = 4096  # at 96 to 384 channels the MLP's hidden layer takes 6 to 25 MB in float32
 QUERIES_AT_ONCE = 512
 KEYS_AT_ONCE = 512  # a tile is 1 MB in float32, and so are its keys at 256 channels
-# Weights of exp(-80) = 2e-35 of the largest change no float32 sum. Below exp(-87) they would be
+# Weights of 2 ** -115 = 2e-35 of the largest change no float32 sum. Below 2 ** -126 they would be
 # denormals, on which a CPU is many times slower.
-LEAST_SCORE = -80.0
+LEAST_SCORE = -115.0
+LOG2_E = math.log2(math.e)  # exp(x) is 2 ** (x * LOG2_E); torch's `exp2` is 2.6 times faster
 
 
 def may_fuse(module: FastPath, tokens: Tensor, parts: tuple[nn.Module, ...] = ()) -> bool:
@@ -185,7 +187,7 @@ def attend_in_tiles(query_qc: Tensor, key_kc: Tensor, value_kv: Tensor) -> Tenso
     Returns:
         `(q, v)`, in the dtype of the values.
     """
-    query_qc, key_kc = query_qc.float(), key_kc.float()
+    query_qc, key_kc = query_qc.float() * LOG2_E, key_kc.float()
     # a channel of ones sums the weights; products take their right side transposed
     extended_vk = functional.pad(value_kv.float().T, (0, 0, 0, 1), value=1.0)
     keys = key_kc.split(KEYS_AT_ONCE)
@@ -200,7 +202,7 @@ def _attend_rows(query_qc: Tensor, keys: tuple[Tensor, ...], values: list[Tensor
     for key_kc, value_vk in zip(keys[1:], values[1:], strict=True):
         before_q1 = maximum_q1
         maximum_q1, of_tile_qv = _attend_tile(query_qc, key_kc, value_vk, before_q1)
-        found_qv.mul_(before_q1.sub_(maximum_q1).exp_()).add_(of_tile_qv)
+        found_qv = of_tile_qv.addcmul_(found_qv, before_q1.sub_(maximum_q1).exp2_())
     return found_qv[:, :-1] / found_qv[:, -1:]
 
 
@@ -212,5 +214,5 @@ def _attend_tile(
     maximum_q1 = scores_qk.amax(dim=-1, keepdim=True)
     if before_q1 is not None:
         maximum_q1 = torch.maximum(before_q1, maximum_q1)
-    weights_qk = scores_qk.sub_(maximum_q1).clamp_(min=LEAST_SCORE).exp_()
+    weights_qk = scores_qk.sub_(maximum_q1).clamp_(min=LEAST_SCORE).exp2_()
     return maximum_q1, product(weights_qk, value_vk)
