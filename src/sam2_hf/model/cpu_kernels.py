@@ -188,31 +188,37 @@ def attend_in_tiles(query_qc: Tensor, key_kc: Tensor, value_kv: Tensor) -> Tenso
         `(q, v)`, in the dtype of the values.
     """
     query_qc, key_kc = query_qc.float() * LOG2_E, key_kc.float()
-    # a channel of ones sums the weights; products take their right side transposed
-    extended_vk = functional.pad(value_kv.float().T, (0, 0, 0, 1), value=1.0)
     keys = key_kc.split(KEYS_AT_ONCE)
-    values = [tile.contiguous() for tile in extended_vk.split(KEYS_AT_ONCE, dim=1)]
+    # products take their right side transposed
+    values = [tile_kv.float().T.contiguous() for tile_kv in value_kv.split(KEYS_AT_ONCE)]
     found = [_attend_rows(rows_qc, keys, values) for rows_qc in query_qc.split(QUERIES_AT_ONCE)]
     return torch.cat(found).to(value_kv.dtype)
 
 
 def _attend_rows(query_qc: Tensor, keys: tuple[Tensor, ...], values: list[Tensor]) -> Tensor:
     """Attend from some queries to all keys, `(q, v)`."""
-    maximum_q1, found_qv = _attend_tile(query_qc, keys[0], values[0], None)
+    maximum_q1, total_q1, found_qv = _attend_tile(query_qc, keys[0], values[0], None)
     for key_kc, value_vk in zip(keys[1:], values[1:], strict=True):
         before_q1 = maximum_q1
-        maximum_q1, of_tile_qv = _attend_tile(query_qc, key_kc, value_vk, before_q1)
-        found_qv = of_tile_qv.addcmul_(found_qv, before_q1.sub_(maximum_q1).exp2_())
-    return found_qv[:, :-1] / found_qv[:, -1:]
+        maximum_q1, sum_q1, of_tile_qv = _attend_tile(query_qc, key_kc, value_vk, before_q1)
+        share_q1 = before_q1.sub_(maximum_q1).exp2_()
+        total_q1 = sum_q1.addcmul_(total_q1, share_q1)
+        found_qv = of_tile_qv.addcmul_(found_qv, share_q1)
+    return found_qv.div_(total_q1)
 
 
 def _attend_tile(
     query_qc: Tensor, key_kc: Tensor, value_vk: Tensor, before_q1: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Weigh the values of a tile; return the largest score so far and the weighted sums."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weigh the values of a tile.
+
+    Returns:
+        The largest score so far, the sum of the weights, the weighted sums.
+    """
     scores_qk = product(query_qc, key_kc)
     maximum_q1 = scores_qk.amax(dim=-1, keepdim=True)
     if before_q1 is not None:
         maximum_q1 = torch.maximum(before_q1, maximum_q1)
     weights_qk = scores_qk.sub_(maximum_q1).clamp_(min=LEAST_SCORE).exp2_()
-    return maximum_q1, product(weights_qk, value_vk)
+    # not a channel of ones: a product of 64 channels is a quarter faster than one of 65
+    return maximum_q1, weights_qk.sum(dim=-1, keepdim=True), product(weights_qk, value_vk)

@@ -96,8 +96,11 @@ class RotaryAttention(FastPath, nn.Module):
         projection joins the output's, and memories of 64 channels stay a quarter as wide as keys.
         """
         unplaced = memories.num_pointer_tokens
-        query_b1qd = rotated(linear(self.q_proj, query_bqd)[:, None], table) * self.scaling
-        key_b1kd = rotated(linear(self.k_proj, memories.keys_bkc)[:, None], table, unplaced)
+        # float32, as the tiles are: half precision would be rounded again, and rotated in more passes
+        query_b1qd = linear(self.q_proj, query_bqd)[:, None].float()
+        query_b1qd = rotated(query_b1qd, table) * self.scaling
+        key_b1kd = linear(self.k_proj, memories.keys_bkc)[:, None].float()
+        key_b1kd = rotated(key_b1kd, table, unplaced)
         query_bqd, key_bkd = query_b1qd[:, 0].expand(len(key_b1kd), -1, -1), key_b1kd[:, 0]
         found = [
             attend_in_tiles(query_qd, key_kd, value_kc)
