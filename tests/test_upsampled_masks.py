@@ -60,6 +60,18 @@ def test_masks_equal_resized_masks(size, pixels, roughness):
     assert torch.equal(found, enlarged_one_by_one(logits, pixels) > 0.2)
 
 
+@pytest.mark.parametrize("most_outline", [0.0, 1.0], ids=["whole rows", "cells"])
+@pytest.mark.parametrize("roughness", ROUGHNESS)
+@pytest.mark.parametrize(("size", "pixels"), SIZES)
+def test_both_ways_to_enlarge_a_mask_are_exact(size, pixels, roughness, most_outline, monkeypatch):
+    monkeypatch.setattr(module, "MOST_OUTLINE", most_outline)
+    logits = noisy_logits(size, roughness)
+
+    found = torch.stack(list(upsampled_masks(logits, pixels, threshold=0.2)))
+
+    assert torch.equal(found, enlarged_one_by_one(logits, pixels) > 0.2)
+
+
 def test_logits_at_the_very_threshold_are_below_it():
     logits = torch.zeros(1, 64, 64)
 

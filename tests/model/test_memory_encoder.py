@@ -4,6 +4,8 @@ import pytest
 import torch
 from peers import draw_weights, largest_difference, peer_of
 
+from sam2_hf.model import cpu_kernels, memory_encoder
+from sam2_hf.model.cpu_kernels import has_fused_product
 from sam2_hf.model.memory_encoder import FuserBlock, MemoryEncoder
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from tests.drawn_video import HIDDEN, MEMORY, drawn_video_model
@@ -100,6 +102,25 @@ def test_the_number_of_halvings_follows_the_config():
     shrunk = MemoryEncoder(config).mask_downsampler(masks(1))
 
     assert shrunk.shape == (1, HIDDEN, 16, 16)
+
+
+@torch.no_grad()
+@pytest.mark.skipif(not has_fused_product(torch.zeros(1)), reason="oneDNN is missing")
+def test_fused_products_give_the_memories_of_the_plain_layers(encoder, monkeypatch, small_steps):
+    seen = []
+    monkeypatch.setattr(
+        memory_encoder,
+        "linear",
+        lambda *args: seen.append(args[1].shape) or cpu_kernels.linear(*args),
+    )
+
+    fused = encoder(features(1), masks(3))
+
+    monkeypatch.setattr(FuserBlock, "fast", False)
+    plain = encoder(features(1), masks(3))
+    num_blocks = len(encoder.memory_fuser.layers)
+    assert [shape[:3] for shape in seen] == [(1, 4, 4)] * (3 * 2 * num_blocks)  # object by object
+    assert largest_difference(fused, plain) <= SAME_SUMS * plain.abs().max()
 
 
 @torch.no_grad()

@@ -11,6 +11,8 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_sam2_video import Sam2VideoConfig
+from .cpu_kernels import in_bands, linear, may_fuse
+from .fast_paths import FastPath
 from .layers import ChannelLayerNorm, pointwise
 
 
@@ -59,7 +61,7 @@ class MaskDownsampler(nn.Module):
         return pointwise(self.final_conv, mask_b1hw)
 
 
-class FuserBlock(GradientCheckpointingLayer):
+class FuserBlock(FastPath, GradientCheckpointingLayer):
     """A ConvNeXt block.
 
     Source: sam2/modeling/memory_encoder.py:65-115 @ 2b90b9f.
@@ -83,10 +85,21 @@ class FuserBlock(GradientCheckpointingLayer):
         self.scale = nn.Parameter(torch.full((width,), self.first_scale))
 
     def forward(self, features_bchw: Tensor) -> Tensor:
-        """Refine `(b, 256, h, w)`."""
-        hidden_bhwc = self.layer_norm(self.depthwise_conv(features_bchw).permute(0, 2, 3, 1))
-        hidden_bhwc = self.pointwise_conv2(self.activation(self.pointwise_conv1(hidden_bhwc)))
-        return features_bchw + (self.scale * hidden_bhwc).permute(0, 3, 1, 2)
+        """Refine `(b, 256, h, w)`; in inference the MLP visits one object at a time."""
+        mixed_bhwc = self.depthwise_conv(features_bchw).permute(0, 2, 3, 1)
+        layers = (self.layer_norm, self.pointwise_conv1, self.activation, self.pointwise_conv2)
+        if may_fuse(self, mixed_bhwc, parts=layers):
+            refined_bhwc = in_bands(self._fused_mlp, mixed_bhwc)
+        else:
+            hidden_bhwc = self.activation(self.pointwise_conv1(self.layer_norm(mixed_bhwc)))
+            refined_bhwc = self.scale * self.pointwise_conv2(hidden_bhwc)
+        return features_bchw + refined_bhwc.permute(0, 3, 1, 2)
+
+    def _fused_mlp(self, cells_bhwc: Tensor) -> Tensor:
+        """Apply the MLP to some cells."""
+        normed_bhwc = self.layer_norm(cells_bhwc)
+        hidden_bhwc = linear(self.pointwise_conv1, normed_bhwc, self.activation)
+        return linear(self.pointwise_conv2, hidden_bhwc).mul_(self.scale)
 
 
 class MemoryFuser(nn.Module):
