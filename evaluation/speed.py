@@ -2,7 +2,7 @@
 
     python -m evaluation.speed --out speed.json
     python -m evaluation.speed --cases encode video1 --dtypes bfloat16 --original ~/sam2
-    python -m evaluation.speed --cases gpu --dtypes bfloat16 --size large
+    python -m evaluation.speed --cases gpu-checks gpu --dtypes bfloat16 --size tiny
     python -m evaluation.speed --cases train-photos train-clips --training-data PATH
 
 All sides alternate in one process, so that other load on the machine affects all; the result is the
@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from evaluation.speed_cases.accelerator import time_on_gpu
+from evaluation.speed_cases.gpu_checks import check_gpu
 from evaluation.speed_cases.image import FLOAT32_ONLY, IMAGE_CASES, Subjects
 from evaluation.speed_cases.load import LOAD_CASES
 from evaluation.speed_cases.metric import time_metric
@@ -34,7 +35,7 @@ from evaluation.speed_cases.video import SESSION_CASES, VIDEO_CASES, time_tracki
 from .environment import describe_environment
 
 METRIC_CASE = "metric"
-GPU_CASE = "gpu"  # on request only
+GPU_CASES = {"gpu-checks": check_gpu, "gpu": time_on_gpu}  # on request only
 CASES = [*IMAGE_CASES, *VIDEO_CASES, *SESSION_CASES, *LOAD_CASES, *TRAINING_CASES, METRIC_CASE]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 GRID = 16  # clicks per side in everything-mode; the original's default is 32
@@ -93,8 +94,8 @@ def _run_in(dtype: torch.dtype, options: argparse.Namespace) -> Iterator[Result]
     for case in options.cases:
         if case in VIDEO_CASES:
             yield from time_tracking(options.size, VIDEO_CASES[case], dtype, options.original)
-        elif case == GPU_CASE:
-            yield from time_on_gpu(options.size, dtype)
+        elif case in GPU_CASES:
+            yield from GPU_CASES[case](options.size, dtype)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -106,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=int, default=5, help="rounds per side (a click: four times that)"
     )
-    parser.add_argument("--cases", nargs="+", default=CASES, choices=[*CASES, GPU_CASE])
+    parser.add_argument("--cases", nargs="+", default=CASES, choices=[*CASES, *GPU_CASES])
     parser.add_argument("--dtypes", nargs="+", default=["float32"], choices=list(DTYPES))
     parser.add_argument("--grid", type=int, default=GRID, help="clicks per side in everything-mode")
     parser.add_argument(

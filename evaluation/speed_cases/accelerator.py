@@ -32,9 +32,7 @@ def time_on_gpu(
         num_frames: Frames of the clip; the first `WARM_UP` are not timed.
         side: Model pixels; by default as in the released checkpoints.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu" and side is None:
-        raise SystemExit("the case gpu needs a CUDA device, and there is none. Leave it out.")
+    device = find_gpu(side)
     subjects = VideoSubjects.build(size, side, dtype, num_frames=num_frames)
     subjects.ours.to(device)
     subjects.peer.to(device)
@@ -43,7 +41,7 @@ def time_on_gpu(
         theirs = _seconds_a_frame(_their_frames(subjects, count, device))
         for compiled in (False, True):
             before = counters["stats"]["unique_graphs"]
-            mine = _seconds_a_frame(_our_frames(subjects, count, compiled=compiled))
+            mine = _seconds_a_frame(our_results(subjects, count, compiled=compiled))
             if compiled and counters["stats"]["unique_graphs"] < before + FEWEST_GRAPHS:
                 raise SystemExit("tracking was not compiled, so there is nothing to time.")
             name = f"{device.type}, {count} objects, {'compiled' if compiled else 'as it is'}"
@@ -51,7 +49,20 @@ def time_on_gpu(
     return results
 
 
-def _our_frames(subjects: VideoSubjects, num_objects: int, *, compiled: bool) -> Iterable[Any]:
+def find_gpu(side: int | None) -> torch.device:
+    """Return the GPU, or the CPU for a test at another size.
+
+    Raises:
+        SystemExit: There is no GPU.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu" and side is None:
+        raise SystemExit("this case needs a CUDA device, and there is none. Leave it out.")
+    return device
+
+
+def our_results(subjects: VideoSubjects, num_objects: int, *, compiled: bool) -> Iterable[Any]:
+    """Track the clicked objects; yield the masks of each frame on the host."""
     options = SessionOptions.preset("transformers", compile=compiled)
     with Sam2VideoInferenceSession.open(subjects.frames, subjects.ours, options=options) as session:
         for number, xy in enumerate(subjects.clicks(num_objects), 1):

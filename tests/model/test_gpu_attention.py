@@ -1,5 +1,6 @@
 """The kernel runs in Triton's interpreter, which has to be chosen before Triton is imported."""
 
+import contextlib
 import importlib.util
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sam2_hf.model import gpu_attention
 from sam2_hf.model.gpu_attention import Tiles, best_tiles
 
 needs_triton = pytest.mark.skipif(
@@ -21,7 +23,7 @@ from sam2_hf.model.gpu_attention import Tiles, attend_in_parts, drawn, is_exact
 
 for dtype, tolerance in ((torch.float32, 2e-6), (torch.float16, 2e-3)):  # it knows no bfloat16
     given = drawn(torch.device("cpu"), dtype, (100, 330, 32, 16))
-    for tiles in (Tiles(64, 32, 8), Tiles(32, 64, 1), Tiles(64, 64, 132)):
+    for tiles in (Tiles(64, 32, 8), Tiles(32, 64, 1), Tiles(64, 64, 132, 3), Tiles(16, 16, 8, 1)):
         assert is_exact(given, tiles), (dtype, tiles)
     query, key, value = given
     several = query, torch.cat([key, key.flip(2)]), torch.cat([value, value * 2])
@@ -70,13 +72,15 @@ def choose(*taken, exact=True):
     return parts._measured.__wrapped__(torch.device("cpu"), torch.float32, (64, 96, 32, 16))
 
 torch.cuda.get_device_properties = lambda _: types.SimpleNamespace(multi_processor_count=8)
-parts.SIZES = ((64, 32), (32, 32))
-assert choose(5.0, 3.0, 4.0) == parts.Tiles(64, 32, 8)
-assert choose(5.0, 6.0, 4.0) == parts.Tiles(32, 32, 8)
+parts.SIZES = ((64, 32, 3), (64, 32, 2))
+assert choose(5.0, 3.0, 4.0) == parts.Tiles(64, 32, 8, 3)
+assert choose(5.0, 6.0, 4.0) == parts.Tiles(64, 32, 8, 2)
 assert choose(1.0, 3.0, 4.0) is None
-assert choose(5.0, 3.0, 4.0, exact=False) is None
-parts.SIZES = ((64, 48), (32, 32))  # no power of two: Triton refuses it
+assert choose(5.0, exact=False) is None
+parts.SIZES = ((64, 48, 2), (32, 32, 2))  # no power of two: Triton refuses it
 assert choose(5.0, 3.0) == parts.Tiles(32, 32, 8)
+parts.SIZES, parts.SMALL_SIZES = ((64, 48, 2),), ((16, 16, 2), (16, 16, 1))
+assert choose(5.0, 4.0, 3.0) == parts.Tiles(16, 16, 8, 1)
 """
 
 
@@ -118,6 +122,24 @@ def test_there_is_no_part_without_a_tile():
 def test_a_cpu_has_no_tiles():
     sizes = (64, 128, 32, 16)
     assert best_tiles(torch.device("cpu"), torch.float32, sizes) is None
+
+
+def test_tiles_are_measured_on_the_device_of_the_model(monkeypatch):
+    """Triton launches on the current device, and events belong to it."""
+    current = []
+
+    @contextlib.contextmanager
+    def of(device):
+        current.append(device)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", of)
+    monkeypatch.setattr(gpu_attention.importlib.util, "find_spec", lambda _: True)
+    monkeypatch.setattr(gpu_attention, "_measured", lambda *_: current[-1])
+
+    second = torch.device("cuda:1")
+    assert best_tiles(second, torch.bfloat16, (64, 128, 32, 16)) == second
 
 
 @pytest.mark.gpu

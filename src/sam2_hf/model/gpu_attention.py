@@ -36,11 +36,13 @@ class Tiles:
         queries: Rows of a tile.
         keys: Columns of a tile.
         processors: Number of programs that run at a time.
+        stages: Tiles of keys and values in shared memory, one in use and the others being loaded.
     """
 
     queries: int
     keys: int
     processors: int
+    stages: int = 2
 
     def parts(self, objects: int, queries: int, keys: int) -> int:
         """Number of parts to split the keys into."""
@@ -49,7 +51,11 @@ class Tiles:
         return max(1, min(MOST_PARTS, wanted, -(-keys // self.keys)))
 
 
-SIZES = ((128, 64), (64, 64), (64, 32))  # rows and columns of tiles; large ones need a large GPU
+# Rows and columns of tiles, stages. With 256 + 64 channels in half precision, the first takes
+# 184 KiB of shared memory and 64 x 32 with two stages 72 KiB; a processor of an H100 has 227 KiB,
+# of an RTX 4090 99 KiB, of a T4 64 KiB.
+SIZES = ((128, 64, 3), (128, 64, 2), (64, 64, 3), (64, 64, 2), (64, 32, 3), (64, 32, 2))
+SMALL_SIZES = ((32, 32, 2), (32, 16, 2), (16, 16, 2), (16, 16, 1))  # tried if none of SIZES fits
 
 
 def attend_in_parts(
@@ -67,6 +73,16 @@ def attend_in_parts(
     Returns:
         `(b, q, v)`, in the dtype of the values.
     """
+    if torch.compiler.is_compiling():  # the compiler chooses the device of its calls
+        return _attend_in_parts(query_bqc, key_bkc, value_bkv, bias_bk, tiles)
+    with torch.cuda.device_of(key_bkc):  # Triton runs on the current device
+        return _attend_in_parts(query_bqc, key_bkc, value_bkv, bias_bk, tiles)
+
+
+def _attend_in_parts(
+    query_bqc: Tensor, key_bkc: Tensor, value_bkv: Tensor, bias_bk: Tensor | None, tiles: Tiles
+) -> Tensor:
+    """Attend, with the GPU of the tensors as the current device; see `attend_in_parts`."""
     from .gpu_attention_kernel import attend_part
 
     objects, num_keys, channels = key_bkc.shape
@@ -94,6 +110,7 @@ def attend_in_parts(
         width=width,
         block_queries=tiles.queries,
         block_keys=tiles.keys,
+        num_stages=tiles.stages,
     )
     share_bsq = (highest_bsq - highest_bsq.amax(dim=1, keepdim=True)).exp()
     found_bqv = (share_bsq[..., None] * found_bsqv).sum(dim=1)
@@ -103,8 +120,8 @@ def attend_in_parts(
 def best_tiles(device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...]) -> Tiles | None:
     """Measure whether split keys beat torch's attention, and with which tiles.
 
-    Every tile size is tried on random inputs; one that fails or is inaccurate is skipped. It takes
-    a second or two, once per kind of call.
+    Tile sizes are tried on random inputs; one that does not fit in the GPU's shared memory or is
+    inaccurate is skipped. It takes some seconds, most of them to compile, once per kind of call.
 
     Args:
         device: The GPU.
@@ -116,7 +133,8 @@ def best_tiles(device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...])
     """
     if device.type != "cuda" or importlib.util.find_spec("triton") is None:
         return None
-    return _measured(device, dtype, sizes)
+    with torch.cuda.device(device):  # events and kernels belong to the current device
+        return _measured(device, dtype, sizes)
 
 
 @lru_cache(maxsize=8)
@@ -126,19 +144,28 @@ def _measured(device: torch.device, dtype: torch.dtype, sizes: tuple[int, ...]) 
     query, key, _ = given
     # torch needs values as wide as keys
     best, least = None, _milliseconds(lambda: _torch_attention(query, key, key))
-    for rows, columns in SIZES:
-        tiles = Tiles(rows, columns, processors)
-        try:
-            if not is_exact(given, tiles):
-                logger.warning("attention in %s is not exact on this GPU and is not used", tiles)
-                continue
-            taken = _milliseconds(lambda: attend_in_parts(*given, None, tiles))  # noqa: B023
-        except Exception as error:  # the compiler and the driver raise errors of their own
-            logger.info("attention in %s cannot be used: %s", tiles, error)
-            continue
-        if taken < least:
-            best, least = tiles, taken
+    for group in (SIZES, SMALL_SIZES):
+        candidates = [Tiles(rows, columns, processors, stages) for rows, columns, stages in group]
+        taken = {tiles: _try(given, tiles) for tiles in candidates}
+        fitting = {tiles: time for tiles, time in taken.items() if time is not None}
+        for tiles, time in fitting.items():
+            if time < least:
+                best, least = tiles, time
+        if fitting:
+            break
     return best
+
+
+def _try(given: tuple[Tensor, Tensor, Tensor], tiles: Tiles) -> float | None:
+    """Time tiles on the current GPU, milliseconds; None if they do not fit or are not exact."""
+    try:
+        if not is_exact(given, tiles):
+            logger.warning("attention in %s is not exact on this GPU and is not used", tiles)
+            return None
+        return _milliseconds(lambda: attend_in_parts(*given, None, tiles))
+    except Exception as error:  # the compiler and the driver raise errors of their own
+        logger.info("attention in %s cannot be used: %s", tiles, error)
+        return None
 
 
 def drawn(

@@ -96,7 +96,7 @@ class RotaryAttention(FastPath, nn.Module):
         projection joins the output's, and memories of 64 channels stay a quarter as wide as keys.
         """
         unplaced = memories.num_pointer_tokens
-        # float32, as the tiles are: half precision would be rounded again, and rotated in more passes
+        # float32, as the tiles are: half precision would be rounded again, in more passes
         query_b1qd = linear(self.q_proj, query_bqd)[:, None].float()
         query_b1qd = rotated(query_b1qd, table) * self.scaling
         key_b1kd = linear(self.k_proj, memories.keys_bkc)[:, None].float()
