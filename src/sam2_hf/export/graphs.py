@@ -5,8 +5,9 @@ whatever the weights are stored in; sizes follow from the model's input, and wha
 to call is listed in `Graph.dynamic`.
 
 Suffixes: b = objects, m = candidate masks (the single one, then the three), s = spatial memories, p
-= pointers, t = clicks and corners of boxes, q, k = queries and keys, a = heads, c = channels, d =
-decoder channels (256), h, w = rows and columns (of the image embedding; 3ss = of the input).
+= pointers, t = clicks and corners of boxes, q, k = queries and keys, a = heads, x = dimensions of a
+spatial memory, c = channels, d = decoder channels (256), h, w = rows and columns (of the image
+embedding; 3ss = of the input).
 """
 
 import logging
@@ -91,21 +92,24 @@ class MemoryAttentionGraph(nn.Module):
     def forward(
         self,
         embedding_1dhw: Tensor,
-        spatial_bschw: Tensor,
+        spatial_bsx: Tensor,
         ages_bs: Tensor,
         pointers_bpd: Tensor,
         times_bp: Tensor,
         memory_bias_bs: Tensor | None = None,
         pointer_bias_bp: Tensor | None = None,
     ) -> Tensor:
-        """Condition `(1, d, h, w)` on memories; see [`StaticMemoryInputs`], maps for tokens.
+        """Condition `(1, d, h, w)` on memories; see [`StaticMemoryInputs`], in the model's layout.
 
         A graph of fixed shapes has biases, others have none.
         """
         dtype = self.model.dtype
         embedding = embedding_1dhw.to(dtype)
+        spatial_bsnc = spatial_bsx.to(dtype)
+        if self.model.spatial_perceiver is None:  # maps
+            spatial_bsnc = spatial_bsnc.flatten(3).transpose(2, 3)
         memories = StaticMemoryInputs(
-            spatial_bschw.to(dtype).flatten(3).transpose(2, 3),
+            spatial_bsnc,
             ages_bs,
             pointers_bpd.to(dtype),
             times_bp,

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from .bundled_models import OFFLINE_HINT
 from .checkpoint_errors import CheckpointError, CheckpointNotFoundError, first_line
 from .configuration_checks import checked_config, read_json_object
+from .configuration_rules import ENCODERS
 from .configuration_sam2_video import Sam2VideoConfig
 
 ORIGINAL_SUFFIXES = (".pt", ".pth")
@@ -119,7 +120,7 @@ def config_beside(checkpoint: str | os.PathLike[str]) -> Sam2VideoConfig | None:
     if not path.is_file():
         return None
     fields = read_json_object(path)
-    if fields.get("model_type") not in ("sam2", "sam2_video"):
+    if fields.get("model_type") not in ENCODERS:
         return None
     return checked_config(lambda: Sam2VideoConfig.from_dict(fields), str(path))
 

@@ -6,226 +6,33 @@ a module, allocate absurd amounts of memory, or load silently.
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from transformers.activations import ACT2FN
 from transformers.configuration_utils import PreTrainedConfig
 
 from .checkpoint_errors import CheckpointError, first_line
+from .configuration_rules import (
+    BACKBONES,
+    ENCODERS,
+    HIERA,
+    MEMORY_RULES,
+    PAIR,
+    PARTS,
+    RULES,
+    RULES_AS_OF,
+    RULES_OF_ALL,
+)
 
 LARGEST_FILE = 8 * 2**20  # bytes of a JSON file beside weights
-LARGEST_SIDE = 16_384  # model pixels
-LARGEST_WIDTH = 65_536  # channels of a layer
-LARGEST_DEPTH = 1_024  # layers of a kind
-LARGEST_KERNEL = 64
-LARGEST_COUNT = 1_000_000
-ABSENT = object()
 LONGEST_VALUE = 60  # characters of a value in a message
-PAIR = 2
+ABSENT = object()
+CELL = 16  # model pixels of a cell of the image embedding, where the backbone fixes it
 LEVELS = 3  # feature maps that the mask decoder reads
 
 Made = TypeVar("Made")
-Rule = Callable[[object], str | None]
-
-
-def whole(least: int, most: int, multiple_of: int = 1) -> Rule:
-    """Demand a whole number in a range."""
-    times = f", a multiple of {multiple_of}" if multiple_of > 1 else ""
-
-    def check(value: object) -> str | None:
-        fits = type(value) is int and least <= value <= most and value % multiple_of == 0
-        return None if fits else f"must be a whole number from {least} to {most}{times}"
-
-    return check
-
-
-def number(least: float, most: float) -> Rule:
-    """Demand a finite number in a range."""
-
-    def check(value: object) -> str | None:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        # not `float(value)`: an int may be larger than any float
-        fits = is_number and least <= value <= most  # type: ignore[operator]  # NaN fits nowhere
-        return None if fits else f"must be a number from {least:g} to {most:g}"
-
-    return check
-
-
-def each(rule: Rule, length: int | None = None) -> Rule:
-    """Demand a list, of a given length if any, whose every entry fits a rule."""
-
-    def check(value: object) -> str | None:
-        if not isinstance(value, list | tuple) or len(value) not in (length or len(value), -1):
-            return f"must be a list{f' of {length}' if length else ''}"
-        return next((f"must hold entries that each {why}" for v in value if (why := rule(v))), None)
-
-    return check
-
-
-def one_or_pair(rule: Rule) -> Rule:
-    """Demand a value for both sides, or a list of two."""
-    pair = each(rule, PAIR)
-    return lambda value: rule(value) if not isinstance(value, list | tuple) else pair(value)
-
-
-def square(rule: Rule) -> Rule:
-    """Demand a value for both sides, or a list of two equal ones."""
-    sides = one_or_pair(rule)
-
-    def check(value: object) -> str | None:
-        is_oblong = isinstance(value, list | tuple) and len(set(map(str, value))) > 1
-        return "must be square: SAM 2 reads square input" if is_oblong else sides(value)
-
-    return check
-
-
-def activation(value: object) -> str | None:
-    """Demand the name of an activation."""
-    is_known = isinstance(value, str) and value in ACT2FN
-    return None if is_known else "must name an activation, such as gelu or relu"
-
-
-def flag(value: object) -> str | None:
-    """Demand true or false."""
-    return None if isinstance(value, bool) else "must be true or false"
-
-
-def prompted_limit(value: object) -> str | None:
-    """Demand a number of conditioning frames: at least one before and one after, or all."""
-    return None if value == -1 else whole(2, LARGEST_COUNT)(value)
-
-
-def rotary(value: object) -> str | None:
-    """Demand axial rotary positions, or None, which means the same."""
-    if value is None:
-        return None
-    if not isinstance(value, dict) or value.get("rope_type", "axial") != "axial":
-        return 'must be a mapping of rope_type "axial"'
-    theta = number(1e-3, 1e12)(value.get("rope_theta", 10_000.0))
-    return f"has a rope_theta that {theta}" if theta else None
-
-
-SIDE = square(whole(32, LARGEST_SIDE, multiple_of=32))
-WIDTH = whole(1, LARGEST_WIDTH)
-DEPTH = whole(1, LARGEST_DEPTH)
-KERNEL = whole(1, LARGEST_KERNEL)
-PADDING = whole(0, LARGEST_KERNEL)
-EPSILON = number(1e-12, 1)  # 0 divides by zero where all channels are equal
-SHARE = number(0, 1)
-
-RULES: Mapping[str, Mapping[str, Rule]] = {
-    "sam2_hiera_det_model": {
-        "hidden_size": WIDTH,
-        "num_channels": WIDTH,
-        "image_size": SIDE,
-        "patch_kernel_size": one_or_pair(KERNEL),
-        "patch_stride": one_or_pair(KERNEL),
-        "patch_padding": one_or_pair(PADDING),
-        "query_stride": one_or_pair(KERNEL),
-        "window_positional_embedding_background_size": each(whole(1, LARGEST_SIDE), PAIR),
-        "num_query_pool_stages": whole(0, LARGEST_DEPTH),
-        "blocks_per_stage": each(DEPTH),
-        "embed_dim_per_stage": each(WIDTH),
-        "num_attention_heads_per_stage": each(WIDTH),
-        "window_size_per_stage": each(whole(1, LARGEST_SIDE)),
-        "global_attention_blocks": each(whole(0, LARGEST_COUNT)),
-        "mlp_ratio": number(0.01, 64),
-        "hidden_act": activation,
-        "layer_norm_eps": EPSILON,
-        "initializer_range": number(0, 1e3),
-    },
-    "sam2_vision_model": {
-        "backbone_channel_list": each(WIDTH),
-        "backbone_feature_sizes": each(each(whole(1, LARGEST_SIDE), PAIR)),
-        "fpn_hidden_size": whole(4, LARGEST_WIDTH, multiple_of=4),
-        "fpn_kernel_size": KERNEL,
-        "fpn_stride": KERNEL,
-        "fpn_padding": PADDING,
-        "fpn_top_down_levels": each(whole(0, LARGEST_DEPTH)),
-        "num_feature_levels": DEPTH,
-        "initializer_range": number(0, 1e3),
-    },
-    "sam2_prompt_encoder": {
-        "hidden_size": whole(4, LARGEST_WIDTH, multiple_of=4),
-        "image_size": SIDE,
-        "patch_size": square(KERNEL),
-        "mask_input_channels": whole(4, LARGEST_WIDTH, multiple_of=4),
-        "num_point_embeddings": whole(4, LARGEST_WIDTH),  # negative, positive, corners of a box
-        "hidden_act": activation,
-        "layer_norm_eps": EPSILON,
-        "scale": number(0, LARGEST_COUNT),
-    },
-    "sam2_mask_decoder": {
-        "hidden_size": whole(8, LARGEST_WIDTH, multiple_of=8),
-        "mlp_dim": WIDTH,
-        "num_hidden_layers": whole(2, LARGEST_DEPTH),
-        "num_attention_heads": WIDTH,
-        "attention_downsample_rate": WIDTH,
-        "num_multimask_outputs": whole(1, LARGEST_DEPTH),
-        "iou_head_depth": whole(2, LARGEST_DEPTH),
-        "iou_head_hidden_dim": WIDTH,
-        "dynamic_multimask_via_stability": flag,
-        "dynamic_multimask_stability_delta": number(0, 1e3),
-        "dynamic_multimask_stability_thresh": SHARE,
-    },
-    "sam2": {"initializer_range": number(0, 1e3)},
-    "sam2_video": {
-        "initializer_range": number(0, 1e3),
-        "num_maskmem": DEPTH,
-        "image_size": SIDE,
-        "sigmoid_scale_for_mem_enc": number(-1e6, 1e6),
-        "sigmoid_bias_for_mem_enc": number(-1e6, 1e6),
-        "multimask_min_pt_num": whole(0, LARGEST_COUNT),
-        "multimask_max_pt_num": whole(0, LARGEST_COUNT),
-        "max_object_pointers_in_encoder": whole(1, LARGEST_COUNT),
-        "max_cond_frame_num": prompted_limit,
-        "multimask_output_in_sam": flag,
-        "multimask_output_for_tracking": flag,
-        "enable_occlusion_spatial_embedding": flag,
-        "enable_temporal_pos_encoding_for_object_pointers": flag,
-        "memory_attention_hidden_size": WIDTH,
-        "memory_attention_num_layers": DEPTH,
-        "memory_attention_num_attention_heads": WIDTH,
-        "memory_attention_downsample_rate": WIDTH,
-        "memory_attention_feed_forward_hidden_size": WIDTH,
-        "memory_attention_feed_forward_hidden_act": activation,
-        "memory_attention_dropout": SHARE,
-        "memory_attention_rope_feat_sizes": each(whole(1, LARGEST_SIDE), PAIR),
-        "memory_attention_rope_dropout": SHARE,
-        "memory_encoder_hidden_size": WIDTH,
-        "memory_encoder_output_channels": whole(4, LARGEST_WIDTH, multiple_of=4),
-        "rope_parameters": rotary,
-        "mask_downsampler_embed_dim": WIDTH,
-        "mask_downsampler_kernel_size": KERNEL,
-        "mask_downsampler_stride": whole(2, LARGEST_KERNEL),
-        "mask_downsampler_padding": PADDING,
-        "mask_downsampler_total_stride": whole(2, LARGEST_SIDE),
-        "mask_downsampler_hidden_act": activation,
-        "memory_fuser_num_layers": DEPTH,
-        "memory_fuser_embed_dim": WIDTH,
-        "memory_fuser_intermediate_dim": WIDTH,
-        "memory_fuser_kernel_size": KERNEL,
-        "memory_fuser_padding": PADDING,
-        "memory_fuser_layer_scale_init_value": number(0, 1e3),
-        "memory_fuser_hidden_act": activation,
-    },
-}
-RULES_OF_ALL = {"output_attentions": flag, "output_hidden_states": flag, "return_dict": flag}
-RULES_OF_VIDEO = {  # field for field the image model's
-    "sam2_video_prompt_encoder": "sam2_prompt_encoder",
-    "sam2_video_mask_decoder": "sam2_mask_decoder",
-}
-MODEL_TYPES = (*RULES, *RULES_OF_VIDEO)
-HIERA = "sam2_hiera_det_model"
-PARTS: dict[str, tuple[str, ...]] = {  # allowed kinds of each part
-    "vision_config": ("sam2_vision_model",),
-    "backbone_config": (HIERA,),
-    "prompt_encoder_config": ("sam2_prompt_encoder",),
-    "mask_decoder_config": ("sam2_mask_decoder",),
-}
 
 
 def checked_config(make: Callable[[], Made], source: str) -> Made:
@@ -293,25 +100,36 @@ def require_buildable(config: PreTrainedConfig, source: str = "the config") -> N
     Raises:
         CheckpointError: Names the first invalid field, its value, and what it must be.
     """
-    kind = RULES_OF_VIDEO.get(type(config).model_type, type(config).model_type)
+    kind = RULES_AS_OF.get(type(config).model_type, type(config).model_type)
     _require_dtype(config, source)
     # an image config read from a video config keeps the video fields
-    memory = RULES["sam2_video"] if kind == "sam2" else {}
+    memory = MEMORY_RULES if kind == "sam2" else {}
     for name, rule in {**RULES_OF_ALL, **memory, **RULES.get(kind, {})}.items():
         value = getattr(config, name, ABSENT)
         if value is not ABSENT and (why := rule(value)):
             raise _unusable(source, config, f"{name} is {_shown(value)}; it {why}")
-    for name, kinds in PARTS.items():
+    for name in PARTS:
         if hasattr(config, name):
             part = getattr(config, name)
             found = getattr(type(part), "model_type", None)
-            if RULES_OF_VIDEO.get(str(found), found) not in kinds:
+            kinds = _kinds_of_part(name, config)
+            if RULES_AS_OF.get(str(found), found) not in kinds and found not in kinds:
                 known = " or a ".join(kinds)
                 why = f"{name} is a {type(part).__name__}; it must describe a {known}"
                 raise _unusable(source, config, why)
             require_buildable(part, source)
     for why in _contradictions(kind, config):
         raise _unusable(source, config, why)
+
+
+def _kinds_of_part(name: str, config: PreTrainedConfig) -> tuple[str, ...]:
+    """List the kinds that a part may have; the families differ in their image encoders."""
+    if name == "vision_config" and (kind := ENCODERS.get(config.model_type)):
+        return (kind,)
+    known = PARTS[name]
+    if name == "backbone_config" and (kind := BACKBONES.get(config.model_type)):
+        return (kind, *(other for other in known if other not in BACKBONES.values()))
+    return known
 
 
 def read_float_dtype(given: object) -> torch.dtype | None:
@@ -335,6 +153,7 @@ def _contradictions(kind: str, config: PreTrainedConfig) -> Iterator[str]:
         "sam2_mask_decoder": _of_decoder,
         "sam2": _of_parts,
         "sam2_video": _of_video,
+        "edgetam_video": _of_edgetam,
     }.get(kind)
     if found is not None:
         yield from found(config)
@@ -368,7 +187,7 @@ def _of_trunk(config: PreTrainedConfig) -> Iterator[str]:
 
 def _of_vision(config: PreTrainedConfig) -> Iterator[str]:
     channels = list(config.backbone_channel_list)
-    if type(config.backbone_config).model_type == HIERA:
+    if type(config.backbone_config).model_type in BACKBONES.values():
         trunk = list(reversed(config.backbone_config.embed_dim_per_stage))
         if channels != trunk:
             yield f"backbone_channel_list is {channels}; the trunk has {trunk}"
@@ -408,6 +227,8 @@ def _of_parts(config: PreTrainedConfig) -> Iterator[str]:
         yield f"num_feature_levels is {vision.num_feature_levels}; the mask decoder reads {LEVELS}"
     if type(vision.backbone_config).model_type == HIERA:
         yield from _of_trunk_in_model(vision.backbone_config, prompts)
+    elif _side(prompts.patch_size) != CELL:
+        yield f"patch_size is {prompts.patch_size}; the backbone makes cells of {CELL} pixels"
 
 
 def _of_trunk_in_model(trunk: PreTrainedConfig, prompts: PreTrainedConfig) -> Iterator[str]:
@@ -445,6 +266,30 @@ def _of_video(config: PreTrainedConfig) -> Iterator[str]:
         config.memory_attention_num_attention_heads,
     )
     yield from _of_memory_encoder(config)
+
+
+def _of_edgetam(config: PreTrainedConfig) -> Iterator[str]:
+    yield from _of_video(config)
+    free, placed = config.memory_latents
+    side = math.isqrt(placed)
+    if side**2 != placed or not free + placed:
+        yield f"perceiver_resampler_num_latents_2d is {placed}; it must be a square number"
+        return
+    if placed and list(config.memory_attention_rope_k_sizes) != [side, side]:
+        found = config.memory_attention_rope_k_sizes
+        yield f"memory_attention_rope_k_sizes is {found}; {placed} latents are {side} x {side}"
+    prompts = config.prompt_encoder_config
+    cells = _side(prompts.image_size) // _side(prompts.patch_size)
+    if placed and cells % side:
+        yield f"{side} latents of a row cannot share {cells} cells evenly"
+    width, memory = config.perceiver_resampler_hidden_size, config.memory_encoder_output_channels
+    inner = config.perceiver_resampler_attention_head_dim
+    inner *= config.perceiver_resampler_num_attention_heads
+    if not width == inner == memory:
+        yield (
+            f"perceiver_resampler_hidden_size is {width}, its heads have {inner} channels, and "
+            f"memory_encoder_output_channels is {memory}; they must be equal"
+        )
 
 
 def _of_memory_encoder(config: PreTrainedConfig) -> Iterator[str]:

@@ -1,81 +1,29 @@
-"""Configs of SAM 2's image part, with the fields of the published files."""
+"""Configs of the image part: SAM 2's, and those of the other families of models.
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
+The fields are those of the published files.
+"""
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
-from .bundled_models import bundled_folder
-from .checkpoint_errors import CheckpointError
-from .configuration_checks import MODEL_TYPES, checked_config, read_json_object
+from .configuration_backbones import RepVitConfig
+from .configuration_base import UNSET, FromBundled, IntOrInts, Ints, Sizes, fill
+from .configuration_rules import ENCODERS
 
 TOTAL_STRIDE = 32  # model pixels per token of the trunk's last stage
 Config = TypeVar("Config", bound=PreTrainedConfig)
 
-# A field left out is None until `__post_init__` fills it in.
-UNSET: Any = None
 if TYPE_CHECKING:
-    Ints = list[int]
-    IntOrInts = int | list[int]
-    Sizes = list[list[int]]
     TrunkConfig: TypeAlias = "Sam2HieraDetConfig"
     VisionConfig: TypeAlias = "Sam2VisionConfig"
     PromptConfig: TypeAlias = "Sam2PromptEncoderConfig"
     DecoderConfig: TypeAlias = "Sam2MaskDecoderConfig"
 else:
-    Ints = list[int] | None
-    IntOrInts = int | list[int] | None
-    Sizes = list[Any] | None
     TrunkConfig = VisionConfig = PromptConfig = DecoderConfig = (
         dict[str, Any] | PreTrainedConfig | None
     )
-
-
-class FromBundled:
-    """Mixin for configs: loads bundled checkpoints by name and validates what it reads."""
-
-    @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
-    ) -> Self:
-        """Load from a bundled checkpoint, a folder or the Hub; else as the base class does.
-
-        Raises:
-            CheckpointError: The file is damaged, or no model can be built from it.
-        """
-        name = pretrained_model_name_or_path
-        source = bundled_folder(name) or name
-        load = super().from_pretrained  # type: ignore[misc]
-        if (path := _local_config(source, kwargs.get("subfolder") or "")) is not None:
-            read_json_object(path)
-        made: Self = checked_config(lambda: load(source, *args, **kwargs), str(name))
-        return made
-
-    @classmethod
-    def get_config_dict(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read a saved config as a dict, and refuse another network's.
-
-        Raises:
-            CheckpointError: It is not the config of a SAM 2.
-        """
-        found: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(  # type: ignore[misc]
-            pretrained_model_name_or_path, **kwargs
-        )
-        kind = found[0].get("model_type")
-        if kind is not None and kind not in MODEL_TYPES:
-            raise CheckpointError(
-                f"{pretrained_model_name_or_path} is the config of a model of type {kind!r}, not "
-                f"of a SAM 2 ({', '.join(MODEL_TYPES)})."
-            )
-        vision = found[0].get("vision_config")
-        key = cls.base_config_key  # type: ignore[attr-defined]
-        if key and key not in found[0] and isinstance(vision, dict) and key in vision:
-            return vision, found[1]  # the base class looks for a part on the first level alone
-        return found
 
 
 @strict
@@ -139,7 +87,7 @@ class Sam2HieraDetConfig(FromBundled, PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in the tiny model's layout where a list is not given."""
-        _fill(
+        fill(
             self,
             image_size=[1024, 1024],
             patch_kernel_size=[7, 7],
@@ -157,16 +105,18 @@ class Sam2HieraDetConfig(FromBundled, PreTrainedConfig):
 
 
 # by `backbone_config.model_type`; image_encoder.py has the models
-BACKBONE_CONFIGS: dict[str, type[Any]] = {Sam2HieraDetConfig.model_type: Sam2HieraDetConfig}
+BACKBONE_CONFIGS: dict[str, type[Any]] = {
+    kind.model_type: kind for kind in (Sam2HieraDetConfig, RepVitConfig)
+}
 
 
-def _backbone_config(fields: dict[str, Any]) -> TrunkConfig:
-    """Build the config of a backbone; Hiera by default.
+def _backbone_config(fields: dict[str, Any], default: type[Any]) -> TrunkConfig:
+    """Build the config of a backbone.
 
     Raises:
         ValueError: There is no backbone of that type.
     """
-    kind = fields.get("model_type") or Sam2HieraDetConfig.model_type
+    kind = fields.get("model_type") or default.model_type
     if kind not in tuple(BACKBONE_CONFIGS):
         known = ", ".join(BACKBONE_CONFIGS)
         raise ValueError(f"backbone_config.model_type is {kind!r}; choose one of {known}")
@@ -215,7 +165,7 @@ class Sam2VisionConfig(FromBundled, PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in the tiny model's sizes where a list is not given."""
-        _fill(
+        fill(
             self,
             backbone_channel_list=[768, 384, 192, 96],
             backbone_feature_sizes=[[256, 256], [128, 128], [64, 64]],
@@ -224,7 +174,27 @@ class Sam2VisionConfig(FromBundled, PreTrainedConfig):
         # Before the base class, which looks this key up in transformers' registry instead of
         # `sub_configs_defaults`.
         if not isinstance(self.backbone_config, PreTrainedConfig):
-            self.backbone_config = _backbone_config(self.backbone_config or {})
+            default = type(self).sub_configs_defaults["backbone_config"].config_class
+            self.backbone_config = _backbone_config(self.backbone_config or {}, default)
+        super().__post_init__(**kwargs)
+
+
+@strict
+class EdgeTamVisionConfig(Sam2VisionConfig):
+    """Describe EdgeTAM's image encoder, a RepViT and the neck of a [`Sam2VisionConfig`].
+
+    Args:
+        backbone_config (`dict | RepVitConfig`, *optional*): The backbone.
+        backbone_channel_list (`list[int]`, defaults to `[384, 192, 96, 48]`): Channels of the
+            backbone, last stage first.
+    """
+
+    model_type = "edgetam_vision_model"
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {"backbone_config": RepVitConfig}
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in the published model's sizes where a list is not given."""
+        fill(self, backbone_channel_list=[384, 192, 96, 48])
         super().__post_init__(**kwargs)
 
 
@@ -297,12 +267,20 @@ class Sam2MaskDecoderConfig(FromBundled, PreTrainedConfig):
     dynamic_multimask_stability_thresh: float = 0.98
 
 
+PARTS: dict[str, type[Any]] = {
+    "vision_config": Sam2VisionConfig,
+    "prompt_encoder_config": Sam2PromptEncoderConfig,
+    "mask_decoder_config": Sam2MaskDecoderConfig,
+}
+
+
 @strict
 class Sam2Config(FromBundled, PreTrainedConfig):
     """Describe SAM 2 for images: image encoder, prompt encoder, mask decoder.
 
     A saved video config (`model_type` `sam2_video`, as the published checkpoints carry) is read
-    too; its memory fields are kept and have no effect.
+    too; its memory fields are kept and have no effect. So are the configs of other families, as
+    their own classes, such as [`EdgeTamConfig`].
 
     Args:
         vision_config (`dict | Sam2VisionConfig`, *optional*): The image encoder.
@@ -316,6 +294,7 @@ class Sam2Config(FromBundled, PreTrainedConfig):
     """
 
     model_type = "sam2"
+    reads = tuple(ENCODERS)
     # not collected by transformers' `Trainer`: 16 MB of features per image
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "image_embeddings",
@@ -323,24 +302,32 @@ class Sam2Config(FromBundled, PreTrainedConfig):
         "vision_attentions",
         "mask_decoder_attentions",
     ]
-    sub_configs_defaults: ClassVar[dict[str, Any]] = {
-        "vision_config": Sam2VisionConfig,
-        "prompt_encoder_config": Sam2PromptEncoderConfig,
-        "mask_decoder_config": Sam2MaskDecoderConfig,
-    }
+    sub_configs_defaults: ClassVar[dict[str, Any]] = PARTS
 
     vision_config: VisionConfig = UNSET
     prompt_encoder_config: PromptConfig = UNSET
     mask_decoder_config: DecoderConfig = UNSET
     initializer_range: float = 0.02
 
-    @classmethod
-    def get_config_dict(cls, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read a saved config; one of a video model has more fields."""
-        fields, unused = super().get_config_dict(*args, **kwargs)
-        if fields.get("model_type") == "sam2_video":
-            fields["model_type"] = cls.model_type
-        return fields, unused
+
+@strict
+class EdgeTamConfig(Sam2Config):
+    """Describe EdgeTAM for images: a [`Sam2Config`] with another image encoder.
+
+    Args:
+        vision_config (`dict | EdgeTamVisionConfig`, *optional*): The image encoder.
+
+    Example:
+        >>> EdgeTamConfig().vision_config.backbone_config.architecture
+        'repvit_m1'
+    """
+
+    model_type = "edgetam"
+    reads = ("edgetam", "edgetam_video")
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {
+        **PARTS,
+        "vision_config": EdgeTamVisionConfig,
+    }
 
 
 def with_image_size(config: Config, image_size: int) -> Config:
@@ -365,7 +352,9 @@ def with_image_size(config: Config, image_size: int) -> Config:
         )
     fields = config.to_dict()
     fields["prompt_encoder_config"]["image_size"] = image_size
-    fields["vision_config"]["backbone_config"]["image_size"] = [image_size, image_size]
+    trunk = fields["vision_config"]["backbone_config"]
+    if "image_size" in trunk:
+        trunk["image_size"] = [image_size, image_size]
     fields["vision_config"]["backbone_feature_sizes"] = [
         [image_size // stride] * 2 for stride in (4, 8, 16)
     ]
@@ -374,17 +363,3 @@ def with_image_size(config: Config, image_size: int) -> Config:
         fields["image_size"] = image_size
         fields["memory_attention_rope_feat_sizes"] = [image_size // 16] * 2
     return type(config).from_dict(fields)
-
-
-def _fill(config: PreTrainedConfig, **defaults: Any) -> None:
-    """Set each field that is None to a fresh list."""
-    for name, value in defaults.items():
-        if getattr(config, name) is None:
-            setattr(config, name, value)
-
-
-def _local_config(source: str | os.PathLike[str], subfolder: str) -> Path | None:
-    """Find the config of a folder on disk, or a config file itself."""
-    path = Path(source)
-    path = path / subfolder / "config.json" if path.is_dir() else path
-    return path if path.is_file() else None

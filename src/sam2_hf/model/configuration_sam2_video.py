@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
+from .configuration_base import UNSET, FromBundled, Ints
+from .configuration_rules import ENCODERS
 from .configuration_sam2 import (
-    UNSET,
     DecoderConfig,
-    FromBundled,
-    Ints,
+    EdgeTamVisionConfig,
     PromptConfig,
     Sam2MaskDecoderConfig,
     Sam2PromptEncoderConfig,
@@ -30,6 +30,13 @@ class Sam2VideoMaskDecoderConfig(Sam2MaskDecoderConfig):
     """Describe a video model's mask decoder; a [`Sam2MaskDecoderConfig`]."""
 
     model_type = "sam2_video_mask_decoder"
+
+
+PARTS: dict[str, type[Any]] = {
+    "vision_config": Sam2VisionConfig,
+    "prompt_encoder_config": Sam2VideoPromptEncoderConfig,
+    "mask_decoder_config": Sam2VideoMaskDecoderConfig,
+}
 
 
 @strict
@@ -103,11 +110,9 @@ class Sam2VideoConfig(FromBundled, PreTrainedConfig):
 
     model_type = "sam2_video"
     default_rope_type = "axial"
-    sub_configs_defaults: ClassVar[dict[str, Any]] = {
-        "vision_config": Sam2VisionConfig,
-        "prompt_encoder_config": Sam2VideoPromptEncoderConfig,
-        "mask_decoder_config": Sam2VideoMaskDecoderConfig,
-    }
+    reads = tuple(kind for kind in ENCODERS if kind.endswith("_video"))
+    sub_configs_defaults: ClassVar[dict[str, Any]] = PARTS
+    nests_memory_mlp: ClassVar[bool] = False  # names of the MLPs of memory attention
 
     vision_config: VisionConfig = UNSET
     prompt_encoder_config: PromptConfig = UNSET
@@ -156,3 +161,80 @@ class Sam2VideoConfig(FromBundled, PreTrainedConfig):
         if self.memory_attention_rope_feat_sizes is None:
             self.memory_attention_rope_feat_sizes = [64, 64]
         super().__post_init__(**kwargs)
+
+    @property
+    def memory_latents(self) -> tuple[int, int]:
+        """Latents that a spatial memory is compressed to, without and with a place.
+
+        Both are 0 where it stays a map with one token per cell.
+        """
+        return 0, 0
+
+
+@strict
+class EdgeTamVideoConfig(Sam2VideoConfig):
+    """Describe EdgeTAM for videos: a [`Sam2VideoConfig`] whose memories are compressed.
+
+    Fields without a description are those of [`Sam2VideoConfig`].
+
+    Args:
+        vision_config (`dict | EdgeTamVisionConfig`, *optional*): The image encoder.
+        memory_attention_num_layers (`int`, defaults to 2): Layers of memory attention.
+        memory_attention_mlp_hidden_size (`int`, defaults to 2048): Hidden width of its MLPs.
+        memory_attention_mlp_hidden_act (`str`, defaults to `"relu"`): Activation of its MLPs.
+        memory_attention_rope_k_sizes (`list[int]`, defaults to `[16, 16]`): Grid of the latents
+            with a place.
+        perceiver_resampler_num_latents (`int`, defaults to 256): Latents that see the whole map.
+        perceiver_resampler_num_latents_2d (`int`, defaults to 256): Latents that each see a window
+            of it; a square number.
+        perceiver_resampler_hidden_size (`int`, defaults to 64): Channels of a latent.
+        perceiver_resampler_mlp_intermediate_size (`int`, defaults to 256): Hidden width of the
+            perceiver's MLPs.
+        perceiver_resampler_num_attention_heads (`int`, defaults to 1): Its heads.
+        perceiver_resampler_attention_head_dim (`int`, defaults to 64): Channels of a head.
+        perceiver_resampler_num_layers (`int`, defaults to 2): Its layers.
+        perceiver_resampler_hidden_dropout (`float`, defaults to 0.0): Its dropout while training.
+        perceiver_resampler_attention_dropout (`float`, defaults to 0.0): Dropout of its attention
+            weights while training.
+
+    Example:
+        >>> EdgeTamVideoConfig().memory_latents
+        (256, 256)
+    """
+
+    model_type = "edgetam_video"
+    reads = ("edgetam_video",)
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {
+        **PARTS,
+        "vision_config": EdgeTamVisionConfig,
+    }
+    attribute_map: ClassVar[dict[str, str]] = {
+        "memory_attention_feed_forward_hidden_size": "memory_attention_mlp_hidden_size",
+        "memory_attention_feed_forward_hidden_act": "memory_attention_mlp_hidden_act",
+    }
+    nests_memory_mlp: ClassVar[bool] = True
+
+    memory_attention_num_layers: int = 2
+    memory_attention_mlp_hidden_size: int = 2048
+    memory_attention_mlp_hidden_act: str = "relu"
+    memory_attention_rope_k_sizes: Ints = UNSET
+    perceiver_resampler_num_latents: int = 256
+    perceiver_resampler_num_latents_2d: int = 256
+    perceiver_resampler_hidden_size: int = 64
+    perceiver_resampler_mlp_intermediate_size: int = 256
+    perceiver_resampler_num_attention_heads: int = 1
+    perceiver_resampler_attention_head_dim: int = 64
+    perceiver_resampler_num_layers: int = 2
+    perceiver_resampler_hidden_dropout: float | int = 0.0
+    perceiver_resampler_attention_dropout: float | int = 0.0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in the grid of the latents where it is not given."""
+        if self.memory_attention_rope_k_sizes is None:
+            self.memory_attention_rope_k_sizes = [16, 16]
+        super().__post_init__(**kwargs)
+
+    @property
+    def memory_latents(self) -> tuple[int, int]:
+        """Latents that a spatial memory is compressed to, without and with a place."""
+        return self.perceiver_resampler_num_latents, self.perceiver_resampler_num_latents_2d

@@ -37,6 +37,7 @@ _KNOWN_FORWARDS: dict[type, Any] = {
         nn.Embedding,
         nn.Dropout,
         nn.ModuleList,
+        nn.ModuleDict,
         nn.ReLU,
         nn.GELU,
         nn.SiLU,

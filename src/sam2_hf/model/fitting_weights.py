@@ -58,6 +58,7 @@ HOLDERS = (
 )
 PARTS = {  # prefixes of the models inside the model
     "sam2_vision_model": "vision_encoder.",
+    "edgetam_vision_model": "vision_encoder.",
     "sam2_hiera_det_model": "vision_encoder.backbone.",
 }
 NEVER_READ = {"no_memory_positional_encoding"}
@@ -213,7 +214,8 @@ def require_floats(model: nn.Module, weights: Mapping[str, Any], source: str) ->
     Raises:
         CheckpointError: Some are integers or 8-bit floats.
     """
-    known = model.state_dict()
+    # counters, of batch normalization, are whole numbers in the model too
+    known = {name for name, value in model.state_dict().items() if value.is_floating_point()}
     coded = [name for name, value in weights.items() if name in known and not _is_float(value)]
     if coded:
         raise CheckpointError(

@@ -16,6 +16,7 @@ from torch.nn import functional
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
+from .configuration_backbones import RepVitConfig
 from .configuration_sam2 import Sam2HieraDetConfig, Sam2VisionConfig
 from .cpu_kernels import has_fused_product, product
 from .fast_paths import FastPath, WeightCache, is_bare
@@ -24,6 +25,7 @@ from .layers import pointwise
 from .outputs import Sam2VisionEncoderOutput
 from .position_encoding import sine_table
 from .pretrained import Sam2PreTrainedModel
+from .repvit import RepVit
 
 
 class FpnNeck(FastPath, nn.Module):
@@ -171,7 +173,10 @@ class Backbone(Protocol):
 
 
 # by `backbone_config.model_type`; `BACKBONE_CONFIGS` has the configs
-BACKBONES: dict[str, Callable[[Any], Backbone]] = {Sam2HieraDetConfig.model_type: Sam2HieraDetModel}
+BACKBONES: dict[str, Callable[[Any], Backbone]] = {
+    Sam2HieraDetConfig.model_type: Sam2HieraDetModel,
+    RepVitConfig.model_type: RepVit,
+}
 
 
 class Sam2VisionModel(Sam2PreTrainedModel):

@@ -81,7 +81,7 @@ class RotaryAttention(FastPath, nn.Module):
         heads = (self.num_heads, -1)
         query = rotated(self.q_proj(query_bqd).unflatten(-1, heads).transpose(1, 2), table)
         key = self.k_proj(memories.keys_bkc).unflatten(-1, heads).transpose(1, 2)
-        key = rotated(key, table, memories.num_pointer_tokens)
+        key = rotated(key, memories.table or table, memories.num_pointer_tokens)
         value = self.v_proj(memories.content_bkc).unflatten(-1, heads).transpose(1, 2)
         query = query.expand(key.shape[0], -1, -1, -1)
         bias = None if memories.bias_bk is None else memories.bias_bk[:, None, None]
@@ -100,7 +100,7 @@ class RotaryAttention(FastPath, nn.Module):
         query_b1qd = linear(self.q_proj, query_bqd)[:, None].float()
         query_b1qd = rotated(query_b1qd, table) * self.scaling
         key_b1kd = linear(self.k_proj, memories.keys_bkc)[:, None].float()
-        key_b1kd = rotated(key_b1kd, table, unplaced)
+        key_b1kd = rotated(key_b1kd, memories.table or table, unplaced)
         query_bqd, key_bkd = query_b1qd[:, 0].expand(len(key_b1kd), -1, -1), key_b1kd[:, 0]
         found = [
             attend_in_tiles(query_qd, key_kd, value_kc)
@@ -114,7 +114,8 @@ class RotaryAttention(FastPath, nn.Module):
         """Attend to values as stored, on a GPU; see `_attend_in_tiles`."""
         unplaced = memories.num_pointer_tokens
         query_b1qd = rotated(self.q_proj(query_bqd)[:, None], table) * self.scaling
-        key_b1kd = rotated(self.k_proj(memories.keys_bkc)[:, None], table, unplaced)
+        key_table = memories.table or table
+        key_b1kd = rotated(self.k_proj(memories.keys_bkc)[:, None], key_table, unplaced)
         found_bqc = attend_in_parts(
             query_b1qd[:, 0],
             key_b1kd[:, 0],
@@ -204,8 +205,14 @@ class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
         hidden = config.memory_attention_hidden_size
         self.self_attn = RotaryAttention(config, hidden)
         self.cross_attn_image = RotaryAttention(config, config.memory_encoder_output_channels)
-        self.linear1 = nn.Linear(hidden, config.memory_attention_feed_forward_hidden_size)
-        self.linear2 = nn.Linear(config.memory_attention_feed_forward_hidden_size, hidden)
+        width = config.memory_attention_feed_forward_hidden_size
+        self.mlp: nn.ModuleDict | None = None
+        if config.nests_memory_mlp:  # by the names of published checkpoints
+            layers = {"up_proj": nn.Linear(hidden, width), "down_proj": nn.Linear(width, hidden)}
+            self.mlp = nn.ModuleDict(layers)
+        else:
+            self.linear1 = nn.Linear(hidden, width)
+            self.linear2 = nn.Linear(width, hidden)
         self.layer_norm1 = nn.LayerNorm(hidden)
         self.layer_norm2 = nn.LayerNorm(hidden)
         self.layer_norm3 = nn.LayerNorm(hidden)
@@ -223,10 +230,12 @@ class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
 
     def _mlp(self, cells_bnd: Tensor) -> Tensor:
         """Apply the MLP to every cell."""
-        if may_fuse(self, cells_bnd, parts=(self.linear1, self.activation, self.linear2)):
-            hidden_bnd = linear(self.linear1, cells_bnd, self.activation)
-            return linear(self.linear2, self.dropout(hidden_bnd))
-        return self.linear2(self.dropout(self.activation(self.linear1(cells_bnd))))
+        first, second = (self.linear1, self.linear2) if self.mlp is None else self.mlp.values()
+        if may_fuse(self, cells_bnd, parts=(first, self.activation, second)):
+            hidden_bnd = linear(first, cells_bnd, self.activation)
+            return linear(second, self.dropout(hidden_bnd))
+        mapped_bnd: Tensor = second(self.dropout(self.activation(first(cells_bnd))))
+        return mapped_bnd
 
 
 @known_module

@@ -10,7 +10,7 @@ d = decoder channels (256), h, w = rows and columns.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -84,6 +84,7 @@ class MemoryTokens:
             positions skip.
         bias_bk: Added to the scaled products, minus infinity at tokens to mask; None to mask none.
         tiles: Tile sizes of split-key attention on a GPU, where that is faster.
+        table: Rotations of the tokens of one spatial memory; those of the frame's cells if None.
     """
 
     content_bkc: Tensor
@@ -91,6 +92,7 @@ class MemoryTokens:
     num_pointer_tokens: int
     bias_bk: Tensor | None = None
     tiles: Tiles | None = None
+    table: tuple[Tensor, Tensor] | None = None
 
 
 def pointer_tokens(pointers_bpd: Tensor, codes_bpc: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,6 +176,4 @@ class StaticMemoryInputs:
             of_slots = self.slot_bias_bs.repeat_interleave(self.spatial_bsnc.shape[2], dim=1)
             of_pointers = self.pointer_bias_bp.repeat_interleave(pieces, dim=1)
             bias_bk = torch.cat((of_slots, of_pointers), dim=1)
-        return MemoryTokens(
-            tokens.content_bkc, tokens.keys_bkc, tokens.num_pointer_tokens, bias_bk, self.tiles
-        )
+        return replace(tokens, bias_bk=bias_bk, tiles=self.tiles)

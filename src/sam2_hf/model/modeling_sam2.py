@@ -52,6 +52,7 @@ class Sam2Model(PromptableModel):
     }
     _keys_to_ignore_on_load_unexpected = (
         r"^memory_",
+        r"^spatial_perceiver\.",
         r"^mask_downsample\.",
         r"^object_pointer_proj\.",
         r"^temporal_positional_encoding_projection_layer\.",

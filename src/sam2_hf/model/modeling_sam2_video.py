@@ -9,14 +9,14 @@ object, p = pointers, c = memory channels (64), d = decoder channels (256), h, w
 
 import math
 from collections.abc import Iterator
-from typing import Protocol, Unpack
+from typing import Protocol, Unpack, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_sam2_video import Sam2VideoConfig
+from .configuration_sam2_video import EdgeTamVideoConfig, Sam2VideoConfig
 from .gpu_attention import Tiles, best_tiles
 from .layers import FeedForward
 from .memory_attention import MemoryAttention
@@ -33,6 +33,7 @@ from .position_encoding import sine_table
 from .pretrained import Sam2VideoPreTrainedModel
 from .prompt_encoder import NO_OBJECT, Prompts
 from .promptable_model import PromptableModel, VideoModelSizes, feature_maps
+from .spatial_perceiver import SpatialPerceiver, latent_places, latent_rotations
 
 # Logits of a given mask, 0.99995 and 0.00005 as probabilities.
 GIVEN_SCALE, GIVEN_SHIFT = 20.0, -10.0
@@ -84,6 +85,9 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
         memory_width = config.memory_encoder_output_channels
         self.memory_attention = MemoryAttention(config)
         self.memory_encoder = MemoryEncoder(config)
+        self.spatial_perceiver: SpatialPerceiver | None = None
+        if any(config.memory_latents):
+            self.spatial_perceiver = SpatialPerceiver(cast(EdgeTamVideoConfig, config))
         self.memory_temporal_positional_encoding = nn.Parameter(
             torch.zeros(config.num_maskmem, 1, 1, memory_width)
         )
@@ -133,11 +137,11 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
     @property
     def num_memory_tokens(self) -> int:
         """Tokens per spatial memory."""
-        return math.prod(self.grid)
+        return sum(self.config.memory_latents) or math.prod(self.grid)
 
     def memory_tokens(self, memory_bx: Tensor) -> Tensor:
-        """Lay out the maps that `encode_memory` returned, row by row, `(b, n, 64)`."""
-        return memory_bx.flatten(2).transpose(1, 2)
+        """Lay out what `encode_memory` returned as `(b, n, 64)`: a map row by row, or latents."""
+        return memory_bx.flatten(2).transpose(1, 2) if self.spatial_perceiver is None else memory_bx
 
     def memory_tiles(self, slots: int, pointers: int) -> Tiles | None:
         """Find the best GPU tiles for memory attention; None for torch's attention.
@@ -299,7 +303,7 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
             binarize: Whether to encode the thresholded mask instead of probabilities.
 
         Returns:
-            Spatial memory, `(b, 64, h, w)`; opaque to a session.
+            Spatial memory, `(b, 64, h, w)` or compressed `(b, l, 64)`; opaque to a session.
 
         Source: sam2/modeling/sam2_base.py:678-726 @ 2b90b9f.
 
@@ -320,7 +324,10 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
         if (mark_1c := self.occlusion_spatial_embedding_parameter) is not None:
             hidden_b1 = (score_b1 <= 0).to(memory_bchw.dtype)
             memory_bchw = memory_bchw + (hidden_b1 * mark_1c)[..., None, None]
-        return memory_bchw
+        if self.spatial_perceiver is None:
+            return memory_bchw
+        latents_blc: Tensor = self.spatial_perceiver(memory_bchw)
+        return latents_blc
 
     def forward(
         self,
@@ -388,19 +395,26 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
     ) -> MemoryTokens:
         """Build the tokens of memory attention: content, positions, number without a position."""
         temporal = self.memory_temporal_positional_encoding
-        channels = temporal.shape[-1]
-        place_1chw = sine_table(height, width, channels, temporal.device, temporal.dtype)
-        place_1nc = place_1chw.flatten(2).transpose(1, 2)
+        channels, table = temporal.shape[-1], None
+        if self.spatial_perceiver is None:
+            place_1chw = sine_table(height, width, channels, temporal.device, temporal.dtype)
+            place_1nc = place_1chw.flatten(2).transpose(1, 2)
+        else:
+            latents, attention = self.config.memory_latents, self.memory_attention
+            place_1nc = latent_places(latents, channels, temporal.device, temporal.dtype)
+            sizes = (attention.head_channels, attention.theta, temporal.device)
+            table = latent_rotations(latents, *sizes)
         content, positions = memories.spatial_tokens(self.memory_tokens, place_1nc, temporal)
         keys = content + positions
         pointers, times = memories.pointers_bpd, memories.times_bp
         if pointers is None or times is None:
-            return MemoryTokens(content, keys, 0)
+            return MemoryTokens(content, keys, 0, table=table)
         pieces, codes = pointer_tokens(pointers, self._time_codes(times, channels))
         tokens = MemoryTokens(
             torch.cat((content, pieces), dim=1),
             torch.cat((keys, pieces + codes), dim=1),
             pieces.shape[1],
+            table=table,
         )
         if isinstance(memories, StaticMemoryInputs):
             return memories.with_padding_bias(tokens)

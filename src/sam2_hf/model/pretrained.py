@@ -1,11 +1,12 @@
 """Base of every model: loading, weight initialization, supported backends."""
 
 import os
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import initialization as init
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_utils import LoadStateDictConfig, PreTrainedModel
@@ -25,12 +26,20 @@ from .memory_encoder import FuserBlock
 from .original_checkpoint import load_pretrained
 from .position_encoding import FourierPositions
 
+ZEROS = ("pos_embed", "pos_embed_window", "no_memory_embedding")
 MEMORY_CODES = (
     "memory_temporal_positional_encoding",
     "no_memory_positional_encoding",
     "no_object_pointer",
     "occlusion_spatial_embedding_parameter",
 )
+LATENTS = ("latents_1d", "latents_2d")
+# by name of the parameter: how it is drawn, given the config's deviation
+FIRST_VALUES: Mapping[str, Callable[[Tensor, float], object]] = {
+    **dict.fromkeys(ZEROS, lambda parameter, _: init.zeros_(parameter)),
+    **dict.fromkeys(MEMORY_CODES, lambda parameter, std: init.trunc_normal_(parameter, std=std)),
+    **dict.fromkeys(LATENTS, lambda parameter, _: init.normal_(parameter)),
+}
 
 
 class Sam2PreTrainedModel(PreTrainedModel):
@@ -141,12 +150,9 @@ class Sam2PreTrainedModel(PreTrainedModel):
             # one encoding for all positions, so that a click matches its own cell
             of_prompts = module.get_submodule("prompt_encoder.shared_embedding")
             init.copy_(of_prompts.positional_embedding, of_image.positional_embedding)
-        for name in ("pos_embed", "pos_embed_window", "no_memory_embedding"):
+        for name, draw in FIRST_VALUES.items():
             if isinstance(parameter := module._parameters.get(name), nn.Parameter):
-                init.zeros_(parameter)
-        for name in MEMORY_CODES:
-            if isinstance(parameter := module._parameters.get(name), nn.Parameter):
-                init.trunc_normal_(parameter, std=self.config.initializer_range)
+                draw(parameter, self.config.initializer_range)
         if isinstance(module, FuserBlock):
             init.constant_(module.scale, module.first_scale)
 

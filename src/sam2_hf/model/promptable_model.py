@@ -59,7 +59,9 @@ class VideoModelSizes(ModelSizes):
 
     @property
     def memory_shape(self) -> tuple[int, ...]:
-        """Shape of the spatial memory of one object; a map, `(64, h, w)`."""
+        """Shape of the spatial memory of one object: a map, `(64, h, w)`, or latents, `(l, 64)`."""
+        if latents := sum(self.config.memory_latents):
+            return (latents, self.mem_dim)
         return (self.mem_dim, *self.grid)
 
 
@@ -255,7 +257,8 @@ def feature_maps(features: Sam2VisionEncoderOutput) -> list[Tensor]:
 
 
 def feature_weights(model: PromptableModel) -> list[Tensor]:
-    """List the weights that determine image features."""
-    decoder = model.mask_decoder
-    parts = (model.vision_encoder, decoder.conv_s0, decoder.conv_s1)
-    return [weight for part in parts for weight in part.parameters()]
+    """List the weights that determine image features, statistics of normalizations included."""
+    decoder, encoder = model.mask_decoder, model.vision_encoder
+    parts = (encoder, decoder.conv_s0, decoder.conv_s1)
+    weights = [weight for part in parts for weight in part.parameters()]
+    return weights + [buffer for buffer in encoder.buffers() if buffer.is_floating_point()]

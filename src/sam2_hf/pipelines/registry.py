@@ -15,8 +15,14 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import logging
 
 from sam2_hf.errors import OptionError, PromptError
-from sam2_hf.model.configuration_sam2 import Sam2Config, Sam2HieraDetConfig, Sam2VisionConfig
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.configuration_sam2 import (
+    EdgeTamConfig,
+    EdgeTamVisionConfig,
+    Sam2Config,
+    Sam2HieraDetConfig,
+    Sam2VisionConfig,
+)
+from sam2_hf.model.configuration_sam2_video import EdgeTamVideoConfig, Sam2VideoConfig
 from sam2_hf.model.hiera import Sam2HieraDetModel
 from sam2_hf.model.image_encoder import Sam2VisionModel
 from sam2_hf.model.modeling_sam2 import Sam2Model
@@ -51,11 +57,13 @@ TASKS: dict[str, type[Pipeline]] = {
     "promptable-video-segmentation": VideoSegmentationPipeline,
     "video-mask-generation": VideoMaskGenerationPipeline,
 }
-CONFIGS = (Sam2Config, Sam2VideoConfig, Sam2VisionConfig, Sam2HieraDetConfig)
-MODELS = (
-    (Sam2Config, Sam2Model),
-    (Sam2VideoConfig, Sam2VideoModel),
+PHOTO_CONFIGS = (Sam2Config, EdgeTamConfig)
+VIDEO_CONFIGS = (Sam2VideoConfig, EdgeTamVideoConfig)
+MODELS: tuple[tuple[type[Any], type[Any]], ...] = (
+    *((config, Sam2Model) for config in PHOTO_CONFIGS),
+    *((config, Sam2VideoModel) for config in VIDEO_CONFIGS),
     (Sam2VisionConfig, Sam2VisionModel),
+    (EdgeTamVisionConfig, Sam2VisionModel),
     (Sam2HieraDetConfig, Sam2HieraDetModel),
 )
 
@@ -154,13 +162,12 @@ def register() -> None:
         'Sam2VideoModel'
     """
     teach_bundled_names()
-    for config in CONFIGS:
-        AutoConfig.register(config.model_type, config, exist_ok=True)
     for config, model in MODELS:
-        AutoModel.register(config, model, exist_ok=True)
-    for config in (Sam2Config, Sam2VideoConfig):
-        # Not AutoModelForMaskGeneration.register: it refuses a model whose own config has another
-        # name, but the published image checkpoints carry video configs.
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+        # Not `register`: it refuses a model whose own config has another name, but one model is for
+        # several families, and the published image checkpoints carry video configs.
+        AutoModel._model_mapping.register(config, model, exist_ok=True)
+    for config in (*PHOTO_CONFIGS, *VIDEO_CONFIGS):
         AutoModelForMaskGeneration._model_mapping.register(config, Sam2Model, exist_ok=True)
         AutoImageProcessor.register(
             config,
@@ -168,10 +175,12 @@ def register() -> None:
             image_processor_classes={"pil": Sam2ImageProcessor, "torchvision": Sam2ImageProcessor},
             exist_ok=True,
         )
-    AutoVideoProcessor.register(Sam2VideoConfig, Sam2VideoVideoProcessor, exist_ok=True)
-    AutoProcessor.register(Sam2Config, Sam2Processor, exist_ok=True)
-    AutoProcessor.register(Sam2VideoConfig, Sam2VideoProcessor, exist_ok=True)
-    for config in (Sam2Config, Sam2VideoConfig):
+    for config in PHOTO_CONFIGS:
+        AutoProcessor.register(config, Sam2Processor, exist_ok=True)
+    for config in VIDEO_CONFIGS:
+        AutoVideoProcessor.register(config, Sam2VideoVideoProcessor, exist_ok=True)
+        AutoProcessor.register(config, Sam2VideoProcessor, exist_ok=True)
+    for config in (*PHOTO_CONFIGS, *VIDEO_CONFIGS):
         # Saved processors are looked up by class name, here first.
         PROCESSOR_MAPPING_NAMES.pop(config.model_type, None)
     PIPELINE_REGISTRY.supported_tasks["mask-generation"]["impl"] = BatchedMaskGenerationPipeline

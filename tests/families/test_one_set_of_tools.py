@@ -1,0 +1,125 @@
+"""Every family of weights in the same sessions, pipelines, evaluation and exports."""
+
+import copy
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+import sam2_hf
+from evaluation.sets.open_set import open_set
+from evaluation.vos.tracking import track_video
+from sam2_hf import VideoPrompt, VideoSession
+from sam2_hf.export.exported_sam2 import ExportedSam2
+from sam2_hf.export.graphs import graphs_of
+from sam2_hf.export.onnx_files import exportable_copy
+from tests.small_families import SIDE
+from tests.small_sets import write_davis
+
+CLICK = (20, 28)
+ENOUGH = 0.999  # of the pixels; graphs sum in another order
+FEW_FRAMES = 4
+
+
+def tracked(session):
+    return [result.masks[1] for result in session.propagate()]
+
+
+def prompted(model, clip, prompt="click"):
+    session = VideoSession.open(clip, model)
+    if prompt == "click":
+        session.click(frame=0, object_id=1, xy=CLICK)
+    else:
+        mask = np.zeros((SIDE, SIDE), bool)
+        mask[20:36, 10:26] = True
+        session.mask(frame=0, object_id=1, mask_hw=mask)
+    return session
+
+
+class EagerGraphs:
+    """The modules that graphs are made of, called as a folder of graphs is."""
+
+    about: ClassVar[dict[str, str]] = {}
+    folder = "graphs"
+    fingerprint = "0" * 64
+
+    def __init__(self, model):
+        self.config = model.config
+        ready = exportable_copy(model, torch.float32)
+        self.modules = {graph.name: graph.module for graph in graphs_of(ready)}
+
+    @torch.no_grad()
+    def __call__(self, name, **inputs):
+        found = self.modules[name](*inputs.values())
+        return found if isinstance(found, tuple) else (found,)
+
+
+@pytest.mark.parametrize("prompt", ["click", "mask"])
+def test_an_object_is_tracked_and_a_saved_session_goes_on_with_equal_bits(
+    family_model, clip, prompt, tmp_path
+):
+    whole = tracked(prompted(family_model, clip, prompt))
+
+    other = prompted(family_model, clip, prompt)
+    list(other.propagate(limit=FEW_FRAMES))
+    other.save(tmp_path / "session")
+    resumed = VideoSession.load(tmp_path / "session", clip, family_model)
+
+    assert len(whole) == len(clip)
+    for found, wanted in zip(tracked(resumed), whole, strict=True):
+        assert np.array_equal(found, wanted)
+
+
+def test_objects_of_one_group_do_not_disturb_each_other(family_model, clip):
+    alone, both = prompted(family_model, clip), prompted(family_model, clip)
+    both.click(frame=0, object_id=2, xy=(45, 50))
+
+    for found, wanted in zip(tracked(both), tracked(alone), strict=True):
+        assert np.mean(found == wanted) >= ENOUGH
+
+
+def test_a_folder_is_loaded_into_pipelines_by_its_model_type(folder, family, clip):
+    photo = sam2_hf.pipeline("image-segmentation", model=folder)
+    video = sam2_hf.pipeline("video-segmentation", model=folder)
+
+    found = photo(clip[0], points=CLICK)
+    frames = list(video(clip, VideoPrompt(0, 1, clicks=CLICK)))
+
+    assert photo.model.config.model_type in (family, family.removesuffix("_video"))
+    assert found.best.shape == (SIDE, SIDE)
+    assert len(frames) == len(clip)
+
+
+def test_everything_in_a_photo_is_looked_for(family_model, clip):
+    photos = sam2_hf.Sam2Model.from_video_model(family_model)
+    generate = sam2_hf.MaskGenerationPipeline(photos, points_per_side=4, pred_iou_thresh=0.0)
+
+    assert generate(clip[0]) is not None
+
+
+def test_an_evaluation_tracks_a_set(family_model, tmp_path):
+    cat = open_set("davis17-val", str(write_davis(tmp_path / "set")))[0]
+
+    results = list(track_video(cat, family_model))
+
+    assert [result.frame for result in results] == [0, 1, 2, 3, 4]
+
+
+def test_the_graphs_of_an_export_track_a_clip_as_the_model_does(family_model, clip):
+    exported = ExportedSam2(EagerGraphs(family_model))
+
+    found, wanted = (tracked(prompted(model, clip)) for model in (exported, family_model))
+
+    for one, other in zip(found, wanted, strict=True):
+        assert np.mean(one == other) >= ENOUGH
+
+
+def test_fast_paths_change_nothing_but_the_order_of_sums(family_model, clip):
+    plain = copy.deepcopy(family_model)
+    plain.fast = False
+
+    found, wanted = (tracked(prompted(model, clip)) for model in (family_model, plain))
+
+    for one, other in zip(found, wanted, strict=True):
+        assert np.mean(one == other) >= ENOUGH
