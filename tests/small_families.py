@@ -4,7 +4,7 @@ EdgeTAM and SAM 3's tracker have configs in transformers' format; all fields are
 from the published models'.
 """
 
-from sam2_hf.model.configuration_sam2_video import EdgeTamVideoConfig
+from sam2_hf.model.configuration_sam2_video import EdgeTamVideoConfig, Sam3TrackerVideoConfig
 
 SIDE = 64
 WIDTH, MEMORY_WIDTH = 128, 64  # transformers knows no EdgeTAM with narrower memories
@@ -61,4 +61,38 @@ def edgetam_config(**changes):
     return EdgeTamVideoConfig(**fields | changes)
 
 
-CONFIGS = {"edgetam": edgetam_config}
+def sam3_config(**changes):
+    """SAM 3's tracker on 112 pixels, 8 x 8 patches, with two layers of which one has windows."""
+    side, patch = 112, 14
+    backbone = {
+        "model_type": "sam3_vit_model",
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": side,
+        "patch_size": patch,
+        "window_size": 4,
+        "global_attn_indexes": [1],
+        "pretrain_image_size": 56,
+    }
+    vision = {
+        "model_type": "sam3_vision_model",
+        "backbone_config": backbone,
+        "backbone_feature_sizes": [[times * side // patch] * 2 for times in (4, 2, 1)],
+        "fpn_hidden_size": WIDTH,
+    }
+    prompts = SMALL_PARTS["prompt_encoder_config"] | {"image_size": side, "patch_size": patch}
+    fields = {
+        **SMALL_PARTS,
+        **SMALL_MEMORY,
+        "prompt_encoder_config": prompts,
+        "vision_config": vision,
+        "image_size": side,
+        "memory_attention_feed_forward_hidden_size": 64,
+        "memory_attention_rope_feat_sizes": [side // patch] * 2,
+    }
+    return Sam3TrackerVideoConfig(**fields | changes)
+
+
+CONFIGS = {"edgetam": edgetam_config, "sam3_tracker": sam3_config}

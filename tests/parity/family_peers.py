@@ -5,6 +5,7 @@ Their EdgeTAM needs timm, which needs torchvision: its backbone is ours here, an
 """
 
 import copy
+import importlib
 from types import SimpleNamespace
 
 import torch
@@ -55,6 +56,16 @@ def edgetam_peer(model, monkeypatch):
     return _loaded(kind(config_class.from_dict(model.config.to_dict())), model)
 
 
+def sam3_peer(model):
+    """Build transformers' tracker of SAM 3, for images or videos, as ours."""
+    modules = {"sam3_tracker": "Sam3TrackerModel", "sam3_tracker_video": "Sam3TrackerVideoModel"}
+    kind = model.config.model_type
+    module = importlib.import_module(f"transformers.models.{kind}.modeling_{kind}")
+    config_class = getattr(transformers, type(model.config).__name__)
+    peer_class = getattr(module, modules[kind])
+    return _loaded(peer_class(config_class.from_dict(model.config.to_dict())), model)
+
+
 def _loaded(peer, model):
     peer.load_state_dict(copy.deepcopy(model.state_dict()))
     return peer.eval()
@@ -73,7 +84,7 @@ def single_mask_pointers(kind, monkeypatch):
     monkeypatch.setattr(kind, "_single_frame_forward", forward)
 
 
-def prompted_session(module, pixels, kind, prompt):
+def prompted_session(module, kind, pixels, prompt):
     """A session of theirs, prompted by hand: their processor needs torchvision."""
     side = pixels.shape[-1]
     session = getattr(module, kind)(pixels.clone(), side, side, dtype=torch.float32)

@@ -227,6 +227,7 @@ class MemoryEncoderGraph(nn.Module):
         """Encode masks of any size, `(b, 64, h, w)`; `binarize` is one bool."""
         side = self.model.image_size
         full_b1hw = functional.interpolate(logits_b1hw, (side, side), mode="bilinear")
+        full_b1hw = self.model.enlarged_masks(full_b1hw)
         seen_b1hw = torch.where(full_b1hw > 0, CERTAIN, -CERTAIN)
         full_b1hw = torch.where(binarize, seen_b1hw, full_b1hw)
         # one for each object: OpenVINO sums two convolutions in place, without broadcasting

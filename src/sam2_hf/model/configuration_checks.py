@@ -18,7 +18,6 @@ from .configuration_rules import (
     BACKBONES,
     ENCODERS,
     HIERA,
-    MEMORY_RULES,
     PAIR,
     PARTS,
     RULES,
@@ -30,6 +29,8 @@ LARGEST_FILE = 8 * 2**20  # bytes of a JSON file beside weights
 LONGEST_VALUE = 60  # characters of a value in a message
 ABSENT = object()
 CELL = 16  # model pixels of a cell of the image embedding, where the backbone fixes it
+SAM3 = "sam3_vision_model"
+SCALES = [4.0, 2.0, 1.0]  # of the maps that the mask decoder reads, relative to the embedding
 LEVELS = 3  # feature maps that the mask decoder reads
 
 Made = TypeVar("Made")
@@ -103,7 +104,7 @@ def require_buildable(config: PreTrainedConfig, source: str = "the config") -> N
     kind = RULES_AS_OF.get(type(config).model_type, type(config).model_type)
     _require_dtype(config, source)
     # an image config read from a video config keeps the video fields
-    memory = MEMORY_RULES if kind == "sam2" else {}
+    memory = RULES[f"{config.model_type}_video"] if kind == "sam2" else {}
     for name, rule in {**RULES_OF_ALL, **memory, **RULES.get(kind, {})}.items():
         value = getattr(config, name, ABSENT)
         if value is not ABSENT and (why := rule(value)):
@@ -154,6 +155,7 @@ def _contradictions(kind: str, config: PreTrainedConfig) -> Iterator[str]:
         "sam2": _of_parts,
         "sam2_video": _of_video,
         "edgetam_video": _of_edgetam,
+        "sam3_tracker_video": _of_video,
     }.get(kind)
     if found is not None:
         yield from found(config)
@@ -223,12 +225,30 @@ def _of_parts(config: PreTrainedConfig) -> Iterator[str]:
     for part in ("prompt_encoder_config", "mask_decoder_config"):
         if (found := getattr(config, part).hidden_size) != width:
             yield f"{part}.hidden_size is {found}; vision_config.fpn_hidden_size is {width}"
+    if type(vision).model_type == SAM3:
+        yield from _of_sam3(vision, prompts)
+        return
     if vision.num_feature_levels != LEVELS:
         yield f"num_feature_levels is {vision.num_feature_levels}; the mask decoder reads {LEVELS}"
     if type(vision.backbone_config).model_type == HIERA:
         yield from _of_trunk_in_model(vision.backbone_config, prompts)
     elif _side(prompts.patch_size) != CELL:
         yield f"patch_size is {prompts.patch_size}; the backbone makes cells of {CELL} pixels"
+
+
+def _of_sam3(vision: PreTrainedConfig, prompts: PreTrainedConfig) -> Iterator[str]:
+    """Check the parts of a SAM 3 that describe one input."""
+    if list(vision.scale_factors)[:LEVELS] != SCALES:
+        yield f"scale_factors is {vision.scale_factors}; the mask decoder reads {SCALES}"
+    vit = vision.backbone_config
+    for name in ("image_size", "patch_size"):
+        found, wanted = _side(getattr(prompts, name)), _side(getattr(vit, name))
+        if found != wanted:
+            yield f"{name} of prompt_encoder_config is {found}; that of the backbone is {wanted}"
+    if _side(vit.image_size) % _side(vit.patch_size):
+        yield f"image_size is {vit.image_size}, not a multiple of patch_size, {vit.patch_size}"
+    if vit.hidden_size % vit.num_attention_heads:
+        yield f"{vit.num_attention_heads} attention heads cannot share {vit.hidden_size} channels"
 
 
 def _of_trunk_in_model(trunk: PreTrainedConfig, prompts: PreTrainedConfig) -> Iterator[str]:
@@ -298,7 +318,10 @@ def _of_memory_encoder(config: PreTrainedConfig) -> Iterator[str]:
     yield from _resized("the mask downsampler", kernel, stride, padding)
     if stride ** round(math.log(total, stride)) != total:
         yield f"mask_downsampler_total_stride is {total}, not a power of the stride {stride}"
-    if total != (cell := _side(config.prompt_encoder_config.patch_size)):
+    cell = _side(config.prompt_encoder_config.patch_size)
+    if type(config.vision_config).model_type == SAM3:
+        cell = CELL  # masks are enlarged to it
+    if total != cell:
         yield f"mask_downsampler_total_stride is {total}; a cell has {cell} pixels"
     kernel, padding = config.memory_fuser_kernel_size, config.memory_fuser_padding
     yield from _resized("the memory fuser", kernel, 1, padding)

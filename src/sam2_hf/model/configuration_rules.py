@@ -120,6 +120,7 @@ def repvit_arguments(value: object) -> str | None:
 
 
 SIDE = square(whole(32, LARGEST_SIDE, multiple_of=32))
+ANY_SIDE = square(whole(8, LARGEST_SIDE))  # of a transformer without stages
 WIDTH = whole(1, LARGEST_WIDTH)
 DEPTH = whole(1, LARGEST_DEPTH)
 KERNEL = whole(1, LARGEST_KERNEL)
@@ -129,6 +130,16 @@ SHARE = number(0, 1)
 
 HIERA, REPVIT = "sam2_hiera_det_model", "timm_wrapper"
 
+PROMPT_RULES: Mapping[str, Rule] = {
+    "hidden_size": whole(4, LARGEST_WIDTH, multiple_of=4),
+    "image_size": SIDE,
+    "patch_size": square(KERNEL),
+    "mask_input_channels": whole(4, LARGEST_WIDTH, multiple_of=4),
+    "num_point_embeddings": whole(4, LARGEST_WIDTH),  # negative, positive, corners of a box
+    "hidden_act": activation,
+    "layer_norm_eps": EPSILON,
+    "scale": number(0, LARGEST_COUNT),
+}
 MEMORY_RULES: Mapping[str, Rule] = {
     "initializer_range": number(0, 1e3),
     "num_maskmem": DEPTH,
@@ -201,16 +212,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "num_feature_levels": DEPTH,
         "initializer_range": number(0, 1e3),
     },
-    "sam2_prompt_encoder": {
-        "hidden_size": whole(4, LARGEST_WIDTH, multiple_of=4),
-        "image_size": SIDE,
-        "patch_size": square(KERNEL),
-        "mask_input_channels": whole(4, LARGEST_WIDTH, multiple_of=4),
-        "num_point_embeddings": whole(4, LARGEST_WIDTH),  # negative, positive, corners of a box
-        "hidden_act": activation,
-        "layer_norm_eps": EPSILON,
-        "scale": number(0, LARGEST_COUNT),
-    },
+    "sam2_prompt_encoder": PROMPT_RULES,
     "sam2_mask_decoder": {
         "hidden_size": whole(8, LARGEST_WIDTH, multiple_of=8),
         "mlp_dim": WIDTH,
@@ -226,6 +228,26 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     },
     "sam2": {"initializer_range": number(0, 1e3)},
     "sam2_video": MEMORY_RULES,
+    "sam3_tracker_video": {**MEMORY_RULES, "image_size": ANY_SIDE},
+    "sam3_tracker_prompt_encoder": {**PROMPT_RULES, "image_size": ANY_SIDE},
+    "sam3_vision_model": {
+        "fpn_hidden_size": whole(4, LARGEST_WIDTH, multiple_of=4),
+        "scale_factors": each(number(0.5, 4)),
+        "initializer_range": number(0, 1e3),
+    },
+    "sam3_vit_model": {
+        "hidden_size": WIDTH,
+        "intermediate_size": WIDTH,
+        "num_hidden_layers": DEPTH,
+        "num_attention_heads": WIDTH,
+        "image_size": ANY_SIDE,
+        "patch_size": KERNEL,
+        "pretrain_image_size": ANY_SIDE,
+        "window_size": whole(1, LARGEST_SIDE),
+        "global_attn_indexes": each(whole(0, LARGEST_COUNT)),
+        "hidden_act": activation,
+        "layer_norm_eps": EPSILON,
+    },
     "edgetam_video": {
         **MEMORY_RULES,
         "memory_attention_rope_k_sizes": each(whole(1, LARGEST_SIDE), PAIR),
@@ -251,19 +273,26 @@ RULES_AS_OF = {  # field for field those of another model
     "sam2_video_mask_decoder": "sam2_mask_decoder",
     "edgetam_vision_model": "sam2_vision_model",
     "edgetam": "sam2",
+    "sam3_tracker": "sam2",
 }
 # Kind of the image encoder of each model for images or videos, which tells the family of a model.
 ENCODERS = {
     "sam2": "sam2_vision_model",
     "sam2_video": "sam2_vision_model",
+    "sam3_tracker": "sam3_vision_model",
+    "sam3_tracker_video": "sam3_vision_model",
     "edgetam": "edgetam_vision_model",
     "edgetam_video": "edgetam_vision_model",
 }
-BACKBONES = {"sam2_vision_model": HIERA, "edgetam_vision_model": REPVIT}  # of each image encoder
+BACKBONES = {  # of each image encoder
+    "sam2_vision_model": HIERA,
+    "edgetam_vision_model": REPVIT,
+    "sam3_vision_model": "sam3_vit_model",
+}
 MODEL_TYPES = (*RULES, *RULES_AS_OF)
 PARTS: dict[str, tuple[str, ...]] = {  # allowed kinds of each part
     "vision_config": tuple(dict.fromkeys(ENCODERS.values())),
     "backbone_config": tuple(BACKBONES.values()),
-    "prompt_encoder_config": ("sam2_prompt_encoder",),
+    "prompt_encoder_config": ("sam2_prompt_encoder", "sam3_tracker_prompt_encoder"),
     "mask_decoder_config": ("sam2_mask_decoder",),
 }

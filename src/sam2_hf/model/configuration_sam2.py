@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
+from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig
 
 from .configuration_backbones import RepVitConfig
 from .configuration_base import UNSET, FromBundled, IntOrInts, Ints, Sizes, fill
@@ -330,36 +331,82 @@ class EdgeTamConfig(Sam2Config):
     }
 
 
+@strict
+class Sam3TrackerPromptEncoderConfig(Sam2PromptEncoderConfig):
+    """Describe the prompt encoder of SAM 3's tracker; a [`Sam2PromptEncoderConfig`].
+
+    Args:
+        image_size (`int`, defaults to 1008): Side of the square input, model pixels.
+        patch_size (`int`, defaults to 14): Model pixels per cell of the image embedding.
+    """
+
+    model_type = "sam3_tracker_prompt_encoder"
+
+    image_size: int | list[int] | tuple[int, int] = 1008
+    patch_size: int | list[int] | tuple[int, int] = 14
+
+
+@strict
+class Sam3TrackerConfig(Sam2Config):
+    """Describe SAM 3's tracker for images: a [`Sam2Config`] with SAM 3's image encoder.
+
+    The config of a whole SAM 3 (`facebook/sam3`) is read too; its detector has no effect.
+
+    Args:
+        vision_config (`dict | transformers.Sam3VisionConfig`, *optional*): The image encoder.
+        prompt_encoder_config (`dict | Sam3TrackerPromptEncoderConfig`, *optional*): The prompt
+            encoder.
+
+    Example:
+        >>> Sam3TrackerConfig().prompt_encoder_config.image_size
+        1008
+    """
+
+    model_type = "sam3_tracker"
+    reads = ("sam3_tracker", "sam3_tracker_video")
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {
+        **PARTS,
+        "vision_config": Sam3VisionConfig,
+        "prompt_encoder_config": Sam3TrackerPromptEncoderConfig,
+    }
+
+
 def with_image_size(config: Config, image_size: int) -> Config:
     """Return a copy of an image or video config for another square input size.
 
     Args:
         config: `Sam2Config` or `Sam2VideoConfig`; not modified.
-        image_size: Side of the input in model pixels, a multiple of 32.
+        image_size: Side of the input in model pixels, a multiple of 32; of SAM 3's patches, 14.
 
     Raises:
-        ValueError: If `image_size` is not a positive multiple of 32.
+        ValueError: If `image_size` is not a positive multiple of that.
 
     Example:
         >>> config = with_image_size(Sam2Config.from_pretrained("sam2-hiera-micro"), 512)
         >>> Sam2Model.from_pretrained("sam2-hiera-micro", config=config).image_size
         512
     """
-    if image_size <= 0 or image_size % TOTAL_STRIDE:
+    fields = config.to_dict()
+    cell = fields["prompt_encoder_config"]["patch_size"]
+    is_sam3 = fields["vision_config"]["model_type"] == Sam3VisionConfig.model_type
+    if is_sam3 and (image_size <= 0 or image_size % cell):
+        raise ValueError(
+            f"image_size is {image_size}, but the picture is cut into patches of {cell} pixels: "
+            f"give a positive multiple of {cell}, e.g. {36 * cell} or {72 * cell}."
+        )
+    if not is_sam3 and (image_size <= 0 or image_size % TOTAL_STRIDE):
         raise ValueError(
             f"image_size is {image_size}, but the trunk halves the picture five times: "
             f"give a positive multiple of {TOTAL_STRIDE}, e.g. 512 or 1024."
         )
-    fields = config.to_dict()
+    cells = image_size // (cell if is_sam3 else 16)
     fields["prompt_encoder_config"]["image_size"] = image_size
     trunk = fields["vision_config"]["backbone_config"]
     if "image_size" in trunk:
-        trunk["image_size"] = [image_size, image_size]
-    fields["vision_config"]["backbone_feature_sizes"] = [
-        [image_size // stride] * 2 for stride in (4, 8, 16)
-    ]
+        trunk["image_size"] = image_size if is_sam3 else [image_size, image_size]
+    fields["vision_config"]["backbone_feature_sizes"] = [[times * cells] * 2 for times in (4, 2, 1)]
     # video configs repeat it at the top, with the grid of memory attention
     if "image_size" in fields:
         fields["image_size"] = image_size
-        fields["memory_attention_rope_feat_sizes"] = [image_size // 16] * 2
+        fields["memory_attention_rope_feat_sizes"] = [cells] * 2
     return type(config).from_dict(fields)

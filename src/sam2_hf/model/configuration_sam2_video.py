@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
+from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig
 
 from .configuration_base import UNSET, FromBundled, Ints
 from .configuration_rules import ENCODERS
@@ -14,6 +15,7 @@ from .configuration_sam2 import (
     Sam2MaskDecoderConfig,
     Sam2PromptEncoderConfig,
     Sam2VisionConfig,
+    Sam3TrackerPromptEncoderConfig,
     VisionConfig,
 )
 
@@ -238,3 +240,41 @@ class EdgeTamVideoConfig(Sam2VideoConfig):
     def memory_latents(self) -> tuple[int, int]:
         """Latents that a spatial memory is compressed to, without and with a place."""
         return self.perceiver_resampler_num_latents, self.perceiver_resampler_num_latents_2d
+
+
+@strict
+class Sam3TrackerVideoConfig(Sam2VideoConfig):
+    """Describe SAM 3's tracker for videos: a [`Sam2VideoConfig`] with SAM 3's image encoder.
+
+    Fields without a description are those of [`Sam2VideoConfig`].
+
+    Args:
+        vision_config (`dict | transformers.Sam3VisionConfig`, *optional*): The image encoder.
+        prompt_encoder_config (`dict | Sam3TrackerPromptEncoderConfig`, *optional*): The prompt
+            encoder.
+        image_size (`int`, defaults to 1008): Side of the square input, model pixels.
+        max_cond_frame_num (`int`, defaults to 4): Conditioning frames a frame attends to.
+        memory_attention_rope_feat_sizes (`list[int]`, defaults to `[72, 72]`): Grid of the rotary
+            positions.
+
+    Example:
+        >>> Sam3TrackerVideoConfig().max_cond_frame_num
+        4
+    """
+
+    model_type = "sam3_tracker_video"
+    reads = ("sam3_tracker_video",)
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {
+        **PARTS,
+        "vision_config": Sam3VisionConfig,
+        "prompt_encoder_config": Sam3TrackerPromptEncoderConfig,
+    }
+
+    image_size: int | list[int] | tuple[int, int] = 1008
+    max_cond_frame_num: int = 4
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in the grid of the rotary positions where it is not given."""
+        if self.memory_attention_rope_feat_sizes is None:
+            self.memory_attention_rope_feat_sizes = [72, 72]
+        super().__post_init__(**kwargs)

@@ -48,6 +48,7 @@ HOLDERS = (
     "base_model",
     "sam2",
     "sam2_video",
+    "tracker_model",
     "student",
     "teacher",
     "ema",
@@ -61,6 +62,11 @@ PARTS = {  # prefixes of the models inside the model
     "edgetam_vision_model": "vision_encoder.",
     "sam2_hiera_det_model": "vision_encoder.backbone.",
 }
+# Names in a whole SAM 3, whose detector and tracker share the backbone, and in its tracker.
+SHARED_IN_SAM3 = (
+    ("detector_model.vision_encoder.backbone.", "vision_encoder.backbone."),
+    ("tracker_neck.", "vision_encoder.neck."),
+)
 NEVER_READ = {"no_memory_positional_encoding"}
 
 
@@ -305,7 +311,8 @@ def _bare(name: str, is_known: Callable[[str], bool], prefix: str) -> str:
     parts = [part for part in name.split(".") if part not in WRAPPERS]
     while parts:
         bare = ".".join(parts)
-        for candidate in (bare, bare.removeprefix(prefix)):
+        shared = (own + bare.removeprefix(theirs) for theirs, own in SHARED_IN_SAM3)
+        for candidate in (bare, bare.removeprefix(prefix), *shared):
             if is_known(candidate):
                 return candidate
         if parts[0] not in HOLDERS:

@@ -77,6 +77,7 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
     """
 
     config: Sam2VideoConfig
+    _keys_to_ignore_on_load_unexpected = (r"^detector_model\.",)  # of a whole SAM 3
 
     def __init__(self, config: Sam2VideoConfig) -> None:
         super().__init__(config)
@@ -291,6 +292,25 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
             full_b1hw,
         )
 
+    def enlarged_masks(self, logits_b1hw: Tensor) -> Tensor:
+        """Enlarge mask logits to the size that the memory encoder reads.
+
+        Args:
+            logits_b1hw: Mask logits, low-resolution or at input size.
+
+        Returns:
+            Logits at input size; at 16 pixels per cell where a cell of the input has fewer.
+        """
+        sides, stride = (self.image_size,) * 2, self.config.mask_downsampler_total_stride
+        sides_of_memory = (self.grid[0] * stride, self.grid[1] * stride)
+        if logits_b1hw.shape[-2:] not in (sides, sides_of_memory):
+            logits_b1hw = functional.interpolate(logits_b1hw.float(), sides, mode="bilinear")
+        if sides != sides_of_memory and logits_b1hw.shape[-2:] != sides_of_memory:
+            logits_b1hw = functional.interpolate(
+                logits_b1hw.float(), sides_of_memory, mode="bilinear", antialias=True
+            )
+        return logits_b1hw
+
     def encode_memory(
         self, features: FrameFeatures, logits_b1hw: Tensor, score_b1: Tensor, *, binarize: bool
     ) -> Tensor:
@@ -314,9 +334,7 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
             >>> memory.shape[1:] == model.memory_shape
             True
         """
-        side = self.image_size
-        if logits_b1hw.shape[-1] != side:
-            logits_b1hw = functional.interpolate(logits_b1hw.float(), (side, side), mode="bilinear")
+        logits_b1hw = self.enlarged_masks(logits_b1hw)
         shares_b1hw = (logits_b1hw > 0).float() if binarize else logits_b1hw.sigmoid()
         scale, shift = self.config.sigmoid_scale_for_mem_enc, self.config.sigmoid_bias_for_mem_enc
         mask_b1hw = (shares_b1hw * scale + shift).to(features.embedding_bchw.dtype)

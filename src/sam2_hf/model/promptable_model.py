@@ -4,14 +4,16 @@ Suffixes: b = images, p = objects (prompts) of an image, t = points of an object
 image embedding, c = channels, h, w = rows and columns.
 """
 
+from collections.abc import Callable
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
+from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_sam2 import Sam2Config
+from .configuration_sam2 import EdgeTamVisionConfig, Sam2Config, Sam2VisionConfig
 from .configuration_sam2_video import Sam2VideoConfig
 from .fast_paths import WeightCache, is_bare
 from .image_encoder import Sam2VisionModel, narrow_maps, neck_positions
@@ -20,6 +22,15 @@ from .outputs import Sam2VisionEncoderOutput
 from .position_encoding import FourierPositions, cell_centers
 from .pretrained import Sam2PreTrainedModel
 from .prompt_encoder import PromptEncoder, Prompts, input_sizes
+from .sam3_vision import sam3_vision_model
+
+# by `vision_config.model_type`
+VISION_MODELS: dict[str, Callable[[Any], Any]] = {
+    Sam2VisionConfig.model_type: Sam2VisionModel,
+    EdgeTamVisionConfig.model_type: Sam2VisionModel,
+    Sam3VisionConfig.model_type: sam3_vision_model,
+}
+LEVELS = 3  # feature maps that the mask decoder reads
 
 
 class ModelSizes:
@@ -82,7 +93,9 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
         self.shared_image_embedding = FourierPositions(
             prompt_config.hidden_size, prompt_config.scale
         )
-        self.vision_encoder = Sam2VisionModel(config.vision_config)
+        self.vision_encoder = VISION_MODELS[type(config.vision_config).model_type](
+            config.vision_config
+        )
         self.prompt_encoder = PromptEncoder(prompt_config)
         self.mask_decoder = MaskDecoder(config.mask_decoder_config)
         # Added to frames without memory; an image is such a frame.
@@ -94,8 +107,8 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
 
     @property
     def num_feature_levels(self) -> int:
-        """Number of feature maps of the image encoder."""
-        return self.config.vision_config.num_feature_levels
+        """Number of feature maps of the image encoder that prompts are decoded on."""
+        return LEVELS
 
     @property
     def backbone_feature_sizes(self) -> list[list[int]]:
@@ -122,12 +135,14 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
             rate: Probability for the last block, 0 to below 1.
 
         Raises:
-            ValueError: If the rate is out of range.
+            ValueError: If the rate is out of range, or the trunk has no stochastic depth.
 
         Example:
             >>> trained = Sam2Model(image_model.config)
             >>> trained.set_drop_path(0.1)
         """
+        if not hasattr(self.vision_encoder.backbone, "set_drop_path"):
+            raise ValueError("SAM 3's image encoder has no stochastic depth: leave it out.")
         self.vision_encoder.backbone.set_drop_path(rate)
 
     def get_image_wide_positional_embeddings(self) -> Tensor:
@@ -233,7 +248,8 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
         if is_bare(self.vision_encoder, Sam2VisionModel):
             return self.vision_encoder.encode(pixel_values, narrow, **kwargs)
         features: Sam2VisionEncoderOutput = self.vision_encoder(pixel_values, **kwargs)
-        features.fpn_hidden_states = tuple(narrow_maps(feature_maps(features), narrow))
+        maps = feature_maps(features)[:LEVELS]  # SAM 3 has a coarser one for its detector
+        features.fpn_hidden_states = tuple(narrow_maps(maps, narrow))
         return features
 
     def _embeddings(self, features: Sam2VisionEncoderOutput) -> list[Tensor]:

@@ -181,11 +181,11 @@ def check_maps(embeddings: Sequence[Tensor], model: Sam2Model) -> None:
     Raises:
         ImageError: Shapes or types differ.
     """
-    side, width = model.image_size, model.hidden_dim
+    width, (rows, columns) = model.hidden_dim, model.grid
     wanted = [
-        (1, width // 8, side // 4, side // 4),
-        (1, width // 4, side // 8, side // 8),
-        (1, width, side // 16, side // 16),
+        (1, width // 8, 4 * rows, 4 * columns),
+        (1, width // 4, 2 * rows, 2 * columns),
+        (1, width, rows, columns),
     ]
     shapes = [tuple(level.shape) for level in embeddings]
     dtypes = {level.dtype for level in embeddings}

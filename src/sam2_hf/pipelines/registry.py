@@ -21,8 +21,13 @@ from sam2_hf.model.configuration_sam2 import (
     Sam2Config,
     Sam2HieraDetConfig,
     Sam2VisionConfig,
+    Sam3TrackerConfig,
 )
-from sam2_hf.model.configuration_sam2_video import EdgeTamVideoConfig, Sam2VideoConfig
+from sam2_hf.model.configuration_sam2_video import (
+    EdgeTamVideoConfig,
+    Sam2VideoConfig,
+    Sam3TrackerVideoConfig,
+)
 from sam2_hf.model.hiera import Sam2HieraDetModel
 from sam2_hf.model.image_encoder import Sam2VisionModel
 from sam2_hf.model.modeling_sam2 import Sam2Model
@@ -57,8 +62,8 @@ TASKS: dict[str, type[Pipeline]] = {
     "promptable-video-segmentation": VideoSegmentationPipeline,
     "video-mask-generation": VideoMaskGenerationPipeline,
 }
-PHOTO_CONFIGS = (Sam2Config, EdgeTamConfig)
-VIDEO_CONFIGS = (Sam2VideoConfig, EdgeTamVideoConfig)
+PHOTO_CONFIGS = (Sam2Config, EdgeTamConfig, Sam3TrackerConfig)
+VIDEO_CONFIGS = (Sam2VideoConfig, EdgeTamVideoConfig, Sam3TrackerVideoConfig)
 MODELS: tuple[tuple[type[Any], type[Any]], ...] = (
     *((config, Sam2Model) for config in PHOTO_CONFIGS),
     *((config, Sam2VideoModel) for config in VIDEO_CONFIGS),
