@@ -4,7 +4,11 @@ EdgeTAM and SAM 3's tracker have configs in transformers' format; all fields are
 from the published models'.
 """
 
-from sam2_hf.model.configuration_sam2_video import EdgeTamVideoConfig, Sam3TrackerVideoConfig
+from sam2_hf.model.configuration_sam2_video import (
+    EdgeTamVideoConfig,
+    EfficientTamVideoConfig,
+    Sam3TrackerVideoConfig,
+)
 
 SIDE = 64
 WIDTH, MEMORY_WIDTH = 128, 64  # transformers knows no EdgeTAM with narrower memories
@@ -95,4 +99,40 @@ def sam3_config(**changes):
     return Sam3TrackerVideoConfig(**fields | changes)
 
 
-CONFIGS = {"edgetam": edgetam_config, "sam3_tracker": sam3_config}
+def efficienttam_config(**changes):
+    """EfficientTAM with two blocks, of which one has windows, on 8 x 8 cells."""
+    side = 128
+    backbone = {
+        "model_type": "efficienttam_vit_model",
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": side,
+        "pretrain_image_size": 80,
+        "window_size": 5,
+        "global_attention_blocks": [1],
+    }
+    vision = {
+        "model_type": "efficienttam_vision_model",
+        "backbone_config": backbone,
+        "backbone_channel_list": [32],
+        "backbone_feature_sizes": [[side // stride] * 2 for stride in (4, 8, 16)],
+        "fpn_hidden_size": WIDTH,
+    }
+    fields = {
+        **SMALL_PARTS,
+        **SMALL_MEMORY,
+        "prompt_encoder_config": SMALL_PARTS["prompt_encoder_config"] | {"image_size": side},
+        "vision_config": vision,
+        "image_size": side,
+        "memory_attention_feed_forward_hidden_size": 64,
+        "memory_attention_rope_feat_sizes": [side // 16] * 2,
+    }
+    return EfficientTamVideoConfig(**fields | changes)
+
+
+CONFIGS = {
+    "edgetam": edgetam_config,
+    "sam3_tracker": sam3_config,
+    "efficienttam": efficienttam_config,
+}

@@ -60,7 +60,7 @@ def build_peer(monkeypatch):
 
 @pytest.fixture
 def peer_module(model, monkeypatch):
-    """transformers' module for the model, made to treat given masks and memories as ours does."""
+    """Transformers' module for the model, made to treat given masks and memories as ours does."""
     if model.config.model_type == "edgetam_video":
         module, name = modeling_edgetam_video, "EdgeTamVideo"
     else:

@@ -5,7 +5,7 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
-from .configuration_base import FromBundled
+from .configuration_base import UNSET, FromBundled, Ints, fill
 
 
 @strict
@@ -47,3 +47,56 @@ class RepVitConfig(FromBundled, PreTrainedConfig):
     def blocks_per_stage(self) -> list[int]:
         """Blocks of each stage, not counting the one that begins with halving the grid."""
         return list((self.model_args or {}).get("depth", (2, 2, 14, 2)))
+
+
+@strict
+class VitDetConfig(FromBundled, PreTrainedConfig):
+    """Describe EfficientTAM's plain vision transformer; the defaults are the tiny model's.
+
+    Args:
+        hidden_size (`int`, defaults to 192): Channels.
+        num_hidden_layers (`int`, defaults to 12): Blocks.
+        num_attention_heads (`int`, defaults to 3): Heads.
+        num_channels (`int`, defaults to 3): Color channels of a picture.
+        image_size (`int`, defaults to 1024): Side of the square input, model pixels.
+        patch_size (`int`, defaults to 16): Model pixels per cell.
+        pretrain_image_size (`int`, defaults to 224): Side of the input for which the position table
+            was learned.
+        window_size (`int`, defaults to 14): Side of the attention windows, cells.
+        global_attention_blocks (`list[int]`, defaults to `[2, 5, 8, 11]`): Blocks that attend to
+            the whole grid.
+        mlp_ratio (`float`, defaults to 4.0): Hidden width of a block's MLP over its channels.
+        hidden_act (`str`, defaults to `"gelu"`): Activation of the MLPs.
+        layer_norm_eps (`float`, defaults to 1e-6): Epsilon of the normalizations.
+        initializer_range (`float`, defaults to 0.02): Deviation of freshly drawn weights.
+    """
+
+    base_config_key = "backbone_config"
+    model_type = "efficienttam_vit_model"
+
+    hidden_size: int = 192
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 3
+    num_channels: int = 3
+    image_size: int | list[int] = 1024
+    patch_size: int = 16
+    pretrain_image_size: int = 224
+    window_size: int = 14
+    global_attention_blocks: Ints = UNSET
+    mlp_ratio: float = 4.0
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-6
+    initializer_range: float = 0.02
+
+    # the same in the terms of a trunk with stages, of which this is one with a single stage
+    num_query_pool_stages, query_stride, patch_padding = 0, 2, 0
+    patch_kernel_size = patch_stride = property(lambda config: config.patch_size)
+    embed_dim_per_stage = property(lambda config: [config.hidden_size])
+    blocks_per_stage = property(lambda config: [config.num_hidden_layers])
+    num_attention_heads_per_stage = property(lambda config: [config.num_attention_heads])
+    window_size_per_stage = property(lambda config: [config.window_size])
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in the published models' blocks where they are not given."""
+        fill(self, global_attention_blocks=[2, 5, 8, 11])
+        super().__post_init__(**kwargs)

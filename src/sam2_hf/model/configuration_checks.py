@@ -29,7 +29,7 @@ LARGEST_FILE = 8 * 2**20  # bytes of a JSON file beside weights
 LONGEST_VALUE = 60  # characters of a value in a message
 ABSENT = object()
 CELL = 16  # model pixels of a cell of the image embedding, where the backbone fixes it
-SAM3 = "sam3_vision_model"
+SAM3, VITDET = "sam3_vision_model", "efficienttam_vision_model"
 SCALES = [4.0, 2.0, 1.0]  # of the maps that the mask decoder reads, relative to the embedding
 LEVELS = 3  # feature maps that the mask decoder reads
 
@@ -156,6 +156,8 @@ def _contradictions(kind: str, config: PreTrainedConfig) -> Iterator[str]:
         "sam2_video": _of_video,
         "edgetam_video": _of_edgetam,
         "sam3_tracker_video": _of_video,
+        "efficienttam_video": _of_video,
+        "efficienttam_vit_model": _of_vit,
     }.get(kind)
     if found is not None:
         yield from found(config)
@@ -187,12 +189,25 @@ def _of_trunk(config: PreTrainedConfig) -> Iterator[str]:
         )
 
 
+def _of_vit(config: PreTrainedConfig) -> Iterator[str]:
+    if config.hidden_size % config.num_attention_heads:
+        heads, width = config.num_attention_heads, config.hidden_size
+        yield f"{heads} attention heads cannot share {width} channels evenly"
+    last = config.num_hidden_layers - 1
+    if last not in config.global_attention_blocks:
+        yield f"global_attention_blocks is {config.global_attention_blocks}; the last is {last}"
+    if config.pretrain_image_size < config.patch_size:
+        yield f"pretrain_image_size is {config.pretrain_image_size}, less than a patch"
+
+
 def _of_vision(config: PreTrainedConfig) -> Iterator[str]:
     channels = list(config.backbone_channel_list)
     if type(config.backbone_config).model_type in BACKBONES.values():
         trunk = list(reversed(config.backbone_config.embed_dim_per_stage))
         if channels != trunk:
             yield f"backbone_channel_list is {channels}; the trunk has {trunk}"
+    if type(config).model_type == VITDET:
+        return
     if config.num_feature_levels > len(channels):
         yield f"num_feature_levels is {config.num_feature_levels} of {len(channels)} stages"
     kernel, stride = config.fpn_kernel_size, config.fpn_stride

@@ -84,6 +84,11 @@ def prompted_limit(value: object) -> str | None:
     return None if value == -1 else whole(2, LARGEST_COUNT)(value)
 
 
+def pooling(value: object) -> str | None:
+    """Demand a kind of pooled memory attention."""
+    return None if value in ("none", "scores", "keys") else "must be none, scores or keys"
+
+
 def rotary(value: object) -> str | None:
     """Demand axial rotary positions, or None, which means the same."""
     if value is None:
@@ -228,6 +233,22 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     },
     "sam2": {"initializer_range": number(0, 1e3)},
     "sam2_video": MEMORY_RULES,
+    "efficienttam_video": {**MEMORY_RULES, "memory_attention_pooling": pooling},
+    "efficienttam_vit_model": {
+        "hidden_size": WIDTH,
+        "num_hidden_layers": DEPTH,
+        "num_attention_heads": WIDTH,
+        "num_channels": WIDTH,
+        "image_size": SIDE,
+        "patch_size": KERNEL,
+        "pretrain_image_size": whole(1, LARGEST_SIDE),
+        "window_size": whole(1, LARGEST_SIDE),
+        "global_attention_blocks": each(whole(0, LARGEST_COUNT)),
+        "mlp_ratio": number(0.01, 64),
+        "hidden_act": activation,
+        "layer_norm_eps": EPSILON,
+        "initializer_range": number(0, 1e3),
+    },
     "sam3_tracker_video": {**MEMORY_RULES, "image_size": ANY_SIDE},
     "sam3_tracker_prompt_encoder": {**PROMPT_RULES, "image_size": ANY_SIDE},
     "sam3_vision_model": {
@@ -274,11 +295,15 @@ RULES_AS_OF = {  # field for field those of another model
     "edgetam_vision_model": "sam2_vision_model",
     "edgetam": "sam2",
     "sam3_tracker": "sam2",
+    "efficienttam": "sam2",
+    "efficienttam_vision_model": "sam2_vision_model",
 }
 # Kind of the image encoder of each model for images or videos, which tells the family of a model.
 ENCODERS = {
     "sam2": "sam2_vision_model",
     "sam2_video": "sam2_vision_model",
+    "efficienttam": "efficienttam_vision_model",
+    "efficienttam_video": "efficienttam_vision_model",
     "sam3_tracker": "sam3_vision_model",
     "sam3_tracker_video": "sam3_vision_model",
     "edgetam": "edgetam_vision_model",
@@ -288,6 +313,7 @@ BACKBONES = {  # of each image encoder
     "sam2_vision_model": HIERA,
     "edgetam_vision_model": REPVIT,
     "sam3_vision_model": "sam3_vit_model",
+    "efficienttam_vision_model": "efficienttam_vit_model",
 }
 MODEL_TYPES = (*RULES, *RULES_AS_OF)
 PARTS: dict[str, tuple[str, ...]] = {  # allowed kinds of each part

@@ -9,7 +9,7 @@ from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig
 
-from .configuration_backbones import RepVitConfig
+from .configuration_backbones import RepVitConfig, VitDetConfig
 from .configuration_base import UNSET, FromBundled, IntOrInts, Ints, Sizes, fill
 from .configuration_rules import ENCODERS
 
@@ -107,7 +107,7 @@ class Sam2HieraDetConfig(FromBundled, PreTrainedConfig):
 
 # by `backbone_config.model_type`; image_encoder.py has the models
 BACKBONE_CONFIGS: dict[str, type[Any]] = {
-    kind.model_type: kind for kind in (Sam2HieraDetConfig, RepVitConfig)
+    kind.model_type: kind for kind in (Sam2HieraDetConfig, RepVitConfig, VitDetConfig)
 }
 
 
@@ -196,6 +196,24 @@ class EdgeTamVisionConfig(Sam2VisionConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in the published model's sizes where a list is not given."""
         fill(self, backbone_channel_list=[384, 192, 96, 48])
+        super().__post_init__(**kwargs)
+
+
+@strict
+class EfficientTamVisionConfig(Sam2VisionConfig):
+    """Describe EfficientTAM's image encoder, a vision transformer and a neck of one level.
+
+    Args:
+        backbone_config (`dict | VitDetConfig`, *optional*): The backbone.
+        backbone_channel_list (`list[int]`, defaults to `[192]`): Channels of the backbone.
+    """
+
+    model_type = "efficienttam_vision_model"
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {"backbone_config": VitDetConfig}
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in the tiny model's channels where they are not given."""
+        fill(self, backbone_channel_list=[192])
         super().__post_init__(**kwargs)
 
 
@@ -328,6 +346,26 @@ class EdgeTamConfig(Sam2Config):
     sub_configs_defaults: ClassVar[dict[str, Any]] = {
         **PARTS,
         "vision_config": EdgeTamVisionConfig,
+    }
+
+
+@strict
+class EfficientTamConfig(Sam2Config):
+    """Describe EfficientTAM for images: a [`Sam2Config`] with another image encoder.
+
+    Args:
+        vision_config (`dict | EfficientTamVisionConfig`, *optional*): The image encoder.
+
+    Example:
+        >>> EfficientTamConfig().vision_config.backbone_config.hidden_size
+        192
+    """
+
+    model_type = "efficienttam"
+    reads = ("efficienttam", "efficienttam_video")
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {
+        **PARTS,
+        "vision_config": EfficientTamVisionConfig,
     }
 
 

@@ -11,6 +11,7 @@ from .configuration_rules import ENCODERS
 from .configuration_sam2 import (
     DecoderConfig,
     EdgeTamVisionConfig,
+    EfficientTamVisionConfig,
     PromptConfig,
     Sam2MaskDecoderConfig,
     Sam2PromptEncoderConfig,
@@ -114,7 +115,9 @@ class Sam2VideoConfig(FromBundled, PreTrainedConfig):
     default_rope_type = "axial"
     reads = tuple(kind for kind in ENCODERS if kind.endswith("_video"))
     sub_configs_defaults: ClassVar[dict[str, Any]] = PARTS
+    # what is a field of some families alone
     nests_memory_mlp: ClassVar[bool] = False  # names of the MLPs of memory attention
+    memory_attention_pooling: ClassVar[str] = "none"
 
     vision_config: VisionConfig = UNSET
     prompt_encoder_config: PromptConfig = UNSET
@@ -278,3 +281,36 @@ class Sam3TrackerVideoConfig(Sam2VideoConfig):
         if self.memory_attention_rope_feat_sizes is None:
             self.memory_attention_rope_feat_sizes = [72, 72]
         super().__post_init__(**kwargs)
+
+
+@strict
+class EfficientTamVideoConfig(Sam2VideoConfig):
+    """Describe EfficientTAM for videos: a [`Sam2VideoConfig`] with another image encoder.
+
+    Fields without a description are those of [`Sam2VideoConfig`].
+
+    Args:
+        vision_config (`dict | EfficientTamVisionConfig`, *optional*): The image encoder.
+        enable_occlusion_spatial_embedding (`bool`, defaults to `False`): Whether the memory of an
+            occluded object is marked.
+        enable_temporal_pos_encoding_for_object_pointers (`bool`, defaults to `False`): Whether
+            pointers carry their age.
+        memory_attention_pooling (`str`, defaults to `"none"`): Whether memory attention reads the
+            means of 2 x 2 cells once there are several memories: "none", or with the number of
+            cells weighed in the "scores" (the original's models `_1`) or in the "keys" (`_2`).
+
+    Example:
+        >>> EfficientTamVideoConfig().memory_attention_pooling
+        'none'
+    """
+
+    model_type = "efficienttam_video"
+    reads = ("efficienttam_video",)
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {
+        **PARTS,
+        "vision_config": EfficientTamVisionConfig,
+    }
+
+    enable_occlusion_spatial_embedding: bool = False
+    enable_temporal_pos_encoding_for_object_pointers: bool = False
+    memory_attention_pooling: str = "none"

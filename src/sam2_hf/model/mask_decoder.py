@@ -73,13 +73,17 @@ def config_field(name: str) -> property:
 class MaskDecoder(FastPath, nn.Module):
     """Decode prompts into masks (SAM 2 paper, section 4, "Prompt encoder and mask decoder").
 
+    Args:
+        config: The decoder's config.
+        narrows: Whether it has convolutions that narrow the two finer feature maps.
+
     Source: sam2/modeling/sam/mask_decoder.py:14-295 @ 2b90b9f.
     Differs: quality is predicted before masks are drawn, so that poor masks can be skipped; tensors
         that objects of an image share are never repeated; in inference upscaling is matrix products
         (equal up to the order of summation).
     """
 
-    def __init__(self, config: Sam2MaskDecoderConfig) -> None:
+    def __init__(self, config: Sam2MaskDecoderConfig, *, narrows: bool = True) -> None:
         super().__init__()
         width = config.hidden_size
         self.config = config
@@ -100,8 +104,10 @@ class MaskDecoder(FastPath, nn.Module):
             num_layers=config.iou_head_depth,
         )
         self.pred_obj_score_head = FeedForward((width, width, 1), num_layers=3)
-        self.conv_s0 = nn.Conv2d(width, width // 8, kernel_size=1)
-        self.conv_s1 = nn.Conv2d(width, width // 4, kernel_size=1)
+        self.narrows = narrows
+        if narrows:
+            self.conv_s0 = nn.Conv2d(width, width // 8, kernel_size=1)
+            self.conv_s1 = nn.Conv2d(width, width // 4, kernel_size=1)
 
     @property
     def hidden_size(self) -> int:

@@ -5,6 +5,7 @@ c = channels, d = decoder channels (256). Tensors that all objects share have b 
 memories make them differ.
 """
 
+import math
 from enum import Enum, auto
 from typing import cast
 
@@ -33,6 +34,7 @@ Table = tuple[Tensor, Tensor]
 DEFAULT_THETA = 10_000.0  # base of the rotary wave lengths in every released model
 FEWEST_QUERIES = 1024  # below this, tiles cost more than they save
 FLOAT32 = torch.empty(0, dtype=torch.float32, device="cpu")
+LOG_POOL = 2 * math.log(2)  # of the cells that a pooled token stands for
 POSITION_SHARE = 0.1  # share of the position added to the frame before the first layer
 
 
@@ -42,13 +44,14 @@ class RotaryAttention(FastPath, nn.Module):
     Args:
         config: The video model's config.
         key_channels: Width of the keys and values.
+        pooling: As `memory_attention_pooling` of [`EfficientTamVideoConfig`].
 
     Source: sam2/modeling/sam/transformer.py:253-311 @ 2b90b9f.
     """
 
     is_causal = False  # SDPA backends ask their module for it
 
-    def __init__(self, config: Sam2VideoConfig, key_channels: int) -> None:
+    def __init__(self, config: Sam2VideoConfig, key_channels: int, pooling: str = "none") -> None:
         super().__init__()
         self.config = config
         hidden = config.memory_attention_hidden_size
@@ -60,6 +63,7 @@ class RotaryAttention(FastPath, nn.Module):
         self.k_proj = nn.Linear(key_channels, width)
         self.v_proj = nn.Linear(key_channels, width)
         self.o_proj = nn.Linear(width, hidden)
+        self.pooling = pooling
         self._merged = WeightCache()
 
     def forward(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
@@ -73,6 +77,10 @@ class RotaryAttention(FastPath, nn.Module):
         Returns:
             Attended values, `(b, n, 256)`.
         """
+        if self.pooling != "none":
+            cells = memories.keys_bkc.shape[1] - memories.num_pointer_tokens
+            if cells > query_bqd.shape[1]:  # several memories
+                return self._attend_pooled(query_bqd, memories, table)
         kernel = select_attention_kernel(self, query_bqd, memories)
         if kernel is AttentionKernel.CPU_TILES:
             return self._attend_in_tiles(query_bqd, memories, table)
@@ -85,6 +93,28 @@ class RotaryAttention(FastPath, nn.Module):
         value = self.v_proj(memories.content_bkc).unflatten(-1, heads).transpose(1, 2)
         query = query.expand(key.shape[0], -1, -1, -1)
         bias = None if memories.bias_bk is None else memories.bias_bk[:, None, None]
+        dropout = self.dropout if self.training else 0.0
+        found = attend(self, query, key, value, attention_mask=bias, dropout=dropout)
+        return self.o_proj(found.flatten(2))
+
+    def _attend_pooled(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
+        """Attend to the means of 2 x 2 cells of several memories, and to every pointer.
+
+        Source: efficient_track_anything/modeling/sam/transformer.py:326-532 of EfficientTAM.
+        """
+        heads, unplaced = (self.num_heads, -1), memories.num_pointer_tokens
+        query = rotated(self.q_proj(query_bqd).unflatten(-1, heads).transpose(1, 2), table)
+        key = self.k_proj(memories.keys_bkc).unflatten(-1, heads).transpose(1, 2)
+        key = pooled_cells(rotated(key, table, unplaced), query_bqd.shape[1], unplaced)
+        value = self.v_proj(memories.content_bkc).unflatten(-1, heads).transpose(1, 2)
+        value = pooled_cells(value, query_bqd.shape[1], unplaced)
+        cells = key.shape[2] - unplaced
+        bias = key.new_zeros(1, 1, 1, key.shape[2])
+        if self.pooling == "scores":
+            bias[..., :cells] = LOG_POOL
+        else:
+            key = torch.cat((key[:, :, :cells] + LOG_POOL, key[:, :, cells:]), dim=2)
+        query = query.expand(key.shape[0], -1, -1, -1)
         dropout = self.dropout if self.training else 0.0
         found = attend(self, query, key, value, attention_mask=bias, dropout=dropout)
         return self.o_proj(found.flatten(2))
@@ -141,6 +171,20 @@ class RotaryAttention(FastPath, nn.Module):
         weight = outer.weight.double() @ inner.weight.double()
         bias = outer.weight.double() @ inner.bias.double() + outer.bias.double()
         return torch.cat((weight, bias[:, None]), dim=1).to(outer.weight.dtype)
+
+
+def pooled_cells(tokens_bakc: Tensor, cells: int, unplaced: int) -> Tensor:
+    """Average 2 x 2 cells of each grid; the tokens at the end that have no place stay.
+
+    Args:
+        tokens_bakc: Cells of some square grids, then tokens without a place.
+        cells: Cells of a grid.
+        unplaced: Number of tokens without a place.
+    """
+    side, placed = math.isqrt(cells), tokens_bakc.shape[2] - unplaced
+    grids = tokens_bakc[:, :, :placed].unflatten(2, (-1, side // 2, 2, side // 2, 2))
+    means = grids.mean(dim=(4, 6)).flatten(2, 4)
+    return torch.cat((means, tokens_bakc[:, :, placed:]), dim=2)
 
 
 class AttentionKernel(Enum):
@@ -204,7 +248,9 @@ class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
         super().__init__()
         hidden = config.memory_attention_hidden_size
         self.self_attn = RotaryAttention(config, hidden)
-        self.cross_attn_image = RotaryAttention(config, config.memory_encoder_output_channels)
+        self.cross_attn_image = RotaryAttention(
+            config, config.memory_encoder_output_channels, config.memory_attention_pooling
+        )
         width = config.memory_attention_feed_forward_hidden_size
         self.mlp: nn.ModuleDict | None = None
         if config.nests_memory_mlp:  # by the names of published checkpoints

@@ -51,7 +51,7 @@ class Sam2Model(PromptableModel):
         "mask_decoder_attentions": OutputRecorder(TwoWayBlock, index=2)
     }
     _keys_to_ignore_on_load_unexpected = (
-        r"^detector_model\.",
+        r"^(detector|tracker)_model\.",  # of a whole SAM 3
         r"^memory_",
         r"^spatial_perceiver\.",
         r"^mask_downsample\.",

@@ -13,7 +13,12 @@ from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_sam2 import EdgeTamVisionConfig, Sam2Config, Sam2VisionConfig
+from .configuration_sam2 import (
+    EdgeTamVisionConfig,
+    EfficientTamVisionConfig,
+    Sam2Config,
+    Sam2VisionConfig,
+)
 from .configuration_sam2_video import Sam2VideoConfig
 from .fast_paths import WeightCache, is_bare
 from .image_encoder import Sam2VisionModel, narrow_maps, neck_positions
@@ -23,11 +28,13 @@ from .position_encoding import FourierPositions, cell_centers
 from .pretrained import Sam2PreTrainedModel
 from .prompt_encoder import PromptEncoder, Prompts, input_sizes
 from .sam3_vision import sam3_vision_model
+from .vitdet import EfficientTamVisionModel
 
 # by `vision_config.model_type`
 VISION_MODELS: dict[str, Callable[[Any], Any]] = {
     Sam2VisionConfig.model_type: Sam2VisionModel,
     EdgeTamVisionConfig.model_type: Sam2VisionModel,
+    EfficientTamVisionConfig.model_type: EfficientTamVisionModel,
     Sam3VisionConfig.model_type: sam3_vision_model,
 }
 LEVELS = 3  # feature maps that the mask decoder reads
@@ -97,7 +104,10 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
             config.vision_config
         )
         self.prompt_encoder = PromptEncoder(prompt_config)
-        self.mask_decoder = MaskDecoder(config.mask_decoder_config)
+        kind = type(config.vision_config).model_type
+        self.mask_decoder = MaskDecoder(
+            config.mask_decoder_config, narrows=kind != EfficientTamVisionConfig.model_type
+        )
         # Added to frames without memory; an image is such a frame.
         self.no_memory_embedding = nn.Parameter(
             torch.zeros(1, 1, config.vision_config.fpn_hidden_size)
@@ -244,7 +254,8 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
 
     def _encode(self, pixel_values: Tensor, **kwargs: Any) -> Sam2VisionEncoderOutput:
         """Run the image encoder and narrow its two finer maps, shared by all prompts."""
-        narrow = (self.mask_decoder.conv_s0, self.mask_decoder.conv_s1)
+        decoder = self.mask_decoder
+        narrow = (decoder.conv_s0, decoder.conv_s1) if decoder.narrows else ()
         if is_bare(self.vision_encoder, Sam2VisionModel):
             return self.vision_encoder.encode(pixel_values, narrow, **kwargs)
         features: Sam2VisionEncoderOutput = self.vision_encoder(pixel_values, **kwargs)
@@ -275,6 +286,6 @@ def feature_maps(features: Sam2VisionEncoderOutput) -> list[Tensor]:
 def feature_weights(model: PromptableModel) -> list[Tensor]:
     """List the weights that determine image features, statistics of normalizations included."""
     decoder, encoder = model.mask_decoder, model.vision_encoder
-    parts = (encoder, decoder.conv_s0, decoder.conv_s1)
+    parts = (encoder, decoder.conv_s0, decoder.conv_s1) if decoder.narrows else (encoder,)
     weights = [weight for part in parts for weight in part.parameters()]
     return weights + [buffer for buffer in encoder.buffers() if buffer.is_floating_point()]

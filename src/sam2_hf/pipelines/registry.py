@@ -18,6 +18,7 @@ from sam2_hf.errors import OptionError, PromptError
 from sam2_hf.model.configuration_sam2 import (
     EdgeTamConfig,
     EdgeTamVisionConfig,
+    EfficientTamConfig,
     Sam2Config,
     Sam2HieraDetConfig,
     Sam2VisionConfig,
@@ -25,6 +26,7 @@ from sam2_hf.model.configuration_sam2 import (
 )
 from sam2_hf.model.configuration_sam2_video import (
     EdgeTamVideoConfig,
+    EfficientTamVideoConfig,
     Sam2VideoConfig,
     Sam3TrackerVideoConfig,
 )
@@ -62,8 +64,13 @@ TASKS: dict[str, type[Pipeline]] = {
     "promptable-video-segmentation": VideoSegmentationPipeline,
     "video-mask-generation": VideoMaskGenerationPipeline,
 }
-PHOTO_CONFIGS = (Sam2Config, EdgeTamConfig, Sam3TrackerConfig)
-VIDEO_CONFIGS = (Sam2VideoConfig, EdgeTamVideoConfig, Sam3TrackerVideoConfig)
+PHOTO_CONFIGS = (Sam2Config, EdgeTamConfig, EfficientTamConfig, Sam3TrackerConfig)
+VIDEO_CONFIGS = (
+    Sam2VideoConfig,
+    EdgeTamVideoConfig,
+    EfficientTamVideoConfig,
+    Sam3TrackerVideoConfig,
+)
 MODELS: tuple[tuple[type[Any], type[Any]], ...] = (
     *((config, Sam2Model) for config in PHOTO_CONFIGS),
     *((config, Sam2VideoModel) for config in VIDEO_CONFIGS),
