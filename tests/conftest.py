@@ -32,9 +32,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core; so have the p
 
 
 def pytest_addoption(parser):
-    """Take a checkout of facebookresearch/sam2, for the tests that run it beside this package."""
+    """Take checkouts of other code, for the tests that run it beside this package."""
     parser.addoption(
         "--original", type=Path, help="checkout of facebookresearch/sam2 to compare with"
+    )
+    parser.addoption(
+        "--efficienttam", type=Path, help="checkout of EfficientTAM's own code to compare with"
     )
     parser.addoption(
         "--original-size",

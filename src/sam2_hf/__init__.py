@@ -14,16 +14,22 @@ if TYPE_CHECKING:
     from sam2_hf.frames.streams import LiveFrames as LiveFrames
     from sam2_hf.model.checkpoint_errors import CheckpointError as CheckpointError
     from sam2_hf.model.configuration_sam2 import (
+        EdgeTamConfig as EdgeTamConfig,
+        EfficientTamConfig as EfficientTamConfig,
         Sam2Config as Sam2Config,
         Sam2HieraDetConfig as Sam2HieraDetConfig,
         Sam2MaskDecoderConfig as Sam2MaskDecoderConfig,
         Sam2PromptEncoderConfig as Sam2PromptEncoderConfig,
         Sam2VisionConfig as Sam2VisionConfig,
+        Sam3TrackerConfig as Sam3TrackerConfig,
     )
     from sam2_hf.model.configuration_sam2_video import (
+        EdgeTamVideoConfig as EdgeTamVideoConfig,
+        EfficientTamVideoConfig as EfficientTamVideoConfig,
         Sam2VideoConfig as Sam2VideoConfig,
         Sam2VideoMaskDecoderConfig as Sam2VideoMaskDecoderConfig,
         Sam2VideoPromptEncoderConfig as Sam2VideoPromptEncoderConfig,
+        Sam3TrackerVideoConfig as Sam3TrackerVideoConfig,
     )
     from sam2_hf.model.hiera import Sam2HieraDetModel as Sam2HieraDetModel
     from sam2_hf.model.image_encoder import Sam2VisionModel as Sam2VisionModel
@@ -97,6 +103,10 @@ _MODULE_OF = {
     "Click": "processing.prompts",
     "Detection": "open_vocabulary.detection",
     "DetectionError": "errors",
+    "EdgeTamConfig": "model.configuration_sam2",
+    "EdgeTamVideoConfig": "model.configuration_sam2_video",
+    "EfficientTamConfig": "model.configuration_sam2",
+    "EfficientTamVideoConfig": "model.configuration_sam2_video",
     "EncodedImage": "pipelines.encoded_image",
     "FrameError": "errors",
     "FrameResult": "video.frame_result",
@@ -138,6 +148,8 @@ _MODULE_OF = {
     "Sam2VisionConfig": "model.configuration_sam2",
     "Sam2VisionEncoderOutput": "model.outputs",
     "Sam2VisionModel": "model.image_encoder",
+    "Sam3TrackerConfig": "model.configuration_sam2",
+    "Sam3TrackerVideoConfig": "model.configuration_sam2_video",
     "SessionError": "errors",
     "SessionOptions": "video.session_options",
     "TextTracker": "open_vocabulary.text_tracker",

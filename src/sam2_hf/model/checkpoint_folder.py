@@ -28,10 +28,12 @@ from .checkpoint_errors import (
 from .checkpoint_names import check_names, to_original
 from .checkpoint_search import CONFIG, HubOptions, config_beside, find_any_original, shards_of
 from .configuration_sam2_video import Sam2VideoConfig
+from .family_names import family_of, family_to_original
 from .original_checkpoint import load_original
 from .released_models import RELEASED, released_config
 
 MEGA = 1_000_000
+FAMILIES = {"edgetam_video": "EdgeTAM", "efficienttam_video": "EfficientTAM"}
 
 _TEMPLATE = """\
 ---
@@ -100,7 +102,7 @@ def model_card(
     Returns:
         Markdown with the Hub's metadata at the top.
     """
-    trunk = config.to_dict()["vision_config"]["backbone_config"]
+    trunk: Any = config.vision_config.backbone_config
     metadata = ModelCardData(
         license="apache-2.0",
         library_name="transformers",
@@ -112,20 +114,29 @@ def model_card(
         metadata=metadata.to_yaml(),
         name=repo_id.rsplit("/", maxsplit=1)[-1],
         repo_id=repo_id,
-        version="SAM 2.1" if config.enable_occlusion_spatial_embedding else "SAM 2.0",
+        version=_version(config),
         kinship=_kinship(config),
         source=source.name,
         digest=_sha256(source),
         parameters=sum(counted.values()) / MEGA,
         dtype=", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in weights.values()})),
         side=config.image_size,
-        blocks=", ".join(map(str, trunk["blocks_per_stage"])),
-        channels=", ".join(map(str, trunk["embed_dim_per_stage"])),
+        blocks=", ".join(map(str, trunk.blocks_per_stage)),
+        channels=", ".join(map(str, trunk.embed_dim_per_stage)),
     )
+
+
+def _version(config: Sam2VideoConfig) -> str:
+    """Name the family, and the version of a SAM 2."""
+    if name := FAMILIES.get(config.model_type):
+        return name
+    return "SAM 2.1" if config.enable_occlusion_spatial_embedding else "SAM 2.0"
 
 
 def _kinship(config: Sam2VideoConfig) -> str:
     """Name the released model that has this architecture."""
+    if config.model_type in FAMILIES:
+        return "The architecture is not SAM 2's, but that of a family that shares its parts."
     for model in RELEASED.values():
         if _same_architecture(released_config(model.name), config):
             return f"The architecture is that of [`{model.hub_id}`](https://hf.co/{model.hub_id})."
@@ -270,11 +281,15 @@ def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLi
         CheckpointWriteError: If the file cannot be written.
     """
     target, folder = Path(out_file), bundled_folder(folder) or folder
-    original = to_original(read_folder(folder))
+    weights = read_folder(folder)
     config = config_beside(Path(folder) / WEIGHTS)
     if config is None:
         raise CheckpointError(f"{folder} has no config.json of a SAM 2. Pass a complete folder.")
-    check_names(original, config, source=str(folder))
+    if (family := family_of(weights)) is not None:
+        original = family_to_original(family, weights)
+    else:
+        original = to_original(weights)
+        check_names(original, config, source=str(folder))
     with atomic_write(target) as hidden, hidden.open("wb") as file:
         torch.save({"model": original}, file)
     return target

@@ -36,6 +36,7 @@ from .checkpoint_search import (
 )
 from .configuration_sam2 import with_image_size
 from .configuration_sam2_video import Sam2VideoConfig
+from .family_names import family_config, family_of, family_to_ours
 from .fitting_weights import LoadRequest, load_request, names_in_model, read_named, requested
 from .released_models import RELEASED, layout_config
 
@@ -283,7 +284,8 @@ def read_original(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     if not Path(path).is_file():
         raise CheckpointNotFoundError(f"there is no file {path}. Check the path.")
-    return _original_names(read_named(path), str(path))
+    weights = read_named(path)
+    return weights if family_of(weights) else _original_names(weights, str(path))
 
 
 def _original_names(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -317,6 +319,11 @@ def load_original(
     """
     original = read_original(path)
     stated = config if config is not None else config_beside(path)
+    if (family := family_of(original)) is not None:
+        found = stated or family_config(family, original, Path(path).stem)
+        is_ours = family.our_mark in original and family.mark not in original
+        weights = dict(original) if is_ours else family_to_ours(family, original)
+        return Sam2VideoConfig.from_dict(found.to_dict()), weights
     described = config_from_weights(original, stated, source=str(path))
     check_names(original, described, source=str(path), memory=memory)
     return described, to_ours(original)

@@ -1,0 +1,212 @@
+"""Weight names of the original checkpoints of EdgeTAM and EfficientTAM, and ours.
+
+Both share most names with SAM 2, whose table is in `checkpoint_names.py`. Here are those that
+differ: of the image encoders, of EdgeTAM's perceiver and of its MLPs.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .checkpoint_errors import CheckpointError
+from .checkpoint_names import is_original_name, is_our_name, to_original, to_ours
+from .configuration_sam2_video import (
+    EdgeTamVideoConfig,
+    EfficientTamVideoConfig,
+    Sam2VideoConfig,
+)
+
+Pair = tuple[str, str]
+
+
+class FamilyNames(NamedTuple):
+    """How one family's names differ from SAM 2's.
+
+    Attributes:
+        mark: A name that only its original checkpoints have.
+        our_mark: The same by our names.
+        pairs: Beginnings of original names, with what they become; `{}` is a number.
+    """
+
+    mark: str
+    our_mark: str
+    pairs: tuple[Pair, ...]
+
+
+def _perceiver(original: str, ours: str) -> Pair:
+    """Pair the beginnings of names in a layer of the perceiver."""
+    start = r"spatial_perceiver.layers.{}."
+    return start + original, start + ours
+
+
+EDGETAM = FamilyNames(
+    "spatial_perceiver.latents",
+    "spatial_perceiver.latents_1d",
+    (
+        ("image_encoder.trunk.body.", "vision_encoder.backbone.timm_model."),
+        ("memory_attention.layers.{}.linear1.", "memory_attention.layers.{}.mlp.up_proj."),
+        ("memory_attention.layers.{}.linear2.", "memory_attention.layers.{}.mlp.down_proj."),
+        ("spatial_perceiver.latents_2d", "spatial_perceiver.latents_2d"),
+        ("spatial_perceiver.latents", "spatial_perceiver.latents_1d"),
+        ("spatial_perceiver.norm.", "spatial_perceiver.layer_norm."),
+        _perceiver("attn.norm_latents.", "layer_norm_latents."),
+        _perceiver("attn.norm_x.", "layer_norm_input."),
+        _perceiver("attn.to_q.", "cross_attention.q_proj."),
+        _perceiver("attn.to_kv.", "cross_attention.kv_proj."),
+        _perceiver("attn.to_out.", "cross_attention.o_proj."),
+        _perceiver("self_attn.norm.", "layer_norm_self."),
+        _perceiver("self_attn.to_q.", "self_attention.q_proj."),
+        _perceiver("self_attn.to_kv.", "self_attention.kv_proj."),
+        _perceiver("self_attn.to_out.", "self_attention.o_proj."),
+        _perceiver("ff.0.", "mlp.layer_norm."),
+        _perceiver("ff.1.", "mlp.up_proj."),
+        _perceiver("ff.3.", "mlp.down_proj."),
+        _perceiver("self_ff.0.", "self_mlp.layer_norm."),
+        _perceiver("self_ff.1.", "self_mlp.up_proj."),
+        _perceiver("self_ff.3.", "self_mlp.down_proj."),
+    ),
+)
+EFFICIENTTAM = FamilyNames(
+    "image_encoder.neck.convs.0.conv_1x1.weight",
+    "vision_encoder.neck.convs.0.conv_1x1.weight",
+    (("image_encoder.neck.convs.0.", "vision_encoder.neck.convs.0."),),
+)
+FAMILIES = (EDGETAM, EFFICIENTTAM)
+MERGED, SPLIT = ".kv_proj.", (".k_proj.", ".v_proj.")  # keys and values of the perceiver
+
+
+def family_of(names: Iterable[str]) -> FamilyNames | None:
+    """Find the family of a checkpoint, by original names or ours; None if it is a SAM 2."""
+    known = set(names)
+    for family in FAMILIES:
+        if family.mark in known or family.our_mark in known:
+            return family
+    return None
+
+
+def family_to_ours(family: FamilyNames, original: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of an original checkpoint of a family.
+
+    Args:
+        family: The family.
+        original: Tensors by their original names.
+
+    Raises:
+        CheckpointError: If a name is that of no weight.
+    """
+    renamed: dict[str, Tensor] = {}
+    rest: dict[str, Tensor] = {}
+    for name, tensor in original.items():
+        found = _translate(name, family.pairs)
+        if found is None:
+            rest[name] = tensor
+        elif MERGED in found:
+            for split, half in zip(SPLIT, tensor.chunk(2), strict=True):
+                renamed[found.replace(MERGED, split)] = half.clone()
+        else:
+            renamed[found] = tensor
+    foreign = [name for name in rest if not is_original_name(name)]
+    if foreign:
+        raise CheckpointError(
+            f"{foreign[0]} is no weight of this kind of model, nor are {len(foreign) - 1} more. "
+            "Check that the file is an original checkpoint."
+        )
+    return renamed | to_ours(rest)
+
+
+def family_to_original(family: FamilyNames, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give weights of a family their original names; the exact inverse of `family_to_ours`.
+
+    Args:
+        family: The family.
+        ours: Tensors by our names.
+
+    Raises:
+        CheckpointError: If a name is that of no weight.
+    """
+    renamed: dict[str, Tensor] = {}
+    rest: dict[str, Tensor] = {}
+    inverse = [(new, old) for old, new in family.pairs]
+    for name, tensor in _merged(ours).items():
+        found = _translate(name, inverse)
+        if found is None:
+            rest[name] = tensor
+        else:
+            renamed[found] = tensor
+    foreign = [name for name in rest if not is_our_name(name)]
+    if foreign:
+        raise CheckpointError(
+            f"{foreign[0]} is no weight of this kind of model, nor are {len(foreign) - 1} more. "
+            "Check that the folder is complete."
+        )
+    return renamed | to_original(rest)
+
+
+def family_config(
+    family: FamilyNames, original: Mapping[str, Tensor], stem: str
+) -> Sam2VideoConfig:
+    """Read the architecture of a released model from its weights and the name of its file.
+
+    Input size and pooling of an EfficientTAM do not show in weights: the names of the published
+    files tell them, as `efficienttam_ti_512x512`, or `efficienttam_s_1` for pooling in the scores.
+
+    Args:
+        family: The family.
+        original: Tensors by their original names.
+        stem: Name of the file without its suffix.
+    """
+    if family is EDGETAM:
+        return EdgeTamVideoConfig(
+            enable_occlusion_spatial_embedding=False,
+            enable_temporal_pos_encoding_for_object_pointers=False,
+        )
+    width = original["image_encoder.trunk.patch_embed.proj.weight"].shape[0]
+    side = 512 if stem.endswith("512x512") else 1024
+    pooling = {"1": "scores", "2": "keys"}.get(stem.rpartition("_")[2], "none")
+    vision = {
+        "backbone_config": {
+            "model_type": "efficienttam_vit_model",
+            "hidden_size": width,
+            "num_attention_heads": max(1, width // HEAD_WIDTH),
+            "image_size": side,
+        },
+        "backbone_channel_list": [width],
+        "backbone_feature_sizes": [[side // stride] * 2 for stride in (4, 8, 16)],
+    }
+    return EfficientTamVideoConfig(
+        vision_config=vision,
+        prompt_encoder_config={"image_size": side},
+        image_size=side,
+        memory_attention_rope_feat_sizes=[side // 16] * 2,
+        memory_attention_pooling=pooling,
+    )
+
+
+HEAD_WIDTH = 64  # channels of a head in the released EfficientTAMs
+
+
+def _merged(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Join keys and values of the perceiver."""
+    merged: dict[str, Tensor] = {}
+    for name, tensor in ours.items():
+        if not name.startswith("spatial_perceiver."):
+            merged[name] = tensor
+        elif SPLIT[0] in name:
+            values = ours[name.replace(*SPLIT)]
+            merged[name.replace(SPLIT[0], MERGED)] = torch.cat((tensor, values))
+        elif SPLIT[1] not in name:
+            merged[name] = tensor
+    return merged
+
+
+def _translate(name: str, pairs: Iterable[Pair]) -> str | None:
+    """Replace the beginning of a name; None if no pair fits."""
+    for old, new in pairs:
+        pattern = re.escape(old).replace(r"\{\}", r"(\d+)")
+        if found := re.match(pattern, name):
+            start = new.format(*found.groups())
+            return start + name[found.end() :]
+    return None
