@@ -36,6 +36,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--original", type=Path, help="checkout of facebookresearch/sam2 to compare with"
     )
+    parser.addoption("--timm", type=Path, help="folder that holds timm, to compare with")
     parser.addoption(
         "--efficienttam", type=Path, help="checkout of EfficientTAM's own code to compare with"
     )

@@ -79,8 +79,10 @@ def original_predictor(checkout, pooling):
     sys.path.append(str(checkout))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from efficient_track_anything import efficienttam_video_predictor
-        from efficient_track_anything import build_efficienttam as build
+        from efficient_track_anything import (
+            build_efficienttam as build,
+            efficienttam_video_predictor,
+        )
 
         # not its function, which drops the overrides that it is given where there is no GPU
         config = build.compose(f"configs/efficienttam/{VARIANTS[pooling]}.yaml", overrides=SMALL)
@@ -130,6 +132,6 @@ def _state(model):
     """Start a state on frames in memory, as `init_state` does on a folder."""
     with mock.patch(
         "efficient_track_anything.efficienttam_video_predictor.load_video_frames",
-        lambda **_: (pixels(), SIDE, SIDE),
+        return_value=(pixels(), SIDE, SIDE),
     ):
         return model.init_state("in memory", offload_video_to_cpu=False, offload_state_to_cpu=False)
