@@ -11,10 +11,11 @@ import sam2_hf
 from evaluation.sets.open_set import open_set
 from evaluation.vos.tracking import track_video
 from sam2_hf import VideoPrompt, VideoSession
+from sam2_hf.errors import ExportError, SessionError
 from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.export.graphs import graphs_of
 from sam2_hf.export.onnx_files import exportable_copy
-from tests.small_families import SIDE
+from tests.small_families import SIDE, efficienttam_config
 from tests.small_sets import write_davis
 
 CLICK = (20, 28)
@@ -113,6 +114,17 @@ def test_the_graphs_of_an_export_track_a_clip_as_the_model_does(family_model, cl
 
     for one, other in zip(found, wanted, strict=True):
         assert np.mean(one == other) >= ENOUGH
+
+
+def test_graphs_that_would_have_to_decide_on_pooling_are_refused(clip):
+    model = sam2_hf.Sam2VideoModel(efficienttam_config(memory_attention_pooling="scores")).eval()
+    session = VideoSession.open(clip, model, compile=True)
+    session.click(frame=0, object_id=1, xy=CLICK)
+
+    with pytest.raises(SessionError, match="pools"):
+        list(session.propagate())
+    with pytest.raises(ExportError, match="pools"):
+        exportable_copy(model, torch.float32)
 
 
 def test_fast_paths_change_nothing_but_the_order_of_sums(family_model, clip):

@@ -151,7 +151,16 @@ def exportable_copy(model: Sam2VideoModel, dtype: torch.dtype) -> Sam2VideoModel
     Args:
         model: It stays as it is.
         dtype: Type of the weights.
+
+    Raises:
+        ExportError: Its memory attention pools.
     """
+    if getattr(model.config, "memory_attention_pooling", "none") != "none":
+        raise ExportError(
+            "memory attention of this EfficientTAM pools its memories from the second on, which a "
+            "graph cannot decide. Export one without pooling: memory_attention_pooling is "
+            f"{model.config.memory_attention_pooling!r}."
+        )
     ready = copy.deepcopy(model).to("cpu", torch.float32).eval()
     ready.requires_grad_(requires_grad=False).fast = False
     for part in ready.modules():

@@ -115,9 +115,7 @@ class Sam2VideoConfig(FromBundled, PreTrainedConfig):
     default_rope_type = "axial"
     reads = tuple(kind for kind in ENCODERS if kind.endswith("_video"))
     sub_configs_defaults: ClassVar[dict[str, Any]] = PARTS
-    # what is a field of some families alone
     nests_memory_mlp: ClassVar[bool] = False  # names of the MLPs of memory attention
-    memory_attention_pooling: ClassVar[str] = "none"
 
     vision_config: VisionConfig = UNSET
     prompt_encoder_config: PromptConfig = UNSET

@@ -154,13 +154,11 @@ def neck_positions(maps_bchw: list[Tensor]) -> list[Tensor]:
 
 
 class Backbone(Protocol):
-    """Interface of a backbone, a torch module, to the image encoder and its training.
+    """Interface of a backbone, a torch module, to the image encoder and its training."""
 
-    Attributes:
-        blocks: Blocks for layer-wise learning-rate decay, first to last.
-    """
-
-    blocks: nn.ModuleList
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """Blocks for layer-wise learning-rate decay, first to last."""
 
     def __call__(self, pixel_values: Tensor | None, **kwargs: Any) -> Any:  # noqa: ANN401 - as torch
         """Encode pictures; return the features of each stage as a [`Sam2HieraDetModelOutput`]."""

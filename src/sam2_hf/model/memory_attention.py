@@ -249,7 +249,9 @@ class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
         hidden = config.memory_attention_hidden_size
         self.self_attn = RotaryAttention(config, hidden)
         self.cross_attn_image = RotaryAttention(
-            config, config.memory_encoder_output_channels, config.memory_attention_pooling
+            config,
+            config.memory_encoder_output_channels,
+            getattr(config, "memory_attention_pooling", "none"),
         )
         width = config.memory_attention_feed_forward_hidden_size
         self.mlp: nn.ModuleDict | None = None

@@ -6,7 +6,7 @@ Suffixes: b = images, c = channels, h, w = rows and columns of the grid.
 """
 
 import math
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ class VitDet(nn.Module):
             raise ValueError(f"the drop path rate is {rate}; it must be at least 0 and below 1.")
         last = max(len(self.blocks) - 1, 1)
         for index, block in enumerate(self.blocks):
-            block.drop_path = rate * index / last
+            cast(HieraBlock, block).drop_path = rate * index / last
 
     @decides_fast_paths
     def forward(self, pixel_values: Tensor) -> Sam2HieraDetModelOutput:
@@ -108,7 +108,7 @@ class VitDetNeck(nn.Module):
     def forward(self, features_bhwc: Tensor) -> Tensor:
         """Project `(b, h, w, c)` to `(b, 256, h, w)`."""
         map_bchw = features_bhwc.permute(0, 3, 1, 2)
-        for layer in self.convs[0].values():
+        for layer in cast(nn.ModuleDict, self.convs[0]).values():
             map_bchw = layer(map_bchw)
         return map_bchw
 

@@ -154,12 +154,17 @@ class FrameEncoder:
         """The model's steps, compiled on first use.
 
         Raises:
-            SessionError: The model is not a PyTorch module.
+            SessionError: The model is not a PyTorch module, or pools its memories.
         """
         if self._is_frozen:
             raise SessionError("compile=True is for PyTorch models; graphs are compiled already.")
         if self._compiled_steps is None:
             model = cast(Sam2VideoModel, self.model)
+            if getattr(model.config, "memory_attention_pooling", "none") != "none":
+                raise SessionError(
+                    "memory attention of this EfficientTAM pools its memories from the second on, "
+                    "which a graph cannot decide. Leave compile=True out."
+                )
             self._compiled_steps = CompiledSteps(model, self._options.memory_dtype)
         return self._compiled_steps
 
