@@ -18,7 +18,11 @@ FENCE = re.compile(
 )
 TITLE = re.compile(r'title="([^"]+)"')
 # A released checkpoint is 156 MB on the Hub, and twenty epochs are minutes.
-IN_TESTS = {"facebook/sam2.1-hiera-tiny": SMALL_MODEL, "epochs: 20": "epochs: 0.5"}
+IN_TESTS = {
+    "facebook/sam2.1-hiera-tiny": SMALL_MODEL,
+    "facebook/EdgeTAM": SMALL_MODEL,
+    "epochs: 20": "epochs: 0.5",
+}
 
 
 @dataclass(frozen=True)

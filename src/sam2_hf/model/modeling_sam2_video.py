@@ -300,6 +300,11 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
 
         Returns:
             Logits at input size; at 16 pixels per cell where a cell of the input has fewer.
+
+        Example:
+            >>> low = torch.zeros(1, 1, *model.mask_input_size)
+            >>> model.enlarged_masks(low).shape[-1] == model.image_size
+            True
         """
         sides, stride = (self.image_size,) * 2, self.config.mask_downsampler_total_stride
         sides_of_memory = (self.grid[0] * stride, self.grid[1] * stride)
