@@ -7,6 +7,7 @@ listed twice: in the imports, for editors and type checkers, and in the table, f
 import importlib
 from typing import TYPE_CHECKING
 
+from .garbage import paused_collection
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -175,7 +176,9 @@ def __getattr__(name: str) -> object:
     """Load a public name on first use and cache it."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    with paused_collection():
+        module = importlib.import_module(f"{__name__}.{_MODULE_OF[name]}")
+    value: object = getattr(module, name)
     globals()[name] = value
     return value
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.modeling_utils import PreTrainedModel
 
 from sam2_hf import CheckpointError, Sam2HieraDetModel, Sam2Model, Sam2VideoModel, Sam2VisionModel
 from sam2_hf.model.fitting_weights import HOLDERS, names_in_model
@@ -323,3 +324,45 @@ def test_an_original_whose_training_diverged_is_refused(tmp_path):
 
     with pytest.raises(CheckpointError, match=r"x\.pt holds weights that are not finite numbers"):
         Sam2Model.from_pretrained(tmp_path / "x.pt", config=small_config())
+
+
+def refuse_to_load(*_args, **_kwargs):
+    raise AssertionError("transformers' loader was called")
+
+
+@pytest.mark.parametrize("kind", [Sam2Model, Sam2VideoModel])
+def test_weights_that_fit_are_assigned_without_transformers_loader(
+    folder, video_model, kind, monkeypatch
+):
+    monkeypatch.setattr(PreTrainedModel, "_load_pretrained_model", refuse_to_load)
+
+    loaded, report = kind.from_pretrained(folder, output_loading_info=True)
+
+    assert_equal_weights(loaded, video_model)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+
+
+@pytest.mark.parametrize("change_of", ["dtype", "shape", "name"])
+def test_weights_that_do_not_fit_as_they_are_go_through_transformers_loader(
+    folder, monkeypatch, change_of
+):
+    changes = {
+        "dtype": lambda weights: {name: weight.double() for name, weight in weights.items()},
+        "shape": lambda weights: weights | {IOU_TOKEN: torch.zeros(2, 7)},
+        "name": lambda weights: weights | {"stray": torch.zeros(1)},
+    }
+    change(folder, changes[change_of])
+    monkeypatch.setattr(PreTrainedModel, "_load_pretrained_model", refuse_to_load)
+
+    with pytest.raises(AssertionError, match="loader was called"):
+        Sam2VideoModel.from_pretrained(folder)
+
+
+def test_finite_weights_whose_squares_overflow_are_loaded(folder):
+    change(folder, lambda weights: weights | {IOU_TOKEN: torch.full_like(weights[IOU_TOKEN], 3e30)})
+
+    loaded = Sam2VideoModel.from_pretrained(folder)
+
+    assert (loaded.mask_decoder.iou_token.weight == 3e30).all()

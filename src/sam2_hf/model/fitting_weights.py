@@ -8,6 +8,7 @@ afterwards.
 
 import os
 import pickle
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -18,11 +19,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from transformers.modeling_utils import LoadStateDictConfig, PreTrainedModel
 from transformers.utils.loading_report import LoadStateDictInfo
 
 from .checkpoint_errors import CheckpointError, CheckpointMismatchError, first_line
 
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+FLOATS = {  # names in safetensors
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float32: "F32",
+    torch.float64: "F64",
+}
 NAMES_SHOWN = 5
 SHAPES_SHOWN = 3
 # Wrapper modules whose names may appear anywhere in weight names: of DDP and averaged models,
@@ -234,7 +241,61 @@ def require_floats(model: nn.Module, weights: Mapping[str, Any], source: str) ->
 def _is_float(value: Any) -> bool:  # noqa: ANN401 - a tensor or a slice of a file
     if isinstance(value, Tensor):
         return value.dtype in FLOATS
-    return value.get_dtype() in ("F16", "BF16", "F32", "F64")  # the same in safetensors
+    return value.get_dtype() in FLOATS.values()
+
+
+def assign_weights(
+    model: PreTrainedModel, weights: Mapping[str, Any], load_config: LoadStateDictConfig
+) -> LoadStateDictInfo | None:
+    """Assign weights that need no change: no other name, shape, dtype or device.
+
+    transformers' loader compiles an expression and starts a task for each weight, which takes
+    longer than everything else. Slices of a file stay mapped: they are read when they are used.
+
+    Args:
+        model: On the meta device.
+        weights: Tensors, or slices of a file, by the names of the model.
+        load_config: What else was requested of the loader.
+
+    Returns:
+        A report like transformers', or None if its loader is needed; nothing is assigned then.
+    """
+    is_plain = load_config.device_map is None and load_config.device_mesh is None
+    empty = model.state_dict()
+    foreign = weights.keys() - empty.keys()
+    ignored = model._keys_to_ignore_on_load_unexpected or ()
+    if (
+        not is_plain
+        or load_config.dtype_plan
+        or not all(any(re.search(pattern, name) for pattern in ignored) for name in foreign)
+        or not all(_replaces(weights[name], empty[name]) for name in weights.keys() & empty.keys())
+    ):
+        return None
+    modules = dict(model.named_modules())
+    for name in weights.keys() - foreign:
+        path, _, attribute = name.rpartition(".")
+        value = weights[name][...]
+        if attribute in modules[path]._parameters:
+            value = nn.Parameter(value)
+        value._is_hf_initialized = True  # else it would be initialized at random
+        setattr(modules[path], attribute, value)
+    return LoadStateDictInfo(
+        missing_keys=empty.keys() - weights.keys(),
+        unexpected_keys=set(foreign),
+        mismatched_keys=set(),
+        error_msgs=[],
+        conversion_errors={},
+        skipped_pp_keys=set(),
+    )
+
+
+def _replaces(value: Any, empty: Tensor) -> bool:  # noqa: ANN401 - a tensor or a slice of a file
+    """Whether a weight can take the place of the model's as it is."""
+    if isinstance(value, Tensor):
+        is_alike = value.dtype == empty.dtype and value.device.type == "cpu"
+        return is_alike and empty.is_meta and value.shape == empty.shape
+    is_alike = value.get_dtype() == FLOATS.get(empty.dtype)
+    return is_alike and empty.is_meta and tuple(value.get_shape()) == tuple(empty.shape)
 
 
 def require_loaded(
@@ -273,6 +334,9 @@ def _is_finite(weight: Tensor) -> bool:
     """Whether a weight is finite; quantized and unread ones count as finite."""
     is_unmodified = type(weight) is Tensor and not weight.is_meta and weight.numel() > 0
     if not is_unmodified or weight.dtype not in FLOATS:
+        return True
+    # one pass at the speed of memory; the sum of squares may overflow, both ends cannot
+    if torch.linalg.vector_norm(weight).isfinite():
         return True
     return all(bool(end.isfinite()) for end in torch.aminmax(weight))  # NaN reaches both ends
 

@@ -16,6 +16,7 @@ from .configuration_sam2 import Sam2Config
 from .configuration_sam2_video import Sam2VideoConfig
 from .fast_paths import is_fast, set_fast
 from .fitting_weights import (
+    assign_weights,
     fitting_weights,
     load_request,
     opened_weights,
@@ -114,6 +115,7 @@ class Sam2PreTrainedModel(PreTrainedModel):
             )
             return found
         request = load_request.get()
+        report = None
         with ExitStack() as stack:
             if load_config.hf_quantizer is None:
                 if state_dict is None and checkpoint_files is not None:
@@ -121,7 +123,10 @@ class Sam2PreTrainedModel(PreTrainedModel):
                 if state_dict is not None and not request.renamed:
                     state_dict = fitting_weights(model, state_dict, request.source)
                     require_floats(model, state_dict, request.source)
-            found = load(model, state_dict, checkpoint_files, load_config, *args, **kwargs)
+                    report = assign_weights(model, state_dict, load_config)
+            found = (report, None)  # no weight is left on disk
+            if report is None:
+                found = load(model, state_dict, checkpoint_files, load_config, *args, **kwargs)
         shapes = not load_config.ignore_mismatched_sizes
         require_loaded(model, found[0], request, shapes=shapes)
         return found
