@@ -4,13 +4,14 @@
     python -m evaluation.speed --cases encode video1 --dtypes bfloat16 --original ~/sam2
     python -m evaluation.speed --cases gpu-checks gpu --dtypes bfloat16 --size tiny
     python -m evaluation.speed --cases train-photos train-clips --training-data PATH
+    python -m evaluation.speed --cases sam1 --rounds 3
 
 All sides alternate in one process, so that other load on the machine affects all; the result is the
 ratio of medians to the faster of the others. Before timing, answers are compared: a wrong answer
 ends the run with an error. In bfloat16, where rounding always differs, both are compared with
 float32, except for a click, which is only compared in float32. Loading is timed in separate
 processes. Training has no peer: transformers cannot train on videos. The metric's peer is its
-definition, over whole frames.
+definition, over whole frames. The first SAM is another model, so its answers are not compared.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from evaluation.speed_cases.gpu_checks import check_gpu
 from evaluation.speed_cases.image import FLOAT32_ONLY, IMAGE_CASES, Subjects
 from evaluation.speed_cases.load import LOAD_CASES
 from evaluation.speed_cases.metric import time_metric
+from evaluation.speed_cases.sam1 import time_against_sam
 from evaluation.speed_cases.timing import Result
 from evaluation.speed_cases.training import TRAINING_CASES
 from evaluation.speed_cases.video import SESSION_CASES, VIDEO_CASES, time_tracking
@@ -36,6 +38,7 @@ from .environment import describe_environment
 
 METRIC_CASE = "metric"
 GPU_CASES = {"gpu-checks": check_gpu, "gpu": time_on_gpu}  # on request only
+SAM_CASE = "sam1"  # on request only: it takes minutes and 5 GB
 CASES = [*IMAGE_CASES, *VIDEO_CASES, *SESSION_CASES, *LOAD_CASES, *TRAINING_CASES, METRIC_CASE]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 GRID = 16  # clicks per side in everything-mode; the original's default is 32
@@ -81,6 +84,8 @@ def run_cases(options: argparse.Namespace) -> Iterator[Result]:
             yield from TRAINING_CASES[case](options.training_data, options.rounds)
         elif case == METRIC_CASE:
             yield from time_metric(options.rounds)
+        elif case == SAM_CASE:
+            yield from time_against_sam(options.rounds)
 
 
 def _run_in(dtype: torch.dtype, options: argparse.Namespace) -> Iterator[Result]:
@@ -107,7 +112,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=int, default=5, help="rounds per side (a click: four times that)"
     )
-    parser.add_argument("--cases", nargs="+", default=CASES, choices=[*CASES, *GPU_CASES])
+    on_request = [*GPU_CASES, SAM_CASE]
+    parser.add_argument("--cases", nargs="+", default=CASES, choices=[*CASES, *on_request])
     parser.add_argument("--dtypes", nargs="+", default=["float32"], choices=list(DTYPES))
     parser.add_argument("--grid", type=int, default=GRID, help="clicks per side in everything-mode")
     parser.add_argument(
