@@ -4,6 +4,7 @@ import argparse
 import errno
 import json
 import os
+import threading
 
 import pytest
 
@@ -105,3 +106,88 @@ def test_results_are_named_after_addresses_too(batch, tmp_path):
 
     assert batch(work, sources)[0] == 0
     assert stems == [("cup", True), ("picture", True)]
+
+
+def test_files_are_written_while_the_next_photo_is_segmented(batch, capsys):
+    is_second_begun, order = threading.Event(), []
+
+    def work(photo, source, stem, _):
+        def write():
+            if stem == "a":
+                assert is_second_begun.wait(60)
+            order.append(stem)
+            return [f"{stem}.json"]
+
+        if stem == "b":
+            is_second_begun.set()
+        return PhotoResult("1 masks", (6, 9), write=write)
+
+    code, report = batch(work)
+
+    assert code == 0
+    assert order == ["a", "b", "c", "d"]
+    assert [done["files"] for done in report["results"]] == [[f"{stem}.json"] for stem in "abcd"]
+    assert [line[0] for line in capsys.readouterr().out.splitlines() if "masks" in line] == [
+        *"abcd"
+    ]
+
+
+def test_no_more_than_one_photo_waits_to_be_written(batch):
+    waiting, most = set(), []
+
+    def work(photo, source, stem, _):
+        most.append(len(waiting))
+        waiting.add(stem)
+        return PhotoResult("1 masks", (6, 9), write=lambda: waiting.discard(stem) or [])
+
+    batch(work)
+
+    assert max(most) <= 1
+
+
+def test_an_interrupted_batch_finishes_the_photo_that_is_being_written(batch, capsys):
+    written = []
+
+    def work(photo, source, stem, _):
+        if stem == "b":
+            raise KeyboardInterrupt
+        return PhotoResult("1 masks", (6, 9), write=lambda: written.append(stem) or [])
+
+    code, report = batch(work)
+
+    assert code == 130
+    assert written == ["a"]
+    assert [done["source"] for done in report["results"]] == ["a.png"]
+    assert "1 of 4 photos are done" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("failure", [OutputError("the name is taken"), MemoryError("large")])
+def test_a_photo_that_cannot_be_written_does_not_stop_the_others(batch, failure):
+    def work(photo, source, stem, _):
+        def write():
+            if stem == "b":
+                raise failure
+            return [f"{stem}.json"]
+
+        return PhotoResult("1 masks", (6, 9), write=write)
+
+    code, report = batch(work)
+
+    assert code == 2
+    assert [done["files"] for done in report["results"]] == [["a.json"], ["c.json"], ["d.json"]]
+    assert [failed["source"] for failed in report["failed"]] == ["b.png"]
+
+
+def test_a_disk_that_is_full_while_writing_stops_the_batch(batch):
+    begun = []
+
+    def work(photo, source, stem, _):
+        def write():
+            raise OutputError("full") from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        begun.append(stem)
+        return PhotoResult("1 masks", (6, 9), write=write)
+
+    with pytest.raises(OutputError):
+        batch(work)
+    assert begun == ["a", "b"]

@@ -1,8 +1,12 @@
-"""Photos of a command, one by one: a photo that fails does not stop the others."""
+"""Photos of a command, one by one: a photo that fails does not stop the others.
+
+The files of a photo are written while the next one is segmented; at most one photo waits for it.
+"""
 
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +30,15 @@ class PhotoResult:
         size: `(height, width)` of the photo.
         files: Files that were written.
         masks: Facts of each mask, see `report.object_facts`.
+        write: Writes further files and returns them. It is called in another thread, so it must
+            not use torch, whose helper threads would slow down the next photo.
     """
 
     summary: str
     size: tuple[int, int]
-    files: Sequence[Path]
+    files: Sequence[Path] = ()
     masks: list[dict[str, Any]] = field(default_factory=list)
+    write: Callable[[], Sequence[Path]] = list
 
 
 Work = Callable[[Path, Source, str, PhotoProgress], PhotoResult]
@@ -56,9 +63,10 @@ def work_through(arguments: argparse.Namespace, work: Work) -> int:
     stems = unique_stems([source.name for source in sources])
     with PhotoProgress(len(sources)) as progress:
         try:
-            for source, stem in zip(sources, stems, strict=True):
-                progress.begin(source.name)
-                _work_on(source, stem, work, progress, report)
+            with PhotoWriting(report, progress) as writing:
+                for source, stem in zip(sources, stems, strict=True):
+                    progress.begin(source.name)
+                    _work_on(source, stem, work, writing)
             return report.code
         except KeyboardInterrupt:
             pass
@@ -67,28 +75,101 @@ def work_through(arguments: argparse.Namespace, work: Work) -> int:
     return INTERRUPTED
 
 
-def _work_on(
-    source: Source, stem: str, work: Work, progress: PhotoProgress, report: CommandReport
-) -> None:
+def _work_on(source: Source, stem: str, work: Work, writing: "PhotoWriting") -> None:
     began = time.monotonic()
     try:
         with source.file() as photo:
-            result = work(photo, source, stem, progress)
+            result = work(photo, source, stem, writing.progress)
     except Exception as error:
+        writing.finish()  # reported first, as in the order of the photos
+        writing.fail(source, error)
+        return
+    writing.begin(source, result, began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Files of a photo, and when they were done."""
+
+    files: Sequence[Path]
+    at: float
+
+
+class PhotoWriting:
+    """Writes and reports the photos of a command, one behind; a context.
+
+    Leaving it finishes the photo that is being written, also after Ctrl-C: its files are whole.
+
+    Args:
+        report: Of the command.
+        progress: Its bar.
+    """
+
+    def __init__(self, report: CommandReport, progress: PhotoProgress) -> None:
+        self.progress = progress
+        self._report = report
+        self._thread = ThreadPoolExecutor(1, "sam2-hf-write")
+        self._pending: tuple[Source, PhotoResult, float, Future[_Written]] | None = None
+
+    def __enter__(self) -> "PhotoWriting":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.finish()
+        finally:
+            self._thread.shutdown()
+
+    def begin(self, source: Source, result: PhotoResult, began: float) -> None:
+        """Begin to write a photo, after the one before.
+
+        Args:
+            source: The photo.
+            result: What became of it.
+            began: When work on it began, seconds of `time.monotonic`.
+
+        Raises:
+            OutputError: The one before cannot be written, and neither can others.
+        """
+        self.finish()
+
+        def write() -> _Written:
+            files = [*result.files, *result.write()]
+            return _Written(files, time.monotonic())
+
+        self._pending = source, result, began, self._thread.submit(write)
+
+    def finish(self) -> None:
+        """Wait for the photo that is being written, and report it.
+
+        Raises:
+            OutputError: It cannot be written, and neither can others.
+        """
+        if self._pending is None:
+            return
+        source, result, began, future = self._pending
+        self._pending = None
+        try:
+            written = future.result()
+        except Exception as error:
+            self.fail(source, error)
+            return
+        self.progress.end()
+        name = Path(source.name).name
+        say("\n  ".join([f"{name}: {result.summary}", *map(str, written.files)]))
+        self._report.add(
+            source.given,
+            written.files,
+            width=result.size[1],
+            height=result.size[0],
+            seconds=written.at - began,
+            masks=result.masks,
+        )
+
+    def fail(self, source: Source, error: Exception) -> None:
+        """Report a photo that failed; raise what is no fault of the photo."""
         text = failure_text(error)
         if not text or fails_everywhere(error):
-            raise
-        progress.end()
-        report.fail(text, source.given)
-        return
-    progress.end()
-    name = Path(source.name).name
-    say("\n  ".join([f"{name}: {result.summary}", *map(str, result.files)]))
-    report.add(
-        source.given,
-        result.files,
-        width=result.size[1],
-        height=result.size[0],
-        seconds=time.monotonic() - began,
-        masks=result.masks,
-    )
+            raise error
+        self.progress.end()
+        self._report.fail(text, source.given)

@@ -65,8 +65,13 @@ def run(arguments: argparse.Namespace) -> int:
             stem=stem,
             is_numbered=True,
         )
-        files = write_photo(arguments.save, arguments.out / f"{stem}_everything", found)
+        base = arguments.out / f"{stem}_everything"
         count = f"{len(masks)} masks" if masks else NOTHING
-        return PhotoResult(count, masks.size, files, object_facts(objects))
+        return PhotoResult(
+            count,
+            masks.size,
+            masks=object_facts(objects),
+            write=partial(write_photo, arguments.save, base, found),
+        )
 
     return work_through(arguments, segment)

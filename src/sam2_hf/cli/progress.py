@@ -44,6 +44,7 @@ class PhotoProgress(Closing):
     def __init__(self, total: int) -> None:
         self.total = total
         self.done = 0
+        self._begun = 0  # one more than are done while the last one is written
         self._bar = draw_bar(total=total, bar_format=BAR)
 
     def close(self) -> None:
@@ -52,11 +53,12 @@ class PhotoProgress(Closing):
 
     def begin(self, photo: str) -> None:
         """Show the current photo."""
-        self._bar.set_description_str(f"{self.done + 1}/{self.total} {Path(photo).name}")
+        self._begun += 1
+        self._bar.set_description_str(f"{self._begun}/{self.total} {Path(photo).name}")
 
     def clicks(self, done: int, total: int) -> None:
         """Show the progress within the photo."""
-        self._bar.n = self.done + done / total
+        self._bar.n = self._begun - 1 + done / total
         self._bar.update(0)  # redraws a few times a second at most
 
     def end(self) -> None:

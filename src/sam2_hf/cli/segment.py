@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         size, photo_hw3 = (photo_3hw.shape[1], photo_3hw.shape[2]), as_picture(photo_3hw)
         multimask = is_ambiguous or arguments.all
         results = pipeline(photo_3hw, multimask=multimask, **asked).named(names)
-        files: list[Path] = []
+        writers: list[Callable[[], list[Path]]] = []
         facts: list[dict[str, Any]] = []
         for tag, rows in _pictures(results, every=arguments.all).items():
             objects = [result.found_object(row) for result, row in rows]
@@ -69,11 +70,17 @@ def run(arguments: argparse.Namespace) -> int:
                 model=chosen.name,
                 stem=f"{stem}{tag}",
             )
-            files += write_photo(arguments.save, arguments.out / f"{stem}_segment{tag}", found)
+            base = arguments.out / f"{stem}_segment{tag}"
+            writers.append(partial(write_photo, arguments.save, base, found))
             facts += object_facts(objects)
         scores = ", ".join(f"{fact['predicted_iou']:.3f}" for fact in facts)
         summary = f"predicted IoU {scores}" if facts else "nothing found"
-        return PhotoResult(_counted(results) + summary, size, files, facts)
+        return PhotoResult(
+            _counted(results) + summary,
+            size,
+            masks=facts,
+            write=lambda: [file for write in writers for file in write()],
+        )
 
     return work_through(arguments, segment)
 
