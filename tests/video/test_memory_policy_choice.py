@@ -155,8 +155,8 @@ def test_tensors_of_fixed_shape_hold_what_the_policy_chooses(monkeypatch):
 
 def test_an_unknown_policy_is_refused_with_those_there_are():
     known = ", ".join(MEMORY_POLICIES)
-    with pytest.raises(SessionError, match=f"memory_policy is 'tree'. Choose one of {known}"):
-        SessionOptions(memory_policy="tree")
+    with pytest.raises(SessionError, match=f"memory_policy is 'trees'. Choose one of {known}"):
+        SessionOptions(memory_policy="trees")
 
 
 def test_a_session_saved_under_a_policy_that_is_gone_says_so(tmp_path, monkeypatch):

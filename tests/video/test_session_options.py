@@ -356,7 +356,9 @@ def test_an_unknown_preset_is_refused():
         ("max_cond_frames_in_attn", 1),
         ("max_cond_frames_in_attn", 0),
         ("memory_dtype", torch.int8),
-        ("memory_policy", "tree"),
+        ("memory_policy", "trees"),
+        ("memory_policy", "tree+sam2"),
+        ("memory_policy", "sam2+score+samurai"),
         ("memory_policy", 7),
     ],
 )

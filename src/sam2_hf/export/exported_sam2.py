@@ -171,7 +171,12 @@ class ExportedSam2(VideoModelSizes):
             iou_bm.gather(1, best_b1),
             self._pointer(token_bd, score_b1),
             score_b1,
+            candidate_tokens_bmd=decoded.tokens_bpmc[:, 0],
         )
+
+    def object_pointers(self, token_bd: Tensor, score_b1: Tensor) -> Tensor:
+        """Make pointers of chosen candidates; see `Sam2VideoModel.object_pointers`."""
+        return self._pointer(token_bd, score_b1)
 
     def use_mask_as_output(self, features: FrameFeatures, mask_b1hw: Tensor) -> ObjectMasks:
         """Take given masks for the answer; see `Sam2VideoModel.use_mask_as_output`."""

@@ -255,7 +255,27 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
             iou_bm.gather(1, best_b1),
             self._pointer(self.object_pointer_proj(token_bd), in_view_b1),
             score_b1,
+            candidate_tokens_bmd=decoded.tokens_bpmc[:, 0],
         )
+
+    def object_pointers(self, token_bd: Tensor, score_b1: Tensor) -> Tensor:
+        """Make the object pointers of chosen candidates, `(b, 256)`.
+
+        `decode_masks` has made those of the candidates with the highest predicted IoU.
+
+        Args:
+            token_bd: Rows of `candidate_tokens_bmd`.
+            score_b1: Object scores, logits.
+
+        Example:
+            >>> features = model.encode_image(pixels)
+            >>> embedding = model.condition_on_memory(features, None)
+            >>> click = Prompts(torch.tensor([[[[124.0, 144.0]]]]), torch.ones(1, 1, 1).long())
+            >>> masks = model.decode_masks(features, embedding, click, multimask_output=True)
+            >>> model.object_pointers(masks.candidate_tokens_bmd[:, 0], masks.score_b1).shape
+            torch.Size([1, 256])
+        """
+        return self._pointer(self.object_pointer_proj(token_bd), score_b1 > 0)
 
     def use_mask_as_output(self, features: FrameFeatures, mask_b1hw: Tensor) -> ObjectMasks:
         """Use given masks as output; the decoder only computes their pointers.

@@ -205,6 +205,8 @@ class ObjectMasks:
         score_b1: Object score, logits; above 0 the object is in view.
         full_logits_b1hw: A given mask at input size, for the memory encoder; None without a given
             mask.
+        candidate_tokens_bmd: Tokens of the candidates, `(b, m, 256)`, from which `object_pointers`
+            makes a pointer for another candidate than the best; None where there is no choice.
     """
 
     candidates_bmhw: Tensor
@@ -214,6 +216,7 @@ class ObjectMasks:
     pointer_bd: Tensor
     score_b1: Tensor
     full_logits_b1hw: Tensor | None = None
+    candidate_tokens_bmd: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -47,6 +47,12 @@ class ClipMemories:
         memory = self.prompted.get(frame) or self._tracked.get(frame)
         return None if memory is None else float(memory.score_b1.mean())
 
+    def iou(self, frame: int) -> float | None:
+        """Return None: the policy of training reads no predicted IoU."""
+
+    def notes(self, frame: int, policy: str) -> None:
+        """Return None: the policy of training leaves no notes."""
+
     def spatial_bx(self, frame: int) -> Tensor | None:
         """Return the spatial memory of a tracked frame; None if there is none."""
         memory = self._tracked.get(frame)

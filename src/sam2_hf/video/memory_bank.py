@@ -1,8 +1,11 @@
 """The memory bank of one object: memories needed next stay on the device, the rest is offloaded.
 
 Prompted frames are "conditioning frames", tracked ones "non-conditioning".
-Suffixes: b = objects (1 here), x = dimensions of a spatial memory, d = decoder channels.
+Suffixes: b = objects (1 here), k = further hypotheses of the object on a frame, x = dimensions of a
+spatial memory, d = decoder channels.
 """
+
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,9 +15,14 @@ from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.storage.record_store import RecordStore
 
 from .frame_result import FrameOutput
+from .hypothesis import hypotheses
 from .memory_policy import MemoryPolicy, TrackingStep
 
 MEMORY = "memory"  # record kind in the history
+NOTES = "notes."  # begins the names of a record's tensors that hold a policy's notes
+# further hypotheses in a record: spatial memories `(k, ...)` and object pointers `(k, 256)`
+FURTHER_SPATIAL, FURTHER_POINTERS = "further_spatial", "further_pointers"
+NOTHING_MORE: Mapping[str, Tensor] = {}
 
 
 class MemoryBank:
@@ -35,7 +43,10 @@ class MemoryBank:
         self.device = device
         self._spatial: dict[int, Tensor] = {}
         self._pointers: dict[int, Tensor] = {}
-        self._scores: dict[int, float] = {}  # of tracked frames, to avoid disk reads
+        self._further: dict[int, tuple[Tensor, Tensor]] = {}  # spatial_kx and pointers_kd
+        # of tracked frames, to avoid disk reads
+        self._scores: dict[int, float] = {}
+        self._numbers: dict[int, dict[str, Sequence[float]]] = {}
 
     def remember(self, memory: FrameMemory, output: FrameOutput) -> None:
         """Store the memory and output of a tracked frame.
@@ -49,9 +60,19 @@ class MemoryBank:
         self.commit(memory.frame, record)
 
     def stage(
-        self, memory: FrameMemory, output: FrameOutput, copies: HostCopies
+        self,
+        memory: FrameMemory,
+        output: FrameOutput,
+        copies: HostCopies,
+        more: Mapping[str, Tensor] = NOTHING_MORE,
     ) -> dict[str, Tensor]:
         """Make the memory of a tracked frame readable, and start copying it to the host.
+
+        Args:
+            memory: The memory.
+            output: The output.
+            copies: Collects the copies.
+            more: Further tensors of its record: notes of policies, memories of further hypotheses.
 
         Returns:
             Record to pass to `commit` once `copies` have arrived.
@@ -59,7 +80,13 @@ class MemoryBank:
         stored = memory.to(self.device)
         self._spatial[memory.frame] = stored.spatial_bx
         self._pointers[memory.frame] = stored.pointer_bd
+        if FURTHER_SPATIAL in more:
+            further = more[FURTHER_SPATIAL].to(self.device), more[FURTHER_POINTERS].to(self.device)
+            self._further[memory.frame] = further
+        else:
+            self._further.pop(memory.frame, None)
         record = {
+            **more,
             "spatial": stored.spatial_bx,
             "pointer": stored.pointer_bd,
             "logits": output.logits_1hw,
@@ -79,6 +106,7 @@ class MemoryBank:
             for name, values in record.items()
         }
         self._scores[frame] = float(kept["score"])
+        self._numbers.pop(frame, None)
         self._history.put(self._key(frame), kept)
 
     def remember_prompted(self, memory: FrameMemory) -> None:
@@ -109,6 +137,30 @@ class MemoryBank:
             self._scores[frame] = float(record["score"])
         return self._scores[frame]
 
+    def iou(self, frame: int) -> float | None:
+        """Look up the predicted IoU of a tracked frame; None if it is unknown."""
+        iou = self._noted(frame).get("iou")
+        return None if iou is None else iou[0]
+
+    def notes(self, frame: int, policy: str) -> Sequence[float] | None:
+        """Look up what a policy noted on a tracked frame; None if there is nothing."""
+        return self._noted(frame).get(NOTES + policy)
+
+    def further(self, frame: int) -> tuple[Tensor, Tensor] | None:
+        """Look up the memories of a frame's further hypotheses; None if there are none.
+
+        Returns:
+            Spatial memories, `(k, ...)`, and object pointers, `(k, 256)`.
+        """
+        if frame not in self._further and self.remembers(frame):
+            record = self.record(frame) or {}
+            if FURTHER_SPATIAL in record and FURTHER_POINTERS in record:
+                self._further[frame] = (
+                    record[FURTHER_SPATIAL].to(self.device),
+                    record[FURTHER_POINTERS].to(self.device),
+                )
+        return self._further.get(frame)
+
     def output(self, frame: int) -> FrameOutput | None:
         """Look up the output of a tracked frame, in RAM; None if there is none."""
         record = self.record(frame)
@@ -134,6 +186,7 @@ class MemoryBank:
         """Move everything to the host, for a removed object that may be restored."""
         self._spatial.clear()
         self._pointers.clear()
+        self._further.clear()
         self.prompted = {frame: memory.to("cpu") for frame, memory in self.prompted.items()}
 
     def demote(self, frame: int, output: FrameOutput) -> None:
@@ -144,7 +197,9 @@ class MemoryBank:
         """Drop the tracked memory of a frame."""
         self._spatial.pop(frame, None)
         self._pointers.pop(frame, None)
+        self._further.pop(frame, None)
         self._scores.pop(frame, None)
+        self._numbers.pop(frame, None)
         self._history.discard(self._key(frame))
 
     def clear(self) -> None:
@@ -153,12 +208,21 @@ class MemoryBank:
             self.forget(frame)
         self.prompted.clear()
 
-    def evict(self, step: TrackingStep, policy: MemoryPolicy) -> None:
-        """Evict memories that `policy` does not select for the next step."""
+    def evict(self, step: TrackingStep, policy: MemoryPolicy) -> dict[int, int]:
+        """Evict memories that `policy` does not select for the next step.
+
+        Returns:
+            The selected frames.
+        """
         chosen = dict(policy.select(step, self)), dict(policy.select_pointers(step, self))
+        if policy.branches:
+            chosen = self._chosen_on_paths(step, policy)
         for kept, needed in zip((self._spatial, self._pointers), chosen, strict=True):
             for frame in kept.keys() - needed.keys():
                 del kept[frame]
+        for frame in self._further.keys() - chosen[0].keys() - chosen[1].keys():
+            del self._further[frame]
+        return {**chosen[0], **chosen[1]}
 
     @property
     def tracked(self) -> list[int]:
@@ -176,7 +240,31 @@ class MemoryBank:
         kept = (
             tensor.nbytes for kind in (self._spatial, self._pointers) for tensor in kind.values()
         )
-        return sum(prompted) + sum(kept)
+        further = (tensor.nbytes for pair in self._further.values() for tensor in pair)
+        return sum(prompted) + sum(kept) + sum(further)
+
+    def _chosen_on_paths(
+        self, step: TrackingStep, policy: MemoryPolicy
+    ) -> tuple[dict[int, int], dict[int, int]]:
+        """Collect what the hypotheses of a step attend to."""
+        views = hypotheses(self, step, policy)
+        return (
+            {frame: age for view in views for frame, age in policy.select(step, view)},
+            {frame: age for view in views for frame, age in policy.select_pointers(step, view)},
+        )
+
+    def _noted(self, frame: int) -> dict[str, Sequence[float]]:
+        """Read the predicted IoU and the notes of a tracked frame."""
+        if frame not in self._numbers:
+            if not self.remembers(frame):
+                return {}
+            record = self.record(frame) or {}
+            self._numbers[frame] = {
+                name: tensor.flatten().tolist()
+                for name, tensor in record.items()
+                if name == "iou" or name.startswith(NOTES)
+            }
+        return self._numbers[frame]
 
     def _fetch(self, frame: int, name: str, kept: dict[int, Tensor]) -> None:
         """Reload an evicted memory to the device."""

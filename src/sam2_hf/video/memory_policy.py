@@ -1,16 +1,21 @@
-"""Memory policies: which frames a tracked frame attends to; without tensors.
+"""Memory policies: which frames a tracked frame attends to, and which of its masks is kept.
 
-To add one, subclass [`MemoryPolicy`] in its own file and register it in `MEMORY_POLICIES`
+To add one, subclass [`MemoryPolicy`] in a file of `policies/` and register it in `MEMORY_POLICIES`
 (session_options.py), the names for `SessionOptions.memory_policy`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import ClassVar, Literal, Protocol
+
+from .mask_candidates import MaskCandidates
 
 Direction = Literal["forward", "backward"]
 Choice = list[tuple[int, int]]  # frames, each with its age
+LOOK_BACK = 300  # frames that are searched for trusted memories
+Path = Mapping[int, int]  # frame -> which of the hypotheses kept there, the answer being 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,16 @@ class TrackingStep:
         """Return how many frames ago `frame` was; negative for future frames."""
         distance = self.frame - frame
         return distance if self.direction == "forward" else -distance
+
+    @property
+    def sign(self) -> int:
+        """1 forward in time, -1 backward."""
+        return 1 if self.direction == "forward" else -1
+
+    @property
+    def previous(self) -> int:
+        """The frame before, in the direction of time."""
+        return self.frame - self.sign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +78,7 @@ class MemoryRules:
 
 
 class MemoryIndex(Protocol):
-    """Memories of an object as seen by a policy: frames and scores, no tensors."""
+    """Memories of an object as seen by a policy: frames and numbers, no tensors."""
 
     @property
     def prompted(self) -> Collection[int]:
@@ -72,18 +87,49 @@ class MemoryIndex(Protocol):
     def score(self, frame: int) -> float | None:
         """Object score of a frame, logits; None if it has no memory."""
 
+    def iou(self, frame: int) -> float | None:
+        """Predicted IoU of a tracked frame's mask; None if it is unknown."""
+
+    def notes(self, frame: int, policy: str) -> Sequence[float] | None:
+        """Numbers that a policy left on a tracked frame; None if there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a policy keeps of a frame.
+
+    Attributes:
+        masks: Hypothesis and candidate of each mask, without repetition; the first is the answer.
+        notes: Numbers to store with the frame, by the name of the policy that reads them.
+    """
+
+    masks: list[tuple[int, int]]
+    notes: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
 
 class MemoryPolicy(ABC):
-    """Selection of the memories that a frame attends to.
+    """Selection of the memories that a frame attends to, and of the masks that it leaves.
 
     It decides what memory attention reads and what stays on the device for the next frame. It must
-    depend on its two arguments alone: a policy is stateless, so that saved, copied or undone
-    sessions select the same. Selected frames without a memory are skipped. At least one selected
-    frame must have a spatial memory.
+    depend on its arguments alone: a policy is stateless, so that saved, copied or undone sessions
+    select the same. What it has to know of earlier frames beyond their scores it stores as notes on
+    them (`Kept.notes`), which are saved, copied, undone and dropped with the frame's memory.
+    Selected frames without a memory are skipped. At least one selected frame must have a spatial
+    memory.
 
     Args:
         rules: Limits from the model and the session's options.
+
+    Attributes:
+        reviews: Whether `keep` is asked about every tracked frame. If not, the candidate of the
+            highest predicted IoU is kept, which compiled graphs have built in.
+        branches: Whether it may keep several hypotheses of an object.
+        notes_width: Notes on a frame by policy name, with the number of numbers in each.
     """
+
+    reviews: ClassVar[bool] = False
+    branches: ClassVar[bool] = False
+    notes_width: ClassVar[Mapping[str, int]] = {}
 
     def __init__(self, rules: MemoryRules) -> None:
         self.rules = rules
@@ -91,7 +137,10 @@ class MemoryPolicy(ABC):
     @property
     @abstractmethod
     def reach(self) -> int:
-        """Oldest age in frames of a selected tracked memory; older ones may be dropped."""
+        """Age in frames up to which a bounded session keeps all tracked memories.
+
+        Older ones may be dropped unless they are selected for the next frame.
+        """
 
     @abstractmethod
     def select(self, step: TrackingStep, memories: MemoryIndex) -> Choice:
@@ -112,6 +161,48 @@ class MemoryPolicy(ABC):
             Frames, each with its age in frames, negative for future ones. The first occurrence of a
             frame that `select` returns as prompted refers to the prompt's pointer.
         """
+
+    def paths(self, step: TrackingStep, memories: MemoryIndex) -> list[Path]:
+        """List the hypotheses to track from, each with the frames that it consists of.
+
+        Returns:
+            Paths in the order of `keep`'s candidates; empty if there is only the answer of each
+            frame.
+        """
+        del step, memories
+        return []
+
+    def keep(
+        self, step: TrackingStep, memories: MemoryIndex, found: Sequence[MaskCandidates]
+    ) -> Kept:
+        """Choose among the masks of a tracked frame, and note what later frames have to know.
+
+        Args:
+            step: The frame.
+            memories: Memories before it.
+            found: Candidate masks of each hypothesis.
+        """
+        chosen = self.choose(step, memories, found[0])
+        return Kept([(0, chosen)], self.note(step, memories, found[0], chosen))
+
+    def choose(self, step: TrackingStep, memories: MemoryIndex, found: MaskCandidates) -> int:
+        """Choose one of the candidate masks; the highest predicted IoU unless overridden."""
+        del step, memories
+        return found.best
+
+    def note(
+        self, step: TrackingStep, memories: MemoryIndex, found: MaskCandidates, chosen: int
+    ) -> Mapping[str, Sequence[float]]:
+        """Make the notes on a frame, by policy name; none unless overridden.
+
+        Args:
+            step: The frame.
+            memories: Memories before it.
+            found: Its candidate masks.
+            chosen: The chosen one.
+        """
+        del step, memories, found, chosen
+        return {}
 
 
 class Sam2Policy(MemoryPolicy):
@@ -184,6 +275,26 @@ def pointer_frames(step: TrackingStep, *, count: int) -> list[int]:
     frames = range(step.frame - sign, step.frame - sign * count, -sign)
     end = step.num_frames
     return [frame for frame in frames if frame >= 0 and (end is None or frame < end)]
+
+
+def nearest_trusted(
+    step: TrackingStep, count: int, is_trusted: Callable[[int], bool], *, look_back: int = LOOK_BACK
+) -> list[int]:
+    """List the previous frame, whatever it is, and the nearest trusted ones before it.
+
+    Args:
+        step: The frame being segmented.
+        count: Number of frames to list.
+        is_trusted: Whether a frame's memory may be read.
+        look_back: How far back to look, frames.
+
+    Returns:
+        Frames, nearest first. The previous one may not exist; the bank skips it.
+    """
+    if count < 1:
+        return []
+    nearest, *older = [step.previous, *pointer_frames(step, count=look_back + 1)[1:]]
+    return [nearest, *islice(filter(is_trusted, older), count - 1)]
 
 
 def closest_prompted(

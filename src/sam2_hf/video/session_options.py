@@ -10,11 +10,21 @@ import torch
 from sam2_hf.errors import ImageError, SessionError
 from sam2_hf.number_reading import read_whole, shown
 from sam2_hf.processing.value_range import ValueRange, read_value_range
+from sam2_hf.video.policies.distractor import DistractorPolicy
+from sam2_hf.video.policies.samurai import SamuraiPolicy
+from sam2_hf.video.policies.score import ScorePolicy
+from sam2_hf.video.policies.tree import TreePolicy
 
 from .memory_policy import MemoryPolicy, Sam2Policy
 
-# names for `SessionOptions.memory_policy`
-MEMORY_POLICIES: dict[str, type[MemoryPolicy]] = {"sam2": Sam2Policy}
+# names for `SessionOptions.memory_policy`; two of them are joined by "+", see `ComposedPolicy`
+MEMORY_POLICIES: dict[str, type[MemoryPolicy]] = {
+    "sam2": Sam2Policy,
+    "score": ScorePolicy,
+    "samurai": SamuraiPolicy,
+    "distractor": DistractorPolicy,
+    "tree": TreePolicy,
+}
 PRESETS = ("sam2_hf", "official", "transformers")
 # Options that are fixed once a session is open: its frames or records depend on them.
 FIXED_OPTIONS = (
@@ -55,8 +65,10 @@ class SessionOptions:
             (bilinear).
         value_range: Values of black and white: `(low, high)`, "percentile", "full", or None for
             those of the dtype; see `processing/value_range.py`.
-        memory_policy: Which memories a tracked frame attends to, by a name in `MEMORY_POLICIES`;
-            "sam2" is the original's policy.
+        memory_policy: Which memories a tracked frame attends to, and which of its masks is kept, by
+            a name in `MEMORY_POLICIES`: "sam2", the original's; "score", "samurai", "distractor"
+            and "tree" for long videos with occlusion and look-alikes. "samurai+distractor" chooses
+            masks by the first and memories by the second.
         memory_dtype: Dtype of spatial memories.
         skip_backward_from_first: Whether going backward from frame 0 visits no frame, as in the two
             other implementations; otherwise frame 0 is returned. Neither changes memories.
@@ -112,7 +124,7 @@ class SessionOptions:
         self._require_choice("pointer_times", ("fixed", "clip"))
         self._require_choice("frame_compat", ("official", "transformers"))
         self._require_choice("keep", ("all", "window"))
-        self._require_choice("memory_policy", tuple(MEMORY_POLICIES))
+        self._require_policy()
         self._require_choice("dynamic_multimask_via_stability", (None, True, False))
         self._require_at_least("memory_temporal_stride_for_eval", 1)
         self._require_at_least("window", LEAST_WINDOW)
@@ -212,6 +224,34 @@ class SessionOptions:
             return read_value_range(self.value_range)
         except ImageError as error:
             raise SessionError(str(error)) from error
+
+    def _require_policy(self) -> None:
+        """Refuse an unknown memory policy, or one that other options rule out."""
+        name = self.memory_policy
+        parts = name.split("+") if isinstance(name, str) and name not in MEMORY_POLICIES else [name]
+        policies = [MEMORY_POLICIES.get(part) for part in parts]
+        if None in policies or len(parts) > 2:
+            raise SessionError(
+                f"memory_policy is {shown(name)}. Choose one of {', '.join(MEMORY_POLICIES)}, or "
+                "two as FIRST+SECOND: masks by the first, memories by the second."
+            )
+        branches = any(policy.branches for policy in policies if policy)
+        if branches and len(parts) > 1:
+            raise SessionError(
+                f"memory_policy is {name!r}: a policy with several hypotheses chooses both masks "
+                "and memories. Use it alone."
+            )
+        if branches and self.non_overlap_masks_for_mem_enc:
+            raise SessionError(
+                f"non_overlap_masks_for_mem_enc=True cannot be combined with memory_policy={name!r}"
+                ", whose hypotheses of one object overlap. Leave it out."
+            )
+        if self.compile and (len(parts) > 1 or any(p.reviews for p in policies if p)):
+            raise SessionError(
+                f"compile=True cannot be combined with memory_policy={name!r}: compiled graphs "
+                "return one mask, and the policy chooses among three. Leave out compile, or use "
+                "sam2 or score."
+            )
 
     def _require_choice(self, name: str, choices: tuple[object, ...]) -> None:
         value = getattr(self, name)

@@ -1,5 +1,6 @@
 """Tracked objects: prompts by frame, memories and masklet; snapshots for undo."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -238,15 +239,22 @@ class TrackedObject:
                 tensors.append(answer.full_logits_11hw)
         return sum(tensor.nbytes for tensor in tensors)
 
-    def trim_to_window(self, frame: int, reach: int) -> None:
-        """Drop tracked frames `reach` or more frames away from a frame; prompted frames stay."""
+    def trim_to_window(self, frame: int, reach: int, needed: Container[int] = ()) -> None:
+        """Drop tracked frames `reach` or more frames away from a frame; prompted frames stay.
+
+        Args:
+            frame: The frame.
+            reach: Distance, frames.
+            needed: Frames whose memories stay, because the next frame attends to them.
+        """
         masks = () if self.masklet is None else self.masklet.masklet.frames
         kept = {*self.directions, *self.bank.tracked, *masks}
         for far in [far for far in kept if abs(far - frame) >= reach]:
             if self.state(far).prompts is not None:
                 continue
             self.directions.pop(far, None)
-            self.bank.forget(far)
+            if far not in needed:
+                self.bank.forget(far)
             if self.masklet is not None:
                 self.masklet.discard(far)
 

@@ -21,15 +21,18 @@ from sam2_hf.masks import resize_masks, suppress_overlaps
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.results.found_object import Origin
+from sam2_hf.video.policies.composition import ComposedPolicy
 from sam2_hf.video.storage.record_store import RecordStore
 
 from .frame_encoder import FrameEncoder
 from .frame_result import FrameOutput, FrameResult, read_frame, split_by_object
 from .masklet import MaskletStore
+from .memory_bank import NOTHING_MORE
 from .memory_policy import MemoryPolicy, MemoryRules, TrackingStep
 from .object_registry import BytesHeld, ObjectRegistry
 from .prompts import FramePrompts
 from .propagation import FrameRequest
+from .reviewed_tracking import KeptMasks, TrackedFrame, track_and_review
 from .session_options import MEMORY_POLICIES, SessionOptions
 from .tracked_object import PromptedOutput, QueuedPrompts, TrackedObject
 from .tracking import NO_PROMPTS, decode_views, gather_memories, track_step, view
@@ -104,7 +107,10 @@ class Tracker:
     @property
     def policy(self) -> MemoryPolicy:
         """The memory policy that the options select."""
-        return MEMORY_POLICIES[self.options.memory_policy](self.rules)
+        name = self.options.memory_policy
+        if name in MEMORY_POLICIES:
+            return MEMORY_POLICIES[name](self.rules)
+        return ComposedPolicy(*(MEMORY_POLICIES[part](self.rules) for part in name.split("+")))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -185,13 +191,13 @@ class Tracker:
         tracked = [obj for obj in asked if obj.object_id not in known and obj.bank.prompted]
         outputs = {number: output.to(device) for number, output in known.items()}
         found = self._track(tracked, request, policy) if tracked else []
-        outputs |= {obj.object_id: output for obj, output, _ in found}
+        outputs |= {obj.object_id: output for obj, output, _, _ in found}
 
         # Send to the host: the next step can read memories already; records and masks set out.
         copies = HostCopies()
         staged = [
-            (obj, obj.bank.stage(memory, output, copies))
-            for obj, output, memory in found
+            (obj, obj.bank.stage(memory, output, copies, more))
+            for obj, output, memory, more in found
             if memory is not None
         ]
         result = self.result(request.frame, outputs).start_host_copy(copies)
@@ -220,36 +226,32 @@ class Tracker:
 
     def _track(
         self, tracked: list[TrackedObject], request: FrameRequest, policy: MemoryPolicy
-    ) -> list[tuple[TrackedObject, FrameOutput, FrameMemory | None]]:
+    ) -> list[TrackedFrame]:
         """Track objects on a frame; return the output and, if requested, the memory of each."""
         encoder, model = self.encoder, self.encoder.model
         step = TrackingStep(request.frame, request.direction, encoder.frames.num_frames)
         features = encoder.encode(step.frame)
         banks = [obj.bank for obj in tracked]
-        fallback = self.options.dynamic_multimask_via_stability
+        extra = {"dynamic_multimask_via_stability": self.options.dynamic_multimask_via_stability}
         spatial: Tensor | None = None
-        if self.options.compile:
-            masks, spatial = encoder.compiled_steps.track(
-                features, banks, step, policy, dynamic_multimask_via_stability=fallback
-            )
+        kept: KeptMasks | None = None
+        if policy.reviews:
+            kept = track_and_review(model, features, banks, step, policy, **extra)
+            masks = kept.masks
+        elif self.options.compile:
+            masks, spatial = encoder.compiled_steps.track(features, banks, step, policy, **extra)
         else:
-            masks = track_step(
-                model,
-                features,
-                banks,
-                NO_PROMPTS,
-                step,
-                policy,
-                dynamic_multimask_via_stability=fallback,
-            )
+            masks = track_step(model, features, banks, NO_PROMPTS, step, policy, **extra)
         outputs = split_by_object(masks, self.options.fill_hole_area)
-        if not (request.remember and request.leaves_trace):
-            return [(obj, output, None) for obj, output in zip(tracked, outputs, strict=True)]
-        if spatial is None or self.options.non_overlap_masks_for_mem_enc:
-            logits_b1hw = self._without_overlaps(masks.logits_b1hw, step.frame)
-            spatial = model.encode_memory(features, logits_b1hw, masks.score_b1, binarize=False)
-        memories = self._memories(step.frame, spatial, masks.pointer_bd, masks.score_b1)
-        return list(zip(tracked, outputs, memories, strict=True))
+        memories: list[FrameMemory] | list[None] = [None] * len(outputs)
+        if request.remember and request.leaves_trace:
+            if spatial is None or self.options.non_overlap_masks_for_mem_enc:
+                logits_b1hw = self._without_overlaps(masks.logits_b1hw, step.frame)
+                spatial = model.encode_memory(features, logits_b1hw, masks.score_b1, binarize=False)
+            memories = self._memories(step.frame, spatial, masks.pointer_bd, masks.score_b1)
+        if kept is not None:
+            return kept.by_object(tracked, outputs, memories)
+        return list(zip(tracked, outputs, memories, [NOTHING_MORE] * len(outputs), strict=True))
 
     def _encode_ahead(self, frame: int | None) -> None:
         """Start encoding a frame on a GPU; on a CPU this would gain nothing."""
@@ -282,14 +284,14 @@ class Tracker:
             is_prompted = obj.state(frame).output is not None
             if request.leaves_trace and (request.passes_prompted or not is_prompted):
                 obj.directions[frame] = direction
-            obj.bank.evict(following, policy)
+            needed = obj.bank.evict(following, policy)
             scores = result.iou[obj.object_id], result.object_score[obj.object_id]
             try:
                 self.masklet_store(obj).put(frame, result.masks[obj.object_id], *scores)
             except OutputError as error:
                 errors.append(error)
             if keeps_window:
-                obj.trim_to_window(frame, max(self.options.window, policy.reach))
+                obj.trim_to_window(frame, max(self.options.window, policy.reach), needed)
             if is_prompted and request.leaves_trace:
                 self._forget_around_prompt(obj, frame)
         return errors[0] if errors else None

@@ -31,6 +31,12 @@ class Memories(Protocol):
     def score(self, frame: int) -> float | None:
         """Object score of a frame, logits; None if it has no memory."""
 
+    def iou(self, frame: int) -> float | None:
+        """Predicted IoU of a tracked frame's mask; None if it is unknown."""
+
+    def notes(self, frame: int, policy: str) -> Sequence[float] | None:
+        """Notes of a policy on a tracked frame; None if there are none."""
+
     def spatial_bx(self, frame: int) -> Tensor | None:
         """Spatial memory of a tracked frame; None if there is none."""
 
@@ -291,6 +297,10 @@ def _in_order(rows: list[list[int]], found: list[ObjectMasks]) -> ObjectMasks:
     if len(found) == 1:
         return found[0]
     order = torch.tensor([row for group in rows for row in group]).argsort()
-    names = [field.name for field in fields(ObjectMasks) if field.name != "full_logits_b1hw"]
-    joined = (torch.cat([getattr(masks, name) for masks in found]) for name in names)
-    return ObjectMasks(*(values[order.to(values.device)] for values in joined))
+    names = [field.name for field in fields(ObjectMasks)]
+    joined = {
+        name: torch.cat([getattr(masks, name) for masks in found])
+        for name in names
+        if getattr(found[0], name) is not None
+    }
+    return ObjectMasks(**{name: values[order.to(values.device)] for name, values in joined.items()})

@@ -79,6 +79,9 @@ class TrackingModel(Protocol):
     ) -> ObjectMasks:
         """Decode one mask for each object; see `Sam2VideoModel.decode_masks`."""
 
+    def object_pointers(self, token_bd: Tensor, score_b1: Tensor) -> Tensor:
+        """Make pointers of chosen candidates; see `Sam2VideoModel.object_pointers`."""
+
     def use_mask_as_output(self, features: FrameFeatures, mask_b1hw: Tensor) -> ObjectMasks:
         """Take given masks for the answer; see `Sam2VideoModel.use_mask_as_output`."""
 

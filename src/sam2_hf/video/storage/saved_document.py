@@ -20,9 +20,9 @@ from sam2_hf.errors import PromptError, SessionError
 from sam2_hf.processing.prompt_reading import Click
 from sam2_hf.video.compat.transformers_prompts import check_near_frame
 from sam2_hf.video.masklet import KIND as MASK
-from sam2_hf.video.memory_bank import MEMORY
+from sam2_hf.video.memory_bank import FURTHER_POINTERS, FURTHER_SPATIAL, MEMORY, NOTES
 from sam2_hf.video.prompts import LARGEST_ID, FramePrompts
-from sam2_hf.video.session_options import SessionOptions
+from sam2_hf.video.session_options import MEMORY_POLICIES, SessionOptions
 from sam2_hf.video.tracking_model import TrackingModel
 
 from .record_store import RecordStore
@@ -77,6 +77,23 @@ class SavedShapes:
             "spatial": self.spatial,
             "pointer": (1, self.pointer),
         }
+
+    def by_policies(self, record: Named) -> dict[str, tuple[int, ...]]:
+        """List the tensors that memory policies add to a record: notes, further hypotheses."""
+        widths = {
+            f"{NOTES}{name}": (width,)
+            for policy in MEMORY_POLICIES.values()
+            for name, width in policy.notes_width.items()
+        }
+        pair = {FURTHER_SPATIAL, FURTHER_POINTERS}
+        if not pair <= record.keys():
+            return widths
+        count = max(len(record[FURTHER_POINTERS]), 1) if record[FURTHER_POINTERS].ndim else 1
+        further = {
+            FURTHER_SPATIAL: (count, *self.spatial[1:]),
+            FURTHER_POINTERS: (count, self.pointer),
+        }
+        return widths | further
 
     def output(self) -> dict[str, tuple[int, ...]]:
         """List the tensors of an output."""
@@ -366,11 +383,11 @@ class _ObjectCheck:
 
 
 def _check_memory(record: Named, shapes: SavedShapes, what: str) -> None:
-    known = shapes.memory()
+    known = shapes.memory() | shapes.by_policies(record)
     if not record or not record.keys() <= known.keys():
         raise SessionError(f"{what} holds {sorted(record)}")
     for name, tensor in record.items():
-        dtype = shapes.memory_dtype if name == "spatial" else None
+        dtype = shapes.memory_dtype if name in ("spatial", FURTHER_SPATIAL) else None
         _check_tensor(tensor, known[name], dtype, f"{name} in {what}")
 
 

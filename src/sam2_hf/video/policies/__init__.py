@@ -1,0 +1,1 @@
+"""Other memory policies than the original's, one in each file."""
