@@ -1,6 +1,7 @@
 """One hypothesis of an object: the bank's memories along a path of frames.
 
-Suffixes: b = objects (1 here), x = dimensions of a spatial memory, d = decoder channels.
+Suffixes: b = objects (1 here), k = further hypotheses on a frame, x = dimensions of a spatial
+memory, d = decoder channels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,8 +36,11 @@ class BranchingMemories(Protocol):
     def pointer_bd(self, frame: int) -> Tensor | None:
         """Object pointer of a tracked frame; None if there is none."""
 
-    def further(self, frame: int) -> tuple[Tensor, Tensor] | None:
-        """Spatial memories and pointers of the frame's other hypotheses; None without any."""
+    def further_spatial_kx(self, frame: int) -> Tensor | None:
+        """Spatial memories of the frame's other hypotheses; None if there are none."""
+
+    def further_pointers_kd(self, frame: int) -> Tensor | None:
+        """Object pointers of the frame's other hypotheses; None if there are none."""
 
 
 class Hypothesis:
@@ -72,22 +76,18 @@ class Hypothesis:
         """Look up the spatial memory of a tracked frame on this path."""
         if not self.path.get(frame, 0):
             return self._bank.spatial_bx(frame)
-        further = self._further(frame)
-        return None if further is None else further[0]
+        return self._row(self._bank.further_spatial_kx(frame), frame)
 
     def pointer_bd(self, frame: int) -> Tensor | None:
         """Look up the object pointer of a tracked frame on this path."""
         if not self.path.get(frame, 0):
             return self._bank.pointer_bd(frame)
-        further = self._further(frame)
-        return None if further is None else further[1]
+        return self._row(self._bank.further_pointers_kd(frame), frame)
 
-    def _further(self, frame: int) -> tuple[Tensor, Tensor] | None:
-        """Look up spatial memory and pointer of a frame whose answer is not on this path."""
-        further, row = self._bank.further(frame), self.path[frame] - 1
-        if further is None or not 0 <= row < len(further[0]):
-            return None
-        return further[0][row : row + 1], further[1][row : row + 1]
+    def _row(self, further: Tensor | None, frame: int) -> Tensor | None:
+        """Select the row of a frame whose answer is not on this path; None if it is missing."""
+        row = self.path[frame] - 1
+        return None if further is None or row not in range(len(further)) else further[row][None]
 
 
 def hypotheses(

@@ -43,7 +43,8 @@ class MemoryBank:
         self.device = device
         self._spatial: dict[int, Tensor] = {}
         self._pointers: dict[int, Tensor] = {}
-        self._further: dict[int, tuple[Tensor, Tensor]] = {}  # spatial_kx and pointers_kd
+        self._further_spatial: dict[int, Tensor] = {}
+        self._further_pointers: dict[int, Tensor] = {}
         # of tracked frames, to avoid disk reads
         self._scores: dict[int, float] = {}
         self._numbers: dict[int, dict[str, Sequence[float]]] = {}
@@ -80,11 +81,11 @@ class MemoryBank:
         stored = memory.to(self.device)
         self._spatial[memory.frame] = stored.spatial_bx
         self._pointers[memory.frame] = stored.pointer_bd
+        self._further_spatial.pop(memory.frame, None)
+        self._further_pointers.pop(memory.frame, None)
         if FURTHER_SPATIAL in more:
-            further = more[FURTHER_SPATIAL].to(self.device), more[FURTHER_POINTERS].to(self.device)
-            self._further[memory.frame] = further
-        else:
-            self._further.pop(memory.frame, None)
+            self._further_spatial[memory.frame] = more[FURTHER_SPATIAL].to(self.device)
+            self._further_pointers[memory.frame] = more[FURTHER_POINTERS].to(self.device)
         record = {
             **more,
             "spatial": stored.spatial_bx,
@@ -146,20 +147,17 @@ class MemoryBank:
         """Look up what a policy noted on a tracked frame; None if there is nothing."""
         return self._noted(frame).get(NOTES + policy)
 
-    def further(self, frame: int) -> tuple[Tensor, Tensor] | None:
-        """Look up the memories of a frame's further hypotheses; None if there are none.
+    def further_spatial_kx(self, frame: int) -> Tensor | None:
+        """Look up the spatial memories of a frame's further hypotheses; None if there are none."""
+        if frame not in self._further_spatial:
+            self._fetch(frame, FURTHER_SPATIAL, self._further_spatial)
+        return self._further_spatial.get(frame)
 
-        Returns:
-            Spatial memories, `(k, ...)`, and object pointers, `(k, 256)`.
-        """
-        if frame not in self._further and self.remembers(frame):
-            record = self.record(frame) or {}
-            if FURTHER_SPATIAL in record and FURTHER_POINTERS in record:
-                self._further[frame] = (
-                    record[FURTHER_SPATIAL].to(self.device),
-                    record[FURTHER_POINTERS].to(self.device),
-                )
-        return self._further.get(frame)
+    def further_pointers_kd(self, frame: int) -> Tensor | None:
+        """Look up the object pointers of a frame's further hypotheses; None if there are none."""
+        if frame not in self._further_pointers:
+            self._fetch(frame, FURTHER_POINTERS, self._further_pointers)
+        return self._further_pointers.get(frame)
 
     def output(self, frame: int) -> FrameOutput | None:
         """Look up the output of a tracked frame, in RAM; None if there is none."""
@@ -186,7 +184,8 @@ class MemoryBank:
         """Move everything to the host, for a removed object that may be restored."""
         self._spatial.clear()
         self._pointers.clear()
-        self._further.clear()
+        self._further_spatial.clear()
+        self._further_pointers.clear()
         self.prompted = {frame: memory.to("cpu") for frame, memory in self.prompted.items()}
 
     def demote(self, frame: int, output: FrameOutput) -> None:
@@ -197,7 +196,8 @@ class MemoryBank:
         """Drop the tracked memory of a frame."""
         self._spatial.pop(frame, None)
         self._pointers.pop(frame, None)
-        self._further.pop(frame, None)
+        self._further_spatial.pop(frame, None)
+        self._further_pointers.pop(frame, None)
         self._scores.pop(frame, None)
         self._numbers.pop(frame, None)
         self._history.discard(self._key(frame))
@@ -217,11 +217,13 @@ class MemoryBank:
         chosen = dict(policy.select(step, self)), dict(policy.select_pointers(step, self))
         if policy.branches:
             chosen = self._chosen_on_paths(step, policy)
-        for kept, needed in zip((self._spatial, self._pointers), chosen, strict=True):
+        for kept, needed in zip(
+            (self._spatial, self._pointers, self._further_spatial, self._further_pointers),
+            (*chosen, *chosen),
+            strict=True,
+        ):
             for frame in kept.keys() - needed.keys():
                 del kept[frame]
-        for frame in self._further.keys() - chosen[0].keys() - chosen[1].keys():
-            del self._further[frame]
         return {**chosen[0], **chosen[1]}
 
     @property
@@ -237,11 +239,9 @@ class MemoryBank:
             for memory in self.prompted.values()
             for tensor in (memory.spatial_bx, memory.pointer_bd, memory.score_b1)
         )
-        kept = (
-            tensor.nbytes for kind in (self._spatial, self._pointers) for tensor in kind.values()
-        )
-        further = (tensor.nbytes for pair in self._further.values() for tensor in pair)
-        return sum(prompted) + sum(kept) + sum(further)
+        kinds = (self._spatial, self._pointers, self._further_spatial, self._further_pointers)
+        kept = (tensor.nbytes for kind in kinds for tensor in kind.values())
+        return sum(prompted) + sum(kept)
 
     def _chosen_on_paths(
         self, step: TrackingStep, policy: MemoryPolicy
