@@ -5,7 +5,8 @@ r"""Semi-supervised evaluation: track every object of a data set, and score the 
 
 By default objects are prompted with their true masks, as in the semi-supervised protocol. Masks go
 to OUT/masks as PNG files, scores to scores.json and scores.md, the worst frames to worst.png. A
-stopped run resumes when started again: finished videos are kept. If true masks are not public,
+stopped run resumes when started again: finished videos are kept. `--memory-policy` tracks with
+another rule of memory, and `--session-option` with other options. If true masks are not public,
 OUT/submission.zip is for the set's server.
 """
 
@@ -13,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from accelerate import PartialState
 from tqdm import tqdm
@@ -28,12 +30,13 @@ from evaluation.vos.shares import share_of
 from evaluation.vos.tracking import session_options, track_video
 from evaluation.vos.worst_frames import draw_worst
 from sam2_hf import Sam2VideoModel
+from sam2_hf.video.session_options import MEMORY_POLICIES
 
 from .exit_status import exit_status
 from .loaded_model import add_model_options, load_model
 from .published import J_AND_F
 from .run_settings import SCORES_FILE, TABLE_FILE, WORST_PICTURE, RunSettings
-from .shared_run import add_set_options, join_processes, share_out
+from .shared_run import add_set_options, join_processes, named_value, share_out
 
 MASKS = "masks"
 
@@ -46,6 +49,22 @@ def build_parser() -> argparse.ArgumentParser:
     add_model_options(parser)
     add_set_options(parser, list(DATA_SETS), "masks and scores")
     parser.add_argument("--prompt", choices=PROMPTS, default="mask", help="kind of prompt")
+    parser.add_argument(
+        "--memory-policy",
+        default="sam2",
+        metavar="NAME",
+        help=f"{', '.join(MEMORY_POLICIES)}, or two as FIRST+SECOND; the published figures are of "
+        "sam2",
+    )
+    parser.add_argument(
+        "--session-option",
+        dest="session_options",
+        action="append",
+        default=[],
+        type=named_value,
+        metavar="NAME=VALUE",
+        help="another option of the session, such as approximate=true",
+    )
     return parser
 
 
@@ -65,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
         options.dataset,
         videos.fingerprint(),
         options.prompt,
-        session_options(videos.rules),
+        session_options(videos.rules, **changes_of(options)),
     )
     share_out(
         loaded,
@@ -74,6 +93,11 @@ def run(options: argparse.Namespace) -> None:
         lambda state: _do_share(videos, loaded.model, options, state),
         lambda: _finish(videos, settings, options.out),
     )
+
+
+def changes_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the session options of the command line."""
+    return {"memory_policy": options.memory_policy, **dict(options.session_options)}
 
 
 def _do_share(
@@ -104,7 +128,8 @@ def _track_and_score(
         for frame in range(first):
             write_frame(video, frame, None, masks)
         bar.update(first)
-        for result in track_video(video, model, options.prompt):
+        session = session_options(video.rules, **changes_of(options))
+        for result in track_video(video, model, options.prompt, session):
             write_frame(video, result.frame, result, masks)
             bar.update()
     if video.rules.is_public and scores.load(video.name) is None:

@@ -6,7 +6,7 @@ Differs: later objects join the same session, where objects are independent; the
 """
 
 from collections.abc import Iterator, Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,23 +45,32 @@ class Pictures(Sequence[NDArray[np.uint8]]):
         return self._video.picture(index)
 
 
-def session_options(rules: SetRules) -> SessionOptions:
+def session_options(rules: SetRules, **changes: Any) -> SessionOptions:
     """Return the options of the official evaluation: no post-processing, no overlapping masks.
 
     In data sets with a file per object (SA-V), masks may overlap.
+
+    Args:
+        rules: Rules of the data set.
+        **changes: Options to change, such as the memory policy.
+
+    Raises:
+        SessionError: There is no such option, or its value is impossible.
 
     Source: tools/vos_inference.py:416-452 @ 2b90b9f.
     """
     return SessionOptions.preset(
         "official",
         apply_postprocessing=False,
-        non_overlap_masks=not rules.per_object,
-        keep="window",
+        **{"non_overlap_masks": not rules.per_object, "keep": "window", **changes},
     )
 
 
 def track_video(
-    video: LabeledVideo, model: Sam2VideoModel, prompt: Prompt = "mask"
+    video: LabeledVideo,
+    model: Sam2VideoModel,
+    prompt: Prompt = "mask",
+    options: SessionOptions | None = None,
 ) -> Iterator[FrameResult]:
     """Prompt every object on its first frame, and track all to the end.
 
@@ -69,6 +78,7 @@ def track_video(
         video: The video.
         model: The model, in eval mode.
         prompt: Kind of prompt.
+        options: Options of the session; those of the official evaluation if None.
 
     Returns:
         The result of every frame from the first prompt on, in temporal order. An object is included
@@ -80,7 +90,7 @@ def track_video(
     """
     given = video.given
     starts = sorted(set(given.values()))
-    options = session_options(video.rules)
+    options = options or session_options(video.rules)
     with Sam2VideoInferenceSession.open(Pictures(video), model, options=options) as session:
         for start, end in zip(starts, [*starts[1:], video.num_frames], strict=True):
             truth = video.masks(start)

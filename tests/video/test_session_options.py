@@ -195,6 +195,37 @@ def frames_shown_backward_from_the_first(**options):
 
 
 # option -> a value that is not the default, and something that it changes
+def approximation_refused(**options):
+    try:
+        return SessionOptions(every_kth_memory=2, **options).every_kth_memory
+    except SessionError as error:
+        return str(error)
+
+
+def frames_remembered(**options):
+    session = clicked(approximate=True, **options)
+    list(session.propagate())
+    return session._tracker.objects[1].bank.tracked
+
+
+def sides_of_logits(**options):
+    session = Sam2VideoInferenceSession.open(
+        noise_clip(2), drawn_video_model(), approximate=True, **options
+    )
+    session.click(0, 1, (20, 20))
+    return list(session.propagate())[1].logits_bhw.shape
+
+
+def frames_tracked_of_a_stream(**options):
+    model = FakeModel()
+    stream = fake_session_on(None, model, approximate=True, **options)
+    stream.step(picture(0))
+    stream.click(0, 1, (15, 10))
+    for frame in range(1, 6):
+        stream.step(picture(frame))
+    return model.encoded
+
+
 EFFECTS = {
     "add_all_frames_to_correct_as_cond": (False, corrected),
     "prev_sam_mask_logits": (False, shown_after_two_clicks),
@@ -217,6 +248,10 @@ EFFECTS = {
     "window": (16, kept_by_a_stream),
     "ram_budget": (0, bytes_on_disk),
     "compile": (True, steps_to_be_compiled),
+    "approximate": (True, approximation_refused),
+    "every_kth_memory": (2, frames_remembered),
+    "image_size": (32, sides_of_logits),
+    "latency_budget": (1e-9, frames_tracked_of_a_stream),
     "cached_features": (2, encoded_when_looking_back_and_forth),
 }
 

@@ -102,6 +102,33 @@ def value_range(text: str) -> tuple[float, float] | str:
     return low, high
 
 
+# of `MEMORY_POLICIES`, whose module imports torch
+POLICIES = ("sam2", "score", "samurai", "distractor", "tree")
+
+
+def memory_policy(text: str) -> str:
+    """Read the name of a memory policy, or of two as FIRST+SECOND."""
+    parts = text.split("+")
+    if len(parts) > 2 or not set(parts) <= set(POLICIES) or (len(parts) > 1 and "tree" in parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a memory policy: choose one of {', '.join(POLICIES)}, or two but "
+            "tree as FIRST+SECOND (masks by the first, memories by the second)"
+        )
+    return text
+
+
+def add_memory_policy(options: argparse._ActionsContainer) -> None:
+    """Add the option `--memory-policy`."""
+    options.add_argument(
+        "--memory-policy",
+        metavar="NAME",
+        type=memory_policy,
+        default=POLICIES[0],
+        help=f"what earlier frames are remembered for: {', '.join(POLICIES)}, or two of them such "
+        "as samurai+distractor (default: sam2, as the model was trained)",
+    )
+
+
 def add_value_range(parser: argparse.ArgumentParser) -> None:
     """Add the option `--value-range`."""
     parser.add_argument(

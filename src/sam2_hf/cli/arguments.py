@@ -19,6 +19,7 @@ from sam2_hf.results.formats import (
 )
 
 from .argument_types import (
+    add_memory_policy,
     add_value_range,
     box,
     count,
@@ -226,7 +227,7 @@ def _add_track_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", metavar="N", type=whole_number, help="track live from camera N")
     add_value_range(parser)
     _add_prompts(parser)
-    selection = parser.add_argument_group("which frames")
+    selection = parser.add_argument_group("tracking")
     selection.add_argument(
         "--direction",
         choices=DIRECTIONS,
@@ -245,6 +246,7 @@ def _add_track_options(parser: argparse.ArgumentParser) -> None:
         type=count,
         help="track at most N frames in each direction (default: all)",
     )
+    add_memory_policy(selection)
     results = parser.add_argument_group("results")
     add_save(results, VIDEO_FORMATS, VIDEO_DEFAULTS, "--outputs")
     add_names(results)

@@ -7,6 +7,7 @@ Suffixes: b = objects, m = masks of an object, n = cells of the image embedding,
 object, p = pointers, c = memory channels (64), d = decoder channels (256), h, w = rows and columns.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import Protocol, Unpack, cast
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils.generic import TransformersKwargs
 
+from .configuration_sam2 import with_image_size
 from .configuration_sam2_video import EdgeTamVideoConfig, Sam2VideoConfig
 from .gpu_attention import Tiles, best_tiles
 from .layers import FeedForward
@@ -31,7 +33,7 @@ from .memory_tokens import (
 from .outputs import FrameFeatures, ObjectMasks, Sam2VideoSegmentationOutput
 from .position_encoding import sine_table
 from .pretrained import Sam2VideoPreTrainedModel
-from .prompt_encoder import NO_OBJECT, Prompts
+from .prompt_encoder import NO_OBJECT, Prompts, input_sizes
 from .promptable_model import PromptableModel, VideoModelSizes, feature_maps
 from .spatial_perceiver import SpatialPerceiver, latent_places, latent_rotations
 
@@ -134,6 +136,32 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
                 "memories, for which it has temporal codes."
             )
         self._num_maskmem = number
+
+    def at_image_size(self, image_size: int) -> "Sam2VideoModel":
+        """Return a model for another input size; it shares all weights with this one.
+
+        Args:
+            image_size: Side of the input in model pixels, a multiple of 32.
+
+        Raises:
+            ValueError: If `image_size` is not a positive multiple of 32.
+
+        Example:
+            >>> small = model.at_image_size(512)
+            >>> small.image_size, small.memory_encoder is model.memory_encoder
+            (512, True)
+        """
+        if image_size == self.image_size:
+            return self
+        config = with_image_size(self.config, image_size)
+        twin = copy.copy(self)
+        twin._modules = {**self._modules, "prompt_encoder": copy.copy(self.prompt_encoder)}
+        twin.config = config
+        for part in (twin, twin.prompt_encoder):
+            part.image_size, part.grid, part.mask_input_size = input_sizes(
+                config.prompt_encoder_config
+            )
+        return twin
 
     @property
     def num_memory_tokens(self) -> int:

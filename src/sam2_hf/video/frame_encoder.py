@@ -7,6 +7,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Self, cast
+from weakref import WeakKeyDictionary
 
 from sam2_hf.errors import SessionError
 from sam2_hf.frames.base import Frames
@@ -312,6 +313,28 @@ def model_mark(model: TrackingModel) -> str:
         return model.fingerprint
     module = cast(Sam2VideoModel, model)
     return weight_fingerprint(module.config, module.parameters(), buffers=module.buffers())
+
+
+_TWINS: WeakKeyDictionary[Sam2VideoModel, dict[int, Sam2VideoModel]] = WeakKeyDictionary()
+
+
+def sized_model(model: TrackingModel, options: SessionOptions) -> TrackingModel:
+    """Return the model for the input size of the options; always the same one.
+
+    Raises:
+        SessionError: The model's input size cannot be changed.
+    """
+    side = options.image_size
+    if side is None or side == model.image_size:
+        return model
+    if not isinstance(model, Sam2VideoModel):
+        raise SessionError(
+            f"image_size={side} is for PyTorch models; this one takes {model.image_size} pixels."
+        )
+    twins = _TWINS.setdefault(model, {})
+    if side not in twins:
+        twins[side] = model.at_image_size(side)
+    return twins[side]
 
 
 def require_video_model(model: object) -> None:

@@ -19,7 +19,7 @@ from sam2_hf.frames.preprocessing import FramePixels
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.video.storage.session_checkpoint import load_tracker, open_session_frames, save_tracker
 
-from .frame_encoder import require_video_model
+from .frame_encoder import require_video_model, sized_model
 from .frame_result import FrameResult
 from .masklet import Masklet
 from .object_registry import BytesHeld
@@ -302,7 +302,7 @@ class VideoSession(Closing):
         self._tracker.encoder.features.discard(number)
         self._tracker.encoder.require_open()
         self._tracker.consolidate_prompts()
-        result, write_error = self._tracker.segment(FrameRequest(number))
+        result, write_error = self._tracker.latency.segment(self._tracker, FrameRequest(number))
         if write_error is not None:
             raise write_error
         return result
@@ -375,6 +375,7 @@ class VideoSession(Closing):
                 with another model, or this model cannot track.
         """
         require_video_model(model)
+        model = sized_model(model, self.options)
         self._tracker.encoder.require_input_size(model)
         side, compat = model.image_size, self.options.frame_compat
         self.frames.use_preprocessing(lambda: FramePixels(side, compat, checkpoint_pixels(model)))

@@ -1,5 +1,6 @@
 """Session options, with presets for the original's and transformers' behavior."""
 
+import math
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -29,8 +30,11 @@ PRESETS = ("sam2_hf", "official", "transformers")
 # Options that are fixed once a session is open: its frames or records depend on them.
 FIXED_OPTIONS = (
     *("frame_compat", "value_range", "memory_dtype", "keep", "window", "ram_budget"),
-    *("spill_folder", "cached_features", "compile"),
+    *("spill_folder", "cached_features", "compile", "image_size"),
 )
+# Options that give up accuracy for speed, and the value that gives up none.
+APPROXIMATIONS = {"every_kth_memory": 1, "image_size": None, "latency_budget": None}
+IMAGE_SIDES = 32  # the trunk halves the input five times
 LEAST_WINDOW = 16  # frames; a tracked frame attends this far back
 MIB = 2**20
 
@@ -81,6 +85,16 @@ class SessionOptions:
         cached_features: Number of frames whose image features are cached on the device.
         compile: Whether to compile encoding and tracking to graphs of fixed shapes, for GPUs: the
             first frame takes a minute or more. On a CPU the default is faster.
+        approximate: Whether the three options below may be changed. They save time, and masks get
+            worse; `python -m evaluation.policies` measures by how much.
+        every_kth_memory: Frames of which one leaves a memory: the first, and those whose number is
+            a multiple. Other frames cost no memory encoding, and later ones attend to fewer
+            memories; with an equal `memory_temporal_stride_for_eval`, to as many as ever.
+        image_size: Side of the model's input in this session, a multiple of 32; the model's own if
+            None. Half the side takes about a quarter of the time.
+        latency_budget: Seconds that `step` of a live stream may take for each frame on average. A
+            frame that comes while earlier ones have taken longer gets the masks of the last one,
+            and leaves no memory. Frames with prompts are never skipped.
 
     Raises:
         SessionError: A value is invalid.
@@ -114,6 +128,10 @@ class SessionOptions:
     spill_folder: Path | None = None
     cached_features: int = 1
     compile: bool = False
+    approximate: bool = False
+    every_kth_memory: int = 1
+    image_size: int | None = None
+    latency_budget: float | None = None
 
     def __post_init__(self) -> None:
         """Validate values early."""
@@ -125,6 +143,7 @@ class SessionOptions:
         self._require_choice("frame_compat", ("official", "transformers"))
         self._require_choice("keep", ("all", "window"))
         self._require_policy()
+        self._require_approximations()
         self._require_choice("dynamic_multimask_via_stability", (None, True, False))
         self._require_at_least("memory_temporal_stride_for_eval", 1)
         self._require_at_least("window", LEAST_WINDOW)
@@ -225,6 +244,12 @@ class SessionOptions:
         except ImageError as error:
             raise SessionError(str(error)) from error
 
+    @property
+    def _policy_reviews(self) -> bool:
+        """Whether the memory policy chooses among the masks of a frame."""
+        policy = MEMORY_POLICIES.get(self.memory_policy)
+        return policy is None or policy.reviews
+
     def _require_policy(self) -> None:
         """Refuse an unknown memory policy, or one that other options rule out."""
         name = self.memory_policy
@@ -246,11 +271,35 @@ class SessionOptions:
                 f"non_overlap_masks_for_mem_enc=True cannot be combined with memory_policy={name!r}"
                 ", whose hypotheses of one object overlap. Leave it out."
             )
-        if self.compile and (len(parts) > 1 or any(p.reviews for p in policies if p)):
+        if self.compile and self._policy_reviews:
             raise SessionError(
                 f"compile=True cannot be combined with memory_policy={name!r}: compiled graphs "
                 "return one mask, and the policy chooses among three. Leave out compile, or use "
                 "sam2 or score."
+            )
+
+    def _require_approximations(self) -> None:
+        """Refuse approximate options that are not asked for, or impossible."""
+        self._require_at_least("every_kth_memory", 1)
+        size, budget = self.image_size, self.latency_budget
+        if size is not None and ((read_whole(size) or 0) < 1 or size % IMAGE_SIDES):
+            raise SessionError(
+                f"image_size is {shown(size)}; it must be a positive multiple of {IMAGE_SIDES}."
+            )
+        is_number = isinstance(budget, int | float) and not isinstance(budget, bool)
+        if budget is not None and not (is_number and 0 < budget < math.inf):
+            raise SessionError(
+                f"latency_budget is {shown(budget)}; it must be a number of seconds above 0."
+            )
+        changed = [name for name, value in APPROXIMATIONS.items() if getattr(self, name) != value]
+        if changed and not self.approximate:
+            raise SessionError(
+                f"{changed[0]} gives up accuracy for speed, so it needs approximate=True as well."
+            )
+        if self.every_kth_memory > 1 and self._policy_reviews:
+            raise SessionError(
+                f"every_kth_memory cannot be combined with memory_policy={self.memory_policy!r}, "
+                "which has to follow the object through every frame. Use sam2 or score."
             )
 
     def _require_choice(self, name: str, choices: tuple[object, ...]) -> None:

@@ -24,8 +24,9 @@ from sam2_hf.results.found_object import Origin
 from sam2_hf.video.policies.composition import ComposedPolicy
 from sam2_hf.video.storage.record_store import RecordStore
 
-from .frame_encoder import FrameEncoder
+from .frame_encoder import FrameEncoder, sized_model
 from .frame_result import FrameOutput, FrameResult, read_frame, split_by_object
+from .latency_budget import LatencyBudget
 from .masklet import MaskletStore
 from .memory_bank import NOTHING_MORE
 from .memory_policy import MemoryPolicy, MemoryRules, TrackingStep
@@ -57,6 +58,7 @@ class Tracker:
         encoder: Frames, model, and cached image features.
         registry: The objects and their records.
         objects: Object id -> object of the registry, in order of creation.
+        latency: Time that the frames of a stream have taken.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Tracker:
         image_size: int | None = None,
     ) -> None:
         self.options = options
+        model = None if model is None else sized_model(model, options)
         self.encoder = FrameEncoder(frames, options, model, image_size)
+        self.latency = LatencyBudget()
         self.registry = ObjectRegistry(options, store)
         self.objects = self.registry.objects
         self._state_device = state_device
@@ -122,6 +126,7 @@ class Tracker:
 
     def bind(self, model: TrackingModel) -> None:
         """Set the model; see [`FrameEncoder.bind`]."""
+        model = sized_model(model, self.options)
         self.encoder.bind(model, must_fit=bool(self.registry.conditioning_frames()))
 
     def use_options(self, options: SessionOptions) -> None:
@@ -244,7 +249,8 @@ class Tracker:
             masks = track_step(model, features, banks, NO_PROMPTS, step, policy, **extra)
         outputs = split_by_object(masks, self.options.fill_hole_area)
         memories: list[FrameMemory] | list[None] = [None] * len(outputs)
-        if request.remember and request.leaves_trace:
+        is_kept = request.frame % self.options.every_kth_memory == 0
+        if request.remember and request.leaves_trace and is_kept:
             if spatial is None or self.options.non_overlap_masks_for_mem_enc:
                 logits_b1hw = self._without_overlaps(masks.logits_b1hw, step.frame)
                 spatial = model.encode_memory(features, logits_b1hw, masks.score_b1, binarize=False)

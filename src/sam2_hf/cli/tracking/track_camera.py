@@ -116,7 +116,11 @@ def track_camera(arguments: argparse.Namespace, prompts: VideoPrompts) -> int:
         prompts.check(camera.size, 1, "the camera's first picture")
         chosen = choose_video_model(arguments)
         state.discard()
-        options = SessionOptions(non_overlap_masks=arguments.no_overlap, keep="window")
+        options = SessionOptions(
+            non_overlap_masks=arguments.no_overlap,
+            keep="window",
+            memory_policy=arguments.memory_policy,
+        )
         about = VideoFacts(
             stem,
             camera.size,

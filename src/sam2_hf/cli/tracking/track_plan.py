@@ -50,6 +50,7 @@ class TrackPlan:
         limit: Maximum number of frames in each direction; None means all.
         no_overlap: Whether a pixel belongs to one object at most.
         value_range: Which numbers are black and white; None decides by their type.
+        memory_policy: Name of the memory policy.
     """
 
     video: str
@@ -64,6 +65,7 @@ class TrackPlan:
     limit: int | None
     no_overlap: bool
     value_range: tuple[float, float] | Literal["full", "percentile"] | None = None
+    memory_policy: str = "sam2"
 
     @classmethod
     def for_video(
@@ -99,6 +101,7 @@ class TrackPlan:
             limit=arguments.limit,
             no_overlap=arguments.no_overlap,
             value_range=arguments.value_range,
+            memory_policy=arguments.memory_policy,
         )
 
     @classmethod
@@ -108,7 +111,8 @@ class TrackPlan:
         Raises:
             SessionError: It was written by another version.
         """
-        content = {"value_range": None, **content}  # missing in earlier versions
+        # missing in earlier versions
+        content = {"value_range": None, "memory_policy": "sam2", **content}
         if set(content) != {field.name for field in fields(cls)}:
             raise SessionError(
                 "the run to resume was started by another version of sam2-hf. "

@@ -366,6 +366,7 @@ class VideoTracking:
             non_overlap_masks=self.plan.no_overlap,
             spill_folder=self.state.spill_folder,
             value_range=self.plan.value_range,
+            memory_policy=self.plan.memory_policy,
         )
         session = Sam2VideoInferenceSession.open(self.video, chosen.model, options=options)
         self.asked.give_to(session)

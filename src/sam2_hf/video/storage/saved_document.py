@@ -423,6 +423,8 @@ def _like_default(name: str, value: object, default: object) -> object:
     """Check that an option's value has the type of its default."""
     if name == "max_cond_frames_in_attn":
         return None if value is None else _whole(value, -1, LARGEST_ID, name)
+    if name == "latency_budget":
+        return None if value is None else _number(value, name)
     if default is None:  # `SessionOptions` checks other values
         return tuple(value) if isinstance(value, list) else value
     if isinstance(default, bool) or not isinstance(default, int):

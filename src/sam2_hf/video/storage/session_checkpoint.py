@@ -18,7 +18,7 @@ from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.model.weight_fingerprint import is_same_model
 from sam2_hf.processing.prompt_reading import Click
-from sam2_hf.video.frame_encoder import model_mark, require_video_model
+from sam2_hf.video.frame_encoder import model_mark, require_video_model, sized_model
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.masklet import MaskletStore
 from sam2_hf.video.memory_policy import Direction
@@ -71,6 +71,7 @@ def load_tracker(folder: Path, video: object, model: TrackingModel) -> Tracker:
             document = check_document(saved.document)
             options = read_options(document["options"])
         require_video_model(model)
+        model = sized_model(model, options)
         if not is_same_model(document["model"], model_mark(model)):
             raise SessionError(
                 f"the session in {folder} was saved with another model: other weights, another "
@@ -179,7 +180,7 @@ def open_session_frames(video: object, options: SessionOptions, model: TrackingM
     ring = {"ring": options.window} if isinstance(video, Iterator) else {}
     return open_frames(
         source,
-        image_size=model.image_size,
+        image_size=options.image_size or model.image_size,
         compat=options.frame_compat,
         rules=checkpoint_pixels(model),
         value_range=value_range,

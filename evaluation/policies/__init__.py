@@ -1,0 +1,1 @@
+"""Accuracy and cost of memory policies, and of approximate options, on the validation clips."""

@@ -1,0 +1,211 @@
+"""Options that give up accuracy for speed: only if asked for, and each does what it says."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from sam2_hf.errors import SessionError
+from sam2_hf.processing.prompt_reading import Click
+from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
+from sam2_hf.video.frame_encoder import sized_model
+from sam2_hf.video.prompts import FramePrompts
+from sam2_hf.video.session_options import SessionOptions
+from tests.drawn_video import drawn_video_model, noise_clip
+from tests.fakes import FakeModel, fake_session_on, picture
+from tests.small_checkpoint import SIDE
+
+SMALL = SIDE // 2
+CLIP = noise_clip(6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("every_kth_memory", 2), ("image_size", 512), ("latency_budget", 0.1)]
+)
+def test_accuracy_is_only_given_up_where_that_is_asked_for(name, value):
+    with pytest.raises(SessionError, match=f"{name} gives up accuracy .* approximate=True"):
+        SessionOptions(**{name: value})
+
+    assert getattr(SessionOptions(approximate=True, **{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("every_kth_memory", 0),
+        ("image_size", 100),
+        ("image_size", 0),
+        ("image_size", 512.5),
+        ("image_size", True),
+        ("latency_budget", 0),
+        ("latency_budget", float("nan")),
+        ("latency_budget", True),
+        ("latency_budget", "fast"),
+    ],
+)
+def test_an_impossible_value_is_refused_by_name(name, value):
+    with pytest.raises(SessionError, match=name):
+        SessionOptions(approximate=True, **{name: value})
+
+
+def test_a_policy_that_follows_every_frame_needs_every_frame():
+    with pytest.raises(SessionError, match="every_kth_memory cannot be combined"):
+        SessionOptions(approximate=True, every_kth_memory=2, memory_policy="samurai")
+
+
+def test_only_every_third_frame_leaves_a_memory():
+    model = FakeModel()
+    with fake_session_on(12, model, approximate=True, every_kth_memory=3) as session:
+        session.click(0, 1, (15, 10))
+        results = list(session.propagate())
+        bank = session._tracker.objects[1].bank
+
+        assert bank.tracked == [3, 6, 9]
+        assert [frame for frame, _ in model.remembered] == [0, 3, 6, 9]
+        assert list(session.masklet(1).frames) == list(range(12))
+        # the prompted frame and those of the last six that have one
+        assert round(100 * results[11].iou[1]) == 1 + 2
+
+
+def test_with_an_equal_stride_as_many_memories_are_read_as_ever():
+    options = {"approximate": True, "every_kth_memory": 2, "memory_temporal_stride_for_eval": 2}
+    with fake_session_on(20, **options) as session:
+        session.click(0, 1, (15, 10))
+        results = list(session.propagate())
+
+    assert round(100 * results[19].iou[1]) == 1 + 6
+
+
+def small_session(clip=CLIP, **changes):
+    options = {"approximate": True, "image_size": SMALL, **changes}
+    session = Sam2VideoInferenceSession.open(clip, drawn_video_model(), **options)
+    session.click(0, 1, (20, 20))
+    return session
+
+
+def logits(results):
+    return [result.logits_bhw for result in results]
+
+
+def test_a_session_may_have_a_smaller_input_and_the_model_keeps_its_own():
+    model = drawn_video_model()
+    with small_session() as session:
+        results = list(session.propagate())
+
+        assert session.model.image_size == SMALL
+        assert session.model.memory_encoder is model.memory_encoder
+    assert model.image_size == SIDE
+    assert results[1].logits_bhw.shape[-1] == SMALL // 4
+    assert results[1].masks[1].shape == CLIP.shape[1:3]
+
+
+def test_it_gives_what_a_model_made_for_that_size_gives():
+    model = copy.deepcopy(drawn_video_model()).at_image_size(SMALL)
+    with Sam2VideoInferenceSession.open(CLIP, model) as session:
+        session.click(0, 1, (20, 20))
+        expected = logits(session.propagate())
+
+    with small_session() as session:
+        assert all(map(torch.equal, logits(session.propagate()), expected))
+
+
+def test_sessions_of_one_model_share_its_smaller_twin():
+    options = SessionOptions(approximate=True, image_size=SMALL)
+    model = drawn_video_model()
+
+    assert sized_model(model, options) is sized_model(model, options)
+    assert sized_model(model, SessionOptions()) is model
+
+
+def test_it_is_saved_loaded_and_unpickled_with_its_size(tmp_path):
+    with small_session() as session:
+        expected = logits(session.propagate())
+    session = small_session()
+    first = logits(session.propagate(limit=3))
+    session.save(tmp_path / "job")
+    text = pickle.dumps(session)
+
+    loaded = Sam2VideoInferenceSession.load(tmp_path / "job", CLIP, drawn_video_model())
+    unpickled = pickle.loads(text)
+    unpickled.use_model(drawn_video_model())
+
+    for again in (loaded, unpickled):
+        found = first + logits(again.propagate(start=3))
+        assert all(map(torch.equal, found, expected))
+
+
+def test_the_size_of_graphs_cannot_be_changed():
+    with pytest.raises(SessionError, match="image_size=32 is for PyTorch models"):
+        fake_session_on(3, approximate=True, image_size=32)
+
+
+class SlowModel(FakeModel):
+    """A model that takes as long as it is told, on a clock of its own.
+
+    Args:
+        taken: Seconds of each encoded frame.
+    """
+
+    def __init__(self, taken):
+        super().__init__()
+        self.taken, self.now = taken, 0.0
+
+    def encode_image(self, pixel_values):
+        self.now += self.taken
+        return super().encode_image(pixel_values)
+
+
+def stream_on(monkeypatch, taken, **options):
+    model = SlowModel(taken)
+    monkeypatch.setattr("sam2_hf.video.latency_budget.time.perf_counter", lambda: model.now)
+    stream = fake_session_on(None, model, **options)
+    stream.step(picture(0))
+    stream.click(0, 1, (15, 10))
+    return model, stream
+
+
+def test_late_frames_get_the_masks_of_the_last_one(monkeypatch):
+    """A frame takes two and a half times its budget, so two of three are skipped on average."""
+    model, stream = stream_on(monkeypatch, 0.25, approximate=True, latency_budget=0.1)
+
+    results = [stream.step(picture(frame)) for frame in range(1, 31)]
+
+    assert 10 <= len(model.encoded) <= 15
+    assert [result.frame for result in results] == list(range(1, 31))
+    repeated = [
+        r.frame
+        for r, before in zip(results[1:], results, strict=False)
+        if np.array_equal(r.masks[1], before.masks[1])
+    ]
+    assert len(repeated) >= 15
+    assert not set(repeated) & set(stream._tracker.objects[1].bank.tracked)
+
+
+def test_in_time_nothing_is_skipped(monkeypatch):
+    model, stream = stream_on(monkeypatch, 0.05, approximate=True, latency_budget=0.1)
+    for frame in range(1, 10):
+        stream.step(picture(frame))
+
+    assert model.encoded == list(range(10))
+
+
+def test_a_frame_with_a_prompt_is_never_skipped(monkeypatch):
+    model, stream = stream_on(monkeypatch, 5.0, approximate=True, latency_budget=0.1)
+    for frame in range(1, 4):
+        stream.step(picture(frame))
+    stream.put_prompts(4, 1, FramePrompts(clicks=(Click((30.0, 30.0), positive=True),)))
+
+    result = stream.step(picture(4))
+
+    assert 4 in model.encoded
+    assert result.prompted == {1}
+
+
+def test_a_new_object_is_tracked_at_once(monkeypatch):
+    _, stream = stream_on(monkeypatch, 5.0, approximate=True, latency_budget=0.1)
+    stream.step(picture(1))
+    stream.click(1, 2, (40, 40))
+
+    assert stream.step(picture(2)).object_ids == (1, 2)
