@@ -1,16 +1,29 @@
 """Latency budget of a live stream: frames that come late get the masks of the last one."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from sam2_hf.errors import OutputError
 
-from .frame_result import FrameResult
+from .frame_result import FrameOutput, FrameResult
 from .propagation import FrameRequest
+from .session_options import SessionOptions
+from .tracked_object import TrackedObject
 
-if TYPE_CHECKING:
-    from .tracker import Tracker
+
+class StreamTracker(Protocol):
+    """What is asked of the session's tracker."""
+
+    options: SessionOptions
+    objects: Mapping[int, TrackedObject]
+
+    def segment(self, request: FrameRequest) -> tuple[FrameResult, OutputError | None]:
+        """Segment a frame."""
+
+    def result(self, frame: int, outputs: dict[int, FrameOutput]) -> FrameResult:
+        """Combine outputs."""
 
 
 class LatencyBudget:
@@ -29,7 +42,7 @@ class LatencyBudget:
         return {"_behind_s": 0.0, "_last": None}
 
     def segment(
-        self, tracker: "Tracker", request: FrameRequest
+        self, tracker: StreamTracker, request: FrameRequest
     ) -> tuple[FrameResult, OutputError | None]:
         """Segment a frame of a stream, or repeat the last masks if it is late.
 
@@ -49,7 +62,7 @@ class LatencyBudget:
         return self._last, error
 
 
-def _may_repeat(tracker: "Tracker", last: FrameResult, frame: int) -> bool:
+def _may_repeat(tracker: StreamTracker, last: FrameResult, frame: int) -> bool:
     """Tell whether the last result has the same objects, and none has a prompt on a frame."""
     objects = tracker.objects
     return last.object_ids == tuple(objects) and all(

@@ -47,7 +47,7 @@ class MaskCandidates:
 
 def box_around(mask_hw: NDArray[np.bool_]) -> Box | None:
     """Return the box around a mask; None if it is empty."""
-    rows, columns = mask_hw.any(axis=1).nonzero()[0], mask_hw.any(axis=0).nonzero()[0]
+    rows, columns = np.flatnonzero(mask_hw.any(axis=1)), np.flatnonzero(mask_hw.any(axis=0))
     if not len(rows):
         return None
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)

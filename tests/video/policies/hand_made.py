@@ -4,6 +4,10 @@ import numpy as np
 import torch
 
 from sam2_hf.video.mask_candidates import MaskCandidates
+from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
+
+RULES = MemoryRules()
+LEFT, RIGHT = (8, 8, 24, 24), (40, 40, 56, 56)
 
 
 class Remembered:
@@ -44,3 +48,17 @@ def boxes(*places, iou, score=5.0, side=64):
         for x0, y0, x1, y1 in place if isinstance(place, list) else [place] if place else []:
             mask_hw[y0:y1, x0:x1] = 1.0
     return MaskCandidates(torch.from_numpy(masks), list(iou), score)
+
+
+def tracked(policy, steps, start=1):
+    """Play a policy on frames of candidates; return what it chose, and its memories."""
+    memories, chosen = Remembered(), []
+    for frame, found in enumerate(steps, start):
+        kept = policy.keep(TrackingStep(frame), memories, [found])
+        memories.remember(frame, kept.notes, found.score, found.iou[kept.masks[0][1]])
+        chosen.append(kept.masks[0][1])
+    return chosen, memories
+
+
+def at(x, iou, other=RIGHT):
+    return boxes((x, 8, x + 16, 24), other, None, iou=iou)

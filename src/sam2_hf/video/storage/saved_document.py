@@ -80,7 +80,7 @@ class SavedShapes:
 
     def by_policies(self, record: Named) -> dict[str, tuple[int, ...]]:
         """List the tensors that memory policies add to a record: notes, further hypotheses."""
-        widths = {
+        widths: dict[str, tuple[int, ...]] = {
             f"{NOTES}{name}": (width,)
             for policy in MEMORY_POLICIES.values()
             for name, width in policy.notes_width.items()
@@ -89,7 +89,7 @@ class SavedShapes:
         if not pair <= record.keys():
             return widths
         count = max(len(record[FURTHER_POINTERS]), 1) if record[FURTHER_POINTERS].ndim else 1
-        further = {
+        further: dict[str, tuple[int, ...]] = {
             FURTHER_SPATIAL: (count, *self.spatial[1:]),
             FURTHER_POINTERS: (count, self.pointer),
         }
