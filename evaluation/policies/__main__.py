@@ -3,7 +3,7 @@
     python -m evaluation.policies --model sam2-hiera-micro --root PATH
 
 PATH has davis16-half/. All cases track the same clip at the same time, frame by frame in turn, so
-that a busy machine slows all of them; costs are medians over frames of the ratio to `sam2`.
+that a busy machine slows all of them; costs are medians of the ratio to `sam2` over 12 frames.
 """
 
 import argparse

@@ -1,29 +1,65 @@
 """The memory policies and approximate options that are compared, each on the same clips."""
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from evaluation.metrics.sequences import score_sequence
 from evaluation.micro.sets import LabeledClip
 from sam2_hf import Sam2VideoModel, SessionOptions, VideoSession
 
 OBJECT = 1
+STRETCH = 12  # frames; a multiple of every `track_every` and `every_kth_memory`
 BASE = "sam2"  # the case that all others are compared with
 
-CASES: dict[str, dict[str, Any]] = {
-    BASE: {},
-    "score": {"memory_policy": "score"},
-    "samurai": {"memory_policy": "samurai"},
-    "distractor": {"memory_policy": "distractor"},
-    "samurai+distractor": {"memory_policy": "samurai+distractor"},
-    "tree": {"memory_policy": "tree"},
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Something that is measured.
+
+    Attributes:
+        options: Session options that differ from the official evaluation's.
+        half_size: Whether the session's input is half as wide and high.
+        track_every: Frames of which one is tracked; others get its masks, as in a stream whose
+            frames take that many times their latency budget.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    half_size: bool = False
+    track_every: int = 1
+
+    def session_options(self, model: Sam2VideoModel) -> SessionOptions:
+        """Make the options of a session."""
+        changes = dict(self.options)
+        if self.half_size:
+            changes |= {"approximate": True, "image_size": model.image_size // 2}
+        return SessionOptions.preset("official", apply_postprocessing=False, **changes)
+
+
+def _fewer_memories(number: int) -> Case:
+    """Keep one memory of several frames, and attend to as many as ever."""
+    options = {"approximate": True, "every_kth_memory": number}
+    return Case({**options, "memory_temporal_stride_for_eval": number})
+
+
+CASES: dict[str, Case] = {
+    BASE: Case(),
+    **{
+        name: Case({"memory_policy": name})
+        for name in ("score", "samurai", "distractor", "samurai+distractor", "tree")
+    },
+    "every 2nd memory": _fewer_memories(2),
+    "every 4th memory": _fewer_memories(4),
+    "half input size": Case(half_size=True),
+    "every 2nd frame": Case(track_every=2),
+    "every 3rd frame": Case(track_every=3),
 }
 
 
@@ -60,29 +96,45 @@ def measure_clip(
         names: Cases.
         found: Results by case, added to.
     """
-    masks: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    with ExitStack() as stack, torch.inference_mode():
-        runs = {}
-        for name in names:
-            options = SessionOptions.preset("official", apply_postprocessing=False, **CASES[name])
-            session = stack.enter_context(
-                VideoSession.open(clip.frames_thw3, model, options=options)
-            )
-            session.mask(0, OBJECT, clip.masks_thw[0])
-            runs[name] = session.propagate()
+    masks: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in names}
+    runs = {name: tracked_masks(clip, model, CASES[name]) for name in names}
+    with torch.inference_mode():
         for frame in range(len(clip.frames_thw3)):
             # another one begins on every frame
             for name in [*names[frame % len(names) :], *names[: frame % len(names)]]:
                 wall, cpu = time.perf_counter(), time.process_time()
-                masks[name].append(next(runs[name]).masks[OBJECT])
+                masks[name].append(next(runs[name]))
                 if frame:
                     found[name].cpu_s.append(time.process_time() - cpu)
                     found[name].wall_s.append(time.perf_counter() - wall)
     for name in names:
+        runs[name].close()
         predicted_thw = np.stack(masks[name]).astype(np.uint8)
         score = score_sequence(clip.masks_thw.astype(np.uint8), predicted_thw)[OBJECT]
         found[name].j.append(score[0])
         found[name].f.append(score[1])
+
+
+def tracked_masks(
+    clip: LabeledClip, model: Sam2VideoModel, case: Case
+) -> Generator[NDArray[np.bool_]]:
+    """Track the object of a clip; yield its mask on every frame."""
+    options = case.session_options(model)
+    if case.track_every == 1:
+        with closing(VideoSession.open(clip.frames_thw3, model, options=options)) as session:
+            session.mask(0, OBJECT, clip.masks_thw[0])
+            for result in session.propagate():
+                yield result.masks[OBJECT]
+        return
+    with closing(VideoSession.open(None, model, options=options)) as stream:
+        stream.step(clip.frames_thw3[0])
+        stream.mask(0, OBJECT, clip.masks_thw[0])
+        mask_hw = stream.preview(0).masks[OBJECT]
+        yield mask_hw
+        for frame in range(1, len(clip.frames_thw3)):
+            if frame % case.track_every == 0:
+                mask_hw = stream.step(clip.frames_thw3[frame], frame=frame).masks[OBJECT]
+            yield mask_hw
 
 
 def as_table(found: Mapping[str, Measured], clips: Sequence[str]) -> str:
@@ -107,5 +159,9 @@ def as_table(found: Mapping[str, Measured], clips: Sequence[str]) -> str:
 
 
 def _ratio(seconds: Sequence[float], base: Sequence[float]) -> float:
-    """Return the median ratio of a frame's time to the base's time for the same frame."""
-    return median(ours / theirs for ours, theirs in zip(seconds, base, strict=True))
+    """Return the ratio of a frame's time to the base's, the median over stretches of frames.
+
+    A stretch is as long as every period of the cases, so that skipped frames count.
+    """
+    starts = range(0, len(seconds) - STRETCH + 1, STRETCH)
+    return median(sum(seconds[s : s + STRETCH]) / sum(base[s : s + STRETCH]) for s in starts)

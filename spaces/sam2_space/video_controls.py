@@ -24,6 +24,15 @@ DIRECTIONS = (
     "forward from the frame shown",
     "backward from the frame shown",
 )
+# what the page calls each memory policy
+POLICIES = {
+    "as trained (sam2)": "sam2",
+    "skip doubtful frames (score)": "score",
+    "follow motion (samurai)": "samurai",
+    "remember look-alikes (distractor)": "distractor",
+    "motion and look-alikes (samurai+distractor)": "samurai+distractor",
+    "several hypotheses, up to three times slower (tree)": "tree",
+}
 
 
 class VideoControls:
@@ -109,6 +118,14 @@ class VideoControls:
             )
             self.stop = gr.Button(
                 "Stop", variant="stop", size="md", elem_id="video-stop", min_width=70
+            )
+        with gr.Accordion("Advanced", open=False):
+            self.policy = gr.Dropdown(
+                list(POLICIES.items()),
+                value=next(iter(POLICIES.values())),
+                label="Memory",
+                info="For long videos with look-alikes or occlusion. Track again to compare.",
+                elem_id="video-policy",
             )
         self.status = gr.HTML("", elem_id="video-status", min_height=44)
         self.review = gr.Radio(

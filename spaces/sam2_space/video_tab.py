@@ -49,12 +49,13 @@ class VideoJobs:
         work.expect_job()
         visitor.expect_job()
 
-    def track(self, choice: str, frame: int, request: gr.Request) -> Iterator[Updates]:
+    def track(self, choice: str, frame: int, policy: str, request: gr.Request) -> Iterator[Updates]:
         """Track with progress, write the files, show the results."""
         from_here = "frame shown" in choice
         direction = _direction(choice)
         visitor, work = require_video(self.service, request)
         start = int(frame) if from_here else None
+        work.use_memory_policy(policy)
         steps = self._steps(visitor, work, direction, start)
         try:
             with visitor.job():
@@ -204,7 +205,7 @@ class VideoTab:
             readable(jobs.expect), queue=False, show_progress="hidden", **hidden
         ).success(
             readable(jobs.track),
-            [tab.choice, tab.frame],
+            [tab.choice, tab.frame, tab.policy],
             [
                 *tab.shown,
                 tab.player,

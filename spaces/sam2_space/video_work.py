@@ -328,6 +328,15 @@ class VideoWork:
             self.scene = scene
         return True
 
+    def use_memory_policy(self, name: str) -> None:
+        """Track with another memory policy from now on; see `SessionOptions.memory_policy`.
+
+        Raises:
+            SessionError: There is no such policy, or tracking is running.
+        """
+        with self._changing():
+            self.session.use_options(replace(self.session.options, memory_policy=name))
+
     def track(
         self, direction: PropagationDirection, start: int | None = None
     ) -> Iterator[TrackStep]:
