@@ -15,6 +15,7 @@ class Remembered:
 
     prompted: dict[int, FrameMemory] = field(default_factory=dict)
     tracked: dict[int, FrameMemory] = field(default_factory=dict)
+    references: tuple[FrameMemory, ...] = ()
 
     def spatial_bx(self, frame) -> Tensor | None:
         memory = self.tracked.get(frame)

@@ -34,6 +34,8 @@ VERBS = {
     "clear": lambda session: session.clear(0, 1),
     "clear elsewhere": lambda session: session.clear(5, 1),
     "remove": lambda session: session.remove(1),
+    "reference": lambda session: session.reference(noise_clip(1, seed=9)[0], GIVEN, 1),
+    "reference of a new object": lambda session: session.reference(noise_clip(1)[0], GIVEN, 7),
 }
 
 

@@ -29,12 +29,17 @@ class MemoryInputs:
             for the next, ...; `num_maskmem` for every conditioning frame.
         pointers_bpd: Object pointers, `(b, p, 256)`; None if there is none.
         times_bp: Age of each pointer as a fraction of the longest, signed; `(b, p)`.
+        spatial_frames: Frame of each spatial memory, None for references; for explanations, the
+            model does not read it.
+        pointer_frames: The same for pointers.
     """
 
     spatial: tuple[Tensor, ...]
     ages: tuple[int, ...]
     pointers_bpd: Tensor | None = None
     times_bp: Tensor | None = None
+    spatial_frames: tuple[int | None, ...] = ()
+    pointer_frames: tuple[int | None, ...] = ()
 
     @property
     def num_objects(self) -> int:

@@ -34,6 +34,7 @@ class ClipMemories:
     """
 
     def __init__(self) -> None:
+        self.references: tuple[FrameMemory, ...] = ()
         self.prompted: dict[int, FrameMemory] = {}
         self._tracked: dict[int, FrameMemory] = {}
 

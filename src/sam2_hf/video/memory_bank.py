@@ -5,7 +5,7 @@ Suffixes: b = objects (1 here), k = further hypotheses of the object on a frame,
 spatial memory, d = decoder channels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -28,7 +28,12 @@ NOTHING_MORE: Mapping[str, Tensor] = {}
 class MemoryBank:
     """Memories of one object: all in the record store, selected ones also on the device.
 
-    Memories of prompted frames never leave the device.
+    Memories of prompted frames and references never leave the device.
+
+    Attributes:
+        references: Memories of pictures outside the video, in the order they were added.
+        prompted: Memories of prompted frames, by frame.
+        device: Device of memories to be read next.
 
     Args:
         object_id: The object.
@@ -37,6 +42,7 @@ class MemoryBank:
     """
 
     def __init__(self, object_id: int, history: RecordStore, device: torch.device | str) -> None:
+        self.references: tuple[FrameMemory, ...] = ()
         self.prompted: dict[int, FrameMemory] = {}
         self._object_id = object_id
         self._history = history
@@ -115,6 +121,10 @@ class MemoryBank:
         self.forget(memory.frame)
         self.prompted[memory.frame] = memory.to(self.device)
 
+    def refer_to(self, memories: Iterable[FrameMemory]) -> None:
+        """Add references."""
+        self.references += tuple(memory.to(self.device) for memory in memories)
+
     def spatial_bx(self, frame: int) -> Tensor | None:
         """Look up the spatial memory of a tracked frame; None if there is none."""
         if frame not in self._spatial:
@@ -187,6 +197,7 @@ class MemoryBank:
         self._further_spatial.clear()
         self._further_pointers.clear()
         self.prompted = {frame: memory.to("cpu") for frame, memory in self.prompted.items()}
+        self.references = tuple(memory.to("cpu") for memory in self.references)
 
     def demote(self, frame: int, output: FrameOutput) -> None:
         """Turn a prompted frame into a tracked one; its prompt was removed."""
@@ -207,6 +218,7 @@ class MemoryBank:
         for frame in {*self.tracked, *self._spatial, *self._pointers}:
             self.forget(frame)
         self.prompted.clear()
+        self.references = ()
 
     def evict(self, step: TrackingStep, policy: MemoryPolicy) -> dict[int, int]:
         """Evict memories that `policy` does not select for the next step.
@@ -236,7 +248,7 @@ class MemoryBank:
         """Bytes of memories on the device."""
         prompted = (
             tensor.nbytes
-            for memory in self.prompted.values()
+            for memory in (*self.references, *self.prompted.values())
             for tensor in (memory.spatial_bx, memory.pointer_bd, memory.score_b1)
         )
         kinds = (self._spatial, self._pointers, self._further_spatial, self._further_pointers)

@@ -81,12 +81,14 @@ class ObjectRegistry:
         self._objects[object_id] = TrackedObject(object_id, bank)
         return self._objects[object_id]
 
-    def begin_change(self, object_id: int, frame: int, device: torch.device | str) -> TrackedObject:
+    def begin_change(
+        self, object_id: int, frame: int | None, device: torch.device | str
+    ) -> TrackedObject:
         """Return an object, a new one if the id is new, and push its state for undo.
 
         Args:
             object_id: Its id.
-            frame: The frame whose prompts are about to change.
+            frame: The frame whose prompts are about to change; None for references.
             device: Device for the memories of a new object.
         """
         if object_id in self._objects:
@@ -98,10 +100,10 @@ class ObjectRegistry:
         self._push(Snapshot.of(obj, None, frame))
         return obj
 
-    def note(self, obj: TrackedObject, frame: int | None) -> None:
+    def note(self, obj: TrackedObject, frame: int | None, *, is_removal: bool = False) -> None:
         """Push the state of an object before a change; see [`Snapshot`]."""
         place = list(self._objects).index(obj.object_id)
-        self._push(Snapshot.of(obj, place, frame))
+        self._push(Snapshot.of(obj, place, frame, is_removal=is_removal))
 
     def undo(self) -> TrackedObject | None:
         """Undo the last change; return its object, None if there is none."""
@@ -117,7 +119,7 @@ class ObjectRegistry:
 
     def remove(self, obj: TrackedObject) -> None:
         """Remove an object; `undo` can restore it."""
-        self.note(obj, None)
+        self.note(obj, None, is_removal=True)
         del self._objects[obj.object_id]
         obj.bank.offload()
 
@@ -150,6 +152,11 @@ class ObjectRegistry:
             for frame in obj.conditioning_frames(with_corrections=self._corrections_condition)
         }
 
+    @property
+    def has_references(self) -> bool:
+        """Whether any object has references."""
+        return any(obj.bank.references for obj in self._objects.values())
+
     def has_outputs_of(self, frame: int) -> bool:
         """Tell whether every object has an output on a frame, and nothing is queued."""
         objects = self._objects.values()
@@ -169,14 +176,21 @@ class ObjectRegistry:
         return [self.known(number) for number in read_object_ids(object_ids)]
 
     def require_prompts(self, objects: Sequence[TrackedObject] | None = None) -> set[int]:
-        """Refuse to track objects, all if None, without prompts; return the frames with prompts.
+        """Refuse to track objects, all if None, without prompts and references.
+
+        Returns:
+            Their frames with prompts; none if they only have references.
 
         Raises:
             NoPromptError: There is no object, or one of them has no prompt.
         """
         listed = self._objects.values() if objects is None else objects
         asked = [obj.object_id for obj in listed]
-        with_prompt = [number for number in self._objects if self.conditioning_frames(number)]
+        with_prompt = [
+            number
+            for number, obj in self._objects.items()
+            if obj.bank.references or self.conditioning_frames(number)
+        ]
         for number in asked:
             if number not in with_prompt:
                 raise NoPromptError(number, with_prompt)

@@ -85,19 +85,19 @@ def plan_propagation(
 
     Args:
         start: First frame. If None: the first prompted frame, or the last one if only going
-            backward.
+            backward; of the video if none is prompted.
         limit: Frames to visit in each direction, including the first in the forward one; all if
             None.
         direction: Forward in time, backward, or forward and then backward from the same frame.
         num_frames: Frames of the video; None if unknown yet.
-        prompted: Frames with a prompt; at least one.
+        prompted: Frames with a prompt; none if objects are known from references.
 
     Returns:
         Frames and direction of each run; no frame is visited twice.
 
     Raises:
         FrameError: The first frame does not exist.
-        SessionError: The direction is unknown or the limit negative.
+        SessionError: The direction is unknown, the limit negative, or the last frame unknown.
     """
     if not isinstance(direction, str) or direction not in ("forward", "backward", "both"):
         raise SessionError(
@@ -107,7 +107,7 @@ def plan_propagation(
     if limit is not None and limit < 0:
         raise SessionError(f"limit is {shown(limit)}; it must be a number of frames, 0 or more.")
     if start is None:
-        start = max(prompted) if direction == "backward" else min(prompted)
+        start = _first_visited(direction, num_frames, prompted)
     if start < 0 or (num_frames is not None and start >= num_frames):
         last = "" if num_frames is None else f" up to {num_frames - 1}"
         raise FrameError(
@@ -125,6 +125,20 @@ def plan_propagation(
     if direction != "forward":
         runs.append((behind, "backward"))
     return runs
+
+
+def _first_visited(
+    direction: PropagationDirection, num_frames: int | None, prompted: Collection[int]
+) -> int:
+    """Choose where to start: a prompted frame, or an end of the video if there is none."""
+    if direction != "backward":
+        return min(prompted, default=0)
+    if not prompted and num_frames is None:
+        raise SessionError(
+            "the last frame is not known yet, so there is no frame to go backward from. Give "
+            "start=..., or track forward."
+        )
+    return max(prompted, default=(num_frames or 1) - 1)
 
 
 def begins_backward_from_first(runs: Runs) -> bool:

@@ -6,16 +6,14 @@ The session owns all state; the model is stateless. Coordinates are pixels of th
 
 import copy
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
-
-from tqdm import tqdm
 
 from sam2_hf.closing import Closing
 from sam2_hf.errors import SessionError
 from sam2_hf.frames.base import Frames, frame_number
 from sam2_hf.frames.preprocessing import FramePixels
+from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.video.storage.session_checkpoint import load_tracker, open_session_frames, save_tracker
 
@@ -34,14 +32,14 @@ from .prompts import (
     read_object_id,
 )
 from .propagation import (
-    ENDLESS,
     FrameRequest,
     PropagationDirection,
     Runs,
-    ToCome,
     begins_backward_from_first,
     plan_propagation,
 )
+from .propagation_run import visit_frames
+from .references import Masks, encode_references
 from .review import FrameToReview, ReviewRules, frames_to_review
 from .session_lock import SessionLock, one_thread_at_a_time
 from .session_options import SessionOptions
@@ -193,6 +191,29 @@ class VideoSession(Closing):
         mask = read_mask(mask_hw, self.size, side, f"object {object_id}")
         self.put_prompts(frame, object_id, FramePrompts().with_mask(mask))
 
+    def reference(self, picture: object, masks: Masks, object_id: int) -> None:
+        """Add what an object looks like in another picture or video: a memory without a time.
+
+        All frames tracked from now on read it, in both directions; `max_cond_frames_in_attn` does
+        not count it. Such an object needs no prompt: see `propagate`.
+
+        Args:
+            picture: A picture of any size; if `masks` is a mapping a video, see [`open_frames`].
+            masks: Its mask, `(height, width)` of the picture; or for a video, frame -> mask.
+            object_id: The object; a new id adds an object.
+
+        Raises:
+            ImageError: The picture cannot be read.
+            VideoError: The video cannot be opened.
+            FrameError: The video has no such frame.
+            PromptError: A mask is empty, or its size differs from the picture's.
+            SessionError: The model has no memory.
+        """
+        object_id = read_object_id(object_id)
+        self._tracker.encoder.require_open()
+        memories = encode_references(picture, masks, object_id, self.model, self.options)
+        self._refer(object_id, memories)
+
     def prompts_of(self, frame: int, object_id: int) -> FramePrompts:
         """Return the prompts of an object on a frame; empty if there are none."""
         obj = self._tracker.objects.get(read_object_id(object_id))
@@ -259,7 +280,8 @@ class VideoSession(Closing):
         `remove` and `undo`.
 
         Args:
-            start: First frame; the first prompted one if None (backward: the last one).
+            start: First frame; the first prompted one if None (backward: the last one). If no
+                object has a prompt, only references: the first of the video (backward: the last).
             limit: Number of frames in each direction; all if None.
             direction: "forward", "backward", or "both": forward, then back from `start`.
             progress: Whether to show a progress bar.
@@ -269,7 +291,7 @@ class VideoSession(Closing):
             Results, lazily. Stopping early loses nothing.
 
         Raises:
-            NoPromptError: There is no object, or one of them has no prompt.
+            NoPromptError: There is no object, or one has neither a prompt nor a reference.
             UnknownObjectError: `objects` has an unknown one.
             FrameError: A frame is not available; those before it are tracked.
             OutputError: The disk is full; tracked frames are kept, resume when there is space.
@@ -282,7 +304,7 @@ class VideoSession(Closing):
         if self.options.skip_backward_from_first and begins_backward_from_first(runs):
             runs = []
         only = None if objects is None else frozenset(obj.object_id for obj in chosen)
-        return self._run(runs, progress=progress, only=only)
+        return self._visit(runs, progress=progress, only=only)
 
     def step(self, picture: ImageSource, *, frame: int | None = None) -> FrameResult:
         """Append a frame to a live stream and track all objects on it.
@@ -330,7 +352,7 @@ class VideoSession(Closing):
             self.frames.require(number)
 
     def undo(self) -> bool:
-        """Undo the last click, box, mask, clear or remove.
+        """Undo the last click, box, mask, reference, clear or remove.
 
         Frames tracked since then stay until the next `propagate` overwrites them. The last 8
         removed objects can be restored.
@@ -430,56 +452,15 @@ class VideoSession(Closing):
         """
         return cls._of_tracker(load_tracker(Path(folder), video, model))
 
-    def _run(
-        self,
-        runs: Runs,
-        *,
-        progress: bool,
-        passes_prompted: bool = True,
-        only: frozenset[int] | None = None,
-    ) -> Iterator[FrameResult]:
-        """Consolidate all prompts, then visit frames; see `propagate`.
+    def _visit(self, runs: Runs, **how: Any) -> Iterator[FrameResult]:
+        """Visit frames; see [`visit_frames`]."""
+        return visit_frames(self._tracker, self.lock, runs, **how)
 
-        Each step holds the lock and begins with the prompts since the last one: those on frames
-        still to come are deferred, the others are applied.
-        """
-        tracker, only_first = self._tracker, begins_backward_from_first(runs)
-        encoder = tracker.encoder  # its frames may be replaced between two steps
-        total = sum(len(frames) for frames, _ in runs if frames.stop != ENDLESS)
-        bar = tqdm(total=total or None, unit="frame", desc="tracking", disable=not progress)
-        with closing(bar):
-            with self.lock:
-                encoder.require_open()
-                corrections = tracker.consolidate_prompts()
-                if passes_prompted:  # as in the original, visited prompted frames are overwritten
-                    corrections.clear()
-            for number, (frames, direction) in enumerate(runs):
-                encoder.frames.expect(frames)
-                for frame in frames:
-                    if encoder.frames.may_come(frame):
-                        continue  # the caller's numbers of a stream may have gaps
-                    following = frame + frames.step
-                    is_known = encoder.frames.num_frames is not None and following in frames
-                    request = FrameRequest(
-                        frame,
-                        direction,
-                        passes_prompted=passes_prompted,
-                        leaves_trace=not only_first,
-                        ahead=following if is_known else None,
-                        only=only,
-                    )
-                    # an iterator may block this thread
-                    reached = encoder.frames.reaches(frame)
-                    with self.lock:
-                        encoder.require_open()
-                        if not reached:
-                            break  # an iterator has ended
-                        corrections |= tracker.consolidate_prompts(ToCome(frame, runs[number:]))
-                        result, write_error = tracker.segment(request.keeping(corrections))
-                    bar.update()
-                    yield result
-                    if write_error is not None:  # the frame was yielded; the disk is full
-                        raise write_error
+    def _refer(self, object_id: int, memories: Sequence[FrameMemory]) -> None:
+        """Add references to an object; `undo` removes them."""
+        tracker = self._tracker
+        obj = tracker.registry.begin_change(object_id, None, tracker.memory_device)
+        obj.bank.refer_to(memories)
 
     def _require(self, frame: int) -> int:
         """Refuse an unavailable frame; return its number as an int.

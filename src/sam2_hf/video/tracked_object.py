@@ -10,13 +10,14 @@ from torch.nn import functional
 from sam2_hf.errors import FrameError
 from sam2_hf.frames.base import Frames
 from sam2_hf.model.memory_tokens import MemoryInputs
-from sam2_hf.model.outputs import FrameMemory
+from sam2_hf.model.outputs import FrameMemory, ObjectMasks
 
-from .frame_result import FrameOutput
+from .frame_result import FrameOutput, split_by_object
 from .masklet import MaskletStore
 from .memory_bank import MemoryBank
 from .memory_policy import Direction
 from .prompts import FramePrompts
+from .session_options import SessionOptions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +34,16 @@ class PromptedOutput:
     answer: FrameOutput
     pointer_1d: Tensor
     full_logits_11hw: Tensor | None
+
+    @classmethod
+    def of(cls, masks: ObjectMasks, options: SessionOptions) -> "PromptedOutput":
+        """Take the decoder's output for one object."""
+        keeps_full = options.mask_prompts_at_full_resolution
+        return cls(
+            split_by_object(masks, options.fill_hole_area)[0],
+            masks.pointer_bd,
+            masks.full_logits_b1hw if keeps_full else None,
+        )
 
     def logits_for_memory(self, image_size: int) -> Tensor:
         """Return the mask logits for the memory encoder, `(1, 1, image_size, image_size)`.
@@ -269,7 +280,9 @@ class Snapshot:
     Attributes:
         obj: The object itself.
         place: Its position among the session's objects; None if it was not one.
-        frame: The changed frame; None for all.
+        frame: The changed frame; None for all, or for references.
+        is_removal: Whether the change removed the object.
+        references: Its references.
         frames: Copy of the object's states.
         prompted: Copy of its memories of conditioning frames.
         directions: Frame -> tracking direction, of frames with open prompts.
@@ -279,13 +292,17 @@ class Snapshot:
     obj: TrackedObject
     place: int | None
     frame: int | None
+    is_removal: bool
+    references: tuple[FrameMemory, ...]
     frames: dict[int, FrameState]
     prompted: dict[int, FrameMemory]
     directions: dict[int, Direction | None]
     tracked: dict[int, dict[str, Tensor] | None]
 
     @classmethod
-    def of(cls, obj: TrackedObject, place: int | None, frame: int | None) -> "Snapshot":
+    def of(
+        cls, obj: TrackedObject, place: int | None, frame: int | None, *, is_removal: bool = False
+    ) -> "Snapshot":
         """Take a snapshot; only dicts are copied, since their values are immutable.
 
         Queued prompts are shared, so that a later answer serves both.
@@ -295,6 +312,8 @@ class Snapshot:
             obj,
             place,
             frame,
+            is_removal,
+            obj.bank.references,
             dict(obj.frames),
             dict(obj.bank.prompted),
             {number: obj.directions.get(number) for number in open_frames},
@@ -305,6 +324,7 @@ class Snapshot:
         """Restore the object to this state."""
         obj = self.obj
         obj.frames, obj.bank.prompted = dict(self.frames), dict(self.prompted)
+        obj.bank.references = self.references
         for frame, direction in self.directions.items():
             if direction is None:
                 obj.directions.pop(frame, None)
@@ -312,8 +332,3 @@ class Snapshot:
                 obj.directions[frame] = direction
         for frame, record in self.tracked.items():
             obj.bank.put_back(frame, record)
-
-    @property
-    def is_removal(self) -> bool:
-        """Whether the change removed the object."""
-        return self.place is not None and self.frame is None

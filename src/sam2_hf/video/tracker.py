@@ -126,8 +126,9 @@ class Tracker:
 
     def bind(self, model: TrackingModel) -> None:
         """Set the model; see [`FrameEncoder.bind`]."""
-        model = sized_model(model, self.options)
-        self.encoder.bind(model, must_fit=bool(self.registry.conditioning_frames()))
+        registry = self.registry
+        has_memories = registry.has_references or bool(registry.conditioning_frames())
+        self.encoder.bind(sized_model(model, self.options), must_fit=has_memories)
 
     def use_options(self, options: SessionOptions) -> None:
         """Set new options; see [`VideoSession.use_options`]."""
@@ -193,7 +194,11 @@ class Tracker:
         asked = request.chosen(self.objects)
         known = self._known_outputs(asked, request)
         prompted = [obj for obj in asked if obj.object_id in known]
-        tracked = [obj for obj in asked if obj.object_id not in known and obj.bank.prompted]
+        tracked = [
+            obj
+            for obj in asked
+            if obj.object_id not in known and (obj.bank.prompted or obj.bank.references)
+        ]
         outputs = {number: output.to(device) for number, output in known.items()}
         found = self._track(tracked, request, policy) if tracked else []
         outputs |= {obj.object_id: output for obj, output, _, _ in found}
@@ -355,7 +360,7 @@ class Tracker:
             becomes one. The original fails there.
         """
         queued = QueuedPrompts(prompts)
-        if obj.bank.prompted:
+        if obj.bank.prompted or obj.bank.references:
             queued.direction = obj.directions.get(frame)
         if prompts.mask_hw is None:
             if queued.direction is not None:
@@ -450,12 +455,7 @@ class Tracker:
                 ),
                 dynamic_multimask_via_stability=self.options.dynamic_multimask_via_stability,
             )
-        keeps_full = self.options.mask_prompts_at_full_resolution
-        return PromptedOutput(
-            split_by_object(masks, self.options.fill_hole_area)[0],
-            masks.pointer_bd,
-            masks.full_logits_b1hw if keeps_full else None,
-        )
+        return PromptedOutput.of(masks, self.options)
 
     def _consolidate(self, frame: int) -> Corrections:
         """Encode memories of a frame's decoded prompts; return which count as tracked."""

@@ -25,6 +25,10 @@ class Memories(Protocol):
     """Memories of one object, or of several that are always tracked together."""
 
     @property
+    def references(self) -> Sequence[FrameMemory]:
+        """Memories of pictures outside the video; read from every frame."""
+
+    @property
     def prompted(self) -> Mapping[int, FrameMemory]:
         """Memories of prompted frames, by frame."""
 
@@ -194,7 +198,10 @@ def chooses_among_masks(model: TrackingModel, prompts: Prompts, *, tracked: bool
 
 
 def gather_memories(memories: Memories, step: TrackingStep, policy: MemoryPolicy) -> MemoryInputs:
-    """Gather the memories that a policy selects for a frame; frames without a memory are skipped.
+    """Gather the references, and the memories that a policy selects for a frame.
+
+    Selected frames without a memory are skipped. References come first, as the prompted frame of
+    most videos does.
 
     Source: sam2/modeling/sam2_base.py:520-637 @ 2b90b9f.
     """
@@ -205,6 +212,7 @@ def gather_memories(memories: Memories, step: TrackingStep, policy: MemoryPolicy
     }
     spatial: list[Tensor] = []
     ages: list[int] = []
+    frames: list[int | None] = []
     for frame, age in choice:
         known = memories.prompted.get(frame)
         memory = None if known is None else known.spatial_bx
@@ -215,24 +223,38 @@ def gather_memories(memories: Memories, step: TrackingStep, policy: MemoryPolicy
         if memory is not None:
             spatial.append(memory)
             ages.append(age)
-    pointers, times = _pointers(memories, policy.select_pointers(step, memories), conditioning)
+            frames.append(frame)
+    pointers, times, seen = _pointers(
+        memories, policy.select_pointers(step, memories), conditioning
+    )
+    longest = policy.rules.longest_time(step)
+    for number, reference in enumerate(memories.references):
+        spatial.insert(number, reference.spatial_bx)
+        ages.insert(number, largest_age)
+        frames.insert(number, None)
+        pointers.insert(number, reference.pointer_bd)
+        times.insert(number, float(longest))
+        seen.insert(number, None)
     if not pointers:
-        return MemoryInputs(tuple(spatial), tuple(ages))
+        return MemoryInputs(tuple(spatial), tuple(ages), spatial_frames=tuple(frames))
     pointers_bpd = torch.stack(pointers, dim=1)
     times_p = torch.tensor(times)  # on the host, where they are used
-    times_bp = (times_p / policy.rules.longest_time(step)).expand(len(pointers_bpd), -1)
-    return MemoryInputs(tuple(spatial), tuple(ages), pointers_bpd, times_bp)
+    times_bp = (times_p / longest).expand(len(pointers_bpd), -1)
+    return MemoryInputs(
+        tuple(spatial), tuple(ages), pointers_bpd, times_bp, tuple(frames), tuple(seen)
+    )
 
 
 def _pointers(
     memories: Memories, choice: Choice, conditioning: set[int]
-) -> tuple[list[Tensor], list[float]]:
-    """Read the pointers of selected frames and their ages.
+) -> tuple[list[Tensor], list[float], list[int | None]]:
+    """Read the pointers of selected frames, their ages and frames.
 
     The first occurrence of a conditioning frame refers to its prompt's pointer.
     """
     pointers: list[Tensor] = []
     times: list[float] = []
+    frames: list[int | None] = []
     unread = set(conditioning)
     for frame, age in choice:
         known = memories.prompted.get(frame)
@@ -245,7 +267,8 @@ def _pointers(
         if pointer is not None:
             pointers.append(pointer)
             times.append(float(age))
-    return pointers, times
+            frames.append(frame)
+    return pointers, times, frames
 
 
 def _alike(inputs: list[MemoryInputs]) -> list[list[int]]:

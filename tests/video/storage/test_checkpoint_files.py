@@ -185,11 +185,10 @@ def test_where_there_is_no_save_the_error_says_so(tmp_path, place):
 
 
 def test_a_save_of_a_newer_version_says_update(tmp_path, history, monkeypatch):
-    monkeypatch.setattr(checkpoint_files, "FORMAT", 2)
     save(tmp_path / "saved", history)
-    monkeypatch.setattr(checkpoint_files, "FORMAT", 1)
+    monkeypatch.setattr(checkpoint_files, "FORMAT", 0)
 
-    with pytest.raises(SessionError, match=r"newer version .*format 2.*pip install -U sam2-hf"):
+    with pytest.raises(SessionError, match=r"newer version .*format 1.*pip install -U sam2-hf"):
         load(tmp_path / "saved")
 
 

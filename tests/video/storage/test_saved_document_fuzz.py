@@ -30,11 +30,12 @@ STRANGE = (
 
 @pytest.fixture(scope="module")
 def saved(tiny_video_model, tmp_path_factory):
-    """A save with clicks, a box, a mask, an open answer and an open question."""
+    """A save with clicks, a box, a mask, a reference, an open answer and an open question."""
     folder = tmp_path_factory.mktemp("saved")
     with Sam2VideoInferenceSession.open(clip(NUM_FRAMES), tiny_video_model) as session:
         session.click(0, 1, [(30, 20), (5, 5)], positive=[True, False])
         session.box(1, 2, (10, 10, 40, 30))
+        session.reference(clip(1)[0], np.ones(SIZE, bool), 2)
         list(session.propagate(limit=4))
         session.mask(3, 3, np.ones(SIZE, bool))
         session.click(2, 1, (31, 21))

@@ -465,17 +465,18 @@ class Sam2VideoInferenceSession(VideoSession):
         """
         self.use_model(model)
         prompted = self._tracker.registry.conditioning_frames()
-        if not prompted:
+        if not prompted and not self._tracker.registry.has_references:
             raise NoPromptError(None, ())
         self._input_prompts.requeue(prompted)
-        start = min(prompted) if start_frame_idx is None else operator.index(start_frame_idx)
+        start = None if start_frame_idx is None else operator.index(start_frame_idx)
+        start = min(prompted, default=None) if start is None else start
         limit = None if max_frame_num_to_track is None else max_frame_num_to_track + 1
         count = self.frames.num_received if self.frames.is_live else self.num_frames
         direction: Direction = "backward" if reverse else "forward"
         runs = plan_propagation(start, limit, direction, count, prompted)
         if reverse and start == 0:
             runs = []
-        results = self._run(runs, progress=show_progress_bar, passes_prompted=False)
+        results = self._visit(runs, progress=show_progress_bar, passes_prompted=False)
         return (segmentation_output(result, model) for result in results)
 
     def _at(self, obj_idx: int) -> TrackedObject:

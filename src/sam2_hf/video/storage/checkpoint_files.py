@@ -220,7 +220,8 @@ def _counted(saved: SavedHistory, history: RecordStore) -> Iterator[tuple[Key, b
         yield key, place
 
 
-FORMAT = 1  # raised when older versions cannot read the new format
+FORMAT = 2  # raised when older versions cannot read the new format; 2 adds references
+PLAIN_FORMAT = 1  # of sessions that every version can read
 CURRENT, SESSION = "current.json", "session.json"
 STATE, INDEX = "state.safetensors", "history.safetensors"
 SAVE_NAME = re.compile(r"save-(\d{6,})")
@@ -234,11 +235,13 @@ class SavedSession:
         document: JSON data. Note that JSON turns keys into strings and tuples into lists.
         tensors: Name -> tensor of any device and dtype. They are loaded to RAM.
         history: Offloaded records.
+        format: Format that a version must know to read it.
     """
 
     document: dict[str, Any]
     tensors: dict[str, Tensor]
     history: RecordStore
+    format: int = PLAIN_FORMAT
 
 
 def write_session(folder: Path, saved: SavedSession) -> None:
@@ -323,7 +326,7 @@ def _write_save(save: Path, saved: SavedSession, previous: Path | None) -> None:
     about = {"kinds": history.kinds, "segments": history.segments, "files": files}
     text = json.dumps({"document": saved.document, **about})
     session = _write(save / SESSION, text.encode())
-    current = {"format": FORMAT, "save": save.name, "session": session}
+    current = {"format": saved.format, "save": save.name, "session": session}
     _write(save / CURRENT, json.dumps(current).encode())
     for file in save.iterdir():
         _sync_file(file)

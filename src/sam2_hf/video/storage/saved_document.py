@@ -240,11 +240,10 @@ class _ObjectCheck:
             raise SessionError(f"memories and answers of {self._what} are of different frames")
         answer = self._shapes.output()
         for frame in prompted:
-            key = f"{self._own}prompted/{frame}/"
-            self._tensor(f"{key}spatial", self._shapes.spatial, self._shapes.memory_dtype)
-            self._tensor(f"{key}pointer", (1, self._shapes.pointer))
-            self._tensor(f"{key}score", (1, 1))
+            self._memory(f"{self._own}prompted/{frame}/")
             self._all(f"{self._own}outputs/{frame}/", answer)
+        for number in range(self._references()):
+            self._memory(f"{self._own}references/{number}/")
         pending = self._pending()
         if not set(pending) <= set(prompts):
             raise SessionError(f"{self._what} has an answer on a frame without a prompt")
@@ -324,6 +323,22 @@ class _ObjectCheck:
             found.append(self._frame(frame))
         _require_unique(found, f"open answers of {self._what}")
         return found
+
+    def _references(self) -> int:
+        """Return the number of references; earlier versions wrote none."""
+        what = f"the number of references of {self._what}"
+        count = _whole(self._fields.get("references", 0), 0, LARGEST_ID, what)
+        prefix = f"{self._own}references/"
+        held = {name.split("/")[2] for name in self._tensors if name.startswith(prefix)}
+        if count != len(held):
+            raise SessionError(f"{what} is {count}, and there are {len(held)}")
+        return count
+
+    def _memory(self, key: str) -> None:
+        """Check the memory of a prompted frame or a reference."""
+        self._tensor(f"{key}spatial", self._shapes.spatial, self._shapes.memory_dtype)
+        self._tensor(f"{key}pointer", (1, self._shapes.pointer))
+        self._tensor(f"{key}score", (1, 1))
 
     def _frames(self, name: str) -> list[int]:
         frames = [

@@ -29,7 +29,14 @@ from sam2_hf.video.tracker import Tracker
 from sam2_hf.video.tracking_model import TrackingModel
 from sam2_hf.video.video_processing_sam2_video import checkpoint_pixels
 
-from .checkpoint_files import SavedSession, damage_explained, read_session, write_session
+from .checkpoint_files import (
+    FORMAT,
+    PLAIN_FORMAT,
+    SavedSession,
+    damage_explained,
+    read_session,
+    write_session,
+)
 from .saved_document import SavedShapes, check_document, check_frames, check_objects, read_options
 from .video_fingerprint import Fingerprint, require_same_video, video_fingerprint
 
@@ -59,7 +66,9 @@ def save_tracker(tracker: Tracker, folder: Path) -> None:
         },
         "objects": [_write_object(obj, tensors) for obj in tracker.objects.values()],
     }
-    write_session(folder, SavedSession(document, tensors, tracker.registry.store))
+    # earlier versions would leave references out, so they must not read the save
+    needed = FORMAT if tracker.registry.has_references else PLAIN_FORMAT
+    write_session(folder, SavedSession(document, tensors, tracker.registry.store, needed))
 
 
 def load_tracker(folder: Path, video: object, model: TrackingModel) -> Tracker:
@@ -205,6 +214,8 @@ def _write_object(obj: TrackedObject, tensors: Named) -> Document:
     own = f"{obj.object_id}/"
     for frame, memory in obj.bank.prompted.items():
         _write_fields(f"{own}prompted/{frame}/", memory, MEMORY, tensors)
+    for number, memory in enumerate(obj.bank.references):
+        _write_fields(f"{own}references/{number}/", memory, MEMORY, tensors)
     for frame, output in obj.outputs.items():
         _write_fields(f"{own}outputs/{frame}/", output, OUTPUT, tensors)
     calls = [(frame, call) for frame, several in obj.queued.items() for call in several]
@@ -235,6 +246,7 @@ def _write_object(obj: TrackedObject, tensors: Named) -> Document:
         "asked": [
             [frame, call.direction, call.previous_output is not None] for frame, call in unanswered
         ],
+        "references": len(obj.bank.references),
         "prompted": list(obj.bank.prompted),
         "outputs": list(obj.outputs),
         "pending": [[frame, direction is None] for frame, (direction, _) in answered.items()],
@@ -250,6 +262,9 @@ def _read_object(tracker: Tracker, fields: Document, tensors: Named) -> None:
     for frame in fields["prompted"]:
         memory = _read_fields(f"{own}prompted/{frame}/", MEMORY, tensors, device)
         obj.bank.prompted[frame] = FrameMemory(frame, **memory)
+    for number in range(fields.get("references", 0)):  # missing in earlier versions
+        memory = _read_fields(f"{own}references/{number}/", MEMORY, tensors, device)
+        obj.bank.refer_to([FrameMemory(number, **memory)])
     for frame in fields["outputs"]:
         output = _read_fields(f"{own}outputs/{frame}/", OUTPUT, tensors, device)
         obj.update(frame, output=FrameOutput(**output))

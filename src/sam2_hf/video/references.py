@@ -1,0 +1,168 @@
+"""References: objects known from another picture or video, as memories without a time.
+
+Every frame of a session reads them, in both directions, so an object needs no prompt in the video
+itself. They have the temporal code of a prompted frame. The time of their pointers is the longest
+that the model was trained with: a constant, so that results do not depend on where in the video an
+object appears, and far away, since 0 would be the time of the current frame, whose pointer is never
+among the memories.
+
+Suffixes: h, w = rows and columns.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sam2_hf.errors import ImageError, PromptError, SessionError, VideoError
+from sam2_hf.frames.base import Frames, frame_number
+from sam2_hf.model.outputs import FrameMemory
+from sam2_hf.video.storage.session_checkpoint import open_session_frames
+
+from .frame_encoder import FrameEncoder
+from .prompts import Mask, read_mask, read_object_id
+from .session_options import SessionOptions
+from .tracked_object import PromptedOutput
+from .tracking_model import TrackingModel
+
+Masks = Mask | Mapping[int, Mask]
+
+
+class TakesReferences(Protocol):
+    """Interface of a session to a [`Reference`]."""
+
+    def reference(self, picture: object, masks: Masks, object_id: int) -> None:
+        """Add what an object looks like in another picture or video."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What an object looks like in another picture or video; for [`VideoSegmentationPipeline`].
+
+    Attributes:
+        picture: A picture of any size; or a video, see [`open_frames`].
+        masks: `(height, width)` of the picture; for a video, frame -> mask.
+        object_id: The object in the video to track, any integer.
+        name: What it is, for results.
+
+    Raises:
+        PromptError: The object id is not a whole number.
+
+    Example:
+        >>> cup = np.zeros((400, 600), dtype=bool)
+        >>> cup[90:310, 190:400] = True
+        >>> session.reset()
+        >>> Reference(photo, cup, object_id=1).add_to(session)
+        >>> masks = [result.masks[1] for result in session.propagate()]
+    """
+
+    picture: object = field(repr=False)
+    masks: Masks = field(repr=False)
+    object_id: int
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the id."""
+        object.__setattr__(self, "object_id", read_object_id(self.object_id))
+
+    def add_to(self, session: TakesReferences) -> None:
+        """Add it to the session's references of the object.
+
+        Raises:
+            ImageError: The picture cannot be read.
+            PromptError: A mask is empty or has another size.
+
+        Example:
+            >>> cup = session.preview(0).masks[1]
+            >>> Reference(clip[0], cup, object_id=2).add_to(session)
+            >>> session.object_ids
+            (1, 2)
+        """
+        session.reference(self.picture, self.masks, self.object_id)
+
+
+@torch.no_grad()
+def encode_references(
+    picture: object, masks: Masks, object_id: int, model: TrackingModel, options: SessionOptions
+) -> list[FrameMemory]:
+    """Encode the memories of an object in another picture or video.
+
+    The masks are encoded as mask prompts on these frames would be.
+
+    Args:
+        picture: A picture, or a video if `masks` is a mapping.
+        masks: The mask, or frame -> mask.
+        object_id: The object, for messages.
+        model: The model.
+        options: How frames are resized and memories encoded.
+
+    Raises:
+        ImageError: The picture cannot be read.
+        VideoError: The video cannot be opened.
+        FrameError: The video has no such frame.
+        PromptError: A mask is empty, has another size, or ambiguous values.
+        SessionError: The model has no memory.
+    """
+    if model.num_maskmem == 0:
+        raise SessionError(
+            "this model attends to no memory (num_maskmem is 0), so a reference would not be read. "
+            "Set model.num_maskmem to 1 or more."
+        )
+    what = f"object {object_id} in its reference"
+    with _open(picture, what, options, model, is_video=isinstance(masks, Mapping)) as frames:
+        listed = masks if isinstance(masks, Mapping) else {0: masks}
+        read = {
+            number: _read_mask(mask, frames, number, model, what)
+            for number, mask in ((frame_number(frame), mask) for frame, mask in listed.items())
+        }
+        if not read:
+            raise PromptError(f"there is no mask of {what}. Give at least one.")
+        # a compiled graph may reuse the tensors in which the session caches a frame's features
+        encoder = FrameEncoder(frames, replace(options, compile=False), model)
+        return [_encode(frame, mask_hw, encoder, options) for frame, mask_hw in read.items()]
+
+
+def _open(
+    picture: object, what: str, options: SessionOptions, model: TrackingModel, *, is_video: bool
+) -> Frames:
+    """Open a picture as a video of one frame, preprocessed as the session's frames are."""
+    if is_video:
+        return open_session_frames(picture, options, model)
+    try:
+        return open_session_frames([picture], options, model)
+    except VideoError as error:
+        raise ImageError(
+            f"the picture of {what} cannot be used: {error.__cause__ or error}"
+        ) from error
+
+
+def _read_mask(mask: Mask, frames: Frames, frame: int, model: TrackingModel, what: str) -> Tensor:
+    frames.require(frame)
+    mask_hw = read_mask(mask, frames.size, model.image_size, what)
+    if not mask_hw.any():
+        raise PromptError(
+            f"the mask of {what} is empty, or too small to be seen at the model's input size. Give "
+            "a mask of the object."
+        )
+    return mask_hw
+
+
+def _encode(
+    frame: int, mask_hw: Tensor, encoder: FrameEncoder, options: SessionOptions
+) -> FrameMemory:
+    """Encode the memory of one mask prompt; see `Tracker.consolidate_prompts`."""
+    model, features = encoder.model, encoder.encode(frame)
+    found = model.use_mask_as_output(features, mask_hw[None, None].to(model.device))
+    given = PromptedOutput.of(found, options)
+    score_b1 = given.answer.score_1[None]
+    spatial_bx = model.encode_memory(
+        features,
+        given.logits_for_memory(model.image_size),
+        score_b1,
+        binarize=options.binarize_mask_from_pts_for_mem_enc,
+    )
+    # copied, so that no larger tensor is kept alive
+    parts = (spatial_bx.to(options.memory_dtype), given.pointer_1d, score_b1)
+    return FrameMemory(frame, *[part.clone() for part in parts])
