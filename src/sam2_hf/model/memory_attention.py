@@ -33,6 +33,7 @@ from .position_encoding import rotary_table, rotated
 Table = tuple[Tensor, Tensor]
 DEFAULT_THETA = 10_000.0  # base of the rotary wave lengths in every released model
 FEWEST_QUERIES = 1024  # below this, tiles cost more than they save
+QUERIES_AT_ONCE = 256  # of a plain attention: 1024-pixel frames have 4096, and 30,000 keys
 FLOAT32 = torch.empty(0, dtype=torch.float32, device="cpu")
 LOG_POOL = 2 * math.log(2)  # of the cells that a pooled token stands for
 POSITION_SHARE = 0.1  # share of the position added to the frame before the first layer
@@ -118,6 +119,31 @@ class RotaryAttention(FastPath, nn.Module):
         dropout = self.dropout if self.training else 0.0
         found = attend(self, query, key, value, attention_mask=bias, dropout=dropout)
         return self.o_proj(found.flatten(2))
+
+    def shares(
+        self, query_bqd: Tensor, memories: MemoryTokens, table: Table, cells_n: Tensor | None
+    ) -> Tensor:
+        """Measure the share of attention that each key gets: mean over cells and heads, `(b, k)`.
+
+        Plain attention in float32, some queries at a time.
+
+        Args:
+            query_bqd: As in `forward`.
+            memories: As in `forward`, without a bias.
+            table: As in `forward`.
+            cells_n: Cells of the frame to take the mean over, boolean; all if None.
+        """
+        heads = (self.num_heads, -1)
+        query = rotated(self.q_proj(query_bqd).unflatten(-1, heads).transpose(1, 2), table)
+        if cells_n is not None:
+            query = query[:, :, cells_n]
+        key = self.k_proj(memories.keys_bkc).unflatten(-1, heads).transpose(1, 2)
+        key_table = memories.table or table
+        key_badk = rotated(key, key_table, memories.num_pointer_tokens).transpose(-1, -2).float()
+        total_bk = key_badk.new_zeros(len(key_badk), key_badk.shape[-1])
+        for few_baqd in query.float().split(QUERIES_AT_ONCE, dim=2):
+            total_bk += (few_baqd @ key_badk * self.scaling).softmax(dim=-1).sum(dim=(1, 2))
+        return total_bk / (self.num_heads * query.shape[2])
 
     def _attend_in_tiles(self, query_bqd: Tensor, memories: MemoryTokens, table: Table) -> Tensor:
         """Attend to values as stored, and project the result.
@@ -276,6 +302,15 @@ class MemoryAttentionLayer(FastPath, GradientCheckpointingLayer):
         cells_bnd = cells_bnd + self.dropout(found)
         return cells_bnd + self.dropout(self._mlp(self.layer_norm3(cells_bnd)))
 
+    def shares(
+        self, cells_bnd: Tensor, memories: MemoryTokens, table: Table, cells_n: Tensor | None
+    ) -> Tensor:
+        """Measure the attention to each memory token, `(b, k)`; see `MemoryAttention.shares`."""
+        normed = self.layer_norm1(cells_bnd)
+        own = MemoryTokens(normed, normed, num_pointer_tokens=0)
+        query_bnd = self.layer_norm2(cells_bnd + self.self_attn(normed, own, table))
+        return self.cross_attn_image.shares(query_bnd, memories, table, cells_n)
+
     def _mlp(self, cells_bnd: Tensor) -> Tensor:
         """Apply the MLP to every cell."""
         first, second = (self.linear1, self.linear2) if self.mlp is None else self.mlp.values()
@@ -325,3 +360,31 @@ class MemoryAttention(nn.Module):
         for layer in self.layers:
             cells_bnd = layer(cells_bnd, memories, table)
         return self.layer_norm(cells_bnd).transpose(1, 2).unflatten(-1, grid)
+
+    def shares(
+        self,
+        features_bdhw: Tensor,
+        positions_1dhw: Tensor,
+        memories: MemoryTokens,
+        cells_n: Tensor | None = None,
+    ) -> Tensor:
+        """Measure the share of attention that each memory token gets; see `forward`.
+
+        Args:
+            features_bdhw: As in `forward`.
+            positions_1dhw: As in `forward`.
+            memories: As in `forward`.
+            cells_n: Cells of the frame to take the mean over, boolean; all if None.
+
+        Returns:
+            Mean over cells, heads and layers, `(b, k)`; each row adds up to 1.
+        """
+        height, width = features_bdhw.shape[-2:]
+        placed_bdhw = features_bdhw + POSITION_SHARE * positions_1dhw
+        cells_bnd = placed_bdhw.flatten(2).transpose(1, 2)
+        table = rotary_table(height, width, self.head_channels, self.theta, features_bdhw.device)
+        found = []
+        for layer in self.layers:
+            found.append(layer.shares(cells_bnd, memories, table, cells_n))
+            cells_bnd = layer(cells_bnd, memories, table)
+        return torch.stack(found).mean(dim=0)

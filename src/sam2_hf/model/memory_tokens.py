@@ -54,6 +54,8 @@ class MemoryInputs:
             self.ages,
             None if pointers is None else pointers.to(device),
             None if times is None else times.to(device),
+            self.spatial_frames,
+            self.pointer_frames,
         )
 
     def spatial_tokens(

@@ -227,6 +227,36 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
         tokens = self._tokens(memories, height, width)
         return self.memory_attention(embedding, positions, tokens)
 
+    def attention_shares(
+        self, features: FrameFeatures, memories: MemoryInputs, cells_n: Tensor | None = None
+    ) -> Tensor:
+        """Measure how much of a frame's attention each memory token gets.
+
+        It computes plain attention again, so tracking costs nothing for it.
+
+        Args:
+            features: The frame.
+            memories: Memories of the objects.
+            cells_n: Cells of the frame to take the mean over, boolean, row by row; all if None.
+
+        Returns:
+            Mean over cells, heads and layers, `(b, k)`: the tokens of each spatial memory, then
+            those of each pointer. Each row adds up to 1.
+
+        Example:
+            >>> from sam2_hf.model.memory_tokens import MemoryInputs
+            >>> features = model.encode_image(pixels)
+            >>> memory = torch.zeros(1, *model.memory_shape)
+            >>> shares = model.attention_shares(features, MemoryInputs((memory,), (1,)))
+            >>> bool((shares.sum(dim=1) - 1).abs() < 1e-3)
+            True
+        """
+        embedding = features.embedding_bchw
+        _, channels, height, width = embedding.shape
+        positions = sine_table(height, width, channels, embedding.device, embedding.dtype)
+        tokens = self._tokens(memories, height, width)
+        return self.memory_attention.shares(embedding, positions, tokens, cells_n)
+
     def decode_masks(
         self,
         features: FrameFeatures,

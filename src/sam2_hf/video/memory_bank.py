@@ -5,7 +5,8 @@ Suffixes: b = objects (1 here), k = further hypotheses of the object on a frame,
 spatial memory, d = decoder channels.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -237,6 +238,17 @@ class MemoryBank:
             for frame in kept.keys() - needed.keys():
                 del kept[frame]
         return {**chosen[0], **chosen[1]}
+
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Within this, what is reloaded stays on the device only until the end."""
+        kept = dict(self._spatial), dict(self._pointers)
+        further = dict(self._further_spatial), dict(self._further_pointers)
+        try:
+            yield
+        finally:
+            self._spatial, self._pointers = kept
+            self._further_spatial, self._further_pointers = further
 
     @property
     def tracked(self) -> list[int]:

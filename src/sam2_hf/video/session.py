@@ -17,6 +17,7 @@ from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.processing.images import ImageSource
 from sam2_hf.video.storage.session_checkpoint import load_tracker, open_session_frames, save_tracker
 
+from .explanation import Explanation, explain_frame
 from .frame_encoder import require_video_model, sized_model
 from .frame_result import FrameResult
 from .masklet import Masklet
@@ -376,6 +377,22 @@ class VideoSession(Closing):
             UnknownObjectError: There is no such object.
         """
         return self._tracker.masklet_store(self._known(object_id)).masklet
+
+    def explain(self, frame: int, object_id: int, *, mask_only: bool = False) -> Explanation:
+        """Tell which memories a tracked frame attended to, from the memories that there are now.
+
+        Args:
+            frame: The frame.
+            object_id: The object.
+            mask_only: Whether to weigh only what the cells of the object's mask attended to.
+
+        Raises:
+            UnknownObjectError: There is no such object.
+            FrameError: The frame was not tracked, is not available, or its memories are gone.
+            SessionError: The model is an export, whose graphs do not tell.
+        """
+        frame = self._require(frame)
+        return explain_frame(self._tracker, self._known(object_id), frame, mask_only=mask_only)
 
     def frames_to_review(
         self, rules: ReviewRules | None = None, *, one_per_run: bool = True
