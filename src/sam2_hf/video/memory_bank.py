@@ -185,6 +185,15 @@ class MemoryBank:
         """Tell whether a tracked frame has a record."""
         return self._key(frame) in self._history
 
+    def memory(self, frame: int) -> FrameMemory | None:
+        """Look up the memory of a prompted or tracked frame; None if there is none."""
+        record = self.record(frame)
+        if frame in self.prompted or record is None:
+            return self.prompted.get(frame)
+        if not {"spatial", "pointer", "score"} <= record.keys():
+            return None
+        return FrameMemory(frame, record["spatial"], record["pointer"], record["score"][None])
+
     def put_back(self, frame: int, record: dict[str, Tensor] | None) -> None:
         """Restore a tracked frame to a `record` looked up before."""
         self.forget(frame)

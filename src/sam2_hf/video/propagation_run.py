@@ -5,10 +5,56 @@ from contextlib import closing
 
 from tqdm import tqdm
 
+from sam2_hf.processing.images import ImageSource
+
 from .frame_result import FrameResult
-from .propagation import ENDLESS, FrameRequest, Runs, ToCome, begins_backward_from_first
+from .propagation import (
+    ENDLESS,
+    FrameRequest,
+    PropagationDirection,
+    Runs,
+    ToCome,
+    begins_backward_from_first,
+    plan_propagation,
+)
 from .session_lock import SessionLock
+from .tracked_object import TrackedObject
 from .tracker import Tracker
+
+
+def plan_runs(
+    tracker: Tracker,
+    objects: list[TrackedObject],
+    start: int | None,
+    limit: int | None,
+    direction: PropagationDirection,
+) -> Runs:
+    """Plan the runs of some objects; see `VideoSession.propagate`.
+
+    Raises:
+        NoPromptError: There is no object, or one has neither a prompt nor a reference.
+        FrameError: The first frame does not exist.
+        SessionError: The direction is unknown, the limit negative, or the last frame unknown.
+    """
+    prompted = tracker.registry.require_prompts(objects)
+    runs = plan_propagation(start, limit, direction, tracker.frames.num_frames, prompted)
+    is_skipped = tracker.options.skip_backward_from_first and begins_backward_from_first(runs)
+    return [] if is_skipped else runs
+
+
+def step_stream(tracker: Tracker, picture: ImageSource, frame: int | None) -> FrameResult:
+    """Append a frame to a live stream and track all objects on it; see `VideoSession.step`."""
+    frames, encoder = tracker.frames, tracker.encoder
+    if frames.is_live:
+        tracker.consolidate_prompts()  # before the oldest frame is dropped
+    number = frames.append(picture, frame)
+    encoder.features.discard(number)
+    encoder.require_open()
+    tracker.consolidate_prompts()
+    result, write_error = tracker.latency.segment(tracker, FrameRequest(number))
+    if write_error is not None:
+        raise write_error
+    return result
 
 
 def visit_frames(

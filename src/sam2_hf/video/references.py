@@ -9,22 +9,25 @@ among the memories.
 Suffixes: h, w = rows and columns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import ImageError, PromptError, SessionError, VideoError
+from sam2_hf.errors import FrameError, ImageError, PromptError, SessionError, VideoError
 from sam2_hf.frames.base import Frames, frame_number
 from sam2_hf.model.outputs import FrameMemory
+from sam2_hf.video.storage.object_library import KnownObject
 from sam2_hf.video.storage.session_checkpoint import open_session_frames
 
-from .frame_encoder import FrameEncoder
+from .frame_encoder import FrameEncoder, model_mark
+from .masklet import describe_frames
 from .prompts import Mask, read_mask, read_object_id
 from .session_options import SessionOptions
-from .tracked_object import PromptedOutput
+from .tracked_object import PromptedOutput, TrackedObject
+from .tracker import Tracker
 from .tracking_model import TrackingModel
 
 Masks = Mask | Mapping[int, Mask]
@@ -122,6 +125,30 @@ def encode_references(
         # a compiled graph may reuse the tensors in which the session caches a frame's features
         encoder = FrameEncoder(frames, replace(options, compile=False), model)
         return [_encode(frame, mask_hw, encoder, options) for frame, mask_hw in read.items()]
+
+
+def learned_object(
+    tracker: Tracker, obj: TrackedObject, frames: Sequence[int] | None
+) -> KnownObject:
+    """Collect an object's memories; see `VideoSession.learned`.
+
+    Raises:
+        FrameError: It has no memory of a frame, or none at all.
+    """
+    bank = obj.bank
+    if frames is None:
+        found: list[FrameMemory | None] = [*bank.references, *bank.prompted.values()]
+    else:
+        found = [bank.memory(frame_number(frame)) for frame in frames]
+    memories = [memory for memory in found if memory is not None]
+    if len(memories) < len(found) or not memories:
+        asked = "" if frames is None else f" of one of the frames {list(frames)}"
+        remembered = describe_frames(sorted({*bank.prompted, *bank.tracked}))
+        raise FrameError(
+            f"object {obj.object_id} has no memory{asked}. Frames with one: {remembered}. "
+            "session.propagate() makes more."
+        )
+    return KnownObject(tuple(memory.to("cpu") for memory in memories), model_mark(tracker.model))
 
 
 def _open(

@@ -12,6 +12,7 @@ from sam2_hf.errors import FrameError
 from sam2_hf.rle import CocoRle
 
 from .masklet import Masklet
+from .tracker import Tracker
 
 Box = tuple[float, ...]  # left, top, width, height
 Pair = tuple[int, int]
@@ -102,6 +103,19 @@ class _Seen:
     @property
     def is_drawn(self) -> bool:
         return self.score > 0 and self.area > 0
+
+
+def review_objects(
+    tracker: Tracker, rules: ReviewRules | None, *, one_per_run: bool
+) -> list[FrameToReview]:
+    """List the frames of a session's objects for review; see `frames_to_review`."""
+    objects = tracker.objects.values()
+    return frames_to_review(
+        [tracker.masklet_store(obj).masklet for obj in objects],
+        rules=rules,
+        prompted={(frame, obj.object_id) for obj in objects for frame in obj.prompts},
+        one_per_run=one_per_run,
+    )
 
 
 def frames_to_review(

@@ -15,6 +15,7 @@ from sam2_hf.frames.base import Frames, frame_number
 from sam2_hf.frames.preprocessing import FramePixels
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.processing.images import ImageSource
+from sam2_hf.video.storage.object_library import KnownObject
 from sam2_hf.video.storage.session_checkpoint import load_tracker, open_session_frames, save_tracker
 
 from .explanation import Explanation, explain_frame
@@ -32,16 +33,10 @@ from .prompts import (
     read_mask,
     read_object_id,
 )
-from .propagation import (
-    FrameRequest,
-    PropagationDirection,
-    Runs,
-    begins_backward_from_first,
-    plan_propagation,
-)
-from .propagation_run import visit_frames
-from .references import Masks, encode_references
-from .review import FrameToReview, ReviewRules, frames_to_review
+from .propagation import PropagationDirection, Runs
+from .propagation_run import plan_runs, step_stream, visit_frames
+from .references import Masks, encode_references, learned_object
+from .review import FrameToReview, ReviewRules, review_objects
 from .session_lock import SessionLock, one_thread_at_a_time
 from .session_options import SessionOptions
 from .tracked_object import TrackedObject
@@ -215,6 +210,29 @@ class VideoSession(Closing):
         memories = encode_references(picture, masks, object_id, self.model, self.options)
         self._refer(object_id, memories)
 
+    def recall(self, known: KnownObject, object_id: int) -> None:
+        """Add references of an object from a library; see `reference`.
+
+        Raises:
+            SessionError: They were made by another model.
+        """
+        memories = known.memories_for(self.model, self.options)
+        self._refer(read_object_id(object_id), memories)
+
+    def learned(self, object_id: int, frames: Sequence[int] | None = None) -> KnownObject:
+        """Return what an object looks like, for an [`ObjectLibrary`].
+
+        Args:
+            object_id: The object.
+            frames: Frames to take its memories of; if None, prompted frames and references.
+
+        Raises:
+            UnknownObjectError: There is no such object.
+            FrameError: It has no memory of a frame.
+        """
+        self._tracker.consolidate_prompts()
+        return learned_object(self._tracker, self._known(object_id), frames)
+
     def prompts_of(self, frame: int, object_id: int) -> FramePrompts:
         """Return the prompts of an object on a frame; empty if there are none."""
         obj = self._tracker.objects.get(read_object_id(object_id))
@@ -300,10 +318,7 @@ class VideoSession(Closing):
         if self.frames.is_live:
             raise SessionError("a live stream has no next frame yet. Pass each to session.step().")
         chosen = self._tracker.registry.chosen(objects)
-        prompted = self._tracker.registry.require_prompts(chosen)
-        runs = plan_propagation(start, limit, direction, self.num_frames, prompted)
-        if self.options.skip_backward_from_first and begins_backward_from_first(runs):
-            runs = []
+        runs = plan_runs(self._tracker, chosen, start, limit, direction)
         only = None if objects is None else frozenset(obj.object_id for obj in chosen)
         return self._visit(runs, progress=progress, only=only)
 
@@ -319,16 +334,7 @@ class VideoSession(Closing):
             SessionError: The session is not a live stream.
             FrameError: The picture's size differs from earlier ones, or its number is negative.
         """
-        if self.frames.is_live:
-            self._tracker.consolidate_prompts()  # before the oldest frame is dropped
-        number = self.frames.append(picture, frame)
-        self._tracker.encoder.features.discard(number)
-        self._tracker.encoder.require_open()
-        self._tracker.consolidate_prompts()
-        result, write_error = self._tracker.latency.segment(self._tracker, FrameRequest(number))
-        if write_error is not None:
-            raise write_error
-        return result
+        return step_stream(self._tracker, picture, frame)
 
     def remove(self, object_id: int) -> None:
         """Remove an object with all its masks; others are unaffected.
@@ -398,13 +404,7 @@ class VideoSession(Closing):
         self, rules: ReviewRules | None = None, *, one_per_run: bool = True
     ) -> list[FrameToReview]:
         """List the frames for human review, worst first; see [`ReviewRules`]."""
-        objects = self._tracker.objects.values()
-        return frames_to_review(
-            [self._tracker.masklet_store(obj).masklet for obj in objects],
-            rules=rules,
-            prompted={(frame, obj.object_id) for obj in objects for frame in obj.prompts},
-            one_per_run=one_per_run,
-        )
+        return review_objects(self._tracker, rules, one_per_run=one_per_run)
 
     def use_model(self, model: TrackingModel) -> None:
         """Set the model, as needed after unpickling.

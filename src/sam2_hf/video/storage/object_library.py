@@ -1,0 +1,270 @@
+"""Object libraries: what objects look like, kept in one file for other sessions.
+
+The file is safetensors: the memories of every object, and as metadata their names and the
+fingerprint of the weights, since another model cannot read them.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, Self
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sam2_hf.atomic_write import write_atomically
+from sam2_hf.errors import SessionError
+from sam2_hf.model.outputs import FrameMemory
+from sam2_hf.model.weight_fingerprint import is_same_model
+from sam2_hf.picture_files import file_problem
+from sam2_hf.video.frame_encoder import model_mark
+from sam2_hf.video.session_options import SessionOptions
+from sam2_hf.video.tracking_model import TrackingModel
+
+from .record_store import owned
+
+KIND, VERSION = "sam2_hf.object_library", 1
+PARTS = {"spatial": "spatial_bx", "pointer": "pointer_bd", "score": "score_b1"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownObject:
+    """What an object looks like to a model, from [`VideoSession.learned`].
+
+    Attributes:
+        memories: Memories of some frames, in RAM.
+        model: Fingerprint of the model.
+    """
+
+    memories: tuple[FrameMemory, ...]
+    model: str
+
+    def __repr__(self) -> str:
+        return f"KnownObject({len(self.memories)} memories)"
+
+    def memories_for(self, model: TrackingModel, options: SessionOptions) -> list[FrameMemory]:
+        """Return the memories for a session.
+
+        Args:
+            model: The session's model.
+            options: The session's options.
+
+        Raises:
+            SessionError: Another model made them.
+
+        Example:
+            >>> known = tracked.learned(1)
+            >>> len(known.memories_for(model, tracked.options))
+            1
+        """
+        shapes = [(1, *model.memory_shape), (1, model.hidden_dim), (1, 1)]
+        fits = is_same_model(self.model, model_mark(model)) and all(
+            [tuple(getattr(memory, part).shape) for part in PARTS.values()] == shapes
+            for memory in self.memories
+        )
+        if not fits:
+            raise SessionError(
+                "this object is known to another model: other weights, another size or another "
+                "dtype. Use that model, or give the object's pictures to session.reference()."
+            )
+        dtype = options.memory_dtype
+        return [replace(memory, spatial_bx=memory.spatial_bx.to(dtype)) for memory in self.memories]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownReference:
+    """An object of a library as a reference of [`VideoSegmentationPipeline`].
+
+    Attributes:
+        known: The object.
+        object_id: Its id in the video to track.
+        name: What it is, for results.
+    """
+
+    known: KnownObject
+    object_id: int
+    name: str | None = None
+
+    def add_to(self, session: "Recalls") -> None:
+        """Add it to the session's references of the object."""
+        session.recall(self.known, self.object_id)
+
+
+class Recalls(Protocol):
+    """Interface of a session to an object that is known."""
+
+    def recall(self, known: KnownObject, object_id: int) -> None:
+        """Add references from a library."""
+
+
+class Learns(Protocol):
+    """Interface of a session to a library."""
+
+    def learned(self, object_id: int, frames: Sequence[int] | None = None) -> KnownObject:
+        """Return what an object looks like."""
+
+
+class ObjectLibrary:
+    """Objects by name, of one model, for any number of sessions and videos.
+
+    Example:
+        >>> library = ObjectLibrary()
+        >>> library.add("cup", tracked, object_id=1, frames=[0, 2])
+        >>> path = library.save("cups.safetensors")
+        >>> ObjectLibrary.load(path).names
+        ('cup',)
+    """
+
+    def __init__(self) -> None:
+        self._objects: dict[str, KnownObject] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The objects, in the order in which they were added."""
+        return tuple(self._objects)
+
+    def add(
+        self, name: str, session: Learns, object_id: int, frames: Sequence[int] | None = None
+    ) -> None:
+        """Add what an object of a session looks like; to what the library has of this name.
+
+        Args:
+            name: Name of the object.
+            session: The session.
+            object_id: The object.
+            frames: See [`VideoSession.learned`].
+
+        Raises:
+            UnknownObjectError: The session has no such object.
+            FrameError: The object has no memory of a frame.
+            SessionError: The session's model differs from that of the library.
+
+        Example:
+            >>> library = ObjectLibrary()
+            >>> library.add("cup", tracked, object_id=1)
+            >>> library["cup"]
+            KnownObject(1 memories)
+        """
+        if not isinstance(name, str) or not name:
+            raise SessionError(f"the name of an object is {name!r}; it must be a text.")
+        known = session.learned(object_id, frames)
+        if any(known.model != other.model for other in self._objects.values()):
+            raise SessionError(
+                "this library is of another model: other weights, another size or another dtype. "
+                "Make a library for each model."
+            )
+        before = self._objects[name].memories if name in self else ()
+        self._objects[name] = replace(known, memories=(*before, *known.memories))
+
+    def reference(self, name: str, object_id: int) -> KnownReference:
+        """Return an object as a reference of [`VideoSegmentationPipeline`].
+
+        Raises:
+            SessionError: There is no object of this name.
+
+        Example:
+            >>> library = ObjectLibrary()
+            >>> library.add("cup", tracked, object_id=1)
+            >>> library.reference("cup", object_id=7).name
+            'cup'
+        """
+        return KnownReference(self[name], object_id, name)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the library to a file, atomically.
+
+        Raises:
+            OutputError: It cannot be written.
+
+        Example:
+            >>> path = ObjectLibrary().save("empty.safetensors")
+        """
+        tensors: dict[str, Tensor] = {}
+        listed = []
+        for number, (name, known) in enumerate(self._objects.items()):
+            for place, memory in enumerate(known.memories):
+                key = f"{number}/{place}/"
+                tensors |= {key + part: getattr(memory, field) for part, field in PARTS.items()}
+            frames = [memory.frame for memory in known.memories]
+            listed.append({"name": name, "frames": frames})
+        marks = [known.model for known in self._objects.values()]
+        about = {"version": VERSION, "model": marks[0] if marks else "", "objects": listed}
+        kept = {name: tensor.contiguous() for name, tensor in owned(tensors).items()}
+        return write_atomically(path, save(kept, {KIND: json.dumps(about)}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a library.
+
+        Raises:
+            SessionError: There is no such file, it is not a library, or it is damaged.
+
+        Example:
+            >>> library = ObjectLibrary.load(ObjectLibrary().save("empty.safetensors"))
+            >>> len(library)
+            0
+        """
+        if problem := file_problem(path, "library"):
+            raise SessionError(problem)
+        library = cls()
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                about = json.loads((file.metadata() or {})[KIND])
+                if about["version"] > VERSION:
+                    raise SessionError("a newer version of sam2_hf wrote it")
+                for number, entry in enumerate(about["objects"]):
+                    memories = tuple(_read_memories(file.get_tensor, number, entry["frames"]))
+                    library._objects[str(entry["name"])] = KnownObject(memories, about["model"])
+        except (SafetensorError, SessionError, ValueError, TypeError, LookupError) as error:
+            raise SessionError(
+                f"{path} is no library of objects, or it is damaged: {error}. Give a file that "
+                "ObjectLibrary.save wrote."
+            ) from error
+        return library
+
+    def __getitem__(self, name: str) -> KnownObject:
+        """Look an object up.
+
+        Raises:
+            SessionError: There is no object of this name.
+        """
+        if name not in self._objects:
+            known = ", ".join(self._objects) or "none"
+            raise SessionError(f"the library has no object {name!r}. Objects: {known}.")
+        return self._objects[name]
+
+    def __delitem__(self, name: str) -> None:
+        """Remove an object; raises as `library[name]`."""
+        if self[name]:
+            del self._objects[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._objects
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._objects)
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def __repr__(self) -> str:
+        return f"ObjectLibrary({', '.join(self._objects)})"
+
+
+def _read_memories(
+    read: Callable[[str], Tensor], number: int, frames: list[int]
+) -> Iterator[FrameMemory]:
+    """Read the memories of one object.
+
+    Raises:
+        SessionError: A tensor holds other numbers.
+        SafetensorError: One is missing.
+    """
+    for place, frame in enumerate(frames):
+        parts = {field: read(f"{number}/{place}/{part}") for part, field in PARTS.items()}
+        for tensor in parts.values():
+            if not tensor.is_floating_point() or not tensor.isfinite().all():
+                raise SessionError("a memory holds numbers that are not finite")
+        yield FrameMemory(int(frame), **parts)

@@ -1,0 +1,186 @@
+"""Libraries: objects of one session are found by another, and by no other model."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sam2_hf.errors import FrameError, SessionError, UnknownObjectError
+from sam2_hf.video.session import VideoSession
+from sam2_hf.video.storage.object_library import KIND, ObjectLibrary
+from tests.drawn_video import drawn_video_model, noise_clip, own_video_model
+
+CLIP, OTHER = noise_clip(6), noise_clip(4, seed=8)
+MASK = np.zeros((48, 72), bool)
+MASK[10:30, 20:50] = True
+
+
+@pytest.fixture(scope="module")
+def taught():
+    """A session of two objects: one prompted by a mask, one known from a reference."""
+    session = VideoSession.open(CLIP, drawn_video_model())
+    session.mask(0, 1, MASK)
+    session.reference(OTHER[0], MASK, 2)
+    list(session.propagate(limit=4))
+    return session
+
+
+@pytest.fixture
+def library(taught):
+    made = ObjectLibrary()
+    made.add("dog", taught, 1, frames=[0, 2])
+    made.add("ein Rad: groß", taught, 2)
+    return made
+
+
+def tracked(session, **arguments):
+    return [result.logits_bhw for result in session.propagate(**arguments)]
+
+
+def assert_equal(one, other):
+    assert len(one) == len(other)
+    assert all(map(torch.equal, one, other))
+
+
+def test_a_loaded_library_is_tracked_with_equal_bits(library, tmp_path):
+    loaded = ObjectLibrary.load(library.save(tmp_path / "known.safetensors"))
+    assert loaded.names == library.names == ("dog", "ein Rad: groß")
+
+    found = []
+    for known in (library, loaded):
+        session = VideoSession.open(OTHER, drawn_video_model())
+        session.recall(known["dog"], 5)
+        session.recall(known["ein Rad: groß"], 7)
+        found.append(tracked(session))
+
+    assert_equal(*found)
+
+
+def test_an_object_is_recalled_as_its_pictures_would_be_referred_to(taught, library):
+    recalled, referred = (VideoSession.open(OTHER, drawn_video_model()) for _ in range(2))
+    recalled.recall(library["ein Rad: groß"], 1)
+    referred.reference(OTHER[0], MASK, 1)
+
+    assert_equal(tracked(recalled), tracked(referred))
+
+
+def test_a_session_with_recalled_objects_is_saved_and_undone(library, tmp_path):
+    session = VideoSession.open(OTHER, drawn_video_model())
+    session.recall(library["dog"], 1)
+    list(session.propagate(limit=2))
+    session.save(tmp_path)
+    loaded = VideoSession.load(tmp_path, OTHER, drawn_video_model())
+
+    assert_equal(tracked(loaded, start=2), tracked(session, start=2))
+    assert session.undo()
+    assert not session.object_ids
+
+
+def test_it_keeps_memories_of_the_frames_that_are_asked_for(taught, library):
+    assert [memory.frame for memory in library["dog"].memories] == [0, 2]
+    assert [memory.frame for memory in taught.learned(1).memories] == [0]
+    library.add("dog", taught, 1, frames=[3])
+    assert len(library["dog"].memories) == 3
+    del library["dog"]
+    assert list(library) == ["ein Rad: groß"]
+
+
+def test_memories_are_stored_as_the_session_stores_them(library):
+    session = VideoSession.open(OTHER, drawn_video_model(), memory_dtype=torch.float32)
+
+    session.recall(library["dog"], 1)
+
+    stored = session._tracker.objects[1].bank.references
+    assert {memory.spatial_bx.dtype for memory in stored} == {torch.float32}
+
+
+def other_model():
+    model = own_video_model()
+    with torch.no_grad():
+        model.no_memory_embedding.add_(1)
+    return model
+
+
+def test_another_model_is_refused(library):
+    session = VideoSession.open(OTHER, other_model())
+
+    with pytest.raises(SessionError, match="another model"):
+        session.recall(library["dog"], 1)
+
+    assert not session.object_ids
+    session.mask(0, 1, MASK)
+    with pytest.raises(SessionError, match="library for each model"):
+        library.add("cat", session, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ((9,), UnknownObjectError, "no object 9"),
+        ((1, [0, 5]), FrameError, r"frames \[0, 5\].*0-3"),
+        ((1, []), FrameError, "no memory"),
+        ((1, ["a"]), FrameError, "frame is 'a'"),
+    ],
+)
+def test_what_a_session_does_not_remember_is_not_learned(taught, arguments, error, words):
+    with pytest.raises(error, match=words):
+        taught.learned(*arguments)
+
+
+def test_a_name_that_is_not_there_is_listed_against_those_that_are(library):
+    for ask in (library.__getitem__, library.__delitem__):
+        with pytest.raises(SessionError, match=r"no object 'cat'. Objects: dog"):
+            ask("cat")
+
+
+def changed(path, change):
+    """Write a library again with changed tensors and facts."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()[KIND])
+    tensors = load_file(path)
+    change(tensors, about)
+    save_file(tensors, path, {KIND: json.dumps(about)})
+
+
+WHOLE = torch.ones(1, 1, dtype=torch.int32)
+DAMAGE = {
+    "a tensor is missing": lambda tensors, about: tensors.pop("0/1/pointer"),
+    "a number is not finite": lambda tensors, about: tensors["0/0/score"].fill_(torch.nan),
+    "a tensor is whole": lambda tensors, about: tensors.update(
+        {"0/0/score": torch.ones(1, 1).int()}
+    ),
+    "no objects": lambda tensors, about: about.pop("objects"),
+    "a newer version": lambda tensors, about: about.update(version=2),
+    "frames are no list": lambda tensors, about: about["objects"][0].update(frames=3),
+    "facts are no mapping": lambda tensors, about: about.update(objects=[1]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_refused(library, tmp_path, damage):
+    path = library.save(tmp_path / "known.safetensors")
+    changed(path, DAMAGE[damage])
+
+    with pytest.raises(SessionError, match=r"known\.safetensors is no library"):
+        ObjectLibrary.load(path)
+
+
+def test_a_memory_of_another_shape_is_refused_when_it_is_recalled(library, tmp_path):
+    path = library.save(tmp_path / "known.safetensors")
+    changed(path, lambda tensors, about: tensors.update({"0/0/score": torch.ones(2, 1)}))
+
+    with pytest.raises(SessionError, match="another model"):
+        VideoSession.open(OTHER, drawn_video_model()).recall(ObjectLibrary.load(path)["dog"], 1)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "text").write_text("no library")
+    save_file({"a": torch.ones(1)}, tmp_path / "weights")
+
+    for name, words in (("text", "no library"), ("weights", "no library"), ("gone", "no library")):
+        with pytest.raises(SessionError, match=words):
+            ObjectLibrary.load(tmp_path / name)
