@@ -74,12 +74,18 @@ if TYPE_CHECKING:
     from sam2_hf.video.compat.transformers_session import (
         Sam2VideoInferenceSession as Sam2VideoInferenceSession,
     )
+    from sam2_hf.video.explanation import Explanation as Explanation
     from sam2_hf.video.frame_result import FrameResult as FrameResult
     from sam2_hf.video.masklet import Masklet as Masklet
     from sam2_hf.video.prompts import VideoPrompt as VideoPrompt
+    from sam2_hf.video.references import Reference as Reference
     from sam2_hf.video.review import FrameToReview as FrameToReview, ReviewRules as ReviewRules
     from sam2_hf.video.session import VideoSession as VideoSession
     from sam2_hf.video.session_options import SessionOptions as SessionOptions
+    from sam2_hf.video.storage.object_library import (
+        KnownObject as KnownObject,
+        ObjectLibrary as ObjectLibrary,
+    )
     from sam2_hf.video.video_processing_sam2_video import (
         Sam2VideoVideoProcessor as Sam2VideoVideoProcessor,
     )
@@ -109,6 +115,7 @@ _MODULE_OF = {
     "EfficientTamConfig": "model.configuration_sam2",
     "EfficientTamVideoConfig": "model.configuration_sam2_video",
     "EncodedImage": "pipelines.encoded_image",
+    "Explanation": "video.explanation",
     "FrameError": "errors",
     "FrameResult": "video.frame_result",
     "FrameToReview": "video.review",
@@ -116,14 +123,17 @@ _MODULE_OF = {
     "GeneratedMasks": "pipelines.generated_masks",
     "ImageError": "errors",
     "ImageSegmentationPipeline": "pipelines.image_segmentation",
+    "KnownObject": "video.storage.object_library",
     "LiveFrames": "frames.streams",
     "MaskGenerationPipeline": "pipelines.mask_generation",
     "Masklet": "video.masklet",
     "NoPromptError": "errors",
+    "ObjectLibrary": "video.storage.object_library",
     "ObjectPrompt": "processing.prompts",
     "OutputError": "errors",
     "ProcessorError": "errors",
     "PromptError": "errors",
+    "Reference": "video.references",
     "ReviewRules": "video.review",
     "Sam2Config": "model.configuration_sam2",
     "Sam2Error": "errors",

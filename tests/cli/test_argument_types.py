@@ -18,6 +18,32 @@ def test_a_box_and_a_mask_do_too():
     assert argument_types.video_mask("7:2:C:/a:b.png") == (7, 2, Path("C:/a:b.png"))
 
 
+def test_a_reference_names_picture_mask_and_object(tmp_path):
+    plain = argument_types.video_reference("dog.jpg:mask.png:-2")
+    assert plain == (Path("dog.jpg"), Path("mask.png"), -2)
+
+    picture, mask = tmp_path / "a:b.jpg", tmp_path / "c:1:d.png"
+    for path in (picture, mask):
+        path.touch()
+    assert argument_types.video_reference(f"{picture}:{mask}:3") == (picture, mask, 3)
+
+
+@pytest.mark.parametrize("text", ["", "a:1", "a:b:c", "a:b:", ":b:1", "a::1", "a:b:1.5"])
+def test_a_reference_that_is_none_is_refused_with_an_example(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"is not PICTURE.* such as"):
+        argument_types.video_reference(text)
+
+
+def test_a_reference_that_could_be_several_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(argparse.ArgumentTypeError, match="several ways, and none"):
+        argument_types.video_reference("a:b:c:1")
+    for name in ("a", "b:c", "a:b", "c"):
+        Path(name).touch()
+    with pytest.raises(argparse.ArgumentTypeError, match="several ways, and more than one"):
+        argument_types.video_reference("a:b:c:1")
+
+
 @pytest.mark.parametrize(
     "text", ["", "1", "1:2", "1:2:", "a:1:2,3", "0:b:2,3", "-1:1:2,3", "0:1:2"]
 )

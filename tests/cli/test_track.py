@@ -64,6 +64,24 @@ def test_the_masks_are_those_of_a_session(track, tmp_path, model_folder, clip):
             np.testing.assert_array_equal(mask, masks[object_id])
 
 
+def test_an_object_of_another_picture_is_tracked_and_named(track, tmp_path, model_folder, clip):
+    picture, mask = np.full((30, 50, 3), 90, np.uint8), np.zeros((30, 50), np.uint8)
+    picture[5:20, 10:30], mask[5:20, 10:30] = 200, 255
+    Image.fromarray(picture).save(tmp_path / "a:picture.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    reference = f"{tmp_path / 'a:picture.png'}:{tmp_path / 'mask.png'}:6"
+
+    assert track("--reference", reference, "--name", "6=cup") == 0
+
+    content = read_json(tmp_path / "out" / "clip_masklets.json")
+    model = Sam2VideoModel.from_pretrained(model_folder).eval()
+    with Sam2VideoInferenceSession.open(str(clip), model) as session:
+        session.reference(picture, mask, 6)
+        for result in session.propagate():
+            found = rle.decode(rle.from_coco(content["masklet"][result.frame][0]))
+            np.testing.assert_array_equal(found, result.masks[6])
+
+
 def test_the_overlay_has_the_videos_frames_and_times(track, tmp_path):
     track(*CLICKS, "--outputs", "mp4")
 
@@ -138,6 +156,7 @@ def test_a_video_that_is_cut_off_is_tracked_up_to_there(track, tmp_path, capsys,
         (["--click", "0:1:70,20"], "lies outside"),
         (["--box", "0:1:9,9,3,3"], "ends before it begins"),
         (["--mask", "0:1:none.png"], "there is no mask file none.png"),
+        (["--reference", "none.jpg:none.png:1"], "there is no mask file none.png"),
         (["--click", "0:300:3,3"], "davis cannot hold object 300"),
         (["--click", "0:1:3,3", "--start", "9"], "--start 9 is beyond"),
         (["--click", "0:1:3,3", "--camera", "0"], "not both"),

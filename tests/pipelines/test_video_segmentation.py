@@ -11,7 +11,9 @@ from PIL import Image
 
 from sam2_hf import (
     FrameError,
+    ObjectLibrary,
     PromptError,
+    Reference,
     ReviewRules,
     SessionError,
     SessionOptions,
@@ -38,6 +40,42 @@ def test_a_prompted_video_has_a_masklet_of_each_object(segment):
     assert (result.object_ids, result.size, result.num_frames) == ((7, 3), SIZE, 8)
     assert result.frames == result.masklets[7].frames == result.masklets[3].frames == [*range(8)]
     assert {number: mask.shape for number, mask in result.masks(5).items()} == {7: SIZE, 3: SIZE}
+
+
+def test_an_object_is_known_from_another_picture_or_a_library(segment):
+    mask = np.zeros(SIZE, bool)
+    mask[12:30, 10:30] = True
+    reference = Reference(clip(1)[0], mask, object_id=5, name="square")
+
+    alone = segment(clip(), references=[reference])
+    beside = segment(clip(), [CLICK], references=reference)
+    library = ObjectLibrary()
+    with segment.open(clip()) as session:
+        reference.add_to(session)
+        library.add("square", session, 5)
+        expected = [result.masks[5] for result in session.propagate()]
+    recalled = segment(clip(), references=[library.reference("square", 5)])
+
+    assert (alone.object_ids, beside.object_ids) == ((5,), (5, 7))
+    assert alone.names == beside.names == recalled.names == {5: "square"}
+    for found in (alone, recalled):
+        for frame, mask_hw in enumerate(expected):
+            np.testing.assert_array_equal(found.masklets[5].mask(frame), mask_hw)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"references": 3}, "Give a list of Reference"),
+        ({"references": [CLICK]}, "Give a list of Reference"),
+        ({"reference": []}, "Did you mean references"),
+        ({"references": ()}, "there is no prompt"),
+        ({"references": [Reference(None, None, 1)], "text": "a cup"}, "both text"),
+    ],
+)
+def test_what_is_no_list_of_references_is_refused(segment, given, words):
+    with pytest.raises(PromptError, match=words):
+        segment(clip(), **given)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,14 @@ class MaskPrompt(NamedTuple):
     frame: int
     object_id: int
     file: Path
+
+
+class ReferenceFiles(NamedTuple):
+    """An object in another picture: picture file, mask file, object."""
+
+    picture: Path
+    mask: Path
+    object_id: int
 
 
 def point(text: str) -> Click:
@@ -85,6 +94,33 @@ def video_mask(text: str) -> MaskPrompt:
     """
     frame, object_id, rest = _placed(text, "FRAME:OBJECT:FILE", "0:1:cup.png")
     return MaskPrompt(frame, object_id, Path(rest))
+
+
+def video_reference(text: str) -> ReferenceFiles:
+    """Read `PICTURE:MASK:OBJECT`; where paths have colons, the files that exist decide.
+
+    Raises:
+        argparse.ArgumentTypeError: It has another form, or could be read in several ways.
+    """
+    paths, _, number = text.rpartition(":")
+    parts = paths.split(":")
+    splits = [
+        (Path(":".join(parts[:place])), Path(":".join(parts[place:])))
+        for place in range(1, len(parts))
+        if any(parts[:place]) and any(parts[place:])
+    ]
+    there = [split for split in splits if all(map(os.path.isfile, split))]
+    chosen = there or splits
+    if not number.removeprefix("-").isdecimal() or not chosen:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not PICTURE:MASK:OBJECT such as dog.jpg:dog-mask.png:1"
+        )
+    if len(chosen) > 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} can be split into PICTURE:MASK:OBJECT in several ways, and "
+            f"{'more than one' if there else 'none'} is of two files. Rename a file."
+        )
+    return ReferenceFiles(*chosen[0], int(number))
 
 
 def value_range(text: str) -> tuple[float, float] | str:

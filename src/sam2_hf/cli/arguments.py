@@ -28,6 +28,7 @@ from .argument_types import (
     video_box,
     video_click,
     video_mask,
+    video_reference,
     whole_number,
 )
 from .help_texts import (
@@ -286,6 +287,15 @@ def _add_prompts(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=video_mask,
         help="a picture of an object's mask",
+    )
+    prompts.add_argument(
+        "--reference",
+        dest="references",
+        metavar="PICTURE:MASK:OBJECT",
+        action="append",
+        default=[],
+        type=video_reference,
+        help="another picture of an object, and its mask there; the object needs no other prompt",
     )
     names = parser.add_argument_group("or names")
     add_text(names)

@@ -71,6 +71,7 @@ examples:
   sam2-hf track frames/ --box 0:1:170,20,420,350 --save davis,sav
   sam2-hf track cup.mp4 --click 0:1:290,225 --name 1=cup --save overlay,coco-video,alpha
   sam2-hf track cup.mp4 --mask 0:1:first.png --model facebook/sam2.1-hiera-large --resume
+  sam2-hf track park.mp4 --reference dog.jpg:dog-mask.png:1
   sam2-hf track street.mp4 --text 'a dog' --detector google/owlv2-base-patch16-ensemble
   sam2-hf track --camera 0 --click 0:1:320,240 --limit 300
 

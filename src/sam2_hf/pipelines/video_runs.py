@@ -1,21 +1,34 @@
 """Runs through a video: from prompts, or from names that a detector looks for."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from tqdm import tqdm
 
-from sam2_hf.errors import PromptError
+from sam2_hf.errors import OptionError, PromptError
 from sam2_hf.number_reading import shown
 from sam2_hf.open_vocabulary.detection import Detector
 from sam2_hf.open_vocabulary.text_tracker import TextTracker
 from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.propagation import PropagationDirection, count_frames
+from sam2_hf.video.references import Reference
 from sam2_hf.video.session import VideoSession
+from sam2_hf.video.storage.object_library import KnownReference
 
 Progress = Callable[[int, int | None], None]
+AnyReference = Reference | KnownReference
+
+
+class CallOptions(TypedDict, total=False):
+    """Further options of a call of the pipeline.
+
+    Attributes:
+        references: Objects known from other pictures.
+    """
+
+    references: Sequence[AnyReference]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +39,18 @@ class RunOptions:
         direction: Direction of time.
         progress: Whether to show a progress bar.
         on_progress: Called after each frame with the number done and the total.
+        references: Objects known from other pictures.
     """
 
     direction: PropagationDirection
     progress: bool
     on_progress: Progress | None
+    references: Sequence[AnyReference] = ()
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Names of the references, by object id."""
+        return {known.object_id: known.name for known in self.references if known.name is not None}
 
     def report(self, results: Iterable[object], total: int | None) -> None:
         """Consume results, reporting each."""
@@ -41,6 +61,10 @@ class RunOptions:
 
 class VideoRun(Protocol):
     """A way to track the objects of one video."""
+
+    @property
+    def options(self) -> RunOptions:
+        """Options of the run."""
 
     @property
     def prompts(self) -> Sequence[VideoPrompt]:
@@ -63,10 +87,10 @@ class PromptedRun:
     options: RunOptions
 
     def track(self, session: VideoSession) -> None:
-        """Add the prompts and propagate them."""
-        for prompt in self.prompts:
-            prompt.add_to(session)
-        if not self.prompts:
+        """Add the references and prompts, and propagate them."""
+        for given in (*self.options.references, *self.prompts):
+            given.add_to(session)
+        if not session.object_ids:
             return
         direction, prompted = self.options.direction, {prompt.frame for prompt in self.prompts}
         total = count_frames(None, None, direction, session.num_frames, prompted)
@@ -132,13 +156,53 @@ def prompted_runs(
     return iter(pairs)
 
 
-def check_alone(text: object, prompts: object) -> None:
-    """Refuse text together with prompts.
+def read_references(options: Mapping[str, object]) -> tuple[AnyReference, ...]:
+    """Read the references of a call.
+
+    Raises:
+        OptionError: There is another option.
+        PromptError: They are no list of references.
+    """
+    for name in set(options) - set(CallOptions.__annotations__):
+        raise OptionError("a call of the pipeline", name, set(CallOptions.__annotations__))
+    given = options.get("references", ())
+    listed = [given] if isinstance(given, AnyReference) else given
+    if not isinstance(listed, (list, tuple)) or not all(
+        isinstance(known, AnyReference) for known in listed
+    ):
+        raise PromptError(
+            f"references are {shown(given)}. Give a list of Reference(picture, mask, object_id) or "
+            "library.reference(name, object_id)."
+        )
+    return tuple(listed)
+
+
+def read_prompts(prompts: Any, *, may_be_missing: bool) -> list[Any]:  # noqa: ANN401
+    """Read the prompts of one or several videos.
+
+    Args:
+        prompts: One or several; or a list for each video.
+        may_be_missing: Whether there are references instead.
+
+    Raises:
+        PromptError: There is none.
+    """
+    if isinstance(prompts, VideoPrompt):
+        return [prompts]
+    if prompts is None and may_be_missing:
+        return []
+    if prompts is None or isinstance(prompts, str) or not isinstance(prompts, Iterable):
+        raise PromptError("there is no prompt. Give VideoPrompt(frame, object_id, clicks=...).")
+    return list(prompts)
+
+
+def check_alone(text: object, *others: object) -> None:
+    """Refuse text together with prompts or references.
 
     Raises:
         PromptError: Both are given.
     """
-    if prompts is not None:
+    if any(other is not None and other != () for other in others):
         raise PromptError(
             f"there are both text {shown(text)} and prompts. Give one of them, or add prompts to a "
             "session and continue with TextTracker."

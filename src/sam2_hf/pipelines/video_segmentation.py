@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import starmap
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ from .named_models import check_named_model, detector_of
 from .photo_inputs import ReadingOptions
 from .result_mapping import ResultMapping
 from .video_runs import (
+    CallOptions,
     Progress,
     PromptedRun,
     RunOptions,
@@ -65,6 +66,8 @@ from .video_runs import (
     VideoRun,
     check_alone,
     prompted_runs,
+    read_prompts,
+    read_references,
 )
 
 Prompts = VideoPrompt | Sequence[VideoPrompt]
@@ -412,6 +415,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         on_progress: Progress | None = ...,
         text: str | Sequence[str] | None = ...,
         detect_every: int | None = ...,
+        **more: Unpack[CallOptions],
     ) -> VideoSegmentation: ...
     @overload
     def __call__(
@@ -422,6 +426,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         *,
         progress: bool = ...,
         on_progress: Progress | None = ...,
+        **more: Unpack[CallOptions],
     ) -> Iterator[VideoSegmentation]: ...
     def __call__(
         self,
@@ -433,6 +438,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         on_progress: Progress | None = None,
         text: str | Sequence[str] | None = None,
         detect_every: int | None = EVERY,
+        **more: Unpack[CallOptions],
     ) -> VideoSegmentation | Iterator[VideoSegmentation]:
         """Track objects through one video, or through several.
 
@@ -447,6 +453,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
             text: Instead of prompts, names to look for in one video, forward in time, such as
                 "a dog" or a list; see [`TextTracker`].
             detect_every: Frames between two looks; None looks at the first frame only.
+            **more: `references`: [`Reference`]s, objects known from other pictures, in every video.
 
         Returns:
             A [`VideoSegmentation`]; for several videos a lazy iterator of them, which keeps only
@@ -464,16 +471,13 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
             >>> found.masklets[1].mask(2).shape
             (180, 240)
         """
-        options = RunOptions(direction, progress, on_progress)
+        references = read_references(more)
+        options = RunOptions(direction, progress, on_progress, references)
         if text is not None:
-            check_alone(text, prompts)
+            check_alone(text, prompts, references)
             labels, every = read_labels(text), check_every(detect_every)
             return self._track(video, TextRun(self._detector.get(), labels, every, options))
-        if isinstance(prompts, VideoPrompt):
-            return self._track(video, PromptedRun([prompts], options))
-        if prompts is None or isinstance(prompts, str) or not isinstance(prompts, Iterable):
-            raise PromptError("there is no prompt. Give VideoPrompt(frame, object_id, clicks=...).")
-        asked = list(prompts)
+        asked = read_prompts(prompts, may_be_missing=bool(references))
         if all(isinstance(prompt, VideoPrompt) for prompt in asked):
             return self._track(video, PromptedRun(asked, options))
         return starmap(self._track, prompted_runs(video, asked, options))
@@ -483,7 +487,8 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         session = self.open(video)
         try:
             run.track(session)
-            return VideoSegmentation(session, self._rules, run.prompts, video)
+            found = VideoSegmentation(session, self._rules, run.prompts, video)
+            return found.named({**run.options.names, **found.names})
         except FrameError as error:
             error.tracked = VideoSegmentation(session, self._rules, run.prompts, video)
             raise

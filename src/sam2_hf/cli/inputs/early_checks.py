@@ -149,7 +149,7 @@ def _only_photo(source: Source, open_files: contextlib.ExitStack) -> Source:
 def _track(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
     if (arguments.video is None) == (arguments.camera is None):
         raise PromptError("give either a video or a camera (--camera 0), not both.")
-    if check_text(arguments, _prompts(arguments)):
+    if check_text(arguments, _prompts(arguments) or arguments.references):
         _forward_only(arguments)
     else:
         _video_prompts(arguments)
@@ -177,17 +177,21 @@ def _find_video(
 
 
 def _video_prompts(arguments: argparse.Namespace) -> None:
-    if not _prompts(arguments):
+    given = [*_prompts(arguments), *arguments.references]
+    if not given:
         raise PromptError(
             "there is no prompt. Point at an object with --click FRAME:OBJECT:X,Y, --box or "
-            "--mask, for example --click 0:1:290,225, or say what it is with --text."
+            "--mask, for example --click 0:1:290,225, or say what it is with --text or --reference."
         )
-    object_ids = sorted({prompt.object_id for prompt in _prompts(arguments)})
+    object_ids = sorted({prompt.object_id for prompt in given})
     names_by_id(arguments.names, object_ids)
     check_ids(object_ids, arguments.save)
-    for mask in arguments.masks:
-        if problem := file_problem(mask.file, "mask file") or header_problem(mask.file):
-            raise ImageError(problem)
+    masks = [prompt.file for prompt in arguments.masks] + [r.mask for r in arguments.references]
+    pictures = [reference.picture for reference in arguments.references]
+    for kind, files in (("mask file", masks), ("picture", pictures)):
+        for file in files:
+            if problem := file_problem(file, kind) or header_problem(file):
+                raise ImageError(problem)
 
 
 def _forward_only(arguments: argparse.Namespace) -> None:
@@ -237,7 +241,7 @@ def _camera(arguments: argparse.Namespace) -> None:
         )
     if arguments.value_range is not None:
         raise PromptError("a camera delivers 8-bit pictures: leave out --value-range.")
-    last = max(prompt.frame for prompt in _prompts(arguments))
+    last = max((prompt.frame for prompt in _prompts(arguments)), default=0)
     if last:
         raise PromptError(
             f"a prompt is for frame {last}; with a camera all must be for frame 0, its first "

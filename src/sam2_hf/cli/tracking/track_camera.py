@@ -167,6 +167,7 @@ def _follow(
         Interruption() as stop,
         FrameProgress("tracking", limit) as bar,
     ):
+        prompts.give_references_to(session)
         try:
             for picture_hw3, time_s in islice(_until(camera.pictures(), stop), limit):
                 result = session.step(picture_hw3)

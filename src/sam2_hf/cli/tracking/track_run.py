@@ -369,6 +369,7 @@ class VideoTracking:
             memory_policy=self.plan.memory_policy,
         )
         session = Sam2VideoInferenceSession.open(self.video, chosen.model, options=options)
+        self.asked.give_references_to(session)
         self.asked.give_to(session)
         return session
 

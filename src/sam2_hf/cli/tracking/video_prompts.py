@@ -37,6 +37,22 @@ class GivenMask:
     mask_hw: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenReference:
+    """Another picture of an object, and its mask there."""
+
+    picture: Path
+    mask: Path
+    object_id: int
+    mask_hw: NDArray[np.bool_]
+
+    def described(self) -> str:
+        """Describe it as text that identifies it, by the content of both files."""
+        content = zlib.crc32(np.packbits(self.mask_hw).tobytes(), zlib.crc32(_bytes(self.picture)))
+        names = f"{self.picture.name}:{self.mask.name}:{self.object_id}"
+        return f"--reference {names} (pixels {content:08x})"
+
+
 @dataclass(frozen=True, slots=True)
 class FoundBox:
     """A box in which `--text` found an object.
@@ -114,6 +130,7 @@ class VideoPrompts:
         masks: In the order they were given.
         names: Names of objects, by id.
         text: What to look for instead; None if objects are pointed at.
+        references: Objects in other pictures, in the order they were given.
     """
 
     clicks: tuple[ClickPrompt, ...]
@@ -121,6 +138,7 @@ class VideoPrompts:
     masks: tuple[GivenMask, ...]
     names: Mapping[int, str] = field(default_factory=dict)
     text: TextPrompt | None = None
+    references: tuple[GivenReference, ...] = ()
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "VideoPrompts":
@@ -136,7 +154,12 @@ class VideoPrompts:
             )
             for mask in arguments.masks
         ]
-        prompts = cls(tuple(arguments.clicks), tuple(arguments.boxes), tuple(masks))
+        references = tuple(
+            GivenReference(picture, mask, object_id, read_mask_picture(mask, object_id))
+            for picture, mask, object_id in arguments.references
+        )
+        clicks, boxes = tuple(arguments.clicks), tuple(arguments.boxes)
+        prompts = cls(clicks, boxes, tuple(masks), references=references)
         names = names_by_id(arguments.names, prompts.object_ids)
         return replace(prompts, names=names, text=TextPrompt.from_arguments(arguments))
 
@@ -149,7 +172,8 @@ class VideoPrompts:
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Every object, in order."""
-        return tuple(sorted({object_id for _, object_id in self._places()}))
+        known = {reference.object_id for reference in self.references}
+        return tuple(sorted({object_id for _, object_id in self._places()} | known))
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -187,6 +211,16 @@ class VideoPrompts:
                     f"pixels, {video} is {size[1]} x {size[0]} (width x height). "
                     "Resize it without smoothing."
                 )
+
+    def give_references_to(self, session: VideoSession) -> None:
+        """Add all references to a session.
+
+        Raises:
+            ImageError: A picture cannot be read.
+            PromptError: A mask has another size than its picture.
+        """
+        for reference in self.references:
+            session.reference(reference.picture, reference.mask_hw, reference.object_id)
 
     def give_to(self, session: VideoSession) -> None:
         """Add all prompts to a session: masks, boxes, then clicks grouped by object and frame."""
@@ -237,12 +271,25 @@ class VideoPrompts:
             texts.append(
                 f"--mask {mask.frame}:{mask.object_id}:{mask.file.name} (pixels {pixels:08x})"
             )
+        texts += [reference.described() for reference in self.references]
         return (*texts, *(() if self.text is None else self.text.described()))
 
     def _places(self) -> set[tuple[int, int]]:
         """Frames and objects with a prompt."""
         places = {prompt[:2] for prompt in (*self.clicks, *self.boxes)}
         return places | {(mask.frame, mask.object_id) for mask in self.masks}
+
+
+def _bytes(file: Path) -> bytes:
+    """Read a file.
+
+    Raises:
+        ImageError: It cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{file} cannot be read: {error.strerror or error}.") from error
 
 
 def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
