@@ -89,6 +89,10 @@ if TYPE_CHECKING:
     from sam2_hf.video.video_processing_sam2_video import (
         Sam2VideoVideoProcessor as Sam2VideoVideoProcessor,
     )
+    from sam2_hf.writers.run_comparison import (
+        RunComparison as RunComparison,
+        compare_runs as compare_runs,
+    )
 
     from .errors import (
         DetectionError as DetectionError,
@@ -135,6 +139,7 @@ _MODULE_OF = {
     "PromptError": "errors",
     "Reference": "video.references",
     "ReviewRules": "video.review",
+    "RunComparison": "writers.run_comparison",
     "Sam2Config": "model.configuration_sam2",
     "Sam2Error": "errors",
     "Sam2HieraDetConfig": "model.configuration_sam2",
@@ -174,6 +179,7 @@ _MODULE_OF = {
     "VideoSession": "video.session",
     "ZeroShotDetector": "open_vocabulary.zero_shot_detector",
     "ZeroShotScorer": "open_vocabulary.mask_scorer",
+    "compare_runs": "writers.run_comparison",
     "pipeline": "pipelines.registry",
     "register": "pipelines.registry",
     "suppress_overlaps": "masks",

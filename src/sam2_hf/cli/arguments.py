@@ -32,6 +32,7 @@ from .argument_types import (
     whole_number,
 )
 from .help_texts import (
+    COMPARE_EXAMPLES,
     COMPLETION_HELP,
     CONVERT_EXAMPLES,
     DOCTOR_HELP,
@@ -49,8 +50,8 @@ from .search_options import add_mask_options, add_video_options
 
 PROGRAM = "sam2-hf"
 COMMANDS = (
-    *("segment", "everything", "track", "label", "convert", "export", "space", "doctor"),
-    "completion",
+    *("segment", "everything", "track", "compare", "label", "convert", "export", "space"),
+    *("doctor", "completion"),
 )
 LISTS = ("photos", "videos")  # positional arguments that may stand between options
 SYNONYMS = {"--point": "--click", "--click": "--point", "--output": "--out"}
@@ -130,6 +131,7 @@ def build_parser() -> OneLineParser:
     _add_segment(commands)
     _add_everything(commands)
     _add_track(commands)
+    _add_compare(commands)
     _add_label(commands)
     _add_convert(commands)
     _add_export(commands)
@@ -300,6 +302,28 @@ def _add_prompts(parser: argparse.ArgumentParser) -> None:
     names = parser.add_argument_group("or names")
     add_text(names)
     add_detect_every(names)
+
+
+def _add_compare(commands: Commands) -> None:
+    parser = _add_command(
+        commands,
+        "compare",
+        "compare two runs of track: which frames a correction changed",
+        "Compare the masks of two runs on one video: frames that differ, and their IoU.",
+        COMPARE_EXAMPLES,
+    )
+    for name, metavar in (("before", "RUN_A"), ("after", "RUN_B")):
+        parser.add_argument(
+            name,
+            metavar=metavar,
+            type=Path,
+            help="folder of results, a file STEM_masklets.json, or a folder of label PNGs",
+        )
+    parser.add_argument(
+        "--picture", metavar="FILE", type=Path, help="draw the frames that differ most to this file"
+    )
+    parser.add_argument("--video", metavar="VIDEO", help="the video, to draw over (default: gray)")
+    _add_output_options(parser)
 
 
 def _add_label(commands: Commands) -> None:

@@ -8,6 +8,7 @@ examples:
   sam2-hf everything street.jpg --out masks           all objects
   sam2-hf everything clip.mp4                         all objects through a video
   sam2-hf track cup.mp4 --click 0:1:290,225           one object through a video
+  sam2-hf compare before/ after/                      what another run changed
   sam2-hf label clips/ --out set                      a data set of many videos
   sam2-hf convert sam2.1_hiera_tiny.pt ./sam2.1-tiny  an original checkpoint to a Hub folder
   sam2-hf export sam2-hiera-micro ./micro-onnx        a model as ONNX graphs
@@ -85,6 +86,14 @@ A mask is a picture of the same size as the video, with the object in white; in 
 several labels, the object is the label OBJECT.
 
 Ctrl-C keeps finished frames; the same command with --resume continues, even after a crash."""
+
+COMPARE_EXAMPLES = """\
+examples:
+  sam2-hf compare before/ after/
+  sam2-hf compare before/cup_masklets.json after/cup_masklets.json
+  sam2-hf compare before/cup_masks after/cup_masks --picture changes.png --video cup.mp4
+
+In the picture, blue is what both runs have, red what only RUN_A has, green what only RUN_B has."""
 
 LABEL_EXAMPLES = f"""\
 examples:

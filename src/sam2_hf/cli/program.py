@@ -17,6 +17,7 @@ MODULES = {
     "segment": "sam2_hf.cli.segment",
     "everything": "sam2_hf.cli.everything",
     "track": "sam2_hf.cli.track",
+    "compare": "sam2_hf.cli.tracking.compare_runs",
     "label": "sam2_hf.cli.labeling.label",
     "convert": "sam2_hf.cli.convert",
     "export": "sam2_hf.cli.export",

@@ -385,6 +385,7 @@ class MemoryAttention(nn.Module):
         table = rotary_table(height, width, self.head_channels, self.theta, features_bdhw.device)
         found = []
         for layer in self.layers:
+            layer = cast(MemoryAttentionLayer, layer)
             found.append(layer.shares(cells_bnd, memories, table, cells_n))
             cells_bnd = layer(cells_bnd, memories, table)
         return torch.stack(found).mean(dim=0)
