@@ -95,9 +95,9 @@ def _error(
     mask_b1k = None if bias_bk is None else bias_bk[:, None]
 
     def attended(dtype: torch.dtype) -> Tensor:
-        given = (values.to(dtype) for values in (query_bqc, key_bkc, value_bkv))
+        query, key, value = (values.to(dtype) for values in (query_bqc, key_bkc, value_bkv))
         mask = None if mask_b1k is None else mask_b1k.to(dtype)
-        return functional.scaled_dot_product_attention(*given, attn_mask=mask, scale=1.0)
+        return functional.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
 
     exact = attended(torch.float64)
     error = (found - exact).abs().max() / (attended(query_bqc.dtype) - exact).abs().max()

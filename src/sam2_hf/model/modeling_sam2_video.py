@@ -7,17 +7,15 @@ Suffixes: b = objects, m = masks of an object, n = cells of the image embedding,
 object, p = pointers, c = memory channels (64), d = decoder channels (256), h, w = rows and columns.
 """
 
-import copy
 import math
 from collections.abc import Iterator
-from typing import Protocol, Unpack, cast
+from typing import Protocol, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_sam2 import with_image_size
 from .configuration_sam2_video import EdgeTamVideoConfig, Sam2VideoConfig
 from .gpu_attention import Tiles, best_tiles
 from .layers import FeedForward
@@ -33,7 +31,7 @@ from .memory_tokens import (
 from .outputs import FrameFeatures, ObjectMasks, Sam2VideoSegmentationOutput
 from .position_encoding import sine_table
 from .pretrained import Sam2VideoPreTrainedModel
-from .prompt_encoder import NO_OBJECT, Prompts, input_sizes
+from .prompt_encoder import NO_OBJECT, Prompts
 from .promptable_model import PromptableModel, VideoModelSizes, feature_maps
 from .spatial_perceiver import SpatialPerceiver, latent_places, latent_rotations
 
@@ -88,9 +86,9 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
         memory_width = config.memory_encoder_output_channels
         self.memory_attention = MemoryAttention(config)
         self.memory_encoder = MemoryEncoder(config)
-        self.spatial_perceiver: SpatialPerceiver | None = None
-        if any(config.memory_latents):
-            self.spatial_perceiver = SpatialPerceiver(cast(EdgeTamVideoConfig, config))
+        self.spatial_perceiver = (
+            SpatialPerceiver(config) if isinstance(config, EdgeTamVideoConfig) else None
+        )
         self.memory_temporal_positional_encoding = nn.Parameter(
             torch.zeros(config.num_maskmem, 1, 1, memory_width)
         )
@@ -136,32 +134,6 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
                 "memories, for which it has temporal codes."
             )
         self._num_maskmem = number
-
-    def at_image_size(self, image_size: int) -> "Sam2VideoModel":
-        """Return a model for another input size; it shares all weights with this one.
-
-        Args:
-            image_size: Side of the input in model pixels, a multiple of 32.
-
-        Raises:
-            ValueError: If `image_size` is not a positive multiple of 32.
-
-        Example:
-            >>> small = model.at_image_size(512)
-            >>> small.image_size, small.memory_encoder is model.memory_encoder
-            (512, True)
-        """
-        if image_size == self.image_size:
-            return self
-        config = with_image_size(self.config, image_size)
-        twin = copy.copy(self)
-        twin._modules = {**self._modules, "prompt_encoder": copy.copy(self.prompt_encoder)}
-        twin.config = config
-        for part in (twin, twin.prompt_encoder):
-            part.image_size, part.grid, part.mask_input_size = input_sizes(
-                config.prompt_encoder_config
-            )
-        return twin
 
     @property
     def num_memory_tokens(self) -> int:
@@ -230,9 +202,7 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
     def attention_shares(
         self, features: FrameFeatures, memories: MemoryInputs, cells_n: Tensor | None = None
     ) -> Tensor:
-        """Measure how much of a frame's attention each memory token gets.
-
-        It computes plain attention again, so tracking costs nothing for it.
+        """Measure how much of a frame's attention each memory token gets, by plain attention.
 
         Args:
             features: The frame.
@@ -330,8 +300,7 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
             >>> embedding = model.condition_on_memory(features, None)
             >>> click = Prompts(torch.tensor([[[[124.0, 144.0]]]]), torch.ones(1, 1, 1).long())
             >>> masks = model.decode_masks(features, embedding, click, multimask_output=True)
-            >>> model.object_pointers(masks.candidate_tokens_bmd[:, 0], masks.score_b1).shape
-            torch.Size([1, 256])
+            >>> pointer_bd = model.object_pointers(masks.candidate_tokens_bmd[:, 0], masks.score_b1)
         """
         return self._pointer(self.object_pointer_proj(token_bd), score_b1 > 0)
 
@@ -371,10 +340,7 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
         )
 
     def enlarged_masks(self, logits_b1hw: Tensor) -> Tensor:
-        """Enlarge mask logits to the size that the memory encoder reads.
-
-        Args:
-            logits_b1hw: Mask logits, low-resolution or at input size.
+        """Enlarge mask logits, of any size, to that which the memory encoder reads.
 
         Returns:
             Logits at input size; at 16 pixels per cell where a cell of the input has fewer.

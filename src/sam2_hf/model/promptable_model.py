@@ -4,8 +4,9 @@ Suffixes: b = images, p = objects (prompts) of an image, t = points of an object
 image embedding, c = channels, h, w = rows and columns.
 """
 
+import copy
 from collections.abc import Callable
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from .configuration_sam2 import (
     EfficientTamVisionConfig,
     Sam2Config,
     Sam2VisionConfig,
+    with_image_size,
 )
 from .configuration_sam2_video import Sam2VideoConfig
 from .fast_paths import WeightCache, is_bare
@@ -133,6 +135,31 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
     def backbone_feature_sizes(self, sizes: list[list[int]]) -> None:
         """Set the sizes in the config."""
         self.config.vision_config.backbone_feature_sizes = [list(size) for size in sizes]
+
+    def at_image_size(self, image_size: int) -> Self:
+        """Return a model for another input size; it shares all weights with this one.
+
+        Args:
+            image_size: Side of the input in model pixels, a multiple of 32.
+
+        Raises:
+            ValueError: If `image_size` is not a positive multiple of 32.
+
+        Example:
+            >>> small = model.at_image_size(512)
+            >>> small.image_size, small.mask_decoder is model.mask_decoder
+            (512, True)
+        """
+        if image_size == self.image_size:
+            return self
+        config = with_image_size(self.config, image_size)
+        twin = copy.copy(self)
+        twin._modules = {**self._modules, "prompt_encoder": copy.copy(self.prompt_encoder)}
+        twin.config = config
+        sizes = input_sizes(config.prompt_encoder_config)
+        for part in (twin, twin.prompt_encoder):
+            part.image_size, part.grid, part.mask_input_size = sizes
+        return twin
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the trunk's patch embedding."""
