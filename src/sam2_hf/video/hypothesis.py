@@ -18,6 +18,10 @@ class BranchingMemories(Protocol):
     """Memories of an object, several on a frame."""
 
     @property
+    def references(self) -> Sequence[FrameMemory]:
+        """Memories of pictures outside the video."""
+
+    @property
     def prompted(self) -> Mapping[int, FrameMemory]:
         """Memories of prompted frames, by frame."""
 
@@ -54,6 +58,11 @@ class Hypothesis:
     def __init__(self, bank: BranchingMemories, path: Path) -> None:
         self._bank = bank
         self.path = path
+
+    @property
+    def references(self) -> Sequence[FrameMemory]:
+        """Memories of pictures outside the video, which all hypotheses share."""
+        return self._bank.references
 
     @property
     def prompted(self) -> Mapping[int, FrameMemory]:
