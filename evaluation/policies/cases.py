@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from evaluation.metrics.sequences import score_sequence
 from evaluation.micro.sets import LabeledClip
 from sam2_hf import Sam2VideoModel, SessionOptions, VideoSession
+from sam2_hf.video.session_options import IMAGE_SIDES
 
 OBJECT = 1
 STRETCH = 12  # frames; a multiple of every `track_every` and `every_kth_memory`
@@ -26,20 +27,21 @@ class Case:
 
     Attributes:
         options: Session options that differ from the official evaluation's.
-        half_size: Whether the session's input is half as wide and high.
+        size: Side of the session's input as a part of the model's own.
         track_every: Frames of which one is tracked; others get its masks, as in a stream whose
             frames take that many times their latency budget.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
-    half_size: bool = False
+    size: float = 1.0
     track_every: int = 1
 
     def session_options(self, model: Sam2VideoModel) -> SessionOptions:
         """Make the options of a session."""
         changes = dict(self.options)
-        if self.half_size:
-            changes |= {"approximate": True, "image_size": model.image_size // 2}
+        if self.size != 1.0:
+            side = round(model.image_size * self.size / IMAGE_SIDES) * IMAGE_SIDES
+            changes |= {"approximate": True, "image_size": side}
         return SessionOptions.preset("official", apply_postprocessing=False, **changes)
 
 
@@ -57,7 +59,8 @@ CASES: dict[str, Case] = {
     },
     "every 2nd memory": _fewer_memories(2),
     "every 4th memory": _fewer_memories(4),
-    "half input size": Case(half_size=True),
+    "3/4 input size": Case(size=0.75),
+    "1/2 input size": Case(size=0.5),
     "every 2nd frame": Case(track_every=2),
     "every 3rd frame": Case(track_every=3),
 }
@@ -163,5 +166,6 @@ def _ratio(seconds: Sequence[float], base: Sequence[float]) -> float:
 
     A stretch is as long as every period of the cases, so that skipped frames count.
     """
-    starts = range(0, len(seconds) - STRETCH + 1, STRETCH)
-    return median(sum(seconds[s : s + STRETCH]) / sum(base[s : s + STRETCH]) for s in starts)
+    length = min(STRETCH, len(seconds))
+    starts = range(0, len(seconds) - length + 1, length)
+    return median(sum(seconds[s : s + length]) / sum(base[s : s + length]) for s in starts)

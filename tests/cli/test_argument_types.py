@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sam2_hf.cli import argument_types
+from sam2_hf.video.session_options import MEMORY_POLICIES, SessionOptions
 
 
 def test_a_click_in_a_video_names_frame_object_and_place():
@@ -62,3 +63,17 @@ def test_a_count_is_at_least_one():
     assert argument_types.count("1") == 1
     with pytest.raises(argparse.ArgumentTypeError, match="at least 1"):
         argument_types.count("0")
+
+
+def test_memory_policies_are_those_of_sessions():
+    """The command line lists them without importing torch."""
+    assert list(MEMORY_POLICIES) == list(argument_types.POLICIES)
+    for name in (*MEMORY_POLICIES, "samurai+distractor"):
+        assert argument_types.memory_policy(name) == name
+        SessionOptions(memory_policy=name)
+
+
+@pytest.mark.parametrize("text", ["", "sam", "tree+sam2", "samurai+", "sam2+score+samurai"])
+def test_another_memory_policy_is_refused_with_those_there_are(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="choose one of sam2, score, samurai"):
+        argument_types.memory_policy(text)

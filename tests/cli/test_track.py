@@ -218,3 +218,17 @@ def test_a_video_may_come_from_stdin_and_the_json_sums_up_each_object(
         areas = [int(row[5]) for row in rows if row[2] == object_id and int(row[5])]
         assert found["frames"] == len(areas)
         assert found["mean_area"] == pytest.approx(sum(areas) / max(len(areas), 1))
+
+
+def test_a_memory_policy_is_the_sessions(track, monkeypatch):
+    opened = []
+    real = Sam2VideoInferenceSession.open
+
+    def note(video, model, *, options):
+        opened.append(options.memory_policy)
+        return real(video, model, options=options)
+
+    monkeypatch.setattr(Sam2VideoInferenceSession, "open", note)
+
+    assert track(*CLICKS, "--limit", "2", "--memory-policy", "samurai+score") == 0
+    assert opened == ["samurai+score"]

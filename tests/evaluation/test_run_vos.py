@@ -229,3 +229,18 @@ def test_broken_data_end_with_one_line_that_names_them(run, davis, capsys, break
 
     assert run(davis) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_memory_policy_and_other_options_of_the_session_are_told_with_the_scores(
+    run, davis, tmp_path, capsys
+):
+    more = ("--videos", "dog", "--memory-policy", "score")
+    options = ("--session-option", "approximate=true", "--session-option", "every_kth_memory=2")
+    assert run(davis, *more, *options) == 0
+
+    told = scores(tmp_path)["options"]
+    assert (told["memory_policy"], told["every_kth_memory"]) == ("score", 2)
+    assert run(davis, "--videos", "dog") == 2
+    assert "options" in capsys.readouterr().err
+    assert run(davis, "--memory-policy", "none", out="other") == 2
+    assert "memory_policy is 'none'" in capsys.readouterr().err

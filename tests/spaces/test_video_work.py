@@ -6,9 +6,11 @@ import torch
 
 from sam2_hf import Sam2VideoModel
 from sam2_hf.errors import FrameError
+from sam2_hf.video.session_options import MEMORY_POLICIES
 from sam2_space.limits import LimitError, Limits
 from sam2_space.photo_work import PhotoWork
 from sam2_space.space_model import SpaceModel, is_bundled
+from sam2_space.video_controls import POLICIES
 from sam2_space.video_work import open_video
 from tests.spaces.conftest import ROOT
 
@@ -71,6 +73,17 @@ def test_a_stop_while_waiting_in_the_queue_counts(work):
 
     assert list(work.track("forward")) == []
 
+    work.expect_job()
+    assert next(work.track("forward")).done == 1
+
+
+def test_every_memory_policy_of_the_page_can_be_tracked_with(work):
+    work.click(0, (95, 238), positive=True)
+
+    for name in POLICIES.values():
+        work.use_memory_policy(name)
+        assert work.session.options.memory_policy == name
+    assert {*MEMORY_POLICIES} <= {*POLICIES.values()}
     work.expect_job()
     assert next(work.track("forward")).done == 1
 

@@ -142,6 +142,7 @@ def test_only_what_was_not_done_is_tracked_again(track, monkeypatch):
         (PROMPTS[2:], "--click 3:1:30,20 is gone"),
         ((*PROMPTS, "--no-overlap"), "no overlap was False, is True"),
         ((*PROMPTS, "--limit", "2"), "limit was None, is 2"),
+        ((*PROMPTS, "--memory-policy", "tree"), "memory policy was sam2, is tree"),
     ],
 )
 def test_another_command_is_not_resumed(
