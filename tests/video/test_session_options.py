@@ -395,6 +395,7 @@ def test_an_unknown_preset_is_refused():
         ("memory_policy", "tree+sam2"),
         ("memory_policy", "sam2+score+samurai"),
         ("memory_policy", 7),
+        ("memory_policy", ["score"]),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):

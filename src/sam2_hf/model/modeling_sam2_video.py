@@ -296,11 +296,11 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
             score_b1: Object scores, logits.
 
         Example:
+            >>> from sam2_hf.model.prompt_encoder import Prompts
             >>> features = model.encode_image(pixels)
-            >>> embedding = model.condition_on_memory(features, None)
-            >>> click = Prompts(torch.tensor([[[[124.0, 144.0]]]]), torch.ones(1, 1, 1).long())
-            >>> masks = model.decode_masks(features, embedding, click, multimask_output=True)
-            >>> pointer_bd = model.object_pointers(masks.candidate_tokens_bmd[:, 0], masks.score_b1)
+            >>> embedding = features.embedding_bchw
+            >>> masks = model.decode_masks(features, embedding, Prompts(), multimask_output=True)
+            >>> pointer = model.object_pointers(masks.candidate_tokens_bmd[:, 0], masks.score_b1)
         """
         return self._pointer(self.object_pointer_proj(token_bd), score_b1 > 0)
 
