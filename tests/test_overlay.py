@@ -9,6 +9,7 @@ from PIL import Image
 from sam2_hf.overlay import (
     FILL,
     DrawnPrompts,
+    draw_heat,
     draw_overlay,
     label_map,
     label_picture,
@@ -169,3 +170,15 @@ def test_fourteen_objects_of_a_video_have_different_colors_and_then_they_repeat(
     assert len(set(colors)) == 14
     assert colors[14] == colors[0]
     assert object_colors(3) == colors[:3]
+
+
+def test_a_heat_map_of_any_size_tints_where_it_is_high():
+    gray = np.full((8, 12, 3), 100, np.uint8)
+
+    drawn = draw_heat(gray, np.array([[0.0, 0.2]]), color=(255, 0, 0))
+
+    assert drawn.shape == gray.shape
+    assert (drawn[:, 0] == 60).all()
+    assert (drawn[:, -1] == (255, 0, 0)).all()
+    assert (draw_heat(gray, np.zeros((2, 2))) == 60).all()
+    assert (gray == 100).all()

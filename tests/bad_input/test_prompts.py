@@ -1,5 +1,6 @@
 """Prompts and options that are none: every border of the API refuses them, or answers rightly."""
 
+from collections.abc import Hashable
 from functools import partial
 
 import numpy as np
@@ -11,12 +12,14 @@ from sam2_hf import (
     Click,
     ImageSegmentationPipeline,
     MaskGenerationPipeline,
+    ObjectLibrary,
     ObjectPrompt,
     Sam2ImageProcessor,
     Sam2Processor,
     SessionOptions,
     VideoPrompt,
     VideoSegmentationPipeline,
+    compare_runs,
 )
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from tests.bad_input.judging import Input, each, equals, faults_of
@@ -148,6 +151,8 @@ def session_verbs(world):
         "clear of object": lambda session, value: session.clear(0, value),
         "clear of frame": lambda session, value: session.clear(value, 1),
         "masklet": lambda session, value: session.masklet(value),
+        "explain of frame": lambda session, value: session.explain(value, 1),
+        "explain of object": lambda session, value: session.explain(1, value),
     }.items():
         values = odd | {"an unknown one": 77}
         yield from each(verb, values, lambda v, work=work: tried(lambda s: work(s, v)))
@@ -168,6 +173,41 @@ def session_verbs(world):
     yield from each("step", ODD_PICTURES, partial(_step, world))
 
 
+def session_references(world):
+    def tried(picture=PHOTO, masks=WHOLE, object_id=1):
+        with world.session() as session:
+            session.reference(picture, masks, object_id)
+
+    def learned(object_id=1, frames=None):
+        with world.session() as session:
+            session.click(0, 1, (30, 20))
+            session.learned(object_id, frames)
+
+    def recalled(known):
+        with world.session() as session:
+            session.recall(known, 1)
+
+    masks = no_masks(SIZE) | {"empty": ~WHOLE, "a list of masks": [WHOLE, WHOLE]}
+    keys = {name: value for name, value in NO_FRAMES.items() if isinstance(value, Hashable)}
+    frames = {name: {value: WHOLE} for name, value in keys.items()}
+    yield from each("reference of picture", ODD_PICTURES, lambda value: tried(picture=value))
+    yield from each("reference with mask", masks, lambda value: tried(masks=value))
+    yield from each("reference of object", NO_IDS, lambda value: tried(object_id=value))
+    yield from each("reference of frame", frames, lambda value: tried(FRAMES, masks=value))
+    yield from each("learned object", NO_IDS, learned)
+    lists = {name: [value] for name, value in NO_FRAMES.items()} | {"a number": 0, "text": "0"}
+    yield from each("learned frames", lists, lambda value: learned(frames=value))
+    yield from each("recall", (None, 7, "cup", NOTHING, ["cup"]), recalled)
+    yield from each("library", (None, 7, NOTHING, "a\0b", "/dev/zero", "/"), ObjectLibrary.load)
+    yield from each("run", (None, 7, NOTHING, "a\0b", "/dev/zero", {1: 2}), compared)
+
+
+def compared(run):
+    """Compare something with a run of no objects."""
+    return compare_runs({}, run)
+
+
+WHOLE = np.ones(SIZE, bool)
 ODD_PICTURES = {
     "None": None,
     "text": "no such file.png",
@@ -369,6 +409,7 @@ BORDERS = {
         session_clicks,
         session_boxes_and_masks,
         session_verbs,
+        session_references,
         videos,
         photo_prompts,
         photo_options,

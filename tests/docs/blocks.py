@@ -68,7 +68,7 @@ def run_command(words: list[str]) -> None:
     """Run `sam2-hf ...` or `python -m ...` in this process."""
     arguments = [match for word in words for match in expanded(word)]
     if words[0] == "sam2-hf":
-        chosen = "--model" in words or words[1] in ("export", "convert", "doctor")
+        chosen = "--model" in words or words[1] in ("compare", "export", "convert", "doctor")
         status = sam2_hf([*arguments[1:], *([] if chosen else ["--model", SMALL_MODEL])])
     elif words[:2] == ["python", "-m"]:
         with patch.object(sys, "argv", arguments[2:]):

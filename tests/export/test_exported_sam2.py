@@ -126,6 +126,25 @@ def test_a_clip_is_tracked_as_by_the_model(graph_model, wanted_story):
     compare(whole_story(graph_model), wanted_story)
 
 
+def test_an_object_of_another_picture_is_tracked_as_by_the_model(onnx_model, bundled_model):
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    disc_hw = (rows - DISC[1]) ** 2 + (columns - DISC[0]) ** 2 < 20**2
+    found, sessions = [], []
+    for model in (onnx_model, bundled_model):
+        options = {"fill_hole_area": 0, "memory_dtype": torch.float32}
+        session = VideoSession.open(moving_shapes(FEW_FRAMES), model, **options)
+        session.reference(moving_shapes(1)[0], disc_hw, 1)
+        session.reference(moving_shapes(2)[1], disc_hw, 1)
+        session.click(1, 2, DISC)
+        found.append(list(session.propagate(0)))
+        sessions.append(session)
+
+    compare(*found)
+    assert sessions[1].explain(3, 1).weight_of(None) > 0
+    with pytest.raises(SessionError, match="export"):
+        sessions[0].explain(3, 1)
+
+
 def test_each_frame_is_answered_as_by_the_model_from_the_same_memories(graph_model, bundled_model):
     forced = Forced(graph_model.graphs, bundled_model)
 

@@ -115,7 +115,7 @@ def test_what_is_no_run_is_refused(tmp_path, before, after):
 
     for run, words in (
         (3, "3 is no run"),
-        (tmp_path / "missing", "cannot be read"),
+        (tmp_path / "missing", "there is no file of masklets"),
         (tmp_path / "empty", "no results"),
         (tmp_path / "colors", "colors instead of labels"),
         (tmp_path, "several videos"),

@@ -9,7 +9,7 @@ among the memories.
 Suffixes: h, w = rows and columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from sam2_hf.errors import FrameError, ImageError, PromptError, SessionError, VideoError
 from sam2_hf.frames.base import Frames, frame_number
 from sam2_hf.model.outputs import FrameMemory
+from sam2_hf.number_reading import shown
 from sam2_hf.video.storage.object_library import KnownObject
 from sam2_hf.video.storage.session_checkpoint import open_session_frames
 
@@ -136,6 +137,8 @@ def learned_object(
         FrameError: It has no memory of a frame, or none at all.
     """
     bank = obj.bank
+    if isinstance(frames, str | bytes) or not isinstance(frames, Iterable | None):
+        raise FrameError(f"frames are {shown(frames)}. Give a list of frame numbers.")
     if frames is None:
         found: list[FrameMemory | None] = [*bank.references, *bank.prompted.values()]
     else:

@@ -15,7 +15,7 @@ from sam2_hf.frames.base import Frames, frame_number
 from sam2_hf.frames.preprocessing import FramePixels
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.processing.images import ImageSource
-from sam2_hf.video.storage.object_library import KnownObject
+from sam2_hf.video.storage.object_library import KnownObject, recalled_memories
 from sam2_hf.video.storage.session_checkpoint import load_tracker, open_session_frames, save_tracker
 
 from .explanation import Explanation, explain_frame
@@ -216,7 +216,7 @@ class VideoSession(Closing):
         Raises:
             SessionError: They were made by another model.
         """
-        memories = known.memories_for(self.model, self.options)
+        memories = recalled_memories(known, self.model, self.options)
         self._refer(read_object_id(object_id), memories)
 
     def learned(self, object_id: int, frames: Sequence[int] | None = None) -> KnownObject:

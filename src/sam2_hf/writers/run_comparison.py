@@ -23,7 +23,7 @@ from sam2_hf.frames.open import open_frames
 from sam2_hf.json_input import load_json
 from sam2_hf.number_reading import shown
 from sam2_hf.overlay import NEGATIVE, OKABE_ITO, POSITIVE, draw_overlay
-from sam2_hf.picture_files import PICTURE_ENDINGS
+from sam2_hf.picture_files import PICTURE_ENDINGS, file_problem
 from sam2_hf.results.pictures import NO_PICTURE, png_bytes, write_picture
 from sam2_hf.video.masklet import Masklet
 
@@ -286,13 +286,14 @@ def _read_run(run: object) -> Mapping[int, FrameRles]:
     """
     if isinstance(run, str | os.PathLike):
         return _read_results(Path(run))
-    if isinstance(run, Masklet):
-        masklets = [run]
-    elif isinstance(found := getattr(run, "masklets", run), Mapping):
+    masklets: list[Any]
+    if isinstance(found := getattr(run, "masklets", run), Mapping):
         masklets = list(found.values())
     elif isinstance(run, HasMasklets):
         masklets = [run.masklet(object_id) for object_id in run.object_ids]
     else:
+        masklets = [run]
+    if not all(isinstance(masklet, Masklet) for masklet in masklets):
         raise DataError(
             f"{shown(run)} is no run. Give a VideoSegmentation, a session, a Masklet, or the "
             "results of sam2-hf track."
@@ -334,6 +335,8 @@ def _read_masklets(file: Path) -> Mapping[int, FrameRles]:
     Raises:
         DataError: It has another form.
     """
+    if problem := file_problem(file, "file of masklets"):
+        raise DataError(problem)
     content = load_json(file)
     try:
         object_ids = [int(object_id) for object_id in content["masklet_id"]]

@@ -6,6 +6,7 @@ import signal
 
 import av
 import pytest
+from PIL import Image
 from seeded_inputs import photo
 
 from sam2_hf.cli.tracking import track_camera
@@ -55,6 +56,19 @@ def test_the_results_are_those_of_a_video(track, tmp_path, plug_in, capsys):
     content = json.loads((out / "camera0_masklets.json").read_text())
     assert (content["video_frame_count"], content["masklet_edited_frame_count"]) == (4, [1])
     assert len(list((out / "camera0_masks").iterdir())) == 4
+
+
+def test_an_object_of_another_picture_is_tracked_from_the_first_one(track, tmp_path, plug_in):
+    Image.fromarray(photo(48, 64, 0)).save(tmp_path / "cup.png")
+    Image.new("1", (64, 48), 1).save(tmp_path / "mask.png")
+    plug_in(FakeCamera([10.0, 10.1, 10.5]))
+
+    reference = f"{tmp_path / 'cup.png'}:{tmp_path / 'mask.png'}:3"
+    assert track("--reference", reference, "--camera", "0", video=None) == 0
+
+    content = json.loads((tmp_path / "out" / "camera0_masklets.json").read_text())
+    assert content["masklet_id"] == [3]
+    assert [len(row) for row in content["masklet"] if None not in row] == [1, 1, 1]
 
 
 def test_the_overlay_keeps_the_times_at_which_pictures_came(track, tmp_path, plug_in):

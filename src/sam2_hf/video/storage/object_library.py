@@ -5,6 +5,7 @@ fingerprint of the weights, since another model cannot read them.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sam2_hf.atomic_write import write_atomically
-from sam2_hf.errors import SessionError
+from sam2_hf.errors import KindError, SessionError
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.model.weight_fingerprint import is_same_model
+from sam2_hf.number_reading import shown
 from sam2_hf.picture_files import file_problem
 from sam2_hf.video.frame_encoder import model_mark
 from sam2_hf.video.session_options import SessionOptions
@@ -44,33 +46,35 @@ class KnownObject:
     def __repr__(self) -> str:
         return f"KnownObject({len(self.memories)} memories)"
 
-    def memories_for(self, model: TrackingModel, options: SessionOptions) -> list[FrameMemory]:
-        """Return the memories for a session.
 
-        Args:
-            model: The session's model.
-            options: The session's options.
+def recalled_memories(
+    known: object, model: TrackingModel, options: SessionOptions
+) -> list[FrameMemory]:
+    """Return the memories of a known object for a session.
 
-        Raises:
-            SessionError: Another model made them.
+    Args:
+        known: The object.
+        model: The session's model.
+        options: The session's options.
 
-        Example:
-            >>> known = tracked.learned(1)
-            >>> len(known.memories_for(model, tracked.options))
-            1
-        """
-        shapes = [(1, *model.memory_shape), (1, model.hidden_dim), (1, 1)]
-        fits = is_same_model(self.model, model_mark(model)) and all(
-            [tuple(getattr(memory, part).shape) for part in PARTS.values()] == shapes
-            for memory in self.memories
+    Raises:
+        KindError: It is no [`KnownObject`].
+        SessionError: Another model made its memories.
+    """
+    if not isinstance(known, KnownObject):
+        raise KindError(f"{shown(known)} is no known object. Give library[name].")
+    shapes = [(1, *model.memory_shape), (1, model.hidden_dim), (1, 1)]
+    fits = is_same_model(known.model, model_mark(model)) and all(
+        [tuple(getattr(memory, part).shape) for part in PARTS.values()] == shapes
+        for memory in known.memories
+    )
+    if not fits:
+        raise SessionError(
+            "this object is known to another model: other weights, another size or another dtype. "
+            "Use that model, or give the object's pictures to session.reference()."
         )
-        if not fits:
-            raise SessionError(
-                "this object is known to another model: other weights, another size or another "
-                "dtype. Use that model, or give the object's pictures to session.reference()."
-            )
-        dtype = options.memory_dtype
-        return [replace(memory, spatial_bx=memory.spatial_bx.to(dtype)) for memory in self.memories]
+    dtype = options.memory_dtype
+    return [replace(memory, spatial_bx=memory.spatial_bx.to(dtype)) for memory in known.memories]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +152,7 @@ class ObjectLibrary:
             KnownObject(1 memories)
         """
         if not isinstance(name, str) or not name:
-            raise SessionError(f"the name of an object is {name!r}; it must be a text.")
+            raise SessionError(f"the name of an object is {shown(name)}; it must be a text.")
         known = session.learned(object_id, frames)
         if any(known.model != other.model for other in self._objects.values()):
             raise SessionError(
@@ -206,6 +210,8 @@ class ObjectLibrary:
             >>> len(library)
             0
         """
+        if not isinstance(path, str | os.PathLike):
+            raise SessionError(f"{shown(path)} is no path of a library.")
         if problem := file_problem(path, "library"):
             raise SessionError(problem)
         library = cls()
