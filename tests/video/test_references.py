@@ -334,3 +334,11 @@ def fingerprinted():
     model.fingerprint = "0" * 64
     model.mask_input_size, model.memory_shape, model.hidden_dim = (SIDE // 4,) * 2, (3, 1, 1), 4
     return model
+
+
+def test_a_closed_session_takes_none():
+    session = fake_session_on(2)
+    session.close()
+
+    with pytest.raises(SessionError, match="closed"):
+        session.reference(picture(0), disc(20), 1)

@@ -117,7 +117,8 @@ class FixedShapes:
         if missing < 0:
             raise ExportError(
                 f"an export of fixed shapes takes at most {most} {kind}, there are "
-                f"{values.shape[1]}. Give fewer prompts, or export the model without --fixed."
+                f"{values.shape[1]}. Give fewer prompts or references, or export the model "
+                "without --fixed."
             )
         rest = values.new_full((len(values), missing, *values.shape[2:]), value)
         return torch.cat((values, rest), dim=1)

@@ -206,7 +206,6 @@ class VideoSession(Closing):
             SessionError: The model has no memory.
         """
         object_id = read_object_id(object_id)
-        self._tracker.encoder.require_open()
         memories = encode_references(picture, masks, object_id, self.model, self.options)
         self._refer(object_id, memories)
 
@@ -476,6 +475,7 @@ class VideoSession(Closing):
     def _refer(self, object_id: int, memories: Sequence[FrameMemory]) -> None:
         """Add references to an object; `undo` removes them."""
         tracker = self._tracker
+        tracker.encoder.require_open()
         obj = tracker.registry.begin_change(object_id, None, tracker.memory_device)
         obj.bank.refer_to(memories)
 

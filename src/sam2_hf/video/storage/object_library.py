@@ -74,7 +74,11 @@ def recalled_memories(
             "Use that model, or give the object's pictures to session.reference()."
         )
     dtype = options.memory_dtype
-    return [replace(memory, spatial_bx=memory.spatial_bx.to(dtype)) for memory in known.memories]
+    # copied, so that an object recalled twice has two memories; fixed shapes tell them by identity
+    return [
+        replace(memory, spatial_bx=memory.spatial_bx.to(dtype, copy=True))
+        for memory in known.memories
+    ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
