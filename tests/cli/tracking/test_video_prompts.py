@@ -8,7 +8,12 @@ import pytest
 from PIL import Image
 
 from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt
-from sam2_hf.cli.tracking.video_prompts import GivenMask, VideoPrompts, read_mask_picture
+from sam2_hf.cli.tracking.video_prompts import (
+    GivenMask,
+    GivenReference,
+    VideoPrompts,
+    read_mask_picture,
+)
 from sam2_hf.errors import FrameError, ImageError, PromptError
 
 SIZE = (4, 6)
@@ -142,3 +147,30 @@ def test_a_mask_is_known_again_by_its_pixels():
 
     assert texts[0][:3] == ("--click 2:5:1,2", "--click 0:1:3,3", "--click 2:5:4,0,-")
     assert texts[0] == texts[1] != texts[2]
+
+
+def test_a_reference_is_an_object_without_a_frame_and_its_mask_has_its_pictures_size(tmp_path):
+    file = tmp_path / "cup.png"
+    Image.new("RGB", (9, 5), (1, 2, 3)).save(file)
+    fitting, other = (
+        GivenReference(file, Path("m.png"), 8, np.ones(s, bool)) for s in ((5, 9), SIZE)
+    )
+    prompts = VideoPrompts(CLICKS, (), (), references=(fitting,))
+
+    prompts.check(SIZE, 3, "clip")
+    assert (prompts.object_ids, prompts.frames) == ((1, 5, 8), (0, 2))
+    with pytest.raises(PromptError, match=r"m\.png is 6 x 4 pixels, .*cup\.png is 9 x 5"):
+        VideoPrompts((), (), (), references=(other,)).check(SIZE, 3, "clip")
+
+
+def test_a_reference_is_described_by_the_content_of_both_files(tmp_path):
+    file, mask_hw = tmp_path / "cup.png", np.ones((5, 9), bool)
+    texts = []
+    for color, corner in (((1, 2, 3), True), ((9, 9, 9), True), ((9, 9, 9), False)):
+        Image.new("RGB", (9, 5), color).save(file)
+        mask_hw[0, 0] = corner
+        reference = GivenReference(file, Path("m.png"), 8, mask_hw)
+        texts += VideoPrompts((), (), (), references=(reference,)).described()
+
+    assert len(set(texts)) == 3
+    assert all(text.startswith("--reference cup.png:m.png:8 (pixels ") for text in texts)

@@ -17,6 +17,7 @@ from PIL import Image
 from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt
 from sam2_hf.cli.save_options import names_by_id
 from sam2_hf.errors import FrameError, ImageError, PromptError
+from sam2_hf.frames.preprocessing import to_picture
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.picture_files import file_problem
 from sam2_hf.processing.images import NUMERIC_MODES
@@ -45,6 +46,20 @@ class GivenReference:
     mask: Path
     object_id: int
     mask_hw: NDArray[np.bool_]
+
+    def check(self) -> None:
+        """Check picture and mask against each other.
+
+        Raises:
+            ImageError: The picture cannot be read.
+            PromptError: The mask has another size.
+        """
+        size, found = to_picture(self.picture).shape[:2], self.mask_hw.shape
+        if found != size:
+            raise PromptError(
+                f"the mask {self.mask} is {found[1]} x {found[0]} pixels, {self.picture} is "
+                f"{size[1]} x {size[0]} (width x height). Resize it without smoothing."
+            )
 
     def described(self) -> str:
         """Describe it as text that identifies it, by the content of both files."""
@@ -192,6 +207,7 @@ class VideoPrompts:
         Raises:
             FrameError: A frame is beyond the end.
             PromptError: A click or box lies outside, or a mask has another size.
+            ImageError: The picture of a reference cannot be read.
         """
         for frame in self.frames:
             if frame >= num_frames:
@@ -211,6 +227,8 @@ class VideoPrompts:
                     f"pixels, {video} is {size[1]} x {size[0]} (width x height). "
                     "Resize it without smoothing."
                 )
+        for reference in self.references:
+            reference.check()
 
     def give_references_to(self, session: VideoSession) -> None:
         """Add all references to a session.
