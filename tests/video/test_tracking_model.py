@@ -22,6 +22,7 @@ def test_the_steps_of_the_paper_are_what_a_session_calls():
         "encode_image",
         "condition_on_memory",
         "decode_masks",
+        "object_pointers",
         "use_mask_as_output",
         "encode_memory",
     } == METHODS
