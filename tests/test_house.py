@@ -38,7 +38,6 @@ SINGLE_SUBCLASSES = {
     "sam2_hf.errors.ImageError",
     "sam2_hf.errors.SessionError",
     "sam2_hf.model.configuration_sam2.Sam2MaskDecoderConfig",
-    "sam2_hf.model.configuration_sam2.Sam2PromptEncoderConfig",
     "sam2_hf.model.pretrained.Sam2VideoPreTrainedModel",
     "sam2_hf.processing.processing_sam2.Sam2Processor",
     "sam2_hf.video.session.VideoSession",

@@ -15,7 +15,7 @@ from sam2_hf.errors import ExportError, SessionError
 from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.export.graphs import graphs_of
 from sam2_hf.export.onnx_files import exportable_copy
-from tests.small_families import SIDE, efficienttam_config
+from tests.small_families import SIDE, edgetam_config, efficienttam_config
 from tests.small_sets import write_davis
 
 CLICK = (20, 28)
@@ -114,6 +114,15 @@ def test_the_graphs_of_an_export_track_a_clip_as_the_model_does(family_model, cl
 
     for one, other in zip(found, wanted, strict=True):
         assert np.mean(one == other) >= ENOUGH
+
+
+def test_a_session_refuses_a_model_that_cannot_read_its_memories(clip):
+    session = prompted(sam2_hf.Sam2VideoModel(edgetam_config()).eval(), clip)
+    list(session.propagate(limit=FEW_FRAMES))
+    wider = edgetam_config(perceiver_resampler_num_latents=8)
+
+    with pytest.raises(SessionError, match="another size"):
+        session.use_model(sam2_hf.Sam2VideoModel(wider).eval())
 
 
 def test_graphs_that_would_have_to_decide_on_pooling_are_refused(clip):

@@ -359,7 +359,7 @@ def _require_same_sizes(before: TrackingModel, after: TrackingModel) -> None:
     sizes_before, sizes_after = (
         (
             model.image_size,
-            model.mem_dim,
+            model.memory_shape,
             model.hidden_dim,
         )
         for model in (before, after)
