@@ -10,8 +10,15 @@ import torch
 from PIL import Image
 from seeded_inputs import photo
 
-from sam2_hf import MaskGenerationPipeline, Sam2ImageProcessor, Sam2Model, Sam2Processor
+from sam2_hf import (
+    MaskGenerationPipeline,
+    Sam2ImageProcessor,
+    Sam2Model,
+    Sam2Processor,
+    Sam2VideoModel,
+)
 from sam2_hf.model.position_encoding import cell_centers, sine_table
+from tests.small_families import sam3_config
 
 SAME = 1e-9  # logits, in float64: the same products, summed in another order
 
@@ -261,3 +268,16 @@ def test_a_palette_picture_means_its_colors():
     )
 
     torch.testing.assert_close(as_palette, as_colors, atol=0.1, rtol=0)
+
+
+@torch.no_grad()
+def test_an_image_without_memory_is_marked_as_such_for_sam_3_too():
+    """Theirs marks a fourth map, which it then drops: modeling_sam3_tracker.py:1007, and :843."""
+    model = Sam2Model.from_video_model(Sam2VideoModel(sam3_config())).eval()
+    pixels = torch.randn(1, 3, model.image_size, model.image_size)
+    before = model.get_image_embeddings(pixels)[-1]
+
+    model.no_memory_embedding.add_(1.0)
+
+    after = model.get_image_embeddings(pixels)[-1]
+    assert torch.allclose(after, before + 1, atol=1e-5)

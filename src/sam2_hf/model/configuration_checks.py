@@ -247,8 +247,10 @@ def _of_parts(config: PreTrainedConfig) -> Iterator[str]:
         yield f"num_feature_levels is {vision.num_feature_levels}; the mask decoder reads {LEVELS}"
     if type(vision.backbone_config).model_type == HIERA:
         yield from _of_trunk_in_model(vision.backbone_config, prompts)
-    elif _side(prompts.patch_size) != CELL:
-        yield f"patch_size is {prompts.patch_size}; the backbone makes cells of {CELL} pixels"
+    elif type(vision.backbone_config).model_type in BACKBONES.values():
+        cell = getattr(vision.backbone_config, "patch_size", CELL)
+        if _side(prompts.patch_size) != cell:
+            yield f"patch_size is {prompts.patch_size}; the backbone makes cells of {cell} pixels"
 
 
 def _of_sam3(vision: PreTrainedConfig, prompts: PreTrainedConfig) -> Iterator[str]:

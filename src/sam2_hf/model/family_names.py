@@ -5,7 +5,7 @@ differ: of the image encoders, of EdgeTAM's perceiver and of its MLPs.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -108,12 +108,7 @@ def family_to_ours(family: FamilyNames, original: Mapping[str, Tensor]) -> dict[
                 renamed[found.replace(MERGED, split)] = half.clone()
         else:
             renamed[found] = tensor
-    foreign = [name for name in rest if not is_original_name(name)]
-    if foreign:
-        raise CheckpointError(
-            f"{foreign[0]} is no weight of this kind of model, nor are {len(foreign) - 1} more. "
-            "Check that the file is an original checkpoint."
-        )
+    _require_known(rest, is_original_name, "the file is an original checkpoint")
     return renamed | to_ours(rest)
 
 
@@ -136,12 +131,7 @@ def family_to_original(family: FamilyNames, ours: Mapping[str, Tensor]) -> dict[
             rest[name] = tensor
         else:
             renamed[found] = tensor
-    foreign = [name for name in rest if not is_our_name(name)]
-    if foreign:
-        raise CheckpointError(
-            f"{foreign[0]} is no weight of this kind of model, nor are {len(foreign) - 1} more. "
-            "Check that the folder is complete."
-        )
+    _require_known(rest, is_our_name, "the folder is complete")
     return renamed | to_original(rest)
 
 
@@ -186,6 +176,16 @@ def family_config(
 
 
 HEAD_WIDTH = 64  # channels of a head in the released EfficientTAMs
+
+
+def _require_known(names: Iterable[str], is_known: Callable[[str], bool], what: str) -> None:
+    """Refuse names that neither the family nor SAM 2 has."""
+    foreign = [name for name in names if not is_known(name)]
+    if foreign:
+        raise CheckpointError(
+            f"{foreign[0]} is no weight of this kind of model, nor are {len(foreign) - 1} more. "
+            f"Check that {what}."
+        )
 
 
 def _merged(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -248,11 +248,7 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
 
         Source: sam2/modeling/backbones/hieradet.py:129-155 @ 2b90b9f.
         """
-        if not 0.0 <= rate < 1.0:
-            raise ValueError(f"the drop path rate is {rate}; it must be at least 0 and below 1.")
-        last = max(len(self.blocks) - 1, 1)
-        for index, block in enumerate(self.blocks):
-            cast(HieraBlock, block).drop_path = rate * index / last
+        spread_drop_path(self.blocks, rate)
 
     @merge_with_config_defaults
     @capture_outputs
@@ -299,6 +295,23 @@ class Sam2HieraDetModel(Sam2PreTrainedModel):
         return self._positions.get(
             (self.pos_embed, self.pos_embed_window), (height, width), compute
         )
+
+
+def spread_drop_path(blocks: nn.ModuleList, rate: float) -> None:
+    """Set the rates of stochastic depth, growing evenly from 0 at the first block.
+
+    Args:
+        blocks: Blocks of class `HieraBlock`.
+        rate: Probability for the last block, 0 to below 1.
+
+    Raises:
+        ValueError: If the rate is out of range.
+    """
+    if not 0.0 <= rate < 1.0:
+        raise ValueError(f"the drop path rate is {rate}; it must be at least 0 and below 1.")
+    last = max(len(blocks) - 1, 1)
+    for index, block in enumerate(blocks):
+        cast(HieraBlock, block).drop_path = rate * index / last
 
 
 def drop_branch(branch_bhwc: Tensor, rate: float) -> Tensor:

@@ -17,7 +17,7 @@ from transformers.utils.generic import TransformersKwargs
 from .configuration_backbones import VitDetConfig
 from .configuration_sam2 import EfficientTamVisionConfig
 from .fast_paths import WeightCache, decides_fast_paths, known_module
-from .hiera import HieraBlock, PatchEmbedding
+from .hiera import HieraBlock, PatchEmbedding, spread_drop_path
 from .layers import ChannelLayerNorm
 from .outputs import Sam2HieraDetModelOutput, Sam2VisionEncoderOutput
 from .pretrained import Sam2PreTrainedModel
@@ -56,11 +56,7 @@ class VitDet(nn.Module):
         Raises:
             ValueError: If the rate is out of range.
         """
-        if not 0.0 <= rate < 1.0:
-            raise ValueError(f"the drop path rate is {rate}; it must be at least 0 and below 1.")
-        last = max(len(self.blocks) - 1, 1)
-        for index, block in enumerate(self.blocks):
-            cast(HieraBlock, block).drop_path = rate * index / last
+        spread_drop_path(self.blocks, rate)
 
     @decides_fast_paths
     def forward(self, pixel_values: Tensor) -> Sam2HieraDetModelOutput:
