@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from evaluation.speed_cases.accelerator import time_on_gpu
+from evaluation.speed_cases.batch import time_batches
 from evaluation.speed_cases.gpu_checks import check_gpu
 from evaluation.speed_cases.image import FLOAT32_ONLY, IMAGE_CASES, Subjects
 from evaluation.speed_cases.load import LOAD_CASES
@@ -37,9 +38,14 @@ from evaluation.speed_cases.video import SESSION_CASES, VIDEO_CASES, time_tracki
 from .environment import describe_environment
 
 METRIC_CASE = "metric"
+BATCH_CASE = "batch"
 GPU_CASES = {"gpu-checks": check_gpu, "gpu": time_on_gpu}  # on request only
 SAM_CASE = "sam1"  # on request only: it takes minutes and 5 GB
-CASES = [*IMAGE_CASES, *VIDEO_CASES, *SESSION_CASES, *LOAD_CASES, *TRAINING_CASES, METRIC_CASE]
+CASES = [
+    *(*IMAGE_CASES, *VIDEO_CASES, *SESSION_CASES, *LOAD_CASES, *TRAINING_CASES),
+    *(METRIC_CASE, BATCH_CASE),
+]
+ROUNDS_ONLY = {METRIC_CASE: time_metric, SAM_CASE: time_against_sam}  # nothing else to choose
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 GRID = 16  # clicks per side in everything-mode; the original's default is 32
 
@@ -82,10 +88,10 @@ def run_cases(options: argparse.Namespace) -> Iterator[Result]:
             yield from SESSION_CASES[case](options.size)
         elif case in TRAINING_CASES:
             yield from TRAINING_CASES[case](options.training_data, options.rounds)
-        elif case == METRIC_CASE:
-            yield from time_metric(options.rounds)
-        elif case == SAM_CASE:
-            yield from time_against_sam(options.rounds)
+        elif case == BATCH_CASE:
+            yield from time_batches()
+        elif case in ROUNDS_ONLY:
+            yield from ROUNDS_ONLY[case](options.rounds)
 
 
 def _run_in(dtype: torch.dtype, options: argparse.Namespace) -> Iterator[Result]:

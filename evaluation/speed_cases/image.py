@@ -75,7 +75,7 @@ class Subjects:
         original = None
         if checkout is not None:
             original = OriginalModel(checkout, size, ours.state_dict(), dtype)
-        photo = _smooth_photo()
+        photo = smooth_photo()
         processor = Sam2Processor(Sam2ImageProcessor())
         pixels = processor(images=photo, return_tensors="pt")["pixel_values"]
         exact = ours.get_image_embeddings(pixels)
@@ -88,7 +88,8 @@ class Subjects:
         return "" if self.pixels.dtype == torch.float32 else ", bfloat16"
 
 
-def _smooth_photo() -> Tensor:
+def smooth_photo() -> Tensor:
+    """Draw a random smooth picture of `PHOTO_SIZE`, `(3, height, width)`, uint8."""
     rows, columns = PHOTO_SIZE
     coarse = torch.randint(0, 256, (1, 3, rows // 50, columns // 50)).float()
     wide = functional.interpolate(coarse, PHOTO_SIZE, mode="bicubic")

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -210,17 +210,23 @@ def measure_peaks(size: str) -> list[Result]:
 
 
 def peak_of(size: str, side: str) -> float:
-    """Track a clip with one side's classes; return the process's peak, MiB."""
+    """Track a clip with one side's classes; return the process's peak, MiB.
+
+    The other side's model is dropped before the first frame, so it does not count.
+    """
     subjects = VideoSubjects.build(size)
     with torch.inference_mode():
         if side == "ours":
+            subjects = replace(subjects, peer=None)
             with subjects.open_ours(1) as session:
                 for _ in session.propagate():
                     pass
         else:
             session = subjects.open_peer(1)
+            peer = subjects.peer
+            del subjects
             for frame in range(NUM_FRAMES):
-                subjects.peer(session, frame_idx=frame)
+                peer(session, frame_idx=frame)
     return peak_rss()
 
 
