@@ -11,7 +11,7 @@ from sam2_hf.errors import NoPromptError, SessionError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import ObjectMasks
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
-from sam2_hf.video.memory_policy import TrackingStep, recent_frames
+from sam2_hf.video.policies.memory_policy import TrackingStep, recent_frames
 from sam2_hf.video.tracking import track_step
 from tests.drawn_video import drawn_video_model, noise_clip
 from tests.fakes import FakeModel, center_of, fake_clip, fake_session_on

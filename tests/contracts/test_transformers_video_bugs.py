@@ -11,7 +11,7 @@ import torch
 
 from sam2_hf.model.outputs import ObjectMasks
 from sam2_hf.model.position_encoding import cell_centers, sine_table
-from sam2_hf.video.memory_policy import MemoryRules, Sam2Policy, TrackingStep
+from sam2_hf.video.policies.memory_policy import MemoryRules, Sam2Policy, TrackingStep
 from sam2_hf.video.tracking import NO_PROMPTS, gather_memories, track_step
 from tests.video.transformers_usage import SIZE, add_click, memories_of, open_clip
 

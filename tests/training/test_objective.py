@@ -12,7 +12,7 @@ from sam2_hf.model.outputs import FrameFeatures, FrameMemory
 from sam2_hf.training import objective
 from sam2_hf.training.objective import ClipMemories, Sam2VideoForTraining
 from sam2_hf.training.prompt_simulation import PromptSchedule
-from sam2_hf.video.memory_policy import MemoryRules, Sam2Policy, TrackingStep
+from sam2_hf.video.policies.memory_policy import MemoryRules, Sam2Policy, TrackingStep
 from sam2_hf.video.tracking import NO_PROMPTS, track_step
 from tests.drawn_video import drawn_video_model, own_video_model
 from tests.training.moving_shapes import two_clips

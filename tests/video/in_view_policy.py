@@ -1,6 +1,6 @@
 """A memory policy that only tests have: frames on which the object was out of view are skipped."""
 
-from sam2_hf.video.memory_policy import (
+from sam2_hf.video.policies.memory_policy import (
     Choice,
     MemoryIndex,
     MemoryPolicy,

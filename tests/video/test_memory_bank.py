@@ -7,7 +7,7 @@ from sam2_hf.errors import OutputError
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.memory_bank import MEMORY, MemoryBank
-from sam2_hf.video.memory_policy import (
+from sam2_hf.video.policies.memory_policy import (
     MemoryRules,
     Sam2Policy,
     TrackingStep,

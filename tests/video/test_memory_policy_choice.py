@@ -8,7 +8,7 @@ from sam2_hf.errors import SessionError
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.training.objective import ClipMemories
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
-from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
+from sam2_hf.video.policies.memory_policy import MemoryRules, TrackingStep
 from sam2_hf.video.session_options import MEMORY_POLICIES, SessionOptions
 from sam2_hf.video.storage.saved_document import read_options
 from sam2_hf.video.tracking import gather_memories

@@ -6,7 +6,7 @@ from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.frame_result import split_by_object
 from sam2_hf.video.memory_bank import FURTHER_POINTERS, FURTHER_SPATIAL, NOTES
-from sam2_hf.video.memory_policy import Kept, MemoryRules, Sam2Policy, TrackingStep
+from sam2_hf.video.policies.memory_policy import Kept, MemoryRules, Sam2Policy, TrackingStep
 from sam2_hf.video.reviewed_tracking import track_and_review
 from sam2_hf.video.tracking import track_step
 from tests.drawn_video import drawn_video_model, noise_clip

@@ -8,7 +8,7 @@ from peers import largest_difference
 
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory
 from sam2_hf.model.prompt_encoder import Prompts
-from sam2_hf.video.memory_policy import MemoryRules, Sam2Policy, TrackingStep
+from sam2_hf.video.policies.memory_policy import MemoryRules, Sam2Policy, TrackingStep
 from sam2_hf.video.tracking import NO_PROMPTS, condition_on_memories, decode_views, track_step
 from tests.drawn_video import GRID, clicks, drawn_video_model, own_video_model, pixel_values
 from tests.fakes import FakeModel

@@ -8,7 +8,7 @@ import torch
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.memory_bank import MemoryBank
-from sam2_hf.video.memory_policy import MemoryRules, Sam2Policy, TrackingStep
+from sam2_hf.video.policies.memory_policy import MemoryRules, Sam2Policy, TrackingStep
 from sam2_hf.video.storage.record_store import RecordStore
 from sam2_hf.video.tracking import NO_PROMPTS, chooses_among_masks, gather_memories
 from tests.drawn_video import clicks

@@ -18,7 +18,7 @@ from sam2_hf.errors import DataError
 from sam2_hf.model.mask_losses import Labels, LossRules, MaskLosses, mask_losses, read_labels
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
-from sam2_hf.video.memory_policy import MemoryPolicy, MemoryRules, Sam2Policy, TrackingStep
+from sam2_hf.video.policies.memory_policy import MemoryPolicy, MemoryRules, Sam2Policy, TrackingStep
 from sam2_hf.video.tracking import condition_on_memories, decode_views
 
 from .click_sampling import draw_numbers

@@ -26,7 +26,7 @@ from sam2_hf.results.pictures import NO_PICTURE, png_bytes, write_picture
 
 from .frame_result import read_frame
 from .masklet import Masklet, describe_frames
-from .memory_policy import Direction, TrackingStep
+from .policies.memory_policy import Direction, TrackingStep
 from .tracked_object import TrackedObject
 from .tracker import Tracker
 from .tracking import gather_memories

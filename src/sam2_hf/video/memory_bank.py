@@ -16,8 +16,8 @@ from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.storage.record_store import RecordStore
 
 from .frame_result import FrameOutput
-from .hypothesis import hypotheses
-from .memory_policy import MemoryPolicy, TrackingStep
+from .policies.hypothesis import hypotheses
+from .policies.memory_policy import MemoryPolicy, TrackingStep
 
 MEMORY = "memory"  # record kind in the history
 NOTES = "notes."  # begins the names of a record's tensors that hold a policy's notes

@@ -16,10 +16,10 @@ from torch import Tensor
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
 
 from .frame_result import FrameOutput
-from .hypothesis import hypotheses
-from .mask_candidates import MaskCandidates
 from .memory_bank import FURTHER_POINTERS, FURTHER_SPATIAL, NOTES, MemoryBank
-from .memory_policy import Kept, MemoryPolicy, TrackingStep
+from .policies.hypothesis import hypotheses
+from .policies.mask_candidates import MaskCandidates
+from .policies.memory_policy import Kept, MemoryPolicy, TrackingStep
 from .tracked_object import TrackedObject
 from .tracking import NO_PROMPTS, track_step
 from .tracking_model import TrackingModel

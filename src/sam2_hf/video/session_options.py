@@ -16,7 +16,7 @@ from sam2_hf.video.policies.samurai import SamuraiPolicy
 from sam2_hf.video.policies.score import ScorePolicy
 from sam2_hf.video.policies.tree import TreePolicy
 
-from .memory_policy import MemoryPolicy, Sam2Policy
+from .policies.memory_policy import MemoryPolicy, Sam2Policy
 
 # names for `SessionOptions.memory_policy`; two of them are joined by "+", see `ComposedPolicy`
 MEMORY_POLICIES: dict[str, type[MemoryPolicy]] = {

@@ -15,7 +15,7 @@ from sam2_hf.model.outputs import FrameMemory, ObjectMasks
 from .frame_result import FrameOutput, split_by_object
 from .masklet import MaskletStore
 from .memory_bank import MemoryBank
-from .memory_policy import Direction
+from .policies.memory_policy import Direction
 from .prompts import FramePrompts
 from .session_options import SessionOptions
 

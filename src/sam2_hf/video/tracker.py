@@ -29,8 +29,8 @@ from .frame_result import FrameOutput, FrameResult, read_frame, split_by_object
 from .latency_budget import LatencyBudget
 from .masklet import MaskletStore
 from .memory_bank import NOTHING_MORE
-from .memory_policy import MemoryPolicy, MemoryRules, TrackingStep
 from .object_registry import BytesHeld, ObjectRegistry
+from .policies.memory_policy import MemoryPolicy, MemoryRules, TrackingStep
 from .prompts import FramePrompts
 from .propagation import FrameRequest
 from .reviewed_tracking import KeptMasks, TrackedFrame, track_and_review

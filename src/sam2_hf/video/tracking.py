@@ -15,7 +15,7 @@ from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
 from sam2_hf.model.prompt_encoder import Prompts
 
-from .memory_policy import Choice, MemoryPolicy, TrackingStep
+from .policies.memory_policy import Choice, MemoryPolicy, TrackingStep
 from .tracking_model import TrackingModel
 
 NO_PROMPTS = Prompts()

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from sam2_hf.video.mask_candidates import MaskCandidates
-from sam2_hf.video.memory_policy import MemoryRules, TrackingStep
+from sam2_hf.video.policies.mask_candidates import MaskCandidates
+from sam2_hf.video.policies.memory_policy import MemoryRules, TrackingStep
 
 RULES = MemoryRules()
 LEFT, RIGHT = (8, 8, 24, 24), (40, 40, 56, 56)

@@ -1,8 +1,8 @@
 """Two policies as one."""
 
-from sam2_hf.video.memory_policy import TrackingStep
 from sam2_hf.video.policies.composition import ComposedPolicy
 from sam2_hf.video.policies.distractor import DistractorNotes, DistractorPolicy
+from sam2_hf.video.policies.memory_policy import TrackingStep
 from sam2_hf.video.policies.samurai import SamuraiPolicy
 from tests.video.policies.hand_made import RULES, at, tracked
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sam2_hf.video.memory_policy import TrackingStep
 from sam2_hf.video.policies.distractor import DistractorNotes, DistractorPolicy
+from sam2_hf.video.policies.memory_policy import TrackingStep
 from tests.video.policies.hand_made import LEFT, RIGHT, RULES, Remembered, boxes, seen, tracked
 
 

@@ -1,6 +1,6 @@
 """Motion helps to choose the mask, three scores the memories."""
 
-from sam2_hf.video.memory_policy import TrackingStep
+from sam2_hf.video.policies.memory_policy import TrackingStep
 from sam2_hf.video.policies.samurai import STABLE_FRAMES, MotionNotes, SamuraiPolicy
 from tests.video.policies.hand_made import RULES, at, boxes, tracked
 

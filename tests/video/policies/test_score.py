@@ -1,6 +1,6 @@
 """Frames whose scores are low give way to older ones."""
 
-from sam2_hf.video.memory_policy import TrackingStep
+from sam2_hf.video.policies.memory_policy import TrackingStep
 from sam2_hf.video.policies.score import ScorePolicy
 from tests.video.policies.hand_made import RULES, Remembered, seen
 

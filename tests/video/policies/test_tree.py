@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from sam2_hf.video.hypothesis import Hypothesis
-from sam2_hf.video.memory_policy import TrackingStep
+from sam2_hf.video.policies.hypothesis import Hypothesis
+from sam2_hf.video.policies.memory_policy import TrackingStep
 from sam2_hf.video.policies.tree import PATH_WIDTH, PathNotes, TreePolicy
 from tests.video.policies.hand_made import LEFT, RIGHT, RULES, Remembered, boxes
 

@@ -11,7 +11,7 @@ from sam2_hf.errors import FrameError, NoPromptError, SessionError
 from sam2_hf.frames.base import Frames, frame_number
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import Sam2VideoSegmentationOutput
-from sam2_hf.video.memory_policy import Direction
+from sam2_hf.video.policies.memory_policy import Direction
 from sam2_hf.video.prompts import read_object_id
 from sam2_hf.video.propagation import FrameRequest, plan_propagation
 from sam2_hf.video.session import VideoSession

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_hf.video.mask_candidates import Box
+from .mask_candidates import Box
 
 STATE, MEASURED = 8, 4  # numbers of a state and of a box
 POSITION, VELOCITY = 1 / 20, 1 / 160  # standard deviations, as parts of the box's height

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from sam2_hf.video.mask_candidates import MaskCandidates
-from sam2_hf.video.memory_policy import Choice, MemoryIndex, MemoryPolicy, TrackingStep
+from .mask_candidates import MaskCandidates
+from .memory_policy import Choice, MemoryIndex, MemoryPolicy, TrackingStep
 
 
 class ComposedPolicy(MemoryPolicy):

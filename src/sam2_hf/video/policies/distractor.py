@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from sam2_hf.video.mask_candidates import MaskCandidates, box_around, box_iou, largest_part
-from sam2_hf.video.memory_policy import (
+from .mask_candidates import MaskCandidates, box_around, box_iou, largest_part
+from .memory_policy import (
     LOOK_BACK,
     Choice,
     MemoryIndex,

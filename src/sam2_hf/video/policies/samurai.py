@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sam2_hf.video.mask_candidates import MaskCandidates, box_iou
-from sam2_hf.video.memory_policy import Choice, MemoryIndex, Sam2Policy, TrackingStep
-
 from .box_motion import NUM_NUMBERS, BoxMotion
+from .mask_candidates import MaskCandidates, box_iou
+from .memory_policy import Choice, MemoryIndex, Sam2Policy, TrackingStep
 from .score import ScorePolicy
 
 NAME = "samurai"

@@ -1,6 +1,6 @@
 """The policy `score`: frames that are not trusted are skipped, and older ones read instead."""
 
-from sam2_hf.video.memory_policy import (
+from .memory_policy import (
     Choice,
     MemoryIndex,
     Sam2Policy,

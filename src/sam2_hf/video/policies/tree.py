@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from math import log
 from typing import ClassVar, NamedTuple
 
-from sam2_hf.video.hypothesis import Hypothesis
-from sam2_hf.video.mask_candidates import MaskCandidates
-from sam2_hf.video.memory_policy import (
+from .hypothesis import Hypothesis
+from .mask_candidates import MaskCandidates
+from .memory_policy import (
     Choice,
     Kept,
     MemoryIndex,
@@ -15,7 +15,6 @@ from sam2_hf.video.memory_policy import (
     TrackingStep,
     closest_prompted,
 )
-
 from .score import ScorePolicy
 
 NAME = "tree"

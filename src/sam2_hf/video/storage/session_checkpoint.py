@@ -21,7 +21,7 @@ from sam2_hf.processing.prompt_reading import Click
 from sam2_hf.video.frame_encoder import model_mark, require_video_model, sized_model
 from sam2_hf.video.frame_result import FrameOutput
 from sam2_hf.video.masklet import MaskletStore
-from sam2_hf.video.memory_policy import Direction
+from sam2_hf.video.policies.memory_policy import Direction
 from sam2_hf.video.prompts import FramePrompts
 from sam2_hf.video.session_options import SessionOptions
 from sam2_hf.video.tracked_object import PromptedOutput, QueuedPrompts, TrackedObject

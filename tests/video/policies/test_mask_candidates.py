@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sam2_hf.video.mask_candidates import box_iou, largest_part
+from sam2_hf.video.policies.mask_candidates import box_iou, largest_part
 from tests.video.policies.hand_made import LEFT, boxes
 
 

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from sam2_hf.video.memory_policy import (
+from sam2_hf.video.policies.memory_policy import (
     MemoryRules,
     TrackingStep,
     closest_prompted,

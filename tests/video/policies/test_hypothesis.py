@@ -2,8 +2,8 @@
 
 import torch
 
-from sam2_hf.video.hypothesis import Hypothesis, hypotheses
-from sam2_hf.video.memory_policy import MemoryRules, Sam2Policy, TrackingStep
+from sam2_hf.video.policies.hypothesis import Hypothesis, hypotheses
+from sam2_hf.video.policies.memory_policy import MemoryRules, Sam2Policy, TrackingStep
 
 
 class Bank:
