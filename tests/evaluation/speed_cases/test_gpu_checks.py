@@ -38,10 +38,16 @@ def test_an_exact_kernel_passes_with_and_without_a_bias(monkeypatch, one_size):
     assert all(result.ours == 0 for result in results)
 
 
-def test_a_kernel_that_ignores_the_bias_ends_the_run(monkeypatch, one_size):
-    monkeypatch.setattr(
-        gpu_checks, "attend_in_parts", lambda *args: exact_attention(*args[:3], None, None)
-    )
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda *args: exact_attention(*args[:3], None, None),  # ignores the bias
+        lambda *args: exact_attention(*args) * (1 if args[3] is None else math.nan),
+    ],
+    ids=["bias", "nan"],
+)
+def test_a_wrong_kernel_ends_the_run(monkeypatch, one_size, wrong):
+    monkeypatch.setattr(gpu_checks, "attend_in_parts", wrong)
 
     with pytest.raises(SystemExit, match=r"float32, bias, 64 x 32, 2 stages: .* times the error"):
         list(check_kernel(CPU, torch.float32, SMALL))
