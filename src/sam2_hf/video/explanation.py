@@ -187,7 +187,7 @@ def explain_frame(
     cells_n = _cells(masklet, frame, grid).to(model.device) if mask_only else None
     shares_k = measure(features, inputs, cells_n)[0].cpu()
     pieces = model.hidden_dim // model.mem_dim  # tokens of a pointer
-    memories = _memories(shares_k, inputs, grid, pieces)
+    memories = _memories(shares_k, inputs, grid, pieces, tracker.rules.num_memories)
     pointers = _pointers(shares_k, inputs, pieces, {item.frame: item.kind for item in memories})
     read = partial(read_frame, weakref.ref(tracker.frames))
     return Explanation(
@@ -233,16 +233,19 @@ def _cells(masklet: Masklet, frame: int, grid: tuple[int, int]) -> Tensor:
 
 
 def _memories(
-    shares_k: Tensor, inputs: MemoryInputs, grid: tuple[int, int], pieces: int
+    shares_k: Tensor,
+    inputs: MemoryInputs,
+    grid: tuple[int, int],
+    pieces: int,
+    prompted_age: int,
 ) -> tuple[AttendedMemory, ...]:
     """Add up the shares of each spatial memory's tokens, which come first."""
     of_pointers = pieces * len(inputs.pointer_frames)
     shares_mn = shares_k[: len(shares_k) - of_pointers].unflatten(0, (len(inputs.spatial), -1))
     is_map = shares_mn.shape[1] == grid[0] * grid[1]
-    oldest = max(inputs.ages)
     return tuple(
         AttendedMemory(
-            _kind(frame, is_prompted=age == oldest),
+            _kind(frame, is_prompted=age == prompted_age),
             frame,
             age,
             float(share_n.sum()),
