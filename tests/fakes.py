@@ -63,7 +63,9 @@ class FakeModel:
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self.training = False
         self.vision_encoder = nn.Identity()
-        self.mask_decoder = SimpleNamespace(conv_s0=nn.Identity(), conv_s1=nn.Identity())
+        self.mask_decoder = SimpleNamespace(
+            narrows=True, conv_s0=nn.Identity(), conv_s1=nn.Identity()
+        )
         self.gone_on = gone_on
         self.encoded = []  # the frames that were encoded, in order
         self.remembered = []  # (frame, number of objects) of each call of the memory encoder

@@ -116,6 +116,28 @@ def test_the_graphs_of_an_export_track_a_clip_as_the_model_does(family_model, cl
         assert np.mean(one == other) >= ENOUGH
 
 
+@pytest.mark.parametrize("policy", ["samurai", "distractor", "tree"])
+def test_every_memory_policy_tracks_an_object_with_a_reference(family_model, clip, policy):
+    session = VideoSession.open(clip, family_model, memory_policy=policy)
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[20:36, 10:26] = True
+    session.reference(clip[0], mask, object_id=1)
+
+    assert len(tracked(session)) == len(clip)
+
+
+def test_what_reads_no_single_cells_of_memories_is_not_explained(family_model, clip):
+    session = prompted(family_model, clip)
+    list(session.propagate(limit=FEW_FRAMES))
+
+    if family_model.config.model_type == "sam3_tracker_video":
+        shares = session.explain(frame=2, object_id=1)
+        assert sum(memory.weight for memory in shares.memories) <= 1.001
+    elif family_model.config.model_type == "edgetam_video":
+        with pytest.raises(SessionError, match="compresses or pools"):
+            session.explain(frame=2, object_id=1)
+
+
 def test_a_session_refuses_a_model_that_cannot_read_its_memories(clip):
     session = prompted(sam2_hf.Sam2VideoModel(edgetam_config()).eval(), clip)
     list(session.propagate(limit=FEW_FRAMES))

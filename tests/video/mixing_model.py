@@ -37,7 +37,9 @@ class MixingModel:
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self.training = False
         self.vision_encoder = nn.Identity()
-        self.mask_decoder = SimpleNamespace(conv_s0=nn.Identity(), conv_s1=nn.Identity())
+        self.mask_decoder = SimpleNamespace(
+            narrows=True, conv_s0=nn.Identity(), conv_s1=nn.Identity()
+        )
 
     def encode_image(self, pixel_values) -> FrameFeatures:
         means = torch.nn.functional.avg_pool2d(pixel_values, SIDE // CELLS).sum(1, keepdim=True)

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from sam2_hf.contact_sheet import Cell, contact_sheet
 from sam2_hf.errors import FrameError, SessionError
+from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.overlay import draw_heat, draw_overlay
 from sam2_hf.results.pictures import NO_PICTURE, png_bytes, write_picture
@@ -170,10 +171,11 @@ def explain_frame(
     """
     model = tracker.model
     measure = getattr(model, "attention_shares", None)
-    if measure is None or model.num_maskmem == 0:
+    if measure is None or model.num_maskmem == 0 or not _attends_to_cells(model.config):
         raise SessionError(
-            "this model does not tell which memories it attends to: it attends to none, or is an "
-            "export, whose graphs keep the weights to themselves. Use a Sam2VideoModel."
+            "this model does not tell which memories it attends to: it attends to none, compresses "
+            "or pools them, or is an export, whose graphs keep the weights to themselves. Use a "
+            "Sam2VideoModel of SAM 2."
         )
     direction = _direction(obj, frame)
     step = TrackingStep(frame, direction, tracker.frames.num_frames)
@@ -193,6 +195,12 @@ def explain_frame(
     return Explanation(
         frame, obj.object_id, direction, mask_only, memories, pointers, read, masklet
     )
+
+
+def _attends_to_cells(config: Sam2VideoConfig) -> bool:
+    """Whether memory attention reads memories cell by cell; EdgeTAM and EfficientTAM do not."""
+    pooling = getattr(config, "memory_attention_pooling", "none")
+    return pooling == "none" and not any(config.memory_latents)
 
 
 def _direction(obj: TrackedObject, frame: int) -> Direction:
