@@ -23,6 +23,7 @@ from .fitting_weights import (
     require_floats,
     require_loaded,
 )
+from .garbage import paused_collection
 from .memory_encoder import FuserBlock
 from .original_checkpoint import load_pretrained
 from .position_encoding import FourierPositions
@@ -90,9 +91,9 @@ class Sam2PreTrainedModel(PreTrainedModel):
             >>> Sam2Model.from_pretrained("sam2-hiera-micro").eval().dtype
             torch.float32
         """
-        return load_pretrained(
-            super().from_pretrained, pretrained_model_name_or_path, *model_args, **kwargs
-        )
+        load = super().from_pretrained
+        with paused_collection():
+            return load_pretrained(load, pretrained_model_name_or_path, *model_args, **kwargs)
 
     @staticmethod
     def _load_pretrained_model(
