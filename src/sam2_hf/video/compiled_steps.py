@@ -18,9 +18,10 @@ from sam2_hf.model.memory_tokens import MemoryInputs, StaticMemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
 
+from .policies.hypothesis import Memories
 from .policies.memory_policy import MemoryPolicy, MemoryRules, TrackingStep
 from .static_memory import MemorySlots, ShapeBucket
-from .tracking import NO_PROMPTS, Memories, chooses_among_masks, gather_memories
+from .tracking import NO_PROMPTS, chooses_among_masks, gather_memories
 
 
 class CompiledSteps:

@@ -4,48 +4,21 @@ Suffixes: b = objects, p = pointers, x = dimensions of a spatial memory, d = dec
 channels (256), h, w = rows and columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from sam2_hf.model.memory_tokens import MemoryInputs
-from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
+from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
 from sam2_hf.model.prompt_encoder import Prompts
 
+from .policies.hypothesis import Memories
 from .policies.memory_policy import Choice, MemoryPolicy, TrackingStep
 from .tracking_model import TrackingModel
 
 NO_PROMPTS = Prompts()
-
-
-class Memories(Protocol):
-    """Memories of one object, or of several that are always tracked together."""
-
-    @property
-    def references(self) -> Sequence[FrameMemory]:
-        """Memories of pictures outside the video; read from every frame."""
-
-    @property
-    def prompted(self) -> Mapping[int, FrameMemory]:
-        """Memories of prompted frames, by frame."""
-
-    def score(self, frame: int) -> float | None:
-        """Object score of a frame, logits; None if it has no memory."""
-
-    def iou(self, frame: int) -> float | None:
-        """Predicted IoU of a tracked frame's mask; None if it is unknown."""
-
-    def notes(self, frame: int, policy: str) -> Sequence[float] | None:
-        """Notes of a policy on a tracked frame; None if there are none."""
-
-    def spatial_bx(self, frame: int) -> Tensor | None:
-        """Spatial memory of a tracked frame; None if there is none."""
-
-    def pointer_bd(self, frame: int) -> Tensor | None:
-        """Object pointer of a tracked frame; None if there is none."""
 
 
 def track_step(

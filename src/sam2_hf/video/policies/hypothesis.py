@@ -14,12 +14,12 @@ from sam2_hf.model.outputs import FrameMemory
 from .memory_policy import MemoryPolicy, Path, TrackingStep
 
 
-class BranchingMemories(Protocol):
-    """Memories of an object, several on a frame."""
+class Memories(Protocol):
+    """Memories of one object, or of several that are always tracked together."""
 
     @property
     def references(self) -> Sequence[FrameMemory]:
-        """Memories of pictures outside the video."""
+        """Memories of pictures outside the video; read from every frame."""
 
     @property
     def prompted(self) -> Mapping[int, FrameMemory]:
@@ -39,6 +39,10 @@ class BranchingMemories(Protocol):
 
     def pointer_bd(self, frame: int) -> Tensor | None:
         """Object pointer of a tracked frame; None if there is none."""
+
+
+class BranchingMemories(Memories, Protocol):
+    """Memories of an object, several on a frame."""
 
     def further_spatial_kx(self, frame: int) -> Tensor | None:
         """Spatial memories of the frame's other hypotheses; None if there are none."""
