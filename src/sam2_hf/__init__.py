@@ -7,7 +7,8 @@ listed twice: in the imports, for editors and type checkers, and in the table, f
 import importlib
 from typing import TYPE_CHECKING
 
-from .model.garbage import paused_collection
+from sam2_hf.model.checkpoint_errors import paused_collection
+
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from transformers import initialization as init
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_utils import LoadStateDictConfig, PreTrainedModel
 
+from .checkpoint_errors import paused_collection
 from .configuration_checks import require_buildable
 from .configuration_sam2 import Sam2Config
 from .configuration_sam2_video import Sam2VideoConfig
@@ -23,7 +24,6 @@ from .fitting_weights import (
     require_floats,
     require_loaded,
 )
-from .garbage import paused_collection
 from .memory_encoder import FuserBlock
 from .original_checkpoint import load_pretrained
 from .position_encoding import FourierPositions

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from sam2_hf.model.garbage import paused_collection
+from sam2_hf.model.checkpoint_errors import paused_collection
 
 
 def test_collection_stops_inside_and_resumes():
