@@ -52,7 +52,6 @@ TESTED_ELSEWHERE = {
     "src/sam2_hf/cli/tracking/video_job.py",  # test_track_run_resume.py, test_everything_video.py
     "src/sam2_hf/data/dataset.py",  # those of each kind
     "src/sam2_hf/json_input.py",  # tests/bad_input
-    "src/sam2_hf/model/checkpoint_errors.py",
     "src/sam2_hf/model/configuration_backbones.py",  # tests/families
     "src/sam2_hf/model/configuration_base.py",  # test_configuration_sam2.py, tests/families
     "src/sam2_hf/model/configuration_checks.py",  # test_configuration_sam2.py, tests/bad_input

@@ -315,4 +315,5 @@ def feature_weights(model: PromptableModel) -> list[Tensor]:
     decoder, encoder = model.mask_decoder, model.vision_encoder
     parts = (encoder, decoder.conv_s0, decoder.conv_s1) if decoder.narrows else (encoder,)
     weights = [weight for part in parts for weight in part.parameters()]
-    return weights + [buffer for buffer in encoder.buffers() if buffer.is_floating_point()]
+    weights.extend(encoder.buffers())
+    return weights
