@@ -72,7 +72,8 @@ micro: $(READY)
 		--resume || exit; done
 	$(BIN)/python -m evaluation.micro.bundle $(MICRO_PARTS:%=runs/$(MODEL)-%) $(BUNDLED)
 	$(BIN)/python -m evaluation.micro --data $(DATA) --model $(BUNDLED) --out runs/$(MODEL)-scores
-	$(BIN)/python -m evaluation.micro.card runs/$(MODEL)-scores $(BUNDLED) $(if $(HARDWARE),--hardware "$(HARDWARE)")
+	$(BIN)/python -m evaluation.micro.checks --data $(DATA) --model $(BUNDLED) --out runs/$(MODEL)-checks.json
+	$(BIN)/python -m evaluation.micro.card runs/$(MODEL)-scores $(BUNDLED) --checks runs/$(MODEL)-checks.json $(if $(HARDWARE),--hardware "$(HARDWARE)")
 
 # The three protocols on the validation data of the bundled model. DATA holds coco128/, bsds500/ and
 # davis16-half/; the report is EVAL/report.html.

@@ -54,7 +54,7 @@ compared at the original size. The baselines get the same clicks and first masks
 {settings}
 
 {clips}
-
+{checks}
 Measured by `python -m evaluation.micro`. SHA-256 of the weights:
 `{sha256}`.
 

@@ -25,6 +25,7 @@ from evaluation.exit_status import exit_status
 from evaluation.measured_model import WEIGHTS, MeasuredModel, file_hash, weights_file
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import DataError
+from sam2_hf.json_input import load_json
 from sam2_hf.training.config_io import read_config
 
 from .bundle import PART
@@ -50,19 +51,20 @@ class Making:
     hardware: str = ""
 
 
-def model_card(scores: Scores, folder: Path, making: Making) -> str:
+def model_card(scores: Scores, folder: Path, making: Making, checks: Path | None = None) -> str:
     """Fill in the card.
 
     Args:
         scores: The measured scores.
         folder: The model's folder.
         making: Its training.
+        checks: Output of `evaluation.micro.checks`.
 
     Returns:
         Markdown with the Hub's metadata at the top.
 
     Raises:
-        DataError: The scores are of another model, or of baselines only.
+        DataError: Scores or checks are of another model, or the scores of baselines only.
     """
     model = _measured(scores, folder)
     scores = replace(scores, model=model)
@@ -79,6 +81,7 @@ def model_card(scores: Scores, folder: Path, making: Making) -> str:
         verdict=verdict(scores),
         settings=settings_list(scores),
         clips=clip_table(scores),
+        checks="" if checks is None else _checks_table(checks, model),
         command=making.command,
         training=_training(folder, making),
         files=_files(folder),
@@ -134,6 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("scores", type=Path, help="output of python -m evaluation.micro")
     parser.add_argument("folder", type=Path, help="the model's folder; README.md goes there")
+    parser.add_argument("--checks", type=Path, help="output of python -m evaluation.micro.checks")
     parser.add_argument("--command", default=COMMAND, help=f"training command ({COMMAND})")
     parser.add_argument("--hardware", default="", help='what it was trained on, "two CPU cores"')
     return parser
@@ -145,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     making = Making(options.command, options.hardware)
 
     def write() -> None:
-        card = model_card(load_scores(options.scores), options.folder, making)
+        scores = load_scores(options.scores)
+        card = model_card(scores, options.folder, making, options.checks)
         sys.stdout.write(f"{write_atomically(options.folder / 'README.md', card.encode())}\n")
 
     return exit_status(write, "run it again")
@@ -162,6 +167,26 @@ def _measured(scores: Scores, folder: Path) -> MeasuredModel:
             f"Measure it: python -m evaluation.micro --model {folder} --data ... --out ..."
         )
     return replace(scores.model, name=folder.resolve().name)
+
+
+def _checks_table(path: Path, model: MeasuredModel) -> str:
+    """List further checks of the same weights as a table, with a blank line above.
+
+    Raises:
+        DataError: The file cannot be read, or is of other weights.
+    """
+    try:
+        content = load_json(path)
+        measured, checks = str(content["sha256"]), dict(content["checks"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise DataError(f"{path} holds no checks ({error!r}).") from error
+    if measured != model.sha256:
+        raise DataError(
+            f"the checks in {path} are of {measured[:12]}, but the scores of {model.sha256[:12]}. "
+            "Run python -m evaluation.micro.checks with this model."
+        )
+    rows = [f"| {name} | {value:.4g} |" for name, value in checks.items()]
+    return "\n".join(["", "| further checks | |", "|---|---|", *rows, ""])
 
 
 def _stored_as(folder: Path) -> str:

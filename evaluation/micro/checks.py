@@ -23,6 +23,7 @@ from evaluation.comparison.baselines import innermost_point
 from evaluation.comparison.measurements import ALL_CLIPS, measure_clips
 from evaluation.comparison.model_answers import MODEL, ModelGuesser, ModelTracker, Pipelines
 from evaluation.exit_status import exit_status
+from evaluation.measured_model import describe_model
 from evaluation.metrics import region_similarity
 from sam2_hf import ObjectPrompt
 from sam2_hf.atomic_write import write_atomically
@@ -65,7 +66,9 @@ def check(options: argparse.Namespace) -> None:
         if score.clip != ALL_CLIPS
     }
     lines = {name: round(value, 4) for name, value in found.items()}
-    write_atomically(options.out, (json.dumps(lines, indent=2) + "\n").encode())
+    measured = describe_model(options.model, model.track.model)
+    content = {"sha256": measured.sha256, "checks": lines}
+    write_atomically(options.out, (json.dumps(content, indent=2) + "\n").encode())
     sys.stdout.writelines(f"{name}: {value}\n" for name, value in lines.items())
 
 

@@ -1,5 +1,6 @@
 """The card of the bundled model."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -61,6 +62,24 @@ def test_the_card_says_what_was_measured_what_it_is_for_and_what_to_prefer(score
     assert "(float32), input 64 x 64 pixels" in card
     assert "16 pixels on a side" in card
     assert scores.model.sha256 in card
+
+
+def test_checks_of_the_same_weights_are_listed_and_those_of_others_refused(
+    scores, folder, tmp_path
+):
+    path = tmp_path / "checks.json"
+    path.write_text(
+        json.dumps({"sha256": scores.model.sha256, "checks": {"hard clip, J&F": 51.26}})
+    )
+
+    assert "| hard clip, J&F | 51.26 |" in model_card(scores, folder, Making(), path)
+
+    path.write_text(json.dumps({"sha256": "0" * 64, "checks": {}}))
+    with pytest.raises(DataError, match=r"evaluation\.micro\.checks"):
+        model_card(scores, folder, Making(), path)
+    path.write_text("[]")
+    with pytest.raises(DataError, match="holds no checks"):
+        model_card(scores, folder, Making(), path)
 
 
 def test_every_file_beside_the_card_is_named_and_no_other(scores, folder):

@@ -19,7 +19,7 @@ def test_every_check_is_written_down(small_data, tiny_checkpoint, tmp_path, caps
 
     assert main([*options, "--device", "cpu"]) == 0
 
-    found = json.loads(out.read_text())
+    found = json.loads(out.read_text())["checks"]
     assert list(found) == [
         "bsds500/val, true boxes, mean IoU",
         "coco128 val, true boxes, mean IoU",
