@@ -234,6 +234,8 @@ def test_the_way_of_a_given_mask_into_memory_is_a_switch(tiny_video_model, video
 class Past:
     """What one object remembers of some frames, all of them prompted ones."""
 
+    references = ()
+
     def __init__(self, prompted):
         self.prompted = {
             frame: Recalled(spatial, pointer) for frame, (spatial, pointer) in prompted.items()
