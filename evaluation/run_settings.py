@@ -95,6 +95,7 @@ def _first_difference(
     """Return the first value that differs, also within a group."""
     theirs, ours = known.get(name), new[name]
     if isinstance(theirs, dict) and isinstance(ours, dict):
-        inner = next(key for key in ours if theirs.get(key) != ours[key])
-        return f"{name}.{inner}", theirs.get(inner), ours[inner]
+        either = {**ours, **theirs}  # a group has only what differs from the defaults
+        inner = next(key for key in either if theirs.get(key) != ours.get(key))
+        return f"{name}.{inner}", theirs.get(inner), ours.get(inner)
     return name, theirs, ours

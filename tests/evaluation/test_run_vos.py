@@ -241,6 +241,6 @@ def test_a_memory_policy_and_other_options_of_the_session_are_told_with_the_scor
     told = scores(tmp_path)["options"]
     assert (told["memory_policy"], told["every_kth_memory"]) == ("score", 2)
     assert run(davis, "--videos", "dog") == 2
-    assert "options" in capsys.readouterr().err
+    assert "options.memory_policy" in capsys.readouterr().err
     assert run(davis, "--memory-policy", "none", out="other") == 2
     assert "memory_policy is 'none'" in capsys.readouterr().err

@@ -17,9 +17,9 @@ from sam2_hf.compiling import Compiled
 from sam2_hf.model.memory_tokens import MemoryInputs, StaticMemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
+from sam2_hf.video.policies.hypothesis import Memories
+from sam2_hf.video.policies.memory_policy import MemoryPolicy, MemoryRules, TrackingStep
 
-from .policies.hypothesis import Memories
-from .policies.memory_policy import MemoryPolicy, MemoryRules, TrackingStep
 from .static_memory import MemorySlots, ShapeBucket
 from .tracking import NO_PROMPTS, chooses_among_masks, gather_memories
 

@@ -24,10 +24,10 @@ from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.overlay import draw_heat, draw_overlay
 from sam2_hf.results.pictures import NO_PICTURE, png_bytes, write_picture
+from sam2_hf.video.policies.memory_policy import Direction, TrackingStep
 
 from .frame_result import read_frame
 from .masklet import Masklet, describe_frames
-from .policies.memory_policy import Direction, TrackingStep
 from .tracked_object import TrackedObject
 from .tracker import Tracker
 from .tracking import gather_memories

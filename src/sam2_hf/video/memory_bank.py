@@ -13,11 +13,11 @@ from torch import Tensor
 
 from sam2_hf.frames.host_copies import HostCopies, finish_host_copy
 from sam2_hf.model.outputs import FrameMemory
+from sam2_hf.video.policies.hypothesis import hypotheses
+from sam2_hf.video.policies.memory_policy import MemoryPolicy, TrackingStep
 from sam2_hf.video.storage.record_store import RecordStore
 
 from .frame_result import FrameOutput
-from .policies.hypothesis import hypotheses
-from .policies.memory_policy import MemoryPolicy, TrackingStep
 
 MEMORY = "memory"  # record kind in the history
 NOTES = "notes."  # begins the names of a record's tensors that hold a policy's notes

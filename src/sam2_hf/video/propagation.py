@@ -7,8 +7,7 @@ from typing import Literal, TypeVar
 
 from sam2_hf.errors import FrameError, SessionError
 from sam2_hf.number_reading import read_whole, shown
-
-from .policies.memory_policy import Direction
+from sam2_hf.video.policies.memory_policy import Direction
 
 PropagationDirection = Literal["forward", "backward", "both"]
 Runs = list[tuple[range, Direction]]

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from sam2_hf.model.outputs import FrameFeatures, FrameMemory, ObjectMasks
+from sam2_hf.video.policies.hypothesis import hypotheses
+from sam2_hf.video.policies.mask_candidates import MaskCandidates
+from sam2_hf.video.policies.memory_policy import Kept, MemoryPolicy, TrackingStep
 
 from .frame_result import FrameOutput
 from .memory_bank import FURTHER_POINTERS, FURTHER_SPATIAL, NOTES, MemoryBank
-from .policies.hypothesis import hypotheses
-from .policies.mask_candidates import MaskCandidates
-from .policies.memory_policy import Kept, MemoryPolicy, TrackingStep
 from .tracked_object import TrackedObject
 from .tracking import NO_PROMPTS, track_step
 from .tracking_model import TrackingModel

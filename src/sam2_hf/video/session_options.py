@@ -12,11 +12,10 @@ from sam2_hf.errors import ImageError, SessionError
 from sam2_hf.number_reading import read_whole, shown
 from sam2_hf.processing.value_range import ValueRange, read_value_range
 from sam2_hf.video.policies.distractor import DistractorPolicy
+from sam2_hf.video.policies.memory_policy import MemoryPolicy, Sam2Policy
 from sam2_hf.video.policies.samurai import SamuraiPolicy
 from sam2_hf.video.policies.score import ScorePolicy
 from sam2_hf.video.policies.tree import TreePolicy
-
-from .policies.memory_policy import MemoryPolicy, Sam2Policy
 
 # names for `SessionOptions.memory_policy`; two of them are joined by "+", see `ComposedPolicy`
 MEMORY_POLICIES: dict[str, type[MemoryPolicy]] = {

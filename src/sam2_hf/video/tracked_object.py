@@ -11,11 +11,11 @@ from sam2_hf.errors import FrameError
 from sam2_hf.frames.base import Frames
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.outputs import FrameMemory, ObjectMasks
+from sam2_hf.video.policies.memory_policy import Direction
 
 from .frame_result import FrameOutput, split_by_object
 from .masklet import MaskletStore
 from .memory_bank import MemoryBank
-from .policies.memory_policy import Direction
 from .prompts import FramePrompts
 from .session_options import SessionOptions
 

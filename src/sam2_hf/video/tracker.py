@@ -22,6 +22,7 @@ from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.results.found_object import Origin
 from sam2_hf.video.policies.composition import ComposedPolicy
+from sam2_hf.video.policies.memory_policy import MemoryPolicy, MemoryRules, TrackingStep
 from sam2_hf.video.storage.record_store import RecordStore
 
 from .frame_encoder import FrameEncoder, sized_model
@@ -30,7 +31,6 @@ from .latency_budget import LatencyBudget
 from .masklet import MaskletStore
 from .memory_bank import NOTHING_MORE
 from .object_registry import BytesHeld, ObjectRegistry
-from .policies.memory_policy import MemoryPolicy, MemoryRules, TrackingStep
 from .prompts import FramePrompts
 from .propagation import FrameRequest
 from .reviewed_tracking import KeptMasks, TrackedFrame, track_and_review

@@ -13,9 +13,9 @@ from torch import Tensor
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
 from sam2_hf.model.prompt_encoder import Prompts
+from sam2_hf.video.policies.hypothesis import Memories
+from sam2_hf.video.policies.memory_policy import Choice, MemoryPolicy, TrackingStep
 
-from .policies.hypothesis import Memories
-from .policies.memory_policy import Choice, MemoryPolicy, TrackingStep
 from .tracking_model import TrackingModel
 
 NO_PROMPTS = Prompts()
