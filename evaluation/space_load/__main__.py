@@ -138,7 +138,7 @@ def visit_video(visitor: SpaceVisitor, until: float, tally: Tally) -> None:
         visitor.fire("video-samples", "click", [0])
         about = {"index": [95, 238], "value": None}
         visitor.fire("video-view", "select", [INCLUDE, 0], about)
-        visitor.fire("video-track", "click", ["forward from the first click", 0])
+        visitor.fire("video-track", "click", ["forward from the first click", 0, "sam2"])
         tally.tracked += 1
 
 
