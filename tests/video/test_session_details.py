@@ -185,9 +185,9 @@ def test_undo_keeps_prompts_on_frames_that_a_stream_has_yet_to_bring():
 
 
 def sized_model(channels):
-    """A fake model that says how wide its memories are."""
+    """A fake model that says how large its memories are."""
     model = FakeModel()
-    model.mem_dim, model.hidden_dim = channels, 4 * channels
+    model.memory_shape, model.hidden_dim = (channels, 16, 16), 4 * channels
     return model
 
 
@@ -197,7 +197,7 @@ def test_a_model_of_another_size_is_refused_where_something_is_remembered():
     list(session.propagate())
 
     session.use_model(sized_model(64))
-    with pytest.raises(SessionError, match=r"\(64, 64, 256\), and now \(64, 32, 128\)"):
+    with pytest.raises(SessionError, match=r"\(64, 16, 16\), 256\), and now \(64, \(32, 16, 16\), 128\)"):
         session.use_model(sized_model(32))
 
     session.reset_inference_session()
