@@ -52,6 +52,11 @@ def test_a_policy_that_follows_every_frame_needs_every_frame():
         SessionOptions(approximate=True, every_kth_memory=2, memory_policy="samurai")
 
 
+def test_compiled_graphs_remember_every_frame():
+    with pytest.raises(SessionError, match="every_kth_memory cannot be combined with compile=True"):
+        SessionOptions(approximate=True, every_kth_memory=2, compile=True)
+
+
 def test_only_every_third_frame_leaves_a_memory():
     model = FakeModel()
     with fake_session_on(12, model, approximate=True, every_kth_memory=3) as session:

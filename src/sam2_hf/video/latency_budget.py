@@ -1,16 +1,23 @@
 """Latency budget of a live stream: frames that come late get the masks of the last one."""
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 from sam2_hf.errors import OutputError
 
 from .frame_result import FrameOutput, FrameResult
+from .masklet import MaskletStore
 from .propagation import FrameRequest
 from .session_options import SessionOptions
 from .tracked_object import TrackedObject
+from .tracking_model import TrackingModel
+
+MOST_BEHIND = 8.0  # budgets; so many frames in a row are repeated at most
+
+LEAST_PAUSE_S = 0.01  # between two frames; less is how long calls take
 
 
 class StreamTracker(Protocol):
@@ -19,27 +26,41 @@ class StreamTracker(Protocol):
     options: SessionOptions
     objects: Mapping[int, TrackedObject]
 
+    @property
+    def model(self) -> TrackingModel:
+        """The model."""
+
     def segment(self, request: FrameRequest) -> tuple[FrameResult, OutputError | None]:
         """Segment a frame."""
 
     def result(self, frame: int, outputs: dict[int, FrameOutput]) -> FrameResult:
         """Combine outputs."""
 
+    def masklet_store(self, obj: TrackedObject) -> MaskletStore:
+        """Return the masklet store of an object."""
+
 
 class LatencyBudget:
-    """Seconds that tracking is behind, and the last result; neither is saved or copied."""
+    """How far tracking is behind, and the last result; neither is saved or copied.
 
-    def __init__(self) -> None:
-        self._behind_s = 0.0
-        self._last: FrameResult | None = None
+    Every frame earns its budget, or the time since the last one if that is longer.
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "LatencyBudget":
-        """Start a copied session without delay."""
-        return LatencyBudget()
+    Args:
+        clock: Returns seconds; `time.perf_counter` if None.
+    """
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return nothing to pickle but the beginning."""
-        return {"_behind_s": 0.0, "_last": None}
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock or time.perf_counter
+        self._start_s = self._clock()
+        self._restart()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Start a copied or unpickled session without delay."""
+        return LatencyBudget, ()
+
+    def begin(self) -> None:
+        """Note that a frame has come; decoding prompts before `segment` takes time as well."""
+        self._start_s = self._clock()
 
     def segment(
         self, tracker: StreamTracker, request: FrameRequest
@@ -48,23 +69,59 @@ class LatencyBudget:
 
         Arguments, results and errors are those of `Tracker.segment`.
         """
-        budget_s, last = tracker.options.latency_budget, self._last
+        budget_s = tracker.options.latency_budget
         if budget_s is None:
+            self._restart()
             return tracker.segment(request)
-        if self._behind_s > 0 and last is not None and _may_repeat(tracker, last, request.frame):
-            self._behind_s -= budget_s
-            shown = tracker.result(request.frame, {})
-            return replace(last, frame=request.frame, origin=shown.origin), None
-        start = time.perf_counter()
-        self._last, error = tracker.segment(request)
-        taken_s = time.perf_counter() - start
-        self._behind_s = max(self._behind_s, 0.0) + taken_s - budget_s
-        return self._last, error
+        pause_s = self._start_s - self._end_s
+        if pause_s > LEAST_PAUSE_S:  # each frame has earned one budget already
+            self._behind -= max(pause_s / budget_s - 1, 0.0)
+        last = self._last if self._behind > 0 else None
+        if last is not None and self._may_repeat(tracker, request.frame):
+            self._behind -= 1
+            result, error = _repeat(tracker, last, request.frame)
+        else:
+            result, error = tracker.segment(request)
+            taken = (self._clock() - self._start_s) / budget_s
+            self._behind = min(max(self._behind, 0.0) + taken - 1, MOST_BEHIND)
+            self._last, self._last_state = result, _state_of(tracker)
+        self._end_s = self._clock()
+        return result, error
+
+    def _restart(self) -> None:
+        """Forget what earlier frames have taken and shown."""
+        self._behind = 0.0  # budgets
+        self._end_s = math.inf  # of the last frame
+        self._last: FrameResult | None = None
+        self._last_state: list[object] = []
+
+    def _may_repeat(self, tracker: StreamTracker, frame: int) -> bool:
+        """Tell whether tracking would start from the last result, and no prompt is on a frame."""
+        return self._last_state == _state_of(tracker) and all(
+            obj.state(frame).is_empty for obj in tracker.objects.values()
+        )
 
 
-def _may_repeat(tracker: StreamTracker, last: FrameResult, frame: int) -> bool:
-    """Tell whether the last result has the same objects, and none has a prompt on a frame."""
-    objects = tracker.objects
-    return last.object_ids == tuple(objects) and all(
-        obj.state(frame).is_empty for obj in objects.values()
-    )
+def _repeat(
+    tracker: StreamTracker, last: FrameResult, frame: int
+) -> tuple[FrameResult, OutputError | None]:
+    """Make the last masks those of a frame; return the first error of a full disk as well."""
+    shown = tracker.result(frame, {})
+    result = replace(last, frame=frame, origin=shown.origin, prompted=shown.prompted)
+    errors: list[OutputError] = []
+    for number in last.object_ids:
+        scores = last.iou[number], last.object_score[number]
+        try:
+            tracker.masklet_store(tracker.objects[number]).put(frame, last.masks[number], *scores)
+        except OutputError as error:
+            errors.append(error)
+    return result, errors[0] if errors else None
+
+
+def _state_of(tracker: StreamTracker) -> list[object]:
+    """List what masks are made from; a change replaces entries, which are equal by identity."""
+    found: list[object] = [tracker.options, tracker.model]
+    for obj in tracker.objects.values():
+        found += [obj, *obj.frames.items(), *obj.bank.prompted.items(), obj.bank.references]
+        found += obj.directions  # tracked frames: another call may have segmented one
+    return found

@@ -45,6 +45,7 @@ def plan_runs(
 def step_stream(tracker: Tracker, picture: ImageSource, frame: int | None) -> FrameResult:
     """Append a frame to a live stream and track all objects on it; see `VideoSession.step`."""
     frames, encoder = tracker.frames, tracker.encoder
+    tracker.latency.begin()
     if frames.is_live:
         tracker.consolidate_prompts()  # before the oldest frame is dropped
     number = frames.append(picture, frame)

@@ -92,8 +92,10 @@ class SessionOptions:
         image_size: Side of the model's input in this session, a multiple of 32; the model's own if
             None. Half the side takes about a quarter of the time.
         latency_budget: Seconds that `step` of a live stream may take for each frame on average. A
-            frame that comes while earlier ones have taken longer gets the masks of the last one,
-            and leaves no memory. Frames with prompts are never skipped.
+            frame that comes while earlier ones have taken longer gets the masks of the last one, in
+            its masklet too, and leaves no memory. Pauses between frames count as time. After 8
+            repeated frames one is tracked in any case, as are frames with prompts and those after
+            a change of prompts, objects or options.
 
     Raises:
         SessionError: A value is invalid.
@@ -295,10 +297,16 @@ class SessionOptions:
             raise SessionError(
                 f"{changed[0]} gives up accuracy for speed, so it needs approximate=True as well."
             )
-        if self.every_kth_memory > 1 and self._policy_reviews:
+        skipping = [name for name in changed if name != "image_size"]
+        if skipping and self._policy_reviews:
             raise SessionError(
-                f"every_kth_memory cannot be combined with memory_policy={self.memory_policy!r}, "
+                f"{skipping[0]} cannot be combined with memory_policy={self.memory_policy!r}, "
                 "which has to follow the object through every frame. Use sam2 or score."
+            )
+        if self.every_kth_memory > 1 and self.compile:
+            raise SessionError(
+                "every_kth_memory cannot be combined with compile=True: compiled graphs encode a "
+                "memory of every frame, so it would save nothing. Leave one of them out."
             )
 
     def _require_choice(self, name: str, choices: tuple[object, ...]) -> None:
