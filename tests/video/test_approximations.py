@@ -11,7 +11,7 @@ from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.frame_encoder import sized_model
 from sam2_hf.video.session_options import SessionOptions
 from tests.drawn_video import drawn_video_model, noise_clip
-from tests.fakes import FakeModel, fake_session_on
+from tests.fakes import FakeModel, fake_session_on, picture
 from tests.small_checkpoint import SIDE
 
 SMALL = SIDE // 2
@@ -78,6 +78,109 @@ def test_with_an_equal_stride_as_many_memories_are_read_as_ever():
         results = list(session.propagate())
 
     assert round(100 * results[19].iou[1]) == 1 + 6
+
+
+def test_a_prompt_between_multiples_leaves_as_many_memories_for_a_stride():
+    options = {"approximate": True, "every_kth_memory": 2, "memory_temporal_stride_for_eval": 2}
+    with fake_session_on(20, **options) as session:
+        session.click(1, 1, (15, 10))
+        results = list(session.propagate())
+
+        assert session._tracker.objects[1].bank.tracked == list(range(2, 20, 2))
+    assert round(100 * results[-1].iou[1]) == 1 + 6
+
+
+@pytest.mark.parametrize("numbers", [range(1, 40, 2), range(0, 80, 4), range(3, 60, 3)])
+def test_in_a_stream_with_missing_numbers_tracked_frames_are_counted(numbers):
+    with fake_session_on(None, approximate=True, every_kth_memory=2) as stream:
+        first, *others = numbers
+        stream.step(picture(first), frame=first)
+        stream.click(first, 1, (15, 10))
+        kept = {frame for n in others if (frame := step_remembers(stream, n)) is not None}
+
+    assert kept == set(numbers[2::2])
+
+
+def step_remembers(stream, frame):
+    stream.step(picture(frame), frame=frame)
+    return frame if stream._tracker.objects[1].bank.remembers(frame) else None
+
+
+def copied(session, folder):
+    return copy.deepcopy(session)
+
+
+def saved(session, folder):
+    session.save(folder / "job")
+    return Sam2VideoInferenceSession.load(folder / "job", None, session.model)
+
+
+def undone(session, folder):
+    session.click(7, 1, (15, 10))
+    session.undo()
+    return session
+
+
+@pytest.mark.parametrize("again", [copied, saved, undone])
+def test_counting_continues_in_a_session_that_was_copied_saved_or_undone(again, tmp_path):
+    model = drawn_video_model()
+    stream = Sam2VideoInferenceSession.open(None, model, approximate=True, every_kth_memory=3)
+    kept = []
+    for place, number in enumerate((1, 3, 5, 7, 9, 11, 13)):
+        if number == 9:
+            stream = again(stream, tmp_path)
+        stream.step(CLIP[place % len(CLIP)], frame=number)
+        if number == 1:
+            stream.click(1, 1, (20, 20))
+        if stream._tracker.objects[1].bank.remembers(number):
+            kept.append(number)
+
+    assert kept == [7, 13]
+
+
+@pytest.mark.parametrize("compat", ["sam2_hf", "official"])
+def test_a_deleted_prompt_leaves_no_memory_where_frames_leave_none(compat):
+    options = {"compat": compat, "approximate": True, "every_kth_memory": 4}
+    with fake_session_on(12, **options) as fresh, fake_session_on(12, **options) as session:
+        for each in (fresh, session):
+            each.click(0, 1, (15, 10))
+        session.click(3, 1, (15, 40))
+        list(session.propagate())
+        session.clear(3, 1)
+        expected = [result.logits_bhw for result in fresh.propagate()]
+        found = [result.logits_bhw for result in session.propagate()]
+
+        assert session._tracker.objects[1].bank.tracked == [4, 8]
+        assert all(map(torch.equal, found, expected))
+
+
+def test_a_correction_starts_from_the_mask_of_a_frame_without_memory():
+    def shown(every):
+        with fake_session_on(8, approximate=True, every_kth_memory=every) as session:
+            session.click(0, 1, (15, 10))
+            list(session.propagate())
+            session.click(3, 1, (40, 40))
+            return session.preview(3).logits_bhw
+
+    with fake_session_on(8) as session:
+        session.click(3, 1, (40, 40))
+        alone = session.preview(3).logits_bhw
+    assert torch.equal(shown(8), shown(1))
+    assert not torch.equal(shown(8), alone)
+
+
+def test_undo_brings_back_the_mask_of_a_frame_without_memory():
+    with fake_session_on(8, approximate=True, every_kth_memory=8) as session:
+        session.click(0, 1, (15, 10))
+        list(session.propagate())
+        bank = session._tracker.objects[1].bank
+        before = bank.output(3).logits_1hw
+        session.click(3, 1, (40, 40))
+        list(session.propagate(start=3, limit=1))
+        session.undo()
+
+        assert torch.equal(bank.output(3).logits_1hw, before)
+        assert bank.tracked == []
 
 
 def small_session(clip=CLIP, **changes):

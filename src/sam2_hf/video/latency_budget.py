@@ -16,7 +16,6 @@ from .tracked_object import TrackedObject
 from .tracking_model import TrackingModel
 
 MOST_BEHIND = 8.0  # budgets; so many frames in a row are repeated at most
-
 LEAST_PAUSE_S = 0.01  # between two frames; less is how long calls take
 
 

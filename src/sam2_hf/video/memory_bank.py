@@ -15,15 +15,17 @@ from sam2_hf.frames.host_copies import HostCopies, finish_host_copy
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.policies.hypothesis import hypotheses
 from sam2_hf.video.policies.memory_policy import MemoryPolicy, TrackingStep
-from sam2_hf.video.storage.record_store import RecordStore
+from sam2_hf.video.storage.record_store import Key, RecordStore
 
 from .frame_result import FrameOutput
 
 MEMORY = "memory"  # record kind in the history
+OUTPUT = "output"  # kind of records of tracked frames that left no memory
 NOTES = "notes."  # begins the names of a record's tensors that hold a policy's notes
 # further hypotheses in a record: spatial memories `(k, ...)` and object pointers `(k, 256)`
 FURTHER_SPATIAL, FURTHER_POINTERS = "further_spatial", "further_pointers"
 NOTHING_MORE: Mapping[str, Tensor] = {}
+Records = Mapping[str, Mapping[str, Tensor]]  # kind -> record of a frame
 
 
 class MemoryBank:
@@ -69,7 +71,7 @@ class MemoryBank:
 
     def stage(
         self,
-        memory: FrameMemory,
+        memory: FrameMemory | None,
         output: FrameOutput,
         copies: HostCopies,
         more: Mapping[str, Tensor] = NOTHING_MORE,
@@ -77,7 +79,7 @@ class MemoryBank:
         """Make the memory of a tracked frame readable, and start copying it to the host.
 
         Args:
-            memory: The memory.
+            memory: The memory; None if the frame leaves none, only its output.
             output: The output.
             copies: Collects the copies.
             more: Further tensors of its record: notes of policies, memories of further hypotheses.
@@ -85,6 +87,9 @@ class MemoryBank:
         Returns:
             Record to pass to `commit` once `copies` have arrived.
         """
+        answer = {"logits": output.logits_1hw, "iou": output.iou_1, "score": output.score_1}
+        if memory is None:
+            return copies.take_all(answer)
         stored = memory.to(self.device)
         self._spatial[memory.frame] = stored.spatial_bx
         self._pointers[memory.frame] = stored.pointer_bd
@@ -97,9 +102,7 @@ class MemoryBank:
             **more,
             "spatial": stored.spatial_bx,
             "pointer": stored.pointer_bd,
-            "logits": output.logits_1hw,
-            "iou": output.iou_1,
-            "score": output.score_1,
+            **answer,
         }
         return copies.take_all(record)
 
@@ -113,8 +116,13 @@ class MemoryBank:
             name: finish_host_copy(values) if values.is_pinned() else values
             for name, values in record.items()
         }
+        if "spatial" not in kept:
+            self.forget(frame)
+            self._history.put(self._key(frame, OUTPUT), kept)
+            return
         self._scores[frame] = float(kept["score"])
         self._numbers.pop(frame, None)
+        self._history.discard(self._key(frame, OUTPUT))
         self._history.put(self._key(frame), kept)
 
     def remember_prompted(self, memory: FrameMemory) -> None:
@@ -172,7 +180,7 @@ class MemoryBank:
 
     def output(self, frame: int) -> FrameOutput | None:
         """Look up the output of a tracked frame, in RAM; None if there is none."""
-        record = self.record(frame)
+        record = self.record(frame) or self._history.get(self._key(frame, OUTPUT))
         if record is None or not {"logits", "iou", "score"} <= record.keys():
             return None
         return FrameOutput(record["logits"], record["iou"], record["score"])
@@ -194,11 +202,20 @@ class MemoryBank:
             return None
         return FrameMemory(frame, record["spatial"], record["pointer"], record["score"][None])
 
-    def put_back(self, frame: int, record: dict[str, Tensor] | None) -> None:
-        """Restore a tracked frame to a `record` looked up before."""
+    def records(self, frame: int) -> Records:
+        """Look up what there is of a tracked frame, by kind; for `restore`."""
+        found = {kind: self._history.get(self._key(frame, kind)) for kind in (MEMORY, OUTPUT)}
+        return {kind: record for kind, record in found.items() if record is not None}
+
+    def restore(self, frame: int, records: Records) -> None:
+        """Restore a tracked frame to the `records` looked up before."""
         self.forget(frame)
-        if record is not None:
-            self._history.put(self._key(frame), record)
+        for kind, record in records.items():
+            self._history.put(self._key(frame, kind), record)
+
+    def put_back(self, frame: int, record: dict[str, Tensor]) -> None:
+        """Replace the `record` of a tracked frame."""
+        self.restore(frame, {MEMORY: record})
 
     def offload(self) -> None:
         """Move everything to the host, for a removed object that may be restored."""
@@ -214,7 +231,7 @@ class MemoryBank:
         self.remember(self.prompted.pop(frame), output)
 
     def forget(self, frame: int) -> None:
-        """Drop the tracked memory of a frame."""
+        """Drop the tracked memory and output of a frame."""
         self._spatial.pop(frame, None)
         self._pointers.pop(frame, None)
         self._further_spatial.pop(frame, None)
@@ -222,10 +239,12 @@ class MemoryBank:
         self._scores.pop(frame, None)
         self._numbers.pop(frame, None)
         self._history.discard(self._key(frame))
+        self._history.discard(self._key(frame, OUTPUT))
 
     def clear(self) -> None:
         """Drop all memories."""
-        for frame in {*self.tracked, *self._spatial, *self._pointers}:
+        outputs = self._history.frames(self._object_id, OUTPUT)
+        for frame in {*self.tracked, *outputs, *self._spatial, *self._pointers}:
             self.forget(frame)
         self.prompted.clear()
         self.references = ()
@@ -305,5 +324,5 @@ class MemoryBank:
         if name in record:  # it may have been deleted through transformers' API
             kept[frame] = record[name].to(self.device)
 
-    def _key(self, frame: int) -> tuple[int, int, str]:
-        return self._object_id, frame, MEMORY
+    def _key(self, frame: int, kind: str = MEMORY) -> Key:
+        return self._object_id, frame, kind

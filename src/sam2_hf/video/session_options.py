@@ -87,8 +87,9 @@ class SessionOptions:
         approximate: Whether the three options below may be changed. They save time, and masks get
             worse; `python -m evaluation.policies` measures by how much.
         every_kth_memory: Frames of which one leaves a memory: the first, and those whose number is
-            a multiple. Other frames cost no memory encoding, and later ones attend to fewer
-            memories; with an equal `memory_temporal_stride_for_eval`, to as many as ever.
+            a multiple; where numbers are missing, one of so many tracked frames. Other frames cost
+            no memory encoding, and later ones attend to fewer memories; with an equal
+            `memory_temporal_stride_for_eval`, to as many as ever.
         image_size: Side of the model's input in this session, a multiple of 32; the model's own if
             None. Half the side takes about a quarter of the time.
         latency_budget: Seconds that `step` of a live stream may take for each frame on average. A

@@ -11,11 +11,16 @@ from sam2_hf.errors import FrameError
 from sam2_hf.frames.base import Frames
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.outputs import FrameMemory, ObjectMasks
-from sam2_hf.video.policies.memory_policy import Direction
+from sam2_hf.video.policies.memory_policy import (
+    LOOK_BACK,
+    Direction,
+    TrackingStep,
+    pointer_frames,
+)
 
 from .frame_result import FrameOutput, split_by_object
 from .masklet import MaskletStore
-from .memory_bank import MemoryBank
+from .memory_bank import MemoryBank, Records
 from .prompts import FramePrompts
 from .session_options import SessionOptions
 
@@ -197,6 +202,31 @@ class TrackedObject:
             self.directions.pop(frame, None)
             self.bank.demote(frame, state.output)
 
+    def has_memory(self, frame: int) -> bool:
+        """Tell whether a prompted or tracked frame left a memory."""
+        return frame in self.bank.prompted or self.bank.remembers(frame)
+
+    def needs_memory(self, step: TrackingStep, every: int) -> bool:
+        """Tell whether a tracked frame is to leave a memory if one of `every`, above 1, does.
+
+        Where no frame is missing, memories lie on multiples, as those that are attended to with an
+        equal stride. Elsewhere, as in a stream with other numbers, tracked frames are counted.
+        """
+        if step.frame % every == 0 and self._was_visited(step.previous):
+            return True
+        without = 0
+        for frame in pointer_frames(step, count=max(LOOK_BACK, every) + 1):
+            if self.has_memory(frame):
+                return False
+            without += self._was_visited(frame)
+            if without == every - 1:
+                break
+        return True
+
+    def _was_visited(self, frame: int) -> bool:
+        """Tell whether a frame was tracked or has a prompt."""
+        return frame in self.directions or frame in self.bank.prompted
+
     def withdraw(self) -> None:
         """Drop queued calls; their prompts stay."""
         for frame in self.queued:
@@ -286,7 +316,7 @@ class Snapshot:
         frames: Copy of the object's states.
         prompted: Copy of its memories of conditioning frames.
         directions: Frame -> tracking direction, of frames with open prompts.
-        tracked: Frame -> tracked memory, of the same frames.
+        tracked: Frame -> records of tracking, of the same frames.
     """
 
     obj: TrackedObject
@@ -297,7 +327,7 @@ class Snapshot:
     frames: dict[int, FrameState]
     prompted: dict[int, FrameMemory]
     directions: dict[int, Direction | None]
-    tracked: dict[int, dict[str, Tensor] | None]
+    tracked: dict[int, Records]
 
     @classmethod
     def of(
@@ -317,7 +347,7 @@ class Snapshot:
             dict(obj.frames),
             dict(obj.bank.prompted),
             {number: obj.directions.get(number) for number in open_frames},
-            {number: obj.bank.record(number) for number in open_frames},
+            {number: obj.bank.records(number) for number in open_frames},
         )
 
     def restore(self) -> None:
@@ -330,5 +360,5 @@ class Snapshot:
                 obj.directions.pop(frame, None)
             else:
                 obj.directions[frame] = direction
-        for frame, record in self.tracked.items():
-            obj.bank.put_back(frame, record)
+        for frame, records in self.tracked.items():
+            obj.bank.restore(frame, records)

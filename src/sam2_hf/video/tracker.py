@@ -208,7 +208,7 @@ class Tracker:
         staged = [
             (obj, obj.bank.stage(memory, output, copies, more))
             for obj, output, memory, more in found
-            if memory is not None
+            if request.remember and request.leaves_trace
         ]
         result = self.result(request.frame, outputs).start_host_copy(copies)
         try:
@@ -254,7 +254,8 @@ class Tracker:
             masks = track_step(model, features, banks, NO_PROMPTS, step, policy, **extra)
         outputs = split_by_object(masks, self.options.fill_hole_area)
         memories: list[FrameMemory] | list[None] = [None] * len(outputs)
-        is_kept = request.frame % self.options.every_kth_memory == 0
+        every = self.options.every_kth_memory
+        is_kept = every == 1 or any(obj.needs_memory(step, every) for obj in tracked)
         if request.remember and request.leaves_trace and is_kept:
             if spatial is None or self.options.non_overlap_masks_for_mem_enc:
                 logits_b1hw = self._without_overlaps(masks.logits_b1hw, step.frame)

@@ -20,7 +20,7 @@ from sam2_hf.errors import PromptError, SessionError
 from sam2_hf.processing.prompt_reading import Click
 from sam2_hf.video.compat.transformers_prompts import check_near_frame
 from sam2_hf.video.masklet import KIND as MASK
-from sam2_hf.video.memory_bank import FURTHER_POINTERS, FURTHER_SPATIAL, MEMORY, NOTES
+from sam2_hf.video.memory_bank import FURTHER_POINTERS, FURTHER_SPATIAL, MEMORY, NOTES, OUTPUT
 from sam2_hf.video.prompts import LARGEST_ID, FramePrompts
 from sam2_hf.video.session_options import MEMORY_POLICIES, SessionOptions
 from sam2_hf.video.tracking_model import TrackingModel
@@ -189,7 +189,7 @@ def check_objects(
             continue  # of a removed object; the record is dropped
         what = f"the {kind} of object {object_id} on frame {frame}"
         record = history.get((object_id, frame, kind)) or {}
-        if kind == MEMORY:
+        if kind in (MEMORY, OUTPUT):
             _check_memory(record, shapes, what)
         elif kind == MASK:
             areas[object_id][frame] = _check_mask(record, shapes, what)
