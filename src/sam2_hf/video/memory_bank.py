@@ -7,6 +7,7 @@ spatial memory, d = decoder channels.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 from sam2_hf.frames.host_copies import HostCopies, finish_host_copy
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.video.policies.hypothesis import hypotheses
-from sam2_hf.video.policies.memory_policy import MemoryPolicy, TrackingStep
+from sam2_hf.video.policies.memory_policy import LOOK_BACK, MemoryPolicy, TrackingStep
 from sam2_hf.video.storage.record_store import Key, RecordStore
 
 from .frame_result import FrameOutput
@@ -25,6 +26,7 @@ NOTES = "notes."  # begins the names of a record's tensors that hold a policy's 
 # further hypotheses in a record: spatial memories `(k, ...)` and object pointers `(k, 256)`
 FURTHER_SPATIAL, FURTHER_POINTERS = "further_spatial", "further_pointers"
 NOTHING_MORE: Mapping[str, Tensor] = {}
+Number = TypeVar("Number")
 Records = Mapping[str, Mapping[str, Tensor]]  # kind -> record of a frame
 
 
@@ -122,8 +124,7 @@ class MemoryBank:
             return
         self._scores[frame] = float(kept["score"])
         self._numbers.pop(frame, None)
-        self._history.discard(self._key(frame, OUTPUT))
-        self._history.put(self._key(frame), kept)
+        self._history.put(self._key(frame), kept)  # comes before an output without memory
 
     def remember_prompted(self, memory: FrameMemory) -> None:
         """Store the memory of a prompted frame, replacing a tracked one."""
@@ -223,6 +224,8 @@ class MemoryBank:
         self._pointers.clear()
         self._further_spatial.clear()
         self._further_pointers.clear()
+        self._scores.clear()
+        self._numbers.clear()
         self.prompted = {frame: memory.to("cpu") for frame, memory in self.prompted.items()}
         self.references = tuple(memory.to("cpu") for memory in self.references)
 
@@ -250,7 +253,7 @@ class MemoryBank:
         self.references = ()
 
     def evict(self, step: TrackingStep, policy: MemoryPolicy) -> dict[int, int]:
-        """Evict memories that `policy` does not select for the next step.
+        """Evict memories that `policy` does not select for the next step, and far-off numbers.
 
         Returns:
             The selected frames.
@@ -265,6 +268,11 @@ class MemoryBank:
         ):
             for frame in kept.keys() - needed.keys():
                 del kept[frame]
+        # numbers that no policy looks back to are read from the records again if need be
+        if self._numbers:
+            self._numbers = _near(self._numbers, step.frame, LOOK_BACK + 1)
+        if len(self._scores) > 2 * LOOK_BACK:
+            self._scores = _near(self._scores, step.frame, LOOK_BACK + 1)
         return {**chosen[0], **chosen[1]}
 
     @contextmanager
@@ -326,3 +334,9 @@ class MemoryBank:
 
     def _key(self, frame: int, kind: str = MEMORY) -> Key:
         return self._object_id, frame, kind
+
+
+def _near(numbers: dict[int, Number], frame: int, distance: int) -> dict[int, Number]:
+    """Return what there is on frames up to a distance from a frame."""
+    first, last = frame - distance, frame + distance
+    return {number: found for number, found in numbers.items() if first <= number <= last}

@@ -102,3 +102,16 @@ def test_a_prompt_in_between_does_not_end_what_is_known():
     memories.prompted[4] = None
 
     assert (3, 7) in policy.select(TrackingStep(5), memories)
+
+
+@pytest.mark.parametrize("distance", [1, 20, 290])
+def test_frames_without_notes_do_not_end_the_memory_of_distractors(distance):
+    policy = DistractorPolicy(RULES)
+    steps = [beside() if frame == 3 else alone() for frame in range(1, 8)]
+    _, memories = tracked(policy, steps)
+    for frame in range(8, 8 + distance):  # corrections, or frames under another policy
+        memories.remember(frame, {})
+
+    found = policy.select(TrackingStep(8 + distance), memories)
+
+    assert (3, 7) in found

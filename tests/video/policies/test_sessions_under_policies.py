@@ -9,6 +9,7 @@ import torch
 from sam2_hf.errors import SessionError
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.memory_bank import FURTHER_POINTERS, NOTES
+from sam2_hf.video.policies.memory_policy import LOOK_BACK, TrackingStep
 from sam2_hf.video.session_options import MEMORY_POLICIES, SessionOptions
 from tests.drawn_video import drawn_video_model, noise_clip
 from tests.fakes import fake_session_on, picture
@@ -280,3 +281,47 @@ def test_policies_differ_on_a_clip_of_noise():
     different = {tuple(np.round(values.numpy(), 6)) for values in found}
 
     assert len(different) >= 4
+
+
+def always_in_view(frame, read):
+    return Answer(0.9, 0.5)
+
+
+@pytest.mark.parametrize("policy", ["samurai", "tree"])
+def test_numbers_kept_in_ram_do_not_grow_with_the_video(policy):
+    """Masks and memories spill to a file; notes have to be read again from there."""
+    model = LookAlikeModel(always_in_view)
+    with fake_session_on(None, model, memory_policy=policy, window=1000) as stream:
+        stream.step(picture(0))
+        stream.click(0, 1, (16, 32))
+        for frame in range(1, 620):
+            stream.step(picture(frame))
+        bank = stream._tracker.objects[1].bank
+
+        assert len(bank.tracked) == 619
+        assert len(bank._numbers) <= LOOK_BACK + 1
+        assert len(bank._scores) <= 2 * LOOK_BACK
+        assert bank.iou(5) is not None
+        stream.remove(1)
+        assert not bank._numbers
+        assert not bank._scores
+
+
+@pytest.mark.parametrize("compat", ["sam2_hf", "official"])
+def test_a_correction_leaves_the_memory_of_distractors(compat):
+    """With the original's options a corrected frame counts as tracked, and has no notes."""
+    options = {"memory_policy": "distractor", "compat": compat}
+    model = LookAlikeModel(always_in_view)
+    with fake_session_on(40, model, **options) as session:
+        session.click(0, 1, (16, 32))
+        list(session.propagate(limit=20))
+        policy, bank = session._tracker.policy, session._tracker.objects[1].bank
+        before = policy.select(TrackingStep(20), bank)
+        session.click(19, 1, (16, 32))
+        list(session.propagate(start=19, limit=1))
+        session.clear(19, 1)
+        after = policy.select(TrackingStep(20), bank)
+
+        apart = [frame for frame, age in before if age == 7 and frame]
+        assert apart
+        assert [frame for frame, age in after if age == 7 and frame] == apart

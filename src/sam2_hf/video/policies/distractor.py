@@ -195,12 +195,13 @@ def _area(frame: int, memories: MemoryIndex) -> int | None:
 
 
 def _before(step: TrackingStep, memories: MemoryIndex) -> DistractorNotes:
-    """Read the newest notes before a frame, beyond prompted frames, in the same direction."""
+    """Read the newest notes before a frame, in the same direction.
+
+    Prompted frames, corrections and frames tracked under another policy have none.
+    """
     for frame in pointer_frames(step, count=LOOK_BACK):
         numbers = memories.notes(frame, NAME)
         if numbers is not None:
             notes = DistractorNotes.of_numbers(numbers)
             return notes if notes.sign == step.sign else DistractorNotes(step.sign)
-        if frame not in memories.prompted and memories.score(frame) is not None:
-            break  # tracked under another policy
     return DistractorNotes(step.sign)
