@@ -318,7 +318,7 @@ def test_a_correction_leaves_the_memory_of_distractors(compat):
         policy, bank = session._tracker.policy, session._tracker.objects[1].bank
         before = policy.select(TrackingStep(20), bank)
         session.click(19, 1, (16, 32))
-        list(session.propagate(start=19, limit=1))
+        list(session.propagate(start=18, limit=1))
         session.clear(19, 1)
         after = policy.select(TrackingStep(20), bank)
 
