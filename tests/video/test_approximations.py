@@ -1,7 +1,9 @@
 """Options that give up accuracy for speed: only if asked for, and each does what it says."""
 
 import copy
+import gc
 import pickle
+from weakref import ref
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from sam2_hf.errors import SessionError
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.frame_encoder import sized_model
 from sam2_hf.video.session_options import SessionOptions
-from tests.drawn_video import drawn_video_model, noise_clip
+from tests.drawn_video import drawn_video_model, noise_clip, own_video_model
 from tests.fakes import FakeModel, fake_session_on, picture
 from tests.small_checkpoint import SIDE
 
@@ -183,9 +185,9 @@ def test_undo_brings_back_the_mask_of_a_frame_without_memory():
         assert bank.tracked == []
 
 
-def small_session(clip=CLIP, **changes):
+def small_session(clip=CLIP, model=None, **changes):
     options = {"approximate": True, "image_size": SMALL, **changes}
-    session = Sam2VideoInferenceSession.open(clip, drawn_video_model(), **options)
+    session = Sam2VideoInferenceSession.open(clip, model or drawn_video_model(), **options)
     session.click(0, 1, (20, 20))
     return session
 
@@ -222,6 +224,70 @@ def test_sessions_of_one_model_share_its_smaller_twin():
 
     assert sized_model(model, options) is sized_model(model, options)
     assert sized_model(model, SessionOptions()) is model
+
+
+def test_a_session_of_another_size_can_be_used_once_its_model_is_in_eval_mode():
+    model = own_video_model().train()
+    session = small_session(model=model)
+    with pytest.raises(SessionError, match=r"Call model\.eval"):
+        session.preview(0)
+
+    model.eval()
+
+    assert len(list(session.propagate())) == len(CLIP)
+
+
+def test_a_session_of_another_size_refuses_a_model_that_was_put_in_train_mode():
+    model = own_video_model()
+    session = small_session(model=model)
+    next(session.propagate())
+
+    model.train()
+
+    with pytest.raises(SessionError, match=r"Call model\.eval"):
+        list(session.propagate())
+    with pytest.raises(SessionError, match=r"Call model\.eval"):
+        small_session(model=model).preview(0)
+
+
+def test_the_model_of_a_session_of_another_size_may_be_put_in_eval_mode_itself():
+    session = small_session(model=own_video_model().train())
+    session.model.eval()
+
+    assert len(list(session.propagate())) == len(CLIP)
+
+
+def test_a_number_of_memories_that_is_set_later_is_used_at_another_size():
+    model = own_video_model()
+    session = small_session(model=model)
+    whole = logits(session.propagate())
+    model.num_maskmem = 3
+    few = logits(session.propagate())
+    smaller = copy.deepcopy(model).at_image_size(SMALL)
+    with Sam2VideoInferenceSession.open(CLIP, smaller) as expected:
+        expected.click(0, 1, (20, 20))
+        assert all(map(torch.equal, few, logits(expected.propagate())))
+    assert not torch.equal(few[5], whole[5])
+
+
+def test_a_part_that_is_exchanged_later_is_used_at_another_size():
+    model = own_video_model()
+    session = small_session(model=model)
+    model.memory_attention = copy.deepcopy(model.memory_attention)
+
+    assert session.model.memory_attention is model.memory_attention
+    assert session.model.image_size == SMALL
+
+
+def test_a_model_and_its_twin_are_freed():
+    model = own_video_model()
+    session = small_session(model=model)
+    gone = [ref(model), ref(session.model)]
+    session.close()
+    del model, session
+    gc.collect()
+
+    assert [found() for found in gone] == [None, None]
 
 
 def test_it_is_saved_loaded_and_unpickled_with_its_size(tmp_path):

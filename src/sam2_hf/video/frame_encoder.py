@@ -4,10 +4,11 @@ Suffixes: b = frames (1 here), c = channels, h, w = rows and columns.
 """
 
 import copy
+import operator
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Self, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from sam2_hf.errors import SessionError
 from sam2_hf.frames.base import Frames
@@ -57,7 +58,7 @@ class FrameEncoder:
         self.fingerprint: Fingerprint | None = None
         self._options = options
         self._is_open = True
-        self._model = model
+        self._model, self._twin = model, _twin_of(model)
         self._is_frozen = isinstance(model, FrozenModel)
         self._compiled_steps: CompiledSteps | None = None
         self._weights = WeightWatch(waits=False)
@@ -106,6 +107,8 @@ class FrameEncoder:
                 "Sam2VideoInferenceSession.open(video, model), call model(session, ...), or give "
                 "one that was unpickled its model with session.use_model(model)."
             )
+        if self._twin is not None:
+            self._twin.follow()
         return self._model
 
     @property
@@ -135,7 +138,7 @@ class FrameEncoder:
             self.features.clear()
             self._compiled_steps = None
             self._is_frozen = isinstance(model, FrozenModel)
-        self._model = model
+        self._model, self._twin = model, _twin_of(model)
 
     def require_input_size(self, model: TrackingModel) -> None:
         """Refuse a model whose input size differs from that of the frames.
@@ -315,7 +318,45 @@ def model_mark(model: TrackingModel) -> str:
     return weight_fingerprint(module.config, module.parameters(), buffers=module.buffers())
 
 
-_TWINS: WeakKeyDictionary[Sam2VideoModel, dict[int, Sam2VideoModel]] = WeakKeyDictionary()
+class SizedTwin:
+    """A model for another input size, which follows what is set on the original later.
+
+    The two share modules and weights. What else a model holds, such as its train mode, is copied
+    whenever any of it is set on the original; until then the twin keeps what was set on itself.
+
+    Args:
+        original: The model.
+        image_size: Input size of the twin.
+
+    Attributes:
+        model: The twin.
+    """
+
+    def __init__(self, original: Sam2VideoModel, image_size: int) -> None:
+        self.model = original.at_image_size(image_size)
+        self._original = ref(original)
+        self._image_size = image_size
+        self._seen = _parts_of(original)
+
+    def follow(self) -> None:
+        """Copy what was set on the original since the last call."""
+        original = self._original()
+        if original is None:
+            return
+        parts = _parts_of(original)
+        if len(parts) != len(self._seen) or any(map(operator.is_not, parts, self._seen)):
+            self._seen = parts
+            vars(self.model).update(vars(original.at_image_size(self._image_size)))
+
+
+def _parts_of(model: Sam2VideoModel) -> list[object]:
+    """List modules, settings and the config's entries of a model, to be compared by identity."""
+    return [*vars(model).values(), *model._modules.values(), *vars(model.config).values()]
+
+
+_TWINS: WeakKeyDictionary[Sam2VideoModel, dict[int, SizedTwin]] = WeakKeyDictionary()
+# by the twin's model, which its values must not keep alive
+_TWIN_OF: WeakKeyDictionary[Sam2VideoModel, ref[SizedTwin]] = WeakKeyDictionary()
 
 
 def sized_model(model: TrackingModel, options: SessionOptions) -> TrackingModel:
@@ -333,8 +374,16 @@ def sized_model(model: TrackingModel, options: SessionOptions) -> TrackingModel:
         )
     twins = _TWINS.setdefault(model, {})
     if side not in twins:
-        twins[side] = model.at_image_size(side)
-    return twins[side]
+        twins[side] = SizedTwin(model, side)
+        _TWIN_OF[twins[side].model] = ref(twins[side])
+    twins[side].follow()
+    return twins[side].model
+
+
+def _twin_of(model: TrackingModel | None) -> SizedTwin | None:
+    """Return the twin that a model is; None if it is none."""
+    found = _TWIN_OF.get(model) if isinstance(model, Sam2VideoModel) else None
+    return None if found is None else found()
 
 
 def require_video_model(model: object) -> None:
