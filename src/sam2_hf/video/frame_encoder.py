@@ -346,7 +346,7 @@ class SizedTwin:
         parts = _parts_of(original)
         if len(parts) != len(self._seen) or any(map(operator.is_not, parts, self._seen)):
             self._seen = parts
-            vars(self.model).update(vars(original.at_image_size(self._image_size)))
+            self.model.__dict__.update(vars(original.at_image_size(self._image_size)))
 
 
 def _parts_of(model: Sam2VideoModel) -> list[object]:

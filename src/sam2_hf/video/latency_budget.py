@@ -51,7 +51,10 @@ class LatencyBudget:
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock or time.perf_counter
         self._start_s = self._clock()
-        self._restart()
+        self._end_s = math.inf  # of the last frame
+        self._behind = 0.0  # budgets
+        self._last: FrameResult | None = None
+        self._last_state: list[object] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Start a copied or unpickled session without delay."""
@@ -89,10 +92,8 @@ class LatencyBudget:
 
     def _restart(self) -> None:
         """Forget what earlier frames have taken and shown."""
-        self._behind = 0.0  # budgets
-        self._end_s = math.inf  # of the last frame
-        self._last: FrameResult | None = None
-        self._last_state: list[object] = []
+        self._end_s, self._behind = math.inf, 0.0
+        self._last, self._last_state = None, []
 
     def _may_repeat(self, tracker: StreamTracker, frame: int) -> bool:
         """Tell whether tracking would start from the last result, and no prompt is on a frame."""
