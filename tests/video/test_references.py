@@ -202,17 +202,6 @@ def unpickled(session):
     return twin
 
 
-def test_an_earlier_version_refuses_a_save_with_references(tmp_path):
-    session = drawn_session()
-    session.click(0, 1, (30, 20))
-    session.save(tmp_path / "plain")
-    session.reference(OTHER[0], OTHER_MASK, 1)
-    session.save(tmp_path / "known")
-
-    formats = [(tmp_path / name / "current.json").read_text() for name in ("plain", "known")]
-    assert ['"format": 1' in formats[0], '"format": 2' in formats[1]] == [True, True]
-
-
 def test_undo_and_remove_forget_it():
     session = fake_session_on(4)
     session.click(0, 1, (20, 30))

@@ -220,7 +220,9 @@ def _counted(saved: SavedHistory, history: RecordStore) -> Iterator[tuple[Key, b
         yield key, place
 
 
-FORMAT = 2  # raised when older versions cannot read the new format; 2 adds references
+# raised when older versions cannot read the new format; 2 adds references, memory policies with
+# their notes, and approximations
+FORMAT = 2
 PLAIN_FORMAT = 1  # of sessions that every version can read
 CURRENT, SESSION = "current.json", "session.json"
 STATE, INDEX = "state.safetensors", "history.safetensors"

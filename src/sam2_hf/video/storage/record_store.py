@@ -76,6 +76,8 @@ class RecordStore(Closing):
 
     Attributes:
         ram_budget: May be changed; applied by the next `put`.
+        tensor_names: Names of tensors in records that were put; restored ones are added by their
+            reader. Discarded records are still counted.
 
     Args:
         ram_budget: Bytes of RAM for records, including Python objects.
@@ -92,6 +94,7 @@ class RecordStore(Closing):
     ) -> None:
         self.files = SegmentFiles(folder, segment_bytes=segment_bytes)
         self.ram_budget = ram_budget
+        self.tensor_names: frozenset[str] = frozenset()
         self._folder = folder
         self._bytes_in_ram = 0
         self._in_ram: OrderedDict[Key, dict[str, Tensor]] = OrderedDict()
@@ -119,6 +122,7 @@ class RecordStore(Closing):
             self.discard(key)
             self._places.setdefault((object_id, kind), {})[frame] = NOT_WRITTEN
             self._in_ram[key] = kept
+            self.tensor_names |= {*kept}
             self._bytes_in_ram += bytes_held(kept)
             self._make_room()
 

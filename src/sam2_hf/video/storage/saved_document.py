@@ -189,6 +189,7 @@ def check_objects(
             continue  # of a removed object; the record is dropped
         what = f"the {kind} of object {object_id} on frame {frame}"
         record = history.get((object_id, frame, kind)) or {}
+        history.tensor_names |= {*record}
         if kind in (MEMORY, OUTPUT):
             _check_memory(record, shapes, what)
         elif kind == MASK:

@@ -47,6 +47,20 @@ DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
 OUTPUT = {"logits": "logits_1hw", "iou": "iou_1", "score": "score_1"}
 MEMORY = {"spatial": "spatial_bx", "pointer": "pointer_bd", "score": "score_b1"}
 PENDING = {"pointer": "pointer_1d", "full_logits": "full_logits_11hw"}
+# What a version that reads only PLAIN_FORMAT knows. Later options are left out at their defaults.
+PLAIN_OPTIONS = frozenset(
+    (
+        *("add_all_frames_to_correct_as_cond", "prev_sam_mask_logits"),
+        *("clear_non_cond_mem_around_input", "memory_temporal_stride_for_eval"),
+        *("max_cond_frames_in_attn", "binarize_mask_from_pts_for_mem_enc"),
+        *("dynamic_multimask_via_stability", "non_overlap_masks", "non_overlap_masks_for_mem_enc"),
+        *("fill_hole_area", "mask_prompts_at_full_resolution", "pointer_times", "frame_compat"),
+        *("value_range", "memory_policy", "memory_dtype", "skip_backward_from_first", "keep"),
+        *("window", "ram_budget", "spill_folder", "cached_features", "compile"),
+    )
+)
+PLAIN_POLICY = "sam2"
+PLAIN_RECORDS = frozenset(("spatial", "pointer", "logits", "iou", "score", "counts"))
 
 
 def save_tracker(tracker: Tracker, folder: Path) -> None:
@@ -66,9 +80,8 @@ def save_tracker(tracker: Tracker, folder: Path) -> None:
         },
         "objects": [_write_object(obj, tensors) for obj in tracker.objects.values()],
     }
-    # earlier versions would leave references out, so they must not read the save
-    needed = FORMAT if tracker.registry.has_references else PLAIN_FORMAT
-    write_session(folder, SavedSession(document, tensors, tracker.registry.store, needed))
+    store, needed = tracker.registry.store, _needed_format(tracker, document["options"])
+    write_session(folder, SavedSession(document, tensors, store, needed))
 
 
 def load_tracker(folder: Path, video: object, model: TrackingModel) -> Tracker:
@@ -138,8 +151,25 @@ def _read_fingerprint(tensors: Named, num_frames: int) -> Fingerprint:
     return found
 
 
+def _needed_format(tracker: Tracker, options: Document) -> int:
+    """Choose the oldest format whose readers know everything that is saved."""
+    is_plain = (
+        options.keys() <= PLAIN_OPTIONS
+        and options["memory_policy"] == PLAIN_POLICY
+        and tracker.registry.store.tensor_names <= PLAIN_RECORDS
+        and not tracker.registry.has_references
+    )
+    return PLAIN_FORMAT if is_plain else FORMAT
+
+
 def _plain(options: SessionOptions) -> Document:
-    fields = asdict(options)
+    """List the options for JSON, those of later versions only where they differ from defaults."""
+    values, standard = asdict(options), asdict(SessionOptions())
+    fields = {
+        name: value
+        for name, value in values.items()
+        if name in PLAIN_OPTIONS or value != standard[name]
+    }
     folder = options.spill_folder
     dtype = str(options.memory_dtype).removeprefix("torch.")
     return {
