@@ -156,6 +156,17 @@ def test_a_deleted_prompt_leaves_no_memory_where_frames_leave_none(compat):
         assert all(map(torch.equal, found, expected))
 
 
+def test_tracking_from_a_multiple_after_a_deleted_prompt_leaves_its_memory():
+    with fake_session_on(12, approximate=True, every_kth_memory=4) as session:
+        session.click(0, 1, (15, 10))
+        session.click(3, 1, (15, 40))
+        list(session.propagate())
+        session.clear(3, 1)
+        list(session.propagate(start=4))
+
+        assert session._tracker.objects[1].bank.tracked == [3, 4, 8]
+
+
 def test_a_correction_starts_from_the_mask_of_a_frame_without_memory():
     def shown(every):
         with fake_session_on(8, approximate=True, every_kth_memory=every) as session:

@@ -224,8 +224,8 @@ class TrackedObject:
         return True
 
     def _was_visited(self, frame: int) -> bool:
-        """Tell whether a frame was tracked or has a prompt."""
-        return frame in self.directions or frame in self.bank.prompted
+        """Tell whether a frame was tracked, or has or had a prompt."""
+        return frame in self.directions or self.has_memory(frame)
 
     def withdraw(self) -> None:
         """Drop queued calls; their prompts stay."""
