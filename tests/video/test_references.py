@@ -236,6 +236,55 @@ def test_steps_of_fixed_shapes_read_references(monkeypatch):
         torch.testing.assert_close(found[1][frame], expected, rtol=1e-2, atol=1e-2)
 
 
+def test_the_frames_of_another_session_stay_open_and_give_the_same_memories():
+    other = drawn_session(OTHER)
+    session, expected = drawn_session(), drawn_session()
+
+    session.reference(other.frames, {0: OTHER_MASK, 2: OTHER_MASK}, 1)
+    expected.reference(OTHER, {0: OTHER_MASK, 2: OTHER_MASK}, 1)
+
+    assert_same(logits(session.propagate(limit=2)), logits(expected.propagate(limit=2)))
+    other.mask(0, 1, OTHER_MASK)
+    assert len(list(other.propagate())) == len(OTHER)
+
+
+def test_a_session_can_refer_to_its_own_frames():
+    session = drawn_session()
+    session.reference(session.frames, {2: MASK}, 1)
+
+    assert len(list(session.propagate())) == len(CLIP)
+
+
+def test_frames_of_another_input_size_are_resized_again():
+    other, expected = drawn_session(OTHER, approximate=True, image_size=32), drawn_session()
+    session = drawn_session()
+
+    session.reference(other.frames, {1: OTHER_MASK}, 1)
+    expected.reference(OTHER[1], OTHER_MASK, 1)
+
+    assert_same(logits(session.propagate(limit=2)), logits(expected.propagate(limit=2)))
+
+
+def test_a_stream_that_is_referred_to_keeps_its_input_size():
+    stream = drawn_session(None, approximate=True, image_size=32)
+    stream.reference(OTHER[0], OTHER_MASK, 1)
+    stream.step(OTHER[0])
+
+    drawn_session().reference(stream.frames, {0: OTHER_MASK}, 1)
+
+    assert stream.frames.pixels.image_size == 32
+    assert stream.step(OTHER[1]).frame == 1
+
+
+@pytest.mark.parametrize("video", [OTHER, list(OTHER), iter(OTHER)], ids=["array", "list", "iter"])
+def test_one_mask_of_a_video_is_refused_without_its_frame(video):
+    session = drawn_session()
+
+    with pytest.raises((PromptError, ImageError), match="object 1 in its reference"):
+        session.reference(video, OTHER_MASK, 1)
+    session.reference(OTHER[:1], OTHER_MASK, 1)  # a video of one frame
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
@@ -244,6 +293,7 @@ def test_steps_of_fixed_shapes_read_references(monkeypatch):
         ((OTHER[0], [OTHER_MASK, OTHER_MASK], 1), PromptError, "one map"),
         ((OTHER, {3: OTHER_MASK}, 1), FrameError, "frame 3 is out of range"),
         ((OTHER, {}, 1), PromptError, "no mask"),
+        ((OTHER, OTHER_MASK, 1), PromptError, r"is a video \(3 frames\).*\{frame: mask\}"),
         (("missing.png", MASK, 1), ImageError, r"missing\.png"),
         ((OTHER[0], OTHER_MASK, "cat"), PromptError, "object_id"),
     ],

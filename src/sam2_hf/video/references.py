@@ -106,7 +106,8 @@ def encode_references(
         ImageError: The picture cannot be read.
         VideoError: The video cannot be opened.
         FrameError: The video has no such frame.
-        PromptError: A mask is empty, has another size, or ambiguous values.
+        PromptError: A mask is empty, has another size, or ambiguous values; or a video has one
+            mask without its frame.
         SessionError: The model has no memory.
     """
     if model.num_maskmem == 0:
@@ -157,15 +158,26 @@ def learned_object(
 def _open(
     picture: object, what: str, options: SessionOptions, model: TrackingModel, *, is_video: bool
 ) -> Frames:
-    """Open a picture as a video of one frame, preprocessed as the session's frames are."""
+    """Open a picture as a video of one frame, preprocessed as the session's frames are.
+
+    `Frames` that are given, such as those of another session, stay open.
+    """
     if is_video:
-        return open_session_frames(picture, options, model)
+        return open_session_frames(picture, options, model, is_borrowed=True)
     try:
-        return open_session_frames([picture], options, model)
+        frames = open_session_frames([picture], options, model, is_borrowed=True)
     except VideoError as error:
         raise ImageError(
             f"the picture of {what} cannot be used: {error.__cause__ or error}"
         ) from error
+    if frames.num_frames != 1:
+        frames.close()
+        count = "a stream" if frames.num_frames is None else f"{frames.num_frames} frames"
+        raise PromptError(
+            f"the picture of {what} is a video ({count}), so it is unknown which frame its mask "
+            "belongs to. Give {frame: mask}, or one picture."
+        )
+    return frames
 
 
 def _read_mask(mask: Mask, frames: Frames, frame: int, model: TrackingModel, what: str) -> Tensor:

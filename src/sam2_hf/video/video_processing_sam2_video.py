@@ -27,7 +27,8 @@ from transformers.video_processing_utils import VideoProcessorMixin
 from transformers.video_utils import VideoMetadata, make_batched_metadata
 
 from sam2_hf.errors import VideoError
-from sam2_hf.frames.open import BATCH, Frames, is_video, open_frames
+from sam2_hf.frames.borrowed import borrow_frames
+from sam2_hf.frames.open import BATCH, Frames, is_video
 from sam2_hf.processing.bundled_processors import checkpoint_source, loads_bundled
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.images import read_values, scale_of
@@ -243,7 +244,7 @@ class Sam2VideoVideoProcessor(VideoProcessorMixin):
         video = _channels_last(video, options["input_data_format"])
         value_range = options["value_range"]
         # frames are read at original size, and resized by the rules of the call
-        with open_frames(video, image_size=1, value_range=value_range) as frames:
+        with borrow_frames(video, image_size=1, value_range=value_range) as frames:
             if frames.num_frames is None or frames.size is None:
                 raise VideoError("a video without a known end cannot be prepared as a whole.")
             about = given or _metadata(frames, frames.num_frames)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import Sam2Error, SessionError
+from sam2_hf.frames.borrowed import borrow_frames
 from sam2_hf.frames.open import Frames, open_frames
 from sam2_hf.frames.streams import LiveFrames
 from sam2_hf.model.outputs import FrameMemory
@@ -205,8 +206,16 @@ def _open_video(
     return frames
 
 
-def open_session_frames(video: object, options: SessionOptions, model: TrackingModel) -> Frames:
+def open_session_frames(
+    video: object, options: SessionOptions, model: TrackingModel, *, is_borrowed: bool = False
+) -> Frames:
     """Open a video according to a session's options and the model's checkpoint.
+
+    Args:
+        video: The video; see [`open_frames`].
+        options: The session's options.
+        model: The model.
+        is_borrowed: Whether `Frames` stay as they are and open; see [`borrow_frames`].
 
     Raises:
         SessionError: The model cannot track.
@@ -217,7 +226,8 @@ def open_session_frames(video: object, options: SessionOptions, model: TrackingM
     source = LiveFrames(options.window, value_range=value_range) if video is None else video
     # an iterator cannot seek back, so it keeps as many frames as a stream
     ring = {"ring": options.window} if isinstance(video, Iterator) else {}
-    return open_frames(
+    opened = borrow_frames if is_borrowed else open_frames
+    return opened(
         source,
         image_size=options.image_size or model.image_size,
         compat=options.frame_compat,
