@@ -98,7 +98,43 @@ def test_the_plot_shows_what_differs(before, after, tmp_path):
     assert colors[3, 3, 0] > colors[3, 3, 1]  # red: only the first run has these columns
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"masklet_id": [1], "masklet": [[1, 2]]}'])
+def test_the_video_of_a_session_stays_open():
+    session = fake_session_on(4)
+    session.click(0, 1, (20, 30))
+    list(session.propagate())
+
+    compare_runs(session, session).plot(session.frames)
+
+    assert len(list(session.propagate())) == 4
+
+
+def test_a_video_of_another_size_is_refused(before, after, tmp_path):
+    video = np.full((4, 6, 9, 3), 90, np.uint8)
+
+    with pytest.raises(DataError, match=r"6 x 9 \(height x width\), and the masks 6 x 8"):
+        compare_runs(before, after).save(tmp_path / "changes.png", video)
+
+
+def test_a_closed_run_is_refused():
+    session = fake_session_on(2)
+    session.click(0, 1, (20, 30))
+    list(session.propagate())
+    session.close()
+
+    with pytest.raises(DataError, match="closed"):
+        compare_runs(session, session)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        "[]",
+        "{",
+        '{"masklet_id": [1e400], "masklet": []}',
+        '{"masklet_id": [1], "masklet": [[1, 2]]}',
+    ],
+)
 def test_a_file_of_another_form_is_refused(tmp_path, content, after):
     (tmp_path / "other.json").write_text(content)
 

@@ -18,8 +18,8 @@ from pycocotools import mask as coco_mask
 
 from sam2_hf import rle
 from sam2_hf.contact_sheet import Cell, contact_sheet
-from sam2_hf.errors import DataError
-from sam2_hf.frames.open import open_frames
+from sam2_hf.errors import DataError, SessionError
+from sam2_hf.frames.borrowed import borrow_frames
 from sam2_hf.json_input import load_json
 from sam2_hf.number_reading import shown
 from sam2_hf.overlay import NEGATIVE, OKABE_ITO, POSITIVE, draw_overlay
@@ -170,6 +170,7 @@ class RunComparison:
 
         Raises:
             VideoError: The video cannot be opened.
+            DataError: Its frames have another size than the masks.
             FrameError: It has no such frame.
 
         Example:
@@ -181,7 +182,8 @@ class RunComparison:
         with contextlib.ExitStack() as opened:
             read: Callable[[int], NDArray[np.uint8]] = partial(_gray, self.size)
             if video is not None:
-                frames = opened.enter_context(open_frames(video, image_size=SMALLEST_INPUT))
+                frames = opened.enter_context(borrow_frames(video, image_size=SMALLEST_INPUT))
+                self._require_size(frames.size)
                 read = frames.picture
             for iou, frame, number in worst:
                 title = f"frame {frame}, object {number}: IoU {iou:.3f}"
@@ -195,6 +197,8 @@ class RunComparison:
         Raises:
             OutputError: It cannot be written.
             VideoError: The video cannot be opened.
+            DataError: Its frames have another size than the masks.
+            FrameError: It has no such frame.
 
         Example:
             >>> path = compare_runs(tracked, tracked).save("changes.png")
@@ -204,6 +208,19 @@ class RunComparison:
     def _repr_png_(self) -> bytes:
         """Show the plot in a notebook."""
         return png_bytes(self.plot())
+
+    def _require_size(self, size: tuple[int, int] | None) -> None:
+        """Refuse a video whose frames do not fit the masks.
+
+        Raises:
+            DataError: Its frames have another size.
+        """
+        has_masks = any(frames for masks in self._masks for frames in masks.values())
+        if size is not None and size != self.size and has_masks:
+            raise DataError(
+                f"the frames of the video are {size[0]} x {size[1]} (height x width), and the "
+                f"masks {self.size[0]} x {self.size[1]}. Give the video that was tracked."
+            )
 
     def _worst(self) -> list[tuple[float, int, int]]:
         """List IoU, frame and object of the masks that differ most."""
@@ -235,7 +252,7 @@ def compare_runs(before: object, after: object) -> RunComparison:
         after: Another one.
 
     Raises:
-        DataError: There are no masks, they cannot be read, or their sizes differ.
+        DataError: There are no masks, they cannot be read, their sizes differ, or a run is closed.
 
     Example:
         >>> compare_runs(tracked, tracked).changed
@@ -286,6 +303,24 @@ def _read_run(run: object) -> Mapping[int, FrameRles]:
     """
     if isinstance(run, str | os.PathLike):
         return _read_results(Path(run))
+    try:
+        masklets = _masklets_of(run)
+        return {
+            masklet.object_id: {frame: masklet.rle(frame) for frame in masklet.frames}
+            for masklet in masklets
+        }
+    except SessionError as error:
+        raise DataError(
+            f"the masks of {shown(run)} cannot be read: {error} Compare before you close."
+        ) from error
+
+
+def _masklets_of(run: object) -> list[Masklet]:
+    """List the masklets of a run in memory.
+
+    Raises:
+        DataError: It is none.
+    """
     masklets: list[Any]
     if isinstance(found := getattr(run, "masklets", run), Mapping):
         masklets = list(found.values())
@@ -298,10 +333,7 @@ def _read_run(run: object) -> Mapping[int, FrameRles]:
             f"{shown(run)} is no run. Give a VideoSegmentation, a session, a Masklet, or the "
             "results of sam2-hf track."
         )
-    return {
-        masklet.object_id: {frame: masklet.rle(frame) for frame in masklet.frames}
-        for masklet in masklets
-    }
+    return masklets
 
 
 def _read_results(path: Path) -> Mapping[int, FrameRles]:
@@ -349,7 +381,7 @@ def _read_masklets(file: Path) -> Mapping[int, FrameRles]:
             for object_id, mask in row.items():
                 if mask is not None:
                     masks[object_id][frame] = rle.to_coco(rle.from_coco(mask))
-    except (DataError, TypeError, KeyError, ValueError, AttributeError) as error:
+    except (DataError, TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"{file} is no file of masklets: {error}. Give STEM_masklets.json of sam2-hf track."
         ) from error
