@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from sam2_hf.errors import FrameError, SessionError, UnknownObjectError
 from sam2_hf.model.position_encoding import rotate
+from sam2_hf.video.policies import distractor
 from sam2_hf.video.session import VideoSession
 from tests.drawn_video import drawn_video_model, noise_clip, own_video_model
 from tests.fakes import fake_session_on
@@ -95,6 +97,63 @@ def test_it_names_what_the_frame_read(session):
     assert (found.frame, found.object_id, found.direction) == (8, 1, "forward")
     total = sum(found.weight_of(frame) for frame in (None, *range(1, 8)))
     assert total == pytest.approx(1, abs=1e-5)
+
+
+def test_resolving_frames_are_tracked_ones_though_they_are_as_old_as_prompts(monkeypatch):
+    monkeypatch.setattr(distractor, "resolves_distractor", lambda found, chosen: True)
+    monkeypatch.setattr(distractor, "MIN_IOU", -1.0)
+    monkeypatch.setattr(distractor, "SIZES", (0.0, 100.0))
+    session = VideoSession.open(CLIP, drawn_video_model(), memory_policy="distractor")
+    session.mask(0, 1, MASK)
+    list(session.propagate())
+
+    found = session.explain(11, 1)
+
+    apart = [(m.kind, m.frame) for m in found.memories if m.age == 7]
+    assert apart == [("prompted", 0), ("tracked", 2), ("tracked", 8)]
+    assert {(p.kind, p.frame) for p in found.pointers} >= set(apart)
+
+
+def test_a_prompted_frame_beyond_the_limit_is_still_a_prompted_one():
+    session = VideoSession.open(CLIP, drawn_video_model(), max_cond_frames_in_attn=2)
+    for frame in (0, 5, 6, 7):
+        session.mask(frame, 1, MASK)
+    list(session.propagate())
+
+    found = session.explain(8, 1)
+
+    kinds = {memory.frame: (memory.kind, memory.age == 7) for memory in found.memories}
+    assert [kinds[frame] for frame in (7, 6, 5, 4)] == [
+        ("prompted", True),
+        ("prompted", True),
+        ("prompted", False),
+        ("tracked", False),
+    ]
+    assert {p.frame: p.kind for p in found.pointers}[5] == "prompted"
+
+
+@pytest.mark.parametrize("afterwards", ["tree", "sam2"])
+def test_a_frame_of_several_hypotheses_is_refused(afterwards):
+    session = VideoSession.open(CLIP[:4], drawn_video_model(), memory_policy="tree")
+    session.mask(0, 1, MASK)
+    list(session.propagate())
+    session.use_options(replace(session.options, memory_policy=afterwards))
+
+    with pytest.raises(SessionError, match="hypotheses"):
+        session.explain(2, 1)
+
+
+def test_it_keeps_the_mask_of_its_time():
+    session = VideoSession.open(CLIP[:4], drawn_video_model())
+    session.mask(0, 1, MASK)
+    list(session.propagate())
+    found = session.explain(2, 1)
+    before = found.plot().tobytes()
+
+    session._tracker.objects[1].masklet.put(2, ~session.masklet(1).mask(2), 0.9, 1.0)
+
+    assert found.plot().tobytes() == before
+    assert session.explain(2, 1).plot().tobytes() != before
 
 
 def test_it_changes_nothing(session):

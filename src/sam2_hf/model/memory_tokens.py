@@ -11,12 +11,16 @@ d = decoder channels (256), h, w = rows and columns.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from .gpu_attention import Tiles
 from .position_encoding import TEMPERATURE
+
+MemoryKind = Literal["reference", "prompted", "tracked"]
+MemorySource = tuple[MemoryKind, int | None]  # and its frame; None for a reference
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,17 +33,17 @@ class MemoryInputs:
             for the next, ...; `num_maskmem` for every conditioning frame.
         pointers_bpd: Object pointers, `(b, p, 256)`; None if there is none.
         times_bp: Age of each pointer as a fraction of the longest, signed; `(b, p)`.
-        spatial_frames: Frame of each spatial memory, None for references; for explanations, the
-            model does not read it.
-        pointer_frames: The same for pointers.
+        spatial_sources: Where each spatial memory comes from; for explanations, the model does not
+            read it.
+        pointer_sources: The same for pointers.
     """
 
     spatial: tuple[Tensor, ...]
     ages: tuple[int, ...]
     pointers_bpd: Tensor | None = None
     times_bp: Tensor | None = None
-    spatial_frames: tuple[int | None, ...] = ()
-    pointer_frames: tuple[int | None, ...] = ()
+    spatial_sources: tuple[MemorySource, ...] = ()
+    pointer_sources: tuple[MemorySource, ...] = ()
 
     @property
     def num_objects(self) -> int:
@@ -54,8 +58,8 @@ class MemoryInputs:
             self.ages,
             None if pointers is None else pointers.to(device),
             None if times is None else times.to(device),
-            self.spatial_frames,
-            self.pointer_frames,
+            self.spatial_sources,
+            self.pointer_sources,
         )
 
     def spatial_tokens(

@@ -5,11 +5,11 @@ green, blue.
 """
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,18 +21,18 @@ from torch.nn import functional
 from sam2_hf.contact_sheet import Cell, contact_sheet
 from sam2_hf.errors import FrameError, SessionError
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
-from sam2_hf.model.memory_tokens import MemoryInputs
+from sam2_hf.model.memory_tokens import MemoryInputs, MemoryKind
 from sam2_hf.overlay import draw_heat, draw_overlay
 from sam2_hf.results.pictures import NO_PICTURE, png_bytes, write_picture
 from sam2_hf.video.policies.memory_policy import Direction, TrackingStep
 
 from .frame_result import read_frame
-from .masklet import Masklet, describe_frames
+from .masklet import describe_frames
+from .session_options import MEMORY_POLICIES
 from .tracked_object import TrackedObject
 from .tracker import Tracker
 from .tracking import gather_memories
 
-MemoryKind = Literal["reference", "prompted", "tracked"]
 ROW = 4  # pictures in a row of a plot
 
 
@@ -41,10 +41,12 @@ class AttendedMemory:
     """A spatial memory or an object pointer that a frame attended to.
 
     Attributes:
-        kind: "reference", "prompted" or "tracked".
+        kind: "reference", "prompted" or "tracked", by what was read: the memory of a prompt, or
+            that of tracking.
         frame: Its frame; None for a reference.
         age: Of a spatial memory its temporal code, from 1 for the nearest tracked frame up to that
-            of prompted frames and references; of a pointer its time as a fraction of the longest.
+            of prompted frames and references, which some policies also give to tracked frames; of a
+            pointer its time as a fraction of the longest.
         weight: Share of the attention, 0 to 1.
         map_hw: Share of each cell of a spatial memory, which add up to `weight`; None for a
             pointer.
@@ -90,11 +92,11 @@ class Explanation:
     memories: tuple[AttendedMemory, ...]
     pointers: tuple[AttendedMemory, ...]
     _read: Callable[[int], NDArray[np.uint8]] | None = field(default=None, repr=False)
-    _masklet: Masklet | None = field(default=None, repr=False)
+    _mask_hw: NDArray[np.bool_] | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle everything but the way to the video."""
-        return {**self.__dict__, "_read": None, "_masklet": None}
+        return {**self.__dict__, "_read": None}
 
     def weight_of(self, frame: int | None) -> float:
         """Add up the weights of a frame's memory and pointers; None for all references.
@@ -115,7 +117,7 @@ class Explanation:
         Example:
             >>> picture = tracked.explain(2, object_id=1).plot()
         """
-        mask = [] if self._masklet is None else [self._masklet.mask(self.frame)]
+        mask = [] if self._mask_hw is None else [self._mask_hw]
         pointers = sum(pointer.weight for pointer in self.pointers)
         title = f"frame {self.frame}, object {self.object_id} (pointers: {pointers:.1%})"
         cells = [Cell(title, draw_overlay(self._picture(self.frame), mask))]
@@ -146,7 +148,7 @@ class Explanation:
     def _picture(self, frame: int | None) -> NDArray[np.uint8]:
         """Read the picture of a memory; references are memories only."""
         if frame is None:
-            size = (240, 320) if self._masklet is None else self._masklet.size
+            size = (240, 320) if self._mask_hw is None else self._mask_hw.shape
             return np.full((*size, 3), NO_PICTURE, np.uint8)
         if self._read is None:
             raise FrameError("the video is gone with its session. Plot before you copy or pickle.")
@@ -167,7 +169,7 @@ def explain_frame(
 
     Raises:
         FrameError: The frame was not tracked, or its memories are gone.
-        SessionError: The model cannot tell.
+        SessionError: The model cannot tell, or the object has several hypotheses.
     """
     model = tracker.model
     measure = getattr(model, "attention_shares", None)
@@ -178,6 +180,7 @@ def explain_frame(
             "Sam2VideoModel of SAM 2."
         )
     direction = _direction(obj, frame)
+    _require_one_hypothesis(obj, frame, tracker)
     step = TrackingStep(frame, direction, tracker.frames.num_frames)
     with obj.bank.read_only():
         inputs = gather_memories(obj.bank, step, tracker.policy).to(model.device)
@@ -185,15 +188,15 @@ def explain_frame(
         raise FrameError(f"the memories that frame {frame} attended to are gone. Track it again.")
     features = tracker.encoder.encode(frame)
     grid = (features.embedding_bchw.shape[-2], features.embedding_bchw.shape[-1])
-    masklet = tracker.masklet_store(obj).masklet
-    cells_n = _cells(masklet, frame, grid).to(model.device) if mask_only else None
+    mask_hw = tracker.masklet_store(obj).masklet.mask(frame)
+    cells_n = _cells(mask_hw, obj.object_id, frame, grid).to(model.device) if mask_only else None
     shares_k = measure(features, inputs, cells_n)[0].cpu()
     pieces = model.hidden_dim // model.mem_dim  # tokens of a pointer
-    memories = _memories(shares_k, inputs, grid, pieces, tracker.rules.num_memories)
-    pointers = _pointers(shares_k, inputs, pieces, {item.frame: item.kind for item in memories})
+    memories = _memories(shares_k, inputs, grid, pieces)
+    pointers = _pointers(shares_k, inputs, pieces)
     read = partial(read_frame, weakref.ref(tracker.frames))
     return Explanation(
-        frame, obj.object_id, direction, mask_only, memories, pointers, read, masklet
+        frame, obj.object_id, direction, mask_only, memories, pointers, read, mask_hw
     )
 
 
@@ -201,6 +204,21 @@ def _attends_to_cells(config: Sam2VideoConfig) -> bool:
     """Whether memory attention reads memories cell by cell; EdgeTAM and EfficientTAM do not."""
     pooling = getattr(config, "memory_attention_pooling", "none")
     return pooling == "none" and not any(config.memory_latents)
+
+
+def _require_one_hypothesis(obj: TrackedObject, frame: int, tracker: Tracker) -> None:
+    """Refuse a frame whose mask may come from a further hypothesis, which has other memories.
+
+    Raises:
+        SessionError: The policy, or that under which the frame was tracked, keeps several.
+    """
+    branching = [name for name, policy in MEMORY_POLICIES.items() if policy.branches]
+    if tracker.policy.branches or any(obj.bank.notes(frame, name) for name in branching):
+        raise SessionError(
+            f"frame {frame} cannot be explained: under memory_policy={' or '.join(branching)!r} an "
+            "object has several hypotheses, and it is not kept which of them answered a frame. "
+            "Track it again under another policy."
+        )
 
 
 def _direction(obj: TrackedObject, frame: int) -> Direction:
@@ -224,61 +242,46 @@ def _direction(obj: TrackedObject, frame: int) -> Direction:
     return obj.directions[frame]
 
 
-def _cells(masklet: Masklet, frame: int, grid: tuple[int, int]) -> Tensor:
+def _cells(mask_hw: NDArray[np.bool_], object_id: int, frame: int, grid: tuple[int, int]) -> Tensor:
     """Mark the cells of the image embedding that a mask touches, row by row.
 
     Raises:
         FrameError: The mask is empty.
     """
-    mask_11hw = torch.from_numpy(masklet.mask(frame))[None, None].float()
+    mask_11hw = torch.from_numpy(mask_hw)[None, None].float()
     cells_n = functional.adaptive_max_pool2d(mask_11hw, grid).flatten() > 0
     if not cells_n.any():
         raise FrameError(
-            f"object {masklet.object_id} is not in view on frame {frame}, so its mask has no cell. "
+            f"object {object_id} is not in view on frame {frame}, so its mask has no cell. "
             "Leave out mask_only."
         )
     return cells_n
 
 
 def _memories(
-    shares_k: Tensor,
-    inputs: MemoryInputs,
-    grid: tuple[int, int],
-    pieces: int,
-    prompted_age: int,
+    shares_k: Tensor, inputs: MemoryInputs, grid: tuple[int, int], pieces: int
 ) -> tuple[AttendedMemory, ...]:
     """Add up the shares of each spatial memory's tokens, which come first."""
-    of_pointers = pieces * len(inputs.pointer_frames)
+    of_pointers = pieces * len(inputs.pointer_sources)
     shares_mn = shares_k[: len(shares_k) - of_pointers].unflatten(0, (len(inputs.spatial), -1))
     is_map = shares_mn.shape[1] == grid[0] * grid[1]
     return tuple(
         AttendedMemory(
-            _kind(frame, is_prompted=age == prompted_age),
-            frame,
-            age,
-            float(share_n.sum()),
-            share_n.reshape(grid).numpy() if is_map else None,
+            *source, age, float(share_n.sum()), share_n.reshape(grid).numpy() if is_map else None
         )
-        for frame, age, share_n in zip(inputs.spatial_frames, inputs.ages, shares_mn, strict=True)
+        for source, age, share_n in zip(inputs.spatial_sources, inputs.ages, shares_mn, strict=True)
     )
 
 
-def _pointers(
-    shares_k: Tensor, inputs: MemoryInputs, pieces: int, kinds: Mapping[int | None, MemoryKind]
-) -> tuple[AttendedMemory, ...]:
+def _pointers(shares_k: Tensor, inputs: MemoryInputs, pieces: int) -> tuple[AttendedMemory, ...]:
     """Add up the shares of each pointer's tokens, which come last."""
-    frames = inputs.pointer_frames
+    sources = inputs.pointer_sources
     if inputs.times_bp is None:
         return ()
-    weights = shares_k[-pieces * len(frames) :].unflatten(0, (len(frames), -1)).sum(dim=1).tolist()
+    count = len(sources)
+    weights = shares_k[-pieces * count :].unflatten(0, (count, -1)).sum(dim=1).tolist()
     times = inputs.times_bp[0].tolist()
     return tuple(
-        AttendedMemory(kinds.get(frame, "tracked"), frame, time, weight)
-        for frame, time, weight in zip(frames, times, weights, strict=True)
+        AttendedMemory(*source, time, weight)
+        for source, time, weight in zip(sources, times, weights, strict=True)
     )
-
-
-def _kind(frame: int | None, *, is_prompted: bool) -> MemoryKind:
-    if frame is None:
-        return "reference"
-    return "prompted" if is_prompted else "tracked"

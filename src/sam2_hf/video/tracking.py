@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from sam2_hf.model.memory_tokens import MemoryInputs
+from sam2_hf.model.memory_tokens import MemoryInputs, MemoryKind, MemorySource
 from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
 from sam2_hf.model.prompt_encoder import Prompts
 from sam2_hf.video.policies.hypothesis import Memories
@@ -19,6 +19,8 @@ from sam2_hf.video.policies.memory_policy import Choice, MemoryPolicy, TrackingS
 from .tracking_model import TrackingModel
 
 NO_PROMPTS = Prompts()
+PROMPTED: MemoryKind = "prompted"
+TRACKED: MemoryKind = "tracked"
 
 
 def track_step(
@@ -185,18 +187,18 @@ def gather_memories(memories: Memories, step: TrackingStep, policy: MemoryPolicy
     }
     spatial: list[Tensor] = []
     ages: list[int] = []
-    frames: list[int | None] = []
+    sources: list[MemorySource] = []
     for frame, age in choice:
-        known = memories.prompted.get(frame)
+        known, kind = memories.prompted.get(frame), PROMPTED
         memory = None if known is None else known.spatial_bx
         if frame not in conditioning or age != largest_age:
             unchosen = None if frame in conditioning else memory
             tracked = memories.spatial_bx(frame)
-            memory = unchosen if tracked is None else tracked
+            memory, kind = (unchosen, kind) if tracked is None else (tracked, TRACKED)
         if memory is not None:
             spatial.append(memory)
             ages.append(age)
-            frames.append(frame)
+            sources.append((kind, frame))
     pointers, times, seen = _pointers(
         memories, policy.select_pointers(step, memories), conditioning
     )
@@ -204,44 +206,44 @@ def gather_memories(memories: Memories, step: TrackingStep, policy: MemoryPolicy
     for number, reference in enumerate(memories.references):
         spatial.insert(number, reference.spatial_bx)
         ages.insert(number, largest_age)
-        frames.insert(number, None)
+        sources.insert(number, ("reference", None))
         pointers.insert(number, reference.pointer_bd)
         times.insert(number, float(longest))
-        seen.insert(number, None)
+        seen.insert(number, ("reference", None))
     if not pointers:
-        return MemoryInputs(tuple(spatial), tuple(ages), spatial_frames=tuple(frames))
+        return MemoryInputs(tuple(spatial), tuple(ages), spatial_sources=tuple(sources))
     pointers_bpd = torch.stack(pointers, dim=1)
     times_p = torch.tensor(times)  # on the host, where they are used
     times_bp = (times_p / longest).expand(len(pointers_bpd), -1)
     return MemoryInputs(
-        tuple(spatial), tuple(ages), pointers_bpd, times_bp, tuple(frames), tuple(seen)
+        tuple(spatial), tuple(ages), pointers_bpd, times_bp, tuple(sources), tuple(seen)
     )
 
 
 def _pointers(
     memories: Memories, choice: Choice, conditioning: set[int]
-) -> tuple[list[Tensor], list[float], list[int | None]]:
-    """Read the pointers of selected frames, their ages and frames.
+) -> tuple[list[Tensor], list[float], list[MemorySource]]:
+    """Read the pointers of selected frames, their ages and where they come from.
 
     The first occurrence of a conditioning frame refers to its prompt's pointer.
     """
     pointers: list[Tensor] = []
     times: list[float] = []
-    frames: list[int | None] = []
+    sources: list[MemorySource] = []
     unread = set(conditioning)
     for frame, age in choice:
-        known = memories.prompted.get(frame)
+        known, kind = memories.prompted.get(frame), PROMPTED
         pointer = None if known is None else known.pointer_bd
         if frame not in unread:
             unchosen = None if frame in conditioning else pointer
             tracked = memories.pointer_bd(frame)
-            pointer = unchosen if tracked is None else tracked
+            pointer, kind = (unchosen, kind) if tracked is None else (tracked, TRACKED)
         unread.discard(frame)
         if pointer is not None:
             pointers.append(pointer)
             times.append(float(age))
-            frames.append(frame)
-    return pointers, times, frames
+            sources.append((kind, frame))
+    return pointers, times, sources
 
 
 def _alike(inputs: list[MemoryInputs]) -> list[list[int]]:
