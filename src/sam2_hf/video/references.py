@@ -129,10 +129,14 @@ def encode_references(
         return [_encode(frame, mask_hw, encoder, options) for frame, mask_hw in read.items()]
 
 
+@torch.no_grad()
 def learned_object(
     tracker: Tracker, obj: TrackedObject, frames: Sequence[int] | None
 ) -> KnownObject:
     """Collect an object's memories; see `VideoSession.learned`.
+
+    Queued prompts count as if they were applied, but stay queued: a propagation that is running
+    decides when it applies them.
 
     Raises:
         FrameError: It has no memory of a frame, or none at all.
@@ -140,19 +144,38 @@ def learned_object(
     bank = obj.bank
     if isinstance(frames, str | bytes) or not isinstance(frames, Iterable | None):
         raise FrameError(f"frames are {shown(frames)}. Give a list of frame numbers.")
+    queued = _queued_memories(tracker, obj)
     if frames is None:
-        found: list[FrameMemory | None] = [*bank.references, *bank.prompted.values()]
+        prompted = obj.conditioning_frames(
+            with_corrections=tracker.options.add_all_frames_to_correct_as_cond
+        )
+        known = {**bank.prompted, **{n: queued[n] for n in queued if n in prompted}}
+        found: list[FrameMemory | None] = [*bank.references, *known.values()]
     else:
-        found = [bank.memory(frame_number(frame)) for frame in frames]
+        numbers = map(frame_number, frames)
+        found = [queued.get(number) or bank.memory(number) for number in numbers]
     memories = [memory for memory in found if memory is not None]
     if len(memories) < len(found) or not memories:
         asked = "" if frames is None else f" of one of the frames {list(frames)}"
-        remembered = describe_frames(sorted({*bank.prompted, *bank.tracked}))
+        remembered = describe_frames(sorted({*bank.prompted, *bank.tracked, *queued}))
         raise FrameError(
             f"object {obj.object_id} has no memory{asked}. Frames with one: {remembered}. "
             "session.propagate() makes more."
         )
     return KnownObject(tuple(memory.to("cpu") for memory in memories), model_mark(tracker.model))
+
+
+def _queued_memories(tracker: Tracker, obj: TrackedObject) -> dict[int, FrameMemory]:
+    """Encode the memories that an object's queued prompts are going to leave, by frame."""
+    tracker.answer_all_prompts()
+    condition = tracker.options.add_all_frames_to_correct_as_cond
+    return {
+        frame: tracker.queued_memories(frame)[obj.object_id]
+        for frame, calls in sorted(obj.queued.items())
+        if not tracker.frames.may_come(frame)
+        # a correction that leaves the frame's own prompt in place leaves no memory
+        and (calls[-1].direction is None or condition or obj.state(frame).output is None)
+    }
 
 
 def _open(

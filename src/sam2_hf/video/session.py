@@ -219,7 +219,7 @@ class VideoSession(Closing):
         self._refer(read_object_id(object_id), memories)
 
     def learned(self, object_id: int, frames: Sequence[int] | None = None) -> KnownObject:
-        """Return what an object looks like, for an [`ObjectLibrary`].
+        """Return what an object looks like, for an [`ObjectLibrary`]; changes nothing.
 
         Args:
             object_id: The object.
@@ -229,7 +229,6 @@ class VideoSession(Closing):
             UnknownObjectError: There is no such object.
             FrameError: It has no memory of a frame.
         """
-        self._tracker.consolidate_prompts()
         return learned_object(self._tracker, self._known(object_id), frames)
 
     def prompts_of(self, frame: int, object_id: int) -> FramePrompts:

@@ -460,29 +460,30 @@ class Tracker:
 
     def _consolidate(self, frame: int) -> Corrections:
         """Encode memories of a frame's decoded prompts; return which count as tracked."""
+        memories = self.queued_memories(frame)
+        for number, memory in memories.items():
+            self._remember_prompted(self.objects[number], memory)
+        return {(frame, n) for n in memories if self.objects[n].state(frame).output is None}
+
+    def queued_memories(self, frame: int) -> dict[int, FrameMemory]:
+        """Encode the memories of a frame's decoded prompts by object; they stay queued."""
         calls = {
             number: obj.state(frame).queued[-1]
             for number, obj in self.objects.items()
             if obj.state(frame).queued
         }
         answers = [call.answer for call in calls.values() if call.answer is not None]
-        model = self.encoder.model
-        side = model.image_size
+        model, side = self.encoder.model, self.encoder.model.image_size
         logits_b1hw = torch.cat([answer.logits_for_memory(side) for answer in answers])
         if self.options.non_overlap_masks_for_mem_enc:
             logits_b1hw = suppress_overlaps(logits_b1hw)
         score_b1 = torch.stack([answer.answer.score_1 for answer in answers])
-        spatial = model.encode_memory(
-            self.encoder.encode(frame),
-            logits_b1hw,
-            score_b1,
-            binarize=self.options.binarize_mask_from_pts_for_mem_enc,
-        )
+        features = self.encoder.encode(frame)
+        binarize = self.options.binarize_mask_from_pts_for_mem_enc
+        spatial = model.encode_memory(features, logits_b1hw, score_b1, binarize=binarize)
         pointer_bd = torch.cat([answer.pointer_1d for answer in answers])
         memories = self._memories(frame, spatial, pointer_bd, score_b1)
-        for number, memory in zip(calls, memories, strict=True):
-            self._remember_prompted(self.objects[number], memory)
-        return {(frame, n) for n in calls if self.objects[n].state(frame).output is None}
+        return dict(zip(calls, memories, strict=True))
 
     def _remember_prompted(self, obj: TrackedObject, memory: FrameMemory) -> None:
         """Store the memory of a prompted frame; a correction may count as tracked."""

@@ -87,6 +87,45 @@ def test_it_keeps_memories_of_the_frames_that_are_asked_for(taught, library):
     assert list(library) == ["ein Rad: groß"]
 
 
+def test_an_object_is_learned_from_a_prompt_as_if_it_had_been_applied():
+    asked, tracking = (VideoSession.open(CLIP, drawn_video_model()) for _ in range(2))
+    for session in (asked, tracking):
+        session.mask(2, 1, MASK)
+        session.click(0, 1, (30, 20))
+        session.click(0, 2, (30, 20))
+    list(tracking.propagate(limit=1))
+
+    for frames in (None, [2], [0, 2]):
+        memories = [session.learned(1, frames).memories for session in (asked, tracking)]
+        assert [memory.frame for memory in memories[0]] == (frames or [0, 2])
+        for one, other in zip(*memories, strict=True):
+            assert torch.equal(one.spatial_bx, other.spatial_bx)
+            assert torch.equal(one.pointer_bd, other.pointer_bd)
+
+
+@pytest.mark.parametrize("compat", ["sam2_hf", "official"])
+def test_learning_leaves_a_run_and_its_deferred_prompts_as_they_are(compat):
+    found = []
+    for learns in (False, True):
+        session = VideoSession.open(CLIP, drawn_video_model(), compat=compat)
+        session.mask(0, 1, MASK)
+        list(session.propagate())
+        masks = []
+        for result in session.propagate():
+            masks.append(result.logits_bhw)
+            if result.frame == 2:
+                session.click(4, 1, (60, 40))
+                session.click(5, 2, (10, 10))
+                if learns:
+                    assert len(session.learned(1).memories) == (1 if compat == "official" else 2)
+                    ObjectLibrary().add("cup", session, 1, frames=[0, 4])
+        found.append((masks, session.learned(1).memories))
+
+    (masks, memories), (others, other_memories) = found
+    assert all(map(torch.equal, masks, others))
+    assert [m.frame for m in memories] == [m.frame for m in other_memories]
+
+
 def test_memories_are_stored_as_the_session_stores_them(library):
     session = VideoSession.open(OTHER, drawn_video_model(), memory_dtype=torch.float32)
 
