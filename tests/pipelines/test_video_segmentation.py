@@ -63,6 +63,35 @@ def test_an_object_is_known_from_another_picture_or_a_library(segment):
             np.testing.assert_array_equal(found.masklets[5].mask(frame), mask_hw)
 
 
+@pytest.mark.parametrize("prompts", [None, []])
+def test_several_videos_need_references_only(segment, prompts):
+    mask = np.zeros(SIZE, bool)
+    mask[12:30, 10:30] = True
+    reference = Reference(clip(1)[0], mask, object_id=5, name="square")
+    videos = [np.stack(clip()), clip(6)]
+
+    found = list(segment(videos, prompts, references=[reference]))
+
+    assert [one.frames for one in found] == [[*range(8)], [*range(6)]]
+    alone = segment(videos[0], references=[reference])
+    for frame in range(8):
+        np.testing.assert_array_equal(found[0].masklets[5].mask(frame), alone.masks(frame)[5])
+    (empty,) = segment(videos[:1], [[]])
+    assert empty.object_ids == ()
+
+
+def test_a_broken_frame_leaves_a_result_with_the_names_of_references(segment):
+    mask = np.zeros(SIZE, bool)
+    mask[12:30, 10:30] = True
+    frames = [*clip()[:5], np.zeros((3, 3, 3), np.uint8)]
+
+    with pytest.raises(FrameError, match="frame 5") as caught:
+        segment(frames, references=[Reference(clip(1)[0], mask, object_id=5, name="square")])
+
+    assert caught.value.tracked.names == {5: "square"}
+    assert caught.value.tracked.frames == [*range(5)]
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -135,6 +135,12 @@ def only_video(source: object) -> object:
     )
 
 
+def are_videos(source: object) -> bool:
+    """Whether a list holds several whole videos, and not the pictures of one."""
+    is_list = isinstance(source, (list, tuple)) and len(source) > 1
+    return is_list and any(map(is_video, source))
+
+
 def is_video(item: object) -> bool:
     """Whether an item of a list is a whole video and not a picture."""
     if isinstance(item, PATH):

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypedDict
 from tqdm import tqdm
 
 from sam2_hf.errors import OptionError, PromptError
+from sam2_hf.frames.open import are_videos
 from sam2_hf.number_reading import shown
 from sam2_hf.open_vocabulary.detection import Detector
 from sam2_hf.open_vocabulary.text_tracker import TextTracker
@@ -177,11 +178,17 @@ def read_references(options: Mapping[str, object]) -> tuple[AnyReference, ...]:
     return tuple(listed)
 
 
-def read_prompts(prompts: Any, *, may_be_missing: bool) -> list[Any]:  # noqa: ANN401
+def read_prompts(
+    prompts: Any,  # noqa: ANN401
+    videos: object,
+    *,
+    may_be_missing: bool,
+) -> list[Any]:
     """Read the prompts of one or several videos.
 
     Args:
         prompts: One or several; or a list for each video.
+        videos: The videos; each gets an empty list if there are several and no prompt.
         may_be_missing: Whether there are references instead.
 
     Raises:
@@ -190,10 +197,13 @@ def read_prompts(prompts: Any, *, may_be_missing: bool) -> list[Any]:  # noqa: A
     if isinstance(prompts, VideoPrompt):
         return [prompts]
     if prompts is None and may_be_missing:
-        return []
+        prompts = []
     if prompts is None or isinstance(prompts, str) or not isinstance(prompts, Iterable):
         raise PromptError("there is no prompt. Give VideoPrompt(frame, object_id, clicks=...).")
-    return list(prompts)
+    listed = list(prompts)
+    if not listed and isinstance(videos, (list, tuple)) and are_videos(videos):
+        return [[] for _ in videos]
+    return listed
 
 
 def check_alone(text: object, *others: object) -> None:

@@ -82,6 +82,7 @@ ENDINGS = {
 }
 SMALLEST_INPUT = 64  # pixels; only original pictures are read
 SHOWN, ROW = 6, 3  # frames of a plot, and in a row
+NO_NAMES: Mapping[int, str] = {}
 
 
 class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
@@ -97,7 +98,7 @@ class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
         fps: Average frames per second; None if unknown.
         times: When each tracked frame is shown, in seconds; None if unknown.
         frames_to_review: Frames to check by eye, worst first.
-        names: Names of objects, by id; those of the prompts.
+        names: Names of objects, by id; those of the prompts and references.
         scene_cuts: Frames on which a scene begins, without the first of the video; empty if objects
             were prompted.
     """
@@ -119,6 +120,7 @@ class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
         rules: ReviewRules | None,
         prompts: Sequence[VideoPrompt] = (),
         source: object = None,
+        names: Mapping[int, str] = NO_NAMES,
     ) -> None:
         frames = session.frames
         self.masklets: Mapping[int, Masklet] = {
@@ -129,7 +131,7 @@ class VideoSegmentation(ResultMapping, Closing, FrameByFrame):
         self.fps: Fraction | None = frames.fps
         self.frames_to_review: list[FrameToReview] = session.frames_to_review(rules)
         named = {prompt.object_id: prompt.name for prompt in prompts if prompt.name is not None}
-        self.names: Mapping[int, str] = named
+        self.names: Mapping[int, str] = {**names, **named}
         self._prompts = tuple(prompts)
         self._source = Path(source) if isinstance(source, str | os.PathLike) else None
         self._video = source if _can_be_opened_again(source) else None
@@ -446,6 +448,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
             video: A video file, a folder of pictures, or frames, see [`open_frames`]; or a list of
                 these.
             prompts: [`VideoPrompt`]s, `[]` for no objects; for a list of videos, one list for each.
+                They may be left out beside references.
             direction: "both" ways from the first prompted frame, "forward" or "backward".
             progress: Whether to show a progress bar.
             on_progress: Called after each frame with the number done and the total (None if
@@ -477,7 +480,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
             check_alone(text, prompts, references)
             labels, every = read_labels(text), check_every(detect_every)
             return self._track(video, TextRun(self._detector.get(), labels, every, options))
-        asked = read_prompts(prompts, may_be_missing=bool(references))
+        asked = read_prompts(prompts, video, may_be_missing=bool(references))
         if all(isinstance(prompt, VideoPrompt) for prompt in asked):
             return self._track(video, PromptedRun(asked, options))
         return starmap(self._track, prompted_runs(video, asked, options))
@@ -487,10 +490,10 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
         session = self.open(video)
         try:
             run.track(session)
-            found = VideoSegmentation(session, self._rules, run.prompts, video)
-            return found.named({**run.options.names, **found.names})
+            return VideoSegmentation(session, self._rules, run.prompts, video, run.options.names)
         except FrameError as error:
-            error.tracked = VideoSegmentation(session, self._rules, run.prompts, video)
+            known = run.options.names
+            error.tracked = VideoSegmentation(session, self._rules, run.prompts, video, known)
             raise
         except BaseException:
             session.close()
