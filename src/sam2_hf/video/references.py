@@ -16,7 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sam2_hf.errors import FrameError, ImageError, PromptError, SessionError, VideoError
+from sam2_hf.errors import FrameError, ImageError, PromptError, VideoError
 from sam2_hf.frames.base import Frames, frame_number
 from sam2_hf.model.outputs import FrameMemory
 from sam2_hf.number_reading import shown
@@ -29,7 +29,7 @@ from .prompts import Mask, read_mask, read_object_id
 from .session_options import SessionOptions
 from .tracked_object import PromptedOutput, TrackedObject
 from .tracker import Tracker
-from .tracking_model import TrackingModel
+from .tracking_model import TrackingModel, require_memory
 
 Masks = Mask | Mapping[int, Mask]
 
@@ -110,11 +110,7 @@ def encode_references(
             mask without its frame.
         SessionError: The model has no memory.
     """
-    if model.num_maskmem == 0:
-        raise SessionError(
-            "this model attends to no memory (num_maskmem is 0), so a reference would not be read. "
-            "Set model.num_maskmem to 1 or more."
-        )
+    require_memory(model)
     what = f"object {object_id} in its reference"
     with _open(picture, what, options, model, is_video=isinstance(masks, Mapping)) as frames:
         listed = masks if isinstance(masks, Mapping) else {0: masks}

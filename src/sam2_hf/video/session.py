@@ -213,7 +213,7 @@ class VideoSession(Closing):
         """Add references of an object from a library; see `reference`.
 
         Raises:
-            SessionError: They were made by another model.
+            SessionError: They were made by another model, or this one has no memory.
         """
         memories = recalled_memories(known, self.model, self.options)
         self._refer(read_object_id(object_id), memories)

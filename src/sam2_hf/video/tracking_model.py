@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from sam2_hf.errors import SessionError
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
@@ -98,3 +99,16 @@ class FrozenModel(Protocol):
     @property
     def fingerprint(self) -> str:
         """Mark that copies of the model share and other models do not, 64 hexadecimal digits."""
+
+
+def require_memory(model: TrackingModel) -> None:
+    """Refuse references for a model that would not read them.
+
+    Raises:
+        SessionError: It attends to no memory.
+    """
+    if model.num_maskmem == 0:
+        raise SessionError(
+            "this model attends to no memory (num_maskmem is 0), so a reference would not be read. "
+            "Set model.num_maskmem to 1 or more."
+        )

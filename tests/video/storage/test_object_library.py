@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sam2_hf.errors import FrameError, SessionError, UnknownObjectError
+from sam2_hf.errors import FrameError, PromptError, SessionError, UnknownObjectError
 from sam2_hf.video.session import VideoSession
-from sam2_hf.video.storage.object_library import KIND, ObjectLibrary
+from sam2_hf.video.storage.object_library import KIND, KnownReference, ObjectLibrary
 from tests.drawn_video import drawn_video_model, noise_clip, own_video_model
 
 CLIP, OTHER = noise_clip(6), noise_clip(4, seed=8)
@@ -195,6 +195,16 @@ DAMAGE = {
     "no objects": lambda tensors, about: about.pop("objects"),
     "a newer version": lambda tensors, about: about.update(version=2),
     "frames are no list": lambda tensors, about: about["objects"][0].update(frames=3),
+    "a tensor is of 8 bits": lambda tensors, about: tensors.update(
+        {"0/0/score": torch.ones(1, 1).to(torch.float8_e4m3fn)}
+    ),
+    "a frame is infinite": lambda tensors, about: about["objects"][0].update(frames=[np.inf, 2]),
+    "a frame is a fraction": lambda tensors, about: about["objects"][0].update(frames=[0.5, 2]),
+    "frames are a text": lambda tensors, about: about["objects"][0].update(frames="02"),
+    "a name is a number": lambda tensors, about: about["objects"][0].update(name=5),
+    "a name comes twice": lambda tensors, about: about["objects"][0].update(name="ein Rad: groß"),
+    "the model is a number": lambda tensors, about: about.update(model=5),
+    "the version is a text": lambda tensors, about: about.update(version="1"),
     "facts are no mapping": lambda tensors, about: about.update(objects=[1]),
 }
 
@@ -206,6 +216,33 @@ def test_a_damaged_file_is_refused(library, tmp_path, damage):
 
     with pytest.raises(SessionError, match=r"known\.safetensors is no library"):
         ObjectLibrary.load(path)
+
+
+@pytest.mark.parametrize("facts", ["[" * 100_000, "[]", "3", '{"version": 1e999}', "{"])
+def test_facts_of_another_form_are_refused(tmp_path, facts):
+    save_file({"a": torch.ones(1)}, tmp_path / "known.safetensors", {KIND: facts})
+
+    with pytest.raises(SessionError, match=r"known\.safetensors is no library"):
+        ObjectLibrary.load(tmp_path / "known.safetensors")
+
+
+def test_a_model_without_memory_recalls_nothing(library):
+    model = own_video_model()
+    model.num_maskmem = 0
+    session = VideoSession.open(OTHER, model)
+
+    with pytest.raises(SessionError, match="num_maskmem"):
+        session.recall(library["dog"], 1)
+
+    assert not session.object_ids
+
+
+def test_a_reference_from_a_library_is_checked_when_it_is_made(library):
+    with pytest.raises(PromptError, match="object_id is 'zz'"):
+        library.reference("dog", "zz")
+    with pytest.raises(PromptError, match="no known object"):
+        KnownReference("dog", 1)
+    assert library.reference("dog", np.int64(3)).object_id == 3
 
 
 def test_a_memory_of_another_shape_is_refused_when_it_is_recalled(library, tmp_path):

@@ -9,8 +9,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -22,12 +23,16 @@ from sam2_hf.model.weight_fingerprint import is_same_model
 from sam2_hf.number_reading import shown
 from sam2_hf.picture_files import file_problem
 from sam2_hf.video.frame_encoder import model_mark
+from sam2_hf.video.prompts import LARGEST_ID, read_object_id
 from sam2_hf.video.session_options import SessionOptions
-from sam2_hf.video.tracking_model import TrackingModel
+from sam2_hf.video.tracking_model import TrackingModel, require_memory
 
 from .record_store import owned
 
 KIND, VERSION = "sam2_hf.object_library", 1
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+# what readers of JSON, of safetensors and of their content raise for damaged files
+DAMAGED = (SafetensorError, ValueError, TypeError, LookupError, RecursionError)
 PARTS = {"spatial": "spatial_bx", "pointer": "pointer_bd", "score": "score_b1"}
 
 
@@ -47,6 +52,17 @@ class KnownObject:
         return f"KnownObject({len(self.memories)} memories)"
 
 
+def require_known(known: object) -> KnownObject:
+    """Return a known object.
+
+    Raises:
+        KindError: It is none.
+    """
+    if not isinstance(known, KnownObject):
+        raise KindError(f"{shown(known)} is no known object. Give library[name].")
+    return known
+
+
 def recalled_memories(
     known: object, model: TrackingModel, options: SessionOptions
 ) -> list[FrameMemory]:
@@ -59,10 +75,10 @@ def recalled_memories(
 
     Raises:
         KindError: It is no [`KnownObject`].
-        SessionError: Another model made its memories.
+        SessionError: Another model made its memories, or this one attends to none.
     """
-    if not isinstance(known, KnownObject):
-        raise KindError(f"{shown(known)} is no known object. Give library[name].")
+    known = require_known(known)
+    require_memory(model)
     shapes = [(1, *model.memory_shape), (1, model.hidden_dim), (1, 1)]
     fits = is_same_model(known.model, model_mark(model)) and all(
         [tuple(getattr(memory, part).shape) for part in PARTS.values()] == shapes
@@ -89,11 +105,20 @@ class KnownReference:
         known: The object.
         object_id: Its id in the video to track.
         name: What it is, for results.
+
+    Raises:
+        KindError: `known` is no [`KnownObject`].
+        PromptError: The object id is not a whole number.
     """
 
     known: KnownObject
     object_id: int
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check object and id."""
+        require_known(self.known)
+        object.__setattr__(self, "object_id", read_object_id(self.object_id))
 
     def add_to(self, session: "Recalls") -> None:
         """Add it to the session's references of the object."""
@@ -171,6 +196,7 @@ class ObjectLibrary:
 
         Raises:
             SessionError: There is no object of this name.
+            PromptError: The object id is not a whole number.
 
         Example:
             >>> library = ObjectLibrary()
@@ -221,13 +247,14 @@ class ObjectLibrary:
         library = cls()
         try:
             with safe_open(str(path), framework="pt") as file:
-                about = json.loads((file.metadata() or {})[KIND])
-                if about["version"] > VERSION:
-                    raise SessionError("a newer version of sam2_hf wrote it")
+                about = _read_facts((file.metadata() or {})[KIND])
                 for number, entry in enumerate(about["objects"]):
-                    memories = tuple(_read_memories(file.get_tensor, number, entry["frames"]))
-                    library._objects[str(entry["name"])] = KnownObject(memories, about["model"])
-        except (SafetensorError, SessionError, ValueError, TypeError, LookupError) as error:
+                    name, frames = _read_entry(entry)
+                    if name in library:
+                        raise SessionError(f"there are two objects {shown(name)}")
+                    memories = tuple(_read_memories(file.get_tensor, number, frames))
+                    library._objects[name] = KnownObject(memories, about["model"])
+        except (*DAMAGED, SessionError) as error:
             raise SessionError(
                 f"{path} is no library of objects, or it is damaged: {error}. Give a file that "
                 "ObjectLibrary.save wrote."
@@ -263,6 +290,36 @@ class ObjectLibrary:
         return f"ObjectLibrary({', '.join(self._objects)})"
 
 
+def _read_facts(text: str) -> dict[str, Any]:
+    """Read what a file says of itself.
+
+    Raises:
+        SessionError: A newer version wrote it, or a part has another form.
+    """
+    about = json.loads(text)
+    if about["version"] > VERSION:
+        raise SessionError("a newer version of sam2_hf wrote it")
+    if not isinstance(about["model"], str) or not isinstance(about["objects"], list):
+        raise SessionError("model must be a text, and objects a list")
+    return dict(about)
+
+
+def _read_entry(entry: dict[str, Any]) -> tuple[str, list[int]]:
+    """Read the name of an object, and the frames of its memories.
+
+    Raises:
+        SessionError: They have another form.
+    """
+    name, frames = entry["name"], entry["frames"]
+    if not isinstance(name, str) or not name:
+        raise SessionError(f"the name of an object is {shown(name)}")
+    if not isinstance(frames, list) or not all(
+        type(frame) is int and 0 <= frame <= LARGEST_ID for frame in frames
+    ):
+        raise SessionError(f"the frames of {shown(name)} are {shown(frames)}")
+    return name, frames
+
+
 def _read_memories(
     read: Callable[[str], Tensor], number: int, frames: list[int]
 ) -> Iterator[FrameMemory]:
@@ -275,6 +332,6 @@ def _read_memories(
     for place, frame in enumerate(frames):
         parts = {field: read(f"{number}/{place}/{part}") for part, field in PARTS.items()}
         for tensor in parts.values():
-            if not tensor.is_floating_point() or not tensor.isfinite().all():
-                raise SessionError("a memory holds numbers that are not finite")
-        yield FrameMemory(int(frame), **parts)
+            if tensor.dtype not in DTYPES or not tensor.isfinite().all():
+                raise SessionError(f"a memory holds {tensor.dtype}, or numbers that are not finite")
+        yield FrameMemory(frame, **parts)
