@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -135,10 +136,9 @@ def only_video(source: object) -> object:
     )
 
 
-def are_videos(source: object) -> bool:
+def are_videos(source: object) -> TypeGuard[Sequence[object]]:
     """Whether a list holds several whole videos, and not the pictures of one."""
-    is_list = isinstance(source, (list, tuple)) and len(source) > 1
-    return is_list and any(map(is_video, source))
+    return isinstance(source, (list, tuple)) and len(source) > 1 and any(map(is_video, source))
 
 
 def is_video(item: object) -> bool:

@@ -201,7 +201,7 @@ def read_prompts(
     if prompts is None or isinstance(prompts, str) or not isinstance(prompts, Iterable):
         raise PromptError("there is no prompt. Give VideoPrompt(frame, object_id, clicks=...).")
     listed = list(prompts)
-    if not listed and isinstance(videos, (list, tuple)) and are_videos(videos):
+    if not listed and are_videos(videos):
         return [[] for _ in videos]
     return listed
 

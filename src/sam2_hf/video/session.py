@@ -202,7 +202,8 @@ class VideoSession(Closing):
             ImageError: The picture cannot be read.
             VideoError: The video cannot be opened.
             FrameError: The video has no such frame.
-            PromptError: A mask is empty, or its size differs from the picture's.
+            PromptError: A mask is empty, its size differs from the picture's, or a video has one
+                mask without its frame.
             SessionError: The model has no memory.
         """
         object_id = read_object_id(object_id)
@@ -393,7 +394,8 @@ class VideoSession(Closing):
         Raises:
             UnknownObjectError: There is no such object.
             FrameError: The frame was not tracked, is not available, or its memories are gone.
-            SessionError: The model is an export, whose graphs do not tell.
+            SessionError: The model does not tell: an export, EdgeTAM, EfficientTAM, or one without
+                memory. Or the memory policy is "tree", which keeps several hypotheses.
         """
         frame = self._require(frame)
         return explain_frame(self._tracker, self._known(object_id), frame, mask_only=mask_only)

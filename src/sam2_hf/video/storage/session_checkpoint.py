@@ -70,8 +70,9 @@ def save_tracker(tracker: Tracker, folder: Path) -> None:
     with contextlib.suppress(Sam2Error):  # prompts that cannot be decoded are saved undecoded
         tracker.answer_all_prompts()
     tensors: Named = _write_fingerprint(tracker)
+    options = _plain(tracker.options)
     document = {
-        "options": _plain(tracker.options),
+        "options": options,
         "model": model_mark(tracker.model),
         "video": {
             "size": frames.size,
@@ -81,7 +82,7 @@ def save_tracker(tracker: Tracker, folder: Path) -> None:
         },
         "objects": [_write_object(obj, tensors) for obj in tracker.objects.values()],
     }
-    store, needed = tracker.registry.store, _needed_format(tracker, document["options"])
+    store, needed = tracker.registry.store, _needed_format(tracker, options)
     write_session(folder, SavedSession(document, tensors, store, needed))
 
 
