@@ -186,6 +186,35 @@ for batch_size in (2, 3):
 print("equal")
 """
 
+AFTER_REGISTER_OWN = """
+import transformers
+from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoModel
+import sam2_hf
+
+sam2_hf.register()
+small = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
+small |= {"num_hidden_layers": 1, "num_layers": 1}
+vision = {
+    "model_type": "sam3_vision_model",
+    "fpn_hidden_size": 32,
+    "backbone_config": {**small, "model_type": "sam3_vit_model", "global_attn_indexes": [0],
+                        "image_size": 112, "pretrain_image_size": 112},
+}
+detector = {name: small for name in (
+    "geometry_encoder_config", "detr_encoder_config", "detr_decoder_config", "mask_decoder_config",
+)}
+detector |= {"vision_config": vision, "text_config": {**small, "projection_dim": 32,
+             "vocab_size": 8, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}}
+tracker = {"vision_config": vision, "memory_attention_num_layers": 1}
+whole = transformers.Sam3VideoConfig(detector_config=detector, tracker_config=tracker)
+model = Sam3VideoModel(whole)
+parts = [model, whole.tracker_config, model.tracker_model]
+parts += [config().vision_config for config in (
+    transformers.Sam2Config, transformers.Sam2VideoConfig, transformers.EdgeTamVideoConfig,
+)]
+print({type(part).__module__.split(".")[0] for part in parts}, model.tracker_model.vision_encoder)
+"""
+
 ONE_AFTER_THE_OTHER = """
 import sys
 for folder, code in zip(sys.argv[1::2], sys.argv[2::2]):
@@ -205,6 +234,7 @@ def said_after_register(tiny_model, tiny_video_model, video_processor, tmp_path_
     video_processor.save_pretrained(video)
     command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, image, AFTER_REGISTER]
     command += [image, AFTER_REGISTER_BATCH, video, AFTER_REGISTER_VIDEO]
+    command += [image, AFTER_REGISTER_OWN]
 
     done = subprocess.run(command, capture_output=True, check=False, text=True)
 
@@ -221,6 +251,11 @@ def test_after_register_the_auto_classes_are_ours(said_after_register):
 def test_after_register_transformers_pipeline_takes_a_batch_size(said_after_register):
     """Its own fails, or for other models answers for the first photo of a batch alone."""
     assert said_after_register[1] == ["equal"]
+
+
+def test_after_register_models_of_transformers_keep_their_own_parts(said_after_register):
+    """Its SAM 3 builds its tracker without an image encoder."""
+    assert said_after_register[3] == ["{'transformers'} None"]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,17 @@ VIDEO_CONFIGS = (
     EfficientTamVideoConfig,
     Sam3TrackerVideoConfig,
 )
+# Configs that transformers builds for its own models' parts by their `model_type`: its SAM 3 has a
+# tracker, its SAM 2 and EdgeTAM have these image encoders. Those keep transformers' classes.
+NESTED = frozenset(
+    config.model_type
+    for config in (
+        Sam3TrackerVideoConfig,
+        Sam2VisionConfig,
+        EdgeTamVisionConfig,
+        Sam2HieraDetConfig,
+    )
+)
 MODELS: tuple[tuple[type[Any], type[Any]], ...] = (
     *((config, Sam2Model) for config in PHOTO_CONFIGS),
     *((config, Sam2VideoModel) for config in VIDEO_CONFIGS),
@@ -167,6 +178,9 @@ def register() -> None:
     transformers, a `sam2_video` checkpoint is a video model for `AutoModel`, and an image model for
     mask generation.
 
+    `AutoConfig` keeps transformers' own classes for what its models contain, so that they still
+    work: the tracker of SAM 3 and image encoders. Load those with the classes of this package.
+
     Example:
         >>> register()
         >>> from transformers import AutoModel
@@ -175,7 +189,8 @@ def register() -> None:
     """
     teach_bundled_names()
     for config, model in MODELS:
-        AutoConfig.register(config.model_type, config, exist_ok=True)
+        if config.model_type not in NESTED:
+            AutoConfig.register(config.model_type, config, exist_ok=True)
         # Not `register`: it refuses a model whose own config has another name, but one model is for
         # several families, and the published image checkpoints carry video configs.
         AutoModel._model_mapping.register(config, model, exist_ok=True)
@@ -193,6 +208,7 @@ def register() -> None:
         AutoVideoProcessor.register(config, Sam2VideoVideoProcessor, exist_ok=True)
         AutoProcessor.register(config, Sam2VideoProcessor, exist_ok=True)
     for config in (*PHOTO_CONFIGS, *VIDEO_CONFIGS):
-        # Saved processors are looked up by class name, here first.
-        PROCESSOR_MAPPING_NAMES.pop(config.model_type, None)
+        if config.model_type not in NESTED:
+            # Saved processors are looked up by class name, here first.
+            PROCESSOR_MAPPING_NAMES.pop(config.model_type, None)
     PIPELINE_REGISTRY.supported_tasks["mask-generation"]["impl"] = BatchedMaskGenerationPipeline
