@@ -80,6 +80,20 @@ def test_objects_of_one_group_do_not_disturb_each_other(family_model, clip):
         assert np.mean(found == wanted) >= ENOUGH
 
 
+def test_every_attention_has_the_fused_kernel_unless_another_is_set(family_model):
+    model = copy.deepcopy(family_model)
+    attending = [
+        part for part in model.modules() if hasattr(part, "config") and hasattr(part, "is_causal")
+    ]
+
+    assert {part.config._attn_implementation for part in attending} == {"sdpa"}
+
+    model.set_attn_implementation("eager")
+
+    encoder = [part for part in attending if part in set(model.vision_encoder.modules())]
+    assert {part.config._attn_implementation for part in encoder} <= {"eager"}
+
+
 def test_a_folder_is_loaded_into_pipelines_by_its_model_type(folder, family, clip):
     photo = sam2_hf.pipeline("image-segmentation", model=folder)
     video = sam2_hf.pipeline("video-segmentation", model=folder)

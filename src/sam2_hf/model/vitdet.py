@@ -24,8 +24,8 @@ from .pretrained import Sam2PreTrainedModel
 
 
 @known_module
-class VitDet(nn.Module):
-    """The backbone.
+class VitDet(Sam2PreTrainedModel):
+    """The backbone; a model, so that it follows the attention backend of the whole one.
 
     Source: efficient_track_anything/modeling/backbones/vitdet.py of yformer/EfficientTAM.
     Differs: the stretched position table is cached until the weights change.
@@ -34,9 +34,10 @@ class VitDet(nn.Module):
         config: The backbone's config.
     """
 
+    config: VitDetConfig
+
     def __init__(self, config: VitDetConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         cells = config.pretrain_image_size // config.patch_size
         self.patch_embed = PatchEmbedding(config)
         # the first row is the class token's, which is not used
@@ -45,6 +46,7 @@ class VitDet(nn.Module):
             HieraBlock(config, 0, block) for block in range(config.num_hidden_layers)
         )
         self._positions = WeightCache()
+        self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the patch embedding."""
