@@ -2,16 +2,25 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import sam2_hf
-from sam2_hf.model.checkpoint_folder import convert_to_folder, revert_to_original
+from sam2_hf.model.checkpoint_folder import (
+    _require_telling_name,
+    convert_to_folder,
+    revert_to_original,
+)
+from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.configuration_sam2_video import EfficientTamVideoConfig
 from sam2_hf.model.family_names import (
     EDGETAM,
     EFFICIENTTAM,
+    PATCHES,
     family_config,
     family_of,
     family_to_original,
     family_to_ours,
+    published_stem,
 )
 from tests.small_families import edgetam_config, efficienttam_config
 
@@ -98,10 +107,68 @@ def test_a_foreign_weight_is_refused(case):
 )
 def test_the_name_of_a_published_file_tells_what_weights_do_not(stem, side, pooling):
     width = 192 if "_ti" in stem else 384
-    weights = {"image_encoder.trunk.patch_embed.proj.weight": torch.zeros(width, 3, 16, 16)}
+    weights = {PATCHES: torch.zeros(width, 3, 16, 16)}
 
     config = family_config(EFFICIENTTAM, weights, stem)
 
     backbone = config.vision_config.backbone_config
     assert (config.image_size, config.memory_attention_pooling) == (side, pooling)
     assert (backbone.hidden_size, backbone.num_attention_heads) == (width, width // 64)
+    assert published_stem(config) == stem
+
+
+@pytest.mark.parametrize("stem", ["epoch_1", "mine", "my_efficienttam_s_1", "efficienttam_s_3"])
+def test_a_name_that_is_not_published_tells_nothing(stem):
+    weights = {PATCHES: torch.zeros(384, 3, 16, 16)}
+
+    with pytest.raises(sam2_hf.CheckpointError, match="config=EfficientTamVideoConfig"):
+        family_config(EFFICIENTTAM, weights, stem)
+
+
+def test_a_truncated_file_of_a_published_name_is_refused(case, tmp_path):
+    family, _, weights = case
+    original = family_to_original(family, weights)
+    torch.save({"model": {family.mark: original[family.mark]}}, tmp_path / "efficienttam_ti.pt")
+
+    with pytest.raises(sam2_hf.CheckpointError, match="missing"):
+        sam2_hf.Sam2VideoModel.from_pretrained(tmp_path / "efficienttam_ti.pt")
+    with pytest.raises(sam2_hf.CheckpointError, match="missing"):
+        convert_to_folder(tmp_path / "efficienttam_ti.pt", tmp_path / "folder")
+
+
+@pytest.mark.parametrize("naming", ["ours", "original"])
+@pytest.mark.parametrize("prefix", ["", "module.", "model.module."])
+def test_a_file_loads_in_either_naming_with_prefixes_of_wrappers(case, naming, prefix, tmp_path):
+    family, config, weights = case
+    named = weights if naming == "ours" else family_to_original(family, weights)
+    torch.save({prefix + name: value for name, value in named.items()}, tmp_path / "own.pt")
+
+    loaded = sam2_hf.Sam2VideoModel.from_pretrained(tmp_path / "own.pt", config=config)
+
+    assert same(loaded.state_dict(), weights)
+
+
+def test_an_incomplete_folder_is_not_reverted(case, tmp_path):
+    _, config, weights = case
+    config.save_pretrained(tmp_path)
+    lost = "spatial_perceiver.layers.0.cross_attention.v_proj.weight"
+    lost = lost if lost in weights else "no_object_pointer"
+    kept = {name: value for name, value in weights.items() if name != lost}
+    save_file(kept, tmp_path / "model.safetensors")
+
+    with pytest.raises(sam2_hf.CheckpointError, match=lost):
+        revert_to_original(tmp_path, tmp_path / "out" / "own.pt")
+
+
+def test_a_file_that_would_load_as_another_model_is_not_written(tmp_path):
+    config = with_image_size(EfficientTamVideoConfig(memory_attention_pooling="keys"), 512)
+
+    assert published_stem(EfficientTamVideoConfig(memory_attention_pooling="keys")) == (
+        "efficienttam_ti_2"
+    )
+    assert published_stem(config) is None
+    _require_telling_name(tmp_path / "mine.pt", config)
+    with pytest.raises(sam2_hf.CheckpointError, match="Call it otherwise"):
+        _require_telling_name(tmp_path / "efficienttam_ti_512x512.pt", config)
+    with pytest.raises(sam2_hf.CheckpointError, match=r"Call it efficienttam_ti\.pt"):
+        _require_telling_name(tmp_path / "mine.pt", EfficientTamVideoConfig())

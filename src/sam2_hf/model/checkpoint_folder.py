@@ -28,7 +28,8 @@ from .checkpoint_errors import (
 from .checkpoint_names import check_names, to_original
 from .checkpoint_search import CONFIG, HubOptions, config_beside, find_any_original, shards_of
 from .configuration_sam2_video import Sam2VideoConfig
-from .family_names import family_of, family_to_original
+from .family_names import EFFICIENTTAM, PUBLISHED, family_of, family_to_original, published_stem
+from .modeling_sam2_video import Sam2VideoModel
 from .original_checkpoint import load_original
 from .released_models import RELEASED, released_config
 
@@ -252,6 +253,8 @@ def convert_to_folder(
     require_free(target)
     original = find_any_original(source, options or HubOptions())
     described, weights = load_original(original, config)
+    if family_of(weights) is not None:
+        _require_all(weights, described, str(original))
     described.architectures = ["Sam2VideoModel"]
     described.dtype = next(iter(weights.values())).dtype
     with atomic_write(target) as folder:
@@ -277,7 +280,9 @@ def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLi
         `out_file`.
 
     Raises:
-        CheckpointError: If the folder has no weights, or damaged or incomplete ones.
+        CheckpointError: If the folder has no weights, or damaged or incomplete ones; or if it holds
+            an EfficientTAM, of which the name of the file tells the input size and the pooling, and
+            `out_file` would tell others.
         CheckpointWriteError: If the file cannot be written.
     """
     target, folder = Path(out_file), bundled_folder(folder) or folder
@@ -286,6 +291,9 @@ def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLi
     if config is None:
         raise CheckpointError(f"{folder} has no config.json of a SAM 2. Pass a complete folder.")
     if (family := family_of(weights)) is not None:
+        _require_all(weights, config, str(folder))
+        if family is EFFICIENTTAM and config_beside(target) is None:
+            _require_telling_name(target, config)
         original = family_to_original(family, weights)
     else:
         original = to_original(weights)
@@ -293,6 +301,41 @@ def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLi
     with atomic_write(target) as hidden, hidden.open("wb") as file:
         torch.save({"model": original}, file)
     return target
+
+
+def _require_all(weights: Mapping[str, Tensor], config: Sam2VideoConfig, source: str) -> None:
+    """Refuse weights that are not exactly those of a model of another family."""
+    with torch.device("meta"):
+        wanted = {name: value.shape for name, value in Sam2VideoModel(config).state_dict().items()}
+    missing, foreign = (
+        sorted(wanted.keys() - weights.keys()),
+        sorted(weights.keys() - wanted.keys()),
+    )
+    others = [
+        name for name in wanted.keys() & weights.keys() if weights[name].shape != wanted[name]
+    ]
+    for what, names in (
+        ("missing", missing),
+        ("unexpected", foreign),
+        ("of another shape", others),
+    ):
+        if names:
+            raise CheckpointError(
+                f"{source} does not fit its config: {len(names)} weights are {what}, {names[0]} "
+                "among them. Use a complete checkpoint, or pass the config it was trained with."
+            )
+
+
+def _require_telling_name(target: Path, config: Sam2VideoConfig) -> None:
+    """Refuse a name by which an EfficientTAM would be loaded as another one, or not at all."""
+    name = published_stem(config)
+    if name == target.stem or (name is None and target.stem not in PUBLISHED):
+        return  # a model of its own is loaded only with its config
+    advice = f"Call it {name}.pt" if name else "Call it otherwise, and load it with its config"
+    raise CheckpointError(
+        f"{target} would not be loaded as the same model: the name of the file tells input size "
+        f"and pooling of an EfficientTAM. {advice}."
+    )
 
 
 def read_folder(folder: str | os.PathLike[str]) -> dict[str, Tensor]:

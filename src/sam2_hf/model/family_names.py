@@ -6,18 +6,27 @@ differ: of the image encoders, of EdgeTAM's perceiver and of its MLPs.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from transformers.configuration_utils import PreTrainedConfig
 
 from .checkpoint_errors import CheckpointError
-from .checkpoint_names import is_original_name, is_our_name, to_original, to_ours
+from .checkpoint_names import (
+    NO_OBJECT_ROW,
+    POINTER_TIME_ROW,
+    is_original_name,
+    is_our_name,
+    to_original,
+    to_ours,
+)
 from .configuration_sam2_video import (
     EdgeTamVideoConfig,
     EfficientTamVideoConfig,
     Sam2VideoConfig,
 )
+from .fitting_weights import WRAPPERS, names_in_model
 
 Pair = tuple[str, str]
 
@@ -79,12 +88,44 @@ MERGED, SPLIT = ".kv_proj.", (".k_proj.", ".v_proj.")  # keys and values of the 
 
 
 def family_of(names: Iterable[str]) -> FamilyNames | None:
-    """Find the family of a checkpoint, by original names or ours; None if it is a SAM 2."""
-    known = set(names)
+    """Find the family of a checkpoint; None if it is a SAM 2.
+
+    Args:
+        names: Its names, the original ones or ours, with prefixes of wrappers or without.
+    """
+    bare = [
+        "." + ".".join(part for part in name.split(".") if part not in WRAPPERS) for name in names
+    ]
     for family in FAMILIES:
-        if family.mark in known or family.our_mark in known:
+        if any(name.endswith(("." + family.mark, "." + family.our_mark)) for name in bare):
             return family
     return None
+
+
+def family_weights(
+    family: FamilyNames, weights: Mapping[str, Tensor], source: str
+) -> dict[str, Tensor]:
+    """Rename the weights of a file of a family, in either naming, to ours.
+
+    Args:
+        family: The family.
+        weights: Tensors by the names in the file, which may have prefixes of wrappers.
+        source: Name of the file in messages.
+
+    Raises:
+        CheckpointError: If a name is that of no weight, or two name the same one.
+    """
+    inverse = [(new, old) for old, new in family.pairs]
+
+    def is_known(name: str) -> bool:
+        if is_original_name(name) or is_our_name(name):
+            return True
+        return any(_translate(name, pairs) is not None for pairs in (family.pairs, inverse))
+
+    names = names_in_model(weights, is_known, source=source)
+    bare = {names[name]: tensor for name, tensor in weights.items() if name != "n_averaged"}
+    is_ours = family.our_mark in bare and family.mark not in bare
+    return bare if is_ours else family_to_ours(family, bare)
 
 
 def family_to_ours(family: FamilyNames, original: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -104,6 +145,11 @@ def family_to_ours(family: FamilyNames, original: Mapping[str, Tensor]) -> dict[
         if found is None:
             rest[name] = tensor
         elif MERGED in found:
+            if not tensor.dim() or len(tensor) % len(SPLIT):
+                raise CheckpointError(
+                    f"{name} has shape {tuple(tensor.shape)}, but holds keys and values, which are "
+                    "equally many. Download the checkpoint again."
+                )
             for split, half in zip(SPLIT, tensor.chunk(2), strict=True):
                 renamed[found.replace(MERGED, split)] = half.clone()
         else:
@@ -135,9 +181,7 @@ def family_to_original(family: FamilyNames, ours: Mapping[str, Tensor]) -> dict[
     return renamed | to_original(rest)
 
 
-def family_config(
-    family: FamilyNames, original: Mapping[str, Tensor], stem: str
-) -> Sam2VideoConfig:
+def family_config(family: FamilyNames, weights: Mapping[str, Tensor], stem: str) -> Sam2VideoConfig:
     """Read the architecture of a released model from its weights and the name of its file.
 
     Input size and pooling of an EfficientTAM do not show in weights: the names of the published
@@ -145,22 +189,74 @@ def family_config(
 
     Args:
         family: The family.
-        original: Tensors by their original names.
+        weights: Tensors by our names.
         stem: Name of the file without its suffix.
+
+    Raises:
+        CheckpointError: It is an EfficientTAM, and the name is not that of a published file with
+            weights of this width.
     """
     if family is EDGETAM:
-        return EdgeTamVideoConfig(
-            enable_occlusion_spatial_embedding=False,
-            enable_temporal_pos_encoding_for_object_pointers=False,
+        projection = POINTER_TIME_ROW.ours.replace("*", "weight")
+        return EdgeTamVideoConfig(  # the published one has neither
+            enable_occlusion_spatial_embedding=NO_OBJECT_ROW.ours in weights,
+            enable_temporal_pos_encoding_for_object_pointers=projection in weights,
         )
-    width = original["image_encoder.trunk.patch_embed.proj.weight"].shape[0]
-    side = 512 if stem.endswith("512x512") else 1024
-    pooling = {"1": "scores", "2": "keys"}.get(stem.rpartition("_")[2], "none")
+    if stem not in PUBLISHED:
+        raise CheckpointError(
+            f"{stem} is an EfficientTAM. Its input size and pooling do not show in its weights, "
+            f"and its name is not one of the published files' ({', '.join(PUBLISHED)}): pass "
+            "config=EfficientTamVideoConfig(...), or put a config.json beside the file."
+        )
+    config = _published_config(stem)
+    wanted = config.vision_config.backbone_config.hidden_size
+    found = weights.get(PATCHES)
+    if found is None or len(found) != wanted:
+        what = "is missing" if found is None else f"has {len(found)} channels"
+        raise CheckpointError(
+            f"{stem} is an EfficientTAM of {wanted} channels, but {PATCHES} {what}. Download the "
+            "file again, or pass the config it was trained with."
+        )
+    return config
+
+
+def published_stem(config: Sam2VideoConfig) -> str | None:
+    """Find the name of the published file of an EfficientTAM; None if it is not published.
+
+    Args:
+        config: Its config.
+    """
+    described = _architecture(config.to_dict())
+    for name in PUBLISHED:
+        if _architecture(_published_config(name).to_dict()) == described:
+            return name
+    return None
+
+
+def _architecture(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the fields that describe the model, with one side of the square input."""
+    general = PreTrainedConfig().to_dict().keys()
+    kept: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            kept[name] = _architecture(value)
+        elif name == "image_size" and isinstance(value, list | tuple):
+            kept[name] = value[0]
+        elif name not in general:
+            kept[name] = value
+    return kept
+
+
+def _published_config(stem: str) -> EfficientTamVideoConfig:
+    """Return the config of a published EfficientTAM by the name of its file."""
+    _, size, *variant = stem.split("_")
+    width = WIDTHS[size]
+    side = 512 if variant == ["512x512"] else 1024
     vision = {
         "backbone_config": {
             "model_type": "efficienttam_vit_model",
             "hidden_size": width,
-            "num_attention_heads": max(1, width // HEAD_WIDTH),
+            "num_attention_heads": width // HEAD_WIDTH,
             "image_size": side,
         },
         "backbone_channel_list": [width],
@@ -171,10 +267,16 @@ def family_config(
         prompt_encoder_config={"image_size": side},
         image_size=side,
         memory_attention_rope_feat_sizes=[side // 16] * 2,
-        memory_attention_pooling=pooling,
+        memory_attention_pooling=POOLINGS.get("".join(variant), "none"),
     )
 
 
+WIDTHS = {"ti": 192, "s": 384}  # channels of the published EfficientTAMs
+POOLINGS = {"1": "scores", "2": "keys"}
+PUBLISHED = tuple(
+    f"efficienttam_{size}{variant}" for size in WIDTHS for variant in ("", "_1", "_2", "_512x512")
+)
+PATCHES = "vision_encoder.backbone.patch_embed.projection.weight"
 HEAD_WIDTH = 64  # channels of a head in the released EfficientTAMs
 
 
@@ -194,10 +296,14 @@ def _merged(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in ours.items():
         if not name.startswith("spatial_perceiver."):
             merged[name] = tensor
-        elif SPLIT[0] in name:
-            values = ours[name.replace(*SPLIT)]
-            merged[name.replace(SPLIT[0], MERGED)] = torch.cat((tensor, values))
-        elif SPLIT[1] not in name:
+        elif SPLIT[0] in name or SPLIT[1] in name:
+            pair = [re.sub(r"\.[kv]_proj\.", split, name) for split in SPLIT]
+            if missing := [split for split in pair if split not in ours]:
+                raise CheckpointError(
+                    f"{missing[0]} is missing. Check that the folder is complete."
+                )
+            merged[pair[0].replace(SPLIT[0], MERGED)] = torch.cat([ours[split] for split in pair])
+        else:
             merged[name] = tensor
     return merged
 

@@ -36,7 +36,7 @@ from .checkpoint_search import (
 )
 from .configuration_sam2 import with_image_size
 from .configuration_sam2_video import Sam2VideoConfig
-from .family_names import family_config, family_of, family_to_ours
+from .family_names import family_config, family_of, family_weights
 from .fitting_weights import LoadRequest, load_request, names_in_model, read_named, requested
 from .released_models import RELEASED, layout_config
 
@@ -320,9 +320,8 @@ def load_original(
     original = read_original(path)
     stated = config if config is not None else config_beside(path)
     if (family := family_of(original)) is not None:
-        found = stated or family_config(family, original, Path(path).stem)
-        is_ours = family.our_mark in original and family.mark not in original
-        weights = dict(original) if is_ours else family_to_ours(family, original)
+        weights = family_weights(family, original, str(path))
+        found = stated or family_config(family, weights, Path(path).stem)
         return Sam2VideoConfig.from_dict(found.to_dict()), weights
     described = config_from_weights(original, stated, source=str(path))
     check_names(original, described, source=str(path), memory=memory)
