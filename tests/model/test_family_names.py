@@ -136,6 +136,15 @@ def test_a_truncated_file_of_a_published_name_is_refused(case, tmp_path):
         convert_to_folder(tmp_path / "efficienttam_ti.pt", tmp_path / "folder")
 
 
+def test_the_version_of_an_edgetam_is_read_from_its_weights():
+    names = ("occlusion_spatial_embedding_parameter",)
+
+    config = family_config(EDGETAM, dict.fromkeys(names, torch.zeros(1, 64)), "own")
+
+    assert config.enable_occlusion_spatial_embedding
+    assert not config.enable_temporal_pos_encoding_for_object_pointers
+
+
 @pytest.mark.parametrize("naming", ["ours", "original"])
 @pytest.mark.parametrize("prefix", ["", "module.", "model.module."])
 def test_a_file_loads_in_either_naming_with_prefixes_of_wrappers(case, naming, prefix, tmp_path):

@@ -307,18 +307,13 @@ def _require_all(weights: Mapping[str, Tensor], config: Sam2VideoConfig, source:
     """Refuse weights that are not exactly those of a model of another family."""
     with torch.device("meta"):
         wanted = {name: value.shape for name, value in Sam2VideoModel(config).state_dict().items()}
-    missing, foreign = (
-        sorted(wanted.keys() - weights.keys()),
-        sorted(weights.keys() - wanted.keys()),
-    )
-    others = [
-        name for name in wanted.keys() & weights.keys() if weights[name].shape != wanted[name]
-    ]
-    for what, names in (
-        ("missing", missing),
-        ("unexpected", foreign),
-        ("of another shape", others),
-    ):
+    shared = wanted.keys() & weights.keys()
+    faults = {
+        "missing": sorted(wanted.keys() - shared),
+        "unexpected": sorted(weights.keys() - shared),
+        "of another shape": [name for name in shared if weights[name].shape != wanted[name]],
+    }
+    for what, names in faults.items():
         if names:
             raise CheckpointError(
                 f"{source} does not fit its config: {len(names)} weights are {what}, {names[0]} "
