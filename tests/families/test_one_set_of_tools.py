@@ -14,7 +14,7 @@ from sam2_hf import VideoPrompt, VideoSession
 from sam2_hf.errors import ExportError, SessionError
 from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.export.graphs import graphs_of
-from sam2_hf.export.onnx_files import exportable_copy
+from sam2_hf.export.onnx_files import exportable_copy, with_input_size
 from tests.small_families import SIDE, edgetam_config, efficienttam_config
 from tests.small_sets import write_davis
 
@@ -180,3 +180,44 @@ def test_fast_paths_change_nothing_but_the_order_of_sums(family_model, clip):
 
     for one, other in zip(found, wanted, strict=True):
         assert np.mean(one == other) >= ENOUGH
+
+
+@pytest.mark.parametrize(("side", "side_of_sam3"), [(160, 56), (96, 96), (100, 100)])
+def test_another_input_size_is_taken_or_refused_in_our_words(
+    family_model, family, clip, side, side_of_sam3
+):
+    if family == "sam3_tracker":
+        with pytest.raises(ValueError, match="Load the model for the other size"):
+            family_model.at_image_size(side)
+        if side_of_sam3 % 14:
+            with pytest.raises(ExportError, match="patches of 14 pixels"):
+                with_input_size(family_model, side_of_sam3)
+            return
+        resized = with_input_size(family_model, side_of_sam3)
+    elif side % 32:
+        with pytest.raises(ValueError, match="multiple of 32"):
+            family_model.at_image_size(side)
+        return
+    else:
+        resized = family_model.at_image_size(side)
+    assert len(tracked(prompted(resized, clip[:2]))) == 2
+
+
+def test_latents_that_do_not_divide_the_grid_are_refused():
+    latents = {
+        "perceiver_resampler_num_latents_2d": 16,
+        "memory_attention_rope_k_sizes": [4, 4],
+    }
+    model = sam2_hf.Sam2VideoModel(edgetam_config(**latents))
+
+    with pytest.raises(ValueError, match="image_size=96 .* cannot share 6 cells"):
+        model.at_image_size(96)
+
+
+def test_only_a_rate_of_stochastic_depth_above_0_is_refused(family_model, family):
+    model = copy.deepcopy(family_model)
+    model.set_drop_path(0.0)
+
+    if family != "efficienttam":
+        with pytest.raises(ValueError, match=r"0\.1"):
+            model.set_drop_path(0.1)

@@ -12,6 +12,7 @@ import torch
 
 from sam2_hf.atomic_write import atomic_folder
 from sam2_hf.errors import ExportError, MissingPackageError, OutputError
+from sam2_hf.model.configuration_checks import require_buildable
 from sam2_hf.model.configuration_sam2 import with_image_size
 from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.memory_attention import RotaryAttention
@@ -182,14 +183,18 @@ def with_input_size(model: Sam2VideoModel, image_size: int | None) -> Sam2VideoM
 
     Args:
         model: It stays as it is.
-        image_size: Side of the input, a multiple of 32; None for the model's own.
+        image_size: Side of the input, see `with_image_size`; None for the model's own.
 
     Raises:
-        ValueError: It is no such multiple.
+        ExportError: The model cannot have this size.
     """
     if image_size is None or image_size == model.image_size:
         return model
-    config = with_image_size(model.config, image_size)
+    try:
+        config = with_image_size(model.config, image_size)
+        require_buildable(config, f"image_size={image_size}")
+    except ValueError as error:
+        raise ExportError(str(error)) from error
     config.name_or_path = model.name_or_path
     resized = Sam2VideoModel(config)
     resized.load_state_dict(model.state_dict())

@@ -14,6 +14,7 @@ from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
+from .configuration_checks import require_buildable
 from .configuration_sam2 import (
     EdgeTamVisionConfig,
     EfficientTamVisionConfig,
@@ -140,10 +141,12 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
         """Return a model for another input size; it shares all weights with this one.
 
         Args:
-            image_size: Side of the input in model pixels, a multiple of 32.
+            image_size: Side of the input in model pixels: a multiple of 32, for EdgeTAM one whose
+                cells its latents share evenly. SAM 3 has only its own: the rotary tables of its
+                image encoder are made for it.
 
         Raises:
-            ValueError: If `image_size` is not a positive multiple of 32.
+            ValueError: If the model cannot have this size.
 
         Example:
             >>> small = model.at_image_size(512)
@@ -152,7 +155,14 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
         """
         if image_size == self.image_size:
             return self
+        if type(self.config.vision_config).model_type == Sam3VisionConfig.model_type:
+            raise ValueError(
+                f"image_size is {image_size}, but SAM 3's image encoder was built for "
+                f"{self.image_size}. Load the model for the other size: "
+                "from_pretrained(..., config=with_image_size(model.config, image_size))."
+            )
         config = with_image_size(self.config, image_size)
+        require_buildable(config, f"image_size={image_size}")
         twin = copy.copy(self)
         twin._modules = {**self._modules, "prompt_encoder": copy.copy(self.prompt_encoder)}
         twin.config = config
@@ -178,9 +188,12 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
             >>> trained = Sam2Model(image_model.config)
             >>> trained.set_drop_path(0.1)
         """
-        if not hasattr(self.vision_encoder.backbone, "set_drop_path"):
-            raise ValueError("SAM 3's image encoder has no stochastic depth: leave it out.")
-        self.vision_encoder.backbone.set_drop_path(rate)
+        if hasattr(self.vision_encoder.backbone, "set_drop_path"):
+            self.vision_encoder.backbone.set_drop_path(rate)
+        elif rate:
+            raise ValueError(
+                f"the drop path rate is {rate}; SAM 3's image encoder has none: leave it at 0."
+            )
 
     def get_image_wide_positional_embeddings(self) -> Tensor:
         """Return the position of every cell of the image embedding, `(1, 256, h, w)`, float32.

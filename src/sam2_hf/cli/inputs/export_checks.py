@@ -10,7 +10,8 @@ PHOTO_FORMATS = ("torch-export", "aotinductor", "torchscript", "executorch")
 FORMATS = (*WHOLE_FORMATS, *PHOTO_FORMATS)
 # what other tools make of the ONNX files, and how
 BEYOND = {"tensorrt": "trtexec", "coreml": "ONNX Runtime's CoreML execution provider"}
-SIZE_STEP = 32  # pixels; the coarsest features are that much smaller than the input
+# pixels: of the coarsest features, and of SAM 3's patches; the model knows which is its own
+SIZE_STEPS = (32, 14)
 
 
 def require_possible(arguments: argparse.Namespace) -> None:
@@ -28,8 +29,11 @@ def require_possible(arguments: argparse.Namespace) -> None:
     if name not in FORMATS:
         raise ExportError(f"there is no export to {name!r}. Choose {', '.join(FORMATS)}.")
     size: int | None = arguments.image_size
-    if size is not None and size % SIZE_STEP:
-        raise ExportError(f"--image-size is {size}; it must be a multiple of {SIZE_STEP}.")
+    if size is not None and all(size % step for step in SIZE_STEPS):
+        raise ExportError(
+            f"--image-size is {size}; it must be a multiple of {SIZE_STEPS[0]}, for SAM 3 of "
+            f"{SIZE_STEPS[1]}."
+        )
     if name in WHOLE_FORMATS:
         return
     if arguments.dtype != "float32":
