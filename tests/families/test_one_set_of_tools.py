@@ -15,6 +15,7 @@ from sam2_hf.errors import ExportError, SessionError
 from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.export.graphs import graphs_of
 from sam2_hf.export.onnx_files import exportable_copy, with_input_size
+from sam2_hf.export.photo_graphs import photo_graphs
 from tests.small_families import SIDE, edgetam_config, efficienttam_config
 from tests.small_sets import write_davis
 
@@ -128,6 +129,23 @@ def test_the_graphs_of_an_export_track_a_clip_as_the_model_does(family_model, cl
 
     for one, other in zip(found, wanted, strict=True):
         assert np.mean(one == other) >= ENOUGH
+
+
+@torch.no_grad()
+def test_the_graphs_of_photo_formats_answer_as_the_model_does(family_model):
+    ready = exportable_copy(family_model, torch.float32)
+    encoder, decoder = (graph.module for graph in photo_graphs(ready))
+    side, low = family_model.image_size, family_model.mask_input_size
+    pixels = torch.rand(1, 3, side, side)
+    points, labels = torch.tensor([[[20.0, 28.0]]]), torch.tensor([[1]])
+    photos = sam2_hf.Sam2Model.from_video_model(family_model)
+
+    maps = encoder(pixels)
+    logits, _, _ = decoder(*maps, points, labels, torch.zeros(1, 1, *low), torch.zeros(1) > 0)
+
+    wanted = photos(pixels, input_points=points[None], input_labels=labels[None])
+    difference = (logits[:, 1:] - wanted.pred_masks[0]).abs().max()
+    assert difference <= 1e-3 * wanted.pred_masks.std()
 
 
 @pytest.mark.parametrize("policy", ["samurai", "distractor", "tree"])

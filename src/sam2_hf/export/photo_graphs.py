@@ -111,7 +111,8 @@ def photo_graphs(model: Sam2VideoModel) -> list[Graph]:
     inputs = {**dict(zip(MAPS, (fine, coarse, embedding), strict=True)), **prompts}
     dynamic = {name: graphs[DECODER].dynamic[name] for name in prompts}
     seeing = _with_parts(model, "vision_encoder", "mask_decoder")
-    seeing.mask_decoder = _with_parts(model.mask_decoder, "conv_s0", "conv_s1")
+    narrow = ("conv_s0", "conv_s1") if model.mask_decoder.narrows else ()
+    seeing.mask_decoder = _with_parts(model.mask_decoder, *narrow)
     return [
         Graph(ENCODER, ImageEncoderGraph(seeing), graphs[ENCODER].inputs, MAPS, {}),
         Graph(DECODER, PhotoDecoderGraph(model), inputs, ANSWERS, dynamic),
