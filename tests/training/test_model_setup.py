@@ -8,8 +8,10 @@ from safetensors.torch import load_file
 from sam2_hf.data.clip import collate
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.attention import PromptAttention
+from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.training.model_setup import make_model
 from sam2_hf.training.synthetic.regions import region_clip
+from tests.small_families import CONFIGS
 from tests.training.small_runs import config_of, settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -143,3 +145,13 @@ def test_weights_that_do_not_fit_the_architecture_are_refused(config):
 
     with pytest.raises(TrainingError, match="do not fit the architecture"):
         make_model(wide)
+
+
+@pytest.mark.parametrize("family", ["edgetam", "sam3_tracker"])
+def test_a_trunk_without_stochastic_depth_is_trained_without(config, family, tmp_path):
+    Sam2VideoModel(CONFIGS[family]()).save_pretrained(tmp_path)
+    own = replace(config, model=str(tmp_path), image_size=None)
+
+    assert make_model(replace(own, drop_path=0.0)).training
+    with pytest.raises(TrainingError, match=r"the drop path rate is 0\.1"):
+        make_model(replace(own, drop_path=0.1))

@@ -11,6 +11,7 @@ from sam2_hf.model.released_models import released_config
 from sam2_hf.training.config import OptimizerConfig
 from sam2_hf.training.optimizer import freeze, learning_rate_multipliers, make_optimizer, set_rates
 from tests.drawn_video import own_video_model
+from tests.small_families import CONFIGS
 
 BASE, VISION = 5e-6, 3e-6
 MOSE = OptimizerConfig(learning_rate=BASE, vision_learning_rate=VISION, layer_decay=0.9)
@@ -115,3 +116,29 @@ def test_a_pattern_that_matches_nothing_is_refused():
 def test_something_has_to_learn():
     with pytest.raises(TrainingError, match="nothing to train"):
         freeze(own_video_model(), ["*"])
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "above"),
+    [
+        ("edgetam", "timm_model.stem.conv1.c.weight", 9),
+        ("edgetam", "timm_model.stages_0.blocks.0.se.fc1.weight", 8),
+        ("edgetam", "timm_model.stages_1.downsample.pre_block.token_mixer.conv.c.weight", 7),
+        ("edgetam", "timm_model.stages_1.downsample.spatial_downsample.c.weight", 7),
+        ("edgetam", "timm_model.stages_3.blocks.0.channel_mixer.conv2.c.weight", 1),
+        ("sam3_tracker", "embeddings.patch_embeddings.projection.weight", 3),
+        ("sam3_tracker", "embeddings.position_embeddings", 0),
+        ("sam3_tracker", "layers.0.mlp.fc1.weight", 2),
+        ("sam3_tracker", "layers.1.mlp.fc1.weight", 1),
+        ("efficienttam", "patch_embed.projection.weight", 3),
+        ("efficienttam", "pos_embed", 0),
+        ("efficienttam", "blocks.1.attn.qkv.weight", 1),
+    ],
+)
+def test_layers_of_every_family_learn_the_slower_the_deeper(family, name, above):
+    with torch.device("meta"):
+        model = Sam2VideoModel(CONFIGS[family]())
+
+    rate = learning_rate_multipliers(model, MOSE)[TRUNK + name].rate
+
+    assert rate == pytest.approx(VISION * 0.9**above, rel=1e-12)

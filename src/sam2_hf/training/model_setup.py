@@ -18,7 +18,7 @@ from sam2_hf.training.synthetic.regions import region_clip
 
 from .config import TrainConfig
 from .lora import add_adapters
-from .optimizer import freeze
+from .optimizer import freeze, trunk_blocks
 
 # Below 0 an object has no mask, so that nothing would be learned about it.
 FIRST_OBJECT_SCORE = 3.0
@@ -36,7 +36,8 @@ def make_model(config: TrainConfig) -> Sam2VideoModel:
         config: The run.
 
     Raises:
-        TrainingError: The input size is impossible, or a pattern of `frozen` matches nothing.
+        TrainingError: The input size is impossible, the image encoder has no stochastic depth, or
+            a pattern of `frozen` matches nothing.
         CheckpointError: There is no such model.
     """
     model = _drawn(config) if config.from_scratch else _loaded(config)
@@ -44,11 +45,14 @@ def make_model(config: TrainConfig) -> Sam2VideoModel:
     if config.lora is not None:
         add_adapters(model, config.lora, config.seed)
     freeze(model, config.frozen)
-    model.set_drop_path(config.drop_path)
+    try:
+        model.set_drop_path(config.drop_path)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
     if config.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     if config.compile:
-        for block in model.vision_encoder.backbone.blocks:
+        for block in trunk_blocks(model):
             block.compile()
     return model.train()
 

@@ -45,7 +45,7 @@ def rate_factor(config: OptimizerConfig, step: int, steps: int, begins: int = 0)
 
 VISION, TRUNK = "vision_encoder.", "vision_encoder.backbone."
 LEAST_SIDE = 8  # of a matrix; heads with a few outputs are not orthogonalized
-BLOCKS, POSITIONS = TRUNK + "blocks.", TRUNK + "pos_embed"
+POSITIONS = (TRUNK + "pos_embed", TRUNK + "embeddings.position_embeddings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def learning_rate_multipliers(
     Differs: weights of channel norms of maps do not decay either; the original's rule matches only
         `torch.nn.LayerNorm`.
     """
-    num_blocks = len(model.vision_encoder.backbone.blocks)
+    factors = layer_factors(model, config.layer_decay)
     norms = {
         f"{name}.weight"
         for name, module in model.named_modules()
@@ -130,7 +130,7 @@ def learning_rate_multipliers(
             rate = config.vision_learning_rate
         is_exempt = "bias" in name or name in norms
         decay = 0.0 if is_exempt else config.weight_decay
-        rate *= layer_factor(name, num_blocks, config.layer_decay)
+        rate *= factors.get(name, 1.0)
         begins = config.vision_begins if is_vision else 0
         found[name] = ParameterOptions(rate, decay, begins, name in matrices)
     return found
@@ -148,23 +148,38 @@ def _is_matrix(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) and min(module.weight.shape) >= LEAST_SIDE
 
 
-def layer_factor(name: str, num_blocks: int, decay: float) -> float:
-    """Return the layer-decay factor of a parameter of the trunk.
+def trunk_blocks(model: Sam2VideoModel) -> list[nn.Module]:
+    """List the blocks of the image encoder, first to last; SAM 3's, which is transformers', too."""
+    backbone = model.vision_encoder.backbone
+    return list(backbone.blocks if hasattr(backbone, "blocks") else backbone.layers)
+
+
+def layer_factors(model: Sam2VideoModel, decay: float) -> dict[str, float]:
+    """Return the layer-decay factors of the trunk's parameters, by their names in the model.
+
+    Layers between two blocks, such as EdgeTAM's, have the factor of the block before them.
 
     Args:
-        name: Its name in the model.
-        num_blocks: Blocks of the trunk.
+        model: The model.
         decay: Factor from each block to the one before it.
 
     Source: training/optimizer.py:404-452 and sam2/modeling/backbones/hieradet.py:301-314 @ 2b90b9f,
         with the override of sam2.1_hiera_b+_MOSE_finetune.yaml: position tables keep the rate.
     """
-    if not name.startswith(TRUNK) or name.startswith(POSITIONS):
-        return 1.0
-    above = num_blocks + 1  # the patch embedding is below the first block
-    if name.startswith(BLOCKS):
-        above -= int(name.removeprefix(BLOCKS).split(".")[0]) + 1
-    return decay**above
+    blocks = trunk_blocks(model)
+    number_of = {
+        parameter: number
+        for number, block in enumerate(blocks, start=1)
+        for parameter in block.parameters()
+    }
+    factors = {}
+    number = 0  # the patch embedding is below the first block
+    named = model.vision_encoder.backbone.named_parameters(prefix=TRUNK.removesuffix("."))
+    for name, parameter in named:
+        if not name.startswith(POSITIONS):
+            number = number_of.get(parameter, number)
+            factors[name] = decay ** (len(blocks) + 1 - number)
+    return factors
 
 
 def make_optimizer(
