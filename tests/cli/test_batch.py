@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -191,3 +192,20 @@ def test_a_disk_that_is_full_while_writing_stops_the_batch(batch):
     with pytest.raises(OutputError):
         batch(work)
     assert begun == ["a", "b"]
+
+
+def test_a_photo_that_is_being_written_at_ctrl_c_is_reported(batch, monkeypatch):
+    ordinary, waited = Future.result, []
+
+    def result_of(future, *timeout):
+        waited.append(future)
+        if len(waited) == 2:  # the second photo, which is then written by the thread
+            raise KeyboardInterrupt
+        return ordinary(future, *timeout)
+
+    monkeypatch.setattr(Future, "result", result_of)
+
+    code, report = batch(lambda photo, source, stem, _: result(stem))
+
+    assert code == 130
+    assert [done["files"] for done in report["results"]] == [["a.json"], ["b.json"]]

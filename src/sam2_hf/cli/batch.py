@@ -148,12 +148,13 @@ class PhotoWriting:
         if self._pending is None:
             return
         source, result, began, future = self._pending
-        self._pending = None
         try:
-            written = future.result()
+            written = future.result()  # Ctrl-C here leaves it pending, for `__exit__`
         except Exception as error:
+            self._pending = None
             self.fail(source, error)
             return
+        self._pending = None
         self.progress.end()
         name = Path(source.name).name
         say("\n  ".join([f"{name}: {result.summary}", *map(str, written.files)]))
