@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from peers import transformers_warnings
 
 import sam2_hf
 from evaluation.sets.open_set import open_set
@@ -81,18 +82,18 @@ def test_objects_of_one_group_do_not_disturb_each_other(family_model, clip):
         assert np.mean(found == wanted) >= ENOUGH
 
 
-def test_every_attention_has_the_fused_kernel_unless_another_is_set(family_model):
+def test_every_part_has_the_fused_kernel_unless_another_is_set(family_model):
     model = copy.deepcopy(family_model)
-    attending = [
-        part for part in model.modules() if hasattr(part, "config") and hasattr(part, "is_causal")
-    ]
+    parts = [part for part in model.modules() if hasattr(part, "config")]
 
-    assert {part.config._attn_implementation for part in attending} == {"sdpa"}
+    assert {part.config._attn_implementation for part in parts} == {"sdpa"}
 
-    model.set_attn_implementation("eager")
+    with transformers_warnings() as warnings:
+        model.set_attn_implementation("eager")
 
-    encoder = [part for part in attending if part in set(model.vision_encoder.modules())]
-    assert {part.config._attn_implementation for part in encoder} <= {"eager"}
+    encoder = [part for part in model.vision_encoder.modules() if hasattr(part, "config")]
+    assert {part.config._attn_implementation for part in encoder} == {"eager"}
+    assert not [warning for warning in warnings if "vision_config" in warning]
 
 
 def test_a_folder_is_loaded_into_pipelines_by_its_model_type(folder, family, clip):

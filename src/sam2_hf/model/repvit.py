@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from .configuration_backbones import RepVitConfig
 from .outputs import Sam2HieraDetModelOutput
+from .pretrained import Sam2PreTrainedModel
 
 SQUEEZED = 4  # factor by which squeeze and excitation reduces the channels
 DIVISOR = 8  # of the reduced channels
@@ -146,8 +147,10 @@ class RepVitStem(nn.Module):
         return self.conv2(functional.gelu(self.conv1(pixels_b3hw)))
 
 
-class RepVit(nn.Module):
+class RepVit(Sam2PreTrainedModel):
     """The backbone, under the names of transformers' wrapper of timm (`timm_model`).
+
+    It attends to nothing, but is a model so that the attention backend of the whole one can be set.
 
     Source: timm/models/repvit.py of timm 1.0.31, `repvit_m1` with `features_only`; "RepViT:
         Revisiting Mobile CNN From ViT Perspective", sections 3.2-3.4.
@@ -156,15 +159,17 @@ class RepVit(nn.Module):
         config: The backbone's config.
     """
 
+    config: RepVitConfig
+
     def __init__(self, config: RepVitConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         widths = config.embed_dim_per_stage
         stages: dict[str, nn.Module] = {"stem": RepVitStem(widths[0])}
         for stage, (width, blocks) in enumerate(zip(widths, config.blocks_per_stage, strict=True)):
             channels = (widths[max(stage - 1, 0)], width)
             stages[f"stages_{stage}"] = RepVitStage(channels, blocks, halves=stage > 0)
         self.timm_model = nn.ModuleDict(stages)
+        self.post_init()
 
     @property
     def blocks(self) -> nn.ModuleList:
