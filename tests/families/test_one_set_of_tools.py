@@ -229,7 +229,7 @@ def test_latents_that_do_not_divide_the_grid_are_refused():
     }
     model = sam2_hf.Sam2VideoModel(edgetam_config(**latents))
 
-    with pytest.raises(ValueError, match="image_size=96 .* cannot share 6 cells"):
+    with pytest.raises(ValueError, match=r"image_size=96 .* cannot share 6 cells"):
         model.at_image_size(96)
 
 
