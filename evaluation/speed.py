@@ -149,9 +149,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.out:
         record = {
             "environment": environment(options.size),
-            "results": [asdict(r) for r in results],
+            "results": [result.as_json() for result in results],
         }
-        options.out.write_text(json.dumps(record, indent=2) + "\n")
+        options.out.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n")
     return 0
 
 

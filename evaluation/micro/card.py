@@ -177,7 +177,8 @@ def _checks_table(path: Path, model: MeasuredModel) -> str:
     """
     try:
         content = load_json(path)
-        measured, checks = str(content["sha256"]), dict(content["checks"])
+        measured = str(content["sha256"])
+        checks = {name: float(value) for name, value in dict(content["checks"]).items()}
     except (TypeError, KeyError, ValueError) as error:
         raise DataError(f"{path} holds no checks ({error!r}).") from error
     if measured != model.sha256:

@@ -63,13 +63,14 @@ def check_kernel(
     """Compare all tile sizes with float64; NaN stands for tiles that do not fit.
 
     Raises:
-        SystemExit: The kernel is less accurate than allowed.
+        SystemExit: The kernel is less accurate than allowed, or runs with no tiles at all.
     """
     query_bqc, key_bkc, value_bkv = drawn(device, dtype, sizes)
     query_bqc = query_bqc[:, :TRIED_QUERIES].contiguous()
     bias_bk = torch.zeros(key_bkc.shape[:2], dtype=dtype, device=device)
     bias_bk[:, sizes[1] // 3 : sizes[1] // 2] = -torch.inf
     given = (query_bqc, key_bkc, value_bkv)
+    fits = {"no bias": False, "bias": False}
     for rows, columns, stages in (*SIZES, *SMALL_SIZES):
         tiles = Tiles(rows, columns, PROCESSORS, stages)
         for bias, name in ((None, "no bias"), (bias_bk, "bias")):
@@ -79,7 +80,11 @@ def check_kernel(
             off = math.nan if found is None else _error(given, bias, found)
             if found is not None and not off <= ALLOWED:  # NaN is no error to tolerate
                 raise SystemExit(f"{case}: {off:.1f} times the error of torch's attention.")
+            fits[name] = fits[name] or found is not None
             yield Result(case, off, unit="of torch's error")
+    for name, fit in fits.items():
+        if not fit:
+            raise SystemExit(f"kernel, {dtype}, {name}: it runs with no tiles.")
 
 
 def _found(

@@ -1,9 +1,10 @@
 """Alternating timing of all sides, after a comparison of their answers."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -37,6 +38,13 @@ class Result:
     ratio: float | None = None
     spread: float = 0.0
     unit: str = "s"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields, None for a NaN, which JSON does not have."""
+        return {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in asdict(self).items()
+        }
 
 
 def draw_weights(model: nn.Module) -> None:

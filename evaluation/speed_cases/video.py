@@ -4,6 +4,7 @@ All sides segment the same frame alternately; only frames with a full memory ban
 peaks are measured in one process per side.
 """
 
+import gc
 import multiprocessing
 import resource
 import sys
@@ -212,22 +213,38 @@ def measure_peaks(size: str) -> list[Result]:
 def peak_of(size: str, side: str) -> float:
     """Track a clip with one side's classes; return the process's peak, MiB.
 
-    The other side's model is dropped before the first frame, so it does not count.
+    The other side's model is dropped before the first frame, and the peak reset, so it does not
+    count.
     """
     subjects = VideoSubjects.build(size)
     with torch.inference_mode():
         if side == "ours":
             subjects = replace(subjects, peer=None)
             with subjects.open_ours(1) as session:
+                reset_peak()
                 for _ in session.propagate():
                     pass
         else:
             session = subjects.open_peer(1)
             peer = subjects.peer
             del subjects
+            reset_peak()
             for frame in range(NUM_FRAMES):
                 peer(session, frame_idx=frame)
     return peak_rss()
+
+
+def reset_peak() -> None:
+    """Let the peak of this process begin at what it holds now.
+
+    Raises:
+        SystemExit: The system cannot, so the peak would count what was dropped.
+    """
+    gc.collect()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError as error:
+        raise SystemExit(f"peaks of memory cannot be measured here: {error}.") from error
 
 
 def peak_rss() -> float:

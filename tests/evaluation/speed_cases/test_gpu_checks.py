@@ -53,13 +53,32 @@ def test_a_wrong_kernel_ends_the_run(monkeypatch, one_size, wrong):
         list(check_kernel(CPU, torch.float32, SMALL))
 
 
-def test_tiles_that_do_not_fit_are_reported(monkeypatch, one_size):
-    def too_large(*_):
-        raise RuntimeError("out of resource: shared memory")
+def test_tiles_that_do_not_fit_are_reported(monkeypatch):
+    def small_only(query, key, value, bias, tiles):
+        if tiles.queries > 32:
+            raise RuntimeError("out of resource: shared memory")
+        return exact_attention(query, key, value, bias, tiles)
 
-    monkeypatch.setattr(gpu_checks, "attend_in_parts", too_large)
+    monkeypatch.setattr(gpu_checks, "SIZES", ((64, 32, 2), (32, 32, 2)))
+    monkeypatch.setattr(gpu_checks, "SMALL_SIZES", ())
+    monkeypatch.setattr(gpu_checks, "attend_in_parts", small_only)
 
-    assert all(math.isnan(result.ours) for result in check_kernel(CPU, torch.float32, SMALL))
+    results = list(check_kernel(CPU, torch.float32, SMALL))
+
+    assert [math.isnan(result.ours) for result in results] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("only", ["no bias", "bias", "neither"])
+def test_a_kernel_that_runs_with_no_tiles_ends_the_run(monkeypatch, one_size, only):
+    def broken(*args):
+        if only != ("no bias" if args[3] is None else "bias"):
+            raise RuntimeError("no such intrinsic")
+        return exact_attention(*args)
+
+    monkeypatch.setattr(gpu_checks, "attend_in_parts", broken)
+
+    with pytest.raises(SystemExit, match="it runs with no tiles"):
+        list(check_kernel(CPU, torch.float32, SMALL))
 
 
 def test_compiled_tracking_is_compared_with_eager_tracking(monkeypatch):

@@ -1,7 +1,10 @@
 """How medians become ratios, and what ends a run before anything is timed."""
 
 import copy
+import json
+import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -18,7 +21,7 @@ from evaluation.speed_cases.timing import (
     require_equal_masks,
     take_turns,
 )
-from evaluation.speed_cases.video import require_alike
+from evaluation.speed_cases.video import peak_rss, require_alike, reset_peak
 
 RAMP = torch.linspace(0, 1, 99)
 
@@ -103,3 +106,22 @@ def test_import_is_timed_in_processes_of_its_own(capsys, tmp_path):
 
     assert "| import |" in capsys.readouterr().out
     assert '"amx"' in out.read_text()
+
+
+def test_a_case_that_could_not_be_measured_is_null_in_json():
+    text = json.dumps(Result("kernel", math.nan, 2.0).as_json(), allow_nan=False)
+
+    assert json.loads(text)["ours"] is None
+    assert json.loads(text)["transformers"] == 2.0
+
+
+def test_a_peak_does_not_count_what_was_dropped_before():
+    dropped = np.ones(2**25)  # 256 MiB
+    before = peak_rss()
+    del dropped
+    try:
+        reset_peak()
+    except SystemExit:
+        pytest.skip("the system cannot reset a peak")
+
+    assert peak_rss() < before - 200
