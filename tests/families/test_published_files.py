@@ -5,6 +5,7 @@ import json
 import torch
 from peers import transformers_warnings
 from safetensors.torch import load_file, save_file
+from transformers.modeling_utils import PreTrainedModel
 
 import sam2_hf
 from tests.small_families import CONFIGS
@@ -96,3 +97,18 @@ def test_edgetam_has_the_names_and_fields_of_its_published_files(tmp_path):
     assert f"{stage}.blocks.0.se.fc1.weight" in names
     assert "spatial_perceiver.layers.0.cross_attention.k_proj.weight" in names
     assert "memory_attention.layers.0.mlp.up_proj.weight" in names
+
+
+def test_weights_that_fit_are_assigned_without_transformers_loader(
+    family_model, folder, monkeypatch
+):
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("transformers' loader was called")
+
+    monkeypatch.setattr(PreTrainedModel, "_load_pretrained_model", refuse)
+
+    loaded = sam2_hf.Sam2VideoModel.from_pretrained(folder).state_dict()
+
+    assert all(
+        torch.equal(loaded[name], value) for name, value in family_model.state_dict().items()
+    )

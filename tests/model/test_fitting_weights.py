@@ -226,6 +226,18 @@ def test_names_that_nobody_knows_stay_as_they_are():
     assert found == {"module.a.b": "a.b", "model.c": "model.c", "n_averaged": "n_averaged"}
 
 
+def test_only_names_of_a_whole_sam_3_are_taken_for_its_encoder():
+    known = {"vision_encoder.backbone.blocks.0.weight"}.__contains__
+    inside = "detector_model.vision_encoder.backbone.blocks.0.weight"
+
+    found = names_in_model(["blocks.0.weight", inside], known)
+
+    assert found == {
+        "blocks.0.weight": "blocks.0.weight",
+        inside: "vision_encoder.backbone.blocks.0.weight",
+    }
+
+
 def half_of(weights):
     return {name: w for name, w in weights.items() if not name.startswith("mask_decoder")}
 

@@ -1,11 +1,14 @@
 import copy
+import gc
 import pickle
 
 import pytest
 import torch
 from peers import draw_weights, transformers_warnings
+from transformers import modeling_utils
 
 from sam2_hf import Sam2Model, Sam2VideoModel
+from sam2_hf.model import pretrained
 from tests.drawn_video import drawn_video_model
 from tests.small_checkpoint import small_config
 
@@ -224,3 +227,26 @@ def test_gradient_checkpointing_computes_blocks_a_second_time(
     gradients(model, pictures, clicks)
 
     assert [runs.count(layer.mlp) for layer in layers] == ([2, 2] if enabled else [1, 1])
+
+
+def test_garbage_is_collected_during_a_download_but_not_while_a_model_is_built(saved, monkeypatch):
+    enabled = {}
+
+    def watched(name, ordinary):
+        def watch(*args, **kwargs):
+            enabled[name] = gc.isenabled()
+            return ordinary(*args, **kwargs)
+
+        return watch
+
+    downloads = modeling_utils._get_resolved_checkpoint_files
+    monkeypatch.setattr(
+        modeling_utils, "_get_resolved_checkpoint_files", watched("download", downloads)
+    )
+    monkeypatch.setattr(Sam2Model, "__init__", watched("building", Sam2Model.__init__))
+    monkeypatch.setattr(pretrained, "assign_weights", watched("loading", pretrained.assign_weights))
+
+    Sam2Model.from_pretrained(saved)
+
+    assert enabled == {"download": True, "building": False, "loading": False}
+    assert gc.isenabled()

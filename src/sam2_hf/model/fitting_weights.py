@@ -30,6 +30,7 @@ FLOATS = {  # names in safetensors
     torch.float32: "F32",
     torch.float64: "F64",
 }
+STORED = FLOATS | {torch.int64: "I64"}  # counters of batch normalization too
 NAMES_SHOWN = 5
 SHAPES_SHOWN = 3
 # Wrapper modules whose names may appear anywhere in weight names: of DDP and averaged models,
@@ -294,7 +295,7 @@ def _replaces(value: Any, empty: Tensor) -> bool:  # noqa: ANN401 - a tensor or 
     if isinstance(value, Tensor):
         is_alike = value.dtype == empty.dtype and value.device.type == "cpu"
         return is_alike and empty.is_meta and value.shape == empty.shape
-    is_alike = value.get_dtype() == FLOATS.get(empty.dtype)
+    is_alike = value.get_dtype() == STORED.get(empty.dtype)
     return is_alike and empty.is_meta and tuple(value.get_shape()) == tuple(empty.shape)
 
 
@@ -375,7 +376,11 @@ def _bare(name: str, is_known: Callable[[str], bool], prefix: str) -> str:
     parts = [part for part in name.split(".") if part not in WRAPPERS]
     while parts:
         bare = ".".join(parts)
-        shared = (own + bare.removeprefix(theirs) for theirs, own in SHARED_IN_SAM3)
+        shared = (
+            own + bare.removeprefix(theirs)
+            for theirs, own in SHARED_IN_SAM3
+            if bare.startswith(theirs)
+        )
         for candidate in (bare, bare.removeprefix(prefix), *shared):
             if is_known(candidate):
                 return candidate

@@ -92,8 +92,12 @@ class Sam2PreTrainedModel(PreTrainedModel):
             torch.float32
         """
         load = super().from_pretrained
-        with paused_collection():
-            return load_pretrained(load, pretrained_model_name_or_path, *model_args, **kwargs)
+        return load_pretrained(load, pretrained_model_name_or_path, *model_args, **kwargs)
+
+    @classmethod
+    def get_init_context(cls, *args: Any, **kwargs: Any) -> list[Any]:
+        """List the contexts in which transformers builds a model, after downloads."""
+        return [paused_collection(), *super().get_init_context(*args, **kwargs)]
 
     @staticmethod
     def _load_pretrained_model(
@@ -117,7 +121,7 @@ class Sam2PreTrainedModel(PreTrainedModel):
             return found
         request = load_request.get()
         report = None
-        with ExitStack() as stack:
+        with paused_collection(), ExitStack() as stack:
             if load_config.hf_quantizer is None:
                 if state_dict is None and checkpoint_files is not None:
                     state_dict = stack.enter_context(opened_weights(checkpoint_files))

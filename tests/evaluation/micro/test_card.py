@@ -77,9 +77,11 @@ def test_checks_of_the_same_weights_are_listed_and_those_of_others_refused(
     path.write_text(json.dumps({"sha256": "0" * 64, "checks": {}}))
     with pytest.raises(DataError, match=r"evaluation\.micro\.checks"):
         model_card(scores, folder, Making(), path)
-    path.write_text("[]")
-    with pytest.raises(DataError, match="holds no checks"):
-        model_card(scores, folder, Making(), path)
+    no_number = {"sha256": scores.model.sha256, "checks": {"hard clip, J&F": "high"}}
+    for content in ("[]", json.dumps(no_number)):
+        path.write_text(content)
+        with pytest.raises(DataError, match="holds no checks"):
+            model_card(scores, folder, Making(), path)
 
 
 def test_every_file_beside_the_card_is_named_and_no_other(scores, folder):
