@@ -1,6 +1,7 @@
 """Every family of weights in the same sessions, pipelines, evaluation and exports."""
 
 import copy
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -11,12 +12,14 @@ from peers import transformers_warnings
 import sam2_hf
 from evaluation.sets.open_set import open_set
 from evaluation.vos.tracking import track_video
-from sam2_hf import VideoPrompt, VideoSession
+from sam2_hf import VideoPrompt, VideoSession, compiling
+from sam2_hf.compiling import Compiled
 from sam2_hf.errors import ExportError, SessionError
 from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.export.graphs import graphs_of
 from sam2_hf.export.onnx_files import exportable_copy, with_input_size
 from sam2_hf.export.photo_graphs import photo_graphs
+from sam2_hf.video import compiled_steps
 from tests.small_families import SIDE, edgetam_config, efficienttam_config
 from tests.small_sets import write_davis
 
@@ -240,3 +243,21 @@ def test_only_a_rate_of_stochastic_depth_above_0_is_refused(family_model, family
     if family != "efficienttam":
         with pytest.raises(ValueError, match=r"0\.1"):
             model.set_drop_path(0.1)
+
+
+@pytest.mark.slow
+def test_compiled_frames_are_those_of_eager_tracking(family_model, clip, monkeypatch):
+    torch._dynamo.reset()
+    monkeypatch.setattr(compiled_steps, "Compiled", partial(Compiled, backend="eager"))
+    refused = []
+    monkeypatch.setattr(compiling.logger, "warning", lambda text, *_: refused.append(text))
+
+    found = []
+    for compiled in (False, True):
+        session = VideoSession.open(clip[:FEW_FRAMES], family_model, compile=compiled)
+        session.click(frame=0, object_id=1, xy=CLICK)
+        found.append(tracked(session))
+
+    assert refused == []
+    for one, other in zip(*found, strict=True):
+        assert np.mean(one == other) >= ENOUGH
