@@ -197,7 +197,9 @@ def test_a_model_of_another_size_is_refused_where_something_is_remembered():
     list(session.propagate())
 
     session.use_model(sized_model(64))
-    with pytest.raises(SessionError, match=r"\(64, 16, 16\), 256\), and now \(64, \(32, 16, 16\), 128\)"):
+    with pytest.raises(
+        SessionError, match=r"\(64, 16, 16\), 256\), and now \(64, \(32, 16, 16\), 128\)"
+    ):
         session.use_model(sized_model(32))
 
     session.reset_inference_session()

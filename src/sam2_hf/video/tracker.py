@@ -119,10 +119,7 @@ class Tracker:
     @property
     def size(self) -> tuple[int, int]:
         """`(height, width)` of the original frames; of the model's input if unknown."""
-        size = self.encoder.frames.size
-        if size is None:
-            size = (self.encoder.model.image_size,) * 2
-        return size
+        return self.encoder.frames.size or (self.encoder.model.image_size,) * 2
 
     def bind(self, model: TrackingModel) -> None:
         """Set the model; see [`FrameEncoder.bind`]."""
