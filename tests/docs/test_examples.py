@@ -49,7 +49,7 @@ PAGES = {
     "VideoSegmentation": DOCS / "reference/tracked-video-examples.md",
     "Sam2VideoInferenceSession": DOCS / "reference/transformers-session-examples.md",
 }
-# Methods that other parts of the package call, not its users. Only ever shrinks.
+# Methods that other parts of the package or transformers call, not users. Only ever shrinks.
 CALLED_BY_THE_PACKAGE = {
     "FrameResult": {"of_outputs", "start_host_copy", "finish_host_copy"},
     "LiveFrames": {
@@ -62,10 +62,18 @@ CALLED_BY_THE_PACKAGE = {
     "VideoMaskGenerationPipeline": {"option_names", "check_options"},
     "ObjectPrompt": {"labeled_points", "check", "low_res_mask"},
     "SessionOptions": {"require_same_fixed"},
-    "Sam2Model": {"decode_prompts", "decode_gated", "get_input_embeddings", "read_sizes"},
-    "Sam2VideoModel": {"memory_tokens", "memory_tiles", "get_input_embeddings", "read_sizes"},
-    "Sam2VisionModel": {"encode", "forward", "get_input_embeddings"},
-    "Sam2HieraDetModel": {"forward", "set_drop_path", "get_input_embeddings"},
+    "Sam2PreTrainedModel": {"get_init_context"},
+    "Sam2VideoPreTrainedModel": {"get_init_context"},
+    "Sam2Model": {
+        *("decode_prompts", "decode_gated", "get_input_embeddings", "read_sizes"),
+        "get_init_context",
+    },
+    "Sam2VideoModel": {
+        *("memory_tokens", "memory_tiles", "get_input_embeddings", "read_sizes"),
+        "get_init_context",
+    },
+    "Sam2VisionModel": {"encode", "forward", "get_input_embeddings", "get_init_context"},
+    "Sam2HieraDetModel": {"forward", "set_drop_path", "get_input_embeddings", "get_init_context"},
     "Sam2VideoProcessor": {"check_argument_for_proper_class"},
     "Sam2VideoVideoProcessor": {"sample_frames"},
     "Sam2VideoInferenceSession": {"segment_frame", "iterate_frames", "use_model"},
