@@ -59,7 +59,6 @@ TESTED_ELSEWHERE = {
     "src/sam2_hf/model/gpu_attention_kernel.py",  # test_gpu_attention.py
     "src/sam2_hf/model/mask_upscaling.py",  # test_mask_decoder.py
     "src/sam2_hf/model/promptable_model.py",  # test_modeling_sam2.py
-    "src/sam2_hf/model/sam3_vision.py",  # tests/families, test_transformers_families.py
     "src/sam2_hf/number_reading.py",  # tests/bad_input
     "src/sam2_hf/original/utils/misc.py",  # test_import_hook.py
     "src/sam2_hf/pipelines/abstract_pipeline.py",

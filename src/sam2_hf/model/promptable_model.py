@@ -5,6 +5,7 @@ image embedding, c = channels, h, w = rows and columns.
 """
 
 import copy
+import importlib
 from collections.abc import Callable
 from typing import Any, Self, Unpack
 
@@ -30,8 +31,26 @@ from .outputs import Sam2VisionEncoderOutput
 from .position_encoding import FourierPositions, cell_centers
 from .pretrained import Sam2PreTrainedModel
 from .prompt_encoder import PromptEncoder, Prompts, input_sizes
-from .sam3_vision import sam3_vision_model
 from .vitdet import EfficientTamVisionModel
+
+SAM3_MODULE = "transformers.models.sam3.modeling_sam3"
+
+
+def sam3_vision_model(config: Any) -> nn.Module:  # noqa: ANN401 - a config of transformers
+    """Build the image encoder of a SAM 3.
+
+    Its file is imported with the first model, since it takes half a second. `transformers` itself
+    offers the class only beside torchvision, which only SAM 3's detector needs.
+
+    Args:
+        config: A `transformers.Sam3VisionConfig`.
+
+    Returns:
+        A `Sam3VisionModel`, whose feature maps are those of [`Sam2VisionModel`] and a coarser one.
+    """
+    model: nn.Module = importlib.import_module(SAM3_MODULE).Sam3VisionModel(config)
+    return model
+
 
 # by `vision_config.model_type`
 VISION_MODELS: dict[str, Callable[[Any], Any]] = {
