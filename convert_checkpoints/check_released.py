@@ -17,7 +17,7 @@ from huggingface_hub import HfApi, constants, hf_hub_download
 from PIL import Image
 
 from sam2_hf import Sam2Model, Sam2Processor
-from sam2_hf.model.released_models import RELEASED
+from sam2_hf.model.checkpoints.released_models import RELEASED
 
 from .command_line import DIFFERENT, EQUAL, FAILED, run, say
 from .known_values import CLICK, KNOWN_VALUES, PHOTO_FILE, PHOTO_REPO, TOLERANCE, KnownValues

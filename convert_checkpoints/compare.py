@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sam2_hf.model.checkpoint_folder import read_folder
-from sam2_hf.model.checkpoint_names import is_original_name, to_ours
-from sam2_hf.model.checkpoint_search import find_local_original
-from sam2_hf.model.original_checkpoint import read_original
+from sam2_hf.model.checkpoints.checkpoint_folder import read_folder
+from sam2_hf.model.checkpoints.checkpoint_names import is_original_name, to_ours
+from sam2_hf.model.checkpoints.checkpoint_search import find_local_original
+from sam2_hf.model.checkpoints.original_checkpoint import read_original
 
 from .command_line import DIFFERENT, EQUAL, run, say
 

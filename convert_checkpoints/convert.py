@@ -11,8 +11,8 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from sam2_hf.model.checkpoint_folder import convert_to_folder
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.checkpoints.checkpoint_folder import convert_to_folder
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 
 from .command_line import EQUAL, run, say
 

@@ -16,7 +16,7 @@ class KnownValues:
     """Predicted IoUs of one released model.
 
     Attributes:
-        name: As in `sam2_hf.model.released_models.RELEASED`.
+        name: As in `sam2_hf.model.checkpoints.released_models.RELEASED`.
         ious: Of the three masks.
     """
 

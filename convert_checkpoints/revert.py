@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sam2_hf.model.checkpoint_folder import revert_to_original
+from sam2_hf.model.checkpoints.checkpoint_folder import revert_to_original
 
 from .command_line import EQUAL, run, say
 

@@ -17,7 +17,7 @@ from skimage import data
 from sam2_hf.cli import main as sam2_hf
 from sam2_hf.cli.console import say
 from sam2_hf.interruption import DONE
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 from sam2_hf.pipelines.loading import hub_answers, is_cached
 
 from .demo_clip import main as write_clip

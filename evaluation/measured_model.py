@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sam2_hf import Sam2VideoModel
 from sam2_hf.export import ExportedSam2
-from sam2_hf.model.bundled_models import bundled_folder
+from sam2_hf.model.checkpoints.bundled_models import bundled_folder
 
 WEIGHTS = "model.safetensors"
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sam2_hf import Sam2VideoInferenceSession, Sam2VideoModel, SessionOptions, VideoSession
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 from sam2_hf.original.sam2_video_predictor import SAM2VideoPredictor
 from sam2_hf.video.object_registry import BytesHeld
 

@@ -3,7 +3,7 @@
 import socket
 
 from sam2_hf import Sam2ImageProcessor, Sam2VideoProcessor
-from sam2_hf.model import bundled_models
+from sam2_hf.model.checkpoints import bundled_models
 
 NAME = bundled_models.SMALL_MODEL
 

@@ -22,7 +22,6 @@ import sam2_hf
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("convert_checkpoints", "evaluation", "examples", "spaces")
 MAX_FILES = 25  # of a folder
-MAX_FILES_OF = {"src/sam2_hf/model": 42}  # flat, for the Hub; four families of models
 MAX_CALLS, MAX_FILES_ENTERED = 600, 30  # of a tracked frame, memory full
 IMPORT_ROOTS = ("src", "spaces")  # folders whose names are no part of a module's name
 MODEL = "sam2-hiera-micro"
@@ -65,11 +64,7 @@ def files_per_folder() -> dict[str, int]:
 def crowded_folders() -> dict[str, int]:
     """Folders with more files than a reader keeps apart."""
     counts = files_per_folder()
-    return {name: count for name, count in counts.items() if count > most_files(name)}
-
-
-def most_files(folder: str) -> int:
-    return MAX_FILES_OF.get(folder, MAX_FILES)
+    return {name: count for name, count in counts.items() if count > MAX_FILES}
 
 
 def files_without_tests() -> list[str]:
@@ -366,7 +361,7 @@ def report() -> Iterator[str]:
     counts_of = files_per_folder()
     yield f"files per folder: {sum(counts_of.values())} in {len(counts_of)} folders"
     for folder, count in counts_of.items():
-        mark = f"  over {most_files(folder)}" if count > most_files(folder) else ""
+        mark = f"  over {MAX_FILES}" if count > MAX_FILES else ""
         yield f"  {count:>3} {folder}{mark}"
     for title, with_types in (("at run time", False), ("with TYPE_CHECKING", True)):
         found = cycles(import_graph(with_types=with_types))

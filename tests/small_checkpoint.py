@@ -3,9 +3,9 @@
 import torch
 from transformers import Sam2VideoConfig as PeerConfig, Sam2VideoModel as PeerModel
 
-from sam2_hf.model.checkpoint_names import to_original
-from sam2_hf.model.configuration_sam2 import Sam2HieraDetConfig, Sam2VisionConfig
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.checkpoints.checkpoint_names import to_original
+from sam2_hf.model.configs.configuration_sam2 import Sam2HieraDetConfig, Sam2VisionConfig
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 
 SIDE = 64
 

@@ -4,7 +4,7 @@ EdgeTAM and SAM 3's tracker have configs in transformers' format; all fields are
 from the published models'.
 """
 
-from sam2_hf.model.configuration_sam2_video import (
+from sam2_hf.model.configs.configuration_sam2_video import (
     EdgeTamVideoConfig,
     EfficientTamVideoConfig,
     Sam3TrackerVideoConfig,

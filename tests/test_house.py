@@ -37,7 +37,7 @@ SINGLE_SUBCLASSES = {
     "sam2_hf.errors.DataError",
     "sam2_hf.errors.ImageError",
     "sam2_hf.errors.SessionError",
-    "sam2_hf.model.configuration_sam2.Sam2MaskDecoderConfig",
+    "sam2_hf.model.configs.configuration_sam2.Sam2MaskDecoderConfig",
     "sam2_hf.model.pretrained.Sam2VideoPreTrainedModel",
     "sam2_hf.processing.processing_sam2.Sam2Processor",
     "sam2_hf.video.session.VideoSession",
@@ -52,11 +52,11 @@ TESTED_ELSEWHERE = {
     "src/sam2_hf/cli/tracking/video_job.py",  # test_track_run_resume.py, test_everything_video.py
     "src/sam2_hf/data/dataset.py",  # those of each kind
     "src/sam2_hf/json_input.py",  # tests/bad_input
-    "src/sam2_hf/model/configuration_backbones.py",  # tests/families
-    "src/sam2_hf/model/configuration_base.py",  # test_configuration_sam2.py, tests/families
-    "src/sam2_hf/model/configuration_checks.py",  # test_configuration_sam2.py, tests/bad_input
-    "src/sam2_hf/model/configuration_rules.py",  # test_configuration_sam2.py, tests/bad_input
-    "src/sam2_hf/model/gpu_attention_kernel.py",  # test_gpu_attention.py
+    "src/sam2_hf/model/configs/configuration_backbones.py",  # tests/families
+    "src/sam2_hf/model/configs/configuration_base.py",  # test_configuration_sam2.py, tests/families
+    "src/sam2_hf/model/configs/configuration_checks.py",  # test_configuration_sam2.py
+    "src/sam2_hf/model/configs/configuration_rules.py",  # test_configuration_sam2.py
+    "src/sam2_hf/model/kernels/gpu_attention_kernel.py",  # test_gpu_attention.py
     "src/sam2_hf/model/mask_upscaling.py",  # test_mask_decoder.py
     "src/sam2_hf/model/promptable_model.py",  # test_modeling_sam2.py
     "src/sam2_hf/number_reading.py",  # tests/bad_input
@@ -80,7 +80,7 @@ TESTED_ELSEWHERE = {
 LONG_SIGNATURES = {
     "src/sam2_hf/model/mask_decoder.py:MaskDecoder.forward",
     "src/sam2_hf/model/modeling_sam2.py:Sam2Model.forward",
-    "src/sam2_hf/model/gpu_attention_kernel.py:attend_part",
+    "src/sam2_hf/model/kernels/gpu_attention_kernel.py:attend_part",
     "src/sam2_hf/original/automatic_mask_generator.py:SAM2AutomaticMaskGenerator.__init__",
     "src/sam2_hf/original/sam2_video_predictor.py:SAM2VideoPredictor.add_new_points_or_box",
     "src/sam2_hf/processing/image_processing_sam2.py:Sam2ImageProcessor.filter_masks",

@@ -17,7 +17,7 @@ from evaluation.comparison.measurement_plan import baseline_jobs, carry_out, mod
 from evaluation.comparison.model_answers import ModelGuesser, ModelTracker, Pipelines
 from evaluation.exit_status import exit_status
 from evaluation.measured_model import describe_model
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 
 from .pictures import write_pictures
 from .sets import bsds_set, coco_set, davis_set

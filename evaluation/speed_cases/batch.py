@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 from sam2_hf.writers.mp4 import video_writer
 
 from .image import smooth_photo

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sam2_hf.model.gpu_attention import (
+from sam2_hf.model.kernels.gpu_attention import (
     ALLOWED,
     SIZES,
     SMALL_SIZES,

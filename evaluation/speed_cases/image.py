@@ -19,7 +19,7 @@ from sam2_hf import (
     Sam2Model,
     Sam2Processor,
 )
-from sam2_hf.model.released_models import released_config
+from sam2_hf.model.checkpoints.released_models import released_config
 
 from .original import OriginalModel
 from .timing import (

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from sam2_hf import Sam2VideoConfig, Sam2VideoModel
-from sam2_hf.model.checkpoint_names import to_original
-from sam2_hf.model.released_models import released_config
+from sam2_hf.model.checkpoints.checkpoint_names import to_original
+from sam2_hf.model.checkpoints.released_models import released_config
 
 from .original import CONFIG, CONFIGS
 from .timing import Result, compare

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sam2_hf.model.checkpoint_names import to_original
+from sam2_hf.model.checkpoints.checkpoint_names import to_original
 
 CONFIGS = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 CONFIG = "configs/sam2.1/sam2.1_hiera_{letter}.yaml"

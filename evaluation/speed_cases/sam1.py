@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sam2_hf import Sam2Config, Sam2Model
-from sam2_hf.model.released_models import released_config
+from sam2_hf.model.checkpoints.released_models import released_config
 
 from .image import CLICK_XY, PHOTO_SIZE
 from .timing import Result, draw_weights, seconds

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from sam2_hf.data.config import Augmentation, SourceConfig
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 from sam2_hf.training.config import CheckpointConfig, LoggingConfig, OptimizerConfig, TrainConfig
 from sam2_hf.training.trainer import Trainer, make_accelerator
 

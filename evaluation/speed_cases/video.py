@@ -32,8 +32,8 @@ from sam2_hf import (
     VideoSession,
 )
 from sam2_hf.masks import resize_masks
-from sam2_hf.model.configuration_sam2 import with_image_size
-from sam2_hf.model.released_models import released_config
+from sam2_hf.model.checkpoints.released_models import released_config
+from sam2_hf.model.configs.configuration_sam2 import with_image_size
 from sam2_hf.writers.mp4 import video_writer
 
 from .original import OriginalModel

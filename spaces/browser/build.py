@@ -24,7 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sam2_hf import CheckpointError, Sam2Error, Sam2VideoModel
 from sam2_hf.atomic_write import atomic_folder
 from sam2_hf.export import export_onnx
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "samples"

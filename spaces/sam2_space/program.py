@@ -17,7 +17,7 @@ from transformers.utils import logging
 
 from sam2_hf.errors import Sam2Error
 from sam2_hf.interruption import DONE, FAILED
-from sam2_hf.model.checkpoint_errors import CheckpointError
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointError
 
 from .limits import Limits
 from .server import default_model, serve

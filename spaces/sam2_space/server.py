@@ -11,7 +11,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from sam2_hf.engine.set_folder import SetFolder
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 from sam2_space.review.review_work import ReviewDesk
 from sam2_space.widgets.components import css, script, theme
 

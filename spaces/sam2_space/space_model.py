@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
-from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL, bundled_folder
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.open_vocabulary.detection import Detection, Detector, detect_objects
 from sam2_hf.pipelines.encoded_image import EncodedImage

@@ -7,15 +7,15 @@ listed twice: in the imports, for editors and type checkers, and in the table, f
 import importlib
 from typing import TYPE_CHECKING
 
-from sam2_hf.model.checkpoint_errors import paused_collection
+from sam2_hf.model.checkpoints.checkpoint_errors import paused_collection
 
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from sam2_hf.everything.options import VideoEverythingOptions as VideoEverythingOptions
     from sam2_hf.frames.streams import LiveFrames as LiveFrames
-    from sam2_hf.model.checkpoint_errors import CheckpointError as CheckpointError
-    from sam2_hf.model.configuration_sam2 import (
+    from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointError as CheckpointError
+    from sam2_hf.model.configs.configuration_sam2 import (
         EdgeTamConfig as EdgeTamConfig,
         EfficientTamConfig as EfficientTamConfig,
         Sam2Config as Sam2Config,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         Sam2VisionConfig as Sam2VisionConfig,
         Sam3TrackerConfig as Sam3TrackerConfig,
     )
-    from sam2_hf.model.configuration_sam2_video import (
+    from sam2_hf.model.configs.configuration_sam2_video import (
         EdgeTamVideoConfig as EdgeTamVideoConfig,
         EfficientTamVideoConfig as EfficientTamVideoConfig,
         Sam2VideoConfig as Sam2VideoConfig,
@@ -111,14 +111,14 @@ if TYPE_CHECKING:
     from .masks import suppress_overlaps as suppress_overlaps
 
 _MODULE_OF = {
-    "CheckpointError": "model.checkpoint_errors",
+    "CheckpointError": "model.checkpoints.checkpoint_errors",
     "Click": "processing.prompts",
     "Detection": "open_vocabulary.detection",
     "DetectionError": "errors",
-    "EdgeTamConfig": "model.configuration_sam2",
-    "EdgeTamVideoConfig": "model.configuration_sam2_video",
-    "EfficientTamConfig": "model.configuration_sam2",
-    "EfficientTamVideoConfig": "model.configuration_sam2_video",
+    "EdgeTamConfig": "model.configs.configuration_sam2",
+    "EdgeTamVideoConfig": "model.configs.configuration_sam2_video",
+    "EfficientTamConfig": "model.configs.configuration_sam2",
+    "EfficientTamVideoConfig": "model.configs.configuration_sam2_video",
     "EncodedImage": "pipelines.encoded_image",
     "Explanation": "video.explanation",
     "FrameError": "errors",
@@ -141,32 +141,32 @@ _MODULE_OF = {
     "Reference": "video.references",
     "ReviewRules": "video.review",
     "RunComparison": "writers.run_comparison",
-    "Sam2Config": "model.configuration_sam2",
+    "Sam2Config": "model.configs.configuration_sam2",
     "Sam2Error": "errors",
-    "Sam2HieraDetConfig": "model.configuration_sam2",
+    "Sam2HieraDetConfig": "model.configs.configuration_sam2",
     "Sam2HieraDetModel": "model.hiera",
     "Sam2HieraDetModelOutput": "model.outputs",
     "Sam2ImageProcessor": "processing.image_processing_sam2",
     "Sam2ImageSegmentationOutput": "model.outputs",
-    "Sam2MaskDecoderConfig": "model.configuration_sam2",
+    "Sam2MaskDecoderConfig": "model.configs.configuration_sam2",
     "Sam2Model": "model.modeling_sam2",
     "Sam2PreTrainedModel": "model.pretrained",
     "Sam2Processor": "processing.processing_sam2",
-    "Sam2PromptEncoderConfig": "model.configuration_sam2",
-    "Sam2VideoConfig": "model.configuration_sam2_video",
+    "Sam2PromptEncoderConfig": "model.configs.configuration_sam2",
+    "Sam2VideoConfig": "model.configs.configuration_sam2_video",
     "Sam2VideoInferenceSession": "video.compat.transformers_session",
-    "Sam2VideoMaskDecoderConfig": "model.configuration_sam2_video",
+    "Sam2VideoMaskDecoderConfig": "model.configs.configuration_sam2_video",
     "Sam2VideoModel": "model.modeling_sam2_video",
     "Sam2VideoPreTrainedModel": "model.pretrained",
     "Sam2VideoProcessor": "video.compat.processing_sam2_video",
-    "Sam2VideoPromptEncoderConfig": "model.configuration_sam2_video",
+    "Sam2VideoPromptEncoderConfig": "model.configs.configuration_sam2_video",
     "Sam2VideoSegmentationOutput": "model.outputs",
     "Sam2VideoVideoProcessor": "video.video_processing_sam2_video",
-    "Sam2VisionConfig": "model.configuration_sam2",
+    "Sam2VisionConfig": "model.configs.configuration_sam2",
     "Sam2VisionEncoderOutput": "model.outputs",
     "Sam2VisionModel": "model.image_encoder",
-    "Sam3TrackerConfig": "model.configuration_sam2",
-    "Sam3TrackerVideoConfig": "model.configuration_sam2_video",
+    "Sam3TrackerConfig": "model.configs.configuration_sam2",
+    "Sam3TrackerVideoConfig": "model.configs.configuration_sam2_video",
     "SessionError": "errors",
     "SessionOptions": "video.session_options",
     "TextTracker": "open_vocabulary.text_tracker",

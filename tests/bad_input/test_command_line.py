@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sam2_hf.cli import main
-from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.writers.mp4 import video_writer
 from tests.bad_input.bad_files import float_tiff, write_bad_files
 from tests.bad_input.judging import Input, faults_of

@@ -8,7 +8,7 @@ from PIL import Image
 from seeded_inputs import photo
 
 from sam2_hf.cli import main
-from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.writers.mp4 import video_writer
 
 

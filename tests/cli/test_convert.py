@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sam2_hf.cli import main
-from sam2_hf.model.original_checkpoint import read_original
+from sam2_hf.model.checkpoints.original_checkpoint import read_original
 from tests.small_checkpoint import save_original, small_config
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sam2_hf.cli import main, model_choice
-from sam2_hf.model.bundled_models import SMALL_MODEL as NAME
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL as NAME
 from sam2_hf.pipelines.loading import DEFAULT_MODEL
 
 

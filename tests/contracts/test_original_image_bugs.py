@@ -7,7 +7,7 @@ from seeded_inputs import photo
 import sam2_hf
 from sam2_hf import CheckpointError, MaskGenerationPipeline, Sam2Config, Sam2Model
 from sam2_hf.masks import fill_holes
-from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.configs.configuration_sam2 import with_image_size
 
 
 @pytest.mark.parametrize("image_size", [96, 256, 512])

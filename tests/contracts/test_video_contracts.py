@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.configs.configuration_sam2 import with_image_size
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.prompt_encoder import Prompts

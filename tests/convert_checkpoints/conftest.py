@@ -2,7 +2,7 @@
 
 import pytest
 
-from sam2_hf.model.checkpoint_folder import convert_to_folder
+from sam2_hf.model.checkpoints.checkpoint_folder import convert_to_folder
 from tests.small_checkpoint import save_original, small_config
 
 

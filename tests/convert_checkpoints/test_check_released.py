@@ -14,7 +14,7 @@ from convert_checkpoints.known_values import (
     PHOTO_REPO,
     KnownValues,
 )
-from sam2_hf.model.released_models import RELEASED
+from sam2_hf.model.checkpoints.released_models import RELEASED
 from tests.hub.conftest import hub as hub
 
 TINY = "sam2.1_hiera_tiny"

@@ -9,7 +9,7 @@ from safetensors.torch import load
 from convert_checkpoints.command_line import run
 from convert_checkpoints.convert import convert
 from sam2_hf import Sam2Model
-from sam2_hf.model.checkpoint_names import to_ours
+from sam2_hf.model.checkpoints.checkpoint_names import to_ours
 from tests.hub.conftest import hub as hub
 from tests.small_checkpoint import small_original
 

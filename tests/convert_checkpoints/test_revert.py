@@ -4,7 +4,7 @@ import torch
 
 from convert_checkpoints.command_line import run
 from convert_checkpoints.revert import revert
-from sam2_hf.model.original_checkpoint import read_original
+from sam2_hf.model.checkpoints.original_checkpoint import read_original
 
 
 def test_the_original_comes_back_bit_by_bit(small_file, small_folder, tmp_path, capsys):

@@ -10,7 +10,7 @@ from textwrap import dedent
 from unittest.mock import patch
 
 from sam2_hf.cli import main as sam2_hf
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w+)(?P<options>[^\n]*)\n(?P<code>.*?)^(?P=indent)```$",

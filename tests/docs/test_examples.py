@@ -15,7 +15,7 @@ from sam2_hf import original
 from sam2_hf.everything.everything_tracker import EverythingTracker
 from sam2_hf.everything.scene_cuts import find_scene_cuts
 from sam2_hf.frames.open import open_frames
-from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.configs.configuration_sam2 import with_image_size
 from sam2_hf.original import build_sam
 from sam2_hf.original.automatic_mask_generator import SAM2AutomaticMaskGenerator
 from sam2_hf.original.sam2_camera_predictor import SAM2CameraPredictor

@@ -16,7 +16,7 @@ NOT_RUN = {
     "pip install": "needs a package index",
     "sam2-hf export": "takes minutes; tests/export makes an export and checks it",
     "convert mine.pt": "the sizes of the bundled model are no released ones",
-    "EfficientTamVideoConfig(": "needs an EfficientTAM; tests/model/test_family_names.py loads one",
+    "EfficientTamVideoConfig(": "needs an EfficientTAM; test_family_names.py loads one",
     "make space": "serves until it is stopped",
     "sam2-hf space": "serves until it is stopped",
     "sam2-hf completion": "is for a shell; tests/cli reads what it prints",

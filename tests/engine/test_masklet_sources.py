@@ -13,7 +13,7 @@ from sam2_hf.engine.prompts.given_objects import GivenObject, GivenPrompt
 from sam2_hf.engine.settings import LabelSettings
 from sam2_hf.engine.tracked_objects import ClipToLabel
 from sam2_hf.errors import DataError, OptionError, PromptError
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 from tests.engine.test_tracked_objects import centers, clip
 from tests.fakes import SIDE, fake_clip
 from tests.stand_in_detector import KnownBoxes

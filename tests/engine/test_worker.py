@@ -19,7 +19,7 @@ from sam2_hf.engine.work_items import open_items
 from sam2_hf.engine.worker import MOST_ATTEMPTS, Worker
 from sam2_hf.errors import DataError, OutputError
 from sam2_hf.interruption import StopRequestedError
-from sam2_hf.model.checkpoint_errors import CheckpointError
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointError
 from tests.engine.clips import write_clip
 from tests.engine.test_tracked_objects import click
 

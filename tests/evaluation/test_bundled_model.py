@@ -8,7 +8,7 @@ from skimage import data
 from evaluation.demo_clip import demo_clip, first_clicks
 from evaluation.metrics import region_similarity, score_masklet
 from sam2_hf import pipeline
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 
 CUP = (290, 225)  # where `make demo` clicks; x, y
 

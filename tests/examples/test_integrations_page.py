@@ -21,7 +21,7 @@ from PIL import Image
 from examples.label_studio_backend import photos, videos
 from examples.label_studio_backend.labeling_config import answer_tag, shows
 from sam2_hf import Sam2VideoModel, VideoSession, pipeline
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 from tests.docs.blocks import blocks_of, run
 from tests.docs.files import NUM_FRAMES, write_files
 

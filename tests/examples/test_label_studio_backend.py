@@ -24,7 +24,7 @@ from examples.label_studio_backend.task_files import TaskFiles
 from examples.label_studio_backend.videos import VideoTracker
 from sam2_hf import Sam2VideoModel, VideoSession, pipeline
 from sam2_hf.errors import PromptError
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 from sam2_hf.results.found_object import mask_box
 from sam2_hf.writers.mp4 import video_writer
 from tests.examples.brush_reader import read_brush

@@ -9,7 +9,7 @@ from skimage import data
 
 from examples.refine_cvat import main, read_cvat
 from sam2_hf import pipeline
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 from sam2_hf.results.cvat import write_cvat
 from tests.results.readers import SIZE, objects, plain_mask, ring_mask
 

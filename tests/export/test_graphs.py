@@ -8,7 +8,7 @@ from sam2_hf.export.graph_folder import GraphFolder
 from sam2_hf.export.graphs import attend_in_chunks, graphs_of
 from sam2_hf.export.onnx_files import GRAPHS, exportable_copy
 from sam2_hf.export.parity import moving_shapes
-from sam2_hf.model import fast_paths
+from sam2_hf.model.kernels import fast_paths
 from sam2_hf.model.memory_tokens import MemoryInputs
 
 TOLERANCE = 1e-4  # of the largest value, or absolute where that is below 1

@@ -3,7 +3,7 @@
 import pytest
 from huggingface_hub import constants
 
-from sam2_hf.model.checkpoint_folder import convert_to_folder
+from sam2_hf.model.checkpoints.checkpoint_folder import convert_to_folder
 from tests.hub.hub_server import running_hub
 from tests.small_checkpoint import save_original, small_config, small_original
 

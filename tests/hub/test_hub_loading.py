@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from sam2_hf import CheckpointError, Sam2Model
-from sam2_hf.model.checkpoint_folder import convert_to_folder
+from sam2_hf.model.checkpoints.checkpoint_folder import convert_to_folder
 from tests.hub.hub_server import running_hub
 from tests.small_checkpoint import small_config
 

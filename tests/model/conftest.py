@@ -7,7 +7,8 @@ import torch
 from peers import draw_weights, peer_of
 
 from sam2_hf import Sam2Model
-from sam2_hf.model import cpu_kernels, mask_decoder, memory_attention, two_way_transformer
+from sam2_hf.model import mask_decoder, memory_attention, two_way_transformer
+from sam2_hf.model.kernels import cpu_kernels
 
 
 @pytest.fixture(scope="module", autouse=True)

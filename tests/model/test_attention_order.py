@@ -5,7 +5,7 @@ from peers import draw_weights, largest_difference
 from sam2_hf import Sam2MaskDecoderConfig, Sam2Model
 from sam2_hf.model import attention
 from sam2_hf.model.attention import ImageToTokenAttention, PromptAttention, token_to_image_attention
-from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.configs.configuration_sam2 import with_image_size
 
 SAME_SUMS = 1e-5  # values of order 1, multiplied in another order
 LOGIT_TOLERANCE = 1e-4  # the same after four attentions, on logits of order 3

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sam2_hf import CheckpointError, Sam2Config, Sam2Model, Sam2VideoConfig, Sam2VideoModel
-from sam2_hf.model.checkpoint_folder import read_folder
+from sam2_hf.model.checkpoints.checkpoint_folder import read_folder
 from tests.damage import damaged
 from tests.small_checkpoint import small_config
 

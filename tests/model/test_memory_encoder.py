@@ -4,8 +4,9 @@ import pytest
 import torch
 from peers import draw_weights, largest_difference, peer_of
 
-from sam2_hf.model import cpu_kernels, memory_encoder
-from sam2_hf.model.cpu_kernels import has_fused_product
+from sam2_hf.model import memory_encoder
+from sam2_hf.model.kernels import cpu_kernels
+from sam2_hf.model.kernels.cpu_kernels import has_fused_product
 from sam2_hf.model.memory_encoder import FuserBlock, MemoryEncoder
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from tests.drawn_video import HIDDEN, MEMORY, drawn_video_model

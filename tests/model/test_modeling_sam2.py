@@ -6,7 +6,7 @@ from peers import draw_weights, largest_difference, peer_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from sam2_hf import Sam2Config, Sam2Model, Sam2VideoModel
-from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.configs.configuration_sam2 import with_image_size
 
 SAME_SUMS = 5e-5  # logits are of order 3 and pass a hundred sums, each right to seven digits
 # The same for half precision, whose sums are right to three digits and to two and a half.

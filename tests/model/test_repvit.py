@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from sam2_hf.model.configuration_backbones import RepVitConfig
+from sam2_hf.model.configs.configuration_backbones import RepVitConfig
 from sam2_hf.model.repvit import RepVit
 
 SMALL = {"embed_dim": [8, 16, 24, 32], "depth": [1, 1, 2, 1]}

@@ -8,8 +8,8 @@ from peers import largest_difference
 from torch import nn
 
 from sam2_hf import Sam2VideoModel
-from sam2_hf.model.configuration_sam2 import with_image_size
-from sam2_hf.model.cpu_kernels import has_fused_product
+from sam2_hf.model.configs.configuration_sam2 import with_image_size
+from sam2_hf.model.kernels.cpu_kernels import has_fused_product
 from sam2_hf.model.memory_attention import AttentionKernel, select_attention_kernel
 from sam2_hf.model.memory_tokens import MemoryTokens
 from sam2_hf.model.position_encoding import rotary_table

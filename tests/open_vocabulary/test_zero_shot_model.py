@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoProcessor
 
 from sam2_hf.errors import PromptError
-from sam2_hf.model.checkpoint_errors import CheckpointError
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointError
 from sam2_hf.open_vocabulary.zero_shot_detector import ZeroShotDetector
 from sam2_hf.open_vocabulary.zero_shot_model import check_share
 

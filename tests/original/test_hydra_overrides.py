@@ -5,7 +5,7 @@ import re
 import pytest
 
 from sam2_hf.errors import OptionError, PromptError
-from sam2_hf.model.released_models import released_config
+from sam2_hf.model.checkpoints.released_models import released_config
 from sam2_hf.original.hydra_overrides import (
     CONFIG_FIELDS,
     FIXED,

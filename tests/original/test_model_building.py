@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sam2_hf.errors import OptionError, PromptError, SessionError
-from sam2_hf.model.checkpoint_errors import CheckpointError, CheckpointNotFoundError
-from sam2_hf.model.checkpoint_names import to_original
-from sam2_hf.model.released_models import RELEASED, released_config
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointError, CheckpointNotFoundError
+from sam2_hf.model.checkpoints.checkpoint_names import to_original
+from sam2_hf.model.checkpoints.released_models import RELEASED, released_config
 from sam2_hf.original.model_building import (
     SIZES,
     BuildOptions,

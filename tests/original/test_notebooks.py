@@ -21,7 +21,7 @@ from golden_cases import seeded_weights
 from matplotlib import pyplot
 
 from sam2_hf import Sam2VideoModel
-from sam2_hf.model.checkpoint_names import to_original
+from sam2_hf.model.checkpoints.checkpoint_names import to_original
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of matplotlib, which shows nothing
 

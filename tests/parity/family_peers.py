@@ -14,7 +14,7 @@ from torch import nn
 from transformers.models.edgetam import modeling_edgetam
 from transformers.models.edgetam_video import modeling_edgetam_video
 
-from sam2_hf.model.configuration_backbones import RepVitConfig
+from sam2_hf.model.configs.configuration_backbones import RepVitConfig
 from sam2_hf.model.repvit import RepVit
 
 

@@ -13,11 +13,11 @@ from seeded_weights import fill
 from torch import Tensor
 
 from sam2_hf import Sam2ImageProcessor, Sam2Model, Sam2Processor
-from sam2_hf.model.checkpoint_names import to_ours
-from sam2_hf.model.configuration_sam2 import Sam2Config, with_image_size
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.checkpoints.checkpoint_names import to_ours
+from sam2_hf.model.checkpoints.released_models import released_config
+from sam2_hf.model.configs.configuration_sam2 import Sam2Config, with_image_size
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.released_models import released_config
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RELEASED = (

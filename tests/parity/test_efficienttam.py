@@ -21,7 +21,7 @@ from peers import largest_difference
 
 import sam2_hf
 from sam2_hf import Sam2ImageProcessor, Sam2VideoInferenceSession, Sam2VideoProcessor
-from sam2_hf.model.family_names import EFFICIENTTAM, family_to_original
+from sam2_hf.model.checkpoints.family_names import EFFICIENTTAM, family_to_original
 from sam2_hf.video.session_options import SessionOptions
 
 TOLERANCE = 1e-3  # logits of order 1; measured 1e-4

@@ -26,7 +26,7 @@ from golden_cases import (
 )
 
 from sam2_hf import Sam2Model, Sam2Processor
-from sam2_hf.model.checkpoint_names import to_ours
+from sam2_hf.model.checkpoints.checkpoint_names import to_ours
 
 QUICK = ("micro", "micro20", "512")
 SAME = {"sam2_hiera_tiny": "sam2.1_hiera_tiny", "sam2_hiera_large": "sam2.1_hiera_large"}

@@ -8,7 +8,7 @@ import transformers
 from peers import draw_weights, largest_difference, transformers_warnings
 
 import sam2_hf
-from sam2_hf.model.configuration_sam2 import with_image_size
+from sam2_hf.model.configs.configuration_sam2 import with_image_size
 
 ANSWER_TOLERANCE = 1e-4  # logits of order 3 after a hundred sums, taken in another order
 FEATURE_TOLERANCE = 1e-5  # of their deviation

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sam2_hf import PromptError, Sam2Config
-from sam2_hf.model.checkpoint_errors import CheckpointError
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointError
 from sam2_hf.pipelines.everything_options import EverythingOptions
 
 OFFICIAL_DEFAULTS = {  # printed by inspect.signature of the original generator

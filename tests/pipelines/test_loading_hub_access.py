@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from huggingface_hub import constants
 
-from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.pipelines import loading
 from sam2_hf.pipelines.loading import hub_answers, is_cached, loading_options
 

@@ -7,7 +7,7 @@ import pytest
 from seeded_inputs import photo
 
 from sam2_hf import ImageSegmentationPipeline, Sam2Model
-from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL, bundled_folder
 
 OBJECTS = {"cup": {"points": (30, 20)}, "plate": {"box": (60, 5, 115, 55)}}
 

@@ -7,7 +7,7 @@ import pytest
 
 from sam2_hf import Sam2ImageProcessor, Sam2Processor, Sam2VideoProcessor, Sam2VideoVideoProcessor
 from sam2_hf.errors import ProcessorError, Sam2Error
-from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL, bundled_folder
 from tests.damage import damaged
 
 KINDS = (Sam2ImageProcessor, Sam2Processor, Sam2VideoProcessor, Sam2VideoVideoProcessor)

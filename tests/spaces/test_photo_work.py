@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from sam2_hf import ImageError, PromptError, Sam2Config
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 from sam2_hf.pipelines.everything_options import EverythingOptions
 from sam2_hf.pipelines.image_prompts import SegmentationResult
 from sam2_space.drawing import BACKGROUNDS, draw_candidates, draw_view, write_cutout, write_files

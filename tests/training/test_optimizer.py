@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sam2_hf.errors import TrainingError
+from sam2_hf.model.checkpoints.released_models import released_config
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.released_models import released_config
 from sam2_hf.training.config import OptimizerConfig
 from sam2_hf.training.optimizer import freeze, learning_rate_multipliers, make_optimizer, set_rates
 from tests.drawn_video import own_video_model

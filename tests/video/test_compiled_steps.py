@@ -11,7 +11,7 @@ from torch.nn import functional
 from sam2_hf import compiling
 from sam2_hf.compiling import Compiled
 from sam2_hf.model import memory_attention, modeling_sam2_video
-from sam2_hf.model.gpu_attention import Tiles
+from sam2_hf.model.kernels.gpu_attention import Tiles
 from sam2_hf.video import compiled_steps
 from sam2_hf.video.compat.transformers_session import Sam2VideoInferenceSession
 from sam2_hf.video.compiled_steps import encode_frame, track_fixed

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from sam2_hf.interruption import DONE
-from sam2_hf.model.checkpoint_folder import convert_to_folder, revert_to_original
+from sam2_hf.model.checkpoints.checkpoint_folder import convert_to_folder, revert_to_original
 
 from .console import say
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 from huggingface_hub.utils.tqdm import disable_progress_bars
 from transformers.utils import logging
 
-from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
-from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL, bundled_folder
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.open_vocabulary.mask_scorer import ZeroShotScorer

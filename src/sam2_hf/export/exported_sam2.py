@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import ExportError
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.mask_decoder import choose_single, gated
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.modeling_sam2_video import GIVEN_SCALE, GIVEN_SHIFT

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sam2_hf.errors import ExportError
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.prompt_encoder import PADDING
 
 FIXED = "sam2_hf.fixed"  # key of the shapes; empty where they vary

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import ExportError
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 
 from .fixed_shapes import FIXED, FixedShapes
 from .graph_runtimes import AGAIN, DTYPE, ONNX_RUNTIME, GraphRuntime, hash_of

@@ -8,7 +8,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from sam2_hf.errors import ExportError
-from sam2_hf.model.checkpoint_errors import first_line
+from sam2_hf.model.checkpoints.checkpoint_errors import first_line
 
 from .onnx_files import GRAPHS, is_export
 

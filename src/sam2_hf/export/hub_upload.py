@@ -8,8 +8,8 @@ import torch
 from huggingface_hub import HfApi, ModelCard, ModelCardData, constants
 
 from sam2_hf.errors import ExportError
-from sam2_hf.model.bundled_models import bundled_folder
-from sam2_hf.model.checkpoint_errors import first_line
+from sam2_hf.model.checkpoints.bundled_models import bundled_folder
+from sam2_hf.model.checkpoints.checkpoint_errors import first_line
 
 from .exported_folder import ExportedFolder
 from .hub_download import is_hub_id

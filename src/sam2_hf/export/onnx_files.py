@@ -12,12 +12,12 @@ import torch
 
 from sam2_hf.atomic_write import atomic_folder
 from sam2_hf.errors import ExportError, MissingPackageError, OutputError
-from sam2_hf.model.configuration_checks import require_buildable
-from sam2_hf.model.configuration_sam2 import with_image_size
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.checkpoints.weight_fingerprint import DIGITS, weight_fingerprint
+from sam2_hf.model.configs.configuration_checks import require_buildable
+from sam2_hf.model.configs.configuration_sam2 import with_image_size
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.memory_attention import RotaryAttention
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.weight_fingerprint import DIGITS, weight_fingerprint
 from sam2_hf.processing.bundled_processors import checkpoint_source
 from sam2_hf.processing.processor_settings import FILES as PROCESSOR_FILES
 from sam2_hf.version import __version__

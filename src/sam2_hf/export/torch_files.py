@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from sam2_hf.errors import ExportError
-from sam2_hf.model.checkpoint_errors import first_line
+from sam2_hf.model.checkpoints.checkpoint_errors import first_line
 
 from .graphs import Graph, quietly
 from .photo_graphs import PhotoFormat, Run

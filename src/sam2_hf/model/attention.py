@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .configuration_sam2 import Sam2MaskDecoderConfig
-from .cpu_kernels import MIN_ROWS, has_fused_product, product
-from .fast_paths import FastPath, are_linear
+from sam2_hf.model.configs.configuration_sam2 import Sam2MaskDecoderConfig
+from sam2_hf.model.kernels.cpu_kernels import MIN_ROWS, has_fused_product, product
+from sam2_hf.model.kernels.fast_paths import FastPath, are_linear
 
 
 class Projections(Protocol):

@@ -14,10 +14,11 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils.generic import TransformersKwargs, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from sam2_hf.model.configs.configuration_sam2 import Sam2HieraDetConfig
+from sam2_hf.model.kernels.cpu_kernels import in_bands, linear, may_fuse, needs_bands
+from sam2_hf.model.kernels.fast_paths import FastPath, WeightCache, decides_fast_paths, known_module
+
 from .attention import attend
-from .configuration_sam2 import Sam2HieraDetConfig
-from .cpu_kernels import in_bands, linear, may_fuse, needs_bands
-from .fast_paths import FastPath, WeightCache, decides_fast_paths, known_module
 from .layers import FeedForward
 from .outputs import Sam2HieraDetModelOutput
 from .pretrained import Sam2PreTrainedModel

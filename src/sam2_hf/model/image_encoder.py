@@ -16,10 +16,11 @@ from torch.nn import functional
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_backbones import RepVitConfig
-from .configuration_sam2 import Sam2HieraDetConfig, Sam2VisionConfig
-from .cpu_kernels import has_fused_product, product
-from .fast_paths import FastPath, WeightCache, is_bare
+from sam2_hf.model.configs.configuration_backbones import RepVitConfig
+from sam2_hf.model.configs.configuration_sam2 import Sam2HieraDetConfig, Sam2VisionConfig
+from sam2_hf.model.kernels.cpu_kernels import has_fused_product, product
+from sam2_hf.model.kernels.fast_paths import FastPath, WeightCache, is_bare
+
 from .hiera import Sam2HieraDetModel
 from .layers import pointwise
 from .outputs import Sam2VisionEncoderOutput

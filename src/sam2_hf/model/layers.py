@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from .cpu_kernels import linear, may_fuse
-from .fast_paths import FastPath, is_bare, known_module
+from sam2_hf.model.kernels.cpu_kernels import linear, may_fuse
+from sam2_hf.model.kernels.fast_paths import FastPath, is_bare, known_module
 
 
 class FeedForward(FastPath, nn.Module):

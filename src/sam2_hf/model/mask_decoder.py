@@ -10,8 +10,9 @@ cells of the image embedding, c = channels, h, w = rows and columns.
 import torch
 from torch import Tensor, nn
 
-from .configuration_sam2 import Sam2MaskDecoderConfig
-from .fast_paths import FastPath, decides_fast_paths, is_traced
+from sam2_hf.model.configs.configuration_sam2 import Sam2MaskDecoderConfig
+from sam2_hf.model.kernels.fast_paths import FastPath, decides_fast_paths, is_traced
+
 from .layers import FeedForward, table_rows
 from .mask_upscaling import MaskUpscaling, are_products, draw_masks
 from .outputs import DecodedMasks, DecodedTokens, GatedMasks, PromptEmbeddings

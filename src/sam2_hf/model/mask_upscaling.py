@@ -14,7 +14,7 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .cpu_kernels import has_fused_product, product
+from sam2_hf.model.kernels.cpu_kernels import has_fused_product, product
 
 
 class UpscalingLayers(Protocol):

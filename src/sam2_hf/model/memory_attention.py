@@ -15,10 +15,15 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .attention import attend
-from .configuration_sam2_video import Sam2VideoConfig
-from .cpu_kernels import attend_in_tiles, has_fused_product, linear, may_fuse, product
-from .fast_paths import (
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.kernels.cpu_kernels import (
+    attend_in_tiles,
+    has_fused_product,
+    linear,
+    may_fuse,
+    product,
+)
+from sam2_hf.model.kernels.fast_paths import (
     FastPath,
     WeightCache,
     are_linear,
@@ -26,7 +31,9 @@ from .fast_paths import (
     is_traced,
     known_module,
 )
-from .gpu_attention import Tiles, attend_in_parts
+from sam2_hf.model.kernels.gpu_attention import Tiles, attend_in_parts
+
+from .attention import attend
 from .memory_tokens import MemoryTokens
 from .position_encoding import rotary_table, rotated
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .configuration_sam2_video import Sam2VideoConfig
-from .cpu_kernels import in_bands, linear, may_fuse
-from .fast_paths import FastPath
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.kernels.cpu_kernels import in_bands, linear, may_fuse
+from sam2_hf.model.kernels.fast_paths import FastPath
+
 from .layers import ChannelLayerNorm, pointwise
 
 

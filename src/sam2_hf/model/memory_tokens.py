@@ -16,7 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .gpu_attention import Tiles
+from sam2_hf.model.kernels.gpu_attention import Tiles
+
 from .position_encoding import TEMPERATURE
 
 MemoryKind = Literal["reference", "prompted", "tracked"]

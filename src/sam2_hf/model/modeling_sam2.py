@@ -12,8 +12,9 @@ from torch import Tensor
 from transformers.utils.generic import TransformersKwargs, merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
-from .configuration_sam2 import Sam2Config
-from .fast_paths import is_bare
+from sam2_hf.model.configs.configuration_sam2 import Sam2Config
+from sam2_hf.model.kernels.fast_paths import is_bare
+
 from .mask_decoder import MaskDecoder, decode_gated, gated
 from .mask_losses import LossRules, mask_losses, read_labels
 from .outputs import (

@@ -16,18 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_sam2_video import EdgeTamVideoConfig, Sam2VideoConfig
-from .gpu_attention import Tiles, best_tiles
+from sam2_hf.model.configs.configuration_sam2_video import EdgeTamVideoConfig, Sam2VideoConfig
+from sam2_hf.model.kernels.gpu_attention import Tiles, best_tiles
+
 from .layers import FeedForward
 from .memory_attention import MemoryAttention
 from .memory_encoder import MemoryEncoder
-from .memory_tokens import (
-    MemoryInputs,
-    MemoryTokens,
-    StaticMemoryInputs,
-    pointer_tokens,
-    time_code,
-)
+from .memory_tokens import MemoryInputs, MemoryTokens, StaticMemoryInputs, pointer_tokens, time_code
 from .outputs import FrameFeatures, ObjectMasks, Sam2VideoSegmentationOutput
 from .position_encoding import sine_table
 from .pretrained import Sam2VideoPreTrainedModel

@@ -15,7 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from .fast_paths import constant_table, known_module
+from sam2_hf.model.kernels.fast_paths import constant_table, known_module
 
 TEMPERATURE = (
     10_000  # ratio of the longest to the shortest wave length, as in "Attention is all you need"

@@ -11,12 +11,9 @@ from transformers import initialization as init
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_utils import LoadStateDictConfig, PreTrainedModel
 
-from .checkpoint_errors import paused_collection
-from .configuration_checks import require_buildable
-from .configuration_sam2 import Sam2Config
-from .configuration_sam2_video import Sam2VideoConfig
-from .fast_paths import is_fast, set_fast
-from .fitting_weights import (
+from sam2_hf.hub_code import saves_code, uploads_code
+from sam2_hf.model.checkpoints.checkpoint_errors import paused_collection
+from sam2_hf.model.checkpoints.fitting_weights import (
     assign_weights,
     fitting_weights,
     load_request,
@@ -24,8 +21,13 @@ from .fitting_weights import (
     require_floats,
     require_loaded,
 )
+from sam2_hf.model.checkpoints.original_checkpoint import load_pretrained
+from sam2_hf.model.configs.configuration_checks import require_buildable
+from sam2_hf.model.configs.configuration_sam2 import Sam2Config
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.kernels.fast_paths import is_fast, set_fast
+
 from .memory_encoder import FuserBlock
-from .original_checkpoint import load_pretrained
 from .position_encoding import FourierPositions
 
 ZEROS = ("pos_embed", "pos_embed_window", "no_memory_embedding")
@@ -55,6 +57,9 @@ class Sam2PreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
+
+    save_pretrained = saves_code(PreTrainedModel.save_pretrained)
+    _upload_modified_files = uploads_code(PreTrainedModel._upload_modified_files)
 
     def __init__(self, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
         require_buildable(config)

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
-from .configuration_sam2 import Sam2PromptEncoderConfig
-from .fast_paths import decides_fast_paths, known_module
+from sam2_hf.model.configs.configuration_sam2 import Sam2PromptEncoderConfig
+from sam2_hf.model.kernels.fast_paths import decides_fast_paths, known_module
+
 from .layers import ChannelLayerNorm, table_rows
 from .position_encoding import FourierPositions
 

@@ -15,16 +15,17 @@ from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_checks import require_buildable
-from .configuration_sam2 import (
+from sam2_hf.model.configs.configuration_checks import require_buildable
+from sam2_hf.model.configs.configuration_sam2 import (
     EdgeTamVisionConfig,
     EfficientTamVisionConfig,
     Sam2Config,
     Sam2VisionConfig,
     with_image_size,
 )
-from .configuration_sam2_video import Sam2VideoConfig
-from .fast_paths import WeightCache, is_bare
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.kernels.fast_paths import WeightCache, is_bare
+
 from .image_encoder import Sam2VisionModel, narrow_maps, neck_positions
 from .mask_decoder import MaskDecoder
 from .outputs import Sam2VisionEncoderOutput

@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .configuration_backbones import RepVitConfig
+from sam2_hf.model.configs.configuration_backbones import RepVitConfig
+
 from .outputs import Sam2HieraDetModelOutput
 from .pretrained import Sam2PreTrainedModel
 

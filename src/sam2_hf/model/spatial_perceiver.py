@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sam2_hf.model.configs.configuration_sam2_video import EdgeTamVideoConfig
+from sam2_hf.model.kernels.fast_paths import constant_table
+
 from .attention import attend
-from .configuration_sam2_video import EdgeTamVideoConfig
-from .fast_paths import constant_table
 from .position_encoding import rotary_table, sine_table
 
 Table = tuple[Tensor, Tensor]

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from sam2_hf.model.configs.configuration_sam2 import Sam2MaskDecoderConfig
+from sam2_hf.model.kernels.fast_paths import FastPath, is_bare, known_module
+
 from .attention import ImageToTokenAttention, ProductOrder, PromptAttention, select_product_order
-from .configuration_sam2 import Sam2MaskDecoderConfig
-from .fast_paths import FastPath, is_bare, known_module
 from .layers import FeedForward
 
 

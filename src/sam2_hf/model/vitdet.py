@@ -14,9 +14,10 @@ from torch.nn import functional
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import TransformersKwargs
 
-from .configuration_backbones import VitDetConfig
-from .configuration_sam2 import EfficientTamVisionConfig
-from .fast_paths import WeightCache, decides_fast_paths, known_module
+from sam2_hf.model.configs.configuration_backbones import VitDetConfig
+from sam2_hf.model.configs.configuration_sam2 import EfficientTamVisionConfig
+from sam2_hf.model.kernels.fast_paths import WeightCache, decides_fast_paths, known_module
+
 from .hiera import HieraBlock, PatchEmbedding, spread_drop_path
 from .layers import ChannelLayerNorm
 from .outputs import Sam2HieraDetModelOutput, Sam2VisionEncoderOutput

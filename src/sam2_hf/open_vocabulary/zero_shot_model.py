@@ -7,7 +7,7 @@ import torch
 from transformers import AutoProcessor
 
 from sam2_hf.errors import PromptError
-from sam2_hf.model.checkpoint_errors import CheckpointError, first_line
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointError, first_line
 from sam2_hf.number_reading import is_finite_number, shown
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sam2_hf.errors import OptionError, PromptError
-from sam2_hf.model.checkpoint_errors import CheckpointError
-from sam2_hf.model.configuration_checks import checked_config
-from sam2_hf.model.configuration_sam2 import with_image_size
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointError
+from sam2_hf.model.configs.configuration_checks import checked_config
+from sam2_hf.model.configs.configuration_sam2 import with_image_size
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.number_reading import shown
 
 ARGUMENT = "hydra_overrides_extra"

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sam2_hf.errors import OptionError, PromptError
-from sam2_hf.model.bundled_models import bundled_folder
-from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
-from sam2_hf.model.configuration_sam2 import Sam2Config
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.checkpoints.bundled_models import bundled_folder
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError
+from sam2_hf.model.checkpoints.released_models import RELEASED, released_config
+from sam2_hf.model.configs.configuration_sam2 import Sam2Config
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
-from sam2_hf.model.released_models import RELEASED, released_config
 from sam2_hf.number_reading import shown
 from sam2_hf.pipelines.loading import (
     Device,

@@ -12,7 +12,7 @@ from transformers import (
 )
 from transformers.models.auto.video_processing_auto import AutoVideoProcessor
 
-from sam2_hf.model.bundled_models import bundled_folder
+from sam2_hf.model.checkpoints.bundled_models import bundled_folder
 
 AUTO_CLASSES: tuple[Any, ...] = (
     AutoConfig,

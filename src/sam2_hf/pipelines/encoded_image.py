@@ -20,9 +20,13 @@ from torch import Tensor
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.compiling import Compiled
 from sam2_hf.errors import ImageError, PromptError
+from sam2_hf.model.checkpoints.weight_fingerprint import (
+    WeightWatch,
+    is_same_model,
+    weight_fingerprint,
+)
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.promptable_model import feature_weights
-from sam2_hf.model.weight_fingerprint import WeightWatch, is_same_model, weight_fingerprint
 from sam2_hf.picture_files import file_problem
 from sam2_hf.processing.image_processing_sam2 import Sam2ImageProcessor
 from sam2_hf.processing.value_range import ValueRange

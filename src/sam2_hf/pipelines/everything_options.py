@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from sam2_hf.errors import OptionError, PromptError
-from sam2_hf.model.checkpoint_errors import CheckpointError
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointError
 from sam2_hf.number_reading import is_finite_number, shown
 
 from .point_grid import Grid, layer_grids, own_grids

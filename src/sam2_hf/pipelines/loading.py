@@ -27,10 +27,10 @@ from sam2_hf.export.exported_sam2 import ExportedSam2
 from sam2_hf.export.hub_download import download_export, may_be_hub_id
 from sam2_hf.export.onnx_files import is_export
 from sam2_hf.export.photo_folder import require_no_photo_export
-from sam2_hf.model.bundled_models import OFFLINE_HINT, bundled_folder
-from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError, first_line
-from sam2_hf.model.checkpoint_search import FILE_SUFFIXES
-from sam2_hf.model.configuration_checks import read_float_dtype
+from sam2_hf.model.checkpoints.bundled_models import OFFLINE_HINT, bundled_folder
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError, first_line
+from sam2_hf.model.checkpoints.checkpoint_search import FILE_SUFFIXES
+from sam2_hf.model.configs.configuration_checks import read_float_dtype
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.bundled_processors import checkpoint_source

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 from transformers.utils import logging
 
 from sam2_hf.errors import PromptError
-from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.number_reading import shown
 from sam2_hf.open_vocabulary.detection import Detector
 from sam2_hf.open_vocabulary.mask_scorer import Scorer, ZeroShotScorer

@@ -10,8 +10,8 @@ import torch
 from transformers import PreTrainedConfig
 
 from sam2_hf.errors import OptionError, PromptError
-from sam2_hf.model.bundled_models import bundled_folder
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.checkpoints.bundled_models import bundled_folder
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.processing.pixel_values import PixelRules
 from sam2_hf.video.video_processing_sam2_video import (
     Sam2VideoVideoProcessor,

@@ -15,7 +15,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import logging
 
 from sam2_hf.errors import OptionError, PromptError
-from sam2_hf.model.configuration_sam2 import (
+from sam2_hf.model.configs.configuration_sam2 import (
     EdgeTamConfig,
     EdgeTamVisionConfig,
     EfficientTamConfig,
@@ -24,7 +24,7 @@ from sam2_hf.model.configuration_sam2 import (
     Sam2VisionConfig,
     Sam3TrackerConfig,
 )
-from sam2_hf.model.configuration_sam2_video import (
+from sam2_hf.model.configs.configuration_sam2_video import (
     EdgeTamVideoConfig,
     EfficientTamVideoConfig,
     Sam2VideoConfig,

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sam2_hf.errors import ProcessorError, Sam2Error
-from sam2_hf.model.bundled_models import bundled_folder
+from sam2_hf.hub_code import saves_code, uploads_code
+from sam2_hf.model.checkpoints.bundled_models import bundled_folder
 
-from .hub_code import write_code
 from .processor_settings import FILES, read_settings, require_usable
 
 Source = str | os.PathLike[str]
@@ -27,7 +27,6 @@ def loads_bundled(cls: type[Processor]) -> type[Processor]:
     `register_for_auto_class()`, saving writes all code that the class needs beside its settings.
     """
     load = cls.from_pretrained.__func__  # type: ignore[attr-defined]
-    save = cls.save_pretrained  # type: ignore[attr-defined]
 
     @wraps(load)
     def from_pretrained(
@@ -49,24 +48,9 @@ def loads_bundled(cls: type[Processor]) -> type[Processor]:
         require_usable(loaded[0] if isinstance(loaded, tuple) else loaded, str(name))
         return loaded
 
-    @wraps(save)
-    def save_pretrained(
-        self: Any,  # noqa: ANN401 - a processor
-        save_directory: Source,
-        push_to_hub: bool = False,  # noqa: FBT001, FBT002 - transformers' signature
-        **kwargs: Any,
-    ) -> Any:  # noqa: ANN401 - what the base class returns
-        if self._auto_class is None:
-            return save(self, save_directory, push_to_hub, **kwargs)
-        if push_to_hub:  # which saves to a folder first, and so writes the code as well
-            repo_id = kwargs.pop("repo_id", Path(save_directory).name)
-            return self.push_to_hub(repo_id, **kwargs)
-        saved = save(self, save_directory, **kwargs)
-        write_code(type(self), Path(save_directory))
-        return saved
-
     cls.from_pretrained = classmethod(from_pretrained)  # type: ignore[attr-defined]
-    cls.save_pretrained = save_pretrained  # type: ignore[attr-defined]
+    cls.save_pretrained = saves_code(cls.save_pretrained)  # type: ignore[attr-defined]
+    cls._upload_modified_files = uploads_code(cls._upload_modified_files)  # type: ignore[attr-defined]
     return cls
 
 

@@ -10,8 +10,8 @@ from torch import nn
 from sam2_hf.data.clip import collate
 from sam2_hf.errors import TrainingError
 from sam2_hf.model.attention import PromptAttention
-from sam2_hf.model.configuration_sam2 import with_image_size
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.configs.configuration_sam2 import with_image_size
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.two_way_transformer import TwoWayBlock
 from sam2_hf.training.synthetic.regions import region_clip

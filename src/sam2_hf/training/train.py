@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sam2_hf.errors import Sam2Error
 from sam2_hf.interruption import DONE, FAILED, INTERRUPTED
-from sam2_hf.model.checkpoint_errors import CheckpointError
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointError
 
 from .checkpointing import checkpoints
 from .config import TrainConfig

@@ -19,7 +19,7 @@ from sam2_hf.data.clip import Clip
 from sam2_hf.data.dataset import ClipDataset
 from sam2_hf.errors import DataError, Sam2Error, TrainingError
 from sam2_hf.geometry import to_model_pixels
-from sam2_hf.model.configuration_sam2 import Sam2Config
+from sam2_hf.model.configs.configuration_sam2 import Sam2Config
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.overlay import DrawnPrompts, draw_overlay, object_colors

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from sam2_hf.contact_sheet import Cell, contact_sheet
 from sam2_hf.errors import FrameError, SessionError
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.memory_tokens import MemoryInputs, MemoryKind
 from sam2_hf.overlay import draw_heat, draw_overlay
 from sam2_hf.results.pictures import NO_PICTURE, png_bytes, write_picture

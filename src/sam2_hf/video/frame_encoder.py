@@ -12,10 +12,14 @@ from weakref import WeakKeyDictionary, ref
 
 from sam2_hf.errors import SessionError
 from sam2_hf.frames.base import Frames
+from sam2_hf.model.checkpoints.weight_fingerprint import (
+    WeightWatch,
+    is_same_model,
+    weight_fingerprint,
+)
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import FrameFeatures
 from sam2_hf.model.promptable_model import feature_weights
-from sam2_hf.model.weight_fingerprint import WeightWatch, is_same_model, weight_fingerprint
 from sam2_hf.video.storage.video_fingerprint import (
     Fingerprint,
     require_same_video,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sam2_hf.errors import SessionError
-from sam2_hf.model.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.memory_tokens import MemoryInputs
 from sam2_hf.model.outputs import FrameFeatures, ObjectMasks
 from sam2_hf.model.prompt_encoder import Prompts

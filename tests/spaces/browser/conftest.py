@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from browser.build import BuildError, build
 from browser.serve import make_server
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 from tests.export.conftest import bundled_model, exported, shared_folder  # noqa: F401 - fixtures
 from tests.spaces.browser.visiting import SECONDS, wait_until_ready
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from browser import build
 from browser.build import BuildError, fetch_runtime, halve_weights
-from sam2_hf.model.bundled_models import SMALL_MODEL
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL
 
 PAGE = Path(build.__file__).parent / "page"
 SCRIPTS = sorted(PAGE.rglob("*.js"))

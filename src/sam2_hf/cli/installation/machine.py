@@ -15,10 +15,10 @@ from huggingface_hub import constants
 from sam2_hf.cli.arguments import DTYPES, MODELS
 from sam2_hf.cli.console import say
 from sam2_hf.export.parity import cpu_name
-from sam2_hf.model.bundled_models import SMALL_MODEL, bundled_folder
-from sam2_hf.model.checkpoint_errors import CheckpointNotFoundError
-from sam2_hf.model.cpu_kernels import has_fused_product
-from sam2_hf.model.gpu_attention import best_tiles
+from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL, bundled_folder
+from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError
+from sam2_hf.model.kernels.cpu_kernels import has_fused_product
+from sam2_hf.model.kernels.gpu_attention import best_tiles
 from sam2_hf.pipelines.loading import (
     DEFAULT_MODEL,
     SECONDS_TO_ANSWER,

@@ -7,7 +7,7 @@ from typing import Generic, Self, SupportsIndex, TypeVar
 import torch
 
 from sam2_hf.errors import SessionError
-from sam2_hf.model.configuration_checks import read_float_dtype
+from sam2_hf.model.configs.configuration_checks import read_float_dtype
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.model.outputs import Sam2VideoSegmentationOutput
 from sam2_hf.video.frame_result import FrameResult

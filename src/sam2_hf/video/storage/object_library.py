@@ -18,8 +18,8 @@ from torch import Tensor
 
 from sam2_hf.atomic_write import write_atomically
 from sam2_hf.errors import KindError, SessionError
+from sam2_hf.model.checkpoints.weight_fingerprint import is_same_model
 from sam2_hf.model.outputs import FrameMemory
-from sam2_hf.model.weight_fingerprint import is_same_model
 from sam2_hf.number_reading import shown
 from sam2_hf.picture_files import file_problem
 from sam2_hf.video.frame_encoder import model_mark

@@ -16,8 +16,8 @@ from sam2_hf.errors import Sam2Error, SessionError
 from sam2_hf.frames.borrowed import borrow_frames
 from sam2_hf.frames.open import Frames, open_frames
 from sam2_hf.frames.streams import LiveFrames
+from sam2_hf.model.checkpoints.weight_fingerprint import is_same_model
 from sam2_hf.model.outputs import FrameMemory
-from sam2_hf.model.weight_fingerprint import is_same_model
 from sam2_hf.processing.prompt_reading import Click
 from sam2_hf.video.frame_encoder import model_mark, require_video_model, sized_model
 from sam2_hf.video.frame_result import FrameOutput

@@ -1,0 +1,1 @@
+"""Configs of the models and of their image encoders, with their checks."""
