@@ -13,9 +13,10 @@ Suffixes: m = masks, h, w = rows and columns of the low-resolution map, i, j = r
 cells, n = chosen cells, r, c = pixel rows and columns inside one cell, 4 = x0, y0, x1, y1.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from itertools import chain
 
 import numpy as np
 import torch
@@ -192,8 +193,9 @@ def _corner_reduce(choose: np.ufunc, padded_mhw: np.ndarray) -> np.ndarray:
 
 CELLS_AT_A_TIME = 1 << 18  # processed together: 4 maps of 256 x 256, about a megabyte
 OUTLINE_PIXELS_AT_A_TIME = 1 << 17  # interpolated together: half a megabyte
-MOST_OUTLINE = 1 / 12  # share of cells on outlines above which whole rows are faster
+MOST_OUTLINE = 1 / 12  # share of cells on outlines above which whole maps or rows are faster
 ROWS_AT_A_TIME = 64  # half a megabyte at 1800 columns
+WHOLE_PIXELS_AT_A_TIME = 1 << 23  # by torch's threads: 32 MB
 PIXELS_AT_A_TIME = 1 << 25  # on an accelerator, where whole maps are faster
 # Rounding moves an interpolated value past its corners by less than 8 units in the last place
 # (2 ** -24 of the largest logit). Cells closer to a threshold than this are interpolated.
@@ -264,11 +266,9 @@ def upsampled_masks(
     winner_hw = _strongest(logits_mhw, size) if compete else None
     is_enlarged = logits_mhw.is_cpu and logits_mhw.shape[-2:] != tuple(size)
     grid = cell_grid(tuple(logits_mhw.shape[-2:]), size) if is_enlarged else None
-    for number, logits_hw in enumerate(logits_mhw):
-        if grid is None:
-            mask_hw = resize_masks(logits_hw[None, None], size)[0, 0] > threshold
-        else:
-            mask_hw = torch.from_numpy(_paint(_padded(logits_hw[None]), grid, threshold))
+    step = 1 if grid is None else max(1, WHOLE_PIXELS_AT_A_TIME // (size[0] * size[1]))
+    parts = (_enlarged_masks(part, size, grid, threshold) for part in logits_mhw.split(step))
+    for number, mask_hw in enumerate(chain.from_iterable(parts)):
         yield mask_hw if winner_hw is None else mask_hw & (winner_hw == number)
 
 
@@ -347,12 +347,32 @@ def _measure_cells(
     )
 
 
-def _paint(padded_1hw: np.ndarray, grid: CellGrid, threshold: float) -> np.ndarray:
+def _enlarged_masks(
+    logits_mhw: Tensor, size: tuple[int, int], grid: CellGrid | None, threshold: float
+) -> Iterable[Tensor]:
+    """Make the boolean masks of a few maps, whichever way is the fastest."""
+    if grid is None:
+        return resize_masks(logits_mhw[:, None], size)[:, 0] > threshold
+    padded_mhw = _padded(logits_mhw)
+    (above_mij,), outline_mij = _settle(padded_mhw, grid, (threshold,))
+    if torch.get_num_threads() > 1 and outline_mij.mean() > MOST_OUTLINE:
+        return resize_masks(logits_mhw[:, None], size)[:, 0] > threshold
+    maps = zip(padded_mhw, above_mij, outline_mij, strict=True)
+    return (torch.from_numpy(_paint(*of_map, grid, threshold)) for of_map in maps)
+
+
+def _paint(
+    padded_hw: np.ndarray,
+    above_ij: np.ndarray,
+    outline_ij: np.ndarray,
+    grid: CellGrid,
+    threshold: float,
+) -> np.ndarray:
     """Make one boolean mask: whole cells first, then pixels of outline cells."""
-    (above,), outline_1ij = _settle(padded_1hw, grid, (threshold,))
-    if outline_1ij.mean() > MOST_OUTLINE:
-        return _paint_rows(padded_1hw[0], grid, threshold)
-    mask: np.ndarray = above[0].take(grid.columns.cell, axis=1).take(grid.rows.cell, axis=0)
+    if outline_ij.mean() > MOST_OUTLINE:
+        return _paint_rows(padded_hw, grid, threshold)
+    padded_1hw, outline_1ij = padded_hw[None], outline_ij[None]
+    mask: np.ndarray = above_ij.take(grid.columns.cell, axis=1).take(grid.rows.cell, axis=0)
     pixels, width = mask.reshape(-1), mask.shape[1]
     for cells in _portions(outline_1ij, grid):
         inside_rcn = interpolate_cells(padded_1hw, cells, grid) > threshold

@@ -55,7 +55,7 @@ def choose_single(logits_bpmhw: Tensor, iou_bpm: Tensor, config: Sam2MaskDecoder
     return torch.where(is_stable_bp, 0, best_bp)[..., None]
 
 
-CELLS_AT_ONCE = 512  # drawn at a time: 1 MB of their finest features
+CELLS_AT_ONCE = 1024  # drawn at a time: 2 MB of their finest features
 NUM_STATE_TOKENS = 2  # object score and predicted IoU; the mask tokens follow them
 
 

@@ -11,10 +11,14 @@ embedding, s = sub-cells of a cell, x = sub-cells of those, c = channels, h, w =
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sam2_hf.model.kernels.cpu_kernels import has_fused_product, product
+
+# integers as wide as two numbers
+PAIRS = {torch.float32: torch.int64, torch.bfloat16: torch.int32, torch.float16: torch.int32}
 
 
 class UpscalingLayers(Protocol):
@@ -99,23 +103,37 @@ class MaskUpscaling:
         """
         skip_fine, skip_coarse = skips
         grid = (skip_coarse.shape[-2] // 2, skip_coarse.shape[-1] // 2)
-        skip_b1nsc = _cells(skip_coarse)[:, None]  # (b, 1, h * w, 4, 64)
-        skip_b1nsxc = _cells_of_cells(skip_fine)[:, None]  # (b, 1, h * w, 4, 4, 32)
-        # in place: the product's result has no other reader, and new memory of this size is slow to
-        # get
-        fine_bpnsc = self._up(image_bpnc, *self.first).add_(skip_b1nsc)
-        fine_bpnsc = functional.gelu(self.norm(fine_bpnsc))
-        finest_bpnsxc = functional.gelu(self._up(fine_bpnsc, *self.second).add_(skip_b1nsxc))
+        fine_bpnsc = self._add(self._up(image_bpnc, *self.first), _cells(skip_coarse))
+        fine_bpnsc = self._activate(self.norm(fine_bpnsc))
+        finest_bpnsxc = self._add(self._up(fine_bpnsc, *self.second), _cells_of_cells(skip_fine))
+        finest_bpnsxc = self._activate(finest_bpnsxc)
         logits = filters_bpmc @ finest_bpnsxc.flatten(2, 4).transpose(-1, -2)
-        # (b, p, m, h, w, row, column, finer row, finer column) -> image order
-        logits = logits.unflatten(-1, (*grid, 2, 2, 2, 2)).permute(0, 1, 2, 3, 5, 7, 4, 6, 8)
-        return logits.flatten(6, 8).flatten(3, 5)
+        pair = PAIRS.get(logits.dtype)
+        if pair is None or not self.fused:
+            # (b, p, m, h, w, row, column, finer row, finer column) -> image order
+            logits = logits.unflatten(-1, (*grid, 2, 2, 2, 2)).permute(0, 1, 2, 3, 5, 7, 4, 6, 8)
+            return logits.flatten(6, 8).flatten(3, 5)
+        # the same for both finer columns as one number, in half the time
+        pairs = logits.view(pair).unflatten(-1, (*grid, 2, 2, 2)).permute(0, 1, 2, 3, 5, 7, 4, 6)
+        return pairs.flatten(6, 7).flatten(3, 5).view(logits.dtype)
 
     def _up(self, tokens: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Transposed convolution of kernel and stride 2: `(..., c)` -> `(..., 4, c out)`."""
         if self.fused and has_fused_product(tokens):
             return product(tokens, weight, bias).unflatten(-1, (4, -1))
         return functional.linear(tokens, weight, bias).unflatten(-1, (4, -1))
+
+    # In place where nothing is traced: new memory of this size is slow to get.
+
+    def _add(self, values: Tensor, skip: Tensor) -> Tensor:
+        """Add a map, grouped like the values, to each object's values `(b, p, n, s, ...)`."""
+        if not self.fused:
+            return values + skip.reshape(len(skip), 1, *values.shape[2:])
+        values.view(*values.shape[:2], *skip.shape[1:]).add_(skip[:, None])
+        return values
+
+    def _activate(self, values: Tensor) -> Tensor:
+        return torch.ops.aten.gelu_(values) if self.fused else functional.gelu(values)
 
 
 def are_products(*layers: nn.Module) -> bool:
@@ -136,20 +154,20 @@ def _as_matrix(conv: nn.ConvTranspose2d) -> tuple[Tensor, Tensor | None]:
 
 
 def _cells(map_bchw: Tensor) -> Tensor:
-    """Group a map by cells of 2 x 2: `(b, c, 2h, 2w)` -> `(b, h * w, 4, c)`."""
+    """View a map as cells of 2 x 2: `(b, c, 2h, 2w)` -> `(b, h, w, 2, 2, c)`."""
     height, width = map_bchw.shape[-2:]
     cells = (
         map_bchw.permute(0, 2, 3, 1).unflatten(2, (width // 2, 2)).unflatten(1, (height // 2, 2))
     )
-    return cells.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    return cells.transpose(2, 3)
 
 
 def _cells_of_cells(map_bchw: Tensor) -> Tensor:
-    """Group a map by 2 x 2 within 4 x 4 cells: `(b, c, 4h, 4w)` -> `(b, h * w, 4, 4, c)`."""
+    """View a map as 2 x 2 in cells of 4 x 4: `(b, c, 4h, 4w)` -> `(b, h, w, 2, 2, 2, 2, c)`."""
     height, width = map_bchw.shape[-2:]
     cells = (
         map_bchw.permute(0, 2, 3, 1)
         .unflatten(2, (width // 4, 2, 2))
         .unflatten(1, (height // 4, 2, 2))
     )
-    return cells.permute(0, 1, 4, 2, 5, 3, 6, 7).flatten(5, 6).flatten(3, 4).flatten(1, 2)
+    return cells.permute(0, 1, 4, 2, 5, 3, 6, 7)

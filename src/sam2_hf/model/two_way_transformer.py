@@ -35,7 +35,7 @@ class AttentionBias:
 
 NO_BIAS = AttentionBias()
 FEWEST_CELLS = 128  # per object; with fewer, calls cost more than the cache saves
-CELLS_AT_ONCE = 1024  # of all objects, 1 MB of image tokens
+CELLS_AT_ONCE = 2048  # of all objects, 2 MB of image tokens
 
 
 class TwoWayBlock(FastPath, GradientCheckpointingLayer):
@@ -75,8 +75,8 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
 
         Args:
             tokens_bptc: Tokens.
-            image_bpnc: Image tokens, p = 1 while all objects share them.
-            placed_bpnc: The same with their positions added.
+            image_bpnc: Image tokens, p = 1 while all objects share them. Overwritten in inference.
+            placed_bpnc: The same with their positions added. Overwritten in inference.
             token_positions_bptc: Added to tokens wherever they are queries or keys.
             image_positions_11nc: The same for image tokens.
             bias: See [`AttentionBias`].
@@ -131,13 +131,17 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
         """Attend from bands of cells to the tokens, so that intermediates stay in the cache.
 
         Returns:
-            Image tokens without and with positions.
+            Image tokens without and with positions, in the memory of those given unless objects
+            share them: new memory of this size is slow to get.
         """
         attention = ImageToTokenAttention.of(
             self.cross_attn_image_to_token, keys_bptc, values_bptc, padding, placed_bpnc.shape[1]
         )
         shape = (*keys_bptc.shape[:2], *image_bpnc.shape[2:])
-        new_image_bpnc, new_placed_bpnc = image_bpnc.new_empty(shape), placed_bpnc.new_empty(shape)
+        new_image_bpnc, new_placed_bpnc = (
+            given if given.shape == shape and given.is_contiguous() else given.new_empty(shape)
+            for given in (image_bpnc, placed_bpnc)
+        )
         step = max(FEWEST_CELLS, CELLS_AT_ONCE // max(1, shape[0] * shape[1]))
         for begin in range(0, shape[2], step):
             cells = (slice(None), slice(None), slice(begin, begin + step))
@@ -169,7 +173,10 @@ class TwoWayTransformer(nn.Module):
         image_positions_11nc: Tensor,
         bias: AttentionBias = NO_BIAS,
     ) -> tuple[Tensor, Tensor]:
-        """Return tokens `(b, p, t, 256)` and image tokens `(b, p, n, 256)` after all layers."""
+        """Return tokens `(b, p, t, 256)` and image tokens `(b, p, n, 256)` after all layers.
+
+        In inference the image tokens given are overwritten.
+        """
         positions_bptc = tokens_bptc
         if bias.target_bptc is not None:  # PerSAM adds it in place, thus to the positions too, once
             positions_bptc = positions_bptc + bias.target_bptc
