@@ -89,6 +89,7 @@ PUBLIC_NAMES = [
     "pipeline",
     "register",
     "suppress_overlaps",
+    "to_int8",
 ]
 
 STATE = """

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from sam2_hf import upsampled_masks as module
-from sam2_hf.masks import masks_to_boxes, stability_score, suppress_overlaps
+from sam2_hf.masks import masks_to_boxes, resize_masks, stability_score, suppress_overlaps
 from sam2_hf.upsampled_masks import (
     masks_at_size,
     upsampled_logits,
@@ -70,6 +70,26 @@ def test_both_ways_to_enlarge_a_mask_are_exact(size, pixels, roughness, most_out
     found = torch.stack(list(upsampled_masks(logits, pixels, threshold=0.2)))
 
     assert torch.equal(found, enlarged_one_by_one(logits, pixels) > 0.2)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("part", [1, 1 << 23], ids=["map by map", "at once"])
+def test_the_number_of_threads_changes_no_mask(threads, part, monkeypatch):
+    """With several threads, torch enlarges maps with outlines everywhere."""
+    size = (300, 450)
+    logits = noisy_logits((64, 64), 64)
+    expected = enlarged_one_by_one(logits, size) > 0
+    monkeypatch.setattr(module, "WHOLE_PIXELS_AT_A_TIME", part)
+    monkeypatch.setattr(module.torch, "get_num_threads", lambda: threads)
+    whole = []
+    monkeypatch.setattr(
+        module,
+        "resize_masks",
+        lambda maps, size: whole.append(len(maps)) or resize_masks(maps, size),
+    )
+
+    assert torch.equal(masks_at_size(logits, size), expected)
+    assert bool(whole) == (threads > 1)
 
 
 def test_logits_at_the_very_threshold_are_below_it():

@@ -40,11 +40,11 @@ def click_photo(
     Returns:
         IoU of each object after each of those clicks, `(n, k)`, 0-1.
     """
-    embeddings = _embed(model, photo)
+    embeddings = embed(model, photo)
     truth_nhw = torch.from_numpy(photo.masks_othw[:, 0])
     found = []
     for truth_phw in truth_nhw.split(AT_ONCE):
-        answers = _click_together(model, embeddings, truth_phw, max(num_clicks))
+        answers = click_together(model, embeddings, truth_phw, max(num_clicks))
         ious = [_ious(truth_phw, guess_phw) for guess_phw in answers]
         found.append(np.stack([ious[count - 1] for count in num_clicks], axis=1))
     return np.concatenate(found)
@@ -53,12 +53,13 @@ def click_photo(
 def click_object(model: Sam2Model, photo: Clip, number: int, count: int) -> NDArray[np.bool_]:
     """Return the mask of one object of a photo after some clicks, `(h, w)`."""
     truth_1hw = torch.from_numpy(photo.masks_othw[number : number + 1, 0])
-    *_, last_1hw = _click_together(model, _embed(model, photo), truth_1hw, count)
+    *_, last_1hw = click_together(model, embed(model, photo), truth_1hw, count)
     return np.asarray(last_1hw[0])
 
 
 @torch.no_grad()
-def _embed(model: Sam2Model, photo: Clip) -> list[Tensor]:
+def embed(model: Sam2Model, photo: Clip) -> list[Tensor]:
+    """Encode a photo; see `Sam2Model.get_image_embeddings`."""
     side = model.image_size
     processor = Sam2ImageProcessor(size={"height": side, "width": side})
     pixels = processor(images=photo.frames_thw3[0], return_tensors="pt")["pixel_values"]
@@ -66,10 +67,17 @@ def _embed(model: Sam2Model, photo: Clip) -> list[Tensor]:
 
 
 @torch.no_grad()
-def _click_together(
+def click_together(
     model: Sam2Model, embeddings: list[Tensor], truth_phw: Tensor, most: int
 ) -> Iterator[Tensor]:
-    """Click some objects separately; yield their masks `(p, h, w)` after each click."""
+    """Click some objects separately; yield their masks `(p, h, w)` after each click.
+
+    Args:
+        model: The model, in eval mode.
+        embeddings: The encoded photo.
+        truth_phw: True masks, boolean.
+        most: Number of clicks.
+    """
     size = (truth_phw.shape[1], truth_phw.shape[2])
     points: list[Tensor] = []
     labels: list[Tensor] = []

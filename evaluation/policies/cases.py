@@ -1,5 +1,6 @@
 """The memory policies and approximate options that are compared, each on the same clips."""
 
+import copy
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from evaluation.metrics.sequences import score_sequence
 from evaluation.micro.sets import LabeledClip
-from sam2_hf import Sam2VideoModel, SessionOptions, VideoSession
+from sam2_hf import Sam2VideoModel, SessionOptions, VideoSession, to_int8
 from sam2_hf.video.session_options import IMAGE_SIDES
 
 OBJECT = 1
@@ -30,11 +31,17 @@ class Case:
         size: Side of the session's input as a part of the model's own.
         track_every: Frames of which one is tracked; others get its masks, as in a stream whose
             frames take that many times their latency budget.
+        int8: Whether the largest layers compute in 8 bits.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     size: float = 1.0
     track_every: int = 1
+    int8: bool = False
+
+    def prepared(self, model: Sam2VideoModel) -> Sam2VideoModel:
+        """Return the model to track with."""
+        return to_int8(copy.deepcopy(model)) if self.int8 else model
 
     def session_options(self, model: Sam2VideoModel) -> SessionOptions:
         """Make the options of a session."""
@@ -59,6 +66,7 @@ CASES: dict[str, Case] = {
     },
     "every 2nd memory": _fewer_memories(2),
     "every 4th memory": _fewer_memories(4),
+    "int8": Case(int8=True),
     "3/4 input size": Case(size=0.75),
     "1/2 input size": Case(size=0.5),
     "every 2nd frame": Case(track_every=2),
@@ -100,7 +108,7 @@ def measure_clip(
         found: Results by case, added to.
     """
     masks: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in names}
-    runs = {name: tracked_masks(clip, model, CASES[name]) for name in names}
+    runs = {name: tracked_masks(clip, CASES[name].prepared(model), CASES[name]) for name in names}
     with torch.inference_mode():
         for frame in range(len(clip.frames_thw3)):
             # another one begins on every frame

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from sam2_hf.model.hiera import Sam2HieraDetModel as Sam2HieraDetModel
     from sam2_hf.model.image_encoder import Sam2VisionModel as Sam2VisionModel
+    from sam2_hf.model.int8 import to_int8 as to_int8
     from sam2_hf.model.modeling_sam2 import Sam2Model as Sam2Model
     from sam2_hf.model.modeling_sam2_video import Sam2VideoModel as Sam2VideoModel
     from sam2_hf.model.outputs import (
@@ -184,6 +185,7 @@ _MODULE_OF = {
     "pipeline": "pipelines.registry",
     "register": "pipelines.registry",
     "suppress_overlaps": "masks",
+    "to_int8": "model.int8",
 }
 
 __all__ = [*_MODULE_OF, "__version__"]

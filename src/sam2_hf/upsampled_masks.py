@@ -13,10 +13,9 @@ Suffixes: m = masks, h, w = rows and columns of the low-resolution map, i, j = r
 cells, n = chosen cells, r, c = pixel rows and columns inside one cell, 4 = x0, y0, x1, y1.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, reduce
-from itertools import chain
 
 import numpy as np
 import torch
@@ -267,9 +266,10 @@ def upsampled_masks(
     is_enlarged = logits_mhw.is_cpu and logits_mhw.shape[-2:] != tuple(size)
     grid = cell_grid(tuple(logits_mhw.shape[-2:]), size) if is_enlarged else None
     step = 1 if grid is None else max(1, WHOLE_PIXELS_AT_A_TIME // (size[0] * size[1]))
-    parts = (_enlarged_masks(part, size, grid, threshold) for part in logits_mhw.split(step))
-    for number, mask_hw in enumerate(chain.from_iterable(parts)):
-        yield mask_hw if winner_hw is None else mask_hw & (winner_hw == number)
+    for begin in range(0, len(logits_mhw), step):
+        masks = _enlarged_masks(logits_mhw[begin : begin + step], size, grid, threshold)
+        for number, mask_hw in enumerate(masks, begin):
+            yield mask_hw if winner_hw is None else mask_hw & (winner_hw == number)
 
 
 def upsampled_logits(
@@ -349,7 +349,7 @@ def _measure_cells(
 
 def _enlarged_masks(
     logits_mhw: Tensor, size: tuple[int, int], grid: CellGrid | None, threshold: float
-) -> Iterable[Tensor]:
+) -> Tensor | list[Tensor]:
     """Make the boolean masks of a few maps, whichever way is the fastest."""
     if grid is None:
         return resize_masks(logits_mhw[:, None], size)[:, 0] > threshold
@@ -357,8 +357,10 @@ def _enlarged_masks(
     (above_mij,), outline_mij = _settle(padded_mhw, grid, (threshold,))
     if torch.get_num_threads() > 1 and outline_mij.mean() > MOST_OUTLINE:
         return resize_masks(logits_mhw[:, None], size)[:, 0] > threshold
-    maps = zip(padded_mhw, above_mij, outline_mij, strict=True)
-    return (torch.from_numpy(_paint(*of_map, grid, threshold)) for of_map in maps)
+    masks = []
+    for of_map in zip(padded_mhw, above_mij, outline_mij, strict=True):
+        masks.append(torch.from_numpy(_paint(*of_map, grid, threshold)))
+    return masks
 
 
 def _paint(

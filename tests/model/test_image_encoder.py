@@ -8,8 +8,8 @@ from transformers import PreTrainedConfig
 
 from sam2_hf import Sam2VisionConfig, Sam2VisionModel
 from sam2_hf.model import image_encoder
-from sam2_hf.model.configs.configuration_sam2 import BACKBONE_CONFIGS
 from sam2_hf.model.configs import configuration_checks
+from sam2_hf.model.configs.configuration_sam2 import BACKBONE_CONFIGS
 from sam2_hf.model.outputs import Sam2HieraDetModelOutput, Sam2VisionEncoderOutput
 
 SAME_SUMS = 1e-5  # features are of order 1; sums in another order differ in float32's last digits

@@ -59,6 +59,19 @@ def test_an_encoded_picture_answers_like_the_picture(drawn_model, pictures, clic
     assert_same_answers(again, from_pictures, tolerance=0)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("objects", [1, 3])
+def test_answering_leaves_an_encoded_picture_as_it_is(drawn_model, pictures, clicks, objects):
+    encoded = drawn_model.get_image_embeddings(pictures)
+    before = [level.clone() for level in encoded]
+
+    drawn_model(
+        image_embeddings=encoded, **{name: value[:, :objects] for name, value in clicks.items()}
+    )
+
+    assert all(map(torch.equal, encoded, before))
+
+
 def test_encoding_records_no_gradients_and_answering_does(drawn_model, pictures, clicks):
     assert not any(level.requires_grad for level in drawn_model.get_image_embeddings(pictures))
     assert drawn_model(pictures, **clicks).pred_masks.requires_grad

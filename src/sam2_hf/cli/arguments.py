@@ -476,7 +476,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--device", type=device, help="cpu, cuda, cuda:1, mps ... (default: a GPU if there is one)"
     )
     group.add_argument(
-        "--dtype", choices=DTYPES, help="data type of the weights (default: float32)"
+        "--dtype",
+        choices=(*DTYPES, "int8"),
+        help="data type of the weights (default: float32); int8 is approximate, and faster on CPUs",
     )
 
 

@@ -16,6 +16,7 @@ from sam2_hf.model.checkpoints.weight_fingerprint import DIGITS, weight_fingerpr
 from sam2_hf.model.configs.configuration_checks import require_buildable
 from sam2_hf.model.configs.configuration_sam2 import with_image_size
 from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
+from sam2_hf.model.kernels.int8_linear import require_float_weights
 from sam2_hf.model.memory_attention import RotaryAttention
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.bundled_processors import checkpoint_source
@@ -155,6 +156,7 @@ def exportable_copy(model: Sam2VideoModel, dtype: torch.dtype) -> Sam2VideoModel
 
     Raises:
         ExportError: Its memory attention pools.
+        CheckpointError: Its weights were rounded to 8 bits.
     """
     if getattr(model.config, "memory_attention_pooling", "none") != "none":
         raise ExportError(
@@ -162,6 +164,7 @@ def exportable_copy(model: Sam2VideoModel, dtype: torch.dtype) -> Sam2VideoModel
             "graph cannot decide. Export one without pooling: memory_attention_pooling is "
             f"{model.config.memory_attention_pooling!r}."
         )
+    require_float_weights(model)
     ready = copy.deepcopy(model).to("cpu", torch.float32).eval()
     ready.requires_grad_(requires_grad=False).fast = False
     for part in ready.modules():

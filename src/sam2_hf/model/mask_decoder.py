@@ -256,7 +256,7 @@ class MaskDecoder(FastPath, nn.Module):
             image_bpnc, filters_bpmc, *skips, parts=layers
         ):
             return draw_masks(self, image_bpnc, filters_bpmc, skips)
-        upscale = MaskUpscaling.of(self, fused=not is_traced())
+        upscale = MaskUpscaling.of(self, image_bpnc, fused=not is_traced())
         height, width = image_embeddings[-1].shape[-2:]
         sets = image_bpnc.shape[0] * image_bpnc.shape[1]
         rows = max(1, CELLS_AT_ONCE // (width * max(sets, 1)))

@@ -8,6 +8,7 @@ Suffixes: b = images, p = objects of an image, m = masks of an object, n = cells
 embedding, s = sub-cells of a cell, x = sub-cells of those, c = channels, h, w = rows and columns.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,7 +67,8 @@ class MaskUpscaling:
         first: Weight `(4 * 64, 256)` and bias `(4 * 64,)` of the first.
         second: Weight `(4 * 32, 64)` and bias `(4 * 32,)` of the second.
         norm: Normalization between them.
-        fused: Whether oneDNN's product may be used.
+        fused: Whether nothing is traced, so that oneDNN's product and work in place are possible.
+        multiply: Multiplies tokens by a weight and adds a bias, as `functional.linear`.
 
     Source: sam2/modeling/sam/mask_decoder.py:216-240 @ 2b90b9f.
     Differs: matrix products, equal up to the order of summation.
@@ -76,15 +78,17 @@ class MaskUpscaling:
     second: tuple[Tensor, Tensor | None]
     norm: nn.LayerNorm
     fused: bool
+    multiply: Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
     @classmethod
-    def of(cls, layers: UpscalingLayers, *, fused: bool) -> "MaskUpscaling":
-        """Build the matrices from a decoder's weights."""
+    def of(cls, layers: UpscalingLayers, tokens: Tensor, *, fused: bool) -> "MaskUpscaling":
+        """Build the matrices from a decoder's weights, for the dtype and device of some tokens."""
         return cls(
             _as_matrix(layers.upscale_conv1),
             _as_matrix(layers.upscale_conv2),
             layers.upscale_layer_norm,
             fused,
+            product if fused and has_fused_product(tokens) else functional.linear,
         )
 
     def draw(
@@ -103,10 +107,21 @@ class MaskUpscaling:
         """
         skip_fine, skip_coarse = skips
         grid = (skip_coarse.shape[-2] // 2, skip_coarse.shape[-1] // 2)
-        fine_bpnsc = self._add(self._up(image_bpnc, *self.first), _cells(skip_coarse))
-        fine_bpnsc = self._activate(self.norm(fine_bpnsc))
-        finest_bpnsxc = self._add(self._up(fine_bpnsc, *self.second), _cells_of_cells(skip_fine))
-        finest_bpnsxc = self._activate(finest_bpnsxc)
+        fine_bpnsc = self.multiply(image_bpnc, *self.first).unflatten(-1, (4, -1))
+        skip_coarse, skip_fine = _cells(skip_coarse), _cells_of_cells(skip_fine)
+        if self.fused:  # in place: new memory of this size is slow to get
+            objects, gelu = image_bpnc.shape[:2], torch.ops.aten.gelu_
+            fine_bpnsc.view(*objects, *skip_coarse.shape[1:]).add_(skip_coarse[:, None])
+            fine_bpnsc = gelu(self.norm(fine_bpnsc))
+            finest_bpnsxc = self.multiply(fine_bpnsc, *self.second).unflatten(-1, (4, -1))
+            finest_bpnsxc.view(*objects, *skip_fine.shape[1:]).add_(skip_fine[:, None])
+            gelu(finest_bpnsxc)
+        else:
+            fine_bpnsc = fine_bpnsc + skip_coarse.flatten(3, 4).flatten(1, 2)[:, None]
+            fine_bpnsc = functional.gelu(self.norm(fine_bpnsc))
+            finest_bpnsxc = self.multiply(fine_bpnsc, *self.second).unflatten(-1, (4, -1))
+            skip_b1nsxc = skip_fine.flatten(5, 6).flatten(3, 4).flatten(1, 2)[:, None]
+            finest_bpnsxc = functional.gelu(finest_bpnsxc + skip_b1nsxc)
         logits = filters_bpmc @ finest_bpnsxc.flatten(2, 4).transpose(-1, -2)
         pair = PAIRS.get(logits.dtype)
         if pair is None or not self.fused:
@@ -116,24 +131,6 @@ class MaskUpscaling:
         # the same for both finer columns as one number, in half the time
         pairs = logits.view(pair).unflatten(-1, (*grid, 2, 2, 2)).permute(0, 1, 2, 3, 5, 7, 4, 6)
         return pairs.flatten(6, 7).flatten(3, 5).view(logits.dtype)
-
-    def _up(self, tokens: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Transposed convolution of kernel and stride 2: `(..., c)` -> `(..., 4, c out)`."""
-        if self.fused and has_fused_product(tokens):
-            return product(tokens, weight, bias).unflatten(-1, (4, -1))
-        return functional.linear(tokens, weight, bias).unflatten(-1, (4, -1))
-
-    # In place where nothing is traced: new memory of this size is slow to get.
-
-    def _add(self, values: Tensor, skip: Tensor) -> Tensor:
-        """Add a map, grouped like the values, to each object's values `(b, p, n, s, ...)`."""
-        if not self.fused:
-            return values + skip.reshape(len(skip), 1, *values.shape[2:])
-        values.view(*values.shape[:2], *skip.shape[1:]).add_(skip[:, None])
-        return values
-
-    def _activate(self, values: Tensor) -> Tensor:
-        return torch.ops.aten.gelu_(values) if self.fused else functional.gelu(values)
 
 
 def are_products(*layers: nn.Module) -> bool:

@@ -26,6 +26,7 @@ from sam2_hf.model.configs.configuration_checks import require_buildable
 from sam2_hf.model.configs.configuration_sam2 import Sam2Config
 from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.kernels.fast_paths import is_fast, set_fast
+from sam2_hf.model.kernels.int8_linear import saves_floats
 
 from .memory_encoder import FuserBlock
 from .position_encoding import FourierPositions
@@ -58,7 +59,7 @@ class Sam2PreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_attention_backend = True
 
-    save_pretrained = saves_code(PreTrainedModel.save_pretrained)
+    save_pretrained = saves_code(saves_floats(PreTrainedModel.save_pretrained))
     _upload_modified_files = uploads_code(PreTrainedModel._upload_modified_files)
 
     def __init__(self, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:

@@ -138,10 +138,11 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
             self.cross_attn_image_to_token, keys_bptc, values_bptc, padding, placed_bpnc.shape[1]
         )
         shape = (*keys_bptc.shape[:2], *image_bpnc.shape[2:])
-        new_image_bpnc, new_placed_bpnc = (
-            given if given.shape == shape and given.is_contiguous() else given.new_empty(shape)
-            for given in (image_bpnc, placed_bpnc)
-        )
+        new_image_bpnc, new_placed_bpnc = image_bpnc, placed_bpnc
+        if image_bpnc.shape != shape or not image_bpnc.is_contiguous():
+            new_image_bpnc = image_bpnc.new_empty(shape)
+        if placed_bpnc.shape != shape or not placed_bpnc.is_contiguous():
+            new_placed_bpnc = placed_bpnc.new_empty(shape)
         step = max(FEWEST_CELLS, CELLS_AT_ONCE // max(1, shape[0] * shape[1]))
         for begin in range(0, shape[2], step):
             cells = (slice(None), slice(None), slice(begin, begin + step))

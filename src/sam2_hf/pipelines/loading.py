@@ -3,6 +3,7 @@
 The Hub is probed first, since loading without a network retries for a long time.
 """
 
+import copy
 import os
 import threading
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from sam2_hf.model.checkpoints.bundled_models import OFFLINE_HINT, bundled_folde
 from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError, first_line
 from sam2_hf.model.checkpoints.checkpoint_search import FILE_SUFFIXES
 from sam2_hf.model.configs.configuration_checks import read_float_dtype
+from sam2_hf.model.int8 import to_int8
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.bundled_processors import checkpoint_source
@@ -117,6 +119,7 @@ def _ask(answers: list[int], model_id: str, seconds: float) -> None:
 
 DEFAULT_MODEL = "facebook/sam2.1-hiera-tiny"
 AUTO_DTYPE = "auto"
+INT8 = "int8"
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 Source = str | os.PathLike[str]
 Device = torch.device | str | int
@@ -137,7 +140,8 @@ def load_model(
         source: Hub id, folder, path to a `.pt`, or a model.
         device: Target device; by default a GPU if available, or the given model's device.
         dtype: Type of its weights, such as `torch.bfloat16` or "bfloat16"; "auto" for the saved
-            one; by default float32, or the given model's.
+            one; "int8" for 8 bits on a CPU, approximate, see [`to_int8`]; by default float32, or
+            the given model's.
         **options: More arguments of `from_pretrained`; with a `device_map` nothing is moved.
 
     Raises:
@@ -272,17 +276,17 @@ def read_device(device: Device) -> torch.device:
 
 
 def read_dtype(dtype: Dtype) -> torch.dtype | str:
-    """Read the type of weights: a torch dtype, its name, or "auto".
+    """Read the type of weights: a torch dtype, its name, "int8" or "auto".
 
     Raises:
         PromptError: It is unknown, or not a floating point type.
     """
-    if dtype == AUTO_DTYPE:
-        return AUTO_DTYPE
+    if isinstance(dtype, str) and dtype in (AUTO_DTYPE, INT8):
+        return dtype
     found = read_float_dtype(dtype)
     if found is None:
         raise PromptError(
-            f"dtype {dtype!r} cannot be used. Use float32, bfloat16, float16 or auto."
+            f"dtype {dtype!r} cannot be used. Use float32, bfloat16, float16, int8 or auto."
         )
     return found
 
@@ -315,6 +319,8 @@ def _load(
     """Load a model of one of the two kinds, or move it."""
     wanted = None if device is None else read_device(device)
     number = None if dtype is None else read_dtype(dtype)
+    if number == INT8:
+        return _load_int8(kind, source, device, options)
     exported = _exported(source)
     if exported is not None:
         return cast(Loaded, exported.to(device=wanted, dtype=number))
@@ -339,3 +345,15 @@ def _load(
     if "device_map" in options:
         return model.eval()
     return model.to(wanted or default_device()).eval()
+
+
+def _load_int8(
+    kind: type[Loaded], source: Source | Loaded, device: Device | None, options: dict[str, Any]
+) -> Loaded:
+    """Load a model and round its weights to 8 bits; a given model stays as it is."""
+    given = copy.deepcopy(source) if isinstance(source, kind) else source
+    loaded: Any = _load(kind, given, device or "cpu", torch.float32, options)
+    if isinstance(loaded, ExportedSam2):
+        raise PromptError("graphs keep their precision: export them with --dtype int8 instead.")
+    rounded: Loaded = to_int8(loaded)
+    return rounded

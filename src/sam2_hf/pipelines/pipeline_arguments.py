@@ -61,7 +61,7 @@ class PipelineArguments:
         device: Device of the model, such as "cuda:1", 1 or -1 (the CPU).
         device_map: Placement while loading: "auto" for a GPU if available, a device, or a
             dictionary from parts of the model to devices. Not together with `device`.
-        dtype: Type of the weights, such as "bfloat16"; "auto" for the saved one.
+        dtype: Type of the weights, such as "bfloat16" or "int8"; "auto" for the saved one.
         torch_dtype: An older name of `dtype`.
         trust_remote_code: Without effect: code of a repo is never run.
         model_kwargs: More arguments of `from_pretrained`, such as `attn_implementation`.

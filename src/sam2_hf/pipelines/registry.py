@@ -117,7 +117,8 @@ def pipeline(
             pipelines have none.
         device: Device of the model; by default a GPU if available, or the given model's.
         dtype: Type of its weights, such as `torch.bfloat16` or "bfloat16"; "auto" for the saved
-            one; by default float32, or the given model's.
+            one; "int8" for 8 bits on a CPU, approximate, see [`to_int8`]; by default float32, or
+            the given model's.
         **arguments: More options of loading, see [`PipelineArguments`], and of the pipeline, see
             its class.
 

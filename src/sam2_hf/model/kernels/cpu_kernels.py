@@ -26,6 +26,7 @@ from torch.nn import functional
 from transformers.activations import GELUActivation
 
 from .fast_paths import FastPath
+from .int8_linear import Int8Linear
 
 PLAIN, RELU, GELU = ("none", ""), ("relu", ""), ("gelu", "none")  # the operator's names
 MIN_ROWS = 512  # below this, the call costs more than it saves
@@ -72,7 +73,8 @@ def linear(layer: nn.Module, tokens: Tensor, activation: nn.Module | None = None
         `(..., c out)`.
     """
     is_large = tokens.numel() >= MIN_ROWS * tokens.shape[-1]
-    if not is_large or type(layer) is not nn.Linear or layer.weight.dtype != tokens.dtype:
+    is_float = type(layer) is nn.Linear and layer.weight.dtype == tokens.dtype
+    if not is_large or not (is_float or type(layer) is Int8Linear):
         mapped: Tensor = layer(tokens)
         return mapped if activation is None else activation(mapped)
     kind = PLAIN
@@ -80,8 +82,12 @@ def linear(layer: nn.Module, tokens: Tensor, activation: nn.Module | None = None
         kind = RELU
     elif activation is not None and type(activation) is GELUActivation:
         kind = GELU if activation.act is functional.gelu else PLAIN
-    name, variant = kind  # inlined `product`: saves a call per layer
-    mapped = torch.ops.mkldnn._linear_pointwise(tokens, layer.weight, layer.bias, name, [], variant)
+    if is_float:  # inlined `product`: saves a call per layer
+        mapped = torch.ops.mkldnn._linear_pointwise(
+            tokens, layer.weight, layer.bias, kind[0], [], kind[1]
+        )
+    else:
+        mapped = layer(tokens, kind)
     return mapped if activation is None or kind != PLAIN else activation(mapped)
 
 
