@@ -17,7 +17,7 @@ definition, over whole frames. The first SAM is another model, so its answers ar
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from evaluation.speed_cases.metric import time_metric
 from evaluation.speed_cases.sam1 import time_against_sam
 from evaluation.speed_cases.timing import Result
 from evaluation.speed_cases.training import TRAINING_CASES
-from evaluation.speed_cases.video import SESSION_CASES, VIDEO_CASES, time_tracking
+from evaluation.speed_cases.video import SESSION_CASES, VIDEO_CASES, time_policies, time_tracking
 
 from .environment import describe_environment
 
@@ -41,11 +41,17 @@ METRIC_CASE = "metric"
 BATCH_CASE = "batch"
 GPU_CASES = {"gpu-checks": check_gpu, "gpu": time_on_gpu}  # on request only
 SAM_CASE = "sam1"  # on request only: it takes minutes and 5 GB
+POLICY_CASE = "policies"  # on request only: nothing to compare with
 CASES = [
     *(*IMAGE_CASES, *VIDEO_CASES, *SESSION_CASES, *LOAD_CASES, *TRAINING_CASES),
     *(METRIC_CASE, BATCH_CASE),
 ]
-ROUNDS_ONLY = {METRIC_CASE: time_metric, SAM_CASE: time_against_sam}  # nothing else to choose
+OTHERS: dict[str, Callable[[argparse.Namespace], Iterable[Result]]] = {
+    BATCH_CASE: lambda options: time_batches(),
+    METRIC_CASE: lambda options: time_metric(options.rounds),
+    POLICY_CASE: lambda options: time_policies(options.size),
+    SAM_CASE: lambda options: time_against_sam(options.rounds),
+}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 GRID = 16  # clicks per side in everything-mode; the original's default is 32
 
@@ -88,10 +94,8 @@ def run_cases(options: argparse.Namespace) -> Iterator[Result]:
             yield from SESSION_CASES[case](options.size)
         elif case in TRAINING_CASES:
             yield from TRAINING_CASES[case](options.training_data, options.rounds)
-        elif case == BATCH_CASE:
-            yield from time_batches()
-        elif case in ROUNDS_ONLY:
-            yield from ROUNDS_ONLY[case](options.rounds)
+        elif case in OTHERS:
+            yield from OTHERS[case](options)
 
 
 def _run_in(dtype: torch.dtype, options: argparse.Namespace) -> Iterator[Result]:
@@ -118,7 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=int, default=5, help="rounds per side (a click: four times that)"
     )
-    on_request = [*GPU_CASES, SAM_CASE]
+    on_request = [*GPU_CASES, SAM_CASE, POLICY_CASE]
     parser.add_argument("--cases", nargs="+", default=CASES, choices=[*CASES, *on_request])
     parser.add_argument("--dtypes", nargs="+", default=["float32"], choices=list(DTYPES))
     parser.add_argument("--grid", type=int, default=GRID, help="clicks per side in everything-mode")

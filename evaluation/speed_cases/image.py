@@ -34,6 +34,7 @@ from .timing import (
 
 PHOTO_SIZE = (1200, 1800)  # rows, columns; a camera picture of moderate size
 CLICK_XY = (900.0, 600.0)
+MANY_CLICKS = 64
 WANTED_SHARE = 0.1  # of masks to pass the IoU gate of mask generation
 
 
@@ -155,6 +156,24 @@ def time_click(subjects: Subjects, rounds: int) -> Result:
     return take_turns(f"one click{subjects.suffix}", sides, 4 * rounds)
 
 
+def time_many_clicks(subjects: Subjects, rounds: int, *, together: bool) -> Result:
+    """Time many clicks on an encoded picture, in one call or in one each, up to the logits."""
+    embeddings = subjects.ours.get_image_embeddings(subjects.pixels)
+    points = torch.rand(1, MANY_CLICKS, 1, 2) * subjects.pixels.shape[-1]
+    parts = points.split(MANY_CLICKS if together else 1, dim=1)
+
+    def ask(model: Sam2Model) -> Tensor:
+        found = [model(image_embeddings=embeddings, input_points=part) for part in parts]
+        return torch.cat([answer.pred_masks for answer in found], dim=1)
+
+    sides = Sides(lambda: ask(subjects.ours), lambda: ask(subjects.peer))
+    if subjects.pixels.dtype == torch.float32:
+        with torch.inference_mode():
+            require_close(ask(subjects.ours), ask(subjects.peer), "masks of many clicks")
+    how = "one call" if together else "one call each"
+    return take_turns(f"{MANY_CLICKS} clicks, {how}{subjects.suffix}", sides, rounds)
+
+
 def time_everything(subjects: Subjects, rounds: int, grid: int) -> Result:
     """Time mask generation through both pipelines, encoder included.
 
@@ -209,5 +228,11 @@ IMAGE_CASES: dict[str, Callable[[Subjects, int, int], Result]] = {
     "encode": lambda subjects, rounds, grid: time_encode(subjects, rounds),
     "click": lambda subjects, rounds, grid: time_click(subjects, rounds),
     "everything": time_everything,
+    "clicks-together": lambda subjects, rounds, grid: time_many_clicks(
+        subjects, rounds, together=True
+    ),
+    "clicks-apart": lambda subjects, rounds, grid: time_many_clicks(
+        subjects, rounds, together=False
+    ),
 }
 FLOAT32_ONLY = {"everything"}  # half precision flips masks at the thresholds, so lists differ

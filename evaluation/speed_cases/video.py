@@ -7,11 +7,12 @@ peaks are measured in one process per side.
 import gc
 import multiprocessing
 import resource
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from sam2_hf import (
 from sam2_hf.masks import resize_masks
 from sam2_hf.model.checkpoints.released_models import released_config
 from sam2_hf.model.configs.configuration_sam2 import with_image_size
+from sam2_hf.video.session_options import MEMORY_POLICIES
 from sam2_hf.writers.mp4 import video_writer
 
 from .original import OriginalModel
@@ -273,6 +275,27 @@ def time_start(size: str) -> list[Result]:
                 raise SystemExit(f"{session.num_frames} frames instead of {LONG_VIDEO}.")
     case = f"session start, {LONG_VIDEO} frames"
     return [Result(case, taken)]
+
+
+def time_policies(size: str) -> list[Result]:
+    """Time a frame under each memory policy; nothing to compare with but `sam2`."""
+    subjects = VideoSubjects.build(size)
+    names = [*MEMORY_POLICIES, "samurai+distractor"]
+    times: dict[str, list[float]] = {name: [] for name in names}
+    with ExitStack() as stack, torch.inference_mode():
+        runs = {}
+        for name in names:
+            session = VideoSession.open(subjects.frames, subjects.ours, memory_policy=name)
+            stack.enter_context(session)
+            session.click(0, 1, subjects.clicks(1)[0])
+            runs[name] = session.propagate()
+        for frame in range(NUM_FRAMES):
+            for name, results in runs.items():
+                _, taken = timed(partial(next, results))
+                if frame >= FULL:
+                    times[name].append(taken)
+    case = "video, 1 object, a frame, memory policy {}"
+    return [Result(case.format(name), statistics.median(taken)) for name, taken in times.items()]
 
 
 VIDEO_CASES = {"video1": 1, "video3": 3, "video10": 10}  # objects
