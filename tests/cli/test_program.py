@@ -31,7 +31,7 @@ def test_help_has_an_example_of_every_command(capsys, arguments):
         ["paint"],
         ["segment"],
         ["segment", "cup.jpg", "--point", "here"],
-        ["segment", "cup.jpg", "--dtype", "int8"],
+        ["segment", "cup.jpg", "--dtype", "int7"],
         ["everything", "cup.jpg", "--points-per-side", "many"],
         ["track", "cup.mp4", "--click", "290,225"],
         ["track", "cup.mp4", "--outputs", "gif"],
