@@ -179,6 +179,8 @@ def test_a_heat_map_of_any_size_tints_where_it_is_high():
 
     assert drawn.shape == gray.shape
     assert (drawn[:, 0] == 60).all()
-    assert (drawn[:, -1] == (255, 0, 0)).all()
+    assert (drawn[:, -1] == (216, 12, 12)).all()  # four fifths of the color
+    pale = draw_heat(gray, np.array([[0.0, 0.2]]), color=(255, 0, 0), largest=0.4)
+    assert (pale[:, -1] == (138, 36, 36)).all()  # two fifths: another map has twice as much
     assert (draw_heat(gray, np.zeros((2, 2))) == 60).all()
     assert (gray == 100).all()

@@ -3,6 +3,7 @@
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -37,11 +38,15 @@ def contact_sheet(rows: Sequence[Sequence[Cell]], cell_size: tuple[int, int] = C
     columns = max(len(row) for row in fitted)
     heights = [max(picture.height for picture in row) + TITLE + GAP for row in fitted]
     tops = [GAP, *(GAP + end for end in accumulate(heights))]
-    sheet = Image.new("RGB", (columns * (cell_size[0] + GAP) + GAP, tops[-1]), PAPER)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(TITLE - 5)
+    font, step = ImageFont.load_default(TITLE - 5), cell_size[0] + GAP
+    # wide enough for the title of the last picture of each row
+    ends = [(len(row) - 1) * step + font.getlength(row[-1].title) for row in rows if row]
+    width = max(columns * step, math.ceil(max(ends, default=0)) + GAP) + GAP
+    sheet = Image.new("RGB", (width, tops[-1]), PAPER)
+    pen = ImageDraw.Draw(sheet)
     for top, cells, pictures in zip(tops, rows, fitted, strict=False):
         for column, (cell, picture) in enumerate(zip(cells, pictures, strict=True)):
-            left = GAP + column * (cell_size[0] + GAP)
+            left = GAP + column * step
             pen.text((left, top), cell.title, fill=INK, font=font)
             sheet.paste(picture, (left, top + TITLE))
     return sheet

@@ -35,6 +35,7 @@ BOX: Rgb = (255, 196, 0)
 HEAT: Rgb = (255, 196, 0)
 
 DIMMED = 0.6  # brightness of a picture under a heat map
+HEAT_OPACITY = 0.8  # of the largest value, so that the picture below stays visible
 FILL = 0.45  # opacity of a mask; the photo stays readable below
 HALO = 0.85  # opacity of the white rim around a contour, visible on any photo
 SUPERSAMPLING = 4  # factor for smooth edges of markers
@@ -106,20 +107,25 @@ def draw_overlay(
 
 
 def draw_heat(
-    picture_hw3: NDArray[np.uint8], heat_hw: NDArray[np.floating], color: Rgb = HEAT
+    picture_hw3: NDArray[np.uint8],
+    heat_hw: NDArray[np.floating],
+    color: Rgb = HEAT,
+    *,
+    largest: float | None = None,
 ) -> NDArray[np.uint8]:
     """Tint a picture where a map is high; the rest is dimmed.
 
     Args:
         picture_hw3: The picture, `(height, width, 3)` uint8; not modified.
-        heat_hw: Map of any size, 0 or more; its largest value gets the full color.
+        heat_hw: Map of any size, 0 or more.
         color: The color.
+        largest: Value that gets `HEAT_OPACITY` of the color; the map's own largest if None.
     """
     height, width = picture_hw3.shape[:2]
-    largest = float(heat_hw.max())
+    largest = float(heat_hw.max()) if largest is None else largest
     levels_hw = heat_hw.astype(np.float32) / (largest if largest > 0 else 1.0)
     resized = Image.fromarray(levels_hw).resize((width, height), Image.Resampling.BILINEAR)
-    share_hw1 = np.asarray(resized)[..., None].clip(0, 1)
+    share_hw1 = HEAT_OPACITY * np.asarray(resized)[..., None].clip(0, 1)
     dimmed_hw3 = DIMMED * picture_hw3.astype(np.float32)
     tinted_hw3 = dimmed_hw3 * (1 - share_hw1) + share_hw1 * np.array(color, np.float32)
     return np.rint(tinted_hw3).astype(np.uint8)

@@ -37,7 +37,7 @@ def test_a_device_is_a_name_a_number_or_a_device(saved_model, device):
     [
         ({"device": "tpu0"}, "device 'tpu0' cannot be used"),
         ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
-        ({"dtype": "int8"}, "dtype 'int8' cannot be used"),
+        ({"dtype": "int7"}, "dtype 'int7' cannot be used"),
         ({"dtype": "float31"}, "dtype 'float31' cannot be used"),
     ],
 )

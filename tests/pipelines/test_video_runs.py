@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from sam2_hf import PromptError, VideoPrompt, VideoSegmentationPipeline
+from sam2_hf import PromptError, Reference, VideoPrompt, VideoSegmentationPipeline
 from sam2_hf.errors import DetectionError
+from sam2_hf.pipelines.video_runs import RunOptions
 from sam2_hf.video.session import VideoSession
 from tests.fakes import FakeModel, fake_clip, fake_session_on
 from tests.stand_in_detector import KnownBoxes
@@ -73,3 +74,12 @@ def test_names_do_not_go_with_prompts_or_backward(track):
 def test_a_detector_that_answers_nonsense_ends_the_run(track):
     with pytest.raises(DetectionError, match="no area"):
         track({0: {"dog": [(90, 90, 99, 99)]}})(fake_clip(2), text="dog")
+
+
+def test_references_of_one_object_have_one_name():
+    picture, mask = np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), bool)
+    given = [Reference(picture, mask, 1, name=name) for name in ("cup", None, "mug")]
+
+    with pytest.raises(PromptError, match="object 1 have the names 'cup' and 'mug'"):
+        RunOptions("both", False, None, given)
+    assert RunOptions("both", False, None, given[:2]).names == {1: "cup"}

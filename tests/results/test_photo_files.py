@@ -10,6 +10,7 @@ from sam2_hf.errors import OutputError
 from sam2_hf.results.formats import PHOTO_FORMATS
 from sam2_hf.results.found_object import Origin
 from sam2_hf.results.photo_files import PhotoToWrite
+from sam2_hf.results.pictures import write_picture
 from tests.results.readers import SIZE, Scene, found, objects, picture, plain_mask, ring_mask
 
 
@@ -95,3 +96,9 @@ def test_nothing_found_can_be_written_in_every_format(tmp_path, kind):
     path = to_write([]).write(kind, tmp_path / f"none{PHOTO_FORMATS[kind].ending}")
 
     assert path.exists()
+
+
+def test_an_unknown_ending_of_a_picture_is_refused(tmp_path):
+    with pytest.raises(OutputError, match=r"no picture ends in \.txt\. Use \.png, \.jpg"):
+        write_picture(tmp_path / "why.txt", Image.new("RGB", (2, 2)))
+    assert not list(tmp_path.iterdir())

@@ -1,32 +1,17 @@
 """What another run changed: frames, IoU, a picture; from results in memory and on disk."""
 
 import json
+from unittest.mock import patch
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from sam2_hf import VideoSession, rle
+from sam2_hf import VideoSession
 from sam2_hf.errors import DataError
-from sam2_hf.writers.run_comparison import compare_runs
+from sam2_hf.writers import run_comparison
+from sam2_hf.writers.run_comparison import ObjectComparison, compare_runs
 from tests.fakes import fake_clip, fake_session_on
-
-SIZE = (6, 8)
-
-
-def mask_of(columns):
-    mask_hw = np.zeros(SIZE, bool)
-    mask_hw[:, :columns] = True
-    return mask_hw
-
-
-def write_masklets(path, rows, object_ids):
-    """Write columns of each mask as `sam2-hf track` writes masks; None where there is none."""
-    masks = [
-        [None if n is None else rle.to_coco(rle.encode(mask_of(n))) for n in row] for row in rows
-    ]
-    path.write_text(json.dumps({"masklet_id": object_ids, "masklet": masks}))
-    return path
+from tests.writers.masklet_files import SIZE, write_masklets
 
 
 @pytest.fixture
@@ -50,7 +35,56 @@ def test_iou_and_changed_frames_are_told_for_each_object(before, after):
     assert first.mean_iou == pytest.approx(2.5 / 3)
     assert dict(second.iou) == {0: 1, 1: 1, 2: 0}  # both are empty on frame 1
     assert (found.changed, found.only_before, found.only_after) == ((1, 2, 3), (), (9,))
-    assert "2 of 4 frames differ, from 1 to 3; mean IoU 0.833, lowest 0.500 on" in first.summary()
+    assert first.summary() == (
+        "object 1: 1 of 3 frames differ, on frame 1; mean IoU 0.833, lowest 0.500 on frame 1; "
+        "1 only in the first run"
+    )
+
+
+def test_runs_without_a_common_frame_have_no_iou(tmp_path):
+    early = write_masklets(tmp_path / "early.json", [[4], [None]], [1])
+    late = write_masklets(tmp_path / "late.json", [[None], [4]], [1])
+
+    found = compare_runs(early, late).objects[1]
+
+    assert found.mean_iou is found.described()["mean_iou"] is None
+    assert found.summary() == (
+        "object 1: no frame is in both runs; 1 only in the first run; 1 only in the second run"
+    )
+
+
+def test_an_iou_just_below_one_is_not_told_as_one():
+    iou = {0: 1.0, 1: 0.9998}
+
+    summary = ObjectComparison(1, iou, (), (), (1,)).summary()
+
+    assert summary.endswith("on frame 1; mean IoU above 0.999, lowest above 0.999 on frame 1")
+
+
+def test_two_views_of_one_session_are_refused():
+    """A masklet follows its session, so the correction would be compared with itself."""
+    session = fake_session_on(4)
+    session.click(0, 1, (20, 30))
+    list(session.propagate())
+
+    with pytest.raises(DataError, match="both runs are views of one session"):
+        compare_runs(session.masklet(1), session)
+
+
+def test_runs_on_videos_of_different_lengths_are_refused(tmp_path, before, after, caplog):
+    def about(path, name, count):
+        facts = json.loads(path.read_text()) | {"video_id": name, "video_frame_count": count}
+        path.write_text(json.dumps(facts))
+
+    about(before, "clip", 16)
+    about(after, "dance", 24)
+    with pytest.raises(DataError, match="one has 16 frames, the other 24"):
+        compare_runs(before, after)
+
+    about(after, "dance", 16)
+    with patch.object(run_comparison.logger, "warning") as warning:
+        compare_runs(before, after)
+    assert "are called clip and dance" in warning.call_args.args[0]
 
 
 def test_a_correction_changes_what_it_changes():
@@ -70,20 +104,6 @@ def test_a_correction_changes_what_it_changes():
     for frame, iou in found.iou.items():
         now = session.masklet(1).mask(frame)
         assert iou == pytest.approx((before[frame] & now).sum() / (before[frame] | now).sum())
-
-
-def test_files_folders_and_label_pictures_are_read_alike(tmp_path, before, after):
-    (tmp_path / "run").mkdir()
-    before.rename(tmp_path / "run" / before.name)
-    labels = tmp_path / "run_masks"
-    labels.mkdir()
-    for frame, columns in enumerate((4, 4, 4, 2)):
-        Image.fromarray(mask_of(columns).astype(np.uint8)).save(labels / f"{frame:05d}.png")
-
-    by_folder = compare_runs(tmp_path / "run", after).objects[1]
-    by_labels = compare_runs(str(labels), after).objects[1]
-
-    assert by_folder.described() == by_labels.described()
 
 
 def test_the_plot_shows_what_differs(before, after, tmp_path):
@@ -113,49 +133,3 @@ def test_a_video_of_another_size_is_refused(before, after, tmp_path):
 
     with pytest.raises(DataError, match=r"6 x 9 \(height x width\), and the masks 6 x 8"):
         compare_runs(before, after).save(tmp_path / "changes.png", video)
-
-
-def test_a_closed_run_is_refused():
-    session = fake_session_on(2)
-    session.click(0, 1, (20, 30))
-    list(session.propagate())
-    session.close()
-
-    with pytest.raises(DataError, match="closed"):
-        compare_runs(session, session)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "{}",
-        "[]",
-        "{",
-        '{"masklet_id": [1e400], "masklet": []}',
-        '{"masklet_id": [1], "masklet": [[1, 2]]}',
-    ],
-)
-def test_a_file_of_another_form_is_refused(tmp_path, content, after):
-    (tmp_path / "other.json").write_text(content)
-
-    with pytest.raises(DataError, match=r"other\.json is n"):
-        compare_runs(tmp_path / "other.json", after)
-
-
-def test_what_is_no_run_is_refused(tmp_path, before, after):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "colors").mkdir()
-    Image.new("RGB", (8, 6)).save(tmp_path / "colors" / "0.png")
-    small = write_masklets(tmp_path / "small.json", [], [1])
-    small.write_text(small.read_text().replace("[]", '[[{"size": [2, 2], "counts": "04"}]]'))
-
-    for run, words in (
-        (3, "3 is no run"),
-        (tmp_path / "missing", "there is no file of masklets"),
-        (tmp_path / "empty", "no results"),
-        (tmp_path / "colors", "colors instead of labels"),
-        (tmp_path, "several videos"),
-        (small, "different sizes"),
-    ):
-        with pytest.raises(DataError, match=words):
-            compare_runs(before, run)

@@ -41,12 +41,24 @@ class RunOptions:
         progress: Whether to show a progress bar.
         on_progress: Called after each frame with the number done and the total.
         references: Objects known from other pictures.
+
+    Raises:
+        PromptError: References of one object have different names.
     """
 
     direction: PropagationDirection
     progress: bool
     on_progress: Progress | None
     references: Sequence[AnyReference] = ()
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        for known in self.references:
+            if known.name not in (None, self.names.get(known.object_id)):
+                raise PromptError(
+                    f"references of object {known.object_id} have the names {known.name!r} and "
+                    f"{self.names[known.object_id]!r}. Give one name, or another object id."
+                )
 
     @property
     def names(self) -> dict[int, str]:

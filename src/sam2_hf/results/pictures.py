@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from sam2_hf.atomic_write import write_atomically
+from sam2_hf.errors import OutputError
 from sam2_hf.overlay import label_picture
 
 BYTE = 255
@@ -47,11 +48,14 @@ def write_png(path: Path, picture: Image.Image | NDArray[np.uint8]) -> Path:
 
 
 def write_picture(path: Path, picture: Image.Image) -> Path:
-    """Write a picture in the format of its ending, PNG by default, atomically.
+    """Write a picture in the format of its ending, PNG without one, atomically.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: It cannot be written, or the ending is unknown.
     """
+    if path.suffix.lower() not in ("", ".png", *ENCODINGS):
+        endings = ", ".join((".png", *ENCODINGS))
+        raise OutputError(f"cannot write {path}: no picture ends in {path.suffix}. Use {endings}.")
     return write_atomically(path, picture_bytes(picture, path.suffix))
 
 

@@ -111,6 +111,8 @@ class Explanation:
     def plot(self) -> Image.Image:
         """Draw the frame, and each memory with the places that it was attended to at.
 
+        All memories have one scale: the cell that got the most attention of all is the brightest.
+
         Raises:
             FrameError: A frame can no longer be read.
 
@@ -119,12 +121,15 @@ class Explanation:
         """
         mask = [] if self._mask_hw is None else [self._mask_hw]
         pointers = sum(pointer.weight for pointer in self.pointers)
-        title = f"frame {self.frame}, object {self.object_id} (pointers: {pointers:.1%})"
+        asked = "cells of its mask" if self.mask_only else "all cells"
+        title = f"frame {self.frame}, object {self.object_id}, {asked}; pointers: {pointers:.1%}"
         cells = [Cell(title, draw_overlay(self._picture(self.frame), mask))]
+        shares = [memory.map_hw.max() for memory in self.memories if memory.map_hw is not None]
+        largest = float(max(shares, default=0.0))
         for memory in sorted(self.memories, key=lambda memory: -memory.weight):
             picture = self._picture(memory.frame)
             if memory.map_hw is not None:
-                picture = draw_heat(picture, memory.map_hw)
+                picture = draw_heat(picture, memory.map_hw, largest=largest)
             cells.append(Cell(memory.title, picture))
         rows = [cells[start : start + ROW] for start in range(0, len(cells), ROW)]
         return contact_sheet(rows)

@@ -161,6 +161,10 @@ class Masklet:
             raise self._no_mask(frame)
         return {"size": [*self.size], "counts": record["counts"].numpy().tobytes().decode("ascii")}
 
+    def is_view_of_same(self, other: "Masklet") -> bool:
+        """Whether another masklet shows the same masks, now and later."""
+        return self._scores is other._scores
+
     def iou(self, frame: int) -> float:
         """Predicted IoU of the mask, about 0 to 1.
 

@@ -5,47 +5,39 @@ Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
+from transformers.utils import logging
 
 from sam2_hf import rle
 from sam2_hf.contact_sheet import Cell, contact_sheet
-from sam2_hf.errors import DataError, SessionError
+from sam2_hf.errors import DataError
 from sam2_hf.frames.borrowed import borrow_frames
-from sam2_hf.json_input import load_json
-from sam2_hf.number_reading import shown
 from sam2_hf.overlay import NEGATIVE, OKABE_ITO, POSITIVE, draw_overlay
-from sam2_hf.picture_files import PICTURE_ENDINGS, file_problem
 from sam2_hf.results.pictures import NO_PICTURE, png_bytes, write_picture
-from sam2_hf.video.masklet import Masklet
+
+from .run_masks import FrameRles, masklets_of, read_run, video_of
 
 SHOWN, ROW = 6, 3  # frames of a plot, and in a row
 CHART_HEIGHT, CHART_WIDTH = 120, 480  # pixels
 SMALLEST_INPUT = 64  # pixels; only original pictures are read
+LEAST_BAR = 4  # pixels, for an IoU of 0
 PAPER, INK = (255, 255, 255), (220, 220, 220)
-JSON_NAMES = "*masklets.json"
+DIFFERS = OKABE_ITO[1]  # orange
+LEGEND = (
+    "bars: IoU, 1 at the top; gray equal, orange different, red only in one run; "
+    "masks: blue both, red only first, green only second"
+)
 
-FrameRles = Mapping[int, rle.CocoRle]
-
-
-@runtime_checkable
-class HasMasklets(Protocol):
-    """A [`VideoSession`]; a [`VideoSegmentation`] has `masklets` instead."""
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """The objects."""
-
-    def masklet(self, object_id: int) -> Masklet:
-        """Return the masks of an object."""
+logger = logging.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,9 +69,9 @@ class ObjectComparison:
         return self.changed[-1] if self.changed else None
 
     @property
-    def mean_iou(self) -> float:
-        """Mean IoU of the frames that both runs have; 1 if there is none."""
-        return float(np.mean(list(self.iou.values()))) if self.iou else 1.0
+    def mean_iou(self) -> float | None:
+        """Mean IoU of the frames that both runs have; None if there is none."""
+        return float(np.mean(list(self.iou.values()))) if self.iou else None
 
     def described(self) -> dict[str, Any]:
         """Describe it for JSON.
@@ -106,15 +98,26 @@ class ObjectComparison:
             >>> compare_runs(tracked, tracked).objects[1].summary()
             'object 1: all 3 frames are equal'
         """
-        total = len({*self.iou, *self.only_before, *self.only_after})
-        if not self.changed:
-            return f"object {self.object_id}: all {total} frames are equal"
-        worst = min(self.iou, key=lambda frame: self.iou[frame], default=None)
-        lowest = "" if worst is None else f", lowest {self.iou[worst]:.3f} on frame {worst}"
-        return (
-            f"object {self.object_id}: {len(self.changed)} of {total} frames differ, from "
-            f"{self.first_changed} to {self.last_changed}; mean IoU {self.mean_iou:.3f}{lowest}"
+        missing = "".join(
+            f"; {len(frames)} only in the {which} run"
+            for which, frames in (("first", self.only_before), ("second", self.only_after))
+            if frames
         )
+        return f"object {self.object_id}: {self._differences()}{missing}"
+
+    def _differences(self) -> str:
+        """Describe the frames that both runs have."""
+        if not self.iou:
+            return "no frame is in both runs"
+        differing = [frame for frame in self.changed if frame in self.iou]
+        if not differing:
+            return f"all {len(self.iou)} frames are equal"
+        first, last = differing[0], differing[-1]
+        where = f"on frame {first}" if first == last else f"from {first} to {last}"
+        count = f"{len(differing)} of {len(self.iou)} frames differ"
+        worst = min(differing, key=lambda frame: self.iou[frame])
+        mean, lowest = _rounded(self.mean_iou or 0.0), _rounded(self.iou[worst])
+        return f"{count}, {where}; mean IoU {mean}, lowest {lowest} on frame {worst}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +166,9 @@ class RunComparison:
     def plot(self, video: object = None) -> Image.Image:
         """Draw the IoU of every frame, and the frames that differ most.
 
-        Blue is what both runs have, red what only the first, green what only the second one has.
+        Blue is what both runs have, red what only the first, green what only the second one has. A
+        chart has a bar for each frame: gray where both are equal, orange where they differ, red
+        where only one run has a mask; its height is the IoU.
 
         Args:
             video: The video, to draw over, see [`open_frames`]; gray if None.
@@ -177,6 +182,8 @@ class RunComparison:
             >>> picture = compare_runs(tracked, tracked).plot(clip)
         """
         charts = [[Cell(one.summary(), _chart(one))] for one in self.objects.values()]
+        if charts:
+            charts.append([Cell(LEGEND, np.full((1, CHART_WIDTH, 3), PAPER, np.uint8))])
         worst = sorted(self._worst(), key=lambda row: row[1:])
         cells = []
         with contextlib.ExitStack() as opened:
@@ -252,13 +259,16 @@ def compare_runs(before: object, after: object) -> RunComparison:
         after: Another one.
 
     Raises:
-        DataError: There are no masks, they cannot be read, their sizes differ, or a run is closed.
+        DataError: There are no masks, they cannot be read, a run is closed, both are one session,
+            or they are of different videos, as far as sizes and numbers of frames tell.
 
     Example:
         >>> compare_runs(tracked, tracked).changed
         ()
     """
-    runs = _read_run(before), _read_run(after)
+    _require_apart(before, after)
+    runs = read_run(before), read_run(after)
+    _require_same_video(video_of(before), video_of(after))
     sizes = [
         {tuple(mask["size"]) for masks in run.values() for mask in masks.values()} for run in runs
     ]
@@ -279,6 +289,45 @@ def compare_runs(before: object, after: object) -> RunComparison:
     )
 
 
+def _require_apart(before: object, after: object) -> None:
+    """Refuse two views of one session, which are always equal.
+
+    Raises:
+        DataError: They are.
+    """
+    if isinstance(before, str | os.PathLike) or isinstance(after, str | os.PathLike):
+        return
+    views = [(one, other) for one in masklets_of(before) for other in masklets_of(after)]
+    if before is not after and any(one.is_view_of_same(other) for one, other in views):
+        raise DataError(
+            "both runs are views of one session, so they always have the same masks. Before a "
+            "correction, save the results and compare the file, or track again in a new session."
+        )
+
+
+def _require_same_video(
+    before: tuple[str | None, int | None], after: tuple[str | None, int | None]
+) -> None:
+    """Refuse videos of different lengths; warn of different names.
+
+    Raises:
+        DataError: The lengths differ.
+    """
+    if None not in (before[1], after[1]) and before[1] != after[1]:
+        raise DataError(
+            f"the runs are of different videos: one has {before[1]} frames, the other {after[1]}. "
+            "Compare runs on the same video."
+        )
+    if None not in (before[0], after[0]) and before[0] != after[0]:
+        logger.warning(f"the videos of the two runs are called {before[0]} and {after[0]}.")
+
+
+def _rounded(iou: float) -> str:
+    """Format an IoU; one below 1 never as 1."""
+    text = f"{iou:.3f}"
+    return "above 0.999" if text == "1.000" and iou < 1 else text
+
+
 def _compare(object_id: int, before: FrameRles, after: FrameRles) -> ObjectComparison:
     iou = {frame: _iou(before[frame], after[frame]) for frame in sorted(before) if frame in after}
     only_before = tuple(sorted(frame for frame in before if frame not in after))
@@ -295,146 +344,21 @@ def _iou(before: rle.CocoRle, after: rle.CocoRle) -> float:
     return float(coco_mask.iou([dict(before)], [dict(after)], [False])[0, 0])
 
 
-def _read_run(run: object) -> Mapping[int, FrameRles]:
-    """Read the masks of a run, by object and frame.
-
-    Raises:
-        DataError: It has none.
-    """
-    if isinstance(run, str | os.PathLike):
-        return _read_results(Path(run))
-    try:
-        masklets = _masklets_of(run)
-        return {
-            masklet.object_id: {frame: masklet.rle(frame) for frame in masklet.frames}
-            for masklet in masklets
-        }
-    except SessionError as error:
-        raise DataError(
-            f"the masks of {shown(run)} cannot be read: {error} Compare before you close."
-        ) from error
-
-
-def _masklets_of(run: object) -> list[Masklet]:
-    """List the masklets of a run in memory.
-
-    Raises:
-        DataError: It is none.
-    """
-    masklets: list[Any]
-    if isinstance(found := getattr(run, "masklets", run), Mapping):
-        masklets = list(found.values())
-    elif isinstance(run, HasMasklets):
-        masklets = [run.masklet(object_id) for object_id in run.object_ids]
-    else:
-        masklets = [run]
-    if not all(isinstance(masklet, Masklet) for masklet in masklets):
-        raise DataError(
-            f"{shown(run)} is no run. Give a VideoSegmentation, a session, a Masklet, or the "
-            "results of sam2-hf track."
-        )
-    return masklets
-
-
-def _read_results(path: Path) -> Mapping[int, FrameRles]:
-    """Read a file of masklets, or the only one in a folder; else a folder of label PNGs.
-
-    Raises:
-        DataError: There are none, or several.
-    """
-    if not path.is_dir():
-        return _read_masklets(path)
-    files = sorted(path.glob(JSON_NAMES))
-    if len(files) > 1:
-        names = ", ".join(file.name for file in files)
-        raise DataError(
-            f"{path} has the results of several videos: {names}. Give one of the files."
-        )
-    if files:
-        return _read_masklets(files[0])
-    pictures = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_ENDINGS)
-    if not pictures:
-        raise DataError(
-            f"{path} has no results of sam2-hf track: neither {JSON_NAMES} nor label PNGs. Track "
-            "with --save sav or davis, and give the folder."
-        )
-    return _read_labels(pictures)
-
-
-def _read_masklets(file: Path) -> Mapping[int, FrameRles]:
-    """Read JSON in the format of SA-V.
-
-    Raises:
-        DataError: It has another form.
-    """
-    if problem := file_problem(file, "file of masklets"):
-        raise DataError(problem)
-    content = load_json(file)
-    try:
-        object_ids = [int(object_id) for object_id in content["masklet_id"]]
-        rows = {
-            frame: dict(zip(object_ids, row, strict=True))
-            for frame, row in enumerate(content["masklet"])
-        }
-        masks: dict[int, dict[int, rle.CocoRle]] = {object_id: {} for object_id in object_ids}
-        for frame, row in rows.items():
-            for object_id, mask in row.items():
-                if mask is not None:
-                    masks[object_id][frame] = rle.to_coco(rle.from_coco(mask))
-    except (DataError, TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError(
-            f"{file} is no file of masklets: {error}. Give STEM_masklets.json of sam2-hf track."
-        ) from error
-    return masks
-
-
-def _read_labels(files: Iterable[Path]) -> Mapping[int, FrameRles]:
-    """Read label pictures, one for each frame.
-
-    Raises:
-        DataError: One cannot be read, or its name is not a number.
-    """
-    labels = {}
-    for file in files:
-        try:
-            with Image.open(file) as picture:
-                labels[int(file.stem)] = np.asarray(picture)
-        except Exception as error:  # Pillow's readers raise many types for damaged files
-            raise DataError(
-                f"{file} is no picture of labels: {error}. Give a folder of 00000.png, 00001.png, "
-                "and so on."
-            ) from error
-        if labels[int(file.stem)].ndim != 2:
-            raise DataError(f"{file} has colors instead of labels. Give palette PNGs.")
-    object_ids = sorted(
-        {int(label) for labels_hw in labels.values() for label in np.unique(labels_hw)}
-    )
-    return {
-        object_id: {
-            frame: rle.to_coco(rle.encode(labels_hw == object_id))
-            for frame, labels_hw in labels.items()
-        }
-        for object_id in object_ids
-        if object_id
-    }
-
-
 def _gray(size: tuple[int, int], _frame: int) -> NDArray[np.uint8]:
     """Draw a frame of a video that is not there."""
     return np.full((*size, 3), NO_PICTURE, np.uint8)
 
 
 def _chart(compared: ObjectComparison) -> NDArray[np.uint8]:
-    """Draw the IoU of every frame as a bar; red where only one run has a mask."""
+    """Draw the IoU of every frame as a bar, the lowest still visible; see `LEGEND`."""
     frames = sorted({*compared.iou, *compared.changed})
     width = max(1, round(CHART_WIDTH / max(len(frames), 1)))
     chart_hw3 = _blank(width * max(len(frames), 1))
     for place, frame in enumerate(frames):
         iou = compared.iou.get(frame)
-        color = NEGATIVE if iou is None else POSITIVE if frame in compared.changed else INK
-        top = round(CHART_HEIGHT * (1 - (0.0 if iou is None else iou)))
-        first = 0 if iou is None else top
-        chart_hw3[first:, place * width : (place + 1) * width] = color
+        color = NEGATIVE if iou is None else DIFFERS if frame in compared.changed else INK
+        height = CHART_HEIGHT if iou is None else max(LEAST_BAR, round(CHART_HEIGHT * iou))
+        chart_hw3[CHART_HEIGHT - height :, place * width : (place + 1) * width] = color
     return chart_hw3
 
 

@@ -24,7 +24,7 @@ def test_two_folders_are_compared(tmp_path, capsys):
     assert main(["compare", before, after, "--picture", str(picture)]) == 0
 
     out = capsys.readouterr().out
-    assert "object 1: 1 of 2 frames differ, from 1 to 1; mean IoU 0.750" in out
+    assert "object 1: 1 of 2 frames differ, on frame 1; mean IoU 0.750" in out
     assert str(picture) in out
     assert picture.read_bytes()[1:4] == b"PNG"
 

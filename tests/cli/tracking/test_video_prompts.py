@@ -112,9 +112,25 @@ def test_a_mask_of_another_size_is_named(tmp_path):
         VideoPrompts((), (), (mask,)).check(SIZE, 9, "clip")
 
 
-@pytest.mark.parametrize("values", [[[0, 255, 200, 90]], [[0, 1, 1, 0]]])
+@pytest.mark.parametrize("values", [[[0, 255, 200, 90, 0, 0, 0, 0]], [[0, 1, 1, 0, 0, 0, 0, 0]]])
 def test_the_bright_part_of_a_gray_picture_is_the_object(picture, values):
-    assert read_mask_picture(picture(values), 7).tolist() == [[False, True, True, False]]
+    found = read_mask_picture(picture(values), 7)
+
+    assert found.tolist() == [[False, True, True, *[False] * 5]]
+
+
+def test_small_whole_numbers_are_labels(picture):
+    path = picture([[0, 1, 2, 2]])
+
+    assert read_mask_picture(path, 1).tolist() == [[False, True, False, False]]
+    with pytest.raises(ImageError, match="has the labels 1, 2, but not 3"):
+        read_mask_picture(path, 3)
+
+
+def test_a_photo_is_no_mask(picture):
+    """Whoever swaps PICTURE and MASK gives one."""
+    with pytest.raises(ImageError, match="is a photo, not a mask: 50% of its pixels are neither"):
+        read_mask_picture(picture([[0, 100, 180, 255]]), 1)
 
 
 def test_a_palette_picture_with_several_labels_gives_the_objects_own(picture):

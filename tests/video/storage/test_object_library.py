@@ -175,11 +175,12 @@ def test_a_name_that_is_not_there_is_listed_against_those_that_are(library):
 
 
 def changed(path, change):
-    """Write a library again with changed tensors and facts."""
+    """Write a library again with changed tensors and facts, and no digest, as in older files."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
         about = json.loads(file.metadata()[KIND])
+    about.pop("digest")
     tensors = load_file(path)
     change(tensors, about)
     save_file(tensors, path, {KIND: json.dumps(about)})
@@ -207,6 +208,16 @@ DAMAGE = {
     "the version is a text": lambda tensors, about: about.update(version="1"),
     "facts are no mapping": lambda tensors, about: about.update(objects=[1]),
 }
+
+
+def test_changed_numbers_are_noticed(library, tmp_path):
+    path = library.save(tmp_path / "known.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(SessionError, match="its numbers are not those that were written"):
+        ObjectLibrary.load(path)
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

@@ -26,6 +26,9 @@ from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.session import VideoSession
 
 BRIGHT = 0.5  # of the brightest pixel; above it a pixel of a mask picture is the object
+DARK = 0.1  # of the brightest pixel; only soft edges lie between dark and bright
+MOST_BETWEEN = 0.25  # share of a mask's pixels; photos have more
+LEAST_WHITE = 128  # whole numbers that are all smaller are labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -311,14 +314,16 @@ def _bytes(file: Path) -> bytes:
 
 
 def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
-    """Read a mask: label `object_id` of a palette picture with several labels, else bright pixels.
+    """Read a mask: label `object_id` of a picture with several labels, else bright pixels.
+
+    A palette picture has labels, and so has one of whole numbers below `LEAST_WHITE`.
 
     Args:
         file: Any picture that Pillow reads.
         object_id: The object.
 
     Raises:
-        ImageError: It cannot be read, or has several labels without this one.
+        ImageError: It cannot be read, is a photo, or has several labels without this one.
         PromptError: No pixel belongs to the object.
     """
     problem = file_problem(file, "mask file")
@@ -334,9 +339,11 @@ def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
         raise ImageError(f"{file} cannot be read as a mask: {error}. Give a PNG.") from error
     if not np.isfinite(values_hw).all():
         raise ImageError(f"the mask {file} has values that are not finite. Paint the object white.")
-    labels = [int(label) for label in np.unique(values_hw) if label] if is_labels else []
     if not values_hw.any():
         raise PromptError(f"the mask {file} is empty: every pixel is 0. Paint the object white.")
+    whole = values_hw.dtype.kind in "iu" and values_hw.min() >= 0
+    is_labels = is_labels or (whole and values_hw.max() < LEAST_WHITE)
+    labels = [int(label) for label in np.unique(values_hw) if label] if is_labels else []
     if len(labels) > 1 and object_id not in labels:
         raise ImageError(
             f"{file} has the labels {', '.join(map(str, labels))}, but not {object_id}. "
@@ -344,4 +351,22 @@ def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
         )
     if len(labels) > 1:
         return values_hw == object_id
-    return values_hw > (0 if is_labels else BRIGHT * values_hw.max())
+    if is_labels:
+        return values_hw > 0
+    return _bright(values_hw, file)
+
+
+def _bright(values_hw: NDArray[np.generic], file: Path) -> NDArray[np.bool_]:
+    """Return the bright part of a mask picture.
+
+    Raises:
+        ImageError: It is a photo.
+    """
+    shares_hw = values_hw / values_hw.max()
+    between = float(((shares_hw > DARK) & (shares_hw < 1 - DARK)).mean())
+    if between > MOST_BETWEEN:
+        raise ImageError(
+            f"{file} is a photo, not a mask: {between:.0%} of its pixels are neither dark nor "
+            "bright. Give a picture in which the object is white and the rest is black."
+        )
+    return shares_hw > BRIGHT

@@ -4,9 +4,10 @@ The file is safetensors: the memories of every object, and as metadata their nam
 fingerprint of the weights, since another model cannot read them.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -224,8 +225,11 @@ class ObjectLibrary:
             frames = [memory.frame for memory in known.memories]
             listed.append({"name": name, "frames": frames})
         marks = [known.model for known in self._objects.values()]
-        about = {"version": VERSION, "model": marks[0] if marks else "", "objects": listed}
         kept = {name: tensor.contiguous() for name, tensor in owned(tensors).items()}
+        about = {
+            **{"version": VERSION, "model": marks[0] if marks else "", "objects": listed},
+            "digest": _digest(kept),
+        }
         return write_atomically(path, save(kept, {KIND: json.dumps(about)}))
 
     @classmethod
@@ -248,11 +252,14 @@ class ObjectLibrary:
         try:
             with safe_open(str(path), framework="pt") as file:
                 about = _read_facts((file.metadata() or {})[KIND])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                if about.get("digest", _digest(tensors)) != _digest(tensors):
+                    raise SessionError("its numbers are not those that were written")
                 for number, entry in enumerate(about["objects"]):
                     name, frames = _read_entry(entry)
                     if name in library:
                         raise SessionError(f"there are two objects {shown(name)}")
-                    memories = tuple(_read_memories(file.get_tensor, number, frames))
+                    memories = tuple(_read_memories(tensors.__getitem__, number, frames))
                     library._objects[name] = KnownObject(memories, about["model"])
         except (*DAMAGED, SessionError) as error:
             raise SessionError(
@@ -288,6 +295,15 @@ class ObjectLibrary:
 
     def __repr__(self) -> str:
         return f"ObjectLibrary({', '.join(self._objects)})"
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Hash the bits of all tensors."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _read_facts(text: str) -> dict[str, Any]:
