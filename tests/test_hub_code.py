@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 import torch
@@ -89,6 +90,26 @@ def test_models_and_configs_load_from_their_folders_alone(saved, tmp_path, monke
 
     assert kind == "transformers_modules Sam2Model"
     torch.testing.assert_close(torch.tensor(json.loads(values)), answer.iou_scores.flatten())
+
+
+def test_a_video_model_brings_the_code_of_its_config(saved, tmp_path):
+    saved(Sam2VideoModel, "AutoModel")
+    again = Sam2VideoModel.from_pretrained(tmp_path / "AutoModel")
+
+    assert load_elsewhere(tmp_path, "AutoModel") == ["transformers_modules Sam2VideoModel"]
+    assert again.config._auto_class is None
+
+
+def test_a_class_without_a_file_is_saved_without_code(tmp_path, monkeypatch):
+    class Own(Sam2Model):
+        """As if defined in a notebook."""
+
+    monkeypatch.setattr(Own, "__module__", "__main__")
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+
+    hub_code.write_code(Own, tmp_path)
+
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_code_of_a_video_model_is_whole(saved, tmp_path):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from evaluation.exit_status import exit_status
 from evaluation.images.photos import EXPECTED, all_photos, open_photo_sets
+from sam2_hf.errors import DataError
 
 from .approximations import APPROXIMATIONS, BASE, ApproximationScores, as_table, measure_photo
 
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Measure and print."""
+    if options.limit < 1:
+        raise DataError(f"--limit is {options.limit}; it must be at least 1.")
     sets = open_photo_sets(options.set, MIN_AREA)
     names = list(dict.fromkeys((BASE, *options.cases)))
     models = {name: APPROXIMATIONS[name].load(options.model) for name in names}
@@ -63,6 +66,8 @@ def run(options: argparse.Namespace) -> None:
             sys.stdout.flush()
         if done == options.limit:
             return
+    if not done:
+        raise DataError("there is no photo with an object of at least 1 % of it.")
     if done % EVERY:
         sys.stdout.write(f"\n{done} photos\n\n{as_table(found)}")
 

@@ -25,7 +25,7 @@ STEP = 32  # the trunk halves the input five times
 
 @dataclass(frozen=True, slots=True)
 class Approximation:
-    """Something that is measured.
+    """A precision and input size to compare.
 
     Attributes:
         dtype: Of the weights, as of `pipeline`.
@@ -56,7 +56,7 @@ APPROXIMATIONS: dict[str, Approximation] = {
 
 @dataclass(slots=True)
 class ApproximationScores:
-    """What a case gave.
+    """Measurements of one case.
 
     Attributes:
         seconds: Of encoding each photo.

@@ -8,7 +8,8 @@ written flat, and imports across folders become single-dot imports.
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -33,12 +34,28 @@ def saves_code(save: Save) -> Save:
         *args: Any,
         **kwargs: Any,
     ) -> object:
-        saved = save(self, save_directory, *args, **kwargs)
-        if self._auto_class is not None:
-            write_code(type(self), Path(save_directory))
+        if self._auto_class is None:
+            return save(self, save_directory, *args, **kwargs)
+        with _registered_config(self):
+            saved = save(self, save_directory, *args, **kwargs)
+        write_code(type(self), Path(save_directory))
         return saved
 
     return cast(Save, save_pretrained)
+
+
+@contextmanager
+def _registered_config(model: Any) -> Iterator[None]:  # noqa: ANN401 - or a config or processor
+    """Save the config of a registered model with its class: transformers' reads fewer fields."""
+    config = getattr(model, "config", None)
+    if config is None or config._auto_class is not None:
+        yield
+        return
+    config._auto_class = "AutoConfig"
+    try:
+        yield
+    finally:
+        del config._auto_class
 
 
 def uploads_code(upload: Save) -> Save:
@@ -68,8 +85,8 @@ def write_code(kind: type, folder: Path) -> None:
     Raises:
         OutputError: Two of the files have the same name.
     """
-    own = Path(str(sys.modules[kind.__module__].__file__))
-    if not own.is_relative_to(PACKAGE):
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if file is None or not (own := Path(file)).is_relative_to(PACKAGE):
         return  # a class of the caller's, or loaded from a folder with all its code
     written: dict[str, Path] = {}
     waiting = [own]

@@ -355,9 +355,11 @@ def _enlarged_masks(
         return resize_masks(logits_mhw[:, None], size)[:, 0] > threshold
     padded_mhw = _padded(logits_mhw)
     (above_mij,), outline_mij = _settle(padded_mhw, grid, (threshold,))
-    if torch.get_num_threads() > 1 and outline_mij.mean() > MOST_OUTLINE:
-        return resize_masks(logits_mhw[:, None], size)[:, 0] > threshold
     masks = []
+    if torch.get_num_threads() > 1 and outline_mij.mean() > MOST_OUTLINE:
+        for enlarged_hw in resize_masks(logits_mhw[:, None], size)[:, 0]:
+            masks.append(enlarged_hw > threshold)
+        return masks
     for of_map in zip(padded_mhw, above_mij, outline_mij, strict=True):
         masks.append(torch.from_numpy(_paint(*of_map, grid, threshold)))
     return masks

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig
 
 from sam2_hf import (
     CheckpointError,
@@ -19,6 +20,7 @@ from sam2_hf.export.onnx_files import exportable_copy
 from sam2_hf.model.kernels.int8_linear import Int8Linear
 from sam2_hf.pipelines.loading import load_model
 from tests.drawn_video import own_video_model
+from tests.small_families import edgetam_config
 
 MODEL = "sam2-hiera-micro"
 
@@ -100,6 +102,40 @@ def test_other_dtypes_and_devices_are_refused_before_anything_changes(image_mode
     with pytest.raises(CheckpointError, match="int8 weights are made of float32 on the CPU"):
         to_int8(model)
     assert not rounded_names(model)
+
+
+def test_hooks_and_adapters_would_be_lost_and_are_refused(image_model):
+    model = image_model
+    hook = model.vision_encoder.backbone.blocks[0].attn.qkv.register_forward_hook(lambda *_: None)
+    with pytest.raises(CheckpointError, match="hooks, adapters or replaced parts"):
+        to_int8(model)
+    hook.remove()
+    model.add_adapter(LoraConfig(target_modules=["qkv"]))
+
+    with pytest.raises(CheckpointError, match="hooks, adapters or replaced parts"):
+        to_int8(model)
+    assert not rounded_names(model)
+
+
+def test_rounding_twice_changes_nothing(image_model):
+    names = rounded_names(to_int8(image_model))
+
+    assert rounded_names(to_int8(image_model)) == names
+    assert load_model(image_model, dtype="int8") is image_model
+    with pytest.raises(PromptError, match=r"cannot become torch\.bfloat16"):
+        load_model(image_model, dtype="bfloat16")
+
+
+@pytest.mark.parametrize("given", ["sam2-hiera-micro", torch.nn.Linear(2, 2)], ids=str)
+def test_only_models_of_images_and_videos_are_taken(given):
+    with pytest.raises(CheckpointError, match="to_int8 takes a Sam2Model or a Sam2VideoModel"):
+        to_int8(given)
+
+
+def test_a_convolutional_encoder_stays_as_it_is():
+    model = to_int8(Sam2VideoModel(edgetam_config()))
+
+    assert all(name.startswith("memory_attention") for name in rounded_names(model))
 
 
 def test_graphs_keep_their_precision(monkeypatch):

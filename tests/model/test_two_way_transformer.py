@@ -1,8 +1,10 @@
+import copy
+
 import pytest
 import torch
 from peers import largest_difference
 
-from sam2_hf.model.two_way_transformer import AttentionBias, padding_mask
+from sam2_hf.model.two_way_transformer import AttentionBias, TwoWayBlock, padding_mask
 
 SAME_SUMS = 1e-5  # tokens are normalized, so of order 1
 
@@ -17,6 +19,50 @@ def tokens(generator):
     """Tokens (2 pictures, 3 objects, 5 tokens), image tokens and their positions."""
     shapes = [(2, 3, 5, 32), (2, 1, 16, 32), (1, 1, 16, 32)]
     return tuple(torch.randn(shape, generator=generator) for shape in shapes)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("objects", [1, 3])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "layers.0",
+        "layers.0.layer_norm4",
+        "layers.0.cross_attn_token_to_image",
+        "layers.1.cross_attn_token_to_image",
+        "layers.1.cross_attn_token_to_image.k_proj",
+    ],
+)
+def test_what_a_hook_keeps_is_not_overwritten(micro_model, objects, place, monkeypatch):
+    """In bands, a block reuses the memory of its inputs where nobody else can have them."""
+    model = copy.deepcopy(micro_model)
+    model.fast = True
+    transformer = model.mask_decoder.transformer
+    given = {
+        "pixel_values": torch.randn(1, 3, model.image_size, model.image_size),
+        "input_points": torch.rand(1, objects, 1, 2) * model.image_size,
+    }
+    in_bands = []
+    work = TwoWayBlock._image_to_token_in_bands
+    monkeypatch.setattr(
+        TwoWayBlock,
+        "_image_to_token_in_bands",
+        lambda block, *tensors: in_bands.append(block) or work(block, *tensors),
+    )
+    expected = model(**given).pred_masks
+    assert in_bands == list(transformer.layers)
+    kept = []
+
+    def keep(module, inputs, outputs):
+        for tensor in (*inputs, *(outputs if isinstance(outputs, tuple) else (outputs,))):
+            if isinstance(tensor, torch.Tensor):
+                kept.append((tensor, tensor.clone()))
+
+    transformer.get_submodule(place).register_forward_hook(keep)
+    torch.testing.assert_close(model(**given).pred_masks, expected, rtol=1e-3, atol=1e-3)
+
+    assert kept
+    assert all(torch.equal(tensor, before) for tensor, before in kept)
 
 
 def test_padding_mask_forbids_padding_and_nothing_else():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sam2_hf.model.configs.configuration_sam2 import Sam2MaskDecoderConfig
-from sam2_hf.model.kernels.fast_paths import FastPath, is_bare, known_module
+from sam2_hf.model.kernels.fast_paths import FastPath, is_bare, is_decided, known_module
 
 from .attention import ImageToTokenAttention, ProductOrder, PromptAttention, select_product_order
 from .layers import FeedForward
@@ -75,8 +75,8 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
 
         Args:
             tokens_bptc: Tokens.
-            image_bpnc: Image tokens, p = 1 while all objects share them. Overwritten in inference.
-            placed_bpnc: The same with their positions added. Overwritten in inference.
+            image_bpnc: Image tokens, p = 1 while all objects share them.
+            placed_bpnc: The same with their positions added.
             token_positions_bptc: Added to tokens wherever they are queries or keys.
             image_positions_11nc: The same for image tokens.
             bias: See [`AttentionBias`].
@@ -131,17 +131,19 @@ class TwoWayBlock(FastPath, GradientCheckpointingLayer):
         """Attend from bands of cells to the tokens, so that intermediates stay in the cache.
 
         Returns:
-            Image tokens without and with positions, in the memory of those given unless objects
-            share them: new memory of this size is slow to get.
+            Image tokens without and with positions. They reuse the memory of those given, since
+            new memory of this size is slow to get, unless objects share them or a hook may have
+            kept them.
         """
         attention = ImageToTokenAttention.of(
             self.cross_attn_image_to_token, keys_bptc, values_bptc, padding, placed_bpnc.shape[1]
         )
         shape = (*keys_bptc.shape[:2], *image_bpnc.shape[2:])
         new_image_bpnc, new_placed_bpnc = image_bpnc, placed_bpnc
-        if image_bpnc.shape != shape or not image_bpnc.is_contiguous():
+        is_own = is_decided(self)
+        if not is_own or image_bpnc.shape != shape or not image_bpnc.is_contiguous():
             new_image_bpnc = image_bpnc.new_empty(shape)
-        if placed_bpnc.shape != shape or not placed_bpnc.is_contiguous():
+        if not is_own or placed_bpnc.shape != shape or not placed_bpnc.is_contiguous():
             new_placed_bpnc = placed_bpnc.new_empty(shape)
         step = max(FEWEST_CELLS, CELLS_AT_ONCE // max(1, shape[0] * shape[1]))
         for begin in range(0, shape[2], step):
@@ -176,7 +178,7 @@ class TwoWayTransformer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return tokens `(b, p, t, 256)` and image tokens `(b, p, n, 256)` after all layers.
 
-        In inference the image tokens given are overwritten.
+        Inside a [`MaskDecoder`] in inference, the image tokens given may be overwritten.
         """
         positions_bptc = tokens_bptc
         if bias.target_bptc is not None:  # PerSAM adds it in place, thus to the positions too, once

@@ -33,6 +33,7 @@ from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError,
 from sam2_hf.model.checkpoints.checkpoint_search import FILE_SUFFIXES
 from sam2_hf.model.configs.configuration_checks import read_float_dtype
 from sam2_hf.model.int8 import to_int8
+from sam2_hf.model.kernels.int8_linear import is_int8
 from sam2_hf.model.modeling_sam2 import Sam2Model
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
 from sam2_hf.processing.bundled_processors import checkpoint_source
@@ -283,6 +284,8 @@ def read_dtype(dtype: Dtype) -> torch.dtype | str:
     """
     if isinstance(dtype, str) and dtype in (AUTO_DTYPE, INT8):
         return dtype
+    if dtype == torch.int8:
+        return INT8
     found = read_float_dtype(dtype)
     if found is None:
         raise PromptError(
@@ -325,8 +328,7 @@ def _load(
     if exported is not None:
         return cast(Loaded, exported.to(device=wanted, dtype=number))
     if isinstance(source, kind):
-        own = source.dtype if number in (None, AUTO_DTYPE) else number
-        return source.to(device=wanted or source.device, dtype=own).eval()
+        return _moved(source, wanted, number)
     if not isinstance(source, (str, os.PathLike)):
         raise PromptError(
             f"the model is a {type(source).__name__}; a {kind.__name__} is needed. Give one, or "
@@ -347,12 +349,25 @@ def _load(
     return model.to(wanted or default_device()).eval()
 
 
+def _moved(model: Loaded, device: torch.device | None, dtype: torch.dtype | str | None) -> Loaded:
+    """Move a given model."""
+    if is_int8(model) and dtype not in (None, AUTO_DTYPE):
+        raise PromptError(
+            f"the model's weights were rounded to 8 bits and cannot become {dtype}. Load it again."
+        )
+    own = model.dtype if dtype in (None, AUTO_DTYPE) else dtype
+    return model.to(device=device or model.device, dtype=own).eval()
+
+
 def _load_int8(
     kind: type[Loaded], source: Source | Loaded, device: Device | None, options: dict[str, Any]
 ) -> Loaded:
     """Load a model and round its weights to 8 bits; a given model stays as it is."""
+    if isinstance(source, kind) and is_int8(source):
+        return source.eval()
     given = copy.deepcopy(source) if isinstance(source, kind) else source
-    loaded: Any = _load(kind, given, device or "cpu", torch.float32, options)
+    place = "cpu" if device is None else device
+    loaded: Any = _load(kind, given, place, torch.float32, options)
     if isinstance(loaded, ExportedSam2):
         raise PromptError("graphs keep their precision: export them with --dtype int8 instead.")
     rounded: Loaded = to_int8(loaded)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt
 from sam2_hf.cli.tracking.video_prompts import (
@@ -125,6 +125,17 @@ def test_small_whole_numbers_are_labels(picture):
     assert read_mask_picture(path, 1).tolist() == [[False, True, False, False]]
     with pytest.raises(ImageError, match="has the labels 1, 2, but not 3"):
         read_mask_picture(path, 3)
+
+
+def test_a_dim_soft_mask_has_shades_not_labels(tmp_path):
+    square = np.zeros((60, 60), np.uint8)
+    square[10:50, 10:50] = 100
+    Image.fromarray(square).save(tmp_path / "dim.jpg")
+    soft = Image.fromarray(square).filter(ImageFilter.GaussianBlur(2))
+    soft.save(tmp_path / "soft.png")
+
+    for name in ("dim.jpg", "soft.png"):
+        assert abs(int(read_mask_picture(tmp_path / name, 1).sum()) - 1600) < 80
 
 
 def test_a_photo_is_no_mask(picture):

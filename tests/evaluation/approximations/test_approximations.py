@@ -66,6 +66,8 @@ def test_the_program_prints_a_table(photos, capsys):
     assert [row.split(" | ")[0] for row in printed.splitlines()[-2:]] == ["| float32", "| bfloat16"]
 
 
-def test_a_set_that_does_not_exist_is_told(capsys):
+def test_a_set_that_does_not_exist_and_a_wrong_limit_are_reported(capsys):
     assert main(["--set", "coco:/none"]) != 0
     assert "/none" in capsys.readouterr().err
+    assert main(["--set", "coco:/none", "--limit", "0"]) != 0
+    assert "--limit is 0" in capsys.readouterr().err

@@ -86,6 +86,55 @@ def test_tokens_that_are_not_finite_give_nan(layer, value):
 
 
 @torch.no_grad()
+def test_no_tokens_and_tiny_ones_are_no_problem(layer):
+    assert Int8Linear(layer)(torch.zeros(0, 48)).shape == (0, 24)
+    torch.testing.assert_close(
+        Int8Linear(layer)(torch.full((2, 48), 1e-38)), layer.bias.expand(2, -1)
+    )
+
+
+@torch.no_grad()
+def test_large_entries_of_a_batch_are_rounded_on_their_own(layer, generator):
+    tokens = torch.randn(3, int8_linear.MIN_ROWS, 48, generator=generator)
+    tokens[1] *= 100
+    tokens[2] = math.nan
+    rounded = Int8Linear(layer)
+
+    found = rounded(tokens)
+
+    assert torch.equal(found[:1], rounded(tokens[:1]))
+    assert torch.equal(found[1:2], rounded(tokens[1:2]))
+
+
+@torch.no_grad()
+def test_written_and_loaded_weights_take_effect(layer, generator):
+    rounded, tokens = Int8Linear(layer), torch.randn(4, 48, generator=generator)
+    rounded(tokens)
+    other = Int8Linear(nn.Linear(48, 24))
+
+    rounded.load_state_dict(other.state_dict())
+    assert torch.equal(rounded(tokens), other(tokens))
+    rounded.weight.zero_()
+    torch.testing.assert_close(rounded(tokens), rounded.bias.expand(4, -1))
+
+
+@torch.no_grad()
+def test_defaults_of_torch_do_not_matter(layer):
+    int8_linear._int8_problem.cache_clear()
+    before = torch.get_rng_state()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            require_int8_product()
+            found = Int8Linear(layer)(torch.ones(2, 48, dtype=torch.float32, device="cpu"))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+    assert found.device.type == "cpu"
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@torch.no_grad()
 def test_an_output_channel_without_weights_is_its_bias(layer):
     layer.weight[3] = 0
 
@@ -114,6 +163,11 @@ def test_copies_give_the_same_after_use(layer, generator, how):
 def test_what_8_bits_cannot_do_is_refused(layer, tokens, words):
     with pytest.raises(CheckpointError, match=f"int8 weights cannot {words}. Load"):
         Int8Linear(layer)(tokens)
+
+
+def test_training_is_refused(layer):
+    with pytest.raises(CheckpointError, match="int8 weights cannot be trained"):
+        Int8Linear(layer).train()(torch.zeros(1, 48))
 
 
 def test_a_torch_without_the_operator_is_refused(monkeypatch):

@@ -159,7 +159,9 @@ class _Work:
             workers = RayWorkers(arguments.workers, arguments.device, arguments.lease, threads)
             work_on_ray(folder, find_items, workers, check=self._stop.check, on_outcome=self._tell)
             return
-        device = arguments.device or self._processes.device
+        # 8 bits are for CPUs
+        own = "cpu" if folder.settings().dtype == "int8" else self._processes.device
+        device = arguments.device or own
         work_here(folder, find_items, device, check=self._stop.check, on_outcome=self._tell)
 
     def _tell(self, outcome: ItemOutcome) -> None:

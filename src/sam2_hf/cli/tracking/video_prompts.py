@@ -26,9 +26,9 @@ from sam2_hf.video.prompts import VideoPrompt
 from sam2_hf.video.session import VideoSession
 
 BRIGHT = 0.5  # of the brightest pixel; above it a pixel of a mask picture is the object
-DARK = 0.1  # of the brightest pixel; only soft edges lie between dark and bright
+DARK = 0.2  # of the brightest pixel; only soft edges lie between dark and bright
 MOST_BETWEEN = 0.25  # share of a mask's pixels; photos have more
-LEAST_WHITE = 128  # whole numbers that are all smaller are labels
+LEAST_WHITE, MOST_LABELS = 128, 32  # a few whole numbers that are all smaller are labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -316,7 +316,7 @@ def _bytes(file: Path) -> bytes:
 def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
     """Read a mask: label `object_id` of a picture with several labels, else bright pixels.
 
-    A palette picture has labels, and so has one of whole numbers below `LEAST_WHITE`.
+    A palette picture has labels, and so has one of a few small whole numbers.
 
     Args:
         file: Any picture that Pillow reads.
@@ -333,6 +333,7 @@ def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
         with Image.open(file) as picture:
             is_labels = picture.mode == "P"
             # Pillow's conversion clips deep values, which would make all of them bright.
+            is_exact = picture.format != "JPEG"
             keeps_values = is_labels or picture.mode in NUMERIC_MODES
             values_hw = np.asarray(picture if keeps_values else picture.convert("L"))
     except Exception as error:  # Pillow's readers raise many types for damaged files
@@ -341,8 +342,7 @@ def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
         raise ImageError(f"the mask {file} has values that are not finite. Paint the object white.")
     if not values_hw.any():
         raise PromptError(f"the mask {file} is empty: every pixel is 0. Paint the object white.")
-    whole = values_hw.dtype.kind in "iu" and values_hw.min() >= 0
-    is_labels = is_labels or (whole and values_hw.max() < LEAST_WHITE)
+    is_labels = is_labels or (is_exact and _are_labels(values_hw))
     labels = [int(label) for label in np.unique(values_hw) if label] if is_labels else []
     if len(labels) > 1 and object_id not in labels:
         raise ImageError(
@@ -354,6 +354,14 @@ def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
     if is_labels:
         return values_hw > 0
     return _bright(values_hw, file)
+
+
+def _are_labels(values_hw: NDArray[np.generic]) -> bool:
+    """Whether numbers are labels, not shades: a few small whole ones."""
+    if values_hw.dtype.kind not in "iu" or values_hw.max() >= LEAST_WHITE:
+        return False
+    values = np.unique(values_hw)
+    return int(values[0]) >= 0 and len(values) <= MOST_LABELS
 
 
 def _bright(values_hw: NDArray[np.generic], file: Path) -> NDArray[np.bool_]:

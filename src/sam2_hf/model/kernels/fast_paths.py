@@ -131,6 +131,11 @@ def decides_fast_paths(forward: Forward) -> Forward:
     return cast(Forward, decided_forward)
 
 
+def is_decided(module: nn.Module) -> bool:
+    """Whether the running pass has decided on fast paths, so only our code sees its tensors."""
+    return module in _decided.get()
+
+
 def _fast_below(module: nn.Module) -> frozenset[nn.Module]:
     """Collect all modules below one if every one may be fast; none otherwise."""
     parts = _walk_unmodified(module._modules.values())

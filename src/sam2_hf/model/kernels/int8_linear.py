@@ -1,8 +1,9 @@
 """Linear layers in 8 bits, for inference on a CPU. Approximate.
 
 Weights are rounded once, with one scale for each output channel; tokens are rounded in every call,
-with one scale and zero for all of them. oneDNN multiplies the integers exactly. This is three to
-four times as fast as float32 where the CPU has instructions for it (VNNI).
+with one scale and zero for each entry of a batch that has many of them, else for all. oneDNN
+multiplies the integers exactly. This is three to four times as fast as float32 where the CPU has
+instructions for it (VNNI).
 
 The operator is private to torch, so it is tried once before use.
 """
@@ -14,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointError
 
@@ -24,6 +26,8 @@ MOST = 127  # of a weight
 LEVELS, LEVELS_WITHOUT_VNNI = 255, 127
 SAME_SUMS = 1e-3  # tolerance in the trial, whose numbers are integers
 PLAIN = ("none", "")
+MIN_ROWS = 512  # of an entry of a batch, to be rounded on its own: windows have fewer
+SMALLEST = torch.finfo(torch.float32).tiny  # scale; its inverse is finite
 Save = TypeVar("Save", bound=Callable[..., Any])
 
 
@@ -44,11 +48,13 @@ class Int8Linear(nn.Module):
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
         weight = layer.weight.detach().float()
-        scale = weight.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny) / MOST
+        scale = (weight.abs().amax(dim=1) / MOST).clamp(min=SMALLEST)
         self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8))
         self.register_buffer("scale", scale)
         self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().float())
-        self._packed: Tensor | None = None  # the weight in the CPU's layout; cannot be copied
+        # the weight in the CPU's layout, which cannot be copied, and the weight that it is of
+        self._packed: tuple[Tensor, tuple[int, int]] | None = None
+        self.eval()
 
     def forward(self, tokens: Tensor, kind: tuple[str, str] = PLAIN) -> Tensor:
         """Multiply, add the bias and activate.
@@ -65,21 +71,28 @@ class Int8Linear(nn.Module):
                 or are traced.
         """
         self._require_inference(tokens)
-        if self._packed is None:
-            self._packed = torch.ops.onednn.qlinear_prepack(self.weight, None)
+        if tokens.numel() == 0:
+            return tokens.new_zeros((*tokens.shape[:-1], len(self.scale)))
+        if len(tokens) == 1 or tokens[0].numel() < MIN_ROWS * tokens.shape[-1]:
+            return self._mapped(tokens, kind)
+        return torch.cat([self._mapped(entry, kind) for entry in tokens.split(1)])
+
+    def _mapped(self, tokens: Tensor, kind: tuple[str, str]) -> Tensor:
+        """Map tokens with one scale for all."""
         lowest, highest = (bound.item() for bound in torch.aminmax(tokens))
         lowest, highest = min(lowest, 0.0), max(highest, 0.0)
         levels = _levels()
-        step = (highest - lowest) / levels or 1.0
+        step = max((highest - lowest) / levels, SMALLEST)
         if not math.isfinite(step):  # as a sum of such tokens would be
             return tokens.new_full((*tokens.shape[:-1], len(self.scale)), math.nan)
-        # rounded down, so that no sum exceeds `levels`; the cast rounds down as well
+        # rounded down, so that no sum exceeds `levels`; the cast truncates
         zero = math.floor(-lowest / step)
-        rounded = torch.add(torch.tensor(zero + 0.5), tokens, alpha=1 / step).to(torch.uint8)
+        offset = torch.full((), zero + 0.5, dtype=torch.float32, device="cpu")
+        rounded = torch.add(offset, tokens, alpha=1 / step).to(torch.uint8)
         name, variant = kind
         mapped: Tensor = torch.ops.onednn.qlinear_pointwise(
             *(rounded, step, zero),
-            self._packed,
+            self._packed_weight(),
             self.scale.float(),
             torch.zeros_like(self.scale, dtype=torch.int64),
             None if self.bias is None else self.bias.float(),
@@ -93,7 +106,18 @@ class Int8Linear(nn.Module):
         return f"in_features={self.weight.shape[1]}, out_features={self.weight.shape[0]}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_packed": None}
+        state: dict[str, Any] = super().__getstate__()
+        return state | {"_packed": None}
+
+    def _packed_weight(self) -> Tensor:
+        """Return the weight in the CPU's layout, packed again after a write."""
+        version = 0 if self.weight.is_inference() else self.weight._version
+        key = (self.weight.data_ptr(), version)
+        packed = self._packed  # read once: threads share a model
+        if packed is None or packed[1] != key:
+            packed = (torch.ops.onednn.qlinear_prepack(self.weight, None), key)
+            self._packed = packed
+        return packed[0]
 
     def _require_inference(self, tokens: Tensor) -> None:
         what = None
@@ -103,10 +127,15 @@ class Int8Linear(nn.Module):
             what = "be exported or compiled"
         elif not tokens.is_cpu:
             what = f"run on {tokens.device}"
-        elif tokens.requires_grad and torch.is_grad_enabled():
+        elif self.training or (tokens.requires_grad and torch.is_grad_enabled()):
             what = "be trained"
         if what is not None:
             raise CheckpointError(f"int8 weights cannot {what}. Load the model in float32 for it.")
+
+
+def is_int8(model: nn.Module) -> bool:
+    """Whether a model has 8-bit layers."""
+    return any(isinstance(part, Int8Linear) for part in model.modules())
 
 
 def require_float_weights(model: nn.Module) -> None:
@@ -115,7 +144,7 @@ def require_float_weights(model: nn.Module) -> None:
     Raises:
         CheckpointError: It has some.
     """
-    if any(isinstance(part, Int8Linear) for part in model.modules()):
+    if is_int8(model):
         raise CheckpointError(
             "the model's weights were rounded to 8 bits and cannot be saved or exported. Load it "
             "in float32 for it; rounding it again takes a moment."
@@ -149,14 +178,14 @@ def require_int8_product() -> None:
 @lru_cache(maxsize=1)
 def _int8_problem() -> str | None:
     """Return what is wrong with the operator; None if nothing."""
-    layer = nn.Linear(64, 8)
+    place: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}  # whatever the defaults are
     with torch.inference_mode():
+        layer = skip_init(nn.Linear, 64, 8, **place)
         # the largest products, of which pairs overflow 16 bits if summed there
-        signs = torch.ones(8, 64)
-        signs[::2] = -1
-        layer.weight.copy_(signs * MOST)
+        layer.weight.fill_(MOST)
+        layer.weight[::2].neg_()
         layer.bias.zero_()
-        tokens = torch.full((16, 64), float(_levels()))
+        tokens = torch.full((16, 64), float(_levels()), **place)
         try:
             found = Int8Linear(layer)(tokens)
         except (AttributeError, RuntimeError, NotImplementedError) as error:
