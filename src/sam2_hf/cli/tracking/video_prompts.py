@@ -347,7 +347,7 @@ def read_mask_picture(file: Path, object_id: int) -> NDArray[np.bool_]:
     if len(labels) > 1 and object_id not in labels:
         raise ImageError(
             f"{file} has the labels {', '.join(map(str, labels))}, but not {object_id}. "
-            "Number the objects as in the picture."
+            "A mask with several labels needs one of them as the number of the object."
         )
     if len(labels) > 1:
         return values_hw == object_id
