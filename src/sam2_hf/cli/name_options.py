@@ -1,6 +1,7 @@
 """The options `--text`, `--labels` and their models. Nothing here imports torch."""
 
 import argparse
+from collections.abc import Mapping
 
 from sam2_hf.errors import PromptError
 from sam2_hf.open_vocabulary.labels import EVERY, read_labels
@@ -60,12 +61,12 @@ def add_labels(options: argparse._ActionsContainer) -> None:
     )
 
 
-def check_text(arguments: argparse.Namespace, pointed: object) -> bool:
+def check_text(arguments: argparse.Namespace, others: Mapping[str, object]) -> bool:
     """Check `--text`, and read it; return whether it is given.
 
     Args:
         arguments: The command line.
-        pointed: Its clicks, boxes and masks.
+        others: The values of the options that name objects too, by option.
 
     Raises:
         PromptError: It cannot be used, or goes together with prompts or `--name`.
@@ -77,10 +78,8 @@ def check_text(arguments: argparse.Namespace, pointed: object) -> bool:
                 raise PromptError(f"{flag} is for --text, which is missing. Say what to find.")
         return False
     arguments.text = list(read_labels(arguments.text, "--text"))
-    if pointed:
-        raise PromptError(
-            "there is --text, and there are points, boxes or masks. Give one of them."
-        )
+    if given := next((option for option, value in others.items() if value), None):
+        raise PromptError(f"there is --text, and there is {given} as well. Give one of them.")
     if getattr(arguments, "names", None):
         raise PromptError("--text names the objects that it finds: leave out --name.")
     return True

@@ -140,7 +140,7 @@ def test_several_workers_need_ray(three, capsys, monkeypatch):
 
 def test_names_do_not_go_with_a_file_of_prompts_or_options_of_the_search(three, capsys):
     assert main(["label", *three, "--text", "a cup"]) == 2
-    assert "there is --text" in capsys.readouterr().err
+    assert "there is --text, and there is --prompts as well" in capsys.readouterr().err
     without = [word for word in three if word not in ("--prompts", three[4])]
     assert main(["label", *without, "--text", "a cup", "--points-per-side", "4"]) == 2
     assert "--text names the objects" in capsys.readouterr().err

@@ -61,7 +61,7 @@ def prepare(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> 
 def _segment(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
     points, boxes = arguments.points, arguments.boxes
     _some_photos(arguments)
-    if check_text(arguments, points or boxes):
+    if check_text(arguments, {"--point": points, "--box": boxes}):
         return _photos(arguments, open_files)
     names_by_id(arguments.names, range(1, 1 + (1 if points else len(boxes))))
     if not points and not boxes:
@@ -149,7 +149,8 @@ def _only_photo(source: Source, open_files: contextlib.ExitStack) -> Source:
 def _track(arguments: argparse.Namespace, open_files: contextlib.ExitStack) -> bool:
     if (arguments.video is None) == (arguments.camera is None):
         raise PromptError("give either a video or a camera (--camera 0), not both.")
-    if check_text(arguments, _prompts(arguments) or arguments.references):
+    others = {"--click": arguments.clicks, "--box": arguments.boxes, "--mask": arguments.masks}
+    if check_text(arguments, {**others, "--reference": arguments.references}):
         _forward_only(arguments)
     else:
         _video_prompts(arguments)
@@ -260,7 +261,7 @@ def _label(arguments: argparse.Namespace, _open_files: contextlib.ExitStack) -> 
             f"there is no video, and no set in {arguments.out} to continue. Give video files, a "
             "folder, a pattern or an address (see sam2-hf label --help)"
         )
-    check_text(arguments, arguments.prompts)
+    check_text(arguments, {"--prompts": arguments.prompts})
     _given_objects(arguments)
     if arguments.review is not None and not arguments.retrack:
         raise PromptError("--review is applied by --retrack; give both.")
