@@ -100,16 +100,17 @@ class UnknownObjectError(Sam2Error, LookupError, RuntimeError):
 
 
 class NoPromptError(Sam2Error, LookupError, RuntimeError):
-    """An object cannot be tracked before it has a prompt."""
+    """An object cannot be tracked before it has a prompt or a reference."""
 
     def __init__(self, object_id: int | None, prompted_ids: Collection[int]) -> None:
         known = ", ".join(map(str, sorted(prompted_ids))) or "none"
-        who, number = ("no object", 1) if object_id is None else (f"object {object_id}", object_id)
-        has = "has a prompt" if object_id is None else "has no prompt"
+        number, what = object_id, f"object {object_id} has no prompt and no reference"
+        if object_id is None:
+            number, what = 1, "no object has a prompt or a reference"
         super().__init__(
-            f"{who} {has}, so there is nothing to propagate. "
-            f"Call session.click(frame=..., object_id={number}, xy=(x, y)) first, or add "
-            f"a box or a mask. Objects with a prompt: {known}."
+            f"{what}, so there is nothing to propagate. "
+            f"Call session.click(frame=..., object_id={number}, xy=(x, y)) first, or add a box, a "
+            f"mask or a reference (session.reference). Objects with prompts or references: {known}."
         )
 
 

@@ -98,7 +98,7 @@ def test_a_broken_frame_leaves_a_result_with_the_names_of_references(segment):
         ({"references": 3}, "Give a list of Reference"),
         ({"references": [CLICK]}, "Give a list of Reference"),
         ({"reference": []}, "Did you mean references"),
-        ({"references": ()}, "there is no prompt"),
+        ({"references": ()}, "there is no prompt and no reference.*Reference"),
         ({"references": [Reference(None, None, 1)], "text": "a cup"}, "both text"),
     ],
 )

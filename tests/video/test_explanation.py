@@ -206,6 +206,14 @@ def test_a_frame_that_attended_to_nothing_is_refused(session, frame, object_id, 
         session.explain(frame, object_id)
 
 
+def test_before_tracking_it_says_what_to_call():
+    session = VideoSession.open(CLIP[:4], drawn_video_model())
+    session.click(0, 1, (30, 20))
+
+    with pytest.raises(FrameError, match=r"Tracked frames: none\. Call propagate\(\) first\."):
+        session.explain(2, 1)
+
+
 def test_an_empty_mask_has_no_cells():
     session = VideoSession.open(CLIP[:4], drawn_video_model())
     session.click(0, 1, (30, 20))

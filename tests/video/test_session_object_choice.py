@@ -65,7 +65,7 @@ def test_unknown_objects_and_none_are_refused(session):
         session.preview(0, objects=[7])
     with pytest.raises(UnknownObjectError, match="7"):
         session.propagate(objects=[1, 7])
-    with pytest.raises(NoPromptError, match="Objects with a prompt: 1, 2"):
+    with pytest.raises(NoPromptError, match="Objects with prompts or references: 1, 2"):
         session.propagate(objects=[])
 
 

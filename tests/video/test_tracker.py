@@ -160,7 +160,9 @@ def test_an_object_may_be_out_of_view_and_come_back():
 
 
 def test_without_objects_there_is_nothing_to_track():
-    with pytest.raises(NoPromptError, match="no object has a prompt"):
+    with pytest.raises(
+        NoPromptError, match=r"no object has a prompt or a reference.*session\.reference"
+    ):
         tracker_of(FakeModel()).registry.require_prompts()
 
 
@@ -168,7 +170,9 @@ def test_an_object_without_prompts_is_named():
     session = prompted_session(objects=2)
     session.clear(0, 2)
 
-    with pytest.raises(NoPromptError, match=r"object 2 has no prompt.*Objects with a prompt: 1\."):
+    with pytest.raises(
+        NoPromptError, match=r"object 2 has no prompt.*Objects with prompts or references: 1\."
+    ):
         session._tracker.registry.require_prompts()
 
 

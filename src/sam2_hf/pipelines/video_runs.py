@@ -211,7 +211,10 @@ def read_prompts(
     if prompts is None and may_be_missing:
         prompts = []
     if prompts is None or isinstance(prompts, str) or not isinstance(prompts, Iterable):
-        raise PromptError("there is no prompt. Give VideoPrompt(frame, object_id, clicks=...).")
+        raise PromptError(
+            "there is no prompt and no reference. Give VideoPrompt(frame, object_id, clicks=...), "
+            "references=[Reference(picture, mask, object_id)] or text=..."
+        )
     listed = list(prompts)
     if not listed and are_videos(videos):
         return [[] for _ in videos]

@@ -240,9 +240,10 @@ def _direction(obj: TrackedObject, frame: int) -> Direction:
         )
     if frame not in obj.directions:
         tracked = sorted(other for other in obj.directions if obj.state(other).output is None)
+        advice = "" if tracked else " Call propagate() first."
         raise FrameError(
             f"object {obj.object_id} was not tracked on frame {frame}. Tracked frames: "
-            f"{describe_frames(tracked)}."
+            f"{describe_frames(tracked)}.{advice}"
         )
     return obj.directions[frame]
 

@@ -148,7 +148,7 @@ def test_a_palette_picture_with_several_labels_gives_the_objects_own(picture):
     path = picture([[0, 1, 2, 2]], mode="P")
 
     assert read_mask_picture(path, 2).tolist() == [[False, False, True, True]]
-    with pytest.raises(ImageError, match="labels 1, 2, but not 3. A mask with several labels"):
+    with pytest.raises(ImageError, match=r"labels 1, 2, but not 3\. A mask with several labels"):
         read_mask_picture(path, 3)
 
 
