@@ -1,5 +1,7 @@
 """Original checkpoints of EdgeTAM and EfficientTAM: loading, converting, and back."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -22,7 +24,7 @@ from sam2_hf.model.checkpoints.family_names import (
 )
 from sam2_hf.model.configs.configuration_sam2 import with_image_size
 from sam2_hf.model.configs.configuration_sam2_video import EfficientTamVideoConfig
-from tests.small_families import edgetam_config, efficienttam_config
+from tests.small_families import edgetam_config, efficienttam_config, sam3_config
 
 CASES = {"edgetam": (EDGETAM, edgetam_config), "efficienttam": (EFFICIENTTAM, efficienttam_config)}
 
@@ -109,7 +111,7 @@ def test_the_name_of_a_published_file_tells_what_weights_do_not(stem, side, pool
     width = 192 if "_ti" in stem else 384
     weights = {PATCHES: torch.zeros(width, 3, 16, 16)}
 
-    config = family_config(EFFICIENTTAM, weights, stem)
+    config = family_config(EFFICIENTTAM, weights, Path(stem + ".pt"))
 
     backbone = config.vision_config.backbone_config
     assert (config.image_size, config.memory_attention_pooling) == (side, pooling)
@@ -121,8 +123,9 @@ def test_the_name_of_a_published_file_tells_what_weights_do_not(stem, side, pool
 def test_a_name_that_is_not_published_tells_nothing(stem):
     weights = {PATCHES: torch.zeros(384, 3, 16, 16)}
 
-    with pytest.raises(sam2_hf.CheckpointError, match="config=EfficientTamVideoConfig"):
-        family_config(EFFICIENTTAM, weights, stem)
+    advice = rf"{stem}\.pt is an .* put its config\.json .* config=EfficientTamVideoConfig"
+    with pytest.raises(sam2_hf.CheckpointError, match=advice):
+        family_config(EFFICIENTTAM, weights, Path(f"{stem}.pt"))
 
 
 def test_a_truncated_file_of_a_published_name_is_refused(case, tmp_path):
@@ -139,7 +142,7 @@ def test_a_truncated_file_of_a_published_name_is_refused(case, tmp_path):
 def test_the_version_of_an_edgetam_is_read_from_its_weights():
     names = ("occlusion_spatial_embedding_parameter",)
 
-    config = family_config(EDGETAM, dict.fromkeys(names, torch.zeros(1, 64)), "own")
+    config = family_config(EDGETAM, dict.fromkeys(names, torch.zeros(1, 64)), Path("own.pt"))
 
     assert config.enable_occlusion_spatial_embedding
     assert not config.enable_temporal_pos_encoding_for_object_pointers
@@ -169,6 +172,14 @@ def test_an_incomplete_folder_is_not_reverted(case, tmp_path):
         revert_to_original(tmp_path, tmp_path / "out" / "own.pt")
 
 
+def test_the_tracker_of_sam3_has_no_original_format(tmp_path):
+    sam2_hf.Sam2VideoModel(sam3_config()).save_pretrained(tmp_path / "folder")
+
+    with pytest.raises(sam2_hf.CheckpointError, match=r"SAM 3's tracker, which has no original"):
+        revert_to_original(tmp_path / "folder", tmp_path / "s3.pt")
+    assert not (tmp_path / "s3.pt").exists()
+
+
 def test_a_file_that_would_load_as_another_model_is_not_written(tmp_path):
     config = with_image_size(EfficientTamVideoConfig(memory_attention_pooling="keys"), 512)
 
@@ -177,7 +188,7 @@ def test_a_file_that_would_load_as_another_model_is_not_written(tmp_path):
     )
     assert published_stem(config) is None
     _require_telling_name(tmp_path / "mine.pt", config)
-    with pytest.raises(sam2_hf.CheckpointError, match="Call it otherwise"):
+    with pytest.raises(sam2_hf.CheckpointError, match="Give it another name"):
         _require_telling_name(tmp_path / "efficienttam_ti_512x512.pt", config)
     with pytest.raises(sam2_hf.CheckpointError, match=r"Call it efficienttam_ti\.pt"):
         _require_telling_name(tmp_path / "mine.pt", EfficientTamVideoConfig())

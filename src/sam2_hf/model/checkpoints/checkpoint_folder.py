@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig
 
 from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.modeling_sam2_video import Sam2VideoModel
@@ -281,9 +282,10 @@ def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLi
         `out_file`.
 
     Raises:
-        CheckpointError: If the folder has no weights, or damaged or incomplete ones; or if it holds
-            an EfficientTAM, of which the name of the file tells the input size and the pooling, and
-            `out_file` would tell others.
+        CheckpointError: If the folder has no weights, or damaged or incomplete ones; if it holds
+            SAM 3's tracker, which has no original format; or if it holds an EfficientTAM, of which
+            the name of the file tells the input size and the pooling, and `out_file` would tell
+            others.
         CheckpointWriteError: If the file cannot be written.
     """
     target, folder = Path(out_file), bundled_folder(folder) or folder
@@ -291,6 +293,11 @@ def revert_to_original(folder: str | os.PathLike[str], out_file: str | os.PathLi
     config = config_beside(Path(folder) / WEIGHTS)
     if config is None:
         raise CheckpointError(f"{folder} has no config.json of a SAM 2. Pass a complete folder.")
+    if config.vision_config.model_type == Sam3VisionConfig.model_type:
+        raise CheckpointError(
+            f"{folder} holds SAM 3's tracker, which has no original format of its own. Use the "
+            "folder as it is."
+        )
     if (family := family_of(weights)) is not None:
         _require_all(weights, config, str(folder))
         if family is EFFICIENTTAM and config_beside(target) is None:
@@ -327,7 +334,7 @@ def _require_telling_name(target: Path, config: Sam2VideoConfig) -> None:
     name = published_stem(config)
     if name == target.stem or (name is None and target.stem not in PUBLISHED):
         return  # a model of its own is loaded only with its config
-    advice = f"Call it {name}.pt" if name else "Call it otherwise, and load it with its config"
+    advice = f"Call it {name}.pt" if name else "Give it another name, and load it with its config"
     raise CheckpointError(
         f"{target} would not be loaded as the same model: the name of the file tells input size "
         f"and pooling of an EfficientTAM. {advice}."

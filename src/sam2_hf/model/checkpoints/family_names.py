@@ -6,6 +6,7 @@ differ: of the image encoders, of EdgeTAM's perceiver and of its MLPs.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import torch
@@ -182,7 +183,9 @@ def family_to_original(family: FamilyNames, ours: Mapping[str, Tensor]) -> dict[
     return renamed | to_original(rest)
 
 
-def family_config(family: FamilyNames, weights: Mapping[str, Tensor], stem: str) -> Sam2VideoConfig:
+def family_config(
+    family: FamilyNames, weights: Mapping[str, Tensor], path: PurePath
+) -> Sam2VideoConfig:
     """Read the architecture of a released model from its weights and the name of its file.
 
     Input size and pooling of an EfficientTAM do not show in weights: the names of the published
@@ -191,7 +194,7 @@ def family_config(family: FamilyNames, weights: Mapping[str, Tensor], stem: str)
     Args:
         family: The family.
         weights: Tensors by our names.
-        stem: Name of the file without its suffix.
+        path: The file.
 
     Raises:
         CheckpointError: It is an EfficientTAM, and the name is not that of a published file with
@@ -203,20 +206,20 @@ def family_config(family: FamilyNames, weights: Mapping[str, Tensor], stem: str)
             enable_occlusion_spatial_embedding=NO_OBJECT_ROW.ours in weights,
             enable_temporal_pos_encoding_for_object_pointers=projection in weights,
         )
-    if stem not in PUBLISHED:
+    if path.stem not in PUBLISHED:
         raise CheckpointError(
-            f"{stem} is an EfficientTAM. Its input size and pooling do not show in its weights, "
-            f"and its name is not one of the published files' ({', '.join(PUBLISHED)}): pass "
-            "config=EfficientTamVideoConfig(...), or put a config.json beside the file."
+            f"{path} is an EfficientTAM. Its input size and pooling do not show in its weights, "
+            f"and its name is not one of the published files' ({', '.join(PUBLISHED)}): put its "
+            "config.json beside the file, or in Python pass config=EfficientTamVideoConfig(...)."
         )
-    config = _published_config(stem)
+    config = _published_config(path.stem)
     wanted = config.vision_config.backbone_config.hidden_size
     found = weights.get(PATCHES)
     if found is None or len(found) != wanted:
         what = "is missing" if found is None else f"has {len(found)} channels"
         raise CheckpointError(
-            f"{stem} is an EfficientTAM of {wanted} channels, but {PATCHES} {what}. Download the "
-            "file again, or pass the config it was trained with."
+            f"{path} is an EfficientTAM of {wanted} channels, but {PATCHES} {what}. Download the "
+            "file again, or put the config.json it was trained with beside it."
         )
     return config
 

@@ -171,8 +171,8 @@ def _released_layout(
         f"{source} is none of the released models: its trunk has stages of "
         f"{'-'.join(str(count) for _, count in stages)} blocks with "
         f"{'-'.join(str(width) for width, _ in stages)} channels. Attention heads, window sizes "
-        "and global-attention blocks cannot be read from weights: pass "
-        "config=Sam2VideoConfig(...) with them, or put a config.json beside the file."
+        "and global-attention blocks cannot be read from weights: put a config.json with them "
+        "beside the file, or in Python pass config=Sam2VideoConfig(...)."
     )
 
 
@@ -322,7 +322,7 @@ def load_original(
     stated = config if config is not None else config_beside(path)
     if (family := family_of(original)) is not None:
         weights = family_weights(family, original, str(path))
-        found = stated or family_config(family, weights, Path(path).stem)
+        found = stated or family_config(family, weights, Path(path))
         return Sam2VideoConfig.from_dict(found.to_dict()), weights
     described = config_from_weights(original, stated, source=str(path))
     check_names(original, described, source=str(path), memory=memory)
