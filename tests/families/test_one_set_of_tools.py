@@ -211,6 +211,8 @@ def test_another_input_size_is_taken_or_refused_in_our_words(
     if family == "sam3_tracker":
         with pytest.raises(ValueError, match="Load the model for the other size"):
             family_model.at_image_size(side)
+        with pytest.raises(SessionError, match=r"Load the model|for SAM 3's tracker of 14"):
+            VideoSession.open(clip, family_model, approximate=True, image_size=side_of_sam3)
         if side_of_sam3 % 14:
             with pytest.raises(ExportError, match="patches of 14 pixels"):
                 with_input_size(family_model, side_of_sam3)
@@ -219,13 +221,15 @@ def test_another_input_size_is_taken_or_refused_in_our_words(
     elif side % 32:
         with pytest.raises(ValueError, match="multiple of 32"):
             family_model.at_image_size(side)
+        with pytest.raises(SessionError, match="multiple of 32"):
+            VideoSession.open(clip, family_model, approximate=True, image_size=14 * 7)
         return
     else:
         resized = family_model.at_image_size(side)
     assert len(tracked(prompted(resized, clip[:2]))) == 2
 
 
-def test_latents_that_do_not_divide_the_grid_are_refused():
+def test_latents_that_do_not_divide_the_grid_are_refused(clip):
     latents = {
         "perceiver_resampler_num_latents_2d": 16,
         "memory_attention_rope_k_sizes": [4, 4],
@@ -234,6 +238,8 @@ def test_latents_that_do_not_divide_the_grid_are_refused():
 
     with pytest.raises(ValueError, match=r"image_size=96 .* cannot share 6 cells"):
         model.at_image_size(96)
+    with pytest.raises(SessionError, match=r"image_size=96 .* cannot share 6 cells"):
+        VideoSession.open(clip[:1], model, approximate=True, image_size=96)
 
 
 def test_only_a_rate_of_stochastic_depth_above_0_is_refused(family_model, family):

@@ -378,7 +378,10 @@ def sized_model(model: TrackingModel, options: SessionOptions) -> TrackingModel:
         )
     twins = _TWINS.setdefault(model, {})
     if side not in twins:
-        twins[side] = SizedTwin(model, side)
+        try:
+            twins[side] = SizedTwin(model, side)
+        except ValueError as error:
+            raise SessionError(str(error)) from error
         _TWIN_OF[twins[side].model] = ref(twins[side])
     twins[side].follow()
     return twins[side].model

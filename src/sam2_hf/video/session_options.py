@@ -34,6 +34,7 @@ FIXED_OPTIONS = (
 # Options that give up accuracy for speed, and the value that gives up none.
 APPROXIMATIONS = {"every_kth_memory": 1, "image_size": None, "latency_budget": None}
 IMAGE_SIDES = 32  # the trunk halves the input five times
+PATCH_SIDES = 14  # SAM 3 cuts the input into patches
 LEAST_WINDOW = 16  # frames; a tracked frame attends this far back
 MIB = 2**20
 
@@ -89,14 +90,14 @@ class SessionOptions:
         every_kth_memory: Frames of which one leaves a memory: the first, and those whose number is
             a multiple; where numbers are missing, one of so many tracked frames. Other frames cost
             no memory encoding, and later ones attend to fewer memories; with an equal
-            `memory_temporal_stride_for_eval`, to as many as ever.
+            `memory_temporal_stride_for_eval`, to as many as before.
         image_size: Side of the model's input in this session, a multiple of 32; the model's own if
-            None. Half the side takes about a quarter of the time.
+            None, and always for SAM 3's tracker. Half the side takes about a quarter of the time.
         latency_budget: Seconds that `step` of a live stream may take for each frame on average. A
             frame that comes while earlier ones have taken longer gets the masks of the last one, in
             its masklet too, and leaves no memory. Pauses between frames count as time. After 8
             repeated frames one is tracked in any case, as are frames with prompts and those after
-            a change of prompts, objects or options.
+            a change of prompts, objects or options. `propagate` tracks every frame regardless.
 
     Raises:
         SessionError: A value is invalid.
@@ -284,9 +285,12 @@ class SessionOptions:
         """Refuse approximate options that are not asked for, or impossible."""
         self._require_at_least("every_kth_memory", 1)
         size, budget = self.image_size, self.latency_budget
-        if size is not None and ((read_whole(size) or 0) < 1 or size % IMAGE_SIDES):
+        if size is not None and (
+            (read_whole(size) or 0) < 1 or (size % IMAGE_SIDES and size % PATCH_SIDES)
+        ):
             raise SessionError(
-                f"image_size is {shown(size)}; it must be a positive multiple of {IMAGE_SIDES}."
+                f"image_size is {shown(size)}; it must be a positive multiple of {IMAGE_SIDES}, "
+                f"for SAM 3's tracker of {PATCH_SIDES}."
             )
         is_number = isinstance(budget, int | float) and not isinstance(budget, bool)
         if budget is not None and not (is_number and 0 < budget < math.inf):
