@@ -53,8 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--memory-policy",
         default="sam2",
         metavar="NAME",
-        help=f"{', '.join(MEMORY_POLICIES)}, or two as FIRST+SECOND; the published figures are of "
-        "sam2",
+        help=f"{', '.join(MEMORY_POLICIES)}, or two of them joined by +; the published figures "
+        "are of sam2",
     )
     parser.add_argument(
         "--session-option",

@@ -75,5 +75,8 @@ def test_memory_policies_are_those_of_sessions():
 
 @pytest.mark.parametrize("text", ["", "sam", "tree+sam2", "samurai+", "sam2+score+samurai"])
 def test_another_memory_policy_is_refused_with_those_there_are(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="choose one of sam2, score, samurai"):
+    with pytest.raises(
+        argparse.ArgumentTypeError, match="choose one of sam2, score, samurai"
+    ) as told:
         argument_types.memory_policy(text)
+    assert "or two of them (except tree) joined by +" in str(told.value)

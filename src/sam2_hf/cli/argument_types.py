@@ -143,12 +143,12 @@ POLICIES = ("sam2", "score", "samurai", "distractor", "tree")
 
 
 def memory_policy(text: str) -> str:
-    """Read the name of a memory policy, or of two as FIRST+SECOND."""
+    """Read the name of a memory policy, or of two joined by +."""
     parts = text.split("+")
     if len(parts) > 2 or not set(parts) <= set(POLICIES) or (len(parts) > 1 and "tree" in parts):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a memory policy: choose one of {', '.join(POLICIES)}, or two but "
-            "tree as FIRST+SECOND (masks by the first, memories by the second)"
+            f"{text!r} is not a memory policy: choose one of {', '.join(POLICIES)}, or two "
+            "of them (except tree) joined by + (masks by the first, memories by the second)"
         )
     return text
 

@@ -261,7 +261,7 @@ class SessionOptions:
         if None in policies or len(parts) > 2:
             raise SessionError(
                 f"memory_policy is {shown(name)}. Choose one of {', '.join(MEMORY_POLICIES)}, or "
-                "two as FIRST+SECOND: masks by the first, memories by the second."
+                "two of them joined by +: masks by the first, memories by the second."
             )
         branches = any(policy.branches for policy in policies if policy)
         if branches and len(parts) > 1:
