@@ -170,8 +170,20 @@ def test_what_reads_no_single_cells_of_memories_is_not_explained(family_model, c
         shares = session.explain(frame=2, object_id=1)
         assert sum(memory.weight for memory in shares.memories) <= 1.001
     elif family_model.config.model_type == "edgetam_video":
-        with pytest.raises(SessionError, match="compresses or pools"):
+        with pytest.raises(SessionError, match="compresses them as EdgeTAM"):
             session.explain(frame=2, object_id=1)
+    else:
+        assert family_model.config.memory_attention_pooling == "none"
+        assert session.explain(frame=2, object_id=1).memories
+
+
+def test_an_efficienttam_that_pools_memories_is_not_explained(clip):
+    config = efficienttam_config(memory_attention_pooling="scores")
+    session = prompted(sam2_hf.Sam2VideoModel(config).eval(), clip)
+    list(session.propagate(limit=FEW_FRAMES))
+
+    with pytest.raises(SessionError, match="pools them as some EfficientTAMs"):
+        session.explain(frame=2, object_id=1)
 
 
 def test_a_session_refuses_a_model_that_cannot_read_its_memories(clip):

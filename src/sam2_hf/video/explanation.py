@@ -174,15 +174,16 @@ def explain_frame(
 
     Raises:
         FrameError: The frame was not tracked, or its memories are gone.
-        SessionError: The model cannot tell, or the object has several hypotheses.
+        SessionError: The model cannot report it, or the object has several hypotheses.
     """
     model = tracker.model
     measure = getattr(model, "attention_shares", None)
     if measure is None or model.num_maskmem == 0 or not _attends_to_cells(model.config):
         raise SessionError(
-            "this model does not tell which memories it attends to: it attends to none, compresses "
-            "or pools them, or is an export, whose graphs keep the weights to themselves. Use a "
-            "Sam2VideoModel of SAM 2."
+            "this model cannot report which memories it attends to: it attends to none, compresses "
+            "them as EdgeTAM, pools them as some EfficientTAMs, or is an export, whose graphs do "
+            "not expose the weights. Use a Sam2VideoModel in PyTorch of SAM 2, of SAM 3's tracker "
+            "or of an EfficientTAM without pooling."
         )
     direction = _direction(obj, frame)
     _require_one_hypothesis(obj, frame, tracker)
@@ -206,7 +207,7 @@ def explain_frame(
 
 
 def _attends_to_cells(config: Sam2VideoConfig) -> bool:
-    """Whether memory attention reads memories cell by cell; EdgeTAM and EfficientTAM do not."""
+    """Whether memory attention reads memories cell by cell, without latents or pooling."""
     pooling = getattr(config, "memory_attention_pooling", "none")
     return pooling == "none" and not any(config.memory_latents)
 

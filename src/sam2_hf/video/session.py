@@ -384,7 +384,7 @@ class VideoSession(Closing):
         return self._tracker.masklet_store(self._known(object_id)).masklet
 
     def explain(self, frame: int, object_id: int, *, mask_only: bool = False) -> Explanation:
-        """Tell which memories a tracked frame attended to, from the memories that there are now.
+        """Report which memories a tracked frame attended to, from the memories that there are now.
 
         Args:
             frame: The frame.
@@ -394,8 +394,8 @@ class VideoSession(Closing):
         Raises:
             UnknownObjectError: There is no such object.
             FrameError: The frame was not tracked, is not available, or its memories are gone.
-            SessionError: The model does not tell: an export, EdgeTAM, EfficientTAM, or one without
-                memory. Or the memory policy is "tree", which keeps several hypotheses.
+            SessionError: The model cannot report it: an export, EdgeTAM, an EfficientTAM with
+                pooling, or one without memory. Or the policy is "tree", with several hypotheses.
         """
         frame = self._require(frame)
         return explain_frame(self._tracker, self._known(object_id), frame, mask_only=mask_only)
