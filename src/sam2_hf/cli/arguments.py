@@ -390,7 +390,7 @@ def _add_export(commands: Commands) -> None:
         "--image-size",
         metavar="N",
         type=count,
-        help="side of the model's input in pixels, a multiple of 32 (default: the model's own)",
+        help="side of the input, a multiple of 32 (SAM 3's tracker: of 14); default: the model's",
     )
     parser.add_argument(
         "--reference",
