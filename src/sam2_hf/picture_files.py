@@ -60,7 +60,7 @@ def file_problem(path: str | os.PathLike[str], kind: str = "file") -> str | None
 
 
 def header_problem(path: str | os.PathLike[str]) -> str | None:
-    """Explain why a file is no picture, by its first bytes; None if it may be one."""
+    """Explain why a file is not a picture, by its first bytes; None if it may be one."""
     try:
         with picture_errors(path), warnings.catch_warnings(action="ignore"):
             Image.open(path).close()

@@ -166,7 +166,9 @@ def test_more_objects_than_label_values_are_refused_before_anything_is_written(
 @pytest.mark.parametrize("kind", ["sav", "parquet"])
 @pytest.mark.parametrize("address", ["s3://bucket/cup.mp4", "dataset:/table:train#3"])
 def test_formats_that_refer_to_files_refuse_other_videos(kind, address, tmp_path, monkeypatch):
-    with pytest.raises(PromptError, match=f"{kind}: training would read .* {address} is no file"):
+    with pytest.raises(
+        PromptError, match=f"{kind}: training would read .* {address} is not a file"
+    ):
         export_of(video(address), [kind], tmp_path, monkeypatch)
 
     assert not list(tmp_path.iterdir())

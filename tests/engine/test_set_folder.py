@@ -64,7 +64,7 @@ def test_failures_are_kept_until_they_are_forgotten(folder):
 
 
 def test_a_folder_that_is_no_set_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"is no set\. Begin one"):
+    with pytest.raises(DataError, match=r"is not a set\. Begin one"):
         SetFolder(tmp_path).require()
     (tmp_path / "queue.json").write_text('[{"x": 1}]')
     with pytest.raises(DataError, match="holds no queue"):

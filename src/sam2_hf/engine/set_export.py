@@ -168,8 +168,8 @@ def _require_possible(videos: Iterable[ExportedVideo], kinds: Iterable[str]) -> 
         if needing and item.local is None:
             raise PromptError(
                 f"{needing}: training would read the file of each video, and "
-                f"{item.queued.address} is no file here. Label downloaded videos, or export davis, "
-                "coco-video or yolo."
+                f"{item.queued.address} is not a file here. Label downloaded videos, or export "
+                "davis, coco-video or yolo."
             )
         if "davis" in chosen and len(item.masklets) > LAST_LABEL:
             raise PromptError(

@@ -78,14 +78,14 @@ class SetFolder:
         return bool(self.done()) or any(self.root.glob("parts/*/*.jsonl"))
 
     def require(self) -> None:
-        """Refuse a folder that is no set.
+        """Refuse a folder that is not a set.
 
         Raises:
             DataError: There is none.
         """
         if not self.exists:
             raise DataError(
-                f"{self.root} is no set. Begin one with: sam2-hf label VIDEOS --out {self.root}"
+                f"{self.root} is not a set. Begin one with: sam2-hf label VIDEOS --out {self.root}"
             )
 
     def begin(

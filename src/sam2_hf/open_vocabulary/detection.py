@@ -69,7 +69,7 @@ def detect_objects(
 
     Raises:
         DetectionError: The detector failed, or an answer has a box that is outside, inverted or not
-            finite, another label, or a score that is no number.
+            finite, another label, or a score that is not a number.
     """
     try:
         found = list(detector.detect(image_hw3, list(labels)))

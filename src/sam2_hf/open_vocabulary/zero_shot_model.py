@@ -72,7 +72,7 @@ def check_share(name: str, value: object) -> None:
     """Require a number from 0 to 1.
 
     Raises:
-        PromptError: It is no such number.
+        PromptError: It is not such a number.
     """
     if not is_finite_number(value) or not 0 <= value <= 1:  # type: ignore[operator]
         raise PromptError(f"{name} is {shown(value)}, it must be a number from 0 to 1.")

@@ -49,7 +49,7 @@ class SAM2AutomaticMaskGenerator:
 
     Raises:
         OptionError: There is no such option.
-        PromptError: It is no model, or an option has a value that cannot be used.
+        PromptError: It is not a model, or an option has a value that cannot be used.
 
     Source: sam2/automatic_mask_generator.py:36-146 @ 2b90b9f.
     Differs: a value that is set later counts in the next `generate`, also one that the original

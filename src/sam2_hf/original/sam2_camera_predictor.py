@@ -57,7 +57,7 @@ class SAM2CameraPredictor(VideoSettings):
             img: PIL picture, array `(height, width, 3)` or tensor; RGB.
 
         Raises:
-            FrameError: It is no picture.
+            FrameError: It is not a picture.
 
         Example:
             >>> SAM2CameraPredictor(model).load_first_frame(clip[0])
@@ -72,7 +72,7 @@ class SAM2CameraPredictor(VideoSettings):
 
         Raises:
             SessionError: There is no first frame.
-            FrameError: It is no picture, or has another size than those before.
+            FrameError: It is not a picture, or has another size than those before.
 
         Example:
             >>> predictor = SAM2CameraPredictor(model)
@@ -193,7 +193,7 @@ class SAM2CameraPredictor(VideoSettings):
 
         Raises:
             SessionError: There is no first frame.
-            FrameError: It is no picture, or has another size than those before.
+            FrameError: It is not a picture, or has another size than those before.
 
         Example:
             >>> predictor = SAM2CameraPredictor(model)

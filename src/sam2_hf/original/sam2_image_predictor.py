@@ -61,7 +61,7 @@ class SAM2ImagePredictor:
 
     Raises:
         OptionError: There is no such option.
-        PromptError: It is no model, or an option has a value that cannot be used.
+        PromptError: It is not a model, or an option has a value that cannot be used.
 
     Source: sam2/sam2_image_predictor.py:20-466 @ 2b90b9f.
     Differs: a photo may also be a path, an address or gray; holes are filled on any device; other

@@ -330,7 +330,7 @@ class SAM2VideoPredictor(VideoSettings):
 
         Raises:
             SessionError: The state has a video of its own.
-            FrameError: It is no picture, or has another size than those before.
+            FrameError: It is not a picture, or has another size than those before.
 
         Example:
             >>> predictor = SAM2VideoPredictor(model)

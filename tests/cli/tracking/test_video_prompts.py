@@ -9,6 +9,7 @@ from PIL import Image, ImageFilter
 
 from sam2_hf.cli.argument_types import BoxPrompt, ClickPrompt
 from sam2_hf.cli.tracking.video_prompts import (
+    FoundBox,
     GivenMask,
     GivenReference,
     VideoPrompts,
@@ -98,6 +99,11 @@ def test_only_the_prompts_of_a_frame_are_drawn_on_it():
 def test_a_prompt_beyond_the_video_is_named():
     with pytest.raises(FrameError, match=r"frame 2, but clip has 2 frame\(s\): 0 to 1"):
         VideoPrompts(CLICKS, (), ()).check(SIZE, 2, "clip")
+
+
+def test_a_box_of_another_form_is_refused():
+    with pytest.raises(ValueError, match="is not a box that was found"):
+        FoundBox.from_fields({"frame": 0, "box": [1, 2, 3, 4]})
 
 
 def test_a_click_outside_is_named():

@@ -221,7 +221,7 @@ def _require_av(arguments: argparse.Namespace) -> None:
 
 
 def _video_problem(path: Path) -> str | None:
-    """Say why a folder or file is no video, by names and first bytes."""
+    """Say why a folder or file is not a video, by names and first bytes."""
     if path.is_dir():
         try:
             has_pictures = any(map(is_picture_name, os.listdir(path)))

@@ -46,7 +46,7 @@ def require_repo_name(name: str) -> None:
     """Refuse a name that a repo of the Hub cannot have.
 
     Raises:
-        ExportError: It is no `owner/name` or `name`.
+        ExportError: It is not `owner/name` or `name`.
     """
     # Imported here, since its import takes longer than all other checks together.
     hub = importlib.import_module("huggingface_hub.utils")

@@ -97,7 +97,7 @@ class FoundBox:
         fields: dict[str, Any] = content if isinstance(content, dict) else {}
         values = [fields.get(name) for name in ("frame", "object_id", "box", "name")]
         if [type(value) for value in values] != [int, int, list, str]:
-            raise ValueError(f"{content!r:.80} is no box that was found")
+            raise ValueError(f"{content!r:.80} is not a box that was found")
         box = read_box(fields["box"], None, "the object")
         return cls(fields["frame"], fields["object_id"], box, fields["name"])
 

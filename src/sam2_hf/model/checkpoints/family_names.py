@@ -289,7 +289,7 @@ def _require_known(names: Iterable[str], is_known: Callable[[str], bool], what: 
     foreign = [name for name in names if not is_known(name)]
     if foreign:
         raise CheckpointError(
-            f"{foreign[0]} is no weight of this kind of model, nor are {len(foreign) - 1} more. "
+            f"{foreign[0]} is not a weight of this kind of model, nor are {len(foreign) - 1} more. "
             f"Check that {what}."
         )
 

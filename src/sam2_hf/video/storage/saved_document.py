@@ -195,7 +195,7 @@ def check_objects(
         elif kind == MASK:
             areas[object_id][frame] = _check_mask(record, shapes, what)
         else:
-            raise SessionError(f"{kind!r} is no kind of record")
+            raise SessionError(f"{kind!r} is not a kind of record")
     for object_id, found in areas.items():
         names = (f"{object_id}/scores/{name}" for name in ("frame", "area"))
         scored = [tensors[name].tolist() if name in tensors else [] for name in names]
