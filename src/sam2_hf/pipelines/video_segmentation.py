@@ -448,7 +448,7 @@ class VideoSegmentationPipeline(AbstractPipeline[Sam2VideoModel]):
             video: A video file, a folder of pictures, or frames, see [`open_frames`]; or a list of
                 these.
             prompts: [`VideoPrompt`]s, `[]` for no objects; for a list of videos, one list for each.
-                They may be left out beside references.
+                They may be left out with references.
             direction: "both" ways from the first prompted frame, "forward" or "backward".
             progress: Whether to show a progress bar.
             on_progress: Called after each frame with the number done and the total (None if
