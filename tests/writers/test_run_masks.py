@@ -70,7 +70,7 @@ def test_what_is_no_run_is_refused(tmp_path, before, after):
     small.write_text(small.read_text().replace("[]", '[[{"size": [2, 2], "counts": "04"}]]'))
 
     for run, words in (
-        (3, "3 is no run"),
+        (3, "3 is not a run"),
         (tmp_path / "missing", "there is no file of masklets"),
         (tmp_path / "empty", "no results"),
         (tmp_path / "colors", "colors instead of labels"),

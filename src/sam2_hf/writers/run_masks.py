@@ -70,7 +70,7 @@ def masklets_of(run: object) -> list[Masklet]:
         masklets = [run]
     if not all(isinstance(masklet, Masklet) for masklet in masklets):
         raise DataError(
-            f"{shown(run)} is no run. Give a VideoSegmentation, a session, a Masklet, or the "
+            f"{shown(run)} is not a run. Give a VideoSegmentation, a session, a Masklet, or the "
             "results of sam2-hf track."
         )
     return masklets
@@ -123,7 +123,7 @@ def _read_masklets(file: Path) -> Mapping[int, FrameRles]:
                     masks[object_id][frame] = rle.to_coco(rle.from_coco(mask))
     except (DataError, TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
-            f"{file} is no file of masklets: {error}. Give STEM_masklets.json of sam2-hf track."
+            f"{file} is not a file of masklets: {error}. Give STEM_masklets.json of sam2-hf track."
         ) from error
     return masks
 
@@ -141,7 +141,7 @@ def _read_labels(files: Iterable[Path]) -> Mapping[int, FrameRles]:
                 labels[int(file.stem)] = np.asarray(picture)
         except Exception as error:  # Pillow's readers raise many types for damaged files
             raise DataError(
-                f"{file} is no picture of labels: {error}. Give a folder of 00000.png, 00001.png, "
+                f"{file} is not a picture of labels: {error}. Give a folder of 00000.png, 00001.png, "
                 "and so on."
             ) from error
         if labels[int(file.stem)].ndim != 2:

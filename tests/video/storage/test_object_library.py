@@ -225,7 +225,7 @@ def test_a_damaged_file_is_refused(library, tmp_path, damage):
     path = library.save(tmp_path / "known.safetensors")
     changed(path, DAMAGE[damage])
 
-    with pytest.raises(SessionError, match=r"known\.safetensors is no library"):
+    with pytest.raises(SessionError, match=r"known\.safetensors is not a library"):
         ObjectLibrary.load(path)
 
 
@@ -233,7 +233,7 @@ def test_a_damaged_file_is_refused(library, tmp_path, damage):
 def test_facts_of_another_form_are_refused(tmp_path, facts):
     save_file({"a": torch.ones(1)}, tmp_path / "known.safetensors", {KIND: facts})
 
-    with pytest.raises(SessionError, match=r"known\.safetensors is no library"):
+    with pytest.raises(SessionError, match=r"known\.safetensors is not a library"):
         ObjectLibrary.load(tmp_path / "known.safetensors")
 
 
@@ -251,7 +251,7 @@ def test_a_model_without_memory_recalls_nothing(library):
 def test_a_reference_from_a_library_is_checked_when_it_is_made(library):
     with pytest.raises(PromptError, match="object_id is 'zz'"):
         library.reference("dog", "zz")
-    with pytest.raises(PromptError, match="no known object"):
+    with pytest.raises(PromptError, match="not a known object"):
         KnownReference("dog", 1)
     assert library.reference("dog", np.int64(3)).object_id == 3
 
@@ -268,6 +268,6 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "text").write_text("no library")
     save_file({"a": torch.ones(1)}, tmp_path / "weights")
 
-    for name, words in (("text", "no library"), ("weights", "no library"), ("gone", "no library")):
+    for name, words in (("text", "not a library"), ("weights", "not a library"), ("gone", "no library")):
         with pytest.raises(SessionError, match=words):
             ObjectLibrary.load(tmp_path / name)

@@ -50,7 +50,8 @@ class KnownObject:
     model: str
 
     def __repr__(self) -> str:
-        return f"KnownObject({len(self.memories)} memories)"
+        count = len(self.memories)
+        return f"KnownObject({count} {'memory' if count == 1 else 'memories'})"
 
 
 def require_known(known: object) -> KnownObject:
@@ -60,7 +61,7 @@ def require_known(known: object) -> KnownObject:
         KindError: It is none.
     """
     if not isinstance(known, KnownObject):
-        raise KindError(f"{shown(known)} is no known object. Give library[name].")
+        raise KindError(f"{shown(known)} is not a known object. Give library[name].")
     return known
 
 
@@ -179,7 +180,7 @@ class ObjectLibrary:
             >>> library = ObjectLibrary()
             >>> library.add("cup", tracked, object_id=1)
             >>> library["cup"]
-            KnownObject(1 memories)
+            KnownObject(1 memory)
         """
         if not isinstance(name, str) or not name:
             raise SessionError(f"the name of an object is {shown(name)}; it must be a text.")
@@ -245,7 +246,7 @@ class ObjectLibrary:
             0
         """
         if not isinstance(path, str | os.PathLike):
-            raise SessionError(f"{shown(path)} is no path of a library.")
+            raise SessionError(f"{shown(path)} is not a path of a library.")
         if problem := file_problem(path, "library"):
             raise SessionError(problem)
         library = cls()
@@ -263,7 +264,7 @@ class ObjectLibrary:
                     library._objects[name] = KnownObject(memories, about["model"])
         except (*DAMAGED, SessionError) as error:
             raise SessionError(
-                f"{path} is no library of objects, or it is damaged: {error}. Give a file that "
+                f"{path} is not a library of objects, or it is damaged: {error}. Give a file that "
                 "ObjectLibrary.save wrote."
             ) from error
         return library
