@@ -122,7 +122,7 @@ def draw_heat(
         largest: Value that gets `HEAT_OPACITY` of the color; the map's own largest if None.
     """
     height, width = picture_hw3.shape[:2]
-    largest = float(heat_hw.max()) if largest is None else largest
+    largest = largest or float(heat_hw.max())
     levels_hw = heat_hw.astype(np.float32) / (largest if largest > 0 else 1.0)
     resized = Image.fromarray(levels_hw).resize((width, height), Image.Resampling.BILINEAR)
     share_hw1 = HEAT_OPACITY * np.asarray(resized)[..., None].clip(0, 1)

@@ -34,6 +34,7 @@ from .tracker import Tracker
 from .tracking import gather_memories
 
 ROW = 4  # pictures in a row of a plot
+BRIGHTEST = 0.995  # share of the cells that are not at full brightness
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +112,7 @@ class Explanation:
     def plot(self) -> Image.Image:
         """Draw the frame, and each memory with the places that it was attended to at.
 
-        All memories have one scale: the cell that got the most attention of all is the brightest.
+        All memories have one scale, up to the share that few of their cells exceed.
 
         Raises:
             FrameError: A frame can no longer be read.
@@ -124,8 +125,8 @@ class Explanation:
         asked = "cells of its mask" if self.mask_only else "all cells"
         title = f"frame {self.frame}, object {self.object_id}, {asked}; pointers: {pointers:.1%}"
         cells = [Cell(title, draw_overlay(self._picture(self.frame), mask))]
-        shares = [memory.map_hw.max() for memory in self.memories if memory.map_hw is not None]
-        largest = float(max(shares, default=0.0))
+        maps = [memory.map_hw.ravel() for memory in self.memories if memory.map_hw is not None]
+        largest = float(np.quantile(np.concatenate(maps), BRIGHTEST)) if maps else 0.0
         for memory in sorted(self.memories, key=lambda memory: -memory.weight):
             picture = self._picture(memory.frame)
             if memory.map_hw is not None:

@@ -141,8 +141,8 @@ def _read_labels(files: Iterable[Path]) -> Mapping[int, FrameRles]:
                 labels[int(file.stem)] = np.asarray(picture)
         except Exception as error:  # Pillow's readers raise many types for damaged files
             raise DataError(
-                f"{file} is not a picture of labels: {error}. Give a folder of 00000.png, 00001.png, "
-                "and so on."
+                f"{file} is not a picture of labels: {error}. Give a folder of 00000.png, "
+                "00001.png, and so on."
             ) from error
         if labels[int(file.stem)].ndim != 2:
             raise DataError(f"{file} has colors instead of labels. Give palette PNGs.")

@@ -268,6 +268,10 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "text").write_text("no library")
     save_file({"a": torch.ones(1)}, tmp_path / "weights")
 
-    for name, words in (("text", "not a library"), ("weights", "not a library"), ("gone", "no library")):
+    for name, words in (
+        ("text", "not a library"),
+        ("weights", "not a library"),
+        ("gone", "no library"),
+    ):
         with pytest.raises(SessionError, match=words):
             ObjectLibrary.load(tmp_path / name)
