@@ -162,7 +162,12 @@ class Masklet:
         return {"size": [*self.size], "counts": record["counts"].numpy().tobytes().decode("ascii")}
 
     def is_view_of_same(self, other: "Masklet") -> bool:
-        """Whether another masklet shows the same masks, now and later."""
+        """Whether another masklet shows the same masks, now and later.
+
+        Example:
+            >>> tracked.masklet(1).is_view_of_same(tracked.masklet(1))
+            True
+        """
         return self._scores is other._scores
 
     def iou(self, frame: int) -> float:
