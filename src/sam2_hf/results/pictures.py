@@ -19,6 +19,7 @@ from sam2_hf.overlay import label_picture
 BYTE = 255
 ENCODINGS = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 JPEG_QUALITY = 95
+PNG_LEVEL = 3  # photos are as small as at zlib's default 6, in two fifths of the time
 NO_PICTURE = 48  # gray level behind masks whose picture is unknown
 
 
@@ -33,7 +34,7 @@ def as_picture(photo_3hw: Tensor) -> NDArray[np.uint8]:
 def png_bytes(picture: Image.Image) -> bytes:
     """Encode a picture as PNG."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, "PNG", compress_level=PNG_LEVEL)
     return buffer.getvalue()
 
 
@@ -62,7 +63,10 @@ def write_picture(path: Path, picture: Image.Image) -> Path:
 def picture_bytes(picture: Image.Image, ending: str) -> bytes:
     """Encode a picture in the format of an ending, PNG by default."""
     buffer = io.BytesIO()
-    picture.save(buffer, ENCODINGS.get(ending.lower(), "PNG"), quality=JPEG_QUALITY)
+    kind = ENCODINGS.get(ending.lower())
+    if kind is None:
+        return png_bytes(picture)
+    picture.save(buffer, kind, quality=JPEG_QUALITY)
     return buffer.getvalue()
 
 
