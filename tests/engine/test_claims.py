@@ -10,6 +10,8 @@ import pytest
 
 from sam2_hf.engine import claims as claims_module
 from sam2_hf.engine.claims import Claims, exit_without_progress
+from sam2_hf.engine.set_folder import SetFolder
+from sam2_hf.engine.set_run import work_through
 
 HOLD = """
 import sys, time
@@ -91,6 +93,20 @@ def test_attempts_of_an_earlier_run_do_not_count(tmp_path, other_process):
     claims.clear_dead()
 
     assert claims.take("clip").attempt == 1
+
+
+def test_a_run_leaves_no_claim_of_a_worker_killed_after_its_last_word(tmp_path, other_process):
+    """Its labels are written, so nobody claims the item again."""
+    folder = SetFolder(tmp_path / "set")
+    folder.claims = Claims(tmp_path)
+    held = folder.claims.take("running")
+    other_process.kill()
+    other_process.wait()
+
+    work_through(folder, lambda folder: [], lambda items: ())
+
+    assert folder.claims.is_taken("running")
+    assert [path.name for path in tmp_path.iterdir()] == [held.path.name]
 
 
 def test_a_claim_of_another_machine_dies_when_its_time_stands_still(tmp_path):

@@ -177,7 +177,7 @@ def _create(path: Path, text: str) -> bool:
     Raises:
         OutputError: The folder cannot be written.
     """
-    hidden = path.with_name(f".{secrets.token_hex(6)}")
+    hidden = path.with_name(f".{secrets.token_hex(6)}.part")
     try:
         hidden.write_text(text, encoding="ascii")
         os.link(hidden, path)  # unlike a rename, this fails if there is one

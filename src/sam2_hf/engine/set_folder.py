@@ -206,11 +206,10 @@ class SetFolder:
 
     def clear_leftovers(self) -> None:
         """Remove what killed workers left half written."""
-        for pattern in ("videos/.*.part", "parts/*/.*.part"):
-            for path in self.root.glob(pattern):
-                with contextlib.suppress(OSError):  # it is being renamed
-                    if time.time() - path.stat().st_mtime > LEFTOVER_S:
-                        path.unlink()
+        for path in self.root.rglob(".*.part"):
+            with contextlib.suppress(OSError):  # it is being renamed
+                if time.time() - path.stat().st_mtime > LEFTOVER_S:
+                    path.unlink()
 
     def plan(self, video_id: str) -> list[tuple[int, int]] | None:
         """Read the ranges that a long video is split into; None if it was not looked at yet."""

@@ -51,6 +51,8 @@ def work_through(
             on_outcome(outcome)
         if is_waiting:
             time.sleep(POLL_S)
+    # A worker that was killed after its labels were written, and before its claim was released.
+    folder.claims.clear_dead()
 
 
 def work_here(
