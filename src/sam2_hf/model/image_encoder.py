@@ -19,7 +19,7 @@ from transformers.utils.generic import TransformersKwargs
 from sam2_hf.model.configs.configuration_backbones import RepVitConfig
 from sam2_hf.model.configs.configuration_sam2 import Sam2HieraDetConfig, Sam2VisionConfig
 from sam2_hf.model.kernels.cpu_kernels import has_fused_product, product
-from sam2_hf.model.kernels.fast_paths import FastPath, WeightCache, is_bare
+from sam2_hf.model.kernels.fast_paths import FastPath, WeightCache, decides_fast_paths, is_bare
 
 from .hiera import Sam2HieraDetModel
 from .layers import pointwise
@@ -52,6 +52,7 @@ class FpnNeck(FastPath, nn.Module):
         )
         self._merged = [WeightCache() for _ in self.convs]
 
+    @decides_fast_paths
     def forward(self, stages_bhwc: tuple[Tensor, ...]) -> list[Tensor]:
         """Fuse the stages.
 
@@ -63,6 +64,7 @@ class FpnNeck(FastPath, nn.Module):
         """
         return self._fused(stages_bhwc, 0)
 
+    @decides_fast_paths
     def narrowed(
         self, stages_bhwc: tuple[Tensor, ...], narrow: tuple[nn.Module, ...]
     ) -> list[Tensor]:

@@ -16,7 +16,7 @@ from sam2_hf.model.kernels.fast_paths import FastPath, decides_fast_paths, is_tr
 from .layers import FeedForward, table_rows
 from .mask_upscaling import MaskUpscaling, are_products, draw_masks
 from .outputs import DecodedMasks, DecodedTokens, GatedMasks, PromptEmbeddings
-from .two_way_transformer import AttentionBias, TwoWayTransformer, padding_mask
+from .two_way_transformer import NO_BIAS, AttentionBias, TwoWayTransformer, padding_mask
 
 
 def stability_bp(logits_bphw: Tensor, delta: float) -> Tensor:
@@ -282,8 +282,9 @@ PROMPTS_AT_ONCE = 4  # their upscaled features, 8 MiB each, stay in the cache
 @decides_fast_paths
 def decode_gated(
     decoder: MaskDecoder,
-    tokens: DecodedTokens,
     image_embeddings: list[Tensor],
+    positions_11nc: Tensor,
+    prompts: PromptEmbeddings,
     *,
     multimask: bool,
     min_iou: float,
@@ -292,8 +293,9 @@ def decode_gated(
 
     Args:
         decoder: The mask decoder.
-        tokens: Its tokens for the prompts of one image.
         image_embeddings: The image's maps at strides 4, 8 and 16.
+        positions_11nc: Position of each cell.
+        prompts: The prompts of one image.
         multimask: Offer the three masks of each prompt, or the single one (with its stability
             fallback).
         min_iou: Probability; 0 or less keeps every mask.
@@ -302,6 +304,7 @@ def decode_gated(
     Differs: masks are filtered before they are drawn. The same masks pass, since the predicted IoU
         does not depend on the drawn mask.
     """
+    tokens = decoder.decode_tokens(image_embeddings[-1], positions_11nc, prompts, NO_BIAS)
     iou_pm = tokens.iou_bpm[0]
     wanted_pm = torch.ones_like(iou_pm, dtype=torch.bool) if min_iou <= 0 else iou_pm > min_iou
     if multimask:

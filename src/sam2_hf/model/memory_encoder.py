@@ -12,11 +12,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
 from sam2_hf.model.kernels.cpu_kernels import in_bands, linear, may_fuse
-from sam2_hf.model.kernels.fast_paths import FastPath
+from sam2_hf.model.kernels.fast_paths import FastPath, decides_fast_paths, known_module
 
 from .layers import ChannelLayerNorm, pointwise
 
 
+@known_module
 class MaskShrinkLayer(nn.Module):
     """Halve a mask's sides and widen its channels fourfold."""
 
@@ -38,6 +39,7 @@ class MaskShrinkLayer(nn.Module):
         return self.activation(self.layer_norm(self.conv(mask_bchw)))
 
 
+@known_module
 class MaskDownsampler(nn.Module):
     """Shrink a mask of input size to the grid of the features.
 
@@ -103,6 +105,7 @@ class FuserBlock(FastPath, GradientCheckpointingLayer):
         return linear(self.pointwise_conv2, hidden_bhwc).mul_(self.scale)
 
 
+@known_module
 class MemoryFuser(nn.Module):
     """A sequence of ConvNeXt blocks."""
 
@@ -136,6 +139,7 @@ class MemoryEncoder(nn.Module):
         self.memory_fuser = MemoryFuser(config)
         self.projection = nn.Conv2d(hidden, config.memory_encoder_output_channels, kernel_size=1)
 
+    @decides_fast_paths
     def forward(self, features_bchw: Tensor, mask_b1hw: Tensor) -> Tensor:
         """Encode one frame for every object at once.
 

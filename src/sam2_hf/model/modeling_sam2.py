@@ -26,7 +26,7 @@ from .outputs import (
 )
 from .prompt_encoder import NO_OBJECT, Prompts, fill_padding_objects
 from .promptable_model import PromptableModel
-from .two_way_transformer import NO_BIAS, TwoWayBlock
+from .two_way_transformer import TwoWayBlock
 
 LABEL_DIMENSIONS = 4
 CONFIG_PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
@@ -216,11 +216,13 @@ class Sam2Model(PromptableModel):
                 image_embeddings, embedded, multimask_output=multimask_output
             )
             return gated(decoded, min_iou)
-        tokens = self.mask_decoder.decode_tokens(
-            image_embeddings[-1], self._positions_11nc(), PromptEmbeddings.of(*embedded), NO_BIAS
-        )
         return decode_gated(
-            self.mask_decoder, tokens, image_embeddings, multimask=multimask_output, min_iou=min_iou
+            self.mask_decoder,
+            image_embeddings,
+            self._positions_11nc(),
+            PromptEmbeddings.of(*embedded),
+            multimask=multimask_output,
+            min_iou=min_iou,
         )
 
     def _encoded(

@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers.utils.generic import TransformersKwargs
 
 from sam2_hf.model.configs.configuration_sam2_video import EdgeTamVideoConfig, Sam2VideoConfig
+from sam2_hf.model.kernels.fast_paths import fast_products
 from sam2_hf.model.kernels.gpu_attention import Tiles, best_tiles
 
 from .layers import FeedForward
@@ -317,7 +318,8 @@ class Sam2VideoModel(VideoModelSizes, PromptableModel, Sam2VideoPreTrainedModel)
         logits_b1hw = functional.interpolate(
             full_b1hw, self.mask_input_size, mode="bilinear", antialias=True
         )
-        prompts = Prompts(masks_bphw=self.mask_downsample(mask_b1hw))
+        with fast_products(self.mask_downsample):
+            prompts = Prompts(masks_bphw=self.mask_downsample(mask_b1hw))
         # The embedding without the no-memory code, as in training.
         found = self.decode_masks(
             features, features.embedding_bchw, prompts, multimask_output=False

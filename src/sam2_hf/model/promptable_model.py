@@ -24,7 +24,7 @@ from sam2_hf.model.configs.configuration_sam2 import (
     with_image_size,
 )
 from sam2_hf.model.configs.configuration_sam2_video import Sam2VideoConfig
-from sam2_hf.model.kernels.fast_paths import WeightCache, is_bare
+from sam2_hf.model.kernels.fast_paths import WeightCache, fast_products, is_bare
 
 from .image_encoder import Sam2VisionModel, narrow_maps, neck_positions
 from .mask_decoder import MaskDecoder
@@ -318,9 +318,10 @@ class PromptableModel(ModelSizes, Sam2PreTrainedModel):
         narrow = (decoder.conv_s0, decoder.conv_s1) if decoder.narrows else ()
         if is_bare(self.vision_encoder, Sam2VisionModel):
             return self.vision_encoder.encode(pixel_values, narrow, **kwargs)
-        features: Sam2VisionEncoderOutput = self.vision_encoder(pixel_values, **kwargs)
-        maps = feature_maps(features)[:LEVELS]  # SAM 3 has a coarser one for its detector
-        features.fpn_hidden_states = tuple(narrow_maps(maps, narrow))
+        with fast_products(self):
+            features: Sam2VisionEncoderOutput = self.vision_encoder(pixel_values, **kwargs)
+            maps = feature_maps(features)[:LEVELS]  # SAM 3 has a coarser one for its detector
+            features.fpn_hidden_states = tuple(narrow_maps(maps, narrow))
         return features
 
     def _embeddings(self, features: Sam2VisionEncoderOutput) -> list[Tensor]:

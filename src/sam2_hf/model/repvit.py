@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sam2_hf.model.configs.configuration_backbones import RepVitConfig
+from sam2_hf.model.kernels.fast_paths import decides_fast_paths
 
 from .outputs import Sam2HieraDetModelOutput
 from .pretrained import Sam2PreTrainedModel
@@ -192,6 +193,7 @@ class RepVit(Sam2PreTrainedModel):
         if rate:
             raise ValueError(f"the drop path rate is {rate}; a RepViT has none: leave it at 0.")
 
+    @decides_fast_paths
     def forward(self, pixel_values: Tensor | None, **kwargs: Any) -> Sam2HieraDetModelOutput:
         """Extract features at strides 4, 8, 16 and 32.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sam2_hf.model.configs.configuration_sam2_video import EdgeTamVideoConfig
-from sam2_hf.model.kernels.fast_paths import constant_table
+from sam2_hf.model.kernels.fast_paths import constant_table, decides_fast_paths
 
 from .attention import attend
 from .position_encoding import rotary_table, sine_table
@@ -129,6 +129,7 @@ class SpatialPerceiver(nn.Module):
         )
         self.layer_norm = nn.LayerNorm(width)
 
+    @decides_fast_paths
     def forward(self, memory_bchw: Tensor) -> Tensor:
         """Compress maps to latents, the free ones first, `(b, l, c)`."""
         found = []

@@ -104,6 +104,7 @@ class VitDetNeck(nn.Module):
             ]
         )
 
+    @decides_fast_paths
     def forward(self, features_bhwc: Tensor) -> Tensor:
         """Project `(b, h, w, c)` to `(b, 256, h, w)`."""
         map_bchw = features_bhwc.permute(0, 3, 1, 2)

@@ -19,6 +19,7 @@ from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.model.kernels.cpu_kernels import has_fused_product
 from sam2_hf.model.kernels.gpu_attention import best_tiles
+from sam2_hf.model.kernels.half_products import is_widened
 from sam2_hf.pipelines.loading import (
     DEFAULT_MODEL,
     SECONDS_TO_ANSWER,
@@ -120,6 +121,8 @@ def _kernels(device: torch.device) -> Iterator[str]:
         yield f"products on the CPU: oneDNN's, with activations fused ({', '.join(fused)})"
     else:
         yield "products on the CPU: torch's; oneDNN is not available"
+    if widened := [name for name in DTYPES if is_widened(getattr(torch, name))]:
+        yield f"computed in float32, which is faster on this CPU: {', '.join(widened)}"
     if device.type == "cuda":
         tiles = best_tiles(device, torch.bfloat16, VIDEO_SIZES)
         which = "torch's" if tiles is None else f"Triton's, {tiles.queries} x {tiles.keys}"

@@ -26,6 +26,7 @@ from torch.nn import functional
 from transformers.activations import GELUActivation
 
 from .fast_paths import FastPath
+from .half_products import HALVES, products_in_float32
 from .int8_linear import Int8Linear
 
 PLAIN, RELU, GELU = ("none", ""), ("relu", ""), ("gelu", "none")  # the operator's names
@@ -57,7 +58,7 @@ def may_fuse(module: FastPath, tokens: Tensor, parts: tuple[nn.Module, ...] = ()
         and module.may_be_fast(tokens, parts=parts)
         and tokens.is_cpu
         and bool(torch.backends.mkldnn.enabled)
-        and _works(tokens.dtype)
+        and _works(tokens.dtype, products_in_float32.get())
     )
 
 
@@ -112,12 +113,18 @@ def product(
 
 def has_fused_product(tokens: Tensor) -> bool:
     """Whether oneDNN's product can be used for these tokens: on the CPU, in the right dtype."""
-    return tokens.is_cpu and bool(torch.backends.mkldnn.enabled) and _works(tokens.dtype)
+    return (
+        tokens.is_cpu
+        and bool(torch.backends.mkldnn.enabled)
+        and _works(tokens.dtype, products_in_float32.get())
+    )
 
 
-@lru_cache(maxsize=4)
-def _works(dtype: torch.dtype) -> bool:
+@lru_cache(maxsize=8)
+def _works(dtype: torch.dtype, halves_in_float32: bool) -> bool:  # noqa: FBT001 - read often
     """Try the operator once on a small product."""
+    if halves_in_float32 and dtype in HALVES:
+        dtype = torch.float32
     if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
         return False
     with torch.inference_mode():

@@ -13,6 +13,7 @@ one derived from sizes.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache, wraps
 from operator import attrgetter
@@ -24,6 +25,8 @@ from torch.autograd import forward_ad
 from torch.nn.modules.module import _has_any_global_hook
 from transformers.activations import GELUActivation
 from transformers.utils import output_capturing
+
+from .half_products import HALVES, Float32Products, needs_float32_products
 
 # Layers that fast paths know, with the forward pass of each class, which may be monkeypatched
 # later. Our own classes are added as they are defined.
@@ -112,7 +115,8 @@ def decides_fast_paths(forward: Forward) -> Forward:
     """Decide on fast paths once before a forward pass, for all modules below.
 
     Only our code runs between these modules then, so the decision holds for the pass. Nothing is
-    decided under tracing, autograd or autocast.
+    decided under tracing, autograd or autocast. Products of half-precision weights are computed in
+    float32 where the CPU is slow otherwise, also under autograd.
 
     Args:
         forward: A method of a module, or a function whose first argument is one.
@@ -120,9 +124,20 @@ def decides_fast_paths(forward: Forward) -> Forward:
 
     @wraps(forward)
     def decided_forward(module: nn.Module, /, *args: Any, **kwargs: Any) -> object:
-        if is_traced() or torch.is_grad_enabled() or torch._C._is_any_autocast_enabled():
+        if is_traced():
             return forward(module, *args, **kwargs)
-        token = _decided.set(_fast_below(module))
+        weight = next(module.parameters(), None)
+        if weight is not None and weight.dtype in HALVES and needs_float32_products(weight):
+            with Float32Products():
+                return decided_forward(module, *args, **kwargs)
+        if torch.is_grad_enabled() or torch._C._is_any_autocast_enabled():
+            return forward(module, *args, **kwargs)
+        decided = _decided.get()
+        if decided and decided.issuperset(module._modules.values()):  # by the caller
+            return forward(module, *args, **kwargs)
+        is_ready = not module.training and (not isinstance(module, FastPath) or module.fast)
+        parts = _walk_unmodified(module._modules.values(), ready=True) if is_ready else None
+        token = _decided.set(_NOTHING if parts is None else frozenset(parts))
         try:
             return forward(module, *args, **kwargs)
         finally:
@@ -131,20 +146,18 @@ def decides_fast_paths(forward: Forward) -> Forward:
     return cast(Forward, decided_forward)
 
 
+def fast_products(module: nn.Module) -> AbstractContextManager[object]:
+    """Compute the products of a module without our decorator in float32 if that is faster."""
+    weight = next(module.parameters(), None)
+    is_half = weight is not None and weight.dtype in HALVES
+    if not is_half or is_traced() or not needs_float32_products(cast(Tensor, weight)):
+        return nullcontext()
+    return Float32Products()
+
+
 def is_decided(module: nn.Module) -> bool:
     """Whether the running pass has decided on fast paths, so only our code sees its tensors."""
     return module in _decided.get()
-
-
-def _fast_below(module: nn.Module) -> frozenset[nn.Module]:
-    """Collect all modules below one if every one may be fast; none otherwise."""
-    parts = _walk_unmodified(module._modules.values())
-    if parts is None:
-        return _NOTHING
-    for part in (module, *parts):
-        if part.training or (isinstance(part, FastPath) and not part.fast):
-            return _NOTHING
-    return frozenset(parts)
 
 
 def is_autocast_enabled(tokens: Tensor | None) -> bool:
@@ -187,8 +200,18 @@ def is_unmodified(*modules: nn.Module) -> bool:
     return _walk_unmodified(modules) is not None
 
 
-def _walk_unmodified(modules: Iterable[nn.Module | None]) -> list[nn.Module] | None:
-    """List modules and all their parts; None if one of them is modified, see `is_unmodified`."""
+def _walk_unmodified(
+    modules: Iterable[nn.Module | None], *, ready: bool = False
+) -> list[nn.Module] | None:
+    """List modules and all their parts.
+
+    Args:
+        modules: The modules.
+        ready: Whether they must also be in `eval()`, with fast paths switched on.
+
+    Returns:
+        None if one of them is modified, see `is_unmodified`, or not ready.
+    """
     if _has_any_global_hook():
         return None
     # one loop without calls: it visits each module of a model for each frame
@@ -206,6 +229,8 @@ def _walk_unmodified(modules: Iterable[nn.Module | None]) -> list[nn.Module] | N
             or ((part._forward_hooks or part._forward_pre_hooks) and has_active_hooks(part))
             or not _ORDINARY_WEIGHTS.issuperset(map(type, part._parameters.values()))
         ):
+            return None
+        if ready and (part.training or (isinstance(part, FastPath) and not part.fast)):
             return None
         seen.append(part)
         waiting.extend(part._modules.values())
@@ -300,7 +325,8 @@ class WeightCache:
         if is_traced() or not _can_be_compared(weights):
             return compute()
         kept = self._kept
-        if kept is None or kept.key != key or not _are_equal(kept.weights, weights):
+        key = (*key, *map(attrgetter("dtype"), weights))
+        if kept is None or kept.key != key or not all(map(torch.equal, kept.weights, weights)):
             # A tensor made in inference mode could not be used in training later.
             with torch.inference_mode(mode=False), torch.no_grad():
                 # copied first: a write in between is then noticed on the next call
@@ -323,11 +349,6 @@ def _can_be_compared(weights: tuple[Tensor, ...]) -> bool:
         and all(map(attrgetter("is_cpu"), weights))
         and not (torch.is_grad_enabled() and any(map(attrgetter("requires_grad"), weights)))
     )
-
-
-def _are_equal(before: tuple[Tensor, ...], now: tuple[Tensor, ...]) -> bool:
-    dtypes = attrgetter("dtype")
-    return [*map(dtypes, before)] == [*map(dtypes, now)] and all(map(torch.equal, before, now))
 
 
 Make = TypeVar("Make", bound=Callable[..., object])
