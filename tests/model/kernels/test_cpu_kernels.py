@@ -5,9 +5,19 @@ import torch
 from peers import largest_difference
 from torch import nn
 from torch.nn import functional
+from transformers.activations import ACT2FN
 
 from sam2_hf.model.kernels import cpu_kernels
-from sam2_hf.model.kernels.cpu_kernels import attend_in_tiles, has_fused_product, in_bands, linear
+from sam2_hf.model.kernels.cpu_kernels import (
+    GELU,
+    PLAIN,
+    RELU,
+    attend_in_tiles,
+    has_fused_product,
+    in_bands,
+    linear,
+    product,
+)
 from sam2_hf.model.layers import FeedForward
 
 RELATIVE = 1e-5  # of the largest value: float32, summed in another order
@@ -22,6 +32,12 @@ def close(fast, plain, relative=RELATIVE):
     return largest_difference(fast, plain) <= relative * plain.abs().max().item()
 
 
+@pytest.fixture(params=[True, False], ids=["MKL", "oneDNN"])
+def library(request, monkeypatch):
+    """The library that multiplies, whichever this CPU prefers."""
+    monkeypatch.setattr(cpu_kernels, "PREFERS_MKL", request.param)
+
+
 @torch.no_grad()
 def test_a_layer_whose_forward_pass_was_replaced_is_called(generator, small_steps):
     layers = FeedForward((4, 4, 4), num_layers=2).eval()
@@ -33,9 +49,11 @@ def test_a_layer_whose_forward_pass_was_replaced_is_called(generator, small_step
 
 @needs_onednn
 @torch.no_grad()
-@pytest.mark.parametrize("activation", [None, nn.ReLU(), nn.Tanh()], ids=str)
+@pytest.mark.parametrize("activation", [None, nn.ReLU(), ACT2FN["gelu"], nn.Tanh()], ids=str)
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_fused_layer_is_the_layer_and_its_activation(activation, bias, generator, small_steps):
+def test_a_fused_layer_is_the_layer_and_its_activation(
+    activation, bias, generator, small_steps, library
+):
     layer = nn.Linear(24, 40, bias=bias)
     tokens = torch.randn(2, 5, 3, 24, generator=generator)
 
@@ -46,9 +64,24 @@ def test_a_fused_layer_is_the_layer_and_its_activation(activation, bias, generat
 
 
 @needs_onednn
+@torch.no_grad()
+@pytest.mark.parametrize("kind", [PLAIN, RELU, GELU], ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_any_matrix_is_multiplied(kind, bias, generator, library):
+    tokens = torch.randn(2, 5, 24, generator=generator)
+    weight = torch.randn(40, 24, generator=generator)
+    offset = torch.randn(40, generator=generator) if bias else None
+
+    found = product(tokens, weight, offset, kind)
+
+    activation = {PLAIN: torch.clone, RELU: torch.relu, GELU: functional.gelu}[kind]
+    assert close(found, activation(functional.linear(tokens, weight, offset)))
+
+
+@needs_onednn
 @pytest.mark.parametrize("sizes", [(5, 7), (6, 8), (1, 1), (23, 40)])
 @pytest.mark.parametrize("strength", [1.0, 30.0], ids=["even", "peaked"])
-def test_tiles_are_softmax_attention(sizes, strength, generator, small_steps):
+def test_tiles_are_softmax_attention(sizes, strength, generator, small_steps, library):
     """Peaked scores reach hundreds, and the largest of a query may lie in any tile."""
     queries, keys = sizes
     query = torch.randn(queries, 16, generator=generator) * strength

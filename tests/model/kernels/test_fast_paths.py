@@ -306,13 +306,15 @@ def test_what_changes_between_two_calls_is_noticed_by_the_next(
 def test_a_part_asks_once_for_all_of_its_modules(absorbing_model, pictures, clicks, monkeypatch):
     walk, walks = fast_paths._walk_unmodified, []
     monkeypatch.setattr(
-        fast_paths, "_walk_unmodified", lambda modules: walks.append(1) or walk(modules)
+        fast_paths,
+        "_walk_unmodified",
+        lambda *args, **named: walks.append(1) or walk(*args, **named),
     )
 
     absorbing_model(pictures, **clicks)
 
-    # trunk, prompt encoder and mask decoder; and the neck, whose last layers are the decoder's
-    assert len(walks) == 4
+    # trunk, neck, prompt encoder and mask decoder; and again the neck, with layers of the decoder
+    assert len(walks) == 5
 
 
 @torch.no_grad()

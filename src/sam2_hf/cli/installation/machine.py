@@ -17,7 +17,7 @@ from sam2_hf.cli.console import say
 from sam2_hf.export.parity import cpu_name
 from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError
-from sam2_hf.model.kernels.cpu_kernels import has_fused_product
+from sam2_hf.model.kernels.cpu_kernels import PREFERS_MKL, has_fused_product
 from sam2_hf.model.kernels.gpu_attention import best_tiles
 from sam2_hf.model.kernels.half_products import is_widened
 from sam2_hf.pipelines.loading import (
@@ -117,7 +117,9 @@ def _kernels(device: torch.device) -> Iterator[str]:
         for name in DTYPES
         if has_fused_product(torch.ones(1, dtype=getattr(torch, name), device="cpu"))
     ]
-    if fused:
+    if fused and PREFERS_MKL:
+        yield f"products on the CPU: MKL's, which is faster than oneDNN's here ({', '.join(fused)})"
+    elif fused:
         yield f"products on the CPU: oneDNN's, with activations fused ({', '.join(fused)})"
     else:
         yield "products on the CPU: torch's; oneDNN is not available"
