@@ -90,7 +90,7 @@ def test_attempts_of_an_earlier_run_do_not_count(tmp_path, other_process):
     other_process.wait()
     claims = Claims(tmp_path)
 
-    claims.clear_dead()
+    claims.clear_ended()
 
     assert claims.take("clip").attempt == 1
 
@@ -100,13 +100,15 @@ def test_a_run_leaves_no_claim_of_a_worker_killed_after_its_last_word(tmp_path, 
     folder = SetFolder(tmp_path / "set")
     folder.claims = Claims(tmp_path)
     held = folder.claims.take("running")
+    elsewhere = tmp_path / "slow.1"
+    elsewhere.write_text("another machine\n1\n\n")
     other_process.kill()
     other_process.wait()
 
     work_through(folder, lambda folder: [], lambda items: ())
 
     assert folder.claims.is_taken("running")
-    assert [path.name for path in tmp_path.iterdir()] == [held.path.name]
+    assert {*tmp_path.iterdir()} == {held.path, elsewhere}
 
 
 def test_a_claim_of_another_machine_dies_when_its_time_stands_still(tmp_path):
@@ -130,11 +132,56 @@ def test_a_late_worker_leaves_the_claim_of_its_successor(tmp_path):
     claims = Claims(tmp_path, lease=0)
     late = claims.take("clip")
     successor = Claims(tmp_path, lease=0).take("clip")
+    assert not claims.is_latest(late)
 
     claims.release(late)
 
     assert successor.path.exists()
     assert not late.path.exists()
+
+
+def test_a_late_worker_leaves_the_claim_that_has_its_number_again(tmp_path):
+    """Its successor is done, and what comes then counts anew."""
+    claims, others = Claims(tmp_path, lease=0), Claims(tmp_path, lease=0)
+    late = claims.take("clip")
+    others.release(others.take("clip"))
+    again = others.take("clip")
+    assert again.path == late.path
+    assert not claims.is_latest(late)
+
+    claims.release(late)
+
+    assert others.is_latest(again)
+    others.release(again)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_claim_that_cannot_be_read_is_left_alone(tmp_path):
+    (tmp_path / "clip.1").write_bytes(b"\xff")
+    (tmp_path / "other.1").mkdir()
+
+    Claims(tmp_path).clear_ended()
+
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_claim_taken_while_a_dead_one_is_removed_stays(tmp_path, other_process, monkeypatch):
+    other_process.kill()
+    other_process.wait()
+    claims, others = Claims(tmp_path), Claims(tmp_path)
+    ended, taken = claims_module._has_ended, []
+
+    def has_ended(owner):
+        if not taken:
+            taken.append(None)  # the checks below come here, too
+            others.clear_ended()
+            taken[0] = others.take("clip")
+        return ended(owner)
+
+    monkeypatch.setattr(claims_module, "_has_ended", has_ended)
+    claims.clear_ended()
+
+    assert others.is_latest(taken[0])
 
 
 def test_a_process_without_progress_ends(tmp_path):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sam2_hf.training import precision
-from sam2_hf.training.precision import chosen_precision
+from sam2_hf.training.precision import bfloat16_speed, chosen_precision
 
 CPU = torch.device("cpu")
 
@@ -12,7 +12,7 @@ def measured(monkeypatch):
     """A CPU whose products in bfloat16 have a given speed."""
 
     def of(speed):
-        monkeypatch.setattr(precision, "product_speed", lambda dtype, device: speed)
+        monkeypatch.setattr(precision, "bfloat16_speed", lambda device: speed)
 
     return of
 
@@ -38,7 +38,11 @@ def test_bfloat16_on_a_cpu_without_units_for_it_is_kept_but_warned_about(measure
 
 
 def test_nothing_is_measured_where_nothing_is_in_question(monkeypatch):
-    monkeypatch.delattr(precision, "product_speed")
+    monkeypatch.delattr(precision, "bfloat16_speed")
 
     assert chosen_precision("no", CPU) == ("no", "")
     assert chosen_precision("fp16", torch.device("cuda")) == ("fp16", "")
+
+
+def test_the_speed_is_a_ratio_of_times():
+    assert 0.01 < bfloat16_speed(CPU) < 100

@@ -40,6 +40,7 @@ class Claim:
         item: What is claimed.
         path: Its file.
         attempt: How many workers have claimed the item, this one included.
+        owner: What its file says, unlike that of any other claim.
         every: Seconds between two touches at least.
         beaten: When there was progress last; monotonic, seconds.
         touched: When the file was touched last.
@@ -49,6 +50,7 @@ class Claim:
     item: str
     path: Path
     attempt: int
+    owner: str
     every: float = LEASE_S / BEATS
     beaten: float = field(default_factory=time.monotonic)
     touched: float = field(default_factory=time.monotonic)
@@ -92,22 +94,25 @@ class Claims:
             return None
         number = max(before, default=0) + 1
         path = self.folder / f"{item}.{number}"
-        if not _create(path, _this_process()):
+        owner = _this_process()
+        if not _create(path, owner):
             return None
         # Another worker may have found no claim either, while dead ones were being cleared.
         rivals = (rival for rival in self._of(item).values() if rival != path)
         if any(map(self._is_alive, rivals)):
             path.unlink(missing_ok=True)
             return None
-        return Claim(item, path, number, self.lease / BEATS)
+        return Claim(item, path, number, owner, self.lease / BEATS)
 
     def release(self, claim: Claim) -> None:
         """Remove a claim of this process, and the dead ones before it."""
         claim.released.set()
         for number, path in self._of(claim.item).items():
-            if number <= claim.attempt:
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, UnicodeError):
+                if number < claim.attempt:
                     path.unlink()
+                elif number == claim.attempt:
+                    _remove(path, claim.owner)
 
     @contextlib.contextmanager
     def hold(self, item: str) -> Iterator[Claim | None]:
@@ -121,18 +126,27 @@ class Claims:
 
     def is_latest(self, claim: Claim) -> bool:
         """Whether a claim of this process has no successor, which thought it dead."""
-        return max(self._of(claim.item), default=0) <= claim.attempt
+        if max(self._of(claim.item), default=0) != claim.attempt:
+            return False
+        with contextlib.suppress(OSError, UnicodeError):
+            return claim.path.read_text(encoding="ascii") == claim.owner
+        return False
 
     def is_taken(self, item: str) -> bool:
         """Whether another worker has an item."""
         return any(map(self._is_alive, self._of(item).values()))
 
-    def clear_dead(self) -> None:
-        """Remove the claims of processes that have ended, so that their attempts do not count."""
+    def clear_ended(self) -> None:
+        """Remove the claims of processes that have ended, so that their attempts do not count.
+
+        Claims without progress stay, since their workers may go on and ask whether they have a
+        successor.
+        """
         for path in self._all():
-            if not self._is_alive(path):
-                with contextlib.suppress(OSError):
-                    path.unlink()
+            with contextlib.suppress(OSError, UnicodeError):
+                owner = path.read_text(encoding="ascii")
+                if _has_ended(owner):
+                    _remove(path, owner)
 
     def are_alive(self, besides: str = "") -> bool:
         """Whether a worker holds any claim, besides those of one item."""
@@ -168,6 +182,26 @@ class Claims:
         return self._clock() - since < self.lease
 
 
+def _remove(path: Path, text: str) -> None:
+    """Remove a file of some text, and no other that has taken its name meanwhile.
+
+    Raises:
+        OSError: It cannot be removed, or is gone.
+    """
+    hidden = _hidden(path)
+    path.rename(hidden)
+    try:
+        if hidden.read_text(encoding="ascii") != text:
+            os.link(hidden, path)
+    finally:
+        hidden.unlink()
+
+
+def _hidden(path: Path) -> Path:
+    """Choose the name of a hidden file beside another one; leftovers are cleared by its ending."""
+    return path.with_name(f".{secrets.token_hex(6)}.part")
+
+
 def _create(path: Path, text: str) -> bool:
     """Create a file whole, unless it exists.
 
@@ -177,7 +211,7 @@ def _create(path: Path, text: str) -> bool:
     Raises:
         OutputError: The folder cannot be written.
     """
-    hidden = path.with_name(f".{secrets.token_hex(6)}.part")
+    hidden = _hidden(path)
     try:
         hidden.write_text(text, encoding="ascii")
         os.link(hidden, path)  # unlike a rename, this fails if there is one

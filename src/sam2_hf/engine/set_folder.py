@@ -33,6 +33,7 @@ from .video_labels import VideoLabels, read_labels
 from .video_queue import QueuedVideo
 
 SETTINGS, QUEUE, MODEL = "set.json", "queue.json", "model.json"
+FOLDERS = ("videos", "parts/*", "prompts", "reviews", "claims", "failures", "times")
 LEFTOVER_S = 86_400.0  # since a hidden file was written last, after which nobody writes it
 CHANGE = "set"  # what a command claims that changes settings or queue
 PATIENCE_S = 30.0  # to wait for another command that changes the queue
@@ -206,7 +207,8 @@ class SetFolder:
 
     def clear_leftovers(self) -> None:
         """Remove what killed workers left half written."""
-        for path in self.root.rglob(".*.part"):
+        folders = [self.root, *(folder for name in FOLDERS for folder in self.root.glob(name))]
+        for path in (path for folder in folders for path in folder.glob(".*.part")):
             with contextlib.suppress(OSError):  # it is being renamed
                 if time.time() - path.stat().st_mtime > LEFTOVER_S:
                     path.unlink()

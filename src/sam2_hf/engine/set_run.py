@@ -52,7 +52,7 @@ def work_through(
         if is_waiting:
             time.sleep(POLL_S)
     # A worker that was killed after its labels were written, and before its claim was released.
-    folder.claims.clear_dead()
+    folder.claims.clear_ended()
 
 
 def work_here(

@@ -38,6 +38,15 @@ def test_everything_is_described(monkeypatch, capsys):
     assert "Hub: offline mode (HF_HUB_OFFLINE is set)" in facts["models"]
 
 
+def test_what_this_cpu_computes_in_another_type_is_told(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(machine, "is_widened", lambda dtype: dtype == torch.float16)
+    assert "float16 on the CPU: multiplied in float32" in list(machine._kernels(cpu))[-1]
+
+    monkeypatch.setattr(machine, "is_widened", lambda dtype: False)
+    assert not any("in float32" in text for text in machine._kernels(cpu))
+
+
 def test_a_hub_that_is_silent_is_told(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(machine, "hub_answers", lambda _: False)

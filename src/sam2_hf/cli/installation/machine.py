@@ -124,7 +124,8 @@ def _kernels(device: torch.device) -> Iterator[str]:
     else:
         yield "products on the CPU: torch's; oneDNN is not available"
     if widened := [name for name in DTYPES if is_widened(getattr(torch, name))]:
-        yield f"computed in float32, which is faster on this CPU: {', '.join(widened)}"
+        names = " and ".join(widened)
+        yield f"{names} on the CPU: multiplied in float32, since it has no instructions for them"
     if device.type == "cuda":
         tiles = best_tiles(device, torch.bfloat16, VIDEO_SIZES)
         which = "torch's" if tiles is None else f"Triton's, {tiles.queries} x {tiles.keys}"

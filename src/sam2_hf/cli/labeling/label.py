@@ -113,7 +113,7 @@ class _Work:
             _require_unchanged(arguments, folder.settings())
         if arguments.status:
             return
-        folder.claims.clear_dead()
+        folder.claims.clear_ended()
         folder.clear_leftovers()
         folder.forget_failures()
         if arguments.review is not None:

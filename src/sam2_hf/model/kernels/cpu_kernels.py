@@ -28,7 +28,7 @@ from torch.nn import functional
 from transformers.activations import GELUActivation
 
 from .fast_paths import FastPath
-from .half_products import HALVES, products_in_float32
+from .half_products import INSTRUCTIONS, STATE
 from .int8_linear import Int8Linear
 
 PLAIN, RELU, GELU = ("none", ""), ("relu", ""), ("gelu", "none")  # the operator's names
@@ -36,7 +36,7 @@ IN_PLACE: dict[tuple[str, str], Callable[[Tensor], Tensor]] = {
     RELU: torch.relu_,
     GELU: torch.ops.aten.gelu_,
 }
-# Not measured in each process, so that a CPU always gives the same sums.
+# By CPU (or ATEN_CPU_CAPABILITY), not measured, so that each process gets the same sums.
 PREFERS_MKL = torch.backends.mkl.is_available() and (
     torch.backends.cpu.get_cpu_capability() == "AVX2"
 )
@@ -68,17 +68,17 @@ def may_fuse(module: FastPath, tokens: Tensor, parts: tuple[nn.Module, ...] = ()
         and module.may_be_fast(tokens, parts=parts)
         and tokens.is_cpu
         and bool(torch.backends.mkldnn.enabled)
-        and _works(tokens.dtype, products_in_float32.get())
+        and _works(tokens.dtype, STATE.in_float32)
     )
 
 
 def linear(layer: nn.Module, tokens: Tensor, activation: nn.Module | None = None) -> Tensor:
-    """Apply a linear layer and an activation in one pass over memory, where `may_fuse`.
+    """Apply a linear layer and an activation the fastest way, where `may_fuse`.
 
     Args:
         layer: The layer; simply called if it is of another kind or has too few tokens.
         tokens: `(..., c in)`.
-        activation: The activation; called if oneDNN does not know it.
+        activation: The activation; called if it cannot be fused.
 
     Returns:
         `(..., c out)`.
@@ -134,15 +134,17 @@ def has_fused_product(tokens: Tensor) -> bool:
     return (
         tokens.is_cpu
         and bool(torch.backends.mkldnn.enabled)
-        and _works(tokens.dtype, products_in_float32.get())
+        and _works(tokens.dtype, STATE.in_float32)
     )
 
 
 @lru_cache(maxsize=8)
 def _works(dtype: torch.dtype, halves_in_float32: bool) -> bool:  # noqa: FBT001 - read often
     """Try the operator once on a small product."""
-    if halves_in_float32 and dtype in HALVES:
+    if halves_in_float32 and dtype in INSTRUCTIONS:
         dtype = torch.float32
+    if PREFERS_MKL:
+        return dtype == torch.float32
     if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
         return False
     with torch.inference_mode():

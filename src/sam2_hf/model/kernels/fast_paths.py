@@ -26,7 +26,7 @@ from torch.nn.modules.module import _has_any_global_hook
 from transformers.activations import GELUActivation
 from transformers.utils import output_capturing
 
-from .half_products import HALVES, Float32Products, needs_float32_products
+from .half_products import INSTRUCTIONS, STATE, Float32Products, is_widened
 
 # Layers that fast paths know, with the forward pass of each class, which may be monkeypatched
 # later. Our own classes are added as they are defined.
@@ -115,8 +115,8 @@ def decides_fast_paths(forward: Forward) -> Forward:
     """Decide on fast paths once before a forward pass, for all modules below.
 
     Only our code runs between these modules then, so the decision holds for the pass. Nothing is
-    decided under tracing, autograd or autocast. Products of half-precision weights are computed in
-    float32 where the CPU is slow otherwise, also under autograd.
+    decided under tracing, autograd or autocast. In `eval()`, products of half-precision weights are
+    computed in float32 where the CPU is slow otherwise.
 
     Args:
         forward: A method of a module, or a function whose first argument is one.
@@ -127,7 +127,7 @@ def decides_fast_paths(forward: Forward) -> Forward:
         if is_traced():
             return forward(module, *args, **kwargs)
         weight = next(module.parameters(), None)
-        if weight is not None and weight.dtype in HALVES and needs_float32_products(weight):
+        if weight is not None and weight.dtype in INSTRUCTIONS and is_slow_half(module, weight):
             with Float32Products():
                 return decided_forward(module, *args, **kwargs)
         if torch.is_grad_enabled() or torch._C._is_any_autocast_enabled():
@@ -149,10 +149,27 @@ def decides_fast_paths(forward: Forward) -> Forward:
 def fast_products(module: nn.Module) -> AbstractContextManager[object]:
     """Compute the products of a module without our decorator in float32 if that is faster."""
     weight = next(module.parameters(), None)
-    is_half = weight is not None and weight.dtype in HALVES
-    if not is_half or is_traced() or not needs_float32_products(cast(Tensor, weight)):
+    if weight is None or is_traced() or not is_slow_half(module, weight):
         return nullcontext()
     return Float32Products()
+
+
+def is_slow_half(module: nn.Module, weight: Tensor) -> bool:
+    """Whether this thread should change to [`Float32Products`] for a module.
+
+    Compiled parts would not run compiled below a dispatch mode, so a module with one stays as it
+    is.
+
+    Args:
+        module: The module.
+        weight: Its first weight.
+    """
+    if STATE.in_float32 or module.training or not weight.is_cpu or not is_widened(weight.dtype):
+        return False
+    return not any(
+        part._compiled_call_impl is not None or "_orig_mod" in part._modules
+        for part in module.modules()
+    )
 
 
 def is_decided(module: nn.Module) -> bool:

@@ -1,13 +1,13 @@
 """Products of half-precision tensors on CPUs that have no instructions for them.
 
-Such a CPU multiplies bfloat16 about ten times, and convolves it hundreds of times slower than
-float32. [`Float32Products`] converts the operands, multiplies in float32 and rounds the result,
-which is what the instructions do in one step. All else stays in half precision.
+Such a CPU multiplies bfloat16 and float16 ten times, and convolves them hundreds of times slower
+than float32. [`Float32Products`] converts the operands, multiplies in float32 and rounds the
+result, which is what the instructions do in one step. All else stays in half precision. Weights are
+converted again in every pass: that takes a hundredth of it, and copies would need three times the
+memory.
 """
 
-import time
-from collections.abc import Callable
-from contextvars import ContextVar
+import threading
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
@@ -16,38 +16,45 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-HALVES = (torch.bfloat16, torch.float16)
-SIDE, ROWS = 512, 256  # of the timed products; milliseconds each
-TRIALS = 4  # the first is a warm-up
-CLEARLY = 1.2  # a conversion takes a little time, too
-
-aten = torch.ops.aten
+INSTRUCTIONS = {
+    torch.bfloat16: ("avx512_bf16", "amx_bf16"),
+    torch.float16: ("avx512_fp16", "amx_fp16"),
+}
+_NAMES = {
+    "aten": (
+        *("addmm", "baddbmm", "bmm", "einsum", "linear", "matmul", "mm"),
+        *("conv2d", "conv_transpose2d", "convolution"),
+        *("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu"),
+    ),
+    "mkldnn": ("_linear_pointwise",),  # only in builds with oneDNN
+}
 PRODUCTS = {
-    aten.addmm,
-    aten.baddbmm,
-    aten.bmm,
-    aten.conv2d,
-    aten.conv_transpose2d,
-    aten.convolution,
-    aten.einsum,
-    aten.linear,
-    aten.matmul,
-    aten.mm,
-    aten.scaled_dot_product_attention,
-    aten._scaled_dot_product_flash_attention_for_cpu,
-    torch.ops.mkldnn._linear_pointwise,
+    getattr(getattr(torch.ops, space), name)
+    for space, names in _NAMES.items()
+    for name in names
+    if hasattr(getattr(torch.ops, space), name)
 }
 
-# Whether products of half-precision tensors are computed in float32; per thread.
-products_in_float32: ContextVar[bool] = ContextVar("products_in_float32", default=False)
+
+class _State(threading.local):
+    """Of one thread."""
+
+    in_float32 = False
+
+
+# Its `in_float32`: whether this thread computes products of half-precision tensors in float32.
+STATE = _State()
 
 
 class Float32Products(TorchDispatchMode):
-    """Context in which this thread's products of half-precision tensors are computed in float32."""
+    """Context in which this thread's products of half-precision tensors are computed in float32.
+
+    Only the forward pass: a backward pass runs later, outside the context.
+    """
 
     def __enter__(self) -> Self:
-        """Begin."""
-        self._token = products_in_float32.set(True)
+        """Switch this thread over."""
+        self._before, STATE.in_float32 = STATE.in_float32, True
         return super().__enter__()
 
     def __exit__(
@@ -56,9 +63,9 @@ class Float32Products(TorchDispatchMode):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End."""
+        """Switch this thread back."""
         super().__exit__(kind, error, trace)
-        products_in_float32.reset(self._token)
+        STATE.in_float32 = self._before
 
     def __torch_dispatch__(
         self,
@@ -67,65 +74,46 @@ class Float32Products(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401 - what the operator returns
-        """Run an operator."""
+        """Call an operator; a product with wide operands."""
         options = kwargs or {}
-        if func.overloadpacket not in PRODUCTS:
+        half = None if "out" in options else _common_half(func, (*args, *options.values()))
+        if half is None:
             return func(*args, **options)
-        halves: list[torch.dtype] = []
-
-        def widened(value: Any) -> Any:  # noqa: ANN401 - an argument of any kind
-            if isinstance(value, (list, tuple)):
-                return [widened(item) for item in value]
-            if not isinstance(value, Tensor) or value.dtype not in HALVES:
-                return value
-            halves.append(value.dtype)
-            return value.float()
-
-        wide = [widened(value) for value in args]
-        wide_options = {name: widened(value) for name, value in options.items()}
-        found = func(*wide, **wide_options)
-        if not halves:
-            return found
+        wide = {name: _widened(value) for name, value in options.items()}
+        found = func(*map(_widened, args), **wide)
         if isinstance(found, tuple):  # attention and the logarithm of its sums, always float32
-            return (found[0].to(halves[0]), *found[1:])
-        return found.to(halves[0])
+            return (found[0].to(half), *found[1:])
+        return found.to(half)
 
 
-def needs_float32_products(weight: Tensor) -> bool:
-    """Whether this thread should change to [`Float32Products`] for a half-precision weight."""
-    return weight.is_cpu and not products_in_float32.get() and is_widened(weight.dtype)
+def _common_half(func: Any, values: tuple[Any, ...]) -> torch.dtype | None:  # noqa: ANN401
+    """Return the half-precision type of all operands of a product on the CPU; None for others."""
+    if func.overloadpacket not in PRODUCTS:
+        return None
+    lists = [value if isinstance(value, (list, tuple)) else (value,) for value in values]
+    tensors = [value for one in lists for value in one if isinstance(value, Tensor)]
+    dtypes = {tensor.dtype for tensor in tensors}
+    if len(dtypes) != 1 or not all(tensor.is_cpu for tensor in tensors):
+        return None  # of several types: torch says what is wrong
+    dtype = dtypes.pop()
+    return dtype if dtype in INSTRUCTIONS else None
 
 
+def _widened(value: Any) -> Any:  # noqa: ANN401 - an argument of an operator
+    if isinstance(value, (list, tuple)):
+        return [_widened(item) for item in value]
+    return value.float() if isinstance(value, Tensor) else value
+
+
+@lru_cache(maxsize=len(INSTRUCTIONS))
 def is_widened(dtype: torch.dtype) -> bool:
-    """Whether this CPU's products of a type are computed in float32."""
-    return dtype in HALVES and is_slow(dtype)
+    """Whether products of a type are computed in float32 on this CPU.
 
-
-@lru_cache(maxsize=len(HALVES))
-def is_slow(dtype: torch.dtype) -> bool:
-    """Whether this CPU multiplies a type clearly slower than float32; measured once."""
-    return product_speed(dtype, torch.device("cpu")) * CLEARLY < 1
-
-
-def product_speed(dtype: torch.dtype, device: torch.device) -> float:
-    """Measure the speedup of a matrix product over one in float32.
-
-    On a CPU with instructions for bfloat16 it is about 2, without them below 0.2.
-
-    Args:
-        dtype: Type of the factors.
-        device: The device; only useful for a CPU.
+    It depends on the CPU alone and is not measured, so that each process gets the same bits. CPUs
+    of other makers than Intel and AMD are left to torch.
     """
-    return _seconds(torch.float32, device) / _seconds(dtype, device)
-
-
-def _seconds(dtype: torch.dtype, device: torch.device) -> float:
-    left = torch.ones(ROWS, SIDE, dtype=dtype, device=device)
-    right = torch.ones(SIDE, SIDE, dtype=dtype, device=device)
-    return min([_timed(lambda: left @ right) for _ in range(TRIALS)][1:])
-
-
-def _timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+    read = getattr(torch.cpu, "get_capabilities", None)  # not in our oldest torch
+    capabilities = {} if read is None else read()
+    if dtype not in INSTRUCTIONS or capabilities.get("architecture") != "x86_64":
+        return False
+    return not any(capabilities.get(name) for name in INSTRUCTIONS[dtype])
