@@ -1,6 +1,6 @@
 """Everything-mode against the original generator's lists, on the same weights and pictures.
 
-The rule: as many masks in the same order, the same boxes, clicks and crops, scores within the
+The rule: as many masks, the same boxes, clicks and crops, scores and their order within the
 tolerances below, and a pixel may differ only where our own logit is within rounding of 0.
 
 The lists `min_area` equal the lists `plain` to the last pixel: the original needs a CUDA
@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from golden_cases import IOU_TOLERANCE, LOGIT_TOLERANCE, case, processor_for, seeded_model
+from golden_cases import IOU_TOLERANCE, case, processor_for, seeded_model
 from seeded_inputs import photo
 
 from sam2_hf import MaskGenerationPipeline
@@ -26,6 +26,9 @@ VARIANTS = ("plain", "no_nms", "strict", "crops", "m2m", "single")
 STABILITY_TOLERANCE = 1e-3  # a ratio of two pixel counts, each moved by pixels on its outline
 AREA_TOLERANCE = 1e-3  # of the area ...
 FEW_PIXELS = 10  # ... or this many pixels: with drawn weights, small masks are nothing but outline
+# Logits of pixels that differ: the file is 0.8e-3 from this model in float64, and this model in
+# float32 up to as much, depending on the CPU and the number of threads.
+PIXEL_TOLERANCE = 2e-3
 # m2m decodes twice, the second time from masks that carry the first one's rounding. Our model in
 # float64 is as far from the file as ours in float32, so it is the file's own rounding. Measured 12
 # with one order of summation and 16 with another.
@@ -64,6 +67,11 @@ def golden_list(golden, name, variant):
     return content["args"], content["masks"]
 
 
+def place(record):
+    """Where a record was found; no other has all of it."""
+    return [record[field] for field in ("point_coords", "bbox", "crop_box")]
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", PHOTOS)
 def test_everything_finds_what_the_original_finds(golden, drawn_logits, name, variant):
@@ -76,15 +84,18 @@ def test_everything_finds_what_the_original_finds(golden, drawn_logits, name, va
 
     slack = SECOND_STEP if variant == "m2m" else 1.0
     assert len(records) == len(expected)
-    for ours, theirs, logits in zip(records, expected, drawn_logits, strict=True):
-        for field in ("bbox", "point_coords", "crop_box"):
-            assert ours[field] == theirs[field], field
+    # the best comes first, and of two that are nearly as good either may
+    for ours, theirs in zip(records, expected, strict=True):
+        assert abs(ours["predicted_iou"] - theirs["predicted_iou"]) <= slack * IOU_TOLERANCE
+    pairs = sorted(zip(records, drawn_logits, strict=True), key=lambda pair: place(pair[0]))
+    for (ours, logits), theirs in zip(pairs, sorted(expected, key=place), strict=True):
+        assert place(ours) == place(theirs)
         assert abs(ours["predicted_iou"] - theirs["predicted_iou"]) <= slack * IOU_TOLERANCE
         assert abs(ours["stability_score"] - theirs["stability_score"]) <= STABILITY_TOLERANCE
         allowed = max(FEW_PIXELS, slack * AREA_TOLERANCE * theirs["area"])
         assert abs(ours["area"] - theirs["area"]) <= allowed
         differing = decode(ours["segmentation"]) != decode(theirs["segmentation"])
-        assert np.abs(logits[differing]).max(initial=0) <= slack * LOGIT_TOLERANCE
+        assert np.abs(logits[differing]).max(initial=0) <= slack * PIXEL_TOLERANCE
 
 
 def test_the_originals_region_filter_did_not_run(golden):

@@ -35,7 +35,12 @@ SHORT = [
     if name not in FRAMES and "large" not in name
 ]
 TRACKED_AREA, TRACKED_SPREAD = 0.005, 0.02  # as tests/golden/README.md asks for
-WIDE_AREA = 0.01  # at full width, where the original is up to 0.6 % from its own files
+# At full width the original on another machine is up to 0.6 % from its own files, this model in
+# float64, too (small), and in float32 1.1 % where the CPU has AVX2 alone.
+WIDE_AREA = 0.015
+# The file of the small model is 7.1e-3 from this model in float64, where a clicked mask of a video
+# is drawn. This model in float32 is 0.8e-3 from it, and 2.2e-3 with fast paths.
+WIDE_LOGIT = 1e-2
 TRACKED_LOGIT = 0.05  # of the deviation; measured 0.02
 # The corrected frame starts from a tracked mask, and a mask prompt amplifies its difference again.
 CORRECTED_AREA = {"micro": 0.005, "micro20": 0.005, "512": 0.05}  # tiny: any, see above
@@ -72,7 +77,7 @@ class Subject:
     def __init__(self, name):
         self.name, self.num_tracked = name, TRACKED.get(name, FEW)
         self.middle = FRAMES.get(name, 3) // 2
-        self.exact = case(name).logit_tolerance
+        self.exact = case(name).logit_tolerance if name.startswith("micro") else WIDE_LOGIT
         self.model = seeded_video_model(case(name))
         self.session = open_session(name, self.model)  # for one test alone to go on with
         self.steps = list(click_and_box(self.session, self.num_tracked))
