@@ -29,7 +29,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         OutputError: The folder cannot be created or written, or the disk is full.
     """
     target = Path(path)
-    hidden = target.parent / f".{secrets.token_hex(6)}.part"
+    hidden = hidden_beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with hidden.open("xb") as file:
@@ -48,6 +48,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             hidden.unlink(missing_ok=True)
+
+
+def hidden_beside(path: Path) -> Path:
+    """Choose an unused hidden path in a file's folder; whatever is left there ends in `.part`."""
+    return path.with_name(f".{secrets.token_hex(6)}.part")
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:

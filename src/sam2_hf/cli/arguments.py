@@ -478,8 +478,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dtype",
         choices=(*DTYPES, "int8"),
-        help="data type of the weights (default: float32); int8 is approximate, and faster on "
-        "CPUs with VNNI",
+        help="data type of the weights (default: float32); int8 is approximate, and faster on CPUs",
     )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sam2_hf.atomic_write import make_folder
+from sam2_hf.atomic_write import hidden_beside, make_folder
 from sam2_hf.errors import OutputError
 
 LEASE_S = 600.0  # without progress, after which a claim is dead
@@ -188,18 +188,13 @@ def _remove(path: Path, text: str) -> None:
     Raises:
         OSError: It cannot be removed, or is gone.
     """
-    hidden = _hidden(path)
+    hidden = hidden_beside(path)
     path.rename(hidden)
     try:
         if hidden.read_text(encoding="ascii") != text:
             os.link(hidden, path)
     finally:
         hidden.unlink()
-
-
-def _hidden(path: Path) -> Path:
-    """Choose the name of a hidden file beside another one; leftovers are cleared by its ending."""
-    return path.with_name(f".{secrets.token_hex(6)}.part")
 
 
 def _create(path: Path, text: str) -> bool:
@@ -211,7 +206,7 @@ def _create(path: Path, text: str) -> bool:
     Raises:
         OutputError: The folder cannot be written.
     """
-    hidden = _hidden(path)
+    hidden = hidden_beside(path)
     try:
         hidden.write_text(text, encoding="ascii")
         os.link(hidden, path)  # unlike a rename, this fails if there is one

@@ -40,10 +40,10 @@ def test_everything_is_described(monkeypatch, capsys):
 
 def test_what_this_cpu_computes_in_another_type_is_told(monkeypatch):
     cpu = torch.device("cpu")
-    monkeypatch.setattr(machine, "is_widened", lambda dtype: dtype == torch.float16)
+    monkeypatch.setattr(machine, "is_upcast", lambda dtype: dtype == torch.float16)
     assert "float16 on the CPU: multiplied in float32" in list(machine._kernels(cpu))[-1]
 
-    monkeypatch.setattr(machine, "is_widened", lambda dtype: False)
+    monkeypatch.setattr(machine, "is_upcast", lambda dtype: False)
     assert not any("in float32" in text for text in machine._kernels(cpu))
 
 

@@ -20,7 +20,7 @@ from sam2_hf.model.kernels.half_products import (
     PRODUCTS,
     STATE,
     Float32Products,
-    is_widened,
+    is_upcast,
 )
 from tests.drawn_video import drawn_video_model
 from tests.small_families import CONFIGS
@@ -53,13 +53,13 @@ class Recorder(TorchDispatchMode):
 @pytest.fixture
 def slow_cpu(monkeypatch):
     """A CPU without instructions for half precision."""
-    monkeypatch.setattr(fast_paths, "is_widened", lambda dtype: True)
+    monkeypatch.setattr(fast_paths, "is_upcast", lambda dtype: True)
 
 
 @pytest.fixture
 def fast_cpu(monkeypatch):
     """A CPU with them."""
-    monkeypatch.setattr(fast_paths, "is_widened", lambda dtype: False)
+    monkeypatch.setattr(fast_paths, "is_upcast", lambda dtype: False)
 
 
 def attention(tokens, weight):
@@ -204,7 +204,7 @@ def test_nothing_changes_where_the_cpu_is_fast(drawn_model, pictures, fast_cpu):
 
 
 def test_nothing_is_asked_of_a_float32_model(drawn_model, pictures, monkeypatch):
-    monkeypatch.delattr(fast_paths, "is_widened")
+    monkeypatch.delattr(fast_paths, "is_upcast")
 
     assert drawn_model.get_image_embeddings(pictures)[0].dtype == torch.float32
 
@@ -242,7 +242,7 @@ def test_a_compiled_part_runs_compiled(drawn_model, pictures, slow_cpu):
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "dtype", "widened"),
+    ("capabilities", "dtype", "upcast"),
     [
         ({"architecture": "x86_64", "avx2": True}, torch.bfloat16, True),
         ({"architecture": "x86_64", "avx512_f": True}, torch.float16, True),
@@ -254,12 +254,12 @@ def test_a_compiled_part_runs_compiled(drawn_model, pictures, slow_cpu):
         ({}, torch.bfloat16, False),
     ],
 )
-def test_a_type_is_widened_where_the_cpu_has_no_instructions(
-    capabilities, dtype, widened, monkeypatch
+def test_a_type_is_upcast_where_the_cpu_has_no_instructions(
+    capabilities, dtype, upcast, monkeypatch
 ):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
 
-    assert is_widened.__wrapped__(dtype) is widened
+    assert is_upcast.__wrapped__(dtype) is upcast
 
 
 WITHOUT_ONEDNN = """

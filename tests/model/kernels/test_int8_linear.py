@@ -105,7 +105,7 @@ def test_no_tokens_and_tiny_ones_are_no_problem(layer):
 
 @torch.no_grad()
 def test_large_entries_of_a_batch_are_rounded_on_their_own(layer, generator):
-    tokens = torch.randn(3, int8_linear.MIN_ROWS, 48, generator=generator)
+    tokens = torch.randn(3, int8_linear.ROWS_ROUNDED_ALONE, 48, generator=generator)
     tokens[1] *= 100
     tokens[2] = math.nan
     rounded = Int8Linear(layer)

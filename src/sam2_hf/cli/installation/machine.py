@@ -19,7 +19,7 @@ from sam2_hf.model.checkpoints.bundled_models import SMALL_MODEL, bundled_folder
 from sam2_hf.model.checkpoints.checkpoint_errors import CheckpointNotFoundError
 from sam2_hf.model.kernels.cpu_kernels import PREFERS_MKL, has_fused_product
 from sam2_hf.model.kernels.gpu_attention import best_tiles
-from sam2_hf.model.kernels.half_products import is_widened
+from sam2_hf.model.kernels.half_products import is_upcast
 from sam2_hf.pipelines.loading import (
     DEFAULT_MODEL,
     SECONDS_TO_ANSWER,
@@ -123,8 +123,8 @@ def _kernels(device: torch.device) -> Iterator[str]:
         yield f"products on the CPU: oneDNN's, with activations fused ({', '.join(fused)})"
     else:
         yield "products on the CPU: torch's; oneDNN is not available"
-    if widened := [name for name in DTYPES if is_widened(getattr(torch, name))]:
-        names = " and ".join(widened)
+    if upcast := [name for name in DTYPES if is_upcast(getattr(torch, name))]:
+        names = " and ".join(upcast)
         yield f"{names} on the CPU: multiplied in float32, since it has no instructions for them"
     if device.type == "cuda":
         tiles = best_tiles(device, torch.bfloat16, VIDEO_SIZES)

@@ -29,9 +29,9 @@ from transformers.activations import GELUActivation
 
 from .fast_paths import FastPath
 from .half_products import INSTRUCTIONS, STATE
-from .int8_linear import Int8Linear
+from .int8_linear import PLAIN, Int8Linear
 
-PLAIN, RELU, GELU = ("none", ""), ("relu", ""), ("gelu", "none")  # the operator's names
+RELU, GELU = ("relu", ""), ("gelu", "none")  # the operator's names, as PLAIN
 IN_PLACE: dict[tuple[str, str], Callable[[Tensor], Tensor]] = {
     RELU: torch.relu_,
     GELU: torch.ops.aten.gelu_,

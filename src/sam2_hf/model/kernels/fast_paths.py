@@ -26,7 +26,7 @@ from torch.nn.modules.module import _has_any_global_hook
 from transformers.activations import GELUActivation
 from transformers.utils import output_capturing
 
-from .half_products import INSTRUCTIONS, STATE, Float32Products, is_widened
+from .half_products import INSTRUCTIONS, STATE, Float32Products, is_upcast
 
 # Layers that fast paths know, with the forward pass of each class, which may be monkeypatched
 # later. Our own classes are added as they are defined.
@@ -127,7 +127,7 @@ def decides_fast_paths(forward: Forward) -> Forward:
         if is_traced():
             return forward(module, *args, **kwargs)
         weight = next(module.parameters(), None)
-        if weight is not None and weight.dtype in INSTRUCTIONS and is_slow_half(module, weight):
+        if weight is not None and weight.dtype in INSTRUCTIONS and needs_float32(module, weight):
             with Float32Products():
                 return decided_forward(module, *args, **kwargs)
         if torch.is_grad_enabled() or torch._C._is_any_autocast_enabled():
@@ -147,14 +147,20 @@ def decides_fast_paths(forward: Forward) -> Forward:
 
 
 def fast_products(module: nn.Module) -> AbstractContextManager[object]:
-    """Compute the products of a module without our decorator in float32 if that is faster."""
+    """Compute the products of a module in float32 where half precision is slow.
+
+    For modules whose forward pass is not ours; `decides_fast_paths` does it for ours.
+
+    Args:
+        module: The module, whose forward pass runs in the context.
+    """
     weight = next(module.parameters(), None)
-    if weight is None or is_traced() or not is_slow_half(module, weight):
+    if weight is None or is_traced() or not needs_float32(module, weight):
         return nullcontext()
     return Float32Products()
 
 
-def is_slow_half(module: nn.Module, weight: Tensor) -> bool:
+def needs_float32(module: nn.Module, weight: Tensor) -> bool:
     """Whether this thread should change to [`Float32Products`] for a module.
 
     Compiled parts would not run compiled below a dispatch mode, so a module with one stays as it
@@ -164,7 +170,7 @@ def is_slow_half(module: nn.Module, weight: Tensor) -> bool:
         module: The module.
         weight: Its first weight.
     """
-    if STATE.in_float32 or module.training or not weight.is_cpu or not is_widened(weight.dtype):
+    if STATE.in_float32 or module.training or not weight.is_cpu or not is_upcast(weight.dtype):
         return False
     return not any(
         part._compiled_call_impl is not None or "_orig_mod" in part._modules

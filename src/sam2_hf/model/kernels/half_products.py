@@ -4,12 +4,11 @@ Such a CPU multiplies bfloat16 and float16 ten times, and convolves them hundred
 than float32. [`Float32Products`] converts the operands, multiplies in float32 and rounds the
 result, which is what the instructions do in one step. All else stays in half precision. Weights are
 converted again in every pass: that takes a hundredth of it, and copies would need three times the
-memory.
+memory. `model.fast` does not change this, since the results are those of the instructions.
 """
 
 import threading
 from functools import lru_cache
-from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -57,14 +56,9 @@ class Float32Products(TorchDispatchMode):
         self._before, STATE.in_float32 = STATE.in_float32, True
         return super().__enter__()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Switch this thread back."""
-        super().__exit__(kind, error, trace)
+        super().__exit__(*error)
         STATE.in_float32 = self._before
 
     def __torch_dispatch__(
@@ -74,13 +68,13 @@ class Float32Products(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401 - what the operator returns
-        """Call an operator; a product with wide operands."""
+        """Call an operator; a product with float32 operands."""
         options = kwargs or {}
         half = None if "out" in options else _common_half(func, (*args, *options.values()))
         if half is None:
             return func(*args, **options)
-        wide = {name: _widened(value) for name, value in options.items()}
-        found = func(*map(_widened, args), **wide)
+        upcast = {name: _upcast(value) for name, value in options.items()}
+        found = func(*map(_upcast, args), **upcast)
         if isinstance(found, tuple):  # attention and the logarithm of its sums, always float32
             return (found[0].to(half), *found[1:])
         return found.to(half)
@@ -99,15 +93,15 @@ def _common_half(func: Any, values: tuple[Any, ...]) -> torch.dtype | None:  # n
     return dtype if dtype in INSTRUCTIONS else None
 
 
-def _widened(value: Any) -> Any:  # noqa: ANN401 - an argument of an operator
+def _upcast(value: Any) -> Any:  # noqa: ANN401 - an argument of an operator
     if isinstance(value, (list, tuple)):
-        return [_widened(item) for item in value]
+        return [_upcast(item) for item in value]
     return value.float() if isinstance(value, Tensor) else value
 
 
 @lru_cache(maxsize=len(INSTRUCTIONS))
-def is_widened(dtype: torch.dtype) -> bool:
-    """Whether products of a type are computed in float32 on this CPU.
+def is_upcast(dtype: torch.dtype) -> bool:
+    """Whether this CPU's products of a type are computed in float32.
 
     It depends on the CPU alone and is not measured, so that each process gets the same bits. CPUs
     of other makers than Intel and AMD are left to torch.

@@ -24,9 +24,9 @@ from .fast_paths import is_traced, known_module
 MOST = 127  # of a weight
 # Without VNNI two products are summed in 16 bits, which 8-bit tokens would overflow.
 LEVELS, LEVELS_WITHOUT_VNNI = 255, 127
-SAME_SUMS = 1e-3  # tolerance in the trial, whose numbers are integers
-PLAIN = ("none", "")
-MIN_ROWS = 512  # of an entry of a batch, to be rounded on its own: windows have fewer
+TRIAL_TOLERANCE = 1e-3  # its numbers are integers
+PLAIN = ("none", "")  # no activation
+ROWS_ROUNDED_ALONE = 512  # of an entry of a batch, to be rounded on its own: windows have fewer
 SMALLEST = torch.finfo(torch.float32).tiny  # scale; its inverse is finite
 Save = TypeVar("Save", bound=Callable[..., Any])
 
@@ -73,7 +73,7 @@ class Int8Linear(nn.Module):
         self._require_inference(tokens)
         if tokens.numel() == 0:
             return tokens.new_zeros((*tokens.shape[:-1], len(self.scale)))
-        if len(tokens) == 1 or tokens[0].numel() < MIN_ROWS * tokens.shape[-1]:
+        if len(tokens) == 1 or tokens[0].numel() < ROWS_ROUNDED_ALONE * tokens.shape[-1]:
             return self._mapped(tokens, kind)
         return torch.cat([self._mapped(entry, kind) for entry in tokens.split(1)])
 
@@ -192,7 +192,7 @@ def _int8_problem() -> str | None:
             return str(error).partition("\n")[0]
         wanted = layer(tokens)
     off = ((found - wanted).abs().max() / wanted.abs().max()).item()
-    return None if off <= SAME_SUMS else f"sums are off by {off:.1%}"
+    return None if off <= TRIAL_TOLERANCE else f"sums are off by {off:.1%}"
 
 
 @lru_cache(maxsize=1)
