@@ -22,6 +22,7 @@ from golden_cases import (
 from peers import draw_weights
 
 import sam2_hf
+from tests.camera_film import film_cup
 
 TINY_SIZE = 64
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -183,14 +184,16 @@ def golden():
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser(tmp_path_factory):
     """Chromium, started once: Playwright refuses a second one in a process."""
     if CHROMIUM is None:
         pytest.skip("needs chromium: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
+    film = tmp_path_factory.mktemp("camera") / "cup.mjpeg"
+    film_cup(film)
     flags = ["--no-sandbox", "--use-fake-device-for-media-stream"]
-    flags.append("--use-fake-ui-for-media-stream")
+    flags += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield started

@@ -3,13 +3,17 @@
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
 
+import base64
+import io
 import threading
 import time
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio.data_classes import ImageData
 from numpy.typing import NDArray
+from PIL import Image
 
 from sam2_hf.overlay import DrawnPrompts
 from sam2_hf.results.labeled_overlay import draw_masklets
@@ -24,6 +28,7 @@ from .service import CLICKS, CLICKS_AT_A_TIME, Service
 from .space_model import SpaceModel
 
 LIVE_SIDE = 640  # pixels; smaller pictures transfer faster
+LIVE_QUALITY = 85  # of the JPEGs
 CLICK_SHOWN = 3.0  # seconds; by then the object has moved on
 
 
@@ -137,6 +142,23 @@ class LiveWork:
         return list(range(1, max(self.numbers) + 1))
 
 
+def inline_picture(picture_hw3: NDArray[np.uint8] | None) -> ImageData | None:
+    """Put a picture into the answer itself.
+
+    By default, Gradio sends the address of a file. Over a slow connection, the next address arrives
+    before that file does, and the browser never shows any.
+
+    Args:
+        picture_hw3: `(height, width, 3)`.
+    """
+    if picture_hw3 is None:
+        return None
+    buffer = io.BytesIO()
+    Image.fromarray(picture_hw3).save(buffer, "JPEG", quality=LIVE_QUALITY)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return ImageData(url=f"data:image/jpeg;base64,{data}")
+
+
 TAB = "live"
 Updates = dict[Any, Any]
 WELCOME = (
@@ -171,6 +193,8 @@ class LiveTab:
                     elem_id="live-view",
                     elem_classes="canvas",
                 )
+                # A subclass would make Gradio write a stub file beside this one.
+                self.view.postprocess = inline_picture  # type: ignore[method-assign, assignment]
                 self.gestures = gestures.gestures(TAB, boxes=False)
                 self.status = gr.HTML(parts.status_line(WAITING), elem_id="live-status")
             with gr.Column(scale=2, min_width=320, elem_classes="tools"):
@@ -236,7 +260,8 @@ class LiveTab:
                 visitor.set_work(TAB, work)
         drawn_hw3 = work.step(picture_hw3)
         text = f"{work.doing} · {work.rate:.1f} pictures a second"
-        return visitor.store_picture(drawn_hw3), parts.status_line(text)
+        visitor.touch()
+        return drawn_hw3, parts.status_line(text)
 
     def click(self, kind: str, event: gr.SelectData, request: gr.Request) -> str:
         """Handle a click on the shown picture."""

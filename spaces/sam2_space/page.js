@@ -27,10 +27,15 @@
 
   // Pictures
 
-  const viewOf = (target) => {
+  const shownAt = (target) => {
     const frame = target instanceof Element ? target.closest(".canvas .image-frame") : null;
     const image = frame?.querySelector("img:not(.sam2-preview)");
-    return image?.naturalWidth ? { image, frame, view: frame.closest(".canvas") } : null;
+    return image ? { image, frame, view: frame.closest(".canvas") } : null;
+  };
+
+  const viewOf = (target) => {
+    const found = shownAt(target);
+    return found?.image.naturalWidth ? found : null; // 0 while it loads
   };
 
   // Where the picture is shown: Gradio centers it and never enlarges it.
@@ -119,6 +124,18 @@
   }, true);
   document.addEventListener("dragstart", (event) => viewOf(event.target) && event.preventDefault(), true);
 
+  // A click on a picture that is still loading waits for it, since it has no size to tell the pixel by.
+  // In the webcam's view, the next picture may arrive before the last one has been loaded.
+  const postpone = (event) => {
+    const found = shownAt(event.target);
+    if (!found || found.image.naturalWidth) return false;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const again = new MouseEvent(event.type, event);
+    found.image.addEventListener("load", () => found.image.dispatchEvent(again), { once: true });
+    return true;
+  };
+
   const exclude = (event, found) => {
     event.preventDefault();
     event.stopImmediatePropagation();
@@ -131,6 +148,7 @@
     if (cross && event.detail === 0 && cross.button.contains(event.target)) {
       return event.stopImmediatePropagation(); // a key's click has no place in the picture
     }
+    if (postpone(event)) return;
     const found = viewOf(event.target);
     if (!found) return;
     if (wasDrag) event.stopImmediatePropagation();
@@ -139,6 +157,7 @@
   }, true);
 
   document.addEventListener("contextmenu", (event) => {
+    if (postpone(event)) return;
     const found = viewOf(event.target);
     if (found && channels[`${tabOf(found.view)}-gestures`]) exclude(event, found);
   }, true);

@@ -65,6 +65,7 @@ class PhotoTab:
         self.input = gr.Image(
             label="Photo: drop, paste, choose or take one",
             sources=["upload", "clipboard", "webcam"],
+            webcam_options=gr.WebcamOptions(mirror=False),  # masks are of what is there
             type="filepath",
             image_mode=None,
             height=380,

@@ -3,6 +3,7 @@
 Suffixes: h, w = rows and columns in pixels, 3 = red, green, blue.
 """
 
+import base64
 import io
 import time
 
@@ -35,9 +36,14 @@ def wait_for_new(page, where, before):
 
 def pixels(page, where):
     """Fetch the picture as the browser does: `(height, width, 3)`, signed so that it subtracts."""
-    answer = page.request.get(source(page, where))
-    assert answer.status == 200
-    return np.asarray(Image.open(io.BytesIO(answer.body())).convert("RGB")).astype(int)
+    address = source(page, where)
+    if address.startswith("data:"):
+        body = base64.b64decode(address.split(",")[1])
+    else:
+        answer = page.request.get(address)
+        assert answer.status == 200
+        body = answer.body()
+    return np.asarray(Image.open(io.BytesIO(body)).convert("RGB")).astype(int)
 
 
 def click(page, where, xy):

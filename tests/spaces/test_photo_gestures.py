@@ -14,6 +14,7 @@ from tests.spaces.looking import (
     click,
     pixels,
     press,
+    require_message,
     sample_photo,
     source,
     tinted,
@@ -30,6 +31,15 @@ PLACES = """where => [...document.querySelectorAll(where)].filter(one => one.off
   && !one.closest('.thumbnails, .grid-wrap, .objects, .review .wrap')).map(one => {
     const box = one.getBoundingClientRect();
     return [one.id || one.innerText, box.left, box.top + scrollY, box.width, box.height]; })"""
+
+CLICK_WHILE_LOADING = """([where, kind, x, y]) => {
+  const image = document.querySelector(where + ' img'), address = image.src + '?again';
+  image.removeAttribute('src');
+  image.src = address;
+  if (image.naturalWidth) throw new Error('The picture is there already.');
+  const place = { bubbles: true, cancelable: true, clientX: x, clientY: y };
+  image.dispatchEvent(new MouseEvent(kind, place));
+  return image.getAttribute('src'); }"""
 
 
 @pytest.fixture
@@ -99,6 +109,19 @@ def test_a_drag_is_a_box_and_a_right_or_shift_click_excludes(photo, tmp_path):
     assert np.allclose(
         [point[:2] for point in excluded["prompt_points"]], [[500, 60], [60, 60]], atol=1.1
     )
+
+
+@pytest.mark.parametrize("kind", ["click", "contextmenu"])
+def test_a_click_on_a_picture_that_is_still_loading_counts(photo, tmp_path, kind):
+    x, y = on_screen(photo, CUP)
+    loading = photo.evaluate(CLICK_WHILE_LOADING, [VIEW, kind, x, y])
+
+    if kind == "click":
+        wait_for_new(photo, VIEW, loading)
+        (clicked,) = annotations(photo, tmp_path)
+        assert np.allclose(clicked["prompt_points"], [[*CUP, 1]], atol=1.1)
+    else:
+        require_message(photo, "Click on the object first")
 
 
 def test_a_photo_is_clicked_by_arrow_keys_and_enter(photo, tmp_path):
