@@ -26,9 +26,9 @@ from .photo_work import Xy
 from .readable_errors import readable
 from .service import CLICKS, CLICKS_AT_A_TIME, Service
 from .space_model import SpaceModel
+from .visitors import JPEG_QUALITY
 
 LIVE_SIDE = 640  # pixels; smaller pictures transfer faster
-LIVE_QUALITY = 85  # of the JPEGs
 CLICK_SHOWN = 3.0  # seconds; by then the object has moved on
 
 
@@ -154,7 +154,7 @@ def inline_picture(picture_hw3: NDArray[np.uint8] | None) -> ImageData | None:
     if picture_hw3 is None:
         return None
     buffer = io.BytesIO()
-    Image.fromarray(picture_hw3).save(buffer, "JPEG", quality=LIVE_QUALITY)
+    Image.fromarray(picture_hw3).save(buffer, "JPEG", quality=JPEG_QUALITY)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return ImageData(url=f"data:image/jpeg;base64,{data}")
 
