@@ -1,7 +1,7 @@
-"""What the browser's camera sees: the Space's sample clip held still, by a hand that shakes.
+"""The film that the browser's camera shows: a frame of the Space's sample clip, slightly shaken.
 
-Chromium's own made-up camera shows a green picture with a clock. Whether a model takes the middle
-of it for an object depends on the clock's hand, and so on when a test clicks.
+Chromium's built-in test camera shows a clock on green. Whether the model finds an object in the
+middle of it depends on the time of the click.
 """
 
 import io
@@ -24,7 +24,7 @@ def film_cup(path):
 
 
 def shaken_cup():
-    """Show the clip's first frame at all places it moves to: pictures by pixels to the right."""
+    """Return the clip's first frame at each place that it moves to, by pixels to the right."""
     with av.open(str(SAMPLE)) as container:
         first_hw3 = next(container.decode(video=0)).to_ndarray(format="rgb24")
     return {step: np.roll(first_hw3, step, axis=1) for step in range(-SHAKE, SHAKE + 1)}

@@ -149,7 +149,10 @@ def inline_picture(picture_hw3: NDArray[np.uint8] | None) -> ImageData | None:
     before that file does, and the browser never shows any.
 
     Args:
-        picture_hw3: `(height, width, 3)`.
+        picture_hw3: `(height, width, 3)`; None before the first one.
+
+    Returns:
+        The picture as a JPEG in a `data:` address; None if there is none.
     """
     if picture_hw3 is None:
         return None
@@ -193,7 +196,7 @@ class LiveTab:
                     elem_id="live-view",
                     elem_classes="canvas",
                 )
-                # A subclass would make Gradio write a stub file beside this one.
+                # Not a subclass: Gradio would write a stub file beside this module for it.
                 self.view.postprocess = inline_picture  # type: ignore[method-assign, assignment]
                 self.gestures = gestures.gestures(TAB, boxes=False)
                 self.status = gr.HTML(parts.status_line(WAITING), elem_id="live-status")

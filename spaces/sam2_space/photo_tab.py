@@ -65,7 +65,7 @@ class PhotoTab:
         self.input = gr.Image(
             label="Photo: drop, paste, choose or take one",
             sources=["upload", "clipboard", "webcam"],
-            webcam_options=gr.WebcamOptions(mirror=False),  # masks are of what is there
+            webcam_options=gr.WebcamOptions(mirror=False),  # or the mask is mirrored as well
             type="filepath",
             image_mode=None,
             height=380,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sam2_hf import rle
 from sam2_hf.writers.mp4 import video_writer
-from tests.spaces.conftest import ROOT
+from tests.camera_film import SAMPLE as CLIP
 from tests.spaces.looking import (
     SECONDS,
     choose_kind,
@@ -24,7 +24,6 @@ from tests.spaces.looking import (
     wait_for_new,
 )
 
-CLIP = ROOT / "spaces/samples/cup-and-cat.mp4"
 VIEW = "#video-view"
 CUP, CAT = (95, 238), (389, 119)
 CAT_LATE = (106, 152)  # where it is on a late frame
@@ -206,7 +205,9 @@ def test_what_is_clicked_in_the_webcam_is_followed(page):
 def test_the_webcam_is_shown_over_a_slow_connection(page):
     page.get_by_role("tab", name="Live").click()
     slow = {"latency": 600, "downloadThroughput": 1e6, "uploadThroughput": 1e6, "offline": False}
-    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
     shoot(page, "#live-camera")
     page.wait_for_selector("#live-view img", timeout=SECONDS)
     for _ in range(3):
